@@ -1,0 +1,141 @@
+/**
+ * The environment, read once, into a validated and frozen Config. A bad variable
+ * stops the service with its name and what was expected, so a misspelt number
+ * never becomes a default silently.
+ */
+import { MAX_TTL_MS, MIN_TTL_MS } from "./session/limits.ts";
+
+export type LogLevel = "debug" | "info" | "warn" | "error";
+
+export interface Config {
+  /** `SESSION_TTL_SECONDS` (7200): how long a session lives after its last use. */
+  readonly sessionTtlMs: number;
+  /** `SESSION_MAX_LIFETIME_SECONDS` (0, none): how long a session lives at most. */
+  readonly sessionMaxLifetimeMs: number;
+  /** `KEEPALIVE_SECONDS` (15): how often an idle stream gets a comment. */
+  readonly keepaliveMs: number;
+  /** `QUEUE_CAPACITY` (100): events queued while nobody reads. */
+  readonly queueCapacity: number;
+  /** `LOG_MAX_EVENTS` (1000): events that a session retains for replay. */
+  readonly logMaxEvents: number;
+  /** `LOG_MAX_BYTES` (4194304): bytes of events that a session retains for replay. */
+  readonly logMaxBytes: number;
+  /** `EVENT_MAX_BYTES` (1048576): size of one event's name and data. */
+  readonly eventMaxBytes: number;
+  /** `STREAM_BUFFER_BYTES` (1048576): what the bridge queues for a slow reader before it cuts it. */
+  readonly streamBufferBytes: number;
+  /** `BODY_MAX_BYTES` (4194304): size of a request body. */
+  readonly bodyMaxBytes: number;
+  /** `LOG_LEVEL` (info). */
+  readonly logLevel: LogLevel;
+}
+
+/** Names of the variables that the service reads, for what passes an environment on. */
+export const CONFIG_VARIABLES = [
+  "SESSION_TTL_SECONDS",
+  "SESSION_MAX_LIFETIME_SECONDS",
+  "KEEPALIVE_SECONDS",
+  "QUEUE_CAPACITY",
+  "LOG_MAX_EVENTS",
+  "LOG_MAX_BYTES",
+  "EVENT_MAX_BYTES",
+  "STREAM_BUFFER_BYTES",
+  "BODY_MAX_BYTES",
+  "LOG_LEVEL",
+] as const;
+
+type ConfigVariable = (typeof CONFIG_VARIABLES)[number];
+
+export type Environment = Readonly<Record<string, unknown>>;
+
+/** A variable is missing or not what it must be. The message names it. */
+export class ConfigError extends Error {
+  override readonly name = "ConfigError";
+}
+
+const MIB = 1024 * 1024;
+/** One event is one stored row of at most 2 MiB, with its frame beside it. */
+const LARGEST_EVENT = 1.5 * MIB;
+/** A timer in JavaScript holds at most 2^31-1 ms. */
+const LONGEST_KEEPALIVE_SECONDS = 3600;
+
+/** Reads the configuration. Throws a ConfigError that names the first bad variable. */
+export function loadConfig(env: Environment): Config {
+  return Object.freeze({
+    sessionTtlMs: seconds(env, "SESSION_TTL_SECONDS", 7200, MIN_TTL_MS / 1000, MAX_TTL_MS / 1000),
+    sessionMaxLifetimeMs: lifetime(env),
+    keepaliveMs: seconds(env, "KEEPALIVE_SECONDS", 15, 0.05, LONGEST_KEEPALIVE_SECONDS),
+    queueCapacity: integer(env, "QUEUE_CAPACITY", 100, 1, 100_000),
+    logMaxEvents: integer(env, "LOG_MAX_EVENTS", 1000, 1, 1_000_000),
+    logMaxBytes: integer(env, "LOG_MAX_BYTES", 4 * MIB, 1, 1024 * MIB),
+    eventMaxBytes: integer(env, "EVENT_MAX_BYTES", MIB, 1, LARGEST_EVENT),
+    streamBufferBytes: integer(env, "STREAM_BUFFER_BYTES", MIB, 1024, 64 * MIB),
+    bodyMaxBytes: integer(env, "BODY_MAX_BYTES", 4 * MIB, 1, 64 * MIB),
+    logLevel: oneOf(env, "LOG_LEVEL", ["debug", "info", "warn", "error"], "info"),
+  });
+}
+
+const NUMBER = /^\d+(\.\d+)?$/;
+
+function text(env: Environment, name: ConfigVariable): string | undefined {
+  const value = env[name];
+  // An empty variable is how a shell or a .env file says unset.
+  if (value === undefined || value === null || value === "") return undefined;
+  return String(value).trim();
+}
+
+function seconds(
+  env: Environment,
+  name: ConfigVariable,
+  fallback: number,
+  least: number,
+  most: number,
+): number {
+  const value = text(env, name);
+  if (value === undefined) return fallback * 1000;
+  const number = NUMBER.test(value) ? Number(value) : NaN;
+  if (!(number >= least && number <= most)) {
+    throw refusal(name, `a number of seconds from ${least} to ${most}`, value);
+  }
+  return Math.round(number * 1000);
+}
+
+function lifetime(env: Environment): number {
+  const name = "SESSION_MAX_LIFETIME_SECONDS";
+  const value = text(env, name);
+  if (value === undefined || Number(value) === 0) return 0;
+  return seconds(env, name, 0, MIN_TTL_MS / 1000, MAX_TTL_MS / 1000);
+}
+
+function integer(
+  env: Environment,
+  name: ConfigVariable,
+  fallback: number,
+  least: number,
+  most: number,
+): number {
+  const value = text(env, name);
+  if (value === undefined) return fallback;
+  const number = /^\d+$/.test(value) ? Number(value) : NaN;
+  if (!(number >= least && number <= most)) {
+    throw refusal(name, `a whole number from ${least} to ${most}`, value);
+  }
+  return number;
+}
+
+function oneOf<T extends string>(
+  env: Environment,
+  name: ConfigVariable,
+  choices: readonly T[],
+  fallback: T,
+): T {
+  const value = text(env, name);
+  if (value === undefined) return fallback;
+  const choice = choices.find((candidate) => candidate === value);
+  if (choice === undefined) throw refusal(name, `one of ${choices.join(", ")}`, value);
+  return choice;
+}
+
+function refusal(name: ConfigVariable, expected: string, value: string): ConfigError {
+  return new ConfigError(`${name} must be ${expected}, not ${JSON.stringify(value)}`);
+}

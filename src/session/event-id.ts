@@ -1,0 +1,70 @@
+/**
+ * Event ids. An id is `EPOCH-SEQ-STREAM`:
+ * - EPOCH (15 characters, base 36) is made with the session: its creation time
+ *   and a random part. A session deleted and made again under the same id has
+ *   another epoch, so an old id is recognised as foreign instead of pointing
+ *   at some other event (the position of Centrifuge: offset plus epoch).
+ * - SEQ (12 digits) counts the session's events over all of its streams.
+ * - STREAM is the stream that the event belongs to; 0 is the session's own.
+ * Ids of one session sort as strings in the order of publishing.
+ */
+
+/** The stream that `/v1` publishes to and reads from. */
+export const NATIVE_STREAM = 0;
+
+/** A place in a session's log: just after the event with this `seq`; 0 is before the first. */
+export interface EventPosition {
+  readonly epoch: string;
+  readonly seq: number;
+  readonly stream: number;
+}
+
+const TIME_DIGITS = 9;
+const RANDOM_DIGITS = 6;
+const SEQ_DIGITS = 12;
+const FORM = /^([0-9a-z]{15})-(\d{12})-(0|[1-9]\d{0,8})$/;
+
+/** A new epoch. `random` is in [0, 1). */
+export function newEpoch(now: number, random: number): string {
+  const time = Math.max(0, Math.floor(now)).toString(36).padStart(TIME_DIGITS, "0");
+  const salt = Math.floor(random * 36 ** RANDOM_DIGITS)
+    .toString(36)
+    .padStart(RANDOM_DIGITS, "0");
+  return time + salt;
+}
+
+export function formatEventId({ epoch, seq, stream }: EventPosition): string {
+  return `${epoch}-${String(seq).padStart(SEQ_DIGITS, "0")}-${stream}`;
+}
+
+/** Reads an event id, or answers undefined where the text is not one. */
+export function parseEventId(text: string): EventPosition | undefined {
+  const match = FORM.exec(text);
+  if (!match) return undefined;
+  const [, epoch = "", seq = "", stream = ""] = match;
+  return { epoch, seq: Number(seq), stream: Number(stream) };
+}
+
+/** What a log holds: `first` is its oldest retained seq, `last` the newest; empty where `last < first`. */
+export interface RetainedRange {
+  readonly epoch: string;
+  readonly first: number;
+  readonly last: number;
+}
+
+export type ResumeVerdict =
+  | { readonly kind: "resume"; readonly position: EventPosition }
+  | { readonly kind: "gap"; readonly reason: "malformed" | "foreign" | "trimmed" | "future" };
+
+/**
+ * Whether a client that saw `lastEventId` can be given every later event. It can
+ * where the event just after it is still retained, or has yet to be published.
+ */
+export function resumeVerdict(lastEventId: string, log: RetainedRange): ResumeVerdict {
+  const position = parseEventId(lastEventId);
+  if (!position) return { kind: "gap", reason: "malformed" };
+  if (position.epoch !== log.epoch) return { kind: "gap", reason: "foreign" };
+  if (position.seq < log.first - 1) return { kind: "gap", reason: "trimmed" };
+  if (position.seq > log.last) return { kind: "gap", reason: "future" };
+  return { kind: "resume", position };
+}

@@ -1,0 +1,114 @@
+/**
+ * The session host: all that the HTTP front needs from whatever keeps sessions.
+ * The Worker gives the app a host of Durable Objects; another runtime can give
+ * it another one.
+ *
+ * A method that cannot reach the backend throws `UnavailableError`; that is
+ * never the same as a session that is not there, which is
+ * `SessionNotFoundError`. Ids are canonical (`parseSessionId`).
+ */
+import type { SessionId } from "./id.ts";
+import type { SessionType } from "./type.ts";
+
+export type Metadata = Readonly<Record<string, string>>;
+
+/** What a caller may set when a session is made or replaced. */
+export interface SessionContent {
+  readonly type: SessionType;
+  readonly metadata: Metadata;
+  /** Any JSON, as text. Absent: the session has no data. */
+  readonly dataJson?: string;
+  readonly ttlMs: number;
+  /** 0 is no limit. */
+  readonly maxLifetimeMs: number;
+  readonly subject?: string;
+}
+
+/** A merge patch (RFC 7396) on a session. An absent member leaves its part as it is. */
+export interface SessionPatch {
+  /** A null value removes the key; null in place of the map removes every key. */
+  readonly metadata?: Readonly<Record<string, string | null>> | null;
+  /** A merge patch on the data, as JSON text; the text `null` removes it. */
+  readonly dataPatchJson?: string;
+  readonly ttlMs?: number;
+}
+
+/** A session as its host sees it at one moment. Times are milliseconds since the epoch. */
+export interface SessionView {
+  readonly id: SessionId;
+  readonly type: SessionType;
+  readonly createdAt: number;
+  /** Last change of content: type, metadata, data or lifetime. */
+  readonly updatedAt: number;
+  readonly expiresAt: number;
+  readonly ttlMs: number;
+  readonly maxLifetimeMs: number;
+  readonly metadata: Metadata;
+  readonly dataJson?: string;
+  readonly subject?: string;
+  /** Writers attached to the session's own stream. */
+  readonly writers: number;
+  readonly lastEventId?: string;
+  /** Changes with the content; an HTTP entity tag without its quotes. */
+  readonly version: string;
+}
+
+export interface NewEvent {
+  readonly event?: string;
+  readonly data: string;
+}
+
+export interface Published {
+  readonly ids: readonly string[];
+  /** How many writers it was sent to. */
+  readonly writers: number;
+}
+
+/** Where a new stream starts. */
+export type StreamStart =
+  /** What is still queued for a first reader. */
+  | { readonly kind: "queued" }
+  /** All that is retained. */
+  | { readonly kind: "earliest" }
+  /** After an event that the client saw. */
+  | { readonly kind: "after"; readonly lastEventId: string };
+
+/**
+ * The socket over which a host feeds one reader. Binary messages are whole SSE
+ * frames; a text message from the host is a control word, and so is one to it
+ * (`src/session/stream-protocol.ts`). Workers' and browsers' WebSocket both fit.
+ */
+export interface StreamSocket {
+  binaryType: string;
+  accept?(): void;
+  send(message: string): void;
+  close(code?: number, reason?: string): void;
+  addEventListener(type: "message", listener: (event: { data: unknown }) => void): void;
+  addEventListener(type: "close" | "error", listener: () => void): void;
+}
+
+/** The content tags of an If-Match header; "*" matches any session that exists. */
+export type IfMatch = "*" | readonly string[];
+
+export interface SessionHost {
+  /** Makes a session. Throws `SessionAlreadyExistsError` where the id is taken. */
+  create(id: SessionId, content: SessionContent): Promise<SessionView>;
+  /** Reads a session; counts as use where `touch` is true. */
+  read(id: SessionId, touch: boolean): Promise<SessionView>;
+  /** Makes a session or replaces its content. Its events and writers stay. */
+  upsert(
+    id: SessionId,
+    content: SessionContent,
+    ifMatch?: IfMatch,
+  ): Promise<{ readonly created: boolean; readonly session: SessionView }>;
+  /** Changes a session that exists. Never makes one. */
+  patch(id: SessionId, patch: SessionPatch, ifMatch?: IfMatch): Promise<SessionView>;
+  /** Ends a session and its streams. False where there was none. */
+  delete(id: SessionId): Promise<boolean>;
+  /** Appends events, all or none, and sends them. Returns once they are durable. */
+  publish(id: SessionId, events: readonly NewEvent[]): Promise<Published>;
+  /** Ends every writer; publishing fails until one attaches again. */
+  disconnect(id: SessionId): Promise<void>;
+  /** Attaches a writer. */
+  subscribe(id: SessionId, start: StreamStart): Promise<StreamSocket>;
+}

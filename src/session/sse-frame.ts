@@ -1,0 +1,42 @@
+/** Server-Sent Events frames, as the WHATWG HTML standard defines the stream format. */
+
+export interface SseFrame {
+  readonly id?: string | undefined;
+  readonly event?: string | undefined;
+  /** Each line becomes one `data:` line. Absent: the frame carries no data and dispatches nothing. */
+  readonly data?: string | undefined;
+  /** Reconnection time, in milliseconds. */
+  readonly retry?: number | undefined;
+}
+
+/** A comment: keeps the connection in use and is ignored by every client. */
+export const KEEPALIVE_FRAME = ": keep-alive\n\n";
+
+/** CRLF, CR and LF each end a line in the stream format, so each must split the data. */
+const LINE_BREAK = /\r\n|\r|\n/;
+
+/** Whether a field's value can stand on one line: a CR or LF would start a new field, NUL voids an id. */
+export function isSafeFieldValue(value: string): boolean {
+  return !/[\r\n\0]/.test(value);
+}
+
+/**
+ * Writes one frame. Throws a RangeError where `id` or `event` holds CR, LF or
+ * NUL: callers refuse such input by name first, this is the last guard against
+ * a forged frame.
+ */
+export function encodeFrame({ id, event, data, retry }: SseFrame): string {
+  let frame = "";
+  if (retry !== undefined) frame += `retry: ${retry}\n`;
+  if (id !== undefined) frame += `id: ${oneLine("id", id)}\n`;
+  if (event !== undefined) frame += `event: ${oneLine("event", event)}\n`;
+  if (data !== undefined) {
+    for (const line of data.split(LINE_BREAK)) frame += `data: ${line}\n`;
+  }
+  return `${frame}\n`;
+}
+
+function oneLine(field: string, value: string): string {
+  if (!isSafeFieldValue(value)) throw new RangeError(`SSE ${field} must not hold CR, LF or NUL`);
+  return value;
+}
