@@ -1,5 +1,5 @@
 /** The OpenAPI 3.1 document, made from the routes' own descriptions and schemas. */
-import { z } from "zod";
+import * as z from "zod";
 import { ERROR_KINDS, type ErrorCode } from "../session/errors.ts";
 import { PROBLEM_MEDIA_TYPE } from "./problem.ts";
 import type { Answer, RouteDescription } from "./route.ts";

@@ -5,7 +5,7 @@
  */
 import type { Context, Env, Handler, Hono, MiddlewareHandler } from "hono";
 import { validator } from "hono/validator";
-import type { z } from "zod";
+import type * as z from "zod";
 import type { ErrorCode } from "../session/errors.ts";
 import { validate } from "./validate.ts";
 

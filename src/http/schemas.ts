@@ -1,5 +1,5 @@
 /** What `/v1` takes and answers, as zod schemas: they validate, and the OpenAPI document is made from them. */
-import { z } from "zod";
+import * as z from "zod";
 import { parseSessionId } from "../session/id.ts";
 import {
   MAX_EVENT_NAME_LENGTH,

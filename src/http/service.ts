@@ -1,5 +1,5 @@
 /** Routes about the service itself. */
-import { z } from "zod";
+import * as z from "zod";
 import type { RouteDescription } from "./route.ts";
 
 export const health = {

@@ -1,5 +1,5 @@
 /** A session as `/v1` writes it, and what `/v1` reads as content. */
-import type { z } from "zod";
+import type * as z from "zod";
 import type { Config } from "../config.ts";
 import type { SessionContent, SessionPatch, SessionView } from "../session/host.ts";
 import { DEFAULT_SESSION_TYPE } from "../session/type.ts";

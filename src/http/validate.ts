@@ -1,5 +1,5 @@
 /** Validation with zod, whose issues become one SessionError that names the field. */
-import type { z } from "zod";
+import type * as z from "zod";
 import { SessionError, type ErrorCode } from "../session/errors.ts";
 
 /** Fields whose refusal has a code of its own in the contract. */
