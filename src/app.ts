@@ -1,4 +1,4 @@
-import { Hono } from "hono";
+import { Hono, type Context } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import { HTTPException } from "hono/http-exception";
 import { methodNotAllowed } from "hono/method-not-allowed";
@@ -17,9 +17,11 @@ import {
   putSession,
   readSession,
 } from "./http/sessions.ts";
+import { mountGateway } from "./mcp/gateway.ts";
 import { createLogger, describeFailure, type Logger } from "./logger.ts";
 import { SessionError } from "./session/errors.ts";
 import type { SessionHost } from "./session/host.ts";
+import type { Upstreams } from "./upstream/upstream.ts";
 
 /** Every route that the OpenAPI document describes. */
 const ROUTES: readonly RouteDescription[] = [
@@ -36,7 +38,7 @@ const ROUTES: readonly RouteDescription[] = [
 ];
 
 /** The HTTP front of a session host. It knows no platform: `fetch` is standard, and so is what it answers. */
-export function createApp(host: SessionHost, config: Config): Hono {
+export function createApp(host: SessionHost, config: Config, upstreams: Upstreams): Hono {
   const log = createLogger(config.logLevel);
   const app = new Hono();
 
@@ -52,6 +54,8 @@ export function createApp(host: SessionHost, config: Config): Hono {
       },
     }),
   );
+
+  mountGateway(app, { host, config, upstreams, log, subjectOf });
 
   app.use("/v1/*", async (c, next) => {
     await next();
@@ -75,6 +79,12 @@ export function createApp(host: SessionHost, config: Config): Hono {
   let document: object | undefined;
   mount(app, serviceDocument, (c) => c.json((document ??= openApiDocument(ROUTES))));
   return app;
+}
+
+/** Who is calling, as whatever authenticated the request has put it into the context. */
+function subjectOf(c: Context): string | undefined {
+  const identity = c.get("identity") as { readonly subject?: string } | undefined;
+  return identity?.subject;
 }
 
 /** Every failure leaves through here, so none leaves with a stack, or as a 500. */

@@ -4,6 +4,7 @@
  * never becomes a default silently.
  */
 import { MAX_TTL_MS, MIN_TTL_MS } from "./session/limits.ts";
+import { parseUpstreams, type UpstreamsSettings } from "./upstream/settings.ts";
 
 export type LogLevel = "debug" | "info" | "warn" | "error";
 
@@ -26,6 +27,12 @@ export interface Config {
   readonly streamBufferBytes: number;
   /** `BODY_MAX_BYTES` (4194304): size of a request body. */
   readonly bodyMaxBytes: number;
+  /** `UPSTREAMS` (the demo server): the MCP servers behind the gateway. */
+  readonly upstreams: UpstreamsSettings;
+  /** `ALLOWED_ORIGINS` (none): origins of pages that may use the gateway, besides its own and localhost. */
+  readonly allowedOrigins: readonly string[];
+  /** `ALLOWED_HOSTS` (none): hosts under which the gateway may be reached over plain HTTP, besides localhost. */
+  readonly allowedHosts: readonly string[];
   /** `LOG_LEVEL` (info). */
   readonly logLevel: LogLevel;
 }
@@ -41,6 +48,9 @@ export const CONFIG_VARIABLES = [
   "EVENT_MAX_BYTES",
   "STREAM_BUFFER_BYTES",
   "BODY_MAX_BYTES",
+  "UPSTREAMS",
+  "ALLOWED_ORIGINS",
+  "ALLOWED_HOSTS",
   "LOG_LEVEL",
 ] as const;
 
@@ -71,6 +81,9 @@ export function loadConfig(env: Environment): Config {
     eventMaxBytes: integer(env, "EVENT_MAX_BYTES", MIB, 1, LARGEST_EVENT),
     streamBufferBytes: integer(env, "STREAM_BUFFER_BYTES", MIB, 1024, 64 * MIB),
     bodyMaxBytes: integer(env, "BODY_MAX_BYTES", 4 * MIB, 1, 64 * MIB),
+    upstreams: upstreams(env),
+    allowedOrigins: list(env, "ALLOWED_ORIGINS"),
+    allowedHosts: list(env, "ALLOWED_HOSTS"),
     logLevel: oneOf(env, "LOG_LEVEL", ["debug", "info", "warn", "error"], "info"),
   });
 }
@@ -121,6 +134,20 @@ function integer(
     throw refusal(name, `a whole number from ${least} to ${most}`, value);
   }
   return number;
+}
+
+function upstreams(env: Environment): UpstreamsSettings {
+  try {
+    return parseUpstreams(text(env, "UPSTREAMS"));
+  } catch (failure) {
+    throw new ConfigError(`UPSTREAMS ${failure instanceof Error ? failure.message : "is invalid"}`);
+  }
+}
+
+/** Parts between commas, in lower case. */
+function list(env: Environment, name: ConfigVariable): readonly string[] {
+  const parts = (text(env, name) ?? "").split(",").map((part) => part.trim().toLowerCase());
+  return parts.filter((part) => part !== "");
 }
 
 function oneOf<T extends string>(

@@ -4,6 +4,7 @@ import { createApp } from "./app.ts";
 import { loadConfig, type Environment } from "./config.ts";
 import { DurableObjectHost } from "./object/durable-object-host.ts";
 import type { SessionObject } from "./object/session-object.ts";
+import { openUpstreams } from "./upstream/open.ts";
 
 export { SessionObject } from "./object/session-object.ts";
 
@@ -13,7 +14,9 @@ interface Bindings extends Environment {
 
 // wrangler.toml binds these; a bad variable throws here, before the first request is taken.
 const bindings = env as unknown as Bindings;
-const app = createApp(new DurableObjectHost(bindings.SESSIONS), loadConfig(bindings));
+const config = loadConfig(bindings);
+const host = new DurableObjectHost(bindings.SESSIONS);
+const app = createApp(host, config, openUpstreams(config.upstreams, bindings));
 
 export default {
   fetch: (request, _env, ctx) => app.fetch(request, bindings, ctx),

@@ -22,6 +22,10 @@ export interface BridgeOptions {
   readonly bufferBytes: number;
   /** Told why a reader was cut; for the log. */
   readonly onCut?: (reason: "slow" | "stalled") => void;
+  /** Told of words from the object that are not the bridge's own. */
+  readonly onWord?: (word: string) => void;
+  /** Told once when the stream has ended, from either side. */
+  readonly onEnd?: () => void;
 }
 
 const encoder = new TextEncoder();
@@ -56,6 +60,7 @@ export function bridge(socket: StreamSocket, options: BridgeOptions): ReadableSt
   const timer = setInterval(tick, options.keepaliveMs);
 
   const stop = (): void => {
+    if (!ended) options.onEnd?.();
     ended = true;
     clearInterval(timer);
   };
@@ -92,7 +97,7 @@ export function bridge(socket: StreamSocket, options: BridgeOptions): ReadableSt
     else if (data === BEHIND) {
       behind = true;
       wanted?.();
-    }
+    } else if (typeof data === "string") options.onWord?.(data);
   });
   const onClose = (): void => {
     if (ended) return;

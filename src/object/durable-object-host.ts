@@ -1,5 +1,5 @@
 /** The session host of the Worker: each session is a Durable Object, found by its id. */
-import { UnavailableError, SessionNotFoundError } from "../session/errors.ts";
+import { SessionError, SessionNotFoundError, UnavailableError } from "../session/errors.ts";
 import type {
   IfMatch,
   NewEvent,
@@ -8,6 +8,7 @@ import type {
   SessionPatch,
   StreamStart,
 } from "../session/host.ts";
+import type { ExchangeRequest, GatewayStart, InitializeRequest } from "../session/exchange.ts";
 import type { SessionId } from "../session/id.ts";
 import { unwrap } from "../session/outcome.ts";
 import type { SessionObject } from "./session-object.ts";
@@ -20,7 +21,18 @@ type Remote<T> = {
 };
 
 type SessionStub = Remote<
-  Pick<SessionObject, "create" | "read" | "upsert" | "patch" | "remove" | "publish" | "disconnect">
+  Pick<
+    SessionObject,
+    | "create"
+    | "read"
+    | "upsert"
+    | "patch"
+    | "remove"
+    | "publish"
+    | "disconnect"
+    | "initialize"
+    | "exchange"
+  >
 > &
   Fetcher;
 
@@ -65,12 +77,29 @@ export class DurableObjectHost implements SessionHost {
     unwrap(await repeatable(() => this.#stub(id).disconnect()));
   }
 
-  async subscribe(id: SessionId, start: StreamStart) {
+  async initialize(id: SessionId, content: SessionContent, request: InitializeRequest) {
+    return unwrap(await once(() => this.#stub(id).initialize(id, content, request)));
+  }
+
+  async exchange(id: SessionId, request: ExchangeRequest) {
+    return unwrap(await once(() => this.#stub(id).exchange(request)));
+  }
+
+  subscribe(id: SessionId, start: StreamStart) {
+    return this.#open(id, start);
+  }
+
+  follow(id: SessionId, start: GatewayStart) {
+    return this.#open(id, start);
+  }
+
+  async #open(id: SessionId, start: StreamStart | GatewayStart) {
     const url = `https://session.invalid/?start=${encodeURIComponent(JSON.stringify(start))}`;
     const response = await repeatable(() =>
       this.#stub(id).fetch(url, { headers: { upgrade: "websocket" } }),
     );
     if (response.status === 404) throw new SessionNotFoundError();
+    if (response.status === 400) throw new SessionError("invalid_request", "Unknown Last-Event-ID");
     if (!response.webSocket) throw new UnavailableError();
     return response.webSocket;
   }

@@ -102,6 +102,19 @@ export class EventLog {
     return this.#queueFrom > 0 ? this.#queueFrom - 1 : this.#last;
   }
 
+  /** The seq just before the first retained event of a stream; the last one where it has none yet. */
+  beforeStream(stream: number): number {
+    if (!this.#tableExists) return this.#last;
+    const { first } = this.#sql
+      .exec<{ first: number | null }>(
+        "SELECT min(seq) AS first FROM events WHERE stream = ? AND seq >= ?",
+        stream,
+        this.#first,
+      )
+      .one();
+    return first === null ? this.#last : first - 1;
+  }
+
   get queueCount(): number {
     return this.#queueCount;
   }

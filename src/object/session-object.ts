@@ -21,11 +21,25 @@ import type {
 } from "../session/host.ts";
 import { redactSessionId, type SessionId } from "../session/id.ts";
 import { REPLAY_PAGE_BYTES, RETRY_MS } from "../session/limits.ts";
+import {
+  admits,
+  STANDALONE_STREAM,
+  type ExchangeAnswer,
+  type ExchangeRequest,
+  type GatewayStart,
+  type InitializeAnswer,
+  type InitializeRequest,
+} from "../session/exchange.ts";
 import { refuse, succeed, type Outcome } from "../session/outcome.ts";
 import { encodeFrame } from "../session/sse-frame.ts";
-import { CLOSE_CODES, MORE } from "../session/stream-protocol.ts";
+import { BACKEND, CLOSE_CODES, MORE } from "../session/stream-protocol.ts";
+import { openUpstreams } from "../upstream/open.ts";
 import { AlarmClock } from "./alarm-clock.ts";
 import { EventLog, sizeOf } from "./event-log.ts";
+import { ExchangeTable } from "./exchange-table.ts";
+import { gatewayStart } from "./gateway-start.ts";
+import type { GatewayPort } from "./gateway-port.ts";
+import { Gateway } from "./gateway.ts";
 import { RecordStore, type StoredChannel, type StoredSession } from "./record.ts";
 import { Writers } from "./writers.ts";
 
@@ -34,6 +48,7 @@ interface Loaded {
   record: StoredSession;
   channel: StoredChannel;
   readonly log: EventLog;
+  readonly exchanges: ExchangeTable;
   /** The last use: exact while the object has been in memory since, else what was credited. */
   lastUse: number;
   /** What is stored of it. */
@@ -55,6 +70,7 @@ export class SessionObject extends DurableObject<Environment> {
   readonly #records: RecordStore;
   readonly #writers: Writers;
   readonly #alarm: AlarmClock;
+  readonly #gateway: Gateway;
   /** Undefined: not looked for yet. Null: there is no session. */
   #loaded: Loaded | null | undefined;
 
@@ -65,6 +81,8 @@ export class SessionObject extends DurableObject<Environment> {
     this.#records = new RecordStore(ctx.storage);
     this.#writers = new Writers(ctx);
     this.#alarm = new AlarmClock(ctx.storage);
+    const upstreams = () => openUpstreams(this.#config.upstreams, env);
+    this.#gateway = new Gateway(this.#gatewayPort(), upstreams, this.#config, this.#log);
     this.#log.debug("object.start", { object: ctx.id.toString(), writers: this.#writers.size });
   }
 
@@ -170,22 +188,49 @@ export class SessionObject extends DurableObject<Environment> {
     return succeed(null);
   }
 
-  /** Attaches a writer: a WebSocket upgrade with the StreamStart as JSON in `start`. */
+  /** Makes the session of an MCP client, once its upstream has agreed. */
+  async initialize(
+    id: SessionId,
+    content: SessionContent,
+    request: InitializeRequest,
+  ): Promise<Outcome<InitializeAnswer>> {
+    if (this.#live(Date.now())) return refuse("session_already_exists");
+    return this.#gateway.initialize(request, (metadata) =>
+      this.create(id, { ...content, metadata: { ...content.metadata, ...metadata } }),
+    );
+  }
+
+  /** Carries one POST of an MCP client's to its upstream. */
+  async exchange(request: ExchangeRequest): Promise<Outcome<ExchangeAnswer>> {
+    const now = Date.now();
+    const session = this.#live(now);
+    if (!session || !admits(session.record, request.gate)) return refuse("session_not_found");
+    this.#use(session, now);
+    return this.#gateway.exchange(request);
+  }
+
+  /** Attaches a writer: a WebSocket upgrade with the StreamStart or GatewayStart as JSON in `start`. */
   override fetch(request: Request): Response {
     const now = Date.now();
     const session = this.#live(now);
     if (!session) return new Response("session_not_found", { status: 404 });
     // Only the Durable Object host calls this, with a start that the HTTP front has validated.
-    const start = JSON.parse(new URL(request.url).searchParams.get("start") ?? "") as StreamStart;
+    const json = new URL(request.url).searchParams.get("start") ?? "";
+    const start = JSON.parse(json) as StreamStart | GatewayStart;
     const { 0: client, 1: server } = new WebSocketPair();
-    this.#attach(session, server, start, now);
+    if ("gate" in start) {
+      if (!admits(session.record, start.gate)) return new Response(null, { status: 404 });
+      if (!this.#attachGateway(session, server, start, now))
+        return new Response(null, { status: 400 });
+    } else this.#attach(session, server, start, now);
     return new Response(null, { status: 101, webSocket: client });
   }
 
   override webSocketMessage(socket: WebSocket, message: string | ArrayBuffer): void {
-    if (message !== MORE) return;
     const session = this.#live(Date.now());
-    if (session) this.#sendPage(session, socket);
+    if (!session || typeof message !== "string") return;
+    if (message === MORE) this.#sendPage(session, socket);
+    else if (this.#writers.state(socket)?.stream === STANDALONE_STREAM) this.#gateway.told(message);
   }
 
   override webSocketClose(socket: WebSocket, code: number): void {
@@ -216,7 +261,7 @@ export class SessionObject extends DurableObject<Environment> {
 
   /** Whether the session is being used at this very moment. */
   get #inUse(): boolean {
-    return this.#writers.size > 0;
+    return this.#writers.size > 0 || this.#gateway.running > 0;
   }
 
   #load(now: number): Loaded | null {
@@ -225,13 +270,17 @@ export class SessionObject extends DurableObject<Environment> {
     if (!record) return (this.#loaded = null);
     const channel = this.#records.loadChannel();
     const usedUntil = this.#records.loadUsedUntil(record);
-    return (this.#loaded = {
+    const exchanges = new ExchangeTable(this.ctx.storage.sql);
+    this.#loaded = {
       record,
       channel,
       log: this.#openLog(record, channel),
+      exchanges,
       lastUse: lastUseOnLoad(usedUntil, now),
       usedUntil,
-    });
+    };
+    this.#gateway.interrupted(exchanges);
+    return this.#loaded;
   }
 
   #openLog(record: StoredSession, channel: StoredChannel): EventLog {
@@ -266,7 +315,8 @@ export class SessionObject extends DurableObject<Environment> {
     this.#records.saveSession(record);
     const channel: StoredChannel = { drainedSeq: 0, disconnected: false };
     const log = this.#openLog(record, channel);
-    const session: Loaded = { record, channel, log, lastUse: now, usedUntil: now };
+    const exchanges = new ExchangeTable(this.ctx.storage.sql);
+    const session: Loaded = { record, channel, log, exchanges, lastUse: now, usedUntil: now };
     this.#loaded = session;
     this.#wakeAtDeadline(session, now);
     return succeed(this.#view(session, now));
@@ -352,6 +402,56 @@ export class SessionObject extends DurableObject<Environment> {
     });
   }
 
+  /** Attaches the reader of a gateway stream, in place of the one it had. False: it cannot start there. */
+  #attachGateway(session: Loaded, socket: WebSocket, start: GatewayStart, now: number): boolean {
+    const { log, exchanges, record } = session;
+    const place = gatewayStart(start, log, exchanges, record.metadata);
+    if (!place) return false;
+    this.#writers.closeStream(place.stream, CLOSE_CODES.superseded);
+    this.#writers.attach(socket, place.stream, place.seq);
+    this.#creditWhileInUse(session, now);
+    this.#writers.send(socket, encoder.encode(place.preamble));
+    if (place.stream === STANDALONE_STREAM) {
+      this.#writers.send(socket, BACKEND + JSON.stringify(this.#gateway.backend()));
+    }
+    this.#sendPage(session, socket);
+    return true;
+  }
+
+  /** What the gateway may do to the session. */
+  #gatewayPort(): GatewayPort {
+    const loaded = (): Loaded => {
+      if (!this.#loaded) throw new Error("the session has ended");
+      return this.#loaded;
+    };
+    return {
+      session: () => {
+        const session = this.#load(Date.now());
+        return session && { epoch: session.record.epoch, metadata: session.record.metadata };
+      },
+      append: (stream, data) => {
+        const logged = loaded().log.append(stream, [{ data }], false);
+        this.#writers.broadcast(
+          stream,
+          logged.map(({ frame }) => frame),
+        );
+      },
+      sendLast: (stream, data) => {
+        this.#writers.broadcast(stream, [encoder.encode(encodeFrame({ data }))]);
+      },
+      endStream: (stream) => this.#writers.closeLive(stream, CLOSE_CODES.finished),
+      beginExchange: (owed, standalone) => loaded().exchanges.begin(owed, standalone),
+      exchangeOwes: (exchange, owed) => loaded().exchanges.owes(exchange, owed),
+      saveMetadata: (metadata) => {
+        this.patch({ metadata });
+        this.#writers.tell(STANDALONE_STREAM, BACKEND + JSON.stringify(this.#gateway.backend()));
+      },
+      exchangeEnded: () => {
+        if (this.#loaded && !this.#inUse) this.#useEnded(this.#loaded, Date.now());
+      },
+    };
+  }
+
   /** Where a stream starts in the log, and what it says before its first event. */
   #startOf(log: EventLog, start: StreamStart): { preamble: string; position: number } {
     if (start.kind === "after") {
@@ -394,8 +494,10 @@ export class SessionObject extends DurableObject<Environment> {
     if (state?.behindAt === undefined) return;
     const page = session.log.page(state.stream, state.behindAt, REPLAY_PAGE_BYTES);
     this.#writers.sendPage(socket, page);
-    if (state.stream === NATIVE_STREAM && session.log.drain(page.through)) {
-      this.#saveChannel(session, { drainedSeq: page.through });
+    if (state.stream === NATIVE_STREAM) {
+      if (session.log.drain(page.through)) this.#saveChannel(session, { drainedSeq: page.through });
+    } else if (page.complete && !session.exchanges.isOpen(state.stream)) {
+      this.#writers.close(socket, CLOSE_CODES.finished);
     }
   }
 
@@ -425,7 +527,8 @@ export class SessionObject extends DurableObject<Environment> {
 
   /** Nothing is left: no stream, no row, no alarm. */
   #end(session: Loaded, reason: "expired" | "deleted"): void {
-    const { id } = session.record;
+    const { id, metadata } = session.record;
+    this.ctx.waitUntil(this.#gateway.end(metadata));
     const lastFrame = encodeFrame({ event: reason, data: JSON.stringify({ id }) });
     this.#writers.closeAll(CLOSE_CODES.ended, encoder.encode(lastFrame));
     this.#loaded = null;

@@ -20,7 +20,30 @@ export const CLOSE_CODES = {
   ended: 4000,
   /** The caller disconnected the session's writers. */
   disconnected: 4001,
+  /** The stream's last message has been sent. */
+  finished: 4002,
+  /** Another reader has taken the stream over: a message goes to one reader. */
+  superseded: 4003,
 } as const;
 
 /** Close code of the bridge's side: the reader has gone or was cut. */
 export const READER_GONE = 4100;
+
+/**
+ * On a gateway session's standalone stream: words that carry JSON after their
+ * name. The bridge holds the upstream's own stream, so that the object can sleep.
+ */
+export const BACKEND = "backend ";
+
+/** What `BACKEND` carries, from the object: the upstream session whose stream to hold. */
+export interface Backend {
+  readonly url: string | undefined;
+  readonly sid: string | undefined;
+  readonly version: string | undefined;
+}
+
+/** From the bridge: a message that the upstream sent on its stream. */
+export const UPSTREAM_MESSAGE = "upstream ";
+
+/** From the bridge: the upstream no longer knows this session (a `Backend`). */
+export const UPSTREAM_LOST = "lost ";
