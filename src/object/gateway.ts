@@ -14,7 +14,7 @@ import type { Metadata } from "../session/host.ts";
 import { isObject, messageOf, parseJson, rpcError } from "../session/json-rpc.ts";
 import { refusesBatches } from "../session/mcp-version.ts";
 import { refuse, succeed, type Outcome } from "../session/outcome.ts";
-import { UPSTREAM_LOST, UPSTREAM_MESSAGE, type Backend } from "../session/stream-protocol.ts";
+import { UPSTREAM_LOST, UPSTREAM_MESSAGE } from "../session/stream-protocol.ts";
 import { STANDALONE_STREAM } from "../session/exchange.ts";
 import { FAILURES, UpstreamError } from "../upstream/call.ts";
 import {
@@ -26,16 +26,15 @@ import {
   type Handshake,
 } from "../upstream/handshake.ts";
 import { replicaAt, type Upstream, type Upstreams } from "../upstream/upstream.ts";
-import type { ExchangeTable } from "./exchange-table.ts";
 import { Exchange, type ExchangeLimits } from "./exchange.ts";
-import type { GatewayPort } from "./gateway-port.ts";
+import type { GatewayStreams } from "./gateway-streams.ts";
 import { UpstreamLink } from "./upstream-link.ts";
 
 /** What a session made by an initialize is stored with. */
 export type InitializedMetadata = Readonly<Record<string, string>>;
 
 export class Gateway {
-  readonly #port: GatewayPort;
+  readonly #port: GatewayStreams;
   readonly #limits: ExchangeLimits;
   readonly #log: Logger;
   readonly #open: () => Upstreams;
@@ -45,7 +44,7 @@ export class Gateway {
   /** Aborted when the session ends. */
   #ended = new AbortController();
 
-  constructor(port: GatewayPort, open: () => Upstreams, limits: ExchangeLimits, log: Logger) {
+  constructor(port: GatewayStreams, open: () => Upstreams, limits: ExchangeLimits, log: Logger) {
     this.#port = port;
     this.#open = open;
     this.#limits = limits;
@@ -110,14 +109,9 @@ export class Gateway {
     else if (word.startsWith(UPSTREAM_LOST)) this.#lost(word.slice(UPSTREAM_LOST.length));
   }
 
-  /** The upstream session whose standalone stream the bridge is to hold. */
-  backend(): Backend {
-    const { url, sid, version } = bindingOf(this.#port.session()?.metadata ?? {});
-    return { url, sid, version };
-  }
-
   /** Exchanges that were under way when the object was last in memory will not be answered by anybody else. */
-  interrupted(table: ExchangeTable): void {
+  interrupted(): void {
+    const table = this.#port.exchanges();
     for (const open of table.open()) {
       for (const id of open.owed) {
         const { code, message } = FAILURES.interrupted;

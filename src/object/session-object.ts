@@ -3,13 +3,16 @@ import { loadConfig, type Config, type Environment } from "../config.ts";
 import { createLogger, type Logger } from "../logger.ts";
 import { contentProblem, patchData, patchMetadata } from "../session/content.ts";
 import { NATIVE_STREAM, newEpoch } from "../session/event-id.ts";
+import { expiryVerdict, type ExpiryVerdict } from "../session/expiry.ts";
 import {
-  creditUse,
-  creditWhileInUse,
-  expiryVerdict,
-  lastUseOnLoad,
-  type ExpiryVerdict,
-} from "../session/expiry.ts";
+  admits,
+  STANDALONE_STREAM,
+  type ExchangeAnswer,
+  type ExchangeRequest,
+  type GatewayStart,
+  type InitializeAnswer,
+  type InitializeRequest,
+} from "../session/exchange.ts";
 import type {
   IfMatch,
   NewEvent,
@@ -20,27 +23,19 @@ import type {
   StreamStart,
 } from "../session/host.ts";
 import { redactSessionId, type SessionId } from "../session/id.ts";
-import { REPLAY_PAGE_BYTES, RETRY_MS } from "../session/limits.ts";
-import {
-  admits,
-  STANDALONE_STREAM,
-  type ExchangeAnswer,
-  type ExchangeRequest,
-  type GatewayStart,
-  type InitializeAnswer,
-  type InitializeRequest,
-} from "../session/exchange.ts";
+import { REPLAY_PAGE_BYTES } from "../session/limits.ts";
 import { refuse, succeed, type Outcome } from "../session/outcome.ts";
 import { encodeFrame } from "../session/sse-frame.ts";
-import { BACKEND, CLOSE_CODES, MORE } from "../session/stream-protocol.ts";
+import { CLOSE_CODES, MORE } from "../session/stream-protocol.ts";
 import { openUpstreams } from "../upstream/open.ts";
 import { AlarmClock } from "./alarm-clock.ts";
 import { EventLog, sizeOf } from "./event-log.ts";
-import { ExchangeTable } from "./exchange-table.ts";
-import { gatewayStart } from "./gateway-start.ts";
-import type { GatewayPort } from "./gateway-port.ts";
+import { GatewayStreams } from "./gateway-streams.ts";
 import { Gateway } from "./gateway.ts";
 import { RecordStore, type StoredChannel, type StoredSession } from "./record.ts";
+import { SCHEMA_VERSION } from "./migrations.ts";
+import { gapFrame, openStream } from "./stream-start.ts";
+import { Use } from "./use.ts";
 import { Writers } from "./writers.ts";
 
 /** A session that exists, as the object holds it in memory. */
@@ -48,11 +43,7 @@ interface Loaded {
   record: StoredSession;
   channel: StoredChannel;
   readonly log: EventLog;
-  readonly exchanges: ExchangeTable;
-  /** The last use: exact while the object has been in memory since, else what was credited. */
-  lastUse: number;
-  /** What is stored of it. */
-  usedUntil: number;
+  readonly use: Use;
 }
 
 const encoder = new TextEncoder();
@@ -70,6 +61,7 @@ export class SessionObject extends DurableObject<Environment> {
   readonly #records: RecordStore;
   readonly #writers: Writers;
   readonly #alarm: AlarmClock;
+  readonly #streams: GatewayStreams;
   readonly #gateway: Gateway;
   /** Undefined: not looked for yet. Null: there is no session. */
   #loaded: Loaded | null | undefined;
@@ -81,8 +73,16 @@ export class SessionObject extends DurableObject<Environment> {
     this.#records = new RecordStore(ctx.storage);
     this.#writers = new Writers(ctx);
     this.#alarm = new AlarmClock(ctx.storage);
+    this.#streams = new GatewayStreams(ctx.storage.sql, this.#writers, {
+      held: () => this.#load(Date.now()),
+      patchMetadata: (metadata) => void this.patch({ metadata }),
+      exchangeEnded: () => {
+        if (!this.#loaded || this.#inUse) return;
+        this.#loaded.use.release(Date.now(), this.#loaded.record.ttlMs);
+      },
+    });
     const upstreams = () => openUpstreams(this.#config.upstreams, env);
-    this.#gateway = new Gateway(this.#gatewayPort(), upstreams, this.#config, this.#log);
+    this.#gateway = new Gateway(this.#streams, upstreams, this.#config, this.#log);
     this.#log.debug("object.start", { object: ctx.id.toString(), writers: this.#writers.size });
   }
 
@@ -96,7 +96,7 @@ export class SessionObject extends DurableObject<Environment> {
     const now = Date.now();
     const session = this.#live(now);
     if (!session) return refuse("session_not_found");
-    if (touch) this.#use(session, now);
+    if (touch) session.use.touch(now, session.record.ttlMs);
     return succeed(this.#view(session, now));
   }
 
@@ -161,7 +161,7 @@ export class SessionObject extends DurableObject<Environment> {
       if (!session.log.queueHasRoomFor(events, queueCapacity))
         return refuse("message_channel_full");
     }
-    this.#use(session, now);
+    session.use.touch(now, session.record.ttlMs);
     const before = session.log.lastSeq;
     const logged = this.ctx.storage.transactionSync(() =>
       session.log.append(NATIVE_STREAM, events, !this.#writers.hasLive(NATIVE_STREAM)),
@@ -179,11 +179,11 @@ export class SessionObject extends DurableObject<Environment> {
     const now = Date.now();
     const session = this.#live(now);
     if (!session) return refuse("session_not_found");
-    this.#use(session, now);
+    session.use.touch(now, session.record.ttlMs);
     if (!session.channel.disconnected) this.#saveChannel(session, { disconnected: true });
     if (this.#writers.size > 0) {
       this.#writers.closeAll(CLOSE_CODES.disconnected);
-      this.#useEnded(session, now);
+      if (!this.#inUse) session.use.release(now, session.record.ttlMs);
     }
     return succeed(null);
   }
@@ -205,7 +205,7 @@ export class SessionObject extends DurableObject<Environment> {
     const now = Date.now();
     const session = this.#live(now);
     if (!session || !admits(session.record, request.gate)) return refuse("session_not_found");
-    this.#use(session, now);
+    session.use.touch(now, session.record.ttlMs);
     return this.#gateway.exchange(request);
   }
 
@@ -220,17 +220,20 @@ export class SessionObject extends DurableObject<Environment> {
     const { 0: client, 1: server } = new WebSocketPair();
     if ("gate" in start) {
       if (!admits(session.record, start.gate)) return new Response(null, { status: 404 });
-      if (!this.#attachGateway(session, server, start, now))
-        return new Response(null, { status: 400 });
+      if (!this.#streams.attach(server, start)) return new Response(null, { status: 400 });
+      session.use.hold(now, session.record.ttlMs);
     } else this.#attach(session, server, start, now);
     return new Response(null, { status: 101, webSocket: client });
   }
 
   override webSocketMessage(socket: WebSocket, message: string | ArrayBuffer): void {
     const session = this.#live(Date.now());
+    const stream = this.#writers.state(socket)?.stream;
     if (!session || typeof message !== "string") return;
-    if (message === MORE) this.#sendPage(session, socket);
-    else if (this.#writers.state(socket)?.stream === STANDALONE_STREAM) this.#gateway.told(message);
+    if (message !== MORE) {
+      if (stream === STANDALONE_STREAM) this.#gateway.told(message);
+    } else if (stream === NATIVE_STREAM) this.#sendPage(session, socket);
+    else this.#streams.sendPage(socket);
   }
 
   override webSocketClose(socket: WebSocket, code: number): void {
@@ -255,7 +258,7 @@ export class SessionObject extends DurableObject<Environment> {
       this.#end(session, "expired");
       return;
     }
-    if (this.#inUse) this.#creditWhileInUse(session, now);
+    if (this.#inUse) session.use.hold(now, session.record.ttlMs);
     this.#alarm.wakeBy(verdict.until);
   }
 
@@ -269,17 +272,9 @@ export class SessionObject extends DurableObject<Environment> {
     const record = this.#records.loadSession();
     if (!record) return (this.#loaded = null);
     const channel = this.#records.loadChannel();
-    const usedUntil = this.#records.loadUsedUntil(record);
-    const exchanges = new ExchangeTable(this.ctx.storage.sql);
-    this.#loaded = {
-      record,
-      channel,
-      log: this.#openLog(record, channel),
-      exchanges,
-      lastUse: lastUseOnLoad(usedUntil, now),
-      usedUntil,
-    };
-    this.#gateway.interrupted(exchanges);
+    const use = new Use(this.#records, record, now);
+    this.#loaded = { record, channel, log: this.#openLog(record, channel), use };
+    this.#gateway.interrupted();
     return this.#loaded;
   }
 
@@ -297,7 +292,7 @@ export class SessionObject extends DurableObject<Environment> {
   }
 
   #verdict(session: Loaded, now: number): ExpiryVerdict {
-    return expiryVerdict(session.record, session.lastUse, now, this.#inUse);
+    return expiryVerdict(session.record, session.use.lastUse, now, this.#inUse);
   }
 
   #make(id: SessionId, content: SessionContent, now: number): Outcome<SessionView> {
@@ -305,7 +300,7 @@ export class SessionObject extends DurableObject<Environment> {
     if (problem) return refuse(problem.code, problem.detail);
     const record: StoredSession = {
       ...content,
-      schema: 1,
+      schema: SCHEMA_VERSION,
       id,
       epoch: newEpoch(now, Math.random()),
       createdAt: now,
@@ -315,8 +310,7 @@ export class SessionObject extends DurableObject<Environment> {
     this.#records.saveSession(record);
     const channel: StoredChannel = { drainedSeq: 0, disconnected: false };
     const log = this.#openLog(record, channel);
-    const exchanges = new ExchangeTable(this.ctx.storage.sql);
-    const session: Loaded = { record, channel, log, exchanges, lastUse: now, usedUntil: now };
+    const session: Loaded = { record, channel, log, use: new Use(this.#records, record, now) };
     this.#loaded = session;
     this.#wakeAtDeadline(session, now);
     return succeed(this.#view(session, now));
@@ -329,7 +323,7 @@ export class SessionObject extends DurableObject<Environment> {
     const revision = session.record.revision + 1;
     session.record = { ...changed, updatedAt: now, revision };
     this.#records.saveSession(session.record);
-    this.#use(session, now);
+    session.use.touch(now, session.record.ttlMs);
     this.#wakeAtDeadline(session, now);
     return succeed(this.#view(session, now));
   }
@@ -354,29 +348,6 @@ export class SessionObject extends DurableObject<Environment> {
     };
   }
 
-  /** Counts a use at `now`; writes a row only where no credit reaches it. */
-  #use(session: Loaded, now: number): void {
-    session.lastUse = Math.max(session.lastUse, now);
-    if (now > session.usedUntil) this.#credit(session, creditUse(now, session.record.ttlMs));
-  }
-
-  #creditWhileInUse(session: Loaded, now: number): void {
-    session.lastUse = Math.max(session.lastUse, now);
-    const usedUntil = creditWhileInUse(now, session.record.ttlMs);
-    if (usedUntil > session.usedUntil) this.#credit(session, usedUntil);
-  }
-
-  /** The last writer has gone: what was credited ahead for it is taken back. */
-  #useEnded(session: Loaded, now: number): void {
-    session.lastUse = now;
-    if (session.usedUntil > creditUse(now, session.record.ttlMs)) this.#credit(session, now);
-  }
-
-  #credit(session: Loaded, usedUntil: number): void {
-    session.usedUntil = usedUntil;
-    this.#records.saveUsedUntil(usedUntil);
-  }
-
   #wakeAtDeadline(session: Loaded, now: number): void {
     const verdict = this.#verdict(session, now);
     this.#alarm.wakeBy(verdict.kind === "live" ? verdict.until : now);
@@ -388,10 +359,9 @@ export class SessionObject extends DurableObject<Environment> {
   }
 
   #attach(session: Loaded, socket: WebSocket, start: StreamStart, now: number): void {
-    const { log } = session;
-    const { preamble, position } = this.#startOf(log, start);
+    const { preamble, position } = openStream(session.log, start, Math.random());
     this.#writers.attach(socket, NATIVE_STREAM, position);
-    this.#creditWhileInUse(session, now);
+    session.use.hold(now, session.record.ttlMs);
     if (session.channel.disconnected) this.#saveChannel(session, { disconnected: false });
     this.#writers.send(socket, encoder.encode(preamble));
     this.#sendPage(session, socket);
@@ -402,102 +372,19 @@ export class SessionObject extends DurableObject<Environment> {
     });
   }
 
-  /** Attaches the reader of a gateway stream, in place of the one it had. False: it cannot start there. */
-  #attachGateway(session: Loaded, socket: WebSocket, start: GatewayStart, now: number): boolean {
-    const { log, exchanges, record } = session;
-    const place = gatewayStart(start, log, exchanges, record.metadata);
-    if (!place) return false;
-    this.#writers.closeStream(place.stream, CLOSE_CODES.superseded);
-    this.#writers.attach(socket, place.stream, place.seq);
-    this.#creditWhileInUse(session, now);
-    this.#writers.send(socket, encoder.encode(place.preamble));
-    if (place.stream === STANDALONE_STREAM) {
-      this.#writers.send(socket, BACKEND + JSON.stringify(this.#gateway.backend()));
-    }
-    this.#sendPage(session, socket);
-    return true;
-  }
-
-  /** What the gateway may do to the session. */
-  #gatewayPort(): GatewayPort {
-    const loaded = (): Loaded => {
-      if (!this.#loaded) throw new Error("the session has ended");
-      return this.#loaded;
-    };
-    return {
-      session: () => {
-        const session = this.#load(Date.now());
-        return session && { epoch: session.record.epoch, metadata: session.record.metadata };
-      },
-      append: (stream, data) => {
-        const logged = loaded().log.append(stream, [{ data }], false);
-        this.#writers.broadcast(
-          stream,
-          logged.map(({ frame }) => frame),
-        );
-      },
-      sendLast: (stream, data) => {
-        this.#writers.broadcast(stream, [encoder.encode(encodeFrame({ data }))]);
-      },
-      endStream: (stream) => this.#writers.closeLive(stream, CLOSE_CODES.finished),
-      beginExchange: (owed, standalone) => loaded().exchanges.begin(owed, standalone),
-      exchangeOwes: (exchange, owed) => loaded().exchanges.owes(exchange, owed),
-      saveMetadata: (metadata) => {
-        this.patch({ metadata });
-        this.#writers.tell(STANDALONE_STREAM, BACKEND + JSON.stringify(this.#gateway.backend()));
-      },
-      exchangeEnded: () => {
-        if (this.#loaded && !this.#inUse) this.#useEnded(this.#loaded, Date.now());
-      },
-    };
-  }
-
-  /** Where a stream starts in the log, and what it says before its first event. */
-  #startOf(log: EventLog, start: StreamStart): { preamble: string; position: number } {
-    if (start.kind === "after") {
-      const verdict = log.resume(start.lastEventId);
-      if (verdict.kind === "gap") return this.#gap(log, start.lastEventId);
-      return { preamble: this.#opening(log, verdict.position.seq), position: verdict.position.seq };
-    }
-    const position = start.kind === "earliest" ? log.beforeFirst : log.beforeQueue;
-    return { preamble: this.#opening(log, position), position };
-  }
-
-  /**
-   * `retry`, and the id of the place where the stream starts: a frame without
-   * data dispatches nothing and still sets the client's last event id (WHATWG
-   * HTML, 9.2.6), so that a client cut before its first event resumes too. The
-   * first `retry` is the contract's; the second spreads out clients that are cut
-   * together by a deploy.
-   */
-  #opening(log: EventLog, seq: number): string {
-    const spread = RETRY_MS + Math.floor(Math.random() * RETRY_MS);
-    const id = log.idOf(seq, NATIVE_STREAM);
-    return encodeFrame({ retry: RETRY_MS }) + encodeFrame({ retry: spread, id });
-  }
-
-  /** The client asked for a place that the log cannot give: say so, and start with all that is retained. */
-  #gap(log: EventLog, requested: string): { preamble: string; position: number } {
-    const position = log.beforeFirst;
-    const earliest = log.lastSeq > position ? log.idOf(position + 1, NATIVE_STREAM) : null;
-    const gap = encodeFrame({
-      id: log.idOf(position, NATIVE_STREAM),
-      event: "gap",
-      data: JSON.stringify({ requested, earliest }),
-    });
-    return { preamble: this.#opening(log, position) + gap, position };
-  }
-
   /** Sends the next page to a writer that is behind. */
   #sendPage(session: Loaded, socket: WebSocket): void {
     const state = this.#writers.state(socket);
     if (state?.behindAt === undefined) return;
+    if (state.behindAt < session.log.beforeFirst && state.stream === NATIVE_STREAM) {
+      // The log was trimmed past a reader that is slow to ask for its pages.
+      const requested = session.log.idOf(state.behindAt, NATIVE_STREAM);
+      this.#writers.send(socket, encoder.encode(gapFrame(session.log, requested)));
+    }
     const page = session.log.page(state.stream, state.behindAt, REPLAY_PAGE_BYTES);
     this.#writers.sendPage(socket, page);
-    if (state.stream === NATIVE_STREAM) {
-      if (session.log.drain(page.through)) this.#saveChannel(session, { drainedSeq: page.through });
-    } else if (page.complete && !session.exchanges.isOpen(state.stream)) {
-      this.#writers.close(socket, CLOSE_CODES.finished);
+    if (state.stream === NATIVE_STREAM && session.log.drain(page.through)) {
+      this.#saveChannel(session, { drainedSeq: page.through });
     }
   }
 
@@ -517,7 +404,7 @@ export class SessionObject extends DurableObject<Environment> {
     const now = Date.now();
     const session = this.#load(now);
     if (!session) return;
-    if (!this.#inUse) this.#useEnded(session, now);
+    if (!this.#inUse) session.use.release(now, session.record.ttlMs);
     this.#log.debug("writer.leave", {
       session: session.record.id,
       code,

@@ -1,0 +1,122 @@
+/** A gateway session's streams: what is logged on them, who reads them, and when they end. */
+import type { GatewayStart } from "../session/exchange.ts";
+import { STANDALONE_STREAM } from "../session/exchange.ts";
+import type { RequestId } from "../session/json-rpc.ts";
+import { REPLAY_PAGE_BYTES } from "../session/limits.ts";
+import { encodeFrame } from "../session/sse-frame.ts";
+import { BACKEND, CLOSE_CODES } from "../session/stream-protocol.ts";
+import { bindingOf } from "../upstream/handshake.ts";
+import type { EventLog } from "./event-log.ts";
+import { ExchangeTable, type OpenExchange } from "./exchange-table.ts";
+import { gatewayStart } from "./gateway-start.ts";
+import type { GatewayPort, GatewaySession } from "./gateway-port.ts";
+import type { StoredSession } from "./record.ts";
+import type { Writers } from "./writers.ts";
+
+/** What the object holds of a session that exists. */
+interface HeldSession {
+  readonly record: StoredSession;
+  readonly log: EventLog;
+}
+
+export interface SessionHolder {
+  /** The session; null where there is none. */
+  held(): HeldSession | null;
+  patchMetadata(patch: Readonly<Record<string, string | null>>): void;
+  /** An exchange has ended, and with it, perhaps, the use that kept the session alive. */
+  exchangeEnded(): void;
+}
+
+const encoder = new TextEncoder();
+
+export class GatewayStreams implements GatewayPort {
+  readonly #sql: SqlStorage;
+  readonly #writers: Writers;
+  readonly #holder: SessionHolder;
+  #table: { readonly epoch: string; readonly table: ExchangeTable } | undefined;
+
+  constructor(sql: SqlStorage, writers: Writers, holder: SessionHolder) {
+    this.#sql = sql;
+    this.#writers = writers;
+    this.#holder = holder;
+  }
+
+  session(): GatewaySession | null {
+    const record = this.#holder.held()?.record;
+    return record ? { epoch: record.epoch, metadata: record.metadata } : null;
+  }
+
+  append(stream: number, data: string): void {
+    const logged = this.#held().log.append(stream, [{ data }], false);
+    const frames = logged.map(({ frame }) => frame);
+    this.#writers.broadcast(stream, frames);
+  }
+
+  sendLast(stream: number, data: string): void {
+    this.#writers.broadcast(stream, [encoder.encode(encodeFrame({ data }))]);
+  }
+
+  endStream(stream: number): void {
+    this.#writers.closeLive(stream, CLOSE_CODES.finished);
+  }
+
+  beginExchange(owed: readonly RequestId[], standalone: boolean): OpenExchange {
+    return this.exchanges().begin(owed, standalone);
+  }
+
+  exchangeOwes(exchange: OpenExchange, owed: readonly RequestId[]): void {
+    this.exchanges().owes(exchange, owed);
+  }
+
+  saveMetadata(patch: Readonly<Record<string, string | null>>): void {
+    this.#holder.patchMetadata(patch);
+    this.#writers.tell(STANDALONE_STREAM, this.#backend());
+  }
+
+  exchangeEnded(): void {
+    this.#holder.exchangeEnded();
+  }
+
+  /** The exchanges of the session that there is now. */
+  exchanges(): ExchangeTable {
+    const { epoch } = this.#held().record;
+    if (this.#table?.epoch !== epoch) this.#table = { epoch, table: new ExchangeTable(this.#sql) };
+    return this.#table.table;
+  }
+
+  /** Attaches a stream's reader, in place of the one it had. False: it cannot start there. */
+  attach(socket: WebSocket, start: GatewayStart): boolean {
+    const { log, record } = this.#held();
+    const place = gatewayStart(start, log, this.exchanges(), record.metadata);
+    if (!place) return false;
+    this.#writers.closeStream(place.stream, CLOSE_CODES.superseded);
+    this.#writers.attach(socket, place.stream, place.seq);
+    this.#writers.send(socket, encoder.encode(place.preamble));
+    if (place.stream === STANDALONE_STREAM) this.#writers.send(socket, this.#backend());
+    this.sendPage(socket);
+    return true;
+  }
+
+  /** Sends the next page to a reader that is behind; one that has had the last of its stream is let go. */
+  sendPage(socket: WebSocket): void {
+    const state = this.#writers.state(socket);
+    if (state?.behindAt === undefined) return;
+    const page = this.#held().log.page(state.stream, state.behindAt, REPLAY_PAGE_BYTES);
+    this.#writers.sendPage(socket, page);
+    if (page.complete && !this.exchanges().isOpen(state.stream)) {
+      this.#writers.close(socket, CLOSE_CODES.finished);
+    }
+  }
+
+  /** Tells the bridge whose standalone stream of the upstream's to hold. */
+  #backend(): string {
+    const { url, sid, version } = bindingOf(this.session()?.metadata ?? {});
+    return BACKEND + JSON.stringify({ url, sid, version });
+  }
+
+  #held(): HeldSession {
+    const held = this.#holder.held();
+    if (!held) throw new Error("the session has ended");
+    return held;
+  }
+}
