@@ -37,7 +37,11 @@ const ROUTES: readonly RouteDescription[] = [
 ];
 
 /** The HTTP front of a session host. It knows no platform: `fetch` is standard, and so is what it answers. */
-export function createApp(host: SessionHost, config: Config, upstreams: Upstreams): Hono {
+export function createApp(
+  host: SessionHost,
+  config: Config,
+  upstreams: Upstreams = new Map(),
+): Hono {
   const log = createLogger(config.logLevel);
   const app = new Hono();
 

@@ -14,7 +14,8 @@ import { SseParser } from "../session/sse-parser.ts";
 import {
   BACKEND,
   UPSTREAM_LOST,
-  UPSTREAM_MESSAGE,
+  UPSTREAM_HELD,
+  upstreamMessage,
   type Backend,
 } from "../session/stream-protocol.ts";
 import { call, discard, events, isEventStream } from "../upstream/call.ts";
@@ -46,7 +47,12 @@ export class StandaloneUpstream {
     const value = parseJson(word.slice(BACKEND.length));
     if (!isObject(value)) return;
     const text = (key: string) => (typeof value[key] === "string" ? value[key] : undefined);
-    const backend: Backend = { url: text("url"), sid: text("sid"), version: text("version") };
+    const backend: Backend = {
+      url: text("url"),
+      sid: text("sid"),
+      version: text("version"),
+      lastEventId: text("lastEventId"),
+    };
     this.#held?.abort();
     this.#held = undefined;
     // An upstream without sessions has no stream of a session's either.
@@ -64,6 +70,7 @@ export class StandaloneUpstream {
 
   async #hold(backend: Backend, signal: AbortSignal): Promise<void> {
     const parser = new SseParser(this.#maxBytes);
+    parser.lastEventId = backend.lastEventId;
     let delay = UPSTREAM_RETRY_MS;
     while (!signal.aborted) {
       const outcome = await this.#listen(backend, parser, signal);
@@ -93,9 +100,10 @@ export class StandaloneUpstream {
         { method: "GET", sid, version, lastEventId, headers: this.#headers },
         signal,
       );
+      this.#say(UPSTREAM_HELD);
       if (response.ok && isEventStream(response)) {
-        for await (const { data } of events(response, parser, UPSTREAM_SILENCE_MS)) {
-          if (data !== "") this.#say(UPSTREAM_MESSAGE + data);
+        for await (const { id, data } of events(response, parser, UPSTREAM_SILENCE_MS)) {
+          this.#say(upstreamMessage(id, data));
         }
         return "ended";
       }
@@ -104,6 +112,7 @@ export class StandaloneUpstream {
       // 405: this upstream has no such stream. Any other refusal will not change by asking again.
       return response.status < 500 ? "refused" : "failed";
     } catch {
+      this.#say(UPSTREAM_HELD);
       return "failed";
     }
   }

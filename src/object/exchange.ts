@@ -135,6 +135,7 @@ export class Exchange {
 
   async #carry(): Promise<void> {
     const { body, headers } = this.#request;
+    if (this.#owed.size > 0) await this.#port.upstreamHeld();
     const response = await this.#link.post(body, headers, this.#abort.signal);
     if (this.#owed.size === 0) return this.#acknowledge(response);
     if (response.ok && isEventStream(response)) return this.#readStream(response);

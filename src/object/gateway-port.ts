@@ -20,6 +20,8 @@ export interface GatewayPort {
   endStream(stream: number): void;
   beginExchange(owed: readonly RequestId[], standalone: boolean): OpenExchange;
   exchangeOwes(exchange: OpenExchange, owed: readonly RequestId[]): void;
+  /** Resolves when no stream of the upstream's is being opened for a client that has just asked for it. */
+  upstreamHeld(): Promise<void>;
   saveMetadata(patch: Readonly<Record<string, string | null>>): void;
   /** An exchange has ended, and with it, perhaps, the use that kept the session alive. */
   exchangeEnded(): void;

@@ -2,7 +2,7 @@
 import type { GatewayStart } from "../session/exchange.ts";
 import { STANDALONE_STREAM } from "../session/exchange.ts";
 import type { RequestId } from "../session/json-rpc.ts";
-import { REPLAY_PAGE_BYTES } from "../session/limits.ts";
+import { REPLAY_PAGE_BYTES, UPSTREAM_HELD_MS } from "../session/limits.ts";
 import { encodeFrame } from "../session/sse-frame.ts";
 import { BACKEND, CLOSE_CODES } from "../session/stream-protocol.ts";
 import { bindingOf } from "../upstream/handshake.ts";
@@ -27,16 +27,21 @@ export interface SessionHolder {
   exchangeEnded(): void;
 }
 
+/** Key of the last event of the upstream's standalone stream. */
+const UPSTREAM_EVENT_ID = "upstream-event-id";
+
 const encoder = new TextEncoder();
 
 export class GatewayStreams implements GatewayPort {
-  readonly #sql: SqlStorage;
+  readonly #storage: DurableObjectStorage;
   readonly #writers: Writers;
   readonly #holder: SessionHolder;
+  /** Set while the bridge opens the upstream's standalone stream. */
+  #opening: PromiseWithResolvers<void> | undefined;
   #table: { readonly epoch: string; readonly table: ExchangeTable } | undefined;
 
-  constructor(sql: SqlStorage, writers: Writers, holder: SessionHolder) {
-    this.#sql = sql;
+  constructor(storage: DurableObjectStorage, writers: Writers, holder: SessionHolder) {
+    this.#storage = storage;
     this.#writers = writers;
     this.#holder = holder;
   }
@@ -70,6 +75,8 @@ export class GatewayStreams implements GatewayPort {
 
   saveMetadata(patch: Readonly<Record<string, string | null>>): void {
     this.#holder.patchMetadata(patch);
+    // The ids of one upstream session mean nothing to the next.
+    this.#storage.kv.delete(UPSTREAM_EVENT_ID);
     this.#writers.tell(STANDALONE_STREAM, this.#backend());
   }
 
@@ -80,7 +87,8 @@ export class GatewayStreams implements GatewayPort {
   /** The exchanges of the session that there is now. */
   exchanges(): ExchangeTable {
     const { epoch } = this.#held().record;
-    if (this.#table?.epoch !== epoch) this.#table = { epoch, table: new ExchangeTable(this.#sql) };
+    if (this.#table?.epoch !== epoch)
+      this.#table = { epoch, table: new ExchangeTable(this.#storage.sql) };
     return this.#table.table;
   }
 
@@ -92,9 +100,35 @@ export class GatewayStreams implements GatewayPort {
     this.#writers.closeStream(place.stream, CLOSE_CODES.superseded);
     this.#writers.attach(socket, place.stream, place.seq);
     this.#writers.send(socket, encoder.encode(place.preamble));
-    if (place.stream === STANDALONE_STREAM) this.#writers.send(socket, this.#backend());
+    if (place.stream === STANDALONE_STREAM) this.#openUpstream(socket);
     this.sendPage(socket);
     return true;
+  }
+
+  /** The bridge has, or will not get, the upstream's stream. */
+  held(): void {
+    this.#opening?.resolve();
+    this.#opening = undefined;
+  }
+
+  upstreamHeld(): Promise<void> {
+    return this.#opening?.promise ?? Promise.resolve();
+  }
+
+  /** What came on the upstream's standalone stream: logged, and remembered by its id, to be resumed there. */
+  take(id: string | undefined, data: string | undefined): void {
+    if (id !== undefined) this.#storage.kv.put(UPSTREAM_EVENT_ID, id);
+    if (data !== undefined) this.append(STANDALONE_STREAM, data);
+  }
+
+  #openUpstream(socket: WebSocket): void {
+    const opening = Promise.withResolvers<void>();
+    this.#opening?.resolve();
+    this.#opening =
+      bindingOf(this.session()?.metadata ?? {}).sid === undefined ? undefined : opening;
+    // A bridge that is cut here says nothing any more.
+    if (this.#opening) setTimeout(() => opening.resolve(), UPSTREAM_HELD_MS);
+    this.#writers.send(socket, this.#backend());
   }
 
   /** Sends the next page to a reader that is behind; one that has had the last of its stream is let go. */
@@ -111,7 +145,8 @@ export class GatewayStreams implements GatewayPort {
   /** Tells the bridge whose standalone stream of the upstream's to hold. */
   #backend(): string {
     const { url, sid, version } = bindingOf(this.session()?.metadata ?? {});
-    return BACKEND + JSON.stringify({ url, sid, version });
+    const lastEventId = this.#storage.kv.get<string>(UPSTREAM_EVENT_ID);
+    return BACKEND + JSON.stringify({ url, sid, version, lastEventId });
   }
 
   #held(): HeldSession {

@@ -14,7 +14,12 @@ import type { Metadata } from "../session/host.ts";
 import { isObject, messageOf, parseJson, rpcError } from "../session/json-rpc.ts";
 import { refusesBatches } from "../session/mcp-version.ts";
 import { refuse, succeed, type Outcome } from "../session/outcome.ts";
-import { UPSTREAM_LOST, UPSTREAM_MESSAGE } from "../session/stream-protocol.ts";
+import {
+  readUpstreamMessage,
+  UPSTREAM_HELD,
+  UPSTREAM_LOST,
+  UPSTREAM_MESSAGE,
+} from "../session/stream-protocol.ts";
 import { STANDALONE_STREAM } from "../session/exchange.ts";
 import { FAILURES, UpstreamError } from "../upstream/call.ts";
 import {
@@ -105,7 +110,8 @@ export class Gateway {
 
   /** A word from the bridge that holds the upstream's standalone stream. */
   told(word: string): void {
-    if (word.startsWith(UPSTREAM_MESSAGE)) this.#deliver(word.slice(UPSTREAM_MESSAGE.length));
+    if (word === UPSTREAM_HELD) this.#port.held();
+    else if (word.startsWith(UPSTREAM_MESSAGE)) this.#deliver(word);
     else if (word.startsWith(UPSTREAM_LOST)) this.#lost(word.slice(UPSTREAM_LOST.length));
   }
 
@@ -169,12 +175,13 @@ export class Gateway {
   }
 
   /** The upstream's stream carries requests and notifications; an answer on it is to nobody. */
-  #deliver(data: string): void {
+  #deliver(word: string): void {
     if (!this.#port.session()) return;
+    const { id, data } = readUpstreamMessage(word);
     const message = messageOf(parseJson(data));
-    if (!message || message.kind === "response") return;
-    if (data.length > this.#limits.eventMaxBytes) return;
-    this.#port.append(STANDALONE_STREAM, data);
+    const fits = data.length <= this.#limits.eventMaxBytes;
+    const isForClient = message !== undefined && message.kind !== "response" && fits;
+    this.#port.take(id, isForClient ? data : undefined);
   }
 
   #lost(json: string): void {

@@ -73,7 +73,7 @@ export class SessionObject extends DurableObject<Environment> {
     this.#records = new RecordStore(ctx.storage);
     this.#writers = new Writers(ctx);
     this.#alarm = new AlarmClock(ctx.storage);
-    this.#streams = new GatewayStreams(ctx.storage.sql, this.#writers, {
+    this.#streams = new GatewayStreams(ctx.storage, this.#writers, {
       held: () => this.#load(Date.now()),
       patchMetadata: (metadata) => void this.patch({ metadata }),
       exchangeEnded: () => {

@@ -63,3 +63,6 @@ export const MAX_UPSTREAM_RETRY_MS = 30_000;
 
 /** UTF-8 bytes of an initialize request: it is kept as metadata, to be sent again. */
 export const MAX_INIT_BODY_BYTES = 64 * 1024;
+
+/** Milliseconds that a call waits at most for the upstream's standalone stream to be opened first. */
+export const UPSTREAM_HELD_MS = 1000;
