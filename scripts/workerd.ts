@@ -10,6 +10,7 @@ import { basename, dirname, join, resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { unstable_readConfig } from "wrangler";
 import { CONFIG_VARIABLES } from "../src/config.ts";
+import { parseUpstreams, secretNames } from "../src/upstream/settings.ts";
 import { PROJECT } from "./bundle.ts";
 
 export interface WorkerdOptions {
@@ -124,7 +125,10 @@ function readWranglerConfig(): WranglerConfig {
 
 function variables(env: WorkerdOptions["env"]): Record<string, string> {
   const declared = Object.entries(readWranglerConfig().vars).map(([k, v]) => [k, String(v)]);
-  const set = CONFIG_VARIABLES.map((name) => [name, env[name]]).filter(([, v]) => v !== undefined);
+  const secrets = secretNames(parseUpstreams(env["UPSTREAMS"] || undefined));
+  const set = [...CONFIG_VARIABLES, ...secrets]
+    .map((name) => [name, env[name]])
+    .filter(([, v]) => v !== undefined);
   return Object.fromEntries([...declared, ...set]) as Record<string, string>;
 }
 
