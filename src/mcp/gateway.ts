@@ -1,10 +1,9 @@
 /** The gateway's routes: `/mcp` and `/sse` with their upstreams, behind one door. */
 import type { Context, Hono } from "hono";
-import { describeFailure } from "../logger.ts";
-import { SessionError } from "../session/errors.ts";
-import { parseJson, RPC_CODES, type RequestId } from "../session/json-rpc.ts";
+import { parseJson, RPC_CODES } from "../session/json-rpc.ts";
 import { DEFAULT_UPSTREAM } from "../upstream/settings.ts";
-import { hostErrorResponse, rpcErrorResponse } from "./answers.ts";
+import { answer } from "./answer.ts";
+import { rpcErrorResponse } from "./answers.ts";
 import { readBody } from "./body.ts";
 import { classify } from "./classify.ts";
 import type { GatewayCall, GatewayParts } from "./context.ts";
@@ -85,28 +84,5 @@ async function post(call: GatewayCall): Promise<Response> {
       const id = verdict.batch ? undefined : verdict.owed[0];
       return answer(call, id, () => exchange(call, body, verdict));
     }
-  }
-}
-
-/** Every failure leaves as a JSON-RPC error, with the id of the request where it has one. */
-async function answer(
-  { parts }: GatewayCall,
-  id: RequestId | undefined,
-  respond: () => Promise<Response>,
-): Promise<Response> {
-  try {
-    return await respond();
-  } catch (failure) {
-    if (failure instanceof SessionError) {
-      if (failure.cause !== undefined) {
-        parts.log.warn("request.failed", {
-          code: failure.code,
-          cause: describeFailure(failure.cause),
-        });
-      }
-      return hostErrorResponse(failure, id);
-    }
-    parts.log.error("request.crashed", { cause: describeFailure(failure) });
-    return rpcErrorResponse(503, RPC_CODES.internalError, "Service unavailable", id);
   }
 }

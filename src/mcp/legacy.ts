@@ -5,6 +5,7 @@
 import { newSessionId, parseSessionId } from "../session/id.ts";
 import { parseJson, RPC_CODES } from "../session/json-rpc.ts";
 import { DEFAULT_UPSTREAM } from "../upstream/settings.ts";
+import { answer } from "./answer.ts";
 import { rpcErrorResponse, sessionNotFound } from "./answers.ts";
 import { readBody } from "./body.ts";
 import { classify } from "./classify.ts";
@@ -52,15 +53,17 @@ export async function postLegacyMessage(call: GatewayCall): Promise<Response> {
   const sessionId = parseSessionId(named);
   if (sessionId !== named) return sessionNotFound(batch ? undefined : owed[0]);
   const { "mcp-protocol-version": _none, ...headers } = forwardedHeaders(call);
-  await parts.host.exchange(sessionId, {
-    gate: gateOf(call, "sse"),
-    body,
-    batch,
-    owed,
-    cancels: initialize ? [] : verdict.cancels,
-    initialize,
-    headers,
-    delivery: "standalone",
+  return answer(call, batch ? undefined : owed[0], async () => {
+    await parts.host.exchange(sessionId, {
+      gate: gateOf(call, "sse"),
+      body,
+      batch,
+      owed,
+      cancels: initialize ? [] : verdict.cancels,
+      initialize,
+      headers,
+      delivery: "standalone",
+    });
+    return new Response(null, { status: 202 });
   });
-  return new Response(null, { status: 202 });
 }

@@ -46,8 +46,6 @@ export class Gateway {
   #upstreams: Upstreams | undefined;
   #running = new Set<Exchange>();
   #link: { readonly epoch: string; readonly link: UpstreamLink } | undefined;
-  /** Aborted when the session ends. */
-  #ended = new AbortController();
 
   constructor(port: GatewayStreams, open: () => Upstreams, limits: ExchangeLimits, log: Logger) {
     this.#port = port;
@@ -130,8 +128,6 @@ export class Gateway {
 
   /** The session has ended: so do its exchanges, and its upstream session. Resolves when the upstream was told. */
   async end(metadata: Metadata): Promise<void> {
-    this.#ended.abort();
-    this.#ended = new AbortController();
     this.#link = undefined;
     for (const exchange of this.#running) exchange.abandon();
     this.#running = new Set();
@@ -156,7 +152,7 @@ export class Gateway {
     if (!upstream) return undefined;
     const { epoch } = session;
     const { bodyMaxBytes } = this.#limits;
-    const link = new UpstreamLink(upstream, this.#port, epoch, bodyMaxBytes, this.#ended.signal);
+    const link = new UpstreamLink(upstream, this.#port, epoch, bodyMaxBytes);
     this.#link = { epoch, link };
     return link;
   }

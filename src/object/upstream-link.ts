@@ -29,23 +29,20 @@ export class UpstreamLink {
   readonly #port: GatewayPort;
   readonly #epoch: string;
   readonly #maxBytes: number;
-  readonly #signal: AbortSignal;
+  /**
+   * A handshake is not aborted when the session ends: the upstream may have made a
+   * session by then, and only the answer says which one to end.
+   */
+  readonly #never = new AbortController().signal;
   /** Set while a new upstream session is being made: every request that needs one waits for the same. */
   #recovery: Promise<void> | undefined;
 
-  /** `signal` aborts when the session ends. `maxBytes` bounds one message of the upstream's. */
-  constructor(
-    upstream: Upstream,
-    port: GatewayPort,
-    epoch: string,
-    maxBytes: number,
-    signal: AbortSignal,
-  ) {
+  /** `maxBytes` bounds one message of the upstream's. */
+  constructor(upstream: Upstream, port: GatewayPort, epoch: string, maxBytes: number) {
     this.#upstream = upstream;
     this.#port = port;
     this.#epoch = epoch;
     this.#maxBytes = maxBytes;
-    this.#signal = signal;
   }
 
   get upstream(): Upstream {
@@ -104,9 +101,9 @@ export class UpstreamLink {
       body,
       headers,
       this.#maxBytes,
-      this.#signal,
+      this.#never,
     );
-    await this.#adopt(handshake, body);
+    this.#adopt(handshake, body);
     return handshake;
   }
 
@@ -143,25 +140,26 @@ export class UpstreamLink {
   async #reinitialize(stale: Binding, headers: Headers, elsewhere: boolean): Promise<void> {
     const body = stale.initBody ?? OWN_INITIALIZE;
     const handshake = await this.#handshake(body, headers, this.#order(stale.url, elsewhere));
+    this.#mustExist(handshake);
     const { version } = stale;
     if (version !== undefined && handshake.version !== version) {
       this.#drop(handshake);
       throw new UpstreamError(FAILURES.changed);
     }
     try {
-      await sendInitialized(this.#upstream, handshake, this.#signal);
+      await sendInitialized(this.#upstream, handshake, this.#never);
     } catch (failure) {
       this.#drop(handshake);
       throw failure;
     }
-    await this.#adopt(handshake, body);
+    this.#adopt(handshake, body);
   }
 
   async #handshake(body: string, headers: Headers, replicas: readonly Replica[]) {
     // The version that the client agreed on is for requests; initialize is where it is agreed on.
     const { "mcp-protocol-version": _agreed, ...others } = headers;
     try {
-      return await initialize(this.#upstream, replicas, body, others, this.#maxBytes, this.#signal);
+      return await initialize(this.#upstream, replicas, body, others, this.#maxBytes, this.#never);
     } catch (failure) {
       if (!(failure instanceof HandshakeRefused)) throw failure;
       throw new UpstreamError(FAILURES.refused, { cause: failure });
@@ -176,13 +174,15 @@ export class UpstreamLink {
   }
 
   /** Stores the new upstream session; one made for a session that has ended is ended too. */
-  async #adopt(handshake: Handshake, body: string): Promise<void> {
-    const session = this.#port.session();
-    if (session?.epoch !== this.#epoch) {
-      this.#drop(handshake);
-      throw new SessionGone();
-    }
+  #adopt(handshake: Handshake, body: string): void {
+    this.#mustExist(handshake);
     this.#port.saveMetadata(handshakeMetadata(handshake, body));
+  }
+
+  #mustExist(handshake: Handshake): void {
+    if (this.#port.session()?.epoch === this.#epoch) return;
+    this.#drop(handshake);
+    throw new SessionGone();
   }
 
   #drop({ replica, sid, version }: Handshake): void {

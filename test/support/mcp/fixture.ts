@@ -30,6 +30,8 @@ export class Fixture {
   readonly #sessions = new Map<string, WebStandardStreamableHTTPServerTransport>();
   readonly #modern: McpHttpHandler;
   readonly #codec = createRequestStateCodec({ key: KEY });
+  /** Standalone streams that clients hold now. */
+  openStreams = 0;
   /** Every request, in order: what reached the upstream and with which headers. */
   readonly requests: { method: string; headers: Headers; body: string }[] = [];
 
@@ -78,6 +80,10 @@ export class Fixture {
   async #serve(request: Request): Promise<Response> {
     const body = request.method === "POST" ? await request.clone().text() : "";
     this.requests.push({ method: request.method, headers: request.headers, body });
+    if (request.method === "GET") {
+      this.openStreams++;
+      request.signal.addEventListener("abort", () => this.openStreams--);
+    }
     const refused =
       hostHeaderValidationResponse(request, localhostAllowedHostnames()) ??
       originValidationResponse(request, localhostAllowedOrigins());

@@ -40,18 +40,18 @@ export async function startUpstream(handler: FetchHandler): Promise<Listening> {
   return listening;
 }
 
-/** Initializes as any server does, and leaves the rest to `rest`. `sid` undefined: a server without sessions. */
+/** Initializes as any server does, and leaves the rest to `rest`. `sid` null: a server without sessions. */
 export function answering(
   rest: (
     request: Request,
     body: { readonly id?: unknown; readonly method?: string },
   ) => Response | Promise<Response>,
-  sid: string | undefined = "secret-upstream-sid",
+  sid: string | null = "secret-upstream-sid",
 ): FetchHandler {
   return async (request) => {
     if (request.method !== "POST") return rest(request, {});
     const body = (await request.clone().json()) as { id?: unknown; method?: string };
-    const headers: Record<string, string> = sid === undefined ? {} : { "mcp-session-id": sid };
+    const headers: Record<string, string> = sid === null ? {} : { "mcp-session-id": sid };
     if (body.method === "initialize") {
       const result = {
         protocolVersion: "2025-11-25",
