@@ -1,11 +1,15 @@
 /** Makes the upstreams that the configuration names, from what the environment binds. */
 import { demoServer } from "./demo.ts";
+import { legacyServer } from "./legacy-server.ts";
 import type { UpstreamSettings, UpstreamsSettings } from "./settings.ts";
 import type { Replica, Server, Upstream, Upstreams } from "./upstream.ts";
 
 type Environment = Readonly<Record<string, unknown>>;
 
 const MCP_PATH = "/mcp";
+
+/** Bytes of one message of a legacy server; what is logged of it is bounded by EVENT_MAX_BYTES. */
+const LARGEST_MESSAGE = 4 * 1024 * 1024;
 
 /** Throws an Error that names the upstream whose binding or secret is missing. */
 export function openUpstreams(settings: UpstreamsSettings, env: Environment): Upstreams {
@@ -24,7 +28,9 @@ function open(name: string, settings: UpstreamSettings, env: Environment): Upstr
   }
   return {
     name,
-    replicas: replicasOf(name, settings, env),
+    replicas: replicasOf(name, settings, env).map((replica) =>
+      settings.transport === "sse" ? overLegacy(replica) : replica,
+    ),
     headers: Object.fromEntries(
       Object.entries(settings.headers).map(([key, value]) => [
         key.toLowerCase(),
@@ -51,6 +57,10 @@ function replicasOf(
   }
   const first = "url" in settings ? [settings.url] : [];
   return [...new Set([...first, ...settings.replicas])].map((url) => ({ url, server: internet }));
+}
+
+function overLegacy({ url, server }: Replica): Replica {
+  return { url, server: legacyServer(url, LARGEST_MESSAGE, (request) => server.fetch(request)) };
 }
 
 /** A redirect could lead the gateway, and the secrets in its headers, anywhere, so none is followed. */
