@@ -1,0 +1,26 @@
+/** Builds the production bundle, the same that `wrangler deploy` uploads. */
+import { execFile } from "node:child_process";
+import { mkdir } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+
+export const PROJECT = dirname(dirname(fileURLToPath(import.meta.url)));
+
+export interface Bundle {
+  /** Path of the Worker's one module. */
+  readonly path: string;
+  /** What wrangler says of its size: `Total Upload: … / gzip: …`. */
+  readonly size: string;
+}
+
+export async function buildBundle(outdir = join(PROJECT, ".holdfast", "bundle")): Promise<Bundle> {
+  await mkdir(outdir, { recursive: true });
+  const { stdout } = await promisify(execFile)(
+    join(PROJECT, "node_modules", ".bin", "wrangler"),
+    ["deploy", "--dry-run", "--outdir", outdir],
+    { cwd: PROJECT, env: { ...process.env, WRANGLER_SEND_METRICS: "false" } },
+  );
+  const size = /Total Upload: .*/.exec(stdout)?.[0] ?? "Total Upload: unknown";
+  return { path: join(outdir, "worker.js"), size };
+}

@@ -1,0 +1,51 @@
+/**
+ * `npm run serve`: the production bundle on plain workerd. Reads HOST, PORT,
+ * STATE_DIR and every variable of the service from the environment. Ends within
+ * 5 s of SIGTERM or SIGINT, with streams open too.
+ */
+import { join } from "node:path";
+import { ConfigError, loadConfig } from "../src/config.ts";
+import { buildBundle, PROJECT } from "./bundle.ts";
+import { startWorkerd } from "./workerd.ts";
+
+/** Milliseconds that requests under way have to finish once we are told to end. */
+const GRACE_MS = 2000;
+
+function readPort(): number {
+  const text = process.env["PORT"] ?? "8788";
+  const port = /^\d+$/.test(text) ? Number(text) : NaN;
+  if (!(port <= 65535))
+    throw new ConfigError(`PORT must be a whole number from 0 to 65535, not "${text}"`);
+  return port;
+}
+
+async function main(): Promise<void> {
+  loadConfig(process.env);
+  const port = readPort();
+  const bundle = await buildBundle();
+  const workerd = await startWorkerd({
+    bundle: bundle.path,
+    host: process.env["HOST"] ?? "127.0.0.1",
+    port,
+    stateDir: process.env["STATE_DIR"] ?? join(PROJECT, ".holdfast", "state"),
+    env: process.env,
+    onLine: (line) => console.log(line),
+  });
+  let ending = false;
+  for (const signal of ["SIGTERM", "SIGINT"] as const) {
+    process.on(signal, () => {
+      ending = true;
+      void workerd.stop(GRACE_MS);
+    });
+  }
+  console.log(`holdfast listening on ${workerd.url}`);
+  await workerd.ended;
+  if (!ending) throw new Error("workerd ended by itself");
+}
+
+try {
+  await main();
+} catch (failure) {
+  console.error(`holdfast: ${failure instanceof Error ? failure.message : String(failure)}`);
+  process.exitCode = 1;
+}

@@ -1,0 +1,168 @@
+/**
+ * Runs a bundle on plain workerd, as `npm run serve`, the tests over real HTTP and
+ * the benchmarks do. What wrangler.toml declares (date, flags, objects, vars) is
+ * read from there; variables of the environment win over its vars.
+ */
+import { spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { mkdir, writeFile } from "node:fs/promises";
+import { basename, dirname, join, resolve } from "node:path";
+import { createInterface } from "node:readline";
+import { unstable_readConfig } from "wrangler";
+import { CONFIG_VARIABLES } from "../src/config.ts";
+import { PROJECT } from "./bundle.ts";
+
+export interface WorkerdOptions {
+  /** Path of the Worker's module. */
+  readonly bundle: string;
+  readonly host: string;
+  /** 0 takes a free port. */
+  readonly port: number;
+  /** Where the objects' storage lies; made where it is missing. */
+  readonly stateDir: string;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Gets each line that the Worker or workerd writes. */
+  readonly onLine: (line: string) => void;
+}
+
+export interface Workerd {
+  readonly process: ChildProcess;
+  readonly port: number;
+  readonly url: string;
+  /** Resolves when the process has ended. */
+  readonly ended: Promise<unknown>;
+  /**
+   * Ends the process: requests under way get `graceMs` to finish. workerd alone
+   * waits for open streams without limit.
+   */
+  stop(graceMs: number): Promise<void>;
+}
+
+export async function startWorkerd(options: WorkerdOptions): Promise<Workerd> {
+  const stateDir = resolve(options.stateDir);
+  await mkdir(join(stateDir, "objects"), { recursive: true });
+  const configPath = join(stateDir, "workerd.capnp");
+  const vars = variables(options.env);
+  await writeFile(configPath, capnp({ ...options, stateDir }, Object.keys(vars)));
+
+  const child = spawn(
+    join(PROJECT, "node_modules", ".bin", "workerd"),
+    [
+      "serve",
+      "--experimental",
+      "--control-fd=3",
+      `--import-path=${dirname(options.bundle)}`,
+      configPath,
+    ],
+    { stdio: ["ignore", "pipe", "pipe", "pipe"], env: { PATH: process.env["PATH"], ...vars } },
+  );
+  const ended = once(child, "exit");
+  for (const stream of [child.stdout, child.stderr]) {
+    if (stream) createInterface({ input: stream }).on("line", options.onLine);
+  }
+  const guard = killWith(child);
+  void ended.then(() => guard.kill("SIGKILL"));
+
+  const port = await listening(child, ended);
+  return {
+    process: child,
+    port,
+    url: `http://${options.host.includes(":") ? `[${options.host}]` : options.host}:${port}`,
+    ended,
+    async stop(graceMs) {
+      child.kill("SIGTERM");
+      const timer = setTimeout(() => child.kill("SIGKILL"), graceMs);
+      await ended;
+      clearTimeout(timer);
+    },
+  };
+}
+
+/** The port, once workerd says on its control channel that it listens. */
+async function listening(child: ChildProcess, ended: Promise<unknown>): Promise<number> {
+  const control = child.stdio[3];
+  if (!control || !("read" in control)) throw new Error("workerd has no control channel");
+  const port = new Promise<number>((found) => {
+    createInterface({ input: control }).on("line", (line) => {
+      const message = JSON.parse(line) as { event: string; port?: number };
+      if (message.event === "listen" && message.port !== undefined) found(message.port);
+    });
+  });
+  const failed = ended.then(() => {
+    throw new Error("workerd ended before it listened");
+  });
+  return Promise.race([port, failed]);
+}
+
+/**
+ * A process that kills workerd when this one ends, even by SIGKILL: its input is a
+ * pipe from here, which closes then. Without it workerd would outlive us, and
+ * hold the port.
+ */
+function killWith(child: ChildProcess): ChildProcess {
+  const guard = spawn("sh", ["-c", `cat >/dev/null; kill -9 ${child.pid} 2>/dev/null`], {
+    stdio: ["pipe", "ignore", "ignore"],
+    detached: true,
+  });
+  guard.unref();
+  return guard;
+}
+
+/** What this file reads of wrangler.toml. */
+interface WranglerConfig {
+  readonly vars: Readonly<Record<string, unknown>>;
+  readonly compatibility_date?: string;
+  readonly compatibility_flags: readonly string[];
+  readonly durable_objects: {
+    readonly bindings: readonly { readonly name: string; readonly class_name: string }[];
+  };
+}
+
+function readWranglerConfig(): WranglerConfig {
+  return unstable_readConfig({ config: join(PROJECT, "wrangler.toml") }, { hideWarnings: true });
+}
+
+function variables(env: WorkerdOptions["env"]): Record<string, string> {
+  const declared = Object.entries(readWranglerConfig().vars).map(([k, v]) => [k, String(v)]);
+  const set = CONFIG_VARIABLES.map((name) => [name, env[name]]).filter(([, v]) => v !== undefined);
+  return Object.fromEntries([...declared, ...set]) as Record<string, string>;
+}
+
+/** workerd's configuration. Variables pass through its environment, so no secret is written to disk. */
+function capnp(options: WorkerdOptions, variableNames: readonly string[]): string {
+  const config = readWranglerConfig();
+  const classes = config.durable_objects.bindings.map((binding) => ({
+    name: binding.name,
+    className: binding.class_name,
+  }));
+  const bindings = [
+    ...classes.map((c) => `(name = ${q(c.name)}, durableObjectNamespace = ${q(c.className)})`),
+    ...variableNames.map((name) => `(name = ${q(name)}, fromEnvironment = ${q(name)})`),
+  ];
+  const namespaces = classes.map(
+    (c) => `(className = ${q(c.className)}, uniqueKey = ${q(c.className)}, enableSql = true)`,
+  );
+  const address = `${options.host.includes(":") ? `[${options.host}]` : options.host}:${options.port}`;
+  return `using Workerd = import "/workerd/workerd.capnp";
+const config :Workerd.Config = (
+  services = [
+    (name = "holdfast", worker = .holdfast),
+    (name = "objects", disk = (path = ${q(join(options.stateDir, "objects"))}, writable = true)),
+    (name = "internet", network = (allow = ["public", "private"], tlsOptions = (trustBrowserCas = true)))
+  ],
+  sockets = [(name = "http", address = ${q(address)}, http = (), service = "holdfast")]
+);
+const holdfast :Workerd.Worker = (
+  modules = [(name = "worker.js", esModule = embed ${q(`/${basename(options.bundle)}`)})],
+  compatibilityDate = ${q(config.compatibility_date ?? "")},
+  compatibilityFlags = [${config.compatibility_flags.map(q).join(", ")}],
+  bindings = [${bindings.join(", ")}],
+  durableObjectNamespaces = [${namespaces.join(", ")}],
+  durableObjectStorage = (localDisk = "objects")
+);
+`;
+}
+
+function q(text: string): string {
+  return JSON.stringify(text);
+}

@@ -1,0 +1,93 @@
+import { Hono } from "hono";
+import { bodyLimit } from "hono/body-limit";
+import { HTTPException } from "hono/http-exception";
+import { methodNotAllowed } from "hono/method-not-allowed";
+import type { Config } from "./config.ts";
+import { disconnectSession, followEvents, mountEvents, publishEvents } from "./http/events.ts";
+import { jsonBody } from "./http/json-body.ts";
+import { openApiDocument } from "./http/openapi.ts";
+import { problemOf, problemResponse } from "./http/problem.ts";
+import { mount, type RouteDescription } from "./http/route.ts";
+import { health, serviceDocument } from "./http/service.ts";
+import {
+  createSession,
+  deleteSession,
+  mountSessions,
+  patchSession,
+  putSession,
+  readSession,
+} from "./http/sessions.ts";
+import { createLogger, describeFailure, type Logger } from "./logger.ts";
+import { SessionError } from "./session/errors.ts";
+import type { SessionHost } from "./session/host.ts";
+
+/** Every route that the OpenAPI document describes. */
+const ROUTES: readonly RouteDescription[] = [
+  createSession,
+  readSession,
+  putSession,
+  patchSession,
+  deleteSession,
+  publishEvents,
+  followEvents,
+  disconnectSession,
+  health,
+  serviceDocument,
+];
+
+/** The HTTP front of a session host. It knows no platform: `fetch` is standard, and so is what it answers. */
+export function createApp(host: SessionHost, config: Config): Hono {
+  const log = createLogger(config.logLevel);
+  const app = new Hono();
+
+  app.onError((failure) => errorResponse(failure, log));
+  app.notFound(() => problemResponse("not_found"));
+  app.use(
+    methodNotAllowed({
+      app,
+      onMethodNotAllowed: (c, methods) => {
+        const allow = { Allow: [...methods, "OPTIONS"].join(", ") };
+        if (c.req.method === "OPTIONS") return new Response(null, { status: 204, headers: allow });
+        return problemResponse("method_not_allowed", undefined, allow);
+      },
+    }),
+  );
+
+  app.use("/v1/*", async (c, next) => {
+    await next();
+    if (!c.res.headers.has("cache-control")) c.header("cache-control", "no-store");
+  });
+  app.use(
+    "/v1/*",
+    bodyLimit({
+      maxSize: config.bodyMaxBytes,
+      onError: () => {
+        const detail = `The body is over BODY_MAX_BYTES (${config.bodyMaxBytes}).`;
+        throw new SessionError("payload_too_large", detail);
+      },
+    }),
+  );
+  app.on(["POST", "PUT", "PATCH"], "/v1/*", jsonBody);
+
+  mountSessions(app, host, config);
+  mountEvents(app, host, config, log);
+  mount(app, health, (c) => c.json({ status: "ok" }));
+  let document: object | undefined;
+  mount(app, serviceDocument, (c) => c.json((document ??= openApiDocument(ROUTES))));
+  return app;
+}
+
+/** Every failure leaves through here, so none leaves with a stack, or as a 500. */
+function errorResponse(failure: Error, log: Logger): Response {
+  if (failure instanceof SessionError) {
+    if (failure.cause !== undefined) {
+      log.warn("request.failed", { code: failure.code, cause: describeFailure(failure.cause) });
+    }
+    return problemOf(failure);
+  }
+  if (failure instanceof HTTPException && failure.status === 400) {
+    return problemResponse("invalid_request", "The body is not valid JSON.");
+  }
+  log.error("request.crashed", { cause: describeFailure(failure) });
+  return problemResponse("unavailable");
+}

@@ -1,0 +1,60 @@
+/**
+ * Reads a JSON request body before Hono's validator does, to refuse what it would
+ * let through: bytes that are not UTF-8 (which decode to something that was not
+ * sent), another media type, and nesting deep enough to overflow a recursive
+ * reader.
+ */
+import type { MiddlewareHandler } from "hono";
+import { SessionError } from "../session/errors.ts";
+import { MAX_JSON_DEPTH } from "../session/limits.ts";
+
+const JSON_MEDIA_TYPE = /^application\/([\w.-]+\+)?json$/i;
+
+export const jsonBody: MiddlewareHandler = async (c, next) => {
+  const bytes = await c.req.arrayBuffer();
+  if (bytes.byteLength === 0) return next();
+  const mediaType = c.req.header("content-type")?.split(";")[0]?.trim() ?? "";
+  if (!JSON_MEDIA_TYPE.test(mediaType)) {
+    throw new SessionError("unsupported_media_type", "The body must be application/json.");
+  }
+  const text = decode(bytes);
+  if (depthOf(text) > MAX_JSON_DEPTH) {
+    throw new SessionError(
+      "invalid_request",
+      `The body is nested deeper than ${MAX_JSON_DEPTH} levels.`,
+    );
+  }
+  return next();
+};
+
+function decode(bytes: ArrayBuffer): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: false }).decode(bytes);
+  } catch {
+    throw new SessionError("invalid_request", "The body is not valid UTF-8.");
+  }
+}
+
+/** The deepest nesting of a JSON text, without recursion. */
+export function depthOf(text: string): number {
+  let depth = 0;
+  let deepest = 0;
+  let inString = false;
+  for (let i = 0; i < text.length; i++) {
+    const char = text.charCodeAt(i);
+    if (inString) {
+      if (char === BACKSLASH) i++;
+      else if (char === QUOTE) inString = false;
+    } else if (char === QUOTE) inString = true;
+    else if (char === OPEN_BRACE || char === OPEN_BRACKET) deepest = Math.max(deepest, ++depth);
+    else if (char === CLOSE_BRACE || char === CLOSE_BRACKET) depth--;
+  }
+  return deepest;
+}
+
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+const OPEN_BRACE = 0x7b;
+const CLOSE_BRACE = 0x7d;
+const OPEN_BRACKET = 0x5b;
+const CLOSE_BRACKET = 0x5d;

@@ -1,0 +1,125 @@
+/** The OpenAPI 3.1 document, made from the routes' own descriptions and schemas. */
+import * as z from "zod";
+import { ERROR_KINDS, type ErrorCode } from "../session/errors.ts";
+import { PROBLEM_MEDIA_TYPE } from "./problem.ts";
+import type { Answer, RouteDescription } from "./route.ts";
+import { newEvent, newSession, problem, session, sessionPatch } from "./schemas.ts";
+
+/** Schemas that stand under `components`, by their name there. */
+const COMPONENTS: ReadonlyMap<z.ZodType, string> = new Map<z.ZodType, string>([
+  [session, "Session"],
+  [newSession, "NewSession"],
+  [sessionPatch, "SessionPatch"],
+  [newEvent, "NewEvent"],
+  [problem, "Problem"],
+]);
+
+/** What any route can answer. */
+const COMMON_ERRORS: readonly ErrorCode[] = ["unavailable"];
+
+export function openApiDocument(routes: readonly RouteDescription[]): object {
+  const paths: Record<string, Record<string, object>> = {};
+  for (const route of routes) {
+    const path = route.path.replace(/:(\w+)/g, "{$1}");
+    (paths[path] ??= {})[route.method] = operation(route);
+  }
+  return {
+    openapi: "3.1.0",
+    info: {
+      title: "Holdfast",
+      version: "1",
+      description: "Sessions at the edge, with resumable event streams.",
+    },
+    paths,
+    components: {
+      schemas: Object.fromEntries(
+        [...COMPONENTS].map(([schema, name]) => [name, jsonSchema(schema)]),
+      ),
+    },
+  };
+}
+
+function operation(route: RouteDescription): object {
+  const errors = [...route.errors, ...COMMON_ERRORS];
+  return {
+    operationId: route.operationId,
+    summary: route.summary,
+    parameters: parameters(route),
+    ...(route.body && {
+      requestBody: { content: { "application/json": { schema: reference(route.body) } } },
+    }),
+    responses: {
+      ...Object.fromEntries(
+        Object.entries(route.answers).map(([status, answer]) => [status, response(answer)]),
+      ),
+      ...errorResponses(errors),
+    },
+  };
+}
+
+function parameters(route: RouteDescription): object[] {
+  const path = [...route.path.matchAll(/:(\w+)/g)].map(([, name]) => ({
+    name,
+    in: "path",
+    required: true,
+    schema: { type: "string" },
+  }));
+  const query = Object.entries(route.query?.shape ?? {}).map(([name, schema]) => ({
+    name,
+    in: "query",
+    schema: jsonSchema(schema as z.ZodType),
+  }));
+  const headers = Object.entries(route.requestHeaders ?? {}).map(([name, description]) => ({
+    name,
+    in: "header",
+    description,
+    schema: { type: "string" },
+  }));
+  return [...path, ...query, ...headers];
+}
+
+function response({ description, schema, mediaType, headers }: Answer): object {
+  const type = mediaType ?? (schema && "application/json");
+  return {
+    description,
+    ...(headers && {
+      headers: Object.fromEntries(
+        Object.entries(headers).map(([name, text]) => [
+          name,
+          { description: text, schema: { type: "string" } },
+        ]),
+      ),
+    }),
+    ...(type && {
+      content: { [type]: { schema: schema ? reference(schema) : { type: "string" } } },
+    }),
+  };
+}
+
+/** Codes that share a status share a response, which lists them. */
+function errorResponses(codes: readonly ErrorCode[]): object {
+  const byStatus = new Map<number, ErrorCode[]>();
+  for (const code of new Set(codes)) {
+    const { status } = ERROR_KINDS[code];
+    byStatus.set(status, [...(byStatus.get(status) ?? []), code]);
+  }
+  return Object.fromEntries(
+    [...byStatus].map(([status, list]) => [
+      status,
+      {
+        description: list.join(", "),
+        content: { [PROBLEM_MEDIA_TYPE]: { schema: reference(problem) } },
+      },
+    ]),
+  );
+}
+
+function reference(schema: z.ZodType): object {
+  const name = COMPONENTS.get(schema);
+  return name === undefined ? jsonSchema(schema) : { $ref: `#/components/schemas/${name}` };
+}
+
+function jsonSchema(schema: z.ZodType): object {
+  const { $schema: _, ...rest } = z.toJSONSchema(schema, { io: "input" });
+  return rest;
+}

@@ -1,0 +1,65 @@
+/**
+ * A route: what it is called, what it takes, what it answers. The same
+ * description registers the handler, validates the request and writes the
+ * OpenAPI document, so they cannot disagree.
+ */
+import type { Context, Env, Handler, Hono, MiddlewareHandler } from "hono";
+import { validator } from "hono/validator";
+import type * as z from "zod";
+import type { ErrorCode } from "../session/errors.ts";
+import { validate } from "./validate.ts";
+
+type Method = "get" | "post" | "put" | "patch" | "delete";
+
+export interface Answer {
+  readonly description: string;
+  readonly schema?: z.ZodType;
+  /** Media type of the body; application/json where there is a schema. */
+  readonly mediaType?: string;
+  /** Names of response headers, with what they say. */
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+export interface RouteDescription {
+  readonly method: Method;
+  /** In Hono's form: `/v1/sessions/:id`. */
+  readonly path: string;
+  readonly operationId: string;
+  readonly summary: string;
+  readonly query?: z.ZodObject;
+  /** Request headers that mean something here. */
+  readonly requestHeaders?: Readonly<Record<string, string>>;
+  readonly body?: z.ZodType;
+  /** Successful answers by status. */
+  readonly answers: Readonly<Record<number, Answer>>;
+  /** Errors that this route can answer, besides those that any route can. */
+  readonly errors: readonly ErrorCode[];
+}
+
+/** What the handler of a route reads: its validated parts. */
+export interface RouteInput<R extends RouteDescription> {
+  readonly query: R["query"] extends z.ZodType ? z.output<R["query"]> : undefined;
+  readonly body: R["body"] extends z.ZodType ? z.output<R["body"]> : undefined;
+}
+
+/** Registers a route's handler behind the validation that its description asks for. */
+export function mount<E extends Env, R extends RouteDescription>(
+  app: Hono<E>,
+  route: R,
+  handler: (c: Context<E>, input: RouteInput<R>) => Response | Promise<Response>,
+): void {
+  const { query, body } = route;
+  const validators: MiddlewareHandler[] = [];
+  if (query) validators.push(validator("query", (value) => validate(query, value)));
+  if (body) validators.push(validator("json", (value) => validate(body, value)));
+  const run: Handler<E> = (c) => {
+    const valid = (target: "query" | "json") => c.req.valid(target as never) as unknown;
+    // The validators above have put there what the description's schemas say.
+    const input = {
+      query: query && valid("query"),
+      body: body && valid("json"),
+    } as RouteInput<R>;
+    return handler(c, input);
+  };
+  app.on(route.method.toUpperCase(), [route.path], ...(validators as Handler<E>[]), run);
+}

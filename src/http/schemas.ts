@@ -1,0 +1,127 @@
+/** What `/v1` takes and answers, as zod schemas: they validate, and the OpenAPI document is made from them. */
+import * as z from "zod";
+import { parseSessionId } from "../session/id.ts";
+import {
+  MAX_EVENT_NAME_LENGTH,
+  MAX_EVENTS_PER_PUBLISH,
+  MAX_SUBJECT_LENGTH,
+  MAX_TTL_MS,
+  MIN_TTL_MS,
+  RESERVED_EVENT_NAMES,
+} from "../session/limits.ts";
+import { isSafeFieldValue } from "../session/sse-frame.ts";
+import { SESSION_TYPES } from "../session/type.ts";
+
+const LEAST_SECONDS = MIN_TTL_MS / 1000;
+const MOST_SECONDS = MAX_TTL_MS / 1000;
+
+const sessionId = z
+  .string()
+  .refine((text) => parseSessionId(text) !== undefined, "must be a UUID")
+  .meta({
+    format: "uuid",
+    description: "A UUID: 36 characters, 32 hex digits, in braces, or a urn:uuid:",
+  });
+
+const metadata = z.record(z.string(), z.string()).meta({ description: "Labels, strings only" });
+
+const ttlSeconds = z
+  .number()
+  .min(LEAST_SECONDS)
+  .max(MOST_SECONDS)
+  .meta({ description: "Seconds that the session lives after its last use" });
+
+const maxLifetimeSeconds = z
+  .number()
+  .refine((n) => n === 0 || n >= LEAST_SECONDS, `must be 0 (none) or at least ${LEAST_SECONDS}`)
+  .max(MOST_SECONDS)
+  .meta({ description: "Seconds that the session lives at most, whatever its use; 0 is no limit" });
+
+const subject = z
+  .string()
+  .min(1)
+  .max(MAX_SUBJECT_LENGTH)
+  .meta({ description: "Whose session it is" });
+
+export const newSession = z.strictObject({
+  id: sessionId.optional(),
+  type: z.enum(SESSION_TYPES).optional(),
+  metadata: metadata.optional(),
+  data: z.unknown().optional().meta({ description: "Any JSON" }),
+  ttlSeconds: ttlSeconds.optional(),
+  maxLifetimeSeconds: maxLifetimeSeconds.optional(),
+  subject: subject.optional(),
+});
+
+export const sessionPatch = z.strictObject({
+  metadata: z.record(z.string(), z.string().nullable()).nullable().optional(),
+  data: z.unknown().optional().meta({ description: "A merge patch on the data; null removes it" }),
+  ttlSeconds: ttlSeconds.nullable().optional(),
+});
+
+const instant = z.string().meta({ format: "date-time" });
+
+export const session = z.object({
+  id: z.string().meta({ format: "uuid" }),
+  type: z.string(),
+  createdAt: instant,
+  updatedAt: instant,
+  expiresAt: instant,
+  ttlSeconds: z.number(),
+  maxLifetimeSeconds: z.number().optional(),
+  metadata,
+  data: z.unknown().optional(),
+  subject: z.string().optional(),
+  connected: z.boolean().meta({ description: "Whether a writer is attached" }),
+  writers: z.number().int(),
+  lastEventId: z.string().optional(),
+});
+
+export const newEvent = z.strictObject({
+  event: z
+    .string()
+    .min(1)
+    .max(MAX_EVENT_NAME_LENGTH)
+    .refine(isSafeFieldValue, "must not hold CR, LF or NUL")
+    .refine(
+      (name) => !RESERVED_EVENT_NAMES.includes(name),
+      "is a name that the service itself uses",
+    )
+    .optional(),
+  data: z
+    .unknown()
+    .refine((data) => data !== undefined, "is required")
+    .meta({ description: "Any JSON; a string is sent as it is" }),
+});
+
+export const publication = z.union([
+  newEvent,
+  z.array(newEvent).min(1).max(MAX_EVENTS_PER_PUBLISH),
+]);
+
+export const published = z.union([
+  z.object({ id: z.string(), writers: z.number().int() }),
+  z.object({ ids: z.array(z.string()), writers: z.number().int() }),
+]);
+
+const flag = z.enum(["true", "false"]);
+
+export const readQuery = z.object({
+  touch: flag.optional().meta({ description: "false: look without extending the session's life" }),
+});
+
+export const streamQuery = z.object({
+  lastEventId: z
+    .string()
+    .optional()
+    .meta({ description: "As the Last-Event-ID header, which wins" }),
+  from: z.enum(["earliest"]).optional().meta({ description: "Replay all that is retained" }),
+});
+
+export const problem = z.object({
+  type: z.string(),
+  title: z.string(),
+  status: z.number().int(),
+  detail: z.string(),
+  code: z.string(),
+});

@@ -1,0 +1,148 @@
+/** `/v1/sessions`: make, read, change and end a session. */
+import type { Context, Hono } from "hono";
+import type { Config } from "../config.ts";
+import { InvalidSessionIdError } from "../session/errors.ts";
+import type { SessionHost, SessionView } from "../session/host.ts";
+import { newSessionId, parseSessionId, type SessionId } from "../session/id.ts";
+import { parseIfMatch } from "./if-match.ts";
+import { mount, type RouteDescription } from "./route.ts";
+import { newSession, readQuery, session, sessionPatch } from "./schemas.ts";
+import { contentOf, patchOf, sessionJson } from "./session-json.ts";
+
+const ETAG = { ETag: "Changes with the session's content" };
+const IF_MATCH = { "If-Match": "Change only what has this entity tag" };
+
+export const createSession = {
+  method: "post",
+  path: "/v1/sessions",
+  operationId: "createSession",
+  summary: "Make a session",
+  body: newSession,
+  answers: {
+    201: { description: "Made", schema: session, headers: { ...ETAG, Location: "Its path" } },
+  },
+  errors: [
+    "invalid_request",
+    "invalid_session_id",
+    "invalid_session_type",
+    "session_already_exists",
+    "payload_too_large",
+    "unsupported_media_type",
+  ],
+} as const satisfies RouteDescription;
+
+export const readSession = {
+  method: "get",
+  path: "/v1/sessions/:id",
+  operationId: "readSession",
+  summary: "Read a session; counts as use",
+  query: readQuery,
+  answers: { 200: { description: "The session", schema: session, headers: ETAG } },
+  errors: ["invalid_request", "invalid_session_id", "session_not_found"],
+} as const satisfies RouteDescription;
+
+export const putSession = {
+  method: "put",
+  path: "/v1/sessions/:id",
+  operationId: "putSession",
+  summary: "Make a session, or replace its content; its events and streams stay",
+  requestHeaders: IF_MATCH,
+  body: newSession,
+  answers: {
+    200: { description: "Replaced", schema: session, headers: ETAG },
+    201: { description: "Made", schema: session, headers: { ...ETAG, Location: "Its path" } },
+  },
+  errors: [
+    "invalid_request",
+    "invalid_session_id",
+    "invalid_session_type",
+    "precondition_failed",
+    "payload_too_large",
+    "unsupported_media_type",
+  ],
+} as const satisfies RouteDescription;
+
+export const patchSession = {
+  method: "patch",
+  path: "/v1/sessions/:id",
+  operationId: "patchSession",
+  summary: "Change a session by a merge patch (RFC 7396)",
+  requestHeaders: IF_MATCH,
+  body: sessionPatch,
+  answers: { 200: { description: "Changed", schema: session, headers: ETAG } },
+  errors: [
+    "invalid_request",
+    "invalid_session_id",
+    "session_not_found",
+    "precondition_failed",
+    "payload_too_large",
+    "unsupported_media_type",
+  ],
+} as const satisfies RouteDescription;
+
+export const deleteSession = {
+  method: "delete",
+  path: "/v1/sessions/:id",
+  operationId: "deleteSession",
+  summary: "End a session and its streams",
+  answers: { 204: { description: "There is no such session, any more or ever" } },
+  errors: ["invalid_session_id"],
+} as const satisfies RouteDescription;
+
+export function mountSessions(app: Hono, host: SessionHost, config: Config): void {
+  mount(app, createSession, async (c, { body }) => {
+    const id = body.id === undefined ? newSessionId() : canonical(body.id);
+    return made(c, await host.create(id, contentOf(body, config)));
+  });
+
+  mount(app, readSession, async (c, { query }) => {
+    const view = await host.read(sessionIdOf(c), query.touch !== "false");
+    return found(c, view);
+  });
+
+  mount(app, putSession, async (c, { body }) => {
+    const id = sessionIdOf(c);
+    if (body.id !== undefined && canonical(body.id) !== id) {
+      throw new InvalidSessionIdError("id: is not the session's in the path");
+    }
+    const ifMatch = parseIfMatch(c.req.header("if-match"));
+    const { created, session } = await host.upsert(id, contentOf(body, config), ifMatch);
+    return created ? made(c, session) : found(c, session);
+  });
+
+  mount(app, patchSession, async (c, { body }) => {
+    const ifMatch = parseIfMatch(c.req.header("if-match"));
+    return found(c, await host.patch(sessionIdOf(c), patchOf(body, config), ifMatch));
+  });
+
+  mount(app, deleteSession, async (c) => {
+    await host.delete(sessionIdOf(c));
+    return c.body(null, 204);
+  });
+}
+
+/** The session that the path names. Throws InvalidSessionIdError where that is no UUID. */
+export function sessionIdOf(c: Context): SessionId {
+  return canonical(c.req.param("id") ?? "");
+}
+
+function canonical(text: string): SessionId {
+  const id = parseSessionId(text);
+  if (id === undefined) throw new InvalidSessionIdError();
+  return id;
+}
+
+function made(c: Context, view: SessionView): Response {
+  c.header("Location", `/v1/sessions/${view.id}`);
+  c.header("ETag", entityTag(view));
+  return c.json(sessionJson(view), 201);
+}
+
+function found(c: Context, view: SessionView): Response {
+  c.header("ETag", entityTag(view));
+  return c.json(sessionJson(view), 200);
+}
+
+function entityTag(view: SessionView): string {
+  return `"${view.version}"`;
+}

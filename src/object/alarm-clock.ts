@@ -1,0 +1,36 @@
+/**
+ * The one owner of the object's alarm; nothing else calls `setAlarm`. Each
+ * setting is a billed row write, so an alarm that fires too early is left alone:
+ * when it fires, the object looks at its deadlines again.
+ *
+ * The rule that makes this safe: at every moment some alarm is set at or before
+ * the earliest deadline of a session that exists.
+ */
+export class AlarmClock {
+  readonly #storage: DurableObjectStorage;
+  /** When the alarm is set for; undefined after a load, which does not read it. */
+  #setFor: number | undefined;
+
+  constructor(storage: DurableObjectStorage) {
+    this.#storage = storage;
+  }
+
+  /** Makes sure that the object wakes at `at` (milliseconds since the epoch) or before. */
+  wakeBy(at: number): void {
+    if (this.#setFor !== undefined && this.#setFor <= at) return;
+    this.#setFor = at;
+    // Buffered with the other writes of this turn; the output gate holds the answer until all are durable.
+    void this.#storage.setAlarm(at);
+  }
+
+  /** The alarm has fired, so none is set. */
+  fired(): void {
+    this.#setFor = Infinity;
+  }
+
+  /** Takes the alarm back. */
+  clear(): void {
+    this.#setFor = Infinity;
+    void this.#storage.deleteAlarm();
+  }
+}

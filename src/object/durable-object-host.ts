@@ -1,0 +1,111 @@
+/** The session host of the Worker: each session is a Durable Object, found by its id. */
+import { UnavailableError, SessionNotFoundError } from "../session/errors.ts";
+import type {
+  IfMatch,
+  NewEvent,
+  SessionContent,
+  SessionHost,
+  SessionPatch,
+  StreamStart,
+} from "../session/host.ts";
+import type { SessionId } from "../session/id.ts";
+import { unwrap } from "../session/outcome.ts";
+import type { SessionObject } from "./session-object.ts";
+
+/** The object's methods as a caller over RPC sees them: each answers a promise. */
+type Remote<T> = {
+  readonly [K in keyof T]: T[K] extends (...args: infer A) => infer R
+    ? (...args: A) => Promise<Awaited<R>>
+    : never;
+};
+
+type SessionStub = Remote<
+  Pick<SessionObject, "create" | "read" | "upsert" | "patch" | "remove" | "publish" | "disconnect">
+> &
+  Fetcher;
+
+/** Further tries of a call that may be repeated, when the platform says that the failure is passing. */
+const RETRIES = 2;
+/** Milliseconds before the first retry; doubled each time, with as much again at random. */
+const RETRY_DELAY_MS = 50;
+
+export class DurableObjectHost implements SessionHost {
+  readonly #sessions: DurableObjectNamespace<SessionObject>;
+
+  constructor(sessions: DurableObjectNamespace<SessionObject>) {
+    this.#sessions = sessions;
+  }
+
+  // Not repeated: a create or a publish that failed half way may have happened.
+  async create(id: SessionId, content: SessionContent) {
+    return unwrap(await once(() => this.#stub(id).create(id, content)));
+  }
+
+  async publish(id: SessionId, events: readonly NewEvent[]) {
+    return unwrap(await once(() => this.#stub(id).publish(events)));
+  }
+
+  async patch(id: SessionId, patch: SessionPatch, ifMatch?: IfMatch) {
+    return unwrap(await once(() => this.#stub(id).patch(patch, ifMatch)));
+  }
+
+  async upsert(id: SessionId, content: SessionContent, ifMatch?: IfMatch) {
+    return unwrap(await once(() => this.#stub(id).upsert(id, content, ifMatch)));
+  }
+
+  async read(id: SessionId, touch: boolean) {
+    return unwrap(await repeatable(() => this.#stub(id).read(touch)));
+  }
+
+  async delete(id: SessionId) {
+    return unwrap(await repeatable(() => this.#stub(id).remove()));
+  }
+
+  async disconnect(id: SessionId) {
+    unwrap(await repeatable(() => this.#stub(id).disconnect()));
+  }
+
+  async subscribe(id: SessionId, start: StreamStart) {
+    const url = `https://session.invalid/?start=${encodeURIComponent(JSON.stringify(start))}`;
+    const response = await repeatable(() =>
+      this.#stub(id).fetch(url, { headers: { upgrade: "websocket" } }),
+    );
+    if (response.status === 404) throw new SessionNotFoundError();
+    if (!response.webSocket) throw new UnavailableError();
+    return response.webSocket;
+  }
+
+  // A stub that has failed may stay broken, so each try gets a new one.
+  #stub(id: SessionId): SessionStub {
+    // The platform's own stub type distributes over the union in Outcome and loses its value.
+    return this.#sessions.get(this.#sessions.idFromName(id)) as unknown as SessionStub;
+  }
+}
+
+async function once<T>(call: () => Promise<T>): Promise<T> {
+  try {
+    return await call();
+  } catch (failure) {
+    throw new UnavailableError(undefined, { cause: failure });
+  }
+}
+
+async function repeatable<T>(call: () => Promise<T>): Promise<T> {
+  for (let attempt = 0; ; attempt++) {
+    try {
+      return await call();
+    } catch (failure) {
+      if (attempt >= RETRIES || !isPassing(failure)) {
+        throw new UnavailableError(undefined, { cause: failure });
+      }
+      const delay = RETRY_DELAY_MS * 2 ** attempt * (1 + Math.random());
+      await new Promise((resolve) => setTimeout(resolve, delay));
+    }
+  }
+}
+
+/** The platform marks failures that a new try may pass; an overloaded object must not be tried again. */
+function isPassing(failure: unknown): boolean {
+  const { retryable, overloaded } = failure as { retryable?: boolean; overloaded?: boolean };
+  return retryable === true && overloaded !== true;
+}

@@ -1,0 +1,282 @@
+/**
+ * The bounded log of a session's events, in SQLite. Every event is appended
+ * before it is sent, one row each. What would otherwise be counters written
+ * beside it is carried in the rows: a running sum of sizes, and where the queue
+ * of undelivered events begins.
+ *
+ * Retention is exact (`logMaxEvents`, `logMaxBytes`) although rows are deleted in
+ * batches: `first` moves with every append, and the rows before it, invisible
+ * already, go once there are enough of them.
+ */
+import {
+  formatEventId,
+  NATIVE_STREAM,
+  resumeVerdict,
+  type ResumeVerdict,
+} from "../session/event-id.ts";
+import type { NewEvent } from "../session/host.ts";
+import { encodeFrame } from "../session/sse-frame.ts";
+
+/** Rows are deleted once this share of a bound (count or bytes) lies behind `first`. */
+const TRIM_SHARE = 8;
+
+const CREATE_TABLE = `CREATE TABLE IF NOT EXISTS events (
+  seq INTEGER PRIMARY KEY,
+  stream INTEGER NOT NULL,
+  bytes_sum INTEGER NOT NULL,
+  queue_from INTEGER NOT NULL,
+  event TEXT,
+  data TEXT NOT NULL
+)`;
+
+export interface EventLogLimits {
+  readonly logMaxEvents: number;
+  readonly logMaxBytes: number;
+}
+
+export interface LoggedEvent {
+  readonly seq: number;
+  /** The event as an SSE frame, in UTF-8. */
+  readonly frame: Uint8Array;
+}
+
+export interface LogPage {
+  readonly frames: readonly Uint8Array[];
+  /** The last seq that this page covers. */
+  readonly through: number;
+  /** Whether the page reaches the end of the log. */
+  readonly complete: boolean;
+}
+
+type EventRow = {
+  seq: number;
+  bytes_sum: number;
+  queue_from: number;
+  event: string | null;
+  data: string;
+};
+
+const encoder = new TextEncoder();
+
+export class EventLog {
+  readonly #sql: SqlStorage;
+  readonly #limits: EventLogLimits;
+  readonly #epoch: string;
+  #tableExists: boolean;
+  /** Oldest row still stored. */
+  #firstStored = 1;
+  /** Oldest event retained. */
+  #first = 1;
+  #last = 0;
+  /** Running sum of sizes before `#firstStored`, before `#first` and up to `#last`. */
+  #sumBeforeStored = 0;
+  #sumBeforeFirst = 0;
+  #sum = 0;
+  /** First event that no reader was sent; 0 where there is none. */
+  #queueFrom = 0;
+  #queueCount = 0;
+  #sumBeforeQueue = 0;
+
+  /** Opens the log of the session with this epoch. `drainedSeq` is what the record knows of the queue. */
+  constructor(sql: SqlStorage, limits: EventLogLimits, epoch: string, drainedSeq: number) {
+    this.#sql = sql;
+    this.#limits = limits;
+    this.#epoch = epoch;
+    this.#tableExists =
+      sql.exec("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'events'").toArray()
+        .length > 0;
+    if (this.#tableExists) this.#load(drainedSeq);
+  }
+
+  get lastSeq(): number {
+    return this.#last;
+  }
+
+  /** The seq of the last event before those that are retained: where a replay of all starts. */
+  get beforeFirst(): number {
+    return this.#first - 1;
+  }
+
+  /** Where a first reader starts: just before the queue, or at the end where nothing is queued. */
+  get beforeQueue(): number {
+    return this.#queueFrom > 0 ? this.#queueFrom - 1 : this.#last;
+  }
+
+  get queueCount(): number {
+    return this.#queueCount;
+  }
+
+  idOf(seq: number, stream: number): string {
+    return formatEventId({ epoch: this.#epoch, seq, stream });
+  }
+
+  /** Whether a client that saw this id can be given every later event. */
+  resume(lastEventId: string): ResumeVerdict {
+    return resumeVerdict(lastEventId, { epoch: this.#epoch, first: this.#first, last: this.#last });
+  }
+
+  /** Whether `events` still fit, when nobody reads: what is queued is never dropped to make room. */
+  queueHasRoomFor(events: readonly NewEvent[], capacity: number): boolean {
+    const count = this.#queueCount + events.length;
+    if (count > Math.min(capacity, this.#limits.logMaxEvents)) return false;
+    const queued = this.#queueFrom > 0 ? this.#sum - this.#sumBeforeQueue : 0;
+    const bytes = events.reduce((sum, event) => sum + sizeOf(event), queued);
+    // A single event always has room: the log retains at least its last one.
+    return count === 1 || bytes <= this.#limits.logMaxBytes;
+  }
+
+  /**
+   * Appends events, all or none, and returns them with their seqs. `queued`
+   * says that no reader is there to be sent them.
+   */
+  append(stream: number, events: readonly NewEvent[], queued: boolean): LoggedEvent[] {
+    if (!this.#tableExists) {
+      this.#sql.exec(CREATE_TABLE);
+      this.#tableExists = true;
+    }
+    const logged = events.map((event) => this.#insert(stream, event, queued));
+    this.#retain();
+    return logged;
+  }
+
+  /** The queue up to `seq` has been sent to a reader. Returns whether that is news to be stored. */
+  drain(seq: number): boolean {
+    if (this.#queueFrom === 0 || seq < this.#queueFrom) return false;
+    if (seq >= this.#last) {
+      this.#queueFrom = 0;
+      this.#queueCount = 0;
+    } else {
+      this.#queueFrom = seq + 1;
+      this.#sumBeforeQueue = this.#sumThrough(seq);
+      this.#queueCount = this.#countQueued();
+    }
+    return true;
+  }
+
+  /** One page of a stream's retained events after `seq`: up to `maxBytes` of frames, at least one event. */
+  page(stream: number, seq: number, maxBytes: number): LogPage {
+    const frames: Uint8Array[] = [];
+    let bytes = 0;
+    let through = Math.max(seq, this.#first - 1);
+    if (this.#tableExists) {
+      const rows = this.#sql.exec<EventRow>(
+        "SELECT seq, bytes_sum, queue_from, event, data FROM events WHERE seq > ? AND stream = ? ORDER BY seq",
+        through,
+        stream,
+      );
+      for (const row of rows) {
+        const frame = this.#frame(row.seq, stream, row.event, row.data);
+        if (frames.length > 0 && bytes + frame.byteLength > maxBytes) {
+          return { frames, through, complete: false };
+        }
+        frames.push(frame);
+        bytes += frame.byteLength;
+        through = row.seq;
+      }
+    }
+    return { frames, through: this.#last, complete: true };
+  }
+
+  #insert(stream: number, event: NewEvent, queued: boolean): LoggedEvent {
+    const seq = this.#last + 1;
+    const frame = this.#frame(seq, stream, event.event ?? null, event.data);
+    if (queued && stream === NATIVE_STREAM) {
+      if (this.#queueFrom === 0) {
+        this.#queueFrom = seq;
+        this.#sumBeforeQueue = this.#sum;
+      }
+      this.#queueCount++;
+    }
+    this.#sum += sizeOf(event);
+    this.#sql.exec(
+      "INSERT INTO events (seq, stream, bytes_sum, queue_from, event, data) VALUES (?, ?, ?, ?, ?, ?)",
+      seq,
+      stream,
+      this.#sum,
+      this.#queueFrom,
+      event.event ?? null,
+      event.data,
+    );
+    this.#last = seq;
+    return { seq, frame };
+  }
+
+  #frame(seq: number, stream: number, event: string | null, data: string): Uint8Array {
+    return encoder.encode(
+      encodeFrame({ id: this.idOf(seq, stream), event: event ?? undefined, data }),
+    );
+  }
+
+  /** Moves `first` to what the bounds allow, and deletes rows once enough lie behind it. */
+  #retain(): void {
+    const { logMaxEvents, logMaxBytes } = this.#limits;
+    const byCount = this.#last - logMaxEvents + 1;
+    if (byCount > this.#first) this.#moveFirst(byCount);
+    while (this.#first < this.#last && this.#sum - this.#sumBeforeFirst > logMaxBytes) {
+      this.#moveFirst(this.#first + 1);
+    }
+    const deadRows = this.#first - this.#firstStored;
+    const deadBytes = this.#sumBeforeFirst - this.#sumBeforeStored;
+    if (deadRows * TRIM_SHARE < logMaxEvents && deadBytes * TRIM_SHARE < logMaxBytes) return;
+    if (deadRows === 0) return;
+    this.#sql.exec("DELETE FROM events WHERE seq < ?", this.#first);
+    this.#firstStored = this.#first;
+    this.#sumBeforeStored = this.#sumBeforeFirst;
+  }
+
+  #moveFirst(first: number): void {
+    this.#first = first;
+    this.#sumBeforeFirst = this.#sumThrough(first - 1);
+    if (this.#queueFrom > 0 && this.#queueFrom < first) {
+      // A reader was attached and did not keep up; without one the queue is never overrun.
+      this.#queueFrom = first;
+      this.#sumBeforeQueue = this.#sumBeforeFirst;
+      this.#queueCount = this.#countQueued();
+    }
+  }
+
+  /** Running sum of sizes up to and with `seq`. */
+  #sumThrough(seq: number): number {
+    if (seq < this.#firstStored) return this.#sumBeforeStored;
+    return this.#sql
+      .exec<{ bytes_sum: number }>("SELECT bytes_sum FROM events WHERE seq = ?", seq)
+      .one().bytes_sum;
+  }
+
+  #countQueued(): number {
+    return this.#sql
+      .exec<{ count: number }>(
+        "SELECT count(*) AS count FROM events WHERE seq >= ? AND stream = ?",
+        this.#queueFrom,
+        NATIVE_STREAM,
+      )
+      .one().count;
+  }
+
+  #load(drainedSeq: number): void {
+    const [last] = this.#sql.exec<EventRow>("SELECT * FROM events ORDER BY seq DESC LIMIT 1");
+    const [oldest] = this.#sql.exec<EventRow>("SELECT * FROM events ORDER BY seq LIMIT 1");
+    if (!last || !oldest) return;
+    this.#last = last.seq;
+    this.#sum = last.bytes_sum;
+    this.#firstStored = this.#first = oldest.seq;
+    this.#sumBeforeStored = this.#sumBeforeFirst =
+      oldest.bytes_sum -
+      sizeOf({ data: oldest.data, ...(oldest.event !== null && { event: oldest.event }) });
+    if (last.queue_from > 0 && drainedSeq < this.#last) {
+      this.#queueFrom = Math.max(last.queue_from, drainedSeq + 1, this.#firstStored);
+      this.#sumBeforeQueue = this.#sumThrough(this.#queueFrom - 1);
+      this.#queueCount = this.#countQueued();
+    }
+    this.#retain();
+  }
+}
+
+/** What an event counts against the log's byte bound: its name and data in UTF-8. */
+export function sizeOf(event: NewEvent): number {
+  return utf8Length(event.data) + (event.event === undefined ? 0 : utf8Length(event.event));
+}
+
+function utf8Length(text: string): number {
+  return encoder.encode(text).byteLength;
+}

@@ -1,0 +1,446 @@
+import { DurableObject } from "cloudflare:workers";
+import { loadConfig, type Config, type Environment } from "../config.ts";
+import { createLogger, type Logger } from "../logger.ts";
+import { contentProblem, patchData, patchMetadata } from "../session/content.ts";
+import { NATIVE_STREAM, newEpoch } from "../session/event-id.ts";
+import {
+  creditUse,
+  creditWhileInUse,
+  expiryVerdict,
+  lastUseOnLoad,
+  type ExpiryVerdict,
+} from "../session/expiry.ts";
+import type {
+  IfMatch,
+  NewEvent,
+  Published,
+  SessionContent,
+  SessionPatch,
+  SessionView,
+  StreamStart,
+} from "../session/host.ts";
+import { redactSessionId, type SessionId } from "../session/id.ts";
+import { REPLAY_PAGE_BYTES, RETRY_MS } from "../session/limits.ts";
+import { refuse, succeed, type Outcome } from "../session/outcome.ts";
+import { encodeFrame } from "../session/sse-frame.ts";
+import { CLOSE_CODES, MORE } from "../session/stream-protocol.ts";
+import { AlarmClock } from "./alarm-clock.ts";
+import { EventLog, sizeOf } from "./event-log.ts";
+import { RecordStore, type StoredChannel, type StoredSession } from "./record.ts";
+import { Writers } from "./writers.ts";
+
+/** A session that exists, as the object holds it in memory. */
+interface Loaded {
+  record: StoredSession;
+  channel: StoredChannel;
+  readonly log: EventLog;
+  /** The last use: exact while the object has been in memory since, else what was credited. */
+  lastUse: number;
+  /** What is stored of it. */
+  usedUntil: number;
+}
+
+const encoder = new TextEncoder();
+
+/**
+ * One session: its record, its event log, its writers and its alarm. The object
+ * is the only writer of the session and runs one turn at a time, and no method
+ * awaits between its checks and its writes, so every call is atomic.
+ *
+ * An id that was never created costs nothing: nothing is written before `create`.
+ */
+export class SessionObject extends DurableObject<Environment> {
+  readonly #config: Config;
+  readonly #log: Logger;
+  readonly #records: RecordStore;
+  readonly #writers: Writers;
+  readonly #alarm: AlarmClock;
+  /** Undefined: not looked for yet. Null: there is no session. */
+  #loaded: Loaded | null | undefined;
+
+  constructor(ctx: DurableObjectState, env: Environment) {
+    super(ctx, env);
+    this.#config = loadConfig(env);
+    this.#log = createLogger(this.#config.logLevel);
+    this.#records = new RecordStore(ctx.storage);
+    this.#writers = new Writers(ctx);
+    this.#alarm = new AlarmClock(ctx.storage);
+    this.#log.debug("object.start", { object: ctx.id.toString(), writers: this.#writers.size });
+  }
+
+  create(id: SessionId, content: SessionContent): Outcome<SessionView> {
+    const now = Date.now();
+    if (this.#live(now)) return refuse("session_already_exists");
+    return this.#make(id, content, now);
+  }
+
+  read(touch: boolean): Outcome<SessionView> {
+    const now = Date.now();
+    const session = this.#live(now);
+    if (!session) return refuse("session_not_found");
+    if (touch) this.#use(session, now);
+    return succeed(this.#view(session, now));
+  }
+
+  upsert(
+    id: SessionId,
+    content: SessionContent,
+    ifMatch?: IfMatch,
+  ): Outcome<{ created: boolean; session: SessionView }> {
+    const now = Date.now();
+    const session = this.#live(now);
+    if (!session) {
+      if (ifMatch !== undefined) return refuse("precondition_failed");
+      const made = this.#make(id, content, now);
+      return made.ok ? succeed({ created: true, session: made.value }) : made;
+    }
+    if (!matches(session, ifMatch)) return refuse("precondition_failed");
+    const { dataJson: _dataJson, ...kept } = session.record;
+    const changed = this.#change(session, { ...kept, ...content }, now);
+    return changed.ok ? succeed({ created: false, session: changed.value }) : changed;
+  }
+
+  patch(patch: SessionPatch, ifMatch?: IfMatch): Outcome<SessionView> {
+    const now = Date.now();
+    const session = this.#live(now);
+    if (!session) return refuse("session_not_found");
+    if (!matches(session, ifMatch)) return refuse("precondition_failed");
+    const { dataJson, ...kept } = session.record;
+    const patched =
+      patch.dataPatchJson === undefined ? dataJson : patchData(dataJson, patch.dataPatchJson);
+    const record: StoredSession = {
+      ...kept,
+      ...(patched !== undefined && { dataJson: patched }),
+      ...(patch.metadata !== undefined && {
+        metadata: patchMetadata(kept.metadata, patch.metadata),
+      }),
+      ...(patch.ttlMs !== undefined && { ttlMs: patch.ttlMs }),
+    };
+    return this.#change(session, record, now);
+  }
+
+  /** Ends the session. Answers whether there was one. */
+  remove(): Outcome<boolean> {
+    const session = this.#live(Date.now());
+    if (!session) return succeed(false);
+    this.#end(session, "deleted");
+    return succeed(true);
+  }
+
+  publish(events: readonly NewEvent[]): Outcome<Published> {
+    const now = Date.now();
+    const session = this.#live(now);
+    if (!session) return refuse("session_not_found");
+    const { eventMaxBytes, queueCapacity } = this.#config;
+    const sizes = events.map(sizeOf);
+    const tooLarge = sizes.findIndex((size) => size > eventMaxBytes);
+    if (tooLarge >= 0) {
+      const where = events.length > 1 ? `event ${tooLarge}` : "the event";
+      return refuse("payload_too_large", `${where} is over EVENT_MAX_BYTES (${eventMaxBytes})`);
+    }
+    if (this.#writers.count(NATIVE_STREAM) === 0) {
+      if (session.channel.disconnected) return refuse("session_disconnected");
+      if (!session.log.queueHasRoomFor(events, queueCapacity))
+        return refuse("message_channel_full");
+    }
+    this.#use(session, now);
+    const before = session.log.lastSeq;
+    const logged = this.ctx.storage.transactionSync(() =>
+      session.log.append(NATIVE_STREAM, events, !this.#writers.hasLive(NATIVE_STREAM)),
+    );
+    const ids = logged.map(({ seq }) => session.log.idOf(seq, NATIVE_STREAM));
+    const burst = sizes.reduce((sum, size) => sum + size, 0) > REPLAY_PAGE_BYTES;
+    if (logged.length > 1 && burst)
+      return succeed({ ids, writers: this.#sendBurst(session, before) });
+    const frames = logged.map(({ frame }) => frame);
+    return succeed({ ids, writers: this.#writers.broadcast(NATIVE_STREAM, frames) });
+  }
+
+  /** Ends every writer; publishing is refused until one attaches again. */
+  disconnect(): Outcome<null> {
+    const now = Date.now();
+    const session = this.#live(now);
+    if (!session) return refuse("session_not_found");
+    this.#use(session, now);
+    if (!session.channel.disconnected) this.#saveChannel(session, { disconnected: true });
+    if (this.#writers.size > 0) {
+      this.#writers.closeAll(CLOSE_CODES.disconnected);
+      this.#useEnded(session, now);
+    }
+    return succeed(null);
+  }
+
+  /** Attaches a writer: a WebSocket upgrade with the StreamStart as JSON in `start`. */
+  override fetch(request: Request): Response {
+    const now = Date.now();
+    const session = this.#live(now);
+    if (!session) return new Response("session_not_found", { status: 404 });
+    // Only the Durable Object host calls this, with a start that the HTTP front has validated.
+    const start = JSON.parse(new URL(request.url).searchParams.get("start") ?? "") as StreamStart;
+    const { 0: client, 1: server } = new WebSocketPair();
+    this.#attach(session, server, start, now);
+    return new Response(null, { status: 101, webSocket: client });
+  }
+
+  override webSocketMessage(socket: WebSocket, message: string | ArrayBuffer): void {
+    if (message !== MORE) return;
+    const session = this.#live(Date.now());
+    if (session) this.#sendPage(session, socket);
+  }
+
+  override webSocketClose(socket: WebSocket, code: number): void {
+    this.#detach(socket, code);
+  }
+
+  override webSocketError(socket: WebSocket): void {
+    this.#detach(socket, 1006);
+  }
+
+  override alarm(): void {
+    this.#alarm.fired();
+    const now = Date.now();
+    const session = this.#load(now);
+    if (!session) return;
+    const verdict = this.#verdict(session, now);
+    this.#log.debug("object.alarm", {
+      session: session.record.id,
+      verdict: verdict.kind === "expire" ? `expire: ${verdict.reason}` : "live",
+    });
+    if (verdict.kind === "expire") {
+      this.#end(session, "expired");
+      return;
+    }
+    if (this.#inUse) this.#creditWhileInUse(session, now);
+    this.#alarm.wakeBy(verdict.until);
+  }
+
+  /** Whether the session is being used at this very moment. */
+  get #inUse(): boolean {
+    return this.#writers.size > 0;
+  }
+
+  #load(now: number): Loaded | null {
+    if (this.#loaded !== undefined) return this.#loaded;
+    const record = this.#records.loadSession();
+    if (!record) return (this.#loaded = null);
+    const channel = this.#records.loadChannel();
+    const usedUntil = this.#records.loadUsedUntil(record);
+    return (this.#loaded = {
+      record,
+      channel,
+      log: this.#openLog(record, channel),
+      lastUse: lastUseOnLoad(usedUntil, now),
+      usedUntil,
+    });
+  }
+
+  #openLog(record: StoredSession, channel: StoredChannel): EventLog {
+    return new EventLog(this.ctx.storage.sql, this.#config, record.epoch, channel.drainedSeq);
+  }
+
+  /** The session, if there is one and its time is not up: an alarm may be late, an answer is not. */
+  #live(now: number): Loaded | null {
+    const session = this.#load(now);
+    if (!session) return null;
+    if (this.#verdict(session, now).kind === "live") return session;
+    this.#end(session, "expired");
+    return null;
+  }
+
+  #verdict(session: Loaded, now: number): ExpiryVerdict {
+    return expiryVerdict(session.record, session.lastUse, now, this.#inUse);
+  }
+
+  #make(id: SessionId, content: SessionContent, now: number): Outcome<SessionView> {
+    const problem = contentProblem(content.metadata, content.dataJson);
+    if (problem) return refuse(problem.code, problem.detail);
+    const record: StoredSession = {
+      ...content,
+      schema: 1,
+      id,
+      epoch: newEpoch(now, Math.random()),
+      createdAt: now,
+      updatedAt: now,
+      revision: 1,
+    };
+    this.#records.saveSession(record);
+    const channel: StoredChannel = { drainedSeq: 0, disconnected: false };
+    const log = this.#openLog(record, channel);
+    const session: Loaded = { record, channel, log, lastUse: now, usedUntil: now };
+    this.#loaded = session;
+    this.#wakeAtDeadline(session, now);
+    return succeed(this.#view(session, now));
+  }
+
+  /** Stores a changed record, which is a use as well. */
+  #change(session: Loaded, changed: StoredSession, now: number): Outcome<SessionView> {
+    const problem = contentProblem(changed.metadata, changed.dataJson);
+    if (problem) return refuse(problem.code, problem.detail);
+    const revision = session.record.revision + 1;
+    session.record = { ...changed, updatedAt: now, revision };
+    this.#records.saveSession(session.record);
+    this.#use(session, now);
+    this.#wakeAtDeadline(session, now);
+    return succeed(this.#view(session, now));
+  }
+
+  #view(session: Loaded, now: number): SessionView {
+    const { record, log } = session;
+    const verdict = this.#verdict(session, now);
+    return {
+      id: record.id,
+      type: record.type,
+      createdAt: record.createdAt,
+      updatedAt: record.updatedAt,
+      expiresAt: verdict.kind === "live" ? verdict.until : now,
+      ttlMs: record.ttlMs,
+      maxLifetimeMs: record.maxLifetimeMs,
+      metadata: record.metadata,
+      ...(record.dataJson !== undefined && { dataJson: record.dataJson }),
+      ...(record.subject !== undefined && { subject: record.subject }),
+      writers: this.#writers.count(NATIVE_STREAM),
+      ...(log.lastSeq > 0 && { lastEventId: log.idOf(log.lastSeq, NATIVE_STREAM) }),
+      version: versionOf(record),
+    };
+  }
+
+  /** Counts a use at `now`; writes a row only where no credit reaches it. */
+  #use(session: Loaded, now: number): void {
+    session.lastUse = Math.max(session.lastUse, now);
+    if (now > session.usedUntil) this.#credit(session, creditUse(now, session.record.ttlMs));
+  }
+
+  #creditWhileInUse(session: Loaded, now: number): void {
+    session.lastUse = Math.max(session.lastUse, now);
+    const usedUntil = creditWhileInUse(now, session.record.ttlMs);
+    if (usedUntil > session.usedUntil) this.#credit(session, usedUntil);
+  }
+
+  /** The last writer has gone: what was credited ahead for it is taken back. */
+  #useEnded(session: Loaded, now: number): void {
+    session.lastUse = now;
+    if (session.usedUntil > creditUse(now, session.record.ttlMs)) this.#credit(session, now);
+  }
+
+  #credit(session: Loaded, usedUntil: number): void {
+    session.usedUntil = usedUntil;
+    this.#records.saveUsedUntil(usedUntil);
+  }
+
+  #wakeAtDeadline(session: Loaded, now: number): void {
+    const verdict = this.#verdict(session, now);
+    this.#alarm.wakeBy(verdict.kind === "live" ? verdict.until : now);
+  }
+
+  #saveChannel(session: Loaded, change: Partial<StoredChannel>): void {
+    session.channel = { ...session.channel, ...change };
+    this.#records.saveChannel(session.channel);
+  }
+
+  #attach(session: Loaded, socket: WebSocket, start: StreamStart, now: number): void {
+    const { log } = session;
+    const { preamble, position } = this.#startOf(log, start);
+    this.#writers.attach(socket, NATIVE_STREAM, position);
+    this.#creditWhileInUse(session, now);
+    if (session.channel.disconnected) this.#saveChannel(session, { disconnected: false });
+    this.#writers.send(socket, encoder.encode(preamble));
+    this.#sendPage(session, socket);
+    this.#log.debug("writer.attach", {
+      session: session.record.id,
+      start: start.kind,
+      writers: this.#writers.size,
+    });
+  }
+
+  /** Where a stream starts in the log, and what it says before its first event. */
+  #startOf(log: EventLog, start: StreamStart): { preamble: string; position: number } {
+    if (start.kind === "after") {
+      const verdict = log.resume(start.lastEventId);
+      if (verdict.kind === "gap") return this.#gap(log, start.lastEventId);
+      return { preamble: this.#opening(log, verdict.position.seq), position: verdict.position.seq };
+    }
+    const position = start.kind === "earliest" ? log.beforeFirst : log.beforeQueue;
+    return { preamble: this.#opening(log, position), position };
+  }
+
+  /**
+   * `retry`, and the id of the place where the stream starts: a frame without
+   * data dispatches nothing and still sets the client's last event id (WHATWG
+   * HTML, 9.2.6), so that a client cut before its first event resumes too. The
+   * first `retry` is the contract's; the second spreads out clients that are cut
+   * together by a deploy.
+   */
+  #opening(log: EventLog, seq: number): string {
+    const spread = RETRY_MS + Math.floor(Math.random() * RETRY_MS);
+    const id = log.idOf(seq, NATIVE_STREAM);
+    return encodeFrame({ retry: RETRY_MS }) + encodeFrame({ retry: spread, id });
+  }
+
+  /** The client asked for a place that the log cannot give: say so, and start with all that is retained. */
+  #gap(log: EventLog, requested: string): { preamble: string; position: number } {
+    const position = log.beforeFirst;
+    const earliest = log.lastSeq > position ? log.idOf(position + 1, NATIVE_STREAM) : null;
+    const gap = encodeFrame({
+      id: log.idOf(position, NATIVE_STREAM),
+      event: "gap",
+      data: JSON.stringify({ requested, earliest }),
+    });
+    return { preamble: this.#opening(log, position) + gap, position };
+  }
+
+  /** Sends the next page to a writer that is behind. */
+  #sendPage(session: Loaded, socket: WebSocket): void {
+    const state = this.#writers.state(socket);
+    if (state?.behindAt === undefined) return;
+    const page = session.log.page(state.stream, state.behindAt, REPLAY_PAGE_BYTES);
+    this.#writers.sendPage(socket, page);
+    if (state.stream === NATIVE_STREAM && session.log.drain(page.through)) {
+      this.#saveChannel(session, { drainedSeq: page.through });
+    }
+  }
+
+  /**
+   * Sends what was published after `before` in pages. A burst larger than a page
+   * would pass the bridge's bound before even a fast reader could take it.
+   */
+  #sendBurst(session: Loaded, before: number): number {
+    const sockets = this.#writers.fallBehind(NATIVE_STREAM, before);
+    for (const socket of sockets) this.#sendPage(session, socket);
+    return sockets.length;
+  }
+
+  #detach(socket: WebSocket, code: number): void {
+    // A socket that the object closed itself is no writer any more.
+    if (!this.#writers.detach(socket)) return;
+    const now = Date.now();
+    const session = this.#load(now);
+    if (!session) return;
+    if (!this.#inUse) this.#useEnded(session, now);
+    this.#log.debug("writer.leave", {
+      session: session.record.id,
+      code,
+      writers: this.#writers.size,
+    });
+  }
+
+  /** Nothing is left: no stream, no row, no alarm. */
+  #end(session: Loaded, reason: "expired" | "deleted"): void {
+    const { id } = session.record;
+    const lastFrame = encodeFrame({ event: reason, data: JSON.stringify({ id }) });
+    this.#writers.closeAll(CLOSE_CODES.ended, encoder.encode(lastFrame));
+    this.#loaded = null;
+    this.#alarm.clear();
+    void this.ctx.storage.deleteAll();
+    this.#log.info(`session.${reason}`, { session: redactSessionId(id) });
+  }
+}
+
+/** Identifies one state of a session's content, over re-creations too. */
+function versionOf(record: StoredSession): string {
+  return `${record.epoch}.${record.revision}`;
+}
+
+function matches(session: Loaded, ifMatch: IfMatch | undefined): boolean {
+  if (ifMatch === undefined || ifMatch === "*") return true;
+  return ifMatch.includes(versionOf(session.record));
+}

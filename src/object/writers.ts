@@ -1,0 +1,142 @@
+/**
+ * The writers of a session: hibernatable WebSockets, each feeding one reader's
+ * stream through a bridge. What a writer is must survive eviction, so it lies in
+ * the socket's attachment; a socket without one is not ours and is left alone.
+ */
+import { BEHIND } from "../session/stream-protocol.ts";
+import type { LogPage } from "./event-log.ts";
+
+/** A writer as its socket's attachment says. */
+export interface WriterState {
+  readonly kind: "writer";
+  readonly stream: number;
+  /**
+   * Where a writer that is behind stands: the last seq that it was sent. It
+   * gets pages from the log as it asks for them, and no events as they come.
+   * Undefined: it has been sent all there is, and gets events as they come.
+   */
+  readonly behindAt?: number;
+}
+
+function stateOf(socket: WebSocket): WriterState | undefined {
+  const attachment: unknown = socket.deserializeAttachment();
+  const isWriter =
+    typeof attachment === "object" &&
+    attachment !== null &&
+    (attachment as { kind?: unknown }).kind === "writer";
+  // Only this module writes attachments of that kind.
+  return isWriter ? (attachment as WriterState) : undefined;
+}
+
+export class Writers {
+  readonly #ctx: DurableObjectState;
+  readonly #states = new Map<WebSocket, WriterState>();
+
+  /** Adopts the writers that were there before the object was loaded. */
+  constructor(ctx: DurableObjectState) {
+    this.#ctx = ctx;
+    for (const socket of ctx.getWebSockets()) {
+      const state = stateOf(socket);
+      if (state) this.#states.set(socket, state);
+    }
+  }
+
+  /** All writers, of every stream. */
+  get size(): number {
+    return this.#states.size;
+  }
+
+  count(stream: number): number {
+    return this.#on(stream).length;
+  }
+
+  /** Whether some reader of the stream is sent events as they come. */
+  hasLive(stream: number): boolean {
+    return this.#on(stream).some(([, state]) => state.behindAt === undefined);
+  }
+
+  state(socket: WebSocket): WriterState | undefined {
+    return this.#states.get(socket);
+  }
+
+  /** Takes a new socket as a writer that has been sent everything up to `seq` of its stream. */
+  attach(socket: WebSocket, stream: number, seq: number): void {
+    this.#ctx.acceptWebSocket(socket);
+    this.#save(socket, { kind: "writer", stream, behindAt: seq });
+  }
+
+  /** Sends a page to a writer that is behind; with the last page it is live. */
+  sendPage(socket: WebSocket, page: LogPage): void {
+    const state = this.#states.get(socket);
+    if (!state) return;
+    for (const frame of page.frames) this.send(socket, frame);
+    if (page.complete) this.#save(socket, { kind: "writer", stream: state.stream });
+    else {
+      this.#save(socket, { ...state, behindAt: page.through });
+      this.send(socket, BEHIND);
+    }
+  }
+
+  /** Sends frames to every live writer of a stream. Returns how many it was sent to. */
+  broadcast(stream: number, frames: readonly Uint8Array[]): number {
+    let sent = 0;
+    for (const [socket, state] of this.#on(stream)) {
+      if (state.behindAt !== undefined) continue;
+      if (frames.every((frame) => this.send(socket, frame))) sent++;
+    }
+    return sent;
+  }
+
+  /** Makes every live writer of a stream one that is behind at `seq`, and returns them. */
+  fallBehind(stream: number, seq: number): WebSocket[] {
+    const live = this.#on(stream).filter(([, state]) => state.behindAt === undefined);
+    for (const [socket, state] of live) this.#save(socket, { ...state, behindAt: seq });
+    return live.map(([socket]) => socket);
+  }
+
+  send(socket: WebSocket, message: string | Uint8Array): boolean {
+    try {
+      socket.send(message);
+      return true;
+    } catch {
+      // The socket is closing; its close event, or the client's next visit, settles the rest.
+      this.#states.delete(socket);
+      return false;
+    }
+  }
+
+  /** Ends every writer, after a last frame where one is given. */
+  closeAll(code: number, lastFrame?: Uint8Array): void {
+    for (const socket of this.#states.keys()) {
+      if (lastFrame) this.send(socket, lastFrame);
+      close(socket, code);
+    }
+    this.#states.clear();
+  }
+
+  /** A socket has closed. Returns the writer that it was; undefined where it was none (any more). */
+  detach(socket: WebSocket): WriterState | undefined {
+    const state = this.#states.get(socket);
+    this.#states.delete(socket);
+    // Completes the closing handshake with a code of our own: reserved ones must not be echoed.
+    close(socket, 1000);
+    return state;
+  }
+
+  #on(stream: number): [WebSocket, WriterState][] {
+    return [...this.#states].filter(([, state]) => state.stream === stream);
+  }
+
+  #save(socket: WebSocket, state: WriterState): void {
+    this.#states.set(socket, state);
+    socket.serializeAttachment(state);
+  }
+}
+
+function close(socket: WebSocket, code: number): void {
+  try {
+    socket.close(code);
+  } catch {
+    // Closed already.
+  }
+}
