@@ -78,6 +78,7 @@ export class LocalStorage implements Storage {
   }
 
   async deleteExpired(before: Date | number, { signal }: CallOptions = {}): Promise<number> {
+    signal?.throwIfAborted();
     const cutoff = Number(before);
     let deleted = 0;
     for (const [id, entry] of Array.from(this.#entries)) {

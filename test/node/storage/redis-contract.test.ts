@@ -1,0 +1,4 @@
+import { inject } from "vitest";
+import { describeRedisAdapters } from "../../contract/redis.ts";
+
+describeRedisAdapters("Node", inject("redisAddr"));
