@@ -131,7 +131,7 @@ export function describeStorage(name: string, open: OpenStorage): void {
     });
 
     it("refuses an empty id, in every method that takes one", async () => {
-      const nameless = Object.create(new ProxySession(newId()), { id: { value: "" } }) as Session;
+      const nameless = decodeSession("{}");
       for (const call of [
         () => storage.create(nameless),
         () => storage.store(nameless),
