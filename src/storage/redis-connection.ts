@@ -134,6 +134,7 @@ export class RedisConnection {
         clearTimeout(timer);
         client.off("ready", onReady);
         client.off("error", onError);
+        client.off("close", onClose);
         client.off("end", onEnd);
         if (failure) reject(failure);
         else resolve();
@@ -144,6 +145,10 @@ export class RedisConnection {
         const failure = redisFailure(error);
         if (until === "first failure" || failure.hopeless) settle(failure);
       };
+      // A server that hangs up without an error, as one that expects TLS does.
+      const onClose = () => {
+        if (until === "first failure") settle(this.#lastFailure ?? lost());
+      };
       const timer = setTimeout(() => {
         const { dialTimeoutMs } = this.#settings;
         const why = this.#lastFailure ? ` ${this.#lastFailure.message}` : "";
@@ -153,6 +158,7 @@ export class RedisConnection {
       }, this.#settings.dialTimeoutMs);
       client.on("ready", onReady);
       client.on("error", onError);
+      client.on("close", onClose);
       client.on("end", onEnd);
       if (client.status === "wait" || client.status === "end") {
         // Its failure also comes as an event, which is where it is handled.
