@@ -1,7 +1,8 @@
 /**
- * Makes the ioredis client for one configuration. Nothing is queued in it and
- * nothing is sent twice: a command whose connection breaks fails at once, for a
- * conditional write sent again would report its own first try as somebody else's.
+ * Makes the ioredis client for one configuration. Nothing is sent twice: a command
+ * whose connection breaks fails at once, for a conditional write sent again would
+ * report its own first try as somebody else's. Nothing waits in the client either,
+ * but for a connection to one node of a Cluster.
  */
 import { Cluster, Redis } from "ioredis";
 import type { RedisSettings } from "./redis-config.ts";
@@ -54,7 +55,8 @@ export function createRedisClient(settings: RedisSettings): RedisClient {
     case "cluster":
       return new Cluster([...topology.addresses], {
         lazyConnect: true,
-        enableOfflineQueue: false,
+        // Without it a command fails that comes while the connection to its node is being made.
+        enableOfflineQueue: true,
         clusterRetryStrategy: reconnectDelay,
         slotsRefreshTimeout: settings.dialTimeoutMs,
         slotsRefreshInterval: 5000,
@@ -103,8 +105,11 @@ function isIpAddress(host: string): boolean {
   return host.includes(":") || /^\d+(\.\d+){3}$/.test(host);
 }
 
-/** Doubling and bounded, with a spread that keeps a fleet from coming back all at once. */
-function reconnectDelay(attempt: number): number | null {
+/**
+ * Milliseconds before the next attempt, or null to rest. Doubling and bounded, with
+ * a spread that keeps a fleet from coming back all at once.
+ */
+export function reconnectDelay(attempt: number): number | null {
   if (attempt > MAX_RECONNECTS) return null;
   const delay = Math.min(FIRST_RECONNECT_MS * 2 ** (attempt - 1), LONGEST_RECONNECT_MS);
   return delay / 2 + Math.random() * (delay / 2);

@@ -21,6 +21,13 @@ export interface RedisCallOptions extends CallOptions {
   readonly repeatable?: boolean;
 }
 
+/**
+ * Milliseconds before a command that was never sent is tried again. Not zero, and
+ * not a failure at once: a caller who tries again at once would keep the event
+ * that ends the connection from ever being handled (measured: a process that hung).
+ */
+const UNSENT_PAUSE_MS = 5;
+
 export class RedisConnection {
   readonly #client: RedisClient;
   readonly #settings: RedisSettings;
@@ -101,14 +108,17 @@ export class RedisConnection {
     if (this.#closed) throw new RedisFailure("lost", "The Redis storage was closed.");
     return withDeadline(
       async (abandoned) => {
-        for (let tries = 1; ; tries++) {
+        for (let repeats = repeatable ? 1 : 0; ;) {
           await this.#ready();
           if (abandoned.aborted) throw new RedisFailure("late", "Redis did not answer in time.");
           try {
             return await send(this.#client);
           } catch (error) {
             const failure = redisFailure(error);
-            if (failure.kind !== "lost" || !repeatable || tries > 1) throw failure;
+            // A connection that has just ended still counts as ready until its event is handled.
+            if (failure.kind === "unsent")
+              await new Promise((next) => setTimeout(next, UNSENT_PAUSE_MS));
+            else if (failure.kind !== "lost" || repeats-- === 0) throw failure;
           }
         }
       },

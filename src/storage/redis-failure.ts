@@ -27,9 +27,14 @@ const REPLIES: Readonly<Record<string, string>> = {
 /** Failures that trying again cannot mend: a caller who waits for them waits in vain. */
 const HOPELESS = new Set(["NOAUTH", "WRONGPASS", "NOPERM"]);
 
+/** What the client says where it may not queue and cannot write. */
+const UNSENT = /enableOfflineQueue options is false$/;
+
 const CERTIFICATE = /CERT|SELF_SIGNED|UNABLE_TO_(?:VERIFY|GET_ISSUER)|HOSTNAME_MISMATCH/;
 
 export type RedisFailureKind =
+  /** The client had no connection to write to: the command was never sent. */
+  | "unsent"
   /** Redis answered with an error: the command was not carried out. */
   | "refused"
   /** The connection broke or was not there: the command may have been carried out. */
@@ -67,6 +72,7 @@ export function redisFailure(error: unknown): RedisFailure {
   if (CERTIFICATE.test(code)) {
     return new RedisFailure("lost", `The certificate of Redis was not accepted (${code}).`, true);
   }
+  if (UNSENT.test(message)) return new RedisFailure("unsent", "There is no connection to Redis.");
   if (message === "Command timed out") {
     return new RedisFailure("late", "Redis did not answer in time.");
   }

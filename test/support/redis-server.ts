@@ -18,8 +18,14 @@ export interface RedisServer {
   readonly dir: string;
   /** Ends the process at once, without a word to its clients. Its data stay. */
   kill(): Promise<void>;
-  /** Starts it again on its port with its data, after `kill`. */
-  restart(): Promise<void>;
+  /**
+   * Starts it again on its port with its data, after `kill`, and waits until it is
+   * ready or, where that is asked for, until it listens although it still loads.
+   */
+  restart(args?: readonly string[], until?: "ready" | "listening"): Promise<void>;
+  /** Stops the process from running, so that it takes connections and never answers; and lets it go on. */
+  freeze(): void;
+  thaw(): void;
   /** Ends the process and removes its data. */
   stop(): Promise<void>;
 }
@@ -30,7 +36,7 @@ export interface RedisServerOptions {
   readonly port?: number;
   /** Arguments in place of the port's, for a server that listens with TLS alone. */
   readonly listen?: (port: number) => readonly string[];
-  /** A configuration file to write into the directory and to start from (Sentinel needs one). */
+  /** Starts a Sentinel from the file `sentinel.conf`, which `prepare` writes. */
   readonly sentinel?: boolean;
   /** Makes the directory ready before the first start. */
   readonly prepare?: (dir: string) => void | Promise<void>;
@@ -39,6 +45,7 @@ export interface RedisServerOptions {
 /** A Redis of a test that has not said that it is ready by then will not. */
 const START_TIMEOUT_MS = 10_000;
 const READY = /Ready to accept connections|Sentinel ID is/;
+const LISTENING = /Server initialized/;
 
 const running = new Set<ChildProcess>();
 process.on("exit", () => {
@@ -53,7 +60,8 @@ export async function startRedis(options: RedisServerOptions = {}): Promise<Redi
   const args = options.sentinel
     ? [join(dir, "sentinel.conf"), "--sentinel"]
     : ["--save", "", "--bind", "127.0.0.1"];
-  const launch = () => spawnRedis([...args, ...listen, "--dir", dir, ...(options.args ?? [])]);
+  const launch = (more: readonly string[] = [], ready = READY) =>
+    spawnRedis([...args, ...listen, "--dir", dir, ...(options.args ?? []), ...more], ready);
   let child = await launch();
   return {
     port,
@@ -63,9 +71,11 @@ export async function startRedis(options: RedisServerOptions = {}): Promise<Redi
       return child.pid ?? 0;
     },
     kill: () => end(child),
-    async restart() {
-      child = await launch();
+    async restart(more, until) {
+      child = await launch(more, until === "listening" ? LISTENING : READY);
     },
+    freeze: () => void child.kill("SIGSTOP"),
+    thaw: () => void child.kill("SIGCONT"),
     async stop() {
       await end(child);
       rmSync(dir, { recursive: true, force: true });
@@ -73,7 +83,7 @@ export async function startRedis(options: RedisServerOptions = {}): Promise<Redi
   };
 }
 
-function spawnRedis(args: readonly string[]): Promise<ChildProcess> {
+function spawnRedis(args: readonly string[], ready: RegExp): Promise<ChildProcess> {
   return new Promise((resolve, reject) => {
     const child = spawn("redis-server", args, { stdio: ["ignore", "pipe", "pipe"] });
     running.add(child);
@@ -86,7 +96,7 @@ function spawnRedis(args: readonly string[]): Promise<ChildProcess> {
     };
     const read = (chunk: Buffer) => {
       output += chunk.toString();
-      if (!READY.test(output)) return;
+      if (!ready.test(output)) return;
       clearTimeout(timer);
       // The pipe must go on being read, or the server stops when it is full.
       child.stdout?.off("data", read).resume();

@@ -1,4 +1,9 @@
-import { inject } from "vitest";
+import { Redis } from "ioredis";
+import { afterAll, inject } from "vitest";
 import { describeRedisAdapters } from "../../contract/redis.ts";
 
-describeRedisAdapters("Node", inject("redisAddr"));
+const addr = inject("redisAddr");
+const raw = new Redis(`redis://${addr}`, { lazyConnect: true });
+afterAll(() => raw.disconnect());
+
+describeRedisAdapters("in Node", { addr }, raw);

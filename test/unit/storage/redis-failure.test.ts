@@ -43,6 +43,10 @@ describe("a failure of Redis", () => {
       clientError("self-signed", { code: "SELF_SIGNED_CERT_IN_CHAIN" }),
       /certificate.*not accepted/,
     ],
+    [
+      clientError("Stream isn't writeable and enableOfflineQueue options is false"),
+      /no connection to Redis/,
+    ],
     [clientError("Command timed out"), /did not answer in time/],
     [
       clientError("All sentinels are unreachable and retry is disabled. Last error: x"),
