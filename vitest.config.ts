@@ -4,6 +4,7 @@ import { bundleIoredis } from "./test/support/bundle-ioredis.ts";
 
 export default defineConfig({
   test: {
+    silent: "passed-only",
     reporters: ["default", "./test/support/totals-reporter.ts"],
     projects: [
       {
@@ -18,7 +19,8 @@ export default defineConfig({
       {
         test: {
           name: "node",
-          globalSetup: ["test/support/redis-global-setup.ts"],
+          globalSetup: ["./test/support/bundle-setup.ts", "./test/support/redis-global-setup.ts"],
+          testTimeout: 60_000,
           include: ["test/unit/**/*.test.ts", "test/node/**/*.test.ts", "test/e2e/**/*.test.ts"],
         },
       },

@@ -4,7 +4,6 @@ import { HTTPException } from "hono/http-exception";
 import { methodNotAllowed } from "hono/method-not-allowed";
 import type { Config } from "./config.ts";
 import { disconnectSession, followEvents, mountEvents, publishEvents } from "./http/events.ts";
-import { jsonBody } from "./http/json-body.ts";
 import { openApiDocument } from "./http/openapi.ts";
 import { problemOf, problemResponse } from "./http/problem.ts";
 import { mount, type RouteDescription } from "./http/route.ts";
@@ -67,7 +66,6 @@ export function createApp(host: SessionHost, config: Config): Hono {
       },
     }),
   );
-  app.on(["POST", "PUT", "PATCH"], "/v1/*", jsonBody);
 
   mountSessions(app, host, config);
   mountEvents(app, host, config, log);

@@ -7,6 +7,7 @@ import type { Context, Env, Handler, Hono, MiddlewareHandler } from "hono";
 import { validator } from "hono/validator";
 import type * as z from "zod";
 import type { ErrorCode } from "../session/errors.ts";
+import { jsonBody } from "./json-body.ts";
 import { validate } from "./validate.ts";
 
 type Method = "get" | "post" | "put" | "patch" | "delete";
@@ -51,7 +52,11 @@ export function mount<E extends Env, R extends RouteDescription>(
   const { query, body } = route;
   const validators: MiddlewareHandler[] = [];
   if (query) validators.push(validator("query", (value) => validate(query, value)));
-  if (body) validators.push(validator("json", (value) => validate(body, value)));
+  if (body)
+    validators.push(
+      jsonBody,
+      validator("json", (value) => validate(body, value)),
+    );
   const run: Handler<E> = (c) => {
     const valid = (target: "query" | "json") => c.req.valid(target as never) as unknown;
     // The validators above have put there what the description's schemas say.
