@@ -3,12 +3,13 @@
  * type-checked, run, and bundled for a Worker.
  */
 import { execFile } from "node:child_process";
-import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { build } from "esbuild";
-import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
+import { build, transform } from "esbuild";
+import { afterAll, beforeAll, describe, expect, inject, it, onTestFinished } from "vitest";
+import { startRedis } from "../support/redis-server.ts";
 
 const run = promisify(execFile);
 const PROJECT = join(import.meta.dirname, "../..");
@@ -91,20 +92,59 @@ function node(...args: string[]): Promise<string> {
   return run(process.execPath, args, { cwd: consumer }).then(({ stdout }) => stdout.trim());
 }
 
+/** Strictly, and with the library's own types checked too. */
+async function typeCheck(file: string): Promise<void> {
+  const options = ["--noEmit", "--strict", "--skipLibCheck", "false", "--types", ""];
+  const target = ["--target", "es2022", "--module", "nodenext", "--exactOptionalPropertyTypes"];
+  await run(join(PROJECT, "node_modules/.bin/tsc"), [...options, ...target, file], {
+    cwd: consumer,
+  });
+}
+
+async function toJavaScript(code: string): Promise<string> {
+  return (await transform(code, { loader: "ts" })).code;
+}
+
 describe("the packed library, in an empty project", () => {
   it("type-checks in strict mode, its own types included", async () => {
     writeFileSync(join(consumer, "main.ts"), CONSUMER.replace("ARGS", "[] as string[]"));
-    const tsc = join(PROJECT, "node_modules/.bin/tsc");
-    const options = ["--noEmit", "--strict", "--skipLibCheck", "false", "--types", ""];
-    const target = ["--target", "es2022", "--module", "nodenext", "--exactOptionalPropertyTypes"];
-    await run(tsc, [...options, ...target, "main.ts"], { cwd: consumer });
+    await typeCheck("main.ts");
+  });
+
+  it("does what docs/library.md shows: its examples type-check and run", async () => {
+    const text = readFileSync(join(PROJECT, "docs/library.md"), "utf8");
+    const blocks = [...text.matchAll(/```ts\n([\s\S]*?)```/g)].map(([, code = ""]) => code);
+    const isForWorker = (code: string) => code.includes("holdfast/object");
+    const examples = blocks.filter((code) => !isForWorker(code));
+    expect([blocks.length, examples.length]).toEqual([4, 3]);
+    // What it imports must be there; the like of it runs in a test below.
+    const contents = blocks.find(isForWorker) ?? "";
+    await build({
+      stdin: { contents, loader: "ts", resolveDir: consumer },
+      bundle: true,
+      write: false,
+      external: ["cloudflare:workers"],
+      format: "esm",
+    });
+    // Its own server, for an example lists every session under ToolHive's prefix.
+    const redis = await startRedis();
+    onTestFinished(() => redis.stop());
+    const printed: string[] = [];
+    for (const [i, example] of examples.entries()) {
+      const code = example.replace("127.0.0.1:6379", redis.addr);
+      writeFileSync(join(consumer, `example-${i}.ts`), `declare const process: any;\n${code}`);
+      writeFileSync(join(consumer, `example-${i}.js`), await toJavaScript(code));
+      await typeCheck(`example-${i}.ts`);
+      printed.push(await node(`example-${i}.js`));
+    }
+    expect(printed[0]).toBe("ada 1");
+    expect(printed[1]).toMatch(/^\S{36} mcp$/);
+    expect(printed[2]).toBe("hello\nfalse SessionDisconnectedError: The session is disconnected.");
   });
 
   it("runs in Node, every entry of it", async () => {
-    const { code } = await import("esbuild").then(({ transform }) =>
-      transform(CONSUMER.replace("ARGS", "process.argv.slice(2)"), { loader: "ts" }),
-    );
-    writeFileSync(join(consumer, "main.js"), code);
+    const code = CONSUMER.replace("ARGS", "process.argv.slice(2)");
+    writeFileSync(join(consumer, "main.js"), await toJavaScript(code));
     const printed = await node("main.js", inject("redisAddr"));
     expect(JSON.parse(printed)).toEqual([3, "ada 1", "ada 1", "invalid_session_id"]);
   });
