@@ -29,7 +29,7 @@ function install(): boolean {
     execFileSync("apt-get", ["-qq", "-o", "Dpkg::Use-Pty=0", ...args], { env, stdio: "pipe" });
   try {
     aptGet("update");
-    // Without its service: the tests start servers of their own.
+    // redis-cli and openssl are what the tests look at Redis and make certificates with.
     aptGet("install", "-y", "--no-install-recommends", "redis-server", "redis-tools", "openssl");
     return true;
   } catch {

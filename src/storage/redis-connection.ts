@@ -105,10 +105,11 @@ export class RedisConnection {
     send: (client: RedisClient) => Promise<T>,
     { signal, repeatable = false }: RedisCallOptions,
   ): Promise<T> {
-    if (this.#closed) throw new RedisFailure("lost", "The Redis storage was closed.");
     return withDeadline(
       async (abandoned) => {
         for (let repeats = repeatable ? 1 : 0; ;) {
+          // Also after a failure: closing fails what is under way, and nothing may connect again.
+          if (this.#closed) throw closed();
           await this.#ready();
           if (abandoned.aborted) throw new RedisFailure("late", "Redis did not answer in time.");
           try {

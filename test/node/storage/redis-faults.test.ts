@@ -124,6 +124,20 @@ describe("a server that stops answering", () => {
   });
 });
 
+describe("closing", () => {
+  it("fails what is under way, and leaves no connection behind", async () => {
+    const server = await serve();
+    const storage = await connect(server);
+    const calls = Array.from({ length: 10 }, () => storage.load(crypto.randomUUID()));
+    await storage.close();
+    for (const { status } of await Promise.allSettled(calls)) expect(status).toBe("rejected");
+    await expect(storage.load(crypto.randomUUID())).rejects.toThrow(/was closed/);
+    // redis-cli's own is the one that is left.
+    const clients = () => redisCli(server, "CLIENT", "LIST");
+    while ((await clients()).split("\n").length > 1);
+  });
+});
+
 describe("a server that is killed", () => {
   it("fails every call within the timeouts while it is away", async () => {
     const server = await serve();
