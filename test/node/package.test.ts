@@ -77,8 +77,10 @@ let consumer: string;
 beforeAll(async () => {
   consumer = mkdtempSync(join(tmpdir(), "holdfast-consumer-"));
   // Builds first, by the package's own prepack.
-  await run("npm", ["pack", "--pack-destination", consumer], { cwd: PROJECT });
-  renameSync(join(consumer, "holdfast-0.1.0.tgz"), join(consumer, "holdfast.tgz"));
+  const pack = ["pack", "--silent", "--pack-destination", consumer];
+  const { stdout } = await run("npm", pack, { cwd: PROJECT });
+  const tarball = stdout.trim().split("\n").at(-1) ?? "";
+  renameSync(join(consumer, tarball), join(consumer, "holdfast.tgz"));
   writeFileSync(
     join(consumer, "package.json"),
     '{"name":"consumer","private":true,"type":"module"}',
