@@ -19,10 +19,10 @@ it("keeps every publish that was answered 202, over thirty kills in mid-write", 
   let sent = 0;
 
   for (let kill = 0; kill < KILLS; kill++) {
-    let killed = false;
+    const killed = new AbortController();
     const publisher = async (n: number) => {
       const id = sessions[n % sessions.length]!.id;
-      while (!killed) {
+      while (!killed.signal.aborted) {
         const data = String(sent++);
         try {
           const { status, json } = await service.publish(id, { data });
@@ -38,7 +38,7 @@ it("keeps every publish that was answered 202, over thirty kills in mid-write", 
       .poll(() => sent - before, { interval: 1 })
       .toBeGreaterThan(10 + Math.random() * 150);
     await service.kill();
-    killed = true;
+    killed.abort();
     await Promise.all(publishers);
     await service.restart();
   }
