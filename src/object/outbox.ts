@@ -13,7 +13,7 @@ import type { DirectoryEntry, DirectoryMessage } from "../directory/contract.ts"
 import { driftOf, dropTime } from "../directory/drift.ts";
 import { describeFailure, type Logger } from "../logger.ts";
 import type { SessionId } from "../session/id.ts";
-import { FIRST_RETELL_MS, LAST_RETELL_MS, MAX_RESTAMPS } from "../session/limits.ts";
+import { FIRST_RETELL_MS, LAST_RETELL_MS, MAX_RESTAMPS, TELL_DELAY_MS } from "../session/limits.ts";
 import type { AlarmClock } from "./alarm-clock.ts";
 import { emptyExcept } from "./empty-storage.ts";
 
@@ -129,6 +129,7 @@ export class Outbox {
   async #deliverAll(): Promise<void> {
     const { directory } = this.#parts;
     if (!directory) return;
+    await new Promise((resolve) => setTimeout(resolve, TELL_DELAY_MS));
     let restamps = 0;
     for (;;) {
       const now = Date.now();

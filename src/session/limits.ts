@@ -57,6 +57,12 @@ export const ENTRY_GRACE_MS = 10_000;
 /** Milliseconds for which a shard remembers a removal: longer than any message can be under way. */
 export const REMOVAL_MEMORY_MS = 10 * 60 * 1000;
 
+/**
+ * Milliseconds before the directory is told of a change: the answer to the caller
+ * goes first, where both share a thread, and changes in quick succession are told once.
+ */
+export const TELL_DELAY_MS = 10;
+
 /** Milliseconds before an undelivered message to the directory is sent again, for the first time and at most. */
 export const FIRST_RETELL_MS = 2_000;
 export const LAST_RETELL_MS = 5 * 60 * 1000;
