@@ -3,8 +3,8 @@
  * stops the service with its name and what was expected, so a misspelt number
  * never becomes a default silently.
  */
-import { MAX_TTL_MS, MIN_TTL_MS } from "./session/limits.ts";
 import { parseUpstreams, type UpstreamsSettings } from "./upstream/settings.ts";
+import { MAX_DIRECTORY_SHARDS, MAX_TTL_MS, MIN_TTL_MS } from "./session/limits.ts";
 
 export type LogLevel = "debug" | "info" | "warn" | "error";
 
@@ -33,6 +33,10 @@ export interface Config {
   readonly allowedOrigins: readonly string[];
   /** `ALLOWED_HOSTS` (none): hosts under which the gateway may be reached over plain HTTP, besides localhost. */
   readonly allowedHosts: readonly string[];
+  /** `DIRECTORY_SHARDS` (8): shards of the directory; 0 keeps none, and nothing can be listed. */
+  readonly directoryShards: number;
+  /** `MAX_SESSIONS_PER_SUBJECT` (0, no limit): sessions that one subject may have at a time. */
+  readonly maxSessionsPerSubject: number;
   /** `LOG_LEVEL` (info). */
   readonly logLevel: LogLevel;
 }
@@ -51,6 +55,8 @@ export const CONFIG_VARIABLES = [
   "UPSTREAMS",
   "ALLOWED_ORIGINS",
   "ALLOWED_HOSTS",
+  "DIRECTORY_SHARDS",
+  "MAX_SESSIONS_PER_SUBJECT",
   "LOG_LEVEL",
 ] as const;
 
@@ -84,6 +90,8 @@ export function loadConfig(env: Environment): Config {
     upstreams: upstreams(env),
     allowedOrigins: list(env, "ALLOWED_ORIGINS"),
     allowedHosts: list(env, "ALLOWED_HOSTS"),
+    directoryShards: integer(env, "DIRECTORY_SHARDS", 8, 0, MAX_DIRECTORY_SHARDS),
+    maxSessionsPerSubject: integer(env, "MAX_SESSIONS_PER_SUBJECT", 0, 0, 1_000_000),
     logLevel: oneOf(env, "LOG_LEVEL", ["debug", "info", "warn", "error"], "info"),
   });
 }

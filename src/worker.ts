@@ -2,10 +2,12 @@
 import { env } from "cloudflare:workers";
 import { createApp } from "./app.ts";
 import { loadConfig, type Environment } from "./config.ts";
+import { directoryOf } from "./object/directory-binding.ts";
 import { DurableObjectHost } from "./object/durable-object-host.ts";
 import type { SessionObject } from "./object/session-object.ts";
 import { openUpstreams } from "./upstream/open.ts";
 
+export { DirectoryObject } from "./directory/directory-object.ts";
 export { SessionObject } from "./object/session-object.ts";
 
 interface Bindings extends Environment {
@@ -15,7 +17,10 @@ interface Bindings extends Environment {
 // wrangler.toml binds these; a bad variable throws here, before the first request is taken.
 const bindings = env as unknown as Bindings;
 const config = loadConfig(bindings);
-const host = new DurableObjectHost(bindings.SESSIONS);
+const host = new DurableObjectHost(bindings.SESSIONS, {
+  directory: directoryOf(bindings, config),
+  maxSessionsPerSubject: config.maxSessionsPerSubject,
+});
 const app = createApp(host, config, openUpstreams(config.upstreams, bindings));
 
 export default {

@@ -3,7 +3,7 @@
  * storage. Content, use and channel are apart so that the coarse touch, the most
  * frequent write, does not rewrite metadata and data.
  */
-import type { Metadata } from "../session/host.ts";
+import type { Metadata, RecordTimes } from "../session/host.ts";
 import type { SessionId } from "../session/id.ts";
 import type { SessionType } from "../session/type.ts";
 import { migrate, SCHEMA_VERSION } from "./migrations.ts";
@@ -25,6 +25,13 @@ export interface StoredSession {
   readonly metadata: Metadata;
   readonly dataJson?: string;
   readonly subject?: string;
+  /** As the library's storage wrote them; see `RecordTimes`. */
+  readonly times?: RecordTimes;
+}
+
+/** What is left of those times when another caller changes the content. */
+export function timesAfterChange({ times }: StoredSession): Pick<StoredSession, "times"> {
+  return times ? { times: { createdAt: times.createdAt } } : {};
 }
 
 /** How the session's own stream stands. */
