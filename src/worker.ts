@@ -5,6 +5,8 @@ import { loadConfig, type Environment } from "./config.ts";
 import { directoryOf } from "./object/directory-binding.ts";
 import { DurableObjectHost } from "./object/durable-object-host.ts";
 import type { SessionObject } from "./object/session-object.ts";
+import { provideServer } from "./upstream/built-in.ts";
+import { demoServer } from "./upstream/demo.ts";
 import { openUpstreams } from "./upstream/open.ts";
 
 export { DirectoryObject } from "./directory/directory-object.ts";
@@ -17,6 +19,7 @@ interface Bindings extends Environment {
 // wrangler.toml binds these; a bad variable throws here, before the first request is taken.
 const bindings = env as unknown as Bindings;
 const config = loadConfig(bindings);
+provideServer("demo", demoServer);
 const host = new DurableObjectHost(bindings.SESSIONS, {
   directory: directoryOf(bindings, config),
   maxSessionsPerSubject: config.maxSessionsPerSubject,
