@@ -12,7 +12,7 @@ import { startWorkerd } from "./workerd.ts";
 const GRACE_MS = 2000;
 
 function readPort(): number {
-  const text = process.env["PORT"] ?? "8788";
+  const text = process.env["PORT"] || "8788";
   const port = /^\d+$/.test(text) ? Number(text) : NaN;
   if (!(port <= 65535))
     throw new ConfigError(`PORT must be a whole number from 0 to 65535, not "${text}"`);
@@ -25,9 +25,9 @@ async function main(): Promise<void> {
   const bundle = await buildBundle();
   const workerd = await startWorkerd({
     bundle: bundle.path,
-    host: process.env["HOST"] ?? "127.0.0.1",
+    host: process.env["HOST"] || "127.0.0.1",
     port,
-    stateDir: process.env["STATE_DIR"] ?? join(PROJECT, ".holdfast", "state"),
+    stateDir: process.env["STATE_DIR"] || join(PROJECT, ".holdfast", "state"),
     env: process.env,
     onLine: (line) => console.log(line),
   });

@@ -98,7 +98,9 @@ export class DurableObjectHost implements SessionHost {
 
   async subscribe(id: SessionId, start: StreamStart) {
     const url = `https://session.invalid/?start=${encodeURIComponent(JSON.stringify(start))}`;
-    const response = await repeatable(() =>
+    // A first reader's attach is not repeated: one whose answer was lost would hold the queue.
+    const attempt = start.kind === "queued" ? once : repeatable;
+    const response = await attempt(() =>
       this.#stub(id).fetch(url, { headers: { upgrade: "websocket" } }),
     );
     if (response.status === 404) throw new SessionNotFoundError();
