@@ -26,6 +26,8 @@ export interface Config {
   readonly streamBufferBytes: number;
   /** `BODY_MAX_BYTES` (4194304): size of a request body. */
   readonly bodyMaxBytes: number;
+  /** `MAX_WRITERS` (32): streams that may be open on one session at once. */
+  readonly maxWriters: number;
   /** `LOG_LEVEL` (info). */
   readonly logLevel: LogLevel;
 }
@@ -41,6 +43,7 @@ export const CONFIG_VARIABLES = [
   "EVENT_MAX_BYTES",
   "STREAM_BUFFER_BYTES",
   "BODY_MAX_BYTES",
+  "MAX_WRITERS",
   "LOG_LEVEL",
 ] as const;
 
@@ -71,6 +74,7 @@ export function loadConfig(env: Environment): Config {
     eventMaxBytes: integer(env, "EVENT_MAX_BYTES", MIB, 1, LARGEST_EVENT),
     streamBufferBytes: integer(env, "STREAM_BUFFER_BYTES", MIB, 1024, 64 * MIB),
     bodyMaxBytes: integer(env, "BODY_MAX_BYTES", 4 * MIB, 1, 64 * MIB),
+    maxWriters: integer(env, "MAX_WRITERS", 32, 1, 10_000),
     logLevel: oneOf(env, "LOG_LEVEL", ["debug", "info", "warn", "error"], "info"),
   });
 }

@@ -2,7 +2,7 @@
 import * as z from "zod";
 import { ERROR_KINDS, type ErrorCode } from "../session/errors.ts";
 import { PROBLEM_MEDIA_TYPE } from "./problem.ts";
-import type { Answer, RouteDescription } from "./route.ts";
+import { PUBLIC, type Answer, type RouteDescription } from "./route.ts";
 import { newEvent, newSession, problem, session, sessionPatch } from "./schemas.ts";
 
 /** Schemas that stand under `components`, by their name there. */
@@ -15,7 +15,13 @@ const COMPONENTS: ReadonlyMap<z.ZodType, string> = new Map<z.ZodType, string>([
 ]);
 
 /** What any route can answer. */
-const COMMON_ERRORS: readonly ErrorCode[] = ["unavailable"];
+const COMMON_ERRORS: readonly ErrorCode[] = [
+  "forbidden",
+  "rate_limited",
+  "uri_too_long",
+  "headers_too_large",
+  "unavailable",
+];
 
 export function openApiDocument(routes: readonly RouteDescription[]): object {
   const paths: Record<string, Record<string, object>> = {};
@@ -32,6 +38,10 @@ export function openApiDocument(routes: readonly RouteDescription[]): object {
     },
     paths,
     components: {
+      securitySchemes: {
+        bearer: { type: "http", scheme: "bearer" },
+        ticket: { type: "apiKey", in: "query", name: "ticket" },
+      },
       schemas: Object.fromEntries(
         [...COMPONENTS].map(([schema, name]) => [name, jsonSchema(schema)]),
       ),
@@ -40,10 +50,15 @@ export function openApiDocument(routes: readonly RouteDescription[]): object {
 }
 
 function operation(route: RouteDescription): object {
-  const errors = [...route.errors, ...COMMON_ERRORS];
+  const errors = [
+    ...route.errors,
+    ...(route.scope === PUBLIC ? [] : (["unauthorized"] as const)),
+    ...COMMON_ERRORS,
+  ];
   return {
     operationId: route.operationId,
     summary: route.summary,
+    security: security(route),
     parameters: parameters(route),
     ...(route.body && {
       requestBody: { content: { "application/json": { schema: reference(route.body) } } },
@@ -55,6 +70,11 @@ function operation(route: RouteDescription): object {
       ...errorResponses(errors),
     },
   };
+}
+
+function security({ scope, query }: RouteDescription): object[] {
+  if (scope === PUBLIC) return [];
+  return [{ bearer: [scope] }, ...(query && "ticket" in query.shape ? [{ ticket: [] }] : [])];
 }
 
 function parameters(route: RouteDescription): object[] {

@@ -6,10 +6,14 @@
 import type { Context, Env, Handler, Hono, MiddlewareHandler } from "hono";
 import { validator } from "hono/validator";
 import type * as z from "zod";
+import type { Scope } from "../auth/scopes.ts";
 import type { ErrorCode } from "../session/errors.ts";
 import { validate } from "./validate.ts";
 
 type Method = "get" | "post" | "put" | "patch" | "delete";
+
+/** The scope of a route that needs no credential. */
+export const PUBLIC = "public";
 
 export interface Answer {
   readonly description: string;
@@ -26,6 +30,8 @@ export interface RouteDescription {
   readonly path: string;
   readonly operationId: string;
   readonly summary: string;
+  /** What a caller must be allowed; the guard and the document read it. */
+  readonly scope: Scope | typeof PUBLIC;
   readonly query?: z.ZodObject;
   /** Request headers that mean something here. */
   readonly requestHeaders?: Readonly<Record<string, string>>;

@@ -1,16 +1,18 @@
 /** The session host of the Worker: each session is a Durable Object, found by its id. */
-import { UnavailableError, SessionNotFoundError } from "../session/errors.ts";
+import type { Caller } from "../session/caller.ts";
+import { errorFromCode, UnavailableError, type ErrorCode } from "../session/errors.ts";
 import type {
   IfMatch,
   NewEvent,
   SessionContent,
   SessionHost,
   SessionPatch,
+  Sessions,
   StreamStart,
 } from "../session/host.ts";
 import type { SessionId } from "../session/id.ts";
 import { unwrap } from "../session/outcome.ts";
-import type { SessionObject } from "./session-object.ts";
+import type { Attachment, SessionObject } from "./session-object.ts";
 
 /** The object's methods as a caller over RPC sees them: each answers a promise. */
 type Remote<T> = {
@@ -29,6 +31,12 @@ const RETRIES = 2;
 /** Milliseconds before the first retry; doubled each time, with as much again at random. */
 const RETRY_DELAY_MS = 50;
 
+/** What the object refuses an attachment with, by status. */
+const REFUSALS: Readonly<Record<number, ErrorCode>> = {
+  404: "session_not_found",
+  429: "too_many_writers",
+};
+
 export class DurableObjectHost implements SessionHost {
   readonly #sessions: DurableObjectNamespace<SessionObject>;
 
@@ -36,41 +44,58 @@ export class DurableObjectHost implements SessionHost {
     this.#sessions = sessions;
   }
 
+  as(caller: Caller): Sessions {
+    return new DurableObjectSessions(this.#sessions, caller);
+  }
+}
+
+/** Each call carries its caller, and the object itself decides. */
+class DurableObjectSessions implements Sessions {
+  readonly #sessions: DurableObjectNamespace<SessionObject>;
+  readonly #caller: Caller;
+
+  constructor(sessions: DurableObjectNamespace<SessionObject>, caller: Caller) {
+    this.#sessions = sessions;
+    this.#caller = caller;
+  }
+
   // Not repeated: a create or a publish that failed half way may have happened.
   async create(id: SessionId, content: SessionContent) {
-    return unwrap(await once(() => this.#stub(id).create(id, content)));
+    return unwrap(await once(() => this.#stub(id).create(this.#caller, id, content)));
   }
 
   async publish(id: SessionId, events: readonly NewEvent[]) {
-    return unwrap(await once(() => this.#stub(id).publish(events)));
+    return unwrap(await once(() => this.#stub(id).publish(this.#caller, events)));
   }
 
   async patch(id: SessionId, patch: SessionPatch, ifMatch?: IfMatch) {
-    return unwrap(await once(() => this.#stub(id).patch(patch, ifMatch)));
+    return unwrap(await once(() => this.#stub(id).patch(this.#caller, patch, ifMatch)));
   }
 
   async upsert(id: SessionId, content: SessionContent, ifMatch?: IfMatch) {
-    return unwrap(await once(() => this.#stub(id).upsert(id, content, ifMatch)));
+    return unwrap(await once(() => this.#stub(id).upsert(this.#caller, id, content, ifMatch)));
   }
 
   async read(id: SessionId, touch: boolean) {
-    return unwrap(await repeatable(() => this.#stub(id).read(touch)));
+    return unwrap(await repeatable(() => this.#stub(id).read(this.#caller, touch)));
   }
 
   async delete(id: SessionId) {
-    return unwrap(await repeatable(() => this.#stub(id).remove()));
+    return unwrap(await repeatable(() => this.#stub(id).remove(this.#caller)));
   }
 
   async disconnect(id: SessionId) {
-    unwrap(await repeatable(() => this.#stub(id).disconnect()));
+    unwrap(await repeatable(() => this.#stub(id).disconnect(this.#caller)));
   }
 
   async subscribe(id: SessionId, start: StreamStart) {
-    const url = `https://session.invalid/?start=${encodeURIComponent(JSON.stringify(start))}`;
+    const attachment: Attachment = { caller: this.#caller, start };
+    const url = `https://session.invalid/?attach=${encodeURIComponent(JSON.stringify(attachment))}`;
     const response = await repeatable(() =>
       this.#stub(id).fetch(url, { headers: { upgrade: "websocket" } }),
     );
-    if (response.status === 404) throw new SessionNotFoundError();
+    const refusal = REFUSALS[response.status];
+    if (refusal) throw errorFromCode(refusal);
     if (!response.webSocket) throw new UnavailableError();
     return response.webSocket;
   }
