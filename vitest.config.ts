@@ -3,6 +3,7 @@ import { defineConfig } from "vitest/config";
 
 export default defineConfig({
   test: {
+    silent: "passed-only",
     reporters: ["default", "./test/support/totals-reporter.ts"],
     projects: [
       {
@@ -12,6 +13,8 @@ export default defineConfig({
       {
         test: {
           name: "node",
+          globalSetup: "./test/support/bundle-setup.ts",
+          testTimeout: 60_000,
           include: ["test/unit/**/*.test.ts", "test/node/**/*.test.ts", "test/e2e/**/*.test.ts"],
         },
       },

@@ -7,7 +7,6 @@ import { loadAuthSettings } from "./auth/settings.ts";
 import type { Config } from "./config.ts";
 import { disconnectSession, followEvents, mountEvents, publishEvents } from "./http/events.ts";
 import { mountGuard } from "./http/guard.ts";
-import { jsonBody } from "./http/json-body.ts";
 import { openApiDocument } from "./http/openapi.ts";
 import { problemOf, problemResponse } from "./http/problem.ts";
 import { mountResourceMetadata, resourceMetadata } from "./http/resource-metadata.ts";
@@ -82,7 +81,6 @@ export function createApp(
       },
     }),
   );
-  app.on(["POST", "PUT", "PATCH"], "/v1/*", jsonBody);
 
   mountSessions(app, host, config);
   mountEvents(app, host, config, log);

@@ -17,12 +17,9 @@ import { MAX_HEADER_BYTES, MAX_URL_LENGTH } from "../session/limits.ts";
 import { challengeOf, MCP_PREFIXES, RESOURCE_METADATA_PATH } from "./challenge.ts";
 import { corsFor } from "./cors.ts";
 import { problemResponse } from "./problem.ts";
-import { PUBLIC, type RouteDescription } from "./route.ts";
+import { PUBLIC, UNGUARDED, type RouteDescription } from "./route.ts";
 
-/** A load balancer asks for this by address, and it tells nothing. */
-const HEALTH_PATH = "/healthz";
-
-/** The one route that takes a ticket. */
+/** The one path that takes a ticket, to follow it. */
 const TICKET_PATH = "/v1/sessions/:id/events";
 
 const HOW_TO_SET_UP =
@@ -36,17 +33,21 @@ export function mountGuard(
 ): void {
   app.use(finish(access));
   app.use(corsFor(access.settings.allowedOrigins));
+  for (const { method, path } of routes.filter(({ scope }) => scope === UNGUARDED)) {
+    app.on(method.toUpperCase(), [path], letAnyoneIn);
+  }
   app.use(admit(access));
   app.use(limitRate(access.addressLimiter, log, (c) => addressOf(c, access)));
-  app.get(TICKET_PATH, acceptTicket(access));
-  for (const { scope, method, path } of routes) {
-    if (scope === PUBLIC) app.on(method.toUpperCase(), [path], letAnyoneIn);
+  app.use(TICKET_PATH, acceptTicket(access));
+  for (const { method, path } of routes.filter(({ scope }) => scope === PUBLIC)) {
+    app.on(method.toUpperCase(), [path], letAnyoneIn);
   }
   app.get(`${RESOURCE_METADATA_PATH}/*`, letAnyoneIn);
   app.use(authenticate(access));
   app.use(limitRate(access.subjectLimiter, log, (c) => c.get("identity").subject));
   for (const { scope, method, path } of routes) {
-    if (scope !== PUBLIC) app.on(method.toUpperCase(), [path], requireScope(scope));
+    if (scope !== PUBLIC && scope !== UNGUARDED)
+      app.on(method.toUpperCase(), [path], requireScope(scope));
   }
   for (const prefix of MCP_PREFIXES) app.use(`${prefix}/*`, requireScope("mcp"));
 }
@@ -72,7 +73,7 @@ function finish(access: Access): MiddlewareHandler {
 function admit(access: Access): MiddlewareHandler {
   const { method, allowedHosts, allowedOrigins } = access.settings;
   return async (c, next) => {
-    if (c.req.path === HEALTH_PATH) return next();
+    if (c.get("identity")) return next();
     const header = c.req.header("host");
     const hosts = [new URL(c.req.url).host, ...(header === undefined ? [] : [header])];
     const verdict = originVerdict(hosts, c.req.header("origin"), { allowedHosts, allowedOrigins });
@@ -99,7 +100,8 @@ function oversized(request: Request): { code: ErrorCode; detail: string } | unde
 }
 
 function addressOf(c: Context, access: Access): string | undefined {
-  if (c.req.path === HEALTH_PATH) return undefined;
+  // An unguarded route was let in already.
+  if (c.get("identity")) return undefined;
   const address = access.addressOf(c.req.raw);
   return address === undefined ? undefined : addressKey(address);
 }
@@ -138,7 +140,9 @@ const letAnyoneIn: MiddlewareHandler = async (c, next) => {
 function acceptTicket(access: Access): MiddlewareHandler {
   return async (c, next) => {
     const ticket = c.req.query("ticket");
-    if (ticket === undefined || c.req.header("authorization") !== undefined) return next();
+    const follows = c.req.method === "GET" || c.req.method === "HEAD";
+    if (!follows || ticket === undefined || c.req.header("authorization") !== undefined)
+      return next();
     const id = parseSessionId(c.req.param("id") ?? "");
     const holder: Credential = id ? await access.ticketHolder(ticket, id) : { kind: "invalid" };
     if (holder.kind !== "valid") {

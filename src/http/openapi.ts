@@ -2,7 +2,7 @@
 import * as z from "zod";
 import { ERROR_KINDS, type ErrorCode } from "../session/errors.ts";
 import { PROBLEM_MEDIA_TYPE } from "./problem.ts";
-import { PUBLIC, type Answer, type RouteDescription } from "./route.ts";
+import { PUBLIC, UNGUARDED, type Answer, type RouteDescription } from "./route.ts";
 import { newEvent, newSession, problem, session, sessionPatch } from "./schemas.ts";
 
 /** Schemas that stand under `components`, by their name there. */
@@ -15,12 +15,15 @@ const COMPONENTS: ReadonlyMap<z.ZodType, string> = new Map<z.ZodType, string>([
 ]);
 
 /** What any route can answer. */
-const COMMON_ERRORS: readonly ErrorCode[] = [
+const COMMON_ERRORS: readonly ErrorCode[] = ["unavailable"];
+
+/** What the guard can answer in place of any route behind it. */
+const GUARD_ERRORS: readonly ErrorCode[] = [
+  "unauthorized",
   "forbidden",
-  "rate_limited",
   "uri_too_long",
+  "rate_limited",
   "headers_too_large",
-  "unavailable",
 ];
 
 export function openApiDocument(routes: readonly RouteDescription[]): object {
@@ -52,7 +55,7 @@ export function openApiDocument(routes: readonly RouteDescription[]): object {
 function operation(route: RouteDescription): object {
   const errors = [
     ...route.errors,
-    ...(route.scope === PUBLIC ? [] : (["unauthorized"] as const)),
+    ...(route.scope === UNGUARDED ? [] : GUARD_ERRORS),
     ...COMMON_ERRORS,
   ];
   return {
@@ -73,7 +76,7 @@ function operation(route: RouteDescription): object {
 }
 
 function security({ scope, query }: RouteDescription): object[] {
-  if (scope === PUBLIC) return [];
+  if (scope === PUBLIC || scope === UNGUARDED) return [];
   return [{ bearer: [scope] }, ...(query && "ticket" in query.shape ? [{ ticket: [] }] : [])];
 }
 

@@ -8,12 +8,16 @@ import { validator } from "hono/validator";
 import type * as z from "zod";
 import type { Scope } from "../auth/scopes.ts";
 import type { ErrorCode } from "../session/errors.ts";
+import { jsonBody } from "./json-body.ts";
 import { validate } from "./validate.ts";
 
 type Method = "get" | "post" | "put" | "patch" | "delete";
 
 /** The scope of a route that needs no credential. */
 export const PUBLIC = "public";
+
+/** The scope of a route that is served whatever the request looks like: for load balancers. */
+export const UNGUARDED = "unguarded";
 
 export interface Answer {
   readonly description: string;
@@ -31,7 +35,7 @@ export interface RouteDescription {
   readonly operationId: string;
   readonly summary: string;
   /** What a caller must be allowed; the guard and the document read it. */
-  readonly scope: Scope | typeof PUBLIC;
+  readonly scope: Scope | typeof PUBLIC | typeof UNGUARDED;
   readonly query?: z.ZodObject;
   /** Request headers that mean something here. */
   readonly requestHeaders?: Readonly<Record<string, string>>;
@@ -57,7 +61,11 @@ export function mount<E extends Env, R extends RouteDescription>(
   const { query, body } = route;
   const validators: MiddlewareHandler[] = [];
   if (query) validators.push(validator("query", (value) => validate(query, value)));
-  if (body) validators.push(validator("json", (value) => validate(body, value)));
+  if (body)
+    validators.push(
+      jsonBody,
+      validator("json", (value) => validate(body, value)),
+    );
   const run: Handler<E> = (c) => {
     const valid = (target: "query" | "json") => c.req.valid(target as never) as unknown;
     // The validators above have put there what the description's schemas say.

@@ -1,13 +1,13 @@
 /** Routes about the service itself. */
 import * as z from "zod";
-import { PUBLIC, type RouteDescription } from "./route.ts";
+import { PUBLIC, UNGUARDED, type RouteDescription } from "./route.ts";
 
 export const health = {
   method: "get",
   path: "/healthz",
   operationId: "health",
   summary: "Whether the service answers; touches no session",
-  scope: PUBLIC,
+  scope: UNGUARDED,
   answers: { 200: { description: "It does", schema: z.object({ status: z.literal("ok") }) } },
   errors: [],
 } as const satisfies RouteDescription;

@@ -5,13 +5,7 @@ import { owns, type Caller } from "../session/caller.ts";
 import { contentProblem, patchData, patchMetadata } from "../session/content.ts";
 import { ERROR_KINDS, type ErrorCode } from "../session/errors.ts";
 import { NATIVE_STREAM, newEpoch } from "../session/event-id.ts";
-import {
-  creditUse,
-  creditWhileInUse,
-  expiryVerdict,
-  lastUseOnLoad,
-  type ExpiryVerdict,
-} from "../session/expiry.ts";
+import { expiryVerdict, type ExpiryVerdict } from "../session/expiry.ts";
 import type {
   IfMatch,
   NewEvent,
@@ -22,13 +16,16 @@ import type {
   StreamStart,
 } from "../session/host.ts";
 import { redactSessionId, type SessionId } from "../session/id.ts";
-import { REPLAY_PAGE_BYTES, RETRY_MS } from "../session/limits.ts";
+import { REPLAY_PAGE_BYTES } from "../session/limits.ts";
 import { refuse, succeed, type Outcome } from "../session/outcome.ts";
 import { encodeFrame } from "../session/sse-frame.ts";
 import { CLOSE_CODES, MORE } from "../session/stream-protocol.ts";
 import { AlarmClock } from "./alarm-clock.ts";
 import { EventLog, sizeOf } from "./event-log.ts";
 import { RecordStore, type StoredChannel, type StoredSession } from "./record.ts";
+import { SCHEMA_VERSION } from "./migrations.ts";
+import { openStream } from "./stream-start.ts";
+import { Use } from "./use.ts";
 import { Writers } from "./writers.ts";
 
 /** What the host asks for when it attaches a writer. */
@@ -42,10 +39,7 @@ interface Loaded {
   record: StoredSession;
   channel: StoredChannel;
   readonly log: EventLog;
-  /** The last use: exact while the object has been in memory since, else what was credited. */
-  lastUse: number;
-  /** What is stored of it. */
-  usedUntil: number;
+  readonly use: Use;
 }
 
 const encoder = new TextEncoder();
@@ -86,7 +80,7 @@ export class SessionObject extends DurableObject<Environment> {
     const now = Date.now();
     const session = this.#owned(caller, now);
     if (!session) return refuse("session_not_found");
-    if (touch) this.#use(session, now);
+    if (touch) session.use.touch(now, session.record.ttlMs);
     return succeed(this.#view(session, now));
   }
 
@@ -154,7 +148,7 @@ export class SessionObject extends DurableObject<Environment> {
       if (!session.log.queueHasRoomFor(events, queueCapacity))
         return refuse("message_channel_full");
     }
-    this.#use(session, now);
+    session.use.touch(now, session.record.ttlMs);
     const before = session.log.lastSeq;
     const logged = this.ctx.storage.transactionSync(() =>
       session.log.append(NATIVE_STREAM, events, !this.#writers.hasLive(NATIVE_STREAM)),
@@ -172,11 +166,11 @@ export class SessionObject extends DurableObject<Environment> {
     const now = Date.now();
     const session = this.#owned(caller, now);
     if (!session) return refuse("session_not_found");
-    this.#use(session, now);
+    session.use.touch(now, session.record.ttlMs);
     if (!session.channel.disconnected) this.#saveChannel(session, { disconnected: true });
     if (this.#writers.size > 0) {
       this.#writers.closeAll(CLOSE_CODES.disconnected);
-      this.#useEnded(session, now);
+      session.use.release(now, session.record.ttlMs);
     }
     return succeed(null);
   }
@@ -224,7 +218,7 @@ export class SessionObject extends DurableObject<Environment> {
       this.#end(session, "expired");
       return;
     }
-    if (this.#inUse) this.#creditWhileInUse(session, now);
+    if (this.#inUse) session.use.hold(now, session.record.ttlMs);
     this.#alarm.wakeBy(verdict.until);
   }
 
@@ -238,14 +232,8 @@ export class SessionObject extends DurableObject<Environment> {
     const record = this.#records.loadSession();
     if (!record) return (this.#loaded = null);
     const channel = this.#records.loadChannel();
-    const usedUntil = this.#records.loadUsedUntil(record);
-    return (this.#loaded = {
-      record,
-      channel,
-      log: this.#openLog(record, channel),
-      lastUse: lastUseOnLoad(usedUntil, now),
-      usedUntil,
-    });
+    const use = new Use(this.#records, record, now);
+    return (this.#loaded = { record, channel, log: this.#openLog(record, channel), use });
   }
 
   #openLog(record: StoredSession, channel: StoredChannel): EventLog {
@@ -272,7 +260,7 @@ export class SessionObject extends DurableObject<Environment> {
   }
 
   #verdict(session: Loaded, now: number): ExpiryVerdict {
-    return expiryVerdict(session.record, session.lastUse, now, this.#inUse);
+    return expiryVerdict(session.record, session.use.lastUse, now, this.#inUse);
   }
 
   #make(id: SessionId, content: SessionContent, now: number): Outcome<SessionView> {
@@ -280,7 +268,7 @@ export class SessionObject extends DurableObject<Environment> {
     if (problem) return refuse(problem.code, problem.detail);
     const record: StoredSession = {
       ...content,
-      schema: 1,
+      schema: SCHEMA_VERSION,
       id,
       epoch: newEpoch(now, Math.random()),
       createdAt: now,
@@ -290,7 +278,7 @@ export class SessionObject extends DurableObject<Environment> {
     this.#records.saveSession(record);
     const channel: StoredChannel = { drainedSeq: 0, disconnected: false };
     const log = this.#openLog(record, channel);
-    const session: Loaded = { record, channel, log, lastUse: now, usedUntil: now };
+    const session: Loaded = { record, channel, log, use: new Use(this.#records, record, now) };
     this.#loaded = session;
     this.#wakeAtDeadline(session, now);
     return succeed(this.#view(session, now));
@@ -303,7 +291,7 @@ export class SessionObject extends DurableObject<Environment> {
     const revision = session.record.revision + 1;
     session.record = { ...changed, updatedAt: now, revision };
     this.#records.saveSession(session.record);
-    this.#use(session, now);
+    session.use.touch(now, session.record.ttlMs);
     this.#wakeAtDeadline(session, now);
     return succeed(this.#view(session, now));
   }
@@ -328,29 +316,6 @@ export class SessionObject extends DurableObject<Environment> {
     };
   }
 
-  /** Counts a use at `now`; writes a row only where no credit reaches it. */
-  #use(session: Loaded, now: number): void {
-    session.lastUse = Math.max(session.lastUse, now);
-    if (now > session.usedUntil) this.#credit(session, creditUse(now, session.record.ttlMs));
-  }
-
-  #creditWhileInUse(session: Loaded, now: number): void {
-    session.lastUse = Math.max(session.lastUse, now);
-    const usedUntil = creditWhileInUse(now, session.record.ttlMs);
-    if (usedUntil > session.usedUntil) this.#credit(session, usedUntil);
-  }
-
-  /** The last writer has gone: what was credited ahead for it is taken back. */
-  #useEnded(session: Loaded, now: number): void {
-    session.lastUse = now;
-    if (session.usedUntil > creditUse(now, session.record.ttlMs)) this.#credit(session, now);
-  }
-
-  #credit(session: Loaded, usedUntil: number): void {
-    session.usedUntil = usedUntil;
-    this.#records.saveUsedUntil(usedUntil);
-  }
-
   #wakeAtDeadline(session: Loaded, now: number): void {
     const verdict = this.#verdict(session, now);
     this.#alarm.wakeBy(verdict.kind === "live" ? verdict.until : now);
@@ -362,10 +327,9 @@ export class SessionObject extends DurableObject<Environment> {
   }
 
   #attach(session: Loaded, socket: WebSocket, start: StreamStart, now: number): void {
-    const { log } = session;
-    const { preamble, position } = this.#startOf(log, start);
+    const { preamble, position } = openStream(session.log, start, Math.random());
     this.#writers.attach(socket, NATIVE_STREAM, position);
-    this.#creditWhileInUse(session, now);
+    session.use.hold(now, session.record.ttlMs);
     if (session.channel.disconnected) this.#saveChannel(session, { disconnected: false });
     this.#writers.send(socket, encoder.encode(preamble));
     this.#sendPage(session, socket);
@@ -374,42 +338,6 @@ export class SessionObject extends DurableObject<Environment> {
       start: start.kind,
       writers: this.#writers.size,
     });
-  }
-
-  /** Where a stream starts in the log, and what it says before its first event. */
-  #startOf(log: EventLog, start: StreamStart): { preamble: string; position: number } {
-    if (start.kind === "after") {
-      const verdict = log.resume(start.lastEventId);
-      if (verdict.kind === "gap") return this.#gap(log, start.lastEventId);
-      return { preamble: this.#opening(log, verdict.position.seq), position: verdict.position.seq };
-    }
-    const position = start.kind === "earliest" ? log.beforeFirst : log.beforeQueue;
-    return { preamble: this.#opening(log, position), position };
-  }
-
-  /**
-   * `retry`, and the id of the place where the stream starts: a frame without
-   * data dispatches nothing and still sets the client's last event id (WHATWG
-   * HTML, 9.2.6), so that a client cut before its first event resumes too. The
-   * first `retry` is the contract's; the second spreads out clients that are cut
-   * together by a deploy.
-   */
-  #opening(log: EventLog, seq: number): string {
-    const spread = RETRY_MS + Math.floor(Math.random() * RETRY_MS);
-    const id = log.idOf(seq, NATIVE_STREAM);
-    return encodeFrame({ retry: RETRY_MS }) + encodeFrame({ retry: spread, id });
-  }
-
-  /** The client asked for a place that the log cannot give: say so, and start with all that is retained. */
-  #gap(log: EventLog, requested: string): { preamble: string; position: number } {
-    const position = log.beforeFirst;
-    const earliest = log.lastSeq > position ? log.idOf(position + 1, NATIVE_STREAM) : null;
-    const gap = encodeFrame({
-      id: log.idOf(position, NATIVE_STREAM),
-      event: "gap",
-      data: JSON.stringify({ requested, earliest }),
-    });
-    return { preamble: this.#opening(log, position) + gap, position };
   }
 
   /** Sends the next page to a writer that is behind. */
@@ -439,7 +367,7 @@ export class SessionObject extends DurableObject<Environment> {
     const now = Date.now();
     const session = this.#load(now);
     if (!session) return;
-    if (!this.#inUse) this.#useEnded(session, now);
+    if (!this.#inUse) session.use.release(now, session.record.ttlMs);
     this.#log.debug("writer.leave", {
       session: session.record.id,
       code,

@@ -1,0 +1,54 @@
+/** Where a stream starts in the log, and what it says before its first event. */
+import { NATIVE_STREAM } from "../session/event-id.ts";
+import type { StreamStart } from "../session/host.ts";
+import { RETRY_MS } from "../session/limits.ts";
+import { encodeFrame } from "../session/sse-frame.ts";
+import type { EventLog } from "./event-log.ts";
+
+export interface Opening {
+  /** SSE frames. */
+  readonly preamble: string;
+  /** The events after this seq follow. */
+  readonly position: number;
+}
+
+/** `spread` is in [0, 1) and spreads out the clients' reconnections. */
+export function openStream(log: EventLog, start: StreamStart, spread: number): Opening {
+  switch (start.kind) {
+    case "earliest":
+      return opening(log, log.beforeFirst, spread);
+    case "queued":
+      return opening(log, log.beforeQueue, spread);
+    case "after": {
+      const verdict = log.resume(start.lastEventId);
+      if (verdict.kind === "gap") return gap(log, start.lastEventId, spread);
+      return opening(log, verdict.position.seq, spread);
+    }
+  }
+}
+
+/**
+ * `retry`, and the id of the place where the stream starts: a frame without
+ * data dispatches nothing and still sets the client's last event id (WHATWG
+ * HTML, 9.2.6), so that a client cut before its first event resumes too. The
+ * first `retry` is the contract's; the second spreads out clients that are cut
+ * together by a deploy.
+ */
+function opening(log: EventLog, position: number, spread: number): Opening {
+  const retry = RETRY_MS + Math.floor(spread * RETRY_MS);
+  const id = log.idOf(position, NATIVE_STREAM);
+  return { preamble: encodeFrame({ retry: RETRY_MS }) + encodeFrame({ retry, id }), position };
+}
+
+/**
+ * The client asked for a place that the log cannot give: say so, and start with
+ * all that is retained. The frame's id is the place before that, so a client
+ * that is cut right after it is not told of a second gap.
+ */
+function gap(log: EventLog, requested: string, spread: number): Opening {
+  const { preamble, position } = opening(log, log.beforeFirst, spread);
+  const earliest = log.lastSeq > position ? log.idOf(position + 1, NATIVE_STREAM) : null;
+  const data = JSON.stringify({ requested, earliest });
+  const frame = encodeFrame({ id: log.idOf(position, NATIVE_STREAM), event: "gap", data });
+  return { preamble: preamble + frame, position };
+}

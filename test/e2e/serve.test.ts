@@ -1,0 +1,195 @@
+/** The commands, as a new user runs them. */
+import { spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { createServer, type AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { expect, it, onTestFinished } from "vitest";
+import { PROJECT } from "../../scripts/bundle.ts";
+
+interface Running {
+  readonly process: ChildProcess;
+  readonly lines: string[];
+  readonly exit: Promise<number | null>;
+  printed(pattern: RegExp): Promise<string>;
+}
+
+function run(args: readonly string[], env: Record<string, string>): Running {
+  const child = spawn(process.execPath, args, {
+    cwd: PROJECT,
+    env: { ...process.env, ...env },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  const exit = once(child, "exit").then(([code]) => code as number | null);
+  onTestFinished(async () => {
+    child.kill("SIGKILL");
+    await exit;
+  });
+  const lines: string[] = [];
+  const waiting = new Set<() => void>();
+  for (const stream of [child.stdout, child.stderr]) {
+    createInterface({ input: stream }).on("line", (line) => {
+      lines.push(line);
+      for (const look of waiting) look();
+    });
+  }
+  const printed = (pattern: RegExp) =>
+    new Promise<string>((resolve, reject) => {
+      const look = () => {
+        const line = lines.find((text) => pattern.test(text));
+        if (line !== undefined) resolve(line);
+      };
+      waiting.add(look);
+      void exit.then(() => reject(new Error(`ended without ${pattern}: ${lines.join("\n")}`)));
+      look();
+    });
+  return { process: child, lines, exit, printed };
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, "close");
+  return port;
+}
+
+async function serve(env: Record<string, string> = {}): Promise<Running & { url: string }> {
+  const stateDir = await mkdtemp(join(tmpdir(), "holdfast-serve-"));
+  onTestFinished(() => rm(stateDir, { recursive: true, force: true }));
+  const port = String(await freePort());
+  const running = run(["scripts/serve.ts"], { PORT: port, STATE_DIR: stateDir, ...env });
+  const line = await running.printed(/^holdfast listening on /);
+  expect(line).toBe(`holdfast listening on http://127.0.0.1:${port}`);
+  return { ...running, url: `http://127.0.0.1:${port}` };
+}
+
+const answers = (url: string) =>
+  fetch(`${url}/healthz`).then(
+    () => true,
+    () => false,
+  );
+
+/** The README's commands, in order, with what it says that each prints. */
+async function readmeCommands(): Promise<{ command: string; prints: string }[]> {
+  const readme = await readFile(join(PROJECT, "README.md"), "utf8");
+  const block = /<!-- five lines -->\n```sh\n([\s\S]*?)```/.exec(readme)?.[1];
+  if (block === undefined) throw new Error("the README has lost its five lines");
+  return block.split(/^(?=\$ )/m).map((part) => {
+    const [first = "", ...rest] = part.split("\n");
+    return { command: first.slice(2), prints: rest.join("\n").trim() };
+  });
+}
+
+/** Ids, times and random parts differ from run to run; all else must be as printed. */
+function shape(text: string): string {
+  return text
+    .replaceAll(/[0-9a-z]{15}-\d{12}-0/g, "EVENT")
+    .replaceAll(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, "TIME")
+    .replaceAll(/retry: (?!1000\b)1\d{3}|retry: 1000(?=\nid)/g, "retry: SPREAD")
+    .trim();
+}
+
+it.each(["npm run serve", "npm start"])(
+  "the README's five lines print what it says, against %s",
+  async (how) => {
+    const url =
+      how === "npm run serve"
+        ? (await serve()).url
+        : await (async () => {
+            const port = String(await freePort());
+            const state = await mkdtemp(join(tmpdir(), "holdfast-dev-"));
+            onTestFinished(() => rm(state, { recursive: true, force: true }));
+            const dev = run(
+              [
+                "node_modules/wrangler/bin/wrangler.js",
+                "dev",
+                "--port",
+                port,
+                "--inspector-port",
+                "0",
+                "--persist-to",
+                state,
+              ],
+              { CI: "true" },
+            );
+            await dev.printed(/Ready on/);
+            return `http://localhost:${port}`;
+          })();
+    const commands = await readmeCommands();
+    expect(commands).toHaveLength(5);
+    // The stream prints whenever its frames come: it goes to a file, so that it cannot split a line.
+    const streamed = join(await mkdtemp(join(tmpdir(), "holdfast-readme-")), "stream");
+    const script = commands
+      .map(({ command }) => command.replace(/ & sleep 1$/, ` > ${streamed} & sleep 1`))
+      .join("\n");
+    const shell = spawn("bash", ["-c", `${script}\nwait\ncat ${streamed}`], {
+      env: { ...process.env, HOLDFAST: url },
+    });
+    let printed = "";
+    shell.stdout.on("data", (data: Buffer) => (printed += data.toString()));
+    expect((await once(shell, "exit"))[0]).toBe(0);
+    const expected = commands.map(({ prints }) => prints).join("\n");
+    const sorted = (text: string) => shape(text).split("\n").filter(Boolean).toSorted();
+    expect(sorted(printed)).toEqual(sorted(expected));
+  },
+);
+
+it("ends within 5 s of SIGTERM with ten streams open, and takes workerd along", async () => {
+  const service = await serve();
+  const made = (await (await fetch(`${service.url}/v1/sessions`, { method: "POST" })).json()) as {
+    id: string;
+  };
+  const streams = await Promise.all(
+    Array.from({ length: 10 }, () => fetch(`${service.url}/v1/sessions/${made.id}/events`)),
+  );
+  expect(streams.map(({ status }) => status)).toEqual(Array.from({ length: 10 }, () => 200));
+  const ends = streams.map((stream) =>
+    stream.text().then(
+      () => {},
+      () => {},
+    ),
+  );
+  const before = performance.now();
+  service.process.kill("SIGTERM");
+  expect(await service.exit).toBe(0);
+  expect(performance.now() - before).toBeLessThan(5000);
+  await Promise.all(ends);
+  expect(await answers(service.url)).toBe(false);
+});
+
+it("leaves no workerd behind when it is killed", async () => {
+  const service = await serve();
+  service.process.kill("SIGKILL");
+  await service.exit;
+  await expect.poll(() => answers(service.url), { timeout: 5000 }).toBe(false);
+});
+
+it.each([
+  [
+    "SESSION_TTL_SECONDS",
+    "soon",
+    /^holdfast: SESSION_TTL_SECONDS must be a number of seconds from .*, not "soon"$/,
+  ],
+  ["PORT", "http", /^holdfast: PORT must be a whole number/],
+])("does not start with a bad %s, and says what was expected", async (name, value, message) => {
+  const running = run(["scripts/serve.ts"], { [name]: value });
+  expect(await running.exit).toBe(1);
+  expect(running.lines).toEqual([expect.stringMatching(message)]);
+});
+
+it("keeps sessions over a restart", async () => {
+  const stateDir = await mkdtemp(join(tmpdir(), "holdfast-serve-"));
+  onTestFinished(() => rm(stateDir, { recursive: true, force: true }));
+  const first = await serve({ STATE_DIR: stateDir });
+  const made = (await (await fetch(`${first.url}/v1/sessions`, { method: "POST" })).json()) as {
+    id: string;
+  };
+  first.process.kill("SIGTERM");
+  await first.exit;
+  const second = await serve({ STATE_DIR: stateDir });
+  expect((await fetch(`${second.url}/v1/sessions/${made.id}`)).status).toBe(200);
+});

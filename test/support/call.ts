@@ -1,0 +1,61 @@
+/** Calls the service as a client does, in the process that runs the test. */
+import { exports } from "cloudflare:workers";
+
+const ORIGIN = "http://localhost";
+
+export interface Answer<T = Record<string, unknown>> {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly json: T;
+}
+
+/** Sends a request; `body` goes as JSON. */
+export function request(method: string, path: string, body?: unknown, headers: HeadersInit = {}) {
+  return (exports as unknown as { default: Fetcher }).default.fetch(ORIGIN + path, {
+    method,
+    headers: { ...(body !== undefined && { "content-type": "application/json" }), ...headers },
+    ...(body !== undefined && { body: JSON.stringify(body) }),
+  });
+}
+
+export async function call<T = Record<string, unknown>>(
+  method: string,
+  path: string,
+  body?: unknown,
+  headers: HeadersInit = {},
+): Promise<Answer<T>> {
+  const response = await request(method, path, body, headers);
+  const text = await response.text();
+  return {
+    status: response.status,
+    headers: response.headers,
+    json: (text === "" ? undefined : JSON.parse(text)) as T,
+  };
+}
+
+export interface SessionJson {
+  readonly id: string;
+  readonly type: string;
+  readonly createdAt: string;
+  readonly updatedAt: string;
+  readonly expiresAt: string;
+  readonly ttlSeconds: number;
+  readonly maxLifetimeSeconds?: number;
+  readonly metadata: Record<string, string>;
+  readonly data?: unknown;
+  readonly subject?: string;
+  readonly connected: boolean;
+  readonly writers: number;
+  readonly lastEventId?: string;
+}
+
+/** Makes a session and returns it. */
+export async function make(body: Record<string, unknown> = {}): Promise<SessionJson> {
+  const { status, json } = await call<SessionJson>("POST", "/v1/sessions", body);
+  if (status !== 201) throw new Error(`create answered ${status}: ${JSON.stringify(json)}`);
+  return json;
+}
+
+export function pathOf(id: string, rest = ""): string {
+  return `/v1/sessions/${id}${rest}`;
+}

@@ -1,0 +1,70 @@
+/** Reaches into a session's object, for what no client can see. */
+import { env } from "cloudflare:workers";
+import { runInDurableObject } from "cloudflare:test";
+import type { SessionObject } from "../../src/object/session-object.ts";
+
+const { SESSIONS } = env as unknown as { SESSIONS: DurableObjectNamespace<SessionObject> };
+
+export function objectOf(id: string): DurableObjectStub<SessionObject> {
+  return SESSIONS.get(SESSIONS.idFromName(id));
+}
+
+/** What the object's storage was asked to write, through the storage API. */
+export interface Writes {
+  /** Rows written: each put or delete of a key, and what SQL statements report. */
+  rows: number;
+  alarms: number;
+  rowsDeleted: number;
+  rowsRead: number;
+}
+
+/** Counts the writes of an object from now on, as long as it stays in memory. */
+export async function countWrites(id: string): Promise<Writes> {
+  const writes: Writes = { rows: 0, alarms: 0, rowsDeleted: 0, rowsRead: 0 };
+  await runInDurableObject(objectOf(id), (_object, { storage }) => {
+    const { kv, sql } = storage;
+    const put = kv.put.bind(kv);
+    kv.put = (key, value) => {
+      writes.rows++;
+      put(key, value);
+    };
+    const exec = sql.exec.bind(sql);
+    sql.exec = ((query: string, ...bindings: unknown[]) => {
+      const cursor = exec(query, ...bindings);
+      // A cursor knows its counts once it has been read to its end, which writes have been at once.
+      if (/^\s*(INSERT|UPDATE|DELETE|CREATE)/.test(query)) {
+        if (query.startsWith("DELETE")) writes.rowsDeleted += cursor.rowsWritten;
+        else writes.rows += cursor.rowsWritten;
+      }
+      writes.rowsRead += cursor.rowsRead;
+      return cursor;
+    }) as typeof sql.exec;
+    const setAlarm = storage.setAlarm.bind(storage);
+    storage.setAlarm = (time, options) => {
+      writes.alarms++;
+      return setAlarm(time, options);
+    };
+  });
+  return writes;
+}
+
+/** Everything that an object stores: keys, tables, and its alarm. */
+export async function storedBy(
+  id: string,
+): Promise<{ keys: string[]; tables: string[]; alarm: number | null }> {
+  return runInDurableObject(objectOf(id), async (_object, { storage }) => ({
+    keys: [...storage.kv.list()].map(([key]) => key),
+    tables: storage.sql
+      .exec<{ name: string }>("SELECT name FROM sqlite_master WHERE type = 'table'")
+      .toArray()
+      .map(({ name }) => name)
+      // The platform's own, made by the first write and kept when all is deleted.
+      .filter((name) => !name.startsWith("_cf_")),
+    alarm: await storage.getAlarm(),
+  }));
+}
+
+/** How many writers' sockets the object holds. */
+export function socketsOf(id: string): Promise<number> {
+  return runInDurableObject(objectOf(id), (_object, ctx) => ctx.getWebSockets().length);
+}

@@ -1,0 +1,130 @@
+/** The service as a process of its own: plain workerd over real HTTP, with storage on disk. */
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { inject, onTestFinished } from "vitest";
+import { startWorkerd, type Workerd } from "../../scripts/workerd.ts";
+import type { SessionJson } from "./call.ts";
+
+export interface LogLine {
+  readonly level: string;
+  readonly event: string;
+  readonly [field: string]: unknown;
+}
+
+export class Service {
+  readonly #env: Record<string, string>;
+  readonly #stateDir: string;
+  #workerd: Workerd;
+  /** Every JSON line that the service logged, over all its lives. */
+  readonly lines: LogLine[] = [];
+  readonly #watchers = new Set<() => void>();
+
+  private constructor(env: Record<string, string>, stateDir: string, workerd: Workerd) {
+    this.#env = env;
+    this.#stateDir = stateDir;
+    this.#workerd = workerd;
+  }
+
+  /** Starts a service that ends with the test. */
+  static async start(env: Record<string, string> = {}): Promise<Service> {
+    const stateDir = await mkdtemp(join(tmpdir(), "holdfast-test-"));
+    const onLine = (line: string) => service?.take(line);
+    let service: Service | undefined;
+    const workerd = await launch(env, stateDir, 0, onLine);
+    service = new Service(env, stateDir, workerd);
+    onTestFinished(async () => {
+      await service.kill();
+      await rm(stateDir, { recursive: true, force: true });
+    });
+    return service;
+  }
+
+  get url(): string {
+    return this.#workerd.url;
+  }
+
+  get port(): number {
+    return this.#workerd.port;
+  }
+
+  get pid(): number {
+    return this.#workerd.process.pid ?? 0;
+  }
+
+  /** `kill -9`. */
+  async kill(): Promise<void> {
+    this.#workerd.process.kill("SIGKILL");
+    await this.#workerd.ended;
+  }
+
+  /** Starts it again on the same port and storage. */
+  async restart(): Promise<void> {
+    this.#workerd = await launch(this.#env, this.#stateDir, this.#workerd.port, (line) =>
+      this.take(line),
+    );
+  }
+
+  take(line: string): void {
+    if (!line.startsWith("{")) return;
+    this.lines.push(JSON.parse(line) as LogLine);
+    for (const watcher of this.#watchers) watcher();
+  }
+
+  /** Resolves with the first logged line, past or to come, that fits. */
+  logged(fits: (line: LogLine) => boolean): Promise<LogLine> {
+    return new Promise((resolve) => {
+      const look = () => {
+        const line = this.lines.find(fits);
+        if (!line) return;
+        this.#watchers.delete(look);
+        resolve(line);
+      };
+      this.#watchers.add(look);
+      look();
+    });
+  }
+
+  fetch(path: string, init?: RequestInit): Promise<Response> {
+    return fetch(this.url + path, init);
+  }
+
+  async send<T>(
+    method: string,
+    path: string,
+    body?: unknown,
+  ): Promise<{ status: number; json: T }> {
+    const response = await this.fetch(path, {
+      method,
+      ...(body !== undefined && {
+        body: JSON.stringify(body),
+        headers: { "content-type": "application/json" },
+      }),
+    });
+    const text = await response.text();
+    return { status: response.status, json: (text === "" ? undefined : JSON.parse(text)) as T };
+  }
+
+  async make(body: object = {}): Promise<SessionJson> {
+    const { status, json } = await this.send<SessionJson>("POST", "/v1/sessions", body);
+    if (status !== 201) throw new Error(`create answered ${status}`);
+    return json;
+  }
+
+  publish(id: string, body: unknown) {
+    return this.send<{ id: string; ids: string[]; writers: number }>(
+      "POST",
+      `/v1/sessions/${id}/events`,
+      body,
+    );
+  }
+}
+
+function launch(
+  env: Record<string, string>,
+  stateDir: string,
+  port: number,
+  onLine: (line: string) => void,
+): Promise<Workerd> {
+  return startWorkerd({ bundle: inject("bundle"), host: "127.0.0.1", port, stateDir, env, onLine });
+}

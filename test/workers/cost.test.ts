@@ -1,0 +1,91 @@
+/**
+ * What each call costs, counted through the storage API; docs/delivery.md has the
+ * table. It does not prove what the platform bills, only what it is asked for.
+ */
+import { evictDurableObject } from "cloudflare:test";
+import { expect, it, vi, afterEach } from "vitest";
+import { call, make, pathOf, request } from "../support/call.ts";
+import { countWrites, objectOf, storedBy } from "../support/object.ts";
+
+afterEach(() => void vi.useRealTimers());
+
+it("a create costs two rows: the record and the alarm", async () => {
+  const id = crypto.randomUUID();
+  const writes = await countWrites(id);
+  await make({ id });
+  expect([writes.rows, writes.alarms]).toEqual([1, 1]);
+});
+
+it("one publish costs one row, besides the amortised trim", async () => {
+  const { id } = await make();
+  const response = await request("GET", pathOf(id, "/events"));
+  await call("POST", pathOf(id, "/events"), { data: "the first makes the table" });
+  const writes = await countWrites(id);
+  const deletedPerPublish: number[] = [];
+  for (let n = 0; n < 1300; n += 50) {
+    const before = writes.rowsDeleted;
+    await call(
+      "POST",
+      pathOf(id, "/events"),
+      Array.from({ length: 50 }, () => ({ data: "x" })),
+    );
+    deletedPerPublish.push(writes.rowsDeleted - before);
+  }
+  expect(writes.rows).toBe(1300);
+  expect(writes.alarms).toBe(0);
+  expect(writes.rowsDeleted / 1300).toBeLessThan(2);
+  expect(deletedPerPublish.filter((deleted) => deleted === 0).length).toBeGreaterThan(
+    deletedPerPublish.length / 2,
+  );
+  await response.body?.cancel();
+});
+
+it("a thousand reads in one TTL write at most 20 rows and set at most 20 alarms", async () => {
+  vi.useFakeTimers({ toFake: ["Date"] });
+  const { id } = await make({ ttlSeconds: 1000 });
+  const writes = await countWrites(id);
+  const start = Date.now();
+  for (let n = 1; n <= 1000; n++) {
+    vi.setSystemTime(start + n * 999);
+    expect((await call("GET", pathOf(id))).status).toBe(200);
+  }
+  expect(writes.rows).toBeLessThanOrEqual(20);
+  expect(writes.rows).toBeGreaterThan(0);
+  expect(writes.alarms).toBeLessThanOrEqual(20);
+});
+
+it("touch=false, a miss and a repeated delete write nothing", async () => {
+  const { id } = await make();
+  const writes = await countWrites(id);
+  await call("GET", pathOf(id, "?touch=false"));
+  expect([writes.rows, writes.alarms]).toEqual([0, 0]);
+});
+
+it("ten thousand requests for unknown ids leave no storage behind", async () => {
+  const ids = Array.from({ length: 1000 }, () => crypto.randomUUID());
+  for (const id of ids) {
+    await Promise.all([
+      call("GET", pathOf(id)),
+      call("GET", pathOf(id, "?touch=false")),
+      call("GET", pathOf(id, "/events")),
+      call("HEAD", pathOf(id)),
+      call("PATCH", pathOf(id), { metadata: { a: "b" } }),
+      call("POST", pathOf(id, "/events"), { data: 1 }),
+      call("POST", pathOf(id, "/events"), [{ data: 1 }]),
+      call("POST", pathOf(id, "/disconnect")),
+      call("DELETE", pathOf(id)),
+      call("DELETE", pathOf(id)),
+    ]);
+  }
+  for (const id of ids.filter((_, n) => n % 50 === 0)) {
+    expect(await storedBy(id)).toEqual({ keys: [], tables: [], alarm: null });
+  }
+}, 60_000);
+
+it("looking at a session after an eviction writes nothing", async () => {
+  const { id } = await make();
+  await evictDurableObject(objectOf(id));
+  const writes = await countWrites(id);
+  await call("GET", pathOf(id, "?touch=false"));
+  expect(writes.rows).toBe(0);
+});

@@ -1,0 +1,141 @@
+/** Every route and every status of the OpenAPI document is real. */
+import { exports } from "cloudflare:workers";
+import { expect, it } from "vitest";
+import { call, make, pathOf, request } from "../support/call.ts";
+import { tokenApp } from "../support/guarded-app.ts";
+
+interface Document {
+  readonly openapi: string;
+  readonly paths: Record<string, Record<string, { responses: Record<string, unknown> }>>;
+}
+
+const document = async () => (await call<Document>("GET", "/openapi.json")).json;
+const raw = (path: string, init: RequestInit) =>
+  (exports as unknown as { default: Fetcher }).default.fetch(`http://localhost${path}`, init);
+const unknown = () => pathOf(crypto.randomUUID());
+const asJson = { "content-type": "application/json" };
+const text = { "content-type": "text/plain" };
+const huge = { data: "x".repeat(1_100_000) };
+
+/**
+ * A failing backend (503) cannot be provoked from outside; test/unit/app.test.ts has a
+ * host that fails. The guard's answers are provoked for every route in guard.test.ts.
+ */
+const ELSEWHERE = new Set(["401", "403", "414", "429", "431", "503"]);
+
+/** For each operation, a request for each status that it says it can answer. */
+const PROVOCATIONS: Record<string, Record<string, () => Promise<{ status: number }>>> = {
+  "post /v1/sessions": {
+    201: () => request("POST", "/v1/sessions", {}),
+    400: () => request("POST", "/v1/sessions", { nope: 1 }),
+    409: async () => request("POST", "/v1/sessions", { id: (await make()).id }),
+    413: () => request("POST", "/v1/sessions", huge),
+    415: () => raw("/v1/sessions", { method: "POST", body: "{}", headers: text }),
+  },
+  "get /v1/sessions/{id}": {
+    200: async () => request("GET", pathOf((await make()).id)),
+    400: () => request("GET", pathOf("x")),
+    404: () => request("GET", unknown()),
+  },
+  "put /v1/sessions/{id}": {
+    200: async () => request("PUT", pathOf((await make()).id), {}),
+    201: () => request("PUT", unknown(), {}),
+    400: () => request("PUT", unknown(), { nope: 1 }),
+    404: async () => {
+      const { app, headers } = await tokenApp({
+        owner: ["alice", ["sessions:write"]],
+        stranger: ["mallory", ["sessions:write"]],
+      });
+      const path = unknown();
+      const put = (who: string) =>
+        app.request(path, { method: "PUT", body: "{}", headers: { ...headers[who], ...asJson } });
+      await put("owner");
+      return put("stranger");
+    },
+    412: () => request("PUT", unknown(), {}, { "if-match": '"x"' }),
+    413: () => request("PUT", unknown(), huge),
+    415: () => raw(unknown(), { method: "PUT", body: "{}", headers: text }),
+  },
+  "patch /v1/sessions/{id}": {
+    200: async () => request("PATCH", pathOf((await make()).id), {}),
+    400: () => request("PATCH", unknown(), { nope: 1 }),
+    404: () => request("PATCH", unknown(), {}),
+    412: async () => request("PATCH", pathOf((await make()).id), {}, { "if-match": '"x"' }),
+    413: async () => request("PATCH", pathOf((await make()).id), huge),
+    415: () => raw(unknown(), { method: "PATCH", body: "{}", headers: text }),
+  },
+  "delete /v1/sessions/{id}": {
+    204: () => request("DELETE", unknown()),
+    400: () => request("DELETE", pathOf("x")),
+  },
+  "post /v1/sessions/{id}/events": {
+    202: async () => request("POST", pathOf((await make()).id, "/events"), { data: 1 }),
+    400: () => request("POST", `${unknown()}/events`, {}),
+    404: () => request("POST", `${unknown()}/events`, { data: 1 }),
+    413: async () => request("POST", pathOf((await make()).id, "/events"), huge),
+    415: () => raw(`${unknown()}/events`, { method: "POST", body: "{}", headers: text }),
+    503: async () => {
+      const { id } = await make();
+      await request("POST", pathOf(id, "/disconnect"));
+      return request("POST", pathOf(id, "/events"), { data: 1 });
+    },
+  },
+  "get /v1/sessions/{id}/events": {
+    200: async () => {
+      const response = await request("GET", pathOf((await make()).id, "/events"));
+      await response.body?.cancel();
+      return response;
+    },
+    400: () => request("GET", `${unknown()}/events?from=x`),
+    404: () => request("GET", `${unknown()}/events`),
+  },
+  "post /v1/sessions/{id}/disconnect": {
+    204: async () => request("POST", pathOf((await make()).id, "/disconnect")),
+    400: () => request("POST", pathOf("x", "/disconnect")),
+    404: () => request("POST", `${unknown()}/disconnect`),
+  },
+  "post /v1/sessions/{id}/tickets": {
+    201: async () => request("POST", pathOf((await make()).id, "/tickets")),
+    400: () => request("POST", pathOf("x", "/tickets")),
+    404: () => request("POST", `${unknown()}/tickets`),
+  },
+  "get /.well-known/oauth-protected-resource": {
+    200: async () =>
+      (await tokenApp({ a: ["a", []] })).app.request("/.well-known/oauth-protected-resource"),
+    404: () => request("GET", "/.well-known/oauth-protected-resource"),
+  },
+  "get /healthz": { 200: () => request("GET", "/healthz") },
+  "get /openapi.json": { 200: () => request("GET", "/openapi.json") },
+};
+
+it("is OpenAPI 3.1 and resolves its references", async () => {
+  const json = await document();
+  expect(json.openapi).toMatch(/^3\.1\./);
+  const whole = JSON.stringify(json);
+  for (const [, name] of whole.matchAll(/"#\/components\/schemas\/(\w+)"/g)) {
+    expect(json).toHaveProperty(["components", "schemas", name!]);
+  }
+});
+
+it("describes each route with statuses that it really answers, and no others", async () => {
+  const { paths } = await document();
+  const described = Object.entries(paths).flatMap(([path, operations]) =>
+    Object.entries(operations).map(([method, { responses }]) => ({
+      name: `${method} ${path}`,
+      statuses: Object.keys(responses),
+    })),
+  );
+  expect(described.map(({ name }) => name).toSorted()).toEqual(
+    Object.keys(PROVOCATIONS).toSorted(),
+  );
+  for (const { name, statuses } of described) {
+    const provocations = PROVOCATIONS[name] ?? {};
+    expect([name, statuses.filter((status) => !ELSEWHERE.has(status))]).toEqual([
+      name,
+      Object.keys(provocations).filter((status) => !ELSEWHERE.has(status)),
+    ]);
+    for (const [status, provoke] of Object.entries(provocations)) {
+      expect([name, (await provoke()).status]).toEqual([name, Number(status)]);
+    }
+  }
+});

@@ -1,0 +1,327 @@
+/** Streams inside one process. What only a real connection shows is in test/e2e. */
+import { abortAllDurableObjects, evictDurableObject } from "cloudflare:test";
+import { describe, expect, it } from "vitest";
+import { call, make, pathOf, request } from "../support/call.ts";
+import { objectOf, socketsOf } from "../support/object.ts";
+import { lastEventIdIn, SseReader } from "../support/sse-reader.ts";
+
+type Headers_ = Record<string, string>;
+
+async function follow(id: string, headers: Headers_ = {}, query = ""): Promise<SseReader> {
+  const response = await request("GET", pathOf(id, `/events${query}`), undefined, headers);
+  expect(response.status).toBe(200);
+  expect(response.headers.get("content-type")).toBe("text/event-stream");
+  if (!response.body) throw new Error("a stream has a body");
+  return new SseReader(response.body);
+}
+
+const publish = (id: string, body: unknown) =>
+  call<{ id: string; ids: string[]; writers: number }>("POST", pathOf(id, "/events"), body);
+const dataOf = (frames: readonly { data: string }[]) => frames.map(({ data }) => data);
+
+describe("following", () => {
+  it("starts with retry: 1000 and carries id, event and one data line per line", async () => {
+    const { id } = await make();
+    const reader = await follow(id);
+    const sent = await publish(id, { event: "greet", data: "one\ntwo\r\nthree\rfour" });
+    expect(sent).toMatchObject({ status: 202, json: { writers: 1 } });
+    const [frame] = await reader.take(1);
+    expect(frame).toEqual({ id: sent.json.id, event: "greet", data: "one\ntwo\nthree\nfour" });
+    expect(reader.text.startsWith("retry: 1000\n\n")).toBe(true);
+    expect(reader.text).toContain("data: one\ndata: two\ndata: three\ndata: four\n\n");
+  });
+
+  it("sends JSON as it is written, a string as it is, and null", async () => {
+    const { id } = await make();
+    const reader = await follow(id);
+    await publish(id, [
+      { data: { a: [1, "x"] } },
+      { data: "plain" },
+      { data: null },
+      { data: 1.5 },
+      { data: "" },
+    ]);
+    // An empty string has a data line, though browsers dispatch nothing for it.
+    await reader.until(/data: \n\n/);
+    expect(dataOf(await reader.take(4))).toEqual(['{"a":[1,"x"]}', "plain", "null", "1.5"]);
+  });
+
+  it("gives both of two subscribers everything, in order", async () => {
+    const { id } = await make();
+    const readers = [await follow(id), await follow(id)];
+    for (let n = 0; n < 20; n++) expect((await publish(id, { data: n })).json.writers).toBe(2);
+    for (const reader of readers) {
+      expect(dataOf(await reader.take(20))).toEqual(
+        Array.from({ length: 20 }, (_, n) => String(n)),
+      );
+    }
+  });
+
+  it("answers HEAD with the stream's headers and attaches nobody", async () => {
+    const { id } = await make();
+    const response = await request("HEAD", pathOf(id, "/events"));
+    expect([response.status, response.headers.get("content-type")]).toEqual([
+      200,
+      "text/event-stream",
+    ]);
+    expect(await socketsOf(id)).toBe(0);
+  });
+
+  it("says what it is connected to", async () => {
+    const { id } = await make();
+    const reader = await follow(id);
+    expect((await call("GET", pathOf(id))).json).toMatchObject({ connected: true, writers: 1 });
+    await reader.leave();
+  });
+});
+
+describe("resuming", () => {
+  it("gives every later event once, from the header or the query; the header wins", async () => {
+    const { id } = await make();
+    const { json } = await publish(
+      id,
+      [1, 2, 3, 4].map((data) => ({ data })),
+    );
+    const seen = { "last-event-id": json.ids[1]! };
+    expect(dataOf(await (await follow(id, seen)).take(2))).toEqual(["3", "4"]);
+    expect(dataOf(await (await follow(id, {}, `?lastEventId=${json.ids[2]}`)).take(1))).toEqual([
+      "4",
+    ]);
+    const both = await follow(id, seen, `?lastEventId=${json.ids[0]}`);
+    expect(dataOf(await both.take(2))).toEqual(["3", "4"]);
+  });
+
+  it("resumes a client that was cut before its first event, from the id that opens the stream", async () => {
+    const { id } = await make();
+    const other = await follow(id);
+    const cut = await follow(id);
+    await cut.until(/id: /);
+    const position = lastEventIdIn(cut.text)!;
+    await cut.leave();
+    await publish(id, { data: "meanwhile" });
+    await other.take(1);
+    const back = await follow(id, { "last-event-id": position });
+    expect(dataOf(await back.take(1))).toEqual(["meanwhile"]);
+  });
+
+  it("replays all that is retained with ?from=earliest", async () => {
+    const { id } = await make();
+    await publish(id, [{ data: "a" }, { data: "b" }]);
+    await (await follow(id)).take(2);
+    expect(dataOf(await (await follow(id, {}, "?from=earliest")).take(2))).toEqual(["a", "b"]);
+  });
+
+  it("joins a replay of many pages to live events without a gap or a repeat", async () => {
+    const { id } = await make();
+    const chunk = "x".repeat(50_000);
+    for (let n = 0; n < 60; n++)
+      await publish(id, { data: `${n} ${chunk}` }).then(({ status }) => expect(status).toBe(202));
+    const reader = await follow(id, {}, "?from=earliest");
+    const live = (async () => {
+      for (let n = 60; n < 80; n++) await publish(id, { data: `${n} ${chunk}` });
+    })();
+    const frames = await reader.take(80);
+    await live;
+    expect(frames.map(({ data }) => Number(data.split(" ")[0]))).toEqual(
+      Array.from({ length: 80 }, (_, n) => n),
+    );
+  });
+
+  it("sends a burst larger than a page to a fast reader whole", async () => {
+    const { id } = await make();
+    const reader = await follow(id);
+    const events = Array.from({ length: 40 }, (_, n) => ({ data: `${n} ${"y".repeat(60_000)}` }));
+    expect((await publish(id, events)).json.writers).toBe(1);
+    expect((await reader.take(40)).map(({ data }) => data.split(" ")[0])).toEqual(
+      events.map((_, n) => String(n)),
+    );
+  });
+});
+
+describe("gaps", () => {
+  it.each([
+    ["malformed", "not an id"],
+    ["foreign", "0mwsb9seoysobdq-000000000001-0"],
+  ])(
+    "says that a %s id is none of its own, then sends all that is retained",
+    async (_kind, requested) => {
+      const { id } = await make();
+      const { json } = await publish(id, [{ data: "a" }, { data: "b" }]);
+      const frames = await (await follow(id, { "last-event-id": requested })).take(3);
+      expect(frames[0]).toMatchObject({
+        event: "gap",
+        data: JSON.stringify({ requested, earliest: json.ids[0] }),
+      });
+      expect(dataOf(frames.slice(1))).toEqual(["a", "b"]);
+    },
+  );
+
+  it("says it of an id from before the session was made again, and of one not yet given", async () => {
+    const { id } = await make();
+    const old = (await publish(id, { data: "old" })).json.id;
+    await call("DELETE", pathOf(id));
+    await make({ id });
+    const reader = await follow(id, { "last-event-id": old });
+    expect((await reader.take(1))[0]).toMatchObject({
+      event: "gap",
+      data: JSON.stringify({ requested: old, earliest: null }),
+    });
+    const next = (await publish(id, { data: "new" })).json.id;
+    const future = next.replace(/\d{12}/, "000000000099");
+    expect(
+      (await (await follow(id, { "last-event-id": future })).take(2)).map(
+        ({ event, data }) => event ?? data,
+      ),
+    ).toEqual(["gap", "new"]);
+  });
+
+  it("says it of a trimmed id, and keeps exactly the last thousand", async () => {
+    const { id } = await make();
+    const keep = await follow(id);
+    const first = (await publish(id, { data: 0 })).json.id;
+    for (let n = 1; n <= 1100; n += 100)
+      await publish(
+        id,
+        Array.from({ length: 100 }, (_, k) => ({ data: n + k })),
+      );
+    const frames = await (await follow(id, { "last-event-id": first })).take(1001);
+    expect(frames[0]?.event).toBe("gap");
+    expect(frames[1]?.data).toBe("101");
+    expect(frames.at(-1)?.data).toBe("1100");
+    expect(JSON.parse(frames[0]!.data)).toEqual({ requested: first, earliest: frames[1]!.id });
+    // Cut right after the gap, a client is not told of a second one.
+    const again = await (await follow(id, { "last-event-id": frames[0]!.id! })).take(1);
+    expect(again[0]).toMatchObject({ data: "101" });
+    await keep.leave();
+  });
+
+  it("keeps the bound by bytes", async () => {
+    const { id } = await make();
+    const keep = await follow(id);
+    const big = "z".repeat(1_000_000);
+    for (let n = 0; n < 8; n++) {
+      expect((await publish(id, { data: `${n}${big}` })).status).toBe(202);
+      await keep.take(1);
+    }
+    const frames = await (await follow(id, {}, "?from=earliest")).take(4);
+    expect(frames.map(({ data }) => data[0])).toEqual(["4", "5", "6", "7"]);
+  });
+});
+
+describe("the queue", () => {
+  it("keeps events for the first reader, and says when it is full", async () => {
+    const { id } = await make();
+    await publish(
+      id,
+      Array.from({ length: 99 }, (_, n) => ({ data: n })),
+    );
+    const tooMany = await call("POST", pathOf(id, "/events"), [{ data: "x" }, { data: "y" }]);
+    expect([tooMany.status, tooMany.json["code"]]).toEqual([503, "message_channel_full"]);
+    expect(await publish(id, { data: 99 })).toMatchObject({ status: 202, json: { writers: 0 } });
+    expect((await call("POST", pathOf(id, "/events"), { data: "x" })).status).toBe(503);
+    const first = await follow(id);
+    expect(dataOf(await first.take(100))).toEqual(Array.from({ length: 100 }, (_, n) => String(n)));
+    await publish(id, { data: "live" });
+    const second = await follow(id);
+    await publish(id, { data: "both" });
+    expect(dataOf(await second.take(1))).toEqual(["both"]);
+    expect(dataOf(await first.take(2))).toEqual(["live", "both"]);
+  });
+
+  it("remembers across evictions what was queued and what was read", async () => {
+    const { id } = await make();
+    await publish(id, { data: "queued" });
+    await evictDurableObject(objectOf(id));
+    const reader = await follow(id);
+    expect(dataOf(await reader.take(1))).toEqual(["queued"]);
+    await reader.leave();
+    await expect.poll(() => socketsOf(id)).toBe(0);
+    await evictDurableObject(objectOf(id));
+    await publish(id, { data: "later" });
+    expect(dataOf(await (await follow(id)).take(1))).toEqual(["later"]);
+  });
+
+  it("refuses what the log cannot hold beside what nobody has read", async () => {
+    const { id } = await make();
+    const big = "q".repeat(1_000_000);
+    for (let n = 0; n < 4; n++) expect((await publish(id, { data: big })).status).toBe(202);
+    expect((await call("POST", pathOf(id, "/events"), { data: big })).json["code"]).toBe(
+      "message_channel_full",
+    );
+    expect(await (await follow(id)).take(4)).toHaveLength(4);
+  });
+});
+
+describe("disconnect", () => {
+  it("ends every writer; publishing fails until one attaches", async () => {
+    const { id } = await make();
+    const readers = [await follow(id), await follow(id)];
+    expect((await call("POST", pathOf(id, "/disconnect"))).status).toBe(204);
+    for (const reader of readers) expect(await reader.rest()).toEqual([]);
+    const refused = await call("POST", pathOf(id, "/events"), { data: 1 });
+    expect([refused.status, refused.json["code"]]).toEqual([503, "session_disconnected"]);
+    await evictDurableObject(objectOf(id));
+    expect((await call("POST", pathOf(id, "/events"), { data: 1 })).status).toBe(503);
+    expect((await call("POST", pathOf(id, "/disconnect"))).status).toBe(204);
+    const back = await follow(id);
+    expect((await publish(id, { data: "back" })).status).toBe(202);
+    expect(dataOf(await back.take(1))).toEqual(["back"]);
+  });
+});
+
+describe("endings", () => {
+  it("ends a stream with `deleted` as its last frame", async () => {
+    const { id } = await make();
+    const reader = await follow(id);
+    await call("DELETE", pathOf(id));
+    expect(await reader.rest()).toEqual([
+      { id: undefined, event: "deleted", data: JSON.stringify({ id }) },
+    ]);
+    expect((await call("GET", pathOf(id, "/events"))).status).toBe(404);
+  });
+
+  it("delivers on the same connection after an eviction", async () => {
+    const { id } = await make();
+    const reader = await follow(id);
+    await publish(id, { data: "before" });
+    await reader.take(1);
+    await evictDurableObject(objectOf(id));
+    expect((await publish(id, { data: "after" })).json.writers).toBe(1);
+    expect(dataOf(await reader.take(1))).toEqual(["after"]);
+  });
+
+  it("goes on with its pages after an eviction in mid-replay", async () => {
+    const { id } = await make();
+    const keep = await follow(id);
+    for (let n = 0; n < 30; n++) {
+      await publish(id, { data: `${n} ${"p".repeat(60_000)}` });
+      await keep.take(1);
+    }
+    const reader = await follow(id, {}, "?from=earliest");
+    const frames = await reader.take(2);
+    await evictDurableObject(objectOf(id));
+    frames.push(...(await reader.take(28)));
+    expect(frames.map(({ data }) => Number(data.split(" ")[0]))).toEqual(
+      Array.from({ length: 30 }, (_, n) => n),
+    );
+  });
+
+  it("forgets a writer whose client has left", async () => {
+    const { id } = await make();
+    const reader = await follow(id);
+    expect(await socketsOf(id)).toBe(1);
+    await reader.leave();
+    await expect.poll(() => socketsOf(id)).toBe(0);
+  });
+
+  it("loses nothing when all objects are aborted", async () => {
+    const { id } = await make();
+    const reader = await follow(id);
+    await publish(id, { data: "one" });
+    const [seen] = await reader.take(1);
+    await abortAllDurableObjects();
+    await publish(id, { data: "two" });
+    const back = await follow(id, { "last-event-id": seen!.id! });
+    expect(dataOf(await back.take(1))).toEqual(["two"]);
+  });
+});
