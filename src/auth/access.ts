@@ -46,7 +46,7 @@ export interface Access {
 const BEARER = /^Bearer +([A-Za-z0-9\-._~+/]+=*) *$/i;
 
 export function createAccess(settings: AuthSettings, platform: AccessPlatform = {}): Access {
-  const now = platform.now ?? Date.now;
+  const now = platform.now ?? (() => Date.now());
   const read = tokenReader(settings, platform, now);
   const tickets = ticketsOf(settings);
   return {

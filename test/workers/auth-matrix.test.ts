@@ -5,7 +5,7 @@
  */
 import { runInDurableObject } from "cloudflare:test";
 import type { Hono } from "hono";
-import { beforeAll, describe, expect, it } from "vitest";
+import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { ROUTES } from "../../src/app.ts";
 import { SCOPES, type Scope } from "../../src/auth/scopes.ts";
 import { guardedApp } from "../support/guarded-app.ts";
@@ -110,6 +110,9 @@ const PREFIXES = ["/mcp", "/mcp/other", "/sse", "/messages?session_id=x"];
 let issuer: Issuer;
 let app: Hono;
 
+beforeEach(() => void vi.useFakeTimers({ toFake: ["Date"] }));
+afterEach(() => void vi.useRealTimers());
+
 beforeAll(async () => {
   issuer = await Issuer.make("https://idp.example");
   app = guardedApp(
@@ -131,10 +134,7 @@ async function sessionThatIs(state: OwnerState): Promise<string> {
   if (state === "expired") {
     const ttl = JSON.stringify({ ttlSeconds: 0.1 });
     await app.request(`/v1/sessions/${id}`, { method: "PATCH", headers, body: ttl });
-    await runInDurableObject(
-      objectOf(id),
-      () => new Promise((resolve) => setTimeout(resolve, 110)),
-    );
+    vi.setSystemTime(Date.now() + 200);
   }
   return id;
 }
