@@ -24,7 +24,7 @@ import { AlarmClock } from "./alarm-clock.ts";
 import { EventLog, sizeOf } from "./event-log.ts";
 import { RecordStore, type StoredChannel, type StoredSession } from "./record.ts";
 import { SCHEMA_VERSION } from "./migrations.ts";
-import { openStream } from "./stream-start.ts";
+import { gapFrame, openStream } from "./stream-start.ts";
 import { Use } from "./use.ts";
 import { Writers } from "./writers.ts";
 
@@ -344,6 +344,11 @@ export class SessionObject extends DurableObject<Environment> {
   #sendPage(session: Loaded, socket: WebSocket): void {
     const state = this.#writers.state(socket);
     if (state?.behindAt === undefined) return;
+    if (state.behindAt < session.log.beforeFirst && state.stream === NATIVE_STREAM) {
+      // The log was trimmed past a reader that is slow to ask for its pages.
+      const requested = session.log.idOf(state.behindAt, NATIVE_STREAM);
+      this.#writers.send(socket, encoder.encode(gapFrame(session.log, requested)));
+    }
     const page = session.log.page(state.stream, state.behindAt, REPLAY_PAGE_BYTES);
     this.#writers.sendPage(socket, page);
     if (state.stream === NATIVE_STREAM && session.log.drain(page.through)) {

@@ -40,15 +40,20 @@ function opening(log: EventLog, position: number, spread: number): Opening {
   return { preamble: encodeFrame({ retry: RETRY_MS }) + encodeFrame({ retry, id }), position };
 }
 
-/**
- * The client asked for a place that the log cannot give: say so, and start with
- * all that is retained. The frame's id is the place before that, so a client
- * that is cut right after it is not told of a second gap.
- */
+/** The client asked for a place that the log cannot give: say so, and start with all that is retained. */
 function gap(log: EventLog, requested: string, spread: number): Opening {
   const { preamble, position } = opening(log, log.beforeFirst, spread);
+  return { preamble: preamble + gapFrame(log, requested), position };
+}
+
+/**
+ * Says that events after `requested` are no longer retained; all that is follows.
+ * Its id is the place before that, so a client that is cut right after it is
+ * not told of a second gap.
+ */
+export function gapFrame(log: EventLog, requested: string): string {
+  const position = log.beforeFirst;
   const earliest = log.lastSeq > position ? log.idOf(position + 1, NATIVE_STREAM) : null;
   const data = JSON.stringify({ requested, earliest });
-  const frame = encodeFrame({ id: log.idOf(position, NATIVE_STREAM), event: "gap", data });
-  return { preamble: preamble + frame, position };
+  return encodeFrame({ id: log.idOf(position, NATIVE_STREAM), event: "gap", data });
 }

@@ -1,0 +1,144 @@
+/** Readers that leave, stall or dawdle, over real connections: in one process none of this shows. */
+import { readFile } from "node:fs/promises";
+import { connect, type Socket } from "node:net";
+import { once } from "node:events";
+import { expect, it, onTestFinished } from "vitest";
+import { Relay } from "../support/relay.ts";
+import { Service } from "../support/service.ts";
+import { SseReader } from "../support/sse-reader.ts";
+
+const KEEPALIVE_SECONDS = 1;
+/** A keep-alive that meets a closed connection, the next that fails, and the machine's own slowness. */
+const NOTICED_WITHIN_MS = 2 * KEEPALIVE_SECONDS * 1000 + 500;
+const MIB = 1024 * 1024;
+
+/** A client without a library, so that a test decides when it reads and what it closes. */
+async function rawClient(port: number, path: string): Promise<Socket> {
+  const socket = connect({ port, host: "127.0.0.1", allowHalfOpen: true });
+  onTestFinished(() => void socket.destroy());
+  socket.on("error", () => {});
+  await once(socket, "connect");
+  socket.write(`GET ${path} HTTP/1.1\r\nHost: localhost\r\n\r\n`);
+  return socket;
+}
+
+async function start(env: Record<string, string> = {}) {
+  const service = await Service.start({
+    LOG_LEVEL: "debug",
+    KEEPALIVE_SECONDS: String(KEEPALIVE_SECONDS),
+    ...env,
+  });
+  const { id } = await service.make();
+  const attached = service.logged(({ event }) => event === "writer.attach");
+  const left = service.logged(({ event }) => event === "writer.leave");
+  const writers = async () =>
+    (await service.send<{ writers: number }>("GET", `/v1/sessions/${id}?touch=false`)).json.writers;
+  return { service, id, path: `/v1/sessions/${id}/events`, attached, left, writers };
+}
+
+it.each(["closes", "closes after it half-closed", "is killed"])(
+  "a client that %s is noticed within two keep-alive intervals",
+  async (how) => {
+    const { service, id, path, attached, left, writers } = await start();
+    const socket = await rawClient(service.port, path);
+    await once(socket, "data");
+    await attached;
+    expect(await writers()).toBe(1);
+    if (how === "closes after it half-closed") {
+      // It may read on (RFC 9112, 9.6), and workerd serves it: it is a reader until it takes no more.
+      socket.end();
+      await service.publish(id, { data: "still read" });
+      while (!String((await once(socket, "data"))[0]).includes("still read"));
+      expect(await writers()).toBe(1);
+    }
+    const before = performance.now();
+    if (how === "is killed") socket.resetAndDestroy();
+    else socket.destroy();
+    await left;
+    expect(performance.now() - before).toBeLessThan(NOTICED_WITHIN_MS);
+    expect(await writers()).toBe(0);
+  },
+);
+
+it.each(["never reads", "half-closes and stops reading", "sits behind a relay that goes silent"])(
+  "a client that %s is cut within two keep-alive intervals of the first byte that it does not take",
+  async (how) => {
+    const { service, id, path, attached, left, writers } = await start({
+      STREAM_BUFFER_BYTES: String(64 * MIB),
+    });
+    const relay = await Relay.to(service.port);
+    const socket = await rawClient(how.startsWith("sits") ? relay.port : service.port, path);
+    await attached;
+    if (how === "half-closes and stops reading") socket.end();
+    if (!how.startsWith("sits")) socket.pause();
+    else {
+      await once(socket, "data");
+      relay.silence();
+    }
+    // Until the machine's own buffers are full, a byte is taken whether or not somebody reads it.
+    const filler = { data: "x".repeat(MIB - 1000) };
+    let full = 0;
+    const gone = left.then(() => performance.now());
+    for (let n = 0; n < 24; n++) {
+      await service.publish(id, filler);
+      full = performance.now();
+    }
+    expect((await gone) - full).toBeLessThan(NOTICED_WITHIN_MS);
+    expect(await writers()).toBe(0);
+    expect(service.lines).toContainEqual(
+      expect.objectContaining({ event: "reader.cut", reason: "stalled" }),
+    );
+  },
+);
+
+it("a slow reader is cut at the bound, others notice nothing, and it resumes from what the log holds", async () => {
+  const { service, id, path, attached, writers } = await start({
+    KEEPALIVE_SECONDS: "60",
+    LOG_MAX_BYTES: String(16 * MIB),
+  });
+  const memory = async () => {
+    const status = await readFile(`/proc/${service.pid}/status`, "utf8");
+    return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) * 1024;
+  };
+  const quick = new SseReader((await service.fetch(path)).body!);
+  const slow = await rawClient(service.port, path);
+  await attached;
+  slow.pause();
+  await expect.poll(writers).toBe(2);
+  const cut = service.logged(({ event }) => event === "reader.cut");
+
+  const chunk = "m".repeat(512 * 1024);
+  const publish = async (n: number) => {
+    await service.publish(id, { data: `${n} ${chunk}` });
+    expect((await quick.take(1))[0]!.data.startsWith(`${n} `)).toBe(true);
+  };
+  // The first 16 MiB warm the process up; the log holds no more than them from then on.
+  for (let n = 0; n < 32; n++) await publish(n);
+  const before = await memory();
+  for (let n = 32; n < 160; n++) await publish(n);
+  expect(await cut).toMatchObject({ reason: "slow" });
+  expect(await writers()).toBe(1);
+  // 64 MiB went by. Had they been queued for the slow reader, they would be here.
+  expect((await memory()) - before).toBeLessThan(48 * MIB);
+
+  // What it took before it was cut is still whole frames up to the cut; it comes back after the last.
+  let taken = "";
+  slow.on("data", (data: Buffer) => (taken += data.toString()));
+  const over = once(slow, "end").catch(() => {});
+  slow.resume();
+  await Promise.race([over, once(slow, "close")]);
+  const lastSeen = [...taken.matchAll(/^id: (\S+)\r?\n(?:event: .*\n)?data: \d+ m+\n\n/gm)].at(
+    -1,
+  )?.[1];
+  const back = new SseReader(
+    (await service.fetch(path, lastSeen ? { headers: { "last-event-id": lastSeen } } : {})).body!,
+  );
+  const frames = lastSeen ? await back.take(2) : [];
+  if (lastSeen) {
+    expect(frames[0]).toMatchObject({ event: "gap" });
+    expect(Number(frames[1]!.data.split(" ")[0])).toBeGreaterThan(120);
+  }
+  expect(lastSeen).toBeDefined();
+  await back.leave();
+  await quick.leave();
+});

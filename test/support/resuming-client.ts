@@ -1,0 +1,77 @@
+/**
+ * A client that can be cut at any byte and comes back with the last id that it
+ * saw, as EventSource does: a frame that was not received whole counts for nothing.
+ */
+import { createParser } from "eventsource-parser";
+import { lastEventIdIn } from "./sse-reader.ts";
+
+export type Connect = (lastEventId: string | undefined) => Promise<Response>;
+
+export class ResumingClient {
+  readonly #connect: Connect;
+  #reader: ReadableStreamDefaultReader<Uint8Array> | undefined;
+  #pump: Promise<void> = Promise.resolve();
+  #text = "";
+  #lastEventId: string | undefined;
+  /** What each event that was received carried, in order; "gap" where one was said. */
+  readonly received: string[] = [];
+
+  constructor(connect: Connect) {
+    this.#connect = connect;
+  }
+
+  get connected(): boolean {
+    return this.#reader !== undefined;
+  }
+
+  async connect(): Promise<void> {
+    const { status, body } = await this.#connect(this.#lastEventId);
+    if (status !== 200 || !body) throw new Error(`following answered ${status}`);
+    const reader = body.getReader();
+    this.#reader = reader;
+    this.#text = "";
+    this.#pump = this.#read(reader);
+  }
+
+  async #read(reader: ReadableStreamDefaultReader<Uint8Array>): Promise<void> {
+    const decoder = new TextDecoder();
+    try {
+      for (;;) {
+        const { done, value } = await reader.read();
+        if (done) return;
+        this.#text += decoder.decode(value, { stream: true });
+      }
+    } catch {
+      // The connection broke, which is what these clients are for.
+    }
+  }
+
+  /** Whether this text has arrived on the present connection. */
+  has(text: string): boolean {
+    return this.#text.includes(text);
+  }
+
+  /** Cuts the connection, as if only this share (0 to 1) of what came had arrived. */
+  async cut(share: number): Promise<void> {
+    if (!this.#reader) return;
+    const arrived = this.#text.slice(0, Math.round(this.#text.length * share));
+    await this.#reader.cancel().catch(() => {});
+    await this.#pump;
+    this.#settle(arrived);
+  }
+
+  /** Waits until the connection ends by itself, and keeps all that arrived. */
+  async ended(): Promise<void> {
+    await this.#pump;
+    this.#settle(this.#text);
+  }
+
+  #settle(arrived: string): void {
+    this.#reader = undefined;
+    const parser = createParser({
+      onEvent: ({ event, data }) => void this.received.push(event === "gap" ? "gap" : data),
+    });
+    parser.feed(arrived.slice(0, arrived.lastIndexOf("\n\n") + 2));
+    this.#lastEventId = lastEventIdIn(arrived) ?? this.#lastEventId;
+  }
+}
