@@ -12,6 +12,7 @@ import type {
 } from "../session/host.ts";
 import type { SessionId } from "../session/id.ts";
 import { unwrap } from "../session/outcome.ts";
+import { evened } from "./even-refusals.ts";
 import type { Attachment, SessionObject } from "./session-object.ts";
 
 /** The object's methods as a caller over RPC sees them: each answers a promise. */
@@ -45,7 +46,9 @@ export class DurableObjectHost implements SessionHost {
   }
 
   as(caller: Caller): Sessions {
-    return new DurableObjectSessions(this.#sessions, caller);
+    const sessions = new DurableObjectSessions(this.#sessions, caller);
+    // An admin may know which ids exist.
+    return caller.admin ? sessions : evened(sessions);
   }
 }
 
