@@ -1,10 +1,10 @@
 import { Hono } from "hono";
-import { bodyLimit } from "hono/body-limit";
 import { HTTPException } from "hono/http-exception";
 import { methodNotAllowed } from "hono/method-not-allowed";
 import { createAccess, type Access } from "./auth/access.ts";
 import { loadAuthSettings } from "./auth/settings.ts";
 import type { Config } from "./config.ts";
+import { limitBody } from "./http/body-limit.ts";
 import { disconnectSession, followEvents, mountEvents, publishEvents } from "./http/events.ts";
 import { mountGuard } from "./http/guard.ts";
 import { openApiDocument } from "./http/openapi.ts";
@@ -71,16 +71,7 @@ export function createApp(
     await next();
     if (!c.res.headers.has("cache-control")) c.header("cache-control", "no-store");
   });
-  app.use(
-    "/v1/*",
-    bodyLimit({
-      maxSize: config.bodyMaxBytes,
-      onError: () => {
-        const detail = `The body is over BODY_MAX_BYTES (${config.bodyMaxBytes}).`;
-        throw new SessionError("payload_too_large", detail);
-      },
-    }),
-  );
+  app.use("/v1/*", limitBody(config.bodyMaxBytes));
 
   mountSessions(app, host, config);
   mountEvents(app, host, config, log);

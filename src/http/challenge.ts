@@ -17,11 +17,12 @@ declare module "hono" {
 
 export function challengeOf(c: Context, access: Access): string {
   const refusal = c.get("refusal");
+  const metadata = metadataUrl(c, access);
   const parameters = [
     'realm="holdfast"',
     ...(refusal ? [`error="${refusal.error}"`] : []),
     ...(refusal?.scope ? [`scope="${refusal.scope}"`] : []),
-    ...(describesItself(access) ? [`resource_metadata="${metadataUrl(c, access)}"`] : []),
+    ...(metadata === undefined ? [] : [`resource_metadata="${metadata}"`]),
   ];
   return `Bearer ${parameters.join(", ")}`;
 }
@@ -36,9 +37,11 @@ export function publicOrigin(c: Context, access: Access): string {
   return access.settings.publicOrigin ?? new URL(c.req.url).origin;
 }
 
-function metadataUrl(c: Context, access: Access): string {
+/** Undefined where there is none, or the request's own URL is no URL. */
+function metadataUrl(c: Context, access: Access): string | undefined {
   // As the URL parser writes it, so no character of it can end the quoted string.
-  const { pathname } = new URL(c.req.url);
+  const pathname = URL.parse(c.req.url)?.pathname;
+  if (pathname === undefined || !describesItself(access)) return undefined;
   const ofMcp = MCP_PREFIXES.some(
     (prefix) => pathname === prefix || pathname.startsWith(`${prefix}/`),
   );

@@ -75,7 +75,8 @@ function admit(access: Access): MiddlewareHandler {
   return async (c, next) => {
     if (c.get("identity")) return next();
     const header = c.req.header("host");
-    const hosts = [new URL(c.req.url).host, ...(header === undefined ? [] : [header])];
+    // The runtime puts the Host header into the URL unread, so it may make none.
+    const hosts = [URL.parse(c.req.url)?.host ?? "", ...(header === undefined ? [] : [header])];
     const verdict = originVerdict(hosts, c.req.header("origin"), { allowedHosts, allowedOrigins });
     if (verdict.kind === "refused") {
       const list = verdict.header === "Host" ? "ALLOWED_HOSTS" : "ALLOWED_ORIGINS";
