@@ -7,6 +7,7 @@
 import { expect, it } from "vitest";
 import { SCOPES } from "../../src/auth/scopes.ts";
 import { apiTokens } from "../support/api-tokens.ts";
+import { CANARY } from "../support/canary.ts";
 import { FuzzClient } from "../support/fuzz/client.ts";
 import { Random } from "../support/fuzz/random.ts";
 import { makeNoise, makeRequest, type OpenApi, type Seeds } from "../support/fuzz/requests.ts";
@@ -29,7 +30,7 @@ function failedOn(bytes: Buffer, answer: string): boolean {
   return /^HTTP\/1\.1 5(?!01 )/.test(answer) && !bytes.toString("latin1").startsWith("CONNECT ");
 }
 
-const CANARY = `canary-${crypto.randomUUID()}`;
+const MARK = `${CANARY}-${crypto.randomUUID()}`;
 const TICKET_SECRET = `ticket-secret-${crypto.randomUUID()}`;
 const most = SCOPES.filter((scope) => scope !== "admin");
 
@@ -63,7 +64,7 @@ it(
       });
       return ((await response.json()) as { id: string }).id;
     };
-    const victim = await make("victim", { metadata: { [CANARY]: CANARY }, data: CANARY });
+    const victim = await make("victim", { metadata: { [MARK]: MARK }, data: MARK });
     const look = async (path: string) => {
       const headers = { ...as("victim") };
       return JSON.parse(await (await service.fetch(path, { headers })).text()) as {
@@ -76,7 +77,7 @@ it(
     const reader = new SseReader(followed.body!);
     const published = await service.fetch(`/v1/sessions/${victim}/events`, {
       method: "POST",
-      body: JSON.stringify({ data: CANARY }),
+      body: JSON.stringify({ data: MARK }),
       headers: as("victim"),
     });
     expect(published.status).toBe(202);
@@ -118,7 +119,7 @@ it(
       ],
       tickets,
     };
-    const secrets = [CANARY, TICKET_SECRET, ...tokens.secrets];
+    const secrets = [MARK, TICKET_SECRET, ...tokens.secrets];
 
     const client = new FuzzClient(service.port);
     const findings: string[] = [];
@@ -169,10 +170,10 @@ it(
     // The victim's reader was attached all the time, so only the end of its life moves by itself.
     const after = await look(`/v1/sessions/${victim}?touch=false`);
     expect({ ...after, expiresAt: "" }).toEqual({ ...before, expiresAt: "" });
-    await reader.until(new RegExp(CANARY));
+    await reader.until(new RegExp(MARK));
     expect(reader.ended).toBe(false);
     expect(reader.text.match(/^event: .*$/gm)).toBeNull();
-    expect(reader.text.match(new RegExp(CANARY, "g"))).toHaveLength(1);
+    expect(reader.text.match(new RegExp(MARK, "g"))).toHaveLength(1);
     const logs = JSON.stringify(service.lines);
     for (const secret of [...secrets, ...tickets]) expect(logs).not.toContain(secret);
     expect(service.lines.filter(({ event }) => event === "request.crashed")).toEqual([]);
