@@ -2,7 +2,7 @@
 import { env } from "cloudflare:workers";
 import { createApp } from "./app.ts";
 import { createAccess } from "./auth/access.ts";
-import type { RateLimitBinding } from "./auth/rate-limit.ts";
+import { addressOfPeer, type RateLimitBinding } from "./auth/rate-limit.ts";
 import { loadAuthSettings } from "./auth/settings.ts";
 import { loadConfig, type Environment } from "./config.ts";
 import { DurableObjectHost } from "./object/durable-object-host.ts";
@@ -32,7 +32,7 @@ const app = createApp(new DurableObjectHost(bindings.SESSIONS), config, access);
 /** Plain workerd says it in `cf`, which no client can write; Cloudflare in a header that it always sets itself. */
 function clientAddress(request: Request): string | undefined {
   const peer = (request.cf as { clientIp?: unknown } | undefined)?.clientIp;
-  if (typeof peer === "string") return peer;
+  if (typeof peer === "string") return addressOfPeer(peer);
   return request.headers.get("cf-connecting-ip") ?? undefined;
 }
 

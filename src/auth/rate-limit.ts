@@ -71,6 +71,11 @@ export class TokenBuckets implements RateLimiter {
   }
 }
 
+/** The address of a connection's other end, written with its port: `192.0.2.7:50000`, `[2001:db8::1]:50000`. */
+export function addressOfPeer(peer: string): string {
+  return peer.replace(/:\d+$/, "").replace(/^\[(.*)\]$/, "$1");
+}
+
 /** What an address is counted under: an IPv6 client has a whole /64 to itself, so that counts as one. */
 export function addressKey(address: string): string {
   if (!address.includes(":")) return address;

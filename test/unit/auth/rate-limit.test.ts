@@ -1,6 +1,11 @@
 /** Token buckets, and what an address is counted under. */
 import { describe, expect, it } from "vitest";
-import { addressKey, MAX_BUCKETS, TokenBuckets } from "../../../src/auth/rate-limit.ts";
+import {
+  addressKey,
+  addressOfPeer,
+  MAX_BUCKETS,
+  TokenBuckets,
+} from "../../../src/auth/rate-limit.ts";
 
 describe("token buckets", () => {
   it("let a minute's worth pass at once, and then as it fills", async () => {
@@ -55,4 +60,11 @@ it.each([
   ["::ffff:192.0.2.7", "192.0.2.7"],
 ])("%s is counted under %s", (address, key) => {
   expect(addressKey(address)).toBe(key);
+});
+
+it.each([
+  ["192.0.2.7:50000", "192.0.2.7"],
+  ["[2001:db8::1]:50000", "2001:db8::1"],
+])("the address of %s is %s", (peer, address) => {
+  expect(addressOfPeer(peer)).toBe(address);
 });
