@@ -4,7 +4,7 @@
  * frequent write, does not rewrite metadata and data. The owner stands apart as
  * well, so that refusing a stranger takes no longer for a large session.
  */
-import type { Metadata } from "../session/host.ts";
+import type { Metadata, RecordTimes } from "../session/host.ts";
 import type { SessionId } from "../session/id.ts";
 import type { SessionType } from "../session/type.ts";
 import { migrate, SCHEMA_VERSION } from "./migrations.ts";
@@ -26,6 +26,13 @@ export interface StoredSession {
   readonly metadata: Metadata;
   readonly dataJson?: string;
   readonly subject?: string;
+  /** As the library's storage wrote them; see `RecordTimes`. */
+  readonly times?: RecordTimes;
+}
+
+/** What is left of those times when another caller changes the content. */
+export function timesAfterChange({ times }: StoredSession): Pick<StoredSession, "times"> {
+  return times ? { times: { createdAt: times.createdAt } } : {};
 }
 
 /** How the session's own stream stands. */

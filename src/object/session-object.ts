@@ -22,7 +22,7 @@ import { encodeFrame } from "../session/sse-frame.ts";
 import { CLOSE_CODES, MORE } from "../session/stream-protocol.ts";
 import { AlarmClock } from "./alarm-clock.ts";
 import { EventLog, sizeOf } from "./event-log.ts";
-import { RecordStore, type StoredChannel, type StoredSession } from "./record.ts";
+import { RecordStore, timesAfterChange, type StoredChannel, type StoredSession } from "./record.ts";
 import { SCHEMA_VERSION } from "./migrations.ts";
 import { gapFrame, openStream } from "./stream-start.ts";
 import { Use } from "./use.ts";
@@ -101,7 +101,8 @@ export class SessionObject extends DurableObject<Environment> {
     }
     if (!matches(session, ifMatch)) return refuse("precondition_failed");
     const { dataJson: _dataJson, ...kept } = session.record;
-    const changed = this.#change(session, { ...kept, ...content }, now);
+    const replaced = { ...kept, ...timesAfterChange(kept), ...content };
+    const changed = this.#change(session, replaced, now);
     return changed.ok ? succeed({ created: false, session: changed.value }) : changed;
   }
 
@@ -115,6 +116,7 @@ export class SessionObject extends DurableObject<Environment> {
       patch.dataPatchJson === undefined ? dataJson : patchData(dataJson, patch.dataPatchJson);
     const record: StoredSession = {
       ...kept,
+      ...timesAfterChange(kept),
       ...(patched !== undefined && { dataJson: patched }),
       ...(patch.metadata !== undefined && {
         metadata: patchMetadata(kept.metadata, patch.metadata),
@@ -310,6 +312,7 @@ export class SessionObject extends DurableObject<Environment> {
       metadata: record.metadata,
       ...(record.dataJson !== undefined && { dataJson: record.dataJson }),
       ...(record.subject !== undefined && { subject: record.subject }),
+      ...(record.times !== undefined && { times: record.times }),
       writers: this.#writers.count(NATIVE_STREAM),
       ...(log.lastSeq > 0 && { lastEventId: log.idOf(log.lastSeq, NATIVE_STREAM) }),
       version: versionOf(record),

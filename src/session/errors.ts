@@ -110,6 +110,18 @@ export class UnavailableError extends SessionError {
   }
 }
 
+/**
+ * A stored record cannot be read. The session is neither known nor absent, so to
+ * a caller this is a store that fails; the message names the record and the key,
+ * and quotes no content.
+ */
+export class CorruptRecordError extends SessionError {
+  override readonly name = "CorruptRecordError";
+  constructor(detail: string) {
+    super("unavailable", detail);
+  }
+}
+
 /** The error for a code that crossed a boundary where classes are lost (RPC, a stored record). */
 export function errorFromCode(code: ErrorCode, detail?: string): SessionError {
   switch (code) {

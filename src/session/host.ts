@@ -13,6 +13,17 @@ import type { SessionType } from "./type.ts";
 
 export type Metadata = Readonly<Record<string, string>>;
 
+/**
+ * A session's times as the record of the library has them: RFC 3339 with up to
+ * nine digits of a second, which a number of milliseconds cannot hold. Expiry does
+ * not look at them.
+ */
+export interface RecordTimes {
+  readonly createdAt: string;
+  /** Absent: the content was changed since by another caller. */
+  readonly updatedAt?: string;
+}
+
 /** What a caller may set when a session is made or replaced. */
 export interface SessionContent {
   readonly type: SessionType;
@@ -24,6 +35,7 @@ export interface SessionContent {
   readonly maxLifetimeMs: number;
   /** Whose it is. Absent: the caller's where it is made, its owner's still where it is replaced. */
   readonly subject?: string;
+  readonly times?: RecordTimes;
 }
 
 /** A merge patch (RFC 7396) on a session. An absent member leaves its part as it is. */
@@ -48,6 +60,7 @@ export interface SessionView {
   readonly metadata: Metadata;
   readonly dataJson?: string;
   readonly subject?: string;
+  readonly times?: RecordTimes;
   /** Writers attached to the session's own stream. */
   readonly writers: number;
   readonly lastEventId?: string;

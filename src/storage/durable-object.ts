@@ -1,0 +1,194 @@
+import { sessionOf } from "../session/codec.ts";
+import {
+  InvalidSessionIdError,
+  SessionError,
+  SessionNotFoundError,
+  UnavailableError,
+} from "../session/errors.ts";
+import type { SessionContent, Sessions, SessionView } from "../session/host.ts";
+import { parseSessionId } from "../session/id.ts";
+import type { SessionId } from "../session/id.ts";
+import { recordOf } from "../session/session.ts";
+import type { Session } from "../session/session.ts";
+import { parseTimestamp, timestampFromMs } from "../session/timestamp.ts";
+import { withDeadline } from "./deadline.ts";
+import { positiveTtl } from "./positive-ttl.ts";
+import { pageLimit, rangeOverPages } from "./storage.ts";
+import type { CallOptions, PageOptions, RangeOptions, SessionPage, Storage } from "./storage.ts";
+
+/**
+ * Counts and lists sessions, which objects cannot do by themselves. An index,
+ * never the truth: an id that it lists may have ended.
+ */
+export interface SessionDirectory {
+  count(options: CallOptions): Promise<number>;
+  page(options: {
+    readonly cursor: string | undefined;
+    readonly limit: number;
+    readonly signal: AbortSignal | undefined;
+  }): Promise<{ readonly ids: readonly string[]; readonly cursor?: string }>;
+}
+
+export interface DurableObjectStorageOptions {
+  /** The objects: `sessionsIn(env.SESSIONS)`, or those of any other host. */
+  readonly sessions: Pick<Sessions, "create" | "read" | "upsert" | "delete">;
+  /** Milliseconds that a session lives after its last use. */
+  readonly ttlMs: number;
+  /** Milliseconds that a session may live in all, whatever its use; 0, the default, is no limit. */
+  readonly maxLifetimeMs?: number;
+  /** What `count`, `page` and `range` ask. Absent: they throw, for an object knows no other. */
+  readonly directory?: SessionDirectory;
+  /** Milliseconds that one call may take (5,000). */
+  readonly timeoutMs?: number;
+}
+
+const DEFAULT_TIMEOUT_MS = 5000;
+
+/**
+ * Whole sessions in Durable Objects, the same ones that the service serves: what
+ * is stored here is read at `/v1`, and the other way round. Replacing a session
+ * keeps its events and its streams. Ids must be UUIDs, and content is bounded:
+ * 256 metadata keys, 256 KiB of metadata, 1 MiB of data. The objects expire by
+ * themselves.
+ */
+export class DurableObjectStorage implements Storage {
+  readonly #sessions: DurableObjectStorageOptions["sessions"];
+  readonly #ttlMs: number;
+  readonly #maxLifetimeMs: number;
+  readonly #directory: SessionDirectory | undefined;
+  readonly #timeoutMs: number;
+
+  /** Throws a RangeError where `ttlMs` is not positive. */
+  constructor(options: DurableObjectStorageOptions) {
+    this.#sessions = options.sessions;
+    this.#ttlMs = positiveTtl(options.ttlMs);
+    this.#maxLifetimeMs = options.maxLifetimeMs ?? 0;
+    this.#directory = options.directory;
+    this.#timeoutMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
+  }
+
+  async create(session: Session, { signal }: CallOptions = {}): Promise<boolean> {
+    const [id, content] = this.#contentOf(session);
+    const created = this.#call(signal, () => this.#sessions.create(id, content));
+    return succeeds(created, "session_already_exists");
+  }
+
+  async store(session: Session, { signal }: CallOptions = {}): Promise<void> {
+    const [id, content] = this.#contentOf(session);
+    await this.#call(signal, () => this.#sessions.upsert(id, content));
+  }
+
+  async update(session: Session, { signal }: CallOptions = {}): Promise<boolean> {
+    const [id, content] = this.#contentOf(session);
+    // "*" matches any session that exists (RFC 9110, 13.1.1), so this never makes one.
+    const updated = this.#call(signal, () => this.#sessions.upsert(id, content, "*"));
+    return succeeds(updated, "precondition_failed");
+  }
+
+  async load(id: string, { signal }: CallOptions = {}): Promise<Session | undefined> {
+    return this.#read(requireUuid(id), true, signal);
+  }
+
+  async delete(id: string, { signal }: CallOptions = {}): Promise<void> {
+    const uuid = requireUuid(id);
+    await this.#call(signal, () => this.#sessions.delete(uuid));
+  }
+
+  /** Does nothing: the objects expire by themselves. */
+  async deleteExpired(_before: Date | number, { signal }: CallOptions = {}): Promise<number> {
+    signal?.throwIfAborted();
+    return 0;
+  }
+
+  async count({ signal }: CallOptions = {}): Promise<number> {
+    const directory = this.#requireDirectory(signal);
+    return this.#call(signal, () => directory.count({ signal }));
+  }
+
+  async page({ cursor, limit, signal }: PageOptions = {}): Promise<SessionPage> {
+    const directory = this.#requireDirectory(signal);
+    const options = { cursor, limit: pageLimit(limit), signal };
+    const { ids, cursor: next } = await this.#call(signal, () => directory.page(options));
+    const sessions = await Promise.all(ids.map((id) => this.#read(requireUuid(id), false, signal)));
+    const live = sessions.filter((session) => session !== undefined);
+    return next === undefined ? { sessions: live } : { sessions: live, cursor: next };
+  }
+
+  range(options?: RangeOptions): AsyncIterable<Session> {
+    return rangeOverPages((page) => this.page(page), options);
+  }
+
+  /** Does nothing: an object needs no closing. */
+  async close(): Promise<void> {}
+
+  async #read(
+    id: SessionId,
+    touch: boolean,
+    signal: AbortSignal | undefined,
+  ): Promise<Session | undefined> {
+    try {
+      return toSession(await this.#call(signal, () => this.#sessions.read(id, touch)));
+    } catch (error) {
+      if (error instanceof SessionNotFoundError) return undefined;
+      throw error;
+    }
+  }
+
+  #contentOf(session: Session): [SessionId, SessionContent] {
+    if (!session) throw new SessionError("invalid_request", "The session must not be null.");
+    const id = requireUuid(session.id);
+    const { type, metadata, dataJson, createdAt, updatedAt } = recordOf(session);
+    const content = {
+      type,
+      metadata,
+      ...(dataJson === undefined ? {} : { dataJson }),
+      ttlMs: this.#ttlMs,
+      maxLifetimeMs: this.#maxLifetimeMs,
+      times: { createdAt: createdAt.text, updatedAt: updatedAt.text },
+    };
+    return [id, content];
+  }
+
+  #requireDirectory(signal: AbortSignal | undefined): SessionDirectory {
+    signal?.throwIfAborted();
+    if (this.#directory) return this.#directory;
+    throw new UnavailableError(
+      "Durable Objects cannot be counted or listed: give DurableObjectStorage a directory.",
+    );
+  }
+
+  #call<T>(signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
+    return withDeadline(work, this.#timeoutMs, signal);
+  }
+}
+
+/** False where the call was refused with the code that stands for its condition. */
+async function succeeds(call: Promise<unknown>, refusal: string): Promise<boolean> {
+  try {
+    await call;
+    return true;
+  } catch (error) {
+    if (error instanceof SessionError && error.code === refusal) return false;
+    throw error;
+  }
+}
+
+function toSession(view: SessionView): Session {
+  const { id, type, metadata, dataJson, times } = view;
+  const createdAt = times ? parseTimestamp(times.createdAt) : undefined;
+  const updatedAt = times?.updatedAt === undefined ? undefined : parseTimestamp(times.updatedAt);
+  return sessionOf({
+    id,
+    type,
+    createdAt: createdAt ?? timestampFromMs(view.createdAt),
+    updatedAt: updatedAt ?? timestampFromMs(view.updatedAt),
+    ...(dataJson === undefined ? {} : { dataJson }),
+    metadata,
+  });
+}
+
+function requireUuid(id: string): SessionId {
+  const uuid = typeof id === "string" ? parseSessionId(id) : undefined;
+  if (uuid === undefined) throw new InvalidSessionIdError();
+  return uuid;
+}

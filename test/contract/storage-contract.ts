@@ -1,0 +1,282 @@
+/**
+ * The contract of `Storage`, run over every adapter. What only one adapter
+ * promises is in that adapter's own test.
+ */
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { decodeSession, encodeSession } from "../../src/session/codec.ts";
+import { InvalidSessionIdError } from "../../src/session/errors.ts";
+import { ProxySession } from "../../src/session/proxy-session.ts";
+import type { Session } from "../../src/session/session.ts";
+import { SSESession } from "../../src/session/sse-session.ts";
+import { StreamableSession } from "../../src/session/streamable-session.ts";
+import type { Storage } from "../../src/storage/storage.ts";
+
+export interface OpenedStorage {
+  readonly storage: Storage;
+  /** Lets this much time pass in which nobody uses the session. */
+  age(id: string, ms: number): Promise<void>;
+}
+
+/** Opens a storage that is empty and whose sessions live `ttlMs` after their last use. */
+export type OpenStorage = (ttlMs: number) => Promise<OpenedStorage>;
+
+const TTL_MS = 60_000;
+const MOST_OF_TTL = 45_000;
+const newId = () => crypto.randomUUID();
+
+function sessionWith(id: string, value: string): ProxySession {
+  const session = new ProxySession(id);
+  session.setMetadata("value", value);
+  return session;
+}
+
+async function collect(sessions: AsyncIterable<Session>): Promise<string[]> {
+  const ids: string[] = [];
+  for await (const session of sessions) ids.push(session.id);
+  return ids.toSorted();
+}
+
+export function describeStorage(name: string, open: OpenStorage): void {
+  describe(`the contract of Storage, on ${name}`, () => {
+    let storage: Storage;
+    let age: OpenedStorage["age"];
+    const valueOf = async (id: string) => (await storage.load(id))?.getMetadataValue("value");
+
+    beforeEach(async () => {
+      ({ storage, age } = await open(TTL_MS));
+    });
+    afterEach(() => storage.close());
+
+    it("create stores a session where there is none", async () => {
+      const id = newId();
+      expect(await storage.create(sessionWith(id, "first"))).toBe(true);
+      expect(await valueOf(id)).toBe("first");
+    });
+
+    it("create answers false where there is one, and leaves it as it was", async () => {
+      const id = newId();
+      await storage.create(sessionWith(id, "first"));
+      expect(await storage.create(sessionWith(id, "second"))).toBe(false);
+      expect(await valueOf(id)).toBe("first");
+    });
+
+    it("create is atomic: of many callers at once, one wins", async () => {
+      const id = newId();
+      const callers = Array.from({ length: 20 }, (_, caller) => `caller ${caller}`);
+      const won = await Promise.all(
+        callers.map((caller) => storage.create(sessionWith(id, caller))),
+      );
+      expect(won.filter(Boolean)).toHaveLength(1);
+      expect(await valueOf(id)).toBe(callers[won.indexOf(true)]);
+    });
+
+    it("load of an id that never was is undefined, not an error", async () => {
+      expect(await storage.load(newId())).toBeUndefined();
+    });
+
+    it("store replaces what exists, and may change the concrete type", async () => {
+      const id = newId();
+      await storage.store(sessionWith(id, "first"));
+      await storage.store(new SSESession(id));
+      const loaded = await storage.load(id);
+      expect(loaded).toBeInstanceOf(SSESession);
+      expect(loaded?.getMetadata()).toEqual({});
+    });
+
+    it("update replaces a session that exists", async () => {
+      const id = newId();
+      await storage.store(sessionWith(id, "first"));
+      expect(await storage.update(sessionWith(id, "second"))).toBe(true);
+      expect(await valueOf(id)).toBe("second");
+    });
+
+    it("update of a missing session is false and does not make one", async () => {
+      const id = newId();
+      expect(await storage.update(sessionWith(id, "late"))).toBe(false);
+      expect(await storage.load(id)).toBeUndefined();
+    });
+
+    it("update never resurrects: after a delete it is false", async () => {
+      const session = sessionWith(newId(), "first");
+      await storage.store(session);
+      await storage.delete(session.id);
+      expect(await storage.update(session)).toBe(false);
+      expect(await storage.load(session.id)).toBeUndefined();
+    });
+
+    it("delete removes a session, and is idempotent", async () => {
+      const id = newId();
+      await storage.store(sessionWith(id, "first"));
+      await storage.delete(id);
+      expect(await storage.load(id)).toBeUndefined();
+      await storage.delete(id);
+      await storage.delete(newId());
+    });
+
+    it("create succeeds again after a delete", async () => {
+      const id = newId();
+      await storage.create(sessionWith(id, "first"));
+      await storage.delete(id);
+      expect(await storage.create(sessionWith(id, "second"))).toBe(true);
+      expect(await valueOf(id)).toBe("second");
+    });
+
+    it("takes every form of one UUID for one session", async () => {
+      const id = newId();
+      await storage.store(sessionWith(`{${id.toUpperCase()}}`, "braces"));
+      expect(await valueOf(`urn:uuid:${id}`)).toBe("braces");
+      expect(await storage.create(sessionWith(id.replaceAll("-", ""), "bare"))).toBe(false);
+      await storage.delete(id.toUpperCase());
+      expect(await storage.load(id)).toBeUndefined();
+    });
+
+    it("refuses an empty id, in every method that takes one", async () => {
+      const nameless = decodeSession("{}");
+      for (const call of [
+        () => storage.create(nameless),
+        () => storage.store(nameless),
+        () => storage.update(nameless),
+        () => storage.load(""),
+        () => storage.delete(""),
+      ]) {
+        await expect(call()).rejects.toThrow(InvalidSessionIdError);
+      }
+    });
+
+    it("refuses a session that is null", async () => {
+      // A caller without types can do this.
+      const nothing = null as unknown as Session;
+      for (const method of ["create", "store", "update"] as const) {
+        await expect(storage[method](nothing)).rejects.toMatchObject({ code: "invalid_request" });
+      }
+    });
+
+    it("load refreshes the TTL, and never updatedAt", async () => {
+      const session = sessionWith(newId(), "first");
+      await storage.store(session);
+      const before = session.updatedAtText;
+      for (let i = 0; i < 3; i++) {
+        await age(session.id, MOST_OF_TTL);
+        expect((await storage.load(session.id))?.updatedAtText).toBe(before);
+      }
+    });
+
+    it.each(["store", "update"] as const)("%s refreshes the TTL", async (method) => {
+      const session = sessionWith(newId(), "first");
+      await storage.store(session);
+      await age(session.id, MOST_OF_TTL);
+      await storage[method](session);
+      await age(session.id, MOST_OF_TTL);
+      expect(await storage.load(session.id)).toBeDefined();
+    });
+
+    it("a session not used for a TTL is absent, and its id free", async () => {
+      const session = sessionWith(newId(), "first");
+      await storage.store(session);
+      await age(session.id, TTL_MS);
+      expect(await storage.load(session.id)).toBeUndefined();
+      expect(await storage.update(session)).toBe(false);
+      expect(await storage.create(sessionWith(session.id, "second"))).toBe(true);
+    });
+
+    it("deleteExpired leaves what is in use", async () => {
+      const id = newId();
+      await storage.store(sessionWith(id, "first"));
+      await storage.deleteExpired(new Date(0));
+      expect(await valueOf(id)).toBe("first");
+    });
+
+    it.each(["mcp", "sse", "streamable", "quantum"])(
+      "a session of type %s comes back with its type, times to the nanosecond and metadata",
+      async (type) => {
+        const id = newId();
+        const json = `{"id":"${id}","type":"${type}","created_at":"2026-08-21T10:26:05.123456789Z","updated_at":"2026-11-22T09:00:00.000000001+02:00","metadata":{"10":"a","2":"b","__proto__":"own"}}`;
+        const session = decodeSession(json);
+        await storage.store(session);
+        const loaded = await storage.load(id);
+        expect(loaded?.constructor).toBe(session.constructor);
+        expect(loaded && encodeSession(loaded)).toBe(json);
+      },
+    );
+
+    it("data comes back as the same JSON, null and the text of numbers included", async () => {
+      for (const data of ["null", '{"z":1.0,"a":[9007199254740993,1e3]}', '"text"', "false"]) {
+        const json = `{"id":"${newId()}","type":"mcp","created_at":"2026-08-21T10:26:05Z","updated_at":"2026-08-21T10:26:05Z","data":${data}}`;
+        const session = decodeSession(json);
+        await storage.create(session);
+        const loaded = await storage.load(session.id);
+        expect(loaded && encodeSession(loaded)).toBe(json);
+      }
+    });
+
+    it("a streamable session has no data", async () => {
+      const session = new StreamableSession(newId());
+      await storage.store(session);
+      expect((await storage.load(session.id))?.getData()).toBeUndefined();
+    });
+
+    it("counts its sessions, and ranges over each of them once while nothing changes", async () => {
+      expect(await storage.count()).toBe(0);
+      expect(await collect(storage.range())).toEqual([]);
+      const ids = Array.from({ length: 25 }, newId).toSorted();
+      await Promise.all(ids.map((id) => storage.create(sessionWith(id, "x"))));
+      expect(await storage.count()).toBe(25);
+      expect(await collect(storage.range({ pageSize: 4 }))).toEqual(ids);
+      expect(await collect(storage.range())).toEqual(ids);
+    });
+
+    it("goes on from a cursor", async () => {
+      const ids = Array.from({ length: 25 }, newId).toSorted();
+      await Promise.all(ids.map((id) => storage.create(sessionWith(id, "x"))));
+      const seen: string[] = [];
+      let cursor: string | undefined;
+      do {
+        const page = await storage.page({ limit: 4, cursor });
+        seen.push(...page.sessions.map((session) => session.id));
+        cursor = page.cursor;
+      } while (cursor !== undefined);
+      expect(seen.toSorted()).toEqual(ids);
+    });
+
+    it("refuses a page of no sessions, and of too many", async () => {
+      for (const limit of [0, 1001, 1.5]) {
+        await expect(storage.page({ limit })).rejects.toThrow(RangeError);
+      }
+    });
+
+    it("ranging is not use", async () => {
+      const id = newId();
+      await storage.store(sessionWith(id, "x"));
+      await age(id, MOST_OF_TTL);
+      expect(await collect(storage.range())).toEqual([id]);
+      await age(id, TTL_MS - MOST_OF_TTL);
+      expect(await collect(storage.range())).toEqual([]);
+      expect(await storage.load(id)).toBeUndefined();
+    });
+
+    it("a cancelled call rejects with the reason of its signal", async () => {
+      const session = sessionWith(newId(), "x");
+      const reason = new Error("the caller has left");
+      const signal = AbortSignal.abort(reason);
+      for (const call of [
+        () => storage.create(session, { signal }),
+        () => storage.store(session, { signal }),
+        () => storage.update(session, { signal }),
+        () => storage.load(session.id, { signal }),
+        () => storage.delete(session.id, { signal }),
+        () => storage.deleteExpired(0, { signal }),
+        () => storage.count({ signal }),
+        () => storage.page({ signal }),
+        () => collect(storage.range({ signal })),
+      ]) {
+        await expect(call()).rejects.toBe(reason);
+      }
+      expect(await storage.load(session.id)).toBeUndefined();
+    });
+
+    it("can be closed twice", async () => {
+      await storage.close();
+      await storage.close();
+    });
+  });
+}

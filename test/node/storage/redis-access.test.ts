@@ -1,0 +1,154 @@
+/** Getting in: users, passwords, certificates; and what a refusal says. */
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { inspect } from "node:util";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { ProxySession } from "../../../src/session/proxy-session.ts";
+import type { RedisOptions } from "../../../src/storage/redis-config.ts";
+import { RedisStorage } from "../../../src/storage/redis.ts";
+import { makeCertificates } from "../../support/certificates.ts";
+import type { Certificates } from "../../support/certificates.ts";
+import { startRedis } from "../../support/redis-server.ts";
+import type { RedisServer } from "../../support/redis-server.ts";
+
+const PREFIX = "thv:proxy:session:";
+const SECRET = "hunter2-very-secret";
+
+async function roundTrip(options: Omit<RedisOptions, "keyPrefix" | "ttlMs">): Promise<boolean> {
+  const storage = await RedisStorage.connect({ keyPrefix: PREFIX, ttlMs: 60_000, ...options });
+  try {
+    const session = new ProxySession(crypto.randomUUID());
+    await storage.store(session);
+    return (await storage.load(session.id)) !== undefined;
+  } finally {
+    await storage.close();
+  }
+}
+
+describe("users and passwords", () => {
+  let acl: RedisServer;
+  let password: RedisServer;
+  beforeAll(async () => {
+    const users = [
+      `user alice on >${SECRET} ~${PREFIX}* +@all -info`,
+      `user reader on >${SECRET} ~other:* +@all`,
+      "user default off",
+    ].join("\n");
+    const prepare = (dir: string) => writeFileSync(join(dir, "users.acl"), `${users}\n`);
+    [acl, password] = await Promise.all([
+      startRedis({ prepare, args: ["--aclfile", "users.acl"] }),
+      startRedis({ args: ["--requirepass", SECRET] }),
+    ]);
+  });
+  afterAll(async () => {
+    await Promise.all([acl.stop(), password.stop()]);
+  });
+
+  it("an ACL user gets in, without the right to INFO", async () => {
+    expect(await roundTrip({ addr: acl.addr, username: "alice", password: SECRET })).toBe(true);
+  });
+
+  it("a password alone gets in", async () => {
+    expect(await roundTrip({ addr: password.addr, password: SECRET })).toBe(true);
+  });
+
+  it.each([
+    ["a wrong password", () => ({ addr: password.addr, password: "wrong" }), /WRONGPASS/],
+    [
+      "a wrong password of a user",
+      () => ({ addr: acl.addr, username: "alice", password: "wrong" }),
+      /WRONGPASS/,
+    ],
+    [
+      "a user that is not there",
+      () => ({ addr: acl.addr, username: "bob", password: SECRET }),
+      /WRONGPASS/,
+    ],
+    ["no password where one is asked for", () => ({ addr: password.addr }), /NOAUTH/],
+    [
+      "a key that the user may not use",
+      () => ({ addr: acl.addr, username: "reader", password: SECRET }),
+      /NOPERM/,
+    ],
+  ])("%s is refused with its own message", async (_name, options, says) => {
+    await expect(roundTrip(options())).rejects.toThrow(says);
+    await expect(roundTrip(options())).rejects.toMatchObject({ code: "unavailable", status: 503 });
+  });
+
+  it("secrets are in no error, no report and no log", async () => {
+    const written: unknown[] = [];
+    const note = (...line: unknown[]) => void written.push(line);
+    const spies = (["log", "info", "warn", "error", "debug"] as const).map((method) =>
+      vi.spyOn(console, method).mockImplementation(note),
+    );
+    for (const options of [
+      { addr: password.addr, password: `${SECRET}-but-wrong` },
+      { addr: acl.addr, username: "alice", password: `${SECRET}-but-wrong` },
+      { addr: acl.addr, username: "reader", password: SECRET },
+      { addr: "127.0.0.1:1", password: SECRET },
+    ]) {
+      await roundTrip({ ...options, onConnectionProblem: note }).catch(note);
+    }
+    for (const spy of spies) spy.mockRestore();
+    expect(written.length).toBeGreaterThan(4);
+    expect(inspect(written, { depth: Infinity, showHidden: true })).not.toContain(SECRET);
+  });
+});
+
+describe("TLS", () => {
+  let dir: string;
+  let certificates: Certificates;
+  let server: RedisServer;
+  beforeAll(async () => {
+    dir = mkdtempSync(join(tmpdir(), "holdfast-tls-"));
+    certificates = await makeCertificates(dir);
+    server = await startRedis({ listen: certificates.listen });
+  });
+  afterAll(async () => {
+    await server.stop();
+    rmSync(dir, { recursive: true, force: true });
+  });
+
+  it("connects where the CA is the given one, as text or bytes", async () => {
+    const { ca } = certificates;
+    expect(await roundTrip({ addr: server.addr, tls: { caCert: ca } })).toBe(true);
+    expect(await roundTrip({ addr: server.addr, tls: { caCert: Buffer.from(ca) } })).toBe(true);
+  });
+
+  it("refuses a certificate that the system does not trust", async () => {
+    await expect(roundTrip({ addr: server.addr, tls: {} })).rejects.toThrow(
+      /certificate.*not accepted/,
+    );
+  });
+
+  it("refuses a certificate of another CA", async () => {
+    const otherDir = mkdtempSync(join(tmpdir(), "holdfast-tls-"));
+    const other = await makeCertificates(otherDir);
+    rmSync(otherDir, { recursive: true });
+    const options = { addr: server.addr, tls: { caCert: other.ca } };
+    await expect(roundTrip(options)).rejects.toThrow(/certificate.*not accepted/);
+  });
+
+  it("refuses a certificate that names another host", async () => {
+    const options = { addr: `localhost:${server.port}`, tls: { caCert: certificates.ca } };
+    await expect(roundTrip(options)).rejects.toThrow(/ERR_TLS_CERT_ALTNAME_INVALID/);
+  });
+
+  it("skips verification only where that is asked for by name", async () => {
+    const options = { addr: `localhost:${server.port}`, tls: { insecureSkipVerify: true } };
+    expect(await roundTrip(options)).toBe(true);
+  });
+
+  it("fails without TLS at a port that wants it, and with TLS at one that does not", async () => {
+    await expect(roundTrip({ addr: server.addr })).rejects.toMatchObject({ code: "unavailable" });
+    const plain = await startRedis();
+    const withTls = roundTrip({
+      addr: plain.addr,
+      tls: { insecureSkipVerify: true },
+      dialTimeoutMs: 300,
+    });
+    await expect(withTls).rejects.toMatchObject({ code: "unavailable" });
+    await plain.stop();
+  });
+});

@@ -1,0 +1,9 @@
+import { Redis } from "ioredis";
+import { afterAll, inject } from "vitest";
+import { describeRedisAdapters } from "../../contract/redis.ts";
+
+const addr = inject("redisAddr");
+const raw = new Redis(`redis://${addr}`, { lazyConnect: true });
+afterAll(() => raw.disconnect());
+
+describeRedisAdapters("in Node", { addr }, raw);

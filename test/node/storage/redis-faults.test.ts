@@ -1,0 +1,296 @@
+/**
+ * Redis that is gone, silent, full, read-only or loading. Whatever it does, a call
+ * ends within the timeouts with `UnavailableError`, and never with "not found".
+ * What this cannot show is a network that loses packets.
+ */
+import { afterEach, describe, expect, it } from "vitest";
+import { SessionError } from "../../../src/session/errors.ts";
+import { ProxySession } from "../../../src/session/proxy-session.ts";
+import { RedisDataStorage } from "../../../src/storage/redis-data.ts";
+import { RedisStorage } from "../../../src/storage/redis.ts";
+import { SessionManager } from "../../../src/storage/session-manager.ts";
+import { redisCli } from "../../support/redis-cli.ts";
+import { freePort, startRedis } from "../../support/redis-server.ts";
+import type { RedisServer, RedisServerOptions } from "../../support/redis-server.ts";
+import { startSilentServer } from "../../support/silent-server.ts";
+
+const TIMEOUTS = { dialTimeoutMs: 200, readTimeoutMs: 100, writeTimeoutMs: 100 };
+/** All three, and what a busy machine adds. */
+const LONGEST_CALL_MS = 400 + 400;
+const UNAVAILABLE = { code: "unavailable", status: 503 };
+
+const cleanups: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).toReversed()) await cleanup();
+});
+
+async function serve(options?: RedisServerOptions): Promise<RedisServer> {
+  const server = await startRedis(options);
+  cleanups.push(() => server.stop());
+  return server;
+}
+
+async function connect({ addr }: { addr: string }, timeouts = TIMEOUTS): Promise<RedisStorage> {
+  const storage = await RedisStorage.connect({
+    addr,
+    keyPrefix: "faults:",
+    ttlMs: 60_000,
+    ...timeouts,
+  });
+  cleanups.push(() => storage.close());
+  return storage;
+}
+
+const newSession = () => new ProxySession(crypto.randomUUID());
+
+/** Every call of a storage, each of which must fail in time while Redis does. */
+async function expectEveryCallToFail(storage: RedisStorage, says?: RegExp): Promise<void> {
+  const session = newSession();
+  const calls = [
+    () => storage.create(session),
+    () => storage.store(session),
+    () => storage.update(session),
+    () => storage.load(session.id),
+    () => storage.delete(session.id),
+  ];
+  for (const call of calls) {
+    const started = performance.now();
+    const failure: unknown = await call().catch((error: unknown) => error);
+    expect(performance.now() - started).toBeLessThan(LONGEST_CALL_MS);
+    expect(failure).toMatchObject(UNAVAILABLE);
+    if (says) expect(String(failure)).toMatch(says);
+  }
+}
+
+describe("connecting", () => {
+  it("to a port where nobody listens fails at once", async () => {
+    const addr = `127.0.0.1:${await freePort()}`;
+    await expect(connect({ addr })).rejects.toThrow(/cannot be reached \(ECONNREFUSED\)/);
+  });
+
+  it("to what accepts and never answers fails within the timeouts", async () => {
+    const silent = await startSilentServer();
+    cleanups.push(() => silent.close());
+    const started = performance.now();
+    await expect(connect(silent)).rejects.toMatchObject(UNAVAILABLE);
+    expect(performance.now() - started).toBeLessThan(LONGEST_CALL_MS);
+  });
+
+  it("can be cancelled", async () => {
+    const silent = await startSilentServer();
+    cleanups.push(() => silent.close());
+    const caller = new AbortController();
+    const options = { addr: silent.addr, keyPrefix: "faults:", ttlMs: 1000, signal: caller.signal };
+    const connecting = RedisStorage.connect(options);
+    const reason = new Error("the caller has left");
+    caller.abort(reason);
+    await expect(connecting).rejects.toBe(reason);
+  });
+});
+
+describe("a server that stops answering", () => {
+  it("fails every call within the timeouts, and is used again once it answers", async () => {
+    const server = await serve();
+    const storage = await connect(server);
+    const session = newSession();
+    await storage.store(session);
+    server.freeze();
+    await expectEveryCallToFail(storage);
+    server.thaw();
+    expect(await storage.load(session.id)).toBeDefined();
+  });
+
+  it("fails calls that came together, and none of them is a miss", async () => {
+    const server = await serve();
+    const storage = await connect(server);
+    const manager = new SessionManager({ storage });
+    server.freeze();
+    const calls = Array.from({ length: 50 }, () => manager.get(crypto.randomUUID()));
+    for (const { status } of await Promise.allSettled(calls)) expect(status).toBe("rejected");
+    server.thaw();
+    await manager.stop();
+  });
+
+  it("leaves a caller who has gone away at once", async () => {
+    const server = await serve();
+    const storage = await connect(server, { ...TIMEOUTS, readTimeoutMs: 10_000 });
+    server.freeze();
+    const caller = new AbortController();
+    const call = storage.load(crypto.randomUUID(), { signal: caller.signal });
+    const reason = new Error("the caller has left");
+    caller.abort(reason);
+    await expect(call).rejects.toBe(reason);
+    server.thaw();
+  });
+});
+
+describe("closing", () => {
+  it("fails what is under way, and leaves no connection behind", async () => {
+    const server = await serve();
+    const storage = await connect(server);
+    const calls = Array.from({ length: 10 }, () => storage.load(crypto.randomUUID()));
+    await storage.close();
+    for (const { status } of await Promise.allSettled(calls)) expect(status).toBe("rejected");
+    await expect(storage.load(crypto.randomUUID())).rejects.toThrow(/was closed/);
+    // redis-cli's own is the one that is left.
+    const clients = () => redisCli(server, "CLIENT", "LIST");
+    while ((await clients()).split("\n").length > 1);
+  });
+});
+
+describe("a server that is killed", () => {
+  it("fails every call within the timeouts while it is away", async () => {
+    const server = await serve();
+    const storage = await connect(server);
+    const data = await RedisDataStorage.connect({
+      addr: server.addr,
+      keyPrefix: "data:",
+      ttlMs: 60_000,
+      ...TIMEOUTS,
+    });
+    cleanups.push(() => data.close());
+    await server.kill();
+    await expectEveryCallToFail(storage, /ECONNREFUSED|lost/);
+    await expect(data.load(crypto.randomUUID())).rejects.toMatchObject(UNAVAILABLE);
+    await expect(data.create(crypto.randomUUID())).rejects.toMatchObject(UNAVAILABLE);
+  });
+
+  it("and started again in mid-traffic: every answer is right or a failure, and traffic goes on", async () => {
+    const server = await serve({ args: ["--appendonly", "yes", "--appendfsync", "always"] });
+    const storage = await connect(server, { ...TIMEOUTS, dialTimeoutMs: 2000 });
+    const tally = { right: 0, failed: 0, wrong: [] as string[], rightSinceRestart: 0 };
+    const phase = { going: true, restarted: false };
+
+    /** Writes 1, 2, 3... and reads back; after a write that failed either value is right. */
+    const client = async () => {
+      const session = newSession();
+      let certain = 0;
+      let tried = 0;
+      while (phase.going) {
+        try {
+          tried++;
+          session.setMetadata("n", String(tried));
+          await storage.store(session);
+          certain = tried;
+          const read = Number((await storage.load(session.id))?.getMetadataValue("n"));
+          if (read !== certain) tally.wrong.push(`read ${read} after ${certain}`);
+          tally.right++;
+          if (phase.restarted) tally.rightSinceRestart++;
+        } catch (error) {
+          if (!(error instanceof SessionError && error.code === "unavailable")) throw error;
+          tally.failed++;
+          // Not known whether the write came through, but never less than what was answered.
+          const read = await storage.load(session.id).catch(() => undefined);
+          const value = Number(read?.getMetadataValue("n") ?? tried);
+          if (value < certain) tally.wrong.push(`lost ${certain}: read ${value}`);
+        }
+      }
+    };
+    const clients = Promise.all(Array.from({ length: 8 }, client));
+    const until = async (reached: () => boolean) => {
+      while (!reached()) await new Promise((resolve) => setImmediate(resolve));
+    };
+    await until(() => tally.right >= 50);
+    await server.kill();
+    await server.restart();
+    phase.restarted = true;
+    await until(() => tally.rightSinceRestart >= 50);
+    phase.going = false;
+    await clients;
+    expect(tally.wrong).toEqual([]);
+  });
+
+  it("does not hang a caller who tries again at once, for ever", async () => {
+    const server = await serve();
+    const storage = await connect(server);
+    const killed = server.kill().then(() => server.restart());
+    // The first call to succeed after one has failed ends it.
+    const again = async (failed: boolean): Promise<void> => {
+      const stored = await storage.store(newSession()).then(
+        () => true,
+        () => false,
+      );
+      if (!stored || !failed) return again(failed || !stored);
+    };
+    await again(false);
+    await killed;
+  });
+
+  it("and started again later is found by the next call", async () => {
+    const server = await serve({ args: ["--appendonly", "yes"] });
+    const storage = await connect(server);
+    const session = newSession();
+    await storage.store(session);
+    await server.kill();
+    await expect(storage.load(session.id)).rejects.toMatchObject(UNAVAILABLE);
+    await server.restart();
+    expect(await storage.load(session.id)).toBeDefined();
+  });
+});
+
+describe("a server that answers with an error", () => {
+  it("OOM fails writes, and they go on once there is memory", async () => {
+    const server = await serve();
+    const storage = await connect(server);
+    const session = newSession();
+    await redisCli(server, "CONFIG", "SET", "maxmemory", "1");
+    await expect(storage.store(session)).rejects.toThrow(/out of memory.*\(OOM\)/);
+    await expect(storage.create(session)).rejects.toMatchObject(UNAVAILABLE);
+    await redisCli(server, "CONFIG", "SET", "maxmemory", "0");
+    await storage.store(session);
+    expect(await storage.load(session.id)).toBeDefined();
+  });
+
+  it("READONLY fails writes and the reads that refresh, and they go on at the next master", async () => {
+    const server = await serve();
+    const storage = await connect(server);
+    const session = newSession();
+    await storage.store(session);
+    await redisCli(server, "REPLICAOF", "127.0.0.1", String(await freePort()));
+    await expectEveryCallToFail(storage, /READONLY|lost/);
+    await expect(storage.load(session.id)).rejects.toThrow(/READONLY|lost/);
+    await redisCli(server, "REPLICAOF", "NO", "ONE");
+    expect(await storage.load(session.id)).toBeDefined();
+  });
+
+  it("LOADING is a failure, never a miss, and passes", async () => {
+    const server = await serve();
+    // A server that loads answers when it gets round to it.
+    const patient = { dialTimeoutMs: 2000, readTimeoutMs: 2000, writeTimeoutMs: 2000 };
+    const storage = await connect(server, patient);
+    const session = newSession();
+    await storage.store(session);
+    await redisCli(server, "EVAL", "for i = 1, 4000 do redis.call('SET', i, i) end", "0");
+    await redisCli(server, "SAVE");
+    await server.kill();
+    // Loads each key slowly, and answers in between.
+    const slowly = ["--key-load-delay", "1000", "--loading-process-events-interval-bytes", "1024"];
+    await server.restart(slowly, "listening");
+    await expect(storage.load(session.id)).rejects.toThrow(/still loading.*\(LOADING\)/);
+    await expect(storage.store(session)).rejects.toMatchObject(UNAVAILABLE);
+    await expect(connect(server, patient)).rejects.toThrow(/still loading/);
+    await redisCli(server, "CONFIG", "SET", "key-load-delay", "0");
+    while ((await redisCli(server, "PING")) !== "PONG");
+    expect(await storage.load(session.id)).toBeDefined();
+  });
+
+  it("NOAUTH, once a password is set, fails every call at once and says why", async () => {
+    const server = await serve();
+    const storage = await connect(server);
+    await redisCli(server, "CONFIG", "SET", "requirepass", "later");
+    await redisCli(
+      server,
+      "-a",
+      "later",
+      "--no-auth-warning",
+      "CLIENT",
+      "KILL",
+      "TYPE",
+      "normal",
+      "SKIPME",
+      "yes",
+    );
+    await expectEveryCallToFail(storage, /NOAUTH|lost/);
+    await expect(storage.load(crypto.randomUUID())).rejects.toThrow(/NOAUTH/);
+  });
+});

@@ -1,0 +1,93 @@
+/** A master killed and failed over by Sentinels. */
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { SessionError } from "../../../src/session/errors.ts";
+import { ProxySession } from "../../../src/session/proxy-session.ts";
+import { RedisStorage } from "../../../src/storage/redis.ts";
+import { redisCli } from "../../support/redis-cli.ts";
+import { MASTER_NAME, startSentinels } from "../../support/sentinel.ts";
+import type { SentinelSetup } from "../../support/sentinel.ts";
+
+let setup: SentinelSetup;
+beforeAll(async () => {
+  setup = await startSentinels();
+}, 20_000);
+afterAll(() => setup.stop());
+
+const connect = (addrs = setup.sentinels.map(({ addr }) => addr)) =>
+  RedisStorage.connect({
+    sentinel: { masterName: MASTER_NAME, addrs },
+    keyPrefix: "thv:proxy:session:",
+    ttlMs: 60_000,
+    dialTimeoutMs: 1000,
+    readTimeoutMs: 500,
+    writeTimeoutMs: 500,
+  });
+
+const newSession = () => new ProxySession(crypto.randomUUID());
+
+describe("Sentinel", () => {
+  it("names the master, also where the first of them is away", async () => {
+    const [, , last] = setup.sentinels;
+    const storage = await connect(["127.0.0.1:1", last?.addr ?? ""]);
+    const session = newSession();
+    expect(await storage.create(session)).toBe(true);
+    expect(await redisCli(setup.master, "EXISTS", `thv:proxy:session:${session.id}`)).toBe("1");
+    await storage.close();
+  });
+
+  it("that knows no such master, or is not there, is refused when connecting", async () => {
+    const options = { keyPrefix: "p:", ttlMs: 1000, dialTimeoutMs: 1000 };
+    const addrs = setup.sentinels.map(({ addr }) => addr);
+    const unknown = RedisStorage.connect({ ...options, sentinel: { masterName: "other", addrs } });
+    await expect(unknown).rejects.toThrow(/No Sentinel names a master/);
+    const nowhere = { masterName: MASTER_NAME, addrs: ["127.0.0.1:1"] };
+    const absent = RedisStorage.connect({ ...options, sentinel: nowhere });
+    await expect(absent).rejects.toThrow(/No Sentinel names a master/);
+  });
+
+  // Last: it leaves the setup without its first master.
+  it("fails over when the master is killed: writes go on within 10 s, and no answer is wrong", async () => {
+    const storage = await connect();
+    const kept = Array.from({ length: 20 }, newSession);
+    for (const session of kept) await storage.create(session);
+    // Replication is asynchronous: what the replica does not have yet would be lost, whatever the client.
+    expect(await redisCli(setup.master, "WAIT", "1", "5000")).toBe("1");
+
+    const wrong: string[] = [];
+    let failed = 0;
+    await setup.master.kill();
+    const killed = performance.now();
+    for (let wrote = false; !wrote;) {
+      const session = newSession();
+      try {
+        wrote = await storage.create(session);
+        if (!wrote) wrong.push(`${session.id} exists already, says a create of it`);
+      } catch (error) {
+        if (!(error instanceof SessionError && error.status === 503)) throw error;
+        failed++;
+      }
+      for (const { id } of kept.slice(0, 3)) {
+        const absent = await storage.load(id).then(
+          (found) => !found,
+          () => false,
+        );
+        if (absent) wrong.push(`${id} is absent`);
+      }
+    }
+    expect(performance.now() - killed).toBeLessThan(10_000);
+    expect(failed).toBeGreaterThan(0);
+    for (const { id } of kept) expect(await storage.load(id)).toBeDefined();
+    expect(wrong).toEqual([]);
+    await storage.close();
+  }, 20_000);
+
+  it("all of them away and back: calls fail meanwhile, and go on", async () => {
+    const storage = await connect();
+    await Promise.all(setup.sentinels.map((sentinel) => sentinel.kill()));
+    await redisCli(setup.replica, "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes");
+    await expect(storage.store(newSession())).rejects.toMatchObject({ status: 503 });
+    await Promise.all(setup.sentinels.map((sentinel) => sentinel.restart()));
+    expect(await storage.create(newSession())).toBe(true);
+    await storage.close();
+  });
+});

@@ -1,0 +1,32 @@
+import { execFile } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { promisify } from "node:util";
+
+const run = promisify(execFile);
+
+export interface Certificates {
+  /** The CA's certificate, as PEM. */
+  readonly ca: string;
+  /** Arguments with which a Redis server listens with TLS alone, for 127.0.0.1 but not for `localhost`. */
+  readonly listen: (port: number) => readonly string[];
+}
+
+/** Makes a CA and a server's certificate in `dir`, valid for a day. */
+export async function makeCertificates(dir: string): Promise<Certificates> {
+  const file = (name: string) => join(dir, name);
+  const selfSigned = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 1";
+  const openssl = (args: string) =>
+    run("openssl", `${selfSigned} ${args}`.split(" "), { cwd: dir });
+  await openssl("-subj /CN=test-ca -keyout ca.key -out ca.crt");
+  await openssl(
+    "-subj /CN=test-server -CA ca.crt -CAkey ca.key -addext subjectAltName=IP:127.0.0.1 -addext basicConstraints=critical,CA:FALSE -keyout server.key -out server.crt",
+  );
+  return {
+    ca: readFileSync(file("ca.crt"), "utf8"),
+    listen: (port) =>
+      `--port 0 --tls-port ${port} --tls-auth-clients no --tls-cert-file ${file("server.crt")} --tls-key-file ${file("server.key")} --tls-ca-cert-file ${file("ca.crt")}`.split(
+        " ",
+      ),
+  };
+}

@@ -1,0 +1,144 @@
+/**
+ * Real Redis servers for tests: started on free loopback ports, ended by whoever
+ * started them, and at the latest when the test process ends.
+ */
+import { spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+export interface RedisServer {
+  readonly port: number;
+  /** `host:port`. */
+  readonly addr: string;
+  readonly pid: number;
+  /** Its own directory: configuration and data. */
+  readonly dir: string;
+  /** Ends the process at once, without a word to its clients. Its data stay. */
+  kill(): Promise<void>;
+  /**
+   * Starts it again on its port with its data, after `kill`, and waits until it is
+   * ready or, where that is asked for, until it listens although it still loads.
+   */
+  restart(args?: readonly string[], until?: "ready" | "listening"): Promise<void>;
+  /** Stops the process from running, so that it takes connections and never answers; and lets it go on. */
+  freeze(): void;
+  thaw(): void;
+  /** Ends the process and removes its data. */
+  stop(): Promise<void>;
+}
+
+export interface RedisServerOptions {
+  /** Arguments after the defaults: no snapshots, loopback only. */
+  readonly args?: readonly string[];
+  readonly port?: number;
+  /** Arguments in place of the port's, for a server that listens with TLS alone. */
+  readonly listen?: (port: number) => readonly string[];
+  /** Starts a Sentinel from the file `sentinel.conf`, which `prepare` writes. */
+  readonly sentinel?: boolean;
+  /** Makes the directory ready before the first start. */
+  readonly prepare?: (dir: string) => void | Promise<void>;
+}
+
+/** A Redis of a test that has not said that it is ready by then will not. */
+const START_TIMEOUT_MS = 10_000;
+const READY = /Ready to accept connections|Sentinel ID is/;
+const LISTENING = /Server initialized/;
+
+const running = new Set<ChildProcess>();
+process.on("exit", () => {
+  for (const child of running) child.kill("SIGKILL");
+});
+
+export async function startRedis(options: RedisServerOptions = {}): Promise<RedisServer> {
+  const port = options.port ?? (await freePort());
+  const dir = mkdtempSync(join(tmpdir(), "holdfast-redis-"));
+  await options.prepare?.(dir);
+  const listen = options.listen?.(port) ?? ["--port", String(port)];
+  const args = options.sentinel
+    ? [join(dir, "sentinel.conf"), "--sentinel"]
+    : ["--save", "", "--bind", "127.0.0.1"];
+  const launch = (more: readonly string[] = [], ready = READY) =>
+    spawnRedis([...args, ...listen, "--dir", dir, ...(options.args ?? []), ...more], ready);
+  let child = await launch();
+  return {
+    port,
+    addr: `127.0.0.1:${port}`,
+    dir,
+    get pid() {
+      return child.pid ?? 0;
+    },
+    kill: () => end(child),
+    async restart(more, until) {
+      child = await launch(more, until === "listening" ? LISTENING : READY);
+    },
+    freeze: () => void child.kill("SIGSTOP"),
+    thaw: () => void child.kill("SIGCONT"),
+    async stop() {
+      await end(child);
+      rmSync(dir, { recursive: true, force: true });
+    },
+  };
+}
+
+function spawnRedis(args: readonly string[], ready: RegExp): Promise<ChildProcess> {
+  return new Promise((resolve, reject) => {
+    const child = spawn("redis-server", args, { stdio: ["ignore", "pipe", "pipe"] });
+    running.add(child);
+    let output = "";
+    const timer = setTimeout(() => fail("it did not become ready in time"), START_TIMEOUT_MS);
+    const fail = (why: string) => {
+      clearTimeout(timer);
+      child.kill("SIGKILL");
+      reject(new Error(`redis-server did not start: ${why}\n${output}`));
+    };
+    const read = (chunk: Buffer) => {
+      output += chunk.toString();
+      if (!ready.test(output)) return;
+      clearTimeout(timer);
+      // The pipe must go on being read, or the server stops when it is full.
+      child.stdout?.off("data", read).resume();
+      child.stderr?.resume();
+      resolve(child);
+    };
+    child.stdout?.on("data", read);
+    child.stderr?.on("data", read);
+    child.once("error", (error) => fail(error.message));
+    child.once("exit", (code) => {
+      running.delete(child);
+      fail(`it ended with ${code}`);
+    });
+  });
+}
+
+function end(child: ChildProcess): Promise<void> {
+  return new Promise((resolve) => {
+    if (child.exitCode !== null || child.signalCode !== null) return resolve();
+    child.once("exit", () => resolve());
+    child.kill("SIGKILL");
+  });
+}
+
+/** Below the range that the system gives to clients, and with room for a Cluster's bus at port + 10000. */
+const FIRST_PORT = 12_000;
+const PORTS = 8000;
+const CLUSTER_BUS_OFFSET = 10_000;
+
+/** A port that is free, as is the one for a Cluster's bus above it. */
+export async function freePort(): Promise<number> {
+  for (let tries = 0; tries < 100; tries++) {
+    const port = FIRST_PORT + Math.floor(Math.random() * PORTS);
+    if ((await isFree(port)) && (await isFree(port + CLUSTER_BUS_OFFSET))) return port;
+  }
+  throw new Error("no free port");
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const probe = createServer();
+    probe.once("error", () => resolve(false));
+    probe.listen(port, "127.0.0.1", () => probe.close(() => resolve(true)));
+  });
+}

@@ -1,0 +1,151 @@
+import { beforeEach, describe, expect, it } from "vitest";
+import { ProxySession } from "../../../src/session/proxy-session.ts";
+import { SSESession } from "../../../src/session/sse-session.ts";
+import { LocalDataStorage } from "../../../src/storage/local-data.ts";
+import { LocalStorage } from "../../../src/storage/local.ts";
+import { FakeClock } from "../../support/fake-clock.ts";
+
+const newId = () => crypto.randomUUID();
+let clock: FakeClock;
+beforeEach(() => {
+  clock = new FakeClock();
+});
+
+class Closable extends ProxySession {
+  closed = 0;
+  readonly #onClose: () => void | Promise<void>;
+
+  constructor(onClose: () => void | Promise<void> = () => {}) {
+    super(newId());
+    this.#onClose = onClose;
+  }
+
+  async close(): Promise<void> {
+    this.closed++;
+    await this.#onClose();
+  }
+}
+
+describe("LocalStorage", () => {
+  it("returns the very session that was stored", async () => {
+    const storage = new LocalStorage();
+    const session = new SSESession(newId());
+    await storage.store(session);
+    expect(await storage.load(session.id)).toBe(session);
+  });
+
+  it("refuses to return an expired session before any clean-up ran, and ends its stream", async () => {
+    const storage = new LocalStorage({ ttlMs: 1000, clock });
+    const session = new SSESession(newId());
+    await storage.store(session);
+    await clock.advance(1000);
+    expect(await storage.count()).toBe(0);
+    expect(await storage.load(session.id)).toBeUndefined();
+    expect(session.isConnected).toBe(false);
+  });
+
+  it("without a TTL keeps sessions until deleteExpired", async () => {
+    const storage = new LocalStorage({ clock });
+    const session = new ProxySession(newId());
+    await storage.store(session);
+    await clock.advance(1e12);
+    expect(await storage.count()).toBe(1);
+    expect(await storage.deleteExpired(new Date(clock.now()))).toBe(1);
+    expect(await storage.count()).toBe(0);
+  });
+
+  it("takes its own last access for eviction, whatever the session's times say", async () => {
+    const storage = new LocalStorage({ clock });
+    const old = new ProxySession(newId(), "mcp", { clock: new FakeClock(0) });
+    await storage.store(old);
+    expect(await storage.deleteExpired(clock.now())).toBe(0);
+  });
+
+  it.each([0, -5])("refuses a TTL of %s", (ttlMs) => {
+    expect(() => new LocalStorage({ ttlMs })).toThrow(RangeError);
+  });
+
+  it("evicting a session closes it, so that its stream does not stay open", async () => {
+    const storage = new LocalStorage({ clock });
+    const session = new SSESession(newId());
+    await storage.store(session);
+    const reading = session.messages.next();
+    await clock.advance(10);
+    await storage.deleteExpired(clock.now());
+    expect(await reading).toEqual({ done: true, value: undefined });
+  });
+
+  it("deleting a session and closing the storage close sessions too, once each", async () => {
+    const storage = new LocalStorage();
+    const [deleted, left] = [new Closable(), new Closable()];
+    await storage.store(deleted);
+    await storage.store(left);
+    await storage.delete(deleted.id);
+    await storage.close();
+    await storage.close();
+    expect([deleted.closed, left.closed]).toEqual([1, 1]);
+  });
+
+  it("deleteExpired survives a session that fails to close, and says which", async () => {
+    const failed: unknown[] = [];
+    const onCloseError = (error: unknown) => failed.push(error);
+    const storage = new LocalStorage({ clock, onCloseError });
+    await storage.store(
+      new Closable(() => {
+        throw new Error("stuck");
+      }),
+    );
+    const fine = new Closable();
+    await storage.store(fine);
+    await clock.advance(10);
+    expect(await storage.deleteExpired(clock.now())).toBe(2);
+    expect(fine.closed).toBe(1);
+    expect(failed).toEqual([new Error("stuck")]);
+  });
+
+  it("deleteExpired never evicts a session that was touched or replaced meanwhile", async () => {
+    const storage = new LocalStorage({ clock });
+    const touched = new Closable();
+    const replaced = new Closable();
+    const replacement = new Closable();
+    // Closing the first gives others time to use the rest.
+    const first = new Closable(async () => {
+      await storage.load(touched.id);
+      Object.defineProperty(replacement, "id", { value: replaced.id });
+      await storage.store(replacement);
+    });
+    for (const session of [first, touched, replaced]) await storage.store(session);
+    await clock.advance(10);
+    expect(await storage.deleteExpired(clock.now())).toBe(1);
+    expect([touched.closed, replaced.closed, replacement.closed]).toEqual([0, 0, 0]);
+    expect(await storage.load(replaced.id)).toBe(replacement);
+  });
+
+  it("deleteExpired stops when it is cancelled", async () => {
+    const storage = new LocalStorage({ clock });
+    const caller = new AbortController();
+    const reason = new Error("enough");
+    await storage.store(new Closable(() => caller.abort(reason)));
+    await storage.store(new Closable());
+    await clock.advance(10);
+    const cleanup = storage.deleteExpired(clock.now(), { signal: caller.signal });
+    await expect(cleanup).rejects.toBe(reason);
+    expect(await storage.count()).toBe(1);
+  });
+});
+
+describe("LocalDataStorage", () => {
+  it.each([0, -5, NaN])("refuses a TTL of %s", (ttlMs) => {
+    expect(() => new LocalDataStorage({ ttlMs })).toThrow(RangeError);
+  });
+
+  it("sweeps idle entries every half TTL, until it is closed", async () => {
+    const storage = new LocalDataStorage({ ttlMs: 1000, clock });
+    await storage.create(newId());
+    expect(storage.size).toBe(1);
+    await clock.advance(1000);
+    expect(storage.size).toBe(0);
+    await storage.close();
+    expect(clock.timers).toBe(0);
+  });
+});

@@ -1,0 +1,88 @@
+import { env } from "cloudflare:workers";
+import { afterEach, describe, expect, it, vi } from "vitest";
+import { sessionsIn } from "../../../src/durable-object.ts";
+import type { SessionNamespace } from "../../../src/durable-object.ts";
+import { decodeSession, encodeSession } from "../../../src/session/codec.ts";
+import { newSessionId } from "../../../src/session/id.ts";
+import { ProxySession } from "../../../src/session/proxy-session.ts";
+import { DurableObjectStorage } from "../../../src/storage/durable-object.ts";
+import { describeStorage } from "../../contract/storage-contract.ts";
+import { recordingDirectory } from "../../support/recording-directory.ts";
+
+// wrangler.toml binds it.
+const sessions = sessionsIn((env as unknown as { SESSIONS: SessionNamespace }).SESSIONS);
+
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+// The directory here lists what this test wrote: it proves the storage's side, not an index.
+describeStorage("DurableObjectStorage", async (ttlMs) => {
+  const recording = recordingDirectory(sessions);
+  vi.useFakeTimers({ toFake: ["Date"] });
+  return {
+    storage: new DurableObjectStorage({ ...recording, ttlMs }),
+    // The objects run in this isolate, so they see its clock.
+    age: async (_id, ms) => void vi.setSystemTime(Date.now() + ms),
+  };
+});
+
+describe("DurableObjectStorage", () => {
+  const storage = new DurableObjectStorage({ sessions, ttlMs: 60_000 });
+
+  it("says that it needs a directory, instead of counting none", async () => {
+    await expect(storage.count()).rejects.toThrow(/directory/);
+    await expect(storage.page()).rejects.toThrow(/directory/);
+  });
+
+  it("refuses an id that is not a UUID", async () => {
+    await expect(storage.load("abc")).rejects.toMatchObject({ code: "invalid_session_id" });
+  });
+
+  it("keeps createdAt to the nanosecond when the service changes the session, and drops the old updatedAt", async () => {
+    const id = newSessionId();
+    const json = `{"id":"${id}","type":"mcp","created_at":"2026-08-21T10:26:05.123456789Z","updated_at":"2026-08-21T10:26:05.123456789Z"}`;
+    await storage.store(decodeSession(json));
+    await sessionsIn((env as unknown as { SESSIONS: SessionNamespace }).SESSIONS).patch(id, {
+      metadata: { a: "1" },
+    });
+    const loaded = await storage.load(id);
+    expect(loaded?.createdAtText).toBe("2026-08-21T10:26:05.123456789Z");
+    expect(loaded?.updatedAt.getTime()).toBeGreaterThan(Date.parse("2026-11-01"));
+    expect(loaded && encodeSession(loaded)).toContain('"metadata":{"a":"1"}');
+  });
+
+  it("a session with an old creation time lives its whole TTL, as expiry does not look at it", async () => {
+    const id = newSessionId();
+    await storage.store(decodeSession(`{"id":"${id}","type":"mcp"}`));
+    expect((await storage.load(id))?.createdAtText).toBe("0001-01-01T00:00:00Z");
+  });
+
+  it("refuses content over its bounds by name", async () => {
+    const session = new ProxySession(newSessionId());
+    session.setData("x".repeat(1024 * 1024));
+    await expect(storage.store(session)).rejects.toMatchObject({ code: "payload_too_large" });
+  });
+
+  it("reports objects that fail as a failure, never as absence", async () => {
+    const failing = () => Promise.reject(new Error("the object is gone"));
+    const broken = new DurableObjectStorage({
+      sessions: { create: failing, read: failing, upsert: failing, delete: failing },
+      ttlMs: 1000,
+    });
+    const session = new ProxySession(newSessionId());
+    await expect(broken.load(session.id)).rejects.toThrow("gone");
+    await expect(broken.create(session)).rejects.toThrow("gone");
+    await expect(broken.update(session)).rejects.toThrow("gone");
+  });
+
+  it("ends a call to an object that never answers", async () => {
+    const never = () => new Promise<never>(() => {});
+    const stuck = new DurableObjectStorage({
+      sessions: { create: never, read: never, upsert: never, delete: never },
+      ttlMs: 1000,
+      timeoutMs: 20,
+    });
+    await expect(stuck.load(newSessionId())).rejects.toMatchObject({ status: 503 });
+  });
+});

@@ -1,0 +1,51 @@
+/** What is different for Redis in workerd, and what must not be. */
+import { describe, expect, inject, it } from "vitest";
+import { ProxySession } from "../../../src/session/proxy-session.ts";
+import { currentRuntime } from "../../../src/storage/redis-config.ts";
+import type { RedisOptions } from "../../../src/storage/redis-config.ts";
+import { RedisStorage } from "../../../src/storage/redis.ts";
+import { SessionManager } from "../../../src/storage/session-manager.ts";
+
+const PEM = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
+const addr = inject("redisAddr");
+const timeouts = { dialTimeoutMs: 300, readTimeoutMs: 150, writeTimeoutMs: 150 };
+const connect = (options: Partial<RedisOptions>) =>
+  RedisStorage.connect({ keyPrefix: "workerd:", ttlMs: 60_000, ...timeouts, ...options });
+
+describe("Redis in workerd", () => {
+  it("knows where it is", () => {
+    expect(currentRuntime()).toBe("workerd");
+  });
+
+  it("refuses, when made, what the runtime cannot do", async () => {
+    const withCa = connect({ addr, tls: { caCert: PEM } });
+    await expect(withCa).rejects.toThrow(/caCert cannot be honoured in workerd/);
+    const unverified = connect({ addr, tls: { insecureSkipVerify: true } });
+    await expect(unverified).rejects.toThrow(/insecureSkipVerify cannot be honoured in workerd/);
+  });
+
+  it("does not connect where the certificate is not publicly trusted", async () => {
+    const connecting = connect({ addr: inject("redisTlsAddr"), tls: {} });
+    await expect(connecting).rejects.toMatchObject({ code: "unavailable" });
+  });
+
+  it("fails within the timeouts where nobody listens, or nobody answers", async () => {
+    for (const gone of ["127.0.0.1:1", inject("silentAddr")]) {
+      const started = performance.now();
+      await expect(connect({ addr: gone })).rejects.toMatchObject({ code: "unavailable" });
+      expect(performance.now() - started).toBeLessThan(1500);
+    }
+  });
+
+  it("carries many calls at once on one connection, and a manager over it", async () => {
+    const manager = new SessionManager({ storage: await connect({ addr, ...slow }) });
+    const sessions = Array.from({ length: 200 }, () => new ProxySession(crypto.randomUUID()));
+    await Promise.all(sessions.map((session) => manager.add(session)));
+    const loaded = await Promise.all(sessions.map(({ id }) => manager.get(id)));
+    expect(loaded.every(Boolean)).toBe(true);
+    await manager.stop();
+  });
+});
+
+/** Two hundred calls at once on a busy machine are not what the short timeouts are for. */
+const slow = { dialTimeoutMs: 5000, readTimeoutMs: 3000, writeTimeoutMs: 3000 };
