@@ -5,6 +5,7 @@ import { createAccess, type Access } from "./auth/access.ts";
 import { loadAuthSettings } from "./auth/settings.ts";
 import type { Config } from "./config.ts";
 import { limitBody } from "./http/body-limit.ts";
+import { countSessions, listSessions, mountDirectory, revokeSessions } from "./http/directory.ts";
 import { disconnectSession, followEvents, mountEvents, publishEvents } from "./http/events.ts";
 import { mountGuard } from "./http/guard.ts";
 import { openApiDocument } from "./http/openapi.ts";
@@ -27,6 +28,9 @@ import type { SessionHost } from "./session/host.ts";
 
 /** Every route that the OpenAPI document describes. */
 export const ROUTES: readonly RouteDescription[] = [
+  listSessions,
+  countSessions,
+  revokeSessions,
   createSession,
   readSession,
   putSession,
@@ -73,6 +77,8 @@ export function createApp(
   });
   app.use("/v1/*", limitBody(config.bodyMaxBytes));
 
+  // Before the sessions: `count` is no session's id.
+  mountDirectory(app, host);
   mountSessions(app, host, config);
   mountEvents(app, host, config, log);
   mountTickets(app, host, access);

@@ -5,10 +5,12 @@ import { createAccess } from "./auth/access.ts";
 import { addressOfPeer, type RateLimitBinding } from "./auth/rate-limit.ts";
 import { loadAuthSettings } from "./auth/settings.ts";
 import { loadConfig, type Environment } from "./config.ts";
+import { directoryOf } from "./object/directory-binding.ts";
 import { DurableObjectHost } from "./object/durable-object-host.ts";
 import { createLogger, describeFailure } from "./logger.ts";
 import type { SessionObject } from "./object/session-object.ts";
 
+export { DirectoryObject } from "./directory/directory-object.ts";
 export { SessionObject } from "./object/session-object.ts";
 
 interface Bindings extends Environment {
@@ -27,7 +29,11 @@ const access = createAccess(loadAuthSettings(bindings), {
   addressLimit: bindings.ADDRESS_LIMIT,
   onKeysFailure: (failure) => log.warn("jwks.failed", { cause: describeFailure(failure) }),
 });
-const app = createApp(new DurableObjectHost(bindings.SESSIONS), config, access);
+const host = new DurableObjectHost(bindings.SESSIONS, {
+  directory: directoryOf(bindings, config),
+  maxSessionsPerSubject: config.maxSessionsPerSubject,
+});
+const app = createApp(host, config, access);
 
 /** Plain workerd says it in `cf`, which no client can write; Cloudflare in a header that it always sets itself. */
 function clientAddress(request: Request): string | undefined {

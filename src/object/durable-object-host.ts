@@ -1,10 +1,13 @@
 /** The session host of the Worker: each session is a Durable Object, found by its id. */
+import type { DirectoryClient } from "../directory/client.ts";
 import type { Caller } from "../session/caller.ts";
 import { errorFromCode, UnavailableError, type ErrorCode } from "../session/errors.ts";
 import type {
   IfMatch,
+  ListQuery,
   NewEvent,
   SessionContent,
+  SessionFilter,
   SessionHost,
   SessionPatch,
   Sessions,
@@ -12,6 +15,7 @@ import type {
 } from "../session/host.ts";
 import type { SessionId } from "../session/id.ts";
 import { unwrap } from "../session/outcome.ts";
+import { Admission } from "./admission.ts";
 import { evened } from "./even-refusals.ts";
 import type { Attachment, SessionObject } from "./session-object.ts";
 
@@ -23,7 +27,10 @@ type Remote<T> = {
 };
 
 type SessionStub = Remote<
-  Pick<SessionObject, "create" | "read" | "upsert" | "patch" | "remove" | "publish" | "disconnect">
+  Pick<
+    SessionObject,
+    "create" | "read" | "upsert" | "patch" | "remove" | "told" | "publish" | "disconnect"
+  >
 > &
   Fetcher;
 
@@ -38,17 +45,50 @@ const REFUSALS: Readonly<Record<number, ErrorCode>> = {
   429: "too_many_writers",
 };
 
+export interface DurableObjectHostOptions {
+  /** Without it nothing can be listed, counted or revoked, and no limit holds. */
+  readonly directory?: DirectoryClient | undefined;
+  /** How many sessions a subject may have at a time; 0, the default, is no limit. */
+  readonly maxSessionsPerSubject?: number;
+}
+
 export class DurableObjectHost implements SessionHost {
   readonly #sessions: DurableObjectNamespace<SessionObject>;
+  readonly #directory: DirectoryClient | undefined;
+  readonly #admission: Admission | undefined;
 
-  constructor(sessions: DurableObjectNamespace<SessionObject>) {
+  constructor(
+    sessions: DurableObjectNamespace<SessionObject>,
+    { directory, maxSessionsPerSubject = 0 }: DurableObjectHostOptions = {},
+  ) {
     this.#sessions = sessions;
+    this.#directory = directory;
+    if (directory && maxSessionsPerSubject > 0) {
+      this.#admission = new Admission(directory, maxSessionsPerSubject);
+    }
   }
 
   as(caller: Caller): Sessions {
-    const sessions = new DurableObjectSessions(this.#sessions, caller);
+    const sessions = new DurableObjectSessions(this.#sessions, caller, this.#admission);
     // An admin may know which ids exist.
     return caller.admin ? sessions : evened(sessions);
+  }
+
+  async list(query: ListQuery) {
+    return this.#listing().list(query);
+  }
+
+  async count(filter: SessionFilter) {
+    return this.#listing().count(filter);
+  }
+
+  async revoke(subject: string) {
+    return this.#listing().revoke(subject, Date.now());
+  }
+
+  #listing(): DirectoryClient {
+    if (this.#directory) return this.#directory;
+    throw new UnavailableError("This service keeps no directory of its sessions.");
   }
 }
 
@@ -56,15 +96,23 @@ export class DurableObjectHost implements SessionHost {
 class DurableObjectSessions implements Sessions {
   readonly #sessions: DurableObjectNamespace<SessionObject>;
   readonly #caller: Caller;
+  readonly #admission: Admission | undefined;
 
-  constructor(sessions: DurableObjectNamespace<SessionObject>, caller: Caller) {
+  constructor(
+    sessions: DurableObjectNamespace<SessionObject>,
+    caller: Caller,
+    admission: Admission | undefined,
+  ) {
     this.#sessions = sessions;
     this.#caller = caller;
+    this.#admission = admission;
   }
 
   // Not repeated: a create or a publish that failed half way may have happened.
   async create(id: SessionId, content: SessionContent) {
-    return unwrap(await once(() => this.#stub(id).create(this.#caller, id, content)));
+    return this.#admitted(id, content.subject ?? this.#caller.subject, async () =>
+      unwrap(await once(() => this.#stub(id).create(this.#caller, id, content))),
+    );
   }
 
   async publish(id: SessionId, events: readonly NewEvent[]) {
@@ -76,7 +124,13 @@ class DurableObjectSessions implements Sessions {
   }
 
   async upsert(id: SessionId, content: SessionContent, ifMatch?: IfMatch) {
-    return unwrap(await once(() => this.#stub(id).upsert(this.#caller, id, content, ifMatch)));
+    const upsert = async () =>
+      unwrap(await once(() => this.#stub(id).upsert(this.#caller, id, content, ifMatch)));
+    if (!this.#admission) return upsert();
+    // Replacing the content of a session that counts already takes no further place.
+    const owner = await this.#ownerOf(id);
+    const subject = content.subject ?? owner ?? this.#caller.subject;
+    return owner === subject ? upsert() : this.#admitted(id, subject, upsert);
   }
 
   async read(id: SessionId, touch: boolean) {
@@ -84,7 +138,9 @@ class DurableObjectSessions implements Sessions {
   }
 
   async delete(id: SessionId) {
-    return unwrap(await repeatable(() => this.#stub(id).remove(this.#caller)));
+    const removed = unwrap(await repeatable(() => this.#stub(id).remove(this.#caller)));
+    if (removed && this.#admission) await this.#told(id);
+    return removed;
   }
 
   async disconnect(id: SessionId) {
@@ -101,6 +157,25 @@ class DurableObjectSessions implements Sessions {
     if (refusal) throw errorFromCode(refusal);
     if (!response.webSocket) throw new UnavailableError();
     return response.webSocket;
+  }
+
+  /** Makes a session where its subject may have one more. */
+  #admitted<T>(id: SessionId, subject: string | undefined, make: () => Promise<T>): Promise<T> {
+    if (!this.#admission || subject === undefined) return make();
+    return this.#admission.run(subject, id, make, () => this.#told(id));
+  }
+
+  /** Waits until the directory knows of the last change; not knowing that is no failure of the change. */
+  async #told(id: SessionId): Promise<void> {
+    await this.#stub(id)
+      .told()
+      .catch(() => undefined);
+  }
+
+  /** Whose the session is, as far as the caller may know. */
+  async #ownerOf(id: SessionId): Promise<string | undefined> {
+    const found = await repeatable(() => this.#stub(id).read(this.#caller, false));
+    return found.ok ? found.value.subject : undefined;
   }
 
   // A stub that has failed may stay broken, so each try gets a new one.

@@ -30,6 +30,8 @@ const SHAPES: Readonly<Record<string, Readonly<Record<string, RegExp>>>> = {
   "reader.cut": { session: SHORT_ID, reason: /^(slow|stalled)$/ },
   "request.failed": { code: CODE, cause: CAUSE },
   "request.crashed": { cause: CAUSE },
+  "directory.untold": { untoldMs: COUNT, cause: CAUSE },
+  "directory.handover_failed": { cause: CAUSE },
   "jwks.failed": { cause: CAUSE },
   "rate-limit.failed": { cause: CAUSE },
 };

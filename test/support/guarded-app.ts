@@ -4,6 +4,7 @@ import type { Hono } from "hono";
 import { createApp } from "../../src/app.ts";
 import { createAccess, type AccessPlatform } from "../../src/auth/access.ts";
 import { apiTokens, type Grants } from "./api-tokens.ts";
+import { directory } from "./directory.ts";
 import { loadAuthSettings } from "../../src/auth/settings.ts";
 import { loadConfig, type Environment } from "../../src/config.ts";
 import { DurableObjectHost } from "../../src/object/durable-object-host.ts";
@@ -13,7 +14,12 @@ const { SESSIONS } = env as unknown as { SESSIONS: DurableObjectNamespace<Sessio
 
 export function guardedApp(variables: Environment, platform: AccessPlatform = {}): Hono {
   const access = createAccess(loadAuthSettings(variables), platform);
-  return createApp(new DurableObjectHost(SESSIONS), loadConfig(variables), access);
+  const config = loadConfig(variables);
+  const host = new DurableObjectHost(SESSIONS, {
+    directory: directory(),
+    maxSessionsPerSubject: config.maxSessionsPerSubject,
+  });
+  return createApp(host, config, access);
 }
 
 export interface TokenApp {

@@ -10,8 +10,9 @@ const SECRET = "redis://user:hunter2@10.0.0.5";
 
 /** A host whose every method fails in this way. */
 function failingHost(failure: () => Error): SessionHost {
-  const sessions = new Proxy({} as Sessions, { get: () => () => Promise.reject(failure()) });
-  return { as: () => sessions };
+  const fail = () => Promise.reject(failure());
+  const sessions = new Proxy({} as Sessions, { get: () => fail });
+  return { as: () => sessions, list: fail, count: fail, revoke: fail };
 }
 
 interface Call {
@@ -31,6 +32,9 @@ const CALLS: readonly Call[] = [
   { method: "HEAD", path: `/v1/sessions/${ID}/events` },
   { method: "POST", path: `/v1/sessions/${ID}/disconnect` },
   { method: "POST", path: `/v1/sessions/${ID}/tickets` },
+  { method: "GET", path: "/v1/sessions" },
+  { method: "GET", path: "/v1/sessions/count" },
+  { method: "DELETE", path: "/v1/sessions?subject=alice" },
 ];
 
 describe.each([
