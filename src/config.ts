@@ -26,6 +26,8 @@ export interface Config {
   readonly streamBufferBytes: number;
   /** `BODY_MAX_BYTES` (4194304): size of a request body. */
   readonly bodyMaxBytes: number;
+  /** `MAX_WRITERS` (32): streams that may be open on one session at once. */
+  readonly maxWriters: number;
   /** `DIRECTORY_SHARDS` (8): shards of the directory; 0 keeps none, and nothing can be listed. */
   readonly directoryShards: number;
   /** `MAX_SESSIONS_PER_SUBJECT` (0, no limit): sessions that one subject may have at a time. */
@@ -45,6 +47,7 @@ export const CONFIG_VARIABLES = [
   "EVENT_MAX_BYTES",
   "STREAM_BUFFER_BYTES",
   "BODY_MAX_BYTES",
+  "MAX_WRITERS",
   "DIRECTORY_SHARDS",
   "MAX_SESSIONS_PER_SUBJECT",
   "LOG_LEVEL",
@@ -77,6 +80,7 @@ export function loadConfig(env: Environment): Config {
     eventMaxBytes: integer(env, "EVENT_MAX_BYTES", MIB, 1, LARGEST_EVENT),
     streamBufferBytes: integer(env, "STREAM_BUFFER_BYTES", MIB, 1024, 64 * MIB),
     bodyMaxBytes: integer(env, "BODY_MAX_BYTES", 4 * MIB, 1, 64 * MIB),
+    maxWriters: integer(env, "MAX_WRITERS", 32, 1, 10_000),
     directoryShards: integer(env, "DIRECTORY_SHARDS", 8, 0, MAX_DIRECTORY_SHARDS),
     maxSessionsPerSubject: integer(env, "MAX_SESSIONS_PER_SUBJECT", 0, 0, 1_000_000),
     logLevel: oneOf(env, "LOG_LEVEL", ["debug", "info", "warn", "error"], "info"),

@@ -4,19 +4,28 @@
  */
 import { DurableObjectHost } from "./object/durable-object-host.ts";
 import type { SessionObject } from "./object/session-object.ts";
-import type { SessionHost } from "./session/host.ts";
+import type { Caller } from "./session/caller.ts";
+import type { Sessions } from "./session/host.ts";
 
 export { DurableObjectStorage } from "./storage/durable-object.ts";
 export type { DurableObjectStorageOptions, SessionDirectory } from "./storage/durable-object.ts";
-export type { SessionHost } from "./session/host.ts";
+export type { Caller } from "./session/caller.ts";
+export type { Sessions } from "./session/host.ts";
 
 /** A binding to the namespace of `SessionObject`, in words that need no platform's types. */
 export interface SessionNamespace {
   idFromName(name: string): unknown;
 }
 
-/** The sessions of a namespace, as the service's own front uses them. */
-export function sessionsIn(namespace: SessionNamespace): SessionHost {
+/**
+ * The sessions of a namespace, as the service's own front uses them. Who holds the
+ * binding may touch every session, unless a caller is given that may not.
+ */
+export function sessionsIn(
+  namespace: SessionNamespace,
+  caller: Caller = { admin: true },
+): Sessions {
   // Only a Worker has such a binding, and there it is this.
-  return new DurableObjectHost(namespace as unknown as DurableObjectNamespace<SessionObject>);
+  const objects = namespace as unknown as DurableObjectNamespace<SessionObject>;
+  return new DurableObjectHost(objects).as(caller);
 }

@@ -1,7 +1,9 @@
 import { DurableObject } from "cloudflare:workers";
 import { loadConfig, type Config, type Environment } from "../config.ts";
 import { createLogger, type Logger } from "../logger.ts";
+import { owns, type Caller } from "../session/caller.ts";
 import { contentProblem, patchData, patchMetadata } from "../session/content.ts";
+import { ERROR_KINDS, type ErrorCode } from "../session/errors.ts";
 import { NATIVE_STREAM, newEpoch } from "../session/event-id.ts";
 import { expiryVerdict, type ExpiryVerdict } from "../session/expiry.ts";
 import type {
@@ -28,6 +30,12 @@ import { SCHEMA_VERSION } from "./migrations.ts";
 import { gapFrame, openStream } from "./stream-start.ts";
 import { Use } from "./use.ts";
 import { Writers } from "./writers.ts";
+
+/** What the host asks for when it attaches a writer. */
+export interface Attachment {
+  readonly caller: Caller;
+  readonly start: StreamStart;
+}
 
 /** A session that exists, as the object holds it in memory. */
 interface Loaded {
@@ -73,30 +81,33 @@ export class SessionObject extends DurableObject<Environment> {
     this.#log.debug("object.start", { object: ctx.id.toString(), writers: this.#writers.size });
   }
 
-  create(id: SessionId, content: SessionContent): Outcome<SessionView> {
+  create(caller: Caller, id: SessionId, content: SessionContent): Outcome<SessionView> {
     const now = Date.now();
     if (this.#live(now)) return refuse("session_already_exists");
-    return this.#make(id, content, now);
+    return this.#make(id, ownedBy(caller, content), now);
   }
 
-  read(touch: boolean): Outcome<SessionView> {
+  read(caller: Caller, touch: boolean): Outcome<SessionView> {
     const now = Date.now();
-    const session = this.#live(now);
+    const session = this.#owned(caller, now);
     if (!session) return refuse("session_not_found");
     if (touch) session.use.touch(now, session.record.ttlMs);
     return succeed(this.#view(session, now));
   }
 
   upsert(
+    caller: Caller,
     id: SessionId,
     content: SessionContent,
     ifMatch?: IfMatch,
   ): Outcome<{ created: boolean; session: SessionView }> {
     const now = Date.now();
-    const session = this.#live(now);
+    const session = this.#owned(caller, now);
     if (!session) {
       if (ifMatch !== undefined) return refuse("precondition_failed");
-      const made = this.#make(id, content, now);
+      // Another's: it cannot be made, and must not be taken over.
+      if (this.#live(now)) return refuse("session_not_found");
+      const made = this.#make(id, ownedBy(caller, content), now);
       return made.ok ? succeed({ created: true, session: made.value }) : made;
     }
     if (!matches(session, ifMatch)) return refuse("precondition_failed");
@@ -106,9 +117,9 @@ export class SessionObject extends DurableObject<Environment> {
     return changed.ok ? succeed({ created: false, session: changed.value }) : changed;
   }
 
-  patch(patch: SessionPatch, ifMatch?: IfMatch): Outcome<SessionView> {
+  patch(caller: Caller, patch: SessionPatch, ifMatch?: IfMatch): Outcome<SessionView> {
     const now = Date.now();
-    const session = this.#live(now);
+    const session = this.#owned(caller, now);
     if (!session) return refuse("session_not_found");
     if (!matches(session, ifMatch)) return refuse("precondition_failed");
     const { dataJson, ...kept } = session.record;
@@ -127,9 +138,9 @@ export class SessionObject extends DurableObject<Environment> {
   }
 
   /** Ends the session, if it is what a revocation means. Answers whether it did. */
-  remove(condition?: RevokeIf): Outcome<boolean> {
+  remove(caller: Caller, condition?: RevokeIf): Outcome<boolean> {
     const now = Date.now();
-    const session = this.#live(now);
+    const session = this.#owned(caller, now);
     if (!session || (condition && !isMeant(session.record, condition))) return succeed(false);
     this.#end(session, "deleted", now);
     return succeed(true);
@@ -140,9 +151,9 @@ export class SessionObject extends DurableObject<Environment> {
     return this.#outbox.settled();
   }
 
-  publish(events: readonly NewEvent[]): Outcome<Published> {
+  publish(caller: Caller, events: readonly NewEvent[]): Outcome<Published> {
     const now = Date.now();
-    const session = this.#live(now);
+    const session = this.#owned(caller, now);
     if (!session) return refuse("session_not_found");
     const { eventMaxBytes, queueCapacity } = this.#config;
     const sizes = events.map(sizeOf);
@@ -170,9 +181,9 @@ export class SessionObject extends DurableObject<Environment> {
   }
 
   /** Ends every writer; publishing is refused until one attaches again. */
-  disconnect(): Outcome<null> {
+  disconnect(caller: Caller): Outcome<null> {
     const now = Date.now();
-    const session = this.#live(now);
+    const session = this.#owned(caller, now);
     if (!session) return refuse("session_not_found");
     session.use.touch(now, session.record.ttlMs);
     if (!session.channel.disconnected) this.#saveChannel(session, { disconnected: true });
@@ -183,13 +194,16 @@ export class SessionObject extends DurableObject<Environment> {
     return succeed(null);
   }
 
-  /** Attaches a writer: a WebSocket upgrade with the StreamStart as JSON in `start`. */
+  /** Attaches a writer: a WebSocket upgrade, with an Attachment as JSON in `attach`. */
   override fetch(request: Request): Response {
     const now = Date.now();
-    const session = this.#live(now);
-    if (!session) return new Response("session_not_found", { status: 404 });
-    // Only the Durable Object host calls this, with a start that the HTTP front has validated.
-    const start = JSON.parse(new URL(request.url).searchParams.get("start") ?? "") as StreamStart;
+    // Only the Durable Object host calls this, with what the HTTP front has validated.
+    const { caller, start } = JSON.parse(
+      new URL(request.url).searchParams.get("attach") ?? "",
+    ) as Attachment;
+    const session = this.#owned(caller, now);
+    if (!session) return refusal("session_not_found");
+    if (this.#writers.size >= this.#config.maxWriters) return refusal("too_many_writers");
     const { 0: client, 1: server } = new WebSocketPair();
     this.#attach(session, server, start, now);
     return new Response(null, { status: 101, webSocket: client });
@@ -250,6 +264,16 @@ export class SessionObject extends DurableObject<Environment> {
 
   #openLog(record: StoredSession, channel: StoredChannel): EventLog {
     return new EventLog(this.ctx.storage.sql, this.#config, record.epoch, channel.drainedSeq);
+  }
+
+  /**
+   * The session, if it lives and is the caller's. Whose it is is looked at first and
+   * alone, so that another's session takes the same steps as an id that was never
+   * made: one small read, no write, whatever the session holds.
+   */
+  #owned(caller: Caller, now: number): Loaded | null {
+    const owner = this.#loaded ? this.#loaded.record.subject : this.#records.loadOwner();
+    return owns(caller, owner) ? this.#live(now) : null;
   }
 
   /** The session, if there is one and its time is not up: an alarm may be late, an answer is not. */
@@ -436,6 +460,17 @@ export class SessionObject extends DurableObject<Environment> {
     this.#outbox.ended(id, now);
     this.#log.info(`session.${reason}`, { session: redactSessionId(id) });
   }
+}
+
+/** What a new session holds: it is the caller's unless another owner was named. */
+function ownedBy(caller: Caller, content: SessionContent): SessionContent {
+  if (content.subject !== undefined || caller.subject === undefined) return content;
+  return { ...content, subject: caller.subject };
+}
+
+/** A refused attachment; the host reads the code. */
+function refusal(code: ErrorCode): Response {
+  return new Response(code, { status: ERROR_KINDS[code].status });
 }
 
 /** Identifies one state of a session's content, over re-creations too. */

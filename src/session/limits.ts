@@ -53,6 +53,12 @@ export const CONFIRM_AFTER_MS = 250;
 /** Milliseconds before a client reconnects; a spread of as much again keeps 200 of them from coming at once. */
 export const RETRY_MS = 1000;
 
+/** Characters in a request's URL: an id, a ticket and a resume position fit several times over. */
+export const MAX_URL_LENGTH = 8192;
+
+/** Bytes of all request headers: what common HTTP servers take, and room for a large access token. */
+export const MAX_HEADER_BYTES = 32 * 1024;
+
 /** Entries in one page over HTTP: a page is one answer of every shard. */
 export const MAX_LIST_LIMIT = 200;
 

@@ -5,7 +5,7 @@ import {
   SessionNotFoundError,
   UnavailableError,
 } from "../session/errors.ts";
-import type { SessionContent, SessionHost, SessionView } from "../session/host.ts";
+import type { SessionContent, Sessions, SessionView } from "../session/host.ts";
 import { parseSessionId } from "../session/id.ts";
 import type { SessionId } from "../session/id.ts";
 import { recordOf } from "../session/session.ts";
@@ -30,8 +30,8 @@ export interface SessionDirectory {
 }
 
 export interface DurableObjectStorageOptions {
-  /** The objects: `sessionsIn(env.SESSIONS)`, or any other host. */
-  readonly sessions: Pick<SessionHost, "create" | "read" | "upsert" | "delete">;
+  /** The objects: `sessionsIn(env.SESSIONS)`, or those of any other host. */
+  readonly sessions: Pick<Sessions, "create" | "read" | "upsert" | "delete">;
   /** Milliseconds that a session lives after its last use. */
   readonly ttlMs: number;
   /** Milliseconds that a session may live in all, whatever its use; 0, the default, is no limit. */

@@ -1,10 +1,10 @@
-import type { SessionHost } from "../../src/session/host.ts";
+import type { Sessions } from "../../src/session/host.ts";
 import type { SessionId } from "../../src/session/id.ts";
 import type { SessionDirectory } from "../../src/storage/durable-object.ts";
 
 /** Sessions whose ids are noted as they are written, and a directory that lists what was noted and still exists. */
-export function recordingDirectory(sessions: SessionHost): {
-  readonly sessions: Pick<SessionHost, "create" | "read" | "upsert" | "delete">;
+export function recordingDirectory(sessions: Sessions): {
+  readonly sessions: Pick<Sessions, "create" | "read" | "upsert" | "delete">;
   readonly directory: SessionDirectory;
 } {
   const noted = new Set<SessionId>();

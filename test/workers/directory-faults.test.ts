@@ -135,7 +135,7 @@ describe("a shard that fails", () => {
     at(10);
     await runDurableObjectAlarm(objectOf(id));
     expect((await listed(`subject=${subject}`)).sessions).toMatchObject([{ id, type: "sse" }]);
-    expect((await storedBy(id)).keys.toSorted()).toEqual(["directory", "session"]);
+    expect((await storedBy(id)).keys.toSorted()).toEqual(["directory", "owner", "session"]);
   });
 
   it("leaves the answers of the others, which say that they are partial", async () => {
