@@ -3,6 +3,7 @@ import { bodyLimit } from "hono/body-limit";
 import { HTTPException } from "hono/http-exception";
 import { methodNotAllowed } from "hono/method-not-allowed";
 import type { Config } from "./config.ts";
+import { countSessions, listSessions, mountDirectory, revokeSessions } from "./http/directory.ts";
 import { disconnectSession, followEvents, mountEvents, publishEvents } from "./http/events.ts";
 import { openApiDocument } from "./http/openapi.ts";
 import { problemOf, problemResponse } from "./http/problem.ts";
@@ -22,6 +23,9 @@ import type { SessionHost } from "./session/host.ts";
 
 /** Every route that the OpenAPI document describes. */
 const ROUTES: readonly RouteDescription[] = [
+  listSessions,
+  countSessions,
+  revokeSessions,
   createSession,
   readSession,
   putSession,
@@ -67,6 +71,8 @@ export function createApp(host: SessionHost, config: Config): Hono {
     }),
   );
 
+  // Before the sessions: `count` is no session's id.
+  mountDirectory(app, host);
   mountSessions(app, host, config);
   mountEvents(app, host, config, log);
   mount(app, health, (c) => c.json({ status: "ok" }));

@@ -3,7 +3,7 @@
  * stops the service with its name and what was expected, so a misspelt number
  * never becomes a default silently.
  */
-import { MAX_TTL_MS, MIN_TTL_MS } from "./session/limits.ts";
+import { MAX_DIRECTORY_SHARDS, MAX_TTL_MS, MIN_TTL_MS } from "./session/limits.ts";
 
 export type LogLevel = "debug" | "info" | "warn" | "error";
 
@@ -26,6 +26,10 @@ export interface Config {
   readonly streamBufferBytes: number;
   /** `BODY_MAX_BYTES` (4194304): size of a request body. */
   readonly bodyMaxBytes: number;
+  /** `DIRECTORY_SHARDS` (8): shards of the directory; 0 keeps none, and nothing can be listed. */
+  readonly directoryShards: number;
+  /** `MAX_SESSIONS_PER_SUBJECT` (0, no limit): sessions that one subject may have at a time. */
+  readonly maxSessionsPerSubject: number;
   /** `LOG_LEVEL` (info). */
   readonly logLevel: LogLevel;
 }
@@ -41,6 +45,8 @@ export const CONFIG_VARIABLES = [
   "EVENT_MAX_BYTES",
   "STREAM_BUFFER_BYTES",
   "BODY_MAX_BYTES",
+  "DIRECTORY_SHARDS",
+  "MAX_SESSIONS_PER_SUBJECT",
   "LOG_LEVEL",
 ] as const;
 
@@ -71,6 +77,8 @@ export function loadConfig(env: Environment): Config {
     eventMaxBytes: integer(env, "EVENT_MAX_BYTES", MIB, 1, LARGEST_EVENT),
     streamBufferBytes: integer(env, "STREAM_BUFFER_BYTES", MIB, 1024, 64 * MIB),
     bodyMaxBytes: integer(env, "BODY_MAX_BYTES", 4 * MIB, 1, 64 * MIB),
+    directoryShards: integer(env, "DIRECTORY_SHARDS", 8, 0, MAX_DIRECTORY_SHARDS),
+    maxSessionsPerSubject: integer(env, "MAX_SESSIONS_PER_SUBJECT", 0, 0, 1_000_000),
     logLevel: oneOf(env, "LOG_LEVEL", ["debug", "info", "warn", "error"], "info"),
   });
 }

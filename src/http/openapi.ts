@@ -3,11 +3,12 @@ import * as z from "zod";
 import { ERROR_KINDS, type ErrorCode } from "../session/errors.ts";
 import { PROBLEM_MEDIA_TYPE } from "./problem.ts";
 import type { Answer, RouteDescription } from "./route.ts";
-import { newEvent, newSession, problem, session, sessionPatch } from "./schemas.ts";
+import { newEvent, newSession, problem, session, sessionEntry, sessionPatch } from "./schemas.ts";
 
 /** Schemas that stand under `components`, by their name there. */
 const COMPONENTS: ReadonlyMap<z.ZodType, string> = new Map<z.ZodType, string>([
   [session, "Session"],
+  [sessionEntry, "SessionEntry"],
   [newSession, "NewSession"],
   [sessionPatch, "SessionPatch"],
   [newEvent, "NewEvent"],

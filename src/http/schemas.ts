@@ -2,8 +2,10 @@
 import * as z from "zod";
 import { parseSessionId } from "../session/id.ts";
 import {
+  DEFAULT_LIST_LIMIT,
   MAX_EVENT_NAME_LENGTH,
   MAX_EVENTS_PER_PUBLISH,
+  MAX_LIST_LIMIT,
   MAX_SUBJECT_LENGTH,
   MAX_TTL_MS,
   MIN_TTL_MS,
@@ -108,6 +110,53 @@ const flag = z.enum(["true", "false"]);
 
 export const readQuery = z.object({
   touch: flag.optional().meta({ description: "false: look without extending the session's life" }),
+});
+
+const filter = {
+  type: z.enum(SESSION_TYPES).optional().meta({ description: "Only sessions of this type" }),
+  subject: subject.optional().meta({ description: "Only this subject's sessions" }),
+};
+
+export const listQuery = z.object({
+  ...filter,
+  limit: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(MAX_LIST_LIMIT)
+    .optional()
+    .meta({ description: `Sessions in the page; ${DEFAULT_LIST_LIMIT} by default` }),
+  cursor: z.string().optional().meta({ description: "Where to go on: that of the page before" }),
+});
+
+export const countQuery = z.object(filter);
+
+export const revokeQuery = z.object({ subject });
+
+export const sessionEntry = z.object({
+  id: z.string().meta({ format: "uuid" }),
+  type: z.string(),
+  createdAt: instant,
+  expiresAt: instant.meta({ description: "When it ends unless used; follows use coarsely" }),
+  subject: z.string().optional(),
+});
+
+const partial = z
+  .literal(true)
+  .optional()
+  .meta({ description: "A part of the directory did not answer: there may be more" });
+
+export const sessionList = z.object({
+  sessions: z.array(sessionEntry),
+  cursor: z.string().optional().meta({ description: "Absent on the last page" }),
+  partial,
+});
+
+export const sessionCount = z.object({ count: z.number().int(), partial });
+
+export const revoked = z.object({
+  deleted: z.number().int().meta({ description: "Sessions found; many end in the background" }),
+  partial,
 });
 
 export const streamQuery = z.object({

@@ -1,9 +1,9 @@
 /** A session as `/v1` writes it, and what `/v1` reads as content. */
 import type * as z from "zod";
 import type { Config } from "../config.ts";
-import type { SessionContent, SessionPatch, SessionView } from "../session/host.ts";
+import type { SessionContent, SessionEntry, SessionPatch, SessionView } from "../session/host.ts";
 import { DEFAULT_SESSION_TYPE } from "../session/type.ts";
-import type { newSession, session, sessionPatch } from "./schemas.ts";
+import type { newSession, session, sessionEntry, sessionPatch } from "./schemas.ts";
 
 export function sessionJson(view: SessionView): z.input<typeof session> {
   return {
@@ -20,6 +20,16 @@ export function sessionJson(view: SessionView): z.input<typeof session> {
     connected: view.writers > 0,
     writers: view.writers,
     ...(view.lastEventId !== undefined && { lastEventId: view.lastEventId }),
+  };
+}
+
+export function entryJson(entry: SessionEntry): z.input<typeof sessionEntry> {
+  return {
+    id: entry.id,
+    type: entry.type,
+    createdAt: instant(entry.createdAt),
+    expiresAt: instant(entry.expiresAt),
+    ...(entry.subject !== undefined && { subject: entry.subject }),
   };
 }
 

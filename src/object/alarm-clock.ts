@@ -23,6 +23,13 @@ export class AlarmClock {
     void this.#storage.setAlarm(at);
   }
 
+  /** Makes the object wake at `at` and not before: what was to be done earlier has been done. */
+  moveTo(at: number): void {
+    if (this.#setFor === at) return;
+    this.#setFor = at;
+    void this.#storage.setAlarm(at);
+  }
+
   /** The alarm has fired, so none is set. */
   fired(): void {
     this.#setFor = Infinity;

@@ -1,15 +1,19 @@
 /** The session host of the Worker: each session is a Durable Object, found by its id. */
+import type { DirectoryClient } from "../directory/client.ts";
 import { UnavailableError, SessionNotFoundError } from "../session/errors.ts";
 import type {
   IfMatch,
+  ListQuery,
   NewEvent,
   SessionContent,
+  SessionFilter,
   SessionHost,
   SessionPatch,
   StreamStart,
 } from "../session/host.ts";
 import type { SessionId } from "../session/id.ts";
 import { unwrap } from "../session/outcome.ts";
+import { Admission } from "./admission.ts";
 import type { SessionObject } from "./session-object.ts";
 
 /** The object's methods as a caller over RPC sees them: each answers a promise. */
@@ -20,7 +24,10 @@ type Remote<T> = {
 };
 
 type SessionStub = Remote<
-  Pick<SessionObject, "create" | "read" | "upsert" | "patch" | "remove" | "publish" | "disconnect">
+  Pick<
+    SessionObject,
+    "create" | "read" | "upsert" | "patch" | "remove" | "told" | "publish" | "disconnect"
+  >
 > &
   Fetcher;
 
@@ -29,16 +36,34 @@ const RETRIES = 2;
 /** Milliseconds before the first retry; doubled each time, with as much again at random. */
 const RETRY_DELAY_MS = 50;
 
+export interface DurableObjectHostOptions {
+  /** Without it nothing can be listed, counted or revoked, and no limit holds. */
+  readonly directory?: DirectoryClient | undefined;
+  /** How many sessions a subject may have at a time; 0, the default, is no limit. */
+  readonly maxSessionsPerSubject?: number;
+}
+
 export class DurableObjectHost implements SessionHost {
   readonly #sessions: DurableObjectNamespace<SessionObject>;
+  readonly #directory: DirectoryClient | undefined;
+  readonly #admission: Admission | undefined;
 
-  constructor(sessions: DurableObjectNamespace<SessionObject>) {
+  constructor(
+    sessions: DurableObjectNamespace<SessionObject>,
+    { directory, maxSessionsPerSubject = 0 }: DurableObjectHostOptions = {},
+  ) {
     this.#sessions = sessions;
+    this.#directory = directory;
+    if (directory && maxSessionsPerSubject > 0) {
+      this.#admission = new Admission(directory, maxSessionsPerSubject);
+    }
   }
 
   // Not repeated: a create or a publish that failed half way may have happened.
   async create(id: SessionId, content: SessionContent) {
-    return unwrap(await once(() => this.#stub(id).create(id, content)));
+    return this.#admitted(id, content.subject, async () =>
+      unwrap(await once(() => this.#stub(id).create(id, content))),
+    );
   }
 
   async publish(id: SessionId, events: readonly NewEvent[]) {
@@ -50,7 +75,11 @@ export class DurableObjectHost implements SessionHost {
   }
 
   async upsert(id: SessionId, content: SessionContent, ifMatch?: IfMatch) {
-    return unwrap(await once(() => this.#stub(id).upsert(id, content, ifMatch)));
+    const upsert = async () =>
+      unwrap(await once(() => this.#stub(id).upsert(id, content, ifMatch)));
+    // Replacing the content of a session that counts already takes no further place.
+    if (this.#admission && (await this.#subjectOf(id)) === content.subject) return upsert();
+    return this.#admitted(id, content.subject, upsert);
   }
 
   async read(id: SessionId, touch: boolean) {
@@ -58,7 +87,9 @@ export class DurableObjectHost implements SessionHost {
   }
 
   async delete(id: SessionId) {
-    return unwrap(await repeatable(() => this.#stub(id).remove()));
+    const removed = unwrap(await repeatable(() => this.#stub(id).remove()));
+    if (this.#admission) await this.#told(id);
+    return removed;
   }
 
   async disconnect(id: SessionId) {
@@ -73,6 +104,41 @@ export class DurableObjectHost implements SessionHost {
     if (response.status === 404) throw new SessionNotFoundError();
     if (!response.webSocket) throw new UnavailableError();
     return response.webSocket;
+  }
+
+  async list(query: ListQuery) {
+    return this.#listing().list(query);
+  }
+
+  async count(filter: SessionFilter) {
+    return this.#listing().count(filter);
+  }
+
+  async revoke(subject: string) {
+    return this.#listing().revoke(subject, Date.now());
+  }
+
+  #listing(): DirectoryClient {
+    if (this.#directory) return this.#directory;
+    throw new UnavailableError("This service keeps no directory of its sessions.");
+  }
+
+  /** Makes a session where its subject may have one more. */
+  #admitted<T>(id: SessionId, subject: string | undefined, make: () => Promise<T>): Promise<T> {
+    if (!this.#admission || subject === undefined) return make();
+    return this.#admission.run(subject, id, make, () => this.#told(id));
+  }
+
+  /** Waits until the directory knows of the last change; not knowing that is no failure of the change. */
+  async #told(id: SessionId): Promise<void> {
+    await this.#stub(id)
+      .told()
+      .catch(() => undefined);
+  }
+
+  async #subjectOf(id: SessionId): Promise<string | undefined> {
+    const found = await repeatable(() => this.#stub(id).read(false));
+    return found.ok ? found.value.subject : undefined;
   }
 
   // A stub that has failed may stay broken, so each try gets a new one.

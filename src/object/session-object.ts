@@ -18,8 +18,11 @@ import { REPLAY_PAGE_BYTES } from "../session/limits.ts";
 import { refuse, succeed, type Outcome } from "../session/outcome.ts";
 import { encodeFrame } from "../session/sse-frame.ts";
 import { CLOSE_CODES, MORE } from "../session/stream-protocol.ts";
+import type { RevokeIf } from "../directory/contract.ts";
 import { AlarmClock } from "./alarm-clock.ts";
 import { EventLog, sizeOf } from "./event-log.ts";
+import { directoryOf } from "./directory-binding.ts";
+import { Outbox, type Listed } from "./outbox.ts";
 import { RecordStore, timesAfterChange, type StoredChannel, type StoredSession } from "./record.ts";
 import { SCHEMA_VERSION } from "./migrations.ts";
 import { gapFrame, openStream } from "./stream-start.ts";
@@ -49,6 +52,7 @@ export class SessionObject extends DurableObject<Environment> {
   readonly #records: RecordStore;
   readonly #writers: Writers;
   readonly #alarm: AlarmClock;
+  readonly #outbox: Outbox;
   /** Undefined: not looked for yet. Null: there is no session. */
   #loaded: Loaded | null | undefined;
 
@@ -59,6 +63,13 @@ export class SessionObject extends DurableObject<Environment> {
     this.#records = new RecordStore(ctx.storage);
     this.#writers = new Writers(ctx);
     this.#alarm = new AlarmClock(ctx.storage);
+    this.#outbox = new Outbox({
+      ctx,
+      alarm: this.#alarm,
+      log: this.#log,
+      directory: directoryOf(env, this.#config),
+      listed: (now) => this.#listed(now),
+    });
     this.#log.debug("object.start", { object: ctx.id.toString(), writers: this.#writers.size });
   }
 
@@ -115,12 +126,18 @@ export class SessionObject extends DurableObject<Environment> {
     return this.#change(session, record, now);
   }
 
-  /** Ends the session. Answers whether there was one. */
-  remove(): Outcome<boolean> {
-    const session = this.#live(Date.now());
-    if (!session) return succeed(false);
-    this.#end(session, "deleted");
+  /** Ends the session, if it is what a revocation means. Answers whether it did. */
+  remove(condition?: RevokeIf): Outcome<boolean> {
+    const now = Date.now();
+    const session = this.#live(now);
+    if (!session || (condition && !isMeant(session.record, condition))) return succeed(false);
+    this.#end(session, "deleted", now);
     return succeed(true);
+  }
+
+  /** Resolves when the directory knows of the last change, or the try to tell it has failed. */
+  told(): Promise<void> {
+    return this.#outbox.settled();
   }
 
   publish(events: readonly NewEvent[]): Outcome<Published> {
@@ -192,22 +209,24 @@ export class SessionObject extends DurableObject<Environment> {
     this.#detach(socket, 1006);
   }
 
-  override alarm(): void {
+  override async alarm(): Promise<void> {
     this.#alarm.fired();
     const now = Date.now();
     const session = this.#load(now);
-    if (!session) return;
+    if (!session) return this.#outbox.resume(now);
     const verdict = this.#verdict(session, now);
     this.#log.debug("object.alarm", {
       session: session.record.id,
       verdict: verdict.kind === "expire" ? `expire: ${verdict.reason}` : "live",
     });
     if (verdict.kind === "expire") {
-      this.#end(session, "expired");
-      return;
+      this.#end(session, "expired", now);
+      return this.#outbox.settled();
     }
     if (this.#inUse) session.use.hold(now, session.record.ttlMs);
+    const told = this.#outbox.resume(now);
     this.#alarm.wakeBy(verdict.until);
+    return told;
   }
 
   /** Whether the session is being used at this very moment. */
@@ -220,8 +239,12 @@ export class SessionObject extends DurableObject<Environment> {
     const record = this.#records.loadSession();
     if (!record) return (this.#loaded = null);
     const channel = this.#records.loadChannel();
-    const use = new Use(this.#records, record, now);
+    const use = this.#openUse(record, now);
     return (this.#loaded = { record, channel, log: this.#openLog(record, channel), use });
+  }
+
+  #openUse(record: StoredSession, now: number): Use {
+    return new Use(this.#records, record, now, (at) => this.#outbox.changed(at));
   }
 
   #openLog(record: StoredSession, channel: StoredChannel): EventLog {
@@ -233,7 +256,7 @@ export class SessionObject extends DurableObject<Environment> {
     const session = this.#load(now);
     if (!session) return null;
     if (this.#verdict(session, now).kind === "live") return session;
-    this.#end(session, "expired");
+    this.#end(session, "expired", now);
     return null;
   }
 
@@ -256,8 +279,9 @@ export class SessionObject extends DurableObject<Environment> {
     this.#records.saveSession(record);
     const channel: StoredChannel = { drainedSeq: 0, disconnected: false };
     const log = this.#openLog(record, channel);
-    const session: Loaded = { record, channel, log, use: new Use(this.#records, record, now) };
+    const session: Loaded = { record, channel, log, use: this.#openUse(record, now) };
     this.#loaded = session;
+    this.#outbox.changed(now);
     this.#wakeAtDeadline(session, now);
     return succeed(this.#view(session, now));
   }
@@ -293,6 +317,23 @@ export class SessionObject extends DurableObject<Environment> {
       ...(log.lastSeq > 0 && { lastEventId: log.idOf(log.lastSeq, NATIVE_STREAM) }),
       version: versionOf(record),
     };
+  }
+
+  /** What the directory is to say of the session. */
+  #listed(now: number): Listed | undefined {
+    const session = this.#load(now);
+    if (!session) return undefined;
+    const { id, type, createdAt, updatedAt, subject, ttlMs } = session.record;
+    const verdict = this.#verdict(session, now);
+    const deadline = verdict.kind === "live" ? verdict.until : now;
+    const entry = {
+      id,
+      type,
+      createdAt,
+      expiresAt: deadline,
+      ...(subject !== undefined && { subject }),
+    };
+    return { entry, ttlMs, updatedAt, deadline };
   }
 
   #wakeAtDeadline(session: Loaded, now: number): void {
@@ -359,14 +400,13 @@ export class SessionObject extends DurableObject<Environment> {
     });
   }
 
-  /** Nothing is left: no stream, no row, no alarm. */
-  #end(session: Loaded, reason: "expired" | "deleted"): void {
+  /** Nothing is left: no stream, no row, no alarm, once the directory has been told. */
+  #end(session: Loaded, reason: "expired" | "deleted", now: number): void {
     const { id } = session.record;
     const lastFrame = encodeFrame({ event: reason, data: JSON.stringify({ id }) });
     this.#writers.closeAll(CLOSE_CODES.ended, encoder.encode(lastFrame));
     this.#loaded = null;
-    this.#alarm.clear();
-    void this.ctx.storage.deleteAll();
+    this.#outbox.ended(id, now);
     this.#log.info(`session.${reason}`, { session: redactSessionId(id) });
   }
 }
@@ -374,6 +414,10 @@ export class SessionObject extends DurableObject<Environment> {
 /** Identifies one state of a session's content, over re-creations too. */
 function versionOf(record: StoredSession): string {
   return `${record.epoch}.${record.revision}`;
+}
+
+function isMeant(record: StoredSession, { subject, createdBy }: RevokeIf): boolean {
+  return record.subject === subject && record.createdAt <= createdBy;
 }
 
 function matches(session: Loaded, ifMatch: IfMatch | undefined): boolean {

@@ -7,12 +7,20 @@ import type { RecordStore, StoredSession } from "./record.ts";
 
 export class Use {
   readonly #records: RecordStore;
+  readonly #moved: (now: number) => void;
   #lastUse: number;
   /** What is stored: up to when use has been credited. */
   #usedUntil: number;
 
-  constructor(records: RecordStore, session: StoredSession, now: number) {
+  /** `moved` is called after each use: the session's deadline may be another. */
+  constructor(
+    records: RecordStore,
+    session: StoredSession,
+    now: number,
+    moved: (now: number) => void,
+  ) {
     this.#records = records;
+    this.#moved = moved;
     this.#usedUntil = records.loadUsedUntil(session);
     this.#lastUse = lastUseOnLoad(this.#usedUntil, now);
   }
@@ -26,6 +34,7 @@ export class Use {
   touch(now: number, ttlMs: number): void {
     this.#lastUse = Math.max(this.#lastUse, now);
     if (now > this.#usedUntil) this.#credit(creditUse(now, ttlMs));
+    this.#moved(now);
   }
 
   /** Something holds the session open from `now` on. */
@@ -33,12 +42,14 @@ export class Use {
     this.#lastUse = Math.max(this.#lastUse, now);
     const usedUntil = creditWhileInUse(now, ttlMs);
     if (usedUntil > this.#usedUntil) this.#credit(usedUntil);
+    this.#moved(now);
   }
 
   /** Nothing holds it open any more: what was credited ahead for that is taken back. */
   release(now: number, ttlMs: number): void {
     this.#lastUse = now;
     if (this.#usedUntil > creditUse(now, ttlMs)) this.#credit(now);
+    this.#moved(now);
   }
 
   #credit(usedUntil: number): void {

@@ -103,6 +103,51 @@ export interface StreamSocket {
 /** The content tags of an If-Match header; "*" matches any session that exists. */
 export type IfMatch = "*" | readonly string[];
 
+/** What a listing says of a session: an index follows its sessions within moments. Times as in SessionView. */
+export interface SessionEntry {
+  readonly id: SessionId;
+  readonly type: SessionType;
+  readonly subject?: string;
+  /** Never changes while the session lives; the order of listings. */
+  readonly createdAt: number;
+  /** When the session ends unless used; up to a quarter of its TTL behind its use. */
+  readonly expiresAt: number;
+}
+
+/** Which sessions are meant; an absent member means any. */
+export interface SessionFilter {
+  readonly type?: SessionType;
+  readonly subject?: string;
+}
+
+/** What is given comes from a part of the index: another part did not answer. */
+export interface MaybePartial {
+  readonly partial?: true;
+}
+
+export interface ListQuery extends SessionFilter {
+  /** From 1 to 1,000. */
+  readonly limit: number;
+  /** Where to go on: the `cursor` of the page before. */
+  readonly cursor?: string;
+}
+
+export interface SessionList extends MaybePartial {
+  /** Newest first; those made in the same millisecond by descending id. */
+  readonly sessions: readonly SessionEntry[];
+  /** Absent on the last page. */
+  readonly cursor?: string;
+}
+
+export interface SessionCount extends MaybePartial {
+  readonly count: number;
+}
+
+export interface Revoked extends MaybePartial {
+  /** How many sessions were found; more than a few end in the background. */
+  readonly deleted: number;
+}
+
 export interface SessionHost {
   /** Makes a session. Throws `SessionAlreadyExistsError` where the id is taken. */
   create(id: SessionId, content: SessionContent): Promise<SessionView>;
@@ -124,4 +169,14 @@ export interface SessionHost {
   disconnect(id: SessionId): Promise<void>;
   /** Attaches a writer. */
   subscribe(id: SessionId, start: StreamStart): Promise<StreamSocket>;
+  /**
+   * A page of the sessions that fit. A walk over all pages gives a session that
+   * lives throughout exactly once. Throws a SessionError (`invalid_request`) for a
+   * cursor that no listing gave, and `UnavailableError` where nothing answered.
+   */
+  list(query: ListQuery): Promise<SessionList>;
+  /** How many sessions fit. */
+  count(filter: SessionFilter): Promise<SessionCount>;
+  /** Ends every session of a subject that exists by now, in the background where they are many. */
+  revoke(subject: string): Promise<Revoked>;
 }

@@ -38,3 +38,52 @@ export const REPLAY_PAGE_BYTES = 256 * 1024;
 
 /** Milliseconds before a client reconnects; a spread of as much again keeps 200 of them from coming at once. */
 export const RETRY_MS = 1000;
+
+/** Entries in one page over HTTP: a page is one answer of every shard. */
+export const MAX_LIST_LIMIT = 200;
+
+/** Entries in a page where the caller names no limit. */
+export const DEFAULT_LIST_LIMIT = 50;
+
+/** Shards of the directory: a listing asks each of them. */
+export const MAX_DIRECTORY_SHARDS = 256;
+
+/** Milliseconds that a call to a directory shard may take before the shard counts as down. */
+export const SHARD_TIMEOUT_MS = 5_000;
+
+/** Milliseconds past a session's last possible deadline after which a shard drops an entry unheard. */
+export const ENTRY_GRACE_MS = 10_000;
+
+/** Milliseconds for which a shard remembers a removal: longer than any message can be under way. */
+export const REMOVAL_MEMORY_MS = 10 * 60 * 1000;
+
+/**
+ * Milliseconds before the directory is told of a change: the answer to the caller
+ * goes first, where both share a thread, and changes in quick succession are told once.
+ */
+export const TELL_DELAY_MS = 10;
+
+/** Milliseconds before an undelivered message to the directory is sent again, for the first time and at most. */
+export const FIRST_RETELL_MS = 2_000;
+export const LAST_RETELL_MS = 5 * 60 * 1000;
+/** Times that a message is stamped anew because a shard holds a later one, before it waits for a retry. */
+export const MAX_RESTAMPS = 3;
+
+/** Rows that a shard drops or hands over in one go: each go is one short turn. */
+export const SWEEP_BATCH = 500;
+export const HANDOVER_BATCH = 250;
+/** Milliseconds between two sweeps, so that entries that end one by one do not wake a shard for each. */
+export const SWEEP_INTERVAL_MS = 5_000;
+
+/** Sessions that a shard ends in one go: each is a call to an object, and an invocation has a bound on those. */
+export const REVOKE_BATCH = 100;
+/** Milliseconds before a shard goes on with work that failed. */
+export const SHARD_RETRY_MS = 5_000;
+/** Milliseconds for which a revocation also ends sessions whose entry comes late. */
+export const REVOCATION_MEMORY_MS = 60 * 60 * 1000;
+
+/** Milliseconds for which a listing reads twice after a move of entries has ended. */
+export const MOVE_SETTLE_MS = 60_000;
+
+/** Milliseconds for which a place is reserved for a session that is being made. */
+export const RESERVATION_MS = 30_000;

@@ -18,8 +18,22 @@ export interface Writes {
   rowsRead: number;
 }
 
+/** Resolves when the directory knows of the session's last change, or the try to tell it has failed. */
+export function told(id: string): Promise<void> {
+  return objectOf(id).told();
+}
+
+/** The object dies in the middle of what it does, as in a crash: its memory is gone, its storage is not. */
+export async function kill(id: string): Promise<void> {
+  await runInDurableObject(objectOf(id), (_object, ctx) => ctx.abort("killed by the test")).catch(
+    () => undefined,
+  );
+}
+
 /** Counts the writes of an object from now on, as long as it stays in memory. */
 export async function countWrites(id: string): Promise<Writes> {
+  // What the directory is told in the background belongs to what came before.
+  await told(id);
   const writes: Writes = { rows: 0, alarms: 0, rowsDeleted: 0, rowsRead: 0 };
   await runInDurableObject(objectOf(id), (_object, { storage }) => {
     const { kv, sql } = storage;
@@ -48,10 +62,11 @@ export async function countWrites(id: string): Promise<Writes> {
   return writes;
 }
 
-/** Everything that an object stores: keys, tables, and its alarm. */
+/** Everything that an object stores: keys, tables, and its alarm, once the directory has been told. */
 export async function storedBy(
   id: string,
 ): Promise<{ keys: string[]; tables: string[]; alarm: number | null }> {
+  await told(id);
   return runInDurableObject(objectOf(id), async (_object, { storage }) => ({
     keys: [...storage.kv.list()].map(([key]) => key),
     tables: storage.sql

@@ -5,15 +5,16 @@
 import { evictDurableObject } from "cloudflare:test";
 import { expect, it, vi, afterEach } from "vitest";
 import { call, make, pathOf, request } from "../support/call.ts";
-import { countWrites, objectOf, storedBy } from "../support/object.ts";
+import { countWrites, objectOf, storedBy, told } from "../support/object.ts";
 
 afterEach(() => void vi.useRealTimers());
 
-it("a create costs two rows: the record and the alarm", async () => {
+it("a create costs four rows: the record, the alarm, and both again when the directory knows", async () => {
   const id = crypto.randomUUID();
   const writes = await countWrites(id);
   await make({ id });
-  expect([writes.rows, writes.alarms]).toEqual([1, 1]);
+  await told(id);
+  expect([writes.rows, writes.alarms]).toEqual([2, 2]);
 });
 
 it("one publish costs one row, besides the amortised trim", async () => {

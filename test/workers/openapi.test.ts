@@ -2,6 +2,7 @@
 import { exports } from "cloudflare:workers";
 import { expect, it } from "vitest";
 import { call, make, pathOf, request } from "../support/call.ts";
+import { appWithLimit } from "../support/directory.ts";
 
 interface Document {
   readonly openapi: string;
@@ -23,6 +24,19 @@ const PROVOCATIONS: Record<string, Record<string, () => Promise<{ status: number
     409: async () => request("POST", "/v1/sessions", { id: (await make()).id }),
     413: () => request("POST", "/v1/sessions", huge),
     415: () => raw("/v1/sessions", { method: "POST", body: "{}", headers: text }),
+    429: () => limited({ method: "POST", path: "/v1/sessions" }),
+  },
+  "get /v1/sessions": {
+    200: () => request("GET", "/v1/sessions?limit=1"),
+    400: () => request("GET", "/v1/sessions?limit=0"),
+  },
+  "get /v1/sessions/count": {
+    200: () => request("GET", "/v1/sessions/count"),
+    400: () => request("GET", "/v1/sessions/count?type=x"),
+  },
+  "delete /v1/sessions": {
+    202: () => request("DELETE", "/v1/sessions?subject=nobody"),
+    400: () => request("DELETE", "/v1/sessions"),
   },
   "get /v1/sessions/{id}": {
     200: async () => request("GET", pathOf((await make()).id)),
@@ -36,6 +50,7 @@ const PROVOCATIONS: Record<string, Record<string, () => Promise<{ status: number
     412: () => request("PUT", unknown(), {}, { "if-match": '"x"' }),
     413: () => request("PUT", unknown(), huge),
     415: () => raw(unknown(), { method: "PUT", body: "{}", headers: text }),
+    429: () => limited({ method: "PUT", path: unknown() }),
   },
   "patch /v1/sessions/{id}": {
     200: async () => request("PATCH", pathOf((await make()).id), {}),
@@ -78,6 +93,14 @@ const PROVOCATIONS: Record<string, Record<string, () => Promise<{ status: number
   "get /healthz": { 200: () => request("GET", "/healthz") },
   "get /openapi.json": { 200: () => request("GET", "/openapi.json") },
 };
+
+/** A call that makes one session more than its subject may have. */
+async function limited({ method, path }: { method: string; path: string }): Promise<Response> {
+  const app = appWithLimit(1);
+  const subject = crypto.randomUUID();
+  await app("POST", "/v1/sessions", { subject });
+  return app(method, path, { subject });
+}
 
 it("is OpenAPI 3.1 and resolves its references", async () => {
   const json = await document();

@@ -1,0 +1,167 @@
+/** The directory as its callers see it: all shards as one. */
+import { UnavailableError } from "../session/errors.ts";
+import type { ListQuery, Revoked, SessionCount, SessionList } from "../session/host.ts";
+import { SHARD_TIMEOUT_MS } from "../session/limits.ts";
+import {
+  positionOf,
+  type Addressed,
+  type Delivery,
+  type DirectoryEntry,
+  type DirectoryFilter,
+  type DirectoryMessage,
+  type DirectoryShard,
+  type Layout,
+} from "./contract.ts";
+import { decodeCursor, encodeCursor } from "./cursor.ts";
+import { mergeNewest, takeUpTo } from "./merge.ts";
+import { placementOf, shardName } from "./placement.ts";
+
+/** What finds a shard: a binding of the DirectoryObject class, seen through what is used of it. */
+export type DirectoryNamespace = Pick<DurableObjectNamespace, "idFromName" | "get">;
+
+/** The answers of all shards that gave one. */
+interface Answers<T> {
+  readonly values: readonly T[];
+  readonly partial: boolean;
+}
+
+export class DirectoryClient {
+  readonly #namespace: DirectoryNamespace;
+  /** Grows when a shard has heard of more: another version of the Worker may be ahead of this one. */
+  #shards: number;
+
+  /** `shards` is `DIRECTORY_SHARDS`: how many there are, at least 1. */
+  constructor(namespace: DirectoryNamespace, shards: number) {
+    this.#namespace = namespace;
+    this.#shards = shards;
+  }
+
+  get shards(): number {
+    return this.#shards;
+  }
+
+  /** A page of the sessions that fit, newest first. Throws `UnavailableError` where no shard answered. */
+  async list({ limit, cursor, ...filter }: ListQuery): Promise<SessionList> {
+    const after = cursor === undefined ? undefined : decodeCursor(cursor);
+    const ask = (shard: DirectoryShard, to: Addressed) => shard.page(to, filter, after, limit + 1);
+    const first = await this.#askAll(ask);
+    // An entry on its way may have left one shard before it was read and entered the other after
+    // that was: whoever reads again once the first reading is over finds it where it went.
+    const again = first.values.some(({ moving }) => moving) ? await this.#askAll(ask) : undefined;
+    const pages = [...first.values, ...(again?.values ?? [])];
+    const merged = mergeNewest(pages.map(({ entries }) => entries));
+    const { taken, more } = takeUpTo(merged, limit);
+    const last = taken.at(-1);
+    return {
+      sessions: taken,
+      ...(more && last && { cursor: encodeCursor(positionOf(last)) }),
+      ...((again ?? first).partial && { partial: true }),
+    };
+  }
+
+  /** Every session that fits, newest first: one that lives through the walk comes exactly once. */
+  async *walk(filter: DirectoryFilter, pageSize: number): AsyncGenerator<DirectoryEntry> {
+    let cursor: string | undefined;
+    do {
+      const page = await this.list({ ...filter, limit: pageSize, ...(cursor && { cursor }) });
+      if (page.partial) throw new UnavailableError("A part of the directory did not answer.");
+      yield* page.sessions;
+      cursor = page.cursor;
+    } while (cursor !== undefined);
+  }
+
+  /** How many sessions fit. Throws `UnavailableError` where no shard answered. */
+  async count(filter: DirectoryFilter): Promise<SessionCount> {
+    const { values, partial } = await this.#askAll((shard, to) => shard.count(to, filter));
+    return { count: total(values), ...(partial && { partial }) };
+  }
+
+  /** Ends every session of a subject made up to `at`, milliseconds since the epoch. May be repeated. */
+  async revoke(subject: string, at: number): Promise<Revoked> {
+    const { values, partial } = await this.#askAll((shard, to) => shard.revoke(to, subject, at));
+    return { deleted: total(values), ...(partial && { partial }) };
+  }
+
+  /**
+   * Tells the directory of one session. `toldShards` is how many shards there were
+   * when it was last told: where that placed the entry elsewhere, it is taken back
+   * there, after the new place has it.
+   */
+  async deliver(message: DirectoryMessage, toldShards?: number): Promise<Delivery> {
+    const id = message.op === "put" ? message.entry.id : message.id;
+    const place = placementOf(id, this.#shards);
+    const delivery = await this.#ask(place, (shard, to) => shard.deliver(to, message));
+    if (delivery.kind === "superseded" || toldShards === undefined) return delivery;
+    const before = placementOf(id, toldShards);
+    if (before === place) return delivery;
+    const { order } = message;
+    return this.#ask(before, (shard, to) => shard.deliver(to, { op: "remove", order, id }));
+  }
+
+  /** Hands rows to a shard. */
+  async absorb(shard: number, rows: Parameters<DirectoryShard["absorb"]>[1]): Promise<void> {
+    await this.#ask(shard, (stub, to) => stub.absorb(to, rows));
+  }
+
+  /** Reserves a place for one more session of a subject; false where it has `limit` already. */
+  async admit(subject: string, id: string, limit: number): Promise<boolean> {
+    const home = placementOf(subject, this.#shards);
+    return this.#ask(home, (shard, to) => shard.admit(to, subject, id, limit));
+  }
+
+  async release(subject: string, id: string): Promise<void> {
+    const home = placementOf(subject, this.#shards);
+    await this.#ask(home, (shard, to) => shard.release(to, subject, id));
+  }
+
+  /** Asks every shard, and those that an answer tells of as well. */
+  async #askAll<T extends Layout>(
+    call: (shard: DirectoryShard, to: Addressed) => Promise<T>,
+  ): Promise<Answers<T>> {
+    const settled: PromiseSettledResult<T>[] = [];
+    while (settled.length < this.#shards) {
+      const unasked = Array.from({ length: this.#shards - settled.length }, (_, i) => i);
+      const from = settled.length;
+      settled.push(...(await Promise.allSettled(unasked.map((i) => this.#ask(from + i, call)))));
+      for (const result of settled) {
+        if (result.status === "fulfilled") {
+          this.#shards = Math.max(this.#shards, result.value.shards);
+        }
+      }
+    }
+    const values = settled.flatMap((r) => (r.status === "fulfilled" ? [r.value] : []));
+    const failed = settled.find((r) => r.status === "rejected");
+    if (values.length === 0) throw new UnavailableError(undefined, { cause: failed?.reason });
+    return { values, partial: failed !== undefined };
+  }
+
+  async #ask<T>(
+    shard: number,
+    call: (shard: DirectoryShard, to: Addressed) => Promise<T>,
+  ): Promise<T> {
+    const id = this.#namespace.idFromName(shardName(shard));
+    // The binding's class is DirectoryObject, which implements DirectoryShard; over RPC each method answers a promise.
+    const stub = this.#namespace.get(id) as unknown as DirectoryShard;
+    return withinTimeout(call(stub, { shard, shards: this.#shards }), shard);
+  }
+}
+
+/** A shard that hangs is a shard that is down. */
+async function withinTimeout<T>(answer: Promise<T>, shard: number): Promise<T> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const timeout = new Promise<never>((_, reject) => {
+    timer = setTimeout(
+      () => reject(new Error(`directory shard ${shard} did not answer in ${SHARD_TIMEOUT_MS} ms`)),
+      SHARD_TIMEOUT_MS,
+    );
+  });
+  try {
+    return await Promise.race([answer, timeout]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function total(answers: readonly { readonly count: number }[]): number {
+  return answers.reduce((sum, { count }) => sum + count, 0);
+}

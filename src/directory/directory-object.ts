@@ -1,0 +1,162 @@
+import { DurableObject } from "cloudflare:workers";
+import { loadConfig, type Environment } from "../config.ts";
+import { createLogger, describeFailure, type Logger } from "../logger.ts";
+import { AlarmClock } from "../object/alarm-clock.ts";
+import { SHARD_RETRY_MS, SWEEP_BATCH, SWEEP_INTERVAL_MS } from "../session/limits.ts";
+import { DirectoryClient, type DirectoryNamespace } from "./client.ts";
+import type {
+  Addressed,
+  Delivery,
+  DirectoryFilter,
+  DirectoryMessage,
+  DirectoryShard,
+  HandedRow,
+  Layout,
+  Position,
+  RevokeIf,
+} from "./contract.ts";
+import { Handover } from "./handover.ts";
+import { Reservations } from "./reservations.ts";
+import { Revocations } from "./revocations.ts";
+import { ShardIndex } from "./shard-index.ts";
+
+/** What a shard uses of a session's object. */
+interface RevocableSession {
+  remove(condition: RevokeIf): Promise<unknown>;
+}
+
+interface Bindings {
+  readonly DIRECTORY: DirectoryNamespace;
+  readonly SESSIONS: Pick<DurableObjectNamespace, "idFromName" | "get">;
+}
+
+type Implements<T> = {
+  [K in keyof T]: T[K] extends (...args: infer A) => Promise<infer R>
+    ? (...args: A) => R | Promise<R>
+    : never;
+};
+
+/**
+ * One shard of the directory: the entries of the sessions that `placement.ts` puts
+ * here, and an alarm for what is done by itself: dropping entries whose session
+ * was not heard of again, going on with revocations, handing entries over.
+ */
+export class DirectoryObject
+  extends DurableObject<Environment>
+  implements Implements<DirectoryShard>
+{
+  readonly #log: Logger;
+  readonly #index: ShardIndex;
+  readonly #revocations: Revocations;
+  readonly #handover: Handover;
+  readonly #reservations = new Reservations();
+  readonly #alarm: AlarmClock;
+
+  constructor(ctx: DurableObjectState, env: Environment) {
+    super(ctx, env);
+    const { logLevel } = loadConfig(env);
+    // wrangler.toml binds both beside this class.
+    const { SESSIONS } = env as unknown as Bindings;
+    this.#log = createLogger(logLevel);
+    this.#index = new ShardIndex(ctx.storage);
+    this.#revocations = new Revocations(ctx.storage.sql, this.#index, (id, condition) => {
+      const stub: unknown = SESSIONS.get(SESSIONS.idFromName(id));
+      return (stub as RevocableSession).remove(condition);
+    });
+    this.#handover = new Handover(ctx.storage.kv, this.#index, (to, rows) =>
+      this.#directory(to.shards).absorb(to.shard, rows),
+    );
+    this.#alarm = new AlarmClock(ctx.storage);
+  }
+
+  deliver(to: Addressed, message: DirectoryMessage): Delivery {
+    const now = this.#hear(to);
+    const delivery = this.#index.apply(message, now);
+    if (message.op === "put" && delivery.kind === "taken") {
+      const late = this.#revocations.catches(message.entry, now);
+      const misplaced = this.#handover.begins(message.entry.id);
+      this.#alarm.wakeBy(late || misplaced ? now : message.dropAt);
+    }
+    return delivery;
+  }
+
+  page(to: Addressed, filter: DirectoryFilter, after: Position | undefined, limit: number) {
+    const now = this.#hear(to);
+    return { entries: this.#index.page(filter, after, limit), ...this.#handover.seenAt(now) };
+  }
+
+  count(to: Addressed, filter: DirectoryFilter): Layout & { readonly count: number } {
+    const now = this.#hear(to);
+    return { count: this.#index.count(filter), ...this.#handover.seenAt(now) };
+  }
+
+  async revoke(to: Addressed, subject: string, at: number) {
+    const now = this.#hear(to);
+    const count = this.#index.count({ subject });
+    this.#revocations.begin(subject, at, now);
+    // Set before the first batch: should the object die in it, the alarm goes on.
+    this.#alarm.wakeBy(now + SHARD_RETRY_MS);
+    await this.#revocations.workOn(subject, now);
+    this.#settleAlarm(Date.now());
+    return { count, ...this.#handover.seenAt(now) };
+  }
+
+  absorb(to: Addressed, rows: readonly HandedRow[]): void {
+    const now = this.#hear(to);
+    this.#index.absorb(rows);
+    for (const { entry } of rows) if (entry) this.#revocations.catches(entry, now);
+    this.#settleAlarm(now);
+  }
+
+  admit(to: Addressed, subject: string, id: string, limit: number): Promise<boolean> {
+    this.#hear(to);
+    const countIndexed = async () => (await this.#directory(to.shards).count({ subject })).count;
+    return this.#reservations.admit(subject, id, limit, countIndexed, Date.now);
+  }
+
+  release(to: Addressed, subject: string, id: string): void {
+    this.#hear(to);
+    this.#reservations.release(subject, id);
+  }
+
+  override async alarm(): Promise<void> {
+    this.#alarm.fired();
+    const now = Date.now();
+    // Set before the work: should the object die in it, this goes on.
+    this.#alarm.wakeBy(now + SHARD_RETRY_MS);
+    this.#index.sweep(now, SWEEP_BATCH);
+    await this.#revocations.work(now);
+    try {
+      await this.#handover.work(now);
+    } catch (failure) {
+      this.#log.warn("directory.handover_failed", { cause: describeFailure(failure) });
+      return;
+    }
+    this.#settleAlarm(Date.now());
+  }
+
+  /** Every call says which shard this is and how many there are. Returns the time. */
+  #hear(to: Addressed): number {
+    const now = Date.now();
+    if (this.#handover.learn(to)) this.#alarm.wakeBy(now);
+    return now;
+  }
+
+  #nextWork(now: number): number {
+    if (this.#handover.underWay) return now;
+    const drop = this.#index.nextDrop() ?? Infinity;
+    const sweep = drop <= now ? now : Math.max(drop, now + SWEEP_INTERVAL_MS);
+    return Math.min(sweep, this.#revocations.nextWork() ?? Infinity);
+  }
+
+  /** After work: sleep until there is more, or without an alarm where there is none. */
+  #settleAlarm(now: number): void {
+    const next = this.#nextWork(now);
+    if (next === Infinity) this.#alarm.clear();
+    else this.#alarm.moveTo(next);
+  }
+
+  #directory(shards: number): DirectoryClient {
+    return new DirectoryClient((this.env as unknown as Bindings).DIRECTORY, shards);
+  }
+}

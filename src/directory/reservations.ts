@@ -1,0 +1,53 @@
+/**
+ * Places reserved for sessions that are being made, so that callers at once do
+ * not pass `MAX_SESSIONS_PER_SUBJECT` together. One shard, the subject's home,
+ * keeps them, in memory: a place is needed for moments, until the session is
+ * indexed or was refused. Losing them to an eviction lets a few more in, once.
+ */
+import { RESERVATION_MS } from "../session/limits.ts";
+
+export class Reservations {
+  /** By subject: the ids that have a place, and until when. */
+  readonly #places = new Map<string, Map<string, number>>();
+  /** By subject: settles when the decisions so far are made. */
+  readonly #queues = new Map<string, Promise<unknown>>();
+
+  /**
+   * Reserves a place where the indexed sessions and the places together are below
+   * `limit`. One decision of a subject at a time: the next one sees this one's place.
+   */
+  async admit(
+    subject: string,
+    id: string,
+    limit: number,
+    countIndexed: () => Promise<number>,
+    clock: () => number,
+  ): Promise<boolean> {
+    const decide = async () => {
+      const indexed = await countIndexed();
+      const now = clock();
+      const places = this.#places.get(subject) ?? new Map<string, number>();
+      for (const [other, until] of places) if (until <= now) places.delete(other);
+      const admitted = indexed + places.size < limit;
+      if (admitted) places.set(id, now + RESERVATION_MS);
+      if (places.size > 0) this.#places.set(subject, places);
+      else this.#places.delete(subject);
+      return admitted;
+    };
+    const before = this.#queues.get(subject) ?? Promise.resolve();
+    const decision = before.then(decide);
+    const settled = decision.catch(() => undefined);
+    this.#queues.set(subject, settled);
+    try {
+      return await decision;
+    } finally {
+      if (this.#queues.get(subject) === settled) this.#queues.delete(subject);
+    }
+  }
+
+  release(subject: string, id: string): void {
+    const places = this.#places.get(subject);
+    places?.delete(id);
+    if (places?.size === 0) this.#places.delete(subject);
+  }
+}

@@ -1,0 +1,258 @@
+/**
+ * What one shard holds, in SQLite: a row for each session, and for a while one
+ * for each that was removed, so that a message that comes late does not bring it
+ * back. Sizes are kept as counters by type, in one row for all sessions and one for
+ * each subject's: counting reads one row.
+ */
+import type {
+  Delivery,
+  DirectoryEntry,
+  DirectoryFilter,
+  DirectoryMessage,
+  HandedRow,
+  Position,
+} from "./contract.ts";
+import type { SessionId } from "../session/id.ts";
+import { REMOVAL_MEMORY_MS } from "../session/limits.ts";
+import { mergeNewest, takeUpTo } from "./merge.ts";
+
+/** In a removed session's row type and subject are NULL, so it is in no index but that of `drop_at`. */
+const SCHEMA = `
+CREATE TABLE IF NOT EXISTS entries (
+  id TEXT PRIMARY KEY,
+  ord INTEGER NOT NULL,
+  type TEXT,
+  subject TEXT,
+  created INTEGER NOT NULL,
+  expires INTEGER NOT NULL,
+  drop_at INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS by_type ON entries (type, created DESC, id DESC) WHERE type IS NOT NULL;
+CREATE INDEX IF NOT EXISTS by_subject ON entries (subject, type, created DESC, id DESC) WHERE subject IS NOT NULL;
+CREATE INDEX IF NOT EXISTS by_drop ON entries (drop_at);
+CREATE TABLE IF NOT EXISTS counts (
+  subject TEXT PRIMARY KEY,
+  by_type TEXT NOT NULL
+) WITHOUT ROWID;`;
+
+/** The counters' subject for all sessions; a real subject is never empty. */
+const ALL = "";
+
+/** Comes before every entry in a listing. */
+const NEWEST: Position = { createdAt: Number.MAX_SAFE_INTEGER, id: "" };
+
+type Row = {
+  id: string;
+  ord: number;
+  type: string | null;
+  subject: string | null;
+  created: number;
+  expires: number;
+  drop_at: number;
+};
+
+export class ShardIndex {
+  readonly #storage: DurableObjectStorage;
+  readonly #sql: SqlStorage;
+
+  constructor(storage: DurableObjectStorage) {
+    this.#storage = storage;
+    this.#sql = storage.sql;
+    const [table] = this.#sql.exec("SELECT 1 FROM sqlite_master WHERE name = 'counts'");
+    if (!table) this.#sql.exec(SCHEMA);
+  }
+
+  /** Takes a session's message, unless a later one of that session has been taken. */
+  apply(message: DirectoryMessage, now: number): Delivery {
+    const { op, order } = message;
+    const id = op === "put" ? message.entry.id : message.id;
+    const held = this.#row(id);
+    if (held && held.ord > order) return { kind: "superseded", by: held.ord };
+    if (held?.ord === order) {
+      // Twice the same, or two that share an order, which only a clock set back can bring about.
+      const same = (held.type !== null) === (op === "put");
+      return same ? { kind: "taken" } : { kind: "superseded", by: held.ord };
+    }
+    const next: HandedRow =
+      op === "put"
+        ? { id, order, dropAt: message.dropAt, entry: message.entry }
+        : { id, order, dropAt: now + REMOVAL_MEMORY_MS };
+    this.#storage.transactionSync(() => this.#replace(held, next));
+    return { kind: "taken" };
+  }
+
+  /** Takes rows of another shard, where nothing later is held. */
+  absorb(rows: readonly HandedRow[]): void {
+    this.#storage.transactionSync(() => {
+      for (const row of rows) {
+        const held = this.#row(row.id);
+        if (!held || held.ord < row.order) this.#replace(held, row);
+      }
+    });
+  }
+
+  /** Up to `limit` entries after a position, newest first. */
+  page(filter: DirectoryFilter, after: Position | undefined, limit: number): DirectoryEntry[] {
+    const sources = this.#types(filter).map((type) =>
+      this.#listed(type, filter.subject, after ?? NEWEST, limit),
+    );
+    return takeUpTo(mergeNewest(sources), limit).taken;
+  }
+
+  count({ type, subject = ALL }: DirectoryFilter): number {
+    const counts = this.#counts(subject);
+    if (type !== undefined) return counts.get(type) ?? 0;
+    return [...counts.values()].reduce((sum, n) => sum + n, 0);
+  }
+
+  /** The order of the last message about a session; undefined where none is remembered. */
+  orderOf(id: string): number | undefined {
+    return this.#row(id)?.ord;
+  }
+
+  /** Makes an entry the trace of a removal, where no message has come since `order`. */
+  forget(id: string, order: number, now: number): void {
+    const held = this.#row(id);
+    if (held?.ord !== order || held.type === null) return;
+    this.#storage.transactionSync(() =>
+      this.#replace(held, { id, order, dropAt: now + REMOVAL_MEMORY_MS }),
+    );
+  }
+
+  /** Up to `limit` rows in the order of ids, after an id. */
+  rowsAfter(id: string, limit: number): HandedRow[] {
+    return this.#sql
+      .exec<Row>("SELECT * FROM entries WHERE id > ? ORDER BY id LIMIT ?", id, limit)
+      .toArray()
+      .map(handed);
+  }
+
+  /** Drops rows that another shard has taken, where no message has come meanwhile. */
+  giveUp(rows: readonly HandedRow[]): void {
+    this.#storage.transactionSync(() => {
+      for (const { id, order } of rows) {
+        const held = this.#row(id);
+        if (held?.ord === order) this.#replace(held, undefined);
+      }
+    });
+  }
+
+  /** Drops up to `limit` rows whose time is up; answers when the next one's is, if there is one. */
+  sweep(now: number, limit: number): number | undefined {
+    const due = this.#sql
+      .exec<Row>("SELECT * FROM entries WHERE drop_at <= ? ORDER BY drop_at LIMIT ?", now, limit)
+      .toArray();
+    this.#storage.transactionSync(() => {
+      for (const row of due) this.#replace(row, undefined);
+    });
+    return this.nextDrop();
+  }
+
+  nextDrop(): number | undefined {
+    const [row] = this.#sql.exec<{ drop_at: number }>(
+      "SELECT drop_at FROM entries ORDER BY drop_at LIMIT 1",
+    );
+    return row?.drop_at;
+  }
+
+  #row(id: string): Row | undefined {
+    return this.#sql.exec<Row>("SELECT * FROM entries WHERE id = ?", id).toArray()[0];
+  }
+
+  #types({ type, subject = ALL }: DirectoryFilter): string[] {
+    return type === undefined ? [...this.#counts(subject).keys()] : [type];
+  }
+
+  /** How many there are of each type; none is 0. */
+  #counts(subject: string): Map<string, number> {
+    const [row] = this.#sql.exec<{ by_type: string }>(
+      "SELECT by_type FROM counts WHERE subject = ?",
+      subject,
+    );
+    // Only `#tally` writes these.
+    return new Map(row && (JSON.parse(row.by_type) as [string, number][]));
+  }
+
+  /** One type's entries, read as they are asked for: what a merge does not need is not read. */
+  *#listed(
+    type: string,
+    subject: string | undefined,
+    after: Position,
+    limit: number,
+  ): Generator<DirectoryEntry> {
+    const where = subject === undefined ? "type = ?" : "subject = ? AND type = ?";
+    const rows = this.#sql.exec<Row>(
+      `SELECT * FROM entries WHERE ${where} AND (created, id) < (?, ?)
+       ORDER BY created DESC, id DESC LIMIT ?`,
+      ...(subject === undefined ? [] : [subject]),
+      type,
+      after.createdAt,
+      after.id,
+      limit,
+    );
+    for (const row of rows) {
+      const { entry } = handed(row);
+      if (entry) yield entry;
+    }
+  }
+
+  /** The one place that writes entries, so that rows and counters cannot disagree. */
+  #replace(held: Row | undefined, next: HandedRow | undefined): void {
+    const was = held && handed(held).entry;
+    const is = next?.entry;
+    if (next) {
+      this.#sql.exec(
+        `INSERT INTO entries (id, ord, type, subject, created, expires, drop_at)
+         VALUES (?, ?, ?, ?, ?, ?, ?)
+         ON CONFLICT (id) DO UPDATE SET ord = excluded.ord, type = excluded.type,
+           subject = excluded.subject, created = excluded.created,
+           expires = excluded.expires, drop_at = excluded.drop_at`,
+        next.id,
+        next.order,
+        is?.type ?? null,
+        is?.subject ?? null,
+        is?.createdAt ?? 0,
+        is?.expiresAt ?? 0,
+        next.dropAt,
+      );
+    } else if (held) {
+      this.#sql.exec("DELETE FROM entries WHERE id = ?", held.id);
+    }
+    if (was?.type === is?.type && was?.subject === is?.subject) return;
+    if (was) this.#tally(was, -1);
+    if (is) this.#tally(is, 1);
+  }
+
+  #tally({ type, subject }: DirectoryEntry, step: 1 | -1): void {
+    for (const scope of subject === undefined ? [ALL] : [ALL, subject]) {
+      const counts = this.#counts(scope);
+      const n = (counts.get(type) ?? 0) + step;
+      if (n > 0) counts.set(type, n);
+      else counts.delete(type);
+      if (counts.size > 0) {
+        const byType = JSON.stringify([...counts]);
+        this.#sql.exec("INSERT OR REPLACE INTO counts VALUES (?, ?)", scope, byType);
+      } else {
+        this.#sql.exec("DELETE FROM counts WHERE subject = ?", scope);
+      }
+    }
+  }
+}
+
+function handed(row: Row): HandedRow {
+  const { id, ord: order, drop_at: dropAt, type, subject } = row;
+  if (type === null) return { id, order, dropAt };
+  return {
+    id,
+    order,
+    dropAt,
+    entry: {
+      // Only canonical ids are ever told to a shard.
+      id: id as SessionId,
+      type,
+      ...(subject !== null && { subject }),
+      createdAt: row.created,
+      expiresAt: row.expires,
+    },
+  };
+}

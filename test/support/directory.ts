@@ -1,0 +1,111 @@
+/** Reaches into the directory, and makes services with other settings over the same objects. */
+import { env } from "cloudflare:workers";
+import { runInDurableObject } from "cloudflare:test";
+import { createApp } from "../../src/app.ts";
+import { loadConfig } from "../../src/config.ts";
+import { DirectoryClient } from "../../src/directory/client.ts";
+import type { DirectoryEntry, DirectoryFilter } from "../../src/directory/contract.ts";
+import type { DirectoryObject } from "../../src/directory/directory-object.ts";
+import { shardName } from "../../src/directory/placement.ts";
+import { DurableObjectHost } from "../../src/object/durable-object-host.ts";
+import type { SessionObject } from "../../src/object/session-object.ts";
+import { call } from "./call.ts";
+import { told } from "./object.ts";
+
+const bindings = env as unknown as {
+  SESSIONS: DurableObjectNamespace<SessionObject>;
+  DIRECTORY: DurableObjectNamespace<DirectoryObject>;
+};
+
+/** As many as wrangler.toml's service has: the default. */
+export const SHARDS = 8;
+
+export function shard(n: number): DurableObjectStub<DirectoryObject> {
+  return bindings.DIRECTORY.get(bindings.DIRECTORY.idFromName(shardName(n)));
+}
+
+export function eachShard<T>(visit: (stub: DurableObjectStub<DirectoryObject>) => Promise<T>) {
+  return Promise.all(Array.from({ length: SHARDS }, (_, n) => visit(shard(n))));
+}
+
+export function directory(shards = SHARDS): DirectoryClient {
+  return new DirectoryClient(bindings.DIRECTORY, shards);
+}
+
+/** The service with another configuration, over the same objects. */
+export function appWith(vars: Record<string, string>) {
+  const config = loadConfig(vars);
+  const host = new DurableObjectHost(bindings.SESSIONS, {
+    directory: directory(config.directoryShards),
+    maxSessionsPerSubject: config.maxSessionsPerSubject,
+  });
+  const app = createApp(host, config);
+  return async (method: string, path: string, body?: unknown): Promise<Response> =>
+    app.request(path, {
+      method,
+      ...(body !== undefined && {
+        body: JSON.stringify(body),
+        headers: { "content-type": "application/json" },
+      }),
+    });
+}
+
+export function appWithLimit(limit: number) {
+  return appWith({ MAX_SESSIONS_PER_SUBJECT: String(limit) });
+}
+
+/** Every entry that fits, page by page. */
+export async function walked(
+  filter: DirectoryFilter = {},
+  shards = SHARDS,
+): Promise<DirectoryEntry[]> {
+  const entries: DirectoryEntry[] = [];
+  for await (const entry of directory(shards).walk(filter, 50)) entries.push(entry);
+  return entries;
+}
+
+export interface ListJson {
+  readonly sessions: { id: string; type: string; subject?: string; expiresAt: string }[];
+  readonly cursor?: string;
+  readonly partial?: boolean;
+}
+
+export async function listed(query: string): Promise<ListJson> {
+  return (await call<ListJson>("GET", `/v1/sessions?${query}`)).json;
+}
+
+export async function counted(query = ""): Promise<number> {
+  return (await call<{ count: number }>("GET", `/v1/sessions/count?${query}`)).json.count;
+}
+
+/** Waits for what these sessions have to say to the directory. */
+export async function allTold(ids: readonly string[]): Promise<void> {
+  await Promise.all(ids.map(told));
+}
+
+/** Rows that a shard's storage was asked to read and write while `act` ran. */
+export async function rowsUsed(
+  stub: DurableObjectStub<DirectoryObject>,
+  act: () => Promise<unknown>,
+): Promise<{ read: number; written: number }> {
+  const cursors: SqlStorageCursor<Record<string, SqlStorageValue>>[] = [];
+  const finish = await runInDurableObject(stub, (_object, { storage: { sql } }) => {
+    const { exec } = sql;
+    sql.exec = ((query: string, ...values: unknown[]) => {
+      const cursor = exec.call(sql, query, ...values);
+      cursors.push(cursor);
+      return cursor;
+    }) as typeof sql.exec;
+    // Read where the cursors belong, and once they have been read to where they were needed.
+    return () => {
+      sql.exec = exec;
+      return cursors.map(({ rowsRead, rowsWritten }) => ({ rowsRead, rowsWritten }));
+    };
+  });
+  await act();
+  const rows = await runInDurableObject(stub, () => finish());
+  return {
+    read: rows.reduce((sum, { rowsRead }) => sum + rowsRead, 0),
+    written: rows.reduce((sum, { rowsWritten }) => sum + rowsWritten, 0),
+  };
+}

@@ -1,0 +1,83 @@
+/** The parts of a listing: cursors, the merge, and when an entry has drifted. */
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import type { DirectoryEntry } from "../../../src/directory/contract.ts";
+import { decodeCursor, encodeCursor } from "../../../src/directory/cursor.ts";
+import { driftOf, dropTime } from "../../../src/directory/drift.ts";
+import { compareNewest, mergeNewest, takeUpTo } from "../../../src/directory/merge.ts";
+import { parseSessionId } from "../../../src/session/id.ts";
+
+const entry = fc
+  .record({ uuid: fc.uuid(), createdAt: fc.nat({ max: 20 }) })
+  .map(({ uuid, createdAt }): DirectoryEntry => {
+    const id = parseSessionId(uuid)!;
+    return { id, type: "mcp", createdAt, expiresAt: 1 };
+  });
+
+describe("a cursor", () => {
+  it("is the place that it was made of", () => {
+    fc.assert(
+      fc.property(fc.uuid(), fc.nat({ max: 8e15 }), (uuid, createdAt) => {
+        const place = { createdAt, id: parseSessionId(uuid)! };
+        const text = encodeCursor(place);
+        expect(text).toMatch(/^[\w-]+$/);
+        expect(decodeCursor(text)).toEqual(place);
+      }),
+    );
+  });
+
+  it.each(["", "x", "%", "é", btoa("2.1.8c2d0cf47a2b4b73a7f54e3c0b6c1a01")])(
+    "is not %j",
+    (text) => {
+      expect(() => decodeCursor(text)).toThrow("cursor");
+    },
+  );
+});
+
+describe("mergeNewest", () => {
+  it("gives all entries newest first, each once", () => {
+    fc.assert(
+      fc.property(fc.array(fc.array(entry)), fc.array(entry), (lists, doubled) => {
+        const sources = [...lists, doubled, doubled].map((list) => list.toSorted(compareNewest));
+        const all = new Map(sources.flat().map((e) => [`${e.createdAt} ${e.id}`, e]));
+        expect([...mergeNewest(sources)]).toEqual([...all.values()].toSorted(compareNewest));
+      }),
+    );
+  });
+
+  it("reads no further than it is read", () => {
+    let read = 0;
+    const endless = function* (): Generator<DirectoryEntry> {
+      const id = parseSessionId(crypto.randomUUID())!;
+      for (;;) yield { id, type: "mcp", createdAt: 1000 - read++, expiresAt: 1 };
+    };
+    expect(takeUpTo(mergeNewest([endless()]), 5)).toMatchObject({ more: true });
+    expect(read).toBe(6);
+  });
+});
+
+describe("driftOf", () => {
+  const now: DirectoryEntry = {
+    id: parseSessionId(crypto.randomUUID())!,
+    type: "mcp",
+    subject: "a",
+    createdAt: 0,
+    expiresAt: 1000,
+  };
+  it.each([
+    ["nothing was told", undefined, "content"],
+    ["all is as told", now, undefined],
+    ["the type is another", { ...now, type: "sse" }, "content"],
+    ["the subject is another", { ...now, subject: "b" }, "content"],
+    ["it was made again", { ...now, createdAt: 1 }, "content"],
+    ["the deadline moved by a quarter", { ...now, expiresAt: 750 }, undefined],
+    ["the deadline moved by more", { ...now, expiresAt: 749 }, "deadline"],
+    ["the deadline came nearer", { ...now, expiresAt: 1251 }, "deadline"],
+  ])("where %s", (_where, told, drift) => {
+    expect(driftOf(told, now, 1000)).toBe(drift);
+  });
+
+  it("lets a shard drop an entry only once no use that went untold can keep it alive", () => {
+    expect(dropTime(1000, 1000)).toBeGreaterThan(1000 + 250 + 62);
+  });
+});

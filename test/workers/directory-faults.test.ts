@@ -1,0 +1,277 @@
+/**
+ * What goes wrong between a session and the directory. A shard fails where its
+ * method is made to throw, which is what a caller sees of a real failure; that
+ * the platform restarts shards is not proved here.
+ */
+import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import type { DirectoryEntry } from "../../src/directory/contract.ts";
+import { DirectoryObject } from "../../src/directory/directory-object.ts";
+import { placementOf } from "../../src/directory/placement.ts";
+import { newSessionId, parseSessionId } from "../../src/session/id.ts";
+import { call, make, pathOf, request } from "../support/call.ts";
+import { counted, listed, shard, SHARDS, walked, type ListJson } from "../support/directory.ts";
+import { objectOf, storedBy, told } from "../support/object.ts";
+
+const start = 1_800_000_000_000;
+const at = (seconds: number) => vi.setSystemTime(start + seconds * 1000);
+
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ["Date"] });
+  at(0);
+});
+afterEach(() => {
+  vi.restoreAllMocks();
+  vi.useRealTimers();
+});
+
+type Method = "deliver" | "page" | "count" | "revoke";
+
+/** Every shard fails in this method until the mock is restored. */
+function failing(method: Method, fails: (shard: number) => boolean = () => true) {
+  const real = DirectoryObject.prototype[method] as (...args: unknown[]) => unknown;
+  return vi.spyOn(DirectoryObject.prototype, method).mockImplementation(function (
+    this: DirectoryObject,
+    ...args: unknown[]
+  ) {
+    const { shard } = args[0] as { shard: number };
+    if (fails(shard)) throw new Error("shard down");
+    return real.apply(this, args) as never;
+  });
+}
+
+const idsOf = (subject: string) =>
+  walked({ subject }).then((entries) => entries.map(({ id }) => id as string));
+const eventsOf = (id: string) =>
+  runInDurableObject(objectOf(id), (_object, { storage: { sql } }) => {
+    const { count } = sql.exec<{ count: number }>("SELECT count(*) AS count FROM events").one();
+    return count;
+  });
+const shardOf = (id: string) => shard(placementOf(id, SHARDS));
+
+describe("a shard that fails", () => {
+  it("delays the entry of a new session, which gets there by the session's own alarm", async () => {
+    const subject = crypto.randomUUID();
+    const down = failing("deliver");
+    const { id } = await make({ subject });
+    await told(id);
+    expect(down).toHaveBeenCalledTimes(1);
+    await evictDurableObject(objectOf(id));
+    const { alarm } = await storedBy(id);
+    expect(alarm).toBeLessThanOrEqual(start + 3000);
+    at(3);
+    await runDurableObjectAlarm(objectOf(id));
+    expect(down).toHaveBeenCalledTimes(2);
+    down.mockRestore();
+    expect(await idsOf(subject)).toEqual([]);
+    at(10);
+    await runDurableObjectAlarm(objectOf(id));
+    expect(await idsOf(subject)).toEqual([id]);
+    expect((await storedBy(id)).alarm).toBe(start + 7200_000);
+  });
+
+  it("is asked ever more rarely, and at least every six minutes or so", async () => {
+    const down = failing("deliver");
+    const { id } = await make({ ttlSeconds: 86_400 });
+    const waits: number[] = [];
+    for (let tries = 0; tries < 12; tries++) {
+      const { alarm } = await storedBy(id);
+      waits.push((alarm ?? 0) - Date.now());
+      vi.setSystemTime(alarm ?? 0);
+      await runDurableObjectAlarm(objectOf(id));
+    }
+    expect(down.mock.calls.length).toBe(13);
+    expect(waits[0]).toBeLessThanOrEqual(2500);
+    for (const [n, wait] of waits.entries()) {
+      if (n > 2 && wait < 300_000) expect(wait).toBeGreaterThan((waits[n - 2] ?? 0) * 1.5);
+    }
+    expect(waits.at(-1)).toBeGreaterThanOrEqual(300_000);
+    expect(Math.max(...waits)).toBeLessThanOrEqual(375_000);
+  });
+
+  it.each(["deleted", "expired"])("delays the removal of a session that was %s", async (how) => {
+    const subject = crypto.randomUUID();
+    const { id } = await make({ subject, ttlSeconds: 60, data: 1 });
+    // More than a page, so that a reader's cursor stands in the middle of the log when it goes.
+    for (const data of ["a", "b"]) {
+      await call("POST", pathOf(id, "/events"), { data: data.repeat(300_000) });
+    }
+    // An open reader is use, so one that expires has none.
+    const reader = how === "deleted" ? await request("GET", pathOf(id, "/events")) : undefined;
+    await told(id);
+    const down = failing("deliver");
+    if (how === "deleted") expect((await request("DELETE", pathOf(id))).status).toBe(204);
+    else {
+      at(60);
+      await runDurableObjectAlarm(objectOf(id));
+    }
+    // Of the session nothing is left but the wish to say that it ended.
+    expect((await storedBy(id)).keys).toEqual(["directory"]);
+    expect(await eventsOf(id)).toBe(0);
+    await reader?.body?.cancel();
+    expect((await request("GET", pathOf(id))).status).toBe(404);
+    expect(await idsOf(subject)).toEqual([id]);
+    await evictDurableObject(objectOf(id));
+    down.mockRestore();
+    at(70);
+    await runDurableObjectAlarm(objectOf(id));
+    expect(await idsOf(subject)).toEqual([]);
+    expect(await storedBy(id)).toEqual({ keys: [], tables: [], alarm: null });
+  });
+
+  it("does not keep an id from being used again before its removal was told", async () => {
+    const subject = crypto.randomUUID();
+    const { id } = await make({ subject, data: 1 });
+    await call("POST", pathOf(id, "/events"), { data: 1 });
+    await told(id);
+    const down = failing("deliver");
+    await call("DELETE", pathOf(id));
+    await told(id);
+    const again = await make({ id, subject, type: "sse" });
+    expect(again).not.toHaveProperty("data");
+    expect(again).not.toHaveProperty("lastEventId");
+    await told(id);
+    down.mockRestore();
+    at(10);
+    await runDurableObjectAlarm(objectOf(id));
+    expect((await listed(`subject=${subject}`)).sessions).toMatchObject([{ id, type: "sse" }]);
+    expect((await storedBy(id)).keys.toSorted()).toEqual(["directory", "session"]);
+  });
+
+  it("leaves the answers of the others, which say that they are partial", async () => {
+    const subject = crypto.randomUUID();
+    const ids = new Map<number, string>();
+    while (ids.size < 3) {
+      const { id } = await make({ subject });
+      ids.set(placementOf(id, SHARDS), id);
+      await told(id);
+    }
+    const all = await idsOf(subject);
+    const [down] = [...ids.keys()];
+    for (const method of ["page", "count", "revoke"] as const) failing(method, (n) => n === down);
+    const page = await listed(`subject=${subject}&limit=200`);
+    const rest = all.filter((id) => placementOf(id, SHARDS) !== down);
+    expect([page.partial, page.sessions.map(({ id }) => id)]).toEqual([true, rest]);
+    const count = await call("GET", `/v1/sessions/count?subject=${subject}`);
+    expect(count.json).toEqual({ count: rest.length, partial: true });
+    const revoked = await call("DELETE", `/v1/sessions?subject=${subject}`);
+    expect([revoked.status, revoked.json]).toEqual([202, { deleted: rest.length, partial: true }]);
+    await expect(idsOf(subject)).rejects.toThrow("directory");
+  });
+
+  it("makes the service answer 503 where no shard is left, and only for the directory", async () => {
+    for (const method of ["page", "count", "revoke", "deliver"] as const) failing(method);
+    for (const [method, path] of [
+      ["GET", "/v1/sessions"],
+      ["GET", "/v1/sessions/count"],
+      ["DELETE", "/v1/sessions?subject=a"],
+    ] as const) {
+      const { status, json } = await call<{ code: string; detail: string }>(method, path);
+      expect([status, json.code]).toEqual([503, "unavailable"]);
+      expect(json.detail).not.toContain("shard");
+    }
+    const { id } = await make();
+    expect((await request("GET", pathOf(id))).status).toBe(200);
+    expect((await request("DELETE", pathOf(id))).status).toBe(204);
+  });
+});
+
+describe("an evicted shard", () => {
+  it("still has what it took", async () => {
+    const subject = crypto.randomUUID();
+    const { id } = await make({ subject });
+    await told(id);
+    await evictDurableObject(shardOf(id));
+    expect(await idsOf(subject)).toEqual([id]);
+    await evictDurableObject(shardOf(id));
+    await call("DELETE", pathOf(id));
+    await told(id);
+    await evictDurableObject(shardOf(id));
+    expect([await idsOf(subject), await counted(`subject=${subject}`)]).toEqual([[], 0]);
+  });
+});
+
+describe("a message", () => {
+  const subject = crypto.randomUUID();
+  const entryOf = (id = newSessionId(), more: Partial<DirectoryEntry> = {}): DirectoryEntry => ({
+    id,
+    type: "mcp",
+    subject,
+    createdAt: start,
+    expiresAt: start + 1000,
+    ...more,
+  });
+  const send = (id: string, order: number, entry?: DirectoryEntry) =>
+    shardOf(id).deliver(
+      { shard: placementOf(id, SHARDS), shards: SHARDS },
+      entry
+        ? { op: "put", order, entry, dropAt: start + 60_000 }
+        : { op: "remove", order, id: parseSessionId(id) ?? newSessionId() },
+    );
+
+  it("that comes twice counts once", async () => {
+    const entry = entryOf();
+    const before = await counted(`subject=${subject}`);
+    for (let n = 0; n < 2; n++) expect(await send(entry.id, 5, entry)).toEqual({ kind: "taken" });
+    expect(await counted(`subject=${subject}`)).toBe(before + 1);
+    for (let n = 0; n < 2; n++) expect(await send(entry.id, 6)).toEqual({ kind: "taken" });
+    expect(await counted(`subject=${subject}`)).toBe(before);
+  });
+
+  it("that comes late does not bring back what was removed, nor remove what was made again", async () => {
+    const entry = entryOf();
+    await send(entry.id, 6);
+    expect(await send(entry.id, 5, entry)).toEqual({ kind: "superseded", by: 6 });
+    expect(await idsOf(subject)).not.toContain(entry.id);
+    await send(entry.id, 8, { ...entry, createdAt: start + 5 });
+    expect(await send(entry.id, 7)).toEqual({ kind: "superseded", by: 8 });
+    expect(await send(entry.id, 5, entry)).toEqual({ kind: "superseded", by: 8 });
+    const held = (await walked({ subject })).filter(({ id }) => id === entry.id);
+    expect(held.map(({ createdAt }) => createdAt)).toEqual([start + 5]);
+  });
+
+  it("of a session made again under an id, with the clock set back, gets a later order", async () => {
+    const owner = crypto.randomUUID();
+    const { id } = await make({ subject: owner });
+    await call("DELETE", pathOf(id));
+    await told(id);
+    await evictDurableObject(objectOf(id));
+    at(-100);
+    await make({ id, subject: owner });
+    await told(id);
+    expect(await idsOf(owner)).toEqual([id]);
+    await call("DELETE", pathOf(id));
+    await told(id);
+    expect(await idsOf(owner)).toEqual([]);
+  });
+
+  it("that will never come: the shard drops the entry by its own alarm, and no sooner", async () => {
+    const before = await counted(`subject=${subject}`);
+    const entry = entryOf();
+    await send(entry.id, 5, entry);
+    await runDurableObjectAlarm(shardOf(entry.id));
+    at(59.9);
+    await runDurableObjectAlarm(shardOf(entry.id));
+    expect(await idsOf(subject)).toContain(entry.id);
+    await evictDurableObject(shardOf(entry.id));
+    at(65);
+    await runDurableObjectAlarm(shardOf(entry.id));
+    expect(await idsOf(subject)).not.toContain(entry.id);
+    expect(await counted(`subject=${subject}`)).toBe(before);
+    // The trace of a removal goes as well, and the last of them takes the alarm with it.
+    at(3600);
+    for (let n = 0; n < 2; n++) await runDurableObjectAlarm(shardOf(entry.id));
+  });
+});
+
+it("a page that failed in part can still be walked on from", async () => {
+  const subject = crypto.randomUUID();
+  for (let n = 0; n < 10; n++) await told((await make({ subject })).id);
+  const once = failing("page", (n) => n === 0);
+  const first: ListJson = await listed(`subject=${subject}&limit=2`);
+  once.mockRestore();
+  const second = await listed(`subject=${subject}&limit=200&cursor=${first.cursor}`);
+  const seen = [...first.sessions, ...second.sessions].map(({ id }) => id);
+  expect(new Set(seen).size).toBe(seen.length);
+  expect(second.partial).toBeUndefined();
+});

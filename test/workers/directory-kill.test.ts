@@ -1,0 +1,86 @@
+/**
+ * A session's object that dies between its own write and the shard's answer. The
+ * shards are real; only their answers are held back. test/e2e/directory.test.ts
+ * kills the whole process.
+ */
+import { runDurableObjectAlarm } from "cloudflare:test";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { DirectoryObject } from "../../src/directory/directory-object.ts";
+import { call, make, pathOf } from "../support/call.ts";
+import { counted, walked } from "../support/directory.ts";
+import { kill, objectOf, storedBy, told } from "../support/object.ts";
+
+const start = 1_800_000_000_000;
+const at = (seconds: number) => vi.setSystemTime(start + seconds * 1000);
+
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ["Date"] });
+  at(0);
+});
+afterEach(() => {
+  vi.restoreAllMocks();
+  vi.useRealTimers();
+});
+
+const idsOf = (subject: string) =>
+  walked({ subject }).then((entries) => entries.map(({ id }) => id as string));
+
+/** Shards take long to answer, so that a session can die meanwhile. */
+function slow(before: boolean) {
+  const real = DirectoryObject.prototype.deliver;
+  const arrived = Promise.withResolvers<void>();
+  const wait = () => new Promise((resolve) => setTimeout(resolve, 100));
+  const spy = vi.spyOn(DirectoryObject.prototype, "deliver").mockImplementation(async function (
+    this: DirectoryObject,
+    ...args: Parameters<typeof real>
+  ) {
+    if (before) {
+      arrived.resolve();
+      await wait();
+      throw new Error("lost on the way");
+    }
+    const delivery = real.apply(this, args);
+    arrived.resolve();
+    await wait();
+    return delivery;
+  } as never);
+  return { arrived: arrived.promise, restore: () => spy.mockRestore() };
+}
+
+describe("an object that dies", () => {
+  it.each([
+    ["before the shard took the message", true],
+    ["after the shard took it, before it knew", false],
+  ])("%s tells of a new session by the alarm set with it", async (_when, before) => {
+    const subject = crypto.randomUUID();
+    const shards = slow(before);
+    const { id } = await make({ subject });
+    await shards.arrived;
+    await kill(id);
+    shards.restore();
+    expect(await idsOf(subject)).toEqual(before ? [] : [id]);
+    at(3);
+    expect(await runDurableObjectAlarm(objectOf(id))).toBe(true);
+    expect([await idsOf(subject), await counted(`subject=${subject}`)]).toEqual([[id], 1]);
+    expect((await storedBy(id)).alarm).toBe(start + 7200_000);
+  });
+
+  it.each([
+    ["before the shard took the message", true],
+    ["after the shard took it, before it knew", false],
+  ])("%s tells of the session's end by the alarm set with it", async (_when, before) => {
+    const subject = crypto.randomUUID();
+    const { id } = await make({ subject });
+    await told(id);
+    const shards = slow(before);
+    await call("DELETE", pathOf(id));
+    await shards.arrived;
+    await kill(id);
+    shards.restore();
+    expect(await idsOf(subject)).toEqual(before ? [id] : []);
+    at(3);
+    expect(await runDurableObjectAlarm(objectOf(id))).toBe(true);
+    expect(await idsOf(subject)).toEqual([]);
+    expect(await storedBy(id)).toEqual({ keys: [], tables: [], alarm: null });
+  });
+});

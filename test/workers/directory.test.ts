@@ -1,0 +1,210 @@
+/** Listing, counting and revoking as a client sees them. */
+import { afterEach, describe, expect, it, vi } from "vitest";
+import { call, make, pathOf, request } from "../support/call.ts";
+import {
+  allTold,
+  appWithLimit,
+  counted,
+  listed,
+  walked,
+  type ListJson,
+} from "../support/directory.ts";
+import { told } from "../support/object.ts";
+
+afterEach(() => void vi.useRealTimers());
+
+const subjectOf = (name: string) => `${name}-${crypto.randomUUID()}`;
+
+async function makeMany(count: number, body: Record<string, unknown> = {}): Promise<string[]> {
+  const ids: string[] = [];
+  for (let n = 0; n < count; n++) ids.push((await make(body)).id);
+  await allTold(ids);
+  return ids;
+}
+
+describe("GET /v1/sessions", () => {
+  it("lists newest first, page by page, each session once", async () => {
+    vi.useFakeTimers({ toFake: ["Date"] });
+    const subject = subjectOf("pages");
+    const ids: string[] = [];
+    for (let n = 0; n < 23; n++) {
+      vi.setSystemTime(1_800_000_000_000 + Math.floor(n / 3));
+      ids.push((await make({ subject })).id);
+    }
+    await allTold(ids);
+    const pages: ListJson[] = [];
+    let cursor: string | undefined;
+    do {
+      const page = await listed(`subject=${subject}&limit=5${cursor ? `&cursor=${cursor}` : ""}`);
+      pages.push(page);
+      ({ cursor } = page);
+    } while (cursor !== undefined);
+    const seen = pages.flatMap(({ sessions }) => sessions.map(({ id }) => id));
+    expect(pages.map(({ sessions }) => sessions.length)).toEqual([5, 5, 5, 5, 3]);
+    expect(seen.toSorted()).toEqual(ids.toSorted());
+    const age = (id: string) => Math.floor(ids.indexOf(id) / 3);
+    expect(seen.map(age)).toEqual(seen.map(age).toSorted((a, b) => b - a));
+  });
+
+  it("says what a session is, and when it ends", async () => {
+    const subject = subjectOf("entry");
+    const session = await make({ subject, type: "sse", metadata: { a: "b" } });
+    await told(session.id);
+    const { id, type, createdAt, expiresAt } = session;
+    expect(await listed(`subject=${subject}`)).toEqual({
+      sessions: [{ id, type, createdAt, expiresAt, subject }],
+    });
+  });
+
+  it("filters by type and by subject, alone and together", async () => {
+    const [a, b] = [subjectOf("a"), subjectOf("b")];
+    await makeMany(2, { subject: a, type: "sse" });
+    await makeMany(3, { subject: a, type: "streamable" });
+    await makeMany(4, { subject: b, type: "sse" });
+    const size = async (query: string) => (await listed(`limit=200&${query}`)).sessions.length;
+    expect(await size(`subject=${a}`)).toBe(5);
+    expect(await size(`subject=${a}&type=sse`)).toBe(2);
+    expect(await size(`subject=${b}&type=streamable`)).toBe(0);
+    const types = (await listed("type=sse&limit=200")).sessions.map(({ type }) => type);
+    expect(types.length).toBeGreaterThanOrEqual(6);
+    expect(new Set(types)).toEqual(new Set(["sse"]));
+    expect(await counted(`subject=${a}`)).toBe(5);
+    expect(await counted(`subject=${a}&type=streamable`)).toBe(3);
+    expect(await counted("type=sse")).toBe(types.length);
+    expect(await counted()).toBe((await walked()).length);
+  });
+
+  it("gives a session that lives through the whole walk exactly once, whatever comes and goes", async () => {
+    const subject = subjectOf("walk");
+    const stay = await makeMany(12, { subject });
+    const go = await makeMany(12, { subject });
+    const seen: string[] = [];
+    let cursor: string | undefined;
+    do {
+      const page = await listed(`subject=${subject}&limit=4${cursor ? `&cursor=${cursor}` : ""}`);
+      seen.push(...page.sessions.map(({ id }) => id));
+      ({ cursor } = page);
+      const leaving = go.splice(-2);
+      for (const id of leaving) await call("DELETE", pathOf(id));
+      const { id } = await make({ subject });
+      await allTold([...leaving, id]);
+    } while (cursor !== undefined);
+    expect(new Set(seen).size).toBe(seen.length);
+    expect(stay.filter((id) => !seen.includes(id))).toEqual([]);
+  });
+
+  it.each([
+    ["limit=0", "limit"],
+    ["limit=201", "limit"],
+    ["limit=1.5", "limit"],
+    ["limit=x", "limit"],
+    ["cursor=x", "cursor"],
+    [`cursor=${btoa("1.zzzzzzzzzzz.00000000000000000000000000000000")}`, "cursor"],
+    ["type=unknown", "type"],
+    ["subject=", "subject"],
+  ])("refuses ?%s and names %s", async (query, field) => {
+    const { status, json } = await call("GET", `/v1/sessions?${query}`);
+    expect(status).toBe(400);
+    expect(json["detail"]).toContain(field);
+  });
+
+  it("does not take `count` for an id, nor an id for `count`", async () => {
+    expect((await call("GET", "/v1/sessions/count")).json).toHaveProperty("count");
+    expect((await request("DELETE", "/v1/sessions/count")).status).toBe(400);
+  });
+});
+
+describe("an entry follows its session", () => {
+  it("when its type changes, its deadline moves by more than a quarter, and it ends", async () => {
+    vi.useFakeTimers({ toFake: ["Date"] });
+    const start = Date.now();
+    const at = (seconds: number) => vi.setSystemTime(start + seconds * 1000);
+    const subject = subjectOf("follow");
+    const { id } = await make({ subject, ttlSeconds: 1000 });
+    const entry = async () => {
+      await told(id);
+      return (await listed(`subject=${subject}`)).sessions[0];
+    };
+    const deadline = (seconds: number) => new Date(start + seconds * 1000).toISOString();
+    expect((await entry())?.expiresAt).toBe(deadline(1000));
+    at(250);
+    await call("GET", pathOf(id));
+    expect((await entry())?.expiresAt).toBe(deadline(1000));
+    at(251);
+    await call("GET", pathOf(id));
+    expect((await entry())?.expiresAt).toBe(deadline(1251));
+    await call("PUT", pathOf(id), { type: "sse", ttlSeconds: 1000 });
+    expect(await entry()).toMatchObject({ type: "sse" });
+    expect([
+      await counted(`subject=${subject}&type=mcp`),
+      await counted(`subject=${subject}`),
+    ]).toEqual([0, 1]);
+    await call("PATCH", pathOf(id), { ttlSeconds: 10 });
+    expect((await entry())?.expiresAt).toBe(deadline(261));
+    at(261);
+    await call("GET", pathOf(id));
+    expect(await entry()).toBeUndefined();
+  });
+});
+
+describe("DELETE /v1/sessions", () => {
+  it("ends every session of the subject and no other's", async () => {
+    const [subject, other] = [subjectOf("revoked"), subjectOf("kept")];
+    const ids = await makeMany(20, { subject });
+    const [kept] = await makeMany(1, { subject: other });
+    const { status, json } = await call("DELETE", `/v1/sessions?subject=${subject}`);
+    expect([status, json]).toEqual([202, { deleted: 20 }]);
+    for (const id of ids) expect((await request("GET", pathOf(id))).status).toBe(404);
+    await allTold(ids);
+    expect([await counted(`subject=${subject}`), await counted(`subject=${other}`)]).toEqual([
+      0, 1,
+    ]);
+    expect((await request("GET", pathOf(kept ?? ""))).status).toBe(200);
+    expect((await call("DELETE", `/v1/sessions?subject=${subject}`)).json).toEqual({ deleted: 0 });
+  });
+
+  it("spares a session that the subject makes afterwards", async () => {
+    vi.useFakeTimers({ toFake: ["Date"] });
+    const subject = subjectOf("again");
+    await makeMany(1, { subject });
+    await call("DELETE", `/v1/sessions?subject=${subject}`);
+    vi.setSystemTime(Date.now() + 1);
+    const [id] = await makeMany(1, { subject });
+    expect((await request("GET", pathOf(id ?? ""))).status).toBe(200);
+    expect(await counted(`subject=${subject}`)).toBe(1);
+  });
+});
+
+describe("MAX_SESSIONS_PER_SUBJECT", () => {
+  it("answers 429 to one more, until one ends", async () => {
+    const app = appWithLimit(2);
+    const subject = subjectOf("limit");
+    const post = () => app("POST", "/v1/sessions", { subject });
+    const first = await post();
+    expect([first.status, (await post()).status]).toEqual([201, 201]);
+    const refused = await post();
+    expect(refused.status).toBe(429);
+    expect(await refused.json()).toMatchObject({
+      code: "rate_limited",
+      detail: expect.stringContaining("MAX_SESSIONS_PER_SUBJECT"),
+    });
+    const { id } = await first.json<{ id: string }>();
+    expect((await app("PUT", pathOf(id), { subject })).status).toBe(200);
+    expect((await app("PUT", pathOf(crypto.randomUUID()), { subject })).status).toBe(429);
+    expect((await app("POST", "/v1/sessions", {})).status).toBe(201);
+    await app("DELETE", pathOf(id));
+    expect((await post()).status).toBe(201);
+    expect((await post()).status).toBe(429);
+  });
+
+  it("holds for callers at once", async () => {
+    const app = appWithLimit(5);
+    const subject = subjectOf("at-once");
+    const answers = await Promise.all(
+      Array.from({ length: 20 }, () => app("POST", "/v1/sessions", { subject })),
+    );
+    const made = answers.filter(({ status }) => status === 201).length;
+    expect([made, answers.filter(({ status }) => status === 429).length]).toEqual([5, 15]);
+    expect(await counted(`subject=${subject}`)).toBe(5);
+  });
+});
