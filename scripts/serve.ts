@@ -14,7 +14,7 @@ import { startWorkerd, variables } from "./workerd.ts";
 const GRACE_MS = 2000;
 
 function readPort(): number {
-  const text = process.env["PORT"] ?? "8788";
+  const text = process.env["PORT"] || "8788";
   const port = /^\d+$/.test(text) ? Number(text) : NaN;
   if (!(port <= 65535))
     throw new ConfigError(`PORT must be a whole number from 0 to 65535, not "${text}"`);
@@ -31,7 +31,7 @@ function refuseOpenHost(host: string): void {
 
 async function main(): Promise<void> {
   loadConfig(process.env);
-  const host = process.env["HOST"] ?? "127.0.0.1";
+  const host = process.env["HOST"] || "127.0.0.1";
   refuseOpenHost(host);
   const port = readPort();
   const bundle = await buildBundle();
@@ -39,7 +39,7 @@ async function main(): Promise<void> {
     bundle: bundle.path,
     host,
     port,
-    stateDir: process.env["STATE_DIR"] ?? join(PROJECT, ".holdfast", "state"),
+    stateDir: process.env["STATE_DIR"] || join(PROJECT, ".holdfast", "state"),
     env: process.env,
     onLine: (line) => console.log(line),
   });

@@ -95,8 +95,9 @@ export function mountEvents(app: Hono, host: SessionHost, config: Config, log: L
 
 function eventOf({ event, data }: { event?: string | undefined; data?: unknown }): NewEvent {
   return {
-    ...(event !== undefined && { event }),
-    data: typeof data === "string" ? data : JSON.stringify(data),
+    // A lone surrogate has no UTF-8: what is sent now and what the log replays must be the same.
+    ...(event !== undefined && { event: event.toWellFormed() }),
+    data: (typeof data === "string" ? data : JSON.stringify(data)).toWellFormed(),
   };
 }
 

@@ -150,7 +150,9 @@ class DurableObjectSessions implements Sessions {
   async subscribe(id: SessionId, start: StreamStart) {
     const attachment: Attachment = { caller: this.#caller, start };
     const url = `https://session.invalid/?attach=${encodeURIComponent(JSON.stringify(attachment))}`;
-    const response = await repeatable(() =>
+    // A first reader's attach is not repeated: one whose answer was lost would hold the queue.
+    const attempt = start.kind === "queued" ? once : repeatable;
+    const response = await attempt(() =>
       this.#stub(id).fetch(url, { headers: { upgrade: "websocket" } }),
     );
     const refusal = REFUSALS[response.status];

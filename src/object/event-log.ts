@@ -74,6 +74,8 @@ export class EventLog {
   #sum = 0;
   /** First event that no reader was sent; 0 where there is none. */
   #queueFrom = 0;
+  /** Last such event. After a load the end of the log stands in for it. */
+  #queueThrough = 0;
   #queueCount = 0;
   #sumBeforeQueue = 0;
 
@@ -139,10 +141,15 @@ export class EventLog {
     return logged;
   }
 
-  /** The queue up to `seq` has been sent to a reader. Returns whether that is news to be stored. */
+  /** Whether events up to `seq` include some that wait for a first reader. */
+  queuedThrough(seq: number): boolean {
+    return this.#queueFrom > 0 && seq >= this.#queueFrom;
+  }
+
+  /** The queue up to `seq` has been read. Returns whether that is news to be stored. */
   drain(seq: number): boolean {
     if (this.#queueFrom === 0 || seq < this.#queueFrom) return false;
-    if (seq >= this.#last) {
+    if (seq >= this.#queueThrough) {
       this.#queueFrom = 0;
       this.#queueCount = 0;
     } else {
@@ -185,6 +192,7 @@ export class EventLog {
         this.#queueFrom = seq;
         this.#sumBeforeQueue = this.#sum;
       }
+      this.#queueThrough = seq;
       this.#queueCount++;
     }
     this.#sum += sizeOf(event);
@@ -227,7 +235,10 @@ export class EventLog {
   #moveFirst(first: number): void {
     this.#first = first;
     this.#sumBeforeFirst = this.#sumThrough(first - 1);
-    if (this.#queueFrom > 0 && this.#queueFrom < first) {
+    if (this.#queueFrom > 0 && this.#queueThrough < first) {
+      this.#queueFrom = 0;
+      this.#queueCount = 0;
+    } else if (this.#queueFrom > 0 && this.#queueFrom < first) {
       // A reader was attached and did not keep up; without one the queue is never overrun.
       this.#queueFrom = first;
       this.#sumBeforeQueue = this.#sumBeforeFirst;
@@ -246,8 +257,9 @@ export class EventLog {
   #countQueued(): number {
     return this.#sql
       .exec<{ count: number }>(
-        "SELECT count(*) AS count FROM events WHERE seq >= ? AND stream = ?",
+        "SELECT count(*) AS count FROM events WHERE seq BETWEEN ? AND ? AND stream = ?",
         this.#queueFrom,
+        this.#queueThrough,
         NATIVE_STREAM,
       )
       .one().count;
@@ -264,6 +276,7 @@ export class EventLog {
       oldest.bytes_sum -
       sizeOf({ data: oldest.data, ...(oldest.event !== null && { event: oldest.event }) });
     if (last.queue_from > 0 && drainedSeq < this.#last) {
+      this.#queueThrough = this.#last;
       this.#queueFrom = Math.max(last.queue_from, drainedSeq + 1, this.#firstStored);
       this.#sumBeforeQueue = this.#sumThrough(this.#queueFrom - 1);
       this.#queueCount = this.#countQueued();

@@ -37,7 +37,7 @@ export function timesAfterChange({ times }: StoredSession): Pick<StoredSession, 
 
 /** How the session's own stream stands. */
 export interface StoredChannel {
-  /** Every queued event up to this seq has been sent to a reader. */
+  /** Every queued event up to this seq has been read. */
   readonly drainedSeq: number;
   /** Publishing is refused until a writer attaches. */
   readonly disconnected: boolean;

@@ -19,7 +19,7 @@ import { redactSessionId, type SessionId } from "../session/id.ts";
 import { REPLAY_PAGE_BYTES } from "../session/limits.ts";
 import { refuse, succeed, type Outcome } from "../session/outcome.ts";
 import { encodeFrame } from "../session/sse-frame.ts";
-import { CLOSE_CODES, MORE } from "../session/stream-protocol.ts";
+import { CLOSE_CODES, MORE, TAKEN } from "../session/stream-protocol.ts";
 import type { RevokeIf } from "../directory/contract.ts";
 import { AlarmClock } from "./alarm-clock.ts";
 import { EventLog, sizeOf } from "./event-log.ts";
@@ -173,7 +173,7 @@ export class SessionObject extends DurableObject<Environment> {
       session.log.append(NATIVE_STREAM, events, !this.#writers.hasLive(NATIVE_STREAM)),
     );
     const ids = logged.map(({ seq }) => session.log.idOf(seq, NATIVE_STREAM));
-    const burst = sizes.reduce((sum, size) => sum + size, 0) > REPLAY_PAGE_BYTES;
+    const burst = sizes.reduce((sum, size) => sum + size, 0) > this.#pageBytes;
     if (logged.length > 1 && burst)
       return succeed({ ids, writers: this.#sendBurst(session, before) });
     const frames = logged.map(({ frame }) => frame);
@@ -188,7 +188,7 @@ export class SessionObject extends DurableObject<Environment> {
     session.use.touch(now, session.record.ttlMs);
     if (!session.channel.disconnected) this.#saveChannel(session, { disconnected: true });
     if (this.#writers.size > 0) {
-      this.#writers.closeAll(CLOSE_CODES.disconnected);
+      this.#closeWriters(session, CLOSE_CODES.disconnected);
       session.use.release(now, session.record.ttlMs);
     }
     return succeed(null);
@@ -210,9 +210,10 @@ export class SessionObject extends DurableObject<Environment> {
   }
 
   override webSocketMessage(socket: WebSocket, message: string | ArrayBuffer): void {
-    if (message !== MORE) return;
     const session = this.#live(Date.now());
-    if (session) this.#sendPage(session, socket);
+    if (!session) return;
+    if (message === MORE) this.#sendPage(session, socket);
+    else if (message === TAKEN) this.#drainQueue(session, this.#writers.settle(socket) ?? 0);
   }
 
   override webSocketClose(socket: WebSocket, code: number): void {
@@ -314,10 +315,12 @@ export class SessionObject extends DurableObject<Environment> {
   #change(session: Loaded, changed: StoredSession, now: number): Outcome<SessionView> {
     const problem = contentProblem(changed.metadata, changed.dataJson);
     if (problem) return refuse(problem.code, problem.detail);
-    const revision = session.record.revision + 1;
-    session.record = { ...changed, updatedAt: now, revision };
-    this.#records.saveSession(session.record);
-    session.use.touch(now, session.record.ttlMs);
+    const record = { ...changed, updatedAt: now, revision: session.record.revision + 1 };
+    // Stored first: a write that throws must not leave the change in memory.
+    this.#records.saveSession(record);
+    if (record.ttlMs < session.record.ttlMs) session.use.shorten(now, record.ttlMs, this.#inUse);
+    session.record = record;
+    session.use.touch(now, record.ttlMs);
     this.#wakeAtDeadline(session, now);
     return succeed(this.#view(session, now));
   }
@@ -371,7 +374,14 @@ export class SessionObject extends DurableObject<Environment> {
   }
 
   #attach(session: Loaded, socket: WebSocket, start: StreamStart, now: number): void {
-    const { preamble, position } = openStream(session.log, start, Math.random());
+    const { preamble, position } = openStream(
+      session.log,
+      start,
+      this.#writers.claimed,
+      Math.random(),
+    );
+    // Whoever comes back with an id has lived on after it.
+    if (start.kind === "after") this.#drainQueue(session, position);
     this.#writers.attach(socket, NATIVE_STREAM, position);
     session.use.hold(now, session.record.ttlMs);
     if (session.channel.disconnected) this.#saveChannel(session, { disconnected: false });
@@ -393,11 +403,21 @@ export class SessionObject extends DurableObject<Environment> {
       const requested = session.log.idOf(state.behindAt, NATIVE_STREAM);
       this.#writers.send(socket, encoder.encode(gapFrame(session.log, requested)));
     }
-    const page = session.log.page(state.stream, state.behindAt, REPLAY_PAGE_BYTES);
+    const page = session.log.page(state.stream, state.behindAt, this.#pageBytes);
     this.#writers.sendPage(socket, page);
-    if (state.stream === NATIVE_STREAM && session.log.drain(page.through)) {
-      this.#saveChannel(session, { drainedSeq: page.through });
+    if (state.stream === NATIVE_STREAM && session.log.queuedThrough(page.through)) {
+      this.#writers.claim(socket, page.through);
     }
+  }
+
+  /** The queue up to `seq` has been read. */
+  #drainQueue(session: Loaded, seq: number): void {
+    if (session.log.drain(seq)) this.#saveChannel(session, { drainedSeq: seq });
+  }
+
+  /** A quarter of what the bridge may queue at most, so that a page never passes its bound. */
+  get #pageBytes(): number {
+    return Math.min(REPLAY_PAGE_BYTES, this.#config.streamBufferBytes / 4);
   }
 
   /**
@@ -424,11 +444,18 @@ export class SessionObject extends DurableObject<Environment> {
     });
   }
 
+  #closeWriters({ record }: Loaded, code: number, lastFrame?: Uint8Array): void {
+    const closed = this.#writers.closeAll(code, lastFrame);
+    for (let left = closed - 1; left >= 0; left--) {
+      this.#log.debug("writer.leave", { session: record.id, code, writers: left });
+    }
+  }
+
   /** Nothing is left: no stream, no row, no alarm, once the directory has been told. */
   #end(session: Loaded, reason: "expired" | "deleted", now: number): void {
     const { id } = session.record;
     const lastFrame = encodeFrame({ event: reason, data: JSON.stringify({ id }) });
-    this.#writers.closeAll(CLOSE_CODES.ended, encoder.encode(lastFrame));
+    this.#closeWriters(session, CLOSE_CODES.ended, encoder.encode(lastFrame));
     this.#loaded = null;
     this.#outbox.ended(id, now);
     this.#log.info(`session.${reason}`, { session: redactSessionId(id) });

@@ -3,7 +3,7 @@
  * stream through a bridge. What a writer is must survive eviction, so it lies in
  * the socket's attachment; a socket without one is not ours and is left alone.
  */
-import { BEHIND } from "../session/stream-protocol.ts";
+import { BEHIND, CONFIRM } from "../session/stream-protocol.ts";
 import type { LogPage } from "./event-log.ts";
 
 /** A writer as its socket's attachment says. */
@@ -16,6 +16,8 @@ export interface WriterState {
    * Undefined: it has been sent all there is, and gets events as they come.
    */
   readonly behindAt?: number;
+  /** The last queued event that it was sent, while it has not been heard to have lived on after it. */
+  readonly claims?: number;
 }
 
 function stateOf(socket: WebSocket): WriterState | undefined {
@@ -70,11 +72,34 @@ export class Writers {
     const state = this.#states.get(socket);
     if (!state) return;
     for (const frame of page.frames) this.send(socket, frame);
-    if (page.complete) this.#save(socket, { kind: "writer", stream: state.stream });
+    const { behindAt: _behindAt, ...live } = state;
+    if (page.complete) this.#save(socket, live);
     else {
       this.#save(socket, { ...state, behindAt: page.through });
       this.send(socket, BEHIND);
     }
+  }
+
+  /** A writer was sent queued events up to `seq`: asks it to say when its reader has taken them. */
+  claim(socket: WebSocket, seq: number): void {
+    const state = this.#states.get(socket);
+    if (!state) return;
+    this.#save(socket, { ...state, claims: seq });
+    this.send(socket, CONFIRM);
+  }
+
+  /** A writer's reader has taken the queued events that it was sent. Returns the last of them. */
+  settle(socket: WebSocket): number | undefined {
+    const state = this.#states.get(socket);
+    if (state?.claims === undefined) return undefined;
+    const { claims, ...settled } = state;
+    this.#save(socket, settled);
+    return claims;
+  }
+
+  /** Whether some reader is being sent the queue. */
+  get claimed(): boolean {
+    return [...this.#states.values()].some(({ claims }) => claims !== undefined);
   }
 
   /** Sends frames to every live writer of a stream. Returns how many it was sent to. */
@@ -105,13 +130,15 @@ export class Writers {
     }
   }
 
-  /** Ends every writer, after a last frame where one is given. */
-  closeAll(code: number, lastFrame?: Uint8Array): void {
+  /** Ends every writer, after a last frame where one is given. Returns how many there were. */
+  closeAll(code: number, lastFrame?: Uint8Array): number {
+    const { size } = this.#states;
     for (const socket of this.#states.keys()) {
       if (lastFrame) this.send(socket, lastFrame);
       close(socket, code);
     }
     this.#states.clear();
+    return size;
   }
 
   /** A socket has closed. Returns the writer that it was; undefined where it was none (any more). */
