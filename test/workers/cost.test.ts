@@ -2,10 +2,9 @@
  * What each call costs, counted through the storage API; docs/delivery.md has the
  * table. It does not prove what the platform bills, only what it is asked for.
  */
-import { evictDurableObject } from "cloudflare:test";
 import { expect, it, vi, afterEach } from "vitest";
 import { call, make, pathOf, request } from "../support/call.ts";
-import { countWrites, objectOf, storedBy, told } from "../support/object.ts";
+import { countWrites, evict, storedBy, told } from "../support/object.ts";
 
 afterEach(() => void vi.useRealTimers());
 
@@ -90,7 +89,7 @@ it("ten thousand requests for unknown ids leave no storage behind", async () => 
 
 it("looking at a session after an eviction writes nothing", async () => {
   const { id } = await make();
-  await evictDurableObject(objectOf(id));
+  await evict(id);
   const writes = await countWrites(id);
   await call("GET", pathOf(id, "?touch=false"));
   expect(writes.rows).toBe(0);

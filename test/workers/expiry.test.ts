@@ -1,8 +1,8 @@
 /** The end of a session. Time is faked: the objects read the same clock as the test. */
-import { abortAllDurableObjects, evictDurableObject, runDurableObjectAlarm } from "cloudflare:test";
+import { abortAllDurableObjects, runDurableObjectAlarm } from "cloudflare:test";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { call, make, pathOf, request, type SessionJson } from "../support/call.ts";
-import { countWrites, objectOf, storedBy } from "../support/object.ts";
+import { countWrites, evict, objectOf, storedBy } from "../support/object.ts";
 import { SseReader } from "../support/sse-reader.ts";
 
 const TTL = 1600;
@@ -79,12 +79,12 @@ describe("a session in use", () => {
         await call("GET", pathOf(id));
         at(lastUse);
         await call("GET", pathOf(id));
-        if (how === "evicted") await evictDurableObject(objectOf(id));
+        if (how === "evicted") await evict(id);
         else await abortAllDurableObjects();
         at(lastUse + TTL - 0.001);
         await runDurableObjectAlarm(objectOf(id));
         expect(await exists(id)).toBe(true);
-        if (how === "evicted") await evictDurableObject(objectOf(id));
+        if (how === "evicted") await evict(id);
         else await abortAllDurableObjects();
         at(lastUse + TTL + TTL / 16);
         await runDurableObjectAlarm(objectOf(id));
@@ -128,7 +128,7 @@ describe("a session in use", () => {
     const { id } = await make({ ttlSeconds: TTL });
     await call("PATCH", pathOf(id), { ttlSeconds: 10 });
     expect((await storedBy(id)).alarm).toBe(start + 10_000);
-    await evictDurableObject(objectOf(id));
+    await evict(id);
     await call("PATCH", pathOf(id), { ttlSeconds: 5 });
     expect((await storedBy(id)).alarm).toBe(start + 5000);
     await call("PATCH", pathOf(id), { ttlSeconds: 50 });
@@ -182,7 +182,7 @@ describe("an open writer", () => {
     await expect
       .poll(async () => (await call("GET", pathOf(id, "?touch=false"))).json["writers"])
       .toBe(0);
-    await evictDurableObject(objectOf(id));
+    await evict(id);
     at(4.5 * TTL - 0.001);
     await runDurableObjectAlarm(objectOf(id));
     expect(await exists(id)).toBe(true);

@@ -1,8 +1,8 @@
 /** Streams inside one process. What only a real connection shows is in test/e2e. */
-import { abortAllDurableObjects, evictDurableObject } from "cloudflare:test";
+import { abortAllDurableObjects } from "cloudflare:test";
 import { describe, expect, it } from "vitest";
 import { call, make, pathOf, request } from "../support/call.ts";
-import { objectOf, socketsOf, storedBy } from "../support/object.ts";
+import { evict, socketsOf, storedBy } from "../support/object.ts";
 import { lastEventIdIn, SseReader } from "../support/sse-reader.ts";
 
 type Headers_ = Record<string, string>;
@@ -255,7 +255,7 @@ describe("the queue", () => {
   it("remembers across evictions what was queued and what was read", async () => {
     const { id } = await make();
     await publish(id, { data: "queued" });
-    await evictDurableObject(objectOf(id));
+    await evict(id);
     const reader = await follow(id);
     expect(dataOf(await reader.take(1))).toEqual(["queued"]);
     // It counts as read once the reader has lived on for a moment after it.
@@ -264,7 +264,7 @@ describe("the queue", () => {
     await reader.leave();
     await rest;
     await expect.poll(() => socketsOf(id)).toBe(0);
-    await evictDurableObject(objectOf(id));
+    await evict(id);
     await publish(id, { data: "later" });
     expect(dataOf(await (await follow(id)).take(1))).toEqual(["later"]);
   });
@@ -310,7 +310,7 @@ describe("disconnect", () => {
     for (const reader of readers) expect(await reader.rest()).toEqual([]);
     const refused = await call("POST", pathOf(id, "/events"), { data: 1 });
     expect([refused.status, refused.json["code"]]).toEqual([503, "session_disconnected"]);
-    await evictDurableObject(objectOf(id));
+    await evict(id);
     expect((await call("POST", pathOf(id, "/events"), { data: 1 })).status).toBe(503);
     expect((await call("POST", pathOf(id, "/disconnect"))).status).toBe(204);
     const back = await follow(id);
@@ -335,7 +335,7 @@ describe("endings", () => {
     const reader = await follow(id);
     await publish(id, { data: "before" });
     await reader.take(1);
-    await evictDurableObject(objectOf(id));
+    await evict(id);
     expect((await publish(id, { data: "after" })).json.writers).toBe(1);
     expect(dataOf(await reader.take(1))).toEqual(["after"]);
   });
@@ -349,7 +349,7 @@ describe("endings", () => {
     }
     const reader = await follow(id, {}, "?from=earliest");
     const frames = await reader.take(2);
-    await evictDurableObject(objectOf(id));
+    await evict(id);
     frames.push(...(await reader.take(28)));
     expect(frames.map(({ data }) => Number(data.split(" ")[0]))).toEqual(
       Array.from({ length: 30 }, (_, n) => n),
