@@ -56,17 +56,25 @@ export function mountGuard(
 function finish(access: Access): MiddlewareHandler {
   return async (c, next) => {
     await next();
-    // A copy, because what an upstream answered has headers that cannot be changed.
-    const response = new Response(c.res.body, c.res);
-    const { headers, status } = response;
-    headers.set("x-content-type-options", "nosniff");
-    headers.set("referrer-policy", "no-referrer");
-    if (!headers.has("cache-control")) headers.set("cache-control", "no-store");
-    if (status === 401 || status === 403) headers.set("www-authenticate", challengeOf(c, access));
-    // Hono would merge the headers of the old response into the new one.
-    c.res = undefined;
-    c.res = response;
+    const challenge = c.res.status === 401 || c.res.status === 403 ? challengeOf(c, access) : "";
+    try {
+      harden(c.res.headers, challenge);
+    } catch {
+      // What an upstream answered has headers that cannot be changed, so a copy is sent.
+      const copy = new Response(c.res.body, c.res);
+      harden(copy.headers, challenge);
+      // Hono would merge the headers of the old response into the new one.
+      c.res = undefined;
+      c.res = copy;
+    }
   };
+}
+
+function harden(headers: Headers, challenge: string): void {
+  headers.set("x-content-type-options", "nosniff");
+  headers.set("referrer-policy", "no-referrer");
+  if (!headers.has("cache-control")) headers.set("cache-control", "no-store");
+  if (challenge) headers.set("www-authenticate", challenge);
 }
 
 /** Refuses what was not meant for this service or is too large to look at. */
