@@ -11,6 +11,7 @@ import { createInterface } from "node:readline";
 import { unstable_readConfig } from "wrangler";
 import { AUTH_VARIABLES } from "../src/auth/settings.ts";
 import { CONFIG_VARIABLES } from "../src/config.ts";
+import { parseUpstreams, secretNames } from "../src/upstream/settings.ts";
 import { PROJECT } from "./bundle.ts";
 
 export interface WorkerdOptions {
@@ -126,7 +127,8 @@ function readWranglerConfig(): WranglerConfig {
 /** The service's variables: those of the environment, and under them wrangler.toml's. */
 export function variables(env: WorkerdOptions["env"]): Record<string, string> {
   const declared = Object.entries(readWranglerConfig().vars).map(([k, v]) => [k, String(v)]);
-  const names = [...CONFIG_VARIABLES, ...AUTH_VARIABLES];
+  const secrets = secretNames(parseUpstreams(env["UPSTREAMS"] || undefined));
+  const names = [...CONFIG_VARIABLES, ...AUTH_VARIABLES, ...secrets];
   const set = names.map((name) => [name, env[name]]).filter(([, v]) => v !== undefined);
   return Object.fromEntries([...declared, ...set]) as Record<string, string>;
 }

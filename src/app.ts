@@ -2,6 +2,7 @@ import { Hono } from "hono";
 import { HTTPException } from "hono/http-exception";
 import { methodNotAllowed } from "hono/method-not-allowed";
 import { createAccess, type Access } from "./auth/access.ts";
+import { callerOf } from "./auth/identity.ts";
 import { loadAuthSettings } from "./auth/settings.ts";
 import type { Config } from "./config.ts";
 import { limitBody } from "./http/body-limit.ts";
@@ -22,9 +23,11 @@ import {
   readSession,
 } from "./http/sessions.ts";
 import { createTicket, mountTickets } from "./http/tickets.ts";
+import { mountGateway } from "./mcp/gateway.ts";
 import { createLogger, describeFailure, type Logger } from "./logger.ts";
 import { SessionError } from "./session/errors.ts";
 import type { SessionHost } from "./session/host.ts";
+import type { Upstreams } from "./upstream/upstream.ts";
 
 /** Every route that the OpenAPI document describes. */
 export const ROUTES: readonly RouteDescription[] = [
@@ -53,6 +56,7 @@ export function createApp(
   host: SessionHost,
   config: Config,
   access: Access = createAccess(loadAuthSettings({})),
+  upstreams: Upstreams = new Map(),
 ): Hono {
   const log = createLogger(config.logLevel);
   const app = new Hono();
@@ -70,6 +74,8 @@ export function createApp(
       },
     }),
   );
+
+  mountGateway(app, { host, config, upstreams, log, callerOf });
 
   app.use("/v1/*", async (c, next) => {
     await next();

@@ -3,6 +3,7 @@
  * stops the service with its name and what was expected, so a misspelt number
  * never becomes a default silently.
  */
+import { parseUpstreams, type UpstreamsSettings } from "./upstream/settings.ts";
 import { MAX_DIRECTORY_SHARDS, MAX_TTL_MS, MIN_TTL_MS } from "./session/limits.ts";
 
 export type LogLevel = "debug" | "info" | "warn" | "error";
@@ -28,6 +29,8 @@ export interface Config {
   readonly bodyMaxBytes: number;
   /** `MAX_WRITERS` (32): streams that may be open on one session at once. */
   readonly maxWriters: number;
+  /** `UPSTREAMS` (the demo server): the MCP servers behind the gateway. */
+  readonly upstreams: UpstreamsSettings;
   /** `DIRECTORY_SHARDS` (8): shards of the directory; 0 keeps none, and nothing can be listed. */
   readonly directoryShards: number;
   /** `MAX_SESSIONS_PER_SUBJECT` (0, no limit): sessions that one subject may have at a time. */
@@ -48,6 +51,7 @@ export const CONFIG_VARIABLES = [
   "STREAM_BUFFER_BYTES",
   "BODY_MAX_BYTES",
   "MAX_WRITERS",
+  "UPSTREAMS",
   "DIRECTORY_SHARDS",
   "MAX_SESSIONS_PER_SUBJECT",
   "LOG_LEVEL",
@@ -81,6 +85,7 @@ export function loadConfig(env: Environment): Config {
     streamBufferBytes: integer(env, "STREAM_BUFFER_BYTES", MIB, 1024, 64 * MIB),
     bodyMaxBytes: integer(env, "BODY_MAX_BYTES", 4 * MIB, 1, 64 * MIB),
     maxWriters: integer(env, "MAX_WRITERS", 32, 1, 10_000),
+    upstreams: upstreams(env),
     directoryShards: integer(env, "DIRECTORY_SHARDS", 8, 0, MAX_DIRECTORY_SHARDS),
     maxSessionsPerSubject: integer(env, "MAX_SESSIONS_PER_SUBJECT", 0, 0, 1_000_000),
     logLevel: oneOf(env, "LOG_LEVEL", ["debug", "info", "warn", "error"], "info"),
@@ -133,6 +138,14 @@ function integer(
     throw refusal(name, `a whole number from ${least} to ${most}`, value);
   }
   return number;
+}
+
+function upstreams(env: Environment): UpstreamsSettings {
+  try {
+    return parseUpstreams(text(env, "UPSTREAMS"));
+  } catch (failure) {
+    throw new ConfigError(`UPSTREAMS ${failure instanceof Error ? failure.message : "is invalid"}`);
+  }
 }
 
 function oneOf<T extends string>(

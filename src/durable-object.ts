@@ -30,6 +30,9 @@ export interface SessionsInOptions {
   readonly caller?: Caller;
 }
 
+/** What the service's own front does with sessions, but for the gateway. */
+export type LibrarySessions = Omit<Sessions, "initialize" | "exchange" | "follow"> & ListedSessions;
+
 /**
  * The sessions of a namespace of `SessionObject`, as the service's own front uses
  * them. Without `directory`, a namespace of `DirectoryObject`, they cannot be
@@ -39,7 +42,7 @@ export function sessionsIn(
   sessions: ObjectNamespace,
   directory?: ObjectNamespace,
   { shards = DEFAULT_SHARDS, caller = { admin: true } }: SessionsInOptions = {},
-): Sessions & ListedSessions {
+): LibrarySessions {
   // Only a Worker has such bindings, and there they are these.
   const host = new DurableObjectHost(sessions as unknown as DurableObjectNamespace<SessionObject>, {
     directory: directory && new DirectoryClient(directory as unknown as DirectoryNamespace, shards),

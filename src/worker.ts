@@ -9,6 +9,7 @@ import { directoryOf } from "./object/directory-binding.ts";
 import { DurableObjectHost } from "./object/durable-object-host.ts";
 import { createLogger, describeFailure } from "./logger.ts";
 import type { SessionObject } from "./object/session-object.ts";
+import { openUpstreams } from "./upstream/open.ts";
 
 export { DirectoryObject } from "./directory/directory-object.ts";
 export { SessionObject } from "./object/session-object.ts";
@@ -33,7 +34,7 @@ const host = new DurableObjectHost(bindings.SESSIONS, {
   directory: directoryOf(bindings, config),
   maxSessionsPerSubject: config.maxSessionsPerSubject,
 });
-const app = createApp(host, config, access);
+const app = createApp(host, config, access, openUpstreams(config.upstreams, bindings));
 
 /** Plain workerd says it in `cf`, which no client can write; Cloudflare in a header that it always sets itself. */
 function clientAddress(request: Request): string | undefined {

@@ -25,6 +25,10 @@ export interface BridgeOptions {
   readonly bufferBytes: number;
   /** Told why a reader was cut; for the log. */
   readonly onCut?: (reason: CutReason) => void;
+  /** Told of words from the object that are not the bridge's own. */
+  readonly onWord?: (word: string) => void;
+  /** Told once when the stream has ended, from either side. */
+  readonly onEnd?: () => void;
 }
 
 const encoder = new TextEncoder();
@@ -74,7 +78,7 @@ class BridgedReader {
     this.#controller = controller;
     this.#timer = setInterval(() => this.#tick(), this.#options.keepaliveMs);
     const onClose = (): void => {
-      this.#closed = true;
+      this.#end();
       this.#closeSocket();
       this.#wanted?.();
     };
@@ -110,6 +114,7 @@ class BridgedReader {
 
   /** The reader has gone, or has had its last byte: nothing of it is left. */
   finish(): void {
+    this.#end();
     this.#finished = true;
     clearInterval(this.#timer);
     clearTimeout(this.#confirmTimer);
@@ -118,11 +123,19 @@ class BridgedReader {
     this.#closeSocket();
   }
 
+  /** No more frames come, and whoever waits for that is told once. */
+  #end(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#options.onEnd?.();
+  }
+
   #receive(data: unknown): void {
     if (this.#finished) return;
     if (data instanceof ArrayBuffer) this.#push(new Uint8Array(data));
     else if (data === BEHIND) this.#behind = true;
     else if (data === CONFIRM) this.#confirm = "sent";
+    else if (typeof data === "string") this.#options.onWord?.(data);
     this.#wanted?.();
   }
 

@@ -1,7 +1,12 @@
 /** The session host of the Worker: each session is a Durable Object, found by its id. */
+import {
+  errorFromCode,
+  SessionError,
+  UnavailableError,
+  type ErrorCode,
+} from "../session/errors.ts";
 import type { DirectoryClient } from "../directory/client.ts";
 import type { Caller } from "../session/caller.ts";
-import { errorFromCode, UnavailableError, type ErrorCode } from "../session/errors.ts";
 import type {
   IfMatch,
   ListQuery,
@@ -13,6 +18,7 @@ import type {
   Sessions,
   StreamStart,
 } from "../session/host.ts";
+import type { ExchangeRequest, GatewayStart, InitializeRequest } from "../session/exchange.ts";
 import type { SessionId } from "../session/id.ts";
 import { unwrap } from "../session/outcome.ts";
 import { Admission } from "./admission.ts";
@@ -29,7 +35,16 @@ type Remote<T> = {
 type SessionStub = Remote<
   Pick<
     SessionObject,
-    "create" | "read" | "upsert" | "patch" | "remove" | "told" | "publish" | "disconnect"
+    | "create"
+    | "read"
+    | "upsert"
+    | "patch"
+    | "remove"
+    | "publish"
+    | "disconnect"
+    | "initialize"
+    | "exchange"
+    | "told"
   >
 > &
   Fetcher;
@@ -147,16 +162,34 @@ class DurableObjectSessions implements Sessions {
     unwrap(await repeatable(() => this.#stub(id).disconnect(this.#caller)));
   }
 
-  async subscribe(id: SessionId, start: StreamStart) {
+  async initialize(id: SessionId, content: SessionContent, request: InitializeRequest) {
+    return this.#admitted(id, content.subject, async () =>
+      unwrap(await once(() => this.#stub(id).initialize(id, content, request))),
+    );
+  }
+
+  async exchange(id: SessionId, request: ExchangeRequest) {
+    return unwrap(await once(() => this.#stub(id).exchange(request)));
+  }
+
+  subscribe(id: SessionId, start: StreamStart) {
+    // A first reader's attach is not repeated: one whose answer was lost would hold the queue.
+    return this.#open(id, start, start.kind === "queued" ? once : repeatable);
+  }
+
+  follow(id: SessionId, start: GatewayStart) {
+    return this.#open(id, start, repeatable);
+  }
+
+  async #open(id: SessionId, start: StreamStart | GatewayStart, attempt: typeof once) {
     const attachment: Attachment = { caller: this.#caller, start };
     const url = `https://session.invalid/?attach=${encodeURIComponent(JSON.stringify(attachment))}`;
-    // A first reader's attach is not repeated: one whose answer was lost would hold the queue.
-    const attempt = start.kind === "queued" ? once : repeatable;
     const response = await attempt(() =>
       this.#stub(id).fetch(url, { headers: { upgrade: "websocket" } }),
     );
     const refusal = REFUSALS[response.status];
     if (refusal) throw errorFromCode(refusal);
+    if (response.status === 400) throw new SessionError("invalid_request", "Unknown Last-Event-ID");
     if (!response.webSocket) throw new UnavailableError();
     return response.webSocket;
   }

@@ -15,6 +15,7 @@ import {
   type ResumeVerdict,
 } from "../session/event-id.ts";
 import type { NewEvent } from "../session/host.ts";
+import { REPLAY_PAGE_BYTES } from "../session/limits.ts";
 import { encodeFrame } from "../session/sse-frame.ts";
 
 /** Rows are deleted once this share of a bound (count or bytes) lies behind `first`. */
@@ -32,6 +33,7 @@ const CREATE_TABLE = `CREATE TABLE IF NOT EXISTS events (
 export interface EventLogLimits {
   readonly logMaxEvents: number;
   readonly logMaxBytes: number;
+  readonly streamBufferBytes: number;
 }
 
 export interface LoggedEvent {
@@ -104,6 +106,19 @@ export class EventLog {
     return this.#queueFrom > 0 ? this.#queueFrom - 1 : this.#last;
   }
 
+  /** The seq just before the first retained event of a stream; the last one where it has none yet. */
+  beforeStream(stream: number): number {
+    if (!this.#tableExists) return this.#last;
+    const { first } = this.#sql
+      .exec<{ first: number | null }>(
+        "SELECT min(seq) AS first FROM events WHERE stream = ? AND seq >= ?",
+        stream,
+        this.#first,
+      )
+      .one();
+    return first === null ? this.#last : first - 1;
+  }
+
   get queueCount(): number {
     return this.#queueCount;
   }
@@ -160,8 +175,13 @@ export class EventLog {
     return true;
   }
 
-  /** One page of a stream's retained events after `seq`: up to `maxBytes` of frames, at least one event. */
-  page(stream: number, seq: number, maxBytes: number): LogPage {
+  /** A quarter of what the bridge may queue at most, so that a page never passes its bound. */
+  get pageBytes(): number {
+    return Math.min(REPLAY_PAGE_BYTES, this.#limits.streamBufferBytes / 4);
+  }
+
+  /** One page of a stream's retained events after `seq`: up to `pageBytes` of frames, at least one event. */
+  page(stream: number, seq: number): LogPage {
     const frames: Uint8Array[] = [];
     let bytes = 0;
     let through = Math.max(seq, this.#first - 1);
@@ -173,7 +193,7 @@ export class EventLog {
       );
       for (const row of rows) {
         const frame = this.#frame(row.seq, stream, row.event, row.data);
-        if (frames.length > 0 && bytes + frame.byteLength > maxBytes) {
+        if (frames.length > 0 && bytes + frame.byteLength > this.pageBytes) {
           return { frames, through, complete: false };
         }
         frames.push(frame);

@@ -6,6 +6,15 @@ import { contentProblem, patchData, patchMetadata } from "../session/content.ts"
 import { ERROR_KINDS, type ErrorCode } from "../session/errors.ts";
 import { NATIVE_STREAM, newEpoch } from "../session/event-id.ts";
 import { expiryVerdict, type ExpiryVerdict } from "../session/expiry.ts";
+import {
+  admits,
+  STANDALONE_STREAM,
+  type ExchangeAnswer,
+  type ExchangeRequest,
+  type GatewayStart,
+  type InitializeAnswer,
+  type InitializeRequest,
+} from "../session/exchange.ts";
 import type {
   IfMatch,
   NewEvent,
@@ -16,10 +25,12 @@ import type {
   StreamStart,
 } from "../session/host.ts";
 import { redactSessionId, type SessionId } from "../session/id.ts";
-import { REPLAY_PAGE_BYTES } from "../session/limits.ts";
 import { refuse, succeed, type Outcome } from "../session/outcome.ts";
 import { encodeFrame } from "../session/sse-frame.ts";
 import { CLOSE_CODES, MORE, TAKEN } from "../session/stream-protocol.ts";
+import { openUpstreams } from "../upstream/open.ts";
+import { GatewayStreams } from "./gateway-streams.ts";
+import { Gateway } from "./gateway.ts";
 import type { RevokeIf } from "../directory/contract.ts";
 import { AlarmClock } from "./alarm-clock.ts";
 import { EventLog, sizeOf } from "./event-log.ts";
@@ -34,7 +45,7 @@ import { Writers } from "./writers.ts";
 /** What the host asks for when it attaches a writer. */
 export interface Attachment {
   readonly caller: Caller;
-  readonly start: StreamStart;
+  readonly start: StreamStart | GatewayStart;
 }
 
 /** A session that exists, as the object holds it in memory. */
@@ -60,6 +71,8 @@ export class SessionObject extends DurableObject<Environment> {
   readonly #records: RecordStore;
   readonly #writers: Writers;
   readonly #alarm: AlarmClock;
+  readonly #streams: GatewayStreams;
+  readonly #gateway: Gateway;
   readonly #outbox: Outbox;
   /** Undefined: not looked for yet. Null: there is no session. */
   #loaded: Loaded | null | undefined;
@@ -71,6 +84,16 @@ export class SessionObject extends DurableObject<Environment> {
     this.#records = new RecordStore(ctx.storage);
     this.#writers = new Writers(ctx);
     this.#alarm = new AlarmClock(ctx.storage);
+    this.#streams = new GatewayStreams(ctx.storage, this.#writers, {
+      held: () => this.#load(Date.now()),
+      patchMetadata: (metadata) => void this.patch({ admin: true }, { metadata }),
+      exchangeEnded: () => {
+        if (!this.#loaded || this.#inUse) return;
+        this.#loaded.use.release(Date.now(), this.#loaded.record.ttlMs);
+      },
+    });
+    const upstreams = () => openUpstreams(this.#config.upstreams, env);
+    this.#gateway = new Gateway(this.#streams, upstreams, this.#config, this.#log);
     this.#outbox = new Outbox({
       ctx,
       alarm: this.#alarm,
@@ -173,7 +196,7 @@ export class SessionObject extends DurableObject<Environment> {
       session.log.append(NATIVE_STREAM, events, !this.#writers.hasLive(NATIVE_STREAM)),
     );
     const ids = logged.map(({ seq }) => session.log.idOf(seq, NATIVE_STREAM));
-    const burst = sizes.reduce((sum, size) => sum + size, 0) > this.#pageBytes;
+    const burst = sizes.reduce((sum, size) => sum + size, 0) > session.log.pageBytes;
     if (logged.length > 1 && burst)
       return succeed({ ids, writers: this.#sendBurst(session, before) });
     const frames = logged.map(({ frame }) => frame);
@@ -189,9 +212,34 @@ export class SessionObject extends DurableObject<Environment> {
     if (!session.channel.disconnected) this.#saveChannel(session, { disconnected: true });
     if (this.#writers.size > 0) {
       this.#closeWriters(session, CLOSE_CODES.disconnected);
-      session.use.release(now, session.record.ttlMs);
+      if (!this.#inUse) session.use.release(now, session.record.ttlMs);
     }
     return succeed(null);
+  }
+
+  /** Makes the session of an MCP client, once its upstream has agreed. */
+  async initialize(
+    id: SessionId,
+    content: SessionContent,
+    request: InitializeRequest,
+  ): Promise<Outcome<InitializeAnswer>> {
+    if (this.#live(Date.now())) return refuse("session_already_exists");
+    return this.#gateway.initialize(request, (metadata) =>
+      // The gateway has named the owner.
+      this.create({ admin: true }, id, {
+        ...content,
+        metadata: { ...content.metadata, ...metadata },
+      }),
+    );
+  }
+
+  /** Carries one POST of an MCP client's to its upstream. */
+  async exchange(request: ExchangeRequest): Promise<Outcome<ExchangeAnswer>> {
+    const now = Date.now();
+    const session = this.#live(now);
+    if (!session || !admits(session.record, request.gate)) return refuse("session_not_found");
+    session.use.touch(now, session.record.ttlMs);
+    return this.#gateway.exchange(request);
   }
 
   /** Attaches a writer: a WebSocket upgrade, with an Attachment as JSON in `attach`. */
@@ -203,17 +251,25 @@ export class SessionObject extends DurableObject<Environment> {
     ) as Attachment;
     const session = this.#owned(caller, now);
     if (!session) return refusal("session_not_found");
+    if ("gate" in start && !admits(session.record, start.gate)) return refusal("session_not_found");
     if (this.#writers.size >= this.#config.maxWriters) return refusal("too_many_writers");
     const { 0: client, 1: server } = new WebSocketPair();
-    this.#attach(session, server, start, now);
+    if ("gate" in start) {
+      if (!this.#streams.attach(server, start)) return new Response(null, { status: 400 });
+      session.use.hold(now, session.record.ttlMs);
+    } else this.#attach(session, server, start, now);
     return new Response(null, { status: 101, webSocket: client });
   }
 
   override webSocketMessage(socket: WebSocket, message: string | ArrayBuffer): void {
     const session = this.#live(Date.now());
-    if (!session) return;
-    if (message === MORE) this.#sendPage(session, socket);
-    else if (message === TAKEN) this.#drainQueue(session, this.#writers.settle(socket) ?? 0);
+    const stream = this.#writers.state(socket)?.stream;
+    if (!session || stream === undefined || typeof message !== "string") return;
+    if (message === TAKEN) this.#drainQueue(session, this.#writers.settle(socket) ?? 0);
+    else if (message !== MORE) {
+      if (stream === STANDALONE_STREAM) this.#gateway.told(message);
+    } else if (stream === NATIVE_STREAM) this.#sendPage(session, socket);
+    else this.#streams.sendPage(socket);
   }
 
   override webSocketClose(socket: WebSocket, code: number): void {
@@ -246,7 +302,7 @@ export class SessionObject extends DurableObject<Environment> {
 
   /** Whether the session is being used at this very moment. */
   get #inUse(): boolean {
-    return this.#writers.size > 0;
+    return this.#writers.size > 0 || this.#gateway.running > 0;
   }
 
   #load(now: number): Loaded | null {
@@ -255,7 +311,9 @@ export class SessionObject extends DurableObject<Environment> {
     if (!record) return (this.#loaded = null);
     const channel = this.#records.loadChannel();
     const use = this.#openUse(record, now);
-    return (this.#loaded = { record, channel, log: this.#openLog(record, channel), use });
+    this.#loaded = { record, channel, log: this.#openLog(record, channel), use };
+    this.#gateway.interrupted();
+    return this.#loaded;
   }
 
   #openUse(record: StoredSession, now: number): Use {
@@ -403,7 +461,7 @@ export class SessionObject extends DurableObject<Environment> {
       const requested = session.log.idOf(state.behindAt, NATIVE_STREAM);
       this.#writers.send(socket, encoder.encode(gapFrame(session.log, requested)));
     }
-    const page = session.log.page(state.stream, state.behindAt, this.#pageBytes);
+    const page = session.log.page(state.stream, state.behindAt);
     this.#writers.sendPage(socket, page);
     if (state.stream === NATIVE_STREAM && session.log.queuedThrough(page.through)) {
       this.#writers.claim(socket, page.through);
@@ -413,11 +471,6 @@ export class SessionObject extends DurableObject<Environment> {
   /** The queue up to `seq` has been read. */
   #drainQueue(session: Loaded, seq: number): void {
     if (session.log.drain(seq)) this.#saveChannel(session, { drainedSeq: seq });
-  }
-
-  /** A quarter of what the bridge may queue at most, so that a page never passes its bound. */
-  get #pageBytes(): number {
-    return Math.min(REPLAY_PAGE_BYTES, this.#config.streamBufferBytes / 4);
   }
 
   /**
@@ -453,7 +506,8 @@ export class SessionObject extends DurableObject<Environment> {
 
   /** Nothing is left: no stream, no row, no alarm, once the directory has been told. */
   #end(session: Loaded, reason: "expired" | "deleted", now: number): void {
-    const { id } = session.record;
+    const { id, metadata } = session.record;
+    this.ctx.waitUntil(this.#gateway.end(metadata));
     const lastFrame = encodeFrame({ event: reason, data: JSON.stringify({ id }) });
     this.#closeWriters(session, CLOSE_CODES.ended, encoder.encode(lastFrame));
     this.#loaded = null;

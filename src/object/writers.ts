@@ -3,6 +3,7 @@
  * stream through a bridge. What a writer is must survive eviction, so it lies in
  * the socket's attachment; a socket without one is not ours and is left alone.
  */
+import { NATIVE_STREAM } from "../session/event-id.ts";
 import { BEHIND, CONFIRM } from "../session/stream-protocol.ts";
 import type { LogPage } from "./event-log.ts";
 
@@ -130,15 +131,38 @@ export class Writers {
     }
   }
 
-  /** Ends every writer, after a last frame where one is given. Returns how many there were. */
+  /** Ends every writer; the session's own stream gets a last frame, where one is given. Returns how many there were. */
   closeAll(code: number, lastFrame?: Uint8Array): number {
     const { size } = this.#states;
-    for (const socket of this.#states.keys()) {
-      if (lastFrame) this.send(socket, lastFrame);
+    for (const [socket, { stream }] of this.#states) {
+      if (lastFrame && stream === NATIVE_STREAM) this.send(socket, lastFrame);
       close(socket, code);
     }
     this.#states.clear();
     return size;
+  }
+
+  /** Ends the writers of one stream. */
+  closeStream(stream: number, code: number): void {
+    for (const [socket] of this.#on(stream)) this.close(socket, code);
+  }
+
+  /** Ends the live writers of one stream. One that is behind is ended by whoever sends its last page. */
+  closeLive(stream: number, code: number): void {
+    for (const [socket, state] of this.#on(stream)) {
+      if (state.behindAt === undefined) this.close(socket, code);
+    }
+  }
+
+  /** Ends one writer. */
+  close(socket: WebSocket, code: number): void {
+    this.#states.delete(socket);
+    close(socket, code);
+  }
+
+  /** Sends a control word to every writer of a stream. */
+  tell(stream: number, word: string): void {
+    for (const [socket] of this.#on(stream)) this.send(socket, word);
   }
 
   /** A socket has closed. Returns the writer that it was; undefined where it was none (any more). */

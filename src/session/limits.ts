@@ -59,6 +59,33 @@ export const MAX_URL_LENGTH = 8192;
 /** Bytes of all request headers: what common HTTP servers take, and room for a large access token. */
 export const MAX_HEADER_BYTES = 32 * 1024;
 
+/** Milliseconds that an upstream's answer may take and still be answered as JSON; after that it is a stream. */
+export const QUICK_ANSWER_MS = 250;
+
+/**
+ * Milliseconds that an SSE answer of the upstream's may take to be nothing but its
+ * one response, which is then answered as JSON and costs no event rows. Most servers answer
+ * every request as SSE.
+ */
+export const UPSTREAM_SETTLE_MS = 20;
+
+/** Milliseconds that an upstream's stream may be silent. Without a bound a dead one would hold the object in memory. */
+export const UPSTREAM_SILENCE_MS = 10 * 60 * 1000;
+
+/** Milliseconds before an upstream's broken stream is taken up again, unless the upstream says otherwise. */
+export const UPSTREAM_RETRY_MS = 1000;
+
+/** Times in a row that an upstream's stream is taken up without bringing anything. */
+export const MAX_UPSTREAM_RESUMES = 60;
+
+/** The longest of such waits that an upstream can ask for, in milliseconds. */
+export const MAX_UPSTREAM_RETRY_MS = 30_000;
+
+/** UTF-8 bytes of an initialize request: it is kept as metadata, to be sent again. */
+export const MAX_INIT_BODY_BYTES = 64 * 1024;
+
+/** Milliseconds that a call waits at most for the upstream's standalone stream to be opened first. */
+export const UPSTREAM_HELD_MS = 1000;
 /** Entries in one page over HTTP: a page is one answer of every shard. */
 export const MAX_LIST_LIMIT = 200;
 

@@ -29,7 +29,49 @@ export const CLOSE_CODES = {
   ended: 4000,
   /** The caller disconnected the session's writers. */
   disconnected: 4001,
+  /** The stream's last message has been sent. */
+  finished: 4002,
+  /** Another reader has taken the stream over: a message goes to one reader. */
+  superseded: 4003,
 } as const;
 
 /** Close code of the bridge's side: the reader has gone or was cut. */
 export const READER_GONE = 4100;
+
+/**
+ * On a gateway session's standalone stream: words that carry JSON after their
+ * name. The bridge holds the upstream's own stream, so that the object can sleep.
+ */
+export const BACKEND = "backend ";
+
+/** What `BACKEND` carries, from the object: the upstream session whose stream to hold. */
+export interface Backend {
+  readonly url: string | undefined;
+  readonly sid: string | undefined;
+  readonly version: string | undefined;
+  /** The last event of that stream that the object was given. */
+  readonly lastEventId: string | undefined;
+}
+
+/**
+ * From the bridge: the upstream has answered the request for its stream, with the stream or
+ * a refusal. Servers send some messages there and nowhere else, so a call waits
+ * for this while a stream is being opened.
+ */
+export const UPSTREAM_HELD = "held";
+
+/** From the bridge: an event that the upstream sent on its stream, after its encoded id and a line break. */
+export const UPSTREAM_MESSAGE = "upstream ";
+
+export function upstreamMessage(id: string | undefined, data: string): string {
+  return `${UPSTREAM_MESSAGE}${encodeURIComponent(id ?? "")}\n${data}`;
+}
+
+export function readUpstreamMessage(word: string): { id: string | undefined; data: string } {
+  const end = word.indexOf("\n");
+  const id = decodeURIComponent(word.slice(UPSTREAM_MESSAGE.length, end));
+  return { id: id === "" ? undefined : id, data: word.slice(end + 1) };
+}
+
+/** From the bridge: the upstream no longer knows this session (a `Backend`). */
+export const UPSTREAM_LOST = "lost ";

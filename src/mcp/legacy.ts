@@ -1,0 +1,69 @@
+/**
+ * HTTP+SSE of 2024-11-05: one stream, which says where to POST, and all answers on
+ * it. It is served from the same session, log and upstream as Streamable HTTP.
+ */
+import { newSessionId, parseSessionId } from "../session/id.ts";
+import { parseJson, RPC_CODES } from "../session/json-rpc.ts";
+import { DEFAULT_UPSTREAM } from "../upstream/settings.ts";
+import { answer } from "./answer.ts";
+import { rpcErrorResponse, sessionNotFound } from "./answers.ts";
+import { readBody } from "./body.ts";
+import { classify } from "./classify.ts";
+import { contentFor, forwardedHeaders, gateOf, type GatewayCall } from "./context.ts";
+import { accepts, isJsonContent } from "./negotiate.ts";
+import { stream } from "./session-era.ts";
+
+export async function openLegacyStream(call: GatewayCall): Promise<Response> {
+  const { request, upstream } = call;
+  if (!accepts(request.headers.get("accept"), "text/event-stream")) {
+    return rpcErrorResponse(406, RPC_CODES.serverError, "Accept must take text/event-stream");
+  }
+  const sessionId = newSessionId();
+  await call.sessions.create(sessionId, contentFor(call, "sse"));
+  const path = upstream.name === DEFAULT_UPSTREAM ? "/messages" : `/messages/${upstream.name}`;
+  const endpoint = `${path}?session_id=${sessionId}`;
+  return stream(call, sessionId, { gate: gateOf(call, "sse"), kind: "standalone", endpoint });
+}
+
+export async function postLegacyMessage(call: GatewayCall): Promise<Response> {
+  const { request, url, parts } = call;
+  const named = url.searchParams.get("session_id");
+  if (!named) return rpcErrorResponse(400, RPC_CODES.serverError, "session_id is required");
+  if (!isJsonContent(request.headers.get("content-type"))) {
+    return rpcErrorResponse(415, RPC_CODES.serverError, "Content-Type must be application/json");
+  }
+  const read = await readBody(request, parts.config.bodyMaxBytes);
+  if (read.kind === "too_large") {
+    return rpcErrorResponse(413, RPC_CODES.serverError, "The body is over BODY_MAX_BYTES");
+  }
+  const body = read.kind === "text" ? read.text : "";
+  const value = parseJson(body);
+  if (value === undefined) return rpcErrorResponse(400, RPC_CODES.parseError, "Parse error");
+  // The legacy transport has no version header, whatever later revisions say of it.
+  const verdict = classify(value, undefined);
+  if (verdict.kind === "refused") {
+    return rpcErrorResponse(400, verdict.code, verdict.message, verdict.id);
+  }
+  if (verdict.kind === "stateless") {
+    return rpcErrorResponse(400, RPC_CODES.invalidRequest, "This endpoint is of 2024-11-05");
+  }
+  const initialize = verdict.kind === "initialize";
+  const owed = initialize ? [verdict.id] : verdict.owed;
+  const batch = !initialize && verdict.batch;
+  const sessionId = parseSessionId(named);
+  if (sessionId !== named) return sessionNotFound(batch ? undefined : owed[0]);
+  const { "mcp-protocol-version": _none, ...headers } = forwardedHeaders(call);
+  return answer(call, batch ? undefined : owed[0], async () => {
+    await call.sessions.exchange(sessionId, {
+      gate: gateOf(call, "sse"),
+      body,
+      batch,
+      owed,
+      cancels: initialize ? [] : verdict.cancels,
+      initialize,
+      headers,
+      delivery: "standalone",
+    });
+    return new Response(null, { status: 202 });
+  });
+}

@@ -1,0 +1,138 @@
+/**
+ * Holds the upstream's standalone stream for as long as a client follows the
+ * session's, and hands what comes on it to the session's object over the reader's socket.
+ * It is the bridge that holds it, not the object, so that the object can sleep.
+ */
+import type { StreamSocket } from "../session/host.ts";
+import { isObject, parseJson } from "../session/json-rpc.ts";
+import {
+  MAX_UPSTREAM_RETRY_MS,
+  UPSTREAM_RETRY_MS,
+  UPSTREAM_SILENCE_MS,
+} from "../session/limits.ts";
+import { SseParser } from "../session/sse-parser.ts";
+import {
+  BACKEND,
+  UPSTREAM_LOST,
+  UPSTREAM_HELD,
+  upstreamMessage,
+  type Backend,
+} from "../session/stream-protocol.ts";
+import { call, discard, events, isEventStream } from "../upstream/call.ts";
+import { replicaAt, type Upstream } from "../upstream/upstream.ts";
+
+export class StandaloneUpstream {
+  readonly #upstream: Upstream;
+  readonly #socket: StreamSocket;
+  readonly #headers: Readonly<Record<string, string>>;
+  readonly #maxBytes: number;
+  #held: AbortController | undefined;
+  #ended = false;
+
+  constructor(
+    upstream: Upstream,
+    socket: StreamSocket,
+    headers: Readonly<Record<string, string>>,
+    maxBytes: number,
+  ) {
+    this.#upstream = upstream;
+    this.#socket = socket;
+    this.#headers = headers;
+    this.#maxBytes = maxBytes;
+  }
+
+  /** A word from the session's object: which upstream session to listen to from now on. */
+  told(word: string): void {
+    if (!word.startsWith(BACKEND) || this.#ended) return;
+    const value = parseJson(word.slice(BACKEND.length));
+    if (!isObject(value)) return;
+    const text = (key: string) => (typeof value[key] === "string" ? value[key] : undefined);
+    const backend: Backend = {
+      url: text("url"),
+      sid: text("sid"),
+      version: text("version"),
+      lastEventId: text("lastEventId"),
+    };
+    this.#held?.abort();
+    this.#held = undefined;
+    // An upstream without sessions has no stream of a session's either.
+    if (backend.sid === undefined) return;
+    const held = new AbortController();
+    this.#held = held;
+    void this.#hold(backend, held.signal);
+  }
+
+  /** The client has gone, or its stream has ended. */
+  end(): void {
+    this.#ended = true;
+    this.#held?.abort();
+  }
+
+  async #hold(backend: Backend, signal: AbortSignal): Promise<void> {
+    const parser = new SseParser(this.#maxBytes);
+    parser.lastEventId = backend.lastEventId;
+    let delay = UPSTREAM_RETRY_MS;
+    while (!signal.aborted) {
+      const outcome = await this.#listen(backend, parser, signal);
+      if (outcome === "refused" || signal.aborted) return;
+      if (outcome === "lost") {
+        this.#say(UPSTREAM_LOST + JSON.stringify({ sid: backend.sid }));
+        return;
+      }
+      delay = outcome === "ended" ? UPSTREAM_RETRY_MS : Math.min(delay * 2, MAX_UPSTREAM_RETRY_MS);
+      await wait(
+        parser.retryMs === undefined ? delay : Math.max(parser.retryMs, UPSTREAM_RETRY_MS / 10),
+        signal,
+      );
+    }
+  }
+
+  async #listen(
+    { url, sid, version }: Backend,
+    parser: SseParser,
+    signal: AbortSignal,
+  ): Promise<"ended" | "failed" | "lost" | "refused"> {
+    try {
+      const { lastEventId } = parser;
+      const response = await call(
+        this.#upstream,
+        replicaAt(this.#upstream, url),
+        { method: "GET", sid, version, lastEventId, headers: this.#headers },
+        signal,
+      );
+      this.#say(UPSTREAM_HELD);
+      if (response.ok && isEventStream(response)) {
+        for await (const { id, data } of events(response, parser, UPSTREAM_SILENCE_MS)) {
+          this.#say(upstreamMessage(id, data));
+        }
+        return "ended";
+      }
+      discard(response);
+      if (response.status === 404) return "lost";
+      // 405: this upstream has no such stream. Any other refusal will not change by asking again.
+      return response.status < 500 ? "refused" : "failed";
+    } catch {
+      this.#say(UPSTREAM_HELD);
+      return "failed";
+    }
+  }
+
+  #say(word: string): void {
+    if (this.#ended) return;
+    try {
+      this.#socket.send(word);
+    } catch {
+      this.end();
+    }
+  }
+}
+
+function wait(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, ms);
+    signal.addEventListener("abort", () => {
+      clearTimeout(timer);
+      resolve();
+    });
+  });
+}

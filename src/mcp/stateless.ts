@@ -1,0 +1,112 @@
+/**
+ * The stateless revision, 2026-07-28: passed through. No session is made or
+ * looked for and no object is woken. The upstream's status and body are kept, as clients tell
+ * from them which revision it speaks. A client that leaves has cancelled.
+ */
+import { RPC_CODES, type RequestId } from "../session/json-rpc.ts";
+import { KEEPALIVE_FRAME } from "../session/sse-frame.ts";
+import { call, FAILURES, isEventStream, UpstreamError } from "../upstream/call.ts";
+import type { Replica } from "../upstream/upstream.ts";
+import { failureResponse, rpcErrorResponse } from "./answers.ts";
+import { forwardedHeaders, type GatewayCall } from "./context.ts";
+
+const FORWARDED = /^mcp-(method|name|param-.+)$/;
+/** What an upstream's answer may say about itself; its session id and its cookies stay behind. */
+const ANSWERED = ["content-type", "cache-control", "retry-after", "allow"];
+
+export async function passThrough(
+  gatewayCall: GatewayCall,
+  body: string,
+  id: RequestId | undefined,
+): Promise<Response> {
+  const { request, upstream, parts } = gatewayCall;
+  const headers = forwardedHeaders(gatewayCall);
+  for (const [name, value] of request.headers) if (FORWARDED.test(name)) headers[name] = value;
+  const abort = new AbortController();
+  const leave = (): void => abort.abort();
+  request.signal.addEventListener("abort", leave, { once: true });
+  let failure: unknown;
+  for (const replica of upstream.replicas) {
+    try {
+      const response = await send(gatewayCall, replica, body, headers, abort.signal);
+      return relay(response, upstream.forwardAuthorization, leave, parts.config.keepaliveMs);
+    } catch (error) {
+      failure = error;
+      if (!(error instanceof UpstreamError) || !error.unreachable) break;
+    }
+  }
+  parts.log.warn("upstream.failed", { upstream: upstream.name, cause: String(failure) });
+  if (failure instanceof UpstreamError) return failureResponse(failure.failure, id);
+  return rpcErrorResponse(502, RPC_CODES.internalError, FAILURES.broken.message, id);
+}
+
+function send(
+  { upstream }: GatewayCall,
+  replica: Replica,
+  body: string,
+  headers: Readonly<Record<string, string>>,
+  signal: AbortSignal,
+): Promise<Response> {
+  return call(upstream, replica, { method: "POST", body, headers }, signal);
+}
+
+function relay(
+  response: Response,
+  authorization: boolean,
+  leave: () => void,
+  keepaliveMs: number,
+): Response {
+  const headers = new Headers();
+  for (const name of authorization ? [...ANSWERED, "www-authenticate"] : ANSWERED) {
+    const value = response.headers.get(name);
+    if (value !== null) headers.set(name, value);
+  }
+  const body = isEventStream(response) ? kept(response, leave, keepaliveMs) : response.body;
+  return new Response(body, { status: response.status, headers });
+}
+
+const encoder = new TextEncoder();
+const keepalive = encoder.encode(KEEPALIVE_FRAME);
+const LF = 0x0a;
+
+/**
+ * The upstream's stream with a comment where it is silent: without a write a
+ * client that has left is never noticed. A comment goes between events only.
+ */
+function kept(
+  response: Response,
+  leave: () => void,
+  keepaliveMs: number,
+): ReadableStream<Uint8Array> {
+  const reader = (response.body as ReadableStream<Uint8Array>).getReader();
+  let betweenEvents = true;
+  let ended = false;
+  let timer: ReturnType<typeof setInterval> | undefined;
+  const stop = (): void => {
+    ended = true;
+    clearInterval(timer);
+  };
+  return new ReadableStream<Uint8Array>({
+    start(controller) {
+      timer = setInterval(() => {
+        if (!ended && betweenEvents && (controller.desiredSize ?? 0) > 0)
+          controller.enqueue(keepalive);
+      }, keepaliveMs);
+    },
+    async pull(controller) {
+      const chunk = await reader.read().catch(() => undefined);
+      if (ended) return;
+      if (!chunk || chunk.done) {
+        stop();
+        return chunk ? controller.close() : controller.error(new Error("the upstream broke off"));
+      }
+      betweenEvents = chunk.value.at(-1) === LF && chunk.value.at(-2) === LF;
+      controller.enqueue(chunk.value);
+    },
+    cancel() {
+      stop();
+      leave();
+      void reader.cancel().catch(() => undefined);
+    },
+  });
+}

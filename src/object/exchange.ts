@@ -1,0 +1,320 @@
+/**
+ * One exchange: a POST of the client's, the upstream's answer to it, and the
+ * stream that the answer may become. It belongs to the session's object, so it goes
+ * on when the client leaves. docs/mcp.md draws its states.
+ */
+import type { Logger } from "../logger.ts";
+import type { ExchangeAnswer, ExchangeRequest, Failure } from "../session/exchange.ts";
+import {
+  idKey,
+  isObject,
+  messageOf,
+  parseJson,
+  RPC_CODES,
+  rpcError,
+  type RequestId,
+} from "../session/json-rpc.ts";
+import {
+  MAX_UPSTREAM_RESUMES,
+  MAX_UPSTREAM_RETRY_MS,
+  QUICK_ANSWER_MS,
+  UPSTREAM_RETRY_MS,
+  UPSTREAM_SETTLE_MS,
+  UPSTREAM_SILENCE_MS,
+} from "../session/limits.ts";
+import { refuse, succeed, type Outcome } from "../session/outcome.ts";
+import { SseParser } from "../session/sse-parser.ts";
+import {
+  discard,
+  events,
+  FAILURES,
+  isEventStream,
+  isJson,
+  readText,
+  UpstreamError,
+} from "../upstream/call.ts";
+import { HandshakeRefused } from "../upstream/handshake.ts";
+import type { OpenExchange } from "./exchange-table.ts";
+import type { GatewayPort } from "./gateway-port.ts";
+import { SessionGone, type UpstreamLink } from "./upstream-link.ts";
+
+export interface ExchangeLimits {
+  /** Bytes of one message that is logged. */
+  readonly eventMaxBytes: number;
+  /** Bytes of an answer that is passed on as JSON. */
+  readonly bodyMaxBytes: number;
+}
+
+type State =
+  /** Nothing has been said to the client. */
+  | { readonly kind: "waiting" }
+  /** The answer goes to a stream; `row` survives a restart of the object. */
+  | { readonly kind: "streaming"; readonly row: OpenExchange }
+  | { readonly kind: "ended" };
+
+export class Exchange {
+  /** What the client's POST is answered with. */
+  readonly answer: Promise<Outcome<ExchangeAnswer>>;
+  readonly #resolve: (answer: Outcome<ExchangeAnswer>) => void;
+  readonly #request: ExchangeRequest;
+  readonly #link: UpstreamLink;
+  readonly #port: GatewayPort;
+  readonly #limits: ExchangeLimits;
+  readonly #log: Logger;
+  readonly #owed: Map<string, RequestId>;
+  readonly #abort = new AbortController();
+  #state: State = { kind: "waiting" };
+  /** Answers that came while waiting: a batch may have several. */
+  #held: string[] = [];
+
+  constructor(
+    request: ExchangeRequest,
+    link: UpstreamLink,
+    port: GatewayPort,
+    limits: ExchangeLimits,
+    log: Logger,
+  ) {
+    this.#request = request;
+    this.#link = link;
+    this.#port = port;
+    this.#limits = limits;
+    this.#log = log;
+    this.#owed = new Map(request.owed.map((id) => [idKey(id), id]));
+    const { promise, resolve } = Promise.withResolvers<Outcome<ExchangeAnswer>>();
+    this.answer = promise;
+    this.#resolve = resolve;
+  }
+
+  /** Carries the exchange to its end. Never rejects. */
+  async run(): Promise<void> {
+    const legacy = this.#request.delivery === "standalone";
+    if (legacy) this.#startStream();
+    const owing = this.#owed.size > 0;
+    const timer =
+      owing && !legacy ? setTimeout(() => this.#startStream(), QUICK_ANSWER_MS) : undefined;
+    try {
+      if (this.#request.initialize) await this.#initialize();
+      else await this.#carry();
+    } catch (cause) {
+      this.#failed(cause);
+    } finally {
+      clearTimeout(timer);
+      this.#abort.abort();
+    }
+  }
+
+  /** The client cancelled this request. It is not answered any more, and what waits for it must end. */
+  cancel(id: RequestId): void {
+    if (!this.#owed.has(idKey(id)) || this.#state.kind === "ended") return;
+    this.#take(idKey(id), rpcError(FAILURES.cancelled.code, FAILURES.cancelled.message, id));
+  }
+
+  /** The session has ended, and whoever waits for an answer is told so. */
+  abandon(): void {
+    if (this.#state.kind === "streaming") {
+      const { stream } = this.#state.row;
+      for (const id of this.#owed.values()) {
+        this.#port.sendLast(stream, rpcError(RPC_CODES.sessionNotFound, "Session not found", id));
+      }
+    }
+    this.#state = { kind: "ended" };
+    this.#resolve(refuse("session_not_found"));
+    this.#abort.abort();
+  }
+
+  async #initialize(): Promise<void> {
+    const { body, headers } = this.#request;
+    try {
+      const { messages } = await this.#link.initialize(body, headers);
+      for (const message of messages) this.#message(message);
+    } catch (failure) {
+      if (!(failure instanceof HandshakeRefused)) throw failure;
+      this.#message(failure.body);
+    }
+  }
+
+  async #carry(): Promise<void> {
+    const { body, headers } = this.#request;
+    if (this.#owed.size > 0) await this.#port.upstreamHeld();
+    const response = await this.#link.post(body, headers, this.#abort.signal);
+    if (this.#owed.size === 0) return this.#acknowledge(response);
+    if (response.ok && isEventStream(response)) return this.#readStream(response);
+    return this.#readJson(response);
+  }
+
+  /** Nothing is owed: the upstream took it, or it did not. */
+  async #acknowledge(response: Response): Promise<void> {
+    discard(response);
+    if (!response.ok) throw new UpstreamError(FAILURES.refused);
+    this.#state = { kind: "ended" };
+    this.#resolve(succeed({ kind: "accepted" }));
+  }
+
+  async #readJson(response: Response): Promise<void> {
+    if (!isJson(response)) {
+      discard(response);
+      throw new UpstreamError(response.ok ? FAILURES.broken : FAILURES.refused);
+    }
+    const text = await readText(response, this.#limits.bodyMaxBytes, this.#link.upstream.timeoutMs);
+    const value = parseJson(text);
+    if (!response.ok) return this.#readError(response.status, value);
+    if (Array.isArray(value)) for (const one of value) this.#message(JSON.stringify(one));
+    else this.#message(text);
+    if (this.#owed.size > 0) throw new UpstreamError(FAILURES.broken);
+  }
+
+  /** An HTTP error with a JSON-RPC error in it, which may not say which request it is about. */
+  #readError(status: number, value: unknown): void {
+    const error =
+      messageOf(value)?.kind === "response" && isObject(value) ? value["error"] : undefined;
+    const mayPass = status !== 401 && status !== 404 && status < 500;
+    if (!isObject(error) || !mayPass) throw new UpstreamError(FAILURES.refused);
+    const errors = [...this.#owed.values()].map((id) =>
+      JSON.stringify({ jsonrpc: "2.0", id, error }),
+    );
+    if (this.#state.kind !== "waiting") {
+      for (const one of errors) this.#message(one);
+      return;
+    }
+    this.#answerJson(status, errors);
+  }
+
+  /** Reads an SSE answer; one that the upstream breaks off is taken up where it ended. */
+  async #readStream(first: Response): Promise<void> {
+    const settle = setTimeout(() => this.#startStream(), UPSTREAM_SETTLE_MS);
+    const parser = new SseParser(this.#limits.eventMaxBytes);
+    let response = first;
+    try {
+      for (let resumes = 0; ; resumes++) {
+        for await (const { data } of events(response, parser, UPSTREAM_SILENCE_MS)) {
+          if (data !== "") {
+            this.#message(data);
+            resumes = 0;
+          }
+          if (this.#state.kind === "ended") return;
+        }
+        if (this.#isEnded()) return;
+        const { lastEventId } = parser;
+        if (lastEventId === undefined || resumes >= MAX_UPSTREAM_RESUMES) {
+          throw new UpstreamError(FAILURES.closed);
+        }
+        this.#startStream();
+        await wait(
+          Math.min(parser.retryMs ?? UPSTREAM_RETRY_MS, MAX_UPSTREAM_RETRY_MS),
+          this.#abort.signal,
+        );
+        if (this.#isEnded()) return;
+        response = await this.#link.resume(lastEventId, this.#request.headers, this.#abort.signal);
+        if (!response.ok || !isEventStream(response)) {
+          discard(response);
+          throw new UpstreamError(FAILURES.closed);
+        }
+      }
+    } finally {
+      clearTimeout(settle);
+    }
+  }
+
+  /** The state may have changed while this exchange waited; the compiler cannot know. */
+  #isEnded(): boolean {
+    return this.#state.kind === "ended";
+  }
+
+  /** A message of the upstream's that came as part of its answer. */
+  #message(data: string): void {
+    if (this.#isEnded()) return;
+    const message = messageOf(parseJson(data));
+    if (!message) throw new UpstreamError(FAILURES.broken);
+    if (message.kind === "response") {
+      const key = message.id === undefined ? undefined : idKey(message.id);
+      if (key !== undefined && this.#owed.has(key)) this.#take(key, data);
+      else this.#log.warn("upstream.stray_response", { upstream: this.#link.upstream.name });
+      return;
+    }
+    this.#startStream();
+    if (this.#state.kind === "streaming") this.#append(this.#state.row, data);
+  }
+
+  #append(row: OpenExchange, data: string): void {
+    // What came as JSON may be larger than what can be logged.
+    if (data.length > this.#limits.eventMaxBytes) throw new UpstreamError(FAILURES.tooLarge);
+    this.#port.append(row.stream, data);
+  }
+
+  /** An answer that is owed. */
+  #take(key: string, data: string): void {
+    if (this.#state.kind === "streaming") {
+      const { row } = this.#state;
+      this.#append(row, data);
+      this.#owed.delete(key);
+      this.#port.exchangeOwes(row, [...this.#owed.values()]);
+      if (this.#owed.size === 0) this.#end(row);
+      return;
+    }
+    this.#owed.delete(key);
+    this.#held.push(data);
+    if (this.#owed.size === 0) this.#answerJson(200, this.#held);
+  }
+
+  #answerJson(status: number, answers: readonly string[]): void {
+    const body = this.#request.batch ? `[${answers.join(",")}]` : (answers[0] ?? "");
+    this.#state = { kind: "ended" };
+    this.#resolve(succeed({ kind: "json", status, body }));
+    this.#abort.abort();
+  }
+
+  /** The answer takes long, or is a stream: from here on it is logged, and the client follows it. */
+  #startStream(): void {
+    if (this.#state.kind !== "waiting") return;
+    const legacy = this.#request.delivery === "standalone";
+    if (this.#owed.size === 0) {
+      // A legacy client is not told what became of a notification.
+      if (legacy) this.#resolve(succeed({ kind: "accepted" }));
+      return;
+    }
+    const row = this.#port.beginExchange([...this.#request.owed], legacy);
+    this.#state = { kind: "streaming", row };
+    for (const data of this.#held) this.#port.append(row.stream, data);
+    if (this.#held.length > 0) this.#port.exchangeOwes(row, [...this.#owed.values()]);
+    this.#held = [];
+    this.#resolve(succeed(legacy ? { kind: "accepted" } : { kind: "stream", stream: row.stream }));
+  }
+
+  #failed(cause: unknown): void {
+    if (this.#state.kind === "ended") return;
+    if (cause instanceof SessionGone) return this.abandon();
+    const failure = cause instanceof UpstreamError ? cause.failure : FAILURES.broken;
+    this.#log.warn("upstream.failed", {
+      upstream: this.#link.upstream.name,
+      failure: failure.message,
+      cause: cause instanceof UpstreamError ? undefined : String(cause),
+    });
+    this.#fail(failure);
+  }
+
+  #fail(failure: Failure): void {
+    if (this.#state.kind === "streaming") {
+      for (const [key, id] of this.#owed)
+        this.#take(key, rpcError(failure.code, failure.message, id));
+      return;
+    }
+    this.#state = { kind: "ended" };
+    this.#resolve(succeed({ kind: "failed", failure }));
+  }
+
+  #end(row: OpenExchange): void {
+    this.#state = { kind: "ended" };
+    if (this.#request.delivery === "own") this.#port.endStream(row.stream);
+    this.#abort.abort();
+  }
+}
+
+function wait(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, ms);
+    signal.addEventListener("abort", () => {
+      clearTimeout(timer);
+      resolve();
+    });
+  });
+}

@@ -1,0 +1,157 @@
+/** A gateway session's streams: what is logged on them, who reads them, and when they end. */
+import type { GatewayStart } from "../session/exchange.ts";
+import { STANDALONE_STREAM } from "../session/exchange.ts";
+import type { RequestId } from "../session/json-rpc.ts";
+import { UPSTREAM_HELD_MS } from "../session/limits.ts";
+import { encodeFrame } from "../session/sse-frame.ts";
+import { BACKEND, CLOSE_CODES } from "../session/stream-protocol.ts";
+import { bindingOf } from "../upstream/handshake.ts";
+import type { EventLog } from "./event-log.ts";
+import { ExchangeTable, type OpenExchange } from "./exchange-table.ts";
+import { gatewayStart } from "./gateway-start.ts";
+import type { GatewayPort, GatewaySession } from "./gateway-port.ts";
+import type { StoredSession } from "./record.ts";
+import type { Writers } from "./writers.ts";
+
+/** What the object holds of a session that exists. */
+interface HeldSession {
+  readonly record: StoredSession;
+  readonly log: EventLog;
+}
+
+export interface SessionHolder {
+  /** The session; null where there is none. */
+  held(): HeldSession | null;
+  patchMetadata(patch: Readonly<Record<string, string | null>>): void;
+  /** An exchange has ended, and with it, perhaps, the use that kept the session alive. */
+  exchangeEnded(): void;
+}
+
+/** Key of the last event of the upstream's standalone stream. */
+const UPSTREAM_EVENT_ID = "upstream-event-id";
+
+const encoder = new TextEncoder();
+
+export class GatewayStreams implements GatewayPort {
+  readonly #storage: DurableObjectStorage;
+  readonly #writers: Writers;
+  readonly #holder: SessionHolder;
+  /** Set while the bridge opens the upstream's standalone stream. */
+  #opening: PromiseWithResolvers<void> | undefined;
+  #table: { readonly epoch: string; readonly table: ExchangeTable } | undefined;
+
+  constructor(storage: DurableObjectStorage, writers: Writers, holder: SessionHolder) {
+    this.#storage = storage;
+    this.#writers = writers;
+    this.#holder = holder;
+  }
+
+  session(): GatewaySession | null {
+    const record = this.#holder.held()?.record;
+    return record ? { epoch: record.epoch, metadata: record.metadata } : null;
+  }
+
+  append(stream: number, data: string): void {
+    const logged = this.#held().log.append(stream, [{ data }], false);
+    const frames = logged.map(({ frame }) => frame);
+    this.#writers.broadcast(stream, frames);
+  }
+
+  sendLast(stream: number, data: string): void {
+    this.#writers.broadcast(stream, [encoder.encode(encodeFrame({ data }))]);
+  }
+
+  endStream(stream: number): void {
+    this.#writers.closeLive(stream, CLOSE_CODES.finished);
+  }
+
+  beginExchange(owed: readonly RequestId[], standalone: boolean): OpenExchange {
+    return this.exchanges().begin(owed, standalone);
+  }
+
+  exchangeOwes(exchange: OpenExchange, owed: readonly RequestId[]): void {
+    this.exchanges().owes(exchange, owed);
+  }
+
+  saveMetadata(patch: Readonly<Record<string, string | null>>): void {
+    this.#holder.patchMetadata(patch);
+    // The ids of one upstream session mean nothing to the next.
+    this.#storage.kv.delete(UPSTREAM_EVENT_ID);
+    this.#writers.tell(STANDALONE_STREAM, this.#backend());
+  }
+
+  exchangeEnded(): void {
+    this.#holder.exchangeEnded();
+  }
+
+  /** The exchanges of the session that there is now. */
+  exchanges(): ExchangeTable {
+    const { epoch } = this.#held().record;
+    if (this.#table?.epoch !== epoch)
+      this.#table = { epoch, table: new ExchangeTable(this.#storage.sql) };
+    return this.#table.table;
+  }
+
+  /** Attaches a stream's reader, in place of the one it had. False: it cannot start there. */
+  attach(socket: WebSocket, start: GatewayStart): boolean {
+    const { log, record } = this.#held();
+    const place = gatewayStart(start, log, this.exchanges(), record.metadata);
+    if (!place) return false;
+    this.#writers.closeStream(place.stream, CLOSE_CODES.superseded);
+    this.#writers.attach(socket, place.stream, place.seq);
+    this.#writers.send(socket, encoder.encode(place.preamble));
+    if (place.stream === STANDALONE_STREAM) this.#openUpstream(socket);
+    this.sendPage(socket);
+    return true;
+  }
+
+  /** The bridge has, or will not get, the upstream's stream. */
+  held(): void {
+    this.#opening?.resolve();
+    this.#opening = undefined;
+  }
+
+  upstreamHeld(): Promise<void> {
+    return this.#opening?.promise ?? Promise.resolve();
+  }
+
+  /** What came on the upstream's standalone stream: logged, and remembered by its id, to be resumed there. */
+  take(id: string | undefined, data: string | undefined): void {
+    if (id !== undefined) this.#storage.kv.put(UPSTREAM_EVENT_ID, id);
+    if (data !== undefined) this.append(STANDALONE_STREAM, data);
+  }
+
+  #openUpstream(socket: WebSocket): void {
+    const opening = Promise.withResolvers<void>();
+    this.#opening?.resolve();
+    this.#opening =
+      bindingOf(this.session()?.metadata ?? {}).sid === undefined ? undefined : opening;
+    // A bridge that is cut here says nothing any more.
+    if (this.#opening) setTimeout(() => opening.resolve(), UPSTREAM_HELD_MS);
+    this.#writers.send(socket, this.#backend());
+  }
+
+  /** Sends the next page to a reader that is behind; one that has had the last of its stream is let go. */
+  sendPage(socket: WebSocket): void {
+    const state = this.#writers.state(socket);
+    if (state?.behindAt === undefined) return;
+    const page = this.#held().log.page(state.stream, state.behindAt);
+    this.#writers.sendPage(socket, page);
+    if (page.complete && !this.exchanges().isOpen(state.stream)) {
+      this.#writers.close(socket, CLOSE_CODES.finished);
+    }
+  }
+
+  /** Tells the bridge whose standalone stream of the upstream's to hold. */
+  #backend(): string {
+    const { url, sid, version } = bindingOf(this.session()?.metadata ?? {});
+    const lastEventId = this.#storage.kv.get<string>(UPSTREAM_EVENT_ID);
+    return BACKEND + JSON.stringify({ url, sid, version, lastEventId });
+  }
+
+  #held(): HeldSession {
+    const held = this.#holder.held();
+    if (!held) throw new Error("the session has ended");
+    return held;
+  }
+}

@@ -1,0 +1,191 @@
+/**
+ * A session's link to its upstream: sends requests under the upstream's own
+ * session id, and makes a new upstream session, once, when that one is lost.
+ */
+import {
+  bindingOf,
+  handshakeMetadata,
+  HandshakeRefused,
+  initialize,
+  OWN_INITIALIZE,
+  sendInitialized,
+  terminate,
+  type Binding,
+  type Handshake,
+} from "../upstream/handshake.ts";
+import { call, discard, FAILURES, UpstreamError } from "../upstream/call.ts";
+import { replicaAt, type Replica, type Upstream } from "../upstream/upstream.ts";
+import type { GatewayPort } from "./gateway-port.ts";
+
+type Headers = Readonly<Record<string, string>>;
+
+/** The session ended while the upstream was being asked. */
+export class SessionGone extends Error {
+  override readonly name = "SessionGone";
+}
+
+export class UpstreamLink {
+  readonly #upstream: Upstream;
+  readonly #port: GatewayPort;
+  readonly #epoch: string;
+  readonly #maxBytes: number;
+  /**
+   * A handshake is not aborted when the session ends: the upstream may have made a
+   * session by then, and only the answer says which one to end.
+   */
+  readonly #never = new AbortController().signal;
+  /** Set while a new upstream session is being made: every request that needs one waits for the same. */
+  #recovery: Promise<void> | undefined;
+
+  /** `maxBytes` bounds one message of the upstream's. */
+  constructor(upstream: Upstream, port: GatewayPort, epoch: string, maxBytes: number) {
+    this.#upstream = upstream;
+    this.#port = port;
+    this.#epoch = epoch;
+    this.#maxBytes = maxBytes;
+  }
+
+  get upstream(): Upstream {
+    return this.#upstream;
+  }
+
+  /**
+   * Posts a body. Where the upstream has forgotten the session, or cannot be reached and
+   * has another replica, it is initialized anew and the body sent once more.
+   */
+  async post(body: string, headers: Headers, signal: AbortSignal): Promise<Response> {
+    const binding = await this.#initialized(headers);
+    let response: Response | undefined;
+    try {
+      response = await this.#call(binding, body, headers, signal);
+      if (response.status !== 404 || binding.sid === undefined) return response;
+      discard(response);
+    } catch (failure) {
+      if (!(failure instanceof UpstreamError) || !failure.unreachable) throw failure;
+      if (this.#upstream.replicas.length < 2) throw failure;
+    }
+    await this.recover(binding, headers, response === undefined);
+    return this.#call(this.#binding(), body, headers, signal);
+  }
+
+  /** Takes up an SSE answer that broke off. */
+  async resume(lastEventId: string, headers: Headers, signal: AbortSignal): Promise<Response> {
+    const { url, sid, version } = this.#binding();
+    const replica = replicaAt(this.#upstream, url);
+    return call(
+      this.#upstream,
+      replica,
+      { method: "GET", sid, version, lastEventId, headers },
+      signal,
+    );
+  }
+
+  /** Makes a new upstream session in place of the one in `stale`, unless that has been done meanwhile. */
+  async recover(stale: Binding, headers: Headers, elsewhere: boolean): Promise<void> {
+    if (!this.#recovery) {
+      const { url, sid } = this.#binding();
+      if (url !== stale.url || sid !== stale.sid) return;
+      const recovery = this.#reinitialize(stale, headers, elsewhere).finally(() => {
+        this.#recovery = undefined;
+      });
+      this.#recovery = recovery;
+    }
+    await this.#recovery;
+  }
+
+  /** The client's own initialize, sent on by the session of a legacy stream. */
+  async initialize(body: string, headers: Headers): Promise<Handshake> {
+    const handshake = await initialize(
+      this.#upstream,
+      this.#upstream.replicas,
+      body,
+      headers,
+      this.#maxBytes,
+      this.#never,
+    );
+    this.#adopt(handshake, body);
+    return handshake;
+  }
+
+  #binding(): Binding {
+    const session = this.#port.session();
+    if (session?.epoch !== this.#epoch) throw new SessionGone();
+    return bindingOf(session.metadata);
+  }
+
+  /** A client of a legacy stream that came back after a drop does not initialize again. */
+  async #initialized(headers: Headers): Promise<Binding> {
+    const binding = this.#binding();
+    if (binding.initBody !== undefined) return binding;
+    await this.recover(binding, headers, false);
+    return this.#binding();
+  }
+
+  #call(
+    { url, sid, version }: Binding,
+    body: string,
+    headers: Headers,
+    signal: AbortSignal,
+  ): Promise<Response> {
+    const replica = replicaAt(this.#upstream, url);
+    const agreed = headers["mcp-protocol-version"] ?? version;
+    return call(
+      this.#upstream,
+      replica,
+      { method: "POST", body, sid, version: agreed, headers },
+      signal,
+    );
+  }
+
+  async #reinitialize(stale: Binding, headers: Headers, elsewhere: boolean): Promise<void> {
+    const body = stale.initBody ?? OWN_INITIALIZE;
+    const handshake = await this.#handshake(body, headers, this.#order(stale.url, elsewhere));
+    this.#mustExist(handshake);
+    const { version } = stale;
+    if (version !== undefined && handshake.version !== version) {
+      this.#drop(handshake);
+      throw new UpstreamError(FAILURES.changed);
+    }
+    try {
+      await sendInitialized(this.#upstream, handshake, this.#never);
+    } catch (failure) {
+      this.#drop(handshake);
+      throw failure;
+    }
+    this.#adopt(handshake, body);
+  }
+
+  async #handshake(body: string, headers: Headers, replicas: readonly Replica[]) {
+    // The version that the client agreed on is for requests; initialize is where it is agreed on.
+    const { "mcp-protocol-version": _agreed, ...others } = headers;
+    try {
+      return await initialize(this.#upstream, replicas, body, others, this.#maxBytes, this.#never);
+    } catch (failure) {
+      if (!(failure instanceof HandshakeRefused)) throw failure;
+      throw new UpstreamError(FAILURES.refused, { cause: failure });
+    }
+  }
+
+  /** The session's own replica first, or last where it is the one that cannot be reached. */
+  #order(url: string | undefined, elsewhere: boolean): Replica[] {
+    const own = this.#upstream.replicas.filter((replica) => replica.url === url);
+    const others = this.#upstream.replicas.filter((replica) => replica.url !== url);
+    return elsewhere ? [...others, ...own] : [...own, ...others];
+  }
+
+  /** Stores the new upstream session; one made for a session that has ended is ended too. */
+  #adopt(handshake: Handshake, body: string): void {
+    this.#mustExist(handshake);
+    this.#port.saveMetadata(handshakeMetadata(handshake, body));
+  }
+
+  #mustExist(handshake: Handshake): void {
+    if (this.#port.session()?.epoch === this.#epoch) return;
+    this.#drop(handshake);
+    throw new SessionGone();
+  }
+
+  #drop({ replica, sid, version }: Handshake): void {
+    if (sid !== undefined) void terminate(this.#upstream, replica, sid, version);
+  }
+}

@@ -1,0 +1,85 @@
+/**
+ * Reads Server-Sent Events from bytes as they come, as WHATWG HTML (9.2.6) says,
+ * with a bound on what one event may hold: without it a server that never ends an
+ * event fills the memory of whoever reads it.
+ */
+
+export interface SseEvent {
+  /** The id in force when the event came; undefined while the stream has set none. */
+  readonly id: string | undefined;
+  readonly event: string;
+  readonly data: string;
+}
+
+/** One event, or one line, passed the bound. */
+export class SseEventTooLargeError extends Error {
+  override readonly name = "SseEventTooLargeError";
+}
+
+export class SseParser {
+  readonly #maxBytes: number;
+  readonly #decoder = new TextDecoder();
+  #rest = "";
+  #data: string[] = [];
+  #size = 0;
+  #event = "";
+  #afterCr = false;
+  /** The last id that the stream set. An event without data sets it as well. */
+  lastEventId: string | undefined;
+  /** Milliseconds that the server asks readers to wait before they come back. */
+  retryMs: number | undefined;
+
+  constructor(maxBytes: number) {
+    this.#maxBytes = maxBytes;
+  }
+
+  /** The events that `chunk` completes. Throws SseEventTooLargeError. */
+  push(chunk: Uint8Array): SseEvent[] {
+    let text = this.#decoder.decode(chunk, { stream: true });
+    // A CRLF may be cut in two by the chunks.
+    if (this.#afterCr && text.startsWith("\n")) text = text.slice(1);
+    this.#afterCr = text === "" ? this.#afterCr : text.endsWith("\r");
+    const lines = (this.#rest + text).split(/\r\n|\r|\n/);
+    this.#rest = lines.pop() ?? "";
+    const events: SseEvent[] = [];
+    for (const line of lines) {
+      const event = this.#line(line);
+      if (event) events.push(event);
+    }
+    this.#bound(this.#rest.length);
+    return events;
+  }
+
+  #line(line: string): SseEvent | undefined {
+    if (line === "") return this.#dispatch();
+    const colon = line.indexOf(":");
+    if (colon === 0) return undefined;
+    const field = colon < 0 ? line : line.slice(0, colon);
+    const value = colon < 0 ? "" : line.slice(line[colon + 1] === " " ? colon + 2 : colon + 1);
+    if (field === "data") {
+      this.#size += value.length + 1;
+      this.#bound(0);
+      this.#data.push(value);
+    } else if (field === "event") this.#event = value;
+    else if (field === "id" && !value.includes("\0")) this.lastEventId = value || undefined;
+    else if (field === "retry" && /^\d+$/.test(value)) this.retryMs = Number(value);
+    return undefined;
+  }
+
+  #dispatch(): SseEvent | undefined {
+    const data = this.#data.join("\n");
+    const event = this.#event || "message";
+    const empty = this.#data.length === 0;
+    this.#data = [];
+    this.#size = 0;
+    this.#event = "";
+    return empty ? undefined : { id: this.lastEventId, event, data };
+  }
+
+  #bound(more: number): void {
+    // Characters, not bytes: never more than the bytes that they came in.
+    if (this.#size + more > this.#maxBytes) {
+      throw new SseEventTooLargeError(`an event is over ${this.#maxBytes} bytes`);
+    }
+  }
+}

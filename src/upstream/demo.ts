@@ -1,0 +1,89 @@
+/**
+ * The built-in demo server: what the gateway serves until UPSTREAMS names
+ * another. It keeps no session of its own, so all that a client sees of sessions
+ * and resumption is the gateway's doing.
+ */
+import { createMcpHandler, McpServer, type ServerContext } from "@modelcontextprotocol/server";
+import * as z from "zod";
+import type { Server } from "./upstream.ts";
+
+/** Longest run of the slow tool, in seconds: a demo is no place to hold an object in memory. */
+const LONGEST_RUN_SECONDS = 300;
+
+export function demoServer(): Server {
+  return createMcpHandler(build);
+}
+
+function build(): McpServer {
+  const server = new McpServer(
+    { name: "holdfast-demo", version: "1.0.0" },
+    { capabilities: { logging: {} } },
+  );
+  server.registerTool(
+    "echo",
+    {
+      description: "Answers with the text that it was given, at once.",
+      inputSchema: z.object({ text: z.string() }),
+    },
+    ({ text }) => says(text),
+  );
+  server.registerTool(
+    "count",
+    {
+      description:
+        "Counts to `steps` with a progress notification for each step. Drop the connection in between and come back: nothing is lost.",
+      inputSchema: z.object({
+        steps: z.number().int().min(1).max(1000).default(10),
+        seconds: z.number().min(0).max(LONGEST_RUN_SECONDS).default(5),
+      }),
+    },
+    async ({ steps, seconds }, ctx) => {
+      for (let step = 1; step <= steps; step++) {
+        await sleep((seconds * 1000) / steps, ctx.mcpReq.signal);
+        await progress(ctx, step, steps);
+      }
+      return says(`counted to ${steps}`);
+    },
+  );
+  server.registerTool(
+    "notify",
+    {
+      description: "Sends `messages` log notifications before it answers.",
+      inputSchema: z.object({ messages: z.number().int().min(1).max(100).default(3) }),
+    },
+    async ({ messages }, ctx) => {
+      for (let i = 1; i <= messages; i++) {
+        await ctx.mcpReq.notify({
+          method: "notifications/message",
+          params: { level: "info", logger: "demo", data: `message ${i} of ${messages}` },
+        });
+      }
+      return says(`sent ${messages}`);
+    },
+  );
+  return server;
+}
+
+function says(text: string) {
+  return { content: [{ type: "text" as const, text }] };
+}
+
+async function progress(ctx: ServerContext, step: number, total: number): Promise<void> {
+  const token = ctx.mcpReq._meta?.progressToken;
+  if (token === undefined) return;
+  await ctx.mcpReq.notify({
+    method: "notifications/progress",
+    params: { progressToken: token, progress: step, total },
+  });
+}
+
+function sleep(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    if (signal.aborted) return reject(new Error("cancelled"));
+    const timer = setTimeout(resolve, ms);
+    signal.addEventListener("abort", () => {
+      clearTimeout(timer);
+      reject(new Error("cancelled"));
+    });
+  });
+}

@@ -1,0 +1,199 @@
+/** Initializes an MCP session with an upstream, for a new session and to replace one that was lost. */
+import { GATEWAY_KEYS } from "../session/exchange.ts";
+import type { Metadata } from "../session/host.ts";
+import { idKey, isObject, messageOf, parseJson, type RequestId } from "../session/json-rpc.ts";
+import { NEWEST_SESSION_VERSION } from "../session/mcp-version.ts";
+import { SseParser } from "../session/sse-parser.ts";
+import {
+  call,
+  discard,
+  events,
+  FAILURES,
+  isEventStream,
+  isJson,
+  readText,
+  UpstreamError,
+} from "./call.ts";
+import type { Replica, Upstream } from "./upstream.ts";
+
+export interface Handshake {
+  readonly replica: Replica;
+  /** The upstream's session id, where it keeps sessions. */
+  readonly sid: string | undefined;
+  /** The version that the upstream chose. */
+  readonly version: string;
+  /** The upstream's messages, the last one its answer. */
+  readonly messages: readonly string[];
+}
+
+/** The upstream answered initialize with a JSON-RPC error. */
+export class HandshakeRefused extends Error {
+  override readonly name = "HandshakeRefused";
+  readonly status: number;
+  readonly body: string;
+
+  constructor(status: number, body: string) {
+    super("the upstream refused to initialize");
+    this.status = status;
+    this.body = body;
+  }
+}
+
+/** What the gateway sends for a client that never initialized: it claims nothing on that client's behalf. */
+export const OWN_INITIALIZE = JSON.stringify({
+  jsonrpc: "2.0",
+  id: "holdfast-initialize",
+  method: "initialize",
+  params: {
+    protocolVersion: NEWEST_SESSION_VERSION,
+    capabilities: {},
+    clientInfo: { name: "holdfast", version: "0.1.0" },
+  },
+});
+
+const INITIALIZED = JSON.stringify({ jsonrpc: "2.0", method: "notifications/initialized" });
+
+/**
+ * Sends `body`, an initialize request, without a session id, to the first of
+ * `replicas` that can be reached. Throws UpstreamError, or HandshakeRefused.
+ */
+export async function initialize(
+  upstream: Upstream,
+  replicas: readonly Replica[],
+  body: string,
+  headers: Readonly<Record<string, string>>,
+  maxBytes: number,
+  signal: AbortSignal,
+): Promise<Handshake> {
+  let failure = new UpstreamError(FAILURES.unreachable, { unreachable: true });
+  for (const replica of replicas) {
+    try {
+      const response = await call(upstream, replica, { method: "POST", body, headers }, signal);
+      return await read(upstream, replica, response, body, maxBytes);
+    } catch (error) {
+      if (!(error instanceof UpstreamError) || !error.unreachable) throw error;
+      failure = error;
+    }
+  }
+  throw failure;
+}
+
+/** Tells the upstream that its new session is ready. Throws UpstreamError where it disagrees. */
+export async function sendInitialized(
+  upstream: Upstream,
+  { replica, sid, version }: Handshake,
+  signal: AbortSignal,
+): Promise<void> {
+  const response = await call(
+    upstream,
+    replica,
+    { method: "POST", body: INITIALIZED, sid, version },
+    signal,
+  );
+  discard(response);
+  if (!response.ok) throw new UpstreamError(FAILURES.refused);
+}
+
+/** Ends the upstream's session. Best effort: the upstream may be gone, or have no sessions to end. */
+export async function terminate(
+  upstream: Upstream,
+  replica: Replica,
+  sid: string,
+  version: string | undefined,
+): Promise<void> {
+  try {
+    const never = new AbortController().signal;
+    discard(await call(upstream, replica, { method: "DELETE", sid, version }, never));
+  } catch {
+    // It will end the session by itself in its own time.
+  }
+}
+
+async function read(
+  upstream: Upstream,
+  replica: Replica,
+  response: Response,
+  body: string,
+  maxBytes: number,
+): Promise<Handshake> {
+  const messages = await readMessages(upstream, response, body, maxBytes);
+  const answer = messages.at(-1) ?? "";
+  const value = parseJson(answer);
+  const message = messageOf(value);
+  if (message?.kind !== "response" || !isObject(value)) throw new UpstreamError(FAILURES.broken);
+  if (message.failed) {
+    throw new HandshakeRefused(response.status < 400 ? 200 : response.status, answer);
+  }
+  const version = isObject(value["result"]) ? value["result"]["protocolVersion"] : undefined;
+  if (!response.ok || typeof version !== "string") throw new UpstreamError(FAILURES.broken);
+  const sid = response.headers.get("mcp-session-id") || undefined;
+  return { replica, sid, version, messages };
+}
+
+async function readMessages(
+  upstream: Upstream,
+  response: Response,
+  body: string,
+  maxBytes: number,
+): Promise<string[]> {
+  if (isJson(response)) return [await readText(response, maxBytes, upstream.timeoutMs)];
+  if (!isEventStream(response)) {
+    discard(response);
+    throw new UpstreamError(response.ok ? FAILURES.broken : FAILURES.refused);
+  }
+  const id = idIn(body);
+  const messages: string[] = [];
+  const parser = new SseParser(maxBytes);
+  for await (const { data } of events(response, parser, upstream.timeoutMs)) {
+    const message = messageOf(parseJson(data));
+    if (!message) continue;
+    if (message.kind !== "response") messages.push(data);
+    else if (message.id !== undefined && idKey(message.id) === idKey(id))
+      return [...messages, data];
+  }
+  throw new UpstreamError(FAILURES.closed);
+}
+
+function idIn(body: string): RequestId {
+  const message = messageOf(parseJson(body));
+  if (message?.kind !== "request") throw new UpstreamError(FAILURES.broken);
+  return message.id;
+}
+
+/** What a session's metadata says of its upstream session. */
+export interface Binding {
+  readonly url: string | undefined;
+  readonly sid: string | undefined;
+  readonly version: string | undefined;
+  readonly initBody: string | undefined;
+}
+
+export function bindingOf(metadata: Metadata): Binding {
+  return {
+    url: metadata[GATEWAY_KEYS.backendUrl],
+    sid: metadata[GATEWAY_KEYS.backendSid],
+    version: metadata[GATEWAY_KEYS.protocolVersion],
+    initBody: metadata[GATEWAY_KEYS.initBody],
+  };
+}
+
+/** The metadata that a handshake leaves in its session. A key that is null is taken out. */
+export function handshakeMetadata(
+  { replica, sid, version }: Handshake,
+  initBody: string,
+): Record<string, string | null> {
+  const info = clientInfoIn(initBody);
+  return {
+    [GATEWAY_KEYS.backendUrl]: replica.url,
+    [GATEWAY_KEYS.backendSid]: sid ?? null,
+    [GATEWAY_KEYS.initBody]: initBody,
+    [GATEWAY_KEYS.protocolVersion]: version,
+    [GATEWAY_KEYS.clientInfo]: info === undefined ? null : JSON.stringify(info),
+  };
+}
+
+function clientInfoIn(initBody: string): unknown {
+  const value = parseJson(initBody);
+  if (!isObject(value) || !isObject(value["params"])) return undefined;
+  return value["params"]["clientInfo"];
+}

@@ -1,0 +1,38 @@
+/**
+ * What the gateway knows of an MCP server behind it: something that answers
+ * requests. A URL is one, a service binding is one, and so is a server in the
+ * same Worker.
+ */
+
+/** Rejects where the server cannot be reached; an HTTP error is an answer like any other. */
+export interface Server {
+  fetch(request: Request): Promise<Response>;
+}
+
+/** One place where an upstream is served. */
+export interface Replica {
+  /** What `backend_url` says of a session that lives here. */
+  readonly url: string;
+  readonly server: Server;
+}
+
+export interface Upstream {
+  readonly name: string;
+  /** At least one, in the order in which they are tried. */
+  readonly replicas: readonly Replica[];
+  /** Sent with every request. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** Milliseconds until the answer must have begun; a JSON answer must have ended by then. */
+  readonly timeoutMs: number;
+  readonly forwardAuthorization: boolean;
+}
+
+/** The replica of a session, or the first where its own is not one of ours any more. */
+export function replicaAt(upstream: Upstream, url: string | undefined): Replica {
+  const replica = upstream.replicas.find((one) => one.url === url) ?? upstream.replicas[0];
+  if (!replica) throw new TypeError(`upstream ${upstream.name} has no replica`);
+  return replica;
+}
+
+/** Upstreams by name. */
+export type Upstreams = ReadonlyMap<string, Upstream>;

@@ -1,0 +1,45 @@
+/** The service ends in the middle of calls: nobody is left waiting. */
+import { expect, it } from "vitest";
+import { McpSession, messagesOf, textOf, toolCall } from "../../support/mcp/client.ts";
+import { fixtureBehindGateway } from "../../support/mcp/gateway.ts";
+import { lastEventIdIn } from "../../support/sse-reader.ts";
+
+it("ends a call that a killed process left behind with an error on its stream, and the session goes on", async () => {
+  const { service, url } = await fixtureBehindGateway();
+  const session = await McpSession.open(url);
+  const reader = await session.stream(
+    toolCall("mine", "slow", { ms: 30_000, steps: 300, tag: "t" }),
+  );
+  await reader.take(3);
+  const seen = lastEventIdIn(reader.text)!;
+  await service.kill();
+  await expect(reader.rest()).rejects.toThrow();
+  await service.restart();
+
+  const resumed = await session.follow(seen);
+  const messages = messagesOf(await resumed.rest());
+  // What was sent and not seen comes first; the last one is the answer that is owed.
+  expect(messages.at(-1)).toEqual({
+    jsonrpc: "2.0",
+    id: "mine",
+    error: { code: -32603, message: "upstream exchange was interrupted" },
+  });
+  expect(messages.slice(0, -1).every(({ method }) => method === "notifications/message")).toBe(
+    true,
+  );
+  const { messages: next } = await session.call(toolCall(2, "test_simple_text"));
+  expect(textOf(next[0])).toContain("simple text");
+  // It is told once: a second resumption at the end brings nothing.
+  const again = await session.follow(lastEventIdIn(resumed.text));
+  expect(messagesOf(await again.rest())).toEqual([]);
+});
+
+it("fails a call that was killed before it had begun to be answered", async () => {
+  const { service, url } = await fixtureBehindGateway();
+  const session = await McpSession.open(url);
+  const failed = expect(session.post(toolCall(1, "slow", { ms: 30_000 }))).rejects.toThrow();
+  await service.kill();
+  await failed;
+  await service.restart();
+  expect((await session.call(toolCall(2, "test_simple_text"))).status).toBe(200);
+});

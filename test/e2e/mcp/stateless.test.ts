@@ -1,0 +1,86 @@
+/** The stateless revision, 2026-07-28, passes through untouched. */
+import { expect, it } from "vitest";
+import { post } from "../../support/mcp/client.ts";
+import { startGateway, startUpstream } from "../../support/mcp/gateway.ts";
+
+const MODERN = "2026-07-28";
+const body = (method: string, params: object = {}) => ({
+  jsonrpc: "2.0",
+  id: 1,
+  method,
+  params: { ...params, _meta: { "io.modelcontextprotocol/protocolVersion": MODERN } },
+});
+
+it("keeps status and body, forwards the revision's headers, and neither takes nor gives a session", async () => {
+  const seen: { headers: Headers; body: string }[] = [];
+  const upstream = await startUpstream(async (request) => {
+    seen.push({ headers: request.headers, body: await request.text() });
+    return new Response('{"jsonrpc": "2.0", "id": 1, "error": {"code": -32601, "message": "?"}}', {
+      status: 404,
+      headers: {
+        "content-type": "application/json",
+        "mcp-session-id": "secret",
+        "set-cookie": "a=b",
+      },
+    });
+  });
+  const { url, service } = await startGateway(
+    { default: { url: upstream.url } },
+    { LOG_LEVEL: "debug" },
+  );
+  const sent = JSON.stringify(body("nope"), null, 1);
+  const response = await post(url, sent, {
+    "mcp-protocol-version": MODERN,
+    "mcp-method": "nope",
+    "mcp-name": "n",
+    "mcp-param-region": "eu",
+    "mcp-session-id": crypto.randomUUID(),
+    "last-event-id": "x",
+    authorization: "Bearer mine",
+  });
+  expect(response.status).toBe(404);
+  expect(await response.text()).toBe(
+    '{"jsonrpc": "2.0", "id": 1, "error": {"code": -32601, "message": "?"}}',
+  );
+  expect([response.headers.get("mcp-session-id"), response.headers.get("set-cookie")]).toEqual([
+    null,
+    null,
+  ]);
+  const [{ headers, body: received }] = seen as [(typeof seen)[0]];
+  expect(received).toBe(sent);
+  const names = ["mcp-protocol-version", "mcp-method", "mcp-name", "mcp-param-region"];
+  expect(names.map((name) => headers.get(name))).toEqual([MODERN, "nope", "n", "eu"]);
+  const kept = ["mcp-session-id", "last-event-id", "authorization"];
+  expect(kept.map((name) => headers.get(name))).toEqual([null, null, null]);
+  // No object was woken: one that is says so at this level.
+  expect(service.lines.filter(({ event }) => event === "object.start")).toEqual([]);
+});
+
+it("takes a client that leaves for one that cancels, also while the upstream is silent", async () => {
+  const aborted = Promise.withResolvers<void>();
+  const upstream = await startUpstream(async (request) => {
+    request.signal.addEventListener("abort", () => aborted.resolve());
+    const stream = new ReadableStream({
+      start: (controller) => controller.enqueue(new TextEncoder().encode(": here\n\n")),
+    });
+    return new Response(stream, { headers: { "content-type": "text/event-stream" } });
+  });
+  const { url } = await startGateway(
+    { default: { url: upstream.url } },
+    { KEEPALIVE_SECONDS: "0.2" },
+  );
+  const response = await post(url, body("tools/call"), { "mcp-protocol-version": MODERN });
+  const reader = response.body!.getReader();
+  await reader.read();
+  await reader.cancel();
+  await aborted.promise;
+});
+
+it("answers 502 for an upstream that is down", async () => {
+  const { url } = await startGateway({ default: { url: "http://127.0.0.1:9/mcp" } });
+  const response = await post(url, body("tools/list"), { "mcp-protocol-version": MODERN });
+  expect([response.status, await response.json()]).toMatchObject([
+    502,
+    { id: 1, error: { code: -32603 } },
+  ]);
+});

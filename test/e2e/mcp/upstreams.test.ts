@@ -1,0 +1,304 @@
+/** Upstreams that restart, are down, or misbehave: a clear outcome each, and nothing of theirs leaks. */
+import { expect, it } from "vitest";
+import {
+  INITIALIZE,
+  McpSession,
+  messagesOf,
+  post,
+  textOf,
+  toolCall,
+} from "../../support/mcp/client.ts";
+import {
+  answering,
+  fixtureBehindGateway,
+  startFixture,
+  startGateway,
+  startUpstream,
+} from "../../support/mcp/gateway.ts";
+
+const LEAKS = /secret-|127\.0\.0\.1|localhost|fixture-|x-upstream/i;
+
+function sse(text: string): Response {
+  return new Response(text, { headers: { "content-type": "text/event-stream" } });
+}
+
+const result = (id: unknown, extra: object = {}) =>
+  JSON.stringify({ jsonrpc: "2.0", id, result: { content: [], ...extra } });
+
+it("initializes a restarted upstream once for ten calls at once, and all are answered", async () => {
+  const { url, fixture } = await fixtureBehindGateway();
+  const session = await McpSession.open(url);
+  const old = fixture.sessions[0];
+  fixture.forget();
+  const calls = Array.from({ length: 10 }, (_, n) => session.call(toolCall(n, "test_simple_text")));
+  const answers = await Promise.all(calls);
+  for (const [n, { status, messages }] of answers.entries()) {
+    expect([status, messages[0]?.id]).toEqual([200, n]);
+    expect(textOf(messages[0])).toContain("simple text");
+  }
+  expect(fixture.initializes).toBe(2);
+  expect(fixture.sessions).toHaveLength(1);
+  expect(fixture.sessions[0]).not.toBe(old);
+  const initialized = fixture.requests.filter(({ body }) =>
+    body.includes("notifications/initialized"),
+  );
+  expect(initialized).toHaveLength(2);
+});
+
+it("does not bring back a session that is deleted while its upstream is initialized", async () => {
+  let initializes = 0;
+  let release: () => void = () => undefined;
+  const asked = Promise.withResolvers<void>();
+  const held = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  const ended: (string | null)[] = [];
+  const upstream = await startUpstream(async (request) => {
+    const sid = request.headers.get("mcp-session-id");
+    if (request.method === "DELETE") {
+      ended.push(sid);
+      return new Response(null, { status: 204 });
+    }
+    const body = (await request.clone().json()) as { method?: string };
+    if (body.method === "initialize" && ++initializes === 2) {
+      asked.resolve();
+      await held;
+    }
+    const handler = answering(() => new Response(null, { status: 404 }), `secret-${initializes}`);
+    return handler(request);
+  });
+  const { url, service } = await startGateway({ default: { url: upstream.url } });
+  const session = await McpSession.open(url);
+  const call = session.post(toolCall(1, "x"));
+  await asked.promise;
+  expect((await session.delete()).status).toBe(204);
+  release();
+  const answer = await call;
+  expect([answer.status, ((await answer.json()) as { id: number }).id]).toEqual([404, 1]);
+  const { status } = await service.send("GET", `/v1/sessions/${session.id}`);
+  expect(status).toBe(404);
+  // The upstream session that was made in vain is ended as well.
+  await expect.poll(() => ended.toSorted()).toEqual(["secret-1", "secret-2"]);
+});
+
+it("moves to another replica when its own cannot be reached", async () => {
+  const [first, second] = [await startFixture(), await startFixture()];
+  const { url } = await startGateway({ default: { url: first.url, replicas: [second.url] } });
+  const session = await McpSession.open(url);
+  expect(first.sessions).toHaveLength(1);
+  await first.stop();
+  const answers = await Promise.all(
+    [1, 2, 3].map((id) => session.call(toolCall(id, "test_simple_text"))),
+  );
+  expect(answers.map(({ status }) => status)).toEqual([200, 200, 200]);
+  expect(second.initializes).toBe(1);
+  // A new session is made where it can be.
+  expect((await (await McpSession.open(url)).call(toolCall(1, "test_simple_text"))).status).toBe(
+    200,
+  );
+});
+
+it("answers 502 while the upstream is down, and goes on when it is back", async () => {
+  const { url, fixture } = await fixtureBehindGateway();
+  const session = await McpSession.open(url);
+  await fixture.stop();
+  const down = await session.call(toolCall(5, "test_simple_text"));
+  expect([down.status, down.messages[0]]).toEqual([
+    502,
+    {
+      jsonrpc: "2.0",
+      id: 5,
+      error: { code: -32603, message: "The upstream could not be reached" },
+    },
+  ]);
+  expect(down.text).not.toMatch(LEAKS);
+  expect((await session.post({ jsonrpc: "2.0", method: "notifications/x" })).status).toBe(502);
+  expect((await post(url, INITIALIZE)).status).toBe(502);
+  await fixture.listen();
+  expect((await session.call(toolCall(6, "test_simple_text"))).status).toBe(200);
+});
+
+it("answers 504 to what the upstream does not begin to answer in time, on the stream where there is one", async () => {
+  const never = new Promise<Response>(() => undefined);
+  const upstream = await startUpstream(answering(() => never));
+  const { url } = await startGateway({
+    default: { url: upstream.url, timeoutSeconds: 0.1 },
+    slow: { url: upstream.url, timeoutSeconds: 0.6 },
+  });
+  const quick = await (await McpSession.open(url)).call(toolCall(1, "x"));
+  expect([quick.status, quick.messages[0]?.error?.code]).toEqual([504, -32603]);
+  const slow = await (await McpSession.open(`${url}/slow`)).call(toolCall(1, "x"));
+  expect([slow.status, slow.messages[0]?.error?.message]).toEqual([
+    200,
+    "The upstream did not answer in time",
+  ]);
+});
+
+it.each<
+  [what: string, answer: (id: unknown) => Response, status: number, code: number | undefined]
+>([
+  [
+    "broken JSON",
+    () => new Response("{", { headers: { "content-type": "application/json" } }),
+    502,
+    -32603,
+  ],
+  ["JSON that is no message", () => Response.json({ hello: "world" }), 502, -32603],
+  ["HTML", () => new Response("<html>secret-page</html>"), 502, -32603],
+  ["an empty answer", () => new Response(null, { status: 202 }), 502, -32603],
+  ["500 with a page", () => new Response("secret-stack", { status: 500 }), 502, -32603],
+  [
+    "a redirect",
+    () => new Response(null, { status: 302, headers: { location: "http://127.0.0.1/secret-" } }),
+    502,
+    -32603,
+  ],
+  [
+    "401",
+    () => new Response(null, { status: 401, headers: { "www-authenticate": "Bearer secret-" } }),
+    502,
+    -32603,
+  ],
+  [
+    "a JSON-RPC error with 400",
+    (id) =>
+      Response.json(
+        { jsonrpc: "2.0", id, error: { code: -32602, message: "bad" } },
+        { status: 400 },
+      ),
+    400,
+    -32602,
+  ],
+  [
+    "an answer to nobody",
+    () => Response.json({ jsonrpc: "2.0", id: "other", result: {} }),
+    502,
+    -32603,
+  ],
+  ["broken SSE", () => sse("data: {broken\n\n"), 502, -32603],
+  ["SSE that ends in the middle of a message", (id) => sse(`data: ${result(id)}`), 502, -32603],
+  ["SSE that ends at once", () => sse(""), 502, -32603],
+  [
+    "10 MiB of JSON",
+    (id) =>
+      new Response(result(id, { big: "x".repeat(10 << 20) }), {
+        headers: { "content-type": "application/json" },
+      }),
+    502,
+    -32603,
+  ],
+  [
+    "10 MiB in one SSE message",
+    (id) => sse(`data: ${result(id, { big: "x".repeat(10 << 20) })}\n\n`),
+    502,
+    -32603,
+  ],
+  [
+    "its session id on the answer",
+    (id) =>
+      new Response(result(id), {
+        headers: {
+          "content-type": "application/json",
+          "mcp-session-id": "secret-2",
+          "x-upstream": "secret-",
+          "set-cookie": "a=secret-",
+        },
+      }),
+    200,
+    undefined,
+  ],
+])("%s: one clear outcome", async (_what, answer, status, code) => {
+  const upstream = await startUpstream(answering((_request, { id }) => answer(id)));
+  const { url } = await startGateway({ default: { url: upstream.url } });
+  const session = await McpSession.open(url);
+  const response = await session.post(toolCall(1, "x"));
+  const text = await response.text();
+  const headers = JSON.stringify([...response.headers]);
+  // What fails after its stream has begun fails on the stream.
+  const onStream = headers.includes("text/event-stream");
+  expect(onStream ? status >= 500 && response.status === 200 : response.status === status).toBe(
+    true,
+  );
+  const messages = onStream
+    ? [...text.matchAll(/^data: (.+)$/gm)].map(
+        ([, data]) => JSON.parse(data!) as { id: number; error?: { code: number } },
+      )
+    : [JSON.parse(text) as { id: number; error?: { code: number } }];
+  expect(messages).toHaveLength(1);
+  expect([messages[0]?.id, messages[0]?.error?.code]).toEqual([1, code]);
+  expect(headers + text).not.toMatch(LEAKS);
+  // The session is none the worse for it.
+  expect((await session.post({ jsonrpc: "2.0", method: "notifications/x" })).status).toBe(202);
+});
+
+it("drops an answer that nobody asked for and gives the one that was", async () => {
+  const upstream = await startUpstream(
+    answering((_request, { id }) => sse(`data: ${result("stray")}\n\ndata: ${result(id)}\n\n`)),
+  );
+  const { url } = await startGateway({ default: { url: upstream.url } });
+  const { messages } = await (await McpSession.open(url)).call(toolCall(1, "x"));
+  expect(messages.map(({ id }) => id)).toEqual([1]);
+});
+
+it("leaves no session behind where initialize fails", async () => {
+  const upstream = await startUpstream(async (request) => {
+    const { id } = (await request.json()) as { id: unknown };
+    const error = { code: -32602, message: "no" };
+    return Response.json(
+      { jsonrpc: "2.0", id, error },
+      { headers: { "mcp-session-id": "secret-" } },
+    );
+  });
+  const { url } = await startGateway({ default: { url: upstream.url } });
+  const response = await post(url, INITIALIZE);
+  expect(response.headers.has("mcp-session-id")).toBe(false);
+  expect(await response.json()).toMatchObject({ id: "init", error: { code: -32602 } });
+});
+
+it("works with an upstream that keeps no sessions, and sends it none", async () => {
+  const seen: (string | null)[] = [];
+  const upstream = await startUpstream(
+    answering((request, { id }) => {
+      seen.push(request.headers.get("mcp-session-id"));
+      return new Response(result(id), { headers: { "content-type": "application/json" } });
+    }, null),
+  );
+  const { url } = await startGateway({ default: { url: upstream.url } });
+  const session = await McpSession.open(url);
+  expect((await session.call(toolCall(1, "x"))).status).toBe(200);
+  expect(seen).toEqual([null]);
+  expect((await session.delete()).status).toBe(204);
+});
+
+it("sends an upstream its own headers, and a client's Authorization only where it is told to", async () => {
+  const [plain, trusted] = [await startFixture(), await startFixture()];
+  const { url } = await startGateway(
+    {
+      default: { url: plain.url, headers: { "X-Key": "$UPSTREAM_KEY" } },
+      trusted: { url: trusted.url, forwardAuthorization: true },
+    },
+    { UPSTREAM_KEY: "secret-key" },
+  );
+  const headers = { authorization: "Bearer mine", cookie: "a=b", "x-anything": "1" };
+  await post(url, INITIALIZE, headers);
+  await post(`${url}/trusted`, INITIALIZE, headers);
+  const [first, second] = [plain.requests[0]!.headers, trusted.requests[0]!.headers];
+  expect([first.get("x-key"), first.get("authorization"), first.get("cookie")]).toEqual([
+    "secret-key",
+    null,
+    null,
+  ]);
+  expect([second.get("authorization"), second.get("x-anything")]).toEqual(["Bearer mine", null]);
+});
+
+it("tells the bridge of a standalone stream when the upstream's session is replaced", async () => {
+  const { url, fixture } = await fixtureBehindGateway();
+  const session = await McpSession.open(url);
+  const reader = await session.follow();
+  await reader.take(1);
+  fixture.forget();
+  await session.call(toolCall(1, "announce", { data: "after the restart" }));
+  const [message] = messagesOf(await reader.take(1));
+  expect(message?.params?.data).toBe("after the restart");
+  await reader.leave();
+});

@@ -1,0 +1,67 @@
+/** The gateway as a process of its own, in front of upstreams of the tests' own. */
+import { onTestFinished } from "vitest";
+import { Service } from "../service.ts";
+import { Fixture } from "./fixture.ts";
+import { listen, type FetchHandler, type Listening } from "./http.ts";
+
+export interface Gateway {
+  readonly service: Service;
+  readonly url: string;
+}
+
+/** Starts the service with these upstreams; it ends with the test. */
+export async function startGateway(
+  upstreams: Record<string, unknown>,
+  env: Record<string, string> = {},
+): Promise<Gateway> {
+  const service = await Service.start({ UPSTREAMS: JSON.stringify(upstreams), ...env });
+  return { service, url: `${service.url}/mcp` };
+}
+
+export async function startFixture(): Promise<Fixture> {
+  const fixture = await Fixture.start();
+  onTestFinished(() => fixture.stop());
+  return fixture;
+}
+
+/** A fixture with a gateway in front of it, as its default upstream. */
+export async function fixtureBehindGateway(
+  env: Record<string, string> = {},
+): Promise<Gateway & { readonly fixture: Fixture }> {
+  const fixture = await startFixture();
+  const gateway = await startGateway({ default: { url: fixture.url } }, env);
+  return { ...gateway, fixture };
+}
+
+/** An upstream that answers as it is told. */
+export async function startUpstream(handler: FetchHandler): Promise<Listening> {
+  const listening = await listen(handler);
+  onTestFinished(() => listening.close());
+  return listening;
+}
+
+/** Initializes as any server does, and leaves the rest to `rest`. `sid` null: a server without sessions. */
+export function answering(
+  rest: (
+    request: Request,
+    body: { readonly id?: unknown; readonly method?: string },
+  ) => Response | Promise<Response>,
+  sid: string | null = "secret-upstream-sid",
+): FetchHandler {
+  return async (request) => {
+    if (request.method !== "POST") return rest(request, {});
+    const body = (await request.clone().json()) as { id?: unknown; method?: string };
+    const headers: Record<string, string> = sid === null ? {} : { "mcp-session-id": sid };
+    if (body.method === "initialize") {
+      const result = {
+        protocolVersion: "2025-11-25",
+        capabilities: { tools: {} },
+        serverInfo: { name: "scripted", version: "1" },
+      };
+      return Response.json({ jsonrpc: "2.0", id: body.id, result }, { headers });
+    }
+    if (body.method?.startsWith("notifications/"))
+      return new Response(null, { status: 202, headers });
+    return rest(request, body);
+  };
+}

@@ -1,0 +1,27 @@
+/** A client of 2024-11-05's HTTP+SSE, by hand. */
+import { SseReader } from "../sse-reader.ts";
+
+export interface LegacySession {
+  readonly id: string;
+  readonly reader: SseReader;
+  post(body: unknown): Promise<Response>;
+}
+
+export async function openLegacy(base: string): Promise<LegacySession> {
+  const { body } = await fetch(`${base}/sse`, { headers: { accept: "text/event-stream" } });
+  const reader = new SseReader(body!);
+  const [first] = await reader.take(1);
+  if (first?.event !== "endpoint") throw new Error(`the first event is ${first?.event}`);
+  const endpoint = new URL(first.data, base);
+  const id = endpoint.searchParams.get("session_id") ?? "";
+  return {
+    id,
+    reader,
+    post: (message) =>
+      fetch(endpoint, {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify(message),
+      }),
+  };
+}

@@ -1,0 +1,56 @@
+import fc from "fast-check";
+import { expect, it } from "vitest";
+import { encodeFrame } from "../../../src/session/sse-frame.ts";
+import { SseEventTooLargeError, SseParser } from "../../../src/session/sse-parser.ts";
+
+const bytes = (text: string) => new TextEncoder().encode(text);
+const parse = (text: string, max = 1000) => new SseParser(max).push(bytes(text));
+
+it.each([
+  ["data: a\n\n", [{ id: undefined, event: "message", data: "a" }]],
+  ["event: x\nid: 1\ndata:a\ndata: b\n\n", [{ id: "1", event: "x", data: "a\nb" }]],
+  [
+    "data: a\r\n\r\ndata: b\r\rdata: c\n\n",
+    ["a", "b", "c"].map((data) => ({ id: undefined, event: "message", data })),
+  ],
+  ["id: 1\n\ndata: a\n\n", [{ id: "1", event: "message", data: "a" }]],
+  ["id: 1\ndata: \n\n", [{ id: "1", event: "message", data: "" }]],
+  [": comment\n\n", []],
+  ["data: unfinished", []],
+  ["id: a\0b\ndata: x\n\n", [{ id: undefined, event: "message", data: "x" }]],
+])("%j", (text, events) => {
+  expect(parse(text)).toEqual(events);
+});
+
+it("keeps retry and the last id, also of an event without data", () => {
+  const parser = new SseParser(100);
+  parser.push(bytes("retry: 50\nid: 7\n\nretry: soon\n\n"));
+  expect([parser.retryMs, parser.lastEventId]).toEqual([50, "7"]);
+});
+
+it("refuses an event over the bound, finished or not", () => {
+  expect(() => parse(`data: ${"x".repeat(200)}\n\n`, 100)).toThrow(SseEventTooLargeError);
+  expect(() => parse("x".repeat(200), 100)).toThrow(SseEventTooLargeError);
+  expect(() => parse("data: aaaa\n".repeat(50), 100)).toThrow(SseEventTooLargeError);
+});
+
+it("reads what the service writes, however it is cut", () => {
+  const frames = fc.array(
+    fc.record({ id: fc.stringMatching(/^[a-z0-9]{1,5}$/), data: fc.string() }),
+  );
+  fc.assert(
+    fc.property(frames, fc.array(fc.nat(12), { minLength: 1 }), (wanted, cuts) => {
+      const whole = bytes(wanted.map((frame) => encodeFrame(frame)).join(""));
+      const parser = new SseParser(1_000_000);
+      const events = [];
+      for (let at = 0, n = 0; at < whole.length; n++) {
+        const size = (cuts[n % cuts.length] ?? 0) + 1;
+        events.push(...parser.push(whole.subarray(at, at + size)));
+        at += size;
+      }
+      const data = wanted.map((frame) => frame.data.replaceAll(/\r\n|\r/g, "\n"));
+      expect(events.map((event) => event.data)).toEqual(data);
+      expect(events.map((event) => event.id)).toEqual(wanted.map(({ id }) => id));
+    }),
+  );
+});
