@@ -5,7 +5,7 @@ import { bundleIoredis } from "./test/support/bundle-ioredis.ts";
 export default defineConfig({
   test: {
     silent: "passed-only",
-    reporters: ["default", "./test/support/totals-reporter.ts"],
+    reporters: ["default", "./test/support/totals-reporter.ts", "./test/support/kept-logs.ts"],
     projects: [
       {
         plugins: [cloudflareTest({ wrangler: { configPath: "./wrangler.toml" } })],
@@ -14,6 +14,7 @@ export default defineConfig({
           name: "workers",
           include: ["test/workers/**/*.test.ts"],
           globalSetup: ["test/support/redis-global-setup.ts"],
+          sequence: { groupOrder: 1 },
         },
       },
       {
@@ -21,8 +22,14 @@ export default defineConfig({
           name: "node",
           globalSetup: ["./test/support/bundle-setup.ts", "./test/support/redis-global-setup.ts"],
           testTimeout: 60_000,
+          sequence: { groupOrder: 1 },
           include: ["test/unit/**/*.test.ts", "test/node/**/*.test.ts", "test/e2e/**/*.test.ts"],
         },
+      },
+      {
+        // Looks through what all the others logged, so it comes after them. (Where one worker does all,
+        // vitest puts group 0 last, so nothing is in it.)
+        test: { name: "logs", include: ["test/logs/**/*.test.ts"], sequence: { groupOrder: 2 } },
       },
     ],
   },

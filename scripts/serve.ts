@@ -4,30 +4,42 @@
  * 5 s of SIGTERM or SIGINT, with streams open too.
  */
 import { join } from "node:path";
+import { isLoopbackName, parseHost } from "../src/auth/loopback.ts";
+import { loadAuthSettings } from "../src/auth/settings.ts";
 import { ConfigError, loadConfig } from "../src/config.ts";
 import { buildBundle, PROJECT } from "./bundle.ts";
-import { startWorkerd } from "./workerd.ts";
+import { startWorkerd, variables } from "./workerd.ts";
 
 /** Milliseconds that requests under way have to finish once we are told to end. */
 const GRACE_MS = 2000;
 
 function readPort(): number {
-  const text = process.env["PORT"] ?? "8788";
+  const text = process.env["PORT"] || "8788";
   const port = /^\d+$/.test(text) ? Number(text) : NaN;
   if (!(port <= 65535))
     throw new ConfigError(`PORT must be a whole number from 0 to 65535, not "${text}"`);
   return port;
 }
 
+/** An address that others can reach is served only once it is decided who may come in. */
+function refuseOpenHost(host: string): void {
+  if (loadAuthSettings(variables(process.env)).method.kind !== "unset") return;
+  if (isLoopbackName(parseHost(host)?.hostname ?? "")) return;
+  const choices = "AUTH=token (npm run token makes one), AUTH=jwt, or AUTH=none to let anybody in";
+  throw new ConfigError(`HOST=${host} is reachable by others, so AUTH must be set: ${choices}`);
+}
+
 async function main(): Promise<void> {
   loadConfig(process.env);
+  const host = process.env["HOST"] || "127.0.0.1";
+  refuseOpenHost(host);
   const port = readPort();
   const bundle = await buildBundle();
   const workerd = await startWorkerd({
     bundle: bundle.path,
-    host: process.env["HOST"] ?? "127.0.0.1",
+    host,
     port,
-    stateDir: process.env["STATE_DIR"] ?? join(PROJECT, ".holdfast", "state"),
+    stateDir: process.env["STATE_DIR"] || join(PROJECT, ".holdfast", "state"),
     env: process.env,
     onLine: (line) => console.log(line),
   });

@@ -9,6 +9,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { unstable_readConfig } from "wrangler";
+import { AUTH_VARIABLES } from "../src/auth/settings.ts";
 import { CONFIG_VARIABLES } from "../src/config.ts";
 import { parseUpstreams, secretNames } from "../src/upstream/settings.ts";
 import { PROJECT } from "./bundle.ts";
@@ -123,12 +124,12 @@ function readWranglerConfig(): WranglerConfig {
   return unstable_readConfig({ config: join(PROJECT, "wrangler.toml") }, { hideWarnings: true });
 }
 
-function variables(env: WorkerdOptions["env"]): Record<string, string> {
+/** The service's variables: those of the environment, and under them wrangler.toml's. */
+export function variables(env: WorkerdOptions["env"]): Record<string, string> {
   const declared = Object.entries(readWranglerConfig().vars).map(([k, v]) => [k, String(v)]);
   const secrets = secretNames(parseUpstreams(env["UPSTREAMS"] || undefined));
-  const set = [...CONFIG_VARIABLES, ...secrets]
-    .map((name) => [name, env[name]])
-    .filter(([, v]) => v !== undefined);
+  const names = [...CONFIG_VARIABLES, ...AUTH_VARIABLES, ...secrets];
+  const set = names.map((name) => [name, env[name]]).filter(([, v]) => v !== undefined);
   return Object.fromEntries([...declared, ...set]) as Record<string, string>;
 }
 

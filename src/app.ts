@@ -1,12 +1,17 @@
-import { Hono, type Context } from "hono";
-import { bodyLimit } from "hono/body-limit";
+import { Hono } from "hono";
 import { HTTPException } from "hono/http-exception";
 import { methodNotAllowed } from "hono/method-not-allowed";
+import { createAccess, type Access } from "./auth/access.ts";
+import { callerOf } from "./auth/identity.ts";
+import { loadAuthSettings } from "./auth/settings.ts";
 import type { Config } from "./config.ts";
+import { limitBody } from "./http/body-limit.ts";
 import { countSessions, listSessions, mountDirectory, revokeSessions } from "./http/directory.ts";
 import { disconnectSession, followEvents, mountEvents, publishEvents } from "./http/events.ts";
+import { mountGuard } from "./http/guard.ts";
 import { openApiDocument } from "./http/openapi.ts";
 import { problemOf, problemResponse } from "./http/problem.ts";
+import { mountResourceMetadata, resourceMetadata } from "./http/resource-metadata.ts";
 import { mount, type RouteDescription } from "./http/route.ts";
 import { health, serviceDocument } from "./http/service.ts";
 import {
@@ -17,6 +22,7 @@ import {
   putSession,
   readSession,
 } from "./http/sessions.ts";
+import { createTicket, mountTickets } from "./http/tickets.ts";
 import { mountGateway } from "./mcp/gateway.ts";
 import { createLogger, describeFailure, type Logger } from "./logger.ts";
 import { SessionError } from "./session/errors.ts";
@@ -24,7 +30,7 @@ import type { SessionHost } from "./session/host.ts";
 import type { Upstreams } from "./upstream/upstream.ts";
 
 /** Every route that the OpenAPI document describes. */
-const ROUTES: readonly RouteDescription[] = [
+export const ROUTES: readonly RouteDescription[] = [
   listSessions,
   countSessions,
   revokeSessions,
@@ -36,14 +42,20 @@ const ROUTES: readonly RouteDescription[] = [
   publishEvents,
   followEvents,
   disconnectSession,
+  createTicket,
+  resourceMetadata,
   health,
   serviceDocument,
 ];
 
-/** The HTTP front of a session host. It knows no platform: `fetch` is standard, and so is what it answers. */
+/**
+ * The HTTP front of a session host. It knows no platform: `fetch` is standard, and
+ * so is what it answers. Without an `access` it serves this machine only.
+ */
 export function createApp(
   host: SessionHost,
   config: Config,
+  access: Access = createAccess(loadAuthSettings({})),
   upstreams: Upstreams = new Map(),
 ): Hono {
   const log = createLogger(config.logLevel);
@@ -51,6 +63,7 @@ export function createApp(
 
   app.onError((failure) => errorResponse(failure, log));
   app.notFound(() => problemResponse("not_found"));
+  mountGuard(app, access, ROUTES, log);
   app.use(
     methodNotAllowed({
       app,
@@ -62,37 +75,24 @@ export function createApp(
     }),
   );
 
-  mountGateway(app, { host, config, upstreams, log, subjectOf });
+  mountGateway(app, { host, config, upstreams, log, callerOf });
 
   app.use("/v1/*", async (c, next) => {
     await next();
     if (!c.res.headers.has("cache-control")) c.header("cache-control", "no-store");
   });
-  app.use(
-    "/v1/*",
-    bodyLimit({
-      maxSize: config.bodyMaxBytes,
-      onError: () => {
-        const detail = `The body is over BODY_MAX_BYTES (${config.bodyMaxBytes}).`;
-        throw new SessionError("payload_too_large", detail);
-      },
-    }),
-  );
+  app.use("/v1/*", limitBody(config.bodyMaxBytes));
 
   // Before the sessions: `count` is no session's id.
   mountDirectory(app, host);
   mountSessions(app, host, config);
   mountEvents(app, host, config, log);
+  mountTickets(app, host, access);
+  mountResourceMetadata(app, access);
   mount(app, health, (c) => c.json({ status: "ok" }));
   let document: object | undefined;
   mount(app, serviceDocument, (c) => c.json((document ??= openApiDocument(ROUTES))));
   return app;
-}
-
-/** Who is calling, as whatever authenticated the request has put it into the context. */
-function subjectOf(c: Context): string | undefined {
-  const identity = c.get("identity") as { readonly subject?: string } | undefined;
-  return identity?.subject;
 }
 
 /** Every failure leaves through here, so none leaves with a stack, or as a 500. */

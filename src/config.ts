@@ -27,12 +27,10 @@ export interface Config {
   readonly streamBufferBytes: number;
   /** `BODY_MAX_BYTES` (4194304): size of a request body. */
   readonly bodyMaxBytes: number;
+  /** `MAX_WRITERS` (32): streams that may be open on one session at once. */
+  readonly maxWriters: number;
   /** `UPSTREAMS` (the demo server): the MCP servers behind the gateway. */
   readonly upstreams: UpstreamsSettings;
-  /** `ALLOWED_ORIGINS` (none): origins of pages that may use the gateway, besides its own and localhost. */
-  readonly allowedOrigins: readonly string[];
-  /** `ALLOWED_HOSTS` (none): hosts under which the gateway may be reached over plain HTTP, besides localhost. */
-  readonly allowedHosts: readonly string[];
   /** `DIRECTORY_SHARDS` (8): shards of the directory; 0 keeps none, and nothing can be listed. */
   readonly directoryShards: number;
   /** `MAX_SESSIONS_PER_SUBJECT` (0, no limit): sessions that one subject may have at a time. */
@@ -52,9 +50,8 @@ export const CONFIG_VARIABLES = [
   "EVENT_MAX_BYTES",
   "STREAM_BUFFER_BYTES",
   "BODY_MAX_BYTES",
+  "MAX_WRITERS",
   "UPSTREAMS",
-  "ALLOWED_ORIGINS",
-  "ALLOWED_HOSTS",
   "DIRECTORY_SHARDS",
   "MAX_SESSIONS_PER_SUBJECT",
   "LOG_LEVEL",
@@ -87,9 +84,8 @@ export function loadConfig(env: Environment): Config {
     eventMaxBytes: integer(env, "EVENT_MAX_BYTES", MIB, 1, LARGEST_EVENT),
     streamBufferBytes: integer(env, "STREAM_BUFFER_BYTES", MIB, 1024, 64 * MIB),
     bodyMaxBytes: integer(env, "BODY_MAX_BYTES", 4 * MIB, 1, 64 * MIB),
+    maxWriters: integer(env, "MAX_WRITERS", 32, 1, 10_000),
     upstreams: upstreams(env),
-    allowedOrigins: list(env, "ALLOWED_ORIGINS"),
-    allowedHosts: list(env, "ALLOWED_HOSTS"),
     directoryShards: integer(env, "DIRECTORY_SHARDS", 8, 0, MAX_DIRECTORY_SHARDS),
     maxSessionsPerSubject: integer(env, "MAX_SESSIONS_PER_SUBJECT", 0, 0, 1_000_000),
     logLevel: oneOf(env, "LOG_LEVEL", ["debug", "info", "warn", "error"], "info"),
@@ -150,12 +146,6 @@ function upstreams(env: Environment): UpstreamsSettings {
   } catch (failure) {
     throw new ConfigError(`UPSTREAMS ${failure instanceof Error ? failure.message : "is invalid"}`);
   }
-}
-
-/** Parts between commas, in lower case. */
-function list(env: Environment, name: ConfigVariable): readonly string[] {
-  const parts = (text(env, name) ?? "").split(",").map((part) => part.trim().toLowerCase());
-  return parts.filter((part) => part !== "");
 }
 
 function oneOf<T extends string>(

@@ -18,11 +18,23 @@ export interface Logger {
   error(event: string, fields?: LogFields): void;
 }
 
-/** JSON escapes control characters, so input cannot forge a line of its own. */
+/**
+ * What JSON leaves as it is and a terminal or a reader of logs may take for the end of
+ * a line, or for a command: DEL and the C1 controls, NEL among them, and Unicode's own line ends.
+ */
+// oxlint-disable-next-line no-control-regex -- they are what it is about
+const UNESCAPED = /[\u007f-\u009f\u2028\u2029]/g;
+
+function oneLine(value: object): string {
+  const escape = (char: string) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`;
+  return JSON.stringify(value).replace(UNESCAPED, escape);
+}
+
+/** Input cannot forge a line of its own: every character that could end one is escaped. */
 export function createLogger(level: LogLevel, write: (line: string) => void = writeLine): Logger {
   const log = (at: LogLevel) => (event: string, fields?: LogFields) => {
     if (RANK[at] < RANK[level]) return;
-    write(JSON.stringify({ time: new Date().toISOString(), level: at, event, ...fields }));
+    write(oneLine({ time: new Date().toISOString(), level: at, event, ...fields }));
   };
   return {
     debugging: level === "debug",
@@ -37,7 +49,12 @@ function writeLine(line: string): void {
   console.log(line);
 }
 
-/** What a log line says of a failure: its kind and message, without a stack or its cause. */
+/**
+ * What a log line says of a failure: its kind and message, without a stack or its
+ * cause. A SyntaxError's message quotes the text that could not be read, which is
+ * someone's content, so its kind is all that is said.
+ */
 export function describeFailure(failure: unknown): string {
+  if (failure instanceof SyntaxError) return failure.name;
   return failure instanceof Error ? `${failure.name}: ${failure.message}` : String(failure);
 }

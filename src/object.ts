@@ -1,5 +1,6 @@
 /**
- * The library's entry `holdfast/object`: the class that a Worker exports for its
- * binding. It imports `cloudflare:workers`, so it loads in a Worker only.
+ * The library's entry `holdfast/object`: the classes that a Worker exports for its
+ * bindings. It imports `cloudflare:workers`, so it loads in a Worker only.
  */
+export { DirectoryObject } from "./directory/directory-object.ts";
 export { SessionObject } from "./object/session-object.ts";

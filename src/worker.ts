@@ -1,9 +1,13 @@
 /** The Worker's entry: the fetch handler and the object classes. */
 import { env } from "cloudflare:workers";
 import { createApp } from "./app.ts";
+import { createAccess } from "./auth/access.ts";
+import { addressOfPeer, type RateLimitBinding } from "./auth/rate-limit.ts";
+import { loadAuthSettings } from "./auth/settings.ts";
 import { loadConfig, type Environment } from "./config.ts";
 import { directoryOf } from "./object/directory-binding.ts";
 import { DurableObjectHost } from "./object/durable-object-host.ts";
+import { createLogger, describeFailure } from "./logger.ts";
 import type { SessionObject } from "./object/session-object.ts";
 import { provideServer } from "./upstream/built-in.ts";
 import { demoServer } from "./upstream/demo.ts";
@@ -14,17 +18,33 @@ export { SessionObject } from "./object/session-object.ts";
 
 interface Bindings extends Environment {
   readonly SESSIONS: DurableObjectNamespace<SessionObject>;
+  readonly SUBJECT_LIMIT?: RateLimitBinding;
+  readonly ADDRESS_LIMIT?: RateLimitBinding;
 }
 
 // wrangler.toml binds these; a bad variable throws here, before the first request is taken.
 const bindings = env as unknown as Bindings;
 const config = loadConfig(bindings);
 provideServer("demo", demoServer);
+const log = createLogger(config.logLevel);
+const access = createAccess(loadAuthSettings(bindings), {
+  addressOf: clientAddress,
+  subjectLimit: bindings.SUBJECT_LIMIT,
+  addressLimit: bindings.ADDRESS_LIMIT,
+  onKeysFailure: (failure) => log.warn("jwks.failed", { cause: describeFailure(failure) }),
+});
 const host = new DurableObjectHost(bindings.SESSIONS, {
   directory: directoryOf(bindings, config),
   maxSessionsPerSubject: config.maxSessionsPerSubject,
 });
-const app = createApp(host, config, openUpstreams(config.upstreams, bindings));
+const app = createApp(host, config, access, openUpstreams(config.upstreams, bindings));
+
+/** Plain workerd says it in `cf`, which no client can write; Cloudflare in a header that it always sets itself. */
+function clientAddress(request: Request): string | undefined {
+  const peer = (request.cf as { clientIp?: unknown } | undefined)?.clientIp;
+  if (typeof peer === "string") return addressOfPeer(peer);
+  return request.headers.get("cf-connecting-ip") ?? undefined;
+}
 
 export default {
   fetch: (request, _env, ctx) => app.fetch(request, bindings, ctx),

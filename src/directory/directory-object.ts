@@ -1,3 +1,4 @@
+import type { Caller } from "../session/caller.ts";
 import { DurableObject } from "cloudflare:workers";
 import { loadConfig, type Environment } from "../config.ts";
 import { createLogger, describeFailure, type Logger } from "../logger.ts";
@@ -20,9 +21,12 @@ import { Reservations } from "./reservations.ts";
 import { Revocations } from "./revocations.ts";
 import { ShardIndex } from "./shard-index.ts";
 
+/** A revocation ends whose sessions it names; who may revoke was asked where it was called for. */
+const REVOKER: Caller = { admin: true };
+
 /** What a shard uses of a session's object. */
 interface RevocableSession {
-  remove(condition: RevokeIf): Promise<unknown>;
+  remove(caller: Caller, condition: RevokeIf): Promise<unknown>;
 }
 
 interface Bindings {
@@ -61,7 +65,7 @@ export class DirectoryObject
     this.#index = new ShardIndex(ctx.storage);
     this.#revocations = new Revocations(ctx.storage.sql, this.#index, (id, condition) => {
       const stub: unknown = SESSIONS.get(SESSIONS.idFromName(id));
-      return (stub as RevocableSession).remove(condition);
+      return (stub as RevocableSession).remove(REVOKER, condition);
     });
     this.#handover = new Handover(ctx.storage.kv, this.#index, (to, rows) =>
       this.#directory(to.shards).absorb(to.shard, rows),

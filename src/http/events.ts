@@ -1,5 +1,6 @@
 /** `/v1/sessions/{id}/events`: publish, and follow over Server-Sent Events. */
 import type { Context, Hono } from "hono";
+import { callerOf } from "../auth/identity.ts";
 import type { Config } from "../config.ts";
 import type { Logger } from "../logger.ts";
 import type { NewEvent, SessionHost, StreamStart } from "../session/host.ts";
@@ -14,6 +15,7 @@ export const publishEvents = {
   path: "/v1/sessions/:id/events",
   operationId: "publishEvents",
   summary: "Publish one event, or up to 100 at once, all or none",
+  scope: "events:publish",
   body: publication,
   answers: { 202: { description: "Durable, and sent to the writers attached", schema: published } },
   errors: [
@@ -32,12 +34,13 @@ export const followEvents = {
   path: "/v1/sessions/:id/events",
   operationId: "followEvents",
   summary: "Follow a session's events",
+  scope: "events:subscribe",
   query: streamQuery,
   requestHeaders: {
     "Last-Event-ID": "The last event that the client saw; the stream goes on after it",
   },
   answers: { 200: { description: "The stream", mediaType: "text/event-stream" } },
-  errors: ["invalid_request", "invalid_session_id", "session_not_found"],
+  errors: ["invalid_request", "invalid_session_id", "session_not_found", "too_many_writers"],
 } as const satisfies RouteDescription;
 
 export const disconnectSession = {
@@ -45,6 +48,7 @@ export const disconnectSession = {
   path: "/v1/sessions/:id/disconnect",
   operationId: "disconnectSession",
   summary: "End every writer; publishing is refused until one attaches again",
+  scope: "sessions:write",
   answers: { 204: { description: "No writer is attached" } },
   errors: ["invalid_session_id", "session_not_found"],
 } as const satisfies RouteDescription;
@@ -59,20 +63,22 @@ const STREAM_HEADERS = {
 export function mountEvents(app: Hono, host: SessionHost, config: Config, log: Logger): void {
   mount(app, publishEvents, async (c, { body }) => {
     const id = sessionIdOf(c);
+    const sessions = host.as(callerOf(c));
     if (!Array.isArray(body)) {
-      const { ids, writers } = await host.publish(id, [eventOf(body)]);
+      const { ids, writers } = await sessions.publish(id, [eventOf(body)]);
       return c.json({ id: ids[0], writers }, 202);
     }
-    return c.json(await host.publish(id, body.map(eventOf)), 202);
+    return c.json(await sessions.publish(id, body.map(eventOf)), 202);
   });
 
   mount(app, followEvents, async (c, { query }) => {
     const id = sessionIdOf(c);
+    const sessions = host.as(callerOf(c));
     if (c.req.raw.method === "HEAD") {
-      await host.read(id, false);
+      await sessions.read(id, false);
       return c.body(null, 200, STREAM_HEADERS);
     }
-    const socket = await host.subscribe(id, startOf(c, query));
+    const socket = await sessions.subscribe(id, startOf(c, query));
     const body = bridge(socket, {
       keepaliveMs: config.keepaliveMs,
       bufferBytes: config.streamBufferBytes,
@@ -82,15 +88,16 @@ export function mountEvents(app: Hono, host: SessionHost, config: Config, log: L
   });
 
   mount(app, disconnectSession, async (c) => {
-    await host.disconnect(sessionIdOf(c));
+    await host.as(callerOf(c)).disconnect(sessionIdOf(c));
     return c.body(null, 204);
   });
 }
 
 function eventOf({ event, data }: { event?: string | undefined; data?: unknown }): NewEvent {
   return {
-    ...(event !== undefined && { event }),
-    data: typeof data === "string" ? data : JSON.stringify(data),
+    // A lone surrogate has no UTF-8: what is sent now and what the log replays must be the same.
+    ...(event !== undefined && { event: event.toWellFormed() }),
+    data: (typeof data === "string" ? data : JSON.stringify(data)).toWellFormed(),
   };
 }
 

@@ -4,14 +4,15 @@
  * sent), another media type, and nesting deep enough to overflow a recursive
  * reader.
  */
-import type { MiddlewareHandler } from "hono";
+import type { Context, MiddlewareHandler } from "hono";
 import { SessionError } from "../session/errors.ts";
 import { MAX_JSON_DEPTH } from "../session/limits.ts";
+import { brokenOff } from "./body-limit.ts";
 
 const JSON_MEDIA_TYPE = /^application\/([\w.-]+\+)?json$/i;
 
 export const jsonBody: MiddlewareHandler = async (c, next) => {
-  const bytes = await c.req.arrayBuffer();
+  const bytes = await wholeBody(c);
   if (bytes.byteLength === 0) return next();
   const mediaType = c.req.header("content-type")?.split(";")[0]?.trim() ?? "";
   if (!JSON_MEDIA_TYPE.test(mediaType)) {
@@ -26,6 +27,14 @@ export const jsonBody: MiddlewareHandler = async (c, next) => {
   }
   return next();
 };
+
+async function wholeBody(c: Context): Promise<ArrayBuffer> {
+  try {
+    return await c.req.arrayBuffer();
+  } catch {
+    throw brokenOff();
+  }
+}
 
 function decode(bytes: ArrayBuffer): string {
   try {

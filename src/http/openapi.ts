@@ -2,7 +2,7 @@
 import * as z from "zod";
 import { ERROR_KINDS, type ErrorCode } from "../session/errors.ts";
 import { PROBLEM_MEDIA_TYPE } from "./problem.ts";
-import type { Answer, RouteDescription } from "./route.ts";
+import { PUBLIC, UNGUARDED, type Answer, type RouteDescription } from "./route.ts";
 import { newEvent, newSession, problem, session, sessionEntry, sessionPatch } from "./schemas.ts";
 
 /** Schemas that stand under `components`, by their name there. */
@@ -17,6 +17,15 @@ const COMPONENTS: ReadonlyMap<z.ZodType, string> = new Map<z.ZodType, string>([
 
 /** What any route can answer. */
 const COMMON_ERRORS: readonly ErrorCode[] = ["unavailable"];
+
+/** What the guard can answer in place of any route behind it. */
+const GUARD_ERRORS: readonly ErrorCode[] = [
+  "unauthorized",
+  "forbidden",
+  "uri_too_long",
+  "rate_limited",
+  "headers_too_large",
+];
 
 export function openApiDocument(routes: readonly RouteDescription[]): object {
   const paths: Record<string, Record<string, object>> = {};
@@ -33,6 +42,10 @@ export function openApiDocument(routes: readonly RouteDescription[]): object {
     },
     paths,
     components: {
+      securitySchemes: {
+        bearer: { type: "http", scheme: "bearer" },
+        ticket: { type: "apiKey", in: "query", name: "ticket" },
+      },
       schemas: Object.fromEntries(
         [...COMPONENTS].map(([schema, name]) => [name, jsonSchema(schema)]),
       ),
@@ -41,10 +54,15 @@ export function openApiDocument(routes: readonly RouteDescription[]): object {
 }
 
 function operation(route: RouteDescription): object {
-  const errors = [...route.errors, ...COMMON_ERRORS];
+  const errors = [
+    ...route.errors,
+    ...(route.scope === UNGUARDED ? [] : GUARD_ERRORS),
+    ...COMMON_ERRORS,
+  ];
   return {
     operationId: route.operationId,
     summary: route.summary,
+    security: security(route),
     parameters: parameters(route),
     ...(route.body && {
       requestBody: { content: { "application/json": { schema: reference(route.body) } } },
@@ -56,6 +74,11 @@ function operation(route: RouteDescription): object {
       ...errorResponses(errors),
     },
   };
+}
+
+function security({ scope, query }: RouteDescription): object[] {
+  if (scope === PUBLIC || scope === UNGUARDED) return [];
+  return [{ bearer: [scope] }, ...(query && "ticket" in query.shape ? [{ ticket: [] }] : [])];
 }
 
 function parameters(route: RouteDescription): object[] {

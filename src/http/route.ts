@@ -6,11 +6,18 @@
 import type { Context, Env, Handler, Hono, MiddlewareHandler } from "hono";
 import { validator } from "hono/validator";
 import type * as z from "zod";
+import type { Scope } from "../auth/scopes.ts";
 import type { ErrorCode } from "../session/errors.ts";
 import { jsonBody } from "./json-body.ts";
 import { validate } from "./validate.ts";
 
 type Method = "get" | "post" | "put" | "patch" | "delete";
+
+/** The scope of a route that needs no credential. */
+export const PUBLIC = "public";
+
+/** The scope of a route that is served whatever the request looks like: for load balancers. */
+export const UNGUARDED = "unguarded";
 
 export interface Answer {
   readonly description: string;
@@ -27,6 +34,8 @@ export interface RouteDescription {
   readonly path: string;
   readonly operationId: string;
   readonly summary: string;
+  /** What a caller must be allowed; the guard and the document read it. */
+  readonly scope: Scope | typeof PUBLIC | typeof UNGUARDED;
   readonly query?: z.ZodObject;
   /** Request headers that mean something here. */
   readonly requestHeaders?: Readonly<Record<string, string>>;

@@ -165,6 +165,10 @@ export const streamQuery = z.object({
     .optional()
     .meta({ description: "As the Last-Event-ID header, which wins" }),
   from: z.enum(["earliest"]).optional().meta({ description: "Replay all that is retained" }),
+  ticket: z
+    .string()
+    .optional()
+    .meta({ description: "A ticket for this session, in place of the Authorization header" }),
 });
 
 export const problem = z.object({

@@ -1,12 +1,13 @@
 /** Routes about the service itself. */
 import * as z from "zod";
-import type { RouteDescription } from "./route.ts";
+import { PUBLIC, UNGUARDED, type RouteDescription } from "./route.ts";
 
 export const health = {
   method: "get",
   path: "/healthz",
   operationId: "health",
   summary: "Whether the service answers; touches no session",
+  scope: UNGUARDED,
   answers: { 200: { description: "It does", schema: z.object({ status: z.literal("ok") }) } },
   errors: [],
 } as const satisfies RouteDescription;
@@ -16,6 +17,7 @@ export const serviceDocument = {
   path: "/openapi.json",
   operationId: "openapi",
   summary: "This document",
+  scope: PUBLIC,
   answers: { 200: { description: "OpenAPI 3.1", schema: z.object({ openapi: z.string() }) } },
   errors: [],
 } as const satisfies RouteDescription;

@@ -1,7 +1,9 @@
 /** `/v1/sessions`: make, read, change and end a session. */
 import type { Context, Hono } from "hono";
 import type { Config } from "../config.ts";
-import { InvalidSessionIdError } from "../session/errors.ts";
+import { callerOf } from "../auth/identity.ts";
+import { mayName, type Caller } from "../session/caller.ts";
+import { InvalidSessionIdError, SessionError } from "../session/errors.ts";
 import type { SessionHost, SessionView } from "../session/host.ts";
 import { newSessionId, parseSessionId, type SessionId } from "../session/id.ts";
 import { parseIfMatch } from "./if-match.ts";
@@ -17,6 +19,7 @@ export const createSession = {
   path: "/v1/sessions",
   operationId: "createSession",
   summary: "Make a session",
+  scope: "sessions:write",
   body: newSession,
   answers: {
     201: { description: "Made", schema: session, headers: { ...ETAG, Location: "Its path" } },
@@ -37,6 +40,7 @@ export const readSession = {
   path: "/v1/sessions/:id",
   operationId: "readSession",
   summary: "Read a session; counts as use",
+  scope: "sessions:read",
   query: readQuery,
   answers: { 200: { description: "The session", schema: session, headers: ETAG } },
   errors: ["invalid_request", "invalid_session_id", "session_not_found"],
@@ -47,6 +51,7 @@ export const putSession = {
   path: "/v1/sessions/:id",
   operationId: "putSession",
   summary: "Make a session, or replace its content; its events and streams stay",
+  scope: "sessions:write",
   requestHeaders: IF_MATCH,
   body: newSession,
   answers: {
@@ -58,6 +63,7 @@ export const putSession = {
     "invalid_session_id",
     "invalid_session_type",
     "precondition_failed",
+    "session_not_found",
     "rate_limited",
     "payload_too_large",
     "unsupported_media_type",
@@ -69,6 +75,7 @@ export const patchSession = {
   path: "/v1/sessions/:id",
   operationId: "patchSession",
   summary: "Change a session by a merge patch (RFC 7396)",
+  scope: "sessions:write",
   requestHeaders: IF_MATCH,
   body: sessionPatch,
   answers: { 200: { description: "Changed", schema: session, headers: ETAG } },
@@ -87,6 +94,7 @@ export const deleteSession = {
   path: "/v1/sessions/:id",
   operationId: "deleteSession",
   summary: "End a session and its streams",
+  scope: "sessions:write",
   answers: { 204: { description: "There is no such session, any more or ever" } },
   errors: ["invalid_session_id"],
 } as const satisfies RouteDescription;
@@ -94,11 +102,13 @@ export const deleteSession = {
 export function mountSessions(app: Hono, host: SessionHost, config: Config): void {
   mount(app, createSession, async (c, { body }) => {
     const id = body.id === undefined ? newSessionId() : canonical(body.id);
-    return made(c, await host.create(id, contentOf(body, config)));
+    const caller = callerOf(c);
+    refuseOtherSubject(caller, body.subject);
+    return made(c, await host.as(caller).create(id, contentOf(body, config)));
   });
 
   mount(app, readSession, async (c, { query }) => {
-    const view = await host.read(sessionIdOf(c), query.touch !== "false");
+    const view = await host.as(callerOf(c)).read(sessionIdOf(c), query.touch !== "false");
     return found(c, view);
   });
 
@@ -108,17 +118,21 @@ export function mountSessions(app: Hono, host: SessionHost, config: Config): voi
       throw new InvalidSessionIdError("id: is not the session's in the path");
     }
     const ifMatch = parseIfMatch(c.req.header("if-match"));
-    const { created, session } = await host.upsert(id, contentOf(body, config), ifMatch);
+    const caller = callerOf(c);
+    refuseOtherSubject(caller, body.subject);
+    const content = contentOf(body, config);
+    const { created, session } = await host.as(caller).upsert(id, content, ifMatch);
     return created ? made(c, session) : found(c, session);
   });
 
   mount(app, patchSession, async (c, { body }) => {
     const ifMatch = parseIfMatch(c.req.header("if-match"));
-    return found(c, await host.patch(sessionIdOf(c), patchOf(body, config), ifMatch));
+    const sessions = host.as(callerOf(c));
+    return found(c, await sessions.patch(sessionIdOf(c), patchOf(body, config), ifMatch));
   });
 
   mount(app, deleteSession, async (c) => {
-    await host.delete(sessionIdOf(c));
+    await host.as(callerOf(c)).delete(sessionIdOf(c));
     return c.body(null, 204);
   });
 }
@@ -126,6 +140,12 @@ export function mountSessions(app: Hono, host: SessionHost, config: Config): voi
 /** The session that the path names. Throws InvalidSessionIdError where that is no UUID. */
 export function sessionIdOf(c: Context): SessionId {
   return canonical(c.req.param("id") ?? "");
+}
+
+/** Only an admin makes a session in someone else's name, or hands one over. */
+function refuseOtherSubject(caller: Caller, subject: string | undefined): void {
+  if (mayName(caller, subject)) return;
+  throw new SessionError("forbidden", "subject: only an admin may name another.");
 }
 
 function canonical(text: string): SessionId {

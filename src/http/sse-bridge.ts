@@ -12,16 +12,19 @@
  *   back with `Last-Event-ID` and loses nothing.
  */
 import type { StreamSocket } from "../session/host.ts";
+import { CONFIRM_AFTER_MS } from "../session/limits.ts";
 import { KEEPALIVE_FRAME } from "../session/sse-frame.ts";
-import { BEHIND, MORE, READER_GONE } from "../session/stream-protocol.ts";
+import { BEHIND, CONFIRM, MORE, READER_GONE, TAKEN } from "../session/stream-protocol.ts";
+
+export type CutReason = "slow" | "stalled";
 
 export interface BridgeOptions {
   /** Milliseconds between keep-alive comments. */
   readonly keepaliveMs: number;
-  /** Bytes that may wait for the reader, besides a single frame. */
+  /** Bytes that may wait for the reader; the frame that passes them is its last. */
   readonly bufferBytes: number;
   /** Told why a reader was cut; for the log. */
-  readonly onCut?: (reason: "slow" | "stalled") => void;
+  readonly onCut?: (reason: CutReason) => void;
   /** Told of words from the object that are not the bridge's own. */
   readonly onWord?: (word: string) => void;
   /** Told once when the stream has ended, from either side. */
@@ -33,111 +36,168 @@ const keepalive = encoder.encode(KEEPALIVE_FRAME);
 
 /** The body of an SSE response that carries what the socket brings. */
 export function bridge(socket: StreamSocket, options: BridgeOptions): ReadableStream<Uint8Array> {
-  let queue: Uint8Array[] = [];
-  let queuedBytes = 0;
-  /** Bytes handed to the runtime that the reader's connection has not taken yet. */
-  let inFlightBytes = 0;
-  let behind = false;
-  let ended = false;
-  /** Set while the reader's connection is ready for more. */
-  let wanted: (() => void) | undefined;
-  let takenSinceTick = true;
-  let controller: ReadableStreamDefaultController<Uint8Array>;
-
-  const push = (frame: Uint8Array): void => {
-    const waiting = queuedBytes + inFlightBytes;
-    if (waiting > 0 && waiting + frame.byteLength > options.bufferBytes) return cut("slow");
-    queue.push(frame);
-    queuedBytes += frame.byteLength;
-    wanted?.();
-  };
-
-  const tick = (): void => {
-    if (wanted) push(keepalive);
-    else if (takenSinceTick) takenSinceTick = false;
-    else cut("stalled");
-  };
-  const timer = setInterval(tick, options.keepaliveMs);
-
-  const stop = (): void => {
-    if (!ended) options.onEnd?.();
-    ended = true;
-    clearInterval(timer);
-  };
-
-  const leave = (): void => {
-    stop();
-    try {
-      socket.close(READER_GONE);
-    } catch {
-      // Closed already, from the other side.
-    }
-  };
-
-  const cut = (reason: "slow" | "stalled"): void => {
-    if (ended) return;
-    queue = [];
-    queuedBytes = 0;
-    leave();
-    options.onCut?.(reason);
-    controller.error(new Error("reader too slow"));
-  };
-
-  /** Hands over all that is queued as one chunk. */
-  const flush = (): void => {
-    inFlightBytes = queuedBytes;
-    controller.enqueue(queue.length === 1 ? queue[0]! : concat(queue, queuedBytes));
-    queue = [];
-    queuedBytes = 0;
-  };
-
-  socket.addEventListener("message", ({ data }) => {
-    if (ended) return;
-    if (data instanceof ArrayBuffer) push(new Uint8Array(data));
-    else if (data === BEHIND) {
-      behind = true;
-      wanted?.();
-    } else if (typeof data === "string") options.onWord?.(data);
-  });
-  const onClose = (): void => {
-    if (ended) return;
-    leave();
-    wanted?.();
-  };
-  socket.addEventListener("close", onClose);
-  socket.addEventListener("error", onClose);
-
+  const reader = new BridgedReader(socket, options);
   return new ReadableStream<Uint8Array>(
     {
-      start(own) {
-        controller = own;
-        socket.binaryType = "arraybuffer";
-        socket.accept?.();
-      },
-      // Called when the connection has taken what it was given and wants more.
-      async pull() {
-        inFlightBytes = 0;
-        takenSinceTick = true;
-        while (queue.length === 0) {
-          if (ended) return controller.close();
-          if (behind) {
-            behind = false;
-            socket.send(MORE);
-          }
-          await new Promise<void>((resolve) => {
-            wanted = resolve;
-          });
-          wanted = undefined;
-        }
-        flush();
-      },
-      cancel: leave,
+      start: (controller) => reader.start(controller),
+      pull: () => reader.pull(),
+      cancel: () => reader.finish(),
     },
+    // Nothing is taken from the queue before the connection wants it.
     { highWaterMark: 0 },
   );
 }
 
+class BridgedReader {
+  readonly #socket: StreamSocket;
+  readonly #options: BridgeOptions;
+  #controller: ReadableStreamDefaultController<Uint8Array> | undefined;
+  #timer: ReturnType<typeof setInterval> | undefined;
+  #confirmTimer: ReturnType<typeof setTimeout> | undefined;
+  #queue: Uint8Array[] = [];
+  #queuedBytes = 0;
+  /** Bytes handed to the runtime that the reader's connection has not taken yet. */
+  #inFlightBytes = 0;
+  /** Set while the connection has taken everything and wants more. */
+  #wanted: (() => void) | undefined;
+  #tookSinceTick = true;
+  /** The object has another page. */
+  #behind = false;
+  /** The object waits to hear that the reader lives; what was sent then must be taken first. */
+  #confirm: "idle" | "sent" | "probing" = "idle";
+  /** No more frames come; what is queued is still handed over. */
+  #closed = false;
+  #finished = false;
+
+  constructor(socket: StreamSocket, options: BridgeOptions) {
+    this.#socket = socket;
+    this.#options = options;
+  }
+
+  start(controller: ReadableStreamDefaultController<Uint8Array>): void {
+    this.#controller = controller;
+    this.#timer = setInterval(() => this.#tick(), this.#options.keepaliveMs);
+    const onClose = (): void => {
+      this.#end();
+      this.#closeSocket();
+      this.#wanted?.();
+    };
+    this.#socket.addEventListener("close", onClose);
+    this.#socket.addEventListener("error", onClose);
+    this.#socket.addEventListener("message", ({ data }) => this.#receive(data));
+    this.#socket.binaryType = "arraybuffer";
+    this.#socket.accept?.();
+  }
+
+  /** Called when the connection has taken what it was given and wants more. */
+  async pull(): Promise<void> {
+    this.#inFlightBytes = 0;
+    this.#tookSinceTick = true;
+    while (this.#queue.length === 0) {
+      if (this.#finished) return;
+      if (this.#closed) {
+        this.finish();
+        this.#controller?.close();
+        return;
+      }
+      this.#drained();
+      await new Promise<void>((resolve) => {
+        this.#wanted = resolve;
+      });
+      this.#wanted = undefined;
+    }
+    this.#inFlightBytes = this.#queuedBytes;
+    this.#controller?.enqueue(concat(this.#queue, this.#queuedBytes));
+    this.#queue = [];
+    this.#queuedBytes = 0;
+  }
+
+  /** The reader has gone, or has had its last byte: nothing of it is left. */
+  finish(): void {
+    this.#end();
+    this.#finished = true;
+    clearInterval(this.#timer);
+    clearTimeout(this.#confirmTimer);
+    this.#queue = [];
+    this.#queuedBytes = 0;
+    this.#closeSocket();
+  }
+
+  /** No more frames come, and whoever waits for that is told once. */
+  #end(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#options.onEnd?.();
+  }
+
+  #receive(data: unknown): void {
+    if (this.#finished) return;
+    if (data instanceof ArrayBuffer) this.#push(new Uint8Array(data));
+    else if (data === BEHIND) this.#behind = true;
+    else if (data === CONFIRM) this.#confirm = "sent";
+    else if (typeof data === "string") this.#options.onWord?.(data);
+    this.#wanted?.();
+  }
+
+  #push(frame: Uint8Array): void {
+    if (this.#queuedBytes + this.#inFlightBytes > this.#options.bufferBytes)
+      return this.#cut("slow");
+    this.#queue.push(frame);
+    this.#queuedBytes += frame.byteLength;
+    this.#wanted?.();
+  }
+
+  /** The connection has taken everything. */
+  #drained(): void {
+    if (this.#behind) {
+      this.#behind = false;
+      this.#say(MORE);
+    } else if (this.#confirm === "probing") {
+      this.#confirm = "idle";
+      this.#say(TAKEN);
+    } else if (this.#confirm === "sent") {
+      clearTimeout(this.#confirmTimer);
+      this.#confirmTimer = setTimeout(() => {
+        this.#confirm = "probing";
+        this.#push(keepalive);
+      }, CONFIRM_AFTER_MS);
+    }
+  }
+
+  #tick(): void {
+    if (this.#wanted && !this.#closed) this.#push(keepalive);
+    else if (this.#tookSinceTick) this.#tookSinceTick = false;
+    else this.#cut("stalled");
+  }
+
+  #cut(reason: CutReason): void {
+    if (this.#finished) return;
+    this.finish();
+    this.#options.onCut?.(reason);
+    // An error, not an end: the connection must not wait until the reader takes what is in flight.
+    this.#controller?.error(new Error(`reader cut: ${reason}`));
+  }
+
+  #say(word: string): void {
+    try {
+      this.#socket.send(word);
+    } catch {
+      // The object's side has closed; its close event follows.
+    }
+  }
+
+  #closeSocket(): void {
+    try {
+      this.#socket.close(READER_GONE);
+    } catch {
+      // Closed already, from the other side.
+    }
+  }
+}
+
 function concat(chunks: readonly Uint8Array[], bytes: number): Uint8Array {
+  const [first] = chunks;
+  if (first && chunks.length === 1) return first;
   const whole = new Uint8Array(bytes);
   let offset = 0;
   for (const chunk of chunks) {

@@ -2,7 +2,8 @@
 import type { Context } from "hono";
 import type { Config } from "../config.ts";
 import type { Logger } from "../logger.ts";
-import type { SessionContent, SessionHost } from "../session/host.ts";
+import type { Caller } from "../session/caller.ts";
+import type { SessionContent, SessionHost, Sessions } from "../session/host.ts";
 import type { Upstream, Upstreams } from "../upstream/upstream.ts";
 import type { Gate } from "../session/exchange.ts";
 import { GATEWAY_KEYS } from "../session/exchange.ts";
@@ -13,8 +14,8 @@ export interface GatewayParts {
   readonly config: Config;
   readonly upstreams: Upstreams;
   readonly log: Logger;
-  /** Who is calling; undefined where nobody is identified. Sessions are bound to it. */
-  readonly subjectOf: (c: Context) => string | undefined;
+  /** Who is calling. Sessions are bound to their subject, if they have one. */
+  readonly callerOf: (c: Context) => Caller;
 }
 
 /** One request to one upstream. */
@@ -23,6 +24,8 @@ export interface GatewayCall {
   readonly request: Request;
   readonly url: URL;
   readonly upstream: Upstream;
+  /** The sessions as the caller may touch them. */
+  readonly sessions: Sessions;
   readonly subject: string | undefined;
 }
 

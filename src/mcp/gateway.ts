@@ -7,7 +7,6 @@ import { rpcErrorResponse } from "./answers.ts";
 import { readBody } from "./body.ts";
 import { classify } from "./classify.ts";
 import type { GatewayCall, GatewayParts } from "./context.ts";
-import { isAllowed } from "./guard.ts";
 import { openLegacyStream, postLegacyMessage } from "./legacy.ts";
 import { accepts, isJsonContent } from "./negotiate.ts";
 import { endSession, exchange, followStream, initialize } from "./session-era.ts";
@@ -41,9 +40,6 @@ async function serve(
 ): Promise<Response> {
   const request = c.req.raw;
   const url = new URL(request.url);
-  if (!isAllowed(url, c.req.header("origin"), parts.config)) {
-    return rpcErrorResponse(403, RPC_CODES.serverError, "This Origin or Host is not allowed");
-  }
   const handler = methods[request.method];
   if (!handler) {
     const headers = { allow: Object.keys(methods).join(", ") };
@@ -51,7 +47,9 @@ async function serve(
   }
   const upstream = parts.upstreams.get(name);
   if (!upstream) return rpcErrorResponse(404, RPC_CODES.serverError, "There is no such upstream");
-  const call: GatewayCall = { parts, request, url, upstream, subject: parts.subjectOf(c) };
+  const caller = parts.callerOf(c);
+  const sessions = parts.host.as(caller);
+  const call: GatewayCall = { parts, request, url, upstream, sessions, subject: caller.subject };
   return answer(call, undefined, () => handler(call));
 }
 

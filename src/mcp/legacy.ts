@@ -14,12 +14,12 @@ import { accepts, isJsonContent } from "./negotiate.ts";
 import { stream } from "./session-era.ts";
 
 export async function openLegacyStream(call: GatewayCall): Promise<Response> {
-  const { request, upstream, parts } = call;
+  const { request, upstream } = call;
   if (!accepts(request.headers.get("accept"), "text/event-stream")) {
     return rpcErrorResponse(406, RPC_CODES.serverError, "Accept must take text/event-stream");
   }
   const sessionId = newSessionId();
-  await parts.host.create(sessionId, contentFor(call, "sse"));
+  await call.sessions.create(sessionId, contentFor(call, "sse"));
   const path = upstream.name === DEFAULT_UPSTREAM ? "/messages" : `/messages/${upstream.name}`;
   const endpoint = `${path}?session_id=${sessionId}`;
   return stream(call, sessionId, { gate: gateOf(call, "sse"), kind: "standalone", endpoint });
@@ -54,7 +54,7 @@ export async function postLegacyMessage(call: GatewayCall): Promise<Response> {
   if (sessionId !== named) return sessionNotFound(batch ? undefined : owed[0]);
   const { "mcp-protocol-version": _none, ...headers } = forwardedHeaders(call);
   return answer(call, batch ? undefined : owed[0], async () => {
-    await parts.host.exchange(sessionId, {
+    await call.sessions.exchange(sessionId, {
       gate: gateOf(call, "sse"),
       body,
       batch,

@@ -30,7 +30,7 @@ export async function initialize(
   }
   const sessionId = newSessionId();
   const request = { upstream: call.upstream.name, body, headers: forwardedHeaders(call) };
-  const answer = await call.parts.host.initialize(sessionId, contentFor(call, "mcp"), request);
+  const answer = await call.sessions.initialize(sessionId, contentFor(call, "mcp"), request);
   switch (answer.kind) {
     case "failed":
       return failureResponse(answer.failure, id);
@@ -55,7 +55,7 @@ export async function exchange(
   const id = batch ? undefined : owed[0];
   const sessionId = sessionIdOf(call, id);
   if (sessionId instanceof Response) return sessionId;
-  const answer = await call.parts.host.exchange(sessionId, {
+  const answer = await call.sessions.exchange(sessionId, {
     gate: gateOf(call, "mcp"),
     body,
     batch,
@@ -101,10 +101,9 @@ export async function endSession(call: GatewayCall): Promise<Response> {
   if (problem) return rpcErrorResponse(400, RPC_CODES.invalidRequest, problem);
   const sessionId = sessionIdOf(call, undefined);
   if (sessionId instanceof Response) return sessionId;
-  const { host } = call.parts;
-  const session = await host.read(sessionId, false);
+  const session = await call.sessions.read(sessionId, false);
   if (!admits(session, gateOf(call, "mcp"))) return sessionNotFound();
-  await host.delete(sessionId);
+  await call.sessions.delete(sessionId);
   return new Response(null, { status: 204 });
 }
 
@@ -114,8 +113,8 @@ export async function stream(
   sessionId: SessionId,
   start: GatewayStart,
 ): Promise<Response> {
-  const { host, config, log } = call.parts;
-  const socket = await host.follow(sessionId, start);
+  const { config, log } = call.parts;
+  const socket = await call.sessions.follow(sessionId, start);
   const standalone = isStandalone(start)
     ? new StandaloneUpstream(call.upstream, socket, forwardedHeaders(call), config.eventMaxBytes)
     : undefined;

@@ -1,6 +1,12 @@
 /** The session host of the Worker: each session is a Durable Object, found by its id. */
-import { SessionError, SessionNotFoundError, UnavailableError } from "../session/errors.ts";
+import {
+  errorFromCode,
+  SessionError,
+  UnavailableError,
+  type ErrorCode,
+} from "../session/errors.ts";
 import type { DirectoryClient } from "../directory/client.ts";
+import type { Caller } from "../session/caller.ts";
 import type {
   IfMatch,
   ListQuery,
@@ -9,13 +15,15 @@ import type {
   SessionFilter,
   SessionHost,
   SessionPatch,
+  Sessions,
   StreamStart,
 } from "../session/host.ts";
 import type { ExchangeRequest, GatewayStart, InitializeRequest } from "../session/exchange.ts";
 import type { SessionId } from "../session/id.ts";
 import { unwrap } from "../session/outcome.ts";
 import { Admission } from "./admission.ts";
-import type { SessionObject } from "./session-object.ts";
+import { evened } from "./even-refusals.ts";
+import type { Attachment, SessionObject } from "./session-object.ts";
 
 /** The object's methods as a caller over RPC sees them: each answers a promise. */
 type Remote<T> = {
@@ -46,6 +54,12 @@ const RETRIES = 2;
 /** Milliseconds before the first retry; doubled each time, with as much again at random. */
 const RETRY_DELAY_MS = 50;
 
+/** What the object refuses an attachment with, by status. */
+const REFUSALS: Readonly<Record<number, ErrorCode>> = {
+  404: "session_not_found",
+  429: "too_many_writers",
+};
+
 export interface DurableObjectHostOptions {
   /** Without it nothing can be listed, counted or revoked, and no limit holds. */
   readonly directory?: DirectoryClient | undefined;
@@ -69,70 +83,10 @@ export class DurableObjectHost implements SessionHost {
     }
   }
 
-  // Not repeated: a create or a publish that failed half way may have happened.
-  async create(id: SessionId, content: SessionContent) {
-    return this.#admitted(id, content.subject, async () =>
-      unwrap(await once(() => this.#stub(id).create(id, content))),
-    );
-  }
-
-  async publish(id: SessionId, events: readonly NewEvent[]) {
-    return unwrap(await once(() => this.#stub(id).publish(events)));
-  }
-
-  async patch(id: SessionId, patch: SessionPatch, ifMatch?: IfMatch) {
-    return unwrap(await once(() => this.#stub(id).patch(patch, ifMatch)));
-  }
-
-  async upsert(id: SessionId, content: SessionContent, ifMatch?: IfMatch) {
-    const upsert = async () =>
-      unwrap(await once(() => this.#stub(id).upsert(id, content, ifMatch)));
-    // Replacing the content of a session that counts already takes no further place.
-    if (this.#admission && (await this.#subjectOf(id)) === content.subject) return upsert();
-    return this.#admitted(id, content.subject, upsert);
-  }
-
-  async read(id: SessionId, touch: boolean) {
-    return unwrap(await repeatable(() => this.#stub(id).read(touch)));
-  }
-
-  async delete(id: SessionId) {
-    const removed = unwrap(await repeatable(() => this.#stub(id).remove()));
-    if (this.#admission) await this.#told(id);
-    return removed;
-  }
-
-  async disconnect(id: SessionId) {
-    unwrap(await repeatable(() => this.#stub(id).disconnect()));
-  }
-
-  async initialize(id: SessionId, content: SessionContent, request: InitializeRequest) {
-    return this.#admitted(id, content.subject, async () =>
-      unwrap(await once(() => this.#stub(id).initialize(id, content, request))),
-    );
-  }
-
-  async exchange(id: SessionId, request: ExchangeRequest) {
-    return unwrap(await once(() => this.#stub(id).exchange(request)));
-  }
-
-  subscribe(id: SessionId, start: StreamStart) {
-    return this.#open(id, start);
-  }
-
-  follow(id: SessionId, start: GatewayStart) {
-    return this.#open(id, start);
-  }
-
-  async #open(id: SessionId, start: StreamStart | GatewayStart) {
-    const url = `https://session.invalid/?start=${encodeURIComponent(JSON.stringify(start))}`;
-    const response = await repeatable(() =>
-      this.#stub(id).fetch(url, { headers: { upgrade: "websocket" } }),
-    );
-    if (response.status === 404) throw new SessionNotFoundError();
-    if (response.status === 400) throw new SessionError("invalid_request", "Unknown Last-Event-ID");
-    if (!response.webSocket) throw new UnavailableError();
-    return response.webSocket;
+  as(caller: Caller): Sessions {
+    const sessions = new DurableObjectSessions(this.#sessions, caller, this.#admission);
+    // An admin may know which ids exist.
+    return caller.admin ? sessions : evened(sessions);
   }
 
   async list(query: ListQuery) {
@@ -151,6 +105,94 @@ export class DurableObjectHost implements SessionHost {
     if (this.#directory) return this.#directory;
     throw new UnavailableError("This service keeps no directory of its sessions.");
   }
+}
+
+/** Each call carries its caller, and the object itself decides. */
+class DurableObjectSessions implements Sessions {
+  readonly #sessions: DurableObjectNamespace<SessionObject>;
+  readonly #caller: Caller;
+  readonly #admission: Admission | undefined;
+
+  constructor(
+    sessions: DurableObjectNamespace<SessionObject>,
+    caller: Caller,
+    admission: Admission | undefined,
+  ) {
+    this.#sessions = sessions;
+    this.#caller = caller;
+    this.#admission = admission;
+  }
+
+  // Not repeated: a create or a publish that failed half way may have happened.
+  async create(id: SessionId, content: SessionContent) {
+    return this.#admitted(id, content.subject ?? this.#caller.subject, async () =>
+      unwrap(await once(() => this.#stub(id).create(this.#caller, id, content))),
+    );
+  }
+
+  async publish(id: SessionId, events: readonly NewEvent[]) {
+    return unwrap(await once(() => this.#stub(id).publish(this.#caller, events)));
+  }
+
+  async patch(id: SessionId, patch: SessionPatch, ifMatch?: IfMatch) {
+    return unwrap(await once(() => this.#stub(id).patch(this.#caller, patch, ifMatch)));
+  }
+
+  async upsert(id: SessionId, content: SessionContent, ifMatch?: IfMatch) {
+    const upsert = async () =>
+      unwrap(await once(() => this.#stub(id).upsert(this.#caller, id, content, ifMatch)));
+    if (!this.#admission) return upsert();
+    // Replacing the content of a session that counts already takes no further place.
+    const owner = await this.#ownerOf(id);
+    const subject = content.subject ?? owner ?? this.#caller.subject;
+    return owner === subject ? upsert() : this.#admitted(id, subject, upsert);
+  }
+
+  async read(id: SessionId, touch: boolean) {
+    return unwrap(await repeatable(() => this.#stub(id).read(this.#caller, touch)));
+  }
+
+  async delete(id: SessionId) {
+    const removed = unwrap(await repeatable(() => this.#stub(id).remove(this.#caller)));
+    if (removed && this.#admission) await this.#told(id);
+    return removed;
+  }
+
+  async disconnect(id: SessionId) {
+    unwrap(await repeatable(() => this.#stub(id).disconnect(this.#caller)));
+  }
+
+  async initialize(id: SessionId, content: SessionContent, request: InitializeRequest) {
+    return this.#admitted(id, content.subject, async () =>
+      unwrap(await once(() => this.#stub(id).initialize(id, content, request))),
+    );
+  }
+
+  async exchange(id: SessionId, request: ExchangeRequest) {
+    return unwrap(await once(() => this.#stub(id).exchange(request)));
+  }
+
+  subscribe(id: SessionId, start: StreamStart) {
+    // A first reader's attach is not repeated: one whose answer was lost would hold the queue.
+    return this.#open(id, start, start.kind === "queued" ? once : repeatable);
+  }
+
+  follow(id: SessionId, start: GatewayStart) {
+    return this.#open(id, start, repeatable);
+  }
+
+  async #open(id: SessionId, start: StreamStart | GatewayStart, attempt: typeof once) {
+    const attachment: Attachment = { caller: this.#caller, start };
+    const url = `https://session.invalid/?attach=${encodeURIComponent(JSON.stringify(attachment))}`;
+    const response = await attempt(() =>
+      this.#stub(id).fetch(url, { headers: { upgrade: "websocket" } }),
+    );
+    const refusal = REFUSALS[response.status];
+    if (refusal) throw errorFromCode(refusal);
+    if (response.status === 400) throw new SessionError("invalid_request", "Unknown Last-Event-ID");
+    if (!response.webSocket) throw new UnavailableError();
+    return response.webSocket;
+  }
 
   /** Makes a session where its subject may have one more. */
   #admitted<T>(id: SessionId, subject: string | undefined, make: () => Promise<T>): Promise<T> {
@@ -165,8 +207,9 @@ export class DurableObjectHost implements SessionHost {
       .catch(() => undefined);
   }
 
-  async #subjectOf(id: SessionId): Promise<string | undefined> {
-    const found = await repeatable(() => this.#stub(id).read(false));
+  /** Whose the session is, as far as the caller may know. */
+  async #ownerOf(id: SessionId): Promise<string | undefined> {
+    const found = await repeatable(() => this.#stub(id).read(this.#caller, false));
     return found.ok ? found.value.subject : undefined;
   }
 

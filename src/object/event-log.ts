@@ -15,6 +15,7 @@ import {
   type ResumeVerdict,
 } from "../session/event-id.ts";
 import type { NewEvent } from "../session/host.ts";
+import { REPLAY_PAGE_BYTES } from "../session/limits.ts";
 import { encodeFrame } from "../session/sse-frame.ts";
 
 /** Rows are deleted once this share of a bound (count or bytes) lies behind `first`. */
@@ -32,6 +33,7 @@ const CREATE_TABLE = `CREATE TABLE IF NOT EXISTS events (
 export interface EventLogLimits {
   readonly logMaxEvents: number;
   readonly logMaxBytes: number;
+  readonly streamBufferBytes: number;
 }
 
 export interface LoggedEvent {
@@ -74,6 +76,8 @@ export class EventLog {
   #sum = 0;
   /** First event that no reader was sent; 0 where there is none. */
   #queueFrom = 0;
+  /** Last such event. After a load the end of the log stands in for it. */
+  #queueThrough = 0;
   #queueCount = 0;
   #sumBeforeQueue = 0;
 
@@ -152,10 +156,15 @@ export class EventLog {
     return logged;
   }
 
-  /** The queue up to `seq` has been sent to a reader. Returns whether that is news to be stored. */
+  /** Whether events up to `seq` include some that wait for a first reader. */
+  queuedThrough(seq: number): boolean {
+    return this.#queueFrom > 0 && seq >= this.#queueFrom;
+  }
+
+  /** The queue up to `seq` has been read. Returns whether that is news to be stored. */
   drain(seq: number): boolean {
     if (this.#queueFrom === 0 || seq < this.#queueFrom) return false;
-    if (seq >= this.#last) {
+    if (seq >= this.#queueThrough) {
       this.#queueFrom = 0;
       this.#queueCount = 0;
     } else {
@@ -166,8 +175,13 @@ export class EventLog {
     return true;
   }
 
-  /** One page of a stream's retained events after `seq`: up to `maxBytes` of frames, at least one event. */
-  page(stream: number, seq: number, maxBytes: number): LogPage {
+  /** A quarter of what the bridge may queue at most, so that a page never passes its bound. */
+  get pageBytes(): number {
+    return Math.min(REPLAY_PAGE_BYTES, this.#limits.streamBufferBytes / 4);
+  }
+
+  /** One page of a stream's retained events after `seq`: up to `pageBytes` of frames, at least one event. */
+  page(stream: number, seq: number): LogPage {
     const frames: Uint8Array[] = [];
     let bytes = 0;
     let through = Math.max(seq, this.#first - 1);
@@ -179,7 +193,7 @@ export class EventLog {
       );
       for (const row of rows) {
         const frame = this.#frame(row.seq, stream, row.event, row.data);
-        if (frames.length > 0 && bytes + frame.byteLength > maxBytes) {
+        if (frames.length > 0 && bytes + frame.byteLength > this.pageBytes) {
           return { frames, through, complete: false };
         }
         frames.push(frame);
@@ -198,6 +212,7 @@ export class EventLog {
         this.#queueFrom = seq;
         this.#sumBeforeQueue = this.#sum;
       }
+      this.#queueThrough = seq;
       this.#queueCount++;
     }
     this.#sum += sizeOf(event);
@@ -240,7 +255,10 @@ export class EventLog {
   #moveFirst(first: number): void {
     this.#first = first;
     this.#sumBeforeFirst = this.#sumThrough(first - 1);
-    if (this.#queueFrom > 0 && this.#queueFrom < first) {
+    if (this.#queueFrom > 0 && this.#queueThrough < first) {
+      this.#queueFrom = 0;
+      this.#queueCount = 0;
+    } else if (this.#queueFrom > 0 && this.#queueFrom < first) {
       // A reader was attached and did not keep up; without one the queue is never overrun.
       this.#queueFrom = first;
       this.#sumBeforeQueue = this.#sumBeforeFirst;
@@ -259,8 +277,9 @@ export class EventLog {
   #countQueued(): number {
     return this.#sql
       .exec<{ count: number }>(
-        "SELECT count(*) AS count FROM events WHERE seq >= ? AND stream = ?",
+        "SELECT count(*) AS count FROM events WHERE seq BETWEEN ? AND ? AND stream = ?",
         this.#queueFrom,
+        this.#queueThrough,
         NATIVE_STREAM,
       )
       .one().count;
@@ -277,6 +296,7 @@ export class EventLog {
       oldest.bytes_sum -
       sizeOf({ data: oldest.data, ...(oldest.event !== null && { event: oldest.event }) });
     if (last.queue_from > 0 && drainedSeq < this.#last) {
+      this.#queueThrough = this.#last;
       this.#queueFrom = Math.max(last.queue_from, drainedSeq + 1, this.#firstStored);
       this.#sumBeforeQueue = this.#sumThrough(this.#queueFrom - 1);
       this.#queueCount = this.#countQueued();

@@ -2,7 +2,7 @@
 import type { GatewayStart } from "../session/exchange.ts";
 import { STANDALONE_STREAM } from "../session/exchange.ts";
 import type { RequestId } from "../session/json-rpc.ts";
-import { REPLAY_PAGE_BYTES, UPSTREAM_HELD_MS } from "../session/limits.ts";
+import { UPSTREAM_HELD_MS } from "../session/limits.ts";
 import { encodeFrame } from "../session/sse-frame.ts";
 import { BACKEND, CLOSE_CODES } from "../session/stream-protocol.ts";
 import { bindingOf } from "../upstream/handshake.ts";
@@ -135,7 +135,7 @@ export class GatewayStreams implements GatewayPort {
   sendPage(socket: WebSocket): void {
     const state = this.#writers.state(socket);
     if (state?.behindAt === undefined) return;
-    const page = this.#held().log.page(state.stream, state.behindAt, REPLAY_PAGE_BYTES);
+    const page = this.#held().log.page(state.stream, state.behindAt);
     this.#writers.sendPage(socket, page);
     if (page.complete && !this.exchanges().isOpen(state.stream)) {
       this.#writers.close(socket, CLOSE_CODES.finished);

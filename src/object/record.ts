@@ -1,7 +1,8 @@
 /**
- * What a session's object stores about it, under three keys of its key-value
+ * What a session's object stores about it, under four keys of its key-value
  * storage. Content, use and channel are apart so that the coarse touch, the most
- * frequent write, does not rewrite metadata and data.
+ * frequent write, does not rewrite metadata and data. The owner stands apart as
+ * well, so that refusing a stranger takes no longer for a large session.
  */
 import type { Metadata, RecordTimes } from "../session/host.ts";
 import type { SessionId } from "../session/id.ts";
@@ -36,13 +37,14 @@ export function timesAfterChange({ times }: StoredSession): Pick<StoredSession, 
 
 /** How the session's own stream stands. */
 export interface StoredChannel {
-  /** Every queued event up to this seq has been sent to a reader. */
+  /** Every queued event up to this seq has been read. */
   readonly drainedSeq: number;
   /** Publishing is refused until a writer attaches. */
   readonly disconnected: boolean;
 }
 
 const SESSION = "session";
+const OWNER = "owner";
 const USED_UNTIL = "used-until";
 const CHANNEL = "channel";
 
@@ -67,8 +69,17 @@ export class RecordStore {
     });
   }
 
+  /** Stores the session. A subject that changed, or is new, costs one row more. */
   saveSession(session: StoredSession): void {
     this.#storage.kv.put(SESSION, session);
+    if (session.subject !== undefined && session.subject !== this.loadOwner()) {
+      this.#storage.kv.put(OWNER, session.subject);
+    }
+  }
+
+  /** Whose session it is; undefined for nobody's, and where there is none. Reads no content. */
+  loadOwner(): string | undefined {
+    return this.#storage.kv.get<string>(OWNER);
   }
 
   /** Up to when use has been credited (`expiry.ts`). A session never used since it was made has no entry. */

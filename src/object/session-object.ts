@@ -1,7 +1,9 @@
 import { DurableObject } from "cloudflare:workers";
 import { loadConfig, type Config, type Environment } from "../config.ts";
 import { createLogger, type Logger } from "../logger.ts";
+import { owns, type Caller } from "../session/caller.ts";
 import { contentProblem, patchData, patchMetadata } from "../session/content.ts";
+import { ERROR_KINDS, type ErrorCode } from "../session/errors.ts";
 import { NATIVE_STREAM, newEpoch } from "../session/event-id.ts";
 import { expiryVerdict, type ExpiryVerdict } from "../session/expiry.ts";
 import {
@@ -23,10 +25,9 @@ import type {
   StreamStart,
 } from "../session/host.ts";
 import { redactSessionId, type SessionId } from "../session/id.ts";
-import { REPLAY_PAGE_BYTES } from "../session/limits.ts";
 import { refuse, succeed, type Outcome } from "../session/outcome.ts";
 import { encodeFrame } from "../session/sse-frame.ts";
-import { CLOSE_CODES, MORE } from "../session/stream-protocol.ts";
+import { CLOSE_CODES, MORE, TAKEN } from "../session/stream-protocol.ts";
 import { openUpstreams } from "../upstream/open.ts";
 import { GatewayStreams } from "./gateway-streams.ts";
 import { Gateway } from "./gateway.ts";
@@ -40,6 +41,12 @@ import { SCHEMA_VERSION } from "./migrations.ts";
 import { gapFrame, openStream } from "./stream-start.ts";
 import { Use } from "./use.ts";
 import { Writers } from "./writers.ts";
+
+/** What the host asks for when it attaches a writer. */
+export interface Attachment {
+  readonly caller: Caller;
+  readonly start: StreamStart | GatewayStart;
+}
 
 /** A session that exists, as the object holds it in memory. */
 interface Loaded {
@@ -79,7 +86,7 @@ export class SessionObject extends DurableObject<Environment> {
     this.#alarm = new AlarmClock(ctx.storage);
     this.#streams = new GatewayStreams(ctx.storage, this.#writers, {
       held: () => this.#load(Date.now()),
-      patchMetadata: (metadata) => void this.patch({ metadata }),
+      patchMetadata: (metadata) => void this.patch({ admin: true }, { metadata }),
       exchangeEnded: () => {
         if (!this.#loaded || this.#inUse) return;
         this.#loaded.use.release(Date.now(), this.#loaded.record.ttlMs);
@@ -97,30 +104,33 @@ export class SessionObject extends DurableObject<Environment> {
     this.#log.debug("object.start", { object: ctx.id.toString(), writers: this.#writers.size });
   }
 
-  create(id: SessionId, content: SessionContent): Outcome<SessionView> {
+  create(caller: Caller, id: SessionId, content: SessionContent): Outcome<SessionView> {
     const now = Date.now();
     if (this.#live(now)) return refuse("session_already_exists");
-    return this.#make(id, content, now);
+    return this.#make(id, ownedBy(caller, content), now);
   }
 
-  read(touch: boolean): Outcome<SessionView> {
+  read(caller: Caller, touch: boolean): Outcome<SessionView> {
     const now = Date.now();
-    const session = this.#live(now);
+    const session = this.#owned(caller, now);
     if (!session) return refuse("session_not_found");
     if (touch) session.use.touch(now, session.record.ttlMs);
     return succeed(this.#view(session, now));
   }
 
   upsert(
+    caller: Caller,
     id: SessionId,
     content: SessionContent,
     ifMatch?: IfMatch,
   ): Outcome<{ created: boolean; session: SessionView }> {
     const now = Date.now();
-    const session = this.#live(now);
+    const session = this.#owned(caller, now);
     if (!session) {
       if (ifMatch !== undefined) return refuse("precondition_failed");
-      const made = this.#make(id, content, now);
+      // Another's: it cannot be made, and must not be taken over.
+      if (this.#live(now)) return refuse("session_not_found");
+      const made = this.#make(id, ownedBy(caller, content), now);
       return made.ok ? succeed({ created: true, session: made.value }) : made;
     }
     if (!matches(session, ifMatch)) return refuse("precondition_failed");
@@ -130,9 +140,9 @@ export class SessionObject extends DurableObject<Environment> {
     return changed.ok ? succeed({ created: false, session: changed.value }) : changed;
   }
 
-  patch(patch: SessionPatch, ifMatch?: IfMatch): Outcome<SessionView> {
+  patch(caller: Caller, patch: SessionPatch, ifMatch?: IfMatch): Outcome<SessionView> {
     const now = Date.now();
-    const session = this.#live(now);
+    const session = this.#owned(caller, now);
     if (!session) return refuse("session_not_found");
     if (!matches(session, ifMatch)) return refuse("precondition_failed");
     const { dataJson, ...kept } = session.record;
@@ -151,9 +161,9 @@ export class SessionObject extends DurableObject<Environment> {
   }
 
   /** Ends the session, if it is what a revocation means. Answers whether it did. */
-  remove(condition?: RevokeIf): Outcome<boolean> {
+  remove(caller: Caller, condition?: RevokeIf): Outcome<boolean> {
     const now = Date.now();
-    const session = this.#live(now);
+    const session = this.#owned(caller, now);
     if (!session || (condition && !isMeant(session.record, condition))) return succeed(false);
     this.#end(session, "deleted", now);
     return succeed(true);
@@ -164,9 +174,9 @@ export class SessionObject extends DurableObject<Environment> {
     return this.#outbox.settled();
   }
 
-  publish(events: readonly NewEvent[]): Outcome<Published> {
+  publish(caller: Caller, events: readonly NewEvent[]): Outcome<Published> {
     const now = Date.now();
-    const session = this.#live(now);
+    const session = this.#owned(caller, now);
     if (!session) return refuse("session_not_found");
     const { eventMaxBytes, queueCapacity } = this.#config;
     const sizes = events.map(sizeOf);
@@ -186,7 +196,7 @@ export class SessionObject extends DurableObject<Environment> {
       session.log.append(NATIVE_STREAM, events, !this.#writers.hasLive(NATIVE_STREAM)),
     );
     const ids = logged.map(({ seq }) => session.log.idOf(seq, NATIVE_STREAM));
-    const burst = sizes.reduce((sum, size) => sum + size, 0) > REPLAY_PAGE_BYTES;
+    const burst = sizes.reduce((sum, size) => sum + size, 0) > session.log.pageBytes;
     if (logged.length > 1 && burst)
       return succeed({ ids, writers: this.#sendBurst(session, before) });
     const frames = logged.map(({ frame }) => frame);
@@ -194,14 +204,14 @@ export class SessionObject extends DurableObject<Environment> {
   }
 
   /** Ends every writer; publishing is refused until one attaches again. */
-  disconnect(): Outcome<null> {
+  disconnect(caller: Caller): Outcome<null> {
     const now = Date.now();
-    const session = this.#live(now);
+    const session = this.#owned(caller, now);
     if (!session) return refuse("session_not_found");
     session.use.touch(now, session.record.ttlMs);
     if (!session.channel.disconnected) this.#saveChannel(session, { disconnected: true });
     if (this.#writers.size > 0) {
-      this.#writers.closeAll(CLOSE_CODES.disconnected);
+      this.#closeWriters(session, CLOSE_CODES.disconnected);
       if (!this.#inUse) session.use.release(now, session.record.ttlMs);
     }
     return succeed(null);
@@ -215,7 +225,11 @@ export class SessionObject extends DurableObject<Environment> {
   ): Promise<Outcome<InitializeAnswer>> {
     if (this.#live(Date.now())) return refuse("session_already_exists");
     return this.#gateway.initialize(request, (metadata) =>
-      this.create(id, { ...content, metadata: { ...content.metadata, ...metadata } }),
+      // The gateway has named the owner.
+      this.create({ admin: true }, id, {
+        ...content,
+        metadata: { ...content.metadata, ...metadata },
+      }),
     );
   }
 
@@ -228,17 +242,19 @@ export class SessionObject extends DurableObject<Environment> {
     return this.#gateway.exchange(request);
   }
 
-  /** Attaches a writer: a WebSocket upgrade with the StreamStart or GatewayStart as JSON in `start`. */
+  /** Attaches a writer: a WebSocket upgrade, with an Attachment as JSON in `attach`. */
   override fetch(request: Request): Response {
     const now = Date.now();
-    const session = this.#live(now);
-    if (!session) return new Response("session_not_found", { status: 404 });
-    // Only the Durable Object host calls this, with a start that the HTTP front has validated.
-    const json = new URL(request.url).searchParams.get("start") ?? "";
-    const start = JSON.parse(json) as StreamStart | GatewayStart;
+    // Only the Durable Object host calls this, with what the HTTP front has validated.
+    const { caller, start } = JSON.parse(
+      new URL(request.url).searchParams.get("attach") ?? "",
+    ) as Attachment;
+    const session = this.#owned(caller, now);
+    if (!session) return refusal("session_not_found");
+    if ("gate" in start && !admits(session.record, start.gate)) return refusal("session_not_found");
+    if (this.#writers.size >= this.#config.maxWriters) return refusal("too_many_writers");
     const { 0: client, 1: server } = new WebSocketPair();
     if ("gate" in start) {
-      if (!admits(session.record, start.gate)) return new Response(null, { status: 404 });
       if (!this.#streams.attach(server, start)) return new Response(null, { status: 400 });
       session.use.hold(now, session.record.ttlMs);
     } else this.#attach(session, server, start, now);
@@ -248,8 +264,9 @@ export class SessionObject extends DurableObject<Environment> {
   override webSocketMessage(socket: WebSocket, message: string | ArrayBuffer): void {
     const session = this.#live(Date.now());
     const stream = this.#writers.state(socket)?.stream;
-    if (!session || typeof message !== "string") return;
-    if (message !== MORE) {
+    if (!session || stream === undefined || typeof message !== "string") return;
+    if (message === TAKEN) this.#drainQueue(session, this.#writers.settle(socket) ?? 0);
+    else if (message !== MORE) {
       if (stream === STANDALONE_STREAM) this.#gateway.told(message);
     } else if (stream === NATIVE_STREAM) this.#sendPage(session, socket);
     else this.#streams.sendPage(socket);
@@ -307,6 +324,16 @@ export class SessionObject extends DurableObject<Environment> {
     return new EventLog(this.ctx.storage.sql, this.#config, record.epoch, channel.drainedSeq);
   }
 
+  /**
+   * The session, if it lives and is the caller's. Whose it is is looked at first and
+   * alone, so that another's session takes the same steps as an id that was never
+   * made: one small read, no write, whatever the session holds.
+   */
+  #owned(caller: Caller, now: number): Loaded | null {
+    const owner = this.#loaded ? this.#loaded.record.subject : this.#records.loadOwner();
+    return owns(caller, owner) ? this.#live(now) : null;
+  }
+
   /** The session, if there is one and its time is not up: an alarm may be late, an answer is not. */
   #live(now: number): Loaded | null {
     const session = this.#load(now);
@@ -346,10 +373,12 @@ export class SessionObject extends DurableObject<Environment> {
   #change(session: Loaded, changed: StoredSession, now: number): Outcome<SessionView> {
     const problem = contentProblem(changed.metadata, changed.dataJson);
     if (problem) return refuse(problem.code, problem.detail);
-    const revision = session.record.revision + 1;
-    session.record = { ...changed, updatedAt: now, revision };
-    this.#records.saveSession(session.record);
-    session.use.touch(now, session.record.ttlMs);
+    const record = { ...changed, updatedAt: now, revision: session.record.revision + 1 };
+    // Stored first: a write that throws must not leave the change in memory.
+    this.#records.saveSession(record);
+    if (record.ttlMs < session.record.ttlMs) session.use.shorten(now, record.ttlMs, this.#inUse);
+    session.record = record;
+    session.use.touch(now, record.ttlMs);
     this.#wakeAtDeadline(session, now);
     return succeed(this.#view(session, now));
   }
@@ -403,7 +432,14 @@ export class SessionObject extends DurableObject<Environment> {
   }
 
   #attach(session: Loaded, socket: WebSocket, start: StreamStart, now: number): void {
-    const { preamble, position } = openStream(session.log, start, Math.random());
+    const { preamble, position } = openStream(
+      session.log,
+      start,
+      this.#writers.claimed,
+      Math.random(),
+    );
+    // Whoever comes back with an id has lived on after it.
+    if (start.kind === "after") this.#drainQueue(session, position);
     this.#writers.attach(socket, NATIVE_STREAM, position);
     session.use.hold(now, session.record.ttlMs);
     if (session.channel.disconnected) this.#saveChannel(session, { disconnected: false });
@@ -425,11 +461,16 @@ export class SessionObject extends DurableObject<Environment> {
       const requested = session.log.idOf(state.behindAt, NATIVE_STREAM);
       this.#writers.send(socket, encoder.encode(gapFrame(session.log, requested)));
     }
-    const page = session.log.page(state.stream, state.behindAt, REPLAY_PAGE_BYTES);
+    const page = session.log.page(state.stream, state.behindAt);
     this.#writers.sendPage(socket, page);
-    if (state.stream === NATIVE_STREAM && session.log.drain(page.through)) {
-      this.#saveChannel(session, { drainedSeq: page.through });
+    if (state.stream === NATIVE_STREAM && session.log.queuedThrough(page.through)) {
+      this.#writers.claim(socket, page.through);
     }
+  }
+
+  /** The queue up to `seq` has been read. */
+  #drainQueue(session: Loaded, seq: number): void {
+    if (session.log.drain(seq)) this.#saveChannel(session, { drainedSeq: seq });
   }
 
   /**
@@ -456,16 +497,34 @@ export class SessionObject extends DurableObject<Environment> {
     });
   }
 
+  #closeWriters({ record }: Loaded, code: number, lastFrame?: Uint8Array): void {
+    const closed = this.#writers.closeAll(code, lastFrame);
+    for (let left = closed - 1; left >= 0; left--) {
+      this.#log.debug("writer.leave", { session: record.id, code, writers: left });
+    }
+  }
+
   /** Nothing is left: no stream, no row, no alarm, once the directory has been told. */
   #end(session: Loaded, reason: "expired" | "deleted", now: number): void {
     const { id, metadata } = session.record;
     this.ctx.waitUntil(this.#gateway.end(metadata));
     const lastFrame = encodeFrame({ event: reason, data: JSON.stringify({ id }) });
-    this.#writers.closeAll(CLOSE_CODES.ended, encoder.encode(lastFrame));
+    this.#closeWriters(session, CLOSE_CODES.ended, encoder.encode(lastFrame));
     this.#loaded = null;
     this.#outbox.ended(id, now);
     this.#log.info(`session.${reason}`, { session: redactSessionId(id) });
   }
+}
+
+/** What a new session holds: it is the caller's unless another owner was named. */
+function ownedBy(caller: Caller, content: SessionContent): SessionContent {
+  if (content.subject !== undefined || caller.subject === undefined) return content;
+  return { ...content, subject: caller.subject };
+}
+
+/** A refused attachment; the host reads the code. */
+function refusal(code: ErrorCode): Response {
+  return new Response(code, { status: ERROR_KINDS[code].status });
 }
 
 /** Identifies one state of a session's content, over re-creations too. */

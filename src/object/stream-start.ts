@@ -12,16 +12,26 @@ export interface Opening {
   readonly position: number;
 }
 
-/** `spread` is in [0, 1) and spreads out the clients' reconnections. */
-export function openStream(log: EventLog, start: StreamStart, spread: number): Opening {
+/**
+ * `queueClaimed`: another reader is being sent the queue. `spread` is in [0, 1) and
+ * spreads out the clients' reconnections.
+ */
+export function openStream(
+  log: EventLog,
+  start: StreamStart,
+  queueClaimed: boolean,
+  spread: number,
+): Opening {
   switch (start.kind) {
     case "earliest":
       return opening(log, log.beforeFirst, spread);
     case "queued":
-      return opening(log, log.beforeQueue, spread);
+      // The queue is for one first reader; where it is gone before it took it, for the next.
+      return opening(log, queueClaimed ? log.lastSeq : log.beforeQueue, spread);
     case "after": {
       const verdict = log.resume(start.lastEventId);
-      if (verdict.kind === "gap") return gap(log, start.lastEventId, spread);
+      if (verdict.kind === "gap" || verdict.position.stream !== NATIVE_STREAM)
+        return gap(log, start.lastEventId, spread);
       return opening(log, verdict.position.seq, spread);
     }
   }

@@ -52,6 +52,13 @@ export class Use {
     this.#moved(now);
   }
 
+  /** The TTL has become shorter: what was credited ahead by the longer one is taken back. */
+  shorten(now: number, ttlMs: number, inUse: boolean): void {
+    this.#lastUse = now;
+    const credit = inUse ? creditWhileInUse(now, ttlMs) : now;
+    if (this.#usedUntil > credit) this.#credit(credit);
+  }
+
   #credit(usedUntil: number): void {
     this.#usedUntil = usedUntil;
     this.#records.saveUsedUntil(usedUntil);

@@ -4,7 +4,7 @@
  * the socket's attachment; a socket without one is not ours and is left alone.
  */
 import { NATIVE_STREAM } from "../session/event-id.ts";
-import { BEHIND } from "../session/stream-protocol.ts";
+import { BEHIND, CONFIRM } from "../session/stream-protocol.ts";
 import type { LogPage } from "./event-log.ts";
 
 /** A writer as its socket's attachment says. */
@@ -17,6 +17,8 @@ export interface WriterState {
    * Undefined: it has been sent all there is, and gets events as they come.
    */
   readonly behindAt?: number;
+  /** The last queued event that it was sent, while it has not been heard to have lived on after it. */
+  readonly claims?: number;
 }
 
 function stateOf(socket: WebSocket): WriterState | undefined {
@@ -71,11 +73,34 @@ export class Writers {
     const state = this.#states.get(socket);
     if (!state) return;
     for (const frame of page.frames) this.send(socket, frame);
-    if (page.complete) this.#save(socket, { kind: "writer", stream: state.stream });
+    const { behindAt: _behindAt, ...live } = state;
+    if (page.complete) this.#save(socket, live);
     else {
       this.#save(socket, { ...state, behindAt: page.through });
       this.send(socket, BEHIND);
     }
+  }
+
+  /** A writer was sent queued events up to `seq`: asks it to say when its reader has taken them. */
+  claim(socket: WebSocket, seq: number): void {
+    const state = this.#states.get(socket);
+    if (!state) return;
+    this.#save(socket, { ...state, claims: seq });
+    this.send(socket, CONFIRM);
+  }
+
+  /** A writer's reader has taken the queued events that it was sent. Returns the last of them. */
+  settle(socket: WebSocket): number | undefined {
+    const state = this.#states.get(socket);
+    if (state?.claims === undefined) return undefined;
+    const { claims, ...settled } = state;
+    this.#save(socket, settled);
+    return claims;
+  }
+
+  /** Whether some reader is being sent the queue. */
+  get claimed(): boolean {
+    return [...this.#states.values()].some(({ claims }) => claims !== undefined);
   }
 
   /** Sends frames to every live writer of a stream. Returns how many it was sent to. */
@@ -106,13 +131,15 @@ export class Writers {
     }
   }
 
-  /** Ends every writer; the session's own stream gets a last frame, where one is given. */
-  closeAll(code: number, lastFrame?: Uint8Array): void {
+  /** Ends every writer; the session's own stream gets a last frame, where one is given. Returns how many there were. */
+  closeAll(code: number, lastFrame?: Uint8Array): number {
+    const { size } = this.#states;
     for (const [socket, { stream }] of this.#states) {
       if (lastFrame && stream === NATIVE_STREAM) this.send(socket, lastFrame);
       close(socket, code);
     }
     this.#states.clear();
+    return size;
   }
 
   /** Ends the writers of one stream. */

@@ -27,6 +27,9 @@ export const ERROR_KINDS = {
   unauthorized: { status: 401, title: "Unauthorized" },
   forbidden: { status: 403, title: "Forbidden" },
   rate_limited: { status: 429, title: "Too many requests" },
+  too_many_writers: { status: 429, title: "Too many streams on this session" },
+  uri_too_long: { status: 414, title: "URI too long" },
+  headers_too_large: { status: 431, title: "Request header fields too large" },
   not_found: { status: 404, title: "No such route" },
   method_not_allowed: { status: 405, title: "Method not allowed" },
   unavailable: { status: 503, title: "Service unavailable" },
@@ -143,6 +146,9 @@ export function errorFromCode(code: ErrorCode, detail?: string): SessionError {
     case "unauthorized":
     case "forbidden":
     case "rate_limited":
+    case "too_many_writers":
+    case "uri_too_long":
+    case "headers_too_large":
     case "not_found":
     case "method_not_allowed":
       return new SessionError(code, detail);

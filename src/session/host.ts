@@ -7,6 +7,7 @@
  * never the same as a session that is not there, which is
  * `SessionNotFoundError`. Ids are canonical (`parseSessionId`).
  */
+import type { Caller } from "./caller.ts";
 import type {
   ExchangeAnswer,
   ExchangeRequest,
@@ -39,6 +40,7 @@ export interface SessionContent {
   readonly ttlMs: number;
   /** 0 is no limit. */
   readonly maxLifetimeMs: number;
+  /** Whose it is. Absent: the caller's where it is made, its owner's still where it is replaced. */
   readonly subject?: string;
   readonly times?: RecordTimes;
 }
@@ -156,11 +158,31 @@ export interface Revoked extends MaybePartial {
 }
 
 export interface SessionHost {
+  /** The sessions as this caller may touch them: the only way to touch one. What follows it is an admin's. */
+  as(caller: Caller): Sessions;
+  /**
+   * A page of the sessions that fit. A walk over all pages gives a session that
+   * lives throughout exactly once. Throws a SessionError (`invalid_request`) for a
+   * cursor that no listing gave, and `UnavailableError` where nothing answered.
+   */
+  list(query: ListQuery): Promise<SessionList>;
+  /** How many sessions fit. */
+  count(filter: SessionFilter): Promise<SessionCount>;
+  /** Ends every session of a subject that exists by now, in the background where they are many. */
+  revoke(subject: string): Promise<Revoked>;
+}
+
+/**
+ * Sessions in the hands of one caller. Another's session and an id that was never
+ * made are the same to it: the same answer, and nothing changes. Only an attempt to
+ * make a session under a taken id tells, since it cannot succeed.
+ */
+export interface Sessions {
   /** Makes a session. Throws `SessionAlreadyExistsError` where the id is taken. */
   create(id: SessionId, content: SessionContent): Promise<SessionView>;
   /** Reads a session; counts as use where `touch` is true. */
   read(id: SessionId, touch: boolean): Promise<SessionView>;
-  /** Makes a session or replaces its content. Its events and writers stay. */
+  /** Makes a session or replaces its content. Its events and writers stay. Another's is not found. */
   upsert(
     id: SessionId,
     content: SessionContent,
@@ -189,14 +211,4 @@ export interface SessionHost {
    * resume at is unknown.
    */
   follow(id: SessionId, start: GatewayStart): Promise<StreamSocket>;
-  /**
-   * A page of the sessions that fit. A walk over all pages gives a session that
-   * lives throughout exactly once. Throws a SessionError (`invalid_request`) for a
-   * cursor that no listing gave, and `UnavailableError` where nothing answered.
-   */
-  list(query: ListQuery): Promise<SessionList>;
-  /** How many sessions fit. */
-  count(filter: SessionFilter): Promise<SessionCount>;
-  /** Ends every session of a subject that exists by now, in the background where they are many. */
-  revoke(subject: string): Promise<Revoked>;
 }

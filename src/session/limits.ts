@@ -15,11 +15,14 @@ export const RESERVED_EVENT_NAMES: readonly string[] = ["gap", "expired", "delet
 /** Metadata keys in a session: metadata is a label map, read and written whole. */
 export const MAX_METADATA_KEYS = 256;
 
-/** UTF-8 bytes of a session's metadata as JSON. */
-export const MAX_METADATA_BYTES = 256 * 1024;
+/** UTF-8 bytes of a session's metadata as JSON: with the data it must fit one stored value. */
+export const MAX_METADATA_BYTES = 128 * 1024;
 
-/** UTF-8 bytes of a session's data as JSON: one stored value holds at most 2 MiB. */
-export const MAX_DATA_BYTES = 1024 * 1024;
+/**
+ * UTF-8 bytes of a session's data as JSON. A stored value holds at most 2 MiB, and
+ * a string with a single character beyond Latin-1 takes two bytes for each.
+ */
+export const MAX_DATA_BYTES = 768 * 1024;
 
 /** Levels of nesting in a JSON body: deeper ones are attacks on a recursive reader. */
 export const MAX_JSON_DEPTH = 64;
@@ -33,11 +36,28 @@ export const MIN_TTL_MS = 100;
 /** Longest TTL and lifetime, in milliseconds: one year. Longer is not a session. */
 export const MAX_TTL_MS = 365 * 24 * 60 * 60 * 1000;
 
-/** Bytes of replay sent at once to a writer that is behind; it asks for the next page when it has drained. */
+/**
+ * Bytes of replay sent at once to a writer that is behind; it asks for the next page
+ * when it has drained. At most a quarter of `STREAM_BUFFER_BYTES`, so that a page
+ * never passes the bridge's bound by itself.
+ */
 export const REPLAY_PAGE_BYTES = 256 * 1024;
+
+/**
+ * Milliseconds after which a first reader's connection is tried once more before
+ * the queue counts as read. A connection that was reset while the queue
+ * was on its way takes the bytes without an error; it is found out by the next.
+ */
+export const CONFIRM_AFTER_MS = 250;
 
 /** Milliseconds before a client reconnects; a spread of as much again keeps 200 of them from coming at once. */
 export const RETRY_MS = 1000;
+
+/** Characters in a request's URL: an id, a ticket and a resume position fit several times over. */
+export const MAX_URL_LENGTH = 8192;
+
+/** Bytes of all request headers: what common HTTP servers take, and room for a large access token. */
+export const MAX_HEADER_BYTES = 32 * 1024;
 
 /** Milliseconds that an upstream's answer may take and still be answered as JSON; after that it is a stream. */
 export const QUICK_ANSWER_MS = 250;

@@ -14,6 +14,15 @@ export const BEHIND = "behind";
 /** From the bridge: drained, send the next page. */
 export const MORE = "more";
 
+/**
+ * From the object: what was sent includes events that were queued for a first
+ * reader; say `taken` once this reader is known to have lived on after taking them.
+ */
+export const CONFIRM = "confirm";
+
+/** From the bridge: the reader took what was sent, and its connection was still good a while later. */
+export const TAKEN = "taken";
+
 /** Close codes of the object's side; the range 4000 to 4999 is an application's own (RFC 6455). */
 export const CLOSE_CODES = {
   /** The session expired or was deleted; its last frame has been sent. */

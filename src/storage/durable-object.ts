@@ -5,7 +5,13 @@ import {
   SessionNotFoundError,
   UnavailableError,
 } from "../session/errors.ts";
-import type { SessionContent, SessionHost, SessionView } from "../session/host.ts";
+import type {
+  MaybePartial,
+  SessionContent,
+  SessionHost,
+  Sessions,
+  SessionView,
+} from "../session/host.ts";
 import { parseSessionId } from "../session/id.ts";
 import type { SessionId } from "../session/id.ts";
 import { recordOf } from "../session/session.ts";
@@ -16,28 +22,17 @@ import { positiveTtl } from "./positive-ttl.ts";
 import { pageLimit, rangeOverPages } from "./storage.ts";
 import type { CallOptions, PageOptions, RangeOptions, SessionPage, Storage } from "./storage.ts";
 
-/**
- * Counts and lists sessions, which objects cannot do by themselves. An index,
- * never the truth: an id that it lists may have ended.
- */
-export interface SessionDirectory {
-  count(options: CallOptions): Promise<number>;
-  page(options: {
-    readonly cursor: string | undefined;
-    readonly limit: number;
-    readonly signal: AbortSignal | undefined;
-  }): Promise<{ readonly ids: readonly string[]; readonly cursor?: string }>;
-}
+/** What the storage asks of a host's sessions. */
+export type ListedSessions = Pick<Sessions, "create" | "read" | "upsert" | "delete"> &
+  Pick<SessionHost, "list" | "count">;
 
 export interface DurableObjectStorageOptions {
-  /** The objects: `sessionsIn(env.SESSIONS)`, or any other host. */
-  readonly sessions: Pick<SessionHost, "create" | "read" | "upsert" | "delete">;
+  /** The objects: `sessionsIn(env.SESSIONS, env.DIRECTORY)`, or those of any other host. */
+  readonly sessions: ListedSessions;
   /** Milliseconds that a session lives after its last use. */
   readonly ttlMs: number;
   /** Milliseconds that a session may live in all, whatever its use; 0, the default, is no limit. */
   readonly maxLifetimeMs?: number;
-  /** What `count`, `page` and `range` ask. Absent: they throw, for an object knows no other. */
-  readonly directory?: SessionDirectory;
   /** Milliseconds that one call may take (5,000). */
   readonly timeoutMs?: number;
 }
@@ -50,12 +45,15 @@ const DEFAULT_TIMEOUT_MS = 5000;
  * keeps its events and its streams. Ids must be UUIDs, and content is bounded:
  * 256 metadata keys, 256 KiB of metadata, 1 MiB of data. The objects expire by
  * themselves.
+ *
+ * `count`, `page` and `range` ask the directory, which follows the sessions within
+ * moments, newest first. Where it or a part of it does not answer, or there is
+ * none, they reject with `UnavailableError`: half a count is not given for a whole one.
  */
 export class DurableObjectStorage implements Storage {
   readonly #sessions: DurableObjectStorageOptions["sessions"];
   readonly #ttlMs: number;
   readonly #maxLifetimeMs: number;
-  readonly #directory: SessionDirectory | undefined;
   readonly #timeoutMs: number;
 
   /** Throws a RangeError where `ttlMs` is not positive. */
@@ -63,7 +61,6 @@ export class DurableObjectStorage implements Storage {
     this.#sessions = options.sessions;
     this.#ttlMs = positiveTtl(options.ttlMs);
     this.#maxLifetimeMs = options.maxLifetimeMs ?? 0;
-    this.#directory = options.directory;
     this.#timeoutMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
   }
 
@@ -101,17 +98,17 @@ export class DurableObjectStorage implements Storage {
   }
 
   async count({ signal }: CallOptions = {}): Promise<number> {
-    const directory = this.#requireDirectory(signal);
-    return this.#call(signal, () => directory.count({ signal }));
+    const { count } = whole(await this.#call(signal, () => this.#sessions.count({})));
+    return count;
   }
 
   async page({ cursor, limit, signal }: PageOptions = {}): Promise<SessionPage> {
-    const directory = this.#requireDirectory(signal);
-    const options = { cursor, limit: pageLimit(limit), signal };
-    const { ids, cursor: next } = await this.#call(signal, () => directory.page(options));
-    const sessions = await Promise.all(ids.map((id) => this.#read(requireUuid(id), false, signal)));
-    const live = sessions.filter((session) => session !== undefined);
-    return next === undefined ? { sessions: live } : { sessions: live, cursor: next };
+    const query = { limit: pageLimit(limit), ...(cursor === undefined ? {} : { cursor }) };
+    const list = whole(await this.#call(signal, () => this.#sessions.list(query)));
+    // The directory may name what has just ended: each session's own object knows.
+    const found = await Promise.all(list.sessions.map(({ id }) => this.#read(id, false, signal)));
+    const sessions = found.filter((session) => session !== undefined);
+    return list.cursor === undefined ? { sessions } : { sessions, cursor: list.cursor };
   }
 
   range(options?: RangeOptions): AsyncIterable<Session> {
@@ -149,17 +146,14 @@ export class DurableObjectStorage implements Storage {
     return [id, content];
   }
 
-  #requireDirectory(signal: AbortSignal | undefined): SessionDirectory {
-    signal?.throwIfAborted();
-    if (this.#directory) return this.#directory;
-    throw new UnavailableError(
-      "Durable Objects cannot be counted or listed: give DurableObjectStorage a directory.",
-    );
-  }
-
   #call<T>(signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
     return withDeadline(work, this.#timeoutMs, signal);
   }
+}
+
+function whole<T extends MaybePartial>(answer: T): T {
+  if (answer.partial) throw new UnavailableError("A part of the directory did not answer.");
+  return answer;
 }
 
 /** False where the call was refused with the code that stands for its condition. */

@@ -14,6 +14,8 @@ const MAX_RECONNECTS = 30;
 const FIRST_RECONNECT_MS = 25;
 /** Short, so that calls that wait for a server that restarts go on soon after it. */
 const LONGEST_RECONNECT_MS = 500;
+/** At least so many attempts fall into the time that a call waits for a connection. */
+const RECONNECTS_PER_DIAL_TIMEOUT = 4;
 /** Milliseconds that a polite end of a connection may take. */
 const DISCONNECT_TIMEOUT_MS = 200;
 /** Rounds through all Sentinels before they count as unreachable. */
@@ -29,7 +31,7 @@ export function createRedisClient(settings: RedisSettings): RedisClient {
         db: settings.db,
         lazyConnect: true,
         enableOfflineQueue: false,
-        retryStrategy: reconnectDelay,
+        retryStrategy: reconnectDelays(settings.dialTimeoutMs),
         reconnectOnError: isStaleMaster,
         // It would ask INFO, which an ACL user may not; a server that loads says so by itself.
         enableReadyCheck: false,
@@ -47,7 +49,7 @@ export function createRedisClient(settings: RedisSettings): RedisClient {
         db: settings.db,
         lazyConnect: true,
         enableOfflineQueue: false,
-        retryStrategy: reconnectDelay,
+        retryStrategy: reconnectDelays(settings.dialTimeoutMs),
         reconnectOnError: isStaleMaster,
         // INFO tells a master from one that was demoted and that a Sentinel still names.
         enableReadyCheck: true,
@@ -57,7 +59,7 @@ export function createRedisClient(settings: RedisSettings): RedisClient {
         lazyConnect: true,
         // Without it a command fails that comes while the connection to its node is being made.
         enableOfflineQueue: true,
-        clusterRetryStrategy: reconnectDelay,
+        clusterRetryStrategy: reconnectDelays(settings.dialTimeoutMs),
         slotsRefreshTimeout: settings.dialTimeoutMs,
         slotsRefreshInterval: 5000,
         // Sending a write again after its node went away is the one thing not to do; see above.
@@ -106,13 +108,16 @@ function isIpAddress(host: string): boolean {
 }
 
 /**
- * Milliseconds before the next attempt, or null to rest. Doubling and bounded, with
+ * Milliseconds before each next attempt, or null to rest. Doubling and bounded, with
  * a spread that keeps a fleet from coming back all at once.
  */
-export function reconnectDelay(attempt: number): number | null {
-  if (attempt > MAX_RECONNECTS) return null;
-  const delay = Math.min(FIRST_RECONNECT_MS * 2 ** (attempt - 1), LONGEST_RECONNECT_MS);
-  return delay / 2 + Math.random() * (delay / 2);
+export function reconnectDelays(dialTimeoutMs: number): (attempt: number) => number | null {
+  const longest = Math.min(LONGEST_RECONNECT_MS, dialTimeoutMs / RECONNECTS_PER_DIAL_TIMEOUT);
+  return (attempt) => {
+    if (attempt > MAX_RECONNECTS) return null;
+    const delay = Math.min(FIRST_RECONNECT_MS * 2 ** (attempt - 1), longest);
+    return delay / 2 + Math.random() * (delay / 2);
+  };
 }
 
 /** A master that was demoted keeps its connections: the next one must be looked up anew. */

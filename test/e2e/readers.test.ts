@@ -91,6 +91,23 @@ it.each(["never reads", "half-closes and stops reading", "sits behind a relay th
   },
 );
 
+it("what nobody has read is kept for the next where the first reader's connection is reset, whenever that is", async () => {
+  const { service, id, path, writers } = await start();
+  await service.publish(id, [{ data: "a" }, { data: "b" }]);
+  for (const bytes of [0, 1, 100, 140, 200, 260]) {
+    const socket = await rawClient(service.port, path);
+    let received = 0;
+    if (bytes > 0) {
+      while (received < bytes) received += ((await once(socket, "data")) as [Buffer])[0].length;
+    }
+    socket.resetAndDestroy();
+    await expect.poll(writers, { timeout: 5000 }).toBe(0);
+  }
+  const reader = new SseReader((await service.fetch(path)).body!);
+  expect((await reader.take(2)).map(({ data }) => data)).toEqual(["a", "b"]);
+  await reader.leave();
+});
+
 it("a slow reader is cut at the bound, others notice nothing, and it resumes from what the log holds", async () => {
   const { service, id, path, attached, writers } = await start({
     KEEPALIVE_SECONDS: "60",

@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { expect, it, onTestFinished } from "vitest";
 import { PROJECT } from "../../scripts/bundle.ts";
+import { keepLog } from "../support/kept-logs.ts";
 
 interface Running {
   readonly process: ChildProcess;
@@ -32,6 +33,7 @@ function run(args: readonly string[], env: Record<string, string>): Running {
   for (const stream of [child.stdout, child.stderr]) {
     createInterface({ input: stream }).on("line", (line) => {
       lines.push(line);
+      keepLog(line);
       for (const look of waiting) look();
     });
   }

@@ -1,6 +1,6 @@
 /** Reaches into a session's object, for what no client can see. */
 import { env } from "cloudflare:workers";
-import { runInDurableObject } from "cloudflare:test";
+import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import type { SessionObject } from "../../src/object/session-object.ts";
 
 const { SESSIONS } = env as unknown as { SESSIONS: DurableObjectNamespace<SessionObject> };
@@ -21,6 +21,12 @@ export interface Writes {
 /** Resolves when the directory knows of the session's last change, or the try to tell it has failed. */
 export function told(id: string): Promise<void> {
   return objectOf(id).told();
+}
+
+/** Takes the object out of memory, once it has nothing under way: nothing else can be evicted. */
+export async function evict(id: string): Promise<void> {
+  await told(id);
+  await evictDurableObject(objectOf(id));
 }
 
 /** The object dies in the middle of what it does, as in a crash: its memory is gone, its storage is not. */

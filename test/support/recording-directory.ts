@@ -1,46 +1,35 @@
-import type { SessionHost } from "../../src/session/host.ts";
+import type { SessionEntry } from "../../src/session/host.ts";
+import type { ListedSessions } from "../../src/storage/durable-object.ts";
 import type { SessionId } from "../../src/session/id.ts";
-import type { SessionDirectory } from "../../src/storage/durable-object.ts";
 
-/** Sessions whose ids are noted as they are written, and a directory that lists what was noted and still exists. */
-export function recordingDirectory(sessions: SessionHost): {
-  readonly sessions: Pick<SessionHost, "create" | "read" | "upsert" | "delete">;
-  readonly directory: SessionDirectory;
-} {
+/**
+ * Sessions whose ids are noted as they are written, and that are listed from those
+ * notes: at once and of one test alone, which the directory of all is not.
+ */
+export function withRecordingDirectory(sessions: ListedSessions): ListedSessions {
   const noted = new Set<SessionId>();
-  const exists = async (id: SessionId) => {
-    try {
-      await sessions.read(id, false);
-      return true;
-    } catch {
-      return false;
-    }
-  };
-  const existing = async () => {
-    const ids = [...noted].toSorted();
-    const found = await Promise.all(ids.map(exists));
-    return ids.filter((_id, i) => found[i]);
+  const existing = async (): Promise<SessionEntry[]> => {
+    const views = [...noted].map((id) => sessions.read(id, false).catch(() => undefined));
+    const found = (await Promise.all(views)).filter((view) => view !== undefined);
+    return found.toSorted((a, b) => (a.id < b.id ? -1 : 1));
   };
   return {
-    sessions: {
-      create: (id, content) => sessions.create(noteIn(noted, id), content),
-      upsert: (id, content, ifMatch) => sessions.upsert(noteIn(noted, id), content, ifMatch),
-      read: (id, touch) => sessions.read(id, touch),
-      delete: (id) => sessions.delete(id),
+    create: (...args: Parameters<ListedSessions["create"]>) => {
+      noted.add(args[0]);
+      return sessions.create(...args);
     },
-    directory: {
-      count: async () => (await existing()).length,
-      async page({ cursor, limit }) {
-        const rest = (await existing()).filter((id) => cursor === undefined || id > cursor);
-        const ids = rest.slice(0, limit);
-        const last = ids.at(-1);
-        return rest.length > limit && last !== undefined ? { ids, cursor: last } : { ids };
-      },
+    upsert: (...args: Parameters<ListedSessions["upsert"]>) => {
+      noted.add(args[0]);
+      return sessions.upsert(...args);
+    },
+    read: (...args: Parameters<ListedSessions["read"]>) => sessions.read(...args),
+    delete: (id: SessionId) => sessions.delete(id),
+    count: async () => ({ count: (await existing()).length }),
+    list: async ({ cursor, limit }: Parameters<ListedSessions["list"]>[0]) => {
+      const rest = (await existing()).filter(({ id }) => cursor === undefined || id > cursor);
+      const page = rest.slice(0, limit);
+      const last = page.at(-1);
+      return rest.length > limit && last ? { sessions: page, cursor: last.id } : { sessions: page };
     },
   };
-}
-
-function noteIn(noted: Set<SessionId>, id: SessionId): SessionId {
-  noted.add(id);
-  return id;
 }

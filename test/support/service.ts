@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { inject, onTestFinished } from "vitest";
 import { startWorkerd, type Workerd } from "../../scripts/workerd.ts";
 import type { SessionJson } from "./call.ts";
+import { keepLog } from "./kept-logs.ts";
 
 export interface LogLine {
   readonly level: string;
@@ -66,6 +67,7 @@ export class Service {
   }
 
   take(line: string): void {
+    keepLog(line);
     if (!line.startsWith("{")) return;
     this.lines.push(JSON.parse(line) as LogLine);
     for (const watcher of this.#watchers) watcher();

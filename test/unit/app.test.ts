@@ -3,14 +3,16 @@ import { describe, expect, it, vi } from "vitest";
 import { createApp } from "../../src/app.ts";
 import { loadConfig } from "../../src/config.ts";
 import { UnavailableError } from "../../src/session/errors.ts";
-import type { SessionHost } from "../../src/session/host.ts";
+import type { SessionHost, Sessions } from "../../src/session/host.ts";
 
 const ID = "8c2d0cf4-7a2b-4b73-a7f5-4e3c0b6c1a01";
 const SECRET = "redis://user:hunter2@10.0.0.5";
 
 /** A host whose every method fails in this way. */
 function failingHost(failure: () => Error): SessionHost {
-  return new Proxy({} as SessionHost, { get: () => () => Promise.reject(failure()) });
+  const fail = () => Promise.reject(failure());
+  const sessions = new Proxy({} as Sessions, { get: () => fail });
+  return { as: () => sessions, list: fail, count: fail, revoke: fail };
 }
 
 interface Call {
@@ -29,6 +31,10 @@ const CALLS: readonly Call[] = [
   { method: "GET", path: `/v1/sessions/${ID}/events` },
   { method: "HEAD", path: `/v1/sessions/${ID}/events` },
   { method: "POST", path: `/v1/sessions/${ID}/disconnect` },
+  { method: "POST", path: `/v1/sessions/${ID}/tickets` },
+  { method: "GET", path: "/v1/sessions" },
+  { method: "GET", path: "/v1/sessions/count" },
+  { method: "DELETE", path: "/v1/sessions?subject=alice" },
 ];
 
 describe.each([

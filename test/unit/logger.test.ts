@@ -26,3 +26,23 @@ it("says of a failure its kind and message, never its stack", () => {
   expect(describeFailure(new TypeError("no"))).toBe("TypeError: no");
   expect(describeFailure("text")).toBe("text");
 });
+
+it("says of text that could not be read nothing but that", () => {
+  const failure = (() => {
+    try {
+      return JSON.parse("secret content") as unknown;
+    } catch (thrown) {
+      return thrown;
+    }
+  })();
+  expect((failure as Error).message).toContain("secret");
+  expect(describeFailure(failure)).toBe("SyntaxError");
+});
+
+it("escapes what a terminal or a log reader would take for a line's end or a command", () => {
+  const lines: string[] = [];
+  const detail = "\u0085\u2028\u2029\u009b2J\u007f";
+  createLogger("info", (line) => lines.push(line)).info("x", { detail });
+  expect(lines[0]).toMatch(/^[\x20-\x7e]*$/);
+  expect(JSON.parse(lines[0]!)).toMatchObject({ detail });
+});

@@ -11,7 +11,7 @@ import { placementOf } from "../../src/directory/placement.ts";
 import { newSessionId, parseSessionId } from "../../src/session/id.ts";
 import { call, make, pathOf, request } from "../support/call.ts";
 import { counted, listed, shard, SHARDS, walked, type ListJson } from "../support/directory.ts";
-import { objectOf, storedBy, told } from "../support/object.ts";
+import { evict, objectOf, storedBy, told } from "../support/object.ts";
 
 const start = 1_800_000_000_000;
 const at = (seconds: number) => vi.setSystemTime(start + seconds * 1000);
@@ -56,7 +56,7 @@ describe("a shard that fails", () => {
     const { id } = await make({ subject });
     await told(id);
     expect(down).toHaveBeenCalledTimes(1);
-    await evictDurableObject(objectOf(id));
+    await evict(id);
     const { alarm } = await storedBy(id);
     expect(alarm).toBeLessThanOrEqual(start + 3000);
     at(3);
@@ -111,7 +111,7 @@ describe("a shard that fails", () => {
     await reader?.body?.cancel();
     expect((await request("GET", pathOf(id))).status).toBe(404);
     expect(await idsOf(subject)).toEqual([id]);
-    await evictDurableObject(objectOf(id));
+    await evict(id);
     down.mockRestore();
     at(70);
     await runDurableObjectAlarm(objectOf(id));
@@ -135,7 +135,7 @@ describe("a shard that fails", () => {
     at(10);
     await runDurableObjectAlarm(objectOf(id));
     expect((await listed(`subject=${subject}`)).sessions).toMatchObject([{ id, type: "sse" }]);
-    expect((await storedBy(id)).keys.toSorted()).toEqual(["directory", "session"]);
+    expect((await storedBy(id)).keys.toSorted()).toEqual(["directory", "owner", "session"]);
   });
 
   it("leaves the answers of the others, which say that they are partial", async () => {
@@ -235,7 +235,7 @@ describe("a message", () => {
     const { id } = await make({ subject: owner });
     await call("DELETE", pathOf(id));
     await told(id);
-    await evictDurableObject(objectOf(id));
+    await evict(id);
     at(-100);
     await make({ id, subject: owner });
     await told(id);

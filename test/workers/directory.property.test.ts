@@ -4,14 +4,14 @@
  * method throws, before or after it took the message); objects are evicted. What
  * the network does beyond that is not proved here.
  */
-import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
+import { runDurableObjectAlarm } from "cloudflare:test";
 import fc from "fast-check";
 import { afterEach, expect, it, vi } from "vitest";
 import { DirectoryObject } from "../../src/directory/directory-object.ts";
 import { newSessionId, type SessionId } from "../../src/session/id.ts";
 import { request, pathOf } from "../support/call.ts";
 import { counted, directory, shard, SHARDS, walked } from "../support/directory.ts";
-import { objectOf, storedBy, told } from "../support/object.ts";
+import { evict, objectOf, storedBy, told } from "../support/object.ts";
 
 afterEach(() => {
   vi.restoreAllMocks();
@@ -109,9 +109,7 @@ it("agrees with the sessions once things are calm", { timeout: 60_000 }, async (
             break;
           }
           case "evict":
-            // Only what runs can be evicted.
-            await runInDurableObject(objectOf(id(s.session)), () => undefined);
-            await evictDurableObject(objectOf(id(s.session)));
+            await evict(id(s.session));
             break;
           case "revoke":
             // A shard cannot end what it was never told of: only a settled directory can promise.

@@ -1,8 +1,8 @@
 /** The end of a session. Time is faked: the objects read the same clock as the test. */
-import { abortAllDurableObjects, evictDurableObject, runDurableObjectAlarm } from "cloudflare:test";
+import { abortAllDurableObjects, runDurableObjectAlarm } from "cloudflare:test";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { call, make, pathOf, request, type SessionJson } from "../support/call.ts";
-import { countWrites, objectOf, storedBy } from "../support/object.ts";
+import { countWrites, evict, objectOf, storedBy } from "../support/object.ts";
 import { SseReader } from "../support/sse-reader.ts";
 
 const TTL = 1600;
@@ -79,12 +79,12 @@ describe("a session in use", () => {
         await call("GET", pathOf(id));
         at(lastUse);
         await call("GET", pathOf(id));
-        if (how === "evicted") await evictDurableObject(objectOf(id));
+        if (how === "evicted") await evict(id);
         else await abortAllDurableObjects();
         at(lastUse + TTL - 0.001);
         await runDurableObjectAlarm(objectOf(id));
         expect(await exists(id)).toBe(true);
-        if (how === "evicted") await evictDurableObject(objectOf(id));
+        if (how === "evicted") await evict(id);
         else await abortAllDurableObjects();
         at(lastUse + TTL + TTL / 16);
         await runDurableObjectAlarm(objectOf(id));
@@ -128,7 +128,7 @@ describe("a session in use", () => {
     const { id } = await make({ ttlSeconds: TTL });
     await call("PATCH", pathOf(id), { ttlSeconds: 10 });
     expect((await storedBy(id)).alarm).toBe(start + 10_000);
-    await evictDurableObject(objectOf(id));
+    await evict(id);
     await call("PATCH", pathOf(id), { ttlSeconds: 5 });
     expect((await storedBy(id)).alarm).toBe(start + 5000);
     await call("PATCH", pathOf(id), { ttlSeconds: 50 });
@@ -136,6 +136,26 @@ describe("a session in use", () => {
     await runDurableObjectAlarm(objectOf(id));
     expect((await storedBy(id)).alarm).toBe(start + 50_000);
   });
+});
+
+describe("a TTL that became shorter", () => {
+  it.each(["read before", "followed"])(
+    "ends a session on time that was %s, across an abort",
+    async (how) => {
+      const { id } = await make({ ttlSeconds: 3200 });
+      at(1);
+      if (how === "followed") await followed(id);
+      else await call("GET", pathOf(id));
+      await call("PATCH", pathOf(id), { ttlSeconds: 12 });
+      await abortAllDurableObjects();
+      at(12.9);
+      expect(await exists(id)).toBe(true);
+      // A writer's last use is unknown after an abort: at most one TTL more.
+      at(how === "followed" ? 1 + 2 * 12 : 1 + 12 + 12 / 16);
+      await runDurableObjectAlarm(objectOf(id));
+      expect(await exists(id)).toBe(false);
+    },
+  );
 });
 
 describe("an open writer", () => {
@@ -162,7 +182,7 @@ describe("an open writer", () => {
     await expect
       .poll(async () => (await call("GET", pathOf(id, "?touch=false"))).json["writers"])
       .toBe(0);
-    await evictDurableObject(objectOf(id));
+    await evict(id);
     at(4.5 * TTL - 0.001);
     await runDurableObjectAlarm(objectOf(id));
     expect(await exists(id)).toBe(true);
@@ -214,13 +234,19 @@ describe("an ended session", () => {
 
   it("answers exactly once with life or death when patch races with the end", async () => {
     const { id } = await make({ ttlSeconds: TTL });
-    at(TTL);
-    const answers = await Promise.all([
-      ...Array.from({ length: 20 }, () => call("PATCH", pathOf(id), { metadata: { late: "1" } })),
-      runDurableObjectAlarm(objectOf(id)),
-    ]);
-    for (const answer of answers) if (typeof answer === "object") expect(answer.status).toBe(404);
-    expect(await storedBy(id)).toEqual(gone);
+    at(TTL - 0.001);
+    const patches = Array.from({ length: 20 }, async (_, n) => {
+      if (n === 10) {
+        at(TTL);
+        await runDurableObjectAlarm(objectOf(id));
+      }
+      return (await call("PATCH", pathOf(id), { metadata: { late: String(n) } })).status;
+    });
+    const statuses = new Set(await Promise.all(patches));
+    // One patch in time gives it another TTL and all succeed; none in time, and all find it gone.
+    expect([...statuses]).toHaveLength(1);
+    if (statuses.has(404)) expect(await storedBy(id)).toEqual(gone);
+    else expect((await storedBy(id)).alarm).toBeGreaterThanOrEqual(start + TTL * 1000);
   });
 });
 

@@ -3,11 +3,11 @@
  * that comes back with the last id that it saw gets every later event once, in
  * order, or is told of a gap where the log no longer holds what it missed.
  */
-import { abortAllDurableObjects, evictDurableObject } from "cloudflare:test";
+import { abortAllDurableObjects } from "cloudflare:test";
 import fc from "fast-check";
 import { expect, it } from "vitest";
 import { call, make, pathOf, request } from "../support/call.ts";
-import { objectOf } from "../support/object.ts";
+import { evict } from "../support/object.ts";
 import { ResumingClient } from "../support/resuming-client.ts";
 
 const LOG_MAX_EVENTS = 1000;
@@ -76,7 +76,7 @@ async function play(steps: readonly Step[]): Promise<(readonly string[])[]> {
   for (const each of clients) await each.connect();
   for (const next of steps) {
     if (next.do === "publish") await publish(next.count);
-    else if (next.do === "evict") await evictDurableObject(objectOf(id)).catch(() => {});
+    else if (next.do === "evict") await evict(id).catch(() => {});
     else if (next.do === "abort") {
       await abortAllDurableObjects();
       for (const each of clients) if (each.connected) await each.ended();

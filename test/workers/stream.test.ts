@@ -1,8 +1,8 @@
 /** Streams inside one process. What only a real connection shows is in test/e2e. */
-import { abortAllDurableObjects, evictDurableObject } from "cloudflare:test";
+import { abortAllDurableObjects } from "cloudflare:test";
 import { describe, expect, it } from "vitest";
 import { call, make, pathOf, request } from "../support/call.ts";
-import { objectOf, socketsOf } from "../support/object.ts";
+import { evict, socketsOf, storedBy } from "../support/object.ts";
 import { lastEventIdIn, SseReader } from "../support/sse-reader.ts";
 
 type Headers_ = Record<string, string>;
@@ -29,6 +29,29 @@ describe("following", () => {
     expect(frame).toEqual({ id: sent.json.id, event: "greet", data: "one\ntwo\nthree\nfour" });
     expect(reader.text.startsWith("retry: 1000\n\n")).toBe(true);
     expect(reader.text).toContain("data: one\ndata: two\ndata: three\ndata: four\n\n");
+  });
+
+  it("spreads out when clients are to come back, over a second", async () => {
+    const { id } = await make();
+    const spreads = new Set<number>();
+    for (let n = 0; n < 20; n++) {
+      const reader = await follow(id);
+      await reader.until(/id: /);
+      expect(reader.retries[0]).toBe(1000);
+      spreads.add(reader.retries[1]!);
+      await reader.leave();
+    }
+    expect(spreads.size).toBeGreaterThan(10);
+    for (const ms of spreads) expect(ms >= 1000 && ms < 2000).toBe(true);
+  });
+
+  it("gives what has no UTF-8 alike to who follows and who comes later", async () => {
+    const { id } = await make();
+    const reader = await follow(id);
+    await publish(id, { data: "\ud800x" });
+    const [live] = await reader.take(1);
+    const [replayed] = await (await follow(id, {}, "?from=earliest")).take(1);
+    expect([live!.data, replayed!.data]).toEqual(["\ufffdx", "\ufffdx"]);
   });
 
   it("sends JSON as it is written, a string as it is, and null", async () => {
@@ -142,6 +165,7 @@ describe("gaps", () => {
   it.each([
     ["malformed", "not an id"],
     ["foreign", "0mwsb9seoysobdq-000000000001-0"],
+    ["stream's", "0mwsb9seoysobdq-000000000001-7"],
   ])(
     "says that a %s id is none of its own, then sends all that is retained",
     async (_kind, requested) => {
@@ -231,14 +255,40 @@ describe("the queue", () => {
   it("remembers across evictions what was queued and what was read", async () => {
     const { id } = await make();
     await publish(id, { data: "queued" });
-    await evictDurableObject(objectOf(id));
+    await evict(id);
     const reader = await follow(id);
     expect(dataOf(await reader.take(1))).toEqual(["queued"]);
+    // It counts as read once the reader has lived on for a moment after it.
+    const rest = reader.rest().catch(() => []);
+    await expect.poll(async () => (await storedBy(id)).keys).toContain("channel");
     await reader.leave();
+    await rest;
     await expect.poll(() => socketsOf(id)).toBe(0);
-    await evictDurableObject(objectOf(id));
+    await evict(id);
     await publish(id, { data: "later" });
     expect(dataOf(await (await follow(id)).take(1))).toEqual(["later"]);
+  });
+
+  it("is kept for the next reader where the first was gone before it could have taken it", async () => {
+    const { id } = await make();
+    await publish(id, [{ data: "a" }, { data: "b" }]);
+    for (let n = 0; n < 3; n++) {
+      const gone = await request("GET", pathOf(id, "/events"));
+      await gone.body?.cancel();
+      await expect.poll(() => socketsOf(id)).toBe(0);
+    }
+    expect(dataOf(await (await follow(id)).take(2))).toEqual(["a", "b"]);
+  });
+
+  it("counts as read by a client that comes back with its id", async () => {
+    const { id } = await make();
+    const { json } = await publish(id, [{ data: "a" }, { data: "b" }]);
+    await (await follow(id)).leave();
+    await expect.poll(() => socketsOf(id)).toBe(0);
+    await (await follow(id, { "last-event-id": json.ids[1]! })).leave();
+    await expect.poll(() => socketsOf(id)).toBe(0);
+    await publish(id, { data: "c" });
+    expect(dataOf(await (await follow(id)).take(1))).toEqual(["c"]);
   });
 
   it("refuses what the log cannot hold beside what nobody has read", async () => {
@@ -260,7 +310,7 @@ describe("disconnect", () => {
     for (const reader of readers) expect(await reader.rest()).toEqual([]);
     const refused = await call("POST", pathOf(id, "/events"), { data: 1 });
     expect([refused.status, refused.json["code"]]).toEqual([503, "session_disconnected"]);
-    await evictDurableObject(objectOf(id));
+    await evict(id);
     expect((await call("POST", pathOf(id, "/events"), { data: 1 })).status).toBe(503);
     expect((await call("POST", pathOf(id, "/disconnect"))).status).toBe(204);
     const back = await follow(id);
@@ -285,7 +335,7 @@ describe("endings", () => {
     const reader = await follow(id);
     await publish(id, { data: "before" });
     await reader.take(1);
-    await evictDurableObject(objectOf(id));
+    await evict(id);
     expect((await publish(id, { data: "after" })).json.writers).toBe(1);
     expect(dataOf(await reader.take(1))).toEqual(["after"]);
   });
@@ -299,7 +349,7 @@ describe("endings", () => {
     }
     const reader = await follow(id, {}, "?from=earliest");
     const frames = await reader.take(2);
-    await evictDurableObject(objectOf(id));
+    await evict(id);
     frames.push(...(await reader.take(28)));
     expect(frames.map(({ data }) => Number(data.split(" ")[0]))).toEqual(
       Array.from({ length: 30 }, (_, n) => n),

@@ -14,9 +14,9 @@ import { freePort, startRedis } from "../../support/redis-server.ts";
 import type { RedisServer, RedisServerOptions } from "../../support/redis-server.ts";
 import { startSilentServer } from "../../support/silent-server.ts";
 
-const TIMEOUTS = { dialTimeoutMs: 200, readTimeoutMs: 100, writeTimeoutMs: 100 };
+const TIMEOUTS = { dialTimeoutMs: 400, readTimeoutMs: 100, writeTimeoutMs: 100 };
 /** All three, and what a busy machine adds. */
-const LONGEST_CALL_MS = 400 + 400;
+const LONGEST_CALL_MS = 600 + 400;
 const UNAVAILABLE = { code: "unavailable", status: 503 };
 
 const cleanups: (() => unknown)[] = [];

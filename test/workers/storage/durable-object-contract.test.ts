@@ -1,27 +1,29 @@
 import { env } from "cloudflare:workers";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { sessionsIn } from "../../../src/durable-object.ts";
-import type { SessionNamespace } from "../../../src/durable-object.ts";
+import type { ObjectNamespace } from "../../../src/durable-object.ts";
 import { decodeSession, encodeSession } from "../../../src/session/codec.ts";
 import { newSessionId } from "../../../src/session/id.ts";
 import { ProxySession } from "../../../src/session/proxy-session.ts";
 import { DurableObjectStorage } from "../../../src/storage/durable-object.ts";
+import type { DurableObjectStorageOptions } from "../../../src/storage/durable-object.ts";
 import { describeStorage } from "../../contract/storage-contract.ts";
-import { recordingDirectory } from "../../support/recording-directory.ts";
+import { withRecordingDirectory } from "../../support/recording-directory.ts";
 
-// wrangler.toml binds it.
-const sessions = sessionsIn((env as unknown as { SESSIONS: SessionNamespace }).SESSIONS);
+// wrangler.toml binds both.
+const { SESSIONS, DIRECTORY } = env as unknown as Record<"SESSIONS" | "DIRECTORY", ObjectNamespace>;
+const sessions = sessionsIn(SESSIONS, DIRECTORY);
 
 afterEach(() => {
   vi.useRealTimers();
 });
 
-// The directory here lists what this test wrote: it proves the storage's side, not an index.
+// Listed from what each test wrote: the real directory is asked below.
 describeStorage("DurableObjectStorage", async (ttlMs) => {
-  const recording = recordingDirectory(sessions);
+  const ownSessions = withRecordingDirectory(sessions);
   vi.useFakeTimers({ toFake: ["Date"] });
   return {
-    storage: new DurableObjectStorage({ ...recording, ttlMs }),
+    storage: new DurableObjectStorage({ sessions: ownSessions, ttlMs }),
     // The objects run in this isolate, so they see its clock.
     age: async (_id, ms) => void vi.setSystemTime(Date.now() + ms),
   };
@@ -31,8 +33,31 @@ describe("DurableObjectStorage", () => {
   const storage = new DurableObjectStorage({ sessions, ttlMs: 60_000 });
 
   it("says that it needs a directory, instead of counting none", async () => {
-    await expect(storage.count()).rejects.toThrow(/directory/);
-    await expect(storage.page()).rejects.toThrow(/directory/);
+    const unlisted = new DurableObjectStorage({ sessions: sessionsIn(SESSIONS), ttlMs: 60_000 });
+    await expect(unlisted.count()).rejects.toMatchObject({ code: "unavailable" });
+    await expect(unlisted.page()).rejects.toMatchObject({ code: "unavailable" });
+  });
+
+  it("says that a part of the directory did not answer, instead of counting the rest", async () => {
+    const partial = Object.assign(Object.create(sessions) as typeof sessions, {
+      count: async () => ({ count: 1, partial: true as const }),
+      list: async () => ({ sessions: [], partial: true as const }),
+    });
+    const storage = new DurableObjectStorage({ sessions: partial, ttlMs: 60_000 });
+    await expect(storage.count()).rejects.toThrow(/part of the directory/);
+    await expect(storage.page()).rejects.toThrow(/part of the directory/);
+  });
+
+  it("is counted and listed by the service's own directory, moments later", async () => {
+    const ids = Array.from({ length: 5 }, newSessionId);
+    for (const id of ids) await storage.create(new ProxySession(id));
+    const listed = async () => {
+      const seen: string[] = [];
+      for await (const { id } of storage.range({ pageSize: 2 })) seen.push(id);
+      return seen;
+    };
+    await expect.poll(listed).toEqual(expect.arrayContaining(ids));
+    expect(await storage.count()).toBeGreaterThanOrEqual(5);
   });
 
   it("refuses an id that is not a UUID", async () => {
@@ -43,9 +68,7 @@ describe("DurableObjectStorage", () => {
     const id = newSessionId();
     const json = `{"id":"${id}","type":"mcp","created_at":"2026-08-21T10:26:05.123456789Z","updated_at":"2026-08-21T10:26:05.123456789Z"}`;
     await storage.store(decodeSession(json));
-    await sessionsIn((env as unknown as { SESSIONS: SessionNamespace }).SESSIONS).patch(id, {
-      metadata: { a: "1" },
-    });
+    await sessions.patch(id, { metadata: { a: "1" } });
     const loaded = await storage.load(id);
     expect(loaded?.createdAtText).toBe("2026-08-21T10:26:05.123456789Z");
     expect(loaded?.updatedAt.getTime()).toBeGreaterThan(Date.parse("2026-11-01"));
@@ -67,7 +90,7 @@ describe("DurableObjectStorage", () => {
   it("reports objects that fail as a failure, never as absence", async () => {
     const failing = () => Promise.reject(new Error("the object is gone"));
     const broken = new DurableObjectStorage({
-      sessions: { create: failing, read: failing, upsert: failing, delete: failing },
+      sessions: hostOf(failing),
       ttlMs: 1000,
     });
     const session = new ProxySession(newSessionId());
@@ -79,10 +102,22 @@ describe("DurableObjectStorage", () => {
   it("ends a call to an object that never answers", async () => {
     const never = () => new Promise<never>(() => {});
     const stuck = new DurableObjectStorage({
-      sessions: { create: never, read: never, upsert: never, delete: never },
+      sessions: hostOf(never),
       ttlMs: 1000,
       timeoutMs: 20,
     });
     await expect(stuck.load(newSessionId())).rejects.toMatchObject({ status: 503 });
   });
 });
+
+/** A host each of whose methods does the same. */
+function hostOf(method: () => Promise<never>): DurableObjectStorageOptions["sessions"] {
+  return {
+    create: method,
+    read: method,
+    upsert: method,
+    delete: method,
+    list: method,
+    count: method,
+  };
+}

@@ -1,0 +1,46 @@
+/**
+ * API tokens: random secrets that the configuration knows by their SHA-256 alone,
+ * so that who reads the configuration holds no credential. A plain hash is enough
+ * because a token has 256 random bits; it would not be for a password.
+ */
+import { equalInConstantTime, fromHex, sha256, toBase64Url, toHex } from "./bytes.ts";
+import { identityOf, type Identity } from "./identity.ts";
+import type { Scope } from "./scopes.ts";
+
+/** An entry of `API_TOKENS`. */
+export interface ApiToken {
+  /** Of the token, 64 hex digits. */
+  readonly sha256: string;
+  readonly subject: string;
+  readonly scopes: readonly Scope[];
+}
+
+/** Makes a leaked token recognisable, to people and to scanners. */
+const PREFIX = "hf_";
+const SECRET_BYTES = 32;
+
+export async function newApiToken(
+  subject: string,
+  scopes: readonly Scope[],
+): Promise<{ token: string; entry: ApiToken }> {
+  const token = PREFIX + toBase64Url(crypto.getRandomValues(new Uint8Array(SECRET_BYTES)));
+  return { token, entry: { sha256: toHex(await sha256(token)), subject, scopes } };
+}
+
+export type TokenReader = (token: string) => Promise<Identity | undefined>;
+
+/** Reads API tokens. Each is compared with every entry, found or not, so time tells nothing of either. */
+export function apiTokenReader(entries: readonly ApiToken[]): TokenReader {
+  const known = entries.map((entry) => ({
+    hash: fromHex(entry.sha256),
+    identity: identityOf(entry.subject, entry.scopes),
+  }));
+  return async (token) => {
+    const hash = await sha256(token);
+    let found: Identity | undefined;
+    for (const entry of known) {
+      if (equalInConstantTime(entry.hash, hash)) found = entry.identity;
+    }
+    return found;
+  };
+}

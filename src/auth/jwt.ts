@@ -1,0 +1,84 @@
+/** Access tokens of an authorization server: JWTs (RFC 7519, RFC 9068), checked with jose. */
+import { errors, jwtVerify, type JWTPayload } from "jose";
+import { MAX_SUBJECT_LENGTH } from "../session/limits.ts";
+import type { TokenReader } from "./api-tokens.ts";
+import { identityOf } from "./identity.ts";
+import { Jwks, type JwksOptions } from "./jwks.ts";
+
+export interface JwtSettings {
+  readonly issuer: string;
+  readonly audience: string;
+  readonly jwksUrl: string;
+}
+
+/**
+ * Signatures by a key pair only. With HS256 among them, who has the public key
+ * could sign with it as the secret.
+ */
+const ALGORITHMS = [
+  "RS256",
+  "RS384",
+  "RS512",
+  "PS256",
+  "PS384",
+  "PS512",
+  "ES256",
+  "ES384",
+  "ES512",
+  "EdDSA",
+  "Ed25519",
+];
+
+/** Seconds that clocks may be apart. */
+const LEEWAY_SECONDS = 10;
+
+/** Reads access tokens. Undefined for one that is not valid, for whatever reason. */
+export function jwtReader(settings: JwtSettings, platform: Omit<JwksOptions, "url">): TokenReader {
+  const jwks = new Jwks({ url: settings.jwksUrl, ...platform });
+  return async (token) => {
+    const payload = await verified(token, settings, jwks, platform.now());
+    const subject = payload && subjectOf(settings.issuer, payload);
+    return subject === undefined ? undefined : identityOf(subject, scopeNamesOf(payload!));
+  };
+}
+
+async function verified(
+  token: string,
+  { issuer, audience }: JwtSettings,
+  jwks: Jwks,
+  now: number,
+): Promise<JWTPayload | undefined> {
+  try {
+    const { payload } = await jwtVerify(token, jwks.keyFor, {
+      algorithms: ALGORITHMS,
+      issuer,
+      audience,
+      clockTolerance: LEEWAY_SECONDS,
+      currentDate: new Date(now),
+      requiredClaims: ["exp", "sub"],
+    });
+    return payload;
+  } catch (failure) {
+    // Anything else than jose's verdict on the token, keys that cannot be had above all, is not the token's fault.
+    if (failure instanceof errors.JOSEError) return undefined;
+    throw failure;
+  }
+}
+
+/**
+ * Issuer and `sub` together: a `sub` is unique within its issuer only. An issuer
+ * has no fragment (OpenID Connect Core 1.0, section 2; RFC 8414, section 2), so
+ * the first `#` always ends it.
+ */
+function subjectOf(issuer: string, { sub }: JWTPayload): string | undefined {
+  if (typeof sub !== "string" || sub === "") return undefined;
+  const subject = `${issuer}#${sub}`;
+  return subject.length > MAX_SUBJECT_LENGTH ? undefined : subject;
+}
+
+/** `scope` as RFC 8693 and 9068 write it, or `scp` as Entra and Okta do. */
+function scopeNamesOf(payload: JWTPayload): readonly string[] {
+  const value = payload["scope"] ?? payload["scp"];
+  if (typeof value === "string") return value.split(" ");
+  return Array.isArray(value) ? value.filter((name) => typeof name === "string") : [];
+}

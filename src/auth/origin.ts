@@ -1,0 +1,45 @@
+/**
+ * Whether a request was meant for us, by its `Host` and `Origin`. A page of another
+ * site that makes its name point here (DNS rebinding) gives itself away by them,
+ * and reaches nothing that trusts the network instead of a credential.
+ */
+import { isLoopbackName, parseHost } from "./loopback.ts";
+
+export interface OriginRules {
+  /** Hosts that are served, in lower case, with or without a port. Undefined: any. */
+  readonly allowedHosts?: ReadonlySet<string> | undefined;
+  /** Origins whose pages may call, as browsers write them. */
+  readonly allowedOrigins: ReadonlySet<string>;
+}
+
+export type OriginVerdict =
+  | { readonly kind: "allowed"; readonly loopback: boolean }
+  | { readonly kind: "refused"; readonly header: "Host" | "Origin" };
+
+/**
+ * `hosts` is every name that the request gives its target: the URL's, and the Host
+ * header's where it has one; all must be served. An origin is allowed if it is
+ * listed, is the request's own host, or is of this machine while the host is too.
+ */
+export function originVerdict(
+  hosts: readonly string[],
+  origin: string | undefined,
+  rules: OriginRules,
+): OriginVerdict {
+  const targets = hosts.map(parseHost);
+  const loopback = targets.every(
+    (target) => target !== undefined && isLoopbackName(target.hostname),
+  );
+  const served = targets.every((target) => {
+    if (!target) return false;
+    if (!rules.allowedHosts || isLoopbackName(target.hostname)) return true;
+    return rules.allowedHosts.has(target.host) || rules.allowedHosts.has(target.hostname);
+  });
+  if (!served) return { kind: "refused", header: "Host" };
+  if (origin === undefined || rules.allowedOrigins.has(origin))
+    return { kind: "allowed", loopback };
+  const page = URL.parse(origin);
+  const own = page !== null && targets.every((target) => target?.host === page.host);
+  const local = page !== null && loopback && isLoopbackName(page.hostname);
+  return own || local ? { kind: "allowed", loopback } : { kind: "refused", header: "Origin" };
+}

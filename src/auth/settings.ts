@@ -1,0 +1,239 @@
+/** The variables of access control, read once, into validated and frozen settings. */
+import * as z from "zod";
+import { ConfigError, type Environment } from "../config.ts";
+import { MAX_SUBJECT_LENGTH } from "../session/limits.ts";
+import type { ApiToken } from "./api-tokens.ts";
+import type { JwtSettings } from "./jwt.ts";
+import { isLoopbackName, parseHost } from "./loopback.ts";
+import { SCOPES } from "./scopes.ts";
+
+/** Names of the variables that are read here. */
+export const AUTH_VARIABLES = [
+  "AUTH",
+  "API_TOKENS",
+  "JWT_ISSUER",
+  "JWT_AUDIENCE",
+  "JWKS_URL",
+  "TICKET_SECRET",
+  "TICKET_TTL_SECONDS",
+  "PUBLIC_URL",
+  "ALLOWED_ORIGINS",
+  "ALLOWED_HOSTS",
+  "RATE_LIMIT_PER_SUBJECT",
+  "RATE_LIMIT_PER_ADDRESS",
+] as const;
+
+type AuthVariable = (typeof AUTH_VARIABLES)[number];
+
+export type AuthMethod =
+  /** `AUTH` is not set: anybody, but on this machine only. */
+  | { readonly kind: "unset" }
+  /** `AUTH=none`: anybody. */
+  | { readonly kind: "none" }
+  | { readonly kind: "token"; readonly tokens: readonly ApiToken[] }
+  | ({ readonly kind: "jwt" } & JwtSettings);
+
+export interface AuthSettings {
+  readonly method: AuthMethod;
+  /** `TICKET_SECRET`: the first signs tickets, all verify them. Empty: there are none. */
+  readonly ticketSecrets: readonly string[];
+  /** `TICKET_TTL_SECONDS` (60). */
+  readonly ticketTtlMs: number;
+  /** `PUBLIC_URL`: the origin under which clients reach the service; the request's where unset. */
+  readonly publicOrigin?: string;
+  /** `ALLOWED_ORIGINS` (none): origins whose pages may call. */
+  readonly allowedOrigins: ReadonlySet<string>;
+  /** `ALLOWED_HOSTS` (any): hosts that are served, besides those of this machine. */
+  readonly allowedHosts?: ReadonlySet<string>;
+  /** `RATE_LIMIT_PER_SUBJECT` (30000): requests a minute; 0 is no limit, the default while `AUTH` is unset. */
+  readonly perSubject: number;
+  /** `RATE_LIMIT_PER_ADDRESS` (60000): likewise, from one address. */
+  readonly perAddress: number;
+}
+
+/** Requests a minute: 500 and 1,000 a second are more than a person or an agent makes, and bound what one can cost. */
+const PER_SUBJECT = 30_000;
+const PER_ADDRESS = 60_000;
+const MOST_PER_MINUTE = 10_000_000;
+const TICKET_TTL_SECONDS = 60;
+const LONGEST_TICKET_TTL_SECONDS = 3600;
+/** Characters: 32 of base64 hold 192 bits. */
+const LEAST_SECRET_LENGTH = 32;
+
+const apiTokens = z
+  .array(
+    z.strictObject({
+      sha256: z.string().regex(/^[0-9a-fA-F]{64}$/, "must be 64 hex digits"),
+      subject: z.string().min(1).max(MAX_SUBJECT_LENGTH),
+      scopes: z.array(z.enum(SCOPES)),
+    }),
+  )
+  .min(1);
+
+/** Reads the settings. Throws a ConfigError that names the first bad variable, and never repeats a secret. */
+export function loadAuthSettings(env: Environment): AuthSettings {
+  const method = methodOf(env);
+  const limited = method.kind !== "unset";
+  const publicOrigin = publicOriginOf(env);
+  const allowedHosts = hostsOf(env);
+  return Object.freeze({
+    method,
+    ticketSecrets: ticketSecretsOf(env),
+    ticketTtlMs:
+      1000 * number(env, "TICKET_TTL_SECONDS", TICKET_TTL_SECONDS, 1, LONGEST_TICKET_TTL_SECONDS),
+    ...(publicOrigin !== undefined && { publicOrigin }),
+    allowedOrigins: originsOf(env),
+    ...(allowedHosts && { allowedHosts }),
+    perSubject: number(
+      env,
+      "RATE_LIMIT_PER_SUBJECT",
+      limited ? PER_SUBJECT : 0,
+      0,
+      MOST_PER_MINUTE,
+    ),
+    perAddress: number(
+      env,
+      "RATE_LIMIT_PER_ADDRESS",
+      limited ? PER_ADDRESS : 0,
+      0,
+      MOST_PER_MINUTE,
+    ),
+  });
+}
+
+function methodOf(env: Environment): AuthMethod {
+  const kind = text(env, "AUTH");
+  switch (kind) {
+    case undefined:
+      return { kind: "unset" };
+    case "none":
+      return { kind };
+    case "token":
+      return { kind, tokens: apiTokensOf(env) };
+    case "jwt":
+      return {
+        kind,
+        issuer: required(env, "JWT_ISSUER"),
+        audience: required(env, "JWT_AUDIENCE"),
+        jwksUrl: jwksUrlOf(env),
+      };
+    default:
+      throw refusal("AUTH", "token, jwt or none");
+  }
+}
+
+function apiTokensOf(env: Environment): readonly ApiToken[] {
+  const expected = 'a JSON list of {"sha256", "subject", "scopes"}; npm run token makes an entry';
+  const result = apiTokens.safeParse(parseJson(required(env, "API_TOKENS")));
+  if (result.success) return result.data;
+  const issue = result.error.issues[0];
+  throw refusal("API_TOKENS", `${expected} (${issue?.path.join(".")}: ${issue?.message})`);
+}
+
+function jwksUrlOf(env: Environment): string {
+  const url = URL.parse(required(env, "JWKS_URL"));
+  const secure =
+    url?.protocol === "https:" || (url?.protocol === "http:" && isLoopbackName(url.hostname));
+  if (!url || !secure || url.username || url.password) {
+    throw refusal("JWKS_URL", "an https URL without credentials");
+  }
+  return url.href;
+}
+
+function ticketSecretsOf(env: Environment): readonly string[] {
+  const secrets = list(env, "TICKET_SECRET");
+  if (secrets.length > 2 || secrets.some((secret) => secret.length < LEAST_SECRET_LENGTH)) {
+    const expected = `one secret of at least ${LEAST_SECRET_LENGTH} characters, or two: the new one, then the old`;
+    throw refusal("TICKET_SECRET", expected);
+  }
+  return secrets;
+}
+
+function publicOriginOf(env: Environment): string | undefined {
+  const value = text(env, "PUBLIC_URL");
+  if (value === undefined) return undefined;
+  const origin = originOf(value.replace(/\/$/, ""));
+  if (origin === undefined)
+    throw refusal("PUBLIC_URL", "an origin such as https://sessions.example");
+  return origin;
+}
+
+function originsOf(env: Environment): ReadonlySet<string> {
+  return new Set(
+    list(env, "ALLOWED_ORIGINS").map((entry) => {
+      const origin = originOf(entry);
+      if (origin !== undefined) return origin;
+      throw refusal("ALLOWED_ORIGINS", "a list of origins such as https://app.example, each named");
+    }),
+  );
+}
+
+/** The text as an origin, if it is nothing but one. */
+function originOf(value: string): string | undefined {
+  const url = URL.parse(value);
+  const isOrigin = url !== null && /^https?:$/.test(url.protocol) && `${url.origin}/` === url.href;
+  return isOrigin ? url.origin : undefined;
+}
+
+function hostsOf(env: Environment): ReadonlySet<string> | undefined {
+  const entries = list(env, "ALLOWED_HOSTS");
+  if (entries.length === 0) return undefined;
+  return new Set(
+    entries.map((entry) => {
+      const parsed = parseHost(entry);
+      if (parsed) return parsed.host;
+      throw refusal("ALLOWED_HOSTS", "a list of host names, with a port or without");
+    }),
+  );
+}
+
+/** A comma-separated list, or a JSON one. */
+function list(env: Environment, name: AuthVariable): readonly string[] {
+  const value = text(env, name);
+  if (value === undefined) return [];
+  const entries: unknown = value.startsWith("[") ? parseJson(value) : value.split(",");
+  if (!Array.isArray(entries) || entries.some((entry) => typeof entry !== "string")) {
+    throw refusal(name, "a list: separated by commas, or JSON");
+  }
+  return entries.map((entry: string) => entry.trim()).filter((entry) => entry !== "");
+}
+
+function number(
+  env: Environment,
+  name: AuthVariable,
+  fallback: number,
+  least: number,
+  most: number,
+): number {
+  const value = text(env, name);
+  if (value === undefined) return fallback;
+  const result = /^\d+$/.test(value) ? Number(value) : NaN;
+  if (result >= least && result <= most) return result;
+  throw refusal(name, `a whole number from ${least} to ${most}`);
+}
+
+function required(env: Environment, name: AuthVariable): string {
+  const value = text(env, name);
+  if (value !== undefined) return value;
+  throw new ConfigError(`${name} must be set where AUTH is ${text(env, "AUTH")}`);
+}
+
+function text(env: Environment, name: AuthVariable): string | undefined {
+  const value = env[name];
+  if (value === undefined || value === null || value === "") return undefined;
+  // Wrangler gives a JSON value of [vars] as it is.
+  return (typeof value === "object" ? JSON.stringify(value) : String(value)).trim();
+}
+
+function parseJson(value: string): unknown {
+  try {
+    return JSON.parse(value) as unknown;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Unlike those of other variables, these refusals never quote the value: it may be a secret. */
+function refusal(name: AuthVariable, expected: string): ConfigError {
+  return new ConfigError(`${name} must be ${expected}`);
+}

@@ -1,0 +1,49 @@
+/** What a 401 or 403 tells a client about getting in: `WWW-Authenticate` (RFC 6750), with where to ask (RFC 9728). */
+import type { Context } from "hono";
+import type { Scope } from "../auth/scopes.ts";
+import type { Access } from "../auth/access.ts";
+
+export const RESOURCE_METADATA_PATH = "/.well-known/oauth-protected-resource";
+
+/** Paths of the MCP gateway. Each is a protected resource of its own, as MCP clients compare it with what they call. */
+export const MCP_PREFIXES = ["/mcp", "/sse", "/messages"] as const;
+
+declare module "hono" {
+  interface ContextVariableMap {
+    /** Why a request was refused; goes into the challenge. */
+    refusal: { readonly error: "invalid_token" | "insufficient_scope"; readonly scope?: Scope };
+  }
+}
+
+export function challengeOf(c: Context, access: Access): string {
+  const refusal = c.get("refusal");
+  const metadata = metadataUrl(c, access);
+  const parameters = [
+    'realm="holdfast"',
+    ...(refusal ? [`error="${refusal.error}"`] : []),
+    ...(refusal?.scope ? [`scope="${refusal.scope}"`] : []),
+    ...(metadata === undefined ? [] : [`resource_metadata="${metadata}"`]),
+  ];
+  return `Bearer ${parameters.join(", ")}`;
+}
+
+/** Whether there is anything to say about how to get a token. */
+export function describesItself({ settings: { method } }: Access): boolean {
+  return method.kind === "token" || method.kind === "jwt";
+}
+
+/** The origin under which clients reach the service. */
+export function publicOrigin(c: Context, access: Access): string {
+  return access.settings.publicOrigin ?? new URL(c.req.url).origin;
+}
+
+/** Undefined where there is none, or the request's own URL is no URL. */
+function metadataUrl(c: Context, access: Access): string | undefined {
+  // As the URL parser writes it, so no character of it can end the quoted string.
+  const pathname = URL.parse(c.req.url)?.pathname;
+  if (pathname === undefined || !describesItself(access)) return undefined;
+  const ofMcp = MCP_PREFIXES.some(
+    (prefix) => pathname === prefix || pathname.startsWith(`${prefix}/`),
+  );
+  return publicOrigin(c, access) + RESOURCE_METADATA_PATH + (ofMcp ? pathname : "");
+}

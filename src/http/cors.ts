@@ -1,0 +1,59 @@
+/** CORS, for the origins that are listed and no other. No cookies are used, so no credentials are allowed. */
+import type { Context, MiddlewareHandler } from "hono";
+import { cors } from "hono/cors";
+
+/** Request headers that `/v1` and MCP need and that a browser sends only when allowed. */
+const ALLOWED_HEADERS = [
+  "Authorization",
+  "Content-Type",
+  "Accept",
+  "If-Match",
+  "Last-Event-ID",
+  "Mcp-Session-Id",
+  "MCP-Protocol-Version",
+  "Mcp-Method",
+  "Mcp-Name",
+];
+
+/** MCP names these after a tool's own parameters, so they are allowed by their form. */
+const MCP_PARAM_HEADER = /^mcp-param-[\w-]+$/i;
+
+/** Response headers that a page may read. */
+const EXPOSED_HEADERS = [
+  "ETag",
+  "Location",
+  "Retry-After",
+  "WWW-Authenticate",
+  "Mcp-Session-Id",
+  "MCP-Protocol-Version",
+];
+
+const METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
+
+/** Seconds that a browser may keep a preflight's answer. */
+const MAX_AGE_SECONDS = 600;
+
+export function corsFor(origins: ReadonlySet<string>): MiddlewareHandler {
+  return (c, next) => {
+    const origin = c.req.header("origin");
+    if (origin === undefined || !origins.has(origin)) return next();
+    const requested = c.req.header("access-control-request-method");
+    // An OPTIONS that is no preflight asks about the route itself, which answers it.
+    if (c.req.method === "OPTIONS" && requested === undefined) return next();
+    return cors({
+      origin,
+      allowMethods: METHODS,
+      allowHeaders: [...ALLOWED_HEADERS, ...mcpParamHeaders(c)],
+      exposeHeaders: EXPOSED_HEADERS,
+      maxAge: MAX_AGE_SECONDS,
+    })(c, next);
+  };
+}
+
+function mcpParamHeaders(c: Context): string[] {
+  const requested = c.req.header("access-control-request-headers") ?? "";
+  return requested
+    .split(",")
+    .map((name) => name.trim())
+    .filter((name) => MCP_PARAM_HEADER.test(name));
+}

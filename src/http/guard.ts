@@ -1,0 +1,191 @@
+/**
+ * The guard: all that a request passes before any route sees it, in order of
+ * cost. Whether it was meant for us and is of a sane size, how often its address
+ * called, who is calling, how often they called, and whether they may. Deny is the
+ * default: a route that is not marked public needs a credential, known or not.
+ */
+import type { Context, Hono, MiddlewareHandler } from "hono";
+import type { Access, Credential } from "../auth/access.ts";
+import { NOBODY } from "../auth/identity.ts";
+import { originVerdict } from "../auth/origin.ts";
+import { addressKey, type RateLimiter } from "../auth/rate-limit.ts";
+import { grants, type Scope } from "../auth/scopes.ts";
+import { describeFailure, type Logger } from "../logger.ts";
+import type { ErrorCode } from "../session/errors.ts";
+import { parseSessionId } from "../session/id.ts";
+import { MAX_HEADER_BYTES, MAX_URL_LENGTH } from "../session/limits.ts";
+import { challengeOf, MCP_PREFIXES, RESOURCE_METADATA_PATH } from "./challenge.ts";
+import { corsFor } from "./cors.ts";
+import { problemResponse } from "./problem.ts";
+import { PUBLIC, UNGUARDED, type RouteDescription } from "./route.ts";
+
+/** The one path that takes a ticket, to follow it. */
+const TICKET_PATH = "/v1/sessions/:id/events";
+
+const HOW_TO_SET_UP =
+  "Set AUTH to serve more than this machine: AUTH=token with API_TOKENS (npm run token makes one), AUTH=jwt with JWT_ISSUER, JWT_AUDIENCE and JWKS_URL, or AUTH=none to let anybody in.";
+
+export function mountGuard(
+  app: Hono,
+  access: Access,
+  routes: readonly RouteDescription[],
+  log: Logger,
+): void {
+  app.use(finish(access));
+  app.use(corsFor(access.settings.allowedOrigins));
+  for (const { method, path } of routes.filter(({ scope }) => scope === UNGUARDED)) {
+    app.on(method.toUpperCase(), [path], letAnyoneIn);
+  }
+  app.use(admit(access));
+  app.use(limitRate(access.addressLimiter, log, (c) => addressOf(c, access)));
+  app.use(TICKET_PATH, acceptTicket(access));
+  for (const { method, path } of routes.filter(({ scope }) => scope === PUBLIC)) {
+    app.on(method.toUpperCase(), [path], letAnyoneIn);
+  }
+  app.get(`${RESOURCE_METADATA_PATH}/*`, letAnyoneIn);
+  app.use(authenticate(access));
+  app.use(limitRate(access.subjectLimiter, log, (c) => c.get("identity").subject));
+  for (const { scope, method, path } of routes) {
+    if (scope !== PUBLIC && scope !== UNGUARDED)
+      app.on(method.toUpperCase(), [path], requireScope(scope));
+  }
+  for (const prefix of MCP_PREFIXES) app.use(`${prefix}/*`, requireScope("mcp"));
+}
+
+/** Puts on every answer, errors and streams too, what keeps browsers and caches from misusing it. */
+function finish(access: Access): MiddlewareHandler {
+  return async (c, next) => {
+    await next();
+    const challenge = c.res.status === 401 || c.res.status === 403 ? challengeOf(c, access) : "";
+    try {
+      harden(c.res.headers, challenge);
+    } catch {
+      // What an upstream answered has headers that cannot be changed, so a copy is sent.
+      const copy = new Response(c.res.body, c.res);
+      harden(copy.headers, challenge);
+      // Hono would merge the headers of the old response into the new one.
+      c.res = undefined;
+      c.res = copy;
+    }
+  };
+}
+
+function harden(headers: Headers, challenge: string): void {
+  headers.set("x-content-type-options", "nosniff");
+  headers.set("referrer-policy", "no-referrer");
+  if (!headers.has("cache-control")) headers.set("cache-control", "no-store");
+  if (challenge) headers.set("www-authenticate", challenge);
+}
+
+/** Refuses what was not meant for this service or is too large to look at. */
+function admit(access: Access): MiddlewareHandler {
+  const { method, allowedHosts, allowedOrigins } = access.settings;
+  return async (c, next) => {
+    if (c.get("identity")) return next();
+    const header = c.req.header("host");
+    // The runtime puts the Host header into the URL unread, so it may make none.
+    const hosts = [URL.parse(c.req.url)?.host ?? "", ...(header === undefined ? [] : [header])];
+    const verdict = originVerdict(hosts, c.req.header("origin"), { allowedHosts, allowedOrigins });
+    if (verdict.kind === "refused") {
+      const list = verdict.header === "Host" ? "ALLOWED_HOSTS" : "ALLOWED_ORIGINS";
+      return problemResponse("forbidden", `This ${verdict.header} is not in ${list}.`);
+    }
+    if (method.kind === "unset" && !verdict.loopback) {
+      return problemResponse("unauthorized", HOW_TO_SET_UP);
+    }
+    const oversize = oversized(c.req.raw);
+    return oversize ? problemResponse(oversize.code, oversize.detail) : next();
+  };
+}
+
+function oversized(request: Request): { code: ErrorCode; detail: string } | undefined {
+  if (request.url.length > MAX_URL_LENGTH) {
+    return { code: "uri_too_long", detail: `The URL is over ${MAX_URL_LENGTH} characters.` };
+  }
+  let bytes = 0;
+  for (const [name, value] of request.headers) bytes += name.length + value.length;
+  if (bytes <= MAX_HEADER_BYTES) return undefined;
+  return { code: "headers_too_large", detail: `The headers are over ${MAX_HEADER_BYTES} bytes.` };
+}
+
+function addressOf(c: Context, access: Access): string | undefined {
+  // An unguarded route was let in already.
+  if (c.get("identity")) return undefined;
+  const address = access.addressOf(c.req.raw);
+  return address === undefined ? undefined : addressKey(address);
+}
+
+/** Counts a request under its key; one without a key is not counted. */
+function limitRate(
+  limiter: RateLimiter | undefined,
+  log: Logger,
+  keyOf: (c: Context) => string | undefined,
+): MiddlewareHandler {
+  return async (c, next) => {
+    const key = limiter && keyOf(c);
+    if (!limiter || key === undefined) return next();
+    const wait = await take(limiter, key, log);
+    if (wait === undefined) return next();
+    return problemResponse("rate_limited", undefined, { "retry-after": String(wait) });
+  };
+}
+
+/** A limiter that fails lets requests pass: it guards against abuse, and is not what keeps strangers out. */
+async function take(limiter: RateLimiter, key: string, log: Logger): Promise<number | undefined> {
+  try {
+    return await limiter.take(key);
+  } catch (failure) {
+    log.warn("rate-limit.failed", { cause: describeFailure(failure) });
+    return undefined;
+  }
+}
+
+const letAnyoneIn: MiddlewareHandler = async (c, next) => {
+  c.set("identity", NOBODY);
+  return next();
+};
+
+/** A ticket counts where no header says who is calling: the header is the stronger claim. */
+function acceptTicket(access: Access): MiddlewareHandler {
+  return async (c, next) => {
+    const ticket = c.req.query("ticket");
+    const follows = c.req.method === "GET" || c.req.method === "HEAD";
+    if (!follows || ticket === undefined || c.req.header("authorization") !== undefined)
+      return next();
+    const id = parseSessionId(c.req.param("id") ?? "");
+    const holder: Credential = id ? await access.ticketHolder(ticket, id) : { kind: "invalid" };
+    if (holder.kind !== "valid") {
+      return unauthorized(c, holder, "The ticket is not for this stream, or its time is up.");
+    }
+    c.set("identity", holder.identity);
+    return next();
+  };
+}
+
+function authenticate(access: Access): MiddlewareHandler {
+  return async (c, next) => {
+    if (c.get("identity")) return next();
+    const credential = await access.credential(c.req.header("authorization"));
+    if (credential.kind === "valid") {
+      c.set("identity", credential.identity);
+      return next();
+    }
+    const missing = credential.kind === "missing";
+    const detail = missing ? "A bearer token is needed." : "The bearer token is not valid.";
+    return unauthorized(c, credential, detail);
+  };
+}
+
+/** One answer for every way in which a credential can be wrong. */
+function unauthorized(c: Context, { kind }: Credential, detail: string): Response {
+  if (kind === "invalid") c.set("refusal", { error: "invalid_token" });
+  return problemResponse("unauthorized", detail);
+}
+
+function requireScope(scope: Scope): MiddlewareHandler {
+  return async (c, next) => {
+    if (grants(c.get("identity").scopes, scope)) return next();
+    c.set("refusal", { error: "insufficient_scope", scope });
+    return problemResponse("forbidden", `This needs the scope ${scope}.`);
+  };
+}

@@ -1,0 +1,80 @@
+/**
+ * How long a stranger waits for its 404: as long for another's session, however
+ * large, as for an id that was never made. Medians of interleaved requests over one
+ * connection each, so that what else the machine does falls on both alike. What it
+ * does not show: whether an object happens to be in memory (SECURITY.md).
+ */
+import { Agent, request } from "node:http";
+import { expect, it } from "vitest";
+import { apiTokens } from "../support/api-tokens.ts";
+import { Service } from "../support/service.ts";
+
+const { variable, headers } = await apiTokens({
+  alice: ["alice", ["sessions:read", "sessions:write", "events:publish"]],
+  mallory: ["mallory", ["sessions:read"]],
+});
+const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+
+/** Milliseconds until the whole answer is there. */
+function timed(url: string): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const began = performance.now();
+    const sent = request(url, { agent, headers: headers["mallory"]! }, (answer) => {
+      if (answer.statusCode !== 404) reject(new Error(`answered ${answer.statusCode}`));
+      answer.resume().on("end", () => resolve(performance.now() - began));
+    });
+    sent.on("error", reject).end();
+  });
+}
+
+function quantile(sample: readonly number[], share: number): number {
+  return sample.toSorted((a, b) => a - b)[Math.floor(sample.length * share)]!;
+}
+
+/** Times pairs in turn, and in turn which of a pair is first. */
+async function compare(service: Service, foreign: readonly string[], unknown: readonly string[]) {
+  const times: { foreign: number[]; unknown: number[] } = { foreign: [], unknown: [] };
+  const read = (id: string) => timed(`${service.url}/v1/sessions/${id}`);
+  for (let n = 0; n < foreign.length; n++) {
+    const order =
+      n % 2 === 0 ? (["foreign", "unknown"] as const) : (["unknown", "foreign"] as const);
+    for (const which of order) times[which].push(await read({ foreign, unknown }[which][n]!));
+  }
+  const summary = {
+    foreign: quantile(times.foreign, 0.5),
+    unknown: quantile(times.unknown, 0.5),
+    spread: quantile(times.unknown, 0.75) - quantile(times.unknown, 0.25),
+  };
+  return { ...summary, difference: Math.abs(summary.foreign - summary.unknown) };
+}
+
+it("is the same for another's session and for an unknown id, warm and evicted", async () => {
+  const service = await Service.start({ AUTH: "token", API_TOKENS: variable });
+  const data = "x".repeat(700_000);
+  const foreign: string[] = [];
+  for (let n = 0; n < 80; n++) {
+    const id = crypto.randomUUID();
+    const made = await service.fetch(`/v1/sessions/${id}`, {
+      method: "PUT",
+      body: JSON.stringify({ data }),
+      headers: { ...headers["alice"], "content-type": "application/json" },
+    });
+    expect(made.status).toBe(201);
+    foreign.push(id);
+  }
+  const unknown = foreign.map(() => crypto.randomUUID());
+  const one = <T>(ids: readonly T[], times: number) => Array.from({ length: times }, () => ids[0]!);
+
+  // Every object is loaded before it is timed, so both are warm.
+  await compare(service, one(foreign, 20), one(unknown, 20));
+  const warm = await compare(service, one(foreign, 160), one(unknown, 160));
+  await service.kill();
+  await service.restart();
+  await compare(service, one([crypto.randomUUID()], 50), one([crypto.randomUUID()], 50));
+  const evicted = await compare(service, foreign, unknown);
+
+  console.log("stranger timing, ms", JSON.stringify({ warm, evicted }));
+  for (const { difference, spread, unknown } of [warm, evicted]) {
+    expect(difference).toBeLessThan(Math.max(spread, unknown * 0.25));
+  }
+});

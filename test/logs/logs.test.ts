@@ -1,0 +1,87 @@
+/**
+ * All that the service logged in the whole suite, over real HTTP and in workerd,
+ * looked through after every other test: no line may hold a secret or content, and
+ * every line has the shape that is declared here. Run with the suite, since alone it has nothing
+ * to look through and fails. Values that no test marked as content are caught by
+ * the shapes: no field can hold them.
+ */
+import { expect, it } from "vitest";
+import { ERROR_KINDS } from "../../src/session/errors.ts";
+import { CANARY } from "../support/canary.ts";
+import { keptLines } from "../support/kept-logs.ts";
+
+const lines = keptLines();
+const UUID = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}";
+const WHOLE_ID = new RegExp(`^${UUID}$`);
+const SHORT_ID = /^[0-9a-f]{8}…$/;
+const COUNT = /^\d+$/;
+const CODE = new RegExp(`^(${Object.keys(ERROR_KINDS).join("|")})$`);
+/** A failure's kind and message. What a message may hold is up to the secrets' patterns. */
+const CAUSE = /^\w*(Error|Exception)(: [^\n]{0,300})?$/;
+
+/** What each log line holds beside time, level and event. A new line is declared here, with what its fields may say. */
+const SHAPES: Readonly<Record<string, Readonly<Record<string, RegExp>>>> = {
+  "object.start": { object: /^[0-9a-f]{64}$/, writers: COUNT },
+  "object.alarm": { session: WHOLE_ID, verdict: /^(live|expire: \w+)$/ },
+  "writer.attach": { session: WHOLE_ID, start: /^(queued|earliest|after)$/, writers: COUNT },
+  "writer.leave": { session: WHOLE_ID, code: COUNT, writers: COUNT },
+  "session.expired": { session: SHORT_ID },
+  "session.deleted": { session: SHORT_ID },
+  "reader.cut": { session: SHORT_ID, reason: /^(slow|stalled)$/ },
+  "request.failed": { code: CODE, cause: CAUSE },
+  "request.crashed": { cause: CAUSE },
+  "directory.untold": { untoldMs: COUNT, cause: CAUSE },
+  "directory.handover_failed": { cause: CAUSE },
+  "jwks.failed": { cause: CAUSE },
+  "rate-limit.failed": { cause: CAUSE },
+};
+
+const SECRETS: Readonly<Record<string, RegExp>> = {
+  "an API token": /hf_[\w-]{20,}/,
+  "a JWT or a ticket": /eyJ[\w-]{8,}/,
+  "an Authorization header": /\bbearer [\w-]/i,
+  "a ticket's parameter": /ticket=/,
+  "a secret of a variable": /ticket-secret|TICKET_SECRET=|hunter2/,
+  "marked content": new RegExp(CANARY),
+  "a stack": /\n\s+at |^\s+at \S+ \(/,
+};
+
+const service = lines.flatMap((line) => {
+  try {
+    const value = JSON.parse(line) as Record<string, unknown>;
+    return typeof value === "object" && value !== null && "event" in value ? [{ line, value }] : [];
+  } catch {
+    return [];
+  }
+});
+
+it("has something to look through, of every place that logs", () => {
+  const events = new Set(service.map(({ value }) => value["event"]));
+  for (const event of ["object.start", "writer.attach", "writer.leave", "session.deleted"]) {
+    expect(events).toContain(event);
+  }
+});
+
+it.each(Object.entries(SECRETS))("never holds %s", (_what, pattern) => {
+  expect(lines.filter((line) => pattern.test(line))).toEqual([]);
+});
+
+it("has only lines of the declared shapes", () => {
+  const odd = service.filter(({ value: { time, level, event, ...fields } }) => {
+    const shape = SHAPES[String(event)];
+    const usual =
+      /^\d{4}-.*Z$/.test(String(time)) && /^(debug|info|warn|error)$/.test(String(level));
+    const declared = Object.entries(fields).every(([name, value]) =>
+      shape?.[name]?.test(String(value)),
+    );
+    return !shape || !usual || !declared;
+  });
+  expect(odd.map(({ line }) => line)).toEqual([]);
+});
+
+it("names a session in full at debug only", () => {
+  const told = service.filter(
+    ({ line, value }) => value["level"] !== "debug" && new RegExp(UUID).test(line),
+  );
+  expect(told.map(({ line }) => line)).toEqual([]);
+});

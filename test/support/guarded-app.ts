@@ -1,0 +1,42 @@
+/** The app in front of real session objects, with access control as a test sets it. */
+import { env } from "cloudflare:workers";
+import type { Hono } from "hono";
+import { createApp } from "../../src/app.ts";
+import { createAccess, type AccessPlatform } from "../../src/auth/access.ts";
+import { apiTokens, type Grants } from "./api-tokens.ts";
+import { directory } from "./directory.ts";
+import { loadAuthSettings } from "../../src/auth/settings.ts";
+import { loadConfig, type Environment } from "../../src/config.ts";
+import { DurableObjectHost } from "../../src/object/durable-object-host.ts";
+import type { SessionObject } from "../../src/object/session-object.ts";
+
+const { SESSIONS } = env as unknown as { SESSIONS: DurableObjectNamespace<SessionObject> };
+
+export function guardedApp(variables: Environment, platform: AccessPlatform = {}): Hono {
+  const access = createAccess(loadAuthSettings(variables), platform);
+  const config = loadConfig(variables);
+  const host = new DurableObjectHost(SESSIONS, {
+    directory: directory(),
+    maxSessionsPerSubject: config.maxSessionsPerSubject,
+  });
+  return createApp(host, config, access);
+}
+
+export interface TokenApp {
+  readonly app: Hono;
+  /** `Authorization` headers by the names given. */
+  readonly headers: Readonly<Record<string, { authorization: string }>>;
+}
+
+/** An app that knows these tokens, each with a subject and scopes. */
+export async function tokenApp(
+  grants: Grants,
+  variables: Environment = {},
+  platform: AccessPlatform = {},
+): Promise<TokenApp> {
+  const { variable, headers } = await apiTokens(grants);
+  return {
+    app: guardedApp({ AUTH: "token", API_TOKENS: variable, ...variables }, platform),
+    headers,
+  };
+}

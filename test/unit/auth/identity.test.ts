@@ -1,0 +1,47 @@
+/** The one way to a request's caller. */
+import { Hono } from "hono";
+import { expect, it } from "vitest";
+import { callerOf, identityOf, NOBODY } from "../../../src/auth/identity.ts";
+import { grants } from "../../../src/auth/scopes.ts";
+import { mayName, owns } from "../../../src/session/caller.ts";
+
+it("fails where the guard has not run, so a route outside of it lets nobody in", async () => {
+  const app = new Hono();
+  app.onError((failure, c) => c.text(failure.message, 503));
+  app.get("/", (c) => c.json(callerOf(c)));
+  const response = await app.request("/");
+  expect([response.status, await response.text()]).toEqual([
+    503,
+    "this route is not behind the guard",
+  ]);
+});
+
+it("knows scopes that mean something here, and no others", () => {
+  expect(identityOf("alice", ["mcp", "root", ""])).toEqual({
+    subject: "alice",
+    admin: false,
+    scopes: new Set(["mcp"]),
+  });
+  expect(identityOf("root", ["admin"]).admin).toBe(true);
+  expect(grants(identityOf("root", ["admin"]).scopes, "events:publish")).toBe(true);
+  expect(grants(NOBODY.scopes, "mcp")).toBe(false);
+});
+
+it.each([
+  ["alice", false, "alice", true],
+  ["alice", false, "bob", false],
+  ["alice", false, undefined, false],
+  [undefined, false, "alice", false],
+  [undefined, false, undefined, true],
+  ["root", true, "alice", true],
+  [undefined, true, undefined, true],
+])("%s (admin: %s) owns what is of %s: %s", (subject, admin, owner, expected) => {
+  expect(owns({ subject, admin }, owner)).toBe(expected);
+});
+
+it("lets an admin name anyone, and others themselves or nobody", () => {
+  expect(mayName({ subject: "alice", admin: false }, "bob")).toBe(false);
+  expect(mayName({ subject: "alice", admin: false }, "alice")).toBe(true);
+  expect(mayName({ subject: "alice", admin: false }, undefined)).toBe(true);
+  expect(mayName({ subject: "root", admin: true }, "bob")).toBe(true);
+});

@@ -1,0 +1,157 @@
+/** The key cache: fetched when needed, with a floor, and kept while fetching fails. */
+import { beforeAll, beforeEach, expect, it } from "vitest";
+import type { TokenReader } from "../../../src/auth/api-tokens.ts";
+import { jwtReader } from "../../../src/auth/jwt.ts";
+import { UnavailableError } from "../../../src/session/errors.ts";
+import { Issuer } from "../../support/issuer.ts";
+
+let now: number;
+let issuer: Issuer;
+let read: TokenReader;
+let failures: unknown[];
+let minted: Record<string, string>;
+
+beforeAll(() => void (minted = {}));
+
+beforeEach(async () => {
+  now = Date.now();
+  failures = [];
+  issuer = await Issuer.make("https://idp.example");
+  minted = { k1: await issuer.token("alice", ["mcp"]) };
+  const { JWT_ISSUER, JWT_AUDIENCE, JWKS_URL } = issuer.variables;
+  read = jwtReader(
+    { issuer: JWT_ISSUER!, audience: JWT_AUDIENCE!, jwksUrl: JWKS_URL! },
+    { fetch: issuer.fetch, now: () => now, onFailure: (failure) => void failures.push(failure) },
+  );
+});
+
+const rotated = async (kid: string) => {
+  await issuer.rotate(kid);
+  return issuer.token("alice", ["mcp"], { kid });
+};
+
+it("fetches once for many tokens", async () => {
+  for (let n = 0; n < 5; n++)
+    expect((await read(minted["k1"]!))?.subject).toBe("https://idp.example#alice");
+  expect(issuer.fetches).toBe(1);
+});
+
+it("fetches again for a key that it does not know, and takes the token", async () => {
+  await read(minted["k1"]!);
+  const token = await rotated("k2");
+  now += 30_000;
+  expect(await read(token)).toBeDefined();
+  expect(issuer.fetches).toBe(2);
+});
+
+it("fetches for unknown keys no more often than the floor allows", async () => {
+  await read(minted["k1"]!);
+  now += 30_000;
+  const unknown = await issuer.token("alice", ["mcp"], { header: { kid: "made-up" } });
+  for (let n = 0; n < 20; n++) expect(await read(unknown)).toBeUndefined();
+  expect(issuer.fetches).toBe(2);
+  now += 29_999;
+  await read(unknown);
+  expect(issuer.fetches).toBe(2);
+  now += 1;
+  await read(unknown);
+  expect(issuer.fetches).toBe(3);
+});
+
+it("keeps old keys while fetching fails, however old, and says that it fails", async () => {
+  await read(minted["k1"]!);
+  issuer.down = true;
+  now += 11 * 60_000;
+  const late = await issuer.token("alice", ["mcp"], {
+    claims: { exp: Math.floor(now / 1000) + 60 },
+  });
+  expect(await read(late)).toBeDefined();
+  expect(failures).toHaveLength(1);
+  expect(await read(late)).toBeDefined();
+  expect(issuer.fetches).toBe(2);
+});
+
+it("refuses a key that was withdrawn once the held ones are old", async () => {
+  await read(minted["k1"]!);
+  await issuer.rotate("k2");
+  issuer.keys.delete("k1");
+  const { k1 } = minted;
+  expect(await read(k1!)).toBeDefined();
+  now += 4 * 60_000;
+  expect(issuer.fetches).toBe(1);
+  now += 6 * 60_000 + 1;
+  const withdrawn = await read(k1!);
+  expect(withdrawn).toBeUndefined();
+  expect(issuer.fetches).toBe(2);
+});
+
+it("says that it cannot tell, not that the token is wrong, while it has no keys at all", async () => {
+  issuer.down = true;
+  await expect(read(minted["k1"]!)).rejects.toThrow(UnavailableError);
+  await expect(read(minted["k1"]!)).rejects.toThrow(UnavailableError);
+  expect(issuer.fetches).toBe(1);
+  issuer.down = false;
+  now += 1000;
+  expect(await read(minted["k1"]!)).toBeDefined();
+});
+
+it("lets requests that come together fetch each for itself, a few at once", async () => {
+  const all = await Promise.allSettled(Array.from({ length: 20 }, () => read(minted["k1"]!)));
+  expect(issuer.fetches).toBe(8);
+  expect(all.filter(({ status }) => status === "fulfilled").length).toBeGreaterThanOrEqual(8);
+});
+
+it.each([
+  ["is not JSON", () => new Response("<html>")],
+  ["is no key set", () => Response.json({ keys: [1] })],
+  ["is a redirect", () => Response.redirect("https://evil.example/keys")],
+  ["is an error", () => new Response("", { status: 500 })],
+  ["is huge", () => Response.json({ keys: [], padding: "x".repeat(300_000) })],
+])("does not take an answer that %s", async (_what, answer) => {
+  const { JWT_ISSUER, JWT_AUDIENCE, JWKS_URL } = issuer.variables;
+  const inits: RequestInit[] = [];
+  const reader = jwtReader(
+    { issuer: JWT_ISSUER!, audience: JWT_AUDIENCE!, jwksUrl: JWKS_URL! },
+    {
+      fetch: async (_url, init) => {
+        inits.push(init);
+        return answer();
+      },
+      now: () => now,
+    },
+  );
+  await expect(reader(minted["k1"]!)).rejects.toThrow(UnavailableError);
+  expect(inits[0]?.redirect).toBe("manual");
+});
+
+it.each(["RS256", "PS256", "ES256", "EdDSA"])("takes %s", async (alg) => {
+  const other = await Issuer.make("https://idp.example", alg);
+  const { JWT_ISSUER, JWT_AUDIENCE, JWKS_URL } = other.variables;
+  const reader = jwtReader(
+    { issuer: JWT_ISSUER!, audience: JWT_AUDIENCE!, jwksUrl: JWKS_URL! },
+    { fetch: other.fetch, now: () => now },
+  );
+  const token = await other.token("bob", ["sessions:read", "unheard:of"], { alg });
+  expect(await reader(token)).toEqual({
+    subject: "https://idp.example#bob",
+    admin: false,
+    scopes: new Set(["sessions:read"]),
+  });
+});
+
+it("allows clocks to be ten seconds apart, and no more", async () => {
+  const seconds = Math.floor(now / 1000);
+  const claims = (change: object) =>
+    issuer.token("alice", ["mcp"], { claims: change as Record<string, unknown> });
+  expect(await read(await claims({ exp: seconds - 9 }))).toBeDefined();
+  expect(await read(await claims({ exp: seconds - 11 }))).toBeUndefined();
+  expect(await read(await claims({ nbf: seconds + 9 }))).toBeDefined();
+  expect(await read(await claims({ nbf: seconds + 12 }))).toBeUndefined();
+});
+
+it("reads scopes from scp as well, as a list or a text", async () => {
+  const claims = (scp: unknown) => issuer.token("a", [], { claims: { scope: undefined, scp } });
+  expect((await read(await claims(["mcp", 1])))?.scopes).toEqual(new Set(["mcp"]));
+  expect((await read(await claims("mcp admin")))?.admin).toBe(true);
+  expect((await read(await claims({ mcp: true })))?.scopes).toEqual(new Set());
+});

@@ -1,0 +1,282 @@
+/**
+ * Every route of the OpenAPI document, for every scope, owner state and
+ * credential state, with the answer that the contract expects. The expectation is
+ * worked out here from the table, and from nothing of the guard.
+ */
+import { runInDurableObject } from "cloudflare:test";
+import type { Hono } from "hono";
+import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
+import { ROUTES } from "../../src/app.ts";
+import { SCOPES, type Scope } from "../../src/auth/scopes.ts";
+import { guardedApp } from "../support/guarded-app.ts";
+import { Issuer } from "../support/issuer.ts";
+import { objectOf, storedBy, told } from "../support/object.ts";
+
+const OWNER_STATES = ["own", "other's", "unknown", "expired", "deleted"] as const;
+type OwnerState = (typeof OWNER_STATES)[number];
+
+interface Row {
+  readonly method: string;
+  /** `:id` stands for the session. */
+  readonly path: string;
+  readonly body?: unknown;
+  /** What lets in, besides `admin`; undefined where everyone is let in. */
+  readonly scope?: Scope;
+  /** The status by whose the session is, for one who is let in. */
+  readonly answers: Readonly<Record<OwnerState, number>>;
+}
+
+const always = (status: number) => ({
+  own: status,
+  "other's": status,
+  unknown: status,
+  expired: status,
+  deleted: status,
+});
+/** What any operation on an existing session answers: as it should for one's own, 404 for all else. */
+const owned = (status: number) => ({ ...always(404), own: status });
+
+const ROWS: Readonly<Record<string, Row>> = {
+  listSessions: { method: "GET", path: "/v1/sessions", scope: "admin", answers: always(200) },
+  countSessions: {
+    method: "GET",
+    path: "/v1/sessions/count",
+    scope: "admin",
+    answers: always(200),
+  },
+  revokeSessions: {
+    method: "DELETE",
+    path: "/v1/sessions?subject=nobody-at-all",
+    scope: "admin",
+    answers: always(202),
+  },
+  createSession: {
+    method: "POST",
+    path: "/v1/sessions",
+    body: {},
+    scope: "sessions:write",
+    answers: always(201),
+  },
+  readSession: {
+    method: "GET",
+    path: "/v1/sessions/:id",
+    scope: "sessions:read",
+    answers: owned(200),
+  },
+  putSession: {
+    method: "PUT",
+    path: "/v1/sessions/:id",
+    body: { metadata: { by: "put" } },
+    scope: "sessions:write",
+    answers: { own: 200, "other's": 404, unknown: 201, expired: 201, deleted: 201 },
+  },
+  patchSession: {
+    method: "PATCH",
+    path: "/v1/sessions/:id",
+    body: { metadata: { by: "patch" }, ttlSeconds: 60 },
+    scope: "sessions:write",
+    answers: owned(200),
+  },
+  deleteSession: {
+    method: "DELETE",
+    path: "/v1/sessions/:id",
+    scope: "sessions:write",
+    answers: always(204),
+  },
+  publishEvents: {
+    method: "POST",
+    path: "/v1/sessions/:id/events",
+    body: { data: "x" },
+    scope: "events:publish",
+    answers: owned(202),
+  },
+  followEvents: {
+    method: "GET",
+    path: "/v1/sessions/:id/events",
+    scope: "events:subscribe",
+    answers: owned(200),
+  },
+  disconnectSession: {
+    method: "POST",
+    path: "/v1/sessions/:id/disconnect",
+    scope: "sessions:write",
+    answers: owned(204),
+  },
+  createTicket: {
+    method: "POST",
+    path: "/v1/sessions/:id/tickets",
+    scope: "events:subscribe",
+    answers: owned(201),
+  },
+  resourceMetadata: {
+    method: "GET",
+    path: "/.well-known/oauth-protected-resource",
+    answers: always(200),
+  },
+  health: { method: "GET", path: "/healthz", answers: always(200) },
+  openapi: { method: "GET", path: "/openapi.json", answers: always(200) },
+};
+
+/** Routes that have no description, and must be behind the guard all the same. */
+const PREFIXES = ["/mcp", "/mcp/other", "/sse", "/messages?session_id=x"];
+
+let issuer: Issuer;
+let app: Hono;
+
+beforeEach(() => void vi.useFakeTimers({ toFake: ["Date"] }));
+afterEach(() => void vi.useRealTimers());
+
+beforeAll(async () => {
+  issuer = await Issuer.make("https://idp.example");
+  app = guardedApp(
+    { AUTH: "jwt", ...issuer.variables, TICKET_SECRET: "t".repeat(32) },
+    { fetch: issuer.fetch },
+  );
+});
+
+/** A session in that state, as seen by `me`. */
+async function sessionThatIs(state: OwnerState): Promise<string> {
+  const id = crypto.randomUUID();
+  if (state === "unknown") return id;
+  const owner = state === "other's" ? "alice" : "me";
+  const headers = { ...(await issuer.bearer(owner, ["sessions:write"])), ...asJson };
+  const body = JSON.stringify({ id, ttlSeconds: 600 });
+  const made = await app.request("/v1/sessions", { method: "POST", headers, body });
+  expect(made.status).toBe(201);
+  await told(id);
+  if (state === "deleted") await app.request(`/v1/sessions/${id}`, { method: "DELETE", headers });
+  if (state === "expired") {
+    const ttl = JSON.stringify({ ttlSeconds: 0.1 });
+    await app.request(`/v1/sessions/${id}`, { method: "PATCH", headers, body: ttl });
+    vi.setSystemTime(Date.now() + 200);
+  }
+  return id;
+}
+
+const asJson = { "content-type": "application/json" };
+
+async function send({ method, path, body }: Row, id: string, headers: Record<string, string>) {
+  const response = await app.request(path.replace(":id", id), {
+    method,
+    headers: { ...headers, ...(body !== undefined && asJson) },
+    ...(body !== undefined && { body: JSON.stringify(body) }),
+  });
+  const streams = response.headers.get("content-type")?.startsWith("text/event-stream");
+  if (streams) await response.body?.cancel();
+  const text = streams ? "" : await response.text();
+  return { status: response.status, text, challenge: response.headers.get("www-authenticate") };
+}
+
+it("has a row for every route that is described", () => {
+  const described = ROUTES.map(({ operationId, method, path, scope }) => {
+    const isScope = SCOPES.some((known) => known === scope);
+    return [operationId, `${method.toUpperCase()} ${path}`, isScope ? scope : undefined];
+  });
+  const rows = Object.entries(ROWS).map(([id, row]) => [
+    id,
+    `${row.method} ${row.path.split("?")[0]}`,
+    row.scope,
+  ]);
+  expect(described.toSorted()).toEqual(rows.toSorted());
+});
+
+describe.each(Object.entries(ROWS))("%s", (_operation, row) => {
+  it.each(OWNER_STATES)(
+    "answers each scope as it should on a session that is %s",
+    async (state) => {
+      for (const held of [...SCOPES, undefined]) {
+        const id = await sessionThatIs(state);
+        const before = state === "other's" ? await objectState(id) : undefined;
+        const headers = await issuer.bearer("me", held ? [held] : []);
+        const { status, challenge } = await send(row, id, headers);
+        const allowed = row.scope === undefined || held === row.scope || held === "admin";
+        const others = held === "admin" && state === "other's";
+        const expected = allowed ? row.answers[others ? "own" : state] : 403;
+        expect([held, status]).toEqual([held, expected]);
+        if (status === 403) {
+          expect(challenge).toContain(`error="insufficient_scope", scope="${row.scope}"`);
+          expect(challenge).toContain('resource_metadata="http');
+        }
+        if (before && !others) expect(await objectState(id)).toEqual(before);
+      }
+    },
+  );
+
+  it("answers each wrong credential with 401, and changes nothing", async () => {
+    const id = await sessionThatIs("other's");
+    const before = await objectState(id);
+    for (const [name, headers] of Object.entries(await issuer.wrongCredentials("alice"))) {
+      const { status, challenge, text } = await send(row, id, headers);
+      expect([name, status]).toEqual([name, row.scope ? 401 : row.answers.own]);
+      if (!row.scope) continue;
+      expect(challenge).toMatch(
+        /^Bearer realm="holdfast",.* resource_metadata="http:\/\/localhost\/\.well-known/,
+      );
+      expect(challenge?.includes('error="invalid_token"')).toBe(!["none", "basic"].includes(name));
+      expect(text).not.toContain(id);
+    }
+    expect(await objectState(id)).toEqual(before);
+  });
+});
+
+describe.each(PREFIXES)("%s", (path) => {
+  const row: Row = { method: "POST", path, body: {}, scope: "mcp", answers: always(404) };
+
+  it("needs the scope mcp", async () => {
+    for (const held of [...SCOPES, undefined]) {
+      const { status } = await send(row, "", await issuer.bearer("me", held ? [held] : []));
+      if (held === "mcp" || held === "admin") expect([401, 403]).not.toContain(status);
+      else expect([held, status]).toEqual([held, 403]);
+    }
+  });
+
+  it("answers each wrong credential with 401", async () => {
+    for (const [name, headers] of Object.entries(await issuer.wrongCredentials("alice"))) {
+      const { status, challenge } = await send(row, "", headers);
+      expect([name, status]).toEqual([name, 401]);
+      expect(challenge).toContain(
+        `resource_metadata="http://localhost/.well-known/oauth-protected-resource${path.split("?")[0]}"`,
+      );
+    }
+  });
+});
+
+it("answers a stranger byte for byte as it answers for an id that was never made", async () => {
+  for (const row of Object.values(ROWS).filter(({ answers }) => answers["other's"] === 404)) {
+    if (row.answers.unknown !== 404) continue;
+    const headers = await issuer.bearer(
+      "me",
+      SCOPES.filter((scope) => scope !== "admin"),
+    );
+    const stranger = await send(row, await sessionThatIs("other's"), headers);
+    for (const state of ["unknown", "expired", "deleted"] as const) {
+      expect(await send(row, await sessionThatIs(state), headers)).toEqual(stranger);
+    }
+  }
+});
+
+it("answers a stranger's conditional PUT as it answers for an id that was never made", async () => {
+  const row = ROWS["putSession"]!;
+  const headers = { ...(await issuer.bearer("me", ["sessions:write"])), "if-match": "*" };
+  const stranger = await send(row, await sessionThatIs("other's"), headers);
+  expect(stranger.status).toBe(412);
+  expect(await send(row, await sessionThatIs("unknown"), headers)).toEqual(stranger);
+});
+
+it("answers a create under another's id as it answers its owner", async () => {
+  const id = await sessionThatIs("other's");
+  const row: Row = { ...ROWS["createSession"]!, body: { id, ttlSeconds: 1 } };
+  const before = await objectState(id);
+  const stranger = await send(row, id, await issuer.bearer("me", ["sessions:write"]));
+  expect(stranger.status).toBe(409);
+  expect(await send(row, id, await issuer.bearer("alice", ["sessions:write"]))).toEqual(stranger);
+  expect(await objectState(id)).toEqual(before);
+});
+
+/** All that a stranger could have changed: every stored value, and the alarm. */
+async function objectState(id: string): Promise<unknown> {
+  const values = await runInDurableObject(objectOf(id), (_object, { storage }) => [
+    ...storage.kv.list(),
+  ]);
+  return { values, ...(await storedBy(id)) };
+}

@@ -1,0 +1,298 @@
+/** What a request passes before any route: Host, Origin, sizes, rates; and what every answer carries. */
+import { expect, describe, it } from "vitest";
+import { ROUTES } from "../../src/app.ts";
+import { UNGUARDED } from "../../src/http/route.ts";
+import { MAX_HEADER_BYTES, MAX_URL_LENGTH } from "../../src/session/limits.ts";
+import { guardedApp, tokenApp } from "../support/guarded-app.ts";
+import { storedBy } from "../support/object.ts";
+
+const GUARDED = ROUTES.filter(({ scope }) => scope !== UNGUARDED).map(
+  ({ method, path }) => [method.toUpperCase(), path.replace(":id", crypto.randomUUID())] as const,
+);
+
+const codeOf = async (response: Response) => ((await response.json()) as { code: string }).code;
+
+describe("without AUTH", () => {
+  const app = guardedApp({});
+
+  it.each(GUARDED)(
+    "%s %s on another host answers 401 with how to set it up",
+    async (method, path) => {
+      const response = await app.request(`https://sessions.example${path}`, { method });
+      expect(response.status).toBe(401);
+      const { detail } = (await response.json()) as { detail: string };
+      expect(detail).toMatch(/^Set AUTH to serve more than this machine: .*npm run token.*$/);
+      expect(response.headers.get("www-authenticate")).toBe('Bearer realm="holdfast"');
+    },
+  );
+
+  it.each([
+    "localhost",
+    "localhost:8787",
+    "127.0.0.1:8787",
+    "127.8.9.1",
+    "[::1]:8787",
+    "app.localhost",
+  ])("serves %s", async (host) => {
+    const path = `/v1/sessions/${crypto.randomUUID()}`;
+    expect((await app.request(`http://${host}${path}`)).status).toBe(404);
+    expect((await app.request(`http://localhost${path}`, { headers: { host } })).status).toBe(404);
+  });
+
+  it.each([
+    "sessions.example",
+    "localhost.evil.example",
+    "127.0.0.1.evil.example",
+    "10.0.0.1",
+    "[::2]",
+    "a b",
+    "evil@localhost",
+  ])("does not serve a Host header of %s, whatever the URL says", async (host) => {
+    const response = await app.request("http://localhost/openapi.json", { headers: { host } });
+    expect([401, 403]).toContain(response.status);
+  });
+
+  it("serves /healthz on any host", async () => {
+    const headers = { host: "evil.example", origin: "https://evil.example" };
+    expect((await app.request("https://evil.example/healthz", { headers })).status).toBe(200);
+  });
+
+  it("makes and takes tickets without configuration", async () => {
+    const id = crypto.randomUUID();
+    const headers = { "content-type": "application/json" };
+    await app.request(`/v1/sessions/${id}`, { method: "PUT", body: "{}", headers });
+    const made = await app.request(`/v1/sessions/${id}/tickets`, { method: "POST" });
+    const { url } = (await made.json()) as { url: string };
+    expect((await app.request(url, { method: "HEAD" })).status).toBe(200);
+  });
+});
+
+it("AUTH=none lets anybody in, on any host", async () => {
+  const app = guardedApp({ AUTH: "none" });
+  const response = await app.request("https://sessions.example/v1/sessions", { method: "POST" });
+  expect(response.status).toBe(201);
+});
+
+describe("ALLOWED_HOSTS", () => {
+  const app = guardedApp({ AUTH: "none", ALLOWED_HOSTS: "sessions.example, other.example:8443" });
+  it.each([
+    ["https://sessions.example", 200],
+    ["https://sessions.example:444", 200],
+    ["https://other.example:8443", 200],
+    ["https://other.example", 403],
+    ["https://evil.example", 403],
+    ["http://localhost:8787", 200],
+  ])("%s answers %i", async (origin, status) => {
+    expect((await app.request(`${origin}/openapi.json`)).status).toBe(status);
+  });
+});
+
+describe("Origin", () => {
+  const app = guardedApp({ AUTH: "none", ALLOWED_ORIGINS: "https://app.example" });
+  it.each([
+    ["http://localhost", "https://app.example", 404],
+    ["http://localhost", "http://localhost:3000", 404],
+    ["https://sessions.example", "https://app.example", 404],
+    ["https://sessions.example", "https://sessions.example", 404],
+    ["https://sessions.example", "http://localhost:3000", 403],
+    ["https://sessions.example", "https://evil.example", 403],
+    ["https://sessions.example", "https://app.example.evil.example", 403],
+    ["https://sessions.example", "https://app.example:444", 403],
+    ["http://localhost", "https://evil.example", 403],
+    ["http://localhost", "null", 403],
+    ["http://localhost", "", 403],
+    ["http://localhost", "https://localhost.evil.example", 403],
+  ])("to %s from a page of %s answers %i, before any work", async (base, origin, status) => {
+    const id = crypto.randomUUID();
+    const response = await app.request(`${base}/v1/sessions/${id}`, { headers: { origin } });
+    expect(response.status).toBe(status);
+    const allowed = response.headers.get("access-control-allow-origin");
+    expect(allowed).toBe(origin === "https://app.example" ? origin : null);
+    if (status === 403) expect(await codeOf(response)).toBe("forbidden");
+  });
+});
+
+describe("CORS", () => {
+  const origin = "https://app.example";
+  const setUp = () =>
+    tokenApp({ me: ["me", ["admin"]] }, { ALLOWED_ORIGINS: origin, TICKET_SECRET: "t".repeat(32) });
+
+  it("answers a preflight without a credential, with the headers that both APIs need", async () => {
+    const { app } = await setUp();
+    for (const path of ["/v1/sessions/x/events", "/mcp"]) {
+      const response = await app.request(path, {
+        method: "OPTIONS",
+        headers: {
+          origin,
+          "access-control-request-method": "PATCH",
+          "access-control-request-headers": "last-event-id, mcp-param-region, x-other",
+        },
+      });
+      expect(response.status).toBe(204);
+      expect(response.headers.get("access-control-allow-origin")).toBe(origin);
+      expect(response.headers.get("access-control-allow-credentials")).toBeNull();
+      const allowed = response.headers
+        .get("access-control-allow-headers")
+        ?.toLowerCase()
+        .split(",");
+      expect(allowed).toEqual(
+        expect.arrayContaining([
+          "authorization",
+          "last-event-id",
+          "mcp-session-id",
+          "mcp-protocol-version",
+          "if-match",
+          "mcp-param-region",
+        ]),
+      );
+      expect(allowed).not.toContain("x-other");
+      expect(response.headers.get("access-control-allow-methods")).toContain("DELETE");
+    }
+  });
+
+  it("does not answer another origin's preflight", async () => {
+    const { app } = await setUp();
+    const response = await app.request("/v1/sessions", {
+      method: "OPTIONS",
+      headers: { origin: "https://evil.example", "access-control-request-method": "POST" },
+    });
+    expect(response.status).toBe(403);
+    expect(response.headers.get("access-control-allow-origin")).toBeNull();
+  });
+
+  it("is on errors and on streams", async () => {
+    const { app, headers } = await setUp();
+    const id = crypto.randomUUID();
+    const as = { ...headers["me"], origin, "content-type": "application/json" };
+    const answers = [
+      await app.request(`/v1/sessions/${id}`, { headers: { origin } }),
+      await app.request(`/v1/sessions/${id}`, { headers: as }),
+      await app.request("/nowhere", { headers: as }),
+      await app.request(`/v1/sessions/${id}`, { method: "PUT", body: "{", headers: as }),
+      await app.request(`/v1/sessions/${id}`, { method: "PUT", body: "{}", headers: as }),
+      await app.request(`/v1/sessions/${id}/events`, { headers: as }),
+    ];
+    expect(answers.map(({ status }) => status)).toEqual([401, 404, 404, 400, 201, 200]);
+    for (const { headers } of answers) {
+      expect(headers.get("access-control-allow-origin")).toBe(origin);
+      expect(headers.get("vary")).toContain("Origin");
+      expect(headers.get("access-control-expose-headers")).toContain("Mcp-Session-Id");
+    }
+    await answers.at(-1)?.body?.cancel();
+  });
+});
+
+describe("limits", () => {
+  it.each(GUARDED)("%s %s refuses a URL and headers that are too long", async (method, path) => {
+    const app = guardedApp({});
+    const long = await app.request(`${path}?x=${"x".repeat(MAX_URL_LENGTH)}`, { method });
+    expect([long.status, await codeOf(long)]).toEqual([414, "uri_too_long"]);
+    const headers = { "x-large": "x".repeat(MAX_HEADER_BYTES) };
+    const large = await app.request(path, { method, headers });
+    expect([large.status, await codeOf(large)]).toEqual([431, "headers_too_large"]);
+  });
+
+  it.each(GUARDED)("%s %s answers 429 past the limit of its address", async (method, path) => {
+    const app = guardedApp(
+      { AUTH: "none", RATE_LIMIT_PER_ADDRESS: "1" },
+      { addressOf: () => "192.0.2.7", now: () => 0 },
+    );
+    await app.request("/openapi.json");
+    const response = await app.request(path, { method });
+    expect([response.status, await codeOf(response)]).toEqual([429, "rate_limited"]);
+    expect(response.headers.get("retry-after")).toBe("60");
+    expect((await app.request("/healthz")).status).toBe(200);
+  });
+
+  it("counts each subject for itself", async () => {
+    const { app, headers } = await tokenApp(
+      { a: ["alice", ["admin"]], b: ["bob", ["admin"]] },
+      { RATE_LIMIT_PER_SUBJECT: "2" },
+      { now: () => 0 },
+    );
+    const as = async (who: string) =>
+      (await app.request("/nowhere", { headers: headers[who]! })).status;
+    expect([await as("a"), await as("a"), await as("a"), await as("b")]).toEqual([
+      404, 404, 429, 404,
+    ]);
+  });
+
+  it("counts wrong credentials against their address", async () => {
+    const { app } = await tokenApp(
+      { a: ["alice", ["admin"]] },
+      { RATE_LIMIT_PER_ADDRESS: "2" },
+      { addressOf: () => "192.0.2.7", now: () => 0 },
+    );
+    const guess = async () =>
+      (await app.request("/v1/sessions/x", { headers: { authorization: "Bearer guess" } })).status;
+    expect([await guess(), await guess(), await guess()]).toEqual([401, 401, 429]);
+  });
+
+  it("asks Cloudflare's binding where it is bound, and goes on where it fails", async () => {
+    const keys: string[] = [];
+    const subjectLimit = {
+      async limit({ key }: { key: string }) {
+        keys.push(key);
+        if (keys.length === 1) return { success: true };
+        if (keys.length === 2) return { success: false };
+        throw new Error("limiter is down");
+      },
+    };
+    const { app, headers } = await tokenApp({ a: ["alice", ["admin"]] }, {}, { subjectLimit });
+    const ask = async () => (await app.request("/nowhere", { headers: headers["a"]! })).status;
+    expect([await ask(), await ask(), await ask()]).toEqual([404, 429, 404]);
+    expect(keys).toEqual(["alice", "alice", "alice"]);
+  });
+
+  it("MAX_WRITERS (32) bounds the streams of one session, and says so", async () => {
+    const { app, headers } = await tokenApp({ a: ["alice", ["admin"]] });
+    const id = crypto.randomUUID();
+    const as = { ...headers["a"], "content-type": "application/json" };
+    await app.request(`/v1/sessions/${id}`, { method: "PUT", body: "{}", headers: as });
+    const follow = () => app.request(`/v1/sessions/${id}/events`, { headers: as });
+    const streams = await Promise.all(Array.from({ length: 32 }, follow));
+    expect(streams.map(({ status }) => status)).toEqual(streams.map(() => 200));
+    const refused = await follow();
+    expect([refused.status, await codeOf(refused)]).toEqual([429, "too_many_writers"]);
+    await streams[0]!.body!.cancel();
+    await expect
+      .poll(async () => {
+        const response = await follow();
+        await response.body?.cancel();
+        return response.status;
+      })
+      .toBe(200);
+    await Promise.all(streams.slice(1).map(({ body }) => body?.cancel()));
+  });
+});
+
+it("every answer carries the headers that keep browsers and caches from misusing it", async () => {
+  const { app, headers } = await tokenApp({ a: ["alice", ["admin"]] });
+  const id = crypto.randomUUID();
+  const as = { ...headers["a"], "content-type": "application/json" };
+  const answers = [
+    await app.request("/healthz"),
+    await app.request("/v1/sessions/x"),
+    await app.request("/nowhere", { headers: as }),
+    await app.request(`/v1/sessions/${id}`, { method: "PUT", body: "{}", headers: as }),
+    await app.request(`/v1/sessions/${id}`, { method: "POST", body: "{}", headers: as }),
+    await app.request(`/v1/sessions/${id}/events`, { headers: as }),
+    await app.request(`/v1/sessions/${id}`, { method: "DELETE", headers: as }),
+  ];
+  expect(answers.map(({ status }) => status)).toEqual([200, 401, 404, 201, 405, 200, 204]);
+  for (const { headers } of answers) {
+    expect(headers.get("x-content-type-options")).toBe("nosniff");
+    expect(headers.get("referrer-policy")).toBe("no-referrer");
+    expect(headers.get("cache-control")).toMatch(/^no-store/);
+  }
+  expect(answers[5]!.headers.get("cache-control")).toBe("no-store, no-transform");
+});
+
+it("a refused request reaches no object", async () => {
+  const { app } = await tokenApp({ a: ["alice", ["admin"]] });
+  const id = crypto.randomUUID();
+  const headers = { "content-type": "application/json" };
+  const answer = await app.request(`/v1/sessions/${id}`, { method: "PUT", body: "{}", headers });
+  expect(answer.status).toBe(401);
+  expect(await storedBy(id)).toEqual({ keys: [], tables: [], alarm: null });
+});

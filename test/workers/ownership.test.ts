@@ -1,0 +1,221 @@
+/** Whose a session is: named on create, kept on change, opened by tickets of its owner only. */
+import { evictDurableObject, runInDurableObject } from "cloudflare:test";
+import { beforeEach, describe, expect, it, vi } from "vitest";
+import { tokenApp, type TokenApp } from "../support/guarded-app.ts";
+import type { SessionJson } from "../support/call.ts";
+import { objectOf } from "../support/object.ts";
+
+const OLD = "old-".padEnd(40, "o");
+const NEW = "new-".padEnd(40, "n");
+
+const GRANTS = {
+  alice: ["alice", ["sessions:read", "sessions:write", "events:subscribe", "events:publish"]],
+  mallory: ["mallory", ["sessions:read", "sessions:write", "events:subscribe"]],
+  root: ["root", ["admin"]],
+} as const;
+
+let served: TokenApp;
+let now: number;
+
+beforeEach(async () => {
+  now = Date.now();
+  served = await tokenApp(GRANTS, { TICKET_SECRET: NEW }, { now: () => now });
+});
+
+async function send(who: string | undefined, method: string, path: string, body?: unknown) {
+  const response = await served.app.request(path, {
+    method,
+    headers: {
+      ...(who !== undefined && served.headers[who]),
+      ...(body !== undefined && { "content-type": "application/json" }),
+    },
+    ...(body !== undefined && { body: JSON.stringify(body) }),
+  });
+  if (response.headers.get("content-type")?.startsWith("text/event-stream")) {
+    await response.body?.cancel();
+    return { status: response.status, json: undefined as unknown as SessionJson };
+  }
+  const text = await response.text();
+  return { status: response.status, json: (text && JSON.parse(text)) as SessionJson };
+}
+
+const make = async (who: string, body: object = {}) =>
+  (await send(who, "POST", "/v1/sessions", body)).json;
+
+describe("the subject", () => {
+  it("is the caller's", async () => {
+    expect((await make("alice")).subject).toBe("alice");
+    expect((await make("root")).subject).toBe("root");
+  });
+
+  it("may be named by an admin, and by its bearer, and by no one else", async () => {
+    expect((await make("root", { subject: "alice" })).subject).toBe("alice");
+    expect((await make("alice", { subject: "alice" })).subject).toBe("alice");
+    const id = crypto.randomUUID();
+    expect((await send("mallory", "POST", "/v1/sessions", { id, subject: "alice" })).status).toBe(
+      403,
+    );
+    expect((await send("mallory", "PUT", `/v1/sessions/${id}`, { subject: "alice" })).status).toBe(
+      403,
+    );
+    expect((await send("root", "GET", `/v1/sessions/${id}`)).status).toBe(404);
+  });
+
+  it("stays when an admin replaces the content, and moves when an admin names another", async () => {
+    const { id } = await make("alice");
+    const path = `/v1/sessions/${id}`;
+    expect((await send("root", "PUT", path, { metadata: { a: "1" } })).json.subject).toBe("alice");
+    expect((await send("root", "PUT", path, { subject: "mallory" })).json.subject).toBe("mallory");
+    expect((await send("alice", "GET", path)).status).toBe(404);
+    expect((await send("mallory", "GET", path)).status).toBe(200);
+  });
+
+  it("of a session that nobody owns is an admin's only", async () => {
+    const { id } = await make("alice");
+    await runInDurableObject(objectOf(id), (_object, { storage }) => storage.kv.delete("owner"));
+    await evictDurableObject(objectOf(id));
+    expect((await send("alice", "GET", `/v1/sessions/${id}`)).status).toBe(404);
+    expect((await send("root", "GET", `/v1/sessions/${id}`)).status).toBe(200);
+  });
+});
+
+describe("a stranger", () => {
+  it("does not keep a session alive, however often it asks", async () => {
+    vi.useFakeTimers({ toFake: ["Date"] });
+    try {
+      const { id } = await make("alice", { ttlSeconds: 10 });
+      for (let second = 0; second < 9; second++) {
+        vi.setSystemTime(Date.now() + 1000);
+        for (const [method, rest] of [
+          ["GET", ""],
+          ["PATCH", ""],
+          ["DELETE", ""],
+          ["GET", "/events"],
+        ] as const) {
+          await send(
+            "mallory",
+            method,
+            `/v1/sessions/${id}${rest}`,
+            method === "PATCH" ? {} : undefined,
+          );
+        }
+      }
+      const expiresIn =
+        Date.parse((await send("root", "GET", `/v1/sessions/${id}?touch=false`)).json.expiresAt) -
+        Date.now();
+      expect(expiresIn).toBeLessThanOrEqual(1000);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+});
+
+describe("a ticket", () => {
+  const ticketFor = async (who: string, id: string) => {
+    const { status, json } = await send(who, "POST", `/v1/sessions/${id}/tickets`);
+    expect(status).toBe(201);
+    return json as unknown as { ticket: string; url: string; expiresAt: string };
+  };
+
+  it("follows its session by URL alone, until its time is up", async () => {
+    const { id } = await make("alice");
+    const { url, expiresAt } = await ticketFor("alice", id);
+    expect(Date.parse(expiresAt) - now).toBe(60_000);
+    expect((await send(undefined, "GET", url)).status).toBe(200);
+    expect((await send(undefined, "HEAD", url)).status).toBe(200);
+    now += 59_999;
+    expect((await send(undefined, "GET", url)).status).toBe(200);
+    now += 1;
+    expect((await send(undefined, "GET", url)).status).toBe(401);
+  });
+
+  it("is useless for anything else", async () => {
+    const { id } = await make("alice");
+    const other = await make("alice");
+    const { ticket } = await ticketFor("alice", id);
+    const query = `?ticket=${ticket}`;
+    for (const [method, path, body] of [
+      ["GET", `/v1/sessions/${other.id}/events`],
+      ["GET", `/v1/sessions/${id}`],
+      ["PATCH", `/v1/sessions/${id}`, {}],
+      ["DELETE", `/v1/sessions/${id}`],
+      ["POST", `/v1/sessions/${id}/events`, { data: 1 }],
+      ["POST", `/v1/sessions/${id}/tickets`],
+      ["POST", `/v1/sessions/${id}/disconnect`],
+      ["POST", "/v1/sessions", {}],
+      ["GET", "/mcp"],
+    ] as const) {
+      expect([path, (await send(undefined, method, path + query, body)).status]).toEqual([
+        path,
+        401,
+      ]);
+    }
+    const asToken = { authorization: `Bearer ${ticket}` };
+    const response = await served.app.request(`/v1/sessions/${id}/events`, { headers: asToken });
+    expect(response.status).toBe(401);
+  });
+
+  it("that was changed, cut or made up lets nobody in", async () => {
+    const { id } = await make("alice");
+    const { ticket } = await ticketFor("alice", id);
+    const [payload = "", signature = ""] = ticket.split(".");
+    const forged = btoa(JSON.stringify({ s: id, u: "alice", e: now + 1e9 })).replace(/=+$/, "");
+    for (const wrong of [
+      "",
+      "x",
+      payload,
+      `${payload}.`,
+      `.${signature}`,
+      `${forged}.${signature}`,
+      `${ticket}.x`,
+      `${payload}.${"A".repeat(43)}`,
+      "é".repeat(20),
+      "x".repeat(8000),
+    ]) {
+      const path = `/v1/sessions/${id}/events?ticket=${encodeURIComponent(wrong)}`;
+      expect([400, 401, 414]).toContain((await send(undefined, "GET", path)).status);
+    }
+  });
+
+  it("does not stand in for a bearer token that is wrong", async () => {
+    const { id } = await make("alice");
+    const { url } = await ticketFor("alice", id);
+    const headers = { authorization: "Bearer wrong" };
+    expect((await served.app.request(url, { headers })).status).toBe(401);
+  });
+
+  it("is the owner's to ask for, or an admin's", async () => {
+    const { id } = await make("alice");
+    expect((await send("mallory", "POST", `/v1/sessions/${id}/tickets`)).status).toBe(404);
+    const { url } = await ticketFor("root", id);
+    expect((await send(undefined, "GET", url)).status).toBe(200);
+  });
+
+  it("does not open another's session made later under the same id", async () => {
+    const { id } = await make("alice");
+    const { url } = await ticketFor("alice", id);
+    await send("alice", "DELETE", `/v1/sessions/${id}`);
+    await make("mallory", { id });
+    expect((await send(undefined, "GET", url)).status).toBe(404);
+  });
+
+  it("survives a rotation of the secret while the old one is listed", async () => {
+    const { id } = await make("alice");
+    served = { ...served, ...(await again(OLD)) };
+    const { url } = await ticketFor("alice", id);
+    served = { ...served, ...(await again(`${NEW},${OLD}`)) };
+    expect((await send(undefined, "GET", url)).status).toBe(200);
+    served = { ...served, ...(await again(NEW)) };
+    expect((await send(undefined, "GET", url)).status).toBe(401);
+  });
+
+  it("cannot be made where no secret is set", async () => {
+    served = await tokenApp(GRANTS);
+    const { id } = await make("alice");
+    const { status, json } = await send("alice", "POST", `/v1/sessions/${id}/tickets`);
+    expect([status, (json as unknown as { code: string }).code]).toEqual([404, "not_found"]);
+    expect((await send(undefined, "GET", `/v1/sessions/${id}/events?ticket=x.y`)).status).toBe(401);
+  });
+
+  const again = (secret: string) => tokenApp(GRANTS, { TICKET_SECRET: secret }, { now: () => now });
+});
