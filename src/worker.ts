@@ -9,6 +9,8 @@ import { directoryOf } from "./object/directory-binding.ts";
 import { DurableObjectHost } from "./object/durable-object-host.ts";
 import { createLogger, describeFailure } from "./logger.ts";
 import type { SessionObject } from "./object/session-object.ts";
+import { provideServer } from "./upstream/built-in.ts";
+import { demoServer } from "./upstream/demo.ts";
 import { openUpstreams } from "./upstream/open.ts";
 
 export { DirectoryObject } from "./directory/directory-object.ts";
@@ -30,6 +32,7 @@ const access = createAccess(loadAuthSettings(bindings), {
   addressLimit: bindings.ADDRESS_LIMIT,
   onKeysFailure: (failure) => log.warn("jwks.failed", { cause: describeFailure(failure) }),
 });
+provideServer("demo", demoServer);
 const host = new DurableObjectHost(bindings.SESSIONS, {
   directory: directoryOf(bindings, config),
   maxSessionsPerSubject: config.maxSessionsPerSubject,

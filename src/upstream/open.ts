@@ -1,7 +1,7 @@
 /** Makes the upstreams that the configuration names, from what the environment binds. */
-import { demoServer } from "./demo.ts";
+import { builtInServer } from "./built-in.ts";
 import { legacyServer } from "./legacy-server.ts";
-import type { UpstreamSettings, UpstreamsSettings } from "./settings.ts";
+import type { ServerSettings, UpstreamSettings, UpstreamsSettings } from "./settings.ts";
 import type { Replica, Server, Upstream, Upstreams } from "./upstream.ts";
 
 type Environment = Readonly<Record<string, unknown>>;
@@ -13,18 +13,26 @@ const LARGEST_MESSAGE = 4 * 1024 * 1024;
 
 /** Throws an Error that names the upstream whose binding or secret is missing. */
 export function openUpstreams(settings: UpstreamsSettings, env: Environment): Upstreams {
-  return new Map(Object.entries(settings).map(([name, one]) => [name, open(name, one, env)]));
+  return new Map(
+    Object.entries(settings).flatMap(([name, one]) => {
+      const upstream = open(name, one, env);
+      return upstream ? [[name, upstream]] : [];
+    }),
+  );
 }
 
-function open(name: string, settings: UpstreamSettings, env: Environment): Upstream {
+function open(name: string, settings: UpstreamSettings, env: Environment): Upstream | undefined {
   if (settings === "demo") {
-    return {
-      name,
-      replicas: [{ url: `https://demo.invalid${MCP_PATH}`, server: demoServer() }],
-      headers: {},
-      timeoutMs: 60_000,
-      forwardAuthorization: false,
-    };
+    const server = builtInServer("demo");
+    return (
+      server && {
+        name,
+        replicas: [{ url: `https://demo.invalid${MCP_PATH}`, server }],
+        headers: {},
+        timeoutMs: 60_000,
+        forwardAuthorization: false,
+      }
+    );
   }
   return {
     name,
@@ -42,12 +50,8 @@ function open(name: string, settings: UpstreamSettings, env: Environment): Upstr
   };
 }
 
-function replicasOf(
-  name: string,
-  settings: Exclude<UpstreamSettings, "demo">,
-  env: Environment,
-): Replica[] {
-  if ("binding" in settings) {
+function replicasOf(name: string, settings: ServerSettings, env: Environment): Replica[] {
+  if (settings.binding !== undefined) {
     const binding = env[settings.binding];
     if (!isServer(binding))
       throw new Error(`${name}: there is no service binding ${settings.binding}`);
@@ -55,8 +59,7 @@ function replicasOf(
       { url: `https://${settings.binding.toLowerCase()}.invalid${MCP_PATH}`, server: binding },
     ];
   }
-  const first = "url" in settings ? [settings.url] : [];
-  return [...new Set([...first, ...settings.replicas])].map((url) => ({ url, server: internet }));
+  return settings.urls.map((url) => ({ url, server: internet }));
 }
 
 function overLegacy({ url, server }: Replica): Replica {

@@ -2,34 +2,29 @@
  * `UPSTREAMS`: the MCP servers behind the gateway, by name. `default` is served
  * at `/mcp`, the others at `/mcp/{name}`. Unset, `default` is the demo server.
  */
-import * as z from "zod";
+import { isObject, parseJson } from "../session/json-rpc.ts";
 
 const NAME = /^[a-z0-9][a-z0-9_-]{0,62}$/;
+const HEADER_NAME = /^[\w-]+$/;
 
-/** Seconds that a timer in JavaScript can hold. */
+/** Seconds; a timer in JavaScript can hold more, a client waits less. */
 const LONGEST_TIMEOUT_SECONDS = 86_400;
+const SHORTEST_TIMEOUT_SECONDS = 0.05;
 
-const url = z.url({ protocol: /^https?$/, error: "must be an http or https URL" });
-
-const common = {
+export interface ServerSettings {
+  /** Where the server is, in the order in which they are tried; empty where it is a service binding. */
+  readonly urls: readonly string[];
+  readonly binding?: string;
   /** Sent with every request; a value `$NAME` is the secret of that name. */
-  headers: z.record(z.string().regex(/^[\w-]+$/), z.string()).default({}),
+  readonly headers: Readonly<Record<string, string>>;
   /** How long the upstream may take to begin its answer, or to send it where it is JSON. */
-  timeoutSeconds: z.number().min(0.05).max(LONGEST_TIMEOUT_SECONDS).default(60),
-  transport: z.enum(["streamable", "sse"]).default("streamable"),
+  readonly timeoutSeconds: number;
+  readonly transport: "streamable" | "sse";
   /** Pass the client's Authorization header on. */
-  forwardAuthorization: z.boolean().default(false),
-};
+  readonly forwardAuthorization: boolean;
+}
 
-const byUrl = z.strictObject({ url, replicas: z.array(url).default([]), ...common });
-const byReplicas = z.strictObject({ replicas: z.array(url).min(1), ...common });
-const byBinding = z.strictObject({ binding: z.string().min(1), ...common });
-const demo = z.literal("demo");
-
-const upstream = z.union([demo, byUrl, byReplicas, byBinding]);
-const upstreams = z.record(z.string().regex(NAME), upstream);
-
-export type UpstreamSettings = z.output<typeof upstream>;
+export type UpstreamSettings = "demo" | ServerSettings;
 export type UpstreamsSettings = Readonly<Record<string, UpstreamSettings>>;
 
 export const DEFAULT_UPSTREAM = "default";
@@ -39,20 +34,74 @@ const UNSET: UpstreamsSettings = { [DEFAULT_UPSTREAM]: "demo" };
 /** Reads `UPSTREAMS`. Throws an Error that says what is wrong, without the variable's name or any value of it. */
 export function parseUpstreams(text: string | undefined): UpstreamsSettings {
   if (text === undefined) return UNSET;
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    throw new Error("must be JSON");
+  const value = parseJson(text);
+  if (value === undefined) throw new Error("must be JSON");
+  if (!isObject(value)) throw new Error("must be an object, name to upstream");
+  return Object.fromEntries(
+    Object.entries(value).map(([name, one]) => {
+      if (!NAME.test(name)) throw new Error(`${name}: is no name: a-z, 0-9, - and _, at most 63`);
+      return [name, upstreamOf(name, one)];
+    }),
+  );
+}
+
+const OPTIONS = [
+  "url",
+  "replicas",
+  "binding",
+  "headers",
+  "timeoutSeconds",
+  "transport",
+  "forwardAuthorization",
+];
+
+function upstreamOf(name: string, value: unknown): UpstreamSettings {
+  if (value === "demo") return value;
+  const must = (what: string): never => {
+    throw new Error(`${name}: ${what}`);
+  };
+  if (!isObject(value)) return must('must be "demo" or an object');
+  const unknown = Object.keys(value).find((key) => !OPTIONS.includes(key));
+  if (unknown !== undefined) must(`has no option ${unknown}; there are ${OPTIONS.join(", ")}`);
+  const { url, replicas = [], binding, headers = {}, forwardAuthorization = false } = value;
+  const { timeoutSeconds = 60, transport = "streamable" } = value;
+  if (!Array.isArray(replicas)) return must("replicas must be a list of URLs");
+  const urls = [...new Set([...(url === undefined ? [] : [url]), ...(replicas as unknown[])])];
+  if (!urls.every(isHttpUrl)) return must("url and replicas must be http or https URLs");
+  if (binding !== undefined && (typeof binding !== "string" || binding === "")) {
+    return must("binding must be the name of a service binding");
   }
-  const result = upstreams.safeParse(value);
-  if (result.success) return result.data;
-  const issue = result.error.issues[0];
-  const name = issue?.path.map(String).join(".") ?? "";
-  if (issue?.code !== "invalid_union")
-    throw new Error(`${name}: ${issue?.message ?? "is invalid"}`);
-  throw new Error(
-    `${name}: must be "demo", or an object with url, replicas or binding, and optional headers, timeoutSeconds, transport, forwardAuthorization`,
+  if ((binding === undefined) === (urls.length === 0)) {
+    must("must have either url or replicas, or binding");
+  }
+  const inRange =
+    typeof timeoutSeconds === "number" &&
+    timeoutSeconds >= SHORTEST_TIMEOUT_SECONDS &&
+    timeoutSeconds <= LONGEST_TIMEOUT_SECONDS;
+  if (!inRange) {
+    return must(
+      `timeoutSeconds must be from ${SHORTEST_TIMEOUT_SECONDS} to ${LONGEST_TIMEOUT_SECONDS}`,
+    );
+  }
+  if (transport !== "streamable" && transport !== "sse") {
+    return must("transport must be streamable or sse");
+  }
+  if (typeof forwardAuthorization !== "boolean") {
+    return must("forwardAuthorization must be true or false");
+  }
+  if (!isHeaders(headers)) return must("headers must be an object, name to text");
+  const bound = binding === undefined ? {} : { binding };
+  return { urls, ...bound, headers, timeoutSeconds, transport, forwardAuthorization };
+}
+
+function isHttpUrl(value: unknown): value is string {
+  return typeof value === "string" && /^https?:/.test(value) && URL.canParse(value);
+}
+
+function isHeaders(value: unknown): value is Readonly<Record<string, string>> {
+  if (!isObject(value)) return false;
+  return Object.entries(value).every(
+    ([name, text]) => HEADER_NAME.test(name) && typeof text === "string",
   );
 }
 

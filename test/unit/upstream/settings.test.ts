@@ -9,8 +9,7 @@ it("is the demo server where nothing is set", () => {
 it("fills in what is not said", () => {
   const { default: one } = parseUpstreams('{"default":{"url":"http://localhost:1/mcp"}}');
   expect(one).toEqual({
-    url: "http://localhost:1/mcp",
-    replicas: [],
+    urls: ["http://localhost:1/mcp"],
     headers: {},
     timeoutSeconds: 60,
     transport: "streamable",
@@ -20,9 +19,14 @@ it("fills in what is not said", () => {
 
 it.each([
   ["not json", "must be JSON"],
-  ["[]", "expected record"],
+  ["[]", "must be an object"],
   ['{"default":{"url":"ftp://x"}}', "default"],
-  ['{"default":{"uri":"http://x"}}', "default"],
+  ['{"default":{"uri":"http://x"}}', "default: has no option uri"],
+  ['{"default":{}}', "default: must have either"],
+  ['{"default":{"url":"http://x","binding":"B"}}', "default: must have either"],
+  ['{"default":{"url":"http://x","headers":{"a b":"c"}}}', "default: headers"],
+  ['{"default":{"url":"http://x","transport":"stdio"}}', "default: transport"],
+  ['{"default":{"url":"http://x","forwardAuthorization":1}}', "default: forwardAuthorization"],
   ['{"default":{"url":"http://x","timeoutSeconds":0}}', "default"],
   ['{"default":{"url":"http://x","replica":["http://y"]}}', "default"],
   ['{"A B":"demo"}', "A B"],
