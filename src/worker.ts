@@ -25,7 +25,6 @@ interface Bindings extends Environment {
 // wrangler.toml binds these; a bad variable throws here, before the first request is taken.
 const bindings = env as unknown as Bindings;
 const config = loadConfig(bindings);
-provideServer("demo", demoServer);
 const log = createLogger(config.logLevel);
 const access = createAccess(loadAuthSettings(bindings), {
   addressOf: clientAddress,
@@ -33,6 +32,7 @@ const access = createAccess(loadAuthSettings(bindings), {
   addressLimit: bindings.ADDRESS_LIMIT,
   onKeysFailure: (failure) => log.warn("jwks.failed", { cause: describeFailure(failure) }),
 });
+provideServer("demo", demoServer);
 const host = new DurableObjectHost(bindings.SESSIONS, {
   directory: directoryOf(bindings, config),
   maxSessionsPerSubject: config.maxSessionsPerSubject,

@@ -4,6 +4,7 @@
  * lives in the memory of whoever initialized it: the session's object, which it keeps
  * awake. When that is lost, the answer is 404, and the gateway initializes anew.
  */
+import { derivedUpstreamUrl } from "../auth/upstream-url.ts";
 import { idKey, messageOf, parseJson, type RequestId } from "../session/json-rpc.ts";
 import { encodeFrame } from "../session/sse-frame.ts";
 import { SseParser } from "../session/sse-parser.ts";
@@ -71,13 +72,13 @@ class Connection {
     if (!response.ok || !response.body) throw new Error(`the stream answered ${response.status}`);
     const endpoint = Promise.withResolvers<string>();
     void this.#read(response.body, endpoint).finally(() => this.close());
-    const target = new URL(await endpoint.promise, url);
     // What a server says must not send our headers to another one.
-    if (target.origin !== new URL(url).origin) {
+    const verdict = derivedUpstreamUrl(await endpoint.promise, new URL(url));
+    if (!verdict.ok) {
       this.close();
-      throw new Error("the endpoint is of another origin");
+      throw new Error(`the endpoint ${verdict.reason}`);
     }
-    this.#endpoint = target.href;
+    this.#endpoint = verdict.url.href;
   }
 
   async post(body: string, headers: Headers): Promise<Response> {

@@ -2,6 +2,7 @@
  * `UPSTREAMS`: the MCP servers behind the gateway, by name. `default` is served
  * at `/mcp`, the others at `/mcp/{name}`. Unset, `default` is the demo server.
  */
+import { configuredUpstreamUrl } from "../auth/upstream-url.ts";
 import { isObject, parseJson } from "../session/json-rpc.ts";
 
 const NAME = /^[a-z0-9][a-z0-9_-]{0,62}$/;
@@ -67,7 +68,9 @@ function upstreamOf(name: string, value: unknown): UpstreamSettings {
   const { timeoutSeconds = 60, transport = "streamable" } = value;
   if (!Array.isArray(replicas)) return must("replicas must be a list of URLs");
   const urls = [...new Set([...(url === undefined ? [] : [url]), ...(replicas as unknown[])])];
-  if (!urls.every(isHttpUrl)) return must("url and replicas must be http or https URLs");
+  if (!urls.every(isUpstreamUrl)) {
+    return must("url and replicas must be http or https URLs without credentials");
+  }
   if (binding !== undefined && (typeof binding !== "string" || binding === "")) {
     return must("binding must be the name of a service binding");
   }
@@ -94,8 +97,8 @@ function upstreamOf(name: string, value: unknown): UpstreamSettings {
   return { urls, ...bound, headers, timeoutSeconds, transport, forwardAuthorization };
 }
 
-function isHttpUrl(value: unknown): value is string {
-  return typeof value === "string" && /^https?:/.test(value) && URL.canParse(value);
+function isUpstreamUrl(value: unknown): value is string {
+  return typeof value === "string" && configuredUpstreamUrl(value).ok;
 }
 
 function isHeaders(value: unknown): value is Readonly<Record<string, string>> {
