@@ -19,6 +19,10 @@ const CODE = new RegExp(`^(${Object.keys(ERROR_KINDS).join("|")})$`);
 /** A failure's kind and message. What a message may hold is up to the secrets' patterns. */
 const CAUSE = /^\w*(Error|Exception)(: [^\n]{0,300})?$/;
 
+/** An upstream's name in the configuration, and what the gateway says of its failing: never its address. */
+const UPSTREAM = /^[a-z0-9][a-z0-9_-]{0,62}$/;
+const FAILURE = /^The upstream [a-zA-Z ]+$/;
+
 /** What each log line holds beside time, level and event. A new line is declared here, with what its fields may say. */
 const SHAPES: Readonly<Record<string, Readonly<Record<string, RegExp>>>> = {
   "object.start": { object: /^[0-9a-f]{64}$/, writers: COUNT },
@@ -28,6 +32,8 @@ const SHAPES: Readonly<Record<string, Readonly<Record<string, RegExp>>>> = {
   "session.expired": { session: SHORT_ID },
   "session.deleted": { session: SHORT_ID },
   "reader.cut": { session: SHORT_ID, reason: /^(slow|stalled)$/ },
+  "upstream.failed": { upstream: UPSTREAM, failure: FAILURE, cause: CAUSE },
+  "upstream.stray_response": { upstream: UPSTREAM },
   "request.failed": { code: CODE, cause: CAUSE },
   "request.crashed": { cause: CAUSE },
   "directory.untold": { untoldMs: COUNT, cause: CAUSE },
