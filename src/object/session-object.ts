@@ -2,9 +2,9 @@ import { DurableObject } from "cloudflare:workers";
 import { loadConfig, type Config, type Environment } from "../config.ts";
 import { createLogger, type Logger } from "../logger.ts";
 import { owns, type Caller } from "../session/caller.ts";
-import { contentProblem, patchData, patchMetadata } from "../session/content.ts";
+import { contentProblem } from "../session/content.ts";
 import { ERROR_KINDS, type ErrorCode } from "../session/errors.ts";
-import { NATIVE_STREAM, newEpoch } from "../session/event-id.ts";
+import { NATIVE_STREAM } from "../session/event-id.ts";
 import { expiryVerdict, type ExpiryVerdict } from "../session/expiry.ts";
 import {
   admits,
@@ -35,10 +35,11 @@ import type { RevokeIf } from "../directory/contract.ts";
 import { AlarmClock } from "./alarm-clock.ts";
 import { EventLog, sizeOf } from "./event-log.ts";
 import { directoryOf } from "./directory-binding.ts";
-import { Outbox, type Listed } from "./outbox.ts";
-import { RecordStore, timesAfterChange, type StoredChannel, type StoredSession } from "./record.ts";
-import { SCHEMA_VERSION } from "./migrations.ts";
-import { gapFrame, openStream } from "./stream-start.ts";
+import { Outbox } from "./outbox.ts";
+import { RecordStore, type StoredChannel, type StoredSession } from "./record.ts";
+import { NativeStream, type StreamState } from "./native-stream.ts";
+import { isMeant, matches, newRecord, ownedBy, patched, replaced } from "./record-changes.ts";
+import { listedAs, viewOf } from "./session-view.ts";
 import { Use } from "./use.ts";
 import { Writers } from "./writers.ts";
 
@@ -49,10 +50,8 @@ export interface Attachment {
 }
 
 /** A session that exists, as the object holds it in memory. */
-interface Loaded {
+interface Loaded extends StreamState {
   record: StoredSession;
-  channel: StoredChannel;
-  readonly log: EventLog;
   readonly use: Use;
 }
 
@@ -70,6 +69,7 @@ export class SessionObject extends DurableObject<Environment> {
   readonly #log: Logger;
   readonly #records: RecordStore;
   readonly #writers: Writers;
+  readonly #native: NativeStream;
   readonly #alarm: AlarmClock;
   readonly #streams: GatewayStreams;
   readonly #gateway: Gateway;
@@ -83,6 +83,7 @@ export class SessionObject extends DurableObject<Environment> {
     this.#log = createLogger(this.#config.logLevel);
     this.#records = new RecordStore(ctx.storage);
     this.#writers = new Writers(ctx);
+    this.#native = new NativeStream(this.#writers, this.#records);
     this.#alarm = new AlarmClock(ctx.storage);
     this.#streams = new GatewayStreams(ctx.storage, this.#writers, {
       held: () => this.#load(Date.now()),
@@ -99,7 +100,10 @@ export class SessionObject extends DurableObject<Environment> {
       alarm: this.#alarm,
       log: this.#log,
       directory: directoryOf(env, this.#config),
-      listed: (now) => this.#listed(now),
+      listed: (now) => {
+        const session = this.#load(now);
+        return session ? listedAs(session.record, this.#deadline(session, now)) : undefined;
+      },
     });
     this.#log.debug("object.start", { object: ctx.id.toString(), writers: this.#writers.size });
   }
@@ -133,10 +137,8 @@ export class SessionObject extends DurableObject<Environment> {
       const made = this.#make(id, ownedBy(caller, content), now);
       return made.ok ? succeed({ created: true, session: made.value }) : made;
     }
-    if (!matches(session, ifMatch)) return refuse("precondition_failed");
-    const { dataJson: _dataJson, ...kept } = session.record;
-    const replaced = { ...kept, ...timesAfterChange(kept), ...content };
-    const changed = this.#change(session, replaced, now);
+    if (!matches(session.record, ifMatch)) return refuse("precondition_failed");
+    const changed = this.#change(session, replaced(session.record, content), now);
     return changed.ok ? succeed({ created: false, session: changed.value }) : changed;
   }
 
@@ -144,20 +146,8 @@ export class SessionObject extends DurableObject<Environment> {
     const now = Date.now();
     const session = this.#owned(caller, now);
     if (!session) return refuse("session_not_found");
-    if (!matches(session, ifMatch)) return refuse("precondition_failed");
-    const { dataJson, ...kept } = session.record;
-    const patched =
-      patch.dataPatchJson === undefined ? dataJson : patchData(dataJson, patch.dataPatchJson);
-    const record: StoredSession = {
-      ...kept,
-      ...timesAfterChange(kept),
-      ...(patched !== undefined && { dataJson: patched }),
-      ...(patch.metadata !== undefined && {
-        metadata: patchMetadata(kept.metadata, patch.metadata),
-      }),
-      ...(patch.ttlMs !== undefined && { ttlMs: patch.ttlMs }),
-    };
-    return this.#change(session, record, now);
+    if (!matches(session.record, ifMatch)) return refuse("precondition_failed");
+    return this.#change(session, patched(session.record, patch), now);
   }
 
   /** Ends the session, if it is what a revocation means. Answers whether it did. */
@@ -185,22 +175,20 @@ export class SessionObject extends DurableObject<Environment> {
       const where = events.length > 1 ? `event ${tooLarge}` : "the event";
       return refuse("payload_too_large", `${where} is over EVENT_MAX_BYTES (${eventMaxBytes})`);
     }
-    if (this.#writers.count(NATIVE_STREAM) === 0) {
+    if (this.#native.writers === 0) {
       if (session.channel.disconnected) return refuse("session_disconnected");
       if (!session.log.queueHasRoomFor(events, queueCapacity))
         return refuse("message_channel_full");
     }
     session.use.touch(now, session.record.ttlMs);
-    const before = session.log.lastSeq;
-    const logged = this.ctx.storage.transactionSync(() =>
-      session.log.append(NATIVE_STREAM, events, !this.#writers.hasLive(NATIVE_STREAM)),
-    );
-    const ids = logged.map(({ seq }) => session.log.idOf(seq, NATIVE_STREAM));
-    const burst = sizes.reduce((sum, size) => sum + size, 0) > session.log.pageBytes;
-    if (logged.length > 1 && burst)
-      return succeed({ ids, writers: this.#sendBurst(session, before) });
-    const frames = logged.map(({ frame }) => frame);
-    return succeed({ ids, writers: this.#writers.broadcast(NATIVE_STREAM, frames) });
+    try {
+      // One transaction: a row that cannot be stored takes the others back with it.
+      return succeed(this.ctx.storage.transactionSync(() => this.#native.publish(session, events)));
+    } catch (failure) {
+      // The log in memory has counted what was not stored, so it is read anew.
+      this.#loaded = undefined;
+      throw failure;
+    }
   }
 
   /** Ends every writer; publishing is refused until one attaches again. */
@@ -209,7 +197,7 @@ export class SessionObject extends DurableObject<Environment> {
     const session = this.#owned(caller, now);
     if (!session) return refuse("session_not_found");
     session.use.touch(now, session.record.ttlMs);
-    if (!session.channel.disconnected) this.#saveChannel(session, { disconnected: true });
+    this.#native.disconnect(session);
     if (this.#writers.size > 0) {
       this.#closeWriters(session, CLOSE_CODES.disconnected);
       if (!this.#inUse) session.use.release(now, session.record.ttlMs);
@@ -265,10 +253,10 @@ export class SessionObject extends DurableObject<Environment> {
     const session = this.#live(Date.now());
     const stream = this.#writers.state(socket)?.stream;
     if (!session || stream === undefined || typeof message !== "string") return;
-    if (message === TAKEN) this.#drainQueue(session, this.#writers.settle(socket) ?? 0);
+    if (message === TAKEN) this.#native.taken(session, socket);
     else if (message !== MORE) {
       if (stream === STANDALONE_STREAM) this.#gateway.told(message);
-    } else if (stream === NATIVE_STREAM) this.#sendPage(session, socket);
+    } else if (stream === NATIVE_STREAM) this.#native.sendPage(session.log, socket);
     else this.#streams.sendPage(socket);
   }
 
@@ -350,15 +338,7 @@ export class SessionObject extends DurableObject<Environment> {
   #make(id: SessionId, content: SessionContent, now: number): Outcome<SessionView> {
     const problem = contentProblem(content.metadata, content.dataJson);
     if (problem) return refuse(problem.code, problem.detail);
-    const record: StoredSession = {
-      ...content,
-      schema: SCHEMA_VERSION,
-      id,
-      epoch: newEpoch(now, Math.random()),
-      createdAt: now,
-      updatedAt: now,
-      revision: 1,
-    };
+    const record = newRecord(id, content, now, Math.random());
     this.#records.saveSession(record);
     const channel: StoredChannel = { drainedSeq: 0, disconnected: false };
     const log = this.#openLog(record, channel);
@@ -385,102 +365,26 @@ export class SessionObject extends DurableObject<Environment> {
 
   #view(session: Loaded, now: number): SessionView {
     const { record, log } = session;
-    const verdict = this.#verdict(session, now);
-    return {
-      id: record.id,
-      type: record.type,
-      createdAt: record.createdAt,
-      updatedAt: record.updatedAt,
-      expiresAt: verdict.kind === "live" ? verdict.until : now,
-      ttlMs: record.ttlMs,
-      maxLifetimeMs: record.maxLifetimeMs,
-      metadata: record.metadata,
-      ...(record.dataJson !== undefined && { dataJson: record.dataJson }),
-      ...(record.subject !== undefined && { subject: record.subject }),
-      ...(record.times !== undefined && { times: record.times }),
-      writers: this.#writers.count(NATIVE_STREAM),
-      ...(log.lastSeq > 0 && { lastEventId: log.idOf(log.lastSeq, NATIVE_STREAM) }),
-      version: versionOf(record),
-    };
-  }
-
-  /** What the directory is to say of the session. */
-  #listed(now: number): Listed | undefined {
-    const session = this.#load(now);
-    if (!session) return undefined;
-    const { id, type, createdAt, updatedAt, subject, ttlMs } = session.record;
-    const verdict = this.#verdict(session, now);
-    const deadline = verdict.kind === "live" ? verdict.until : now;
-    const entry = {
-      id,
-      type,
-      createdAt,
-      expiresAt: deadline,
-      ...(subject !== undefined && { subject }),
-    };
-    return { entry, ttlMs, updatedAt, deadline };
+    return viewOf(record, log, this.#deadline(session, now), this.#native.writers);
   }
 
   #wakeAtDeadline(session: Loaded, now: number): void {
-    const verdict = this.#verdict(session, now);
-    this.#alarm.wakeBy(verdict.kind === "live" ? verdict.until : now);
+    this.#alarm.wakeBy(this.#deadline(session, now));
   }
 
-  #saveChannel(session: Loaded, change: Partial<StoredChannel>): void {
-    session.channel = { ...session.channel, ...change };
-    this.#records.saveChannel(session.channel);
+  #deadline(session: Loaded, now: number): number {
+    const verdict = this.#verdict(session, now);
+    return verdict.kind === "live" ? verdict.until : now;
   }
 
   #attach(session: Loaded, socket: WebSocket, start: StreamStart, now: number): void {
-    const { preamble, position } = openStream(
-      session.log,
-      start,
-      this.#writers.claimed,
-      Math.random(),
-    );
-    // Whoever comes back with an id has lived on after it.
-    if (start.kind === "after") this.#drainQueue(session, position);
-    this.#writers.attach(socket, NATIVE_STREAM, position);
+    this.#native.attach(session, socket, start);
     session.use.hold(now, session.record.ttlMs);
-    if (session.channel.disconnected) this.#saveChannel(session, { disconnected: false });
-    this.#writers.send(socket, encoder.encode(preamble));
-    this.#sendPage(session, socket);
     this.#log.debug("writer.attach", {
       session: session.record.id,
       start: start.kind,
       writers: this.#writers.size,
     });
-  }
-
-  /** Sends the next page to a writer that is behind. */
-  #sendPage(session: Loaded, socket: WebSocket): void {
-    const state = this.#writers.state(socket);
-    if (state?.behindAt === undefined) return;
-    if (state.behindAt < session.log.beforeFirst && state.stream === NATIVE_STREAM) {
-      // The log was trimmed past a reader that is slow to ask for its pages.
-      const requested = session.log.idOf(state.behindAt, NATIVE_STREAM);
-      this.#writers.send(socket, encoder.encode(gapFrame(session.log, requested)));
-    }
-    const page = session.log.page(state.stream, state.behindAt);
-    this.#writers.sendPage(socket, page);
-    if (state.stream === NATIVE_STREAM && session.log.queuedThrough(page.through)) {
-      this.#writers.claim(socket, page.through);
-    }
-  }
-
-  /** The queue up to `seq` has been read. */
-  #drainQueue(session: Loaded, seq: number): void {
-    if (session.log.drain(seq)) this.#saveChannel(session, { drainedSeq: seq });
-  }
-
-  /**
-   * Sends what was published after `before` in pages. A burst larger than a page
-   * would pass the bridge's bound before even a fast reader could take it.
-   */
-  #sendBurst(session: Loaded, before: number): number {
-    const sockets = this.#writers.fallBehind(NATIVE_STREAM, before);
-    for (const socket of sockets) this.#sendPage(session, socket);
-    return sockets.length;
   }
 
   #detach(socket: WebSocket, code: number): void {
@@ -516,27 +420,7 @@ export class SessionObject extends DurableObject<Environment> {
   }
 }
 
-/** What a new session holds: it is the caller's unless another owner was named. */
-function ownedBy(caller: Caller, content: SessionContent): SessionContent {
-  if (content.subject !== undefined || caller.subject === undefined) return content;
-  return { ...content, subject: caller.subject };
-}
-
 /** A refused attachment; the host reads the code. */
 function refusal(code: ErrorCode): Response {
   return new Response(code, { status: ERROR_KINDS[code].status });
-}
-
-/** Identifies one state of a session's content, over re-creations too. */
-function versionOf(record: StoredSession): string {
-  return `${record.epoch}.${record.revision}`;
-}
-
-function isMeant(record: StoredSession, { subject, createdBy }: RevokeIf): boolean {
-  return record.subject === subject && record.createdAt <= createdBy;
-}
-
-function matches(session: Loaded, ifMatch: IfMatch | undefined): boolean {
-  if (ifMatch === undefined || ifMatch === "*") return true;
-  return ifMatch.includes(versionOf(session.record));
 }

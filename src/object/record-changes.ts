@@ -1,0 +1,71 @@
+/** What a call makes of a session's record. Pure: the clock and chance are arguments. */
+import type { RevokeIf } from "../directory/contract.ts";
+import type { Caller } from "../session/caller.ts";
+import { patchData, patchMetadata } from "../session/content.ts";
+import { newEpoch } from "../session/event-id.ts";
+import type { IfMatch, SessionContent, SessionPatch } from "../session/host.ts";
+import type { SessionId } from "../session/id.ts";
+import { SCHEMA_VERSION } from "./migrations.ts";
+import { timesAfterChange, type StoredSession } from "./record.ts";
+
+/** A new session's. `random` is in [0, 1). */
+export function newRecord(
+  id: SessionId,
+  content: SessionContent,
+  now: number,
+  random: number,
+): StoredSession {
+  return {
+    ...content,
+    schema: SCHEMA_VERSION,
+    id,
+    epoch: newEpoch(now, random),
+    createdAt: now,
+    updatedAt: now,
+    revision: 1,
+  };
+}
+
+/** With all of its content replaced. Whose it is stays, unless the new content says. */
+export function replaced(record: StoredSession, content: SessionContent): StoredSession {
+  const { dataJson: _dataJson, ...kept } = record;
+  return { ...kept, ...timesAfterChange(kept), ...content };
+}
+
+/** With a merge patch applied. */
+export function patched(record: StoredSession, patch: SessionPatch): StoredSession {
+  const { dataJson, ...kept } = record;
+  const data =
+    patch.dataPatchJson === undefined ? dataJson : patchData(dataJson, patch.dataPatchJson);
+  return {
+    ...kept,
+    ...timesAfterChange(kept),
+    ...(data !== undefined && { dataJson: data }),
+    ...(patch.metadata !== undefined && {
+      metadata: patchMetadata(kept.metadata, patch.metadata),
+    }),
+    ...(patch.ttlMs !== undefined && { ttlMs: patch.ttlMs }),
+  };
+}
+
+/** What a new session holds: it is the caller's unless another owner was named. */
+export function ownedBy(caller: Caller, content: SessionContent): SessionContent {
+  if (content.subject !== undefined || caller.subject === undefined) return content;
+  return { ...content, subject: caller.subject };
+}
+
+/** Identifies one state of a session's content, over re-creations too. */
+export function versionOf(record: StoredSession): string {
+  return `${record.epoch}.${record.revision}`;
+}
+
+/** Whether a change that asks for one of these versions may be made. */
+export function matches(record: StoredSession, ifMatch: IfMatch | undefined): boolean {
+  if (ifMatch === undefined || ifMatch === "*") return true;
+  return ifMatch.includes(versionOf(record));
+}
+
+/** Whether a revocation means this session. */
+export function isMeant(record: StoredSession, { subject, createdBy }: RevokeIf): boolean {
+  return record.subject === subject && record.createdAt <= createdBy;
+}
