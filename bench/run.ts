@@ -1,8 +1,9 @@
 /** `npm run bench` runs every suite, `npm run bench -- NAME…` those that are named. */
 import { publishReport, type Report } from "./report.ts";
+import { cost } from "./suites/cost.ts";
 import { floor } from "./suites/floor.ts";
 
-const SUITES: Readonly<Record<string, () => Promise<Report>>> = { floor };
+const SUITES: Readonly<Record<string, () => Promise<Report>>> = { floor, cost };
 
 const asked = process.argv.slice(2);
 const unknown = asked.filter((name) => !(name in SUITES));
