@@ -14,11 +14,15 @@ export interface Bundle {
   readonly size: string;
 }
 
-export async function buildBundle(outdir = join(PROJECT, ".holdfast", "bundle")): Promise<Bundle> {
+/** Bundles the Worker of a wrangler configuration; the service's own unless another is given. */
+export async function buildBundle(
+  outdir = join(PROJECT, ".holdfast", "bundle"),
+  config = join(PROJECT, "wrangler.toml"),
+): Promise<Bundle> {
   await mkdir(outdir, { recursive: true });
   const { stdout } = await promisify(execFile)(
     join(PROJECT, "node_modules", ".bin", "wrangler"),
-    ["deploy", "--dry-run", "--outdir", outdir],
+    ["deploy", "--dry-run", "--config", config, "--outdir", outdir],
     { cwd: PROJECT, env: { ...process.env, WRANGLER_SEND_METRICS: "false" } },
   );
   const size = /Total Upload: .*/.exec(stdout)?.[0] ?? "Total Upload: unknown";

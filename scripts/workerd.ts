@@ -23,6 +23,8 @@ export interface WorkerdOptions {
   /** Where the objects' storage lies; made where it is missing. */
   readonly stateDir: string;
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** The wrangler configuration that declares it; the service's own unless another is given. */
+  readonly config?: string;
   /** Gets each line that the Worker or workerd writes. */
   readonly onLine: (line: string) => void;
 }
@@ -44,8 +46,9 @@ export async function startWorkerd(options: WorkerdOptions): Promise<Workerd> {
   const stateDir = resolve(options.stateDir);
   await mkdir(join(stateDir, "objects"), { recursive: true });
   const configPath = join(stateDir, "workerd.capnp");
-  const vars = variables(options.env);
-  await writeFile(configPath, capnp({ ...options, stateDir }, Object.keys(vars)));
+  const config = readWranglerConfig(options.config);
+  const vars = variables(options.env, config);
+  await writeFile(configPath, capnp({ ...options, stateDir }, config, Object.keys(vars)));
 
   const child = spawn(
     join(PROJECT, "node_modules", ".bin", "workerd"),
@@ -120,13 +123,16 @@ interface WranglerConfig {
   };
 }
 
-function readWranglerConfig(): WranglerConfig {
-  return unstable_readConfig({ config: join(PROJECT, "wrangler.toml") }, { hideWarnings: true });
+function readWranglerConfig(path = join(PROJECT, "wrangler.toml")): WranglerConfig {
+  return unstable_readConfig({ config: path }, { hideWarnings: true });
 }
 
 /** The service's variables: those of the environment, and under them wrangler.toml's. */
-export function variables(env: WorkerdOptions["env"]): Record<string, string> {
-  const declared = Object.entries(readWranglerConfig().vars).map(([k, v]) => [k, String(v)]);
+export function variables(
+  env: WorkerdOptions["env"],
+  config = readWranglerConfig(),
+): Record<string, string> {
+  const declared = Object.entries(config.vars).map(([k, v]) => [k, String(v)]);
   const secrets = secretNames(parseUpstreams(env["UPSTREAMS"] || undefined));
   const names = [...CONFIG_VARIABLES, ...AUTH_VARIABLES, ...secrets];
   const set = names.map((name) => [name, env[name]]).filter(([, v]) => v !== undefined);
@@ -134,8 +140,11 @@ export function variables(env: WorkerdOptions["env"]): Record<string, string> {
 }
 
 /** workerd's configuration. Variables pass through its environment, so no secret is written to disk. */
-function capnp(options: WorkerdOptions, variableNames: readonly string[]): string {
-  const config = readWranglerConfig();
+function capnp(
+  options: WorkerdOptions,
+  config: WranglerConfig,
+  variableNames: readonly string[],
+): string {
   const classes = config.durable_objects.bindings.map((binding) => ({
     name: binding.name,
     className: binding.class_name,

@@ -1,0 +1,132 @@
+/**
+ * Load client for streams, a process of its own: opens subscribers, publishes with
+ * so many requests under way, and times each event from the start of its
+ * publish to its receipt by every subscriber. Each event carries its number.
+ */
+import { Agent, get, request, type IncomingMessage } from "node:http";
+
+export interface DeliveryPlan {
+  readonly url: string;
+  readonly followPath: string;
+  readonly publishPath: string;
+  /** The body of a publish; `$` stands for the event's text. */
+  readonly body: string;
+  readonly subscribers: number;
+  /** Publishes under way at a time. 1 measures latency, more measure throughput. */
+  readonly publishers: number;
+  readonly seconds: number;
+  /** Characters that each event carries besides its number. */
+  readonly padding: number;
+}
+
+export interface DeliveryResult {
+  readonly published: number;
+  readonly delivered: number;
+  readonly errors: number;
+  /** Events received a second, over all subscribers. */
+  readonly perSecond: number;
+  /** Milliseconds from the start of a publish to its receipt. */
+  readonly p50: number;
+  readonly p99: number;
+}
+
+const plan = JSON.parse(process.argv[2] ?? "") as DeliveryPlan;
+const agent = new Agent({ keepAlive: true, maxSockets: plan.publishers });
+const { hostname, port } = new URL(plan.url);
+const padding = "x".repeat(plan.padding);
+const startedAt: number[] = [];
+const latencies: number[] = [];
+let errors = 0;
+let idle: (() => void) | undefined;
+
+async function follow(): Promise<IncomingMessage> {
+  const incoming = await new Promise<IncomingMessage>((resolve, reject) => {
+    get(
+      {
+        hostname,
+        port,
+        path: plan.followPath,
+        agent: false,
+        headers: { accept: "text/event-stream" },
+      },
+      resolve,
+    ).on("error", reject);
+  });
+  if (incoming.statusCode !== 200) throw new Error(`following answered ${incoming.statusCode}`);
+  let rest = "";
+  incoming.setEncoding("utf8");
+  incoming.on("data", (chunk: string) => {
+    rest += chunk;
+    const now = performance.now();
+    let from = 0;
+    for (let end = rest.indexOf("\n\n"); end >= 0; end = rest.indexOf("\n\n", from)) {
+      const data = rest.indexOf("data: #", from);
+      if (data >= 0 && data < end) {
+        const sent = startedAt[Number.parseInt(rest.slice(data + 7, data + 20), 10)];
+        if (sent !== undefined) latencies.push(now - sent);
+      }
+      from = end + 2;
+    }
+    rest = rest.slice(from);
+    if (latencies.length >= startedAt.length * plan.subscribers) idle?.();
+  });
+  await new Promise((resolve) => incoming.once("data", resolve));
+  return incoming;
+}
+
+function publish(): Promise<void> {
+  const number = startedAt.push(performance.now()) - 1;
+  const body = plan.body.replace("$", `#${number} ${padding}`);
+  return new Promise((resolve) => {
+    const fail = () => {
+      errors++;
+      resolve();
+    };
+    const outgoing = request(
+      {
+        agent,
+        hostname,
+        port,
+        path: plan.publishPath,
+        method: "POST",
+        headers: { "content-type": "application/json", "content-length": Buffer.byteLength(body) },
+      },
+      (incoming) => {
+        incoming.resume();
+        incoming.on("end", () => ((incoming.statusCode ?? 500) < 300 ? resolve() : fail()));
+      },
+    );
+    outgoing.on("error", fail);
+    outgoing.end(body);
+  });
+}
+
+const streams = await Promise.all(Array.from({ length: plan.subscribers }, follow));
+const started = performance.now();
+const until = started + plan.seconds * 1000;
+await Promise.all(
+  Array.from({ length: plan.publishers }, async () => {
+    while (performance.now() < until) await publish();
+  }),
+);
+if (latencies.length < (startedAt.length - errors) * plan.subscribers) {
+  await Promise.race([
+    new Promise<void>((resolve) => (idle = resolve)),
+    new Promise((resolve) => setTimeout(resolve, 5000)),
+  ]);
+}
+const elapsed = (performance.now() - started) / 1000;
+for (const stream of streams) stream.destroy();
+agent.destroy();
+latencies.sort((a, b) => a - b);
+const at = (share: number) =>
+  latencies[Math.min(latencies.length - 1, Math.floor(latencies.length * share))] ?? NaN;
+const result: DeliveryResult = {
+  published: startedAt.length,
+  delivered: latencies.length,
+  errors,
+  perSecond: latencies.length / elapsed,
+  p50: at(0.5),
+  p99: at(0.99),
+};
+console.log(JSON.stringify(result));
