@@ -52,7 +52,10 @@ export class LocalStorage implements Storage {
 
   async store(session: Session, { signal }: CallOptions = {}): Promise<void> {
     signal?.throwIfAborted();
-    this.#put(idOf(session), session);
+    const id = idOf(session);
+    // An expired one that was replaced unseen would keep its stream open for ever.
+    if (this.#entries.get(id)?.session !== session) this.#live(id);
+    this.#put(id, session);
   }
 
   async update(session: Session, { signal }: CallOptions = {}): Promise<boolean> {

@@ -44,6 +44,18 @@ describe("LocalStorage", () => {
     expect(session.isConnected).toBe(false);
   });
 
+  it("ends the stream of an expired session that another replaces, and not one's own", async () => {
+    const storage = new LocalStorage({ ttlMs: 1000, clock });
+    const session = new SSESession(newId());
+    await storage.store(session);
+    await clock.advance(1000);
+    await storage.store(session);
+    expect(session.isConnected).toBe(true);
+    await clock.advance(1000);
+    await storage.store(new ProxySession(session.id));
+    expect(session.isConnected).toBe(false);
+  });
+
   it("without a TTL keeps sessions until deleteExpired", async () => {
     const storage = new LocalStorage({ clock });
     const session = new ProxySession(newId());
