@@ -134,7 +134,10 @@ describe("the packed library, in an empty project", () => {
     const printed: string[] = [];
     for (const [i, example] of examples.entries()) {
       const code = example.replace("127.0.0.1:6379", redis.addr);
-      writeFileSync(join(consumer, `example-${i}.ts`), `declare const process: any;\n${code}`);
+      writeFileSync(
+        join(consumer, `example-${i}.ts`),
+        `declare const process: { readonly env: Record<string, string | undefined> };\n${code}`,
+      );
       writeFileSync(join(consumer, `example-${i}.js`), await toJavaScript(code));
       await typeCheck(`example-${i}.ts`);
       printed.push(await node(`example-${i}.js`));
