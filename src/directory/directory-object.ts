@@ -79,7 +79,7 @@ export class DirectoryObject
     if (message.op === "put" && delivery.kind === "taken") {
       const late = this.#revocations.catches(message.entry, now);
       const misplaced = this.#handover.begins(message.entry.id);
-      this.#alarm.wakeBy(late || misplaced ? now : message.dropAt);
+      this.#wakeBy(late || misplaced ? now : message.dropAt, now);
     }
     return delivery;
   }
@@ -137,6 +137,14 @@ export class DirectoryObject
       return;
     }
     this.#settleAlarm(Date.now());
+  }
+
+  /**
+   * Makes sure that the shard wakes at `at` or before. One that has just been loaded
+   * does not know its alarm, and must not put off what that was set for.
+   */
+  #wakeBy(at: number, now: number): void {
+    this.#alarm.wakeBy(this.#alarm.known ? at : Math.min(at, this.#nextWork(now)));
   }
 
   /** Every call says which shard this is and how many there are. Returns the time. */

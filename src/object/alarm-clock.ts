@@ -15,6 +15,11 @@ export class AlarmClock {
     this.#storage = storage;
   }
 
+  /** Whether it is known when the alarm is set for: not after a load, until something sets it. */
+  get known(): boolean {
+    return this.#setFor !== undefined;
+  }
+
   /** Makes sure that the object wakes at `at` (milliseconds since the epoch) or before. */
   wakeBy(at: number): void {
     if (this.#setFor !== undefined && this.#setFor <= at) return;

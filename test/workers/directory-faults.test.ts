@@ -177,6 +177,21 @@ describe("a shard that fails", () => {
 });
 
 describe("an evicted shard", () => {
+  it("keeps its alarm when the next message would have it wake later", async () => {
+    const stub = shard(110);
+    const put = (dropAt: number) => {
+      let id = newSessionId();
+      while (placementOf(id, 111) !== 110) id = newSessionId();
+      const entry = { id, type: "mcp", subject: "woken", createdAt: start, expiresAt: start };
+      return stub.deliver({ shard: 110, shards: 111 }, { op: "put", order: 1, entry, dropAt });
+    };
+    await put(start + 60_000);
+    await evictDurableObject(stub);
+    await put(start + 3_600_000);
+    const alarm = await runInDurableObject(stub, (_object, { storage }) => storage.getAlarm());
+    expect(alarm).toBe(start + 60_000);
+  });
+
   it("still has what it took", async () => {
     const subject = crypto.randomUUID();
     const { id } = await make({ subject });
