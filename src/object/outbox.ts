@@ -24,6 +24,8 @@ type StoredOutbox =
   | {
       readonly kind: "told";
       readonly entry: DirectoryEntry;
+      /** The session's TTL then: how long the shard keeps the entry follows from it. Absent in older rows. */
+      readonly ttlMs?: number;
       readonly order: number;
       /** How many shards there were; with another number the entry's place may be another. */
       readonly shards: number;
@@ -83,6 +85,16 @@ export class Outbox {
   }
 
   /**
+   * By when the object has to wake to tell of a deadline that moved, should no use
+   * tell of it before: while the entry is still listed.
+   */
+  tellBy(now: number): number {
+    const row = this.#read();
+    const wish = this.#wish(now);
+    return wish && !wish.urgent && row?.kind === "told" ? row.entry.expiresAt : Infinity;
+  }
+
+  /**
    * The session has ended: empties the storage but for the wish to say so, in the
    * turn's own transaction. What is left goes when the directory has taken it.
    */
@@ -139,7 +151,7 @@ export class Outbox {
       const { shards } = directory;
       try {
         const delivery = await directory.deliver(message, this.#read()?.shards);
-        if (delivery.kind === "taken") this.#taken(message, shards);
+        if (delivery.kind === "taken") this.#taken(message, wish.ttlMs, shards);
         else if (restamps++ < MAX_RESTAMPS) this.#order = Math.max(this.#order, delivery.by);
         else throw new Error("the directory holds a later order, again and again");
       } catch (failure) {
@@ -155,14 +167,14 @@ export class Outbox {
     return { ...message, order: this.#order };
   }
 
-  #taken(message: DirectoryMessage, shards: number): void {
+  #taken(message: DirectoryMessage, ttlMs: number, shards: number): void {
     const { ctx, alarm, listed } = this.#parts;
     const now = Date.now();
     const session = listed(now);
     if (message.op === "put") {
       // Ended meanwhile: the row says so, and the next message will.
       if (!session) return;
-      this.#write({ kind: "told", entry: message.entry, order: message.order, shards });
+      this.#write({ kind: "told", entry: message.entry, ttlMs, order: message.order, shards });
       if (!this.#alarmIsOurs || this.#wish(now)) return;
       this.#alarmIsOurs = false;
       alarm.moveTo(session.deadline);
@@ -198,10 +210,12 @@ export class Outbox {
     const row = this.#read();
     if (!session) {
       if (row?.kind !== "ended") return undefined;
-      return { message: { op: "remove", id: row.id }, since: row.at, urgent: true };
+      return { message: { op: "remove", id: row.id }, since: row.at, urgent: true, ttlMs: 0 };
     }
     const { entry, ttlMs } = session;
-    const drift = driftOf(row?.kind === "told" ? row.entry : undefined, entry, ttlMs);
+    const told = row?.kind === "told" ? row : undefined;
+    // A TTL that has grown does not make the shard keep the entry for longer.
+    const drift = driftOf(told?.entry, entry, Math.min(told?.ttlMs ?? ttlMs, ttlMs));
     if (!drift) return undefined;
     const dropAt = dropTime(entry.expiresAt, ttlMs);
     return {
@@ -209,6 +223,7 @@ export class Outbox {
       // An order is the time of its message.
       since: drift === "content" ? session.updatedAt : (row?.order ?? now),
       urgent: drift === "content",
+      ttlMs,
     };
   }
 
@@ -238,6 +253,8 @@ interface Wish {
   readonly since: number;
   /** Whether it may not wait for the session's next use or deadline. */
   readonly urgent: boolean;
+  /** The session's; 0 where it has ended. */
+  readonly ttlMs: number;
 }
 
 /**

@@ -369,7 +369,7 @@ export class SessionObject extends DurableObject<Environment> {
   }
 
   #wakeAtDeadline(session: Loaded, now: number): void {
-    this.#alarm.wakeBy(this.#deadline(session, now));
+    this.#alarm.wakeBy(Math.min(this.#deadline(session, now), this.#outbox.tellBy(now)));
   }
 
   #deadline(session: Loaded, now: number): number {

@@ -3,12 +3,12 @@
  * shards are real; only their answers are held back. test/e2e/directory.test.ts
  * kills the whole process.
  */
-import { runDurableObjectAlarm } from "cloudflare:test";
+import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { DirectoryObject } from "../../src/directory/directory-object.ts";
 import { call, make, pathOf } from "../support/call.ts";
 import { counted, walked } from "../support/directory.ts";
-import { kill, objectOf, storedBy, told } from "../support/object.ts";
+import { evict, kill, objectOf, storedBy, told } from "../support/object.ts";
 
 const start = 1_800_000_000_000;
 const at = (seconds: number) => vi.setSystemTime(start + seconds * 1000);
@@ -48,6 +48,26 @@ function slow(before: boolean) {
 }
 
 describe("an object that dies", () => {
+  it("before a shard took a later deadline tells of it while the entry is still listed", async () => {
+    const subject = crypto.randomUUID();
+    const { id } = await make({ subject, ttlSeconds: 60 });
+    await told(id);
+    await evict(id);
+    const shards = slow(true);
+    await call("PATCH", pathOf(id), { ttlSeconds: 100_000 });
+    await shards.arrived;
+    await kill(id);
+    shards.restore();
+    const wakesAt = () =>
+      runInDurableObject(objectOf(id), (_object, { storage }) => storage.getAlarm());
+    expect(await wakesAt()).toBe(start + 60_000);
+    at(60);
+    await runDurableObjectAlarm(objectOf(id));
+    const [entry] = await walked({ subject });
+    expect(entry?.expiresAt).toBe(start + 100_000_000);
+    expect(await wakesAt()).toBe(start + 100_000_000);
+  });
+
   it.each([
     ["before the shard took the message", true],
     ["after the shard took it, before it knew", false],

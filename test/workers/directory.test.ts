@@ -1,15 +1,19 @@
 /** Listing, counting and revoking as a client sees them. */
+import { runDurableObjectAlarm } from "cloudflare:test";
 import { afterEach, describe, expect, it, vi } from "vitest";
+import { placementOf } from "../../src/directory/placement.ts";
 import { call, make, pathOf, request } from "../support/call.ts";
 import {
   allTold,
   appWithLimit,
   counted,
   listed,
+  shard,
+  SHARDS,
   walked,
   type ListJson,
 } from "../support/directory.ts";
-import { told } from "../support/object.ts";
+import { objectOf, told } from "../support/object.ts";
 
 afterEach(() => void vi.useRealTimers());
 
@@ -144,6 +148,28 @@ describe("an entry follows its session", () => {
     at(261);
     await call("GET", pathOf(id));
     expect(await entry()).toBeUndefined();
+  });
+});
+
+describe("an entry stays while its session lives", () => {
+  it.each([
+    ["a longer TTL under a maximum lifetime", { ttlSeconds: 100_000, maxLifetimeSeconds: 20_000 }],
+    ["a TTL that is longer by a third", { ttlSeconds: 1333 }],
+  ])("with %s", async (_what, content) => {
+    vi.useFakeTimers({ toFake: ["Date"] });
+    const start = Date.now();
+    const subject = subjectOf("stays");
+    const { id } = await make({ subject, ttlSeconds: 1000 });
+    await told(id);
+    await call("PUT", pathOf(id), content);
+    for (const seconds of [1000, 1325, 1330]) {
+      vi.setSystemTime(start + seconds * 1000);
+      await runDurableObjectAlarm(objectOf(id));
+      await told(id);
+      await runDurableObjectAlarm(shard(placementOf(id, SHARDS)));
+    }
+    expect((await request("GET", pathOf(id, "?touch=false"))).status).toBe(200);
+    expect(await counted(`subject=${subject}`)).toBe(1);
   });
 });
 
