@@ -131,7 +131,8 @@ export const listQuery = z.object({
 
 export const countQuery = z.object(filter);
 
-export const revokeQuery = z.object({ subject });
+/** Strict: a filter that is not known here must not be passed over by what ends sessions. */
+export const revokeQuery = z.strictObject({ subject });
 
 export const sessionEntry = z.object({
   id: z.string().meta({ format: "uuid" }),

@@ -189,6 +189,15 @@ describe("DELETE /v1/sessions", () => {
     expect((await call("DELETE", `/v1/sessions?subject=${subject}`)).json).toEqual({ deleted: 0 });
   });
 
+  it("refuses a filter that it does not have, and ends nothing", async () => {
+    const subject = subjectOf("narrowed");
+    await makeMany(1, { subject, type: "mcp" });
+    const { status, json } = await call("DELETE", `/v1/sessions?subject=${subject}&type=sse`);
+    expect([status, json["code"]]).toEqual([400, "invalid_request"]);
+    expect(json["detail"]).toContain("type");
+    expect(await counted(`subject=${subject}`)).toBe(1);
+  });
+
   it("spares a session that the subject makes afterwards", async () => {
     vi.useFakeTimers({ toFake: ["Date"] });
     const subject = subjectOf("again");
