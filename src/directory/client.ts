@@ -3,6 +3,7 @@ import { UnavailableError } from "../session/errors.ts";
 import type { ListQuery, Revoked, SessionCount, SessionList } from "../session/host.ts";
 import { SHARD_TIMEOUT_MS } from "../session/limits.ts";
 import {
+  idOf,
   positionOf,
   type Addressed,
   type Delivery,
@@ -85,17 +86,25 @@ export class DirectoryClient {
   /**
    * Tells the directory of one session. `toldShards` is how many shards there were
    * when it was last told: where that placed the entry elsewhere, it is taken back
-   * there, after the new place has it.
+   * there, after the new place has it. Where there are more shards than this caller
+   * knows, a lower number would strand the entry, so the highest is used.
    */
   async deliver(message: DirectoryMessage, toldShards?: number): Promise<Delivery> {
-    const id = message.op === "put" ? message.entry.id : message.id;
+    const id = idOf(message);
+    this.#learn(toldShards ?? 0);
     const place = placementOf(id, this.#shards);
-    const delivery = await this.#ask(place, (shard, to) => shard.deliver(to, message));
-    if (delivery.kind === "superseded" || toldShards === undefined) return delivery;
-    const before = placementOf(id, toldShards);
-    if (before === place) return delivery;
+    const before = toldShards === undefined ? place : placementOf(id, toldShards);
     const { order } = message;
-    return this.#ask(before, (shard, to) => shard.deliver(to, { op: "remove", order, id }));
+    let delivery = await this.#ask(place, (shard, to) => shard.deliver(to, message));
+    if (delivery.kind === "taken" && before !== place) {
+      delivery = await this.#ask(before, (shard, to) =>
+        shard.deliver(to, { op: "remove", order, id }),
+      );
+    }
+    if (delivery.kind !== "elsewhere") return delivery;
+    // Each such answer tells of more shards, so this ends.
+    this.#learn(delivery.shards);
+    return this.deliver(message, toldShards);
   }
 
   /** Hands rows to a shard. */
@@ -125,7 +134,7 @@ export class DirectoryClient {
       settled.push(...(await Promise.allSettled(unasked.map((i) => this.#ask(from + i, call)))));
       for (const result of settled) {
         if (result.status === "fulfilled") {
-          this.#shards = Math.max(this.#shards, result.value.shards);
+          this.#learn(result.value.shards);
         }
       }
     }
@@ -133,6 +142,10 @@ export class DirectoryClient {
     const failed = settled.find((r) => r.status === "rejected");
     if (values.length === 0) throw new UnavailableError(undefined, { cause: failed?.reason });
     return { values, partial: failed !== undefined };
+  }
+
+  #learn(shards: number): void {
+    this.#shards = Math.max(this.#shards, shards);
   }
 
   async #ask<T>(

@@ -45,6 +45,12 @@ export type Delivery =
   /** It holds a message of this order already, which is as high or higher. */
   | { readonly kind: "superseded"; readonly by: number };
 
+/** It took nothing: the session's entry belongs elsewhere, for there are more shards than its caller knows. */
+export interface Elsewhere {
+  readonly kind: "elsewhere";
+  readonly shards: number;
+}
+
 /** Which shard a caller means, and how many it knows of. A shard learns the layout from its callers. */
 export interface Addressed {
   readonly shard: number;
@@ -69,7 +75,7 @@ export interface HandedRow {
 
 /** What a shard answers to a caller over RPC. */
 export interface DirectoryShard {
-  deliver(to: Addressed, message: DirectoryMessage): Promise<Delivery>;
+  deliver(to: Addressed, message: DirectoryMessage): Promise<Delivery | Elsewhere>;
   /** Up to `limit` entries after a position, newest first. */
   page(
     to: Addressed,
@@ -93,6 +99,11 @@ export interface RevokeIf {
   readonly subject: string;
   /** Made up to here; milliseconds since the epoch. */
   readonly createdBy: number;
+}
+
+/** Which session a message tells of. */
+export function idOf(message: DirectoryMessage): SessionId {
+  return message.op === "put" ? message.entry.id : message.id;
 }
 
 /** The place of an entry in listings. */

@@ -5,16 +5,18 @@ import { createLogger, describeFailure, type Logger } from "../logger.ts";
 import { AlarmClock } from "../object/alarm-clock.ts";
 import { SHARD_RETRY_MS, SWEEP_BATCH, SWEEP_INTERVAL_MS } from "../session/limits.ts";
 import { DirectoryClient, type DirectoryNamespace } from "./client.ts";
-import type {
-  Addressed,
-  Delivery,
-  DirectoryFilter,
-  DirectoryMessage,
-  DirectoryShard,
-  HandedRow,
-  Layout,
-  Position,
-  RevokeIf,
+import {
+  idOf,
+  type Addressed,
+  type Delivery,
+  type DirectoryFilter,
+  type DirectoryMessage,
+  type DirectoryShard,
+  type Elsewhere,
+  type HandedRow,
+  type Layout,
+  type Position,
+  type RevokeIf,
 } from "./contract.ts";
 import { Handover } from "./handover.ts";
 import { Reservations } from "./reservations.ts";
@@ -73,13 +75,14 @@ export class DirectoryObject
     this.#alarm = new AlarmClock(ctx.storage);
   }
 
-  deliver(to: Addressed, message: DirectoryMessage): Delivery {
+  deliver(to: Addressed, message: DirectoryMessage): Delivery | Elsewhere {
     const now = this.#hear(to);
+    const shards = this.#handover.elsewhere(to, idOf(message));
+    if (shards !== undefined) return { kind: "elsewhere", shards };
     const delivery = this.#index.apply(message, now);
     if (message.op === "put" && delivery.kind === "taken") {
       const late = this.#revocations.catches(message.entry, now);
-      const misplaced = this.#handover.begins(message.entry.id);
-      this.#wakeBy(late || misplaced ? now : message.dropAt, now);
+      this.#wakeBy(late ? now : message.dropAt, now);
     }
     return delivery;
   }

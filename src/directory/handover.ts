@@ -46,14 +46,14 @@ export class Handover {
   }
 
   /**
-   * An entry has come. Answers whether a move begins, because it belongs elsewhere:
-   * its session runs a version of the Worker that has not heard of all shards.
+   * A message has come. Answers how many shards there are where its caller knows
+   * of fewer and it therefore belongs elsewhere: taken here, it would be moved away
+   * again, to where its session does not look for it.
    */
-  begins(id: string): boolean {
+  elsewhere(call: Addressed, id: string): number | undefined {
     const layout = this.#layout;
-    if (!layout || placementOf(id, layout.shards) === layout.shard) return false;
-    this.#save({ ...layout, movedThrough: "" });
-    return true;
+    if (!layout || call.shards >= layout.shards) return undefined;
+    return placementOf(id, layout.shards) === layout.shard ? undefined : layout.shards;
   }
 
   get underWay(): boolean {

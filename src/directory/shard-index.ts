@@ -4,6 +4,7 @@
  * back. Sizes are kept as counters by type, in one row for all sessions and one for
  * each subject's: counting reads one row.
  */
+import { idOf } from "./contract.ts";
 import type {
   Delivery,
   DirectoryEntry,
@@ -65,7 +66,7 @@ export class ShardIndex {
   /** Takes a session's message, unless a later one of that session has been taken. */
   apply(message: DirectoryMessage, now: number): Delivery {
     const { op, order } = message;
-    const id = op === "put" ? message.entry.id : message.id;
+    const id = idOf(message);
     const held = this.#row(id);
     if (held && held.ord > order) return { kind: "superseded", by: held.ord };
     if (held?.ord === order) {

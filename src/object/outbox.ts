@@ -148,10 +148,9 @@ export class Outbox {
       const wish = this.#wish(now);
       if (!wish) return;
       const message = this.#stamp(wish.message, now);
-      const { shards } = directory;
       try {
         const delivery = await directory.deliver(message, this.#read()?.shards);
-        if (delivery.kind === "taken") this.#taken(message, wish.ttlMs, shards);
+        if (delivery.kind === "taken") this.#taken(message, wish.ttlMs, directory.shards);
         else if (restamps++ < MAX_RESTAMPS) this.#order = Math.max(this.#order, delivery.by);
         else throw new Error("the directory holds a later order, again and again");
       } catch (failure) {

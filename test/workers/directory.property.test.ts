@@ -219,3 +219,49 @@ it(
     expect((await directory(before).count({ subject })).count).toBe(kept.size);
   },
 );
+
+// Last in its file: the number that it raises stays in force.
+it(
+  "loses and leaves no entry where DIRECTORY_SHARDS is lowered again",
+  { timeout: 30_000 },
+  async () => {
+    const MORE = 12;
+    const subject = crypto.randomUUID();
+    const put = (shards: number, id: SessionId, order: number, was?: number) => {
+      const [createdAt, expiresAt] = [1, Date.now() + 60_000];
+      const entry = { id, type: "mcp", subject, createdAt, expiresAt };
+      const dropAt = Date.now() + 3_600_000;
+      return directory(shards).deliver({ op: "put", order, dropAt, entry }, was);
+    };
+    const settled = async () => {
+      for (let n = 0; n < 2 * MORE; n++) await runDurableObjectAlarm(shard(n % MORE));
+      const ids = (await walked({ subject })).map(({ id }) => id);
+      return { ids: ids.toSorted(), count: (await directory().count({ subject })).count };
+    };
+    await directory(MORE).count({});
+    // As many made before it is lowered as after.
+    const old = Array.from({ length: 30 }, newSessionId);
+    for (const id of old) await put(MORE, id, 1);
+    const made = Array.from({ length: 30 }, newSessionId);
+    for (const id of made) await put(SHARDS, id, 1);
+    for (const id of old) await put(SHARDS, id, 2, MORE);
+    for (const id of made) await put(SHARDS, id, 2, SHARDS);
+    expect(await settled()).toEqual({ ids: [...old, ...made].toSorted(), count: 60 });
+    for (const id of old) await directory().deliver({ op: "remove", order: 3, id }, MORE);
+    for (const id of made) await directory().deliver({ op: "remove", order: 3, id }, SHARDS);
+    expect(await settled()).toEqual({ ids: [], count: 0 });
+
+    // A session's own object, which keeps to the lower number.
+    const ids: string[] = [];
+    for (let n = 0; n < 20; n++) {
+      const response = await request("POST", "/v1/sessions", { subject });
+      ids.push((await response.json<{ id: string }>()).id);
+    }
+    for (const id of ids) await told(id);
+    expect((await settled()).count).toBe(20);
+    for (const id of ids) await evict(id);
+    for (const id of ids) await request("DELETE", pathOf(id));
+    for (const id of ids) await told(id);
+    expect(await settled()).toEqual({ ids: [], count: 0 });
+  },
+);
