@@ -292,3 +292,46 @@ it("a page that failed in part can still be walked on from", async () => {
   expect(new Set(seen).size).toBe(seen.length);
   expect(second.partial).toBeUndefined();
 });
+
+it("a move of entries drops none that the other shard did not take, and goes on by itself", async () => {
+  const subject = crypto.randomUUID();
+  const [before, after] = [200, 201];
+  const newest = shard(after - 1);
+  // Placement among so many shards: take ids that lie in shard 0 and move to the newest one.
+  const ids: string[] = [];
+  while (ids.length < 3) {
+    const id = newSessionId();
+    if (placementOf(id, after) !== after - 1) continue;
+    const from = placementOf(id, before);
+    const entry = { id, type: "mcp", subject, createdAt: start, expiresAt: start + 3_600_000 };
+    await shard(from).deliver(
+      { shard: from, shards: before },
+      { op: "put", order: 1, entry, dropAt: start + 3_600_000 },
+    );
+    ids.push(id);
+  }
+  const places = [...new Set(ids.map((id) => placementOf(id, before)))];
+  const down = vi.spyOn(DirectoryObject.prototype, "absorb").mockImplementation(() => {
+    throw new Error("shard down");
+  });
+  const listedAt = async (n: number, stub = shard(n)) =>
+    (await stub.page({ shard: n, shards: after }, { subject }, undefined, 10)).entries.map(
+      ({ id }) => id as string,
+    );
+  for (const place of places) {
+    await listedAt(place);
+    await runDurableObjectAlarm(shard(place));
+  }
+  expect(down).toHaveBeenCalledTimes(places.length);
+  expect((await Promise.all(places.map((n) => listedAt(n)))).flat().toSorted()).toEqual(
+    ids.toSorted(),
+  );
+  down.mockRestore();
+  at(6);
+  for (const place of places) {
+    await evictDurableObject(shard(place));
+    expect(await runDurableObjectAlarm(shard(place))).toBe(true);
+  }
+  expect((await listedAt(after - 1, newest)).toSorted()).toEqual(ids.toSorted());
+  expect((await Promise.all(places.map((n) => listedAt(n)))).flat()).toEqual([]);
+});
