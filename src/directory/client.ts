@@ -72,8 +72,8 @@ export class DirectoryClient {
   }
 
   /** How many sessions fit. Throws `UnavailableError` where no shard answered. */
-  async count(filter: DirectoryFilter): Promise<SessionCount> {
-    const { values, partial } = await this.#askAll((shard, to) => shard.count(to, filter));
+  async count(filter: DirectoryFilter, except?: readonly string[]): Promise<SessionCount> {
+    const { values, partial } = await this.#askAll((shard, to) => shard.count(to, filter, except));
     return { count: total(values), ...(partial && { partial }) };
   }
 

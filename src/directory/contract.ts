@@ -83,7 +83,12 @@ export interface DirectoryShard {
     after: Position | undefined,
     limit: number,
   ): Promise<Layout & { readonly entries: readonly DirectoryEntry[] }>;
-  count(to: Addressed, filter: DirectoryFilter): Promise<Layout & { readonly count: number }>;
+  /** Without the sessions of `except`, whether or not they are here. */
+  count(
+    to: Addressed,
+    filter: DirectoryFilter,
+    except?: readonly string[],
+  ): Promise<Layout & { readonly count: number }>;
   /** Ends every session of a subject made up to `at`: some before it answers, the rest in the background. */
   revoke(to: Addressed, subject: string, at: number): Promise<Layout & { readonly count: number }>;
   /** Takes rows that another shard hands over. */

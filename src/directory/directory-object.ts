@@ -14,7 +14,6 @@ import {
   type DirectoryShard,
   type Elsewhere,
   type HandedRow,
-  type Layout,
   type Position,
   type RevokeIf,
 } from "./contract.ts";
@@ -92,9 +91,10 @@ export class DirectoryObject
     return { entries: this.#index.page(filter, after, limit), ...this.#handover.seenAt(now) };
   }
 
-  count(to: Addressed, filter: DirectoryFilter): Layout & { readonly count: number } {
+  count(to: Addressed, filter: DirectoryFilter, except: readonly string[] = []) {
     const now = this.#hear(to);
-    return { count: this.#index.count(filter), ...this.#handover.seenAt(now) };
+    const excepted = except.filter((id) => this.#index.holds(id, filter)).length;
+    return { count: this.#index.count(filter) - excepted, ...this.#handover.seenAt(now) };
   }
 
   async revoke(to: Addressed, subject: string, at: number) {
@@ -117,7 +117,8 @@ export class DirectoryObject
 
   admit(to: Addressed, subject: string, id: string, limit: number): Promise<boolean> {
     this.#hear(to);
-    const countIndexed = async () => (await this.#directory(to.shards).count({ subject })).count;
+    const countIndexed = async (except: readonly string[]) =>
+      (await this.#directory(to.shards).count({ subject }, except)).count;
     return this.#reservations.admit(subject, id, limit, countIndexed, Date.now);
   }
 

@@ -14,22 +14,26 @@ export class Reservations {
 
   /**
    * Reserves a place where the indexed sessions and the places together are below
-   * `limit`. One decision of a subject at a time: the next one sees this one's place.
+   * `limit`. A session that is indexed and has its place still, or gave it back while
+   * the index was read, counts once: the index is asked for all but those. One decision of a subject at a time: the next one sees this one's place.
    */
   async admit(
     subject: string,
     id: string,
     limit: number,
-    countIndexed: () => Promise<number>,
+    countIndexed: (except: readonly string[]) => Promise<number>,
     clock: () => number,
   ): Promise<boolean> {
     const decide = async () => {
-      const indexed = await countIndexed();
       const now = clock();
-      const places = this.#places.get(subject) ?? new Map<string, number>();
-      for (const [other, until] of places) if (until <= now) places.delete(other);
-      const admitted = indexed + places.size < limit;
-      if (admitted) places.set(id, now + RESERVATION_MS);
+      const known = this.#places.get(subject) ?? new Map<string, number>();
+      for (const [other, until] of known) if (until <= now) known.delete(other);
+      const reserved = [...known.keys()];
+      const indexed = await countIndexed(reserved);
+      const admitted = indexed + reserved.length < limit;
+      // Read anew: the last place may have been given back meanwhile.
+      const places = this.#places.get(subject) ?? known;
+      if (admitted) places.set(id, clock() + RESERVATION_MS);
       if (places.size > 0) this.#places.set(subject, places);
       else this.#places.delete(subject);
       return admitted;

@@ -106,6 +106,14 @@ export class ShardIndex {
     return [...counts.values()].reduce((sum, n) => sum + n, 0);
   }
 
+  /** Whether a session that fits is here. */
+  holds(id: string, filter: DirectoryFilter): boolean {
+    const held = this.#row(id);
+    if (!held || held.type === null) return false;
+    const { type = held.type, subject = held.subject } = filter;
+    return held.type === type && held.subject === subject;
+  }
+
   /** The order of the last message about a session; undefined where none is remembered. */
   orderOf(id: string): number | undefined {
     return this.#row(id)?.ord;
