@@ -1,7 +1,10 @@
 import { systemClock } from "../session/clock.ts";
 import type { Clock } from "../session/clock.ts";
-import type { DataStorage, SessionMetadata } from "./data-storage.ts";
-import { positiveTtl } from "./positive-ttl.ts";
+import type { DataStorage, MetadataEntry, MetadataPage, SessionMetadata } from "./data-storage.ts";
+import { positiveTtl } from "./durations.ts";
+import { localPage } from "./local-page.ts";
+import { pageLimit, walkPages } from "./pages.ts";
+import type { PageOptions, RangeOptions } from "./pages.ts";
 import { storedId } from "./stored-id.ts";
 import type { CallOptions } from "./storage.ts";
 
@@ -79,6 +82,28 @@ export class LocalDataStorage implements DataStorage {
     this.#entries.delete(storedId(id));
   }
 
+  async count({ signal }: CallOptions = {}): Promise<number> {
+    signal?.throwIfAborted();
+    return this.#liveEntries().length;
+  }
+
+  async page({ cursor, limit, signal }: PageOptions = {}): Promise<MetadataPage> {
+    signal?.throwIfAborted();
+    const { items, ...rest } = localPage(this.#liveEntries(), cursor, pageLimit(limit));
+    return {
+      ...rest,
+      entries: items.map(([id, { metadata }]) => ({ id, metadata: { ...metadata } })),
+    };
+  }
+
+  range(options?: RangeOptions): AsyncIterable<MetadataEntry> {
+    return walkPages(
+      (page) => this.page(page),
+      ({ entries }) => entries,
+      options,
+    );
+  }
+
   async close(): Promise<void> {
     this.#stopSweeping();
     this.#entries.clear();
@@ -91,6 +116,10 @@ export class LocalDataStorage implements DataStorage {
   #live(key: string): Entry | undefined {
     const entry = this.#entries.get(key);
     return entry && !this.#isExpired(entry) ? entry : undefined;
+  }
+
+  #liveEntries(): [string, Entry][] {
+    return [...this.#entries].filter(([, entry]) => !this.#isExpired(entry));
   }
 
   #isExpired(entry: Entry): boolean {

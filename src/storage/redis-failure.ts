@@ -46,11 +46,14 @@ export class RedisFailure extends UnavailableError {
   readonly kind: RedisFailureKind;
   /** Trying again cannot mend it. */
   readonly hopeless: boolean;
+  /** The code of Redis's error, where it answered with one. */
+  readonly reply: string | undefined;
 
-  constructor(kind: RedisFailureKind, message: string, hopeless = false) {
+  constructor(kind: RedisFailureKind, message: string, hopeless = false, reply?: string) {
     super(message);
     this.kind = kind;
     this.hopeless = hopeless;
+    this.reply = reply;
   }
 }
 
@@ -67,7 +70,7 @@ export function redisFailure(error: unknown): RedisFailure {
   if (name === "ReplyError") {
     const reply = /^[A-Z]{2,20}\b/.exec(message)?.[0] ?? "ERR";
     const words = REPLIES[reply] ?? "Redis refused the command";
-    return new RedisFailure("refused", `${words} (${reply}).`, HOPELESS.has(reply));
+    return new RedisFailure("refused", `${words} (${reply}).`, HOPELESS.has(reply), reply);
   }
   if (CERTIFICATE.test(code)) {
     return new RedisFailure("lost", `The certificate of Redis was not accepted (${code}).`, true);
