@@ -96,6 +96,41 @@ describe("the commands sent", () => {
     ]);
   });
 
+  it("with ifStill are a script of one key that says the same, by MONITOR", async () => {
+    const id = newId();
+    const key = PREFIX + id;
+    const first = `{"id":"${id}","type":"mcp","created_at":"1970-01-01T00:00:00Z","updated_at":"1970-01-01T00:00:00Z"}`;
+    const second = first.replace(/}$/, ',"metadata":{"a":"1"}}');
+    await raw.set(key, first);
+    const session = await storage.load(id);
+    const script = expect.stringContaining("redis.call('GET', KEYS[1]) ~= ARGV[1]");
+    const seen = await monitor(server, async () => {
+      await storage.update(decodeSession(second), { ifStill: session });
+      await storage.update(decodeSession(first), { ifStill: session });
+      await storage.delete(id, { ifStill: session });
+    });
+    expect(seen).toEqual([
+      ["EVAL", script, "1", key, first, second, "EX", "7200"],
+      ["GET", key],
+      ["SET", key, second, "EX", "7200"],
+      ["EVAL", script, "1", key, first, first, "EX", "7200"],
+      ["GET", key],
+      ["EVAL", script, "1", key, first],
+      ["GET", key],
+    ]);
+    expect(await raw.get(key)).toBe(second);
+  });
+
+  it("of a record in foreign bytes are compared with those bytes, not with ours", async () => {
+    const id = newId();
+    await raw.set(PREFIX + id, ` { "v" : 2, "ID" : "${id.toUpperCase()}" } `);
+    const session = await storage.load(id);
+    if (!session) throw new Error("not found");
+    session.setMetadata("a", "<1>");
+    expect(await storage.update(session, { ifStill: session })).toBe(true);
+    expect(await raw.get(PREFIX + id)).toContain(String.raw`"metadata":{"a":"\u003c1\u003e"}`);
+  });
+
   it("for metadata are ToolHive's, by MONITOR", async () => {
     const keyPrefix = "thv:vmcp:session:";
     const data = await RedisDataStorage.connect({ addr, keyPrefix, ttlMs: 1_800_000 });
