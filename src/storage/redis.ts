@@ -21,7 +21,8 @@ import type { CallOptions, ConditionOptions, SessionPage, Storage } from "./stor
  * ACL user needs EVAL for it, besides SET, GET, GETEX, DEL, SCAN and PING.
  *
  * A call that fails rejects with `UnavailableError` within `dialTimeoutMs +
- * writeTimeoutMs + readTimeoutMs`. A write that fails so may have been carried out.
+ * writeTimeoutMs + readTimeoutMs`; `count` and `page` take several commands, each of
+ * which does. A write that fails so may have been carried out.
  */
 export class RedisStorage implements Storage {
   readonly #records: RedisRecords<Session>;
