@@ -404,6 +404,17 @@ export function describeStorage(name: string, open: OpenStorage): void {
         expect((await manager.get(id))?.type).toBe(won[0]);
       });
 
+      it("an add over a session past its lifetime never deletes the one added since", async () => {
+        const manager = managerOf(1000);
+        const { id } = await manager.add(newId());
+        now += 1000;
+        const fresh = (type: string) => new ProxySession(id, type, { clock: { now: () => now } });
+        const between = async () => void (await manager.add(fresh("first")));
+        const late = managerOf(1000, before(storage, "delete", between)).add(fresh("second"));
+        await expect(late).rejects.toMatchObject({ code: "session_already_exists" });
+        expect((await manager.get(id))?.type).toBe("first");
+      });
+
       it("a late get of a session past its lifetime never deletes the one made since", async () => {
         const manager = managerOf(1000);
         const { id } = await manager.add(newId());
