@@ -18,7 +18,7 @@ import { recordOf } from "../session/session.ts";
 import type { Session } from "../session/session.ts";
 import { parseTimestamp, timestampFromMs } from "../session/timestamp.ts";
 import { withDeadline } from "./deadline.ts";
-import { lifetime, positiveTtl, timeout } from "./durations.ts";
+import { lifetime, positiveTtl, timeOf, timeout } from "./durations.ts";
 import { pageLimit, walkPages } from "./pages.ts";
 import type { PageOptions, RangeOptions } from "./pages.ts";
 import type { CallOptions, ConditionOptions, SessionPage, Storage } from "./storage.ts";
@@ -98,8 +98,9 @@ export class DurableObjectStorage implements Storage {
   }
 
   /** Does nothing: the objects expire by themselves. */
-  async deleteExpired(_before: Date | number, { signal }: CallOptions = {}): Promise<number> {
+  async deleteExpired(before: Date | number, { signal }: CallOptions = {}): Promise<number> {
     signal?.throwIfAborted();
+    timeOf(before);
     return 0;
   }
 

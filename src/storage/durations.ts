@@ -30,6 +30,13 @@ export function lifetime(maxLifetimeMs: number): number {
   );
 }
 
+/** A time to compare with, in milliseconds since the epoch. Throws a RangeError where it is none: nothing is before or after that. */
+export function timeOf(time: Date | number): number {
+  const ms = Number(time);
+  if (!Number.isNaN(ms)) return ms;
+  throw new RangeError("the time must be a valid Date, or milliseconds since the epoch");
+}
+
 /** How long to wait. Throws a RangeError, which names the option, where no timer can. */
 export function timeout(name: string, ms: number): number {
   if (isTimeout(ms)) return ms;

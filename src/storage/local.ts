@@ -3,7 +3,7 @@ import type { Clock } from "../session/clock.ts";
 import { SessionError } from "../session/errors.ts";
 import type { Session } from "../session/session.ts";
 import { withDeadline } from "./deadline.ts";
-import { positiveTtl, timeout } from "./durations.ts";
+import { positiveTtl, timeOf, timeout } from "./durations.ts";
 import { localPage } from "./local-page.ts";
 import { pageLimit, walkPages } from "./pages.ts";
 import type { PageOptions, RangeOptions } from "./pages.ts";
@@ -91,7 +91,7 @@ export class LocalStorage implements Storage {
 
   async deleteExpired(before: Date | number, { signal }: CallOptions = {}): Promise<number> {
     signal?.throwIfAborted();
-    const cutoff = Number(before);
+    const cutoff = timeOf(before);
     let deleted = 0;
     for (const [id, entry] of Array.from(this.#entries)) {
       signal?.throwIfAborted();

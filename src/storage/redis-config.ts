@@ -153,6 +153,8 @@ function readTopology({ addr, sentinel, cluster }: RedisOptions): RedisTopology 
   if (sentinel) {
     const { masterName, addrs, username, password } = sentinel;
     if (!masterName) throw refuse("sentinel.masterName is required");
+    if (username === "") throw refuse("sentinel.username must not be empty; leave it out");
+    if (password === "") throw refuse("sentinel.password must not be empty; leave it out");
     if (username !== undefined && password === undefined) {
       throw refuse("sentinel.username needs sentinel.password");
     }

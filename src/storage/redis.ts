@@ -1,6 +1,7 @@
 import { decodeSession, encodeSession } from "../session/codec.ts";
 import { CorruptRecordError, SessionError } from "../session/errors.ts";
 import type { Session } from "../session/session.ts";
+import { timeOf } from "./durations.ts";
 import { walkPages } from "./pages.ts";
 import type { PageOptions, RangeOptions } from "./pages.ts";
 import type { RedisOptions } from "./redis-config.ts";
@@ -82,8 +83,9 @@ export class RedisStorage implements Storage {
   }
 
   /** Does nothing: Redis expires sessions by itself. */
-  async deleteExpired(_before: Date | number, { signal }: CallOptions = {}): Promise<number> {
+  async deleteExpired(before: Date | number, { signal }: CallOptions = {}): Promise<number> {
     signal?.throwIfAborted();
+    timeOf(before);
     return 0;
   }
 

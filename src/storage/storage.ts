@@ -79,7 +79,8 @@ export interface Storage {
   /**
    * Removes sessions not used since `before` (a Date, or milliseconds since the
    * epoch) and answers how many. Backends that expire sessions by themselves do
-   * nothing and answer 0. Cancelled in the middle, it has removed some.
+   * nothing and answer 0. Cancelled in the middle, it has removed some. What is no
+   * time is refused with a RangeError.
    */
   deleteExpired(before: Date | number, options?: CallOptions): Promise<number>;
 

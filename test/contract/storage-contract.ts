@@ -280,6 +280,15 @@ export function describeStorage(name: string, open: OpenStorage): void {
       expect(await valueOf(id)).toBe("first");
     });
 
+    it("deleteExpired of what is no time is refused, and removes nothing", async () => {
+      const id = newId();
+      await storage.store(sessionWith(id, "first"));
+      for (const before of [new Date("yesterday"), NaN]) {
+        await expect(storage.deleteExpired(before)).rejects.toThrow(RangeError);
+      }
+      expect(await valueOf(id)).toBe("first");
+    });
+
     it.each(["mcp", "sse", "streamable", "quantum"])(
       "a session of type %s comes back with its type, times to the nanosecond and metadata",
       async (type) => {

@@ -43,6 +43,16 @@ const REFUSALS: readonly [string, RedisOptions, RegExp][] = [
     { ...nowhere, sentinel: { ...sentinel, username: "u" } },
     /sentinel.username needs/,
   ],
+  [
+    "an empty Sentinel user",
+    { ...nowhere, sentinel: { ...sentinel, username: "", password: "p" } },
+    /sentinel.username must not be empty/,
+  ],
+  [
+    "an empty Sentinel password",
+    { ...nowhere, sentinel: { ...sentinel, password: "" } },
+    /sentinel.password must not be empty/,
+  ],
   ["no cluster nodes", { ...nowhere, cluster: [] }, /cluster needs at least one/],
   ["a database in a cluster", { ...nowhere, cluster: ["a:1"], db: 1 }, /db must be 0 in a cluster/],
   ["a database that is none", { ...base, db: -1 }, /db must be a whole number/],
