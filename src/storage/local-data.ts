@@ -2,8 +2,7 @@ import { systemClock } from "../session/clock.ts";
 import type { Clock } from "../session/clock.ts";
 import type { DataStorage, MetadataEntry, MetadataPage, SessionMetadata } from "./data-storage.ts";
 import { positiveTtl } from "./durations.ts";
-import { localPage } from "./local-page.ts";
-import { pageLimit, walkPages } from "./pages.ts";
+import { localPage, localRange } from "./local-page.ts";
 import type { PageOptions, RangeOptions } from "./pages.ts";
 import { storedId } from "./stored-id.ts";
 import type { CallOptions } from "./storage.ts";
@@ -84,24 +83,23 @@ export class LocalDataStorage implements DataStorage {
 
   async count({ signal }: CallOptions = {}): Promise<number> {
     signal?.throwIfAborted();
-    return this.#liveEntries().length;
+    let live = 0;
+    for (const entry of this.#entries.values()) if (this.#isLive(entry)) live++;
+    return live;
   }
 
-  async page({ cursor, limit, signal }: PageOptions = {}): Promise<MetadataPage> {
-    signal?.throwIfAborted();
-    const { items, ...rest } = localPage(this.#liveEntries(), cursor, pageLimit(limit));
+  async page(options: PageOptions = {}): Promise<MetadataPage> {
+    const { items, ...rest } = localPage(this.#entries, this.#isLive, options);
     return {
       ...rest,
       entries: items.map(([id, { metadata }]) => ({ id, metadata: { ...metadata } })),
     };
   }
 
-  range(options?: RangeOptions): AsyncIterable<MetadataEntry> {
-    return walkPages(
-      (page) => this.page(page),
-      ({ entries }) => entries,
-      options,
-    );
+  async *range(options?: RangeOptions): AsyncGenerator<MetadataEntry, void, undefined> {
+    for await (const [id, entry] of localRange(this.#entries, this.#isLive, options)) {
+      yield { id, metadata: { ...entry.metadata } };
+    }
   }
 
   async close(): Promise<void> {
@@ -115,18 +113,13 @@ export class LocalDataStorage implements DataStorage {
 
   #live(key: string): Entry | undefined {
     const entry = this.#entries.get(key);
-    return entry && !this.#isExpired(entry) ? entry : undefined;
+    return entry && this.#isLive(entry) ? entry : undefined;
   }
 
-  #liveEntries(): [string, Entry][] {
-    return [...this.#entries].filter(([, entry]) => !this.#isExpired(entry));
-  }
-
-  #isExpired(entry: Entry): boolean {
-    return this.#clock.now() - entry.lastAccess >= this.#ttlMs;
-  }
+  readonly #isLive = ({ lastAccess }: Entry): boolean =>
+    this.#clock.now() - lastAccess < this.#ttlMs;
 
   #sweep(): void {
-    for (const [key, entry] of this.#entries) if (this.#isExpired(entry)) this.#entries.delete(key);
+    for (const [key, entry] of this.#entries) if (!this.#isLive(entry)) this.#entries.delete(key);
   }
 }

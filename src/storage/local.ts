@@ -4,8 +4,7 @@ import { SessionError } from "../session/errors.ts";
 import type { Session } from "../session/session.ts";
 import { withDeadline } from "./deadline.ts";
 import { positiveTtl, timeOf, timeout } from "./durations.ts";
-import { localPage } from "./local-page.ts";
-import { pageLimit, walkPages } from "./pages.ts";
+import { localPage, localRange } from "./local-page.ts";
 import type { PageOptions, RangeOptions } from "./pages.ts";
 import { storedId } from "./stored-id.ts";
 import type { CallOptions, ConditionOptions, SessionPage, Storage } from "./storage.ts";
@@ -106,23 +105,19 @@ export class LocalStorage implements Storage {
   async count({ signal }: CallOptions = {}): Promise<number> {
     signal?.throwIfAborted();
     let live = 0;
-    for (const entry of this.#entries.values()) if (!this.#isExpired(entry)) live++;
+    for (const entry of this.#entries.values()) if (this.#isLive(entry)) live++;
     return live;
   }
 
-  async page({ cursor, limit, signal }: PageOptions = {}): Promise<SessionPage> {
-    signal?.throwIfAborted();
-    const live = [...this.#entries].filter(([, entry]) => !this.#isExpired(entry));
-    const { items, ...rest } = localPage(live, cursor, pageLimit(limit));
+  async page(options: PageOptions = {}): Promise<SessionPage> {
+    const { items, ...rest } = localPage(this.#entries, this.#isLive, options);
     return { ...rest, sessions: items.map(([, { session }]) => session) };
   }
 
-  range(options?: RangeOptions): AsyncIterable<Session> {
-    return walkPages(
-      (page) => this.page(page),
-      ({ sessions }) => sessions,
-      options,
-    );
+  async *range(options?: RangeOptions): AsyncGenerator<Session, void, undefined> {
+    for await (const [, { session }] of localRange(this.#entries, this.#isLive, options)) {
+      yield session;
+    }
   }
 
   /** Forgets every session, and then closes them all. */
@@ -139,14 +134,13 @@ export class LocalStorage implements Storage {
     if (replaced && replaced !== session) void this.#end(replaced);
   }
 
-  #isExpired(entry: Entry): boolean {
-    return this.#clock.now() - entry.lastAccess >= this.#ttlMs;
-  }
+  readonly #isLive = ({ lastAccess }: Entry): boolean =>
+    this.#clock.now() - lastAccess < this.#ttlMs;
 
   /** The entry, unless it has expired: then it is evicted here and now. */
   #live(id: string): Entry | undefined {
     const entry = this.#entries.get(id);
-    if (!entry || !this.#isExpired(entry)) return entry;
+    if (!entry || this.#isLive(entry)) return entry;
     void this.#evict(id, entry);
     return undefined;
   }

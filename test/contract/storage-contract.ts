@@ -341,6 +341,35 @@ export function describeStorage(name: string, open: OpenStorage): void {
       expect(seen.toSorted()).toEqual(ids);
     });
 
+    it.each(["range", "page"] as const)(
+      "a walk by %s gives what is there throughout, whatever comes and goes meanwhile",
+      async (way) => {
+        const ids = Array.from({ length: 30 }, newId);
+        for (const id of ids) await storage.create(sessionWith(id, "x"));
+        const leave = new Set(ids.slice(0, 10));
+        const seen = new Set<string>();
+        const meet = async (id: string) => {
+          seen.add(id);
+          const [gone] = leave;
+          if (gone === undefined) return;
+          leave.delete(gone);
+          await storage.delete(gone);
+          await storage.create(sessionWith(newId(), "came"));
+        };
+        if (way === "range")
+          for await (const { id } of storage.range({ pageSize: 4 })) await meet(id);
+        else {
+          let cursor: string | undefined;
+          do {
+            const page = await storage.page({ limit: 4, cursor });
+            for (const { id } of page.sessions) await meet(id);
+            cursor = page.cursor;
+          } while (cursor !== undefined);
+        }
+        for (const id of ids.slice(10)) expect(seen).toContain(id);
+      },
+    );
+
     it("refuses a page of no sessions, and of too many", async () => {
       for (const limit of [0, 1001, 1.5]) {
         await expect(storage.page({ limit })).rejects.toThrow(RangeError);
