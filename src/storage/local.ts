@@ -8,6 +8,7 @@ import { localPage, localRange } from "./local-page.ts";
 import type { PageOptions, RangeOptions } from "./pages.ts";
 import { storedId } from "./stored-id.ts";
 import type { CallOptions, ConditionOptions, SessionPage, Storage } from "./storage.ts";
+import { tell } from "./tell.ts";
 
 export interface LocalStorageOptions {
   /**
@@ -159,7 +160,7 @@ export class LocalStorage implements Storage {
       const late = "A session did not close";
       await withDeadline(async () => closing, this.#closeTimeoutMs, undefined, late);
     } catch (error) {
-      this.#onCloseError(error, session);
+      tell(this.#onCloseError, error, session);
     }
   }
 }

@@ -19,6 +19,7 @@ import { lifetime, positiveTtl, timeout } from "./durations.ts";
 import { LocalStorage } from "./local.ts";
 import type { RangeOptions } from "./pages.ts";
 import type { CallOptions, Storage } from "./storage.ts";
+import { tell } from "./tell.ts";
 
 /** ToolHive's `DefaultSessionTTL`: two hours, in milliseconds. */
 export const DEFAULT_SESSION_TTL_MS = 2 * 60 * 60 * 1000;
@@ -268,7 +269,7 @@ export class SessionManager {
       await this.#storage.delete(id, { signal, ifStill: session });
     } catch (error) {
       // It has ended, whether or not it could be removed.
-      this.#onCleanupError(error);
+      tell(this.#onCleanupError, error);
     }
     return undefined;
   }
@@ -290,7 +291,7 @@ export class SessionManager {
     try {
       await this.cleanupExpiredOnce({ signal: this.#stopped.signal });
     } catch (error) {
-      if (!this.#stopped.signal.aborted) this.#onCleanupError(error);
+      if (!this.#stopped.signal.aborted) tell(this.#onCleanupError, error);
     } finally {
       this.#cleaning = false;
     }

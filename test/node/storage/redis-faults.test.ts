@@ -227,6 +227,27 @@ describe("a server that is killed", () => {
     expect(tally.wrong).toEqual([]);
   });
 
+  it("does not end the process of one whose onConnectionProblem throws", async () => {
+    const server = await serve();
+    const told: string[] = [];
+    const storage = await RedisStorage.connect({
+      addr: server.addr,
+      keyPrefix: "faults:",
+      ttlMs: 60_000,
+      ...TIMEOUTS,
+      onConnectionProblem: (problem) => {
+        told.push(problem);
+        throw new Error("no log today");
+      },
+    });
+    cleanups.push(() => storage.close());
+    await server.kill();
+    await expect(storage.store(newSession())).rejects.toMatchObject(UNAVAILABLE);
+    expect(told.length).toBeGreaterThan(0);
+    await server.restart();
+    await storage.store(newSession());
+  });
+
   it("does not hang a caller who tries again at once, for ever", async () => {
     const server = await serve();
     const storage = await connect(server);

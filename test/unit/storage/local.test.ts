@@ -171,6 +171,19 @@ describe("LocalStorage", () => {
     },
   );
 
+  it("is not stopped by an onCloseError that throws", async () => {
+    const onCloseError = () => {
+      throw new Error("no log today");
+    };
+    const storage = new LocalStorage({ clock, onCloseError });
+    const fail = () => {
+      throw new Error("stuck");
+    };
+    for (let i = 0; i < 2; i++) await storage.store(new Closable(fail));
+    await clock.advance(10);
+    expect(await storage.deleteExpired(clock.now())).toBe(2);
+  });
+
   it.each([0, NaN, 2 ** 31])("refuses to wait %s ms for a session to close", (closeTimeoutMs) => {
     expect(() => new LocalStorage({ closeTimeoutMs })).toThrow(RangeError);
   });

@@ -245,7 +245,12 @@ describe("cleaning up", () => {
     const problems: unknown[] = [];
     const storage = new LocalStorage({ clock });
     storage.deleteExpired = () => Promise.reject(new Error("disk on fire"));
-    managerWith({ storage, onCleanupError: (error) => problems.push(error) });
+    const onCleanupError = (error: unknown) => {
+      problems.push(error);
+      // Nobody could catch this, and the process must not end by it.
+      throw new Error("no log today");
+    };
+    managerWith({ storage, onCleanupError });
     await clock.advance(TTL_MS);
     expect(problems).toHaveLength(2);
   });
