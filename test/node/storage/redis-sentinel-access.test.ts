@@ -28,7 +28,10 @@ beforeAll(async () => {
   setup = await startSentinels({
     certificates,
     password: REDIS_SECRET,
-    users: [`user alice on >${USER_SECRET} ~${PREFIX}* +@all`],
+    users: [
+      `user alice on >${USER_SECRET} ~${PREFIX}* +@all`,
+      `user clerk on >${USER_SECRET} ~${PREFIX}* +set +get +getex +del +scan +ping +eval`,
+    ],
     sentinelPassword: SENTINEL_SECRET,
     sentinelUsers: [`user watcher on >${WATCHER_SECRET} ~* &* +@all`],
   });
@@ -119,6 +122,16 @@ describe("Sentinels with TLS and passwords", () => {
       await expect(connect(access())).rejects.toMatchObject({ code: "unavailable", status: 503 });
     },
   );
+
+  it("let in an ACL user without INFO, of which the client warns", async () => {
+    const warn = vi.spyOn(console, "warn").mockImplementation(() => {});
+    const storage = await connect({ ...rightful(), username: "clerk" });
+    expect(await storage.create(newSession())).toBe(true);
+    expect(inspect(warn.mock.calls)).toMatch(/INFO command fails/);
+    expect(inspect(warn.mock.calls)).not.toContain("hunter2");
+    warn.mockRestore();
+    await storage.close();
+  });
 
   it("have their secrets in no error, no report and no log", async () => {
     const written: unknown[] = [];
