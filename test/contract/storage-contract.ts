@@ -5,12 +5,13 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { decodeSession, encodeSession } from "../../src/session/codec.ts";
 import { InvalidSessionIdError } from "../../src/session/errors.ts";
-import { ProxySession } from "../../src/session/proxy-session.ts";
 import type { Session } from "../../src/session/session.ts";
 import { SSESession } from "../../src/session/sse-session.ts";
 import { StreamableSession } from "../../src/session/streamable-session.ts";
-import { SessionManager } from "../../src/storage/session-manager.ts";
 import type { Storage } from "../../src/storage/storage.ts";
+import { sessionWith } from "../support/session-with.ts";
+import { describeConditions } from "./conditions-contract.ts";
+import { describeManagerOver } from "./manager-contract.ts";
 
 export interface OpenedStorage {
   readonly storage: Storage;
@@ -24,30 +25,6 @@ export type OpenStorage = (ttlMs: number) => Promise<OpenedStorage>;
 const TTL_MS = 60_000;
 const MOST_OF_TTL = 45_000;
 const newId = () => crypto.randomUUID();
-
-function sessionWith(id: string, value: string): ProxySession {
-  const session = new ProxySession(id);
-  session.setMetadata("value", value);
-  return session;
-}
-
-/** The storage, but that something happens just before one of its methods does its work. */
-function before(
-  storage: Storage,
-  method: "delete" | "update",
-  happens: () => Promise<void>,
-): Storage {
-  return new Proxy(storage, {
-    get(target, name) {
-      const member: unknown = Reflect.get(target, name, target);
-      if (typeof member !== "function") return member;
-      return async (...args: unknown[]) => {
-        if (name === method) await happens();
-        return Reflect.apply(member, target, args) as unknown;
-      };
-    },
-  });
-}
 
 async function collect(sessions: AsyncIterable<Session>): Promise<string[]> {
   const ids: string[] = [];
@@ -113,81 +90,6 @@ export function describeStorage(name: string, open: OpenStorage): void {
       const id = newId();
       expect(await storage.update(sessionWith(id, "late"))).toBe(false);
       expect(await storage.load(id)).toBeUndefined();
-    });
-
-    it("update with ifStill replaces what is still as it was given", async () => {
-      const id = newId();
-      await storage.store(sessionWith(id, "first"));
-      const loaded = await storage.load(id);
-      const second = sessionWith(id, "second");
-      expect(await storage.update(second, { ifStill: loaded })).toBe(true);
-      // What was taken is what is there now.
-      expect(await storage.update(sessionWith(id, "third"), { ifStill: second })).toBe(true);
-      expect(await valueOf(id)).toBe("third");
-    });
-
-    it("update with ifStill never undoes a write that came between, nor brings back", async () => {
-      const id = newId();
-      await storage.store(sessionWith(id, "first"));
-      const loaded = await storage.load(id);
-      await storage.store(sessionWith(id, "between"));
-      expect(await storage.update(sessionWith(id, "late"), { ifStill: loaded })).toBe(false);
-      expect(await valueOf(id)).toBe("between");
-      await storage.delete(id);
-      expect(await storage.update(sessionWith(id, "late"), { ifStill: loaded })).toBe(false);
-      expect(await storage.load(id)).toBeUndefined();
-    });
-
-    it("update with ifStill is atomic: of many callers at once, one wins", async () => {
-      const id = newId();
-      await storage.store(sessionWith(id, "first"));
-      const loaded = await storage.load(id);
-      const callers = Array.from({ length: 20 }, (_, caller) => `caller ${caller}`);
-      const won = await Promise.all(
-        callers.map((caller) => storage.update(sessionWith(id, caller), { ifStill: loaded })),
-      );
-      expect(won.filter(Boolean)).toHaveLength(1);
-      expect(await valueOf(id)).toBe(callers[won.indexOf(true)]);
-    });
-
-    it("update with ifStill refreshes the TTL", async () => {
-      const session = sessionWith(newId(), "first");
-      await storage.store(session);
-      await age(session.id, MOST_OF_TTL);
-      expect(await storage.update(session, { ifStill: session })).toBe(true);
-      await age(session.id, MOST_OF_TTL);
-      expect(await storage.load(session.id)).toBeDefined();
-    });
-
-    it("delete with ifStill removes what is still as it was given, and nothing else", async () => {
-      const id = newId();
-      await storage.create(sessionWith(id, "first"));
-      const loaded = await storage.load(id);
-      await storage.delete(id);
-      await storage.create(sessionWith(id, "second"));
-      await storage.delete(id, { ifStill: loaded });
-      expect(await valueOf(id)).toBe("second");
-      await storage.delete(id, { ifStill: await storage.load(id) });
-      expect(await storage.load(id)).toBeUndefined();
-      await storage.delete(id, { ifStill: loaded });
-    });
-
-    it("with ifStill a session that the storage neither gave nor took matches nothing", async () => {
-      const id = newId();
-      await storage.store(sessionWith(id, "first"));
-      const stranger = sessionWith(id, "first");
-      expect(await storage.update(stranger, { ifStill: stranger })).toBe(false);
-      await storage.delete(id, { ifStill: stranger });
-      expect(await valueOf(id)).toBe("first");
-    });
-
-    it("what a page gave can be asked for with ifStill", async () => {
-      const id = newId();
-      await storage.store(sessionWith(id, "first"));
-      for await (const session of storage.range()) {
-        expect(await storage.update(sessionWith(id, "second"), { ifStill: session })).toBe(true);
-      }
-      expect(await valueOf(id)).toBe("second");
     });
 
     it("update never resurrects: after a delete it is false", async () => {
@@ -414,96 +316,8 @@ export function describeStorage(name: string, open: OpenStorage): void {
       expect(await storage.load(session.id)).toBeUndefined();
     });
 
-    describe("under a manager", () => {
-      let now: number;
-      const managerOf = (maxLifetimeMs = 0, over = storage) =>
-        new SessionManager({
-          storage: over,
-          maxLifetimeMs,
-          clock: { now: () => now, every: () => () => {} },
-        });
-      const oldSession = () => decodeSession(`{"id":"${newId()}","type":"mcp"}`);
-      beforeEach(() => {
-        now = Date.now();
-      });
-
-      it("of many adds at once over a session past its lifetime, one wins", async () => {
-        const [manager, other] = [managerOf(1000), managerOf(1000)];
-        const { id } = await manager.add(newId());
-        now += 1000;
-        const fresh = { clock: { now: () => now } };
-        const tries = Array.from({ length: 20 }, (_, caller) => {
-          const session = new ProxySession(id, `caller-${caller}`, fresh);
-          return (caller % 2 === 0 ? manager : other).add(session);
-        });
-        const settled = await Promise.allSettled(tries);
-        const won = settled.flatMap((one) => (one.status === "fulfilled" ? [one.value.type] : []));
-        expect(won).toHaveLength(1);
-        expect((await manager.get(id))?.type).toBe(won[0]);
-      });
-
-      it("an add over a session past its lifetime never deletes the one added since", async () => {
-        const manager = managerOf(1000);
-        const { id } = await manager.add(newId());
-        now += 1000;
-        const fresh = (type: string) => new ProxySession(id, type, { clock: { now: () => now } });
-        const between = async () => void (await manager.add(fresh("first")));
-        const late = managerOf(1000, before(storage, "delete", between)).add(fresh("second"));
-        await expect(late).rejects.toMatchObject({ code: "session_already_exists" });
-        expect((await manager.get(id))?.type).toBe("first");
-      });
-
-      it("a late get of a session past its lifetime never deletes the one made since", async () => {
-        const manager = managerOf(1000);
-        const { id } = await manager.add(newId());
-        now += 1000;
-        const between = async () => {
-          await storage.delete(id);
-          await storage.create(new ProxySession(id, "new", { clock: { now: () => now } }));
-        };
-        const late = managerOf(1000, before(storage, "delete", between));
-        expect(await late.get(id)).toBeUndefined();
-        expect((await manager.get(id))?.type).toBe("new");
-      });
-
-      it("a late touch never undoes a write that came between, and is made after it", async () => {
-        const { id } = await managerOf().add(oldSession());
-        let writes = 0;
-        const between = async () => {
-          // Its updatedAt is older, so the touch still has to be made.
-          if (++writes === 1)
-            await storage.store(decodeSession(`{"id":"${id}","metadata":{"value":"between"}}`));
-        };
-        const manager = managerOf(0, before(storage, "update", between));
-        expect(await manager.touch(id)).toBe(true);
-        expect(writes).toBe(2);
-        const loaded = await storage.load(id);
-        expect(loaded?.getMetadataValue("value")).toBe("between");
-        expect(loaded?.createdAtText).toBe("0001-01-01T00:00:00Z");
-        expect(loaded?.updatedAt.getFullYear()).toBeGreaterThan(2025);
-      });
-
-      it("a late touch never brings back a session that was deleted", async () => {
-        const { id } = await managerOf().add(oldSession());
-        const between = () => storage.delete(id);
-        const manager = managerOf(0, before(storage, "update", between));
-        expect(await manager.touch(id)).toBe(false);
-        expect(await storage.load(id)).toBeUndefined();
-      });
-
-      it("touches at once all succeed", async () => {
-        const manager = managerOf();
-        const { id } = await manager.add(oldSession());
-        const touched = await Promise.all(Array.from({ length: 20 }, () => manager.touch(id)));
-        expect(new Set(touched)).toEqual(new Set([true]));
-        expect((await storage.load(id))?.updatedAt.getFullYear()).toBeGreaterThan(2025);
-      });
-
-      it("an id that cannot be one here is a miss", async () => {
-        const manager = managerOf();
-        for (const id of ["", "not-a-uuid", "a:b"]) expect(await manager.get(id)).toBeUndefined();
-      });
-    });
+    describeConditions(() => ({ storage, age }));
+    describeManagerOver(() => storage);
 
     it("can be closed twice", async () => {
       await storage.close();
