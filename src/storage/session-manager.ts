@@ -103,10 +103,15 @@ export class SessionManager {
 
   /**
    * Makes a session with the factory and adds it. Throws `InvalidSessionIdError`
-   * where the id is not a UUID, `SessionAlreadyExistsError` where it is taken.
+   * where the id is not a UUID, `SessionAlreadyExistsError` where it is taken, and a
+   * TypeError where the factory gave the session another id.
    */
   async addWithId(id: string, options?: CallOptions): Promise<Session> {
-    return this.addSession(this.#factory(requireUuid(id)), options);
+    const uuid = requireUuid(id);
+    const session = this.#factory(uuid);
+    if (requireSession(session) !== uuid)
+      throw new TypeError("the factory made a session of another id than the one asked for");
+    return this.addSession(session, options);
   }
 
   /**

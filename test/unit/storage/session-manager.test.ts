@@ -63,6 +63,14 @@ describe("adding sessions", () => {
     expect((await managerWith({ factory }).addWithId(newId())).type).toBe("made");
   });
 
+  it("adds nothing where the factory makes a session of another id, or none", async () => {
+    const others = managerWith({ factory: () => new ProxySession(newId()) });
+    await expect(others.add(newId())).rejects.toThrow(TypeError);
+    const nothing = managerWith({ factory: () => null as unknown as Session });
+    await expect(nothing.add(newId())).rejects.toMatchObject({ code: "invalid_request" });
+    expect([await others.count(), await nothing.count()]).toEqual([0, 0]);
+  });
+
   it("refuses nil, empty and non-UUID, on add, upsert and delete", async () => {
     const nothing = null as unknown as Session;
     await expect(manager.addSession(nothing)).rejects.toMatchObject({ code: "invalid_request" });
