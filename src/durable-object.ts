@@ -53,7 +53,7 @@ export function sessionsIn(
     read: (id, touch) => own.read(id, touch),
     upsert: (id, content, ifMatch) => own.upsert(id, content, ifMatch),
     patch: (id, patch, ifMatch) => own.patch(id, patch, ifMatch),
-    delete: (id) => own.delete(id),
+    delete: (id, ifMatch) => own.delete(id, ifMatch),
     publish: (id, events) => own.publish(id, events),
     disconnect: (id) => own.disconnect(id),
     subscribe: (id, start) => own.subscribe(id, start),

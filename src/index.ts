@@ -47,17 +47,17 @@ export { ZERO_TIME, parseTimestamp, timestampFromMs } from "./session/timestamp.
 export type { Timestamp } from "./session/timestamp.ts";
 export { DEFAULT_SESSION_TYPE, SESSION_TYPES, isKnownSessionType } from "./session/type.ts";
 export type { KnownSessionType, SessionType } from "./session/type.ts";
-export type { DataStorage, SessionMetadata } from "./storage/data-storage.ts";
+export type {
+  DataStorage,
+  MetadataEntry,
+  MetadataPage,
+  SessionMetadata,
+} from "./storage/data-storage.ts";
 export { LocalDataStorage } from "./storage/local-data.ts";
 export type { LocalDataStorageOptions } from "./storage/local-data.ts";
 export { LocalStorage } from "./storage/local.ts";
 export type { LocalStorageOptions } from "./storage/local.ts";
+export type { AnyPage, PageOptions, RangeOptions } from "./storage/pages.ts";
 export { DEFAULT_SESSION_TTL_MS, SessionManager } from "./storage/session-manager.ts";
 export type { SessionFactory, SessionManagerOptions } from "./storage/session-manager.ts";
-export type {
-  CallOptions,
-  PageOptions,
-  RangeOptions,
-  SessionPage,
-  Storage,
-} from "./storage/storage.ts";
+export type { CallOptions, ConditionOptions, SessionPage, Storage } from "./storage/storage.ts";

@@ -152,8 +152,9 @@ class DurableObjectSessions implements Sessions {
     return unwrap(await repeatable(() => this.#stub(id).read(this.#caller, touch)));
   }
 
-  async delete(id: SessionId) {
-    const removed = unwrap(await repeatable(() => this.#stub(id).remove(this.#caller)));
+  async delete(id: SessionId, ifMatch?: IfMatch) {
+    const condition = ifMatch && { ifMatch };
+    const removed = unwrap(await repeatable(() => this.#stub(id).remove(this.#caller, condition)));
     if (removed && this.#admission) await this.#told(id);
     return removed;
   }

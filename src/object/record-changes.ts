@@ -65,7 +65,10 @@ export function matches(record: StoredSession, ifMatch: IfMatch | undefined): bo
   return ifMatch.includes(versionOf(record));
 }
 
-/** Whether a revocation means this session. */
-export function isMeant(record: StoredSession, { subject, createdBy }: RevokeIf): boolean {
-  return record.subject === subject && record.createdAt <= createdBy;
+/** What a session must be for a call to remove it: one that a revocation means, or of one of these versions. */
+export type RemoveIf = RevokeIf | { readonly ifMatch: IfMatch };
+
+export function isMeant(record: StoredSession, condition: RemoveIf): boolean {
+  if ("ifMatch" in condition) return matches(record, condition.ifMatch);
+  return record.subject === condition.subject && record.createdAt <= condition.createdBy;
 }

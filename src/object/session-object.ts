@@ -31,14 +31,21 @@ import { CLOSE_CODES, MORE, TAKEN } from "../session/stream-protocol.ts";
 import { openUpstreams } from "../upstream/open.ts";
 import { GatewayStreams } from "./gateway-streams.ts";
 import { Gateway } from "./gateway.ts";
-import type { RevokeIf } from "../directory/contract.ts";
 import { AlarmClock } from "./alarm-clock.ts";
 import { EventLog, sizeOf } from "./event-log.ts";
 import { directoryOf } from "./directory-binding.ts";
 import { Outbox } from "./outbox.ts";
 import { RecordStore, type StoredChannel, type StoredSession } from "./record.ts";
 import { NativeStream, type StreamState } from "./native-stream.ts";
-import { isMeant, matches, newRecord, ownedBy, patched, replaced } from "./record-changes.ts";
+import {
+  isMeant,
+  matches,
+  newRecord,
+  ownedBy,
+  patched,
+  replaced,
+  type RemoveIf,
+} from "./record-changes.ts";
 import { listedAs, viewOf } from "./session-view.ts";
 import { Use } from "./use.ts";
 import { Writers } from "./writers.ts";
@@ -150,8 +157,8 @@ export class SessionObject extends DurableObject<Environment> {
     return this.#change(session, patched(session.record, patch), now);
   }
 
-  /** Ends the session, if it is what a revocation means. Answers whether it did. */
-  remove(caller: Caller, condition?: RevokeIf): Outcome<boolean> {
+  /** Ends the session, if it is what the condition means. Answers whether it did. */
+  remove(caller: Caller, condition?: RemoveIf): Outcome<boolean> {
     const now = Date.now();
     const session = this.#owned(caller, now);
     if (!session || (condition && !isMeant(session.record, condition))) return succeed(false);

@@ -27,7 +27,8 @@ export function encodeSession(session: Session): string {
 
 export function encodeRecord(record: SessionRecord): string {
   let json = `{"id":${goString(record.id)},"type":${goString(record.type)}`;
-  json += `,"created_at":"${record.createdAt.text}","updated_at":"${record.updatedAt.text}"`;
+  json += `,"created_at":${goString(record.createdAt.text)}`;
+  json += `,"updated_at":${goString(record.updatedAt.text)}`;
   if (record.dataJson !== undefined) json += `,"data":${goRawJson(record.dataJson)}`;
   if (Object.keys(record.metadata).length > 0)
     json += `,"metadata":${goStringMap(record.metadata)}`;

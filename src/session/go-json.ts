@@ -25,9 +25,13 @@ export function goString(text: string): string {
   return escapeJson(JSON.stringify(text.toWellFormed()));
 }
 
-/** A string map as Go writes it: compact, its keys in UTF-8 byte order. */
+/**
+ * A string map as Go writes it: compact, its keys in UTF-8 byte order. Of keys that
+ * differ in halves of surrogate pairs alone, and so are one in UTF-8, the last counts.
+ */
 export function goStringMap(map: Readonly<Record<string, string>>): string {
-  const members = Object.entries(map)
+  const entries = new Map(Object.entries(map).map(([key, value]) => [key.toWellFormed(), value]));
+  const members = [...entries]
     .toSorted(([a], [b]) => compareUtf8(a, b))
     .map(([key, value]) => `${goString(key)}:${goString(value)}`);
   return `{${members.join(",")}}`;

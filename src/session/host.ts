@@ -190,8 +190,8 @@ export interface Sessions {
   ): Promise<{ readonly created: boolean; readonly session: SessionView }>;
   /** Changes a session that exists. Never makes one. */
   patch(id: SessionId, patch: SessionPatch, ifMatch?: IfMatch): Promise<SessionView>;
-  /** Ends a session and its streams. False where there was none. */
-  delete(id: SessionId): Promise<boolean>;
+  /** Ends a session and its streams. False where there was none, or none of these versions. */
+  delete(id: SessionId, ifMatch?: IfMatch): Promise<boolean>;
   /** Appends events, all or none, and sends them. Returns once they are durable. */
   publish(id: SessionId, events: readonly NewEvent[]): Promise<Published>;
   /** Ends every writer; publishing fails until one attaches again. */

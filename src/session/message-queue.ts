@@ -53,6 +53,16 @@ export class MessageQueue implements AsyncIterable<string> {
     for (const reader of this.#waiting.splice(0)) reader({ done: true, value: undefined });
   }
 
+  /**
+   * Closes this queue, and passes on to another what nobody has read, in its order
+   * and as far as it has room. What it had no room for is still read here.
+   */
+  closeInto(next: MessageQueue): void {
+    const left = this.#held.findIndex((message) => !next.push(message));
+    this.#held.splice(0, left < 0 ? this.#held.length : left);
+    this.close();
+  }
+
   /** The next message, or the end. */
   next(): Promise<IteratorResult<string, undefined>> {
     const value = this.#held.shift();

@@ -15,6 +15,8 @@ export const MESSAGE_SESSION_NOT_FOUND = "Session not found";
 /** Whether a request has an id to echo. 0 and "" are ids; null, undefined and empty raw JSON are not. */
 export function hasJsonRpcId(id: JsonRpcId | null | undefined): id is JsonRpcId {
   if (id === null || id === undefined) return false;
+  // What JSON has no number for would not be one in the answer either.
+  if (typeof id === "number") return Number.isFinite(id);
   return typeof id !== "object" || (id.rawJson !== "" && id.rawJson !== "null");
 }
 

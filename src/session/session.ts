@@ -1,7 +1,7 @@
 /**
  * The contract of every session, and what a store keeps of one.
  */
-import { timestampFromMs } from "./timestamp.ts";
+import { parseTimestamp, timestampFromMs } from "./timestamp.ts";
 import type { Timestamp } from "./timestamp.ts";
 import type { SessionType } from "./type.ts";
 
@@ -47,9 +47,14 @@ export interface SessionRecord {
   readonly metadata: Readonly<Record<string, string>>;
 }
 
-/** Takes the record of any session. Throws a TypeError where its data is not JSON. */
+/**
+ * Takes the record of any session. Throws a TypeError where its data is not JSON or
+ * the text of a time is none: what is written must be what can be read.
+ */
 export function recordOf(session: Session): SessionRecord {
-  const dataJson = session.getDataJson ? session.getDataJson() : dataToJson(session.getData());
+  const dataJson = session.getDataJson
+    ? requireJson(session.getDataJson())
+    : dataToJson(session.getData());
   return {
     id: session.id,
     type: session.type,
@@ -61,8 +66,21 @@ export function recordOf(session: Session): SessionRecord {
 }
 
 function timestamp(date: Date, text: string | undefined): Timestamp {
-  const ms = date.getTime();
-  return text === undefined ? timestampFromMs(ms) : { ms, text };
+  if (text === undefined) return timestampFromMs(date.getTime());
+  const timestamp = parseTimestamp(text);
+  if (!timestamp) throw new TypeError("a session's time as text must be RFC 3339");
+  return timestamp;
+}
+
+function requireJson(json: string | undefined): string | undefined {
+  if (json === undefined) return undefined;
+  try {
+    JSON.parse(json);
+  } catch {
+    // The parser's own message quotes the data.
+    throw new TypeError("a session's data as text must be JSON");
+  }
+  return json;
 }
 
 /** The JSON of a session's data. Throws a TypeError where the value has none. */

@@ -47,10 +47,18 @@ export class SSESession extends ProxySession {
     return this.#client;
   }
 
-  /** Sets the client, and sends to its queue from now on. Undefined forgets the client and keeps the queue. */
+  /**
+   * Sets the client, and sends to its queue from now on. What nobody has read of the
+   * queue before goes to the new one, as far as it has room, and whoever waits at the
+   * old one gets its end. Undefined forgets the client and keeps the queue.
+   */
   setClientInfo(client: SSEClient | undefined): void {
     this.#client = client;
-    if (client) this.#messages = client.messages;
+    if (!client || client.messages === this.#messages) return;
+    this.#messages.closeInto(client.messages);
+    this.#messages = client.messages;
+    // A reader of a session that has ended must not wait for what never comes.
+    if (!this.#connected) this.#messages.close();
   }
 
   /** When the client connected; without one, when the session was created. */

@@ -1,14 +1,26 @@
+import type { AnyPage, PageOptions, RangeOptions } from "./pages.ts";
 import type { CallOptions } from "./storage.ts";
 
 export type SessionMetadata = Readonly<Record<string, string>>;
+
+export interface MetadataEntry {
+  readonly id: string;
+  readonly metadata: Record<string, string>;
+}
+
+export interface MetadataPage extends AnyPage {
+  /** May be empty, or hold a few more than `limit`, while there is a cursor. */
+  readonly entries: readonly MetadataEntry[];
+}
 
 /**
  * Keeps only the metadata of sessions, as string maps (ToolHive's `DataStorage`),
  * with conditional writes. Adapters: `LocalDataStorage`, `RedisDataStorage`.
  *
- * Misses, failures, ids, cancelled calls and expiry are those of `Storage`; each
- * call that finds or writes a session gives it a whole TTL from now. What is
- * returned is a copy.
+ * Misses, failures, ids, cancelled calls and expiry are those of `Storage`.
+ * `create`, `update` and `load` give what they find or write a whole TTL from now;
+ * `count`, `page` and `range` are not use. An overwrite replaces the whole map.
+ * What is returned is a copy.
  */
 export interface DataStorage {
   /**
@@ -28,6 +40,15 @@ export interface DataStorage {
 
   /** Removes the metadata. Repeating it, or naming an id that never was, is no error. */
   delete(id: string, options?: CallOptions): Promise<void>;
+
+  /** How many ids have metadata. Approximate while writes go on, on Redis. */
+  count(options?: CallOptions): Promise<number>;
+
+  /** One page of ids with their metadata, in an order of the backend's own, under the rules of `Storage.page`. */
+  page(options?: PageOptions): Promise<MetadataPage>;
+
+  /** Every id with its metadata, page by page, under the rules of `Storage.range`. */
+  range(options?: RangeOptions): AsyncIterable<MetadataEntry>;
 
   /** Releases what the adapter holds. Repeating it does nothing. */
   close(): Promise<void>;

@@ -4,12 +4,13 @@ import { UnavailableError } from "../session/errors.ts";
  * Waits for `work`, but no longer than `timeoutMs` milliseconds and not past
  * `signal`. Rejects with `UnavailableError` on the one, with the signal's reason
  * on the other; `work` gets a signal of its own that says so, and what becomes of
- * it then is nobody's concern.
+ * it then is nobody's concern. `late` begins what the error says.
  */
 export async function withDeadline<T>(
   work: (signal: AbortSignal) => Promise<T>,
   timeoutMs: number,
   signal?: AbortSignal,
+  late = "The session store did not answer",
 ): Promise<T> {
   signal?.throwIfAborted();
   const controller = new AbortController();
@@ -17,9 +18,7 @@ export async function withDeadline<T>(
     controller.signal.addEventListener("abort", () => reject(asError(controller.signal.reason)));
   });
   const timer = setTimeout(() => {
-    controller.abort(
-      new UnavailableError(`The session store did not answer within ${timeoutMs} ms.`),
-    );
+    controller.abort(new UnavailableError(`${late} within ${timeoutMs} ms.`));
   }, timeoutMs);
   const cancel = () => controller.abort(signal?.reason);
   signal?.addEventListener("abort", cancel);

@@ -18,9 +18,10 @@ import { recordOf } from "../session/session.ts";
 import type { Session } from "../session/session.ts";
 import { parseTimestamp, timestampFromMs } from "../session/timestamp.ts";
 import { withDeadline } from "./deadline.ts";
-import { positiveTtl } from "./positive-ttl.ts";
-import { pageLimit, rangeOverPages } from "./storage.ts";
-import type { CallOptions, PageOptions, RangeOptions, SessionPage, Storage } from "./storage.ts";
+import { lifetime, positiveTtl, timeOf, timeout } from "./durations.ts";
+import { pageLimit, walkPages } from "./pages.ts";
+import type { PageOptions, RangeOptions } from "./pages.ts";
+import type { CallOptions, ConditionOptions, SessionPage, Storage } from "./storage.ts";
 
 /** What the storage asks of a host's sessions. */
 export type ListedSessions = Pick<Sessions, "create" | "read" | "upsert" | "delete"> &
@@ -43,7 +44,7 @@ const DEFAULT_TIMEOUT_MS = 5000;
  * Whole sessions in Durable Objects, the same ones that the service serves: what
  * is stored here is read at `/v1`, and the other way round. Replacing a session
  * keeps its events and its streams. Ids must be UUIDs, and content is bounded:
- * 256 metadata keys, 256 KiB of metadata, 1 MiB of data. The objects expire by
+ * 256 metadata keys, 128 KiB of metadata, 768 KiB of data. The objects expire by
  * themselves.
  *
  * `count`, `page` and `range` ask the directory, which follows the sessions within
@@ -55,45 +56,51 @@ export class DurableObjectStorage implements Storage {
   readonly #ttlMs: number;
   readonly #maxLifetimeMs: number;
   readonly #timeoutMs: number;
+  /** The version of what an object last gave or took as a session. */
+  readonly #versions = new WeakMap<Session, string>();
 
-  /** Throws a RangeError where `ttlMs` is not positive. */
+  /** Throws a RangeError where a duration is not what it must be. */
   constructor(options: DurableObjectStorageOptions) {
     this.#sessions = options.sessions;
     this.#ttlMs = positiveTtl(options.ttlMs);
-    this.#maxLifetimeMs = options.maxLifetimeMs ?? 0;
-    this.#timeoutMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
+    this.#maxLifetimeMs = lifetime(options.maxLifetimeMs ?? 0);
+    this.#timeoutMs = timeout("timeoutMs", options.timeoutMs ?? DEFAULT_TIMEOUT_MS);
   }
 
   async create(session: Session, { signal }: CallOptions = {}): Promise<boolean> {
     const [id, content] = this.#contentOf(session);
     const created = this.#call(signal, () => this.#sessions.create(id, content));
-    return succeeds(created, "session_already_exists");
+    return this.#took(session, await unless("session_already_exists", created));
   }
 
   async store(session: Session, { signal }: CallOptions = {}): Promise<void> {
     const [id, content] = this.#contentOf(session);
-    await this.#call(signal, () => this.#sessions.upsert(id, content));
+    const stored = await this.#call(signal, () => this.#sessions.upsert(id, content));
+    this.#took(session, stored.session);
   }
 
-  async update(session: Session, { signal }: CallOptions = {}): Promise<boolean> {
+  async update(session: Session, { signal, ifStill }: ConditionOptions = {}): Promise<boolean> {
     const [id, content] = this.#contentOf(session);
     // "*" matches any session that exists (RFC 9110, 13.1.1), so this never makes one.
-    const updated = this.#call(signal, () => this.#sessions.upsert(id, content, "*"));
-    return succeeds(updated, "precondition_failed");
+    const ifMatch = ifStill ? this.#versionOf(ifStill) : "*";
+    const updated = this.#call(signal, () => this.#sessions.upsert(id, content, ifMatch));
+    return this.#took(session, (await unless("precondition_failed", updated))?.session);
   }
 
   async load(id: string, { signal }: CallOptions = {}): Promise<Session | undefined> {
     return this.#read(requireUuid(id), true, signal);
   }
 
-  async delete(id: string, { signal }: CallOptions = {}): Promise<void> {
+  async delete(id: string, { signal, ifStill }: ConditionOptions = {}): Promise<void> {
     const uuid = requireUuid(id);
-    await this.#call(signal, () => this.#sessions.delete(uuid));
+    const ifMatch = ifStill && this.#versionOf(ifStill);
+    await this.#call(signal, () => this.#sessions.delete(uuid, ifMatch));
   }
 
   /** Does nothing: the objects expire by themselves. */
-  async deleteExpired(_before: Date | number, { signal }: CallOptions = {}): Promise<number> {
+  async deleteExpired(before: Date | number, { signal }: CallOptions = {}): Promise<number> {
     signal?.throwIfAborted();
+    timeOf(before);
     return 0;
   }
 
@@ -112,7 +119,11 @@ export class DurableObjectStorage implements Storage {
   }
 
   range(options?: RangeOptions): AsyncIterable<Session> {
-    return rangeOverPages((page) => this.page(page), options);
+    return walkPages(
+      (page) => this.page(page),
+      ({ sessions }) => sessions,
+      options,
+    );
   }
 
   /** Does nothing: an object needs no closing. */
@@ -124,11 +135,26 @@ export class DurableObjectStorage implements Storage {
     signal: AbortSignal | undefined,
   ): Promise<Session | undefined> {
     try {
-      return toSession(await this.#call(signal, () => this.#sessions.read(id, touch)));
+      const view = await this.#call(signal, () => this.#sessions.read(id, touch));
+      const session = toSession(view);
+      this.#versions.set(session, view.version);
+      return session;
     } catch (error) {
       if (error instanceof SessionNotFoundError) return undefined;
       throw error;
     }
+  }
+
+  /** Notes what an object took as the session, if it took it, and answers whether. */
+  #took(session: Session, view: SessionView | undefined): boolean {
+    if (view) this.#versions.set(session, view.version);
+    return view !== undefined;
+  }
+
+  /** As If-Match has it: a session that was neither given nor taken matches nothing. */
+  #versionOf(session: Session): readonly string[] {
+    const version = this.#versions.get(session);
+    return version === undefined ? [] : [version];
   }
 
   #contentOf(session: Session): [SessionId, SessionContent] {
@@ -156,13 +182,12 @@ function whole<T extends MaybePartial>(answer: T): T {
   return answer;
 }
 
-/** False where the call was refused with the code that stands for its condition. */
-async function succeeds(call: Promise<unknown>, refusal: string): Promise<boolean> {
+/** What the call answers, or undefined where it was refused with the code that stands for its condition. */
+async function unless<T>(refusal: string, call: Promise<T>): Promise<T | undefined> {
   try {
-    await call;
-    return true;
+    return await call;
   } catch (error) {
-    if (error instanceof SessionError && error.code === refusal) return false;
+    if (error instanceof SessionError && error.code === refusal) return undefined;
     throw error;
   }
 }

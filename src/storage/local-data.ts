@@ -1,7 +1,9 @@
 import { systemClock } from "../session/clock.ts";
 import type { Clock } from "../session/clock.ts";
-import type { DataStorage, SessionMetadata } from "./data-storage.ts";
-import { positiveTtl } from "./positive-ttl.ts";
+import type { DataStorage, MetadataEntry, MetadataPage, SessionMetadata } from "./data-storage.ts";
+import { positiveTtl } from "./durations.ts";
+import { localPage, localRange } from "./local-page.ts";
+import type { PageOptions, RangeOptions } from "./pages.ts";
 import { storedId } from "./stored-id.ts";
 import type { CallOptions } from "./storage.ts";
 
@@ -79,6 +81,27 @@ export class LocalDataStorage implements DataStorage {
     this.#entries.delete(storedId(id));
   }
 
+  async count({ signal }: CallOptions = {}): Promise<number> {
+    signal?.throwIfAborted();
+    let live = 0;
+    for (const entry of this.#entries.values()) if (this.#isLive(entry)) live++;
+    return live;
+  }
+
+  async page(options: PageOptions = {}): Promise<MetadataPage> {
+    const { items, ...rest } = localPage(this.#entries, this.#isLive, options);
+    return {
+      ...rest,
+      entries: items.map(([id, { metadata }]) => ({ id, metadata: { ...metadata } })),
+    };
+  }
+
+  async *range(options?: RangeOptions): AsyncGenerator<MetadataEntry, void, undefined> {
+    for await (const [id, entry] of localRange(this.#entries, this.#isLive, options)) {
+      yield { id, metadata: { ...entry.metadata } };
+    }
+  }
+
   async close(): Promise<void> {
     this.#stopSweeping();
     this.#entries.clear();
@@ -90,14 +113,13 @@ export class LocalDataStorage implements DataStorage {
 
   #live(key: string): Entry | undefined {
     const entry = this.#entries.get(key);
-    return entry && !this.#isExpired(entry) ? entry : undefined;
+    return entry && this.#isLive(entry) ? entry : undefined;
   }
 
-  #isExpired(entry: Entry): boolean {
-    return this.#clock.now() - entry.lastAccess >= this.#ttlMs;
-  }
+  readonly #isLive = ({ lastAccess }: Entry): boolean =>
+    this.#clock.now() - lastAccess < this.#ttlMs;
 
   #sweep(): void {
-    for (const [key, entry] of this.#entries) if (this.#isExpired(entry)) this.#entries.delete(key);
+    for (const [key, entry] of this.#entries) if (!this.#isLive(entry)) this.#entries.delete(key);
   }
 }

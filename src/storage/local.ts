@@ -2,10 +2,13 @@ import { systemClock } from "../session/clock.ts";
 import type { Clock } from "../session/clock.ts";
 import { SessionError } from "../session/errors.ts";
 import type { Session } from "../session/session.ts";
-import { positiveTtl } from "./positive-ttl.ts";
+import { withDeadline } from "./deadline.ts";
+import { positiveTtl, timeOf, timeout } from "./durations.ts";
+import { localPage, localRange } from "./local-page.ts";
+import type { PageOptions, RangeOptions } from "./pages.ts";
 import { storedId } from "./stored-id.ts";
-import { pageLimit, rangeOverPages } from "./storage.ts";
-import type { CallOptions, PageOptions, RangeOptions, SessionPage, Storage } from "./storage.ts";
+import type { CallOptions, ConditionOptions, SessionPage, Storage } from "./storage.ts";
+import { tell } from "./tell.ts";
 
 export interface LocalStorageOptions {
   /**
@@ -15,9 +18,14 @@ export interface LocalStorageOptions {
   readonly ttlMs?: number;
   /** The system's clock unless given. */
   readonly clock?: Pick<Clock, "now">;
-  /** Told of a session whose `close` failed while it was evicted; eviction goes on. */
+  /** Milliseconds that `close` of a session that goes is waited for (1,000). */
+  readonly closeTimeoutMs?: number;
+  /** Told of a session that goes and whose `close` failed, or took too long; the session is gone all the same. */
   readonly onCloseError?: (error: unknown, session: Session) => void;
 }
+
+/** Closing ends a stream in memory; what takes longer waits for something else. */
+const CLOSE_TIMEOUT_MS = 1000;
 
 interface Entry {
   readonly session: Session;
@@ -33,13 +41,16 @@ export class LocalStorage implements Storage {
   readonly #entries = new Map<string, Entry>();
   readonly #ttlMs: number;
   readonly #clock: Pick<Clock, "now">;
+  readonly #closeTimeoutMs: number;
   readonly #onCloseError: (error: unknown, session: Session) => void;
 
-  /** Throws a RangeError where `ttlMs` is not positive. */
-  constructor({ ttlMs, clock = systemClock, onCloseError = () => {} }: LocalStorageOptions = {}) {
+  /** Throws a RangeError where a duration is not what it must be. */
+  constructor(options: LocalStorageOptions = {}) {
+    const { ttlMs, clock = systemClock, closeTimeoutMs = CLOSE_TIMEOUT_MS } = options;
     this.#ttlMs = ttlMs === undefined ? Infinity : positiveTtl(ttlMs);
     this.#clock = clock;
-    this.#onCloseError = onCloseError;
+    this.#closeTimeoutMs = timeout("closeTimeoutMs", closeTimeoutMs);
+    this.#onCloseError = options.onCloseError ?? (() => {});
   }
 
   async create(session: Session, { signal }: CallOptions = {}): Promise<boolean> {
@@ -52,16 +63,14 @@ export class LocalStorage implements Storage {
 
   async store(session: Session, { signal }: CallOptions = {}): Promise<void> {
     signal?.throwIfAborted();
-    const id = idOf(session);
-    // An expired one that was replaced unseen would keep its stream open for ever.
-    if (this.#entries.get(id)?.session !== session) this.#live(id);
-    this.#put(id, session);
+    this.#put(idOf(session), session);
   }
 
-  async update(session: Session, { signal }: CallOptions = {}): Promise<boolean> {
+  async update(session: Session, { signal, ifStill }: ConditionOptions = {}): Promise<boolean> {
     signal?.throwIfAborted();
     const id = idOf(session);
-    if (!this.#live(id)) return false;
+    const entry = this.#live(id);
+    if (!entry || isAnother(entry, ifStill)) return false;
     this.#put(id, session);
     return true;
   }
@@ -73,16 +82,16 @@ export class LocalStorage implements Storage {
     return entry?.session;
   }
 
-  async delete(id: string, { signal }: CallOptions = {}): Promise<void> {
+  async delete(id: string, { signal, ifStill }: ConditionOptions = {}): Promise<void> {
     signal?.throwIfAborted();
     const key = storedId(id);
     const entry = this.#entries.get(key);
-    if (entry) await this.#evict(key, entry);
+    if (entry && !isAnother(entry, ifStill)) await this.#evict(key, entry);
   }
 
   async deleteExpired(before: Date | number, { signal }: CallOptions = {}): Promise<number> {
     signal?.throwIfAborted();
-    const cutoff = Number(before);
+    const cutoff = timeOf(before);
     let deleted = 0;
     for (const [id, entry] of Array.from(this.#entries)) {
       signal?.throwIfAborted();
@@ -97,44 +106,42 @@ export class LocalStorage implements Storage {
   async count({ signal }: CallOptions = {}): Promise<number> {
     signal?.throwIfAborted();
     let live = 0;
-    for (const entry of this.#entries.values()) if (!this.#isExpired(entry)) live++;
+    for (const entry of this.#entries.values()) if (this.#isLive(entry)) live++;
     return live;
   }
 
-  async page({ cursor, limit, signal }: PageOptions = {}): Promise<SessionPage> {
-    signal?.throwIfAborted();
-    const size = pageLimit(limit);
-    // By id, so that a cursor stands for a place whatever was deleted meanwhile.
-    const rest = [...this.#entries]
-      .filter(([id, entry]) => (cursor === undefined || id > cursor) && !this.#isExpired(entry))
-      .toSorted(([a], [b]) => (a < b ? -1 : 1));
-    const page = rest.slice(0, size);
-    const sessions = page.map(([, entry]) => entry.session);
-    const last = page.at(-1)?.[0];
-    return rest.length > size && last !== undefined ? { sessions, cursor: last } : { sessions };
+  async page(options: PageOptions = {}): Promise<SessionPage> {
+    const { items, ...rest } = localPage(this.#entries, this.#isLive, options);
+    return { ...rest, sessions: items.map(([, { session }]) => session) };
   }
 
-  range(options?: RangeOptions): AsyncIterable<Session> {
-    return rangeOverPages((page) => this.page(page), options);
+  async *range(options?: RangeOptions): AsyncGenerator<Session, void, undefined> {
+    for await (const [, { session }] of localRange(this.#entries, this.#isLive, options)) {
+      yield session;
+    }
   }
 
-  /** Ends and forgets every session. */
+  /** Forgets every session, and then closes them all. */
   async close(): Promise<void> {
-    for (const [id, entry] of Array.from(this.#entries)) await this.#evict(id, entry);
+    const entries = Array.from(this.#entries.values());
+    this.#entries.clear();
+    await Promise.all(entries.map(({ session }) => this.#end(session)));
   }
 
   #put(id: string, session: Session): void {
+    const replaced = this.#entries.get(id)?.session;
     this.#entries.set(id, { session, lastAccess: this.#clock.now() });
+    // Nobody can reach it from here any more, so its stream would stay open for ever.
+    if (replaced && replaced !== session) void this.#end(replaced);
   }
 
-  #isExpired(entry: Entry): boolean {
-    return this.#clock.now() - entry.lastAccess >= this.#ttlMs;
-  }
+  readonly #isLive = ({ lastAccess }: Entry): boolean =>
+    this.#clock.now() - lastAccess < this.#ttlMs;
 
   /** The entry, unless it has expired: then it is evicted here and now. */
   #live(id: string): Entry | undefined {
     const entry = this.#entries.get(id);
-    if (!entry || !this.#isExpired(entry)) return entry;
+    if (!entry || this.#isLive(entry)) return entry;
     void this.#evict(id, entry);
     return undefined;
   }
@@ -142,12 +149,24 @@ export class LocalStorage implements Storage {
   /** Forgets the entry before it waits for anything; never rejects. */
   async #evict(id: string, { session }: Entry): Promise<void> {
     this.#entries.delete(id);
+    await this.#end(session);
+  }
+
+  /** Closes a session that is here no longer; never rejects, and never waits for long. */
+  async #end(session: Session): Promise<void> {
     try {
-      await session.close?.();
+      const closing = session.close?.();
+      if (closing === undefined) return;
+      const late = "A session did not close";
+      await withDeadline(async () => closing, this.#closeTimeoutMs, undefined, late);
     } catch (error) {
-      this.#onCloseError(error, session);
+      tell(this.#onCloseError, error, session);
     }
   }
+}
+
+function isAnother({ session }: Entry, expected: Session | undefined): boolean {
+  return expected !== undefined && session !== expected;
 }
 
 function idOf(session: Session): string {

@@ -3,6 +3,7 @@
  * has a message of its own, and what the runtime cannot do is refused instead of
  * being done more weakly. No message quotes a password.
  */
+import { LONGEST_TIMEOUT_MS, LONGEST_TTL_MS, isTimeout, isTtl } from "./durations.ts";
 
 export interface RedisTlsOptions {
   /** Certificates that the server's must descend from, as PEM, in place of the system's. Not in workerd. */
@@ -61,8 +62,6 @@ export const VMCP_SESSION_KEY_PREFIX = "thv:vmcp:session:";
 const DEFAULT_DIAL_TIMEOUT_MS = 5000;
 const DEFAULT_READ_TIMEOUT_MS = 3000;
 const DEFAULT_WRITE_TIMEOUT_MS = 3000;
-/** A timer in JavaScript holds at most 2^31-1 ms; a longer one would fire at once. */
-const LONGEST_TIMEOUT_MS = 2 ** 31 - 1;
 
 /** The options ask for what makes no sense, or for what this runtime cannot do. */
 export class RedisConfigError extends Error {
@@ -129,8 +128,9 @@ export function readRedisOptions(
       "keyPrefix must end with ':', so that no prefix can be the start of another's keys",
     );
   }
-  if (!Number.isFinite(ttlMs) || ttlMs <= 0)
-    throw refuse("ttlMs must be a positive number of milliseconds");
+  if (!isTtl(ttlMs)) {
+    throw refuse(`ttlMs must be a positive number of milliseconds, at most ${LONGEST_TTL_MS}`);
+  }
   return {
     topology,
     username,
@@ -153,6 +153,8 @@ function readTopology({ addr, sentinel, cluster }: RedisOptions): RedisTopology 
   if (sentinel) {
     const { masterName, addrs, username, password } = sentinel;
     if (!masterName) throw refuse("sentinel.masterName is required");
+    if (username === "") throw refuse("sentinel.username must not be empty; leave it out");
+    if (password === "") throw refuse("sentinel.password must not be empty; leave it out");
     if (username !== undefined && password === undefined) {
       throw refuse("sentinel.username needs sentinel.password");
     }
@@ -211,8 +213,8 @@ function readTls(tls: RedisTlsOptions | undefined, runtime: Runtime): RedisSetti
 
 function timeout(name: string, value: number | undefined, fallback: number): number {
   if (value === undefined) return fallback;
-  if (value > 0 && value <= LONGEST_TIMEOUT_MS) return value;
-  throw refuse(`${name} must be a positive number of milliseconds`);
+  if (isTimeout(value)) return value;
+  throw refuse(`${name} must be a positive number of milliseconds, at most ${LONGEST_TIMEOUT_MS}`);
 }
 
 function refuse(problem: string): RedisConfigError {

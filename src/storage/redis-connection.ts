@@ -11,6 +11,7 @@ import type { RedisClient } from "./redis-client.ts";
 import type { RedisSettings } from "./redis-config.ts";
 import { RedisFailure, isSelectRefusal, redisFailure } from "./redis-failure.ts";
 import type { CallOptions } from "./storage.ts";
+import { tell } from "./tell.ts";
 
 export interface RedisCallOptions extends CallOptions {
   /**
@@ -181,7 +182,7 @@ export class RedisConnection {
   #noteProblem(error: unknown): void {
     const failure = redisFailure(error);
     this.#lastFailure = failure;
-    this.#settings.onConnectionProblem(failure.message);
+    tell(this.#settings.onConnectionProblem, failure.message);
     // The client would go on in database 0, where these sessions are not.
     if (isSelectRefusal(error)) this.#client.disconnect(true);
   }

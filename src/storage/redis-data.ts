@@ -1,30 +1,28 @@
 import { decodeMetadata, encodeMetadata } from "../session/codec.ts";
-import type { DataStorage, SessionMetadata } from "./data-storage.ts";
-import { readRedisOptions } from "./redis-config.ts";
-import type { RedisOptions, RedisSettings } from "./redis-config.ts";
-import { RedisConnection } from "./redis-connection.ts";
-import { expiryArguments, redisKey } from "./redis-keys.ts";
+import type { DataStorage, MetadataEntry, MetadataPage, SessionMetadata } from "./data-storage.ts";
+import { walkPages } from "./pages.ts";
+import type { PageOptions, RangeOptions } from "./pages.ts";
+import type { RedisOptions } from "./redis-config.ts";
+import { RedisRecords } from "./redis-records.ts";
 import type { CallOptions } from "./storage.ts";
 
 /**
  * Metadata maps in Redis, in ToolHive's bytes (its `RedisSessionDataStorage`).
- * Failures and timeouts are those of `RedisStorage`.
+ * Failures, timeouts and the walk through keys are those of `RedisStorage`.
  */
 export class RedisDataStorage implements DataStorage {
-  readonly #connection: RedisConnection;
-  readonly #settings: RedisSettings;
-  readonly #expiry: readonly [string, number];
+  readonly #records: RedisRecords<MetadataEntry>;
 
-  private constructor(connection: RedisConnection, settings: RedisSettings) {
-    this.#connection = connection;
-    this.#settings = settings;
-    this.#expiry = expiryArguments(settings.ttlMs);
+  private constructor(records: RedisRecords<MetadataEntry>) {
+    this.#records = records;
   }
 
   /** As `RedisStorage.connect`. ToolHive's prefix is `VMCP_SESSION_KEY_PREFIX`. */
   static async connect(options: RedisOptions): Promise<RedisDataStorage> {
-    const settings = readRedisOptions(options);
-    return new RedisDataStorage(await RedisConnection.open(settings, options.signal), settings);
+    const records = await RedisRecords.connect(options, (text, id, name) => {
+      return { id, metadata: decodeMetadata(text, name) };
+    });
+    return new RedisDataStorage(records);
   }
 
   async create(
@@ -32,7 +30,7 @@ export class RedisDataStorage implements DataStorage {
     metadata?: SessionMetadata | null,
     options?: CallOptions,
   ): Promise<boolean> {
-    return this.#set(id, metadata, "NX", options);
+    return this.#records.set(id, encodeMetadata(metadata ?? {}), "NX", options);
   }
 
   async update(
@@ -40,42 +38,35 @@ export class RedisDataStorage implements DataStorage {
     metadata?: SessionMetadata | null,
     options?: CallOptions,
   ): Promise<boolean> {
-    return this.#set(id, metadata, "XX", options);
+    return this.#records.set(id, encodeMetadata(metadata ?? {}), "XX", options);
   }
 
-  async load(
-    id: string,
-    { signal }: CallOptions = {},
-  ): Promise<Record<string, string> | undefined> {
-    const key = this.#key(id);
-    const reply = await this.#connection.command("GETEX", [key, ...this.#expiry], {
-      signal,
-      repeatable: true,
-    });
-    return reply === null
-      ? undefined
-      : decodeMetadata(String(reply), `session ${id} under key ${key}`);
+  async load(id: string, options?: CallOptions): Promise<Record<string, string> | undefined> {
+    return (await this.#records.load(id, options))?.metadata;
   }
 
-  async delete(id: string, { signal }: CallOptions = {}): Promise<void> {
-    await this.#connection.command("DEL", [this.#key(id)], { signal });
+  delete(id: string, options?: CallOptions): Promise<void> {
+    return this.#records.delete(id, options);
+  }
+
+  count(options?: CallOptions): Promise<number> {
+    return this.#records.count(options);
+  }
+
+  async page(options?: PageOptions): Promise<MetadataPage> {
+    const { records, ...rest } = await this.#records.page(options);
+    return { ...rest, entries: records };
+  }
+
+  range(options?: RangeOptions): AsyncIterable<MetadataEntry> {
+    return walkPages(
+      (page) => this.page(page),
+      ({ entries }) => entries,
+      options,
+    );
   }
 
   close(): Promise<void> {
-    return this.#connection.close();
-  }
-
-  async #set(
-    id: string,
-    metadata: SessionMetadata | null | undefined,
-    condition: "NX" | "XX",
-    options: CallOptions = {},
-  ): Promise<boolean> {
-    const args = [this.#key(id), encodeMetadata(metadata ?? {}), ...this.#expiry, condition];
-    return (await this.#connection.command("SET", args, options)) === "OK";
-  }
-
-  #key(id: string): string {
-    return redisKey(this.#settings.keyPrefix, id);
+    return this.#records.close();
   }
 }

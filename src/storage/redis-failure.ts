@@ -46,11 +46,14 @@ export class RedisFailure extends UnavailableError {
   readonly kind: RedisFailureKind;
   /** Trying again cannot mend it. */
   readonly hopeless: boolean;
+  /** The code of Redis's error, where it answered with one. */
+  readonly reply: string | undefined;
 
-  constructor(kind: RedisFailureKind, message: string, hopeless = false) {
+  constructor(kind: RedisFailureKind, message: string, hopeless = false, reply?: string) {
     super(message);
     this.kind = kind;
     this.hopeless = hopeless;
+    this.reply = reply;
   }
 }
 
@@ -66,8 +69,7 @@ export function redisFailure(error: unknown): RedisFailure {
   const code = String(member(error, "code") ?? "");
   if (name === "ReplyError") {
     const reply = /^[A-Z]{2,20}\b/.exec(message)?.[0] ?? "ERR";
-    const words = REPLIES[reply] ?? "Redis refused the command";
-    return new RedisFailure("refused", `${words} (${reply}).`, HOPELESS.has(reply));
+    return new RedisFailure("refused", inWords(reply), HOPELESS.has(reply), reply);
   }
   if (CERTIFICATE.test(code)) {
     return new RedisFailure("lost", `The certificate of Redis was not accepted (${code}).`, true);
@@ -77,11 +79,17 @@ export function redisFailure(error: unknown): RedisFailure {
     return new RedisFailure("late", "Redis did not answer in time.");
   }
   if (message.startsWith("All sentinels are unreachable")) {
-    return new RedisFailure("lost", "No Sentinel names a master.");
+    const reply = /Last error: ([A-Z]{2,20})\b/.exec(message)?.[1];
+    const why = reply === undefined ? "" : ` The last one that was asked: ${inWords(reply)}`;
+    return new RedisFailure("lost", `No Sentinel names a master.${why}`);
   }
   if (/^E[A-Z]{3,20}$/.test(code))
     return new RedisFailure("lost", `Redis cannot be reached (${code}).`);
   return new RedisFailure("lost", "The connection to Redis was lost.");
+}
+
+function inWords(reply: string): string {
+  return `${REPLIES[reply] ?? "Redis refused the command"} (${reply}).`;
 }
 
 /** Whether the error is Redis refusing to choose the database: the client would go on in database 0. */

@@ -1,11 +1,15 @@
 /** Keys and lifetimes in Redis, and the walk through keys that never blocks the server. */
-import { InvalidSessionIdError, SessionError, UnavailableError } from "../session/errors.ts";
+import { InvalidSessionIdError, UnavailableError } from "../session/errors.ts";
+import { badCursor } from "./pages.ts";
 import type { RedisConnection } from "./redis-connection.ts";
 import { storedId } from "./stored-id.ts";
 import type { CallOptions } from "./storage.ts";
 
 /** Keys that one SCAN looks at while counting: some milliseconds of a server that does nothing else meanwhile. */
 const COUNT_PAGE = 1000;
+
+/** SCAN's own cursors are of 64 bits. */
+const LAST_SCAN_CURSOR = 2n ** 64n - 1n;
 
 /**
  * The key of a session. An id with `:` is refused: under one prefix it could name a
@@ -16,6 +20,17 @@ export function redisKey(prefix: string, id: string): string {
   if (stored.includes(":"))
     throw new InvalidSessionIdError("A session id in Redis must not hold ':'.");
   return prefix + stored;
+}
+
+/** The id that a key names. */
+export function idOfKey(prefix: string, key: string): string {
+  return key.slice(prefix.length);
+}
+
+/** Whether some call could ask for the key: not one of a longer prefix, nor of a UUID in another form. */
+function isReachable(prefix: string, key: string): boolean {
+  const id = idOfKey(prefix, key);
+  return id !== "" && !id.includes(":") && storedId(id) === id;
 }
 
 /** `EX` with seconds, or `PX` with milliseconds where the TTL is not whole seconds: as go-redis writes it. */
@@ -41,7 +56,7 @@ export async function scanPage(
   const args = [at, "MATCH", `${escapeGlob(prefix)}*`, "COUNT", limit];
   const reply = await connection.commandTo(holder, "SCAN", args, { signal, repeatable: true });
   const [next, found] = readScanReply(reply);
-  const keys = [...new Set(found)].filter((key) => !key.slice(prefix.length).includes(":"));
+  const keys = [...new Set(found)].filter((key) => isReachable(prefix, key));
   if (next !== "0") return { keys, cursor: `${next}@${holder}` };
   const following = holders[holders.indexOf(holder) + 1];
   return following === undefined ? { keys } : { keys, cursor: `0@${following}` };
@@ -69,12 +84,8 @@ function readCursor(cursor: string | undefined, holders: readonly string[]): [st
   if (cursor === undefined) return [first, "0"];
   const match = /^(\d{1,20})@(.*)$/.exec(cursor);
   const [, at, holder] = match ?? [];
-  if (at === undefined || holder === undefined || !holders.includes(holder)) {
-    throw new SessionError(
-      "invalid_request",
-      "This cursor leads nowhere any more; start again without one.",
-    );
-  }
+  if (at === undefined || holder === undefined || BigInt(at) > LAST_SCAN_CURSOR) throw badCursor();
+  if (!holders.includes(holder)) throw badCursor();
   return [holder, at];
 }
 

@@ -1,12 +1,13 @@
 import { decodeSession, encodeSession } from "../session/codec.ts";
-import { SessionError } from "../session/errors.ts";
+import { CorruptRecordError, SessionError } from "../session/errors.ts";
 import type { Session } from "../session/session.ts";
-import { readRedisOptions } from "./redis-config.ts";
-import type { RedisOptions, RedisSettings } from "./redis-config.ts";
-import { RedisConnection } from "./redis-connection.ts";
-import { countKeys, expiryArguments, redisKey, scanPage } from "./redis-keys.ts";
-import { pageLimit, rangeOverPages } from "./storage.ts";
-import type { CallOptions, PageOptions, RangeOptions, SessionPage, Storage } from "./storage.ts";
+import { timeOf } from "./durations.ts";
+import { walkPages } from "./pages.ts";
+import type { PageOptions, RangeOptions } from "./pages.ts";
+import type { RedisOptions } from "./redis-config.ts";
+import { RedisRecords } from "./redis-records.ts";
+import { storedId } from "./stored-id.ts";
+import type { CallOptions, ConditionOptions, SessionPage, Storage } from "./storage.ts";
 
 /**
  * Whole sessions in Redis, in ToolHive's bytes, so that both sides read each
@@ -14,20 +15,24 @@ import type { CallOptions, PageOptions, RangeOptions, SessionPage, Storage } fro
  *
  * `count`, `page` and `range` walk the keys by SCAN, never KEYS: each step is
  * bounded, a page may be empty or a little longer than asked for, and while keys
- * come and go the result is approximate. A page is not use.
+ * come and go the result is approximate. A page is not use. Keys whose id is a UUID
+ * in another form than the canonical one, which no `load` asks for, are passed over.
+ *
+ * `ifStill` compares the record's bytes, in a script of one command and one key: an
+ * ACL user needs EVAL for it, besides SET, GET, GETEX, DEL, SCAN and PING.
  *
  * A call that fails rejects with `UnavailableError` within `dialTimeoutMs +
- * writeTimeoutMs + readTimeoutMs`. A write that fails so may have been carried out.
+ * writeTimeoutMs + readTimeoutMs`; `count` and `page` take several commands, each of
+ * which does. A write that fails so may have been carried out.
  */
 export class RedisStorage implements Storage {
-  readonly #connection: RedisConnection;
-  readonly #settings: RedisSettings;
-  readonly #expiry: readonly [string, number];
+  readonly #records: RedisRecords<Session>;
+  /** The bytes that Redis last gave or took as a session. */
+  readonly #texts: WeakMap<Session, string>;
 
-  private constructor(connection: RedisConnection, settings: RedisSettings) {
-    this.#connection = connection;
-    this.#settings = settings;
-    this.#expiry = expiryArguments(settings.ttlMs);
+  private constructor(records: RedisRecords<Session>, texts: WeakMap<Session, string>) {
+    this.#records = records;
+    this.#texts = texts;
   }
 
   /**
@@ -36,85 +41,90 @@ export class RedisStorage implements Storage {
    * refuses the credentials.
    */
   static async connect(options: RedisOptions): Promise<RedisStorage> {
-    const settings = readRedisOptions(options);
-    return new RedisStorage(await RedisConnection.open(settings, options.signal), settings);
+    const texts = new WeakMap<Session, string>();
+    const records = await RedisRecords.connect(options, (text, id, name) => {
+      const session = decodeSession(text, name);
+      // Storing it again would write to another key than the one it was read from.
+      if (session.id === "") throw new CorruptRecordError(`${name}: the record has no id`);
+      if (storedId(session.id) !== id)
+        throw new CorruptRecordError(`${name}: the record is that of another session`);
+      texts.set(session, text);
+      return session;
+    });
+    return new RedisStorage(records, texts);
   }
 
   async create(session: Session, options?: CallOptions): Promise<boolean> {
-    return this.#set(session, ["NX"], options);
+    return this.#write(session, (id, text) => this.#records.set(id, text, "NX", options));
   }
 
   async store(session: Session, options?: CallOptions): Promise<void> {
-    await this.#set(session, [], options);
+    await this.#write(session, (id, text) => this.#records.set(id, text, undefined, options));
   }
 
-  async update(session: Session, options?: CallOptions): Promise<boolean> {
-    return this.#set(session, ["XX"], options);
-  }
-
-  async load(id: string, { signal }: CallOptions = {}): Promise<Session | undefined> {
-    const key = this.#key(id);
-    const reply = await this.#connection.command("GETEX", [key, ...this.#expiry], {
-      signal,
-      repeatable: true,
+  async update(session: Session, { ifStill, ...options }: ConditionOptions = {}): Promise<boolean> {
+    return this.#write(session, (id, text) => {
+      if (ifStill === undefined) return this.#records.set(id, text, "XX", options);
+      const expected = this.#texts.get(ifStill);
+      if (expected === undefined) return matchesNothing(options);
+      return this.#records.replace(id, expected, text, options);
     });
-    return reply === null ? undefined : this.#decode(key, reply);
   }
 
-  async delete(id: string, { signal }: CallOptions = {}): Promise<void> {
-    await this.#connection.command("DEL", [this.#key(id)], { signal });
+  load(id: string, options?: CallOptions): Promise<Session | undefined> {
+    return this.#records.load(id, options);
+  }
+
+  async delete(id: string, { ifStill, ...options }: ConditionOptions = {}): Promise<void> {
+    if (ifStill === undefined) return this.#records.delete(id, options);
+    const expected = this.#texts.get(ifStill);
+    if (expected === undefined) await matchesNothing(options);
+    else await this.#records.deleteIfSame(id, expected, options);
   }
 
   /** Does nothing: Redis expires sessions by itself. */
-  async deleteExpired(_before: Date | number, { signal }: CallOptions = {}): Promise<number> {
+  async deleteExpired(before: Date | number, { signal }: CallOptions = {}): Promise<number> {
     signal?.throwIfAborted();
+    timeOf(before);
     return 0;
   }
 
-  async count(options: CallOptions = {}): Promise<number> {
-    return countKeys(this.#connection, this.#settings.keyPrefix, options);
+  count(options?: CallOptions): Promise<number> {
+    return this.#records.count(options);
   }
 
-  async page({ cursor, limit, signal }: PageOptions = {}): Promise<SessionPage> {
-    const scan = { cursor, signal, limit: pageLimit(limit) };
-    const page = await scanPage(this.#connection, this.#settings.keyPrefix, scan);
-    const sessions = await Promise.all(page.keys.map((key) => this.#peek(key, signal)));
-    return { ...page, sessions: sessions.filter((session) => session !== undefined) };
+  async page(options?: PageOptions): Promise<SessionPage> {
+    const { records, ...rest } = await this.#records.page(options);
+    return { ...rest, sessions: records };
   }
 
   range(options?: RangeOptions): AsyncIterable<Session> {
-    return rangeOverPages((page) => this.page(page), options);
-  }
-
-  close(): Promise<void> {
-    return this.#connection.close();
-  }
-
-  async #set(
-    session: Session,
-    condition: readonly string[],
-    options: CallOptions = {},
-  ): Promise<boolean> {
-    if (!session) throw new SessionError("invalid_request", "The session must not be null.");
-    const key = this.#key(session.id);
-    const args = [key, encodeSession(session), ...this.#expiry, ...condition];
-    return (await this.#connection.command("SET", args, options)) === "OK";
-  }
-
-  /** Reads without extending the session's life. */
-  async #peek(key: string, signal: AbortSignal | undefined): Promise<Session | undefined> {
-    const reply = await this.#connection.command("GET", [key], { signal, repeatable: true });
-    return reply === null ? undefined : this.#decode(key, reply);
-  }
-
-  #decode(key: string, reply: unknown): Session {
-    return decodeSession(
-      String(reply),
-      `session ${key.slice(this.#settings.keyPrefix.length)} under key ${key}`,
+    return walkPages(
+      (page) => this.page(page),
+      ({ sessions }) => sessions,
+      options,
     );
   }
 
-  #key(id: string): string {
-    return redisKey(this.#settings.keyPrefix, id);
+  close(): Promise<void> {
+    return this.#records.close();
   }
+
+  /** Notes the bytes that Redis took as the session, where it took them, and answers whether. */
+  async #write(
+    session: Session,
+    write: (id: string, text: string) => Promise<boolean>,
+  ): Promise<boolean> {
+    if (!session) throw new SessionError("invalid_request", "The session must not be null.");
+    const text = encodeSession(session);
+    const written = await write(session.id, text);
+    if (written) this.#texts.set(session, text);
+    return written;
+  }
+}
+
+/** Redis neither gave nor took the session of the condition. */
+async function matchesNothing({ signal }: CallOptions): Promise<false> {
+  signal?.throwIfAborted();
+  return false;
 }

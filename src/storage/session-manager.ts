@@ -5,6 +5,7 @@ import {
   SessionAlreadyExistsError,
   SessionError,
   SessionNotFoundError,
+  UnavailableError,
 } from "../session/errors.ts";
 import { parseSessionId } from "../session/id.ts";
 import { ProxySession } from "../session/proxy-session.ts";
@@ -14,9 +15,11 @@ import { StreamableSession } from "../session/streamable-session.ts";
 import { DEFAULT_SESSION_TYPE } from "../session/type.ts";
 import type { SessionType } from "../session/type.ts";
 import { withDeadline } from "./deadline.ts";
+import { lifetime, positiveTtl, timeout } from "./durations.ts";
 import { LocalStorage } from "./local.ts";
-import { positiveTtl } from "./positive-ttl.ts";
-import type { CallOptions, RangeOptions, Storage } from "./storage.ts";
+import type { RangeOptions } from "./pages.ts";
+import type { CallOptions, Storage } from "./storage.ts";
+import { tell } from "./tell.ts";
 
 /** ToolHive's `DefaultSessionTTL`: two hours, in milliseconds. */
 export const DEFAULT_SESSION_TTL_MS = 2 * 60 * 60 * 1000;
@@ -25,6 +28,8 @@ export const DEFAULT_SESSION_TTL_MS = 2 * 60 * 60 * 1000;
 const OPERATION_TIMEOUT_MS = 5000;
 /** Clean-up may walk through many sessions, each of which is closed. */
 const CLEANUP_TIMEOUT_MS = 30_000;
+/** How often a conditional write is tried anew because another write came between. */
+const MAX_TRIES = 10;
 
 export type SessionFactory = (id: string) => Session;
 
@@ -39,18 +44,22 @@ export interface SessionManagerOptions {
   readonly type?: SessionType;
   /** Milliseconds that a session may live in all, whatever its use; 0, the default, is no limit. */
   readonly maxLifetimeMs?: number;
-  /** Milliseconds that one call of the storage may take (5,000). */
+  /** Milliseconds that one call may take, and each step of a range (5,000). */
   readonly operationTimeoutMs?: number;
   /** The system's clock unless given. */
   readonly clock?: Clock;
-  /** Told when a clean-up fails; the next one runs all the same. */
+  /**
+   * Told when a clean-up fails, when a session that has reached its maximum lifetime
+   * cannot be removed, and, of the manager's own storage, when closing a session fails.
+   */
   readonly onCleanupError?: (error: unknown) => void;
 }
 
 /**
  * Sessions over any storage, with clean-up every half TTL (ToolHive's `Manager`).
  * A miss is undefined; a storage that fails throws, and is never taken for a miss.
- * In a Worker, make it in a handler or an object: it starts a timer.
+ * After `stop` every call fails with `UnavailableError`. In a Worker, make it in a
+ * handler or an object: it starts a timer.
  */
 export class SessionManager {
   readonly #storage: Storage;
@@ -62,6 +71,7 @@ export class SessionManager {
   readonly #onCleanupError: (error: unknown) => void;
   readonly #stopCleanup: () => void;
   readonly #stopped = new AbortController();
+  #stopping: Promise<void> | undefined;
   #cleaning = false;
 
   /** Throws a RangeError where a duration is not what it must be, and a TypeError where `factory` and `type` are both given. */
@@ -70,16 +80,17 @@ export class SessionManager {
     if (options.factory && options.type !== undefined) {
       throw new TypeError("give the manager a factory or a type, not both");
     }
-    if (!(maxLifetimeMs >= 0)) {
-      throw new RangeError(`maxLifetimeMs must be 0 or more milliseconds, not ${maxLifetimeMs}`);
-    }
     this.#ttlMs = positiveTtl(ttlMs);
-    this.#maxLifetimeMs = maxLifetimeMs;
-    this.#timeoutMs = options.operationTimeoutMs ?? OPERATION_TIMEOUT_MS;
+    this.#maxLifetimeMs = lifetime(maxLifetimeMs);
+    this.#timeoutMs = timeout(
+      "operationTimeoutMs",
+      options.operationTimeoutMs ?? OPERATION_TIMEOUT_MS,
+    );
     this.#clock = clock;
-    this.#storage = options.storage ?? new LocalStorage({ ttlMs, clock });
     this.#factory = options.factory ?? typedFactory(options.type ?? DEFAULT_SESSION_TYPE, clock);
     this.#onCleanupError = options.onCleanupError ?? (() => {});
+    const onCloseError = this.#onCleanupError;
+    this.#storage = options.storage ?? new LocalStorage({ ttlMs, clock, onCloseError });
     this.#stopCleanup = clock.every(Math.max(1, ttlMs / 2), () => void this.#cleanUp());
   }
 
@@ -92,37 +103,33 @@ export class SessionManager {
 
   /**
    * Makes a session with the factory and adds it. Throws `InvalidSessionIdError`
-   * where the id is not a UUID, `SessionAlreadyExistsError` where it is taken.
+   * where the id is not a UUID, `SessionAlreadyExistsError` where it is taken, and a
+   * TypeError where the factory gave the session another id.
    */
   async addWithId(id: string, options?: CallOptions): Promise<Session> {
-    return this.addSession(this.#factory(requireUuid(id)), options);
+    const uuid = requireUuid(id);
+    const session = this.#factory(uuid);
+    if (requireSession(session) !== uuid)
+      throw new TypeError("the factory made a session of another id than the one asked for");
+    return this.addSession(session, options);
   }
 
-  /** Adds a session, atomically: of many callers at once, one succeeds. Throws as `addWithId` does. */
+  /**
+   * Adds a session, atomically: of many callers at once, one succeeds. Throws as
+   * `addWithId` does, and `SessionNotFoundError` where the session has reached its
+   * maximum lifetime.
+   */
   async addSession(session: Session, { signal }: CallOptions = {}): Promise<Session> {
     const id = requireSession(session);
-    const created = await this.#call(signal, async (signal) => {
-      if (await this.#storage.create(session, { signal })) return true;
-      if (this.#maxLifetimeMs === 0) return false;
-      // What has reached its cap is gone, although the storage still holds it.
-      const existing = await this.#storage.load(id, { signal });
-      if (existing && !this.#isPastLifetime(existing)) return false;
-      await this.#storage.delete(id, { signal });
-      return this.#storage.create(session, { signal });
-    });
+    this.#requireLifetime(session);
+    const created = await this.#call(signal, (signal) => this.#create(id, session, signal));
     if (!created) throw new SessionAlreadyExistsError();
     return session;
   }
 
   /** The session, or undefined where there is none or it has ended. Counts as use. Throws where the storage fails. */
   async get(id: string, { signal }: CallOptions = {}): Promise<Session | undefined> {
-    if (typeof id !== "string" || id === "") return undefined;
-    return this.#call(signal, async (signal) => {
-      const session = await this.#storage.load(id, { signal });
-      if (!session || !this.#isPastLifetime(session)) return session;
-      await this.#storage.delete(id, { signal });
-      return undefined;
-    });
+    return this.#call(signal, (signal) => this.#load(id, signal));
   }
 
   /** As `get`, but a miss throws `SessionNotFoundError`. */
@@ -138,9 +145,7 @@ export class SessionManager {
    */
   async upsertSession(session: Session, { signal }: CallOptions = {}): Promise<void> {
     requireSession(session);
-    if (this.#isPastLifetime(session)) {
-      throw new SessionNotFoundError("The session has reached its maximum lifetime.");
-    }
+    this.#requireLifetime(session);
     await this.#call(signal, (signal) => this.#storage.store(session, { signal }));
   }
 
@@ -151,13 +156,26 @@ export class SessionManager {
 
   /**
    * Counts as use and moves the stored `updatedAt` to now. False where there is no
-   * such session, also where it was deleted meanwhile: touching never brings one back.
+   * such session, also where it was deleted meanwhile. It never brings a session back
+   * and never undoes another write: where one comes between, it starts again.
    */
-  async touch(id: string, options?: CallOptions): Promise<boolean> {
-    const session = await this.get(id, options);
-    if (!session) return false;
-    session.touch();
-    return this.#call(options?.signal, (signal) => this.#storage.update(session, { signal }));
+  async touch(id: string, { signal }: CallOptions = {}): Promise<boolean> {
+    return this.#call(signal, async (signal) => {
+      let first: number | undefined;
+      for (let tries = 0; tries < MAX_TRIES; tries++) {
+        const session = await this.#load(id, signal);
+        if (!session) return false;
+        const updatedAt = session.updatedAt.getTime();
+        first ??= updatedAt;
+        // The write that came between has moved it already.
+        if (updatedAt > first) return true;
+        session.touch();
+        // It was touched in this very millisecond.
+        if (session.updatedAt.getTime() === updatedAt) return true;
+        if (await this.#storage.update(session, { signal, ifStill: session })) return true;
+      }
+      throw new UnavailableError("The session is being changed all the time; try again.");
+    });
   }
 
   /** Removes a session. Repeating it is no error. Throws `InvalidSessionIdError` where the id is not a UUID. */
@@ -171,33 +189,99 @@ export class SessionManager {
     return this.#call(signal, (signal) => this.#storage.count({ signal }));
   }
 
-  /** Every session that has not ended; as exact as the storage's own `range`. Not use. */
-  async *range(options?: RangeOptions): AsyncGenerator<Session, void, undefined> {
-    for await (const session of this.#storage.range(options)) {
-      if (!this.#isPastLifetime(session)) yield session;
+  /**
+   * Every session that has not ended; as exact as the storage's own `range`, and under
+   * its rules for what cannot be read. Not use. Throws `UnavailableError` where the
+   * next session does not come within `operationTimeoutMs`.
+   */
+  async *range(options: RangeOptions = {}): AsyncGenerator<Session, void, undefined> {
+    const left = new AbortController();
+    const signal = anyOf(options.signal, left.signal);
+    const sessions = this.#storage.range({ ...options, signal })[Symbol.asyncIterator]();
+    try {
+      for (;;) {
+        const next = await this.#call(options.signal, () => sessions.next());
+        if (next.done) return;
+        if (!this.#isPastLifetime(next.value)) yield next.value;
+      }
+    } finally {
+      // A storage that hangs would not answer `return` either, so nobody waits for it.
+      left.abort(new Error("the range has ended"));
+      sessions.return?.().then(undefined, () => {});
     }
   }
 
   /** Removes what has not been used for a TTL, and answers how many. Runs by itself every half TTL. */
   cleanupExpiredOnce({ signal }: CallOptions = {}): Promise<number> {
     const cutoff = this.#clock.now() - this.#ttlMs;
-    return withDeadline(
+    return this.#call(
+      signal,
       (signal) => this.#storage.deleteExpired(cutoff, { signal }),
       CLEANUP_TIMEOUT_MS,
-      signal,
     );
   }
 
-  /** Ends clean-up and closes the storage. Repeating it does nothing. */
-  async stop(): Promise<void> {
-    if (this.#stopped.signal.aborted) return;
-    this.#stopCleanup();
-    this.#stopped.abort(new Error("the session manager was stopped"));
-    await this.#storage.close();
+  /**
+   * Ends clean-up and closes the storage. Throws `UnavailableError` where that takes
+   * longer than `operationTimeoutMs`; the manager is stopped all the same. Repeating
+   * it does nothing more.
+   */
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stop();
+    return this.#stopping;
   }
 
-  #call<T>(signal: AbortSignal | undefined, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
-    return withDeadline(work, this.#timeoutMs, signal);
+  async #stop(): Promise<void> {
+    this.#stopCleanup();
+    this.#stopped.abort(new Error("the session manager was stopped"));
+    const late = "The session store did not close";
+    await withDeadline(() => this.#storage.close(), this.#timeoutMs, undefined, late);
+  }
+
+  async #call<T>(
+    signal: AbortSignal | undefined,
+    work: (signal: AbortSignal) => Promise<T>,
+    timeoutMs = this.#timeoutMs,
+  ): Promise<T> {
+    if (this.#stopping) throw new UnavailableError("The session manager was stopped.");
+    return withDeadline(work, timeoutMs, signal);
+  }
+
+  async #create(id: string, session: Session, signal: AbortSignal): Promise<boolean> {
+    for (let tries = 0; tries < MAX_TRIES; tries++) {
+      if (await this.#storage.create(session, { signal })) return true;
+      if (this.#maxLifetimeMs === 0) return false;
+      // What has reached its cap is gone, although the storage still holds it.
+      const existing = await this.#storage.load(id, { signal });
+      if (!existing) continue;
+      if (!this.#isPastLifetime(existing)) return false;
+      await this.#storage.delete(id, { signal, ifStill: existing });
+    }
+    return false;
+  }
+
+  /** The session, if there is one that has not reached its cap. */
+  async #load(id: string, signal: AbortSignal): Promise<Session | undefined> {
+    if (typeof id !== "string" || id === "") return undefined;
+    const session = await this.#storage.load(id, { signal }).catch((error: unknown) => {
+      // What cannot be an id in this storage names no session in it.
+      if (error instanceof InvalidSessionIdError) return undefined;
+      throw error;
+    });
+    if (!session || !this.#isPastLifetime(session)) return session;
+    try {
+      // Not one that took its place meanwhile.
+      await this.#storage.delete(id, { signal, ifStill: session });
+    } catch (error) {
+      // It has ended, whether or not it could be removed.
+      tell(this.#onCleanupError, error);
+    }
+    return undefined;
+  }
+
+  #requireLifetime(session: Session): void {
+    if (!this.#isPastLifetime(session)) return;
+    throw new SessionNotFoundError("The session has reached its maximum lifetime.");
   }
 
   #isPastLifetime(session: Session): boolean {
@@ -212,7 +296,7 @@ export class SessionManager {
     try {
       await this.cleanupExpiredOnce({ signal: this.#stopped.signal });
     } catch (error) {
-      if (!this.#stopped.signal.aborted) this.#onCleanupError(error);
+      if (!this.#stopped.signal.aborted) tell(this.#onCleanupError, error);
     } finally {
       this.#cleaning = false;
     }
@@ -230,6 +314,10 @@ function typedFactory(type: SessionType, clock: Pick<Clock, "now">): SessionFact
         return new ProxySession(id, type, { clock });
     }
   };
+}
+
+function anyOf(signal: AbortSignal | undefined, other: AbortSignal): AbortSignal {
+  return signal ? AbortSignal.any([signal, other]) : other;
 }
 
 function requireSession(session: Session): string {

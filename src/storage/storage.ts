@@ -1,4 +1,5 @@
 import type { Session } from "../session/session.ts";
+import type { AnyPage, PageOptions, RangeOptions } from "./pages.ts";
 
 export interface CallOptions {
   /**
@@ -8,23 +9,20 @@ export interface CallOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-export interface PageOptions extends CallOptions {
-  /** Where to go on: the `cursor` of the page before. Absent: from the start. */
-  readonly cursor?: string | undefined;
-  /** About how many sessions a page holds, from 1 to 1,000 (100). */
-  readonly limit?: number | undefined;
+export interface ConditionOptions extends CallOptions {
+  /**
+   * Carries the call out only where the storage still holds what it gave as this
+   * session (by `load`, `page` or `range`) or took as it (by `create`, `store` or
+   * `update`), atomically. Where another write came between, and where the storage
+   * neither gave nor took this session, nothing changes. `LocalStorage` holds the
+   * session itself, so there it is the same one until another takes its place.
+   */
+  readonly ifStill?: Session | undefined;
 }
 
-export interface SessionPage {
+export interface SessionPage extends AnyPage {
   /** May be empty, or hold a few more than `limit`, while there is a cursor. */
   readonly sessions: readonly Session[];
-  /** Absent on the last page. */
-  readonly cursor?: string;
-}
-
-export interface RangeOptions extends CallOptions {
-  /** How many sessions are fetched at a time, from 1 to 1,000 (100). */
-  readonly pageSize?: number | undefined;
 }
 
 /**
@@ -42,6 +40,11 @@ export interface RangeOptions extends CallOptions {
  *   and `range` are not use.
  * - **Expired is absent**: an expired session is never returned, whether or not
  *   anything has cleaned it up.
+ * - **An overwrite replaces the whole record**, whatever its type; the last writer
+ *   wins, unless it asks with `ifStill` not to. What is replaced in memory, evicted
+ *   or deleted is closed, so that its stream ends; storing the very session again
+ *   closes nothing. (A Durable Object keeps its stream when it is stored again.)
+ * - **A repeated delete** is no error.
  * - **A cancelled call** rejects with the reason of its signal. What was already
  *   sent to a backend may still take effect.
  * - **What comes back.** `LocalStorage` returns the very session that was stored;
@@ -59,20 +62,25 @@ export interface Storage {
 
   /**
    * Replaces a session only where there is one, atomically; false where there is
-   * none. A late write through `update` never brings back what was deleted.
+   * none. A late write through `update` never brings back what was deleted. With
+   * `ifStill` it does not undo another write either, and is false then too.
    */
-  update(session: Session, options?: CallOptions): Promise<boolean>;
+  update(session: Session, options?: ConditionOptions): Promise<boolean>;
 
   /** The session, or undefined where there is none. Counts as use. */
   load(id: string, options?: CallOptions): Promise<Session | undefined>;
 
-  /** Removes a session. Repeating it, or naming one that never was, is no error. */
-  delete(id: string, options?: CallOptions): Promise<void>;
+  /**
+   * Removes a session. Repeating it, or naming one that never was, is no error. With
+   * `ifStill` one that was made or changed since stays.
+   */
+  delete(id: string, options?: ConditionOptions): Promise<void>;
 
   /**
    * Removes sessions not used since `before` (a Date, or milliseconds since the
    * epoch) and answers how many. Backends that expire sessions by themselves do
-   * nothing and answer 0. Cancelled in the middle, it has removed some.
+   * nothing and answer 0. Cancelled in the middle, it has removed some. What is no
+   * time is refused with a RangeError.
    */
   deleteExpired(before: Date | number, options?: CallOptions): Promise<number>;
 
@@ -82,42 +90,16 @@ export interface Storage {
   /**
    * One page of sessions, in an order of the backend's own. A session that is
    * there from the first page to the last is in one of them; one made or deleted
-   * meanwhile may or may not be, and Redis may name one twice.
+   * meanwhile may or may not be, and Redis may name one twice. Records that cannot be
+   * read are in `unreadable`, and keep nobody from the rest. A cursor that no page
+   * gave is refused with a SessionError (`invalid_request`), a `limit` out of bounds
+   * with a RangeError.
    */
   page(options?: PageOptions): Promise<SessionPage>;
 
-  /** Every session, page by page; as exact as `page` is. */
+  /** Every session, page by page; as exact as `page` is. Of records that cannot be read see `onUnreadable`. */
   range(options?: RangeOptions): AsyncIterable<Session>;
 
   /** Releases what the adapter holds. Repeating it does nothing. */
   close(): Promise<void>;
-}
-
-export const DEFAULT_PAGE_LIMIT = 100;
-/** One page is one answer of the backend and is held in memory whole. */
-export const MAX_PAGE_LIMIT = 1000;
-
-/** The limit to use. Throws a RangeError outside 1 to 1,000. */
-export function pageLimit(limit: number | undefined): number {
-  if (limit === undefined) return DEFAULT_PAGE_LIMIT;
-  if (Number.isInteger(limit) && limit >= 1 && limit <= MAX_PAGE_LIMIT) return limit;
-  throw new RangeError(
-    `a page's limit must be a whole number from 1 to ${MAX_PAGE_LIMIT}, not ${limit}`,
-  );
-}
-
-/** Walks the pages of a storage. */
-export async function* rangeOverPages(
-  page: (options: PageOptions) => Promise<SessionPage>,
-  { signal, pageSize }: RangeOptions = {},
-): AsyncGenerator<Session, void, undefined> {
-  let cursor: string | undefined;
-  do {
-    const { sessions, cursor: next } = await page({ signal, limit: pageSize, cursor });
-    for (const session of sessions) {
-      signal?.throwIfAborted();
-      yield session;
-    }
-    cursor = next;
-  } while (cursor !== undefined);
 }

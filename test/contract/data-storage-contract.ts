@@ -1,7 +1,7 @@
 /** The contract of `DataStorage`, run over every adapter. */
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { InvalidSessionIdError } from "../../src/session/errors.ts";
-import type { DataStorage } from "../../src/storage/data-storage.ts";
+import type { DataStorage, MetadataEntry } from "../../src/storage/data-storage.ts";
 
 export interface OpenedDataStorage {
   readonly storage: DataStorage;
@@ -14,6 +14,12 @@ export type OpenDataStorage = (ttlMs: number) => Promise<OpenedDataStorage>;
 const TTL_MS = 60_000;
 const MOST_OF_TTL = 45_000;
 const newId = () => crypto.randomUUID();
+
+async function collect(entries: AsyncIterable<MetadataEntry>): Promise<MetadataEntry[]> {
+  const seen: MetadataEntry[] = [];
+  for await (const entry of entries) seen.push(entry);
+  return seen.toSorted((a, b) => (a.id < b.id ? -1 : 1));
+}
 
 export function describeDataStorage(name: string, open: OpenDataStorage): void {
   describe(`the contract of DataStorage, on ${name}`, () => {
@@ -130,6 +136,52 @@ export function describeDataStorage(name: string, open: OpenDataStorage): void {
       expect(await storage.create(id, { a: "3" })).toBe(true);
     });
 
+    it("counts its ids, and ranges over each of them once while nothing changes", async () => {
+      expect(await storage.count()).toBe(0);
+      expect(await collect(storage.range())).toEqual([]);
+      const entries = Array.from({ length: 25 }, newId)
+        .toSorted()
+        .map((id, i) => ({ id, metadata: { n: String(i) } }));
+      for (const { id, metadata } of entries) await storage.create(id, metadata);
+      expect(await storage.count()).toBe(25);
+      expect(await collect(storage.range({ pageSize: 4 }))).toEqual(entries);
+      expect(await collect(storage.range())).toEqual(entries);
+    });
+
+    it("goes on from a cursor", async () => {
+      const ids = Array.from({ length: 25 }, newId).toSorted();
+      for (const id of ids) await storage.create(id);
+      const seen: string[] = [];
+      let cursor: string | undefined;
+      do {
+        const page = await storage.page({ limit: 4, cursor });
+        seen.push(...page.entries.map(({ id }) => id));
+        cursor = page.cursor;
+      } while (cursor !== undefined);
+      expect(seen.toSorted()).toEqual(ids);
+    });
+
+    it("refuses a page of no entries and of too many, and a cursor that no page gave", async () => {
+      for (const limit of [0, 1001, 1.5]) {
+        await expect(storage.page({ limit })).rejects.toThrow(RangeError);
+      }
+      for (const cursor of ["", "0", "nonsense", "99999999999999999999@"]) {
+        await expect(storage.page({ cursor })).rejects.toMatchObject({ code: "invalid_request" });
+      }
+    });
+
+    it("ranging is not use, and gives copies", async () => {
+      const id = newId();
+      await storage.create(id, { a: "1" });
+      await age(id, MOST_OF_TTL);
+      for await (const { metadata } of storage.range()) metadata["a"] = "2";
+      expect(await collect(storage.range())).toEqual([{ id, metadata: { a: "1" } }]);
+      await age(id, TTL_MS - MOST_OF_TTL);
+      expect(await collect(storage.range())).toEqual([]);
+      expect(await storage.count()).toBe(0);
+      expect(await storage.load(id)).toBeUndefined();
+    });
+
     it("a cancelled call rejects with the reason of its signal", async () => {
       const id = newId();
       const reason = new Error("the caller has left");
@@ -139,6 +191,9 @@ export function describeDataStorage(name: string, open: OpenDataStorage): void {
         () => storage.update(id, {}, { signal }),
         () => storage.load(id, { signal }),
         () => storage.delete(id, { signal }),
+        () => storage.count({ signal }),
+        () => storage.page({ signal }),
+        () => collect(storage.range({ signal })),
       ]) {
         await expect(call()).rejects.toBe(reason);
       }

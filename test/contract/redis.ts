@@ -1,3 +1,6 @@
+import { describe, expect, it } from "vitest";
+import { CorruptRecordError } from "../../src/session/errors.ts";
+import { ProxySession } from "../../src/session/proxy-session.ts";
 import type { RedisOptions } from "../../src/storage/redis-config.ts";
 import { RedisDataStorage } from "../../src/storage/redis-data.ts";
 import { RedisStorage } from "../../src/storage/redis.ts";
@@ -8,6 +11,8 @@ import { describeStorage } from "./storage-contract.ts";
 export interface RawRedis {
   pttl(key: string): Promise<number>;
   pexpire(key: string, ms: number): Promise<number>;
+  set(key: string, value: string): Promise<unknown>;
+  rpush(key: string, value: string): Promise<unknown>;
 }
 
 /** The contracts on the Redis adapters, over real servers. */
@@ -34,5 +39,84 @@ export function describeRedisAdapters(
   describeDataStorage(`RedisDataStorage, ${name}`, async (ttlMs) => {
     const options = newOptions(ttlMs);
     return { storage: await RedisDataStorage.connect(options), age: ageUnder(options.keyPrefix) };
+  });
+
+  describe(`what lies in Redis beside good records, ${name}`, () => {
+    const options = () => newOptions(60_000);
+    const newId = () => crypto.randomUUID();
+
+    /** Walks to the end, with what it gave and what it threw. */
+    async function walk<T>(entries: AsyncIterable<T>): Promise<{ seen: T[]; error?: unknown }> {
+      const seen: T[] = [];
+      try {
+        for await (const entry of entries) seen.push(entry);
+        return { seen };
+      } catch (error) {
+        return { seen, error };
+      }
+    }
+
+    it("records that cannot be read keep nobody from the rest of a walk, and are named", async () => {
+      const { keyPrefix, ...rest } = options();
+      const storage = await RedisStorage.connect({ ...rest, keyPrefix });
+      const good = Array.from({ length: 5 }, newId).toSorted();
+      for (const id of good) await storage.create(new ProxySession(id));
+      const [broken, list, empty, stranger] = [newId(), newId(), newId(), newId()];
+      await raw.set(keyPrefix + broken, '{"id":');
+      await raw.rpush(keyPrefix + list, "x");
+      await raw.set(keyPrefix + empty, "{}");
+      await raw.set(keyPrefix + stranger, `{"id":"${good[0]}","type":"mcp"}`);
+
+      const told: Error[] = [];
+      const onUnreadable = (error: Error) => told.push(error);
+      const quiet = await walk(storage.range({ pageSize: 2, onUnreadable }));
+      expect(quiet.error).toBeUndefined();
+      expect(quiet.seen.map(({ id }) => id).toSorted()).toEqual(good);
+      expect(told.map(({ message }) => message).toSorted()).toEqual(
+        [
+          `session ${broken} under key ${keyPrefix + broken}: the record is not valid JSON`,
+          `session ${list} under key ${keyPrefix + list}: The key holds something other than a session (WRONGTYPE).`,
+          `session ${empty} under key ${keyPrefix + empty}: the record has no id`,
+          `session ${stranger} under key ${keyPrefix + stranger}: the record is that of another session`,
+        ].toSorted(),
+      );
+      const loud = await walk(storage.range());
+      expect(loud.seen.map(({ id }) => id).toSorted()).toEqual(good);
+      expect(loud.error).toBeInstanceOf(CorruptRecordError);
+      expect(String(loud.error)).toMatch(/under key .* \(and 3 more that cannot be read\)/);
+      expect(await storage.count()).toBe(9);
+
+      for (const id of [broken, list, empty, stranger]) {
+        await expect(storage.load(id)).rejects.toThrow(CorruptRecordError);
+        await expect(storage.load(id)).rejects.toThrow(`session ${id} under key ${keyPrefix}${id}`);
+      }
+      await storage.close();
+    });
+
+    it("metadata that cannot be read keeps nobody from the rest either", async () => {
+      const { keyPrefix, ...rest } = options();
+      const storage = await RedisDataStorage.connect({ ...rest, keyPrefix });
+      const [good, broken, list] = [newId(), newId(), newId()];
+      await storage.create(good, { a: "1" });
+      await raw.set(keyPrefix + broken, '{"a":1}');
+      await raw.rpush(keyPrefix + list, "x");
+      const { seen, error } = await walk(storage.range());
+      expect(seen).toEqual([{ id: good, metadata: { a: "1" } }]);
+      expect(error).toBeInstanceOf(CorruptRecordError);
+      await expect(storage.load(list)).rejects.toThrow(CorruptRecordError);
+      await storage.close();
+    });
+
+    it("keys that no call can ask for are neither counted nor given", async () => {
+      const { keyPrefix, ...rest } = options();
+      const storage = await RedisStorage.connect({ ...rest, keyPrefix });
+      const id = newId();
+      for (const form of [id.toUpperCase(), `{${id}}`, id.replaceAll("-", ""), `more:${id}`, ""])
+        await raw.set(keyPrefix + form, `{"id":"${id}","type":"mcp"}`);
+      expect(await storage.count()).toBe(0);
+      expect(await walk(storage.range())).toEqual({ seen: [] });
+      expect(await storage.load(id.toUpperCase())).toBeUndefined();
+      await storage.close();
+    });
   });
 }

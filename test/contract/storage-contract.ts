@@ -5,11 +5,13 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { decodeSession, encodeSession } from "../../src/session/codec.ts";
 import { InvalidSessionIdError } from "../../src/session/errors.ts";
-import { ProxySession } from "../../src/session/proxy-session.ts";
 import type { Session } from "../../src/session/session.ts";
 import { SSESession } from "../../src/session/sse-session.ts";
 import { StreamableSession } from "../../src/session/streamable-session.ts";
 import type { Storage } from "../../src/storage/storage.ts";
+import { sessionWith } from "../support/session-with.ts";
+import { describeConditions } from "./conditions-contract.ts";
+import { describeManagerOver } from "./manager-contract.ts";
 
 export interface OpenedStorage {
   readonly storage: Storage;
@@ -23,12 +25,6 @@ export type OpenStorage = (ttlMs: number) => Promise<OpenedStorage>;
 const TTL_MS = 60_000;
 const MOST_OF_TTL = 45_000;
 const newId = () => crypto.randomUUID();
-
-function sessionWith(id: string, value: string): ProxySession {
-  const session = new ProxySession(id);
-  session.setMetadata("value", value);
-  return session;
-}
 
 async function collect(sessions: AsyncIterable<Session>): Promise<string[]> {
   const ids: string[] = [];
@@ -186,6 +182,15 @@ export function describeStorage(name: string, open: OpenStorage): void {
       expect(await valueOf(id)).toBe("first");
     });
 
+    it("deleteExpired of what is no time is refused, and removes nothing", async () => {
+      const id = newId();
+      await storage.store(sessionWith(id, "first"));
+      for (const before of [new Date("yesterday"), NaN]) {
+        await expect(storage.deleteExpired(before)).rejects.toThrow(RangeError);
+      }
+      expect(await valueOf(id)).toBe("first");
+    });
+
     it.each(["mcp", "sse", "streamable", "quantum"])(
       "a session of type %s comes back with its type, times to the nanosecond and metadata",
       async (type) => {
@@ -238,9 +243,44 @@ export function describeStorage(name: string, open: OpenStorage): void {
       expect(seen.toSorted()).toEqual(ids);
     });
 
+    it.each(["range", "page"] as const)(
+      "a walk by %s gives what is there throughout, whatever comes and goes meanwhile",
+      async (way) => {
+        const ids = Array.from({ length: 30 }, newId);
+        for (const id of ids) await storage.create(sessionWith(id, "x"));
+        const leave = new Set(ids.slice(0, 10));
+        const seen = new Set<string>();
+        const meet = async (id: string) => {
+          seen.add(id);
+          const [gone] = leave;
+          if (gone === undefined) return;
+          leave.delete(gone);
+          await storage.delete(gone);
+          await storage.create(sessionWith(newId(), "came"));
+        };
+        if (way === "range")
+          for await (const { id } of storage.range({ pageSize: 4 })) await meet(id);
+        else {
+          let cursor: string | undefined;
+          do {
+            const page = await storage.page({ limit: 4, cursor });
+            for (const { id } of page.sessions) await meet(id);
+            cursor = page.cursor;
+          } while (cursor !== undefined);
+        }
+        for (const id of ids.slice(10)) expect(seen).toContain(id);
+      },
+    );
+
     it("refuses a page of no sessions, and of too many", async () => {
       for (const limit of [0, 1001, 1.5]) {
         await expect(storage.page({ limit })).rejects.toThrow(RangeError);
+      }
+    });
+
+    it("refuses a cursor that no page gave, as a bad request", async () => {
+      for (const cursor of ["", "0", "nonsense", "99999999999999999999@", "é@x"]) {
+        await expect(storage.page({ cursor })).rejects.toMatchObject({ code: "invalid_request" });
       }
     });
 
@@ -264,6 +304,8 @@ export function describeStorage(name: string, open: OpenStorage): void {
         () => storage.update(session, { signal }),
         () => storage.load(session.id, { signal }),
         () => storage.delete(session.id, { signal }),
+        () => storage.update(session, { signal, ifStill: session }),
+        () => storage.delete(session.id, { signal, ifStill: session }),
         () => storage.deleteExpired(0, { signal }),
         () => storage.count({ signal }),
         () => storage.page({ signal }),
@@ -273,6 +315,9 @@ export function describeStorage(name: string, open: OpenStorage): void {
       }
       expect(await storage.load(session.id)).toBeUndefined();
     });
+
+    describeConditions(() => ({ storage, age }));
+    describeManagerOver(() => storage);
 
     it("can be closed twice", async () => {
       await storage.close();

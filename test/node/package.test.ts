@@ -118,7 +118,7 @@ describe("the packed library, in an empty project", () => {
     const blocks = [...text.matchAll(/```ts\n([\s\S]*?)```/g)].map(([, code = ""]) => code);
     const isForWorker = (code: string) => code.includes("holdfast/object");
     const examples = blocks.filter((code) => !isForWorker(code));
-    expect([blocks.length, examples.length]).toEqual([4, 3]);
+    expect([blocks.length, examples.length]).toEqual([5, 4]);
     // What it imports must be there; the like of it runs in a test below.
     const contents = blocks.find(isForWorker) ?? "";
     await build({
@@ -145,6 +145,7 @@ describe("the packed library, in an empty project", () => {
     expect(printed[0]).toBe("ada 1");
     expect(printed[1]).toMatch(/^\S{36} mcp$/);
     expect(printed[2]).toBe("hello\nfalse SessionDisconnectedError: The session is disconnected.");
+    expect(printed[3]).toBe("0");
   });
 
   it("runs in Node, every entry of it", async () => {

@@ -8,6 +8,7 @@ const run = promisify(execFile);
 export interface Certificates {
   /** The CA's certificate, as PEM. */
   readonly ca: string;
+  readonly caFile: string;
   /** Arguments with which a Redis server listens with TLS alone, for 127.0.0.1 but not for `localhost`. */
   readonly listen: (port: number) => readonly string[];
 }
@@ -24,6 +25,7 @@ export async function makeCertificates(dir: string): Promise<Certificates> {
   );
   return {
     ca: readFileSync(file("ca.crt"), "utf8"),
+    caFile: file("ca.crt"),
     listen: (port) =>
       `--port 0 --tls-port ${port} --tls-auth-clients no --tls-cert-file ${file("server.crt")} --tls-key-file ${file("server.key")} --tls-ca-cert-file ${file("ca.crt")}`.split(
         " ",

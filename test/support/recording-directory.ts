@@ -1,5 +1,7 @@
 import type { SessionEntry } from "../../src/session/host.ts";
 import type { ListedSessions } from "../../src/storage/durable-object.ts";
+import { SessionError } from "../../src/session/errors.ts";
+import { parseSessionId } from "../../src/session/id.ts";
 import type { SessionId } from "../../src/session/id.ts";
 
 /**
@@ -23,9 +25,11 @@ export function withRecordingDirectory(sessions: ListedSessions): ListedSessions
       return sessions.upsert(...args);
     },
     read: (...args: Parameters<ListedSessions["read"]>) => sessions.read(...args),
-    delete: (id: SessionId) => sessions.delete(id),
+    delete: (...args: Parameters<ListedSessions["delete"]>) => sessions.delete(...args),
     count: async () => ({ count: (await existing()).length }),
     list: async ({ cursor, limit }: Parameters<ListedSessions["list"]>[0]) => {
+      if (cursor !== undefined && parseSessionId(cursor) === undefined)
+        throw new SessionError("invalid_request");
       const rest = (await existing()).filter(({ id }) => cursor === undefined || id > cursor);
       const page = rest.slice(0, limit);
       const last = page.at(-1);

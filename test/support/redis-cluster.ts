@@ -1,3 +1,6 @@
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Certificates } from "./certificates.ts";
 import { redisCli } from "./redis-cli.ts";
 import { startRedis } from "./redis-server.ts";
 import type { RedisServer } from "./redis-server.ts";
@@ -9,27 +12,46 @@ export interface RedisCluster {
   stop(): Promise<void>;
 }
 
+/** How the nodes are closed to others. */
+export interface ClusterAccess {
+  /** They listen with TLS alone, and speak it to one another. */
+  readonly certificates: Certificates;
+  /** The default user's password. */
+  readonly password: string;
+  /** Further users, in the words of an ACL file. */
+  readonly users: readonly string[];
+}
+
 /** Three masters that share the slots, and agree that they do. */
-export async function startCluster(): Promise<RedisCluster> {
+export async function startCluster(access?: ClusterAccess): Promise<RedisCluster> {
   const args = ["--cluster-enabled", "yes", "--cluster-node-timeout", "1000"];
-  const nodes = await Promise.all([0, 1, 2].map(() => startRedis({ args })));
+  if (access) args.push("--aclfile", "users.acl", "--tls-cluster", "yes");
+  const prepare = (dir: string) => {
+    if (!access) return;
+    const users = [`user default on >${access.password} ~* &* +@all`, ...access.users];
+    writeFileSync(join(dir, "users.acl"), `${users.join("\n")}\n`);
+  };
+  const listen = access && { listen: access.certificates.listen };
+  const nodes = await Promise.all([0, 1, 2].map(() => startRedis({ ...listen, prepare, args })));
+  const cli = access
+    ? ["--tls", "--cacert", access.certificates.caFile, "-a", access.password, "--no-auth-warning"]
+    : [];
+  const cluster = (node: RedisServer, ...words: string[]) =>
+    redisCli(node, ...cli, "CLUSTER", ...words);
   await Promise.all(
     nodes.map((node, i) => {
       const from = Math.ceil((i * SLOTS) / nodes.length);
       const to = Math.ceil(((i + 1) * SLOTS) / nodes.length);
       const slots = Array.from({ length: to - from }, (_, slot) => String(from + slot));
-      return redisCli(node, "CLUSTER", "ADDSLOTS", ...slots);
+      return cluster(node, "ADDSLOTS", ...slots);
     }),
   );
   const [first, ...others] = nodes;
   if (!first) throw new Error("a cluster needs nodes");
   // Nodes that join with the same epoch would argue about it first.
-  await Promise.all(
-    nodes.map((node, i) => redisCli(node, "CLUSTER", "SET-CONFIG-EPOCH", String(i + 1))),
-  );
-  for (const node of others)
-    await redisCli(node, "CLUSTER", "MEET", "127.0.0.1", String(first.port));
-  await Promise.all(nodes.map(waitUntilAgreed));
+  await Promise.all(nodes.map((node, i) => cluster(node, "SET-CONFIG-EPOCH", String(i + 1))));
+  for (const node of others) await cluster(node, "MEET", "127.0.0.1", String(first.port));
+  await Promise.all(nodes.map((node) => waitUntilAgreed(() => cluster(node, "INFO"))));
   return {
     nodes,
     async stop() {
@@ -38,9 +60,9 @@ export async function startCluster(): Promise<RedisCluster> {
   };
 }
 
-async function waitUntilAgreed(node: RedisServer): Promise<void> {
+async function waitUntilAgreed(ask: () => Promise<string>): Promise<void> {
   for (;;) {
-    const info = await redisCli(node, "CLUSTER", "INFO");
+    const info = await ask();
     if (/cluster_state:ok/.test(info) && /cluster_known_nodes:3/.test(info)) return;
     await new Promise((resolve) => setTimeout(resolve, 50));
   }

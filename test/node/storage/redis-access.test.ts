@@ -4,9 +4,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { inspect } from "node:util";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { decodeSession } from "../../../src/session/codec.ts";
+import { newSessionId } from "../../../src/session/id.ts";
 import { ProxySession } from "../../../src/session/proxy-session.ts";
 import type { RedisOptions } from "../../../src/storage/redis-config.ts";
 import { RedisStorage } from "../../../src/storage/redis.ts";
+import { SessionManager } from "../../../src/storage/session-manager.ts";
 import { makeCertificates } from "../../support/certificates.ts";
 import type { Certificates } from "../../support/certificates.ts";
 import { startRedis } from "../../support/redis-server.ts";
@@ -15,8 +18,13 @@ import type { RedisServer } from "../../support/redis-server.ts";
 const PREFIX = "thv:proxy:session:";
 const SECRET = "hunter2-very-secret";
 
-async function roundTrip(options: Omit<RedisOptions, "keyPrefix" | "ttlMs">): Promise<boolean> {
-  const storage = await RedisStorage.connect({ keyPrefix: PREFIX, ttlMs: 60_000, ...options });
+type Access = Omit<RedisOptions, "keyPrefix" | "ttlMs">;
+
+const connect = (options: Access, keyPrefix = PREFIX) =>
+  RedisStorage.connect({ keyPrefix, ttlMs: 60_000, ...options });
+
+async function roundTrip(options: Access): Promise<boolean> {
+  const storage = await connect(options);
   try {
     const session = new ProxySession(crypto.randomUUID());
     await storage.store(session);
@@ -33,6 +41,8 @@ describe("users and passwords", () => {
     const users = [
       `user alice on >${SECRET} ~${PREFIX}* +@all -info`,
       `user reader on >${SECRET} ~other:* +@all`,
+      `user clerk on >${SECRET} ~${PREFIX}* +set +get +getex +del +scan +ping +eval`,
+      `user toolhive on >${SECRET} ~${PREFIX}* +set +getex +del +ping`,
       "user default off",
     ].join("\n");
     const prepare = (dir: string) => writeFileSync(join(dir, "users.acl"), `${users}\n`);
@@ -47,6 +57,33 @@ describe("users and passwords", () => {
 
   it("an ACL user gets in, without the right to INFO", async () => {
     expect(await roundTrip({ addr: acl.addr, username: "alice", password: SECRET })).toBe(true);
+  });
+
+  it("an ACL user with the commands that the documentation names can do everything", async () => {
+    const access = { addr: acl.addr, username: "clerk", password: SECRET };
+    const storage = await connect(access, `${PREFIX}clerk:`);
+    const manager = new SessionManager({ storage });
+    const { id } = await manager.add(decodeSession(`{"id":"${newSessionId()}","type":"mcp"}`));
+    expect(await manager.touch(id)).toBe(true);
+    const session = await manager.getWithError(id);
+    expect(await storage.update(session, { ifStill: session })).toBe(true);
+    expect(await manager.count()).toBe(1);
+    for await (const seen of manager.range()) expect(seen.id).toBe(id);
+    await storage.delete(id, { ifStill: session });
+    await manager.delete(id);
+    await manager.stop();
+  });
+
+  it("an ACL user without EVAL can do what ToolHive does, and is told what it cannot", async () => {
+    const storage = await connect({ addr: acl.addr, username: "toolhive", password: SECRET });
+    const manager = new SessionManager({ storage });
+    const old = decodeSession(`{"id":"${newSessionId()}","type":"mcp"}`);
+    await manager.add(old);
+    expect((await manager.get(old.id))?.id).toBe(old.id);
+    await expect(manager.touch(old.id)).rejects.toThrow(/NOPERM/);
+    await manager.upsert(old);
+    await manager.delete(old.id);
+    await manager.stop();
   });
 
   it("a password alone gets in", async () => {

@@ -31,12 +31,11 @@ afterAll(async () => {
 describe("a record that redis-cli wrote in Go's bytes", () => {
   it("is loaded, touched and stored, and is the same but for updated_at", async () => {
     for (const { json } of GOLDEN_RECORDS) {
-      const id = newId();
-      await redisCli(server, "SET", PREFIX + id, json);
+      const id = decodeSession(json).id.toLowerCase();
+      const key = PREFIX + id;
+      await redisCli(server, "SET", key, json);
       const session = await storage.load(id);
       if (!session) throw new Error("not found");
-      // A record's own id decides where it is stored.
-      const key = PREFIX + session.id.toLowerCase();
       await storage.store(session);
       expect(await redisCli(server, "GET", key)).toBe(json);
       session.touch();
@@ -95,6 +94,41 @@ describe("the commands sent", () => {
       ["GETEX", key, "EX", "7200"],
       ["DEL", key],
     ]);
+  });
+
+  it("with ifStill are a script of one key that says the same, by MONITOR", async () => {
+    const id = newId();
+    const key = PREFIX + id;
+    const first = `{"id":"${id}","type":"mcp","created_at":"1970-01-01T00:00:00Z","updated_at":"1970-01-01T00:00:00Z"}`;
+    const second = first.replace(/}$/, ',"metadata":{"a":"1"}}');
+    await raw.set(key, first);
+    const session = await storage.load(id);
+    const script = expect.stringContaining("redis.call('GET', KEYS[1]) ~= ARGV[1]");
+    const seen = await monitor(server, async () => {
+      await storage.update(decodeSession(second), { ifStill: session });
+      await storage.update(decodeSession(first), { ifStill: session });
+      await storage.delete(id, { ifStill: session });
+    });
+    expect(seen).toEqual([
+      ["EVAL", script, "1", key, first, second, "EX", "7200"],
+      ["GET", key],
+      ["SET", key, second, "EX", "7200"],
+      ["EVAL", script, "1", key, first, first, "EX", "7200"],
+      ["GET", key],
+      ["EVAL", script, "1", key, first],
+      ["GET", key],
+    ]);
+    expect(await raw.get(key)).toBe(second);
+  });
+
+  it("of a record in foreign bytes are compared with those bytes, not with ours", async () => {
+    const id = newId();
+    await raw.set(PREFIX + id, ` { "v" : 2, "ID" : "${id.toUpperCase()}" } `);
+    const session = await storage.load(id);
+    if (!session) throw new Error("not found");
+    session.setMetadata("a", "<1>");
+    expect(await storage.update(session, { ifStill: session })).toBe(true);
+    expect(await raw.get(PREFIX + id)).toContain(String.raw`"metadata":{"a":"\u003c1\u003e"}`);
   });
 
   it("for metadata are ToolHive's, by MONITOR", async () => {

@@ -41,6 +41,13 @@ async function connect({ addr }: { addr: string }, timeouts = TIMEOUTS): Promise
   return storage;
 }
 
+async function connectData({ addr }: { addr: string }): Promise<RedisDataStorage> {
+  const options = { addr, keyPrefix: "data:", ttlMs: 60_000, ...TIMEOUTS };
+  const storage = await RedisDataStorage.connect(options);
+  cleanups.push(() => storage.close());
+  return storage;
+}
+
 const newSession = () => new ProxySession(crypto.randomUUID());
 
 /** Every call of a storage, each of which must fail in time while Redis does. */
@@ -100,6 +107,32 @@ describe("a server that stops answering", () => {
     expect(await storage.load(session.id)).toBeDefined();
   });
 
+  it("fails what compares, counts and walks as well", async () => {
+    const server = await serve();
+    const storage = await connect(server);
+    const data = await connectData(server);
+    const session = newSession();
+    await storage.store(session);
+    const calls = [
+      () => storage.update(session, { ifStill: session }),
+      () => storage.delete(session.id, { ifStill: session }),
+      () => storage.count(),
+      () => storage.page(),
+      () => storage.range()[Symbol.asyncIterator]().next(),
+      () => data.count(),
+      () => data.page(),
+      () => data.range()[Symbol.asyncIterator]().next(),
+    ];
+    for (const end of [() => server.freeze(), () => server.kill()]) {
+      await end();
+      for (const call of calls) {
+        const started = performance.now();
+        await expect(call()).rejects.toMatchObject(UNAVAILABLE);
+        expect(performance.now() - started).toBeLessThan(LONGEST_CALL_MS);
+      }
+    }
+  });
+
   it("fails calls that came together, and none of them is a miss", async () => {
     const server = await serve();
     const storage = await connect(server);
@@ -142,13 +175,7 @@ describe("a server that is killed", () => {
   it("fails every call within the timeouts while it is away", async () => {
     const server = await serve();
     const storage = await connect(server);
-    const data = await RedisDataStorage.connect({
-      addr: server.addr,
-      keyPrefix: "data:",
-      ttlMs: 60_000,
-      ...TIMEOUTS,
-    });
-    cleanups.push(() => data.close());
+    const data = await connectData(server);
     await server.kill();
     await expectEveryCallToFail(storage, /ECONNREFUSED|lost/);
     await expect(data.load(crypto.randomUUID())).rejects.toMatchObject(UNAVAILABLE);
@@ -198,6 +225,27 @@ describe("a server that is killed", () => {
     phase.going = false;
     await clients;
     expect(tally.wrong).toEqual([]);
+  });
+
+  it("does not end the process of one whose onConnectionProblem throws", async () => {
+    const server = await serve();
+    const told: string[] = [];
+    const storage = await RedisStorage.connect({
+      addr: server.addr,
+      keyPrefix: "faults:",
+      ttlMs: 60_000,
+      ...TIMEOUTS,
+      onConnectionProblem: (problem) => {
+        told.push(problem);
+        throw new Error("no log today");
+      },
+    });
+    cleanups.push(() => storage.close());
+    await server.kill();
+    await expect(storage.store(newSession())).rejects.toMatchObject(UNAVAILABLE);
+    expect(told.length).toBeGreaterThan(0);
+    await server.restart();
+    await storage.store(newSession());
   });
 
   it("does not hang a caller who tries again at once, for ever", async () => {

@@ -1,12 +1,15 @@
 import { describe, expect, it } from "vitest";
 import {
   decodeMetadata,
+  decodeRecord,
   decodeSession,
   encodeMetadata,
+  encodeRecord,
   encodeSession,
 } from "../../../src/session/codec.ts";
 import { CorruptRecordError } from "../../../src/session/errors.ts";
 import { ProxySession } from "../../../src/session/proxy-session.ts";
+import type { Session } from "../../../src/session/session.ts";
 import { SSESession } from "../../../src/session/sse-session.ts";
 import { StreamableSession } from "../../../src/session/streamable-session.ts";
 import { BROKEN_RECORDS, FOREIGN_RECORDS, GOLDEN_RECORDS } from "../../fixtures/go-records.ts";
@@ -75,6 +78,46 @@ describe("a session that was made here", () => {
   });
 });
 
+describe("a session of a user's own class", () => {
+  const own = (members: Partial<Session>): Session => ({
+    id: ID,
+    type: "mcp",
+    createdAt: new Date(0),
+    updatedAt: new Date(0),
+    touch: () => {},
+    getData: () => undefined,
+    setData: () => {},
+    getMetadata: () => ({}),
+    getMetadataValue: () => undefined,
+    setMetadata: () => {},
+    ...members,
+  });
+
+  it("is written with times that are read again, canonically", () => {
+    const json = encodeSession(own({ createdAtText: "2026-08-21T10:26:05.120+00:00" }));
+    expect(json).toBe(
+      `{"id":"${ID}","type":"mcp","created_at":"2026-08-21T10:26:05.12Z","updated_at":"1970-01-01T00:00:00Z"}`,
+    );
+  });
+
+  it.each([
+    ["a time that is none", { createdAtText: '","x":"' }, /RFC 3339/],
+    ["a time that no calendar has", { updatedAtText: "2026-02-30T00:00:00Z" }, /RFC 3339/],
+    ["data that is not JSON", { getDataJson: () => '1,"x":2' }, /must be JSON/],
+  ] satisfies [string, Partial<Session>, RegExp][])(
+    "is refused with %s, before it is a record that nobody can read",
+    (_name, members, says) => {
+      expect(() => encodeSession(own(members))).toThrow(TypeError);
+      expect(() => encodeSession(own(members))).toThrow(says);
+    },
+  );
+
+  it("of a record made by hand escapes its times too", () => {
+    const record = { ...decodeRecord(`{"id":"${ID}"}`), createdAt: { ms: 0, text: '"' } };
+    expect(JSON.parse(encodeRecord(record))).toMatchObject({ created_at: '"' });
+  });
+});
+
 describe("a session that was read", () => {
   const read = (type: string) => decodeSession(`{"id":"${ID}","type":"${type}"}`);
 
@@ -122,6 +165,12 @@ describe("a metadata map", () => {
   it("that is null is empty, and a null value is an empty string", () => {
     expect(decodeMetadata("null")).toEqual({});
     expect(decodeMetadata('{"terminated":null}')).toEqual({ terminated: "" });
+  });
+
+  it("has each key once, and in order, also where keys hold half a surrogate pair", () => {
+    const json = encodeMetadata({ "\ud800": "1", "\uffff": "2", "\udfff": "3", "a\ud800": "4" });
+    expect(json).toBe('{"a\ufffd":"4","\ufffd":"3","\uffff":"2"}');
+    expect(encodeMetadata(decodeMetadata(json))).toBe(json);
   });
 
   it.each(["[]", '"x"', '{"k":1}', "{", ""])("is an error where it is not one: %s", (json) => {

@@ -18,10 +18,13 @@ describe("notFoundBody", () => {
     expect(JSON.parse(notFoundBody(0))).toHaveProperty("id", 0);
   });
 
-  it.each([undefined, null, { rawJson: "null" }, { rawJson: "" }])("has no id for %j", (id) => {
-    expect(hasJsonRpcId(id)).toBe(false);
-    expect(notFoundBody(id)).toBe(WITHOUT_ID);
-  });
+  it.each([undefined, null, NaN, { rawJson: "null" }, { rawJson: "" }])(
+    "has no id for %j",
+    (id) => {
+      expect(hasJsonRpcId(id)).toBe(false);
+      expect(notFoundBody(id)).toBe(WITHOUT_ID);
+    },
+  );
 
   it("escapes a string id as Go does, and keeps a raw one as it is", () => {
     expect(notFoundBody("<a>")).toContain(String.raw`"id":"\u003ca\u003e"`);

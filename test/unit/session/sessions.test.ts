@@ -118,6 +118,41 @@ describe("SSESession", () => {
     expect(session.getCreatedAt()).toEqual(session.createdAt);
   });
 
+  it("given another client, ends who waits at the queue before it", async () => {
+    const session = new SSESession(ID);
+    const reading = drain(session.messages);
+    session.setClientInfo({ messages: new MessageQueue(), createdAt: new Date(5) });
+    expect(await reading).toEqual([]);
+    session.sendMessage("a");
+    expect(session.messages.size).toBe(1);
+  });
+
+  it("given another client, passes on what nobody has read, as far as there is room", async () => {
+    const session = new SSESession(ID);
+    const before = session.messages;
+    for (const message of ["a", "b", "c"]) session.sendMessage(message);
+    const messages = new MessageQueue(2);
+    session.setClientInfo({ messages, createdAt: new Date(5) });
+    session.disconnect();
+    expect([await drain(messages), await drain(before)]).toEqual([["a", "b"], ["c"]]);
+  });
+
+  it("given its own client again, changes nothing", () => {
+    const client = { messages: new MessageQueue(), createdAt: new Date(5) };
+    const session = new SSESession(ID, client);
+    session.setClientInfo(client);
+    session.sendMessage("a");
+    expect(client.messages.size).toBe(1);
+  });
+
+  it("given a client after it was disconnected, ends that one's stream", async () => {
+    const session = new SSESession(ID);
+    session.disconnect();
+    const messages = new MessageQueue();
+    session.setClientInfo({ messages, createdAt: new Date(5) });
+    expect(await drain(messages)).toEqual([]);
+  });
+
   it("ends a waiting reader when it is closed", async () => {
     const session = new SSESession(ID);
     const reading = drain(session.messages);

@@ -73,7 +73,7 @@ describe("LocalStorage", () => {
     expect(await storage.deleteExpired(clock.now())).toBe(0);
   });
 
-  it.each([0, -5])("refuses a TTL of %s", (ttlMs) => {
+  it.each([0, -5, 1e21])("refuses a TTL of %s", (ttlMs) => {
     expect(() => new LocalStorage({ ttlMs })).toThrow(RangeError);
   });
 
@@ -129,8 +129,63 @@ describe("LocalStorage", () => {
     for (const session of [first, touched, replaced]) await storage.store(session);
     await clock.advance(10);
     expect(await storage.deleteExpired(clock.now())).toBe(1);
-    expect([touched.closed, replaced.closed, replacement.closed]).toEqual([0, 0, 0]);
+    // Its replacement closed the one that was replaced.
+    expect([touched.closed, replaced.closed, replacement.closed]).toEqual([0, 1, 0]);
     expect(await storage.load(replaced.id)).toBe(replacement);
+  });
+
+  it.each(["delete", "deleteExpired", "close"] as const)(
+    "%s does not wait for ever for a session that never closes, and says so",
+    async (method) => {
+      const problems: unknown[] = [];
+      const onCloseError = (error: unknown) => problems.push(error);
+      const storage = new LocalStorage({ clock, closeTimeoutMs: 10, onCloseError });
+      const stuck = new Closable(() => new Promise(() => {}));
+      const fine = new Closable();
+      for (const session of [stuck, fine]) await storage.store(session);
+      await clock.advance(10);
+      if (method === "close") await storage.close();
+      else if (method === "deleteExpired") await storage.deleteExpired(clock.now());
+      else for (const { id } of [stuck, fine]) await storage.delete(id);
+      expect([stuck.closed, fine.closed]).toEqual([1, 1]);
+      expect(problems.map(String)).toEqual([
+        "UnavailableError: A session did not close within 10 ms.",
+      ]);
+      expect(await storage.count()).toBe(0);
+    },
+  );
+
+  it.each(["store", "update"] as const)(
+    "%s closes the session whose place another takes, and never the very one that is stored again",
+    async (method) => {
+      const storage = new LocalStorage();
+      const first = new SSESession(newId());
+      const second = new SSESession(first.id);
+      await storage.store(first);
+      const reading = first.messages.next();
+      await storage[method](first);
+      expect(first.isConnected).toBe(true);
+      await storage[method](second);
+      expect(await reading).toEqual({ done: true, value: undefined });
+      expect([first.isConnected, second.isConnected]).toEqual([false, true]);
+    },
+  );
+
+  it("is not stopped by an onCloseError that throws", async () => {
+    const onCloseError = () => {
+      throw new Error("no log today");
+    };
+    const storage = new LocalStorage({ clock, onCloseError });
+    const fail = () => {
+      throw new Error("stuck");
+    };
+    for (let i = 0; i < 2; i++) await storage.store(new Closable(fail));
+    await clock.advance(10);
+    expect(await storage.deleteExpired(clock.now())).toBe(2);
+  });
+
+  it.each([0, NaN, 2 ** 31])("refuses to wait %s ms for a session to close", (closeTimeoutMs) => {
+    expect(() => new LocalStorage({ closeTimeoutMs })).toThrow(RangeError);
   });
 
   it("deleteExpired stops when it is cancelled", async () => {
@@ -147,7 +202,7 @@ describe("LocalStorage", () => {
 });
 
 describe("LocalDataStorage", () => {
-  it.each([0, -5, NaN])("refuses a TTL of %s", (ttlMs) => {
+  it.each([0, -5, NaN, 1e21])("refuses a TTL of %s", (ttlMs) => {
     expect(() => new LocalDataStorage({ ttlMs })).toThrow(RangeError);
   });
 

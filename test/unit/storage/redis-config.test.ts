@@ -43,6 +43,16 @@ const REFUSALS: readonly [string, RedisOptions, RegExp][] = [
     { ...nowhere, sentinel: { ...sentinel, username: "u" } },
     /sentinel.username needs/,
   ],
+  [
+    "an empty Sentinel user",
+    { ...nowhere, sentinel: { ...sentinel, username: "", password: "p" } },
+    /sentinel.username must not be empty/,
+  ],
+  [
+    "an empty Sentinel password",
+    { ...nowhere, sentinel: { ...sentinel, password: "" } },
+    /sentinel.password must not be empty/,
+  ],
   ["no cluster nodes", { ...nowhere, cluster: [] }, /cluster needs at least one/],
   ["a database in a cluster", { ...nowhere, cluster: ["a:1"], db: 1 }, /db must be 0 in a cluster/],
   ["a database that is none", { ...base, db: -1 }, /db must be a whole number/],
@@ -50,6 +60,7 @@ const REFUSALS: readonly [string, RedisOptions, RegExp][] = [
   ["a key prefix without a colon", { ...base, keyPrefix: "thv" }, /keyPrefix must end with ':'/],
   ["a TTL of zero", { ...base, ttlMs: 0 }, /ttlMs must be a positive/],
   ["a negative TTL", { ...base, ttlMs: -1 }, /ttlMs must be a positive/],
+  ["a TTL that Redis cannot hold", { ...base, ttlMs: 1e21 }, /ttlMs must be .* at most/],
   ["a user without a password", { ...base, username: "alice" }, /username needs a password/],
   ["an empty user", { ...base, username: "", password: "p" }, /username must not be empty/],
   ["an empty password", { ...base, password: "" }, /password must not be empty/],
@@ -89,7 +100,7 @@ describe("a Redis configuration is refused with its own message", () => {
       }
     });
     // A bad address and a bad TTL can be bad in more than one way.
-    expect(new Set(says).size).toBe(says.length - 3);
+    expect(new Set(says).size).toBe(says.length - 4);
   });
 
   it("names no secret", () => {

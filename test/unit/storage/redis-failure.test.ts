@@ -50,7 +50,11 @@ describe("a failure of Redis", () => {
     [clientError("Command timed out"), /did not answer in time/],
     [
       clientError("All sentinels are unreachable and retry is disabled. Last error: x"),
-      /No Sentinel/,
+      /No Sentinel names a master\.$/,
+    ],
+    [
+      clientError("All sentinels are unreachable. Last error: WRONGPASS invalid hunter2 pair"),
+      /No Sentinel names a master\. .*refused the user name or password \(WRONGPASS\)\.$/,
     ],
     [clientError("Connection is closed."), /connection to Redis was lost/],
     ["not an error", /connection to Redis was lost/],

@@ -35,8 +35,12 @@ describe("making a manager", () => {
     expect(DEFAULT_SESSION_TTL_MS).toBe(7_200_000);
   });
 
-  it.each([0, -1, NaN, Infinity])("refuses a TTL of %s", (ttlMs) => {
+  it.each([0, -1, NaN, Infinity, 1e21])("refuses a TTL of %s", (ttlMs) => {
     expect(() => managerWith({ ttlMs })).toThrow(RangeError);
+  });
+
+  it.each([0, -1, NaN, Infinity, 2 ** 31])("refuses an operation timeout of %s", (ms) => {
+    expect(() => managerWith({ operationTimeoutMs: ms })).toThrow(/operationTimeoutMs must be/);
   });
 
   it("refuses a negative lifetime, and a factory beside a type", () => {
@@ -57,6 +61,14 @@ describe("adding sessions", () => {
     expect((await managerWith({ type: "quantum" }).addWithId(newId())).type).toBe("quantum");
     const factory = (id: string) => new ProxySession(id, "made");
     expect((await managerWith({ factory }).addWithId(newId())).type).toBe("made");
+  });
+
+  it("adds nothing where the factory makes a session of another id, or none", async () => {
+    const others = managerWith({ factory: () => new ProxySession(newId()) });
+    await expect(others.add(newId())).rejects.toThrow(TypeError);
+    const nothing = managerWith({ factory: () => null as unknown as Session });
+    await expect(nothing.add(newId())).rejects.toMatchObject({ code: "invalid_request" });
+    expect([await others.count(), await nothing.count()]).toEqual([0, 0]);
   });
 
   it("refuses nil, empty and non-UUID, on add, upsert and delete", async () => {
@@ -181,11 +193,72 @@ describe("cleaning up", () => {
     expect(await storage.count()).toBe(1);
   });
 
+  it("stop ends every call: nothing is added that nobody would clean up", async () => {
+    const stopped = managerWith();
+    await stopped.stop();
+    const session = new ProxySession(newId());
+    for (const call of [
+      () => stopped.add(newId()),
+      () => stopped.upsert(session),
+      () => stopped.get(session.id),
+      () => stopped.touch(session.id),
+      () => stopped.delete(session.id),
+      () => stopped.count(),
+      () => stopped.cleanupExpiredOnce(),
+      () => stopped.range().next(),
+    ]) {
+      await expect(call()).rejects.toThrow(/manager was stopped/);
+      await expect(call()).rejects.toMatchObject({ code: "unavailable" });
+    }
+  });
+
+  it("stop is over in time, also with a session that never closes, and says so", async () => {
+    const problems: unknown[] = [];
+    const stuck = Object.assign(new ProxySession(newId()), {
+      close: () => new Promise<void>(() => {}),
+    });
+    const fine = new SSESession(newId());
+    const storage = new LocalStorage({
+      closeTimeoutMs: 10,
+      onCloseError: (error) => problems.push(error),
+    });
+    const stopping = managerWith({ storage });
+    for (const session of [stuck, fine]) await stopping.add(session);
+    await stopping.stop();
+    expect(fine.isConnected).toBe(false);
+    expect(problems).toEqual([expect.objectContaining({ code: "unavailable" })]);
+  });
+
+  it("stop does not wait for ever for a storage that never closes", async () => {
+    const storage = new LocalStorage();
+    storage.close = () => new Promise(() => {});
+    const stopping = managerWith({ storage, operationTimeoutMs: 10 });
+    const timers = clock.timers;
+    await expect(stopping.stop()).rejects.toThrow(/did not close within 10 ms/);
+    expect(clock.timers).toBe(timers - 1);
+  });
+
+  it("reports a session of its own storage that fails to close", async () => {
+    const problems: unknown[] = [];
+    const own = managerWith({ onCleanupError: (error) => problems.push(error) });
+    const close = () => {
+      throw new Error("stuck");
+    };
+    const { id } = await own.add(Object.assign(new ProxySession(newId()), { close }));
+    await own.delete(id);
+    expect(problems).toEqual([new Error("stuck")]);
+  });
+
   it("that fails is reported, and the next one runs", async () => {
     const problems: unknown[] = [];
     const storage = new LocalStorage({ clock });
     storage.deleteExpired = () => Promise.reject(new Error("disk on fire"));
-    managerWith({ storage, onCleanupError: (error) => problems.push(error) });
+    const onCleanupError = (error: unknown) => {
+      problems.push(error);
+      // Nobody could catch this, and the process must not end by it.
+      throw new Error("no log today");
+    };
+    managerWith({ storage, onCleanupError });
     await clock.advance(TTL_MS);
     expect(problems).toHaveLength(2);
   });
@@ -222,6 +295,37 @@ describe("a storage that fails", () => {
     storage.load = () => new Promise(() => {});
     const slow = managerWith({ storage, operationTimeoutMs: 10 });
     await expect(slow.get(newId())).rejects.toThrow(UnavailableError);
+  });
+
+  it("is not waited for beyond that by a range either, and not asked any further", async () => {
+    let signal: AbortSignal | undefined;
+    class Stuck extends LocalStorage {
+      override async *range(options: { signal?: AbortSignal | undefined } = {}) {
+        signal = options.signal;
+        yield new ProxySession(newId());
+        await new Promise(() => {});
+      }
+    }
+    const range = managerWith({ storage: new Stuck(), operationTimeoutMs: 10 }).range();
+    expect((await range.next()).done).toBe(false);
+    await expect(range.next()).rejects.toThrow(UnavailableError);
+    expect(signal?.aborted).toBe(true);
+  });
+
+  it("is left by a range whose caller has seen enough", async () => {
+    let left = false;
+    class Endless extends LocalStorage {
+      override async *range() {
+        try {
+          for (;;) yield new ProxySession(newId());
+        } finally {
+          left = true;
+        }
+      }
+    }
+    const manager = managerWith({ storage: new Endless() });
+    for await (const session of manager.range()) if (session.id) break;
+    expect(left).toBe(true);
   });
 
   it("is not waited for by a caller who has left", async () => {
@@ -265,10 +369,23 @@ describe("an absolute lifetime", () => {
     expect(await manager.get(id)).toBeDefined();
   });
 
-  it("cannot be passed by storing the session again", async () => {
+  it("cannot be passed by storing the session again, or adding it", async () => {
     const manager = capped();
     const session = await manager.add(newId());
     await clock.advance(3 * TTL_MS);
     await expect(manager.upsert(session)).rejects.toThrow(SessionNotFoundError);
+    await expect(manager.add(session)).rejects.toThrow(SessionNotFoundError);
+  });
+
+  it("has ended a session, also where it cannot be removed", async () => {
+    const problems: unknown[] = [];
+    const storage = new LocalStorage();
+    storage.delete = () => Promise.reject(new UnavailableError());
+    const onCleanupError = (error: unknown) => problems.push(error);
+    const manager = managerWith({ storage, maxLifetimeMs: TTL_MS, onCleanupError });
+    const { id } = await manager.add(newId());
+    await clock.advance(TTL_MS);
+    expect(await manager.get(id)).toBeUndefined();
+    expect(problems).toEqual([expect.any(UnavailableError)]);
   });
 });

@@ -1,0 +1,182 @@
+/**
+ * Records as texts under keys with a TTL: what both storages over Redis share. They
+ * differ in what a text says.
+ */
+import { CorruptRecordError } from "../session/errors.ts";
+import { pageLimit } from "./pages.ts";
+import type { AnyPage, PageOptions } from "./pages.ts";
+import { readRedisOptions } from "./redis-config.ts";
+import type { RedisOptions, RedisSettings } from "./redis-config.ts";
+import { RedisConnection } from "./redis-connection.ts";
+import type { RedisCallOptions } from "./redis-connection.ts";
+import { RedisFailure } from "./redis-failure.ts";
+import { countKeys, expiryArguments, idOfKey, redisKey, scanPage } from "./redis-keys.ts";
+import type { CallOptions } from "./storage.ts";
+
+/**
+ * Reads a record. `id` is the one that its key names, `name` what an error calls it.
+ * Throws `CorruptRecordError`.
+ */
+export type DecodeRecord<T> = (text: string, id: string, name: string) => T;
+
+export interface RecordPage<T> extends AnyPage {
+  readonly records: readonly T[];
+}
+
+/*
+ * Scripts, since Redis compares no value before 8.4. (WATCH would do it too, but it
+ * belongs to a connection, and all calls share one.) One key each, so that a Cluster
+ * can run them.
+ */
+const REPLACE_IF_SAME =
+  "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end redis.call('SET', KEYS[1], ARGV[2], ARGV[3], ARGV[4]) return 1";
+const DELETE_IF_SAME =
+  "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end return redis.call('DEL', KEYS[1])";
+
+export class RedisRecords<T> {
+  readonly #connection: RedisConnection;
+  readonly #settings: RedisSettings;
+  readonly #decode: DecodeRecord<T>;
+  readonly #expiry: readonly [string, number];
+
+  private constructor(
+    connection: RedisConnection,
+    settings: RedisSettings,
+    decode: DecodeRecord<T>,
+  ) {
+    this.#connection = connection;
+    this.#settings = settings;
+    this.#decode = decode;
+    this.#expiry = expiryArguments(settings.ttlMs);
+  }
+
+  static async connect<T>(
+    options: RedisOptions,
+    decode: DecodeRecord<T>,
+  ): Promise<RedisRecords<T>> {
+    const settings = readRedisOptions(options);
+    const connection = await RedisConnection.open(settings, options.signal);
+    return new RedisRecords(connection, settings, decode);
+  }
+
+  /** Writes a text, on condition that there is none (`NX`) or one (`XX`) where that is asked for; answers whether it did. */
+  async set(
+    id: string,
+    text: string,
+    condition: "NX" | "XX" | undefined,
+    options?: CallOptions,
+  ): Promise<boolean> {
+    const more = condition === undefined ? [] : [condition];
+    return (await this.#command("SET", id, [text, ...this.#expiry, ...more], options)) === "OK";
+  }
+
+  /** Writes a text where `expected` still stands, atomically; answers whether it did. */
+  async replace(
+    id: string,
+    expected: string,
+    text: string,
+    options?: CallOptions,
+  ): Promise<boolean> {
+    const args = [expected, text, ...this.#expiry];
+    return (await this.#script(REPLACE_IF_SAME, id, args, options)) === 1;
+  }
+
+  /** Reads a record and gives it a whole TTL from now. */
+  async load(id: string, { signal }: CallOptions = {}): Promise<T | undefined> {
+    const options = { signal, repeatable: true };
+    const reply = await this.#command("GETEX", id, this.#expiry, options);
+    return reply === null ? undefined : this.#read(this.#key(id), reply);
+  }
+
+  async delete(id: string, options?: CallOptions): Promise<void> {
+    await this.#command("DEL", id, [], options);
+  }
+
+  /** Deletes a record where `expected` still stands, atomically. */
+  async deleteIfSame(id: string, expected: string, options?: CallOptions): Promise<void> {
+    await this.#script(DELETE_IF_SAME, id, [expected], options);
+  }
+
+  async count(options: CallOptions = {}): Promise<number> {
+    return countKeys(this.#connection, this.#settings.keyPrefix, options);
+  }
+
+  async page({ cursor, limit, signal }: PageOptions = {}): Promise<RecordPage<T>> {
+    const scan = { cursor, signal, limit: pageLimit(limit) };
+    const { keys, ...rest } = await scanPage(this.#connection, this.#settings.keyPrefix, scan);
+    const found = await Promise.all(keys.map((key) => this.#peek(key, signal)));
+    const unreadable = found.filter((record) => record instanceof CorruptRecordError);
+    return {
+      ...rest,
+      ...(unreadable.length > 0 && { unreadable }),
+      records: found.flatMap((record) =>
+        record === undefined || record instanceof CorruptRecordError ? [] : [record.value],
+      ),
+    };
+  }
+
+  close(): Promise<void> {
+    return this.#connection.close();
+  }
+
+  /** Reads a record without extending its life. What cannot be read is a value here: it is no failure of the page. */
+  async #peek(
+    key: string,
+    signal: AbortSignal | undefined,
+  ): Promise<{ readonly value: T } | CorruptRecordError | undefined> {
+    try {
+      const reply = await this.#send("GET", key, [key], { signal, repeatable: true });
+      return reply === null ? undefined : { value: this.#read(key, reply) };
+    } catch (error) {
+      if (error instanceof CorruptRecordError) return error;
+      throw error;
+    }
+  }
+
+  #read(key: string, reply: unknown): T {
+    return this.#decode(String(reply), idOfKey(this.#settings.keyPrefix, key), this.#nameOf(key));
+  }
+
+  #command(
+    name: string,
+    id: string,
+    args: readonly (string | number)[],
+    options?: RedisCallOptions,
+  ): Promise<unknown> {
+    const key = this.#key(id);
+    return this.#send(name, key, [key, ...args], options);
+  }
+
+  #script(
+    script: string,
+    id: string,
+    args: readonly (string | number)[],
+    options?: CallOptions,
+  ): Promise<unknown> {
+    const key = this.#key(id);
+    return this.#send("EVAL", key, [script, 1, key, ...args], options);
+  }
+
+  /** A key that holds no text at all is a record that cannot be read, not a Redis that fails. */
+  async #send(
+    name: string,
+    key: string,
+    args: readonly (string | number)[],
+    options: RedisCallOptions = {},
+  ): Promise<unknown> {
+    try {
+      return await this.#connection.command(name, args, options);
+    } catch (error) {
+      if (!(error instanceof RedisFailure && error.reply === "WRONGTYPE")) throw error;
+      throw new CorruptRecordError(`${this.#nameOf(key)}: ${error.message}`);
+    }
+  }
+
+  #nameOf(key: string): string {
+    return `session ${idOfKey(this.#settings.keyPrefix, key)} under key ${key}`;
+  }
+
+  #key(id: string): string {
+    return redisKey(this.#settings.keyPrefix, id);
+  }
+}

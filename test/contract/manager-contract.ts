@@ -1,0 +1,120 @@
+/** What `SessionManager` promises over every storage: races between managers, and with others that write. */
+import { beforeEach, describe, expect, it } from "vitest";
+import { decodeSession } from "../../src/session/codec.ts";
+import { ProxySession } from "../../src/session/proxy-session.ts";
+import { SessionManager } from "../../src/storage/session-manager.ts";
+import type { Storage } from "../../src/storage/storage.ts";
+
+const newId = () => crypto.randomUUID();
+
+/** The storage, but that something happens just before one of its methods does its work. */
+function before(
+  storage: Storage,
+  method: "delete" | "update",
+  happens: () => Promise<void>,
+): Storage {
+  return new Proxy(storage, {
+    get(target, name) {
+      const member: unknown = Reflect.get(target, name, target);
+      if (typeof member !== "function") return member;
+      return async (...args: unknown[]) => {
+        if (name === method) await happens();
+        return Reflect.apply(member, target, args) as unknown;
+      };
+    },
+  });
+}
+
+/** `storage` is the one of the test that runs. */
+export function describeManagerOver(storage: () => Storage): void {
+  describe("under a manager", () => {
+    let now: number;
+    const managerOf = (maxLifetimeMs = 0, over = storage()) =>
+      new SessionManager({
+        storage: over,
+        maxLifetimeMs,
+        clock: { now: () => now, every: () => () => {} },
+      });
+    const oldSession = () => decodeSession(`{"id":"${newId()}","type":"mcp"}`);
+    beforeEach(() => {
+      now = Date.now();
+    });
+
+    it("of many adds at once over a session past its lifetime, one wins", async () => {
+      const [manager, other] = [managerOf(1000), managerOf(1000)];
+      const { id } = await manager.add(newId());
+      now += 1000;
+      const fresh = { clock: { now: () => now } };
+      const tries = Array.from({ length: 20 }, (_, caller) => {
+        const session = new ProxySession(id, `caller-${caller}`, fresh);
+        return (caller % 2 === 0 ? manager : other).add(session);
+      });
+      const settled = await Promise.allSettled(tries);
+      const won = settled.flatMap((one) => (one.status === "fulfilled" ? [one.value.type] : []));
+      expect(won).toHaveLength(1);
+      expect((await manager.get(id))?.type).toBe(won[0]);
+    });
+
+    it("an add over a session past its lifetime never deletes the one added since", async () => {
+      const manager = managerOf(1000);
+      const { id } = await manager.add(newId());
+      now += 1000;
+      const fresh = (type: string) => new ProxySession(id, type, { clock: { now: () => now } });
+      const between = async () => void (await manager.add(fresh("first")));
+      const late = managerOf(1000, before(storage(), "delete", between)).add(fresh("second"));
+      await expect(late).rejects.toMatchObject({ code: "session_already_exists" });
+      expect((await manager.get(id))?.type).toBe("first");
+    });
+
+    it("a late get of a session past its lifetime never deletes the one made since", async () => {
+      const manager = managerOf(1000);
+      const { id } = await manager.add(newId());
+      now += 1000;
+      const between = async () => {
+        await storage().delete(id);
+        await storage().create(new ProxySession(id, "new", { clock: { now: () => now } }));
+      };
+      const late = managerOf(1000, before(storage(), "delete", between));
+      expect(await late.get(id)).toBeUndefined();
+      expect((await manager.get(id))?.type).toBe("new");
+    });
+
+    it("a late touch never undoes a write that came between, and is made after it", async () => {
+      const { id } = await managerOf().add(oldSession());
+      let writes = 0;
+      const between = async () => {
+        // Its updatedAt is older, so the touch still has to be made.
+        if (++writes === 1)
+          await storage().store(decodeSession(`{"id":"${id}","metadata":{"value":"between"}}`));
+      };
+      const manager = managerOf(0, before(storage(), "update", between));
+      expect(await manager.touch(id)).toBe(true);
+      expect(writes).toBe(2);
+      const loaded = await storage().load(id);
+      expect(loaded?.getMetadataValue("value")).toBe("between");
+      expect(loaded?.createdAtText).toBe("0001-01-01T00:00:00Z");
+      expect(loaded?.updatedAt.getFullYear()).toBeGreaterThan(2025);
+    });
+
+    it("a late touch never brings back a session that was deleted", async () => {
+      const { id } = await managerOf().add(oldSession());
+      const between = () => storage().delete(id);
+      const manager = managerOf(0, before(storage(), "update", between));
+      expect(await manager.touch(id)).toBe(false);
+      expect(await storage().load(id)).toBeUndefined();
+    });
+
+    it("touches at once all succeed", async () => {
+      const manager = managerOf();
+      const { id } = await manager.add(oldSession());
+      const touched = await Promise.all(Array.from({ length: 20 }, () => manager.touch(id)));
+      expect(new Set(touched)).toEqual(new Set([true]));
+      expect((await storage().load(id))?.updatedAt.getFullYear()).toBeGreaterThan(2025);
+    });
+
+    it("an id that cannot be one here is a miss", async () => {
+      const manager = managerOf();
+      for (const id of ["", "not-a-uuid", "a:b"]) expect(await manager.get(id)).toBeUndefined();
+    });
+  });
+}

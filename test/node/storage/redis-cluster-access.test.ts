@@ -1,0 +1,80 @@
+/** A Cluster that speaks TLS alone and wants passwords. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { ProxySession } from "../../../src/session/proxy-session.ts";
+import type { RedisOptions } from "../../../src/storage/redis-config.ts";
+import { RedisStorage } from "../../../src/storage/redis.ts";
+import { makeCertificates } from "../../support/certificates.ts";
+import type { Certificates } from "../../support/certificates.ts";
+import { startCluster } from "../../support/redis-cluster.ts";
+import type { RedisCluster } from "../../support/redis-cluster.ts";
+
+const PREFIX = "thv:proxy:session:";
+const SECRET = "of-the-cluster-hunter2";
+const USER_SECRET = "of-alice-hunter2";
+
+let dir: string;
+let certificates: Certificates;
+let cluster: RedisCluster;
+beforeAll(async () => {
+  dir = mkdtempSync(join(tmpdir(), "holdfast-tls-"));
+  certificates = await makeCertificates(dir);
+  const commands = "+set +get +getex +del +scan +ping +eval +cluster";
+  const users = [`user alice on >${USER_SECRET} ~${PREFIX}* ${commands}`];
+  cluster = await startCluster({ certificates, password: SECRET, users });
+}, 30_000);
+afterAll(async () => {
+  await cluster.stop();
+  rmSync(dir, { recursive: true, force: true });
+});
+
+type Access = Pick<RedisOptions, "username" | "password" | "tls">;
+
+const connect = (access: Access) =>
+  RedisStorage.connect({
+    cluster: cluster.nodes.slice(0, 1).map(({ addr }) => addr),
+    keyPrefix: `${PREFIX}${crypto.randomUUID()}:`,
+    ttlMs: 60_000,
+    dialTimeoutMs: 1500,
+    readTimeoutMs: 500,
+    writeTimeoutMs: 500,
+    ...access,
+  });
+
+describe("a Cluster with TLS and passwords", () => {
+  it.each([
+    ["an ACL user with the commands that the documentation names", "alice", USER_SECRET],
+    ["a password alone", undefined, SECRET],
+  ])("lets in %s, at every node", async (_name, username, password) => {
+    const tls = { caCert: certificates.ca };
+    const storage = await connect({ tls, password, ...(username && { username }) });
+    const sessions = Array.from({ length: 30 }, () => new ProxySession(crypto.randomUUID()));
+    for (const session of sessions) {
+      expect(await storage.create(session)).toBe(true);
+      expect(await storage.update(session, { ifStill: session })).toBe(true);
+    }
+    expect(await storage.count()).toBe(30);
+    for (const { id } of sessions) expect((await storage.load(id))?.id).toBe(id);
+    await storage.close();
+  });
+
+  it.each([
+    [
+      "a wrong password",
+      () => ({ password: "wrong", tls: { caCert: certificates.ca } }),
+      /WRONGPASS/,
+    ],
+    ["no password", () => ({ tls: { caCert: certificates.ca } }), /NOAUTH/],
+    [
+      "a certificate that the system does not trust",
+      () => ({ password: SECRET, tls: {} }),
+      /connection to Redis was lost/,
+    ],
+    ["no TLS", () => ({ password: SECRET }), /connection to Redis was lost/],
+  ] satisfies [string, () => Access, RegExp][])("refuses %s", async (_name, access, says) => {
+    await expect(connect(access())).rejects.toThrow(says);
+    await expect(connect(access())).rejects.toMatchObject({ code: "unavailable", status: 503 });
+  });
+});

@@ -1,0 +1,8 @@
+import { ProxySession } from "../../src/session/proxy-session.ts";
+
+/** A session that can be told from others of the same id. */
+export function sessionWith(id: string, value: string): ProxySession {
+  const session = new ProxySession(id);
+  session.setMetadata("value", value);
+  return session;
+}
