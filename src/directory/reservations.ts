@@ -15,7 +15,8 @@ export class Reservations {
   /**
    * Reserves a place where the indexed sessions and the places together are below
    * `limit`. A session that is indexed and has its place still, or gave it back while
-   * the index was read, counts once: the index is asked for all but those. One decision of a subject at a time: the next one sees this one's place.
+   * the index was read, counts once: the index is asked for all but those. One decision
+   * of a subject at a time: the next one sees this one's place.
    */
   async admit(
     subject: string,

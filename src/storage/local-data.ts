@@ -2,7 +2,7 @@ import { systemClock } from "../session/clock.ts";
 import type { Clock } from "../session/clock.ts";
 import type { DataStorage, MetadataEntry, MetadataPage, SessionMetadata } from "./data-storage.ts";
 import { positiveTtl } from "./durations.ts";
-import { localPage, localRange } from "./local-page.ts";
+import { localCount, localPage, localRange } from "./local-page.ts";
 import type { PageOptions, RangeOptions } from "./pages.ts";
 import { storedId } from "./stored-id.ts";
 import type { CallOptions } from "./storage.ts";
@@ -81,11 +81,8 @@ export class LocalDataStorage implements DataStorage {
     this.#entries.delete(storedId(id));
   }
 
-  async count({ signal }: CallOptions = {}): Promise<number> {
-    signal?.throwIfAborted();
-    let live = 0;
-    for (const entry of this.#entries.values()) if (this.#isLive(entry)) live++;
-    return live;
+  async count(options?: CallOptions): Promise<number> {
+    return localCount(this.#entries, this.#isLive, options);
   }
 
   async page(options: PageOptions = {}): Promise<MetadataPage> {

@@ -1,11 +1,24 @@
-/** Walking through a map: by id, so that a cursor stands for a place whatever was deleted meanwhile. */
+/** Counting what a map holds and walking through it: by id, so that a cursor stands for a place whatever was deleted meanwhile. */
 import { badCursor, pageLimit } from "./pages.ts";
 import type { PageOptions, RangeOptions } from "./pages.ts";
+import type { CallOptions } from "./storage.ts";
 
 type Item<E> = readonly [id: string, entry: E];
 
 /** Before the id in a cursor, so that what no page gave can be told. */
 const AFTER = "after ";
+
+/** How many entries are live. */
+export function localCount<E>(
+  entries: ReadonlyMap<string, E>,
+  isLive: (entry: E) => boolean,
+  { signal }: CallOptions = {},
+): number {
+  signal?.throwIfAborted();
+  let live = 0;
+  for (const entry of entries.values()) if (isLive(entry)) live++;
+  return live;
+}
 
 /** One page of the entries that are live. */
 export function localPage<E>(

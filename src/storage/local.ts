@@ -4,7 +4,7 @@ import { SessionError } from "../session/errors.ts";
 import type { Session } from "../session/session.ts";
 import { withDeadline } from "./deadline.ts";
 import { positiveTtl, timeOf, timeout } from "./durations.ts";
-import { localPage, localRange } from "./local-page.ts";
+import { localCount, localPage, localRange } from "./local-page.ts";
 import type { PageOptions, RangeOptions } from "./pages.ts";
 import { storedId } from "./stored-id.ts";
 import type { CallOptions, ConditionOptions, SessionPage, Storage } from "./storage.ts";
@@ -103,11 +103,8 @@ export class LocalStorage implements Storage {
     return deleted;
   }
 
-  async count({ signal }: CallOptions = {}): Promise<number> {
-    signal?.throwIfAborted();
-    let live = 0;
-    for (const entry of this.#entries.values()) if (this.#isLive(entry)) live++;
-    return live;
+  async count(options?: CallOptions): Promise<number> {
+    return localCount(this.#entries, this.#isLive, options);
   }
 
   async page(options: PageOptions = {}): Promise<SessionPage> {

@@ -1,5 +1,7 @@
 import { execFile } from "node:child_process";
+import { mkdtemp, rm } from "node:fs/promises";
 import { readFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 
@@ -11,10 +13,13 @@ export interface Certificates {
   readonly caFile: string;
   /** Arguments with which a Redis server listens with TLS alone, for 127.0.0.1 but not for `localhost`. */
   readonly listen: (port: number) => readonly string[];
+  /** Deletes their files. */
+  readonly remove: () => Promise<void>;
 }
 
-/** Makes a CA and a server's certificate in `dir`, valid for a day. */
-export async function makeCertificates(dir: string): Promise<Certificates> {
+/** Makes a CA and a server's certificate, valid for a day; whoever asks for them removes them. */
+export async function makeCertificates(): Promise<Certificates> {
+  const dir = await mkdtemp(join(tmpdir(), "holdfast-tls-"));
   const file = (name: string) => join(dir, name);
   const selfSigned = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 1";
   const openssl = (args: string) =>
@@ -30,5 +35,6 @@ export async function makeCertificates(dir: string): Promise<Certificates> {
       `--port 0 --tls-port ${port} --tls-auth-clients no --tls-cert-file ${file("server.crt")} --tls-key-file ${file("server.key")} --tls-ca-cert-file ${file("ca.crt")}`.split(
         " ",
       ),
+    remove: () => rm(dir, { recursive: true, force: true }),
   };
 }

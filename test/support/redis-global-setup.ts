@@ -1,7 +1,4 @@
 /** Servers that all tests of a project share; their addresses reach them by `inject`. */
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import type { TestProject } from "vitest/node";
 import { makeCertificates } from "./certificates.ts";
 import { startRedis } from "./redis-server.ts";
@@ -19,8 +16,7 @@ declare module "vitest" {
 }
 
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
-  const dir = mkdtempSync(join(tmpdir(), "holdfast-tls-"));
-  const { listen } = await makeCertificates(dir);
+  const { listen, remove } = await makeCertificates();
   const [plain, tls, silent] = await Promise.all([
     startRedis(),
     startRedis({ listen }),
@@ -32,6 +28,6 @@ export default async function setup(project: TestProject): Promise<() => Promise
   return async () => {
     silent.close();
     await Promise.all([plain.stop(), tls.stop()]);
-    rmSync(dir, { recursive: true, force: true });
+    await remove();
   };
 }

@@ -1,9 +1,8 @@
 /** Getting in: users, passwords, certificates; and what a refusal says. */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { inspect } from "node:util";
-import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { decodeSession } from "../../../src/session/codec.ts";
 import { newSessionId } from "../../../src/session/id.ts";
 import { ProxySession } from "../../../src/session/proxy-session.ts";
@@ -14,6 +13,7 @@ import { makeCertificates } from "../../support/certificates.ts";
 import type { Certificates } from "../../support/certificates.ts";
 import { startRedis } from "../../support/redis-server.ts";
 import type { RedisServer } from "../../support/redis-server.ts";
+import { writtenDuring } from "../../support/written.ts";
 
 const PREFIX = "thv:proxy:session:";
 const SECRET = "hunter2-very-secret";
@@ -114,37 +114,31 @@ describe("users and passwords", () => {
   });
 
   it("secrets are in no error, no report and no log", async () => {
-    const written: unknown[] = [];
-    const note = (...line: unknown[]) => void written.push(line);
-    const spies = (["log", "info", "warn", "error", "debug"] as const).map((method) =>
-      vi.spyOn(console, method).mockImplementation(note),
-    );
-    for (const options of [
-      { addr: password.addr, password: `${SECRET}-but-wrong` },
-      { addr: acl.addr, username: "alice", password: `${SECRET}-but-wrong` },
-      { addr: acl.addr, username: "reader", password: SECRET },
-      { addr: "127.0.0.1:1", password: SECRET },
-    ]) {
-      await roundTrip({ ...options, onConnectionProblem: note }).catch(note);
-    }
-    for (const spy of spies) spy.mockRestore();
+    const written = await writtenDuring(async (note) => {
+      for (const options of [
+        { addr: password.addr, password: `${SECRET}-but-wrong` },
+        { addr: acl.addr, username: "alice", password: `${SECRET}-but-wrong` },
+        { addr: acl.addr, username: "reader", password: SECRET },
+        { addr: "127.0.0.1:1", password: SECRET },
+      ]) {
+        await roundTrip({ ...options, onConnectionProblem: note }).catch(note);
+      }
+    });
     expect(written.length).toBeGreaterThan(4);
     expect(inspect(written, { depth: Infinity, showHidden: true })).not.toContain(SECRET);
   });
 });
 
 describe("TLS", () => {
-  let dir: string;
   let certificates: Certificates;
   let server: RedisServer;
   beforeAll(async () => {
-    dir = mkdtempSync(join(tmpdir(), "holdfast-tls-"));
-    certificates = await makeCertificates(dir);
+    certificates = await makeCertificates();
     server = await startRedis({ listen: certificates.listen });
   });
   afterAll(async () => {
     await server.stop();
-    rmSync(dir, { recursive: true, force: true });
+    await certificates.remove();
   });
 
   it("connects where the CA is the given one, as text or bytes", async () => {
@@ -160,9 +154,8 @@ describe("TLS", () => {
   });
 
   it("refuses a certificate of another CA", async () => {
-    const otherDir = mkdtempSync(join(tmpdir(), "holdfast-tls-"));
-    const other = await makeCertificates(otherDir);
-    rmSync(otherDir, { recursive: true });
+    const other = await makeCertificates();
+    await other.remove();
     const options = { addr: server.addr, tls: { caCert: other.ca } };
     await expect(roundTrip(options)).rejects.toThrow(/certificate.*not accepted/);
   });

@@ -1,7 +1,4 @@
 /** A Cluster that speaks TLS alone and wants passwords. */
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { ProxySession } from "../../../src/session/proxy-session.ts";
 import type { RedisOptions } from "../../../src/storage/redis-config.ts";
@@ -15,19 +12,17 @@ const PREFIX = "thv:proxy:session:";
 const SECRET = "of-the-cluster-hunter2";
 const USER_SECRET = "of-alice-hunter2";
 
-let dir: string;
 let certificates: Certificates;
 let cluster: RedisCluster;
 beforeAll(async () => {
-  dir = mkdtempSync(join(tmpdir(), "holdfast-tls-"));
-  certificates = await makeCertificates(dir);
+  certificates = await makeCertificates();
   const commands = "+set +get +getex +del +scan +ping +eval +cluster";
   const users = [`user alice on >${USER_SECRET} ~${PREFIX}* ${commands}`];
   cluster = await startCluster({ certificates, password: SECRET, users });
 }, 30_000);
 afterAll(async () => {
   await cluster.stop();
-  rmSync(dir, { recursive: true, force: true });
+  await certificates.remove();
 });
 
 type Access = Pick<RedisOptions, "username" | "password" | "tls">;

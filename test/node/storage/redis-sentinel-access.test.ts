@@ -1,7 +1,4 @@
 /** Sentinels, master and replica that speak TLS alone and want passwords. */
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { inspect } from "node:util";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { ProxySession } from "../../../src/session/proxy-session.ts";
@@ -12,6 +9,7 @@ import type { Certificates } from "../../support/certificates.ts";
 import { redisCli } from "../../support/redis-cli.ts";
 import { MASTER_NAME, startSentinels } from "../../support/sentinel.ts";
 import type { SentinelSetup } from "../../support/sentinel.ts";
+import { writtenDuring } from "../../support/written.ts";
 
 const PREFIX = "thv:proxy:session:";
 const REDIS_SECRET = "of-redis-hunter2";
@@ -19,12 +17,10 @@ const USER_SECRET = "of-alice-hunter2";
 const SENTINEL_SECRET = "of-the-sentinels-hunter2";
 const WATCHER_SECRET = "of-the-watcher-hunter2";
 
-let dir: string;
 let certificates: Certificates;
 let setup: SentinelSetup;
 beforeAll(async () => {
-  dir = mkdtempSync(join(tmpdir(), "holdfast-tls-"));
-  certificates = await makeCertificates(dir);
+  certificates = await makeCertificates();
   setup = await startSentinels({
     certificates,
     password: REDIS_SECRET,
@@ -38,7 +34,7 @@ beforeAll(async () => {
 }, 30_000);
 afterAll(async () => {
   await setup.stop();
-  rmSync(dir, { recursive: true, force: true });
+  await certificates.remove();
 });
 
 const newSession = () => new ProxySession(crypto.randomUUID());
@@ -134,22 +130,18 @@ describe("Sentinels with TLS and passwords", () => {
   });
 
   it("have their secrets in no error, no report and no log", async () => {
-    const written: unknown[] = [];
-    const note = (...line: unknown[]) => void written.push(line);
-    const spies = (["log", "info", "warn", "error", "debug"] as const).map((method) =>
-      vi.spyOn(console, method).mockImplementation(note),
-    );
-    for (const access of [
-      { ...rightful(), password: `${REDIS_SECRET}-but-wrong` },
-      {
-        ...rightful(),
-        sentinel: { username: "watcher", password: `${SENTINEL_SECRET}-but-wrong` },
-      },
-    ]) {
-      const options = { ...access, onConnectionProblem: note };
-      await connect(options).catch(note);
-    }
-    for (const spy of spies) spy.mockRestore();
+    const written = await writtenDuring(async (note) => {
+      for (const access of [
+        { ...rightful(), password: `${REDIS_SECRET}-but-wrong` },
+        {
+          ...rightful(),
+          sentinel: { username: "watcher", password: `${SENTINEL_SECRET}-but-wrong` },
+        },
+      ]) {
+        const options = { ...access, onConnectionProblem: note };
+        await connect(options).catch(note);
+      }
+    });
     expect(written.length).toBeGreaterThan(1);
     expect(inspect(written, { depth: Infinity, showHidden: true })).not.toContain("hunter2");
   });
