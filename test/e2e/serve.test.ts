@@ -22,10 +22,12 @@ function run(args: readonly string[], env: Record<string, string>): Running {
     cwd: PROJECT,
     env: { ...process.env, ...env },
     stdio: ["ignore", "pipe", "pipe"],
+    // A group of its own: wrangler's command starts processes that its own death would leave behind.
+    detached: true,
   });
   const exit = once(child, "exit").then(([code]) => code as number | null);
   onTestFinished(async () => {
-    child.kill("SIGKILL");
+    killGroup(child);
     await exit;
   });
   const lines: string[] = [];
@@ -48,6 +50,16 @@ function run(args: readonly string[], env: Record<string, string>): Running {
       look();
     });
   return { process: child, lines, exit, printed };
+}
+
+/** Ends the process and all that it started. */
+function killGroup({ pid }: ChildProcess): void {
+  if (pid === undefined) return;
+  try {
+    process.kill(-pid, "SIGKILL");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+  }
 }
 
 async function freePort(): Promise<number> {
@@ -124,7 +136,9 @@ it.each(["npm run serve", "npm start"])(
     const commands = await readmeCommands();
     expect(commands).toHaveLength(5);
     // The stream prints whenever its frames come: it goes to a file, so that it cannot split a line.
-    const streamed = join(await mkdtemp(join(tmpdir(), "holdfast-readme-")), "stream");
+    const streamDir = await mkdtemp(join(tmpdir(), "holdfast-readme-"));
+    onTestFinished(() => rm(streamDir, { recursive: true, force: true }));
+    const streamed = join(streamDir, "stream");
     const script = commands
       .map(({ command }) => command.replace(/ & sleep 1$/, ` > ${streamed} & sleep 1`))
       .join("\n");
