@@ -3,13 +3,13 @@
  * that a test raises stays in force, so each goes on from where the last one ended;
  * sessions themselves go on being configured with the default.
  */
-import { runDurableObjectAlarm } from "cloudflare:test";
+import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { DirectoryObject } from "../../src/directory/directory-object.ts";
 import { placementOf } from "../../src/directory/placement.ts";
 import { Revocations } from "../../src/directory/revocations.ts";
 import { newSessionId, type SessionId } from "../../src/session/id.ts";
-import { MOVE_SETTLE_MS } from "../../src/session/limits.ts";
+import { MOVE_SETTLE_MS, REVOCATION_MEMORY_MS } from "../../src/session/limits.ts";
 import { make, pathOf, request } from "../support/call.ts";
 import { allTold, directory, shard, SHARDS } from "../support/directory.ts";
 import { objectOf, told } from "../support/object.ts";
@@ -148,6 +148,33 @@ it("moves no entry to a shard that could not be told whom to end", async () => {
   await alarms(raise.after);
   expect(await idsIn(from, raise.after, subject)).toEqual([]);
   expect(await idsIn(placementOf(id, raise.after), raise.after, subject)).toEqual([id]);
+});
+
+it("tells them again where a move takes so long that they may have forgotten", async () => {
+  const raise = raised();
+  const subject = crypto.randomUUID();
+  const id = movingId(raise);
+  await directory(raise.before).deliver(put(id, 1, subject));
+  const [from, to] = [placementOf(id, raise.before), placementOf(id, raise.after)];
+  await directory(raise.before).revoke("gone", now);
+  const down = vi.spyOn(DirectoryObject.prototype, "absorb").mockImplementation(() => {
+    throw new Error("shard down");
+  });
+  const forgetsAt = () =>
+    runInDurableObject(shard(to), (_object, { storage: { sql } }) => {
+      const query = "SELECT forget_at FROM revocations WHERE subject = 'gone'";
+      return sql.exec<{ forget_at: number }>(query).one().forget_at;
+    });
+  await begin(raise.after);
+  await alarms(raise.after);
+  expect(await forgetsAt()).toBe(now + REVOCATION_MEMORY_MS);
+  wait(REVOCATION_MEMORY_MS / 2000);
+  await runDurableObjectAlarm(shard(from));
+  expect(await forgetsAt()).toBe(now + REVOCATION_MEMORY_MS);
+  down.mockRestore();
+  wait(6);
+  await alarms(raise.after);
+  expect(await idsIn(to, raise.after, subject)).toEqual([id]);
 });
 
 it("lists an entry that left one shard before it was read and reached the other after that", async () => {
