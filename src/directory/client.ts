@@ -112,10 +112,21 @@ export class DirectoryClient {
     await this.#ask(shard, (stub, to) => stub.absorb(to, rows));
   }
 
+  /** Tells a shard of revocations. */
+  async absorbRevocations(
+    shard: number,
+    revocations: Parameters<DirectoryShard["absorbRevocations"]>[1],
+  ): Promise<void> {
+    await this.#ask(shard, (stub, to) => stub.absorbRevocations(to, revocations));
+  }
+
   /** Reserves a place for one more session of a subject; false where it has `limit` already. */
   async admit(subject: string, id: string, limit: number): Promise<boolean> {
     const home = placementOf(subject, this.#shards);
-    return this.#ask(home, (shard, to) => shard.admit(to, subject, id, limit));
+    const answer = await this.#ask(home, (shard, to) => shard.admit(to, subject, id, limit));
+    if (typeof answer === "boolean") return answer;
+    this.#learn(answer.shards);
+    return this.admit(subject, id, limit);
   }
 
   async release(subject: string, id: string): Promise<void> {

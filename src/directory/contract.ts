@@ -45,7 +45,7 @@ export type Delivery =
   /** It holds a message of this order already, which is as high or higher. */
   | { readonly kind: "superseded"; readonly by: number };
 
-/** It took nothing: the session's entry belongs elsewhere, for there are more shards than its caller knows. */
+/** It did nothing: what is asked for belongs elsewhere, for there are more shards than its caller knows. */
 export interface Elsewhere {
   readonly kind: "elsewhere";
   readonly shards: number;
@@ -73,6 +73,13 @@ export interface HandedRow {
   readonly entry?: DirectoryEntry;
 }
 
+/** A revocation as one shard tells another of it. */
+export interface HandedRevocation {
+  readonly subject: string;
+  /** Whom it spares: sessions made after this; milliseconds since the epoch. */
+  readonly at: number;
+}
+
 /** What a shard answers to a caller over RPC. */
 export interface DirectoryShard {
   deliver(to: Addressed, message: DirectoryMessage): Promise<Delivery | Elsewhere>;
@@ -93,8 +100,14 @@ export interface DirectoryShard {
   revoke(to: Addressed, subject: string, at: number): Promise<Layout & { readonly count: number }>;
   /** Takes rows that another shard hands over. */
   absorb(to: Addressed, rows: readonly HandedRow[]): Promise<void>;
-  /** Reserves a place for a new session of a subject that may have `limit`; false where there is none. */
-  admit(to: Addressed, subject: string, id: string, limit: number): Promise<boolean>;
+  /** Takes revocations that another shard knows of: before its rows, which they may concern. */
+  absorbRevocations(to: Addressed, revocations: readonly HandedRevocation[]): Promise<void>;
+  /**
+   * Reserves a place for a new session of a subject that may have `limit`; false where
+   * there is none. Two homes of one subject would each admit `limit`, so one that
+   * knows of another home than its caller decides nothing.
+   */
+  admit(to: Addressed, subject: string, id: string, limit: number): Promise<boolean | Elsewhere>;
   /** Gives a reservation back: the session is indexed, or was not made. */
   release(to: Addressed, subject: string, id: string): Promise<void>;
 }

@@ -13,6 +13,7 @@ import {
   type DirectoryMessage,
   type DirectoryShard,
   type Elsewhere,
+  type HandedRevocation,
   type HandedRow,
   type Position,
   type RevokeIf,
@@ -56,6 +57,8 @@ export class DirectoryObject
   readonly #handover: Handover;
   readonly #reservations = new Reservations();
   readonly #alarm: AlarmClock;
+  /** No batch of a move before this, for the last one failed; milliseconds since the epoch. */
+  #handOverAt = 0;
 
   constructor(ctx: DurableObjectState, env: Environment) {
     super(ctx, env);
@@ -68,16 +71,18 @@ export class DirectoryObject
       const stub: unknown = SESSIONS.get(SESSIONS.idFromName(id));
       return (stub as RevocableSession).remove(REVOKER, condition);
     });
-    this.#handover = new Handover(ctx.storage.kv, this.#index, (to, rows) =>
-      this.#directory(to.shards).absorb(to.shard, rows),
-    );
+    this.#handover = new Handover(ctx.storage.kv, this.#index, this.#revocations, {
+      absorb: (to, rows) => this.#directory(to.shards).absorb(to.shard, rows),
+      absorbRevocations: (to, revocations) =>
+        this.#directory(to.shards).absorbRevocations(to.shard, revocations),
+    });
     this.#alarm = new AlarmClock(ctx.storage);
   }
 
   deliver(to: Addressed, message: DirectoryMessage): Delivery | Elsewhere {
     const now = this.#hear(to);
-    const shards = this.#handover.elsewhere(to, idOf(message));
-    if (shards !== undefined) return { kind: "elsewhere", shards };
+    const elsewhere = this.#handover.elsewhere(to, idOf(message));
+    if (elsewhere) return elsewhere;
     const delivery = this.#index.apply(message, now);
     if (message.op === "put" && delivery.kind === "taken") {
       const late = this.#revocations.catches(message.entry, now);
@@ -112,11 +117,20 @@ export class DirectoryObject
     const now = this.#hear(to);
     this.#index.absorb(rows);
     for (const { entry } of rows) if (entry) this.#revocations.catches(entry, now);
+    this.#handover.absorbed(to, rows);
     this.#settleAlarm(now);
   }
 
-  admit(to: Addressed, subject: string, id: string, limit: number): Promise<boolean> {
+  absorbRevocations(to: Addressed, revocations: readonly HandedRevocation[]): void {
+    const now = this.#hear(to);
+    this.#revocations.absorb(revocations, now);
+    this.#settleAlarm(now);
+  }
+
+  admit(to: Addressed, subject: string, id: string, limit: number): Elsewhere | Promise<boolean> {
     this.#hear(to);
+    const elsewhere = this.#handover.elsewhere(to, subject);
+    if (elsewhere) return elsewhere;
     const countIndexed = async (except: readonly string[]) =>
       (await this.#directory(to.shards).count({ subject }, except)).count;
     return this.#reservations.admit(subject, id, limit, countIndexed, Date.now);
@@ -134,13 +148,19 @@ export class DirectoryObject
     this.#alarm.wakeBy(now + SHARD_RETRY_MS);
     this.#index.sweep(now, SWEEP_BATCH);
     await this.#revocations.work(now);
+    await this.#handOver(now);
+    this.#settleAlarm(Date.now());
+  }
+
+  /** A batch of a move. One that failed waits, and holds up nothing else meanwhile. */
+  async #handOver(now: number): Promise<void> {
+    if (now < this.#handOverAt) return;
     try {
       await this.#handover.work(now);
     } catch (failure) {
+      this.#handOverAt = now + SHARD_RETRY_MS;
       this.#log.warn("directory.handover_failed", { cause: describeFailure(failure) });
-      return;
     }
-    this.#settleAlarm(Date.now());
   }
 
   /**
@@ -159,10 +179,10 @@ export class DirectoryObject
   }
 
   #nextWork(now: number): number {
-    if (this.#handover.underWay) return now;
+    const move = this.#handover.underWay ? Math.max(now, this.#handOverAt) : Infinity;
     const drop = this.#index.nextDrop() ?? Infinity;
     const sweep = drop <= now ? now : Math.max(drop, now + SWEEP_INTERVAL_MS);
-    return Math.min(sweep, this.#revocations.nextWork() ?? Infinity);
+    return Math.min(move, sweep, this.#revocations.nextWork() ?? Infinity);
   }
 
   /** After work: sleep until there is more, or without an alarm where there is none. */

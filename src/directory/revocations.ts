@@ -4,8 +4,15 @@
  * starts again from the top without harm. For a while after its last session it
  * also ends those whose entry comes late, because their outbox was waiting.
  */
-import { REVOCATION_MEMORY_MS, REVOKE_BATCH, SHARD_RETRY_MS } from "../session/limits.ts";
-import { positionOf, type DirectoryEntry, type Position, type RevokeIf } from "./contract.ts";
+import { REVOCATION_MEMORY_MS, REVOKE_BATCH } from "../session/limits.ts";
+import {
+  positionOf,
+  type DirectoryEntry,
+  type HandedRevocation,
+  type Position,
+  type RevokeIf,
+} from "./contract.ts";
+import { retryTime } from "./retry.ts";
 import type { ShardIndex } from "./shard-index.ts";
 
 const SCHEMA = `CREATE TABLE IF NOT EXISTS revocations (
@@ -24,7 +31,7 @@ interface Walk {
   failed: boolean;
 }
 
-type Row = { subject: string; at: number };
+type Row = { subject: string; at: number; forget_at: number };
 
 /** Ends one session if it fits. Rejects where that is not known to have happened. */
 export type EndSession = (id: string, condition: RevokeIf) => Promise<unknown>;
@@ -58,10 +65,31 @@ export class Revocations {
     this.#walks.delete(subject);
   }
 
+  /** Takes what another shard knows of. What is known here already does not begin again. */
+  absorb(revocations: readonly HandedRevocation[], now: number): void {
+    for (const { subject, at } of revocations) {
+      const held = this.#row(subject);
+      if (!held || held.at < at) this.begin(subject, at, now);
+      // Its rows are still to come, so it must not be forgotten before them.
+      else this.#remember(subject, now + REVOCATION_MEMORY_MS);
+    }
+  }
+
+  /** Up to `limit` of those known here, in the order of subjects, after one. */
+  known(after: string, limit: number): HandedRevocation[] {
+    return this.#sql
+      .exec<{ subject: string; at: number }>(
+        "SELECT subject, at FROM revocations WHERE subject > ? ORDER BY subject LIMIT ?",
+        after,
+        limit,
+      )
+      .toArray();
+  }
+
   /** An entry has come. Answers whether it is one that a revocation missed. */
   catches({ subject, createdAt }: DirectoryEntry, now: number): boolean {
     if (subject === undefined) return false;
-    const [row] = this.#sql.exec<Row>("SELECT * FROM revocations WHERE subject = ?", subject);
+    const row = this.#row(subject);
     if (!row || createdAt > row.at) return false;
     this.#walks.delete(subject);
     this.#sql.exec("UPDATE revocations SET next = ? WHERE subject = ?", now, subject);
@@ -88,7 +116,7 @@ export class Revocations {
 
   /** One batch of one subject. */
   async workOn(subject: string, now: number): Promise<void> {
-    const [row] = this.#sql.exec<Row>("SELECT * FROM revocations WHERE subject = ?", subject);
+    const row = this.#row(subject);
     if (!row) return;
     const walk = this.#walks.get(subject) ?? {
       after: { createdAt: row.at, id: LAST_ID },
@@ -104,8 +132,16 @@ export class Revocations {
       return;
     }
     this.#walks.delete(subject);
-    const next = walk.failed ? now + SHARD_RETRY_MS : null;
+    const next = walk.failed ? retryTime(row.forget_at - REVOCATION_MEMORY_MS, now) : null;
     this.#sql.exec("UPDATE revocations SET next = ? WHERE subject = ?", next, subject);
+  }
+
+  #row(subject: string): Row | undefined {
+    return this.#sql.exec<Row>("SELECT * FROM revocations WHERE subject = ?", subject).toArray()[0];
+  }
+
+  #remember(subject: string, until: number): void {
+    this.#sql.exec("UPDATE revocations SET forget_at = ? WHERE subject = ?", until, subject);
   }
 
   /** Answers whether one or more could not be ended. */

@@ -1,7 +1,6 @@
 /** `/v1/sessions` as a whole: list, count, and end all of one subject's. */
 import type { Hono } from "hono";
-import type { SessionFilter, SessionHost } from "../session/host.ts";
-import { DEFAULT_LIST_LIMIT } from "../session/limits.ts";
+import type { SessionHost } from "../session/host.ts";
 import { mount, type RouteDescription } from "./route.ts";
 import {
   countQuery,
@@ -48,26 +47,11 @@ export const revokeSessions = {
 
 export function mountDirectory(app: Hono, host: SessionHost): void {
   mount(app, listSessions, async (c, { query }) => {
-    const { limit = DEFAULT_LIST_LIMIT, cursor } = query;
-    const { sessions, ...rest } = await host.list({
-      ...filterOf(query),
-      limit,
-      ...(cursor !== undefined && { cursor }),
-    });
+    const { sessions, ...rest } = await host.list(query);
     return c.json({ sessions: sessions.map(entryJson), ...rest });
   });
 
-  mount(app, countSessions, async (c, { query }) => c.json(await host.count(filterOf(query))));
+  mount(app, countSessions, async (c, { query }) => c.json(await host.count(query)));
 
   mount(app, revokeSessions, async (c, { query }) => c.json(await host.revoke(query.subject), 202));
-}
-
-function filterOf(query: {
-  readonly type?: string | undefined;
-  readonly subject?: string | undefined;
-}): SessionFilter {
-  return {
-    ...(query.type !== undefined && { type: query.type }),
-    ...(query.subject !== undefined && { subject: query.subject }),
-  };
 }

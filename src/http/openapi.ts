@@ -27,6 +27,11 @@ const GUARD_ERRORS: readonly ErrorCode[] = [
   "headers_too_large",
 ];
 
+/** Of a route that refuses other query parameters: the format has no field for that. */
+const STRICT_QUERY = "A query parameter that is not named here is refused with 400.";
+
+type JsonSchema = z.core.JSONSchema.BaseSchema;
+
 export function openApiDocument(routes: readonly RouteDescription[]): object {
   const paths: Record<string, Record<string, object>> = {};
   for (const route of routes) {
@@ -62,6 +67,7 @@ function operation(route: RouteDescription): object {
   return {
     operationId: route.operationId,
     summary: route.summary,
+    ...(queryOf(route).additionalProperties === false && { description: STRICT_QUERY }),
     security: security(route),
     parameters: parameters(route),
     ...(route.body && {
@@ -81,6 +87,10 @@ function security({ scope, query }: RouteDescription): object[] {
   return [{ bearer: [scope] }, ...(query && "ticket" in query.shape ? [{ ticket: [] }] : [])];
 }
 
+function queryOf({ query }: RouteDescription): JsonSchema {
+  return query ? jsonSchema(query) : {};
+}
+
 function parameters(route: RouteDescription): object[] {
   const path = [...route.path.matchAll(/:(\w+)/g)].map(([, name]) => ({
     name,
@@ -88,10 +98,12 @@ function parameters(route: RouteDescription): object[] {
     required: true,
     schema: { type: "string" },
   }));
-  const query = Object.entries(route.query?.shape ?? {}).map(([name, schema]) => ({
+  const { properties = {}, required = [] } = queryOf(route);
+  const query = Object.entries(properties).map(([name, schema]) => ({
     name,
     in: "query",
-    schema: jsonSchema(schema as z.ZodType),
+    ...(required.includes(name) && { required: true }),
+    schema,
   }));
   const headers = Object.entries(route.requestHeaders ?? {}).map(([name, description]) => ({
     name,
@@ -143,7 +155,7 @@ function reference(schema: z.ZodType): object {
   return name === undefined ? jsonSchema(schema) : { $ref: `#/components/schemas/${name}` };
 }
 
-function jsonSchema(schema: z.ZodType): object {
+function jsonSchema(schema: z.ZodType): JsonSchema {
   const { $schema: _, ...rest } = z.toJSONSchema(schema, { io: "input" });
   return rest;
 }

@@ -113,25 +113,31 @@ export const readQuery = z.object({
 });
 
 const filter = {
-  type: z.enum(SESSION_TYPES).optional().meta({ description: "Only sessions of this type" }),
-  subject: subject.optional().meta({ description: "Only this subject's sessions" }),
+  type: z.enum(SESSION_TYPES).exactOptional().meta({ description: "Only sessions of this type" }),
+  subject: subject.exactOptional().meta({ description: "Only this subject's sessions" }),
 };
 
-export const listQuery = z.object({
+/**
+ * Strict, as all queries over many sessions are: a filter that is not known, or is
+ * misspelt, must not be passed over. A count would be that of all sessions.
+ */
+export const listQuery = z.strictObject({
   ...filter,
   limit: z.coerce
     .number()
     .int()
     .min(1)
     .max(MAX_LIST_LIMIT)
-    .optional()
-    .meta({ description: `Sessions in the page; ${DEFAULT_LIST_LIMIT} by default` }),
-  cursor: z.string().optional().meta({ description: "Where to go on: that of the page before" }),
+    .default(DEFAULT_LIST_LIMIT)
+    .meta({ description: "Sessions in the page" }),
+  cursor: z
+    .string()
+    .exactOptional()
+    .meta({ description: "Where to go on: that of the page before" }),
 });
 
-export const countQuery = z.object(filter);
+export const countQuery = z.strictObject(filter);
 
-/** Strict: a filter that is not known here must not be passed over by what ends sessions. */
 export const revokeQuery = z.strictObject({ subject });
 
 export const sessionEntry = z.object({

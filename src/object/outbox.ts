@@ -11,9 +11,10 @@
 import type { DirectoryClient } from "../directory/client.ts";
 import type { DirectoryEntry, DirectoryMessage } from "../directory/contract.ts";
 import { driftOf, dropTime } from "../directory/drift.ts";
+import { retryTime } from "../directory/retry.ts";
 import { describeFailure, type Logger } from "../logger.ts";
 import type { SessionId } from "../session/id.ts";
-import { FIRST_RETELL_MS, LAST_RETELL_MS, MAX_RESTAMPS, TELL_DELAY_MS } from "../session/limits.ts";
+import { FIRST_RETELL_MS, MAX_RESTAMPS, TELL_DELAY_MS } from "../session/limits.ts";
 import type { AlarmClock } from "./alarm-clock.ts";
 import { emptyExcept } from "./empty-storage.ts";
 
@@ -118,6 +119,11 @@ export class Outbox {
   /** The alarm has fired: sends what is not told yet. Resolves as `settled` does. */
   async resume(now: number): Promise<void> {
     this.#alarmIsOurs = false;
+    if (this.#untellable(now)) {
+      this.#row = null;
+      void this.#parts.ctx.storage.deleteAll();
+      return;
+    }
     const wish = this.#wish(now);
     if (!wish) return;
     this.#wakeBy(retryTime(wish.since, now));
@@ -202,6 +208,12 @@ export class Outbox {
     this.#parts.alarm.wakeBy(at);
   }
 
+  /** Whether all that is left is an end of which no directory will ever hear: it was turned off. */
+  #untellable(now: number): boolean {
+    const { directory, listed } = this.#parts;
+    return !directory && this.#read()?.kind === "ended" && !listed(now);
+  }
+
   /** What there is to tell, and since when. */
   #wish(now: number): Wish | undefined {
     if (!this.#parts.directory) return undefined;
@@ -254,14 +266,4 @@ interface Wish {
   readonly urgent: boolean;
   /** The session's; 0 where it has ended. */
   readonly ttlMs: number;
-}
-
-/**
- * When to try again: after as long as it has waited already, so that tries get
- * rarer without a counter to be stored; and a little spread, so that sessions
- * which failed together do not come back together.
- */
-function retryTime(since: number, now: number): number {
-  const waited = Math.min(Math.max(now - since, FIRST_RETELL_MS), LAST_RETELL_MS);
-  return now + Math.round(waited * (1 + Math.random() / 4));
 }

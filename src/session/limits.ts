@@ -122,6 +122,9 @@ export const HANDOVER_BATCH = 250;
 /** Milliseconds between two sweeps, so that entries that end one by one do not wake a shard for each. */
 export const SWEEP_INTERVAL_MS = 5_000;
 
+/** Types that a listing in a shard merges; with more it has an index over all: see docs/directory.md. */
+export const MAX_MERGED_TYPES = 4;
+
 /** Sessions that a shard ends in one go: each is a call to an object, and an invocation has a bound on those. */
 export const REVOKE_BATCH = 100;
 /** Milliseconds before a shard goes on with work that failed. */

@@ -53,6 +53,11 @@ export class Service {
     return this.#workerd.process.pid ?? 0;
   }
 
+  /** Other settings, from the next start on. */
+  configure(changes: Readonly<Record<string, string>>): void {
+    Object.assign(this.#env, changes);
+  }
+
   /** `kill -9`. */
   async kill(): Promise<void> {
     this.#workerd.process.kill("SIGKILL");

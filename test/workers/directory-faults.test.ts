@@ -8,6 +8,9 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { DirectoryEntry } from "../../src/directory/contract.ts";
 import { DirectoryObject } from "../../src/directory/directory-object.ts";
 import { placementOf } from "../../src/directory/placement.ts";
+import { createLogger } from "../../src/logger.ts";
+import { AlarmClock } from "../../src/object/alarm-clock.ts";
+import { Outbox } from "../../src/object/outbox.ts";
 import { newSessionId, parseSessionId } from "../../src/session/id.ts";
 import { call, make, pathOf, request } from "../support/call.ts";
 import { counted, listed, shard, SHARDS, walked, type ListJson } from "../support/directory.ts";
@@ -174,6 +177,27 @@ describe("a shard that fails", () => {
     expect((await request("GET", pathOf(id))).status).toBe(200);
     expect((await request("DELETE", pathOf(id))).status).toBe(204);
   });
+});
+
+it("an end that waits to be told leaves nothing behind once the directory is turned off", async () => {
+  failing("deliver");
+  const { id } = await make();
+  await told(id);
+  await call("DELETE", pathOf(id));
+  await evict(id);
+  expect((await storedBy(id)).keys).toEqual(["directory"]);
+  // The object as it is configured with DIRECTORY_SHARDS=0.
+  await runInDurableObject(objectOf(id), (_object, ctx) =>
+    new Outbox({
+      ctx,
+      alarm: new AlarmClock(ctx.storage),
+      log: createLogger("error"),
+      directory: undefined,
+      listed: () => undefined,
+    }).resume(Date.now()),
+  );
+  await evict(id);
+  expect((await storedBy(id)).keys).toEqual([]);
 });
 
 describe("an evicted shard", () => {

@@ -3,13 +3,15 @@
  * storage itself (`rowsRead`); what the platform bills beside them is not proved.
  */
 import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
-import { expect, it, vi } from "vitest";
+import { expect, it, onTestFinished, vi } from "vitest";
 import type { RevokeIf } from "../../src/directory/contract.ts";
 import { DirectoryObject } from "../../src/directory/directory-object.ts";
 import { Revocations } from "../../src/directory/revocations.ts";
 import { ShardIndex } from "../../src/directory/shard-index.ts";
+import { compareNewest } from "../../src/directory/merge.ts";
 import { newSessionId } from "../../src/session/id.ts";
-import { REVOKE_BATCH } from "../../src/session/limits.ts";
+import { LAST_RETELL_MS, REVOKE_BATCH } from "../../src/session/limits.ts";
+import { SessionObject } from "../../src/object/session-object.ts";
 import { make, pathOf, request } from "../support/call.ts";
 import {
   allTold,
@@ -27,18 +29,22 @@ vi.setConfig({ testTimeout: 30_000 });
 
 const ENTRIES = 100_000;
 const START = 1_800_000_000_000;
+const TYPES = ["mcp", "sse", "streamable"];
 
-/** Entries of three types and twenty subjects, written at once: how they got there is other tests' matter. */
-function fill(stub: DurableObjectStub<DirectoryObject>, from: number) {
+/** Entries of some types and twenty subjects, written at once: how they got there is other tests' matter. */
+function fill(stub: DurableObjectStub<DirectoryObject>, from: number, types = TYPES) {
   return runInDurableObject(stub, (_object, { storage: { sql } }) => {
     sql.exec(
       `WITH RECURSIVE numbers (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n < ? - 1)
        INSERT INTO entries (id, ord, type, subject, created, expires, drop_at)
        SELECT printf('%08x-0000-4000-8000-%012x', ?, n), 1,
-         CASE n % 3 WHEN 0 THEN 'mcp' WHEN 1 THEN 'sse' ELSE 'streamable' END,
-         'subject-' || (n % 20), ? + n * 10, ? + n * 10, ? * 2 FROM numbers`,
+         json_extract(?, '$[' || CAST(n % ? AS INTEGER) || ']'),
+         'subject-' || (CAST(n / ? AS INTEGER) % 20), ? + n * 10, ? + n * 10, ? * 2 FROM numbers`,
       ENTRIES / SHARDS,
       from,
+      JSON.stringify(types),
+      types.length,
+      types.length,
       START,
       START,
       START,
@@ -80,6 +86,53 @@ it("reads at most 64 rows per shard for a page of 50 out of 100,000, and one to 
     const { read } = await rowsUsed(shard(0), () => directory().count(filter));
     expect(read).toBe(1);
   }
+});
+
+it.each([4, 5, 40])("reads at most 64 rows in a shard with %i types", async (count) => {
+  const n = 120 + count;
+  const stub = shard(n);
+  const to = { shard: n, shards: SHARDS };
+  await stub.count(to, {});
+  const types = Array.from({ length: count }, (_, i) => `type-${i}`);
+  await fill(stub, 0, types);
+  // An ordinary entry, with which the shard sees how many types there are.
+  const { entries } = await stub.page(to, { type: "type-0" }, undefined, 1);
+  const entry = { ...entries[0]!, id: newSessionId() };
+  await stub.deliver(to, { op: "put", order: 1, dropAt: START * 2, entry });
+  await evictDurableObject(stub);
+  const { subject = "" } = entry;
+  const pages: { createdAt: number; id: string }[][] = [];
+  for (const filter of [{}, { subject }, { type: "type-1" }]) {
+    let after: { createdAt: number; id: string } | undefined;
+    for (let page = 0; page < 2; page++) {
+      const { read } = await rowsUsed(stub, async () => {
+        const { entries } = await stub.page(to, filter, after, 51);
+        pages.push(entries.map(({ createdAt, id }) => ({ createdAt, id })));
+        after = entries.at(-1);
+      });
+      expect(pages.at(-1)?.length).toBe(51);
+      expect(read).toBeLessThanOrEqual(64);
+      console.log(`${count} types, page ${JSON.stringify(filter)}: ${read} rows`);
+    }
+  }
+  const [first = [], second = []] = pages;
+  const both = [...first, ...second];
+  expect(both).toEqual(both.toSorted(compareNewest));
+});
+
+it("takes an empty subject for none", async () => {
+  const stub = shard(103);
+  const to = { shard: 103, shards: SHARDS };
+  const entry = { id: newSessionId(), type: "mcp", createdAt: START, expiresAt: START };
+  const put = { op: "put" as const, dropAt: START * 2 };
+  await stub.deliver(to, { ...put, order: 1, entry: { ...entry, subject: "" } });
+  expect([(await stub.count(to, {})).count, (await stub.count(to, { subject: "" })).count]).toEqual(
+    [1, 0],
+  );
+  expect((await stub.page(to, { subject: "" }, undefined, 9)).entries).toEqual([]);
+  expect((await stub.page(to, {}, undefined, 9)).entries).toEqual([entry]);
+  await stub.deliver(to, { op: "remove", order: 2, id: entry.id });
+  expect((await stub.count(to, {})).count).toBe(0);
 });
 
 it("costs a shard six rows for a new entry, four where it has no subject", async () => {
@@ -190,4 +243,108 @@ it("goes on with a revocation by the shards' own alarms, and ends who is told of
   expect((await request("GET", pathOf(late))).status).toBe(404);
   vi.restoreAllMocks();
   vi.useRealTimers();
+});
+
+it("asks ever more rarely where a session cannot be ended, and at least every six minutes or so", async () => {
+  await runInDurableObject(shard(104), async (_object, { storage }) => {
+    const index = new ShardIndex(storage);
+    const entry = {
+      id: newSessionId(),
+      type: "mcp",
+      subject: "stuck",
+      createdAt: START,
+      expiresAt: START,
+    };
+    index.apply({ op: "put", order: 1, dropAt: START * 2, entry }, START);
+    let reachable = false;
+    const revocations = new Revocations(storage.sql, index, async () => {
+      if (!reachable) throw new Error("unreachable");
+    });
+    let now = START;
+    const waits: number[] = [];
+    revocations.begin("stuck", START, now);
+    for (let tries = 0; tries < 12; tries++) {
+      await revocations.work(now);
+      const next = revocations.nextWork() ?? 0;
+      waits.push(next - now);
+      now = next;
+    }
+    expect(waits[0]).toBeLessThanOrEqual(2500);
+    expect(waits.at(-1)).toBeGreaterThanOrEqual(LAST_RETELL_MS);
+    expect(Math.max(...waits)).toBeLessThanOrEqual(LAST_RETELL_MS * 1.25);
+    reachable = true;
+    await revocations.work(now);
+    expect(index.count({ subject: "stuck" })).toBe(0);
+  });
+});
+
+/** A shard with entries of one subject, whose sessions are no more: to end one is a call all the same. */
+async function shardWith(n: number, count: number, subject: string) {
+  vi.useFakeTimers({ toFake: ["Date"] });
+  vi.setSystemTime(START);
+  onTestFinished(() => {
+    vi.restoreAllMocks();
+    vi.useRealTimers();
+  });
+  const stub = shard(n);
+  const to = { shard: n, shards: SHARDS };
+  await stub.count(to, {});
+  await runInDurableObject(stub, (_object, { storage }) => {
+    const index = new ShardIndex(storage);
+    for (let n = 0; n < count; n++) {
+      const entry = {
+        id: newSessionId(),
+        type: "mcp",
+        subject,
+        createdAt: START,
+        expiresAt: START,
+      };
+      index.apply({ op: "put", order: 1, dropAt: START * 2, entry }, START);
+    }
+  });
+  return {
+    stub,
+    to,
+    // By a stub of its own, since one whose object died stays broken.
+    left: async () => (await shard(n).count(to, { subject })).count,
+    alarm: () => runInDurableObject(shard(n), (_object, { storage }) => storage.getAlarm()),
+  };
+}
+
+it("ends a hundred at a time by its own alarm, set for at once, evicted in between", async () => {
+  const subject = crypto.randomUUID();
+  const { stub, to, left, alarm } = await shardWith(105, 2 * REVOKE_BATCH + 50, subject);
+  expect((await stub.revoke(to, subject, START)).count).toBe(250);
+  for (const rest of [150, 50]) {
+    expect([await left(), await alarm()]).toEqual([rest, START]);
+    await evictDurableObject(stub);
+    expect(await runDurableObjectAlarm(stub)).toBe(true);
+  }
+  expect(await left()).toBe(0);
+  // What is left to do, dropping the traces and forgetting the wish, has time.
+  expect(await alarm()).toBeGreaterThan(START + 60_000);
+});
+
+it("goes on after it died in the middle of a batch, the first as well", async () => {
+  const subject = crypto.randomUUID();
+  const { to, left, alarm } = await shardWith(106, REVOKE_BATCH + 50, subject);
+  const dies = async (act: () => Promise<unknown>) => {
+    const stuck = vi
+      .spyOn(SessionObject.prototype, "remove")
+      .mockImplementation(() => new Promise<never>(() => undefined) as never);
+    // Never answered: its object is gone.
+    void act().catch(() => undefined);
+    await expect.poll(() => stuck.mock.calls.length).toBeGreaterThan(0);
+    await runInDurableObject(shard(106), (_object, ctx) => ctx.abort("killed by the test")).catch(
+      () => undefined,
+    );
+    stuck.mockRestore();
+    expect(await left()).toBe(REVOKE_BATCH + 50);
+    // Set by the shard itself; that the platform retries an alarm that failed is not proved here.
+    expect(await alarm()).toBeLessThanOrEqual(Date.now() + 5000);
+  };
+  await dies(() => shard(106).revoke(to, subject, START));
+  await dies(() => runDurableObjectAlarm(shard(106)));
+  for (let turn = 0; turn < 2; turn++) await runDurableObjectAlarm(shard(106));
+  expect(await left()).toBe(0);
 });

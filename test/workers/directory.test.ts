@@ -106,9 +106,25 @@ describe("GET /v1/sessions", () => {
     [`cursor=${btoa("1.zzzzzzzzzzz.00000000000000000000000000000000")}`, "cursor"],
     ["type=unknown", "type"],
     ["subject=", "subject"],
+    ["subject=a&subject=b", "subject"],
+    ["subjct=a", "subjct"],
+    ["type=sse&touch=false", "touch"],
   ])("refuses ?%s and names %s", async (query, field) => {
     const { status, json } = await call("GET", `/v1/sessions?${query}`);
-    expect(status).toBe(400);
+    expect([status, json["code"]]).toEqual([
+      400,
+      field === "type" ? "invalid_session_type" : "invalid_request",
+    ]);
+    expect(json["detail"]).toContain(field);
+  });
+
+  it.each([
+    ["GET", "/v1/sessions/count?subjct=a", "subjct"],
+    ["GET", "/v1/sessions/count?limit=1", "limit"],
+    ["DELETE", "/v1/sessions?subjct=a&subject=a", "subjct"],
+  ])("refuses %s %s and names %s", async (method, path, field) => {
+    const { status, json } = await call(method, path);
+    expect([status, json["code"]]).toEqual([400, "invalid_request"]);
     expect(json["detail"]).toContain(field);
   });
 

@@ -5,9 +5,15 @@ import { call, make, pathOf, request } from "../support/call.ts";
 import { tokenApp } from "../support/guarded-app.ts";
 import { appWithLimit } from "../support/directory.ts";
 
+interface Operation {
+  readonly description?: string;
+  readonly parameters: readonly { name: string; in: string; required?: boolean; schema: object }[];
+  readonly responses: Record<string, unknown>;
+}
+
 interface Document {
   readonly openapi: string;
-  readonly paths: Record<string, Record<string, { responses: Record<string, unknown> }>>;
+  readonly paths: Record<string, Record<string, Operation>>;
 }
 
 const document = async () => (await call<Document>("GET", "/openapi.json")).json;
@@ -161,4 +167,29 @@ it("describes each route with statuses that it really answers, and no others", a
       expect([name, (await provoke()).status]).toEqual([name, Number(status)]);
     }
   }
+});
+
+it("says which query parameters must be there, and where others are refused", async () => {
+  const { paths } = await document();
+  const queryOf = (operation: Operation | undefined) =>
+    operation?.parameters.map(({ name, required = false }) => [name, required]);
+  const list = paths["/v1/sessions"]?.["get"];
+  expect(queryOf(list)).toEqual([
+    ["type", false],
+    ["subject", false],
+    ["limit", false],
+    ["cursor", false],
+  ]);
+  expect(list?.parameters[2]?.schema).toMatchObject({ default: 50, minimum: 1, maximum: 200 });
+  expect(queryOf(paths["/v1/sessions"]?.["delete"])).toEqual([["subject", true]]);
+  const strict = Object.entries(paths).flatMap(([path, operations]) =>
+    Object.entries(operations)
+      .filter(([, { description }]) => description?.includes("refused"))
+      .map(([method]) => `${method} ${path}`),
+  );
+  expect(strict.toSorted()).toEqual([
+    "delete /v1/sessions",
+    "get /v1/sessions",
+    "get /v1/sessions/count",
+  ]);
 });

@@ -1,0 +1,80 @@
+/**
+ * A person logged out while the service dies and DIRECTORY_SHARDS is raised, over real
+ * HTTP: the one shard that there was ends a hundred before it answers, and all the
+ * others are ended by alarms, theirs or those of the new shards.
+ */
+import { expect, it } from "vitest";
+import { Service } from "../support/service.ts";
+
+const THEIRS = 450;
+const OTHERS = 150;
+const CALLERS = 16;
+
+interface Page {
+  readonly sessions: readonly { readonly id: string }[];
+  readonly cursor?: string;
+  readonly partial?: boolean;
+}
+
+async function make(service: Service, count: number, subject: string): Promise<string[]> {
+  const ids: string[] = [];
+  let left = count;
+  const caller = async () => {
+    while (left-- > 0) ids.push((await service.make({ subject })).id);
+  };
+  await Promise.all(Array.from({ length: CALLERS }, caller));
+  return ids;
+}
+
+it(
+  "ends all of a subject over a kill and a raise, and a walk meanwhile sees all others once",
+  { timeout: 120_000 },
+  async () => {
+    const service = await Service.start({ LOG_LEVEL: "warn", DIRECTORY_SHARDS: "1" });
+    const counted = async (subject: string) => {
+      const path = `/v1/sessions/count?subject=${subject}`;
+      return (await service.send<{ count: number }>("GET", path)).json.count;
+    };
+    const walked = async (query = "") => {
+      const ids: string[] = [];
+      let cursor = "";
+      for (;;) {
+        const path = `/v1/sessions?limit=20${query}${cursor}`;
+        const { json } = await service.send<Page>("GET", path);
+        expect(json.partial).toBeUndefined();
+        ids.push(...json.sessions.map(({ id }) => id));
+        if (json.cursor === undefined) return ids;
+        cursor = `&cursor=${json.cursor}`;
+      }
+    };
+    const theirs = await make(service, THEIRS, "leaves");
+    const others = await make(service, OTHERS, "stays");
+    await expect.poll(() => counted("leaves"), { timeout: 20_000 }).toBe(THEIRS);
+    await expect.poll(() => counted("stays"), { timeout: 20_000 }).toBe(OTHERS);
+
+    const { status, json } = await service.send("DELETE", "/v1/sessions?subject=leaves");
+    expect([status, json]).toEqual([202, { deleted: THEIRS }]);
+    await service.kill();
+    service.configure({ DIRECTORY_SHARDS: "3" });
+    await service.restart();
+    const left = await counted("leaves");
+    // More than none: it died in the middle. The first hundred were ended before the answer.
+    expect([left > 0, left <= THEIRS - 100]).toEqual([true, true]);
+    console.log(`${left} of ${THEIRS} left after the restart`);
+
+    // The first page tells the shard of the others, and the move goes on under the walk.
+    const seen = await walked();
+    expect(new Set(seen).size).toBe(seen.length);
+    expect(others.filter((id) => !seen.includes(id))).toEqual([]);
+
+    await expect.poll(() => counted("leaves"), { timeout: 30_000 }).toBe(0);
+    expect((await walked()).toSorted()).toEqual(others.toSorted());
+    expect(await counted("stays")).toBe(OTHERS);
+    const alive = await Promise.all(
+      theirs.map(
+        async (id) => (await service.send("GET", `/v1/sessions/${id}?touch=false`)).status === 200,
+      ),
+    );
+    expect(alive.filter(Boolean)).toEqual([]);
+  },
+);
