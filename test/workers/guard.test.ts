@@ -102,6 +102,9 @@ describe("Origin", () => {
     ["http://localhost", "null", 403],
     ["http://localhost", "", 403],
     ["http://localhost", "https://localhost.evil.example", 403],
+    ["http://localhost", "http://localhost@evil.example", 403],
+    ["http://localhost", "chrome-extension://localhost", 403],
+    ["https://sessions.example", "app://sessions.example", 403],
   ])("to %s from a page of %s answers %i, before any work", async (base, origin, status) => {
     const id = crypto.randomUUID();
     const response = await app.request(`${base}/v1/sessions/${id}`, { headers: { origin } });
