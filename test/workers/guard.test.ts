@@ -115,6 +115,27 @@ describe("Origin", () => {
   });
 });
 
+describe("what a page of another site makes a browser load without an Origin", () => {
+  const image = { "sec-fetch-mode": "no-cors", "sec-fetch-dest": "image", accept: "*/*" };
+  it.each([
+    ["cross-site", image, 403],
+    ["same-site", image, 403],
+    ["same-origin", image, 200],
+    ["none", { "sec-fetch-mode": "navigate" }, 200],
+    ["cross-site", { "sec-fetch-mode": "navigate" }, 200],
+  ])("%s, %j, answers %i where nobody is asked for a credential", async (site, headers, status) => {
+    for (const [variables, base] of [
+      [{}, "http://localhost"],
+      [{ AUTH: "none" }, "https://sessions.example"],
+    ] as const) {
+      const response = await guardedApp(variables).request(`${base}/v1/sessions/count`, {
+        headers: { "sec-fetch-site": site, ...headers },
+      });
+      expect(response.status).toBe(status);
+    }
+  });
+});
+
 describe("CORS", () => {
   const origin = "https://app.example";
   const setUp = () =>
