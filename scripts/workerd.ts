@@ -13,6 +13,7 @@ import { AUTH_VARIABLES } from "../src/auth/settings.ts";
 import { CONFIG_VARIABLES } from "../src/config.ts";
 import { parseUpstreams, secretNames } from "../src/upstream/settings.ts";
 import { PROJECT } from "./bundle.ts";
+import { tell } from "./log-line.ts";
 
 export interface WorkerdOptions {
   /** Path of the Worker's module. */
@@ -25,7 +26,7 @@ export interface WorkerdOptions {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** The wrangler configuration that declares it; the service's own unless another is given. */
   readonly config?: string;
-  /** Gets each line that the Worker or workerd writes. */
+  /** Gets each line that the Worker or workerd writes, as JSON. */
   readonly onLine: (line: string) => void;
 }
 
@@ -63,7 +64,7 @@ export async function startWorkerd(options: WorkerdOptions): Promise<Workerd> {
   );
   const ended = once(child, "exit");
   for (const stream of [child.stdout, child.stderr]) {
-    if (stream) createInterface({ input: stream }).on("line", options.onLine);
+    if (stream) createInterface({ input: stream }).on("line", (line) => tell(line, options.onLine));
   }
   const guard = killWith(child);
   void ended.then(() => guard.kill("SIGKILL"));
@@ -139,7 +140,14 @@ export function variables(
   return Object.fromEntries([...declared, ...set]) as Record<string, string>;
 }
 
-/** workerd's configuration. Variables pass through its environment, so no secret is written to disk. */
+/**
+ * workerd's configuration. Variables pass through its environment, so no secret is written to disk.
+ *
+ * A CONNECT would be answered with 500 by workerd itself. With `connect_pass_through`
+ * it goes to `globalOutbound` instead, whatever it asks for, and that is an address
+ * on which nothing can listen, so its connection is closed. Were it the internet, anybody could
+ * tunnel through here: what the service itself sends leaves by the binding OUTBOUND.
+ */
 function capnp(
   options: WorkerdOptions,
   config: WranglerConfig,
@@ -150,6 +158,7 @@ function capnp(
     className: binding.class_name,
   }));
   const bindings = [
+    `(name = "OUTBOUND", service = "internet")`,
     ...classes.map((c) => `(name = ${q(c.name)}, durableObjectNamespace = ${q(c.className)})`),
     ...variableNames.map((name) => `(name = ${q(name)}, fromEnvironment = ${q(name)})`),
   ];
@@ -162,6 +171,7 @@ const config :Workerd.Config = (
   services = [
     (name = "holdfast", worker = .holdfast),
     (name = "objects", disk = (path = ${q(join(options.stateDir, "objects"))}, writable = true)),
+    (name = "nowhere", external = (address = "127.0.0.1:0", tcp = ())),
     (name = "internet", network = (allow = ["public", "private"], tlsOptions = (trustBrowserCas = true)))
   ],
   sockets = [(name = "http", address = ${q(address)}, http = (), service = "holdfast")]
@@ -169,7 +179,8 @@ const config :Workerd.Config = (
 const holdfast :Workerd.Worker = (
   modules = [(name = "worker.js", esModule = embed ${q(`/${basename(options.bundle)}`)})],
   compatibilityDate = ${q(config.compatibility_date ?? "")},
-  compatibilityFlags = [${config.compatibility_flags.map(q).join(", ")}],
+  compatibilityFlags = [${[...config.compatibility_flags, "connect_pass_through"].map(q).join(", ")}],
+  globalOutbound = "nowhere",
   bindings = [${bindings.join(", ")}],
   durableObjectNamespaces = [${namespaces.join(", ")}],
   durableObjectStorage = (localDisk = "objects")

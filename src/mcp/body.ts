@@ -5,7 +5,7 @@ const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false });
 export type BodyResult =
   | { readonly kind: "text"; readonly text: string }
   | { readonly kind: "too_large" }
-  /** Not UTF-8, so not JSON. */
+  /** Not UTF-8, so not JSON, or broken off before it was whole. */
   | { readonly kind: "malformed" };
 
 export async function readBody(request: Request, maxBytes: number): Promise<BodyResult> {
@@ -16,7 +16,10 @@ export async function readBody(request: Request, maxBytes: number): Promise<Body
   if (request.body) {
     const reader = request.body.getReader() as ReadableStreamDefaultReader<Uint8Array>;
     for (;;) {
-      const { done, value } = await reader.read();
+      // What fails here is the client's connection or its chunks, never something of ours.
+      const chunk = await reader.read().catch(() => undefined);
+      if (!chunk) return { kind: "malformed" };
+      const { done, value } = chunk;
       if (done) break;
       bytes += value.byteLength;
       if (bytes > maxBytes) {

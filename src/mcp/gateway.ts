@@ -49,7 +49,7 @@ async function serve(
   if (!upstream) return rpcErrorResponse(404, RPC_CODES.serverError, "There is no such upstream");
   const caller = parts.callerOf(c);
   const sessions = parts.host.as(caller);
-  const call: GatewayCall = { parts, request, url, upstream, sessions, subject: caller.subject };
+  const call: GatewayCall = { parts, request, url, upstream, sessions, caller };
   return answer(call, undefined, () => handler(call));
 }
 

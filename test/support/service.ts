@@ -15,7 +15,8 @@ export interface LogLine {
 
 export class Service {
   readonly #env: Record<string, string>;
-  readonly #stateDir: string;
+  /** Where its storage lies. */
+  readonly stateDir: string;
   #workerd: Workerd;
   /** Every JSON line that the service logged, over all its lives. */
   readonly lines: LogLine[] = [];
@@ -23,7 +24,7 @@ export class Service {
 
   private constructor(env: Record<string, string>, stateDir: string, workerd: Workerd) {
     this.#env = env;
-    this.#stateDir = stateDir;
+    this.stateDir = stateDir;
     this.#workerd = workerd;
   }
 
@@ -61,7 +62,7 @@ export class Service {
 
   /** Starts it again on the same port and storage. */
   async restart(): Promise<void> {
-    this.#workerd = await launch(this.#env, this.#stateDir, this.#workerd.port, (line) =>
+    this.#workerd = await launch(this.#env, this.stateDir, this.#workerd.port, (line) =>
       this.take(line),
     );
   }
