@@ -1,39 +1,24 @@
 /** Reads a request's body within a bound, also where its length is not announced. */
+import { boundedBody } from "../session/bounded-body.ts";
 
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false });
 
 export type BodyResult =
   | { readonly kind: "text"; readonly text: string }
   | { readonly kind: "too_large" }
-  /** Not UTF-8, so not JSON. */
+  /** Not UTF-8, so not JSON; or it ended before it was whole. */
   | { readonly kind: "malformed" };
 
 export async function readBody(request: Request, maxBytes: number): Promise<BodyResult> {
-  const announced = Number(request.headers.get("content-length") ?? 0);
-  if (announced > maxBytes) return { kind: "too_large" };
-  const chunks: Uint8Array[] = [];
-  let bytes = 0;
-  if (request.body) {
-    const reader = request.body.getReader() as ReadableStreamDefaultReader<Uint8Array>;
-    for (;;) {
-      const { done, value } = await reader.read();
-      if (done) break;
-      bytes += value.byteLength;
-      if (bytes > maxBytes) {
-        void reader.cancel().catch(() => undefined);
-        return { kind: "too_large" };
-      }
-      chunks.push(value);
-    }
-  }
-  const whole = new Uint8Array(bytes);
-  let offset = 0;
-  for (const chunk of chunks) {
-    whole.set(chunk, offset);
-    offset += chunk.byteLength;
-  }
+  const announced = request.headers.get("content-length");
+  if (Number(announced) > maxBytes) return { kind: "too_large" };
   try {
-    return { kind: "text", text: decoder.decode(whole) };
+    // HTTP holds a body to its length, and the platform reads one quicker than a loop does.
+    const bytes =
+      announced === null && request.body
+        ? await boundedBody(request.body as ReadableStream<Uint8Array>, maxBytes)
+        : await request.arrayBuffer();
+    return bytes ? { kind: "text", text: decoder.decode(bytes) } : { kind: "too_large" };
   } catch {
     return { kind: "malformed" };
   }

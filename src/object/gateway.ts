@@ -21,7 +21,7 @@ import {
   UPSTREAM_MESSAGE,
 } from "../session/stream-protocol.ts";
 import { STANDALONE_STREAM } from "../session/exchange.ts";
-import { FAILURES, UpstreamError } from "../upstream/call.ts";
+import { FAILURES, UpstreamError } from "../upstream/failure.ts";
 import {
   bindingOf,
   handshakeMetadata,
@@ -69,8 +69,7 @@ export class Gateway {
     let handshake: Handshake;
     try {
       const { bodyMaxBytes } = this.#limits;
-      const never = new AbortController().signal;
-      handshake = await initialize(upstream, upstream.replicas, body, headers, bodyMaxBytes, never);
+      handshake = await initialize(upstream, upstream.replicas, body, headers, bodyMaxBytes);
     } catch (failure) {
       return succeed(this.#notInitialized(upstream, failure));
     }

