@@ -2,6 +2,7 @@
  * A session's link to its upstream: sends requests under the upstream's own
  * session id, and makes a new upstream session, once, when that one is lost.
  */
+import { isObject, parseJson, RPC_CODES } from "../session/json-rpc.ts";
 import {
   bindingOf,
   handshakeMetadata,
@@ -20,6 +21,21 @@ import { replicaAt, type Replica, type Upstream } from "../upstream/upstream.ts"
 import type { GatewayPort } from "./gateway-port.ts";
 
 type Headers = Readonly<Record<string, string>>;
+
+/**
+ * Whether the JSON-RPC error in a 400 is about the session. The specification has
+ * servers answer 404 to an id that they do not know, but the SDKs' examples, and what was
+ * made after them, answer 400, and an id that was given out by the server is wrong in
+ * no other way. `-32000` and `-32600` are the codes that they use.
+ */
+function saysSessionLost(text: string): boolean {
+  const value = parseJson(text);
+  const error = isObject(value) ? value["error"] : undefined;
+  if (!isObject(error) || typeof error["message"] !== "string") return false;
+  const { serverError, invalidRequest } = RPC_CODES;
+  const isAboutRequest = error["code"] === serverError || error["code"] === invalidRequest;
+  return isAboutRequest && /\bsession\b|not initialized/i.test(error["message"]);
+}
 
 /** The session ended while the upstream was being asked. */
 export class SessionGone extends Error {
@@ -55,8 +71,12 @@ export class UpstreamLink {
     let reply: Reply | undefined;
     try {
       reply = await this.#call(binding, body, headers, signal);
-      if (reply.status !== 404 || binding.sid === undefined) return reply;
-      reply.discard();
+      if (binding.sid === undefined) return reply;
+      if (reply.status === 400 && reply.isJson) {
+        const text = await reply.text(this.#maxBytes);
+        if (!saysSessionLost(text)) return reply.unread(text);
+      } else if (reply.status === 404) reply.discard();
+      else return reply;
     } catch (failure) {
       if (!(failure instanceof UpstreamError) || !failure.unreachable) throw failure;
       if (this.#upstream.replicas.length < 2) throw failure;

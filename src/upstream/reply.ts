@@ -38,6 +38,12 @@ export class Reply {
     void this.response.body?.cancel().catch(() => undefined);
   }
 
+  /** One whose body was read already, to look into it, and which reads as if it had not been. */
+  unread(text: string): Reply {
+    const headers = { "content-type": this.response.headers.get("content-type") ?? "" };
+    return new Reply(new Response(text, { status: this.status, headers }), this.#watch);
+  }
+
   /** The body is passed on as it comes, however long it takes. */
   passOn(): Response {
     this.#watch.release();
