@@ -72,6 +72,7 @@ export class Reply {
   async *events(parser: SseParser, silenceMs: number): AsyncGenerator<SseEvent> {
     const reader = this.response.body?.getReader();
     if (!reader) return;
+    parser.restart();
     const cancel = (): void => void reader.cancel().catch(() => undefined);
     this.#watch.lapsed.catch(cancel);
     try {

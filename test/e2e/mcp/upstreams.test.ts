@@ -344,3 +344,47 @@ it("tells the bridge of a standalone stream when the upstream's session is repla
   expect(message?.params?.data).toBe("after the restart");
   await reader.leave();
 });
+
+const said = (data: unknown) =>
+  JSON.stringify({ jsonrpc: "2.0", method: "notifications/message", params: { data } });
+
+it("takes up an answer that was cut in the middle of a message, and loses and repeats none", async () => {
+  let asked: unknown;
+  const places: (string | null)[] = [];
+  const upstream = await startUpstream(
+    answering((request, { id }) => {
+      if (request.method !== "GET") {
+        asked = id;
+        return sse(`retry: 20\nid: 1\ndata: ${said(1)}\n\nid: 2\ndata: {"jsonrpc": "2.0", "me`);
+      }
+      places.push(request.headers.get("last-event-id"));
+      return sse(`id: 2\ndata: ${said(2)}\n\nid: 3\ndata: ${result(asked)}\n\n`);
+    }),
+  );
+  const { url } = await startGateway({ default: { url: upstream.url } });
+  const { messages } = await (await McpSession.open(url)).call(toolCall(7, "x"));
+  expect(messages.map((one) => one.params?.data ?? one.id)).toEqual([1, 2, 7]);
+  expect(places).toEqual(["1"]);
+});
+
+it("drops a message that is too large from the upstream's own stream, and goes on behind it", async () => {
+  const places: (string | null)[] = [];
+  const large = said("x".repeat(2 << 20));
+  const upstream = await startUpstream(
+    answering((request) => {
+      const place = request.headers.get("last-event-id");
+      places.push(place);
+      if (place === null) {
+        return sse(`retry: 100\nid: 1\ndata: ${said(1)}\n\nid: 2\ndata: ${large}\n\n`);
+      }
+      return sse(`id: 3\ndata: ${said(3)}\n\n`);
+    }),
+  );
+  const { url } = await startGateway({ default: { url: upstream.url } });
+  const session = await McpSession.open(url);
+  const reader = await session.follow();
+  const messages = messagesOf(await reader.take(3));
+  expect(messages.map(({ params }) => params?.data)).toEqual([1, 3]);
+  expect(places.slice(0, 2)).toEqual([null, "2"]);
+  await reader.leave();
+});
