@@ -17,7 +17,6 @@ import {
 import {
   MAX_UPSTREAM_RESUMES,
   MAX_UPSTREAM_RETRY_MS,
-  QUICK_ANSWER_MS,
   UPSTREAM_RETRY_MS,
   UPSTREAM_SETTLE_MS,
   UPSTREAM_SILENCE_MS,
@@ -83,15 +82,14 @@ export class Exchange {
     const legacy = this.#request.delivery === "standalone";
     if (legacy) this.#startStream();
     const owing = this.#owed.size > 0;
-    const timer =
-      owing && !legacy ? setTimeout(() => this.#startStream(), QUICK_ANSWER_MS) : undefined;
+    const callOff = owing && !legacy ? this.#port.whenSlow(() => this.#startStream()) : undefined;
     try {
       if (this.#request.initialize) await this.#initialize();
       else await this.#carry();
     } catch (cause) {
       this.#failed(cause);
     } finally {
-      clearTimeout(timer);
+      callOff?.();
     }
   }
 
