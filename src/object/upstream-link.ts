@@ -112,6 +112,7 @@ export class UpstreamLink {
 
   /** The client's own initialize, sent on by the session of a legacy stream. */
   async initialize(body: string, headers: Headers): Promise<Handshake> {
+    const { url, sid, version } = this.#binding();
     const handshake = await initialize(
       this.#upstream,
       this.#upstream.replicas,
@@ -120,6 +121,10 @@ export class UpstreamLink {
       this.#maxBytes,
     );
     this.#adopt(handshake, body);
+    // One that initializes again has given up what it had.
+    if (sid !== undefined) {
+      void terminate(this.#upstream, replicaAt(this.#upstream, url), sid, version);
+    }
     return handshake;
   }
 
