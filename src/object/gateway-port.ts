@@ -24,7 +24,8 @@ export interface GatewayPort {
   whenSlow(callback: () => void): () => void;
   /** Resolves when no stream of the upstream's is being opened for a client that has just asked for it. */
   upstreamHeld(): Promise<void>;
-  saveMetadata(patch: Readonly<Record<string, string | null>>): void;
+  /** False: the session has no room for that. */
+  saveMetadata(patch: Readonly<Record<string, string | null>>): boolean;
   /** An exchange has ended, and with it, perhaps, the use that kept the session alive. */
   exchangeEnded(): void;
 }

@@ -17,7 +17,8 @@ import type { Writers } from "./writers.ts";
 export interface SessionHolder {
   /** The session; null where there is none. */
   record(): StoredSession | null;
-  patchMetadata(patch: Readonly<Record<string, string | null>>): void;
+  /** False: it has no room for that. */
+  patchMetadata(patch: Readonly<Record<string, string | null>>): boolean;
   /** An exchange has ended, and with it, perhaps, the use that kept the session alive. */
   exchangeEnded(): void;
 }
@@ -83,11 +84,12 @@ export class GatewayStreams implements GatewayPort {
     this.exchanges().owes(exchange, owed);
   }
 
-  saveMetadata(patch: Readonly<Record<string, string | null>>): void {
-    this.#holder.patchMetadata(patch);
+  saveMetadata(patch: Readonly<Record<string, string | null>>): boolean {
+    if (!this.#holder.patchMetadata(patch)) return false;
     // The ids of one upstream session mean nothing to the next.
     this.#storage.kv.delete(UPSTREAM_EVENT_ID);
     this.#writers.tell(STANDALONE_STREAM, this.#backend());
+    return true;
   }
 
   exchangeEnded(): void {

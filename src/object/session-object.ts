@@ -87,7 +87,7 @@ export class SessionObject extends DurableObject<Environment> {
       writers: this.#writers,
       session: {
         record: () => this.#load(Date.now())?.record ?? null,
-        patchMetadata: (metadata) => void this.patch({ admin: true }, { metadata }),
+        patchMetadata: (metadata) => this.patch({ admin: true }, { metadata }).ok,
         exchangeEnded: () => this.#exchangeEnded(),
       },
       openUpstreams: () => openUpstreams(this.#config.upstreams, env),

@@ -201,7 +201,9 @@ export class UpstreamLink {
   /** Stores the new upstream session; one made for a session that has ended is ended too. */
   #adopt(handshake: Handshake, body: string): void {
     this.#mustExist(handshake);
-    this.#port.saveMetadata(handshakeMetadata(handshake, body));
+    if (this.#port.saveMetadata(handshakeMetadata(handshake, body))) return;
+    this.#drop(handshake);
+    throw new UpstreamError(FAILURES.noRoom);
   }
 
   #mustExist(handshake: Handshake): void {

@@ -25,6 +25,7 @@ export const FAILURES = {
   interrupted: failure(503, "upstream exchange was interrupted"),
   cancelled: failure(200, "The request was cancelled"),
   refused: failure(502, "The upstream refused the request"),
+  noRoom: failure(502, "The session's metadata have no room for its upstream's session"),
   changed: failure(502, "The upstream no longer agrees to what the session was made with"),
 } as const;
 
