@@ -26,6 +26,8 @@ export interface WorkerdOptions {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** The wrangler configuration that declares it; the service's own unless another is given. */
   readonly config?: string;
+  /** Other Workers that are bound to it: the path of each one's module, by the name of its binding. */
+  readonly services?: Readonly<Record<string, string>>;
   /** Gets each line that the Worker or workerd writes, as JSON. */
   readonly onLine: (line: string) => void;
 }
@@ -58,6 +60,7 @@ export async function startWorkerd(options: WorkerdOptions): Promise<Workerd> {
       "--experimental",
       "--control-fd=3",
       `--import-path=${dirname(options.bundle)}`,
+      ...Object.values(options.services ?? {}).map((path) => `--import-path=${dirname(path)}`),
       configPath,
     ],
     { stdio: ["ignore", "pipe", "pipe", "pipe"], env: { PATH: process.env["PATH"], ...vars } },
@@ -157,19 +160,25 @@ function capnp(
     name: binding.name,
     className: binding.class_name,
   }));
+  const bound = Object.entries(options.services ?? {});
   const bindings = [
     `(name = "OUTBOUND", service = "internet")`,
+    ...bound.map(([name]) => `(name = ${q(name)}, service = ${q(name)})`),
     ...classes.map((c) => `(name = ${q(c.name)}, durableObjectNamespace = ${q(c.className)})`),
     ...variableNames.map((name) => `(name = ${q(name)}, fromEnvironment = ${q(name)})`),
   ];
   const namespaces = classes.map(
     (c) => `(className = ${q(c.className)}, uniqueKey = ${q(c.className)}, enableSql = true)`,
   );
+  const services = bound.map(([name, path]) => {
+    const module = `(name = "worker.js", esModule = embed ${q(`/${basename(path)}`)})`;
+    return `(name = ${q(name)}, worker = (modules = [${module}], compatibilityDate = ${q(config.compatibility_date ?? "")}))`;
+  });
   const address = `${options.host.includes(":") ? `[${options.host}]` : options.host}:${options.port}`;
   return `using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
   services = [
-    (name = "holdfast", worker = .holdfast),
+    ${[`(name = "holdfast", worker = .holdfast)`, ...services].join(",\n    ")},
     (name = "objects", disk = (path = ${q(join(options.stateDir, "objects"))}, writable = true)),
     (name = "nowhere", external = (address = "127.0.0.1:0", tcp = ())),
     (name = "internet", network = (allow = ["public", "private"], tlsOptions = (trustBrowserCas = true)))
