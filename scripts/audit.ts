@@ -8,8 +8,14 @@ import { readFile } from "node:fs/promises";
 
 const TIMEOUT_MS = 20_000;
 
+interface Vulnerability {
+  readonly severity: string;
+  /** Where it is installed. An alias installs a package under another name than its own. */
+  readonly nodes: readonly string[];
+}
+
 interface Report {
-  readonly vulnerabilities?: Readonly<Record<string, { readonly severity: string }>>;
+  readonly vulnerabilities?: Readonly<Record<string, Vulnerability>>;
 }
 
 /** Packages that the Worker's bundle holds, and that nobody who installs the library gets. */
@@ -33,10 +39,12 @@ const found = read(output)?.vulnerabilities;
 if (!found) console.log("audit: the registry gave no answer, nothing was checked");
 else {
   const { packages } = JSON.parse(await readFile("package-lock.json", "utf8")) as Lock;
-  const ships = (name: string) =>
-    BUNDLED.has(name) || packages[`node_modules/${name}`]?.dev !== true;
+  const ships = (name: string, nodes: readonly string[]) =>
+    BUNDLED.has(name) || nodes.some((node) => packages[node]?.dev !== true);
   const serious = Object.entries(found)
-    .filter(([name, { severity }]) => ships(name) && /^(high|critical)$/.test(severity))
+    .filter(
+      ([name, { severity, nodes }]) => ships(name, nodes) && /^(high|critical)$/.test(severity),
+    )
     .map(([name]) => name);
   console.log(
     `audit: ${serious.length} packages that ship have a known hole: ${serious.join(", ")}`,

@@ -13,6 +13,7 @@ import { AUTH_VARIABLES } from "../src/auth/settings.ts";
 import { CONFIG_VARIABLES } from "../src/config.ts";
 import { parseUpstreams, secretNames } from "../src/upstream/settings.ts";
 import { PROJECT } from "./bundle.ts";
+import { tell } from "./log-line.ts";
 
 export interface WorkerdOptions {
   /** Path of the Worker's module. */
@@ -25,7 +26,9 @@ export interface WorkerdOptions {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** The wrangler configuration that declares it; the service's own unless another is given. */
   readonly config?: string;
-  /** Gets each line that the Worker or workerd writes. */
+  /** Other Workers that are bound to it: the path of each one's module, by the name of its binding. */
+  readonly services?: Readonly<Record<string, string>>;
+  /** Gets each line that the Worker or workerd writes, as JSON. */
   readonly onLine: (line: string) => void;
 }
 
@@ -57,13 +60,14 @@ export async function startWorkerd(options: WorkerdOptions): Promise<Workerd> {
       "--experimental",
       "--control-fd=3",
       `--import-path=${dirname(options.bundle)}`,
+      ...Object.values(options.services ?? {}).map((path) => `--import-path=${dirname(path)}`),
       configPath,
     ],
     { stdio: ["ignore", "pipe", "pipe", "pipe"], env: { PATH: process.env["PATH"], ...vars } },
   );
   const ended = once(child, "exit");
   for (const stream of [child.stdout, child.stderr]) {
-    if (stream) createInterface({ input: stream }).on("line", options.onLine);
+    if (stream) createInterface({ input: stream }).on("line", (line) => tell(line, options.onLine));
   }
   const guard = killWith(child);
   void ended.then(() => guard.kill("SIGKILL"));
@@ -139,7 +143,14 @@ export function variables(
   return Object.fromEntries([...declared, ...set]) as Record<string, string>;
 }
 
-/** workerd's configuration. Variables pass through its environment, so no secret is written to disk. */
+/**
+ * workerd's configuration. Variables pass through its environment, so no secret is written to disk.
+ *
+ * A CONNECT would be answered with 500 by workerd itself. With `connect_pass_through`
+ * it goes to `globalOutbound` instead, whatever it asks for, and that is an address
+ * on which nothing can listen, so its connection is closed. Were it the internet, anybody could
+ * tunnel through here: what the service itself sends leaves by the binding OUTBOUND.
+ */
 function capnp(
   options: WorkerdOptions,
   config: WranglerConfig,
@@ -149,19 +160,27 @@ function capnp(
     name: binding.name,
     className: binding.class_name,
   }));
+  const bound = Object.entries(options.services ?? {});
   const bindings = [
+    `(name = "OUTBOUND", service = "internet")`,
+    ...bound.map(([name]) => `(name = ${q(name)}, service = ${q(name)})`),
     ...classes.map((c) => `(name = ${q(c.name)}, durableObjectNamespace = ${q(c.className)})`),
     ...variableNames.map((name) => `(name = ${q(name)}, fromEnvironment = ${q(name)})`),
   ];
   const namespaces = classes.map(
     (c) => `(className = ${q(c.className)}, uniqueKey = ${q(c.className)}, enableSql = true)`,
   );
+  const services = bound.map(([name, path]) => {
+    const module = `(name = "worker.js", esModule = embed ${q(`/${basename(path)}`)})`;
+    return `(name = ${q(name)}, worker = (modules = [${module}], compatibilityDate = ${q(config.compatibility_date ?? "")}))`;
+  });
   const address = `${options.host.includes(":") ? `[${options.host}]` : options.host}:${options.port}`;
   return `using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
   services = [
-    (name = "holdfast", worker = .holdfast),
+    ${[`(name = "holdfast", worker = .holdfast)`, ...services].join(",\n    ")},
     (name = "objects", disk = (path = ${q(join(options.stateDir, "objects"))}, writable = true)),
+    (name = "nowhere", external = (address = "127.0.0.1:0", tcp = ())),
     (name = "internet", network = (allow = ["public", "private"], tlsOptions = (trustBrowserCas = true)))
   ],
   sockets = [(name = "http", address = ${q(address)}, http = (), service = "holdfast")]
@@ -169,7 +188,8 @@ const config :Workerd.Config = (
 const holdfast :Workerd.Worker = (
   modules = [(name = "worker.js", esModule = embed ${q(`/${basename(options.bundle)}`)})],
   compatibilityDate = ${q(config.compatibility_date ?? "")},
-  compatibilityFlags = [${config.compatibility_flags.map(q).join(", ")}],
+  compatibilityFlags = [${[...config.compatibility_flags, "connect_pass_through"].map(q).join(", ")}],
+  globalOutbound = "nowhere",
   bindings = [${bindings.join(", ")}],
   durableObjectNamespaces = [${namespaces.join(", ")}],
   durableObjectStorage = (localDisk = "objects")

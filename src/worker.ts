@@ -12,6 +12,7 @@ import type { SessionObject } from "./object/session-object.ts";
 import { provideServer } from "./upstream/built-in.ts";
 import { demoServer } from "./upstream/demo.ts";
 import { openUpstreams } from "./upstream/open.ts";
+import { outboundOf } from "./upstream/outbound.ts";
 
 export { DirectoryObject } from "./directory/directory-object.ts";
 export { SessionObject } from "./object/session-object.ts";
@@ -27,6 +28,7 @@ const bindings = env as unknown as Bindings;
 const config = loadConfig(bindings);
 const log = createLogger(config.logLevel);
 const access = createAccess(loadAuthSettings(bindings), {
+  fetch: outboundOf(bindings),
   addressOf: clientAddress,
   subjectLimit: bindings.SUBJECT_LIMIT,
   addressLimit: bindings.ADDRESS_LIMIT,

@@ -29,6 +29,12 @@ const ALGORITHMS = [
   "Ed25519",
 ];
 
+/**
+ * What a token may say that it is: an access token (RFC 9068), or just a JWT. One
+ * that was signed for another use, a logout token or a DPoP proof, says so (RFC 8725, section 3.11).
+ */
+const TYPES = /^(application\/)?(at\+)?jwt$/i;
+
 /** Seconds that clocks may be apart. */
 const LEEWAY_SECONDS = 10;
 
@@ -49,7 +55,7 @@ async function verified(
   now: number,
 ): Promise<JWTPayload | undefined> {
   try {
-    const { payload } = await jwtVerify(token, jwks.keyFor, {
+    const { payload, protectedHeader } = await jwtVerify(token, jwks.keyFor, {
       algorithms: ALGORITHMS,
       issuer,
       audience,
@@ -57,7 +63,7 @@ async function verified(
       currentDate: new Date(now),
       requiredClaims: ["exp", "sub"],
     });
-    return payload;
+    return TYPES.test(protectedHeader.typ ?? "JWT") ? payload : undefined;
   } catch (failure) {
     // Anything else than jose's verdict on the token, keys that cannot be had above all, is not the token's fault.
     if (failure instanceof errors.JOSEError) return undefined;

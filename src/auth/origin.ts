@@ -38,8 +38,14 @@ export function originVerdict(
   if (!served) return { kind: "refused", header: "Host" };
   if (origin === undefined || rules.allowedOrigins.has(origin))
     return { kind: "allowed", loopback };
-  const page = URL.parse(origin);
+  const page = pageOf(origin);
   const own = page !== null && targets.every((target) => target?.host === page.host);
   const local = page !== null && loopback && isLoopbackName(page.hostname);
   return own || local ? { kind: "allowed", loopback } : { kind: "refused", header: "Origin" };
+}
+
+/** Pages of other schemes are extensions and applications, whose host is a name of their own choosing. */
+function pageOf(origin: string): URL | null {
+  const url = URL.parse(origin);
+  return url && /^https?:$/.test(url.protocol) ? url : null;
 }

@@ -80,6 +80,8 @@ function harden(headers: Headers, challenge: string): void {
 /** Refuses what was not meant for this service or is too large to look at. */
 function admit(access: Access): MiddlewareHandler {
   const { method, allowedHosts, allowedOrigins } = access.settings;
+  // Where nobody is asked for a credential, a page's own request is as good as anybody's.
+  const trusting = method.kind === "unset" || method.kind === "none";
   return async (c, next) => {
     if (c.get("identity")) return next();
     const header = c.req.header("host");
@@ -90,12 +92,27 @@ function admit(access: Access): MiddlewareHandler {
       const list = verdict.header === "Host" ? "ALLOWED_HOSTS" : "ALLOWED_ORIGINS";
       return problemResponse("forbidden", `This ${verdict.header} is not in ${list}.`);
     }
+    if (trusting && fromAnotherSite(c)) {
+      return problemResponse("forbidden", "Another site's page may not load this.");
+    }
     if (method.kind === "unset" && !verdict.loopback) {
       return problemResponse("unauthorized", HOW_TO_SET_UP);
     }
     const oversize = oversized(c.req.raw);
     return oversize ? problemResponse(oversize.code, oversize.detail) : next();
   };
+}
+
+/**
+ * What a page of another site makes a browser load as an image or a script comes
+ * without an `Origin`, and could make sessions by `GET /sse`. Browsers say so in
+ * `Sec-Fetch-Site`. Following a link is the visitor's own doing.
+ */
+function fromAnotherSite(c: Context): boolean {
+  if (c.req.header("origin") !== undefined) return false;
+  const site = c.req.header("sec-fetch-site");
+  if (site !== "cross-site" && site !== "same-site") return false;
+  return c.req.header("sec-fetch-mode") !== "navigate";
 }
 
 function oversized(request: Request): { code: ErrorCode; detail: string } | undefined {

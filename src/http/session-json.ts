@@ -1,11 +1,21 @@
 /** A session as `/v1` writes it, and what `/v1` reads as content. */
 import type * as z from "zod";
 import type { Config } from "../config.ts";
+import type { Caller } from "../session/caller.ts";
+import { SessionError } from "../session/errors.ts";
+import { GATEWAY_KEYS } from "../session/exchange.ts";
 import type { SessionContent, SessionEntry, SessionPatch, SessionView } from "../session/host.ts";
 import { DEFAULT_SESSION_TYPE } from "../session/type.ts";
 import type { newSession, session, sessionEntry, sessionPatch } from "./schemas.ts";
 
-export function sessionJson(view: SessionView): z.input<typeof session> {
+/**
+ * Metadata in which the gateway keeps where an upstream is, and under which id it
+ * knows the session: whoever has both can go there past the gateway. They are an
+ * admin's to see and to set.
+ */
+const BACKEND_KEYS: readonly string[] = [GATEWAY_KEYS.backendUrl, GATEWAY_KEYS.backendSid];
+
+export function sessionJson(view: SessionView, caller: Caller): z.input<typeof session> {
   return {
     id: view.id,
     type: view.type,
@@ -14,13 +24,32 @@ export function sessionJson(view: SessionView): z.input<typeof session> {
     expiresAt: instant(view.expiresAt),
     ttlSeconds: view.ttlMs / 1000,
     ...(view.maxLifetimeMs > 0 && { maxLifetimeSeconds: view.maxLifetimeMs / 1000 }),
-    metadata: view.metadata,
+    metadata: caller.admin ? view.metadata : withoutBackend(view.metadata),
     ...(view.dataJson !== undefined && { data: JSON.parse(view.dataJson) as unknown }),
     ...(view.subject !== undefined && { subject: view.subject }),
     connected: view.writers > 0,
     writers: view.writers,
     ...(view.lastEventId !== undefined && { lastEventId: view.lastEventId }),
   };
+}
+
+function withoutBackend(metadata: SessionView["metadata"]): SessionView["metadata"] {
+  if (!BACKEND_KEYS.some((key) => key in metadata)) return metadata;
+  return Object.fromEntries(
+    Object.entries(metadata).filter(([key]) => !BACKEND_KEYS.includes(key)),
+  );
+}
+
+/** Throws a SessionError (`forbidden`) where the caller names metadata that are not its own to set. */
+export function refuseBackend(
+  caller: Caller,
+  metadata: Readonly<Record<string, unknown>> | null | undefined,
+): void {
+  if (caller.admin || !metadata) return;
+  const key = BACKEND_KEYS.find((one) => Object.hasOwn(metadata, one));
+  if (key !== undefined) {
+    throw new SessionError("forbidden", `metadata.${key}: only an admin may set it.`);
+  }
 }
 
 export function entryJson(entry: SessionEntry): z.input<typeof sessionEntry> {
@@ -44,10 +73,7 @@ export function contentOf(body: z.output<typeof newSession>, config: Config): Se
     metadata: body.metadata ?? {},
     ...(body.data !== undefined && { dataJson: JSON.stringify(body.data) }),
     ttlMs: body.ttlSeconds === undefined ? config.sessionTtlMs : milliseconds(body.ttlSeconds),
-    maxLifetimeMs:
-      body.maxLifetimeSeconds === undefined
-        ? config.sessionMaxLifetimeMs
-        : milliseconds(body.maxLifetimeSeconds),
+    maxLifetimeMs: lifetime(body.maxLifetimeSeconds, config.sessionMaxLifetimeMs),
     ...(body.subject !== undefined && { subject: body.subject }),
   };
 }
@@ -61,6 +87,13 @@ export function patchOf(body: z.output<typeof sessionPatch>, config: Config): Se
       ttlMs: body.ttlSeconds === null ? config.sessionTtlMs : milliseconds(body.ttlSeconds),
     }),
   };
+}
+
+/** The operator's bound holds whatever a session asks for: it can be shorter, and neither longer nor none. */
+function lifetime(seconds: number | undefined, mostMs: number): number {
+  const asked = milliseconds(seconds ?? 0);
+  if (asked === 0 || mostMs === 0) return asked || mostMs;
+  return Math.min(asked, mostMs);
 }
 
 function milliseconds(seconds: number): number {

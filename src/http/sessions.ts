@@ -9,7 +9,7 @@ import { newSessionId, parseSessionId, type SessionId } from "../session/id.ts";
 import { parseIfMatch } from "./if-match.ts";
 import { mount, type RouteDescription } from "./route.ts";
 import { newSession, readQuery, session, sessionPatch } from "./schemas.ts";
-import { contentOf, patchOf, sessionJson } from "./session-json.ts";
+import { contentOf, patchOf, refuseBackend, sessionJson } from "./session-json.ts";
 
 const ETAG = { ETag: "Changes with the session's content" };
 const IF_MATCH = { "If-Match": "Change only what has this entity tag" };
@@ -104,6 +104,7 @@ export function mountSessions(app: Hono, host: SessionHost, config: Config): voi
     const id = body.id === undefined ? newSessionId() : canonical(body.id);
     const caller = callerOf(c);
     refuseOtherSubject(caller, body.subject);
+    refuseBackend(caller, body.metadata);
     return made(c, await host.as(caller).create(id, contentOf(body, config)));
   });
 
@@ -120,6 +121,7 @@ export function mountSessions(app: Hono, host: SessionHost, config: Config): voi
     const ifMatch = parseIfMatch(c.req.header("if-match"));
     const caller = callerOf(c);
     refuseOtherSubject(caller, body.subject);
+    refuseBackend(caller, body.metadata);
     const content = contentOf(body, config);
     const { created, session } = await host.as(caller).upsert(id, content, ifMatch);
     return created ? made(c, session) : found(c, session);
@@ -127,7 +129,9 @@ export function mountSessions(app: Hono, host: SessionHost, config: Config): voi
 
   mount(app, patchSession, async (c, { body }) => {
     const ifMatch = parseIfMatch(c.req.header("if-match"));
-    const sessions = host.as(callerOf(c));
+    const caller = callerOf(c);
+    refuseBackend(caller, body.metadata);
+    const sessions = host.as(caller);
     return found(c, await sessions.patch(sessionIdOf(c), patchOf(body, config), ifMatch));
   });
 
@@ -157,12 +161,12 @@ function canonical(text: string): SessionId {
 function made(c: Context, view: SessionView): Response {
   c.header("Location", `/v1/sessions/${view.id}`);
   c.header("ETag", entityTag(view));
-  return c.json(sessionJson(view), 201);
+  return c.json(sessionJson(view, callerOf(c)), 201);
 }
 
 function found(c: Context, view: SessionView): Response {
   c.header("ETag", entityTag(view));
-  return c.json(sessionJson(view), 200);
+  return c.json(sessionJson(view, callerOf(c)), 200);
 }
 
 function entityTag(view: SessionView): string {

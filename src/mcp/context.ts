@@ -26,22 +26,24 @@ export interface GatewayCall {
   readonly upstream: Upstream;
   /** The sessions as the caller may touch them. */
   readonly sessions: Sessions;
-  readonly subject: string | undefined;
+  readonly caller: Caller;
 }
 
-export function gateOf({ upstream, subject }: GatewayCall, type: KnownSessionType): Gate {
-  return { type, upstream: upstream.name, ...(subject !== undefined && { subject }) };
+export function gateOf({ upstream, caller }: GatewayCall, type: KnownSessionType): Gate {
+  const { subject, admin } = caller;
+  return { type, upstream: upstream.name, ...(subject !== undefined && { subject }), admin };
 }
 
 /** A session to come, bound to its caller and its upstream. */
 export function contentFor(call: GatewayCall, type: KnownSessionType): SessionContent {
   const { config } = call.parts;
+  const { subject } = call.caller;
   return {
     type,
     metadata: { [GATEWAY_KEYS.upstream]: call.upstream.name },
     ttlMs: config.sessionTtlMs,
     maxLifetimeMs: config.sessionMaxLifetimeMs,
-    ...(call.subject !== undefined && { subject: call.subject }),
+    ...(subject !== undefined && { subject }),
   };
 }
 

@@ -1,14 +1,14 @@
 /** The gateway's routes: `/mcp` and `/sse` with their upstreams, behind one door. */
 import type { Context, Hono } from "hono";
-import { parseJson, RPC_CODES } from "../session/json-rpc.ts";
+import { RPC_CODES } from "../session/json-rpc.ts";
 import { DEFAULT_UPSTREAM } from "../upstream/settings.ts";
 import { answer } from "./answer.ts";
 import { rpcErrorResponse } from "./answers.ts";
-import { readBody } from "./body.ts";
+import { readPosted } from "./body.ts";
 import { classify } from "./classify.ts";
 import type { GatewayCall, GatewayParts } from "./context.ts";
 import { openLegacyStream, postLegacyMessage } from "./legacy.ts";
-import { accepts, isJsonContent } from "./negotiate.ts";
+import { accepts } from "./negotiate.ts";
 import { endSession, exchange, followStream, initialize } from "./session-era.ts";
 import { passThrough } from "./stateless.ts";
 
@@ -49,7 +49,7 @@ async function serve(
   if (!upstream) return rpcErrorResponse(404, RPC_CODES.serverError, "There is no such upstream");
   const caller = parts.callerOf(c);
   const sessions = parts.host.as(caller);
-  const call: GatewayCall = { parts, request, url, upstream, sessions, subject: caller.subject };
+  const call: GatewayCall = { parts, request, url, upstream, sessions, caller };
   return answer(call, undefined, () => handler(call));
 }
 
@@ -60,16 +60,9 @@ async function post(call: GatewayCall): Promise<Response> {
     const message = "Accept must take application/json and text/event-stream";
     return rpcErrorResponse(406, RPC_CODES.serverError, message);
   }
-  if (!isJsonContent(request.headers.get("content-type"))) {
-    return rpcErrorResponse(415, RPC_CODES.serverError, "Content-Type must be application/json");
-  }
-  const read = await readBody(request, parts.config.bodyMaxBytes);
-  if (read.kind === "too_large") {
-    return rpcErrorResponse(413, RPC_CODES.serverError, "The body is over BODY_MAX_BYTES");
-  }
-  const body = read.kind === "text" ? read.text : "";
-  const value = parseJson(body);
-  if (value === undefined) return rpcErrorResponse(400, RPC_CODES.parseError, "Parse error");
+  const posted = await readPosted(request, parts.config.bodyMaxBytes);
+  if (posted instanceof Response) return posted;
+  const { body, value } = posted;
   const verdict = classify(value, request.headers.get("mcp-protocol-version") ?? undefined);
   switch (verdict.kind) {
     case "refused":

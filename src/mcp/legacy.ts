@@ -3,14 +3,14 @@
  * it. It is served from the same session, log and upstream as Streamable HTTP.
  */
 import { newSessionId, parseSessionId } from "../session/id.ts";
-import { parseJson, RPC_CODES } from "../session/json-rpc.ts";
+import { RPC_CODES } from "../session/json-rpc.ts";
 import { DEFAULT_UPSTREAM } from "../upstream/settings.ts";
 import { answer } from "./answer.ts";
 import { rpcErrorResponse, sessionNotFound } from "./answers.ts";
-import { readBody } from "./body.ts";
+import { readPosted } from "./body.ts";
 import { classify } from "./classify.ts";
 import { contentFor, forwardedHeaders, gateOf, type GatewayCall } from "./context.ts";
-import { accepts, isJsonContent } from "./negotiate.ts";
+import { accepts } from "./negotiate.ts";
 import { stream } from "./session-era.ts";
 
 export async function openLegacyStream(call: GatewayCall): Promise<Response> {
@@ -29,16 +29,9 @@ export async function postLegacyMessage(call: GatewayCall): Promise<Response> {
   const { request, url, parts } = call;
   const named = url.searchParams.get("session_id");
   if (!named) return rpcErrorResponse(400, RPC_CODES.serverError, "session_id is required");
-  if (!isJsonContent(request.headers.get("content-type"))) {
-    return rpcErrorResponse(415, RPC_CODES.serverError, "Content-Type must be application/json");
-  }
-  const read = await readBody(request, parts.config.bodyMaxBytes);
-  if (read.kind === "too_large") {
-    return rpcErrorResponse(413, RPC_CODES.serverError, "The body is over BODY_MAX_BYTES");
-  }
-  const body = read.kind === "text" ? read.text : "";
-  const value = parseJson(body);
-  if (value === undefined) return rpcErrorResponse(400, RPC_CODES.parseError, "Parse error");
+  const posted = await readPosted(request, parts.config.bodyMaxBytes);
+  if (posted instanceof Response) return posted;
+  const { body, value } = posted;
   // The legacy transport has no version header, whatever later revisions say of it.
   const verdict = classify(value, undefined);
   if (verdict.kind === "refused") {

@@ -18,7 +18,7 @@ import {
   upstreamMessage,
   type Backend,
 } from "../session/stream-protocol.ts";
-import { call, discard, events, isEventStream } from "../upstream/call.ts";
+import { call } from "../upstream/call.ts";
 import { replicaAt, type Upstream } from "../upstream/upstream.ts";
 
 export class StandaloneUpstream {
@@ -94,23 +94,23 @@ export class StandaloneUpstream {
   ): Promise<"ended" | "failed" | "lost" | "refused"> {
     try {
       const { lastEventId } = parser;
-      const response = await call(
+      const reply = await call(
         this.#upstream,
         replicaAt(this.#upstream, url),
         { method: "GET", sid, version, lastEventId, headers: this.#headers },
         signal,
       );
       this.#say(UPSTREAM_HELD);
-      if (response.ok && isEventStream(response)) {
-        for await (const { id, data } of events(response, parser, UPSTREAM_SILENCE_MS)) {
+      if (reply.ok && reply.isEventStream) {
+        for await (const { id, data } of reply.events(parser, UPSTREAM_SILENCE_MS)) {
           this.#say(upstreamMessage(id, data));
         }
         return "ended";
       }
-      discard(response);
-      if (response.status === 404) return "lost";
+      reply.discard();
+      if (reply.status === 404) return "lost";
       // 405: this upstream has no such stream. Any other refusal will not change by asking again.
-      return response.status < 500 ? "refused" : "failed";
+      return reply.status < 500 ? "refused" : "failed";
     } catch {
       this.#say(UPSTREAM_HELD);
       return "failed";

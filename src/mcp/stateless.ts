@@ -5,8 +5,9 @@
  */
 import { RPC_CODES, type RequestId } from "../session/json-rpc.ts";
 import { KEEPALIVE_FRAME } from "../session/sse-frame.ts";
-import { call, FAILURES, isEventStream, UpstreamError } from "../upstream/call.ts";
-import type { Replica } from "../upstream/upstream.ts";
+import { call } from "../upstream/call.ts";
+import { FAILURES, UpstreamError } from "../upstream/failure.ts";
+import type { Reply } from "../upstream/reply.ts";
 import { failureResponse, rpcErrorResponse } from "./answers.ts";
 import { forwardedHeaders, type GatewayCall } from "./context.ts";
 
@@ -19,17 +20,19 @@ export async function passThrough(
   body: string,
   id: RequestId | undefined,
 ): Promise<Response> {
-  const { request, upstream, parts } = gatewayCall;
+  const { upstream, parts } = gatewayCall;
   const headers = forwardedHeaders(gatewayCall);
-  for (const [name, value] of request.headers) if (FORWARDED.test(name)) headers[name] = value;
+  for (const [name, value] of gatewayCall.request.headers)
+    if (FORWARDED.test(name)) headers[name] = value;
   const abort = new AbortController();
   const leave = (): void => abort.abort();
-  request.signal.addEventListener("abort", leave, { once: true });
+  gatewayCall.request.signal.addEventListener("abort", leave, { once: true });
   let failure: unknown;
   for (const replica of upstream.replicas) {
     try {
-      const response = await send(gatewayCall, replica, body, headers, abort.signal);
-      return relay(response, upstream.forwardAuthorization, leave, parts.config.keepaliveMs);
+      const request = { method: "POST", body, headers } as const;
+      const reply = await call(upstream, replica, request, abort.signal);
+      return relay(reply, upstream.forwardAuthorization, leave, parts.config.keepaliveMs);
     } catch (error) {
       failure = error;
       if (!(error instanceof UpstreamError) || !error.unreachable) break;
@@ -40,28 +43,19 @@ export async function passThrough(
   return rpcErrorResponse(502, RPC_CODES.internalError, FAILURES.broken.message, id);
 }
 
-function send(
-  { upstream }: GatewayCall,
-  replica: Replica,
-  body: string,
-  headers: Readonly<Record<string, string>>,
-  signal: AbortSignal,
-): Promise<Response> {
-  return call(upstream, replica, { method: "POST", body, headers }, signal);
-}
-
 function relay(
-  response: Response,
+  reply: Reply,
   authorization: boolean,
   leave: () => void,
   keepaliveMs: number,
 ): Response {
+  const response = reply.passOn();
   const headers = new Headers();
   for (const name of authorization ? [...ANSWERED, "www-authenticate"] : ANSWERED) {
     const value = response.headers.get(name);
     if (value !== null) headers.set(name, value);
   }
-  const body = isEventStream(response) ? kept(response, leave, keepaliveMs) : response.body;
+  const body = reply.isEventStream ? kept(response, leave, keepaliveMs) : response.body;
   return new Response(body, { status: response.status, headers });
 }
 

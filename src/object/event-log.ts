@@ -1,5 +1,5 @@
 /**
- * The bounded log of a session's events, in SQLite. Every event is appended
+ * A bounded log of a session's events, in SQLite. Every event is appended
  * before it is sent, one row each. What would otherwise be counters written
  * beside it is carried in the rows: a running sum of sizes, and where the queue
  * of undelivered events begins.
@@ -21,14 +21,34 @@ import { encodeFrame } from "../session/sse-frame.ts";
 /** Rows are deleted once this share of a bound (count or bytes) lies behind `first`. */
 const TRIM_SHARE = 8;
 
-const CREATE_TABLE = `CREATE TABLE IF NOT EXISTS events (
-  seq INTEGER PRIMARY KEY,
-  stream INTEGER NOT NULL,
-  bytes_sum INTEGER NOT NULL,
-  queue_from INTEGER NOT NULL,
-  event TEXT,
-  data TEXT NOT NULL
-)`;
+/**
+ * The tables of the logs. What `/v1` publishes and what the gateway carries are kept
+ * apart, each within the bounds by itself, so that neither can push the other out.
+ */
+export type LogTable = "events" | "messages";
+
+/** Written out once, so that SQLite finds each statement prepared. */
+function statementsOn(table: LogTable) {
+  return {
+    exists: `SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = '${table}'`,
+    create: `CREATE TABLE IF NOT EXISTS ${table} (
+      seq INTEGER PRIMARY KEY,
+      stream INTEGER NOT NULL,
+      bytes_sum INTEGER NOT NULL,
+      queue_from INTEGER NOT NULL,
+      event TEXT,
+      data TEXT NOT NULL
+    )`,
+    insert: `INSERT INTO ${table} (seq, stream, bytes_sum, queue_from, event, data) VALUES (?, ?, ?, ?, ?, ?)`,
+    deleteBefore: `DELETE FROM ${table} WHERE seq < ?`,
+    firstOfStream: `SELECT min(seq) AS first FROM ${table} WHERE stream = ? AND seq >= ?`,
+    after: `SELECT seq, bytes_sum, queue_from, event, data FROM ${table} WHERE seq > ? AND stream = ? ORDER BY seq`,
+    sumThrough: `SELECT bytes_sum FROM ${table} WHERE seq = ?`,
+    countQueued: `SELECT count(*) AS count FROM ${table} WHERE seq BETWEEN ? AND ? AND stream = ?`,
+    last: `SELECT * FROM ${table} ORDER BY seq DESC LIMIT 1`,
+    oldest: `SELECT * FROM ${table} ORDER BY seq LIMIT 1`,
+  };
+}
 
 export interface EventLogLimits {
   readonly logMaxEvents: number;
@@ -64,6 +84,7 @@ export class EventLog {
   readonly #sql: SqlStorage;
   readonly #limits: EventLogLimits;
   readonly #epoch: string;
+  readonly #statements: ReturnType<typeof statementsOn>;
   #tableExists: boolean;
   /** Oldest row still stored. */
   #firstStored = 1;
@@ -81,14 +102,19 @@ export class EventLog {
   #queueCount = 0;
   #sumBeforeQueue = 0;
 
-  /** Opens the log of the session with this epoch. `drainedSeq` is what the record knows of the queue. */
-  constructor(sql: SqlStorage, limits: EventLogLimits, epoch: string, drainedSeq: number) {
+  /** Opens a log of the session with this epoch. `drainedSeq` is what the record knows of the queue. */
+  constructor(
+    sql: SqlStorage,
+    table: LogTable,
+    limits: EventLogLimits,
+    epoch: string,
+    drainedSeq: number,
+  ) {
     this.#sql = sql;
     this.#limits = limits;
     this.#epoch = epoch;
-    this.#tableExists =
-      sql.exec("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'events'").toArray()
-        .length > 0;
+    this.#statements = statementsOn(table);
+    this.#tableExists = sql.exec(this.#statements.exists).toArray().length > 0;
     if (this.#tableExists) this.#load(drainedSeq);
   }
 
@@ -110,11 +136,7 @@ export class EventLog {
   beforeStream(stream: number): number {
     if (!this.#tableExists) return this.#last;
     const { first } = this.#sql
-      .exec<{ first: number | null }>(
-        "SELECT min(seq) AS first FROM events WHERE stream = ? AND seq >= ?",
-        stream,
-        this.#first,
-      )
+      .exec<{ first: number | null }>(this.#statements.firstOfStream, stream, this.#first)
       .one();
     return first === null ? this.#last : first - 1;
   }
@@ -148,7 +170,7 @@ export class EventLog {
    */
   append(stream: number, events: readonly NewEvent[], queued: boolean): LoggedEvent[] {
     if (!this.#tableExists) {
-      this.#sql.exec(CREATE_TABLE);
+      this.#sql.exec(this.#statements.create);
       this.#tableExists = true;
     }
     const logged = events.map((event) => this.#insert(stream, event, queued));
@@ -186,11 +208,7 @@ export class EventLog {
     let bytes = 0;
     let through = Math.max(seq, this.#first - 1);
     if (this.#tableExists) {
-      const rows = this.#sql.exec<EventRow>(
-        "SELECT seq, bytes_sum, queue_from, event, data FROM events WHERE seq > ? AND stream = ? ORDER BY seq",
-        through,
-        stream,
-      );
+      const rows = this.#sql.exec<EventRow>(this.#statements.after, through, stream);
       for (const row of rows) {
         const frame = this.#frame(row.seq, stream, row.event, row.data);
         if (frames.length > 0 && bytes + frame.byteLength > this.pageBytes) {
@@ -217,7 +235,7 @@ export class EventLog {
     }
     this.#sum += sizeOf(event);
     this.#sql.exec(
-      "INSERT INTO events (seq, stream, bytes_sum, queue_from, event, data) VALUES (?, ?, ?, ?, ?, ?)",
+      this.#statements.insert,
       seq,
       stream,
       this.#sum,
@@ -247,7 +265,7 @@ export class EventLog {
     const deadBytes = this.#sumBeforeFirst - this.#sumBeforeStored;
     if (deadRows * TRIM_SHARE < logMaxEvents && deadBytes * TRIM_SHARE < logMaxBytes) return;
     if (deadRows === 0) return;
-    this.#sql.exec("DELETE FROM events WHERE seq < ?", this.#first);
+    this.#sql.exec(this.#statements.deleteBefore, this.#first);
     this.#firstStored = this.#first;
     this.#sumBeforeStored = this.#sumBeforeFirst;
   }
@@ -269,15 +287,13 @@ export class EventLog {
   /** Running sum of sizes up to and with `seq`. */
   #sumThrough(seq: number): number {
     if (seq < this.#firstStored) return this.#sumBeforeStored;
-    return this.#sql
-      .exec<{ bytes_sum: number }>("SELECT bytes_sum FROM events WHERE seq = ?", seq)
-      .one().bytes_sum;
+    return this.#sql.exec<{ bytes_sum: number }>(this.#statements.sumThrough, seq).one().bytes_sum;
   }
 
   #countQueued(): number {
     return this.#sql
       .exec<{ count: number }>(
-        "SELECT count(*) AS count FROM events WHERE seq BETWEEN ? AND ? AND stream = ?",
+        this.#statements.countQueued,
         this.#queueFrom,
         this.#queueThrough,
         NATIVE_STREAM,
@@ -286,8 +302,8 @@ export class EventLog {
   }
 
   #load(drainedSeq: number): void {
-    const [last] = this.#sql.exec<EventRow>("SELECT * FROM events ORDER BY seq DESC LIMIT 1");
-    const [oldest] = this.#sql.exec<EventRow>("SELECT * FROM events ORDER BY seq LIMIT 1");
+    const [last] = this.#sql.exec<EventRow>(this.#statements.last);
+    const [oldest] = this.#sql.exec<EventRow>(this.#statements.oldest);
     if (!last || !oldest) return;
     this.#last = last.seq;
     this.#sum = last.bytes_sum;

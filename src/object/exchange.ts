@@ -17,23 +17,15 @@ import {
 import {
   MAX_UPSTREAM_RESUMES,
   MAX_UPSTREAM_RETRY_MS,
-  QUICK_ANSWER_MS,
   UPSTREAM_RETRY_MS,
   UPSTREAM_SETTLE_MS,
   UPSTREAM_SILENCE_MS,
 } from "../session/limits.ts";
 import { refuse, succeed, type Outcome } from "../session/outcome.ts";
 import { SseParser } from "../session/sse-parser.ts";
-import {
-  discard,
-  events,
-  FAILURES,
-  isEventStream,
-  isJson,
-  readText,
-  UpstreamError,
-} from "../upstream/call.ts";
+import { FAILURES, UpstreamError } from "../upstream/failure.ts";
 import { HandshakeRefused } from "../upstream/handshake.ts";
+import type { Reply } from "../upstream/reply.ts";
 import type { OpenExchange } from "./exchange-table.ts";
 import type { GatewayPort } from "./gateway-port.ts";
 import { SessionGone, type UpstreamLink } from "./upstream-link.ts";
@@ -90,16 +82,14 @@ export class Exchange {
     const legacy = this.#request.delivery === "standalone";
     if (legacy) this.#startStream();
     const owing = this.#owed.size > 0;
-    const timer =
-      owing && !legacy ? setTimeout(() => this.#startStream(), QUICK_ANSWER_MS) : undefined;
+    const callOff = owing && !legacy ? this.#port.whenSlow(() => this.#startStream()) : undefined;
     try {
       if (this.#request.initialize) await this.#initialize();
       else await this.#carry();
     } catch (cause) {
       this.#failed(cause);
     } finally {
-      clearTimeout(timer);
-      this.#abort.abort();
+      callOff?.();
     }
   }
 
@@ -107,6 +97,7 @@ export class Exchange {
   cancel(id: RequestId): void {
     if (!this.#owed.has(idKey(id)) || this.#state.kind === "ended") return;
     this.#take(idKey(id), rpcError(FAILURES.cancelled.code, FAILURES.cancelled.message, id));
+    if (this.#isEnded()) this.#abort.abort();
   }
 
   /** The session has ended, and whoever waits for an answer is told so. */
@@ -136,30 +127,30 @@ export class Exchange {
   async #carry(): Promise<void> {
     const { body, headers } = this.#request;
     if (this.#owed.size > 0) await this.#port.upstreamHeld();
-    const response = await this.#link.post(body, headers, this.#abort.signal);
-    if (this.#owed.size === 0) return this.#acknowledge(response);
-    if (response.ok && isEventStream(response)) return this.#readStream(response);
-    return this.#readJson(response);
+    const reply = await this.#link.post(body, headers, this.#abort.signal);
+    if (this.#owed.size === 0) return this.#acknowledge(reply);
+    if (reply.ok && reply.isEventStream) return this.#readStream(reply);
+    return this.#readJson(reply);
   }
 
   /** Nothing is owed: the upstream took it, or it did not. */
-  async #acknowledge(response: Response): Promise<void> {
-    discard(response);
-    if (!response.ok) throw new UpstreamError(FAILURES.refused);
+  #acknowledge(reply: Reply): void {
+    reply.discard();
+    if (!reply.ok) throw new UpstreamError(FAILURES.refused);
     this.#state = { kind: "ended" };
     this.#resolve(succeed({ kind: "accepted" }));
   }
 
-  async #readJson(response: Response): Promise<void> {
-    if (!isJson(response)) {
-      discard(response);
-      throw new UpstreamError(response.ok ? FAILURES.broken : FAILURES.refused);
+  async #readJson(reply: Reply): Promise<void> {
+    if (!reply.isJson) {
+      reply.discard();
+      throw new UpstreamError(reply.ok ? FAILURES.broken : FAILURES.refused);
     }
-    const text = await readText(response, this.#limits.bodyMaxBytes, this.#link.upstream.timeoutMs);
+    const text = await reply.text(this.#limits.bodyMaxBytes);
     const value = parseJson(text);
-    if (!response.ok) return this.#readError(response.status, value);
-    if (Array.isArray(value)) for (const one of value) this.#message(JSON.stringify(one));
-    else this.#message(text);
+    if (!reply.ok) return this.#readError(reply.status, value);
+    if (Array.isArray(value)) for (const one of value) this.#message(JSON.stringify(one), one);
+    else this.#message(text, value);
     if (this.#owed.size > 0) throw new UpstreamError(FAILURES.broken);
   }
 
@@ -180,13 +171,13 @@ export class Exchange {
   }
 
   /** Reads an SSE answer; one that the upstream breaks off is taken up where it ended. */
-  async #readStream(first: Response): Promise<void> {
+  async #readStream(first: Reply): Promise<void> {
     const settle = setTimeout(() => this.#startStream(), UPSTREAM_SETTLE_MS);
     const parser = new SseParser(this.#limits.eventMaxBytes);
-    let response = first;
+    let reply = first;
     try {
       for (let resumes = 0; ; resumes++) {
-        for await (const { data } of events(response, parser, UPSTREAM_SILENCE_MS)) {
+        for await (const { data } of reply.events(parser, UPSTREAM_SILENCE_MS)) {
           if (data !== "") {
             this.#message(data);
             resumes = 0;
@@ -204,9 +195,9 @@ export class Exchange {
           this.#abort.signal,
         );
         if (this.#isEnded()) return;
-        response = await this.#link.resume(lastEventId, this.#request.headers, this.#abort.signal);
-        if (!response.ok || !isEventStream(response)) {
-          discard(response);
+        reply = await this.#link.resume(lastEventId, this.#request.headers, this.#abort.signal);
+        if (!reply.ok || !reply.isEventStream) {
+          reply.discard();
           throw new UpstreamError(FAILURES.closed);
         }
       }
@@ -221,9 +212,9 @@ export class Exchange {
   }
 
   /** A message of the upstream's that came as part of its answer. */
-  #message(data: string): void {
+  #message(data: string, value = parseJson(data)): void {
     if (this.#isEnded()) return;
-    const message = messageOf(parseJson(data));
+    const message = messageOf(value);
     if (!message) throw new UpstreamError(FAILURES.broken);
     if (message.kind === "response") {
       const key = message.id === undefined ? undefined : idKey(message.id);
@@ -260,7 +251,6 @@ export class Exchange {
     const body = this.#request.batch ? `[${answers.join(",")}]` : (answers[0] ?? "");
     this.#state = { kind: "ended" };
     this.#resolve(succeed({ kind: "json", status, body }));
-    this.#abort.abort();
   }
 
   /** The answer takes long, or is a stream: from here on it is logged, and the client follows it. */
@@ -305,7 +295,6 @@ export class Exchange {
   #end(row: OpenExchange): void {
     this.#state = { kind: "ended" };
     if (this.#request.delivery === "own") this.#port.endStream(row.stream);
-    this.#abort.abort();
   }
 }
 

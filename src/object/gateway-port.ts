@@ -20,9 +20,12 @@ export interface GatewayPort {
   endStream(stream: number): void;
   beginExchange(owed: readonly RequestId[], standalone: boolean): OpenExchange;
   exchangeOwes(exchange: OpenExchange, owed: readonly RequestId[]): void;
+  /** Calls back where an exchange is not over after `QUICK_ANSWER_MS`; the returned function calls that off. */
+  whenSlow(callback: () => void): () => void;
   /** Resolves when no stream of the upstream's is being opened for a client that has just asked for it. */
   upstreamHeld(): Promise<void>;
-  saveMetadata(patch: Readonly<Record<string, string | null>>): void;
+  /** False: the session has no room for that. */
+  saveMetadata(patch: Readonly<Record<string, string | null>>): boolean;
   /** An exchange has ended, and with it, perhaps, the use that kept the session alive. */
   exchangeEnded(): void;
 }

@@ -1,28 +1,24 @@
-/** A gateway session's streams: what is logged on them, who reads them, and when they end. */
+/** A gateway session's streams: what is logged on them, in a log of their own, who reads them, and when they end. */
 import type { GatewayStart } from "../session/exchange.ts";
 import { STANDALONE_STREAM } from "../session/exchange.ts";
 import type { RequestId } from "../session/json-rpc.ts";
-import { UPSTREAM_HELD_MS } from "../session/limits.ts";
+import { QUICK_ANSWER_MS, UPSTREAM_HELD_MS } from "../session/limits.ts";
 import { encodeFrame } from "../session/sse-frame.ts";
 import { BACKEND, CLOSE_CODES } from "../session/stream-protocol.ts";
 import { bindingOf } from "../upstream/handshake.ts";
-import type { EventLog } from "./event-log.ts";
+import { EventLog, type EventLogLimits } from "./event-log.ts";
 import { ExchangeTable, type OpenExchange } from "./exchange-table.ts";
 import { gatewayStart } from "./gateway-start.ts";
 import type { GatewayPort, GatewaySession } from "./gateway-port.ts";
 import type { StoredSession } from "./record.ts";
+import { SharedDelay } from "./shared-delay.ts";
 import type { Writers } from "./writers.ts";
-
-/** What the object holds of a session that exists. */
-interface HeldSession {
-  readonly record: StoredSession;
-  readonly log: EventLog;
-}
 
 export interface SessionHolder {
   /** The session; null where there is none. */
-  held(): HeldSession | null;
-  patchMetadata(patch: Readonly<Record<string, string | null>>): void;
+  record(): StoredSession | null;
+  /** False: it has no room for that. */
+  patchMetadata(patch: Readonly<Record<string, string | null>>): boolean;
   /** An exchange has ended, and with it, perhaps, the use that kept the session alive. */
   exchangeEnded(): void;
 }
@@ -36,25 +32,40 @@ export class GatewayStreams implements GatewayPort {
   readonly #storage: DurableObjectStorage;
   readonly #writers: Writers;
   readonly #holder: SessionHolder;
+  readonly #limits: EventLogLimits;
+  readonly #quick = new SharedDelay(QUICK_ANSWER_MS);
   /** Set while the bridge opens the upstream's standalone stream. */
   #opening: PromiseWithResolvers<void> | undefined;
   #table: { readonly epoch: string; readonly table: ExchangeTable } | undefined;
+  #log: { readonly epoch: string; readonly log: EventLog } | undefined;
 
-  constructor(storage: DurableObjectStorage, writers: Writers, holder: SessionHolder) {
+  constructor(
+    storage: DurableObjectStorage,
+    writers: Writers,
+    holder: SessionHolder,
+    limits: EventLogLimits,
+  ) {
     this.#storage = storage;
     this.#writers = writers;
     this.#holder = holder;
+    this.#limits = limits;
   }
 
   session(): GatewaySession | null {
-    const record = this.#holder.held()?.record;
+    const record = this.#holder.record();
     return record ? { epoch: record.epoch, metadata: record.metadata } : null;
   }
 
   append(stream: number, data: string): void {
-    const logged = this.#held().log.append(stream, [{ data }], false);
-    const frames = logged.map(({ frame }) => frame);
-    this.#writers.broadcast(stream, frames);
+    try {
+      const logged = this.#messages().append(stream, [{ data }], false);
+      const frames = logged.map(({ frame }) => frame);
+      this.#writers.broadcast(stream, frames);
+    } catch (failure) {
+      // The log in memory has counted what was not stored, so it is read anew.
+      this.#log = undefined;
+      throw failure;
+    }
   }
 
   sendLast(stream: number, data: string): void {
@@ -73,11 +84,12 @@ export class GatewayStreams implements GatewayPort {
     this.exchanges().owes(exchange, owed);
   }
 
-  saveMetadata(patch: Readonly<Record<string, string | null>>): void {
-    this.#holder.patchMetadata(patch);
+  saveMetadata(patch: Readonly<Record<string, string | null>>): boolean {
+    if (!this.#holder.patchMetadata(patch)) return false;
     // The ids of one upstream session mean nothing to the next.
     this.#storage.kv.delete(UPSTREAM_EVENT_ID);
     this.#writers.tell(STANDALONE_STREAM, this.#backend());
+    return true;
   }
 
   exchangeEnded(): void {
@@ -86,7 +98,7 @@ export class GatewayStreams implements GatewayPort {
 
   /** The exchanges of the session that there is now. */
   exchanges(): ExchangeTable {
-    const { epoch } = this.#held().record;
+    const { epoch } = this.#record();
     if (this.#table?.epoch !== epoch)
       this.#table = { epoch, table: new ExchangeTable(this.#storage.sql) };
     return this.#table.table;
@@ -94,8 +106,8 @@ export class GatewayStreams implements GatewayPort {
 
   /** Attaches a stream's reader, in place of the one it had. False: it cannot start there. */
   attach(socket: WebSocket, start: GatewayStart): boolean {
-    const { log, record } = this.#held();
-    const place = gatewayStart(start, log, this.exchanges(), record.metadata);
+    const { metadata } = this.#record();
+    const place = gatewayStart(start, this.#messages(), this.exchanges(), metadata);
     if (!place) return false;
     this.#writers.closeStream(place.stream, CLOSE_CODES.superseded);
     this.#writers.attach(socket, place.stream, place.seq);
@@ -103,6 +115,10 @@ export class GatewayStreams implements GatewayPort {
     if (place.stream === STANDALONE_STREAM) this.#openUpstream(socket);
     this.sendPage(socket);
     return true;
+  }
+
+  whenSlow(callback: () => void): () => void {
+    return this.#quick.after(callback);
   }
 
   /** The bridge has, or will not get, the upstream's stream. */
@@ -135,7 +151,7 @@ export class GatewayStreams implements GatewayPort {
   sendPage(socket: WebSocket): void {
     const state = this.#writers.state(socket);
     if (state?.behindAt === undefined) return;
-    const page = this.#held().log.page(state.stream, state.behindAt);
+    const page = this.#messages().page(state.stream, state.behindAt);
     this.#writers.sendPage(socket, page);
     if (page.complete && !this.exchanges().isOpen(state.stream)) {
       this.#writers.close(socket, CLOSE_CODES.finished);
@@ -149,9 +165,19 @@ export class GatewayStreams implements GatewayPort {
     return BACKEND + JSON.stringify({ url, sid, version, lastEventId });
   }
 
-  #held(): HeldSession {
-    const held = this.#holder.held();
-    if (!held) throw new Error("the session has ended");
-    return held;
+  /** The messages of the session that there is now. None of them waits for a first reader as `/v1`'s events do. */
+  #messages(): EventLog {
+    const { epoch } = this.#record();
+    if (this.#log?.epoch !== epoch) {
+      const { sql } = this.#storage;
+      this.#log = { epoch, log: new EventLog(sql, "messages", this.#limits, epoch, 0) };
+    }
+    return this.#log.log;
+  }
+
+  #record(): StoredSession {
+    const record = this.#holder.record();
+    if (!record) throw new Error("the session has ended");
+    return record;
   }
 }

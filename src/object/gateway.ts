@@ -1,6 +1,7 @@
 /**
- * The gateway's part of a session's object: its exchanges, its link to the
- * upstream, and what the end of the session means for both.
+ * The gateway's part of a session's object, all that the object sees of it: its
+ * exchanges, its streams, its link to the upstream, and what the end of the session
+ * means for them.
  */
 import type { Logger } from "../logger.ts";
 import {
@@ -9,19 +10,21 @@ import {
   type ExchangeRequest,
   type InitializeAnswer,
   type InitializeRequest,
+  type GatewayStart,
 } from "../session/exchange.ts";
 import type { Metadata } from "../session/host.ts";
 import { isObject, messageOf, parseJson, rpcError } from "../session/json-rpc.ts";
 import { refusesBatches } from "../session/mcp-version.ts";
 import { refuse, succeed, type Outcome } from "../session/outcome.ts";
 import {
+  MORE,
   readUpstreamMessage,
   UPSTREAM_HELD,
   UPSTREAM_LOST,
   UPSTREAM_MESSAGE,
 } from "../session/stream-protocol.ts";
 import { STANDALONE_STREAM } from "../session/exchange.ts";
-import { FAILURES, UpstreamError } from "../upstream/call.ts";
+import { FAILURES, UpstreamError } from "../upstream/failure.ts";
 import {
   bindingOf,
   handshakeMetadata,
@@ -31,12 +34,24 @@ import {
   type Handshake,
 } from "../upstream/handshake.ts";
 import { replicaAt, type Upstream, type Upstreams } from "../upstream/upstream.ts";
+import type { EventLogLimits } from "./event-log.ts";
 import { Exchange, type ExchangeLimits } from "./exchange.ts";
-import type { GatewayStreams } from "./gateway-streams.ts";
+import { GatewayStreams, type SessionHolder } from "./gateway-streams.ts";
 import { UpstreamLink } from "./upstream-link.ts";
+import type { Writers } from "./writers.ts";
 
 /** What a session made by an initialize is stored with. */
 export type InitializedMetadata = Readonly<Record<string, string>>;
+
+export interface GatewayParts {
+  readonly storage: DurableObjectStorage;
+  readonly writers: Writers;
+  readonly session: SessionHolder;
+  /** Makes the configured upstreams; called once, by the first session that has one. */
+  readonly openUpstreams: () => Upstreams;
+  readonly limits: ExchangeLimits & EventLogLimits;
+  readonly log: Logger;
+}
 
 export class Gateway {
   readonly #port: GatewayStreams;
@@ -45,11 +60,12 @@ export class Gateway {
   readonly #open: () => Upstreams;
   #upstreams: Upstreams | undefined;
   #running = new Set<Exchange>();
+  #looked = false;
   #link: { readonly epoch: string; readonly link: UpstreamLink } | undefined;
 
-  constructor(port: GatewayStreams, open: () => Upstreams, limits: ExchangeLimits, log: Logger) {
-    this.#port = port;
-    this.#open = open;
+  constructor({ storage, writers, session, openUpstreams, limits, log }: GatewayParts) {
+    this.#port = new GatewayStreams(storage, writers, session, limits);
+    this.#open = openUpstreams;
     this.#limits = limits;
     this.#log = log;
   }
@@ -69,8 +85,7 @@ export class Gateway {
     let handshake: Handshake;
     try {
       const { bodyMaxBytes } = this.#limits;
-      const never = new AbortController().signal;
-      handshake = await initialize(upstream, upstream.replicas, body, headers, bodyMaxBytes, never);
+      handshake = await initialize(upstream, upstream.replicas, body, headers, bodyMaxBytes);
     } catch (failure) {
       return succeed(this.#notInitialized(upstream, failure));
     }
@@ -106,15 +121,28 @@ export class Gateway {
     return answer;
   }
 
-  /** A word from the bridge that holds the upstream's standalone stream. */
-  told(word: string): void {
+  /** Attaches a stream's reader, in place of the one it had. False: it cannot start there. */
+  attach(socket: WebSocket, start: GatewayStart): boolean {
+    return this.#port.attach(socket, start);
+  }
+
+  /** A word from the bridge of one of the streams: about the reader, or about the upstream's stream that it holds. */
+  told(socket: WebSocket, stream: number, word: string): void {
+    if (word === MORE) return this.#port.sendPage(socket);
+    if (stream !== STANDALONE_STREAM) return;
     if (word === UPSTREAM_HELD) this.#port.held();
     else if (word.startsWith(UPSTREAM_MESSAGE)) this.#deliver(word);
     else if (word.startsWith(UPSTREAM_LOST)) this.#lost(word.slice(UPSTREAM_LOST.length));
   }
 
-  /** Exchanges that were under way when the object was last in memory will not be answered by anybody else. */
+  /**
+   * Exchanges that were under way when the object was last in memory will not be
+   * answered by anybody else. Those that began since then are not among them, so this
+   * looks once, however often the session is loaded.
+   */
   interrupted(): void {
+    if (this.#looked) return;
+    this.#looked = true;
     const table = this.#port.exchanges();
     for (const open of table.open()) {
       for (const id of open.owed) {

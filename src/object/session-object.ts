@@ -8,7 +8,6 @@ import { NATIVE_STREAM } from "../session/event-id.ts";
 import { expiryVerdict, type ExpiryVerdict } from "../session/expiry.ts";
 import {
   admits,
-  STANDALONE_STREAM,
   type ExchangeAnswer,
   type ExchangeRequest,
   type GatewayStart,
@@ -29,7 +28,6 @@ import { refuse, succeed, type Outcome } from "../session/outcome.ts";
 import { encodeFrame } from "../session/sse-frame.ts";
 import { CLOSE_CODES, MORE, TAKEN } from "../session/stream-protocol.ts";
 import { openUpstreams } from "../upstream/open.ts";
-import { GatewayStreams } from "./gateway-streams.ts";
 import { Gateway } from "./gateway.ts";
 import { AlarmClock } from "./alarm-clock.ts";
 import { EventLog, sizeOf } from "./event-log.ts";
@@ -78,7 +76,6 @@ export class SessionObject extends DurableObject<Environment> {
   readonly #writers: Writers;
   readonly #native: NativeStream;
   readonly #alarm: AlarmClock;
-  readonly #streams: GatewayStreams;
   readonly #gateway: Gateway;
   readonly #outbox: Outbox;
   /** Undefined: not looked for yet. Null: there is no session. */
@@ -92,16 +89,18 @@ export class SessionObject extends DurableObject<Environment> {
     this.#writers = new Writers(ctx);
     this.#native = new NativeStream(this.#writers, this.#records);
     this.#alarm = new AlarmClock(ctx.storage);
-    this.#streams = new GatewayStreams(ctx.storage, this.#writers, {
-      held: () => this.#load(Date.now()),
-      patchMetadata: (metadata) => void this.patch({ admin: true }, { metadata }),
-      exchangeEnded: () => {
-        if (!this.#loaded || this.#inUse) return;
-        this.#loaded.use.release(Date.now(), this.#loaded.record.ttlMs);
+    this.#gateway = new Gateway({
+      storage: ctx.storage,
+      writers: this.#writers,
+      session: {
+        record: () => this.#load(Date.now())?.record ?? null,
+        patchMetadata: (metadata) => this.patch({ admin: true }, { metadata }).ok,
+        exchangeEnded: () => this.#exchangeEnded(),
       },
+      openUpstreams: () => openUpstreams(this.#config.upstreams, env),
+      limits: this.#config,
+      log: this.#log,
     });
-    const upstreams = () => openUpstreams(this.#config.upstreams, env);
-    this.#gateway = new Gateway(this.#streams, upstreams, this.#config, this.#log);
     this.#outbox = new Outbox({
       ctx,
       alarm: this.#alarm,
@@ -250,7 +249,7 @@ export class SessionObject extends DurableObject<Environment> {
     if (this.#writers.size >= this.#config.maxWriters) return refusal("too_many_writers");
     const { 0: client, 1: server } = new WebSocketPair();
     if ("gate" in start) {
-      if (!this.#streams.attach(server, start)) return new Response(null, { status: 400 });
+      if (!this.#gateway.attach(server, start)) return new Response(null, { status: 400 });
       session.use.hold(now, session.record.ttlMs);
     } else this.#attach(session, server, start, now);
     return new Response(null, { status: 101, webSocket: client });
@@ -260,11 +259,9 @@ export class SessionObject extends DurableObject<Environment> {
     const session = this.#live(Date.now());
     const stream = this.#writers.state(socket)?.stream;
     if (!session || stream === undefined || typeof message !== "string") return;
-    if (message === TAKEN) this.#native.taken(session, socket);
-    else if (message !== MORE) {
-      if (stream === STANDALONE_STREAM) this.#gateway.told(message);
-    } else if (stream === NATIVE_STREAM) this.#native.sendPage(session.log, socket);
-    else this.#streams.sendPage(socket);
+    if (stream !== NATIVE_STREAM) this.#gateway.told(socket, stream, message);
+    else if (message === MORE) this.#native.sendPage(session.log, socket);
+    else if (message === TAKEN) this.#native.taken(session, socket);
   }
 
   override webSocketClose(socket: WebSocket, code: number): void {
@@ -316,7 +313,8 @@ export class SessionObject extends DurableObject<Environment> {
   }
 
   #openLog(record: StoredSession, channel: StoredChannel): EventLog {
-    return new EventLog(this.ctx.storage.sql, this.#config, record.epoch, channel.drainedSeq);
+    const { sql } = this.ctx.storage;
+    return new EventLog(sql, "events", this.#config, record.epoch, channel.drainedSeq);
   }
 
   /**
@@ -406,6 +404,12 @@ export class SessionObject extends DurableObject<Environment> {
       code,
       writers: this.#writers.size,
     });
+  }
+
+  /** With an exchange of the gateway's ends, perhaps, the use that kept the session alive. */
+  #exchangeEnded(): void {
+    if (!this.#loaded || this.#inUse) return;
+    this.#loaded.use.release(Date.now(), this.#loaded.record.ttlMs);
   }
 
   #closeWriters({ record }: Loaded, code: number, lastFrame?: Uint8Array): void {

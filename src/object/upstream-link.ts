@@ -2,6 +2,7 @@
  * A session's link to its upstream: sends requests under the upstream's own
  * session id, and makes a new upstream session, once, when that one is lost.
  */
+import { isObject, parseJson, RPC_CODES } from "../session/json-rpc.ts";
 import {
   bindingOf,
   handshakeMetadata,
@@ -13,11 +14,28 @@ import {
   type Binding,
   type Handshake,
 } from "../upstream/handshake.ts";
-import { call, discard, FAILURES, UpstreamError } from "../upstream/call.ts";
+import { call } from "../upstream/call.ts";
+import { FAILURES, UpstreamError } from "../upstream/failure.ts";
+import type { Reply } from "../upstream/reply.ts";
 import { replicaAt, type Replica, type Upstream } from "../upstream/upstream.ts";
 import type { GatewayPort } from "./gateway-port.ts";
 
 type Headers = Readonly<Record<string, string>>;
+
+/**
+ * Whether the JSON-RPC error in a 400 is about the session. The specification has
+ * servers answer 404 to an id that they do not know, but the SDKs' examples, and what was
+ * made after them, answer 400, and an id that was given out by the server is wrong in
+ * no other way. `-32000` and `-32600` are the codes that they use.
+ */
+function saysSessionLost(text: string): boolean {
+  const value = parseJson(text);
+  const error = isObject(value) ? value["error"] : undefined;
+  if (!isObject(error) || typeof error["message"] !== "string") return false;
+  const { serverError, invalidRequest } = RPC_CODES;
+  const isAboutRequest = error["code"] === serverError || error["code"] === invalidRequest;
+  return isAboutRequest && /\bsession\b|not initialized/i.test(error["message"]);
+}
 
 /** The session ended while the upstream was being asked. */
 export class SessionGone extends Error {
@@ -29,11 +47,6 @@ export class UpstreamLink {
   readonly #port: GatewayPort;
   readonly #epoch: string;
   readonly #maxBytes: number;
-  /**
-   * A handshake is not aborted when the session ends: the upstream may have made a
-   * session by then, and only the answer says which one to end.
-   */
-  readonly #never = new AbortController().signal;
   /** Set while a new upstream session is being made: every request that needs one waits for the same. */
   #recovery: Promise<void> | undefined;
 
@@ -53,23 +66,27 @@ export class UpstreamLink {
    * Posts a body. Where the upstream has forgotten the session, or cannot be reached and
    * has another replica, it is initialized anew and the body sent once more.
    */
-  async post(body: string, headers: Headers, signal: AbortSignal): Promise<Response> {
+  async post(body: string, headers: Headers, signal: AbortSignal): Promise<Reply> {
     const binding = await this.#initialized(headers);
-    let response: Response | undefined;
+    let reply: Reply | undefined;
     try {
-      response = await this.#call(binding, body, headers, signal);
-      if (response.status !== 404 || binding.sid === undefined) return response;
-      discard(response);
+      reply = await this.#call(binding, body, headers, signal);
+      if (binding.sid === undefined) return reply;
+      if (reply.status === 400 && reply.isJson) {
+        const text = await reply.text(this.#maxBytes);
+        if (!saysSessionLost(text)) return reply.unread(text);
+      } else if (reply.status === 404) reply.discard();
+      else return reply;
     } catch (failure) {
       if (!(failure instanceof UpstreamError) || !failure.unreachable) throw failure;
       if (this.#upstream.replicas.length < 2) throw failure;
     }
-    await this.recover(binding, headers, response === undefined);
+    await this.recover(binding, headers, reply === undefined);
     return this.#call(this.#binding(), body, headers, signal);
   }
 
   /** Takes up an SSE answer that broke off. */
-  async resume(lastEventId: string, headers: Headers, signal: AbortSignal): Promise<Response> {
+  async resume(lastEventId: string, headers: Headers, signal: AbortSignal): Promise<Reply> {
     const { url, sid, version } = this.#binding();
     const replica = replicaAt(this.#upstream, url);
     return call(
@@ -95,15 +112,19 @@ export class UpstreamLink {
 
   /** The client's own initialize, sent on by the session of a legacy stream. */
   async initialize(body: string, headers: Headers): Promise<Handshake> {
+    const { url, sid, version } = this.#binding();
     const handshake = await initialize(
       this.#upstream,
       this.#upstream.replicas,
       body,
       headers,
       this.#maxBytes,
-      this.#never,
     );
     this.#adopt(handshake, body);
+    // One that initializes again has given up what it had.
+    if (sid !== undefined) {
+      void terminate(this.#upstream, replicaAt(this.#upstream, url), sid, version);
+    }
     return handshake;
   }
 
@@ -126,7 +147,7 @@ export class UpstreamLink {
     body: string,
     headers: Headers,
     signal: AbortSignal,
-  ): Promise<Response> {
+  ): Promise<Reply> {
     const replica = replicaAt(this.#upstream, url);
     const agreed = headers["mcp-protocol-version"] ?? version;
     return call(
@@ -147,7 +168,7 @@ export class UpstreamLink {
       throw new UpstreamError(FAILURES.changed);
     }
     try {
-      await sendInitialized(this.#upstream, handshake, this.#never);
+      await sendInitialized(this.#upstream, handshake);
     } catch (failure) {
       this.#drop(handshake);
       throw failure;
@@ -155,11 +176,15 @@ export class UpstreamLink {
     this.#adopt(handshake, body);
   }
 
+  /**
+   * Not aborted when the session ends: the upstream may have made a session by then,
+   * and only the answer says which one to end.
+   */
   async #handshake(body: string, headers: Headers, replicas: readonly Replica[]) {
     // The version that the client agreed on is for requests; initialize is where it is agreed on.
     const { "mcp-protocol-version": _agreed, ...others } = headers;
     try {
-      return await initialize(this.#upstream, replicas, body, others, this.#maxBytes, this.#never);
+      return await initialize(this.#upstream, replicas, body, others, this.#maxBytes);
     } catch (failure) {
       if (!(failure instanceof HandshakeRefused)) throw failure;
       throw new UpstreamError(FAILURES.refused, { cause: failure });
@@ -176,7 +201,9 @@ export class UpstreamLink {
   /** Stores the new upstream session; one made for a session that has ended is ended too. */
   #adopt(handshake: Handshake, body: string): void {
     this.#mustExist(handshake);
-    this.#port.saveMetadata(handshakeMetadata(handshake, body));
+    if (this.#port.saveMetadata(handshakeMetadata(handshake, body))) return;
+    this.#drop(handshake);
+    throw new UpstreamError(FAILURES.noRoom);
   }
 
   #mustExist(handshake: Handshake): void {

@@ -4,9 +4,10 @@
  *   and a random part. A session deleted and made again under the same id has
  *   another epoch, so an old id is recognised as foreign instead of pointing
  *   at some other event (the position of Centrifuge: offset plus epoch).
- * - SEQ (12 digits) counts the session's events over all of its streams.
- * - STREAM is the stream that the event belongs to; 0 is the session's own.
- * Ids of one session sort as strings in the order of publishing.
+ * - SEQ (12 digits) counts the events of one log: the session's own, or the gateway's.
+ * - STREAM is the stream that the event belongs to; 0 is the session's own, and
+ *   alone in its log; all others are in the gateway's.
+ * Ids of one log sort as strings in the order of publishing.
  */
 
 /** The stream that `/v1` publishes to and reads from. */

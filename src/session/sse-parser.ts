@@ -18,13 +18,18 @@ export class SseEventTooLargeError extends Error {
 
 export class SseParser {
   readonly #maxBytes: number;
-  readonly #decoder = new TextDecoder();
+  #decoder = new TextDecoder();
   #rest = "";
   #data: string[] = [];
   #size = 0;
   #event = "";
   #afterCr = false;
-  /** The last id that the stream set. An event without data sets it as well. */
+  /** What the event that is being read says of its id; undefined: nothing. */
+  #id: string | undefined;
+  /**
+   * The id of the last whole event that set one, with data or without: where a reader
+   * that is cut goes on. The id of an event that was cut is not it.
+   */
   lastEventId: string | undefined;
   /** Milliseconds that the server asks readers to wait before they come back. */
   retryMs: number | undefined;
@@ -33,21 +38,31 @@ export class SseParser {
     this.#maxBytes = maxBytes;
   }
 
-  /** The events that `chunk` completes. Throws SseEventTooLargeError. */
-  push(chunk: Uint8Array): SseEvent[] {
+  /** The bytes that follow are of another connection: what was begun on the last one is not finished by them. */
+  restart(): void {
+    this.#decoder = new TextDecoder();
+    this.#rest = "";
+    this.#afterCr = false;
+    this.#clear();
+  }
+
+  /**
+   * The events that `chunk` completes. Throws SseEventTooLargeError after those that
+   * came before the one that is too large, which counts as read.
+   */
+  *push(chunk: Uint8Array): Generator<SseEvent, void, undefined> {
     let text = this.#decoder.decode(chunk, { stream: true });
     // A CRLF may be cut in two by the chunks.
     if (this.#afterCr && text.startsWith("\n")) text = text.slice(1);
     this.#afterCr = text === "" ? this.#afterCr : text.endsWith("\r");
-    const lines = (this.#rest + text).split(/\r\n|\r|\n/);
-    this.#rest = lines.pop() ?? "";
-    const events: SseEvent[] = [];
+    // A long line in many chunks is put together once, not with each of them.
+    const lines = /[\r\n]/.test(text) ? (this.#rest + text).split(/\r\n|\r|\n/) : [];
+    this.#rest = lines.pop() ?? this.#rest + text;
     for (const line of lines) {
       const event = this.#line(line);
-      if (event) events.push(event);
+      if (event) yield event;
     }
     this.#bound(this.#rest.length);
-    return events;
   }
 
   #line(line: string): SseEvent | undefined {
@@ -61,7 +76,7 @@ export class SseParser {
       this.#bound(0);
       this.#data.push(value);
     } else if (field === "event") this.#event = value;
-    else if (field === "id" && !value.includes("\0")) this.lastEventId = value || undefined;
+    else if (field === "id" && !value.includes("\0")) this.#id = value;
     else if (field === "retry" && /^\d+$/.test(value)) this.retryMs = Number(value);
     return undefined;
   }
@@ -70,15 +85,27 @@ export class SseParser {
     const data = this.#data.join("\n");
     const event = this.#event || "message";
     const empty = this.#data.length === 0;
+    this.#settleId();
+    this.#clear();
+    return empty ? undefined : { id: this.lastEventId, event, data };
+  }
+
+  #settleId(): void {
+    if (this.#id !== undefined) this.lastEventId = this.#id || undefined;
+  }
+
+  #clear(): void {
     this.#data = [];
     this.#size = 0;
     this.#event = "";
-    return empty ? undefined : { id: this.lastEventId, event, data };
+    this.#id = undefined;
   }
 
   #bound(more: number): void {
     // Characters, not bytes: never more than the bytes that they came in.
     if (this.#size + more > this.#maxBytes) {
+      // Or a reader that comes back would be sent it again, for ever.
+      this.#settleId();
       throw new SseEventTooLargeError(`an event is over ${this.#maxBytes} bytes`);
     }
   }

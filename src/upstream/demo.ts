@@ -11,8 +11,19 @@ import type { Server } from "./upstream.ts";
 const LONGEST_RUN_SECONDS = 300;
 
 export function demoServer(): Server {
-  return createMcpHandler(build);
+  // The gateway keeps the client's connection alive; nothing lies between it and this server.
+  return createMcpHandler(build, { keepAliveMs: 0 });
 }
+
+/** Made once: the handler builds a server for each request, and a schema costs more than a server. */
+const INPUTS = {
+  echo: z.object({ text: z.string() }),
+  count: z.object({
+    steps: z.number().int().min(1).max(1000).default(10),
+    seconds: z.number().min(0).max(LONGEST_RUN_SECONDS).default(5),
+  }),
+  notify: z.object({ messages: z.number().int().min(1).max(100).default(3) }),
+};
 
 function build(): McpServer {
   const server = new McpServer(
@@ -23,7 +34,7 @@ function build(): McpServer {
     "echo",
     {
       description: "Answers with the text that it was given, at once.",
-      inputSchema: z.object({ text: z.string() }),
+      inputSchema: INPUTS.echo,
     },
     ({ text }) => says(text),
   );
@@ -32,10 +43,7 @@ function build(): McpServer {
     {
       description:
         "Counts to `steps` with a progress notification for each step. Drop the connection in between and come back: nothing is lost.",
-      inputSchema: z.object({
-        steps: z.number().int().min(1).max(1000).default(10),
-        seconds: z.number().min(0).max(LONGEST_RUN_SECONDS).default(5),
-      }),
+      inputSchema: INPUTS.count,
     },
     async ({ steps, seconds }, ctx) => {
       for (let step = 1; step <= steps; step++) {
@@ -49,7 +57,7 @@ function build(): McpServer {
     "notify",
     {
       description: "Sends `messages` log notifications before it answers.",
-      inputSchema: z.object({ messages: z.number().int().min(1).max(100).default(3) }),
+      inputSchema: INPUTS.notify,
     },
     async ({ messages }, ctx) => {
       for (let i = 1; i <= messages; i++) {

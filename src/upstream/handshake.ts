@@ -4,16 +4,9 @@ import type { Metadata } from "../session/host.ts";
 import { idKey, isObject, messageOf, parseJson, type RequestId } from "../session/json-rpc.ts";
 import { NEWEST_SESSION_VERSION } from "../session/mcp-version.ts";
 import { SseParser } from "../session/sse-parser.ts";
-import {
-  call,
-  discard,
-  events,
-  FAILURES,
-  isEventStream,
-  isJson,
-  readText,
-  UpstreamError,
-} from "./call.ts";
+import { call } from "./call.ts";
+import { FAILURES, UpstreamError } from "./failure.ts";
+import type { Reply } from "./reply.ts";
 import type { Replica, Upstream } from "./upstream.ts";
 
 export interface Handshake {
@@ -63,13 +56,12 @@ export async function initialize(
   body: string,
   headers: Readonly<Record<string, string>>,
   maxBytes: number,
-  signal: AbortSignal,
 ): Promise<Handshake> {
   let failure = new UpstreamError(FAILURES.unreachable, { unreachable: true });
   for (const replica of replicas) {
     try {
-      const response = await call(upstream, replica, { method: "POST", body, headers }, signal);
-      return await read(upstream, replica, response, body, maxBytes);
+      const reply = await call(upstream, replica, { method: "POST", body, headers });
+      return await read(upstream, replica, reply, body, maxBytes);
     } catch (error) {
       if (!(error instanceof UpstreamError) || !error.unreachable) throw error;
       failure = error;
@@ -82,16 +74,10 @@ export async function initialize(
 export async function sendInitialized(
   upstream: Upstream,
   { replica, sid, version }: Handshake,
-  signal: AbortSignal,
 ): Promise<void> {
-  const response = await call(
-    upstream,
-    replica,
-    { method: "POST", body: INITIALIZED, sid, version },
-    signal,
-  );
-  discard(response);
-  if (!response.ok) throw new UpstreamError(FAILURES.refused);
+  const reply = await call(upstream, replica, { method: "POST", body: INITIALIZED, sid, version });
+  reply.discard();
+  if (!reply.ok) throw new UpstreamError(FAILURES.refused);
 }
 
 /** Ends the upstream's session. Best effort: the upstream may be gone, or have no sessions to end. */
@@ -102,8 +88,7 @@ export async function terminate(
   version: string | undefined,
 ): Promise<void> {
   try {
-    const never = new AbortController().signal;
-    discard(await call(upstream, replica, { method: "DELETE", sid, version }, never));
+    (await call(upstream, replica, { method: "DELETE", sid, version })).discard();
   } catch {
     // It will end the session by itself in its own time.
   }
@@ -112,39 +97,39 @@ export async function terminate(
 async function read(
   upstream: Upstream,
   replica: Replica,
-  response: Response,
+  reply: Reply,
   body: string,
   maxBytes: number,
 ): Promise<Handshake> {
-  const messages = await readMessages(upstream, response, body, maxBytes);
+  const messages = await readMessages(upstream, reply, body, maxBytes);
   const answer = messages.at(-1) ?? "";
   const value = parseJson(answer);
   const message = messageOf(value);
   if (message?.kind !== "response" || !isObject(value)) throw new UpstreamError(FAILURES.broken);
   if (message.failed) {
-    throw new HandshakeRefused(response.status < 400 ? 200 : response.status, answer);
+    throw new HandshakeRefused(reply.status < 400 ? 200 : reply.status, answer);
   }
   const version = isObject(value["result"]) ? value["result"]["protocolVersion"] : undefined;
-  if (!response.ok || typeof version !== "string") throw new UpstreamError(FAILURES.broken);
-  const sid = response.headers.get("mcp-session-id") || undefined;
+  if (!reply.ok || typeof version !== "string") throw new UpstreamError(FAILURES.broken);
+  const sid = reply.response.headers.get("mcp-session-id") || undefined;
   return { replica, sid, version, messages };
 }
 
 async function readMessages(
   upstream: Upstream,
-  response: Response,
+  reply: Reply,
   body: string,
   maxBytes: number,
 ): Promise<string[]> {
-  if (isJson(response)) return [await readText(response, maxBytes, upstream.timeoutMs)];
-  if (!isEventStream(response)) {
-    discard(response);
-    throw new UpstreamError(response.ok ? FAILURES.broken : FAILURES.refused);
+  if (reply.isJson) return [await reply.text(maxBytes)];
+  if (!reply.isEventStream) {
+    reply.discard();
+    throw new UpstreamError(reply.ok ? FAILURES.broken : FAILURES.refused);
   }
   const id = idIn(body);
   const messages: string[] = [];
   const parser = new SseParser(maxBytes);
-  for await (const { data } of events(response, parser, upstream.timeoutMs)) {
+  for await (const { data } of reply.events(parser, upstream.timeoutMs)) {
     const message = messageOf(parseJson(data));
     if (!message) continue;
     if (message.kind !== "response") messages.push(data);

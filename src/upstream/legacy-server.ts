@@ -68,7 +68,9 @@ class Connection {
     accepting.set("accept", "text/event-stream");
     accepting.delete("content-type");
     const signal = this.#abort.signal;
-    const response = await this.#fetch(new Request(url, { headers: accepting, signal }));
+    const response = await this.#fetch(
+      new Request(url, { headers: accepting, redirect: "manual", signal }),
+    );
     if (!response.ok || !response.body) throw new Error(`the stream answered ${response.status}`);
     const endpoint = Promise.withResolvers<string>();
     void this.#read(response.body, endpoint).finally(() => this.close());
@@ -92,7 +94,7 @@ class Connection {
     });
     if (sink) for (const id of ids) this.#awaited.set(idKey(id), sink);
     const response = await this.#fetch(
-      new Request(this.#endpoint, { method: "POST", headers, body }),
+      new Request(this.#endpoint, { method: "POST", headers, body, redirect: "manual" }),
     );
     void response.body?.cancel().catch(() => undefined);
     if (!response.ok || ids.length === 0) {

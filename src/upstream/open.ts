@@ -1,8 +1,9 @@
 /** Makes the upstreams that the configuration names, from what the environment binds. */
 import { builtInServer } from "./built-in.ts";
 import { legacyServer } from "./legacy-server.ts";
+import { isServer, outboundOf } from "./outbound.ts";
 import type { ServerSettings, UpstreamSettings, UpstreamsSettings } from "./settings.ts";
-import type { Replica, Server, Upstream, Upstreams } from "./upstream.ts";
+import type { Replica, Upstream, Upstreams } from "./upstream.ts";
 
 type Environment = Readonly<Record<string, unknown>>;
 
@@ -59,20 +60,14 @@ function replicasOf(name: string, settings: ServerSettings, env: Environment): R
       { url: `https://${settings.binding.toLowerCase()}.invalid${MCP_PATH}`, server: binding },
     ];
   }
-  return settings.urls.map((url) => ({ url, server: internet }));
+  const send = outboundOf(env);
+  // A redirect could lead the gateway, and the secrets in its headers, anywhere, so none is followed.
+  const server = { fetch: (request: Request) => send(request, { redirect: "manual" }) };
+  return settings.urls.map((url) => ({ url, server }));
 }
 
 function overLegacy({ url, server }: Replica): Replica {
   return { url, server: legacyServer(url, LARGEST_MESSAGE, (request) => server.fetch(request)) };
-}
-
-/** A redirect could lead the gateway, and the secrets in its headers, anywhere, so none is followed. */
-const internet: Server = {
-  fetch: (request) => fetch(request, { redirect: "manual" }),
-};
-
-function isServer(value: unknown): value is Server {
-  return typeof (value as Partial<Server> | undefined)?.fetch === "function";
 }
 
 function secret(upstream: string, name: string, env: Environment): string {

@@ -1,6 +1,11 @@
 /** The contract's races, bounds and refusals once more over real HTTP, where sockets and a real clock take part. */
 import { createHash, randomUUID } from "node:crypto";
-import { expect, it } from "vitest";
+import { readdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { SCOPES } from "../../src/auth/scopes.ts";
+import { ERROR_KINDS, type ErrorCode } from "../../src/session/errors.ts";
+import { apiTokens } from "../support/api-tokens.ts";
 import { Service } from "../support/service.ts";
 
 interface Problem {
@@ -122,6 +127,217 @@ it.each([
     expect(json).not.toHaveProperty("lastEventId");
   },
 );
+
+describe("every error of the contract", () => {
+  interface Provocation {
+    readonly how: string;
+    readonly code: ErrorCode;
+    readonly provoke: (client: Client) => Promise<Response>;
+  }
+
+  /** A client of a service whose bounds are low; it is an admin unless `as` says otherwise. */
+  interface Client {
+    readonly service: Service;
+    send(method: string, path: string, body?: unknown, options?: SendOptions): Promise<Response>;
+    /** The path of a new session, of a subject of its own. */
+    make(): Promise<string>;
+  }
+
+  interface SendOptions {
+    readonly as?: string;
+    readonly headers?: Record<string, string>;
+  }
+
+  const unknown = () => `/v1/sessions/${randomUUID()}`;
+  const row = (code: ErrorCode, how: string, provoke: Provocation["provoke"]): Provocation => ({
+    how,
+    code,
+    provoke,
+  });
+
+  const PROVOCATIONS: readonly Provocation[] = [
+    row("session_not_found", "reading an unknown session", ({ send }) => send("GET", unknown())),
+    row("session_not_found", "patching one", ({ send }) => send("PATCH", unknown(), {})),
+    row("session_not_found", "following one", ({ send }) => send("GET", `${unknown()}/events`)),
+    row("session_not_found", "publishing to one", ({ send }) =>
+      send("POST", `${unknown()}/events`, { data: 1 }),
+    ),
+    row("session_not_found", "disconnecting one", ({ send }) =>
+      send("POST", `${unknown()}/disconnect`),
+    ),
+    row("session_not_found", "reading one that was deleted", async ({ send, make }) => {
+      const path = await make();
+      await send("DELETE", path);
+      return send("GET", path);
+    }),
+    row("session_not_found", "replacing another's", async ({ send, make }) =>
+      send("PUT", await make(), {}, { as: "stranger" }),
+    ),
+    row("session_already_exists", "creating it twice", async ({ send, make }) =>
+      send("POST", "/v1/sessions", { id: (await make()).split("/").at(-1), subject: "twice" }),
+    ),
+    row("session_disconnected", "publishing after a disconnect", async ({ send, make }) => {
+      const path = await make();
+      await send("POST", `${path}/disconnect`);
+      return send("POST", `${path}/events`, { data: 1 });
+    }),
+    row("message_channel_full", "publishing more than the queue takes", async ({ send, make }) =>
+      send("POST", `${await make()}/events`, [{ data: 1 }, { data: 2 }, { data: 3 }]),
+    ),
+    row("invalid_session_type", "creating", ({ send }) =>
+      send("POST", "/v1/sessions", { type: "x" }),
+    ),
+    row("invalid_session_type", "listing", ({ send }) => send("GET", "/v1/sessions?type=x")),
+    row("invalid_session_id", "creating", ({ send }) => send("POST", "/v1/sessions", { id: "x" })),
+    row("invalid_session_id", "reading", ({ send }) => send("GET", "/v1/sessions/x")),
+    row("invalid_session_id", "deleting", ({ send }) => send("DELETE", "/v1/sessions/x")),
+    row("invalid_request", "an unknown field", ({ send }) =>
+      send("POST", "/v1/sessions", { x: 1 }),
+    ),
+    row("invalid_request", "a bad query", ({ send }) => send("GET", "/v1/sessions?limit=201")),
+    row("invalid_request", "a bad If-Match", ({ send }) =>
+      send("PATCH", unknown(), {}, { headers: { "if-match": "x" } }),
+    ),
+    row("unsupported_media_type", "a form", ({ send }) =>
+      send("POST", "/v1/sessions", {}, { headers: { "content-type": "text/plain" } }),
+    ),
+    row("payload_too_large", "a large body", ({ send }) =>
+      send("POST", "/v1/sessions", { data: "x".repeat(20_000) }),
+    ),
+    row("payload_too_large", "a large event", async ({ send, make }) =>
+      send("POST", `${await make()}/events`, { data: "x".repeat(2000) }),
+    ),
+    row("precondition_failed", "patching what has changed", async ({ send, make }) =>
+      send("PATCH", await make(), {}, { headers: { "if-match": '"old"' } }),
+    ),
+    row("precondition_failed", "replacing what is not there", ({ send }) =>
+      send("PUT", unknown(), {}, { headers: { "if-match": "*" } }),
+    ),
+    row("unauthorized", "no credential", ({ send }) =>
+      send("GET", unknown(), undefined, { as: "" }),
+    ),
+    row("unauthorized", "a wrong credential", ({ send }) =>
+      send("GET", unknown(), undefined, { headers: { authorization: "Bearer hf_wrong" } }),
+    ),
+    row("unauthorized", "a wrong ticket", ({ send }) =>
+      send("GET", `${unknown()}/events?ticket=x.y`, undefined, { as: "" }),
+    ),
+    row("forbidden", "a scope that is missing", ({ send }) =>
+      send("GET", unknown(), undefined, { as: "scopeless" }),
+    ),
+    row("forbidden", "another's name", ({ send }) =>
+      send("POST", "/v1/sessions", { subject: "me" }, { as: "stranger" }),
+    ),
+    row("forbidden", "a page of another site", ({ send }) =>
+      send("GET", unknown(), undefined, { headers: { origin: "https://evil.example" } }),
+    ),
+    row("rate_limited", "one session more than a subject may have", async ({ send }) => {
+      await send("POST", "/v1/sessions", { subject: "crowded" });
+      return send("POST", "/v1/sessions", { subject: "crowded" });
+    }),
+    row("rate_limited", "more requests a minute than one may send", async ({ send }) => {
+      const ask = () => send("GET", unknown(), undefined, { as: "busy" });
+      let answer = await ask();
+      // Its bucket fills while it asks, so how many pass depends on the machine.
+      for (let n = 0; n < 60 && answer.status === 404; n++) answer = await ask();
+      return answer;
+    }),
+    row("too_many_writers", "one stream too many", async ({ service, send, make }) => {
+      const path = await make();
+      const first = await send("GET", `${path}/events`);
+      expect(first.status).toBe(200);
+      await service.logged(({ event }) => event === "writer.attach");
+      return send("GET", `${path}/events`);
+    }),
+    row("uri_too_long", "a long URL", ({ send }) => send("GET", `/?${"a".repeat(9000)}`)),
+    row("headers_too_large", "a long header", ({ send }) =>
+      send("GET", "/", undefined, { headers: { x: "a".repeat(40_000) } }),
+    ),
+    row("not_found", "a route that does not exist", ({ send }) => send("GET", "/v1/nothing")),
+    row("method_not_allowed", "a method that the route has not", ({ send }) =>
+      send("PATCH", "/v1/sessions", {}),
+    ),
+    row("unavailable", "a session whose file was overwritten", async ({ service, send, make }) => {
+      const folder = join(service.stateDir, "objects", "SessionObject");
+      const path = await make();
+      await service.kill();
+      const files = (await readdir(folder)).filter((name) => /^[0-9a-f]{64}\.sqlite/.test(name));
+      expect(files).not.toEqual([]);
+      for (const name of files) {
+        const file = join(folder, name);
+        await writeFile(file, Buffer.alloc((await readFile(file)).length, 0xa5));
+      }
+      await service.restart();
+      return send("GET", path);
+    }),
+  ];
+
+  async function start(): Promise<Client> {
+    const tokens = await apiTokens({
+      me: ["me", SCOPES],
+      stranger: ["stranger", SCOPES.filter((scope) => scope !== "admin")],
+      busy: ["busy", SCOPES],
+      scopeless: ["scopeless", []],
+    });
+    const service = await Service.start({
+      AUTH: "token",
+      API_TOKENS: tokens.variable,
+      TICKET_SECRET: "ticket-secret-".repeat(3),
+      QUEUE_CAPACITY: "2",
+      MAX_WRITERS: "1",
+      BODY_MAX_BYTES: "10000",
+      EVENT_MAX_BYTES: "1000",
+      MAX_SESSIONS_PER_SUBJECT: "1",
+      RATE_LIMIT_PER_SUBJECT: "20",
+      LOG_LEVEL: "debug",
+    });
+    const send: Client["send"] = (method, path, body, { as = "me", headers } = {}) =>
+      service.fetch(path, {
+        method,
+        headers: {
+          ...(body !== undefined && { "content-type": "application/json" }),
+          ...tokens.headers[as],
+          ...headers,
+        },
+        ...(body !== undefined && { body: JSON.stringify(body) }),
+      });
+    const make = async () => {
+      const made = await send("POST", "/v1/sessions", { subject: randomUUID() });
+      expect(made.status).toBe(201);
+      return made.headers.get("location")!;
+    };
+    return { service, send, make };
+  }
+
+  it("is provoked here", () => {
+    const provoked = new Set(PROVOCATIONS.map(({ code }) => code));
+    expect([...provoked].toSorted()).toEqual(Object.keys(ERROR_KINDS).toSorted());
+  });
+
+  it.each(PROVOCATIONS)("$code: $how", async ({ code, provoke }) => {
+    const { status, title } = ERROR_KINDS[code];
+    const answer = await provoke(await start());
+    const problem = (await answer.json()) as Record<string, unknown>;
+    expect([answer.status, problem["code"], problem["detail"]]).toEqual([
+      status,
+      code,
+      expect.any(String),
+    ]);
+    expect(problem).toEqual({
+      type: `urn:holdfast:problem:${code}`,
+      title,
+      status,
+      detail: problem["detail"],
+      code,
+    });
+    expect(answer.headers.get("content-type")).toBe("application/problem+json");
+    expect(answer.headers.get("cache-control")).toBe("no-store");
+    expect(answer.headers.has("www-authenticate")).toBe([401, 403].includes(status));
+    if (code === "method_not_allowed") expect(answer.headers.get("allow")).toContain("POST");
+    if (code === "rate_limited" && problem["detail"] === title)
+      expect(Number(answer.headers.get("retry-after"))).toBeGreaterThan(0);
+  });
+});
 
 it("an MCP session is its subject's alone: for anyone else it was never made, and nothing touches it", async () => {
   const token = (secret: string, subject: string, scopes: string[]) => ({

@@ -156,6 +156,8 @@ it("a slow reader is cut at the bound, others notice nothing, and it resumes fro
     expect(Number(frames[1]!.data.split(" ")[0])).toBeGreaterThan(120);
   }
   expect(lastSeen).toBeDefined();
+  // One line tells of the cut, and it is ours.
+  expect(service.lines.filter(({ event }) => event === "workerd")).toEqual([]);
   await back.leave();
   await quick.leave();
 });

@@ -17,8 +17,12 @@ interface Running {
   printed(pattern: RegExp): Promise<string>;
 }
 
-function run(args: readonly string[], env: Record<string, string>): Running {
-  const child = spawn(process.execPath, args, {
+function run(
+  args: readonly string[],
+  env: Record<string, string>,
+  command = process.execPath,
+): Running {
+  const child = spawn(command, args, {
     cwd: PROJECT,
     env: { ...process.env, ...env },
     stdio: ["ignore", "pipe", "pipe"],
@@ -71,11 +75,18 @@ async function freePort(): Promise<number> {
   return port;
 }
 
-async function serve(env: Record<string, string> = {}): Promise<Running & { url: string }> {
+async function serve(
+  env: Record<string, string> = {},
+  how: "npm run serve" | "its script" = "its script",
+): Promise<Running & { url: string }> {
   const stateDir = await mkdtemp(join(tmpdir(), "holdfast-serve-"));
   onTestFinished(() => rm(stateDir, { recursive: true, force: true }));
   const port = String(await freePort());
-  const running = run(["scripts/serve.ts"], { PORT: port, STATE_DIR: stateDir, ...env });
+  const variables = { PORT: port, STATE_DIR: stateDir, ...env };
+  const running =
+    how === "its script"
+      ? run(["scripts/serve.ts"], variables)
+      : run(["run", "serve"], variables, "npm");
   const line = await running.printed(/^holdfast listening on /);
   expect(line).toBe(`holdfast listening on http://127.0.0.1:${port}`);
   return { ...running, url: `http://127.0.0.1:${port}` };
@@ -154,28 +165,35 @@ it.each(["npm run serve", "npm start"])(
   },
 );
 
-it("ends within 5 s of SIGTERM with ten streams open, and takes workerd along", async () => {
-  const service = await serve();
-  const made = (await (await fetch(`${service.url}/v1/sessions`, { method: "POST" })).json()) as {
-    id: string;
-  };
-  const streams = await Promise.all(
-    Array.from({ length: 10 }, () => fetch(`${service.url}/v1/sessions/${made.id}/events`)),
-  );
-  expect(streams.map(({ status }) => status)).toEqual(Array.from({ length: 10 }, () => 200));
-  const ends = streams.map((stream) =>
-    stream.text().then(
-      () => {},
-      () => {},
-    ),
-  );
-  const before = performance.now();
-  service.process.kill("SIGTERM");
-  expect(await service.exit).toBe(0);
-  expect(performance.now() - before).toBeLessThan(5000);
-  await Promise.all(ends);
-  expect(await answers(service.url)).toBe(false);
-});
+it.each([
+  ["npm run serve", "SIGTERM"],
+  ["npm run serve", "SIGINT"],
+  ["its script", "SIGTERM"],
+] as const)(
+  "%s ends within 5 s of %s with ten streams open, and takes workerd along",
+  async (how, signal) => {
+    const service = await serve({}, how);
+    const made = (await (await fetch(`${service.url}/v1/sessions`, { method: "POST" })).json()) as {
+      id: string;
+    };
+    const streams = await Promise.all(
+      Array.from({ length: 10 }, () => fetch(`${service.url}/v1/sessions/${made.id}/events`)),
+    );
+    expect(streams.map(({ status }) => status)).toEqual(Array.from({ length: 10 }, () => 200));
+    const ends = streams.map((stream) =>
+      stream.text().then(
+        () => {},
+        () => {},
+      ),
+    );
+    const before = performance.now();
+    service.process.kill(signal);
+    expect(await service.exit).toBe(0);
+    expect(performance.now() - before).toBeLessThan(5000);
+    await Promise.all(ends);
+    expect(await answers(service.url)).toBe(false);
+  },
+);
 
 it("leaves no workerd behind when it is killed", async () => {
   const service = await serve();

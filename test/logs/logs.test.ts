@@ -40,6 +40,8 @@ const SHAPES: Readonly<Record<string, Readonly<Record<string, RegExp>>>> = {
   "directory.handover_failed": { cause: CAUSE },
   "jwks.failed": { cause: CAUSE },
   "rate-limit.failed": { cause: CAUSE },
+  // What workerd says by itself; scripts/log-line.ts makes it JSON.
+  workerd: { line: /^[^\n]{1,500}$/ },
 };
 
 const SECRETS: Readonly<Record<string, RegExp>> = {

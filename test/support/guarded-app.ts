@@ -9,6 +9,9 @@ import { loadAuthSettings } from "../../src/auth/settings.ts";
 import { loadConfig, type Environment } from "../../src/config.ts";
 import { DurableObjectHost } from "../../src/object/durable-object-host.ts";
 import type { SessionObject } from "../../src/object/session-object.ts";
+import { provideServer } from "../../src/upstream/built-in.ts";
+import { demoServer } from "../../src/upstream/demo.ts";
+import { openUpstreams } from "../../src/upstream/open.ts";
 
 const { SESSIONS } = env as unknown as { SESSIONS: DurableObjectNamespace<SessionObject> };
 
@@ -19,7 +22,8 @@ export function guardedApp(variables: Environment, platform: AccessPlatform = {}
     directory: directory(),
     maxSessionsPerSubject: config.maxSessionsPerSubject,
   });
-  return createApp(host, config, access);
+  provideServer("demo", demoServer);
+  return createApp(host, config, access, openUpstreams(config.upstreams, variables));
 }
 
 export interface TokenApp {

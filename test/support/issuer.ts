@@ -71,7 +71,7 @@ export class Issuer {
     const good = await this.token(sub, scopes);
     const [header, , signature] = good.split(".");
     const forged = btoa(JSON.stringify({ iss: this.url, aud: AUDIENCE, sub, exp: now + 300 }));
-    const tokens = {
+    const tokens: Record<string, string> = {
       garbage: "garbage",
       "an api token": `hf_${"A".repeat(43)}`,
       expired: await this.token(sub, scopes, { claims: { exp: now - 60 } }),
@@ -81,6 +81,8 @@ export class Issuer {
       "other audience": await this.token(sub, scopes, { claims: { aud: "https://other.example" } }),
       "without subject": await this.token(sub, scopes, { claims: { sub: undefined } }),
       "another's key": await this.token(sub, scopes, { key: stranger.privateKey }),
+      "a logout token": await this.token(sub, scopes, { header: { typ: "logout+jwt" } }),
+      "a DPoP proof": await this.token(sub, scopes, { header: { typ: "dpop+jwt" } }),
       "unknown key id": await this.token(sub, scopes, { header: { kid: "nope" } }),
       "alg none": new UnsecuredJWT({ iss: this.url, aud: AUDIENCE, sub, exp: now + 300 }).encode(),
       "HS256 with the public key (PEM)": await this.token(sub, scopes, {

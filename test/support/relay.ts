@@ -9,6 +9,8 @@ export class Relay {
   readonly #pairs = new Set<readonly [client: Socket, upstream: Socket]>();
   /** Bytes of the next connection's answer to let through before it is cut; Infinity for all. */
   cutAfter = Infinity;
+  /** The next connection is cut right after what matches this in its answer. */
+  cutAt: RegExp | undefined;
   connections = 0;
 
   private constructor(server: Server, target: number) {
@@ -53,9 +55,17 @@ export class Relay {
     const pair = [client, upstream] as const;
     this.#pairs.add(pair);
     let left = this.cutAfter;
+    const { cutAt } = this;
+    let seen = "";
     client.on("data", (data) => upstream.write(data));
     client.on("end", () => upstream.end());
     upstream.on("data", (data) => {
+      if (cutAt) {
+        const before = seen.length;
+        seen += data.toString("latin1");
+        const match = cutAt.exec(seen);
+        if (match) left = match.index + match[0].length - before;
+      }
       const part = data.subarray(0, left);
       left -= part.length;
       client.write(part, () => {

@@ -13,27 +13,43 @@ export interface LogLine {
   readonly [field: string]: unknown;
 }
 
+export interface ServiceOptions {
+  /** Workers that are bound to the service: the path of each one's module, by the name of its binding. */
+  readonly services?: Readonly<Record<string, string>>;
+}
+
 export class Service {
   readonly #env: Record<string, string>;
-  readonly #stateDir: string;
+  /** Where its storage lies. */
+  readonly stateDir: string;
+  readonly #options: ServiceOptions;
   #workerd: Workerd;
   /** Every JSON line that the service logged, over all its lives. */
   readonly lines: LogLine[] = [];
   readonly #watchers = new Set<() => void>();
 
-  private constructor(env: Record<string, string>, stateDir: string, workerd: Workerd) {
+  private constructor(
+    env: Record<string, string>,
+    options: ServiceOptions,
+    stateDir: string,
+    workerd: Workerd,
+  ) {
     this.#env = env;
-    this.#stateDir = stateDir;
+    this.stateDir = stateDir;
+    this.#options = options;
     this.#workerd = workerd;
   }
 
   /** Starts a service that ends with the test. */
-  static async start(env: Record<string, string> = {}): Promise<Service> {
+  static async start(
+    env: Record<string, string> = {},
+    options: ServiceOptions = {},
+  ): Promise<Service> {
     const stateDir = await mkdtemp(join(tmpdir(), "holdfast-test-"));
     const onLine = (line: string) => service?.take(line);
     let service: Service | undefined;
-    const workerd = await launch(env, stateDir, 0, onLine);
-    service = new Service(env, stateDir, workerd);
+    const workerd = await launch(env, options, stateDir, 0, onLine);
+    service = new Service(env, options, stateDir, workerd);
     onTestFinished(async () => {
       await service.kill();
       await rm(stateDir, { recursive: true, force: true });
@@ -66,7 +82,8 @@ export class Service {
 
   /** Starts it again on the same port and storage. */
   async restart(): Promise<void> {
-    this.#workerd = await launch(this.#env, this.#stateDir, this.#workerd.port, (line) =>
+    const { port } = this.#workerd;
+    this.#workerd = await launch(this.#env, this.#options, this.stateDir, port, (line) =>
       this.take(line),
     );
   }
@@ -129,9 +146,11 @@ export class Service {
 
 function launch(
   env: Record<string, string>,
+  options: ServiceOptions,
   stateDir: string,
   port: number,
   onLine: (line: string) => void,
 ): Promise<Workerd> {
-  return startWorkerd({ bundle: inject("bundle"), host: "127.0.0.1", port, stateDir, env, onLine });
+  const bundle = inject("bundle");
+  return startWorkerd({ ...options, bundle, host: "127.0.0.1", port, stateDir, env, onLine });
 }

@@ -1,5 +1,5 @@
 /**
- * Every route of the OpenAPI document, for every scope, owner state and
+ * Every route of the OpenAPI document and of the gateway, for every scope, owner state and
  * credential state, with the answer that the contract expects. The expectation is
  * worked out here from the table, and from nothing of the guard.
  */
@@ -10,7 +10,8 @@ import { ROUTES } from "../../src/app.ts";
 import { SCOPES, type Scope } from "../../src/auth/scopes.ts";
 import { guardedApp } from "../support/guarded-app.ts";
 import { Issuer } from "../support/issuer.ts";
-import { objectOf, storedBy, told } from "../support/object.ts";
+import { objectOf, socketsOf, storedBy, told } from "../support/object.ts";
+import { SseReader } from "../support/sse-reader.ts";
 
 const OWNER_STATES = ["own", "other's", "unknown", "expired", "deleted"] as const;
 type OwnerState = (typeof OWNER_STATES)[number];
@@ -19,6 +20,9 @@ interface Row {
   readonly method: string;
   /** `:id` stands for the session. */
   readonly path: string;
+  /** How its session is made; `/v1` unless said otherwise. */
+  readonly session?: "mcp" | "legacy";
+  readonly headers?: Readonly<Record<string, string>>;
   readonly body?: unknown;
   /** What lets in, besides `admin`; undefined where everyone is let in. */
   readonly scope?: Scope;
@@ -117,7 +121,162 @@ const ROWS: Readonly<Record<string, Row>> = {
   openapi: { method: "GET", path: "/openapi.json", answers: always(200) },
 };
 
-/** Routes that have no description, and must be behind the guard all the same. */
+const ping = { jsonrpc: "2.0", id: 7, method: "ping" };
+const initialize = {
+  jsonrpc: "2.0",
+  id: 1,
+  method: "initialize",
+  params: {
+    protocolVersion: "2025-11-25",
+    capabilities: {},
+    clientInfo: { name: "matrix", version: "1" },
+  },
+};
+const takesBoth = { accept: "application/json, text/event-stream" };
+const takesEvents = { accept: "text/event-stream" };
+const ofMcp = { session: "mcp", scope: "mcp", headers: { "mcp-session-id": ":id" } } as const;
+const ofLegacy = { session: "legacy", scope: "mcp" } as const;
+const withMcp = (headers: Record<string, string>) => ({ ...ofMcp.headers, ...headers });
+
+/** The gateway's routes, which have no description. `other` is an upstream that no session here is of. */
+const GATEWAY_ROWS: Readonly<Record<string, Row>> = {
+  "MCP initialize": {
+    method: "POST",
+    path: "/mcp",
+    scope: "mcp",
+    headers: takesBoth,
+    body: initialize,
+    answers: always(200),
+  },
+  "MCP request": {
+    ...ofMcp,
+    method: "POST",
+    path: "/mcp",
+    headers: withMcp(takesBoth),
+    body: ping,
+    answers: owned(200),
+  },
+  "MCP notification": {
+    ...ofMcp,
+    method: "POST",
+    path: "/mcp",
+    headers: withMcp(takesBoth),
+    body: { jsonrpc: "2.0", method: "notifications/initialized" },
+    answers: owned(202),
+  },
+  "MCP stream": {
+    ...ofMcp,
+    method: "GET",
+    path: "/mcp",
+    headers: withMcp(takesEvents),
+    answers: owned(200),
+  },
+  "MCP resumption of a stream that was never": {
+    ...ofMcp,
+    method: "GET",
+    path: "/mcp",
+    headers: withMcp({ ...takesEvents, "last-event-id": "0mwsb9seoysobdq-000000000001-2" }),
+    answers: owned(400),
+  },
+  "MCP end": { ...ofMcp, method: "DELETE", path: "/mcp", answers: owned(204) },
+  "MCP request without a session": {
+    method: "POST",
+    path: "/mcp",
+    scope: "mcp",
+    headers: takesBoth,
+    body: ping,
+    answers: always(400),
+  },
+  "MCP by a method it has not": { ...ofMcp, method: "PUT", path: "/mcp", answers: always(405) },
+  "MCP request to another upstream": {
+    ...ofMcp,
+    method: "POST",
+    path: "/mcp/other",
+    headers: withMcp(takesBoth),
+    body: ping,
+    answers: always(404),
+  },
+  "MCP stream of another upstream": {
+    ...ofMcp,
+    method: "GET",
+    path: "/mcp/other",
+    headers: withMcp(takesEvents),
+    answers: always(404),
+  },
+  "MCP end at another upstream": {
+    ...ofMcp,
+    method: "DELETE",
+    path: "/mcp/other",
+    answers: always(404),
+  },
+  "MCP request to no upstream": {
+    ...ofMcp,
+    method: "POST",
+    path: "/mcp/nowhere",
+    body: ping,
+    answers: always(404),
+  },
+  "legacy stream": {
+    method: "GET",
+    path: "/sse",
+    scope: "mcp",
+    headers: takesEvents,
+    answers: always(200),
+  },
+  "legacy stream of another upstream": {
+    method: "GET",
+    path: "/sse/other",
+    scope: "mcp",
+    headers: takesEvents,
+    answers: always(200),
+  },
+  "legacy stream of no upstream": {
+    method: "GET",
+    path: "/sse/nowhere",
+    scope: "mcp",
+    answers: always(404),
+  },
+  "legacy message": {
+    ...ofLegacy,
+    method: "POST",
+    path: "/messages?session_id=:id",
+    body: ping,
+    answers: owned(202),
+  },
+  "legacy message to another upstream": {
+    ...ofLegacy,
+    method: "POST",
+    path: "/messages/other?session_id=:id",
+    body: ping,
+    answers: always(404),
+  },
+  "legacy message without a session": {
+    ...ofLegacy,
+    method: "POST",
+    path: "/messages",
+    body: ping,
+    answers: always(400),
+  },
+  "legacy message in an MCP session": {
+    ...ofMcp,
+    method: "POST",
+    path: "/messages?session_id=:id",
+    body: ping,
+    answers: always(404),
+  },
+  "MCP request in a legacy session": {
+    ...ofLegacy,
+    method: "POST",
+    path: "/mcp",
+    headers: withMcp(takesBoth),
+    body: ping,
+    answers: always(404),
+  },
+};
+
+const ALL_ROWS = { ...ROWS, ...GATEWAY_ROWS };
+
+/** The gateway's paths as a client's configuration names them. */
 const PREFIXES = ["/mcp", "/mcp/other", "/sse", "/messages?session_id=x"];
 
 let issuer: Issuer;
@@ -129,20 +288,22 @@ afterEach(() => void vi.useRealTimers());
 beforeAll(async () => {
   issuer = await Issuer.make("https://idp.example");
   app = guardedApp(
-    { AUTH: "jwt", ...issuer.variables, TICKET_SECRET: "t".repeat(32) },
+    {
+      AUTH: "jwt",
+      ...issuer.variables,
+      TICKET_SECRET: "t".repeat(32),
+      UPSTREAMS: '{"default":"demo","other":"demo"}',
+    },
     { fetch: issuer.fetch },
   );
 });
 
 /** A session in that state, as seen by `me`. */
-async function sessionThatIs(state: OwnerState): Promise<string> {
-  const id = crypto.randomUUID();
-  if (state === "unknown") return id;
+async function sessionThatIs(state: OwnerState, kind?: Row["session"]): Promise<string> {
+  if (state === "unknown") return crypto.randomUUID();
   const owner = state === "other's" ? "alice" : "me";
-  const headers = { ...(await issuer.bearer(owner, ["sessions:write"])), ...asJson };
-  const body = JSON.stringify({ id, ttlSeconds: 600 });
-  const made = await app.request("/v1/sessions", { method: "POST", headers, body });
-  expect(made.status).toBe(201);
+  const headers = { ...(await issuer.bearer(owner, ["sessions:write", "mcp"])), ...asJson };
+  const id = await newSession(headers, kind);
   await told(id);
   if (state === "deleted") await app.request(`/v1/sessions/${id}`, { method: "DELETE", headers });
   if (state === "expired") {
@@ -153,12 +314,45 @@ async function sessionThatIs(state: OwnerState): Promise<string> {
   return id;
 }
 
+async function newSession(headers: Record<string, string>, kind: Row["session"]): Promise<string> {
+  if (kind === undefined) {
+    const id = crypto.randomUUID();
+    const body = JSON.stringify({ id, ttlSeconds: 600 });
+    const made = await app.request("/v1/sessions", { method: "POST", headers, body });
+    expect(made.status).toBe(201);
+    return id;
+  }
+  if (kind === "mcp") {
+    const made = await app.request("/mcp", {
+      method: "POST",
+      headers: { ...headers, ...takesBoth },
+      body: JSON.stringify(initialize),
+    });
+    expect(made.status).toBe(200);
+    await made.text();
+    return made.headers.get("mcp-session-id")!;
+  }
+  const stream = await app.request("/sse", { headers: { ...headers, ...takesEvents } });
+  const reader = new SseReader(stream.body!);
+  await reader.until(/session_id=[\w-]{36}/);
+  await reader.leave();
+  const id = /session_id=([\w-]{36})/.exec(reader.text)![1]!;
+  // Its leaving counts as use, so it must be over before anything is compared.
+  await expect.poll(() => socketsOf(id)).toBe(0);
+  return id;
+}
+
 const asJson = { "content-type": "application/json" };
 
-async function send({ method, path, body }: Row, id: string, headers: Record<string, string>) {
+async function send(row: Row, id: string, headers: Record<string, string>) {
+  const { method, path, body } = row;
+  const own = Object.entries(row.headers ?? {}).map(([name, value]) => [
+    name,
+    value.replace(":id", id),
+  ]);
   const response = await app.request(path.replace(":id", id), {
     method,
-    headers: { ...headers, ...(body !== undefined && asJson) },
+    headers: { ...headers, ...(body !== undefined && asJson), ...Object.fromEntries(own) },
     ...(body !== undefined && { body: JSON.stringify(body) }),
   });
   const streams = response.headers.get("content-type")?.startsWith("text/event-stream");
@@ -180,12 +374,13 @@ it("has a row for every route that is described", () => {
   expect(described.toSorted()).toEqual(rows.toSorted());
 });
 
-describe.each(Object.entries(ROWS))("%s", (_operation, row) => {
+// Each test makes up to fourteen sessions, and a busy machine may be slow at that.
+describe.each(Object.entries(ALL_ROWS))("%s", { timeout: 30_000 }, (_operation, row) => {
   it.each(OWNER_STATES)(
     "answers each scope as it should on a session that is %s",
     async (state) => {
       for (const held of [...SCOPES, undefined]) {
-        const id = await sessionThatIs(state);
+        const id = await sessionThatIs(state, row.session);
         const before = state === "other's" ? await objectState(id) : undefined;
         const headers = await issuer.bearer("me", held ? [held] : []);
         const { status, challenge } = await send(row, id, headers);
@@ -203,7 +398,7 @@ describe.each(Object.entries(ROWS))("%s", (_operation, row) => {
   );
 
   it("answers each wrong credential with 401, and changes nothing", async () => {
-    const id = await sessionThatIs("other's");
+    const id = await sessionThatIs("other's", row.session);
     const before = await objectState(id);
     for (const [name, headers] of Object.entries(await issuer.wrongCredentials("alice"))) {
       const { status, challenge, text } = await send(row, id, headers);
@@ -241,19 +436,23 @@ describe.each(PREFIXES)("%s", (path) => {
   });
 });
 
-it("answers a stranger byte for byte as it answers for an id that was never made", async () => {
-  for (const row of Object.values(ROWS).filter(({ answers }) => answers["other's"] === 404)) {
-    if (row.answers.unknown !== 404) continue;
-    const headers = await issuer.bearer(
-      "me",
-      SCOPES.filter((scope) => scope !== "admin"),
-    );
-    const stranger = await send(row, await sessionThatIs("other's"), headers);
-    for (const state of ["unknown", "expired", "deleted"] as const) {
-      expect(await send(row, await sessionThatIs(state), headers)).toEqual(stranger);
+it(
+  "answers a stranger byte for byte as it answers for an id that was never made",
+  { timeout: 60_000 },
+  async () => {
+    for (const row of Object.values(ALL_ROWS).filter(({ answers }) => answers["other's"] === 404)) {
+      if (row.answers.unknown !== 404) continue;
+      const headers = await issuer.bearer(
+        "me",
+        SCOPES.filter((scope) => scope !== "admin"),
+      );
+      const stranger = await send(row, await sessionThatIs("other's", row.session), headers);
+      for (const state of ["unknown", "expired", "deleted"] as const) {
+        expect(await send(row, await sessionThatIs(state, row.session), headers)).toEqual(stranger);
+      }
     }
-  }
-});
+  },
+);
 
 it("answers a stranger's conditional PUT as it answers for an id that was never made", async () => {
   const row = ROWS["putSession"]!;

@@ -102,6 +102,9 @@ describe("Origin", () => {
     ["http://localhost", "null", 403],
     ["http://localhost", "", 403],
     ["http://localhost", "https://localhost.evil.example", 403],
+    ["http://localhost", "http://localhost@evil.example", 403],
+    ["http://localhost", "chrome-extension://localhost", 403],
+    ["https://sessions.example", "app://sessions.example", 403],
   ])("to %s from a page of %s answers %i, before any work", async (base, origin, status) => {
     const id = crypto.randomUUID();
     const response = await app.request(`${base}/v1/sessions/${id}`, { headers: { origin } });
@@ -109,6 +112,27 @@ describe("Origin", () => {
     const allowed = response.headers.get("access-control-allow-origin");
     expect(allowed).toBe(origin === "https://app.example" ? origin : null);
     if (status === 403) expect(await codeOf(response)).toBe("forbidden");
+  });
+});
+
+describe("what a page of another site makes a browser load without an Origin", () => {
+  const image = { "sec-fetch-mode": "no-cors", "sec-fetch-dest": "image", accept: "*/*" };
+  it.each([
+    ["cross-site", image, 403],
+    ["same-site", image, 403],
+    ["same-origin", image, 200],
+    ["none", { "sec-fetch-mode": "navigate" }, 200],
+    ["cross-site", { "sec-fetch-mode": "navigate" }, 200],
+  ])("%s, %j, answers %i where nobody is asked for a credential", async (site, headers, status) => {
+    for (const [variables, base] of [
+      [{}, "http://localhost"],
+      [{ AUTH: "none" }, "https://sessions.example"],
+    ] as const) {
+      const response = await guardedApp(variables).request(`${base}/v1/sessions/count`, {
+        headers: { "sec-fetch-site": site, ...headers },
+      });
+      expect(response.status).toBe(status);
+    }
   });
 });
 

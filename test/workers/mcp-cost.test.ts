@@ -51,7 +51,7 @@ it("a quick call is one request to the object, at most one row, no alarm and no 
   expect(writes.rows).toBeLessThanOrEqual(1);
   const tables = await runInDurableObject(objectOf(id), (_object, { storage }) =>
     storage.sql
-      .exec("SELECT name FROM sqlite_master WHERE name IN ('events', 'exchanges')")
+      .exec("SELECT name FROM sqlite_master WHERE name IN ('events', 'messages', 'exchanges')")
       .toArray(),
   );
   expect(tables).toEqual([]);

@@ -219,3 +219,52 @@ describe("a ticket", () => {
 
   const again = (secret: string) => tokenApp(GRANTS, { TICKET_SECRET: secret }, { now: () => now });
 });
+
+describe("where an upstream is, and under which id it knows the session", () => {
+  const backend = { backend_url: "http://10.0.0.7/mcp", backend_sid: "the-upstream's-own" };
+
+  it("is shown to admins only", async () => {
+    const { id } = await make("root", { subject: "alice", metadata: { ...backend, mine: "yes" } });
+    const seen = async (who: string) =>
+      (await send(who, "GET", `/v1/sessions/${id}?touch=false`)).json.metadata;
+    expect(await seen("root")).toEqual({ ...backend, mine: "yes" });
+    expect(await seen("alice")).toEqual({ mine: "yes" });
+    const patched = await send("alice", "PATCH", `/v1/sessions/${id}`, { metadata: { more: "m" } });
+    expect(patched.json.metadata).toEqual({ mine: "yes", more: "m" });
+    expect(await seen("root")).toEqual({ ...backend, mine: "yes", more: "m" });
+  });
+
+  it.each(Object.entries(backend))("cannot be set by its owner: %s", async (key, value) => {
+    const { id } = await make("root", { subject: "alice", metadata: backend });
+    for (const [method, path, body] of [
+      ["POST", "/v1/sessions", { metadata: { [key]: value } }],
+      ["PUT", `/v1/sessions/${id}`, { metadata: { [key]: value } }],
+      ["PATCH", `/v1/sessions/${id}`, { metadata: { [key]: value } }],
+      ["PATCH", `/v1/sessions/${id}`, { metadata: { [key]: null } }],
+    ] as const) {
+      const { status, json } = await send("alice", method, path, body);
+      expect([status, json]).toMatchObject([
+        403,
+        { code: "forbidden", detail: `metadata.${key}: only an admin may set it.` },
+      ]);
+    }
+    const { json } = await send("root", "GET", `/v1/sessions/${id}`);
+    expect(json.metadata).toEqual(backend);
+  });
+});
+
+it("no session outlives what the operator allows, whatever it asks for", async () => {
+  const { app, headers } = await tokenApp(GRANTS, { SESSION_MAX_LIFETIME_SECONDS: "60" });
+  const ask = async (body: object) => {
+    const response = await app.request("/v1/sessions", {
+      method: "POST",
+      headers: { ...headers["alice"], "content-type": "application/json" },
+      body: JSON.stringify(body),
+    });
+    return ((await response.json()) as SessionJson).maxLifetimeSeconds;
+  };
+  expect(await ask({})).toBe(60);
+  expect(await ask({ maxLifetimeSeconds: 30 })).toBe(30);
+  expect(await ask({ maxLifetimeSeconds: 61 })).toBe(60);
+  expect(await ask({ maxLifetimeSeconds: 0, ttlSeconds: 31_536_000 })).toBe(60);
+});

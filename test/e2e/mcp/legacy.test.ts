@@ -28,6 +28,31 @@ it("works for a client that came back after a drop and does not initialize again
   await reader.leave();
 });
 
+it("ends the upstream session that it had when a client initializes again", async () => {
+  const { service, fixture } = await fixtureBehindGateway();
+  const { reader, post } = await openLegacy(service.url);
+  await post(INITIALIZE);
+  await reader.take(1);
+  const [first] = fixture.sessions;
+  await post({ ...INITIALIZE, id: "again" });
+  expect(messagesOf(await reader.take(1))).toMatchObject([{ id: "again", result: {} }]);
+  await expect.poll(() => fixture.sessions).toHaveLength(1);
+  expect(fixture.sessions).not.toContain(first);
+  await reader.leave();
+});
+
+it("says so where the session has no room for the upstream's, and leaves none behind", async () => {
+  const { service, fixture } = await fixtureBehindGateway();
+  const { id, reader, post } = await openLegacy(service.url);
+  const metadata = Object.fromEntries(Array.from({ length: 255 }, (_, n) => [`key${n}`, "full"]));
+  expect((await service.send("PATCH", `/v1/sessions/${id}`, { metadata })).status).toBe(200);
+  await post(toolCall(1, "test_simple_text"));
+  expect(messagesOf(await reader.take(1))).toMatchObject([{ id: 1, error: { code: -32603 } }]);
+  expect(fixture.initializes).toBe(1);
+  await expect.poll(() => fixture.sessions).toEqual([]);
+  await reader.leave();
+});
+
 it("refuses what it must", async () => {
   const { service } = await fixtureBehindGateway({ BODY_MAX_BYTES: "1000" });
   const { id, reader } = await openLegacy(service.url);

@@ -122,22 +122,39 @@ it("ends a call that the client cancels", async () => {
   expect(messagesOf(await reader.rest())).toMatchObject([{ id: 7, error: { code: -32603 } }]);
 });
 
-it("serves elicitation and sampling in the middle of a call, also across a drop", async () => {
-  const { url } = await fixtureBehindGateway();
-  const session = await McpSession.open(url);
-  const asked = await session.follow();
-  await asked.take(1);
-  const call = session.call(toolCall(1, "test_elicitation", { message: "who?" }));
-  const [question] = messagesOf(await asked.take(1));
-  expect(question).toMatchObject({ method: "elicitation/create" });
-  const seen = lastEventIdIn(asked.text)!;
-  // The client drops with the question unanswered, comes back, and answers.
-  await asked.leave();
-  const back = readerOf(await session.get(seen));
-  await back.take(1);
-  const content = { username: "u", email: "e@example.com" };
-  const answer = { jsonrpc: "2.0", id: question!.id, result: { action: "accept", content } };
-  expect((await session.post(answer)).status).toBe(202);
-  expect(textOf((await call).messages[0])).toContain('"username":"u"');
-  await back.leave();
-});
+it.each([
+  [
+    "elicitation",
+    toolCall(1, "test_elicitation", { message: "who?" }),
+    "elicitation/create",
+    { action: "accept", content: { username: "u", email: "e@example.com" } },
+    '"username":"u"',
+  ],
+  [
+    "sampling",
+    toolCall(1, "test_sampling", { prompt: "what?" }),
+    "sampling/createMessage",
+    { role: "assistant", model: "m", content: { type: "text", text: "sampled" } },
+    '"sampled"',
+  ],
+])(
+  "serves %s in the middle of a call, also across a drop",
+  async (_what, body, method, result, says) => {
+    const { url } = await fixtureBehindGateway();
+    const session = await McpSession.open(url);
+    const asked = await session.follow();
+    await asked.take(1);
+    const call = session.call(body);
+    const [question] = messagesOf(await asked.take(1));
+    expect(question).toMatchObject({ method });
+    const seen = lastEventIdIn(asked.text)!;
+    // The client drops with the question unanswered, comes back, and answers.
+    await asked.leave();
+    const back = readerOf(await session.get(seen));
+    await back.take(1);
+    const answer = { jsonrpc: "2.0", id: question!.id, result };
+    expect((await session.post(answer)).status).toBe(202);
+    expect(textOf((await call).messages[0])).toContain(says);
+    await back.leave();
+  },
+);

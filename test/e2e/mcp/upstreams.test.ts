@@ -1,4 +1,5 @@
 /** Upstreams that restart, are down, or misbehave: a clear outcome each, and nothing of theirs leaks. */
+import { gzipSync } from "node:zlib";
 import { expect, it } from "vitest";
 import {
   INITIALIZE,
@@ -134,6 +135,27 @@ it("answers 504 to what the upstream does not begin to answer in time, on the st
   ]);
 });
 
+it.each([
+  ["that says how long it is", { "content-length": "100" }],
+  ["in chunks", {}],
+])("answers 504 to JSON %s and does not end in time", async (_how, headers) => {
+  const upstream = await startUpstream(
+    answering(() => {
+      const begun = new ReadableStream({
+        start: (controller) => controller.enqueue(new TextEncoder().encode('{"jsonrpc"')),
+      });
+      const type = { "content-type": "application/json" };
+      return new Response(begun, { headers: { ...type, ...headers } });
+    }),
+  );
+  const { url } = await startGateway({ default: { url: upstream.url, timeoutSeconds: 0.15 } });
+  const { status, messages } = await (await McpSession.open(url)).call(toolCall(1, "x"));
+  expect([status, messages[0]?.error]).toEqual([
+    504,
+    { code: -32603, message: "The upstream did not answer in time" },
+  ]);
+});
+
 it.each<
   [what: string, answer: (id: unknown) => Response, status: number, code: number | undefined]
 >([
@@ -186,6 +208,26 @@ it.each<
       }),
     502,
     -32603,
+  ],
+  [
+    "10 MiB of JSON that say they are 10 KiB, compressed",
+    (id) => {
+      const packed = gzipSync(result(id, { big: "x".repeat(10 << 20) }));
+      const length = String(packed.byteLength);
+      const type = { "content-type": "application/json", "content-encoding": "gzip" };
+      return new Response(packed, { headers: { ...type, "content-length": length } });
+    },
+    502,
+    -32603,
+  ],
+  [
+    "JSON that is compressed",
+    (id) =>
+      new Response(gzipSync(result(id)), {
+        headers: { "content-type": "application/json", "content-encoding": "gzip" },
+      }),
+    200,
+    undefined,
   ],
   [
     "10 MiB in one SSE message",
@@ -300,5 +342,49 @@ it("tells the bridge of a standalone stream when the upstream's session is repla
   await session.call(toolCall(1, "announce", { data: "after the restart" }));
   const [message] = messagesOf(await reader.take(1));
   expect(message?.params?.data).toBe("after the restart");
+  await reader.leave();
+});
+
+const said = (data: unknown) =>
+  JSON.stringify({ jsonrpc: "2.0", method: "notifications/message", params: { data } });
+
+it("takes up an answer that was cut in the middle of a message, and loses and repeats none", async () => {
+  let asked: unknown;
+  const places: (string | null)[] = [];
+  const upstream = await startUpstream(
+    answering((request, { id }) => {
+      if (request.method !== "GET") {
+        asked = id;
+        return sse(`retry: 20\nid: 1\ndata: ${said(1)}\n\nid: 2\ndata: {"jsonrpc": "2.0", "me`);
+      }
+      places.push(request.headers.get("last-event-id"));
+      return sse(`id: 2\ndata: ${said(2)}\n\nid: 3\ndata: ${result(asked)}\n\n`);
+    }),
+  );
+  const { url } = await startGateway({ default: { url: upstream.url } });
+  const { messages } = await (await McpSession.open(url)).call(toolCall(7, "x"));
+  expect(messages.map((one) => one.params?.data ?? one.id)).toEqual([1, 2, 7]);
+  expect(places).toEqual(["1"]);
+});
+
+it("drops a message that is too large from the upstream's own stream, and goes on behind it", async () => {
+  const places: (string | null)[] = [];
+  const large = said("x".repeat(2 << 20));
+  const upstream = await startUpstream(
+    answering((request) => {
+      const place = request.headers.get("last-event-id");
+      places.push(place);
+      if (place === null) {
+        return sse(`retry: 100\nid: 1\ndata: ${said(1)}\n\nid: 2\ndata: ${large}\n\n`);
+      }
+      return sse(`id: 3\ndata: ${said(3)}\n\n`);
+    }),
+  );
+  const { url } = await startGateway({ default: { url: upstream.url } });
+  const session = await McpSession.open(url);
+  const reader = await session.follow();
+  const messages = messagesOf(await reader.take(3));
+  expect(messages.map(({ params }) => params?.data)).toEqual([1, 3]);
+  expect(places.slice(0, 2)).toEqual([null, "2"]);
   await reader.leave();
 });

@@ -1,5 +1,5 @@
 /** The reference server of npm, `server-everything`, as a process of its own over Streamable HTTP. */
-import { spawn } from "node:child_process";
+import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { createServer, type AddressInfo } from "node:net";
 import { join } from "node:path";
@@ -7,8 +7,26 @@ import { createInterface } from "node:readline";
 import { onTestFinished } from "vitest";
 import { PROJECT } from "../../../scripts/bundle.ts";
 
-export async function startEverything(): Promise<{ readonly url: string }> {
+export interface Everything {
+  readonly url: string;
+  /** Ends it and starts another in its place, which knows none of its sessions. */
+  restart(): Promise<void>;
+}
+
+export async function startEverything(): Promise<Everything> {
   const port = await freePort();
+  let child = await launch(port);
+  return {
+    url: `http://localhost:${port}/mcp`,
+    async restart() {
+      child.kill("SIGKILL");
+      await once(child, "exit");
+      child = await launch(port);
+    },
+  };
+}
+
+async function launch(port: number): Promise<ChildProcess> {
   const bin = join(PROJECT, "node_modules", ".bin", "mcp-server-everything");
   const child = spawn(bin, ["streamableHttp"], {
     env: { ...process.env, PORT: String(port) },
@@ -24,8 +42,10 @@ export async function startEverything(): Promise<{ readonly url: string }> {
   const failed = once(child, "exit").then(() => {
     throw new Error("server-everything ended before it listened");
   });
+  // Once it listens, its end is somebody else's concern.
+  failed.catch(() => undefined);
   await Promise.race([listening, failed]);
-  return { url: `http://localhost:${port}/mcp` };
+  return child;
 }
 
 /** The server takes no port 0, so one is found for it. */

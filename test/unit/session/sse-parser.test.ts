@@ -4,7 +4,7 @@ import { encodeFrame } from "../../../src/session/sse-frame.ts";
 import { SseEventTooLargeError, SseParser } from "../../../src/session/sse-parser.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
-const parse = (text: string, max = 1000) => new SseParser(max).push(bytes(text));
+const parse = (text: string, max = 1000) => [...new SseParser(max).push(bytes(text))];
 
 it.each([
   ["data: a\n\n", [{ id: undefined, event: "message", data: "a" }]],
@@ -24,7 +24,7 @@ it.each([
 
 it("keeps retry and the last id, also of an event without data", () => {
   const parser = new SseParser(100);
-  parser.push(bytes("retry: 50\nid: 7\n\nretry: soon\n\n"));
+  expect([...parser.push(bytes("retry: 50\nid: 7\n\nretry: soon\n\n"))]).toEqual([]);
   expect([parser.retryMs, parser.lastEventId]).toEqual([50, "7"]);
 });
 
@@ -32,6 +32,31 @@ it("refuses an event over the bound, finished or not", () => {
   expect(() => parse(`data: ${"x".repeat(200)}\n\n`, 100)).toThrow(SseEventTooLargeError);
   expect(() => parse("x".repeat(200), 100)).toThrow(SseEventTooLargeError);
   expect(() => parse("data: aaaa\n".repeat(50), 100)).toThrow(SseEventTooLargeError);
+});
+
+it("takes the id of an event that was cut for no place to go on from", () => {
+  const parser = new SseParser(100);
+  expect([...parser.push(bytes("id: 1\ndata: a\n\nid: 2\ndata: hal"))]).toHaveLength(1);
+  expect(parser.lastEventId).toBe("1");
+});
+
+it("does not finish on one connection what was begun on another", () => {
+  const parser = new SseParser(100);
+  const begun = new Uint8Array([...bytes("id: 2\nevent: x\ndata: a\ndata: hal"), 0xe2, 0x82]);
+  expect([...parser.push(begun)]).toEqual([]);
+  parser.restart();
+  const [event] = parser.push(bytes("data: whole\n\n"));
+  expect(event).toEqual({ id: undefined, event: "message", data: "whole" });
+});
+
+it("gives what came before an event over the bound, and goes on behind it", () => {
+  const parser = new SseParser(100);
+  const events = parser.push(bytes(`id: 1\ndata: a\n\nid: 2\ndata: ${"x".repeat(200)}\n\n`));
+  expect(events.next().value).toEqual({ id: "1", event: "message", data: "a" });
+  expect(() => events.next()).toThrow(SseEventTooLargeError);
+  expect(parser.lastEventId).toBe("2");
+  parser.restart();
+  expect([...parser.push(bytes("data: b\n\n"))]).toMatchObject([{ id: "2", data: "b" }]);
 });
 
 it("reads what the service writes, however it is cut", () => {

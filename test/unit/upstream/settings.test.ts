@@ -53,3 +53,18 @@ it("takes secrets and service bindings from the environment, and names the one t
     "bound: there is no service binding SERVER",
   );
 });
+
+it("reaches a URL through the binding OUTBOUND where it is bound, and follows no redirect", async () => {
+  const sent: (readonly [url: string, redirect: string | undefined])[] = [];
+  const OUTBOUND = {
+    fetch: async (request: Request, init?: RequestInit) => {
+      sent.push([request.url, init?.redirect]);
+      return new Response();
+    },
+  };
+  const upstreams = openUpstreams(parseUpstreams('{"default":{"url":"http://x/mcp"}}'), {
+    OUTBOUND,
+  });
+  await upstreams.get("default")?.replicas[0]?.server.fetch(new Request("http://x/mcp"));
+  expect(sent).toEqual([["http://x/mcp", "manual"]]);
+});

@@ -1,0 +1,28 @@
+/**
+ * Lines of a running workerd, each as one JSON line. The Worker's own are JSON
+ * already. workerd's are not: a refused CONNECT, a crash, a bad configuration.
+ */
+import { createLogger } from "../src/logger.ts";
+
+/** What workerd says where the bridge cuts a reader, of which the log has a line already: `reader.cut`. */
+const CUT = /remote\.jsg\.Error: reader cut: \w+$/;
+
+/** Characters of a line that are kept: an exception may quote what it failed over. */
+const LONGEST = 500;
+
+/** Passes the line on, as JSON if it is not. */
+export function tell(line: string, write: (line: string) => void): void {
+  if (isLogLine(line)) write(line);
+  else if (line.trim() !== "" && !CUT.test(line)) {
+    createLogger("warn", write).warn("workerd", { line: line.slice(0, LONGEST) });
+  }
+}
+
+function isLogLine(line: string): boolean {
+  if (!line.startsWith("{")) return false;
+  try {
+    return typeof (JSON.parse(line) as { event?: unknown }).event === "string";
+  } catch {
+    return false;
+  }
+}
