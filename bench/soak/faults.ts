@@ -34,29 +34,28 @@ export async function strikeAll(
 }
 
 const STRIKES: Readonly<Record<FaultKind, (targets: Targets) => Promise<void>>> = {
-  kill: async ({ journal, server }) => {
-    journal.timeline.struck("kill", "service");
-    await server.crash();
-  },
-  redis: async ({ journal, redis }) => {
-    journal.timeline.struck("redis", "redis");
-    await redis.crash();
-  },
-  cut: async ({ journal, random, relays }) => {
-    const at = random.below(relays.length);
-    journal.timeline.struck("cut", `relay ${at}`);
-    relays[at]?.cut();
-  },
-  silence: async ({ journal, random, relays }) => {
-    const at = random.below(relays.length);
-    journal.timeline.struck("silence", `relay ${at}`);
-    relays[at]?.silence();
-  },
+  kill: ({ journal, server }) => journal.timeline.struck("kill", "service", () => server.crash()),
+  redis: ({ journal, redis }) => journal.timeline.struck("redis", "redis", () => redis.crash()),
+  cut: (targets) => onRelay("cut", targets, (relay) => relay.cut()),
+  silence: (targets) => onRelay("silence", targets, (relay) => relay.silence()),
   abort: async ({ journal, server, anyObject }) => {
     const object = anyObject();
-    const [name, target] = Object.entries(object)[0] as [string, string | number];
-    journal.timeline.struck("abort", "session" in object ? object.session : `shard ${target}`);
-    const { status } = await fetch(`${server.url}/abort?${name}=${target}`, { method: "POST" });
-    if (status !== 204) throw new Error(`an object was not aborted: ${status}`);
+    const [target, query] =
+      "session" in object
+        ? [object.session, `session=${object.session}`]
+        : [`shard ${object.shard}`, `shard=${object.shard}`];
+    await journal.timeline.struck("abort", target, async () => {
+      const { status } = await fetch(`${server.url}/abort?${query}`, { method: "POST" });
+      if (status !== 204) throw new Error(`an object was not aborted: ${status}`);
+    });
   },
 };
+
+async function onRelay(
+  kind: FaultKind,
+  { journal, random, relays }: Targets,
+  strike: (relay: SeveringRelay) => void,
+): Promise<void> {
+  const relay = random.pick(relays);
+  await journal.timeline.struck(kind, `relay ${relays.indexOf(relay)}`, async () => strike(relay));
+}

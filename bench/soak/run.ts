@@ -1,6 +1,6 @@
 /** `npm run soak`: load and faults for a while, then the auditor's verdict. Ends with 1 where anything was lost. */
 import { OptionError, readOptions, USAGE, type SoakOptions } from "./options.ts";
-import { reportSoak } from "./soak-report.ts";
+import { drawSoak, reportSoak } from "./soak-report.ts";
 import { soak } from "./soak.ts";
 import type { Journal } from "./journal.ts";
 
@@ -22,6 +22,7 @@ async function main(options: SoakOptions): Promise<void> {
     console.error(`soak: ${result.losses.length} promises were not kept`);
     process.exitCode = 1;
   }
+  await drawSoak();
 }
 
 try {
@@ -31,5 +32,6 @@ try {
 } catch (failure) {
   const isOption = failure instanceof OptionError;
   console.error(isOption ? `soak: ${failure.message}\n${USAGE}` : failure);
-  process.exitCode = 2;
+  // What was lost is the graver news.
+  process.exitCode ??= 2;
 }

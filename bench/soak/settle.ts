@@ -25,7 +25,7 @@ interface ListJson {
   readonly partial?: boolean;
 }
 
-/** Reads what the service says; an answer that is neither 200 nor 404 is a failure of the soak itself. */
+/** Reads what the service says; what it does not know in time ends the soak. */
 export class Observer {
   readonly #url: string;
 
@@ -34,7 +34,14 @@ export class Observer {
   }
 
   async #get<T>(path: string): Promise<T | undefined> {
-    const response = await fetch(this.#url + path);
+    const until = performance.now() + CALM_WITHIN_MS;
+    let response = await fetch(this.#url + path);
+    // A failure is no finding here: the service has said that it does not know.
+    while (response.status === 503 && performance.now() < until) {
+      await response.body?.cancel();
+      await sleep(LOOK_EVERY_MS);
+      response = await fetch(this.#url + path);
+    }
     if (response.status === 404) {
       await response.body?.cancel();
       return undefined;

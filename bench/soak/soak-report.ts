@@ -9,12 +9,14 @@ import type { Loss } from "./audit/loss.ts";
 import type { Outcome } from "./history.ts";
 import { DEFAULTS, type SoakOptions } from "./options.ts";
 import type { SoakResult } from "./soak.ts";
+import type { StruckFault } from "./timeline.ts";
 
 const run = promisify(execFile);
 const PLOT = join(PROJECT, "bench", "soak", "plot");
 /** Points in the picture at most. */
 const MOST_POINTS = 300;
 
+/** Prints the tables and keeps them, with what the picture is drawn from. */
 export async function reportSoak(options: SoakOptions, result: SoakResult): Promise<void> {
   await publishReport({
     suite: "soak",
@@ -22,8 +24,12 @@ export async function reportSoak(options: SoakOptions, result: SoakResult): Prom
     command: commandOf(options),
     rows: rowsOf(result),
     notes: notesOf(options, result),
-    more: [...stretchesOf(options, result), ...result.journal.timeline.faults],
+    more: [...stretchesOf(options, result), ...result.journal.timeline.faults.map(rounded)],
   });
+}
+
+/** Draws the picture of the results that are kept. Installs what draws it, the first time. */
+export async function drawSoak(): Promise<void> {
   if (!existsSync(join(PLOT, "node_modules"))) await run("npm", ["ci"], { cwd: PLOT });
   await run(process.execPath, [join(PLOT, "plot.ts"), join(PROJECT, "bench", "results", "soak")]);
 }
@@ -105,4 +111,8 @@ function stretchesOf({ seconds }: SoakOptions, { journal }: SoakResult): object[
   return Array.from({ length: count }, (_, n) =>
     journal.timeline.stretch(n * length, (n + 1) * length),
   );
+}
+
+function rounded(fault: StruckFault): object {
+  return { ...fault, at: Number(fault.at.toFixed(2)), until: Number(fault.until.toFixed(2)) };
 }

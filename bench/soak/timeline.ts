@@ -25,6 +25,8 @@ export interface Stretch {
 
 export interface StruckFault extends Fault {
   readonly target: string;
+  /** Seconds from the start to when it was done: what was killed is up again. */
+  until: number;
 }
 
 type Count = "published" | "delivered" | "changes" | "failures";
@@ -54,8 +56,12 @@ export class Timeline {
     second.latencies.push(milliseconds);
   }
 
-  struck(kind: FaultKind, target: string): void {
-    this.faults.push({ at: Math.round(this.now * 100) / 100, kind, target });
+  /** Writes down a fault that strikes from now on, until it is done. */
+  async struck(kind: FaultKind, target: string, strike: () => Promise<void>): Promise<void> {
+    const fault = { at: this.now, kind, target, until: Infinity };
+    this.faults.push(fault);
+    await strike();
+    fault.until = this.now;
   }
 
   /** From one whole second up to another. */

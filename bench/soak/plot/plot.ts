@@ -43,7 +43,8 @@ function marks(kind: FaultKind, faults: readonly StruckFault[], grid: number) {
       silent: true,
       symbol: "none",
       label: { show: false },
-      lineStyle: { color, type: "dashed", width: kind === "kill" ? 1.5 : 1, opacity: 0.8 },
+      // The rarer and harder a fault, the more it stands out.
+      lineStyle: { color, type: "dashed", width: 1.5, opacity: kind === "kill" ? 0.9 : 0.4 },
       data: faults.filter((fault) => fault.kind === kind).map(({ at }) => ({ xAxis: at })),
     },
   };

@@ -66,7 +66,16 @@ function outcomeOf(status: number, text: string): Outcome | undefined {
   if (status >= 200 && status < 300) return "done";
   if (status === 404) return "missing";
   if (status === 412) return "refused";
-  if (status !== 503) return undefined;
-  const { code } = JSON.parse(text) as { code?: string };
-  return REFUSALS.has(code ?? "") ? "refused" : "unknown";
+  const code = status === 503 ? codeOf(text) : undefined;
+  if (code === undefined) return undefined;
+  return REFUSALS.has(code) ? "refused" : "unknown";
+}
+
+/** What a problem document says; undefined where it is none. */
+function codeOf(text: string): string | undefined {
+  try {
+    return (JSON.parse(text) as { code?: string }).code;
+  } catch {
+    return undefined;
+  }
 }

@@ -84,8 +84,8 @@ export class CallTraffic {
     const seen = received.flatMap(({ params }) => params?.progress ?? []);
     const afterwards = last < 0 ? 0 : await this.#afterwards(client, last);
     const disturbed = this.#journal.timeline.faults.some(
-      ({ kind, at, target }) =>
-        at >= startedAt && (kind === "kill" || (kind === "abort" && target === session.id)),
+      ({ kind, until, target }) =>
+        until >= startedAt && (kind === "kill" || (kind === "abort" && target === session.id)),
     );
     const end = last < 0 ? problem : endOf(received[last]!);
     this.#journal.calls.push({ call, steps: STEPS, seen, end, afterwards, disturbed });
