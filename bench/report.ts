@@ -12,6 +12,10 @@ export interface Report {
   readonly title: string;
   readonly notes: readonly string[];
   readonly rows: readonly Row[];
+  /** What reproduces it, where that is not `npm run bench -- SUITE`. */
+  readonly command?: string;
+  /** Lines for machines alone, after the rows: kept, not printed. */
+  readonly more?: readonly object[];
 }
 
 /** Prints a report, and keeps it as bench/results/SUITE.jsonl and .md. */
@@ -20,18 +24,21 @@ export async function publishReport(report: Report): Promise<void> {
   await mkdir(folder, { recursive: true });
   const date = new Date().toISOString().slice(0, 10);
   const machine = `${cpus().length} cores (${cpus()[0]?.model.trim() ?? "unknown"}), ${Math.round(totalmem() / 2 ** 30)} GiB, Node ${process.versions.node}`;
-  const lines = report.rows.map((row) => JSON.stringify({ suite: report.suite, date, ...row }));
+  const line = (row: object) => JSON.stringify({ suite: report.suite, date, ...row });
+  const lines = report.rows.map(line);
+  const command = report.command ?? `npm run bench -- ${report.suite}`;
   const markdown = [
     `## ${report.title}`,
     "",
-    `${date}, \`npm run bench -- ${report.suite}\`, ${machine}.`,
+    `${date}, \`${command}\`, ${machine}.`,
     "",
     ...table(report.rows),
     "",
     ...report.notes.map((note) => `- ${note}`),
     "",
   ].join("\n");
-  await writeFile(join(folder, `${report.suite}.jsonl`), `${lines.join("\n")}\n`);
+  const kept = [...lines, ...(report.more ?? []).map(line)];
+  await writeFile(join(folder, `${report.suite}.jsonl`), `${kept.join("\n")}\n`);
   await writeFile(join(folder, `${report.suite}.md`), markdown);
   for (const line of lines) console.log(line);
   console.log(`\n${markdown}`);

@@ -1,5 +1,5 @@
 /** The servers that are compared, each a process of plain workerd on a free port with storage of its own. */
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { buildBundle, PROJECT } from "../scripts/bundle.ts";
@@ -8,6 +8,8 @@ import { startWorkerd } from "../scripts/workerd.ts";
 export interface Server {
   readonly url: string;
   readonly pid: number;
+  /** `kill -9`, and up again at once on the same port and storage. */
+  crash(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -15,21 +17,31 @@ export async function startWorker(
   name: string,
   configPath: string,
   env: Record<string, string> = {},
+  onLine: (line: string) => void = () => {},
 ): Promise<Server> {
   const bundle = await buildBundle(join(PROJECT, ".holdfast", "bench", name), configPath);
   const stateDir = await mkdtemp(join(tmpdir(), `bench-${name}-`));
-  const workerd = await startWorkerd({
-    bundle: bundle.path,
-    config: configPath,
-    host: "127.0.0.1",
-    port: 0,
-    stateDir,
-    env,
-    onLine: () => {},
-  });
+  const launch = (port: number) =>
+    startWorkerd({
+      bundle: bundle.path,
+      config: configPath,
+      host: "127.0.0.1",
+      port,
+      stateDir,
+      env,
+      onLine,
+    });
+  let workerd = await launch(0);
   return {
     url: workerd.url,
-    pid: workerd.process.pid ?? 0,
+    get pid() {
+      return workerd.process.pid ?? 0;
+    },
+    async crash() {
+      workerd.process.kill("SIGKILL");
+      await workerd.ended;
+      workerd = await launch(workerd.port);
+    },
     async stop() {
       await workerd.stop(0);
       await rm(stateDir, { recursive: true, force: true });
@@ -46,6 +58,21 @@ export function startHoldfast(env: Record<string, string> = {}): Promise<Server>
 
 export function startFloor(): Promise<Server> {
   return startWorker("floor", join(PROJECT, "bench", "floors", "wrangler.toml"));
+}
+
+/** The service with a Worker of the benchmarks' own around it (`bench/NAME/worker.ts`), configured as the service is. */
+export async function startVariant(
+  name: string,
+  env: Record<string, string> = {},
+  onLine?: (line: string) => void,
+): Promise<Server> {
+  const folder = join(PROJECT, ".holdfast");
+  const configPath = join(folder, `${name}.wrangler.toml`);
+  const toml = await readFile(join(PROJECT, "wrangler.toml"), "utf8");
+  const main = `main = ${JSON.stringify(join(PROJECT, "bench", name, "worker.ts"))}`;
+  await mkdir(folder, { recursive: true });
+  await writeFile(configPath, toml.replace('main = "src/worker.ts"', main));
+  return startWorker(name, configPath, env, onLine);
 }
 
 /** Makes a session and answers its id. */

@@ -1,10 +1,7 @@
 /** What each operation asks of the platform, counted, and what that costs at the published prices. */
-import { readFile, writeFile } from "node:fs/promises";
-import { join } from "node:path";
-import { PROJECT } from "../../scripts/bundle.ts";
 import type { Counts } from "../counting/worker.ts";
 import type { Report, Row } from "../report.ts";
-import { makeSession, startWorker, type Server } from "../servers.ts";
+import { makeSession, startVariant, type Server } from "../servers.ts";
 
 /** Dollars, Workers Paid, as published in November 2026 beyond what the plan includes. */
 const PRICES = {
@@ -123,8 +120,7 @@ const OPERATIONS: readonly Operation[] = [
 ];
 
 export async function cost(): Promise<Report> {
-  const config = await countingConfig();
-  const server = await startWorker("counting", config, {
+  const server = await startVariant("counting", {
     LOG_LEVEL: "warn",
     KEEPALIVE_SECONDS: "0.05",
   });
@@ -188,18 +184,4 @@ function notes(): string[] {
     `A stream that nobody writes to, for a month: $${idle.toFixed(4)} here; $${(held * PRICES.gigabyteSecond).toFixed(2)} where the object holds it (${Math.round(held).toLocaleString("en")} GB-s).`,
     "Prices: Workers Paid and Durable Objects as published in November 2026, beyond what the plan includes; Redis billed by command, $0.20 per 100,000, the commands that ToolHive's storage or a stream key would take.",
   ];
-}
-
-/** The service's own wrangler.toml, with the counting Worker as its entry. */
-async function countingConfig(): Promise<string> {
-  const toml = await readFile(join(PROJECT, "wrangler.toml"), "utf8");
-  const path = join(PROJECT, ".holdfast", "counting.wrangler.toml");
-  await writeFile(
-    path,
-    toml.replace(
-      'main = "src/worker.ts"',
-      `main = "${join(PROJECT, "bench", "counting", "worker.ts")}"`,
-    ),
-  );
-  return path;
 }

@@ -1,84 +1,11 @@
-/** A TCP relay that fails as networks do: it cuts at a byte, or goes silent, or stops reading. */
-import { once } from "node:events";
-import { connect, createServer, type AddressInfo, type Server, type Socket } from "node:net";
+/** A relay that ends with the test. */
 import { onTestFinished } from "vitest";
+import { SeveringRelay } from "./severing-relay.ts";
 
-export class Relay {
-  readonly #server: Server;
-  readonly #target: number;
-  readonly #pairs = new Set<readonly [client: Socket, upstream: Socket]>();
-  /** Bytes of the next connection's answer to let through before it is cut; Infinity for all. */
-  cutAfter = Infinity;
-  /** The next connection is cut right after what matches this in its answer. */
-  cutAt: RegExp | undefined;
-  connections = 0;
-
-  private constructor(server: Server, target: number) {
-    this.#server = server;
-    this.#target = target;
-    server.on("connection", (client) => this.#join(client));
-  }
-
-  static async to(port: number): Promise<Relay> {
-    const server = createServer({ allowHalfOpen: true });
-    const relay = new Relay(server, port);
-    server.listen(0, "127.0.0.1");
-    await once(server, "listening");
-    onTestFinished(() => {
-      relay.cut();
-      server.close();
-    });
+export const Relay = {
+  async to(port: number): Promise<SeveringRelay> {
+    const relay = await SeveringRelay.open(port);
+    onTestFinished(() => relay.close());
     return relay;
-  }
-
-  get port(): number {
-    return (this.#server.address() as AddressInfo).port;
-  }
-
-  get url(): string {
-    return `http://127.0.0.1:${this.port}`;
-  }
-
-  /** Cuts every connection at once, as a crashed host does. */
-  cut(): void {
-    for (const pair of this.#pairs) for (const socket of pair) socket.resetAndDestroy();
-  }
-
-  /** Stops taking what the service sends, and keeps every connection open. */
-  silence(): void {
-    for (const [, upstream] of this.#pairs) upstream.pause();
-  }
-
-  #join(client: Socket): void {
-    this.connections++;
-    const upstream = connect({ port: this.#target, host: "127.0.0.1", allowHalfOpen: true });
-    const pair = [client, upstream] as const;
-    this.#pairs.add(pair);
-    let left = this.cutAfter;
-    const { cutAt } = this;
-    let seen = "";
-    client.on("data", (data) => upstream.write(data));
-    client.on("end", () => upstream.end());
-    upstream.on("data", (data) => {
-      if (cutAt) {
-        const before = seen.length;
-        seen += data.toString("latin1");
-        const match = cutAt.exec(seen);
-        if (match) left = match.index + match[0].length - before;
-      }
-      const part = data.subarray(0, left);
-      left -= part.length;
-      client.write(part, () => {
-        if (left <= 0) client.resetAndDestroy();
-      });
-    });
-    upstream.on("end", () => client.end());
-    for (const [socket, other] of [pair, [upstream, client]] as const) {
-      socket.on("error", () => other.destroy());
-      socket.on("close", () => {
-        other.destroy();
-        this.#pairs.delete(pair);
-      });
-    }
-  }
-}
+  },
+};

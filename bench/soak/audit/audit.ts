@@ -1,0 +1,18 @@
+/** The auditor: every promise that the history shows broken. No I/O and no clock. */
+import type { History } from "../history.ts";
+import { auditCall } from "./calls.ts";
+import { auditEvents } from "./events.ts";
+import type { Loss } from "./loss.ts";
+import { auditKeeping, endedIn } from "./records.ts";
+
+export function audit(history: History): Loss[] {
+  const ended = new Set(history.keepings.flatMap(endedIn));
+  return [
+    ...auditEvents(history, ended),
+    ...history.keepings.flatMap((keeping) => auditKeeping(keeping, history.publishes)),
+    ...history.calls.flatMap(auditCall),
+    ...[...history.unexpected].map(([answer, times]): Loss => {
+      return { kind: "answer not allowed", where: answer, detail: `${times} times` };
+    }),
+  ];
+}

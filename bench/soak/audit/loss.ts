@@ -1,0 +1,25 @@
+/** A promise that was not kept. */
+export interface Loss {
+  readonly kind:
+    | "event lost"
+    | "event repeated"
+    | "event out of order"
+    | "event never published"
+    | "event not durable"
+    | "publish torn"
+    | "gap without cause"
+    | "stream ended"
+    | "stream left open"
+    | "session lost"
+    | "session resurrected"
+    | "session left over"
+    | "write lost"
+    | "listing wrong"
+    | "call lost"
+    | "step lost"
+    | "step repeated"
+    | "answer not allowed";
+  /** Where: a session, a subscriber, a record, a call. */
+  readonly where: string;
+  readonly detail: string;
+}

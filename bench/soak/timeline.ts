@@ -1,0 +1,98 @@
+/** What happened when, by the second: throughput, latency, failures, faults. */
+import type { Fault, FaultKind } from "./schedule.ts";
+
+interface Second {
+  published: number;
+  delivered: number;
+  changes: number;
+  failures: number;
+  /** Milliseconds from the start of a publish to each receipt. */
+  readonly latencies: number[];
+}
+
+/** A stretch of time; rates are per second, latencies in milliseconds. */
+export interface Stretch {
+  /** Seconds from the start to its end. */
+  readonly at: number;
+  readonly publishedPerSecond: number;
+  readonly deliveredPerSecond: number;
+  readonly changesPerSecond: number;
+  /** Calls that were not answered, or answered with a failure of the service. */
+  readonly failures: number;
+  readonly p50: number | null;
+  readonly p99: number | null;
+}
+
+export interface StruckFault extends Fault {
+  readonly target: string;
+  /** Seconds from the start to when it was done: what was killed is up again. */
+  until: number;
+}
+
+type Count = "published" | "delivered" | "changes" | "failures";
+
+export class Timeline {
+  #started = performance.now();
+  readonly #seconds: Second[] = [];
+  readonly faults: StruckFault[] = [];
+
+  /** From here on time counts. */
+  start(): void {
+    this.#started = performance.now();
+  }
+
+  /** Seconds from the start. */
+  get now(): number {
+    return (performance.now() - this.#started) / 1000;
+  }
+
+  count(what: Count, times = 1): void {
+    this.#second(Math.floor(this.now))[what] += times;
+  }
+
+  deliveredAfter(milliseconds: number): void {
+    const second = this.#second(Math.floor(this.now));
+    second.delivered++;
+    second.latencies.push(milliseconds);
+  }
+
+  /** Writes down a fault that strikes from now on, until it is done. */
+  async struck(kind: FaultKind, target: string, strike: () => Promise<void>): Promise<void> {
+    const fault = { at: this.now, kind, target, until: Infinity };
+    this.faults.push(fault);
+    await strike();
+    fault.until = this.now;
+  }
+
+  /** From one whole second up to another. */
+  stretch(from: number, to: number): Stretch {
+    const seconds = Array.from({ length: to - from }, (_, n) => this.#second(from + n));
+    const latencies = seconds.flatMap((second) => second.latencies).toSorted((a, b) => a - b);
+    const quantile = (share: number) =>
+      rounded(latencies[Math.min(latencies.length - 1, Math.floor(latencies.length * share))]);
+    const sum = (what: Count) => seconds.reduce((all, second) => all + second[what], 0);
+    return {
+      at: to,
+      publishedPerSecond: sum("published") / (to - from),
+      deliveredPerSecond: sum("delivered") / (to - from),
+      changesPerSecond: sum("changes") / (to - from),
+      failures: sum("failures"),
+      p50: quantile(0.5),
+      p99: quantile(0.99),
+    };
+  }
+
+  #second(n: number): Second {
+    return (this.#seconds[n] ??= {
+      published: 0,
+      delivered: 0,
+      changes: 0,
+      failures: 0,
+      latencies: [],
+    });
+  }
+}
+
+function rounded(milliseconds: number | undefined): number | null {
+  return milliseconds === undefined ? null : Math.round(milliseconds * 100) / 100;
+}

@@ -1,0 +1,117 @@
+/**
+ * A subscriber as a browser is one: EventSource, which comes back by itself with
+ * the last id that it saw. What browsers leave to the page is added: it comes back
+ * from an answer that says that the service failed, and from a connection on
+ * which nothing comes any more.
+ */
+import { EventSource } from "eventsource";
+import type { Following, Seen } from "../history.ts";
+import type { Journal } from "../journal.ts";
+
+/** The service failed; or it has not noticed yet that this subscriber's last connections are dead. */
+const PASSING = new Set([503, 429]);
+
+export interface FollowerOptions {
+  readonly name: string;
+  readonly session: string;
+  readonly origin: string;
+  /** Milliseconds without a byte after which the connection counts as dead. */
+  readonly silenceMs: number;
+}
+
+export class Follower {
+  readonly #seen: Seen[] = [];
+  readonly #source: EventSource;
+  readonly #options: FollowerOptions;
+  #end: string | undefined;
+  #opened: () => void = () => {};
+  /** Resolves when it has its first connection, or will never have one. */
+  readonly opened = new Promise<void>((resolve) => (this.#opened = resolve));
+
+  constructor(journal: Journal, options: FollowerOptions) {
+    this.#options = options;
+    const { session, origin, silenceMs } = options;
+    const url = `${origin}/v1/sessions/${session}/events?from=earliest`;
+    const source = new EventSource(url, { fetch: patientFetch(journal, silenceMs) });
+    this.#source = source;
+    source.addEventListener("open", this.#opened);
+    source.addEventListener("message", ({ lastEventId: id, data: sent }) => {
+      const data = String(sent);
+      this.#seen.push({ kind: "event", id, data });
+      const publishedAt = journal.publishedAt.get(data);
+      if (publishedAt !== undefined) {
+        journal.timeline.deliveredAfter(performance.now() - publishedAt);
+      }
+    });
+    source.addEventListener("gap", ({ data }) => {
+      const { requested, earliest } = JSON.parse(String(data)) as Record<string, string>;
+      this.#seen.push({ kind: "gap", requested: requested ?? "", earliest: earliest ?? "" });
+    });
+    for (const name of ["deleted", "expired"]) {
+      source.addEventListener(name, () => this.#over(name));
+    }
+    source.addEventListener("error", ({ code }) => {
+      if (source.readyState === source.CLOSED) this.#over(String(code));
+    });
+  }
+
+  get session(): string {
+    return this.#options.session;
+  }
+
+  get ended(): boolean {
+    return this.#end !== undefined;
+  }
+
+  /** The id of the last event that it has. */
+  get lastId(): string {
+    return this.#seen.findLast((one) => one.kind === "event")?.id ?? "";
+  }
+
+  close(): Following {
+    this.#source.close();
+    const { name: follower, session } = this.#options;
+    return { follower, session, seen: this.#seen, end: this.#end };
+  }
+
+  #over(end: string): void {
+    this.#end ??= end;
+    this.#source.close();
+    this.#opened();
+  }
+}
+
+/** Fails where EventSource would give up for good but should not, or would wait for ever. */
+function patientFetch(journal: Journal, silenceMs: number) {
+  return async (url: string | URL, init: object): Promise<Response> => {
+    const { signal, ...rest } = init as RequestInit;
+    const dead = new AbortController();
+    const die = () => dead.abort(new Error("nothing came for too long"));
+    let timer = setTimeout(die, silenceMs);
+    const signals = signal ? [signal, dead.signal] : [dead.signal];
+    try {
+      const response = await fetch(url, { ...rest, signal: AbortSignal.any(signals) });
+      if (response.status !== 200) {
+        clearTimeout(timer);
+        await response.body?.cancel();
+        if (response.status === 404) return response;
+        if (!PASSING.has(response.status)) journal.surprise(`following: ${response.status}`);
+        throw new Error(`following answered ${response.status}`);
+      }
+      const watched = response.body?.pipeThrough(
+        new TransformStream<Uint8Array, Uint8Array>({
+          transform(chunk, controller) {
+            clearTimeout(timer);
+            timer = setTimeout(die, silenceMs);
+            controller.enqueue(chunk);
+          },
+          flush: () => clearTimeout(timer),
+        }),
+      );
+      return new Response(watched ?? null, response);
+    } catch (failure) {
+      clearTimeout(timer);
+      throw failure;
+    }
+  };
+}
