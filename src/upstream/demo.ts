@@ -10,8 +10,23 @@ import type { Server } from "./upstream.ts";
 /** Longest run of the slow tool, in seconds: a demo is no place to hold an object in memory. */
 const LONGEST_RUN_SECONDS = 300;
 
+/** The SDK wants a server of its own for each request; what all of them share is made once. */
+const ECHO = z.object({ text: z.string() });
+const COUNT = z.object({
+  steps: z.number().int().min(1).max(1000).default(10),
+  seconds: z.number().min(0).max(LONGEST_RUN_SECONDS).default(5),
+});
+const NOTIFY = z.object({ messages: z.number().int().min(1).max(100).default(3) });
+
 export function demoServer(): Server {
-  return createMcpHandler(build);
+  const handler = createMcpHandler(build);
+  return {
+    async fetch(request) {
+      if (request.method !== "POST") return handler.fetch(request);
+      // The gateway sends on JSON alone. Parsed here, the SDK need not copy the request to read it twice.
+      return handler.fetch(request, { parsedBody: await request.json() });
+    },
+  };
 }
 
 function build(): McpServer {
@@ -23,7 +38,7 @@ function build(): McpServer {
     "echo",
     {
       description: "Answers with the text that it was given, at once.",
-      inputSchema: z.object({ text: z.string() }),
+      inputSchema: ECHO,
     },
     ({ text }) => says(text),
   );
@@ -32,10 +47,7 @@ function build(): McpServer {
     {
       description:
         "Counts to `steps` with a progress notification for each step. Drop the connection in between and come back: nothing is lost.",
-      inputSchema: z.object({
-        steps: z.number().int().min(1).max(1000).default(10),
-        seconds: z.number().min(0).max(LONGEST_RUN_SECONDS).default(5),
-      }),
+      inputSchema: COUNT,
     },
     async ({ steps, seconds }, ctx) => {
       for (let step = 1; step <= steps; step++) {
@@ -49,7 +61,7 @@ function build(): McpServer {
     "notify",
     {
       description: "Sends `messages` log notifications before it answers.",
-      inputSchema: z.object({ messages: z.number().int().min(1).max(100).default(3) }),
+      inputSchema: NOTIFY,
     },
     async ({ messages }, ctx) => {
       for (let i = 1; i <= messages; i++) {
