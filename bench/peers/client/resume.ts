@@ -69,6 +69,7 @@ while (performance.now() - started < plan.seconds * 1000) {
   else times.push(took);
 }
 const elapsed = (performance.now() - started) / 1000;
+if (times.length === 0) throw new Error(`none of ${errors} resumptions of ${plan.url} succeeded`);
 times.sort((a, b) => a - b);
 const at = (share: number) => times[Math.floor((times.length - 1) * share)] ?? NaN;
 const result: ResumeResult = {

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { progress, requests } from "../../measure.ts";
 import type { Report, Row } from "../../report.ts";
-import { startHoldfast, startWorker, type Server } from "../../servers.ts";
+import { startFloor, startHoldfast, startWorker, type Server } from "../../servers.ts";
 import { compare, OURS, residentKiB, type Effort, type Peer } from "../compare.ts";
 import { installPeers, peerVersion } from "../installed.ts";
 import { callLoad, INITIALIZE_LOAD, openSessions, sessionHeaders } from "../mcp-sessions.ts";
@@ -16,6 +16,9 @@ const HELD_SESSIONS = 500;
 const WARM_UP_SESSIONS = 100;
 /** workerd puts an object out of memory some 10 s after its last work. */
 const UNTIL_EVICTED_MS = 15_000;
+
+const PEER = "McpAgent";
+const BARE_OBJECT = "a bare object";
 
 interface Named {
   readonly name: string;
@@ -36,7 +39,7 @@ export async function mcpAgent({ rounds, seconds }: Effort): Promise<Report> {
     notes: [
       `agents ${agents} (\`McpAgent.serve("/mcp")\`, with the SDK ${sdk} that it asks for), bundled and run as Holdfast is: plain workerd, Durable Objects on disk, the tools of the demo server.`,
       `${rounds} alternating rounds of ${seconds} s after a warm-up, ${CONNECTIONS} connections; calls of \`echo\` go to ${SESSIONS} sessions in turn.`,
-      `Memory: resident set of workerd over what it was after ${WARM_UP_SESSIONS} sessions, per session of ${HELD_SESSIONS} that were opened and called once; at once, after ${UNTIL_EVICTED_MS / 1000} s of silence, and with a stream (GET) open in each.`,
+      `Memory: resident set of workerd over what it was after ${WARM_UP_SESSIONS} sessions, per session of ${HELD_SESSIONS} that were opened and called once; at once, after ${UNTIL_EVICTED_MS / 1000} s of silence, and with a stream (GET) open in each. "A bare object" is the floor's, with one row and an alarm: what workerd and its SQLite take for any object.`,
     ],
   };
 }
@@ -45,7 +48,7 @@ async function both<Result>(run: (servers: readonly Named[]) => Promise<Result>)
   const servers = [
     { name: OURS, server: await startHoldfast() },
     {
-      name: "McpAgent",
+      name: PEER,
       server: await startWorker("mcp-agent", join(import.meta.dirname, "wrangler.toml")),
     },
   ];
@@ -84,43 +87,75 @@ function throughput(rounds: number, seconds: number): Promise<Row[]> {
   });
 }
 
-/** Both hold their sessions in the same stretch of time, so that they are silent for as long. */
-function memory(): Promise<Row[]> {
-  return both(async (servers) => {
-    process.stderr.write(`memory of ${HELD_SESSIONS} sessions\n`);
-    const held = [];
-    for (const { name, server } of servers) {
-      await openAndCall(server, WARM_UP_SESSIONS);
-      const before = await residentKiB(server.pid);
-      const sessions = await openAndCall(server, HELD_SESSIONS);
-      const each = async () => ((await residentKiB(server.pid)) - before) / HELD_SESSIONS;
-      held.push({ name, server, sessions, each, open: await each() });
-      progress(`${name} holds ${HELD_SESSIONS} sessions`);
-    }
-    progress(`silence of ${UNTIL_EVICTED_MS / 1000} s`);
-    await delay(UNTIL_EVICTED_MS);
-    const silent = [];
-    for (const { each } of held) silent.push(await each());
-    const streaming = [];
-    for (const { server, sessions, each } of held) {
-      const streams = await Promise.all(sessions.map((session) => follow(server, session)));
-      streaming.push(await each());
-      for (const stream of streams) stream.destroy();
-    }
-    const called = held.map(({ open }) => open);
-    return [
-      ...memoryRows("memory per session, just called", called),
-      ...memoryRows("memory per session, silent", silent),
-      ...memoryRows("memory per session, a stream open in each", streaming),
-    ];
-  });
+/**
+ * All hold their sessions in the same stretch of time, so that they are silent for as
+ * long. Beside the two, what workerd takes for an object that does nothing.
+ */
+async function memory(): Promise<Row[]> {
+  const bare = await startFloor();
+  try {
+    return await both((servers) => hold(servers, bare));
+  } finally {
+    await bare.stop();
+  }
 }
 
-function memoryRows(job: string, [ours = NaN, theirs = NaN]: readonly number[]): Row[] {
+async function hold(servers: readonly Named[], bare: Server): Promise<Row[]> {
+  process.stderr.write(`memory of ${HELD_SESSIONS} sessions\n`);
+  const held = [];
+  for (const { name, server } of [...servers, { name: BARE_OBJECT, server: bare }]) {
+    const open = name === BARE_OBJECT ? makeBareObjects : openAndCall;
+    await open(server, WARM_UP_SESSIONS);
+    const before = await residentKiB(server.pid);
+    const sessions = await open(server, HELD_SESSIONS);
+    const each = async () => ((await residentKiB(server.pid)) - before) / HELD_SESSIONS;
+    held.push({ name, server, sessions, each, called: await each() });
+    progress(`${name} holds ${HELD_SESSIONS} sessions`);
+  }
+  progress(`silence of ${UNTIL_EVICTED_MS / 1000} s`);
+  await delay(UNTIL_EVICTED_MS);
+  const called: Held[] = [];
+  const silent: Held[] = [];
+  const streaming: Held[] = [];
+  for (const one of held) {
+    called.push({ name: one.name, each: one.called });
+    silent.push({ name: one.name, each: await one.each() });
+    if (one.sessions.length === 0) continue;
+    const streams = await Promise.all(one.sessions.map((id) => follow(one.server, id)));
+    streaming.push({ name: one.name, each: await one.each() });
+    for (const stream of streams) stream.destroy();
+  }
   return [
-    { job, server: OURS, "KiB each": ours },
-    { job, server: "McpAgent", "KiB each": theirs, "Holdfast ÷ it": ours / theirs, target: 0.2 },
+    ...memoryRows("memory per session, just called", called),
+    ...memoryRows("memory per session, silent", silent),
+    ...memoryRows("memory per session, a stream open in each", streaming),
   ];
+}
+
+interface Held {
+  readonly name: string;
+  /** KiB of each session. */
+  readonly each: number;
+}
+
+function memoryRows(job: string, held: readonly Held[]): Row[] {
+  const ours = held.find(({ name }) => name === OURS)?.each ?? NaN;
+  return held.map(({ name, each }) => ({
+    job,
+    server: name,
+    "KiB each": each,
+    ...(name !== OURS && { "Holdfast ÷ it": ours / each }),
+    ...(name === PEER && { target: 0.2 }),
+  }));
+}
+
+/** Objects with one row and an alarm each. They have no sessions that could be followed. */
+async function makeBareObjects(server: Server, count: number): Promise<string[]> {
+  for (let n = 0; n < count; n++) {
+    const { status } = await fetch(`${server.url}/create`, { method: "POST", body: "{}" });
+    if (status !== 201) throw new Error(`a bare object answered ${status}`);
+  }
+  return [];
 }
 
 async function openAndCall(server: Server, count: number): Promise<string[]> {
