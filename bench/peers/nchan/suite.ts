@@ -10,6 +10,8 @@ const SUBSCRIBERS = [1, 10, 100];
 const PUBLISHERS = 16;
 const PADDING = 100;
 const MISSED_EVENTS = 1000;
+/** Events that Holdfast takes in one publish. */
+const BATCH = 100;
 /** Twice what is missed, so that nothing is trimmed on either side. */
 const KEPT_EVENTS = 2 * MISSED_EVENTS;
 
@@ -19,6 +21,8 @@ interface Service {
   readonly server: Server;
   /** The body of a publish; `$` stands for the event's text. */
   readonly body: string;
+  /** Bodies that publish these texts, in as few publishes as the service can. */
+  bodies(texts: readonly string[]): string[];
   channel(): Promise<{ readonly followPath: string; readonly publishPath: string }>;
 }
 
@@ -58,6 +62,13 @@ async function ours(): Promise<Service> {
     name: OURS,
     server,
     body: '{"data":"$"}',
+    bodies(texts) {
+      const events = texts.map((data) => ({ data }));
+      const batches = Math.ceil(events.length / BATCH);
+      return Array.from({ length: batches }, (_, n) =>
+        JSON.stringify(events.slice(n * BATCH, (n + 1) * BATCH)),
+      );
+    },
     async channel() {
       const path = `/v1/sessions/${await makeSession(server)}/events`;
       return { followPath: path, publishPath: path };
@@ -71,6 +82,7 @@ async function theirs(): Promise<Service> {
     name: "nchan",
     server,
     body: "$",
+    bodies: (texts) => [...texts],
     channel() {
       const name = crypto.randomUUID();
       return Promise.resolve({ followPath: `/sub/${name}`, publishPath: `/pub/${name}` });
@@ -124,30 +136,28 @@ async function resumption(
 }
 
 /** A channel with so many events after one that a client has seen, and that one's id. */
-async function missed({ server, body, channel }: Service) {
+async function missed({ server, bodies, channel }: Service) {
   const { followPath, publishPath } = await channel();
   const url = server.url + followPath;
   // It stays until all is published: where nobody reads, Holdfast queues only so many.
   const stream = await fetch(url, { headers: { accept: "text/event-stream" } });
   const reader = stream.body!.pipeThrough(new TextDecoderStream()).getReader();
-  const publish = async (n: number) => {
-    const text = body.replace("$", `#${n} ${"x".repeat(PADDING)}`);
-    const headers = { "content-type": "application/json" };
-    const { status } = await fetch(server.url + publishPath, {
-      method: "POST",
-      headers,
-      body: text,
-    });
-    if (status >= 300) throw new Error(`publishing answered ${status}`);
+  const publish = async (texts: readonly string[]) => {
+    for (const body of bodies(texts)) {
+      const headers = { "content-type": "application/json" };
+      const { status } = await fetch(server.url + publishPath, { method: "POST", headers, body });
+      if (status >= 300) throw new Error(`publishing answered ${status}`);
+    }
   };
-  await publish(0);
+  const text = (n: number) => `#${n} ${"x".repeat(PADDING)}`;
+  await publish([text(0)]);
   let seen = "";
   while (!/data: #0.*\n[^]*\n/.test(seen)) seen += (await reader.read()).value ?? "";
   const lastEventId = [...seen.matchAll(/^id: (.*)$/gm)].at(-1)?.[1] ?? "";
   const draining = (async () => {
     while (!(await reader.read()).done);
   })();
-  for (let n = 1; n <= MISSED_EVENTS; n++) await publish(n);
+  await publish(Array.from({ length: MISSED_EVENTS }, (_, n) => text(n + 1)));
   await reader.cancel();
   await draining;
   return { url, lastEventId };
