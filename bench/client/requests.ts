@@ -11,7 +11,12 @@ export interface RequestPlan {
   /** Paths to take in turn. */
   readonly paths: readonly string[];
   readonly headers?: Readonly<Record<string, string>>;
+  /** Headers to take in turn, with the paths. */
+  readonly headersInTurn?: readonly Readonly<Record<string, string>>[];
+  /** Where it holds `$n`, the number of the request stands. */
   readonly body?: string;
+  /** What an answer's body must hold; one without it counts as an error. */
+  readonly answerHolds?: string;
   readonly connections: number;
   readonly seconds: number;
 }
@@ -33,7 +38,11 @@ const latencies: number[] = [];
 let errors = 0;
 let next = 0;
 
-function once(path: string): Promise<void> {
+function once(): Promise<void> {
+  const number = next++;
+  const path = plan.paths[number % plan.paths.length] ?? "/";
+  const inTurn = plan.headersInTurn?.[number % plan.headersInTurn.length];
+  const body = plan.body?.replace("$n", String(number));
   return new Promise((resolve) => {
     const started = performance.now();
     const done = (failed: boolean) => {
@@ -50,21 +59,30 @@ function once(path: string): Promise<void> {
         method: plan.method,
         headers: {
           ...plan.headers,
-          ...(plan.body !== undefined && {
+          ...inTurn,
+          ...(body !== undefined && {
             "content-type": "application/json",
-            "content-length": Buffer.byteLength(plan.body),
+            "content-length": Buffer.byteLength(body),
           }),
         },
       },
       (incoming) => {
-        incoming.resume();
         const failed = (incoming.statusCode ?? 500) >= 300;
-        incoming.on("end", () => done(failed));
+        const { answerHolds } = plan;
+        if (answerHolds === undefined) {
+          incoming.resume();
+          incoming.on("end", () => done(failed));
+        } else {
+          let text = "";
+          incoming.setEncoding("utf8");
+          incoming.on("data", (chunk: string) => (text += chunk));
+          incoming.on("end", () => done(failed || !text.includes(answerHolds)));
+        }
         incoming.on("error", () => done(true));
       },
     );
     outgoing.on("error", () => done(true));
-    outgoing.end(plan.body);
+    outgoing.end(body);
   });
 }
 
@@ -72,7 +90,7 @@ const started = performance.now();
 const until = started + plan.seconds * 1000;
 await Promise.all(
   Array.from({ length: plan.connections }, async () => {
-    while (performance.now() < until) await once(plan.paths[next++ % plan.paths.length] ?? "/");
+    while (performance.now() < until) await once();
   }),
 );
 const elapsed = (performance.now() - started) / 1000;

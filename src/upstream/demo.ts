@@ -12,7 +12,14 @@ const LONGEST_RUN_SECONDS = 300;
 
 export function demoServer(): Server {
   // The gateway keeps the client's connection alive; nothing lies between it and this server.
-  return createMcpHandler(build, { keepAliveMs: 0 });
+  const handler = createMcpHandler(build, { keepAliveMs: 0 });
+  return {
+    async fetch(request) {
+      if (request.method !== "POST") return handler.fetch(request);
+      // The gateway sends on JSON alone. Parsed here, the SDK need not copy the request to read it twice.
+      return handler.fetch(request, { parsedBody: await request.json() });
+    },
+  };
 }
 
 /** Made once: the handler builds a server for each request, and a schema costs more than a server. */

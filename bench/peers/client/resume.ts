@@ -1,0 +1,82 @@
+/**
+ * Load client for resumption, a process of its own: one client that missed so many
+ * events comes back with its `Last-Event-ID`, reads them all and leaves, again and
+ * again. Reads its plan as JSON from the command line, prints one JSON line.
+ */
+import { get } from "node:http";
+
+export interface ResumePlan {
+  readonly url: string;
+  readonly lastEventId: string;
+  /** How many it missed, each with its own `data: #` line. */
+  readonly events: number;
+  readonly seconds: number;
+}
+
+export interface ResumeResult {
+  /** Resumptions. */
+  readonly count: number;
+  readonly errors: number;
+  /** Events received a second. */
+  readonly perSecond: number;
+  /** Milliseconds from the request to the last event. */
+  readonly p50: number;
+  readonly p99: number;
+}
+
+/** A stream that has not brought them all by then will not. */
+const TIMEOUT_MS = 10_000;
+const MARK = "data: #";
+
+const plan = JSON.parse(process.argv[2] ?? "") as ResumePlan;
+
+/** Milliseconds that it took; undefined where it failed. */
+function resume(): Promise<number | undefined> {
+  return new Promise((resolve) => {
+    const started = performance.now();
+    const headers = { accept: "text/event-stream", "last-event-id": plan.lastEventId };
+    const outgoing = get(plan.url, { agent: false, headers }, (incoming) => {
+      let received = 0;
+      let rest = "";
+      incoming.setEncoding("utf8");
+      incoming.on("error", () => resolve(undefined));
+      incoming.on("end", () => resolve(undefined));
+      incoming.on("data", (chunk: string) => {
+        rest += chunk;
+        let end = 0;
+        for (let at = rest.indexOf(MARK); at >= 0; at = rest.indexOf(MARK, end)) {
+          received++;
+          end = at + MARK.length;
+        }
+        // What follows the last mark may hold the beginning of the next.
+        rest = rest.slice(Math.max(end, rest.length - MARK.length));
+        if (received < plan.events) return;
+        resolve(performance.now() - started);
+        outgoing.destroy();
+      });
+    });
+    outgoing.setTimeout(TIMEOUT_MS, () => outgoing.destroy());
+    outgoing.on("error", () => resolve(undefined));
+  });
+}
+
+const times: number[] = [];
+let errors = 0;
+const started = performance.now();
+while (performance.now() - started < plan.seconds * 1000) {
+  const took = await resume();
+  if (took === undefined) errors++;
+  else times.push(took);
+}
+const elapsed = (performance.now() - started) / 1000;
+if (times.length === 0) throw new Error(`none of ${errors} resumptions of ${plan.url} succeeded`);
+times.sort((a, b) => a - b);
+const at = (share: number) => times[Math.floor((times.length - 1) * share)] ?? NaN;
+const result: ResumeResult = {
+  count: times.length,
+  errors,
+  perSecond: (times.length * plan.events) / elapsed,
+  p50: at(0.5),
+  p99: at(0.99),
+};
+console.log(JSON.stringify(result));

@@ -1,0 +1,72 @@
+/** Sessions in Redis from Node: SessionManager over RedisStorage, against express-session with connect-redis. */
+import { join } from "node:path";
+import { freePort, startRedis } from "../../../test/support/redis-server.ts";
+import { requests } from "../../measure.ts";
+import type { Report, Row } from "../../report.ts";
+import { compare, OURS, type Effort, type Peer } from "../compare.ts";
+import { installPeers, peerVersion } from "../installed.ts";
+import { startProcess } from "../process.ts";
+
+const CONNECTIONS = 16;
+const SESSIONS = 100;
+const JOBS = ["create", "read", "touch", "write"];
+const SERVERS = { [OURS]: "holdfast-server.ts", "express-session": "express-session-server.js" };
+
+export async function expressSession({ rounds, seconds }: Effort): Promise<Report> {
+  await installPeers();
+  const redis = await startRedis();
+  const running = [];
+  try {
+    for (const [name, script] of Object.entries(SERVERS)) {
+      const port = await freePort();
+      const args = [join(import.meta.dirname, script), String(port), String(redis.port)];
+      const server = await startProcess(process.execPath, args, port);
+      const url = `http://127.0.0.1:${port}`;
+      running.push({ ...server, name, url, cookies: await cookies(url) });
+    }
+    const rows: Row[] = [];
+    for (const job of JOBS) {
+      const peers = running.map(({ name, pid, url, cookies }): Peer => {
+        const headersInTurn = job === "create" ? [{}] : cookies.map((cookie) => ({ cookie }));
+        const plan = { url, method: "POST", paths: [`/${job}`], headersInTurn };
+        return {
+          name,
+          pid,
+          run: async () => {
+            const result = await requests({ ...plan, connections: CONNECTIONS, seconds });
+            return { ...result, count: result.requests };
+          },
+        };
+      });
+      rows.push(...(await compare({ job }, peers, rounds)));
+    }
+    const versions = ["express-session", "connect-redis", "redis"].map(
+      async (name) => `${name} ${await peerVersion(name)}`,
+    );
+    return {
+      suite: "express-session",
+      title: "Against express-session with connect-redis",
+      rows,
+      notes: [
+        `${(await Promise.all(versions)).join(", ")}; Holdfast's SessionManager over RedisStorage (ioredis). Each under Node's own HTTP server, in a process of its own, with the id in a signed cookie, and one redis-server for both.`,
+        `${rounds} alternating rounds of ${seconds} s after a warm-up, ${CONNECTIONS} connections, ${SESSIONS} sessions in turn. The HTTP server's share is in all figures.`,
+        "Redis commands, Holdfast: create SET NX, read GETEX, touch GETEX and SET XX (it moves `updatedAt`), write GETEX and SET. express-session: create SET, read and touch GET and EXPIRE, write GET and SET.",
+      ],
+    };
+  } finally {
+    await Promise.all(running.map((server) => server.stop()));
+    await redis.stop();
+  }
+}
+
+/** The cookies of so many new sessions. */
+function cookies(url: string): Promise<string[]> {
+  return Promise.all(
+    Array.from({ length: SESSIONS }, async () => {
+      const answer = await fetch(`${url}/create`, { method: "POST" });
+      const [cookie] = answer.headers.getSetCookie();
+      if (!cookie) throw new Error(`creating a session answered ${answer.status}`);
+      return cookie.slice(0, cookie.indexOf(";"));
+    }),
+  );
+}

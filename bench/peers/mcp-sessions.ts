@@ -1,0 +1,73 @@
+/** MCP sessions for the load client: how they are opened, and what a call in them looks like. */
+import type { RequestPlan } from "../client/requests.ts";
+
+const ACCEPT = { accept: "application/json, text/event-stream" };
+const VERSION = "2025-11-25";
+
+const INITIALIZE = JSON.stringify({
+  jsonrpc: "2.0",
+  id: 0,
+  method: "initialize",
+  params: {
+    protocolVersion: VERSION,
+    capabilities: {},
+    clientInfo: { name: "bench", version: "1" },
+  },
+});
+const INITIALIZED = JSON.stringify({ jsonrpc: "2.0", method: "notifications/initialized" });
+
+type Headers = Readonly<Record<string, string>>;
+type Load = Pick<RequestPlan, "method" | "headers" | "headersInTurn" | "body" | "answerHolds">;
+
+/** A load of initialize requests, each of which makes a session. */
+export const INITIALIZE_LOAD: Load = {
+  method: "POST",
+  headers: ACCEPT,
+  body: INITIALIZE,
+  answerHolds: '"protocolVersion"',
+};
+
+/** A load of calls of the tool `echo`, in these sessions in turn. */
+export function callLoad(sessions: readonly string[]): Load {
+  return {
+    method: "POST",
+    headersInTurn: sessions.map(sessionHeaders),
+    // `$n` keeps ids of calls that are under way in one session apart.
+    body: '{"jsonrpc":"2.0","id":$n,"method":"tools/call","params":{"name":"echo","arguments":{"text":"hello"}}}',
+    answerHolds: '"content"',
+  };
+}
+
+/** The headers of a request in a session. */
+export function sessionHeaders(session: string): Headers {
+  return { ...ACCEPT, "mcp-session-id": session, "mcp-protocol-version": VERSION };
+}
+
+/** Opens so many sessions, as a client does: initialize, then its notification. */
+export async function openSessions(url: string, count: number, concurrency = 8): Promise<string[]> {
+  const sessions: string[] = [];
+  let started = 0;
+  await Promise.all(
+    Array.from({ length: concurrency }, async () => {
+      while (started++ < count) sessions.push(await openSession(url));
+    }),
+  );
+  return sessions;
+}
+
+async function openSession(url: string): Promise<string> {
+  const answer = await post(url, INITIALIZE, ACCEPT);
+  const session = answer.headers.get("mcp-session-id");
+  if (!session) throw new Error(`${url} gave no session: ${answer.status} ${await answer.text()}`);
+  await answer.text();
+  await (await post(url, INITIALIZED, sessionHeaders(session))).text();
+  return session;
+}
+
+async function post(url: string, body: string, headers: Headers): Promise<Response> {
+  return fetch(url, {
+    method: "POST",
+    headers: { ...headers, "content-type": "application/json" },
+    body,
+  });
+}

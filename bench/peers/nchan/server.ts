@@ -1,0 +1,79 @@
+/** nginx with nchan, a process of its own on a free port, with a configuration and folders of its own. */
+import { execFile } from "node:child_process";
+import { access, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { freePort } from "../../../test/support/redis-server.ts";
+import type { Server } from "../../servers.ts";
+import { startProcess } from "../process.ts";
+
+const NGINX = "/usr/sbin/nginx";
+const MODULE = "/usr/lib/nginx/modules/ngx_nchan_module.so";
+
+export const HOW_TO_INSTALL = "apt-get install nginx-light libnginx-mod-nchan";
+
+/** The versions, or undefined where it is not installed. */
+export async function nchanVersion(): Promise<string | undefined> {
+  try {
+    await Promise.all([access(NGINX), access(MODULE)]);
+    const { stderr } = await promisify(execFile)(NGINX, ["-v"]);
+    const nginx = /nginx\/(\S+)/.exec(stderr)?.[1] ?? "of unknown version";
+    return `${await debianVersion()}nginx ${nginx}`;
+  } catch {
+    return undefined;
+  }
+}
+
+async function debianVersion(): Promise<string> {
+  const query = ["-W", "-f=${Version}", "libnginx-mod-nchan"];
+  const { stdout } = await promisify(execFile)("dpkg-query", query).catch(() => ({ stdout: "" }));
+  return stdout && `libnginx-mod-nchan ${stdout}, `;
+}
+
+/** Publishing is `POST /pub/NAME`, following `GET /sub/NAME`. */
+export async function startNchan(keptEvents: number): Promise<Server> {
+  const port = await freePort();
+  const folder = await mkdtemp(join(tmpdir(), "bench-nchan-"));
+  const config = join(folder, "nginx.conf");
+  await writeFile(config, configuration(folder, port, keptEvents));
+  const nginx = await startProcess(NGINX, ["-p", folder, "-e", "stderr", "-c", config], port);
+  return {
+    url: `http://127.0.0.1:${port}`,
+    pid: nginx.pid,
+    async stop() {
+      await nginx.stop();
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+/** One process and no master, so that its CPU time is all there is and ending it ends everything. */
+function configuration(folder: string, port: number, keptEvents: number): string {
+  const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
+  return `load_module ${MODULE};
+daemon off;
+master_process off;
+pid ${join(folder, "nginx.pid")};
+events { worker_connections 4096; }
+http {
+  access_log off;
+  keepalive_requests 1000000000;
+${temporary.map((name) => `  ${name}_temp_path ${join(folder, name)};`).join("\n")}
+  server {
+    listen 127.0.0.1:${port};
+    location ~ ^/pub/([\\w-]+)$ {
+      nchan_publisher;
+      nchan_channel_id $1;
+      nchan_message_buffer_length ${keptEvents};
+      nchan_message_timeout 2h;
+    }
+    location ~ ^/sub/([\\w-]+)$ {
+      nchan_subscriber eventsource;
+      nchan_channel_id $1;
+      nchan_subscriber_first_message newest;
+    }
+  }
+}
+`;
+}

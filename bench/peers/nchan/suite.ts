@@ -1,0 +1,164 @@
+/** Fan-out and resumption of SSE, against nchan: an nginx module in C that keeps its messages in memory. */
+import { delivery, runClient, type Summary } from "../../measure.ts";
+import type { Report, Row } from "../../report.ts";
+import { makeSession, startHoldfast, type Server } from "../../servers.ts";
+import type { ResumePlan, ResumeResult } from "../client/resume.ts";
+import { compare, OURS, type Effort, type Peer } from "../compare.ts";
+import { HOW_TO_INSTALL, nchanVersion, startNchan } from "./server.ts";
+
+const SUBSCRIBERS = [1, 10, 100];
+const PUBLISHERS = 16;
+const PADDING = 100;
+const MISSED_EVENTS = 1000;
+/** Events that Holdfast takes in one publish. */
+const BATCH = 100;
+/** Twice what is missed, so that nothing is trimmed on either side. */
+const KEPT_EVENTS = 2 * MISSED_EVENTS;
+
+/** One service for events, and the paths of a channel that nobody used yet. */
+interface Service {
+  readonly name: string;
+  readonly server: Server;
+  /** The body of a publish; `$` stands for the event's text. */
+  readonly body: string;
+  /** Bodies that publish these texts, in as few publishes as the service can. */
+  bodies(texts: readonly string[]): string[];
+  channel(): Promise<{ readonly followPath: string; readonly publishPath: string }>;
+}
+
+export async function nchan({ rounds, seconds }: Effort): Promise<Report> {
+  const version = await nchanVersion();
+  const services = [await ours(), ...(version === undefined ? [] : [await theirs()])];
+  try {
+    const rows: Row[] = [];
+    for (const subscribers of SUBSCRIBERS)
+      rows.push(...(await fanOut(services, subscribers, { rounds, seconds })));
+    rows.push(...(await resumption(services, { rounds, seconds })));
+    return {
+      suite: "nchan",
+      title: "Against nchan",
+      rows,
+      notes: [
+        version === undefined
+          ? `nchan is not installed, so Holdfast stands alone here: \`${HOW_TO_INSTALL}\`.`
+          : `${version}: one process, messages in its memory alone. A publish is acknowledged before anything is on a disk; Holdfast's is durable before it is sent.`,
+        `${rounds} alternating rounds of ${seconds} s after a warm-up, a new channel each; events of ${PADDING} characters. perSecond is events received by all subscribers, the CPU is per event received.`,
+        `${PUBLISHERS} publishes at once measure throughput, one at a time latency (from the start of a publish to its receipt). All subscribers live in the one load client, which shares the machine and bounds what nchan can show.`,
+        `Resume: a client that missed ${MISSED_EVENTS} events reads them all; p50 and p99 are of one whole resumption, and so is the CPU.`,
+      ],
+    };
+  } finally {
+    await Promise.all(services.map(({ server }) => server.stop()));
+  }
+}
+
+async function ours(): Promise<Service> {
+  const server = await startHoldfast({
+    LOG_MAX_EVENTS: String(KEPT_EVENTS),
+    // A reader that left is noticed at the next write, so those of resumptions pile up meanwhile.
+    MAX_WRITERS: "10000",
+  });
+  return {
+    name: OURS,
+    server,
+    body: '{"data":"$"}',
+    bodies(texts) {
+      const events = texts.map((data) => ({ data }));
+      const batches = Math.ceil(events.length / BATCH);
+      return Array.from({ length: batches }, (_, n) =>
+        JSON.stringify(events.slice(n * BATCH, (n + 1) * BATCH)),
+      );
+    },
+    async channel() {
+      const path = `/v1/sessions/${await makeSession(server)}/events`;
+      return { followPath: path, publishPath: path };
+    },
+  };
+}
+
+async function theirs(): Promise<Service> {
+  const server = await startNchan(KEPT_EVENTS);
+  return {
+    name: "nchan",
+    server,
+    body: "$",
+    bodies: (texts) => [...texts],
+    channel() {
+      const name = crypto.randomUUID();
+      return Promise.resolve({ followPath: `/sub/${name}`, publishPath: `/pub/${name}` });
+    },
+  };
+}
+
+async function fanOut(
+  services: readonly Service[],
+  subscribers: number,
+  { rounds, seconds }: Effort,
+): Promise<Row[]> {
+  const peers = (publishers: number): Peer[] =>
+    services.map(({ name, server, body, channel }) => ({
+      name,
+      pid: server.pid,
+      run: async () => {
+        const plan = { url: server.url, body, subscribers, publishers, seconds, padding: PADDING };
+        const result = await delivery({ ...plan, ...(await channel()) });
+        return { ...result, count: result.delivered };
+      },
+    }));
+  const to = subscribers === 1 ? "to 1 subscriber" : `to ${subscribers} subscribers`;
+  const published = ({ perSecond }: Summary) => ({ "published /s": perSecond / subscribers });
+  return [
+    ...(await compare(
+      { job: `publish ${to}`, target: 0.25, more: published },
+      peers(PUBLISHERS),
+      rounds,
+    )),
+    ...(await compare({ job: `publish ${to}, one at a time`, more: published }, peers(1), rounds)),
+  ];
+}
+
+async function resumption(
+  services: readonly Service[],
+  { rounds, seconds }: Effort,
+): Promise<Row[]> {
+  const peers: Peer[] = [];
+  for (const service of services) {
+    const { name, server } = service;
+    const { url, lastEventId } = await missed(service);
+    const plan: ResumePlan = { url, lastEventId, events: MISSED_EVENTS, seconds };
+    peers.push({
+      name,
+      pid: server.pid,
+      run: () => runClient<ResumeResult>("peers/client/resume.ts", plan),
+    });
+  }
+  return compare({ job: `resume ${MISSED_EVENTS} events` }, peers, rounds);
+}
+
+/** A channel with so many events after one that a client has seen, and that one's id. */
+async function missed({ server, bodies, channel }: Service) {
+  const { followPath, publishPath } = await channel();
+  const url = server.url + followPath;
+  // It stays until all is published: where nobody reads, Holdfast queues only so many.
+  const stream = await fetch(url, { headers: { accept: "text/event-stream" } });
+  const reader = stream.body!.pipeThrough(new TextDecoderStream()).getReader();
+  const publish = async (texts: readonly string[]) => {
+    for (const body of bodies(texts)) {
+      const headers = { "content-type": "application/json" };
+      const { status } = await fetch(server.url + publishPath, { method: "POST", headers, body });
+      if (status >= 300) throw new Error(`publishing answered ${status}`);
+    }
+  };
+  const text = (n: number) => `#${n} ${"x".repeat(PADDING)}`;
+  await publish([text(0)]);
+  let seen = "";
+  while (!/data: #0.*\n[^]*\n/.test(seen)) seen += (await reader.read()).value ?? "";
+  const lastEventId = [...seen.matchAll(/^id: (.*)$/gm)].at(-1)?.[1] ?? "";
+  const draining = (async () => {
+    while (!(await reader.read()).done);
+  })();
+  await publish(Array.from({ length: MISSED_EVENTS }, (_, n) => text(n + 1)));
+  await reader.cancel();
+  await draining;
+  return { url, lastEventId };
+}

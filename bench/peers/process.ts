@@ -1,0 +1,65 @@
+/** A peer's server as a process of its own, ended by whoever started it and at the latest with us. */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { connect } from "node:net";
+import { setTimeout as delay } from "node:timers/promises";
+
+/** A server that does not listen by then will not. */
+const START_TIMEOUT_MS = 15_000;
+
+export interface PeerProcess {
+  readonly pid: number;
+  stop(): Promise<void>;
+}
+
+/** Starts a server and waits until it takes connections on a loopback port. */
+export async function startProcess(
+  command: string,
+  args: readonly string[],
+  port: number,
+): Promise<PeerProcess> {
+  const child = spawn(command, args, { stdio: ["ignore", "ignore", "pipe"] });
+  const kill = () => child.kill("SIGKILL");
+  process.once("exit", kill);
+  let complaint = "";
+  child.stderr.on("data", (chunk: Buffer) => {
+    complaint = (complaint + chunk.toString()).slice(-2000);
+  });
+  const ended = once(child, "exit").then(
+    () => `it ended with ${child.exitCode ?? child.signalCode}`,
+    (failure: unknown) => String(failure),
+  );
+  const failure = await Promise.race([ended, listens(port)]);
+  if (failure !== undefined) {
+    kill();
+    throw new Error(`${command} ${args.join(" ")} did not start: ${failure}\n${complaint}`);
+  }
+  return {
+    pid: child.pid ?? 0,
+    async stop() {
+      kill();
+      await ended;
+      process.off("exit", kill);
+    },
+  };
+}
+
+/** Undefined once something listens there; else what is wrong. */
+async function listens(port: number): Promise<string | undefined> {
+  const until = Date.now() + START_TIMEOUT_MS;
+  while (Date.now() < until) {
+    if (await accepts(port)) return undefined;
+    await delay(50);
+  }
+  return `nothing listens on port ${port}`;
+}
+
+function accepts(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, "127.0.0.1", () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.on("error", () => resolve(false));
+  });
+}
