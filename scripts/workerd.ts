@@ -25,6 +25,8 @@ export interface WorkerdOptions {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** The wrangler configuration that declares it; the service's own unless another is given. */
   readonly config?: string;
+  /** Further arguments of `workerd serve`. */
+  readonly args?: readonly string[];
   /** Gets each line that the Worker or workerd writes. */
   readonly onLine: (line: string) => void;
 }
@@ -57,6 +59,7 @@ export async function startWorkerd(options: WorkerdOptions): Promise<Workerd> {
       "--experimental",
       "--control-fd=3",
       `--import-path=${dirname(options.bundle)}`,
+      ...(options.args ?? []),
       configPath,
     ],
     { stdio: ["ignore", "pipe", "pipe", "pipe"], env: { PATH: process.env["PATH"], ...vars } },

@@ -13,6 +13,7 @@ import { openApiDocument } from "./http/openapi.ts";
 import { problemOf, problemResponse } from "./http/problem.ts";
 import { mountResourceMetadata, resourceMetadata } from "./http/resource-metadata.ts";
 import { mount, type RouteDescription } from "./http/route.ts";
+import { FastRouter } from "./http/router.ts";
 import { health, serviceDocument } from "./http/service.ts";
 import {
   createSession,
@@ -59,7 +60,7 @@ export function createApp(
   upstreams: Upstreams = new Map(),
 ): Hono {
   const log = createLogger(config.logLevel);
-  const app = new Hono();
+  const app = new Hono({ router: new FastRouter() });
 
   app.onError((failure) => errorResponse(failure, log));
   app.notFound(() => problemResponse("not_found"));
@@ -77,11 +78,7 @@ export function createApp(
 
   mountGateway(app, { host, config, upstreams, log, callerOf });
 
-  app.use("/v1/*", async (c, next) => {
-    await next();
-    if (!c.res.headers.has("cache-control")) c.header("cache-control", "no-store");
-  });
-  app.use("/v1/*", limitBody(config.bodyMaxBytes));
+  app.on(["POST", "PUT", "PATCH"], "/v1/*", limitBody(config.bodyMaxBytes));
 
   // Before the sessions: `count` is no session's id.
   mountDirectory(app, host);

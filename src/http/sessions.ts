@@ -104,12 +104,12 @@ export function mountSessions(app: Hono, host: SessionHost, config: Config): voi
     const id = body.id === undefined ? newSessionId() : canonical(body.id);
     const caller = callerOf(c);
     refuseOtherSubject(caller, body.subject);
-    return made(c, await host.as(caller).create(id, contentOf(body, config)));
+    return made(await host.as(caller).create(id, contentOf(body, config)));
   });
 
   mount(app, readSession, async (c, { query }) => {
     const view = await host.as(callerOf(c)).read(sessionIdOf(c), query.touch !== "false");
-    return found(c, view);
+    return found(view);
   });
 
   mount(app, putSession, async (c, { body }) => {
@@ -122,13 +122,13 @@ export function mountSessions(app: Hono, host: SessionHost, config: Config): voi
     refuseOtherSubject(caller, body.subject);
     const content = contentOf(body, config);
     const { created, session } = await host.as(caller).upsert(id, content, ifMatch);
-    return created ? made(c, session) : found(c, session);
+    return created ? made(session) : found(session);
   });
 
   mount(app, patchSession, async (c, { body }) => {
     const ifMatch = parseIfMatch(c.req.header("if-match"));
     const sessions = host.as(callerOf(c));
-    return found(c, await sessions.patch(sessionIdOf(c), patchOf(body, config), ifMatch));
+    return found(await sessions.patch(sessionIdOf(c), patchOf(body, config), ifMatch));
   });
 
   mount(app, deleteSession, async (c) => {
@@ -154,15 +154,13 @@ function canonical(text: string): SessionId {
   return id;
 }
 
-function made(c: Context, view: SessionView): Response {
-  c.header("Location", `/v1/sessions/${view.id}`);
-  c.header("ETag", entityTag(view));
-  return c.json(sessionJson(view), 201);
+function made(view: SessionView): Response {
+  const headers = { location: `/v1/sessions/${view.id}`, etag: entityTag(view) };
+  return Response.json(sessionJson(view), { status: 201, headers });
 }
 
-function found(c: Context, view: SessionView): Response {
-  c.header("ETag", entityTag(view));
-  return c.json(sessionJson(view), 200);
+function found(view: SessionView): Response {
+  return Response.json(sessionJson(view), { headers: { etag: entityTag(view) } });
 }
 
 function entityTag(view: SessionView): string {
