@@ -63,22 +63,26 @@ export function createApp(
   const app = new Hono({ router: new FastRouter() });
 
   app.onError((failure) => errorResponse(failure, log));
-  app.notFound(() => problemResponse("not_found"));
+  const otherMethods = methodNotAllowed({
+    app,
+    onMethodNotAllowed: (c, methods) => {
+      const allow = { Allow: [...methods, "OPTIONS"].join(", ") };
+      if (c.req.method === "OPTIONS") return new Response(null, { status: 204, headers: allow });
+      return problemResponse("method_not_allowed", undefined, allow);
+    },
+  });
+  app.notFound(async (c) => {
+    c.res = problemResponse("not_found");
+    await otherMethods(c, async () => {});
+    return c.res;
+  });
   mountGuard(app, access, ROUTES, log);
-  app.use(
-    methodNotAllowed({
-      app,
-      onMethodNotAllowed: (c, methods) => {
-        const allow = { Allow: [...methods, "OPTIONS"].join(", ") };
-        if (c.req.method === "OPTIONS") return new Response(null, { status: 204, headers: allow });
-        return problemResponse("method_not_allowed", undefined, allow);
-      },
-    }),
-  );
 
   mountGateway(app, { host, config, upstreams, log, callerOf });
 
-  app.on(["POST", "PUT", "PATCH"], "/v1/*", limitBody(config.bodyMaxBytes));
+  for (const { method, path } of ROUTES.filter(({ body }) => body !== undefined)) {
+    app.on(method.toUpperCase(), [path], limitBody(config.bodyMaxBytes));
+  }
 
   // Before the sessions: `count` is no session's id.
   mountDirectory(app, host);

@@ -32,7 +32,8 @@ export function mountGuard(
   log: Logger,
 ): void {
   app.use(finish(access));
-  app.use(corsFor(access.settings.allowedOrigins));
+  const { allowedOrigins } = access.settings;
+  if (allowedOrigins.size > 0) app.use(corsFor(allowedOrigins));
   for (const { method, path } of routes.filter(({ scope }) => scope === UNGUARDED)) {
     app.on(method.toUpperCase(), [path], letAnyoneIn);
   }
