@@ -3,7 +3,7 @@ import { DurableObject } from "cloudflare:workers";
 import { loadConfig, type Environment } from "../config.ts";
 import { createLogger, describeFailure, type Logger } from "../logger.ts";
 import { AlarmClock } from "../object/alarm-clock.ts";
-import { SHARD_RETRY_MS, SWEEP_BATCH, SWEEP_INTERVAL_MS } from "../session/limits.ts";
+import { GATHER_MS, SHARD_RETRY_MS, SWEEP_BATCH, SWEEP_INTERVAL_MS } from "../session/limits.ts";
 import { DirectoryClient, type DirectoryNamespace } from "./client.ts";
 import type {
   Addressed,
@@ -20,6 +20,7 @@ import { Handover } from "./handover.ts";
 import { Reservations } from "./reservations.ts";
 import { Revocations } from "./revocations.ts";
 import { ShardIndex } from "./shard-index.ts";
+import { SharedTurn } from "./shared-turn.ts";
 
 /** A revocation ends whose sessions it names; who may revoke was asked where it was called for. */
 const REVOKER: Caller = { admin: true };
@@ -54,6 +55,7 @@ export class DirectoryObject
   readonly #revocations: Revocations;
   readonly #handover: Handover;
   readonly #reservations = new Reservations();
+  readonly #deliveries = new SharedTurn(GATHER_MS);
   readonly #alarm: AlarmClock;
 
   constructor(ctx: DurableObjectState, env: Environment) {
@@ -73,15 +75,8 @@ export class DirectoryObject
     this.#alarm = new AlarmClock(ctx.storage);
   }
 
-  deliver(to: Addressed, message: DirectoryMessage): Delivery {
-    const now = this.#hear(to);
-    const delivery = this.#index.apply(message, now);
-    if (message.op === "put" && delivery.kind === "taken") {
-      const late = this.#revocations.catches(message.entry, now);
-      const misplaced = this.#handover.begins(message.entry.id);
-      this.#alarm.wakeBy(late || misplaced ? now : message.dropAt);
-    }
-    return delivery;
+  deliver(to: Addressed, message: DirectoryMessage): Promise<Delivery> {
+    return this.#deliveries.do(() => this.#take(to, message));
   }
 
   page(to: Addressed, filter: DirectoryFilter, after: Position | undefined, limit: number) {
@@ -137,6 +132,17 @@ export class DirectoryObject
       return;
     }
     this.#settleAlarm(Date.now());
+  }
+
+  #take(to: Addressed, message: DirectoryMessage): Delivery {
+    const now = this.#hear(to);
+    const delivery = this.#index.apply(message, now);
+    if (message.op === "put" && delivery.kind === "taken") {
+      const late = this.#revocations.catches(message.entry, now);
+      const misplaced = this.#handover.begins(message.entry.id);
+      this.#alarm.wakeBy(late || misplaced ? now : message.dropAt);
+    }
+    return delivery;
   }
 
   /** Every call says which shard this is and how many there are. Returns the time. */
