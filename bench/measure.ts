@@ -6,10 +6,11 @@ import { PROJECT } from "../scripts/bundle.ts";
 import type { DeliveryPlan, DeliveryResult } from "./client/delivery.ts";
 import type { RequestPlan, RequestResult } from "./client/requests.ts";
 
-async function client<Result>(script: string, plan: object): Promise<Result> {
+/** Runs a load client, a script under bench/, as a process. */
+export async function runClient<Result>(script: string, plan: object): Promise<Result> {
   const { stdout } = await promisify(execFile)(
     process.execPath,
-    [join(PROJECT, "bench", "client", script), JSON.stringify(plan)],
+    [join(PROJECT, "bench", script), JSON.stringify(plan)],
     {
       maxBuffer: 1024 * 1024,
     },
@@ -18,11 +19,18 @@ async function client<Result>(script: string, plan: object): Promise<Result> {
 }
 
 export function requests(plan: RequestPlan): Promise<RequestResult> {
-  return client("requests.ts", plan);
+  return runClient("client/requests.ts", plan);
 }
 
 export function delivery(plan: DeliveryPlan): Promise<DeliveryResult> {
-  return client("delivery.ts", plan);
+  return runClient("client/delivery.ts", plan);
+}
+
+/** How much a suite does. */
+export interface Effort {
+  readonly rounds: number;
+  /** Of one run of one contender. */
+  readonly seconds: number;
 }
 
 export interface Sample {

@@ -1,20 +1,40 @@
-/** `npm run bench` runs every suite, `npm run bench -- NAME…` those that are named. */
+/**
+ * `npm run bench` runs every suite, `npm run bench -- NAME…` those that are named.
+ * `--rounds` and `--seconds` set the effort of those that compare.
+ */
+import { parseArgs } from "node:util";
+import type { Effort } from "./measure.ts";
 import { publishReport, type Report } from "./report.ts";
 import { cost } from "./suites/cost.ts";
-import { growth } from "./suites/growth.ts";
+import { directory } from "./suites/directory.ts";
 import { floor } from "./suites/floor.ts";
+import { growth } from "./suites/growth.ts";
 
-const SUITES: Readonly<Record<string, () => Promise<Report>>> = { floor, cost, growth };
+const SUITES: Readonly<Record<string, (effort?: Effort) => Promise<Report>>> = {
+  floor,
+  cost,
+  directory,
+  growth,
+};
 
-const asked = process.argv.slice(2);
+const { values, positionals: asked } = parseArgs({
+  allowPositionals: true,
+  options: { rounds: { type: "string" }, seconds: { type: "string" } },
+});
 const unknown = asked.filter((name) => !(name in SUITES));
-if (unknown.length > 0) {
+const effort = { rounds: Number(values.rounds ?? 5), seconds: Number(values.seconds ?? 1) };
+if (!(effort.rounds >= 1 && effort.seconds > 0)) {
+  console.error("bench: --rounds must be at least 1 and --seconds more than 0");
+  process.exitCode = 1;
+} else if (unknown.length > 0) {
   console.error(
     `bench: no suite ${unknown.join(", ")}; there are ${Object.keys(SUITES).join(", ")}`,
   );
   process.exitCode = 1;
 } else {
+  const said = values.rounds !== undefined || values.seconds !== undefined;
   for (const [name, suite] of Object.entries(SUITES)) {
-    if (asked.length === 0 || asked.includes(name)) await publishReport(await suite());
+    if (asked.length > 0 && !asked.includes(name)) continue;
+    await publishReport(await suite(said ? effort : undefined));
   }
 }
