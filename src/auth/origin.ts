@@ -33,7 +33,8 @@ export function originJudge(
     // All that the URL says of its host stands before the first slash of its path.
     const slash = url.indexOf("/", url.indexOf("//") + 2);
     const base = slash < 0 ? url : url.slice(0, slash);
-    const said = JSON.stringify([base, host, origin]);
+    // No header holds a line feed, so it stands for one that is absent.
+    const said = `${base}\n${host ?? "\n"}\n${origin ?? "\n"}`;
     const known = remembered.get(said);
     if (known) return known;
     // The runtime puts the Host header into the URL unread, so it may make none.
