@@ -26,6 +26,13 @@ export function delivery(plan: DeliveryPlan): Promise<DeliveryResult> {
   return runClient("client/delivery.ts", plan);
 }
 
+/** How much a suite does. */
+export interface Effort {
+  readonly rounds: number;
+  /** Of one run of one contender. */
+  readonly seconds: number;
+}
+
 export interface Sample {
   readonly perSecond: number;
   readonly p50: number;

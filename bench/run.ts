@@ -1,33 +1,31 @@
 /**
  * `npm run bench` runs every suite, `npm run bench -- NAME…` those that are named.
- * `--rounds` and `--seconds` set the effort of the suites of peers.
+ * `--rounds` and `--seconds` set the effort of those that compare.
  */
 import { parseArgs } from "node:util";
+import type { Effort } from "./measure.ts";
 import { PEERS } from "./peers/suites.ts";
 import { publishReport, type Report } from "./report.ts";
 import { cost } from "./suites/cost.ts";
-import { growth } from "./suites/growth.ts";
+import { directory } from "./suites/directory.ts";
 import { floor } from "./suites/floor.ts";
+import { growth } from "./suites/growth.ts";
+
+const SUITES: Readonly<Record<string, (effort?: Effort) => Promise<Report>>> = {
+  floor,
+  cost,
+  directory,
+  growth,
+  ...PEERS,
+};
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: {
-    rounds: { type: "string", default: "3" },
-    seconds: { type: "string", default: "1" },
-  },
+  options: { rounds: { type: "string" }, seconds: { type: "string" } },
 });
-const effort = { rounds: Number(values.rounds), seconds: Number(values.seconds) };
-const peers = Object.entries(PEERS).map(([name, suite]) => [name, () => suite(effort)] as const);
-
-const SUITES: Readonly<Record<string, () => Promise<Report>>> = {
-  floor,
-  cost,
-  growth,
-  ...Object.fromEntries(peers),
-};
-
 const asked = positionals.flatMap((name) => (name === "peers" ? Object.keys(PEERS) : name));
 const unknown = asked.filter((name) => !(name in SUITES));
+const effort = { rounds: Number(values.rounds ?? 5), seconds: Number(values.seconds ?? 1) };
 if (!(effort.rounds >= 1 && effort.seconds > 0)) {
   console.error("bench: --rounds must be at least 1 and --seconds more than 0");
   process.exitCode = 1;
@@ -37,7 +35,9 @@ if (!(effort.rounds >= 1 && effort.seconds > 0)) {
   );
   process.exitCode = 1;
 } else {
+  const said = values.rounds !== undefined || values.seconds !== undefined;
   for (const [name, suite] of Object.entries(SUITES)) {
-    if (asked.length === 0 || asked.includes(name)) await publishReport(await suite());
+    if (asked.length > 0 && !asked.includes(name)) continue;
+    await publishReport(await suite(said ? effort : undefined));
   }
 }

@@ -8,9 +8,12 @@ import { startWorkerd } from "../scripts/workerd.ts";
 export interface Server {
   readonly url: string;
   readonly pid: number;
+  stop(): Promise<void>;
+}
+
+export interface WorkerServer extends Server {
   /** `kill -9`, and up again at once on the same port and storage. */
   crash(): Promise<void>;
-  stop(): Promise<void>;
 }
 
 export async function startWorker(
@@ -18,7 +21,7 @@ export async function startWorker(
   configPath: string,
   env: Record<string, string> = {},
   onLine: (line: string) => void = () => {},
-): Promise<Server> {
+): Promise<WorkerServer> {
   const bundle = await buildBundle(join(PROJECT, ".holdfast", "bench", name), configPath);
   const stateDir = await mkdtemp(join(tmpdir(), `bench-${name}-`));
   const launch = (port: number) =>
@@ -65,7 +68,7 @@ export async function startVariant(
   name: string,
   env: Record<string, string> = {},
   onLine?: (line: string) => void,
-): Promise<Server> {
+): Promise<WorkerServer> {
   const folder = join(PROJECT, ".holdfast");
   const configPath = join(folder, `${name}.wrangler.toml`);
   const toml = await readFile(join(PROJECT, "wrangler.toml"), "utf8");
@@ -76,7 +79,7 @@ export async function startVariant(
 }
 
 /** Makes a session and answers its id. */
-export async function makeSession(server: Server, body: object = {}): Promise<string> {
+export async function makeSession(server: Pick<Server, "url">, body: object = {}): Promise<string> {
   const response = await fetch(`${server.url}/v1/sessions`, {
     method: "POST",
     headers: { "content-type": "application/json" },

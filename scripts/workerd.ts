@@ -28,6 +28,8 @@ export interface WorkerdOptions {
   readonly config?: string;
   /** Other Workers that are bound to it: the path of each one's module, by the name of its binding. */
   readonly services?: Readonly<Record<string, string>>;
+  /** Further arguments of `workerd serve`. */
+  readonly args?: readonly string[];
   /** Gets each line that the Worker or workerd writes, as JSON. */
   readonly onLine: (line: string) => void;
 }
@@ -61,6 +63,7 @@ export async function startWorkerd(options: WorkerdOptions): Promise<Workerd> {
       "--control-fd=3",
       `--import-path=${dirname(options.bundle)}`,
       ...Object.values(options.services ?? {}).map((path) => `--import-path=${dirname(path)}`),
+      ...(options.args ?? []),
       configPath,
     ],
     { stdio: ["ignore", "pipe", "pipe", "pipe"], env: { PATH: process.env["PATH"], ...vars } },

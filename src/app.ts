@@ -13,6 +13,7 @@ import { openApiDocument } from "./http/openapi.ts";
 import { problemOf, problemResponse } from "./http/problem.ts";
 import { mountResourceMetadata, resourceMetadata } from "./http/resource-metadata.ts";
 import { mount, type RouteDescription } from "./http/route.ts";
+import { FastRouter } from "./http/router.ts";
 import { health, serviceDocument } from "./http/service.ts";
 import {
   createSession,
@@ -59,29 +60,29 @@ export function createApp(
   upstreams: Upstreams = new Map(),
 ): Hono {
   const log = createLogger(config.logLevel);
-  const app = new Hono();
+  const app = new Hono({ router: new FastRouter() });
 
   app.onError((failure) => errorResponse(failure, log));
-  app.notFound(() => problemResponse("not_found"));
+  const otherMethods = methodNotAllowed({
+    app,
+    onMethodNotAllowed: (c, methods) => {
+      const allow = { Allow: [...methods, "OPTIONS"].join(", ") };
+      if (c.req.method === "OPTIONS") return new Response(null, { status: 204, headers: allow });
+      return problemResponse("method_not_allowed", undefined, allow);
+    },
+  });
+  app.notFound(async (c) => {
+    c.res = problemResponse("not_found");
+    await otherMethods(c, async () => {});
+    return c.res;
+  });
   mountGuard(app, access, ROUTES, log);
-  app.use(
-    methodNotAllowed({
-      app,
-      onMethodNotAllowed: (c, methods) => {
-        const allow = { Allow: [...methods, "OPTIONS"].join(", ") };
-        if (c.req.method === "OPTIONS") return new Response(null, { status: 204, headers: allow });
-        return problemResponse("method_not_allowed", undefined, allow);
-      },
-    }),
-  );
 
   mountGateway(app, { host, config, upstreams, log, callerOf });
 
-  app.use("/v1/*", async (c, next) => {
-    await next();
-    if (!c.res.headers.has("cache-control")) c.header("cache-control", "no-store");
-  });
-  app.use("/v1/*", limitBody(config.bodyMaxBytes));
+  for (const { method, path } of ROUTES.filter(({ body }) => body !== undefined)) {
+    app.on(method.toUpperCase(), [path], limitBody(config.bodyMaxBytes));
+  }
 
   // Before the sessions: `count` is no session's id.
   mountDirectory(app, host);

@@ -3,7 +3,8 @@
  * so many requests under way, and times each event from the start of its
  * publish to its receipt by every subscriber. Each event carries its number.
  */
-import { Agent, get, request, type IncomingMessage } from "node:http";
+import { get, type IncomingMessage } from "node:http";
+import { Connections, keepBusy, quantiles } from "./load.ts";
 
 export interface DeliveryPlan {
   readonly url: string;
@@ -31,7 +32,7 @@ export interface DeliveryResult {
 }
 
 const plan = JSON.parse(process.argv[2] ?? "") as DeliveryPlan;
-const agent = new Agent({ keepAlive: true, maxSockets: plan.publishers });
+const connections = new Connections(plan.url, plan.publishers);
 const { hostname, port } = new URL(plan.url);
 const padding = "x".repeat(plan.padding);
 const startedAt: number[] = [];
@@ -74,41 +75,15 @@ async function follow(): Promise<IncomingMessage> {
   return incoming;
 }
 
-function publish(): Promise<void> {
+async function publish(): Promise<void> {
   const number = startedAt.push(performance.now()) - 1;
   const body = plan.body.replace("$", `#${number} ${padding}`);
-  return new Promise((resolve) => {
-    const fail = () => {
-      errors++;
-      resolve();
-    };
-    const outgoing = request(
-      {
-        agent,
-        hostname,
-        port,
-        path: plan.publishPath,
-        method: "POST",
-        headers: { "content-type": "application/json", "content-length": Buffer.byteLength(body) },
-      },
-      (incoming) => {
-        incoming.resume();
-        incoming.on("end", () => ((incoming.statusCode ?? 500) < 300 ? resolve() : fail()));
-      },
-    );
-    outgoing.on("error", fail);
-    outgoing.end(body);
-  });
+  if (!(await connections.send({ method: "POST", path: plan.publishPath, body }))) errors++;
 }
 
 const streams = await Promise.all(Array.from({ length: plan.subscribers }, follow));
 const started = performance.now();
-const until = started + plan.seconds * 1000;
-await Promise.all(
-  Array.from({ length: plan.publishers }, async () => {
-    while (performance.now() < until) await publish();
-  }),
-);
+await keepBusy(plan.publishers, plan.seconds, publish);
 if (latencies.length < (startedAt.length - errors) * plan.subscribers) {
   await Promise.race([
     new Promise<void>((resolve) => (idle = resolve)),
@@ -117,16 +92,12 @@ if (latencies.length < (startedAt.length - errors) * plan.subscribers) {
 }
 const elapsed = (performance.now() - started) / 1000;
 for (const stream of streams) stream.destroy();
-agent.destroy();
-latencies.sort((a, b) => a - b);
-const at = (share: number) =>
-  latencies[Math.min(latencies.length - 1, Math.floor(latencies.length * share))] ?? NaN;
+connections.close();
 const result: DeliveryResult = {
   published: startedAt.length,
   delivered: latencies.length,
   errors,
   perSecond: latencies.length / elapsed,
-  p50: at(0.5),
-  p99: at(0.99),
+  ...quantiles(latencies),
 };
 console.log(JSON.stringify(result));

@@ -3,7 +3,8 @@
  * way at a time, for a set number of seconds. Reads its plan as JSON from the
  * command line, prints its result as one JSON line.
  */
-import { Agent, request } from "node:http";
+import { setTimeout as pause } from "node:timers/promises";
+import { Connections, keepBusy, quantiles } from "./load.ts";
 
 export interface RequestPlan {
   readonly url: string;
@@ -19,6 +20,8 @@ export interface RequestPlan {
   readonly answerHolds?: string;
   readonly connections: number;
   readonly seconds: number;
+  /** Milliseconds that a connection rests after each answer; none where absent. */
+  readonly pauseMs?: number;
 }
 
 export interface RequestResult {
@@ -32,77 +35,34 @@ export interface RequestResult {
 }
 
 const plan = JSON.parse(process.argv[2] ?? "") as RequestPlan;
-const agent = new Agent({ keepAlive: true, maxSockets: plan.connections });
-const { hostname, port } = new URL(plan.url);
+const connections = new Connections(plan.url, plan.connections);
 const latencies: number[] = [];
 let errors = 0;
 let next = 0;
 
-function once(): Promise<void> {
+async function once(): Promise<void> {
   const number = next++;
-  const path = plan.paths[number % plan.paths.length] ?? "/";
-  const inTurn = plan.headersInTurn?.[number % plan.headersInTurn.length];
-  const body = plan.body?.replace("$n", String(number));
-  return new Promise((resolve) => {
-    const started = performance.now();
-    const done = (failed: boolean) => {
-      if (failed) errors++;
-      else latencies.push(performance.now() - started);
-      resolve();
-    };
-    const outgoing = request(
-      {
-        agent,
-        hostname,
-        port,
-        path,
-        method: plan.method,
-        headers: {
-          ...plan.headers,
-          ...inTurn,
-          ...(body !== undefined && {
-            "content-type": "application/json",
-            "content-length": Buffer.byteLength(body),
-          }),
-        },
-      },
-      (incoming) => {
-        const failed = (incoming.statusCode ?? 500) >= 300;
-        const { answerHolds } = plan;
-        if (answerHolds === undefined) {
-          incoming.resume();
-          incoming.on("end", () => done(failed));
-        } else {
-          let text = "";
-          incoming.setEncoding("utf8");
-          incoming.on("data", (chunk: string) => (text += chunk));
-          incoming.on("end", () => done(failed || !text.includes(answerHolds)));
-        }
-        incoming.on("error", () => done(true));
-      },
-    );
-    outgoing.on("error", () => done(true));
-    outgoing.end(body);
+  const sent = performance.now();
+  const fine = await connections.send({
+    method: plan.method,
+    path: plan.paths[number % plan.paths.length] ?? "/",
+    headers: { ...plan.headers, ...plan.headersInTurn?.[number % plan.headersInTurn.length] },
+    body: plan.body?.replace("$n", String(number)),
+    answerHolds: plan.answerHolds,
   });
+  if (fine) latencies.push(performance.now() - sent);
+  else errors++;
+  if (plan.pauseMs !== undefined) await pause(plan.pauseMs);
 }
 
 const started = performance.now();
-const until = started + plan.seconds * 1000;
-await Promise.all(
-  Array.from({ length: plan.connections }, async () => {
-    while (performance.now() < until) await once();
-  }),
-);
+await keepBusy(plan.connections, plan.seconds, once);
 const elapsed = (performance.now() - started) / 1000;
-latencies.sort((a, b) => a - b);
-const at = (share: number) =>
-  latencies[Math.min(latencies.length - 1, Math.floor(latencies.length * share))] ?? NaN;
 const result: RequestResult = {
   requests: latencies.length,
   errors,
   perSecond: latencies.length / elapsed,
-  p50: at(0.5),
-  p99: at(0.99),
+  ...quantiles(latencies),
 };
 console.log(JSON.stringify(result));
-agent.destroy();
+connections.close();

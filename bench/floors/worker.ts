@@ -80,14 +80,16 @@ app.get("/follow/:id", async (c) => {
     headers: { upgrade: "websocket" },
   });
   if (!webSocket) return c.text("no socket", 500);
-  const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
-  const writer = writable.getWriter();
-  webSocket.binaryType = "arraybuffer";
-  webSocket.accept();
-  webSocket.addEventListener("message", ({ data }) => {
-    if (data instanceof ArrayBuffer) writer.write(new Uint8Array(data)).catch(() => {});
+  const readable = new ReadableStream<Uint8Array>({
+    start(controller) {
+      webSocket.binaryType = "arraybuffer";
+      webSocket.addEventListener("message", ({ data }) => {
+        if (data instanceof ArrayBuffer) controller.enqueue(new Uint8Array(data));
+      });
+      webSocket.accept();
+      controller.enqueue(new TextEncoder().encode(": open\n\n"));
+    },
   });
-  void writer.write(new TextEncoder().encode(": open\n\n"));
   return c.body(readable, 200, { "content-type": "text/event-stream" });
 });
 app.get("/stream/:id", (c) => stub(c.env, c.req.param("id")).fetch("https://floor/"));

@@ -1,13 +1,14 @@
 /** Runs Holdfast and its peers in turn, and makes rows of what they did and what it cost them. */
 import { readFile } from "node:fs/promises";
-import { alternate, median, type Contender, type Sample, type Summary } from "../measure.ts";
+import {
+  alternate,
+  median,
+  type Contender,
+  type Effort,
+  type Sample,
+  type Summary,
+} from "../measure.ts";
 import type { Row } from "../report.ts";
-
-export interface Effort {
-  readonly rounds: number;
-  /** Of one run of one contender. */
-  readonly seconds: number;
-}
 
 export interface Peer extends Contender {
   /** The server's process, whose CPU time is counted. */
@@ -23,6 +24,9 @@ export interface Comparison {
   /** Columns of one contender's own. */
   readonly more?: (summary: Summary, all: readonly Summary[]) => Row;
 }
+
+/** What a suite of peers does unless told otherwise. */
+export const PEERS_EFFORT: Effort = { rounds: 3, seconds: 1 };
 
 /** The contender that the others are compared with. */
 export const OURS = "holdfast";

@@ -1,7 +1,7 @@
 /** Strikes: what each kind of fault does, and to whom. */
 import type { Random } from "../../test/support/fuzz/random.ts";
 import type { SeveringRelay } from "../../test/support/severing-relay.ts";
-import type { Server } from "../servers.ts";
+import type { WorkerServer } from "../servers.ts";
 import type { Journal } from "./journal.ts";
 import type { Fault, FaultKind } from "./schedule.ts";
 import { until } from "./traffic/pace.ts";
@@ -10,7 +10,7 @@ import type { RedisTraffic } from "./traffic/redis.ts";
 export interface Targets {
   readonly journal: Journal;
   readonly random: Random;
-  readonly server: Server;
+  readonly server: WorkerServer;
   readonly relays: readonly SeveringRelay[];
   readonly redis: RedisTraffic;
   /** Names an object: a session's id, or a shard of the directory. */

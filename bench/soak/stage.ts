@@ -1,7 +1,7 @@
 /** Everything that takes part in a soak, started and ready. */
 import { Random } from "../../test/support/fuzz/random.ts";
 import { SeveringRelay } from "../../test/support/severing-relay.ts";
-import { startVariant, type Server } from "../servers.ts";
+import { startVariant, type WorkerServer } from "../servers.ts";
 import { Journal } from "./journal.ts";
 import type { SoakOptions } from "./options.ts";
 import { Api } from "./traffic/api.ts";
@@ -20,7 +20,7 @@ export interface Stage {
   readonly journal: Journal;
   /** Chooses for the load, and the faults' targets. */
   readonly random: Random;
-  readonly server: Server;
+  readonly server: WorkerServer;
   readonly relays: readonly SeveringRelay[];
   /** The service as clients reach it, through the relays. */
   readonly origins: readonly string[];

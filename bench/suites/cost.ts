@@ -1,5 +1,6 @@
 /** What each operation asks of the platform, counted, and what that costs at the published prices. */
 import type { Counts } from "../counting/worker.ts";
+import { progress } from "../measure.ts";
 import type { Report, Row } from "../report.ts";
 import { makeSession, startVariant, type Server } from "../servers.ts";
 
@@ -17,7 +18,7 @@ const MONTH_SECONDS = 30 * 24 * 3600;
 /** A command of a serverless Redis billed by command: 0.20 dollars per 100,000. */
 const REDIS_COMMAND = 2e-6;
 
-const REPEATS = 20;
+const REPEATS = 6;
 
 interface Operation {
   readonly name: string;
@@ -126,7 +127,10 @@ export async function cost(): Promise<Report> {
   });
   try {
     const rows: Row[] = [];
-    for (const operation of OPERATIONS) rows.push(await measure(server, operation));
+    for (const operation of OPERATIONS) {
+      rows.push(await measure(server, operation));
+      progress(operation.name);
+    }
     return { suite: "cost", title: "What each operation costs", rows, notes: notes() };
   } finally {
     await server.stop();
@@ -180,7 +184,7 @@ function notes(): string[] {
   const idle =
     ttls * (4 * PRICES.rowWritten + PRICES.objectRequest + 10 * OBJECT_GB * PRICES.gigabyteSecond);
   return [
-    `Mean of ${REPEATS} runs each, counted inside the sessions' objects on plain workerd; what the directory's shards write is not in it. Duration and CPU of the Worker are not in the price.`,
+    `Mean of ${REPEATS} runs each, counted inside the sessions' objects on plain workerd; what the directory's shards write is not in it: six rows for a new session with a subject, four without (test/workers/directory-size.test.ts). Duration and CPU of the Worker are not in the price.`,
     `A stream that nobody writes to, for a month: $${idle.toFixed(4)} here; $${(held * PRICES.gigabyteSecond).toFixed(2)} where the object holds it (${Math.round(held).toLocaleString("en")} GB-s).`,
     "Prices: Workers Paid and Durable Objects as published in November 2026, beyond what the plan includes; Redis billed by command, $0.20 per 100,000, the commands that ToolHive's storage or a stream key would take.",
   ];

@@ -16,6 +16,37 @@ export type OriginVerdict =
   | { readonly kind: "allowed"; readonly loopback: boolean }
   | { readonly kind: "refused"; readonly header: "Host" | "Origin" };
 
+/** Verdicts remembered at once, and characters of what was said for one: a stranger must not fill the memory. */
+const MAX_REMEMBERED = 100;
+const MAX_SAID_LENGTH = 500;
+
+/**
+ * Judges requests by `rules`. Clients say the same few things on every request,
+ * and taking a URL apart twice is a good part of what a read costs, so verdicts are
+ * remembered by what was said.
+ */
+export function originJudge(
+  rules: OriginRules,
+): (url: string, host: string | undefined, origin: string | undefined) => OriginVerdict {
+  const remembered = new Map<string, OriginVerdict>();
+  return (url, host, origin) => {
+    // All that the URL says of its host stands before the first slash of its path.
+    const slash = url.indexOf("/", url.indexOf("//") + 2);
+    const base = slash < 0 ? url : url.slice(0, slash);
+    // No header holds a line feed, so it stands for one that is absent.
+    const said = `${base}\n${host ?? "\n"}\n${origin ?? "\n"}`;
+    const known = remembered.get(said);
+    if (known) return known;
+    // The runtime puts the Host header into the URL unread, so it may make none.
+    const hosts = [URL.parse(base)?.host ?? "", ...(host === undefined ? [] : [host])];
+    const verdict = originVerdict(hosts, origin, rules);
+    if (said.length > MAX_SAID_LENGTH) return verdict;
+    if (remembered.size >= MAX_REMEMBERED) remembered.clear();
+    remembered.set(said, verdict);
+    return verdict;
+  };
+}
+
 /**
  * `hosts` is every name that the request gives its target: the URL's, and the Host
  * header's where it has one; all must be served. An origin is allowed if it is

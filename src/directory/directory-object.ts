@@ -3,7 +3,7 @@ import { DurableObject } from "cloudflare:workers";
 import { loadConfig, type Environment } from "../config.ts";
 import { createLogger, describeFailure, type Logger } from "../logger.ts";
 import { AlarmClock } from "../object/alarm-clock.ts";
-import { SHARD_RETRY_MS, SWEEP_BATCH, SWEEP_INTERVAL_MS } from "../session/limits.ts";
+import { GATHER_MS, SHARD_RETRY_MS, SWEEP_BATCH, SWEEP_INTERVAL_MS } from "../session/limits.ts";
 import { DirectoryClient, type DirectoryNamespace } from "./client.ts";
 import {
   idOf,
@@ -22,6 +22,7 @@ import { Handover } from "./handover.ts";
 import { Reservations } from "./reservations.ts";
 import { Revocations } from "./revocations.ts";
 import { ShardIndex } from "./shard-index.ts";
+import { SharedTurn } from "./shared-turn.ts";
 
 /** A revocation ends whose sessions it names; who may revoke was asked where it was called for. */
 const REVOKER: Caller = { admin: true };
@@ -56,6 +57,7 @@ export class DirectoryObject
   readonly #revocations: Revocations;
   readonly #handover: Handover;
   readonly #reservations = new Reservations();
+  readonly #deliveries = new SharedTurn(GATHER_MS);
   readonly #alarm: AlarmClock;
   /** No batch of a move before this, for the last one failed; milliseconds since the epoch. */
   #handOverAt = 0;
@@ -79,16 +81,8 @@ export class DirectoryObject
     this.#alarm = new AlarmClock(ctx.storage);
   }
 
-  deliver(to: Addressed, message: DirectoryMessage): Delivery | Elsewhere {
-    const now = this.#hear(to);
-    const elsewhere = this.#handover.elsewhere(to, idOf(message));
-    if (elsewhere) return elsewhere;
-    const delivery = this.#index.apply(message, now);
-    if (message.op === "put" && delivery.kind === "taken") {
-      const late = this.#revocations.catches(message.entry, now);
-      this.#wakeBy(late ? now : message.dropAt, now);
-    }
-    return delivery;
+  deliver(to: Addressed, message: DirectoryMessage): Promise<Delivery | Elsewhere> {
+    return this.#deliveries.do(() => this.#take(to, message));
   }
 
   page(to: Addressed, filter: DirectoryFilter, after: Position | undefined, limit: number) {
@@ -169,6 +163,18 @@ export class DirectoryObject
    */
   #wakeBy(at: number, now: number): void {
     this.#alarm.wakeBy(this.#alarm.known ? at : Math.min(at, this.#nextWork(now)));
+  }
+
+  #take(to: Addressed, message: DirectoryMessage): Delivery | Elsewhere {
+    const now = this.#hear(to);
+    const elsewhere = this.#handover.elsewhere(to, idOf(message));
+    if (elsewhere) return elsewhere;
+    const delivery = this.#index.apply(message, now);
+    if (message.op === "put" && delivery.kind === "taken") {
+      const late = this.#revocations.catches(message.entry, now);
+      this.#wakeBy(late ? now : message.dropAt, now);
+    }
+    return delivery;
   }
 
   /** Every call says which shard this is and how many there are. Returns the time. */

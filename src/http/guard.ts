@@ -7,7 +7,7 @@
 import type { Context, Hono, MiddlewareHandler } from "hono";
 import type { Access, Credential } from "../auth/access.ts";
 import { NOBODY } from "../auth/identity.ts";
-import { originVerdict } from "../auth/origin.ts";
+import { originJudge } from "../auth/origin.ts";
 import { addressKey, type RateLimiter } from "../auth/rate-limit.ts";
 import { grants, type Scope } from "../auth/scopes.ts";
 import { describeFailure, type Logger } from "../logger.ts";
@@ -32,19 +32,24 @@ export function mountGuard(
   log: Logger,
 ): void {
   app.use(finish(access));
-  app.use(corsFor(access.settings.allowedOrigins));
+  const { allowedOrigins } = access.settings;
+  if (allowedOrigins.size > 0) app.use(corsFor(allowedOrigins));
   for (const { method, path } of routes.filter(({ scope }) => scope === UNGUARDED)) {
     app.on(method.toUpperCase(), [path], letAnyoneIn);
   }
   app.use(admit(access));
-  app.use(limitRate(access.addressLimiter, log, (c) => addressOf(c, access)));
+  if (access.addressLimiter) {
+    app.use(limitRate(access.addressLimiter, log, (c) => addressOf(c, access)));
+  }
   app.use(TICKET_PATH, acceptTicket(access));
   for (const { method, path } of routes.filter(({ scope }) => scope === PUBLIC)) {
     app.on(method.toUpperCase(), [path], letAnyoneIn);
   }
   app.get(`${RESOURCE_METADATA_PATH}/*`, letAnyoneIn);
   app.use(authenticate(access));
-  app.use(limitRate(access.subjectLimiter, log, (c) => c.get("identity").subject));
+  if (access.subjectLimiter) {
+    app.use(limitRate(access.subjectLimiter, log, (c) => c.get("identity").subject));
+  }
   for (const { scope, method, path } of routes) {
     if (scope !== PUBLIC && scope !== UNGUARDED)
       app.on(method.toUpperCase(), [path], requireScope(scope));
@@ -79,15 +84,13 @@ function harden(headers: Headers, challenge: string): void {
 
 /** Refuses what was not meant for this service or is too large to look at. */
 function admit(access: Access): MiddlewareHandler {
-  const { method, allowedHosts, allowedOrigins } = access.settings;
+  const { method } = access.settings;
+  const verdictOf = originJudge(access.settings);
   // Where nobody is asked for a credential, a page's own request is as good as anybody's.
   const trusting = method.kind === "unset" || method.kind === "none";
   return async (c, next) => {
     if (c.get("identity")) return next();
-    const header = c.req.header("host");
-    // The runtime puts the Host header into the URL unread, so it may make none.
-    const hosts = [URL.parse(c.req.url)?.host ?? "", ...(header === undefined ? [] : [header])];
-    const verdict = originVerdict(hosts, c.req.header("origin"), { allowedHosts, allowedOrigins });
+    const verdict = verdictOf(c.req.url, c.req.header("host"), c.req.header("origin"));
     if (verdict.kind === "refused") {
       const list = verdict.header === "Host" ? "ALLOWED_HOSTS" : "ALLOWED_ORIGINS";
       return problemResponse("forbidden", `This ${verdict.header} is not in ${list}.`);
@@ -134,13 +137,13 @@ function addressOf(c: Context, access: Access): string | undefined {
 
 /** Counts a request under its key; one without a key is not counted. */
 function limitRate(
-  limiter: RateLimiter | undefined,
+  limiter: RateLimiter,
   log: Logger,
   keyOf: (c: Context) => string | undefined,
 ): MiddlewareHandler {
   return async (c, next) => {
-    const key = limiter && keyOf(c);
-    if (!limiter || key === undefined) return next();
+    const key = keyOf(c);
+    if (key === undefined) return next();
     const wait = await take(limiter, key, log);
     if (wait === undefined) return next();
     return problemResponse("rate_limited", undefined, { "retry-after": String(wait) });

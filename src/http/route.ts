@@ -3,7 +3,7 @@
  * description registers the handler, validates the request and writes the
  * OpenAPI document, so they cannot disagree.
  */
-import type { Context, Env, Handler, Hono, MiddlewareHandler } from "hono";
+import type { Context, Env, Handler, Hono, HonoRequest, MiddlewareHandler } from "hono";
 import { validator } from "hono/validator";
 import type * as z from "zod";
 import type { Scope } from "../auth/scopes.ts";
@@ -60,20 +60,27 @@ export function mount<E extends Env, R extends RouteDescription>(
 ): void {
   const { query, body } = route;
   const validators: MiddlewareHandler[] = [];
-  if (query) validators.push(validator("query", (value) => validate(query, value)));
   if (body)
     validators.push(
       jsonBody,
       validator("json", (value) => validate(body, value)),
     );
   const run: Handler<E> = (c) => {
-    const valid = (target: "query" | "json") => c.req.valid(target as never) as unknown;
-    // The validators above have put there what the description's schemas say.
+    // The validators have made of it what the description's schemas say.
     const input = {
-      query: query && valid("query"),
-      body: body && valid("json"),
+      query: query && validate(query, queryOf(c.req)),
+      body: body && (c.req.valid("json" as never) as unknown),
     } as RouteInput<R>;
     return handler(c, input);
   };
   app.on(route.method.toUpperCase(), [route.path], ...(validators as Handler<E>[]), run);
+}
+
+/** The query's parameters: text, or an array of it where one is given more than once. */
+function queryOf(request: HonoRequest): Record<string, string | string[]> {
+  if (!request.url.includes("?")) return {};
+  const all = Object.entries(request.queries());
+  return Object.fromEntries(
+    all.map(([name, values]) => [name, values.length === 1 ? (values[0] ?? "") : values]),
+  );
 }

@@ -159,14 +159,12 @@ function canonical(text: string): SessionId {
 }
 
 function made(c: Context, view: SessionView): Response {
-  c.header("Location", `/v1/sessions/${view.id}`);
-  c.header("ETag", entityTag(view));
-  return c.json(sessionJson(view, callerOf(c)), 201);
+  const headers = { location: `/v1/sessions/${view.id}`, etag: entityTag(view) };
+  return Response.json(sessionJson(view, callerOf(c)), { status: 201, headers });
 }
 
 function found(c: Context, view: SessionView): Response {
-  c.header("ETag", entityTag(view));
-  return c.json(sessionJson(view, callerOf(c)), 200);
+  return Response.json(sessionJson(view, callerOf(c)), { headers: { etag: entityTag(view) } });
 }
 
 function entityTag(view: SessionView): string {

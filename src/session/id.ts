@@ -21,6 +21,8 @@ const LONGEST_FORM = URN_PREFIX.length + 36;
  * Returns its canonical form, or undefined if it is none of these.
  */
 export function parseSessionId(text: string): SessionId | undefined {
+  // The canonical form first: nearly every call brings it.
+  if (HYPHENATED.test(text)) return text as SessionId;
   if (text.length > LONGEST_FORM) return undefined;
   let uuid = text.toLowerCase();
   if (uuid.startsWith(URN_PREFIX)) uuid = uuid.slice(URN_PREFIX.length);

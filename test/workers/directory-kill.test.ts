@@ -39,7 +39,7 @@ function slow(before: boolean) {
       await wait();
       throw new Error("lost on the way");
     }
-    const delivery = real.apply(this, args);
+    const delivery = await real.apply(this, args);
     arrived.resolve();
     await wait();
     return delivery;

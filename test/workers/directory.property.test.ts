@@ -63,12 +63,12 @@ it("agrees with the sessions once things are calm", { timeout: 60_000 }, async (
   let now = 1_800_000_000_000;
   const real = DirectoryObject.prototype.deliver;
   let failure: "none" | "before" | "after" = "none";
-  vi.spyOn(DirectoryObject.prototype, "deliver").mockImplementation(function (
+  vi.spyOn(DirectoryObject.prototype, "deliver").mockImplementation(async function (
     this: DirectoryObject,
     ...args: Parameters<typeof real>
   ) {
     if (failure === "before") throw new Error("lost");
-    const delivery = real.apply(this, args);
+    const delivery = await real.apply(this, args);
     if (failure === "after") throw new Error("answer lost");
     return delivery;
   });

@@ -1,9 +1,9 @@
 /** Sessions in Redis from Node: SessionManager over RedisStorage, against express-session with connect-redis. */
 import { join } from "node:path";
 import { freePort, startRedis } from "../../../test/support/redis-server.ts";
-import { requests } from "../../measure.ts";
+import { requests, type Effort } from "../../measure.ts";
 import type { Report, Row } from "../../report.ts";
-import { compare, OURS, type Effort, type Peer } from "../compare.ts";
+import { compare, OURS, PEERS_EFFORT, type Peer } from "../compare.ts";
 import { installPeers, peerVersion } from "../installed.ts";
 import { startProcess } from "../process.ts";
 
@@ -12,7 +12,7 @@ const SESSIONS = 100;
 const JOBS = ["create", "read", "touch", "write"];
 const SERVERS = { [OURS]: "holdfast-server.ts", "express-session": "express-session-server.js" };
 
-export async function expressSession({ rounds, seconds }: Effort): Promise<Report> {
+export async function expressSession({ rounds, seconds }: Effort = PEERS_EFFORT): Promise<Report> {
   await installPeers();
   const redis = await startRedis();
   const running = [];

@@ -1,10 +1,10 @@
 /** What a gateway adds to a quick `tools/call`, against the server direct and against other gateways. */
 import { join } from "node:path";
 import { freePort } from "../../../test/support/redis-server.ts";
-import { requests, type Summary } from "../../measure.ts";
+import { requests, type Effort, type Summary } from "../../measure.ts";
 import type { Report } from "../../report.ts";
 import { startHoldfast } from "../../servers.ts";
-import { compare, OURS, type Effort, type Peer } from "../compare.ts";
+import { compare, OURS, PEERS_EFFORT, type Peer } from "../compare.ts";
 import { installPeers, peerFile, peerVersion } from "../installed.ts";
 import { callLoad, openSessions } from "../mcp-sessions.ts";
 import { startProcess } from "../process.ts";
@@ -21,7 +21,7 @@ interface Gateway {
   stop(): Promise<void>;
 }
 
-export async function gateways({ rounds, seconds }: Effort): Promise<Report> {
+export async function gateways({ rounds, seconds }: Effort = PEERS_EFFORT): Promise<Report> {
   await installPeers();
   const running: Gateway[] = [];
   const start = async (gateway: Promise<Gateway>) => {

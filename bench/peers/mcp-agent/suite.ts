@@ -2,10 +2,10 @@
 import { get, type IncomingMessage } from "node:http";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { progress, requests } from "../../measure.ts";
+import { progress, requests, type Effort } from "../../measure.ts";
 import type { Report, Row } from "../../report.ts";
 import { startFloor, startHoldfast, startWorker, type Server } from "../../servers.ts";
-import { compare, OURS, residentKiB, type Effort, type Peer } from "../compare.ts";
+import { compare, OURS, PEERS_EFFORT, residentKiB, type Peer } from "../compare.ts";
 import { installPeers, peerVersion } from "../installed.ts";
 import { callLoad, INITIALIZE_LOAD, openSessions, sessionHeaders } from "../mcp-sessions.ts";
 
@@ -25,7 +25,7 @@ interface Named {
   readonly server: Server;
 }
 
-export async function mcpAgent({ rounds, seconds }: Effort): Promise<Report> {
+export async function mcpAgent({ rounds, seconds }: Effort = PEERS_EFFORT): Promise<Report> {
   await installPeers();
   const rows = [...(await throughput(rounds, seconds)), ...(await memory())];
   const [agents, sdk] = [

@@ -1,9 +1,9 @@
 /** Fan-out and resumption of SSE, against nchan: an nginx module in C that keeps its messages in memory. */
-import { delivery, runClient, type Summary } from "../../measure.ts";
+import { delivery, runClient, type Effort, type Summary } from "../../measure.ts";
 import type { Report, Row } from "../../report.ts";
 import { makeSession, startHoldfast, type Server } from "../../servers.ts";
 import type { ResumePlan, ResumeResult } from "../client/resume.ts";
-import { compare, OURS, type Effort, type Peer } from "../compare.ts";
+import { compare, OURS, PEERS_EFFORT, type Peer } from "../compare.ts";
 import { HOW_TO_INSTALL, nchanVersion, startNchan } from "./server.ts";
 
 const SUBSCRIBERS = [1, 10, 100];
@@ -26,7 +26,7 @@ interface Service {
   channel(): Promise<{ readonly followPath: string; readonly publishPath: string }>;
 }
 
-export async function nchan({ rounds, seconds }: Effort): Promise<Report> {
+export async function nchan({ rounds, seconds }: Effort = PEERS_EFFORT): Promise<Report> {
   const version = await nchanVersion();
   const services = [await ours(), ...(version === undefined ? [] : [await theirs()])];
   try {

@@ -1,0 +1,81 @@
+/** What the load clients share: connections to one server, a load for a set time, and what came of it. */
+import { Agent, request } from "node:http";
+
+export interface Call {
+  readonly method: string;
+  readonly path: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string | undefined;
+  /** What the answer's body must hold. */
+  readonly answerHolds?: string | undefined;
+}
+
+/** So many connections, kept open; a call waits for one that is free. */
+export class Connections {
+  readonly #agent: Agent;
+  readonly #hostname: string;
+  readonly #port: string;
+
+  constructor(url: string, count: number) {
+    this.#agent = new Agent({ keepAlive: true, maxSockets: count });
+    ({ hostname: this.#hostname, port: this.#port } = new URL(url));
+  }
+
+  /** Whether the answer was what was wanted: 2xx, and holding what it must. Never rejects. */
+  send({ method, path, headers, body, answerHolds }: Call): Promise<boolean> {
+    return new Promise((resolve) => {
+      const outgoing = request(
+        {
+          agent: this.#agent,
+          hostname: this.#hostname,
+          port: this.#port,
+          path,
+          method,
+          headers: {
+            ...headers,
+            ...(body !== undefined && {
+              "content-type": "application/json",
+              "content-length": Buffer.byteLength(body),
+            }),
+          },
+        },
+        (incoming) => {
+          const fine = (incoming.statusCode ?? 500) < 300;
+          let text = "";
+          if (answerHolds === undefined) incoming.resume();
+          else incoming.setEncoding("utf8").on("data", (chunk: string) => (text += chunk));
+          incoming.on("end", () => resolve(fine && text.includes(answerHolds ?? "")));
+          incoming.on("error", () => resolve(false));
+        },
+      );
+      outgoing.on("error", () => resolve(false));
+      outgoing.end(body);
+    });
+  }
+
+  close(): void {
+    this.#agent.destroy();
+  }
+}
+
+/** So many callers, each doing `once` again and again until the time is over. */
+export async function keepBusy(
+  callers: number,
+  seconds: number,
+  once: () => Promise<void>,
+): Promise<void> {
+  const until = performance.now() + seconds * 1000;
+  await Promise.all(
+    Array.from({ length: callers }, async () => {
+      while (performance.now() < until) await once();
+    }),
+  );
+}
+
+/** The middle and the tail of latencies; NaN where there are none. */
+export function quantiles(latencies: readonly number[]): { p50: number; p99: number } {
+  const sorted = latencies.toSorted((a, b) => a - b);
+  const at = (share: number) =>
+    sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? NaN;
+  return { p50: at(0.5), p99: at(0.99) };
+}

@@ -1,0 +1,113 @@
+/**
+ * Where workerd's time goes under a load: `node bench/profile.ts read|create [seconds]`.
+ * Prints the functions that take the most by themselves, and keeps the whole
+ * profile, for a browser's developer tools, in .holdfast/.
+ */
+import { once } from "node:events";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { createServer, type AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { buildBundle, PROJECT } from "../scripts/bundle.ts";
+import { startWorkerd } from "../scripts/workerd.ts";
+import { requests } from "./measure.ts";
+import { makeSession } from "./servers.ts";
+
+/** Microseconds between two samples. */
+const INTERVAL = 200;
+const TOP = 25;
+
+interface Profile {
+  readonly nodes: readonly {
+    readonly id: number;
+    readonly callFrame: { readonly functionName: string; readonly lineNumber: number };
+  }[];
+  readonly samples: readonly number[];
+  readonly timeDeltas: readonly number[];
+}
+
+const [kind = "read", seconds = "5"] = process.argv.slice(2);
+const port = await freePort();
+const stateDir = await mkdtemp(join(tmpdir(), "bench-profile-"));
+const workerd = await startWorkerd({
+  bundle: (await buildBundle()).path,
+  host: "127.0.0.1",
+  port: 0,
+  stateDir,
+  env: { LOG_LEVEL: "warn" },
+  args: [`--inspector-addr=127.0.0.1:${port}`],
+  onLine: (line) => console.error(line),
+});
+try {
+  const ids = await Promise.all(Array.from({ length: 50 }, () => makeSession(workerd)));
+  const plan =
+    kind === "create"
+      ? { method: "POST", paths: ["/v1/sessions"], body: "{}" }
+      : { method: "GET", paths: ids.map((id) => `/v1/sessions/${id}`) };
+  const load = (time: number) =>
+    requests({ ...plan, url: workerd.url, connections: 16, seconds: time });
+  await load(1);
+  const inspector = await connect(port);
+  await inspector.send("Profiler.enable");
+  await inspector.send("Profiler.setSamplingInterval", { interval: INTERVAL });
+  await inspector.send("Profiler.start");
+  const { requests: served } = await load(Number(seconds));
+  const { profile } = (await inspector.send("Profiler.stop")) as { profile: Profile };
+  inspector.close();
+  const path = join(PROJECT, ".holdfast", `${kind}.cpuprofile`);
+  await writeFile(path, JSON.stringify(profile));
+  for (const [name, micros] of heaviest(profile)) {
+    console.log(`${(micros / served).toFixed(1).padStart(8)} µs a request  ${name}`);
+  }
+  console.log(`${served} requests; the whole profile is ${path}`);
+} finally {
+  await workerd.stop(0);
+  await rm(stateDir, { recursive: true, force: true });
+}
+
+function heaviest({ nodes, samples, timeDeltas }: Profile): [string, number][] {
+  const names = new Map(
+    nodes.map(({ id, callFrame: { functionName, lineNumber } }) => [
+      id,
+      `${functionName || "(anonymous)"}, line ${lineNumber + 1}`,
+    ]),
+  );
+  const own = new Map<string, number>();
+  samples.forEach((id, n) => {
+    const name = names.get(id) ?? "(unknown)";
+    own.set(name, (own.get(name) ?? 0) + (timeDeltas[n] ?? 0));
+  });
+  return [...own].toSorted((a, b) => b[1] - a[1]).slice(0, TOP);
+}
+
+/** Speaks the inspector's protocol to the first target, which is the Worker with its objects. */
+async function connect(inspectorPort: number) {
+  const targets = await (await fetch(`http://127.0.0.1:${inspectorPort}/json`)).json();
+  const [{ webSocketDebuggerUrl }] = targets as [{ webSocketDebuggerUrl: string }];
+  const socket = new WebSocket(webSocketDebuggerUrl);
+  await once(socket, "open");
+  const waiting = new Map<number, (result: unknown) => void>();
+  socket.addEventListener("message", ({ data }) => {
+    const { id, result } = JSON.parse(String(data)) as { id: number; result: unknown };
+    waiting.get(id)?.(result);
+  });
+  return {
+    send(method: string, params: object = {}): Promise<unknown> {
+      const id = waiting.size + 1;
+      return new Promise((resolve) => {
+        waiting.set(id, resolve);
+        socket.send(JSON.stringify({ id, method, params }));
+      });
+    },
+    close: () => socket.close(),
+  };
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port: free } = server.address() as AddressInfo;
+  server.close();
+  await once(server, "close");
+  return free;
+}

@@ -1,0 +1,32 @@
+import { expect, it } from "vitest";
+import { originJudge } from "../../../src/auth/origin.ts";
+
+const rules = { allowedHosts: new Set(["ours.example"]), allowedOrigins: new Set<string>() };
+
+it("answers the same the second time, for each thing that was said", () => {
+  const judge = originJudge(rules);
+  const said = [
+    ["http://ours.example/a", "ours.example", undefined, "allowed"],
+    ["http://ours.example/a", undefined, undefined, "allowed"],
+    ["http://ours.example/a", "", undefined, "refused"],
+    ["http://ours.example/a", "undefined", undefined, "refused"],
+    ["http://ours.example/a", "ours.example", "", "refused"],
+    ["http://ours.example/a", "ours.example", "https://evil.example", "refused"],
+    ["http://evil.example/ours.example", "ours.example", undefined, "refused"],
+    ["http://evil.example", undefined, undefined, "refused"],
+    ["http://evil.example?//ours.example/", undefined, undefined, "refused"],
+  ] as const;
+  for (let round = 0; round < 2; round++) {
+    for (const [url, host, origin, kind] of said) {
+      expect([url, host, origin, judge(url, host, origin).kind]).toEqual([url, host, origin, kind]);
+    }
+  }
+});
+
+it("judges a path's request by its host alone, and forgets rather than fill the memory", () => {
+  const judge = originJudge(rules);
+  for (let n = 0; n < 1000; n++) {
+    expect(judge(`http://h${n}.example/ours.example`, undefined, undefined).kind).toBe("refused");
+    expect(judge(`http://ours.example/${n}`, "ours.example", undefined).kind).toBe("allowed");
+  }
+});
