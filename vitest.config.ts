@@ -5,6 +5,8 @@ import { bundleIoredis } from "./test/support/bundle-ioredis.ts";
 export default defineConfig({
   test: {
     silent: "passed-only",
+    // Most tests wait for processes of their own; the default leaves one core of two unused.
+    maxWorkers: "100%",
     reporters: ["default", "./test/support/totals-reporter.ts", "./test/support/kept-logs.ts"],
     projects: [
       {

@@ -21,7 +21,7 @@ const CAUSE = /^\w*(Error|Exception)(: [^\n]{0,300})?$/;
 
 /** An upstream's name in the configuration, and what the gateway says of its failing: never its address. */
 const UPSTREAM = /^[a-z0-9][a-z0-9_-]{0,62}$/;
-const FAILURE = /^The upstream [a-zA-Z ]+$/;
+const FAILURE = /^The (upstream|session's metadata) [a-zA-Z' ]+$/;
 
 /** What each log line holds beside time, level and event. A new line is declared here, with what its fields may say. */
 const SHAPES: Readonly<Record<string, Readonly<Record<string, RegExp>>>> = {
