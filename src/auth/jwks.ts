@@ -5,6 +5,7 @@
  * Keys already held are used for as long as fetching fails.
  */
 import { createLocalJWKSet, errors, type JSONWebKeySet, type JWTVerifyGetKey } from "jose";
+import { boundedBody } from "../session/bounded-body.ts";
 import { UnavailableError } from "../session/errors.ts";
 
 export interface JwksOptions {
@@ -12,7 +13,7 @@ export interface JwksOptions {
   readonly fetch: (url: string, init: RequestInit) => Promise<Response>;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
-  /** Told of each fetch that failed; for the log. */
+  /** Told of each fetch that failed, and of a key that cannot be used; for the log. */
   readonly onFailure?: (failure: unknown) => void;
 }
 
@@ -29,6 +30,8 @@ const MAX_JWKS_BYTES = 256 * 1024;
  * cannot wait for another's I/O, which ends when that other request does.
  */
 const MAX_CONCURRENT = 8;
+/** Milliseconds between looks at whether one of them has brought the keys, for the requests that may not. */
+const LOOK_MS = 10;
 
 export class Jwks {
   readonly #options: JwksOptions;
@@ -45,45 +48,56 @@ export class Jwks {
 
   /** The key for a token, as jose asks for it. Throws UnavailableError where no keys could be had. */
   readonly keyFor: JWTVerifyGetKey = async (header, token) => {
-    const old = this.#options.now() - this.#keysAt > MAX_AGE_MS;
-    let tried = false;
-    if (old) tried = await this.#refresh();
-    if (!this.#keys)
-      throw new UnavailableError("The authorization server's keys are not available.");
+    if (this.#options.now() - this.#keysAt > MAX_AGE_MS) await this.#refresh();
+    const held = this.#keys;
+    if (!held) throw new UnavailableError("The authorization server's keys are not available.");
     try {
-      return await this.#keys(header, token);
+      return await held(header, token);
     } catch (failure) {
-      if (!(failure instanceof errors.JWKSNoMatchingKey) || tried) throw failure;
-      if (!(await this.#refresh())) throw failure;
+      if (!(failure instanceof errors.JWKSNoMatchingKey)) throw failure;
+      await this.#refresh();
+      // Another request may have brought newer ones while this one looked through the old.
+      if (!this.#keys || this.#keys === held) throw failure;
       return this.#keys(header, token);
     }
   };
 
-  /** Fetches the keys, unless that was tried just now. True where it succeeded. */
-  async #refresh(): Promise<boolean> {
-    if (!this.#mayFetch()) return false;
+  /** Fetches the keys, or waits for those that others are fetching, unless that was tried just now. */
+  async #refresh(): Promise<void> {
+    if (this.#isUnderWay() && this.#roundSize >= MAX_CONCURRENT) return this.#roundEnds();
+    if (!this.#mayFetch()) return;
     try {
       const keys = await this.#fetch();
       this.#keys = createLocalJWKSet(keys);
       this.#keysAt = this.#options.now();
-      return true;
     } catch (failure) {
       this.#options.onFailure?.(failure);
-      return false;
     } finally {
       this.#roundOver = true;
     }
   }
 
   #mayFetch(): boolean {
-    const since = this.#options.now() - this.#roundAt;
-    // A round whose request was cancelled never ends; its time limit ends it.
-    if (!this.#roundOver && since < FETCH_TIMEOUT_MS) return ++this.#roundSize <= MAX_CONCURRENT;
-    if (since < (this.#keys ? FLOOR_MS : FLOOR_WITHOUT_KEYS_MS)) return false;
+    if (this.#isUnderWay()) {
+      this.#roundSize++;
+      return true;
+    }
+    const floor = this.#keys ? FLOOR_MS : FLOOR_WITHOUT_KEYS_MS;
+    if (this.#options.now() - this.#roundAt < floor) return false;
     this.#roundAt = this.#options.now();
     this.#roundSize = 1;
     this.#roundOver = false;
     return true;
+  }
+
+  /** A round whose request was cancelled never ends; its time limit ends it. */
+  #isUnderWay(): boolean {
+    return !this.#roundOver && this.#options.now() - this.#roundAt < FETCH_TIMEOUT_MS;
+  }
+
+  /** A request that waits has a timer of its own, since no other request can wake it. */
+  async #roundEnds(): Promise<void> {
+    while (this.#isUnderWay()) await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
   }
 
   async #fetch(): Promise<JSONWebKeySet> {
@@ -97,10 +111,11 @@ export class Jwks {
       await response.body?.cancel();
       throw new Error(`JWKS_URL answered ${response.status}`);
     }
-    const text = await response.text();
-    if (text.length > MAX_JWKS_BYTES)
-      throw new Error(`JWKS_URL answered over ${MAX_JWKS_BYTES} bytes`);
-    return parseKeySet(text);
+    const { body } = response;
+    // Read no further than that: a server that never ends its answer must not fill the memory.
+    const bytes = body && (await boundedBody(body as ReadableStream<Uint8Array>, MAX_JWKS_BYTES));
+    if (bytes === undefined) throw new Error(`JWKS_URL answered over ${MAX_JWKS_BYTES} bytes`);
+    return parseKeySet(new TextDecoder().decode(bytes ?? undefined));
   }
 }
 

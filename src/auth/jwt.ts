@@ -1,5 +1,6 @@
 /** Access tokens of an authorization server: JWTs (RFC 7519, RFC 9068), checked with jose. */
 import { errors, jwtVerify, type JWTPayload } from "jose";
+import { UnavailableError } from "../session/errors.ts";
 import { MAX_SUBJECT_LENGTH } from "../session/limits.ts";
 import type { TokenReader } from "./api-tokens.ts";
 import { identityOf } from "./identity.ts";
@@ -42,7 +43,7 @@ const LEEWAY_SECONDS = 10;
 export function jwtReader(settings: JwtSettings, platform: Omit<JwksOptions, "url">): TokenReader {
   const jwks = new Jwks({ url: settings.jwksUrl, ...platform });
   return async (token) => {
-    const payload = await verified(token, settings, jwks, platform.now());
+    const payload = await verified(token, settings, jwks, platform);
     const subject = payload && subjectOf(settings.issuer, payload);
     return subject === undefined ? undefined : identityOf(subject, scopeNamesOf(payload!));
   };
@@ -52,7 +53,7 @@ async function verified(
   token: string,
   { issuer, audience }: JwtSettings,
   jwks: Jwks,
-  now: number,
+  { now, onFailure }: Omit<JwksOptions, "url">,
 ): Promise<JWTPayload | undefined> {
   try {
     const { payload, protectedHeader } = await jwtVerify(token, jwks.keyFor, {
@@ -60,14 +61,16 @@ async function verified(
       issuer,
       audience,
       clockTolerance: LEEWAY_SECONDS,
-      currentDate: new Date(now),
+      currentDate: new Date(now()),
       requiredClaims: ["exp", "sub"],
     });
     return TYPES.test(protectedHeader.typ ?? "JWT") ? payload : undefined;
   } catch (failure) {
-    // Anything else than jose's verdict on the token, keys that cannot be had above all, is not the token's fault.
-    if (failure instanceof errors.JOSEError) return undefined;
-    throw failure;
+    // Whether the token is right cannot be known.
+    if (failure instanceof UnavailableError) throw failure;
+    // Anything else than jose's verdict on the token is about a key of the set that nobody can check with: a weak one, say.
+    if (!(failure instanceof errors.JOSEError)) onFailure?.(failure);
+    return undefined;
   }
 }
 

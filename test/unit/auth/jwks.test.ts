@@ -1,4 +1,6 @@
 /** The key cache: fetched when needed, with a floor, and kept while fetching fails. */
+import { generateKeyPairSync } from "node:crypto";
+import { generateKeyPair } from "jose";
 import { beforeAll, beforeEach, expect, it } from "vitest";
 import type { TokenReader } from "../../../src/auth/api-tokens.ts";
 import { jwtReader } from "../../../src/auth/jwt.ts";
@@ -95,10 +97,61 @@ it("says that it cannot tell, not that the token is wrong, while it has no keys 
   expect(await read(minted["k1"]!)).toBeDefined();
 });
 
-it("lets requests that come together fetch each for itself, a few at once", async () => {
-  const all = await Promise.allSettled(Array.from({ length: 20 }, () => read(minted["k1"]!)));
+it("lets requests that come together fetch each for itself, a few at once, and the others wait", async () => {
+  const all = await Promise.all(Array.from({ length: 20 }, () => read(minted["k1"]!)));
   expect(issuer.fetches).toBe(8);
-  expect(all.filter(({ status }) => status === "fulfilled").length).toBeGreaterThanOrEqual(8);
+  expect(all.filter((identity) => identity === undefined)).toEqual([]);
+  const token = await rotated("k2");
+  now += 30_000;
+  const rotatedTo = await Promise.all(Array.from({ length: 20 }, () => read(token)));
+  expect(issuer.fetches).toBe(16);
+  expect(rotatedTo.filter((identity) => identity === undefined)).toEqual([]);
+});
+
+it("tells all who wait that it cannot tell, where the fetches that they wait for fail", async () => {
+  issuer.down = true;
+  const all = await Promise.allSettled(Array.from({ length: 20 }, () => read(minted["k1"]!)));
+  expect(all.filter(({ status }) => status === "fulfilled")).toEqual([]);
+  expect(issuer.fetches).toBe(8);
+});
+
+it.each([
+  ["of 1,024 bits", async () => generateKeyPairSync("rsa", { modulusLength: 1024 }).publicKey],
+  ["that is none", async () => ({ export: () => ({ kty: "RSA", n: "!", e: "AQAB" }) })],
+])("refuses a token of a key %s, and says so", async (_what, makeKey) => {
+  const key = (await makeKey()).export({ format: "jwk" });
+  const keySet = { keys: [{ ...key, kid: "odd", alg: "RS256" }] };
+  const { privateKey } = await generateKeyPair("RS256");
+  const token = await issuer.token("a", [], { alg: "RS256", kid: "odd", key: privateKey });
+  const { JWT_ISSUER, JWT_AUDIENCE, JWKS_URL } = issuer.variables;
+  const reader = jwtReader(
+    { issuer: JWT_ISSUER!, audience: JWT_AUDIENCE!, jwksUrl: JWKS_URL! },
+    {
+      fetch: async () => Response.json(keySet),
+      now: () => now,
+      onFailure: (failure) => void failures.push(failure),
+    },
+  );
+  expect(await reader(token)).toBeUndefined();
+  expect(failures).toHaveLength(1);
+});
+
+it("reads no more of an endless answer than a key set may have", async () => {
+  let pulled = 0;
+  const endless = () =>
+    new ReadableStream<Uint8Array>({
+      pull(controller) {
+        pulled++;
+        controller.enqueue(new Uint8Array(64 * 1024));
+      },
+    });
+  const { JWT_ISSUER, JWT_AUDIENCE, JWKS_URL } = issuer.variables;
+  const reader = jwtReader(
+    { issuer: JWT_ISSUER!, audience: JWT_AUDIENCE!, jwksUrl: JWKS_URL! },
+    { fetch: async () => new Response(endless()), now: () => now },
+  );
+  await expect(reader(minted["k1"]!)).rejects.toThrow(UnavailableError);
+  expect(pulled).toBeLessThan(10);
 });
 
 it.each([
