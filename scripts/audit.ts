@@ -18,12 +18,16 @@ interface Report {
   readonly vulnerabilities?: Readonly<Record<string, Vulnerability>>;
 }
 
-/** Packages that the Worker's bundle holds, and that nobody who installs the library gets. */
-const BUNDLED = new Set(["hono", "jose", "zod"]);
+/** What the Worker imports: its bundle holds these and what they need, and nobody who installs the library gets them. */
+const BUNDLED = ["hono", "jose", "zod", "@modelcontextprotocol/server"];
 
-interface Lock {
-  readonly packages: Readonly<Record<string, { readonly dev?: boolean }>>;
-}
+/** What package-lock.json says of each place where a package is installed. */
+type Packages = Readonly<
+  Record<
+    string,
+    { readonly dev?: boolean; readonly dependencies?: Readonly<Record<string, string>> }
+  >
+>;
 
 const output = await new Promise<string>((resolve) => {
   execFile(
@@ -38,18 +42,40 @@ const output = await new Promise<string>((resolve) => {
 const found = read(output)?.vulnerabilities;
 if (!found) console.log("audit: the registry gave no answer, nothing was checked");
 else {
-  const { packages } = JSON.parse(await readFile("package-lock.json", "utf8")) as Lock;
-  const ships = (name: string, nodes: readonly string[]) =>
-    BUNDLED.has(name) || nodes.some((node) => packages[node]?.dev !== true);
+  const lock = JSON.parse(await readFile("package-lock.json", "utf8")) as { packages: Packages };
+  const { packages } = lock;
+  const bundled = withDependencies(BUNDLED, packages);
+  const ships = (node: string) => packages[node]?.dev !== true || bundled.has(node);
   const serious = Object.entries(found)
-    .filter(
-      ([name, { severity, nodes }]) => ships(name, nodes) && /^(high|critical)$/.test(severity),
-    )
+    .filter(([, { severity, nodes }]) => nodes.some(ships) && /^(high|critical)$/.test(severity))
     .map(([name]) => name);
   console.log(
     `audit: ${serious.length} packages that ship have a known hole: ${serious.join(", ")}`,
   );
   if (serious.length > 0) process.exitCode = 1;
+}
+
+/** Where these packages are installed, and all that they depend on. */
+function withDependencies(names: readonly string[], packages: Packages): ReadonlySet<string> {
+  const places = new Set<string>();
+  const visit = (name: string, from: string): void => {
+    const place = placeOf(name, from, packages);
+    if (place === undefined || places.has(place)) return;
+    places.add(place);
+    for (const needed of Object.keys(packages[place]?.dependencies ?? {})) visit(needed, place);
+  };
+  for (const name of names) visit(name, "");
+  return places;
+}
+
+/** Where an import from a package finds another: in its own node_modules, or in the nearest above. */
+function placeOf(name: string, from: string, packages: Packages): string | undefined {
+  for (let above = from; ; above = above.slice(0, above.lastIndexOf("node_modules/"))) {
+    const base = above.replace(/\/$/, "");
+    const place = `${base === "" ? "" : `${base}/`}node_modules/${name}`;
+    if (packages[place]) return place;
+    if (base === "") return undefined;
+  }
 }
 
 function read(text: string): Report | undefined {

@@ -1,14 +1,15 @@
 /** `npm run audit` against registries of the test's own: the real npm asks them. */
 import { execFile } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, rm } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { gunzipSync } from "node:zlib";
-import { expect, it, onTestFinished } from "vitest";
+import { expect, inject, it, onTestFinished } from "vitest";
 
 const PROJECT = join(import.meta.dirname, "../../..");
 
@@ -96,6 +97,20 @@ it.each(["high", "critical"])(
     expect(stdout).toBe("audit: 2 packages that ship have a known hole: hono, ioredis\n");
   },
 );
+
+it("counts all that the Worker's bundle holds", async () => {
+  const map = `${inject("bundle")}.map`;
+  const { sources } = JSON.parse(await readFile(map, "utf8")) as { sources: string[] };
+  const names = sources
+    // What a package carries within itself is not installed, and no registry tells of it.
+    .filter((source) => existsSync(join(dirname(map), source)))
+    .flatMap((source) => /node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(source)?.[1] ?? []);
+  expect(names).toContain("hono");
+  const { url } = await registry(Object.fromEntries(names.map((name) => [name, "critical"])));
+  const { stdout } = await audit(url);
+  const named = stdout.split(": ").at(-1)?.trim().split(", ");
+  expect(named).toEqual(expect.arrayContaining([...new Set(names)]));
+});
 
 it("passes on lesser holes, and on holes in what does not ship", async () => {
   const { url } = await registry({ hono: "moderate", ioredis: "low", vitest: "critical" });
