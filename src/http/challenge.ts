@@ -22,9 +22,14 @@ export function challengeOf(c: Context, access: Access): string {
     'realm="holdfast"',
     ...(refusal ? [`error="${refusal.error}"`] : []),
     ...(refusal?.scope ? [`scope="${refusal.scope}"`] : []),
-    ...(metadata === undefined ? [] : [`resource_metadata="${metadata}"`]),
+    ...(metadata === undefined ? [] : [`resource_metadata=${quoted(metadata)}`]),
   ];
   return `Bearer ${parameters.join(", ")}`;
+}
+
+/** A quoted string (RFC 9110, 5.6.4): a Host header may hold a quote, and the URL parser leaves it there. */
+function quoted(text: string): string {
+  return `"${text.replaceAll(/["\\]/g, "\\$&")}"`;
 }
 
 /** Whether there is anything to say about how to get a token. */
@@ -39,7 +44,6 @@ export function publicOrigin(c: Context, access: Access): string {
 
 /** Undefined where there is none, or the request's own URL is no URL. */
 function metadataUrl(c: Context, access: Access): string | undefined {
-  // As the URL parser writes it, so no character of it can end the quoted string.
   const pathname = URL.parse(c.req.url)?.pathname;
   if (pathname === undefined || !describesItself(access)) return undefined;
   const ofMcp = MCP_PREFIXES.some(

@@ -79,7 +79,8 @@ function harden(headers: Headers, challenge: string): void {
   headers.set("x-content-type-options", "nosniff");
   headers.set("referrer-policy", "no-referrer");
   if (!headers.has("cache-control")) headers.set("cache-control", "no-store");
-  if (challenge) headers.set("www-authenticate", challenge);
+  // An upstream that is passed the client's own credential says itself how to get one.
+  if (challenge && !headers.has("www-authenticate")) headers.set("www-authenticate", challenge);
 }
 
 /** Refuses what was not meant for this service or is too large to look at. */
@@ -109,13 +110,15 @@ function admit(access: Access): MiddlewareHandler {
 /**
  * What a page of another site makes a browser load as an image or a script comes
  * without an `Origin`, and could make sessions by `GET /sse`. Browsers say so in
- * `Sec-Fetch-Site`. Following a link is the visitor's own doing.
+ * `Sec-Fetch-Site`. Following a link is the visitor's own doing; a frame within the page is not.
  */
 function fromAnotherSite(c: Context): boolean {
   if (c.req.header("origin") !== undefined) return false;
   const site = c.req.header("sec-fetch-site");
   if (site !== "cross-site" && site !== "same-site") return false;
-  return c.req.header("sec-fetch-mode") !== "navigate";
+  const followsLink =
+    c.req.header("sec-fetch-mode") === "navigate" && c.req.header("sec-fetch-dest") === "document";
+  return !followsLink;
 }
 
 function oversized(request: Request): { code: ErrorCode; detail: string } | undefined {

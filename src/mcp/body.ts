@@ -1,6 +1,8 @@
 /** Reads the JSON that a client posts, within a bound, also where its length is not announced. */
+import { depthOf } from "../http/json-body.ts";
 import { boundedBody } from "../session/bounded-body.ts";
 import { parseJson, RPC_CODES } from "../session/json-rpc.ts";
+import { MAX_JSON_DEPTH } from "../session/limits.ts";
 import { rpcErrorResponse } from "./answers.ts";
 import { isJsonContent } from "./negotiate.ts";
 
@@ -24,6 +26,10 @@ export async function readPosted(request: Request, maxBytes: number): Promise<Po
       return rpcErrorResponse(413, RPC_CODES.serverError, "The body is over BODY_MAX_BYTES");
     }
     const body = decoder.decode(bytes);
+    if (depthOf(body) > MAX_JSON_DEPTH) {
+      const message = `The body is nested deeper than ${MAX_JSON_DEPTH} levels`;
+      return rpcErrorResponse(400, RPC_CODES.invalidRequest, message);
+    }
     const value = parseJson(body);
     if (value !== undefined) return { body, value };
   } catch {

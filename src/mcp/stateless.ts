@@ -1,13 +1,16 @@
 /**
  * The stateless revision, 2026-07-28: passed through. No session is made or
  * looked for and no object is woken. The upstream's status and body are kept, as clients tell
- * from them which revision it speaks. A client that leaves has cancelled.
+ * from them which revision it speaks; what is between the gateway and the upstream alone is not
+ * passed on. A client that leaves has cancelled.
  */
+import { describeFailure } from "../logger.ts";
 import { RPC_CODES, type RequestId } from "../session/json-rpc.ts";
 import { KEEPALIVE_FRAME } from "../session/sse-frame.ts";
 import { call } from "../upstream/call.ts";
 import { FAILURES, UpstreamError } from "../upstream/failure.ts";
 import type { Reply } from "../upstream/reply.ts";
+import type { Upstream } from "../upstream/upstream.ts";
 import { failureResponse, rpcErrorResponse } from "./answers.ts";
 import { forwardedHeaders, type GatewayCall } from "./context.ts";
 
@@ -32,15 +35,30 @@ export async function passThrough(
     try {
       const request = { method: "POST", body, headers } as const;
       const reply = await call(upstream, replica, request, abort.signal);
+      if (isForGateway(reply, upstream)) {
+        reply.discard();
+        throw new UpstreamError(FAILURES.refused);
+      }
       return relay(reply, upstream.forwardAuthorization, leave, parts.config.keepaliveMs);
     } catch (error) {
       failure = error;
       if (!(error instanceof UpstreamError) || !error.unreachable) break;
     }
   }
-  parts.log.warn("upstream.failed", { upstream: upstream.name, cause: String(failure) });
+  parts.log.warn("upstream.failed", { upstream: upstream.name, cause: describeFailure(failure) });
   if (failure instanceof UpstreamError) return failureResponse(failure.failure, id);
   return rpcErrorResponse(502, RPC_CODES.internalError, FAILURES.broken.message, id);
+}
+
+/**
+ * A redirect says where the upstream is, a 401 is about the gateway's own secret unless the
+ * client's is passed on, and an error page may hold anything.
+ */
+function isForGateway(reply: Reply, { forwardAuthorization }: Upstream): boolean {
+  const { status } = reply;
+  if (status >= 300 && status < 400) return true;
+  if (status === 401) return !forwardAuthorization;
+  return status >= 500 && !reply.isJson;
 }
 
 function relay(

@@ -2,13 +2,17 @@
 import { expect, describe, it } from "vitest";
 import { ROUTES } from "../../src/app.ts";
 import { UNGUARDED } from "../../src/http/route.ts";
-import { MAX_HEADER_BYTES, MAX_URL_LENGTH } from "../../src/session/limits.ts";
+import { MAX_HEADER_BYTES, MAX_JSON_DEPTH, MAX_URL_LENGTH } from "../../src/session/limits.ts";
 import { guardedApp, tokenApp } from "../support/guarded-app.ts";
 import { storedBy } from "../support/object.ts";
 
 const GUARDED = ROUTES.filter(({ scope }) => scope !== UNGUARDED).map(
   ({ method, path }) => [method.toUpperCase(), path.replace(":id", crypto.randomUUID())] as const,
 );
+
+interface RpcError {
+  readonly error: { readonly message: string };
+}
 
 const codeOf = async (response: Response) => ((await response.json()) as { code: string }).code;
 
@@ -121,8 +125,9 @@ describe("what a page of another site makes a browser load without an Origin", (
     ["cross-site", image, 403],
     ["same-site", image, 403],
     ["same-origin", image, 200],
-    ["none", { "sec-fetch-mode": "navigate" }, 200],
-    ["cross-site", { "sec-fetch-mode": "navigate" }, 200],
+    ["none", { "sec-fetch-mode": "navigate", "sec-fetch-dest": "document" }, 200],
+    ["cross-site", { "sec-fetch-mode": "navigate", "sec-fetch-dest": "document" }, 200],
+    ["cross-site", { "sec-fetch-mode": "navigate", "sec-fetch-dest": "iframe" }, 403],
   ])("%s, %j, answers %i where nobody is asked for a credential", async (site, headers, status) => {
     for (const [variables, base] of [
       [{}, "http://localhost"],
@@ -215,6 +220,24 @@ describe("limits", () => {
     const large = await app.request(path, { method, headers });
     expect([large.status, await codeOf(large)]).toEqual([431, "headers_too_large"]);
   });
+
+  it.each(["/mcp", "/messages?session_id=x"])(
+    "POST %s refuses a body that is nested too deep, wherever it is",
+    async (path) => {
+      const app = guardedApp({});
+      const nested = (levels: number) => "[".repeat(levels) + "]".repeat(levels);
+      const send = async (levels: number) => {
+        const body = `{"jsonrpc":"2.0","id":1,"method":"x","params":{"a":${nested(levels)}}}`;
+        const headers = { "content-type": "application/json", accept: "*/*" };
+        const response = await app.request(path, { method: "POST", headers, body });
+        return [response.status, ((await response.json()) as RpcError).error.message];
+      };
+      const refused = [400, `The body is nested deeper than ${MAX_JSON_DEPTH} levels`];
+      expect(await send(MAX_JSON_DEPTH - 1)).toEqual(refused);
+      expect(await send(100_000)).toEqual(refused);
+      expect(await send(MAX_JSON_DEPTH - 2)).not.toEqual(refused);
+    },
+  );
 
   it.each(GUARDED)("%s %s answers 429 past the limit of its address", async (method, path) => {
     const app = guardedApp(
@@ -310,6 +333,15 @@ it("every answer carries the headers that keep browsers and caches from misusing
     expect(headers.get("cache-control")).toMatch(/^no-store/);
   }
   expect(answers[5]!.headers.get("cache-control")).toBe("no-store, no-transform");
+});
+
+it("a Host cannot end the quoted string that tells it where to ask", async () => {
+  const { app } = await tokenApp({ a: ["alice", ["admin"]] });
+  const response = await app.request('http://a",error="x/mcp');
+  expect(response.status).toBe(401);
+  expect(response.headers.get("www-authenticate")).toBe(
+    'Bearer realm="holdfast", resource_metadata="http://a\\",error=\\"x/.well-known/oauth-protected-resource/mcp"',
+  );
 });
 
 it("a refused request reaches no object", async () => {

@@ -76,6 +76,44 @@ it("takes a client that leaves for one that cancels, also while the upstream is 
   await aborted.promise;
 });
 
+it.each<[what: string, answer: () => Response]>([
+  [
+    "a redirect",
+    () => new Response("secret-page", { status: 302, headers: { location: "http://secret-" } }),
+  ],
+  ["a page with 500", () => new Response("secret-stack", { status: 500 })],
+  ["a 401 about the gateway's own secret", unauthorized],
+])("keeps %s to itself, and answers 502", async (_what, answer) => {
+  const upstream = await startUpstream(async () => answer());
+  const { url } = await startGateway({ default: { url: upstream.url } });
+  const response = await post(url, body("tools/list"), { "mcp-protocol-version": MODERN });
+  expect([response.status, await response.json()]).toEqual([
+    502,
+    {
+      jsonrpc: "2.0",
+      id: 1,
+      error: { code: -32603, message: "The upstream refused the request" },
+    },
+  ]);
+  expect(JSON.stringify([...response.headers])).not.toContain("secret");
+});
+
+it("passes on a 401 about the client's own token, with where to get another", async () => {
+  const upstream = await startUpstream(async () => unauthorized());
+  const trusted = { url: upstream.url, forwardAuthorization: true };
+  const { url } = await startGateway({ default: trusted });
+  const response = await post(url, body("tools/list"), { "mcp-protocol-version": MODERN });
+  expect([response.status, response.headers.get("www-authenticate")]).toEqual([
+    401,
+    'Bearer resource_metadata="https://secret-"',
+  ]);
+});
+
+function unauthorized(): Response {
+  const headers = { "www-authenticate": 'Bearer resource_metadata="https://secret-"' };
+  return Response.json({ error: "secret" }, { status: 401, headers });
+}
+
 it("answers 502 for an upstream that is down", async () => {
   const { url } = await startGateway({ default: { url: "http://127.0.0.1:9/mcp" } });
   const response = await post(url, body("tools/list"), { "mcp-protocol-version": MODERN });
