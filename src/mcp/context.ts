@@ -29,9 +29,8 @@ export interface GatewayCall {
   readonly caller: Caller;
 }
 
-export function gateOf({ upstream, caller }: GatewayCall, type: KnownSessionType): Gate {
-  const { subject, admin } = caller;
-  return { type, upstream: upstream.name, ...(subject !== undefined && { subject }), admin };
+export function gateOf({ upstream }: GatewayCall, type: KnownSessionType): Gate {
+  return { type, upstream: upstream.name };
 }
 
 /** A session to come, bound to its caller and its upstream. */

@@ -170,7 +170,7 @@ class DurableObjectSessions implements Sessions {
   }
 
   async exchange(id: SessionId, request: ExchangeRequest) {
-    return unwrap(await once(() => this.#stub(id).exchange(request)));
+    return unwrap(await once(() => this.#stub(id).exchange(this.#caller, request)));
   }
 
   subscribe(id: SessionId, start: StreamStart) {

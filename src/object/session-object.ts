@@ -228,9 +228,9 @@ export class SessionObject extends DurableObject<Environment> {
   }
 
   /** Carries one POST of an MCP client's to its upstream. */
-  async exchange(request: ExchangeRequest): Promise<Outcome<ExchangeAnswer>> {
+  async exchange(caller: Caller, request: ExchangeRequest): Promise<Outcome<ExchangeAnswer>> {
     const now = Date.now();
-    const session = this.#live(now);
+    const session = this.#owned(caller, now);
     if (!session || !admits(session.record, request.gate)) return refuse("session_not_found");
     session.use.touch(now, session.record.ttlMs);
     return this.#gateway.exchange(request);

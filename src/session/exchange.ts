@@ -23,27 +23,19 @@ export const GATEWAY_KEYS = {
 } as const;
 
 /**
- * What a session must be for a caller to use it. One that differs in anything is
- * answered as if it were not there, so that a guessed id says nothing.
+ * What a caller's own session must be to be used here. One that differs is answered
+ * as if it were not there.
  */
 export interface Gate {
   readonly type: SessionType;
   readonly upstream: string;
-  /** Undefined where nobody is identified. */
-  readonly subject?: string;
-  /** An admin's gate admits to anyone's session. */
-  readonly admin?: boolean;
 }
 
 export function admits(
-  session: { readonly type: string; readonly metadata: Metadata; readonly subject?: string },
+  session: { readonly type: string; readonly metadata: Metadata },
   gate: Gate,
 ): boolean {
-  return (
-    session.type === gate.type &&
-    session.metadata[GATEWAY_KEYS.upstream] === gate.upstream &&
-    (gate.admin === true || session.subject === gate.subject)
-  );
+  return session.type === gate.type && session.metadata[GATEWAY_KEYS.upstream] === gate.upstream;
 }
 
 /** The stream of messages that belong to no exchange: what a GET without `Last-Event-ID` follows. */

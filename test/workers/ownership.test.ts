@@ -3,7 +3,7 @@ import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { beforeEach, describe, expect, it, vi } from "vitest";
 import { tokenApp, type TokenApp } from "../support/guarded-app.ts";
 import type { SessionJson } from "../support/call.ts";
-import { objectOf } from "../support/object.ts";
+import { kill, objectOf, told } from "../support/object.ts";
 
 const OLD = "old-".padEnd(40, "o");
 const NEW = "new-".padEnd(40, "n");
@@ -108,6 +108,46 @@ describe("a stranger", () => {
       vi.useRealTimers();
     }
   });
+});
+
+/** Every stored value and row, and the alarm. */
+function allOf(id: string): Promise<unknown> {
+  return runInDurableObject(objectOf(id), async (_object, { storage }) => {
+    const tables = storage.sql
+      .exec<{ name: string }>("SELECT name FROM sqlite_master WHERE type = 'table'")
+      .toArray()
+      .filter(({ name }) => !name.startsWith("_cf_"))
+      .map(({ name }) => [name, storage.sql.exec(`SELECT * FROM "${name}"`).toArray()]);
+    return { values: [...storage.kv.list()], tables, alarm: await storage.getAlarm() };
+  });
+}
+
+it("a stranger's MCP request does not even tell a session that its exchange was cut", async () => {
+  const { app, headers } = await tokenApp({ alice: ["alice", ["mcp"]], mallory: ["m", ["mcp"]] });
+  const post = (who: string, message: object, more: Record<string, string> = {}) =>
+    app.request("/mcp", {
+      method: "POST",
+      headers: { ...headers[who], "content-type": "application/json", ...more },
+      body: JSON.stringify({ jsonrpc: "2.0", id: 1, ...message }),
+    });
+  const clientInfo = { name: "owner", version: "1" };
+  const params = { protocolVersion: "2025-11-25", capabilities: {}, clientInfo };
+  const made = await post("alice", { method: "initialize", params });
+  const id = made.headers.get("mcp-session-id")!;
+  await made.text();
+  const count = { name: "count", arguments: { steps: 1, seconds: 60 } };
+  const call = { method: "tools/call", params: count };
+  const stream = await post("alice", call, { "mcp-session-id": id });
+  expect(stream.headers.get("content-type")).toBe("text/event-stream");
+  await told(id);
+  await kill(id);
+
+  const before = await allOf(id);
+  const ping = { method: "ping" };
+  expect((await post("mallory", ping, { "mcp-session-id": id })).status).toBe(404);
+  expect(await allOf(id)).toEqual(before);
+  expect((await post("alice", ping, { "mcp-session-id": id })).status).toBe(200);
+  expect(await allOf(id)).not.toEqual(before);
 });
 
 describe("a ticket", () => {
