@@ -1,5 +1,8 @@
 /** A service at LOG_LEVEL=debug that is given marked content everywhere, right and wrong: its logs hold none of it. */
+import { join } from "node:path";
 import { expect, it } from "vitest";
+import { unstable_readConfig } from "wrangler";
+import { PROJECT } from "../../scripts/bundle.ts";
 import { SCOPES } from "../../src/auth/scopes.ts";
 import { apiTokens } from "../support/api-tokens.ts";
 import { CANARY } from "../support/canary.ts";
@@ -55,4 +58,9 @@ it("logs no secret, ticket, metadata or event, and no line that a client made up
   expect(log).not.toContain(CANARY);
   expect(log).not.toContain("forged");
   for (const secret of tokens.secrets) expect(log).not.toContain(secret);
+});
+
+it("asks Cloudflare not to log requests either: a stream's URL holds a ticket", () => {
+  const { observability } = unstable_readConfig({ config: join(PROJECT, "wrangler.toml") });
+  expect(observability?.logs).toMatchObject({ enabled: true, invocation_logs: false });
 });
