@@ -22,7 +22,7 @@ import type { ExchangeRequest, GatewayStart, InitializeRequest } from "../sessio
 import type { SessionId } from "../session/id.ts";
 import { unwrap } from "../session/outcome.ts";
 import { Admission } from "./admission.ts";
-import { evened } from "./even-refusals.ts";
+import { evened, RefusalTime } from "./even-refusals.ts";
 import type { Attachment, SessionObject } from "./session-object.ts";
 
 /** The object's methods as a caller over RPC sees them: each answers a promise. */
@@ -71,6 +71,7 @@ export class DurableObjectHost implements SessionHost {
   readonly #sessions: DurableObjectNamespace<SessionObject>;
   readonly #directory: DirectoryClient | undefined;
   readonly #admission: Admission | undefined;
+  readonly #refusalTime = new RefusalTime();
 
   constructor(
     sessions: DurableObjectNamespace<SessionObject>,
@@ -86,7 +87,7 @@ export class DurableObjectHost implements SessionHost {
   as(caller: Caller): Sessions {
     const sessions = new DurableObjectSessions(this.#sessions, caller, this.#admission);
     // An admin may know which ids exist.
-    return caller.admin ? sessions : evened(sessions);
+    return caller.admin ? sessions : evened(sessions, this.#refusalTime);
   }
 
   async list(query: ListQuery) {

@@ -1,8 +1,9 @@
 /**
  * How long a stranger waits for its 404: as long for another's session, however
- * large, as for an id that was never made. Medians of interleaved requests over one
- * connection each, so that what else the machine does falls on both alike. What it
- * does not show: whether an object happens to be in memory (SECURITY.md).
+ * large, as for an id that was never made. Requests are interleaved, so that what else the
+ * machine does falls on both alike, and quarters of them compared, since noise only adds. A
+ * machine with much else to do makes both slower and is no excuse: then most of all, a file
+ * that is made takes longer than one that is there.
  */
 import { Agent, request } from "node:http";
 import { expect, it } from "vitest";
@@ -40,41 +41,47 @@ async function compare(service: Service, foreign: readonly string[], unknown: re
       n % 2 === 0 ? (["foreign", "unknown"] as const) : (["unknown", "foreign"] as const);
     for (const which of order) times[which].push(await read({ foreign, unknown }[which][n]!));
   }
-  const summary = {
-    foreign: quantile(times.foreign, 0.5),
-    unknown: quantile(times.unknown, 0.5),
-    spread: quantile(times.unknown, 0.75) - quantile(times.unknown, 0.25),
+  return {
+    foreign: quantile(times.foreign, 0.25),
+    unknown: quantile(times.unknown, 0.25),
+    quickest: Math.min(...times.foreign, ...times.unknown),
   };
-  return { ...summary, difference: Math.abs(summary.foreign - summary.unknown) };
 }
 
-it("is the same for another's session and for an unknown id, warm and evicted", async () => {
-  const service = await Service.start({ AUTH: "token", API_TOKENS: variable });
-  const data = "x".repeat(700_000);
-  const foreign: string[] = [];
-  for (let n = 0; n < 80; n++) {
-    const id = crypto.randomUUID();
-    const made = await service.fetch(`/v1/sessions/${id}`, {
-      method: "PUT",
-      body: JSON.stringify({ data }),
-      headers: { ...headers["alice"], "content-type": "application/json" },
-    });
-    expect(made.status).toBe(201);
-    foreign.push(id);
-  }
-  const unknown = foreign.map(() => crypto.randomUUID());
-  const one = <T>(ids: readonly T[], times: number) => Array.from({ length: times }, () => ids[0]!);
+it(
+  "is the same for another's session and for an unknown id, warm and evicted",
+  { timeout: 120_000 },
+  async () => {
+    const service = await Service.start({ AUTH: "token", API_TOKENS: variable });
+    const data = "x".repeat(300_000);
+    const foreign: string[] = [];
+    for (let n = 0; n < 60; n++) {
+      const id = crypto.randomUUID();
+      const made = await service.fetch(`/v1/sessions/${id}`, {
+        method: "PUT",
+        body: JSON.stringify({ data }),
+        headers: { ...headers["alice"], "content-type": "application/json" },
+      });
+      expect(made.status).toBe(201);
+      foreign.push(id);
+    }
+    const unknown = foreign.map(() => crypto.randomUUID());
+    const one = <T>(ids: readonly T[], times: number) =>
+      Array.from({ length: times }, () => ids[0]!);
 
-  // Every object is loaded before it is timed, so both are warm.
-  await compare(service, one(foreign, 20), one(unknown, 20));
-  const warm = await compare(service, one(foreign, 160), one(unknown, 160));
-  await service.kill();
-  await service.restart();
-  await compare(service, one([crypto.randomUUID()], 50), one([crypto.randomUUID()], 50));
-  const evicted = await compare(service, foreign, unknown);
+    // Every object is loaded before it is timed, so both are warm.
+    await compare(service, one(foreign, 20), one(unknown, 20));
+    const warm = await compare(service, one(foreign, 100), one(unknown, 100));
+    await service.kill();
+    await service.restart();
+    await compare(service, one([crypto.randomUUID()], 20), one([crypto.randomUUID()], 20));
+    const evicted = await compare(service, foreign, unknown);
 
-  console.log("stranger timing, ms", JSON.stringify({ warm, evicted }));
-  for (const { difference, spread, unknown } of [warm, evicted]) {
-    expect(difference).toBeLessThan(Math.max(spread, unknown * 0.25));
-  }
-});
+    console.log("stranger timing, ms", JSON.stringify({ warm, evicted }));
+    for (const { foreign, unknown, quickest } of [warm, evicted]) {
+      // The service counts in whole milliseconds.
+      expect(quickest).toBeGreaterThan(9);
+      expect(Math.abs(foreign - unknown)).toBeLessThan(0.25 * Math.max(foreign, unknown));
+    }
+  },
+);
