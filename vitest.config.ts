@@ -14,6 +14,8 @@ export default defineConfig({
         resolve: { alias: { ioredis: await bundleIoredis() } },
         test: {
           name: "workers",
+          // It is there for what hangs: on a busy machine a file's first test loads the Worker for 5 s and more.
+          testTimeout: 60_000,
           include: ["test/workers/**/*.test.ts"],
           globalSetup: ["test/support/redis-global-setup.ts"],
           sequence: { groupOrder: 1 },

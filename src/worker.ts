@@ -5,6 +5,7 @@ import { createAccess } from "./auth/access.ts";
 import { addressOfPeer, type RateLimitBinding } from "./auth/rate-limit.ts";
 import { loadAuthSettings } from "./auth/settings.ts";
 import { loadConfig, type Environment } from "./config.ts";
+import { lingering } from "./http/lingering.ts";
 import { directoryOf } from "./object/directory-binding.ts";
 import { DurableObjectHost } from "./object/durable-object-host.ts";
 import { createLogger, describeFailure } from "./logger.ts";
@@ -49,5 +50,5 @@ function clientAddress(request: Request): string | undefined {
 }
 
 export default {
-  fetch: (request, _env, ctx) => app.fetch(request, bindings, ctx),
+  fetch: async (request, _env, ctx) => lingering(request, await app.fetch(request, bindings, ctx)),
 } satisfies ExportedHandler;

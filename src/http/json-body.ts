@@ -4,7 +4,7 @@
  * sent), another media type, and nesting deep enough to overflow a recursive
  * reader.
  */
-import type { Context, MiddlewareHandler } from "hono";
+import type { MiddlewareHandler } from "hono";
 import { SessionError } from "../session/errors.ts";
 import { MAX_JSON_DEPTH } from "../session/limits.ts";
 import { brokenOff } from "./body-limit.ts";
@@ -12,7 +12,7 @@ import { brokenOff } from "./body-limit.ts";
 const JSON_MEDIA_TYPE = /^application\/([\w.-]+\+)?json$/i;
 
 export const jsonBody: MiddlewareHandler = async (c, next) => {
-  const bytes = await wholeBody(c);
+  const bytes = await c.req.arrayBuffer().catch(brokenOff);
   if (bytes.byteLength === 0) return next();
   const mediaType = c.req.header("content-type")?.split(";")[0]?.trim() ?? "";
   if (!JSON_MEDIA_TYPE.test(mediaType)) {
@@ -27,14 +27,6 @@ export const jsonBody: MiddlewareHandler = async (c, next) => {
   }
   return next();
 };
-
-async function wholeBody(c: Context): Promise<ArrayBuffer> {
-  try {
-    return await c.req.arrayBuffer();
-  } catch {
-    throw brokenOff();
-  }
-}
 
 function decode(bytes: ArrayBuffer): string {
   try {

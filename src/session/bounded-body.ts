@@ -1,6 +1,9 @@
 /** Reads a body of unknown length. */
 
-/** All of it; undefined where it is over `maxBytes`. Rejects where it breaks off. */
+/**
+ * All of it; undefined where it is over `maxBytes`: then the rest is unread, and the body
+ * no longer locked. Rejects where it breaks off.
+ */
 export async function boundedBody(
   body: ReadableStream<Uint8Array>,
   maxBytes: number,
@@ -13,7 +16,7 @@ export async function boundedBody(
     if (done) break;
     bytes += value.byteLength;
     if (bytes > maxBytes) {
-      void reader.cancel().catch(() => undefined);
+      reader.releaseLock();
       return undefined;
     }
     chunks.push(value);

@@ -59,6 +59,16 @@ export const MAX_URL_LENGTH = 8192;
 /** Bytes of all request headers: what common HTTP servers take, and room for a large access token. */
 export const MAX_HEADER_BYTES = 32 * 1024;
 
+/**
+ * Bytes, and milliseconds, for which a body that was refused is still taken in, so that its
+ * sender gets to read why. Whoever sends more, or for longer, may lose the answer with the connection.
+ */
+export const LINGER_BYTES = 64 * 1024 * 1024;
+export const LINGER_MS = 5_000;
+
+/** Milliseconds that such a body has to end before it is answered: one that came with its head has by then. */
+export const UNANSWERED_MS = 5;
+
 /** Milliseconds that an upstream's answer may take and still be answered as JSON; after that it is a stream. */
 export const QUICK_ANSWER_MS = 250;
 
