@@ -79,7 +79,8 @@ function harden(headers: Headers, challenge: string): void {
   headers.set("x-content-type-options", "nosniff");
   headers.set("referrer-policy", "no-referrer");
   if (!headers.has("cache-control")) headers.set("cache-control", "no-store");
-  if (challenge) headers.set("www-authenticate", challenge);
+  // An upstream that is given the client's credential says itself what is wrong with it.
+  if (challenge && !headers.has("www-authenticate")) headers.set("www-authenticate", challenge);
 }
 
 /** Refuses what was not meant for this service or is too large to look at. */
