@@ -179,7 +179,7 @@ export class UpstreamLink {
       throw new UpstreamError(FAILURES.changed);
     }
     try {
-      await sendInitialized(this.#upstream, handshake);
+      await sendInitialized(this.#upstream, handshake, headers);
     } catch (failure) {
       this.#drop(handshake);
       throw failure;

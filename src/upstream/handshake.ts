@@ -74,8 +74,10 @@ export async function initialize(
 export async function sendInitialized(
   upstream: Upstream,
   { replica, sid, version }: Handshake,
+  headers: Readonly<Record<string, string>>,
 ): Promise<void> {
-  const reply = await call(upstream, replica, { method: "POST", body: INITIALIZED, sid, version });
+  const request = { method: "POST", body: INITIALIZED, sid, version, headers } as const;
+  const reply = await call(upstream, replica, request);
   reply.discard();
   if (!reply.ok) throw new UpstreamError(FAILURES.refused);
 }

@@ -502,3 +502,25 @@ it("drops a message that is too large from the upstream's own stream, and goes o
   expect(places.slice(0, 2)).toEqual([null, "2"]);
   await reader.leave();
 });
+
+it("makes a new session with an upstream that asks each request for the client's own credential", async () => {
+  let sid = "secret-1";
+  const upstream = await startUpstream(async (request) => {
+    if (request.headers.get("authorization") !== "Bearer mine") {
+      return new Response(null, { status: 401 });
+    }
+    const named = request.headers.get("mcp-session-id");
+    if (named !== null && named !== sid) return new Response(null, { status: 404 });
+    return answering((_request, { id }) => Response.json(JSON.parse(result(id))), sid)(request);
+  });
+  const { url } = await startGateway({
+    default: { url: upstream.url, forwardAuthorization: true },
+  });
+  const credential = { authorization: "Bearer mine" };
+  const opened = await post(url, INITIALIZE, credential);
+  await opened.text();
+  sid = "secret-2";
+  const headers = { "mcp-session-id": opened.headers.get("mcp-session-id") ?? "", ...credential };
+  const response = await post(url, toolCall(1, "x"), headers);
+  expect([response.status, await response.json()]).toMatchObject([200, { id: 1 }]);
+});
