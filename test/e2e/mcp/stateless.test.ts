@@ -2,6 +2,7 @@
 import { expect, it } from "vitest";
 import { post, readerOf } from "../../support/mcp/client.ts";
 import { startGateway, startUpstream } from "../../support/mcp/gateway.ts";
+import { Relay } from "../../support/relay.ts";
 
 const MODERN = "2026-07-28";
 const body = (method: string, params: object = {}) => ({
@@ -73,6 +74,22 @@ it("takes a client that leaves for one that cancels, also while the upstream is 
   const reader = response.body!.getReader();
   await reader.read();
   await reader.cancel();
+  await aborted.promise;
+});
+
+it("lets the upstream go when the connection is reset before the answer has begun", async () => {
+  const [asked, aborted] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const upstream = await startUpstream((request) => {
+    request.signal.addEventListener("abort", () => aborted.resolve());
+    asked.resolve();
+    return new Promise<Response>(() => undefined);
+  });
+  const { url, service } = await startGateway({ default: { url: upstream.url } });
+  const relay = await Relay.to(service.port);
+  const left = post(url.replace(service.url, relay.url), body("x"));
+  await asked.promise;
+  relay.cut();
+  await expect(left).rejects.toThrow();
   await aborted.promise;
 });
 
