@@ -2,11 +2,13 @@
 import type { MiddlewareHandler } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import { SessionError } from "../session/errors.ts";
+import { dropBody } from "./refused-body.ts";
 
 export function limitBody(maxBytes: number): MiddlewareHandler {
   const limit = bodyLimit({
     maxSize: maxBytes,
-    onError: () => {
+    onError: async (c) => {
+      await dropBody(c.req.raw, maxBytes);
       throw new SessionError("payload_too_large", `The body is over BODY_MAX_BYTES (${maxBytes}).`);
     },
   });

@@ -1,4 +1,5 @@
 /** Reads the JSON that a client posts, within a bound, also where its length is not announced. */
+import { dropBody } from "../http/refused-body.ts";
 import { boundedBody } from "../session/bounded-body.ts";
 import { parseJson, RPC_CODES } from "../session/json-rpc.ts";
 import { rpcErrorResponse } from "./answers.ts";
@@ -21,6 +22,7 @@ export async function readPosted(request: Request, maxBytes: number): Promise<Po
   try {
     const bytes = await bytesOf(request, maxBytes);
     if (!bytes) {
+      await dropBody(request, maxBytes);
       return rpcErrorResponse(413, RPC_CODES.serverError, "The body is over BODY_MAX_BYTES");
     }
     const body = decoder.decode(bytes);
