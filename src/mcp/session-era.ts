@@ -4,6 +4,7 @@ import { newSessionId, parseSessionId, redactSessionId, type SessionId } from ".
 import { RPC_CODES, type RequestId } from "../session/json-rpc.ts";
 import { MAX_INIT_BODY_BYTES } from "../session/limits.ts";
 import { parseEventId } from "../session/event-id.ts";
+import { exceeds } from "../session/size.ts";
 import { encodeFrame } from "../session/sse-frame.ts";
 import { bridge } from "../http/sse-bridge.ts";
 import {
@@ -24,8 +25,7 @@ export async function initialize(
   body: string,
   id: RequestId,
 ): Promise<Response> {
-  // Characters are never more than bytes; the exact bound is the stored metadata's.
-  if (body.length > MAX_INIT_BODY_BYTES) {
+  if (exceeds(body, MAX_INIT_BODY_BYTES)) {
     return rpcErrorResponse(413, RPC_CODES.serverError, "The initialize request is too large", id);
   }
   const sessionId = newSessionId();

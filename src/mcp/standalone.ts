@@ -7,6 +7,7 @@ import type { StreamSocket } from "../session/host.ts";
 import { isObject, parseJson } from "../session/json-rpc.ts";
 import {
   MAX_UPSTREAM_RETRY_MS,
+  MIN_UPSTREAM_RETRY_MS,
   UPSTREAM_RETRY_MS,
   UPSTREAM_SILENCE_MS,
 } from "../session/limits.ts";
@@ -27,6 +28,8 @@ export class StandaloneUpstream {
   readonly #headers: Readonly<Record<string, string>>;
   readonly #maxBytes: number;
   #held: AbortController | undefined;
+  /** The last answer was that the session is not known, and the object was told. */
+  #lost = false;
   #ended = false;
 
   constructor(
@@ -71,20 +74,23 @@ export class StandaloneUpstream {
   async #hold(backend: Backend, signal: AbortSignal): Promise<void> {
     const parser = new SseParser(this.#maxBytes);
     parser.lastEventId = backend.lastEventId;
-    let delay = UPSTREAM_RETRY_MS;
+    let backoff = MIN_UPSTREAM_RETRY_MS;
     while (!signal.aborted) {
       const outcome = await this.#listen(backend, parser, signal);
       if (outcome === "refused" || signal.aborted) return;
-      if (outcome === "lost") {
-        this.#say(UPSTREAM_LOST + JSON.stringify({ sid: backend.sid }));
-        return;
-      }
-      delay = outcome === "ended" ? UPSTREAM_RETRY_MS : Math.min(delay * 2, MAX_UPSTREAM_RETRY_MS);
-      await wait(
-        parser.retryMs === undefined ? delay : Math.max(parser.retryMs, UPSTREAM_RETRY_MS / 10),
-        signal,
-      );
+      if (outcome === "lost") return this.#tellLost(backend);
+      const ended = outcome === "ended";
+      const delay = ended ? (parser.retryMs ?? UPSTREAM_RETRY_MS) : backoff;
+      backoff = ended ? MIN_UPSTREAM_RETRY_MS : backoff * 2;
+      await wait(clamp(delay, MIN_UPSTREAM_RETRY_MS, MAX_UPSTREAM_RETRY_MS), signal);
     }
+  }
+
+  /** Once in a row: an upstream may know no session that it makes, and would be asked to make more for ever. */
+  #tellLost({ sid }: Backend): void {
+    if (this.#lost) return;
+    this.#lost = true;
+    this.#say(UPSTREAM_LOST + JSON.stringify({ sid }));
   }
 
   async #listen(
@@ -100,15 +106,21 @@ export class StandaloneUpstream {
         { method: "GET", sid, version, lastEventId, headers: this.#headers },
         signal,
       );
+      // It gives one stream at a time, and has not noticed yet that the last one was left.
+      if (reply.status === 409) {
+        reply.discard();
+        return "failed";
+      }
       this.#say(UPSTREAM_HELD);
       if (reply.ok && reply.isEventStream) {
-        for await (const { id, data } of reply.events(parser, UPSTREAM_SILENCE_MS)) {
+        this.#lost = false;
+        for await (const { id, data } of reply.messages(parser, UPSTREAM_SILENCE_MS)) {
           this.#say(upstreamMessage(id, data));
         }
         return "ended";
       }
       reply.discard();
-      if (reply.status === 404) return "lost";
+      if (reply.status === 404 || reply.status === 400) return "lost";
       // 405: this upstream has no such stream. Any other refusal will not change by asking again.
       return reply.status < 500 ? "refused" : "failed";
     } catch {
@@ -125,6 +137,10 @@ export class StandaloneUpstream {
       this.end();
     }
   }
+}
+
+function clamp(value: number, min: number, max: number): number {
+  return Math.min(Math.max(value, min), max);
 }
 
 function wait(ms: number, signal: AbortSignal): Promise<void> {

@@ -4,6 +4,7 @@
  * from them which revision it speaks; what is between the gateway and the upstream alone is not
  * passed on. A client that leaves has cancelled.
  */
+import type { Config } from "../config.ts";
 import { describeFailure } from "../logger.ts";
 import { RPC_CODES, type RequestId } from "../session/json-rpc.ts";
 import { KEEPALIVE_FRAME } from "../session/sse-frame.ts";
@@ -39,7 +40,7 @@ export async function passThrough(
         reply.discard();
         throw new UpstreamError(FAILURES.refused);
       }
-      return relay(reply, upstream.forwardAuthorization, leave, parts.config.keepaliveMs);
+      return await relay(reply, upstream.forwardAuthorization, leave, parts.config);
     } catch (error) {
       failure = error;
       if (!(error instanceof UpstreamError) || !error.unreachable) break;
@@ -61,25 +62,32 @@ function isForGateway(reply: Reply, { forwardAuthorization }: Upstream): boolean
   return status >= 500 && !reply.isJson;
 }
 
-function relay(
+/** A stream is passed on as it comes, anything else when it is whole: it has bounds of time and size. */
+async function relay(
   reply: Reply,
   authorization: boolean,
   leave: () => void,
-  keepaliveMs: number,
-): Response {
-  const response = reply.passOn();
+  { keepaliveMs, bodyMaxBytes }: Config,
+): Promise<Response> {
+  const { response } = reply;
   const headers = new Headers();
   for (const name of authorization ? [...ANSWERED, "www-authenticate"] : ANSWERED) {
     const value = response.headers.get(name);
     if (value !== null) headers.set(name, value);
   }
-  const body = reply.isEventStream ? kept(response, leave, keepaliveMs) : response.body;
-  return new Response(body, { status: response.status, headers });
+  const { status } = response;
+  if (reply.isEventStream) {
+    return new Response(kept(reply.passOn(), leave, keepaliveMs), { status, headers });
+  }
+  const body = await reply.bytes(bodyMaxBytes);
+  return new Response(body.byteLength > 0 ? body : null, { status, headers });
 }
 
 const encoder = new TextEncoder();
 const keepalive = encoder.encode(KEEPALIVE_FRAME);
-const LF = 0x0a;
+/** A blank line, whichever way the upstream ends its lines. */
+const BLANK_LINE = /(?:\r\n|\n|\r(?!\n)){2}$/;
+const LONGEST_BLANK_LINE = 4;
 
 /**
  * The upstream's stream with a comment where it is silent: without a write a
@@ -91,7 +99,8 @@ function kept(
   keepaliveMs: number,
 ): ReadableStream<Uint8Array> {
   const reader = (response.body as ReadableStream<Uint8Array>).getReader();
-  let betweenEvents = true;
+  /** The last bytes that were passed on, as text; a blank line may come in several chunks. */
+  let tail = "\n\n";
   let ended = false;
   let timer: ReturnType<typeof setInterval> | undefined;
   const stop = (): void => {
@@ -101,7 +110,7 @@ function kept(
   return new ReadableStream<Uint8Array>({
     start(controller) {
       timer = setInterval(() => {
-        if (!ended && betweenEvents && (controller.desiredSize ?? 0) > 0)
+        if (!ended && BLANK_LINE.test(tail) && (controller.desiredSize ?? 0) > 0)
           controller.enqueue(keepalive);
       }, keepaliveMs);
     },
@@ -112,7 +121,8 @@ function kept(
         stop();
         return chunk ? controller.close() : controller.error(new Error("the upstream broke off"));
       }
-      betweenEvents = chunk.value.at(-1) === LF && chunk.value.at(-2) === LF;
+      const end = String.fromCharCode(...chunk.value.subarray(-LONGEST_BLANK_LINE));
+      tail = (tail + end).slice(-LONGEST_BLANK_LINE);
       controller.enqueue(chunk.value);
     },
     cancel() {

@@ -22,6 +22,7 @@ import {
   UPSTREAM_SILENCE_MS,
 } from "../session/limits.ts";
 import { refuse, succeed, type Outcome } from "../session/outcome.ts";
+import { exceeds } from "../session/size.ts";
 import { SseParser } from "../session/sse-parser.ts";
 import { FAILURES, UpstreamError } from "../upstream/failure.ts";
 import { HandshakeRefused } from "../upstream/handshake.ts";
@@ -56,8 +57,8 @@ export class Exchange {
   readonly #owed: Map<string, RequestId>;
   readonly #abort = new AbortController();
   #state: State = { kind: "waiting" };
-  /** Answers that came while waiting: a batch may have several. */
-  #held: string[] = [];
+  /** Answers that came while waiting, by what they answer: a batch may have several. */
+  readonly #held = new Map<string, string>();
 
   constructor(
     request: ExchangeRequest,
@@ -177,7 +178,7 @@ export class Exchange {
     let reply = first;
     try {
       for (let resumes = 0; ; resumes++) {
-        for await (const { data } of reply.events(parser, UPSTREAM_SILENCE_MS)) {
+        for await (const { data } of reply.messages(parser, UPSTREAM_SILENCE_MS)) {
           if (data !== "") {
             this.#message(data);
             resumes = 0;
@@ -218,7 +219,8 @@ export class Exchange {
     if (!message) throw new UpstreamError(FAILURES.broken);
     if (message.kind === "response") {
       const key = message.id === undefined ? undefined : idKey(message.id);
-      if (key !== undefined && this.#owed.has(key)) this.#take(key, data);
+      const isNews = key !== undefined && this.#owed.has(key) && !this.#held.has(key);
+      if (isNews) this.#take(key, data);
       else this.#log.warn("upstream.stray_response", { upstream: this.#link.upstream.name });
       return;
     }
@@ -228,7 +230,7 @@ export class Exchange {
 
   #append(row: OpenExchange, data: string): void {
     // What came as JSON may be larger than what can be logged.
-    if (data.length > this.#limits.eventMaxBytes) throw new UpstreamError(FAILURES.tooLarge);
+    if (exceeds(data, this.#limits.eventMaxBytes)) throw new UpstreamError(FAILURES.tooLarge);
     this.#port.append(row.stream, data);
   }
 
@@ -242,13 +244,13 @@ export class Exchange {
       if (this.#owed.size === 0) this.#end(row);
       return;
     }
-    this.#owed.delete(key);
-    this.#held.push(data);
-    if (this.#owed.size === 0) this.#answerJson(200, this.#held);
+    this.#held.set(key, data);
+    if (this.#held.size === this.#owed.size) this.#answerJson(200, [...this.#held.values()]);
   }
 
   #answerJson(status: number, answers: readonly string[]): void {
     const body = this.#request.batch ? `[${answers.join(",")}]` : (answers[0] ?? "");
+    this.#owed.clear();
     this.#state = { kind: "ended" };
     this.#resolve(succeed({ kind: "json", status, body }));
   }
@@ -264,10 +266,8 @@ export class Exchange {
     }
     const row = this.#port.beginExchange([...this.#request.owed], legacy);
     this.#state = { kind: "streaming", row };
-    for (const data of this.#held) this.#port.append(row.stream, data);
-    if (this.#held.length > 0) this.#port.exchangeOwes(row, [...this.#owed.values()]);
-    this.#held = [];
     this.#resolve(succeed(legacy ? { kind: "accepted" } : { kind: "stream", stream: row.stream }));
+    for (const [key, data] of this.#held) this.#take(key, data);
   }
 
   #failed(cause: unknown): void {

@@ -16,6 +16,7 @@ import type { Metadata } from "../session/host.ts";
 import { isObject, messageOf, parseJson, rpcError } from "../session/json-rpc.ts";
 import { refusesBatches } from "../session/mcp-version.ts";
 import { refuse, succeed, type Outcome } from "../session/outcome.ts";
+import { exceeds } from "../session/size.ts";
 import {
   MORE,
   readUpstreamMessage,
@@ -203,7 +204,7 @@ export class Gateway {
     if (!this.#port.session()) return;
     const { id, data } = readUpstreamMessage(word);
     const message = messageOf(parseJson(data));
-    const fits = data.length <= this.#limits.eventMaxBytes;
+    const fits = !exceeds(data, this.#limits.eventMaxBytes);
     const isForClient = message !== undefined && message.kind !== "response" && fits;
     this.#port.take(id, isForClient ? data : undefined);
   }
@@ -212,9 +213,9 @@ export class Gateway {
     const link = this.#linkNow();
     const told = parseJson(json);
     if (!link || !isObject(told)) return;
-    const binding = bindingOf(this.#port.session()?.metadata ?? {});
-    if (binding.sid === undefined || told["sid"] !== binding.sid) return;
-    link.recover(binding, {}, false).catch((cause: unknown) => {
+    const { sid } = bindingOf(this.#port.session()?.metadata ?? {});
+    if (sid === undefined || told["sid"] !== sid) return;
+    link.confirm().catch((cause: unknown) => {
       this.#log.warn("upstream.failed", { upstream: link.upstream.name, cause: String(cause) });
     });
   }

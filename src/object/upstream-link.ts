@@ -20,6 +20,8 @@ import type { Reply } from "../upstream/reply.ts";
 import { replicaAt, type Replica, type Upstream } from "../upstream/upstream.ts";
 import type { GatewayPort } from "./gateway-port.ts";
 
+const PING = JSON.stringify({ jsonrpc: "2.0", id: "holdfast-ping", method: "ping" });
+
 type Headers = Readonly<Record<string, string>>;
 
 /**
@@ -66,7 +68,7 @@ export class UpstreamLink {
    * Posts a body. Where the upstream has forgotten the session, or cannot be reached and
    * has another replica, it is initialized anew and the body sent once more.
    */
-  async post(body: string, headers: Headers, signal: AbortSignal): Promise<Reply> {
+  async post(body: string, headers: Headers, signal?: AbortSignal): Promise<Reply> {
     const binding = await this.#initialized(headers);
     let reply: Reply | undefined;
     try {
@@ -81,7 +83,7 @@ export class UpstreamLink {
       if (!(failure instanceof UpstreamError) || !failure.unreachable) throw failure;
       if (this.#upstream.replicas.length < 2) throw failure;
     }
-    await this.recover(binding, headers, reply === undefined);
+    await this.#recover(binding, headers, reply === undefined);
     return this.#call(this.#binding(), body, headers, signal);
   }
 
@@ -97,8 +99,17 @@ export class UpstreamLink {
     );
   }
 
+  /**
+   * The upstream would not give the session's standalone stream. Servers answer alike to a
+   * session that they do not know and where they have no such stream, so a ping tells,
+   * and like any other request it is sent under a new session where this one is lost.
+   */
+  async confirm(): Promise<void> {
+    (await this.post(PING, {})).discard();
+  }
+
   /** Makes a new upstream session in place of the one in `stale`, unless that has been done meanwhile. */
-  async recover(stale: Binding, headers: Headers, elsewhere: boolean): Promise<void> {
+  async #recover(stale: Binding, headers: Headers, elsewhere: boolean): Promise<void> {
     if (!this.#recovery) {
       const { url, sid } = this.#binding();
       if (url !== stale.url || sid !== stale.sid) return;
@@ -138,7 +149,7 @@ export class UpstreamLink {
   async #initialized(headers: Headers): Promise<Binding> {
     const binding = this.#binding();
     if (binding.initBody !== undefined) return binding;
-    await this.recover(binding, headers, false);
+    await this.#recover(binding, headers, false);
     return this.#binding();
   }
 
@@ -146,7 +157,7 @@ export class UpstreamLink {
     { url, sid, version }: Binding,
     body: string,
     headers: Headers,
-    signal: AbortSignal,
+    signal: AbortSignal | undefined,
   ): Promise<Reply> {
     const replica = replicaAt(this.#upstream, url);
     const agreed = headers["mcp-protocol-version"] ?? version;
@@ -168,7 +179,7 @@ export class UpstreamLink {
       throw new UpstreamError(FAILURES.changed);
     }
     try {
-      await sendInitialized(this.#upstream, handshake);
+      await sendInitialized(this.#upstream, handshake, headers);
     } catch (failure) {
       this.#drop(handshake);
       throw failure;

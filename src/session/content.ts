@@ -3,6 +3,7 @@ import type { ErrorCode } from "./errors.ts";
 import type { Metadata } from "./host.ts";
 import { MAX_DATA_BYTES, MAX_METADATA_BYTES, MAX_METADATA_KEYS } from "./limits.ts";
 import { mergePatch, type Json } from "./merge-patch.ts";
+import { exceeds } from "./size.ts";
 
 export interface ContentProblem {
   readonly code: ErrorCode;
@@ -50,12 +51,4 @@ export function patchData(dataJson: string | undefined, patchJson: string): stri
   // JSON.parse answers JSON.
   const target = dataJson === undefined ? undefined : (JSON.parse(dataJson) as Json);
   return JSON.stringify(mergePatch(target, JSON.parse(patchJson) as Json));
-}
-
-const encoder = new TextEncoder();
-
-function exceeds(text: string, maxBytes: number): boolean {
-  // A UTF-16 unit is at least one byte in UTF-8 and at most three.
-  if (text.length > maxBytes) return true;
-  return text.length * 3 > maxBytes && encoder.encode(text).byteLength > maxBytes;
 }

@@ -85,6 +85,9 @@ export const UPSTREAM_SILENCE_MS = 10 * 60 * 1000;
 /** Milliseconds before an upstream's broken stream is taken up again, unless the upstream says otherwise. */
 export const UPSTREAM_RETRY_MS = 1000;
 
+/** Milliseconds before an upstream's standalone stream is asked for again; doubled while it is not given. */
+export const MIN_UPSTREAM_RETRY_MS = 100;
+
 /** Times in a row that an upstream's stream is taken up without bringing anything. */
 export const MAX_UPSTREAM_RESUMES = 60;
 
@@ -96,6 +99,7 @@ export const MAX_INIT_BODY_BYTES = 64 * 1024;
 
 /** Milliseconds that a call waits at most for the upstream's standalone stream to be opened first. */
 export const UPSTREAM_HELD_MS = 1000;
+
 /** Entries in one page over HTTP: a page is one answer of every shard. */
 export const MAX_LIST_LIMIT = 200;
 

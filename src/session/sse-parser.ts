@@ -3,6 +3,7 @@
  * with a bound on what one event may hold: without it a server that never ends an
  * event fills the memory of whoever reads it.
  */
+import { exceeds } from "./size.ts";
 
 export interface SseEvent {
   /** The id in force when the event came; undefined while the stream has set none. */
@@ -86,6 +87,7 @@ export class SseParser {
     const event = this.#event || "message";
     const empty = this.#data.length === 0;
     this.#settleId();
+    if (exceeds(data, this.#maxBytes)) this.#tooLarge();
     this.#clear();
     return empty ? undefined : { id: this.lastEventId, event, data };
   }
@@ -102,11 +104,14 @@ export class SseParser {
   }
 
   #bound(more: number): void {
-    // Characters, not bytes: never more than the bytes that they came in.
-    if (this.#size + more > this.#maxBytes) {
-      // Or a reader that comes back would be sent it again, for ever.
-      this.#settleId();
-      throw new SseEventTooLargeError(`an event is over ${this.#maxBytes} bytes`);
-    }
+    // Characters, never more than the bytes that they came in; those are counted when the event is whole.
+    if (this.#size + more <= this.#maxBytes) return;
+    // Or a reader that comes back would be sent it again, for ever.
+    this.#settleId();
+    this.#tooLarge();
+  }
+
+  #tooLarge(): never {
+    throw new SseEventTooLargeError(`an event is over ${this.#maxBytes} bytes`);
   }
 }

@@ -61,7 +61,7 @@ export async function initialize(
   for (const replica of replicas) {
     try {
       const reply = await call(upstream, replica, { method: "POST", body, headers });
-      return await read(upstream, replica, reply, body, maxBytes);
+      return await read(replica, reply, idIn(body), maxBytes);
     } catch (error) {
       if (!(error instanceof UpstreamError) || !error.unreachable) throw error;
       failure = error;
@@ -74,8 +74,10 @@ export async function initialize(
 export async function sendInitialized(
   upstream: Upstream,
   { replica, sid, version }: Handshake,
+  headers: Readonly<Record<string, string>>,
 ): Promise<void> {
-  const reply = await call(upstream, replica, { method: "POST", body: INITIALIZED, sid, version });
+  const request = { method: "POST", body: INITIALIZED, sid, version, headers } as const;
+  const reply = await call(upstream, replica, request);
   reply.discard();
   if (!reply.ok) throw new UpstreamError(FAILURES.refused);
 }
@@ -95,48 +97,50 @@ export async function terminate(
 }
 
 async function read(
-  upstream: Upstream,
   replica: Replica,
   reply: Reply,
-  body: string,
+  id: RequestId,
   maxBytes: number,
 ): Promise<Handshake> {
-  const messages = await readMessages(upstream, reply, body, maxBytes);
-  const answer = messages.at(-1) ?? "";
-  const value = parseJson(answer);
+  const messages = await readMessages(reply, id, maxBytes);
+  const value = parseJson(messages.at(-1) ?? "");
   const message = messageOf(value);
   if (message?.kind !== "response" || !isObject(value)) throw new UpstreamError(FAILURES.broken);
   if (message.failed) {
-    throw new HandshakeRefused(reply.status < 400 ? 200 : reply.status, answer);
+    // It may not say which request it is about, and there was only one.
+    const body = JSON.stringify({ jsonrpc: "2.0", id, error: value["error"] });
+    throw new HandshakeRefused(reply.status < 400 ? 200 : reply.status, body);
   }
   const version = isObject(value["result"]) ? value["result"]["protocolVersion"] : undefined;
-  if (!reply.ok || typeof version !== "string") throw new UpstreamError(FAILURES.broken);
+  if (!reply.ok || !answers(message.id, id) || typeof version !== "string") {
+    throw new UpstreamError(FAILURES.broken);
+  }
   const sid = reply.response.headers.get("mcp-session-id") || undefined;
   return { replica, sid, version, messages };
 }
 
-async function readMessages(
-  upstream: Upstream,
-  reply: Reply,
-  body: string,
-  maxBytes: number,
-): Promise<string[]> {
+async function readMessages(reply: Reply, id: RequestId, maxBytes: number): Promise<string[]> {
   if (reply.isJson) return [await reply.text(maxBytes)];
   if (!reply.isEventStream) {
     reply.discard();
     throw new UpstreamError(reply.ok ? FAILURES.broken : FAILURES.refused);
   }
-  const id = idIn(body);
   const messages: string[] = [];
-  const parser = new SseParser(maxBytes);
-  for await (const { data } of reply.events(parser, upstream.timeoutMs)) {
+  let size = 0;
+  for await (const { data } of reply.messages(new SseParser(maxBytes))) {
     const message = messageOf(parseJson(data));
     if (!message) continue;
-    if (message.kind !== "response") messages.push(data);
-    else if (message.id !== undefined && idKey(message.id) === idKey(id))
-      return [...messages, data];
+    if (message.kind === "response" && !answers(message.id, id)) continue;
+    messages.push(data);
+    if (message.kind === "response") return messages;
+    size += data.length;
+    if (size > maxBytes) throw new UpstreamError(FAILURES.tooLarge);
   }
-  throw new UpstreamError(FAILURES.closed);
+  throw new UpstreamError(reply.timedOut ? FAILURES.timedOut : FAILURES.closed);
+}
+
+function answers(id: RequestId | undefined, asked: RequestId): boolean {
+  return id !== undefined && idKey(id) === idKey(asked);
 }
 
 function idIn(body: string): RequestId {

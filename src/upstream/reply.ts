@@ -24,6 +24,11 @@ export class Reply {
     return this.response.status;
   }
 
+  /** Whether it was cut because its time was up. */
+  get timedOut(): boolean {
+    return this.#watch.timedOut;
+  }
+
   get isEventStream(): boolean {
     return this.#mediaType === "text/event-stream" && this.response.body !== null;
   }
@@ -50,11 +55,17 @@ export class Reply {
     return this.response;
   }
 
-  /** The whole body, of at most `maxBytes`, within the time that the request had. */
   async text(maxBytes: number): Promise<string> {
+    return decoder.decode(await this.bytes(maxBytes));
+  }
+
+  /** The whole body, of at most `maxBytes`, within the time that the request had. */
+  async bytes(maxBytes: number): Promise<ArrayBuffer | Uint8Array> {
     try {
-      const text = this.#isAnnouncedWithin(maxBytes) ? this.response.text() : this.#read(maxBytes);
-      return await Promise.race([text, this.#watch.lapsed]);
+      const whole = this.#isAnnouncedWithin(maxBytes)
+        ? this.response.arrayBuffer()
+        : this.#read(maxBytes);
+      return await Promise.race([whole, this.#watch.lapsed]);
     } catch (cause) {
       this.discard();
       if (this.#watch.timedOut) throw new UpstreamError(FAILURES.timedOut, { cause });
@@ -66,10 +77,12 @@ export class Reply {
   }
 
   /**
-   * The events of an SSE answer, until it ends or has been silent for `silenceMs`.
-   * An answer that breaks off just ends: the caller knows whether it had said enough.
+   * The messages of an SSE answer, until it ends or has been silent for `silenceMs`;
+   * without that, until the time that the request had is up. One that breaks off just
+   * ends: the caller knows whether it had said enough. Events of other names, such as
+   * pings, are no messages, as clients of EventSource have it.
    */
-  async *events(parser: SseParser, silenceMs: number): AsyncGenerator<SseEvent> {
+  async *messages(parser: SseParser, silenceMs?: number): AsyncGenerator<SseEvent> {
     const reader = this.response.body?.getReader();
     if (!reader) return;
     parser.restart();
@@ -77,10 +90,10 @@ export class Reply {
     this.#watch.lapsed.catch(cancel);
     try {
       for (;;) {
-        this.#watch.give(silenceMs);
+        if (silenceMs !== undefined) this.#watch.give(silenceMs);
         const chunk = await reader.read().catch(() => undefined);
         if (!chunk || chunk.done) return;
-        yield* parser.push(chunk.value);
+        for (const event of parser.push(chunk.value)) if (event.event === "message") yield event;
       }
     } catch (cause) {
       if (cause instanceof SseEventTooLargeError)
@@ -104,11 +117,11 @@ export class Reply {
     return Number(length) <= maxBytes;
   }
 
-  async #read(maxBytes: number): Promise<string> {
+  async #read(maxBytes: number): Promise<Uint8Array> {
     const { body } = this.response;
-    if (!body) return "";
+    if (!body) return new Uint8Array();
     const bytes = await boundedBody(body as ReadableStream<Uint8Array>, maxBytes);
     if (!bytes) throw new UpstreamError(FAILURES.tooLarge);
-    return decoder.decode(bytes);
+    return bytes;
   }
 }

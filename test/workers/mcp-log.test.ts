@@ -41,7 +41,7 @@ it("keeps what was published and not read while calls send more than a log holds
   const [event] = await reader.take(1);
   expect(event).toMatchObject({ id: published.json.id, data: "waiting" });
   await reader.leave();
-});
+}, 60_000);
 
 it("keeps an answer that was not read while more is published than a log holds", async () => {
   const id = await open();
@@ -59,4 +59,4 @@ it("keeps an answer that was not read while more is published than a log holds",
   const resumed = new SseReader((await request("GET", "/mcp", undefined, headers)).body!);
   const messages = (await resumed.rest()).filter(({ data }) => data !== "");
   expect(messages.at(-1)?.data).toContain('"sent 100"');
-});
+}, 60_000);

@@ -1,7 +1,7 @@
 /** An upstream that speaks only HTTP+SSE: another Holdfast's /sse is one. */
 import { expect, it } from "vitest";
-import { McpSession, textOf, toolCall } from "../../support/mcp/client.ts";
-import { fixtureBehindGateway, startGateway } from "../../support/mcp/gateway.ts";
+import { INITIALIZE, McpSession, post, textOf, toolCall } from "../../support/mcp/client.ts";
+import { fixtureBehindGateway, startGateway, startUpstream } from "../../support/mcp/gateway.ts";
 
 it("serves a 2024 server to 2025 clients, and initializes it anew when its stream is lost", async () => {
   const inner = await fixtureBehindGateway();
@@ -21,4 +21,52 @@ it("serves a 2024 server to 2025 clients, and initializes it anew when its strea
   await inner.service.restart();
   const again = await session.call(toolCall(5, "test_simple_text"));
   expect([again.status, again.messages[0]?.id]).toEqual([200, 5]);
+});
+
+/** A 2024 server that says so much and no more; `open` counts the streams that are held. */
+async function sayingOnly(said: string, answer?: object) {
+  const held = { open: 0 };
+  let sink: ReadableStreamDefaultController<Uint8Array> | undefined;
+  const encoder = new TextEncoder();
+  const upstream = await startUpstream(async (request) => {
+    if (request.method === "POST") {
+      const { id } = (await request.json()) as { id?: unknown };
+      const data = JSON.stringify({ jsonrpc: "2.0", id, result: answer });
+      if (answer && id !== undefined) sink?.enqueue(encoder.encode(`data: ${data}\n\n`));
+      return new Response(null, { status: 202 });
+    }
+    held.open++;
+    request.signal.addEventListener("abort", () => held.open--);
+    const stream = new ReadableStream<Uint8Array>({
+      start(controller) {
+        sink = controller;
+        controller.enqueue(encoder.encode(said));
+      },
+    });
+    return new Response(stream, { headers: { "content-type": "text/event-stream" } });
+  });
+  const { url } = await startGateway({
+    default: { url: upstream.url, transport: "sse", timeoutSeconds: 0.3 },
+  });
+  return { url, held };
+}
+
+const ENDPOINT = "event: endpoint\ndata: /messages\n\n";
+
+it.each([
+  ["says nowhere to POST", ": hello\n\n"],
+  ["answers nothing", ENDPOINT],
+])("lets go of a server that %s", async (_what, said) => {
+  const { url, held } = await sayingOnly(said);
+  expect((await post(url, INITIALIZE)).status).toBe(504);
+  await expect.poll(() => held.open).toBe(0);
+});
+
+it("lets go of the server when the session is deleted", async () => {
+  const agreed = { protocolVersion: "2024-11-05", capabilities: {}, serverInfo: { name: "x" } };
+  const { url, held } = await sayingOnly(ENDPOINT, agreed);
+  const session = await McpSession.open(url);
+  expect(held.open).toBe(1);
+  expect((await session.delete()).status).toBe(204);
+  await expect.poll(() => held.open).toBe(0);
 });

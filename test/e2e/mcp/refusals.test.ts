@@ -3,7 +3,9 @@ import { request as httpRequest } from "node:http";
 import { expect, it } from "vitest";
 import { INITIALIZE, McpSession, post, toolCall } from "../../support/mcp/client.ts";
 import { fixtureBehindGateway } from "../../support/mcp/gateway.ts";
+import { Service } from "../../support/service.ts";
 
+const JSON_POST = { "content-type": "application/json", accept: "*/*" };
 const ping = { jsonrpc: "2.0", id: 1, method: "ping" };
 
 it("refuses each bad request in its own way, before any session is looked for", async () => {
@@ -78,16 +80,27 @@ it("counts a chunked body too, and refuses other methods and other hosts", async
       for (let n = 0; n < chunks; n++) request.write("x".repeat(1000));
       request.end(chunks === 0 ? JSON.stringify(INITIALIZE) : undefined);
     });
-  const headers = { "content-type": "application/json", accept: "*/*" };
-  expect(await send(headers, 5)).toBe(413);
-  expect(await send(headers, 0)).toBe(200);
+  expect(await send(JSON_POST, 5)).toBe(413);
+  expect(await send(JSON_POST, 0)).toBe(200);
   // While AUTH is unset only this machine is served, whatever else a Host says.
-  expect(await send({ ...headers, host: "evil.example" }, 0)).toBe(401);
+  expect(await send({ ...JSON_POST, host: "evil.example" }, 0)).toBe(401);
   const put = await fetch(url, { method: "PUT" });
   expect([put.status, put.headers.get("allow")]).toEqual([405, "GET, POST, DELETE"]);
   expect((await service.fetch("/mcp/none", { method: "POST" })).status).toBe(404);
   expect((await fetch(url, { headers: { accept: "application/json" } })).status).toBe(406);
   expect((await fetch(url, { headers: { accept: "text/event-stream" } })).status).toBe(400);
+});
+
+it("is heard by a client that reads nothing before it has written a body that is too large", async () => {
+  const service = await Service.start();
+  const body = "x".repeat((4 << 20) + 1);
+  for (const path of ["/mcp", "/v1/sessions"].flatMap((one) => Array<string>(5).fill(one))) {
+    const response = await service.fetch(path, { method: "POST", headers: JSON_POST, body });
+    expect([response.status, await response.text()]).toEqual([
+      413,
+      expect.stringContaining("BODY_MAX_BYTES"),
+    ]);
+  }
 });
 
 it("carries a batch of 2025-03-26", async () => {

@@ -1,7 +1,8 @@
 /** The stateless revision, 2026-07-28, passes through untouched. */
 import { expect, it } from "vitest";
-import { post } from "../../support/mcp/client.ts";
+import { post, readerOf } from "../../support/mcp/client.ts";
 import { startGateway, startUpstream } from "../../support/mcp/gateway.ts";
+import { Relay } from "../../support/relay.ts";
 
 const MODERN = "2026-07-28";
 const body = (method: string, params: object = {}) => ({
@@ -113,6 +114,92 @@ function unauthorized(): Response {
   const headers = { "www-authenticate": 'Bearer resource_metadata="https://secret-"' };
   return Response.json({ error: "secret" }, { status: 401, headers });
 }
+
+it("lets the upstream go when the connection is reset before the answer has begun", async () => {
+  const [asked, aborted] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const upstream = await startUpstream((request) => {
+    request.signal.addEventListener("abort", () => aborted.resolve());
+    asked.resolve();
+    return new Promise<Response>(() => undefined);
+  });
+  const { url, service } = await startGateway({ default: { url: upstream.url } });
+  const relay = await Relay.to(service.port);
+  const left = post(url.replace(service.url, relay.url), body("x"));
+  await asked.promise;
+  relay.cut();
+  await expect(left).rejects.toThrow();
+  await aborted.promise;
+});
+
+/** An answer that begins with these chunks and never ends. */
+function endless(type: string, ...chunks: string[]): Response {
+  const stream = new ReadableStream({
+    async start(controller) {
+      for (const chunk of chunks) {
+        controller.enqueue(new TextEncoder().encode(chunk));
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+    },
+  });
+  return new Response(stream, { headers: { "content-type": type } });
+}
+
+it.each([
+  ["CRLF", [`data: {}\r\n\r\n`]],
+  ["a blank line in two chunks", ["data: {}\n", "\n"]],
+])("keeps a silent stream alive between events that end with %s", async (_what, chunks) => {
+  const upstream = await startUpstream(async () => endless("text/event-stream", ...chunks));
+  const { url } = await startGateway(
+    { default: { url: upstream.url } },
+    { KEEPALIVE_SECONDS: "0.2" },
+  );
+  const reader = readerOf(await post(url, body("x"), { "mcp-protocol-version": MODERN }));
+  await reader.until(/: keep-alive\n\n/);
+  expect(await reader.take(1)).toMatchObject([{ data: "{}" }]);
+  await reader.leave();
+});
+
+it("follows no redirect and tells nobody of it, and bounds what is no stream in time and size", async () => {
+  const upstream = await startUpstream(async (request) => {
+    const { method } = (await request.json()) as { method: string };
+    if (method === "endless") return endless("application/json", "{");
+    if (method === "large") return Response.json("x".repeat(10 << 20));
+    return new Response("see http://secret-", { status: 307, headers: { location: "/secret-" } });
+  });
+  const { url } = await startGateway({
+    default: { url: upstream.url },
+    hasty: { url: upstream.url, timeoutSeconds: 0.2 },
+  });
+  for (const [method, path, status] of [
+    ["redirect", "", 502],
+    ["endless", "/hasty", 504],
+    ["large", "", 502],
+  ] as const) {
+    const response = await post(url + path, body(method), { "mcp-protocol-version": MODERN });
+    const text = await response.text();
+    expect([method, response.status, JSON.parse(text)]).toMatchObject([method, status, { id: 1 }]);
+    expect(text + JSON.stringify([...response.headers])).not.toContain("secret-");
+  }
+});
+
+it("passes on what an upstream says of a credential that it is given, and of no other", async () => {
+  const upstream = await startUpstream(
+    async () =>
+      new Response("{}", { status: 401, headers: { "www-authenticate": 'Bearer realm="theirs"' } }),
+  );
+  const { url } = await startGateway({
+    default: { url: upstream.url },
+    trusted: { url: upstream.url, forwardAuthorization: true },
+  });
+  const challenges = await Promise.all(
+    [url, `${url}/trusted`].map(async (one) => {
+      const response = await post(one, body("x"), { "mcp-protocol-version": MODERN });
+      await response.text();
+      return response.headers.get("www-authenticate");
+    }),
+  );
+  expect(challenges).toEqual(['Bearer realm="holdfast"', 'Bearer realm="theirs"']);
+});
 
 it("answers 502 for an upstream that is down", async () => {
   const { url } = await startGateway({ default: { url: "http://127.0.0.1:9/mcp" } });

@@ -17,8 +17,13 @@ const STEPS = 4;
 
 type Outcome = "answered" | "failed" | "nothing to resume by";
 
-/** One call, resumed as often as it takes. */
-async function carry(session: McpSession, id: number, tag: string): Promise<Outcome> {
+/** One call, resumed as often as it takes. `streaming` is called once its answer has become a stream. */
+async function carry(
+  session: McpSession,
+  id: number,
+  tag: string,
+  streaming: () => void,
+): Promise<Outcome> {
   const messages: Rpc[] = [];
   let seen: string | undefined;
   const read = async (reader: SseReader): Promise<void> => {
@@ -32,8 +37,10 @@ async function carry(session: McpSession, id: number, tag: string): Promise<Outc
   };
   const body = toolCall(id, "slow", { ms: 400, steps: STEPS, tag });
   const first = await session.post(body).catch(() => undefined);
-  if (first?.headers.get("content-type") === "text/event-stream") await read(readerOf(first));
-  else if (first) messages.push(JSON.parse(await first.text()) as Rpc);
+  if (first?.headers.get("content-type") === "text/event-stream") {
+    streaming();
+    await read(readerOf(first));
+  } else if (first) messages.push(JSON.parse(await first.text()) as Rpc);
   if (messages.length === 0 && seen === undefined) return "nothing to resume by";
   const isOver = () => messages.some((message) => message.id === id);
   while (!isOver()) {
@@ -59,12 +66,15 @@ it("ends every call that can be resumed, with its own messages, each once", asyn
   const relay = await Relay.to(service.port);
   const sessions = await Promise.all(Array.from({ length: CLIENTS }, () => McpSession.open(url)));
   for (const session of sessions) session.url = url.replace(service.url, relay.url);
-  const storm = { over: false };
+  const storm = { over: false, streaming: Promise.withResolvers<void>() };
   const outcomes = Promise.all(
     sessions.map(async (session, client) => {
       const all: Outcome[] = [];
-      for (let call = 0; call < CALLS; call++) {
-        all.push(await carry(session, call, `c${client}n${call}-`));
+      for (let call = 0; all.length < CALLS; call++) {
+        const tag = `c${client}n${call}-`;
+        const outcome = await carry(session, call, tag, () => storm.streaming.resolve());
+        // One that could not be resumed proves nothing.
+        if (outcome !== "nothing to resume by") all.push(outcome);
       }
       return all;
     }),
@@ -72,6 +82,9 @@ it("ends every call that can be resumed, with its own messages, each once", asyn
     storm.over = true;
   });
   for (let round = 0; !storm.over; round++) {
+    // Or a slow machine would never see a call get as far as its first id.
+    await Promise.race([storm.streaming.promise, outcomes]);
+    storm.streaming = Promise.withResolvers();
     await pause(150);
     if (round % 3 === 0) fixture.forget();
     else if (round === 7) {

@@ -58,11 +58,22 @@ it("hands a stream over to the last who asked for it, message by message to one 
   const second = await session.follow(priming?.id);
   expect(messagesOf(await first.rest())).toEqual([]);
   expect(messagesOf(await second.rest()).map(textOf)).toEqual(["slow x"]);
+});
 
-  const standalone = await session.follow();
-  const later = await session.follow();
-  expect(messagesOf(await standalone.rest())).toEqual([]);
-  await later.leave();
+it("hands the standalone stream over with the upstream's, which that gives to one at a time", async () => {
+  const { url } = await fixtureBehindGateway();
+  const session = await McpSession.open(url);
+  let reader = await session.follow();
+  await reader.take(1);
+  for (const data of ["a", "b", "c", "d"]) {
+    const later = await session.follow();
+    await later.take(1);
+    expect(messagesOf(await reader.rest())).toEqual([]);
+    await session.call(toolCall(data, "announce", { data }));
+    expect(messagesOf(await later.take(1))[0]?.params?.data).toBe(data);
+    reader = later;
+  }
+  await reader.leave();
 });
 
 it("refuses a Last-Event-ID that it never gave, and one of another session", async () => {

@@ -6,6 +6,7 @@ import {
   McpSession,
   messagesOf,
   post,
+  readerOf,
   textOf,
   toolCall,
 } from "../../support/mcp/client.ts";
@@ -25,6 +26,9 @@ function sse(text: string): Response {
 
 const result = (id: unknown, extra: object = {}) =>
   JSON.stringify({ jsonrpc: "2.0", id, result: { content: [], ...extra } });
+
+const said = (data: unknown) =>
+  JSON.stringify({ jsonrpc: "2.0", method: "notifications/message", params: { data } });
 
 it("initializes a restarted upstream once for ten calls at once, and all are answered", async () => {
   const { url, fixture } = await fixtureBehindGateway();
@@ -201,6 +205,18 @@ it.each<
   ["SSE that ends in the middle of a message", (id) => sse(`data: ${result(id)}`), 502, -32603],
   ["SSE that ends at once", () => sse(""), 502, -32603],
   [
+    "events of its own before the answer",
+    (id) => sse(`event: ping\ndata: now\n\ndata: ${result(id)}\n\n`),
+    200,
+    undefined,
+  ],
+  [
+    "an SSE message that is too large in bytes, not in characters",
+    (id) => sse(`data: ${result(id, { big: "漢".repeat(500_000) })}\n\n`),
+    502,
+    -32603,
+  ],
+  [
     "10 MiB of JSON",
     (id) =>
       new Response(result(id, { big: "x".repeat(10 << 20) }), {
@@ -282,19 +298,50 @@ it("drops an answer that nobody asked for and gives the one that was", async () 
   expect(messages.map(({ id }) => id)).toEqual([1]);
 });
 
-it("leaves no session behind where initialize fails", async () => {
-  const upstream = await startUpstream(async (request) => {
-    const { id } = (await request.json()) as { id: unknown };
-    const error = { code: -32602, message: "no" };
-    return Response.json(
-      { jsonrpc: "2.0", id, error },
-      { headers: { "mcp-session-id": "secret-" } },
-    );
+const agreed = { protocolVersion: "2025-11-25", capabilities: {}, serverInfo: { name: "x" } };
+
+it.each([
+  ["an error", 200, -32602, (id: unknown) => ({ id, error: { code: -32602, message: "no" } })],
+  [
+    "an error about nothing",
+    200,
+    -32602,
+    () => ({ id: null, error: { code: -32602, message: "" } }),
+  ],
+  ["an answer to another request", 502, -32603, () => ({ id: "other", result: agreed })],
+  ["no version", 502, -32603, (id: unknown) => ({ id, result: {} })],
+])(
+  "leaves no session behind where initialize is answered with %s",
+  async (_what, status, code, answer) => {
+    const upstream = await startUpstream(async (request) => {
+      const { id } = (await request.json()) as { id: unknown };
+      const headers = { "mcp-session-id": "secret-" };
+      return Response.json({ jsonrpc: "2.0", ...answer(id) }, { headers });
+    });
+    const { url, service } = await startGateway({ default: { url: upstream.url } });
+    const response = await post(url, INITIALIZE);
+    expect(response.headers.has("mcp-session-id")).toBe(false);
+    expect([response.status, await response.json()]).toMatchObject([
+      status,
+      { id: "init", error: { code } },
+    ]);
+    const { json } = await service.send<{ sessions: unknown[] }>("GET", "/v1/sessions");
+    expect(json.sessions).toEqual([]);
+  },
+);
+
+it("answers 504 to an initialize that is answered with other messages, for ever", async () => {
+  const ticking = new Set<NodeJS.Timeout>();
+  const upstream = await startUpstream(async () => {
+    const message = new TextEncoder().encode(`data: ${said("still there")}\n\n`);
+    const stream = new ReadableStream({
+      start: (controller) => void ticking.add(setInterval(() => controller.enqueue(message), 20)),
+      cancel: () => ticking.forEach(clearInterval),
+    });
+    return new Response(stream, { headers: { "content-type": "text/event-stream" } });
   });
-  const { url } = await startGateway({ default: { url: upstream.url } });
-  const response = await post(url, INITIALIZE);
-  expect(response.headers.has("mcp-session-id")).toBe(false);
-  expect(await response.json()).toMatchObject({ id: "init", error: { code: -32602 } });
+  const { url } = await startGateway({ default: { url: upstream.url, timeoutSeconds: 0.3 } });
+  expect((await post(url, INITIALIZE)).status).toBe(504);
 });
 
 it("works with an upstream that keeps no sessions, and sends it none", async () => {
@@ -345,8 +392,75 @@ it("tells the bridge of a standalone stream when the upstream's session is repla
   await reader.leave();
 });
 
-const said = (data: unknown) =>
-  JSON.stringify({ jsonrpc: "2.0", method: "notifications/message", params: { data } });
+/** Answers as any server, but for the requests whose method (GET: a stream) is among `unknown`: 404. */
+async function forgetful(...unknown: string[]) {
+  const seen: string[] = [];
+  const upstream = await startUpstream(async (request) => {
+    const isPost = request.method === "POST";
+    const { method } = isPost
+      ? ((await request.clone().json()) as { method: string })
+      : { method: request.method };
+    seen.push(method);
+    if (unknown.includes(method)) return new Response("Not found", { status: 404 });
+    return answering(
+      (_request, { id }) => Response.json(JSON.parse(result(id))),
+      "secret-",
+    )(request);
+  });
+  const { url } = await startGateway({ default: { url: upstream.url } });
+  const session = await McpSession.open(url);
+  const reader = await session.follow();
+  await reader.take(1);
+  return { seen, session, reader, count: (one: string) => seen.filter((m) => m === one).length };
+}
+
+it("keeps the session with an upstream that answers 404 because it has no standalone stream", async () => {
+  const { seen, session, reader } = await forgetful("GET");
+  await expect.poll(() => seen.at(-1)).toBe("ping");
+  expect((await session.call(toolCall(1, "x"))).status).toBe(200);
+  expect(seen.filter((method) => method !== "notifications/initialized")).toEqual([
+    "initialize",
+    "GET",
+    "ping",
+    "tools/call",
+  ]);
+  await reader.leave();
+});
+
+it("asks an upstream that knows none of its own sessions for no more than each call does", async () => {
+  const { count, session, reader } = await forgetful("GET", "ping", "tools/call");
+  await expect.poll(() => count("GET")).toBe(2);
+  for (const n of [1, 2, 3]) {
+    expect((await session.call(toolCall(n, "x"))).status).toBe(502);
+    expect(count("initialize")).toBe(n + 2);
+  }
+  await reader.leave();
+});
+
+it("finds a lost session by itself, also where the upstream answers 400 to it", async () => {
+  const old = Promise.withResolvers<string>();
+  let sessions = 0;
+  const upstream = await startUpstream(async (request) => {
+    const sid = request.headers.get("mcp-session-id");
+    if (request.method === "GET" && sid === "secret-2") return sse(`data: ${said("new")}\n\n`);
+    if (sid === "secret-1" && request.method !== "DELETE") {
+      if (request.method === "GET") old.resolve(sid);
+      const error = { code: -32000, message: "No valid session" };
+      return Response.json({ jsonrpc: "2.0", id: null, error }, { status: 400 });
+    }
+    if (sid === null) sessions++;
+    return answering(() => new Response(null, { status: 500 }), `secret-${sessions}`)(request);
+  });
+  const { url } = await startGateway({ default: { url: upstream.url } });
+  const response = await post(url, INITIALIZE);
+  await response.text();
+  const headers = { "mcp-session-id": response.headers.get("mcp-session-id") ?? "" };
+  const listening = await fetch(url, { headers: { accept: "text/event-stream", ...headers } });
+  const reader = readerOf(listening);
+  await old.promise;
+  expect(messagesOf(await reader.take(2))[0]?.params?.data).toBe("new");
+  await reader.leave();
+});
 
 it("takes up an answer that was cut in the middle of a message, and loses and repeats none", async () => {
   let asked: unknown;
@@ -387,4 +501,26 @@ it("drops a message that is too large from the upstream's own stream, and goes o
   expect(messages.map(({ params }) => params?.data)).toEqual([1, 3]);
   expect(places.slice(0, 2)).toEqual([null, "2"]);
   await reader.leave();
+});
+
+it("makes a new session with an upstream that asks each request for the client's own credential", async () => {
+  let sid = "secret-1";
+  const upstream = await startUpstream(async (request) => {
+    if (request.headers.get("authorization") !== "Bearer mine") {
+      return new Response(null, { status: 401 });
+    }
+    const named = request.headers.get("mcp-session-id");
+    if (named !== null && named !== sid) return new Response(null, { status: 404 });
+    return answering((_request, { id }) => Response.json(JSON.parse(result(id))), sid)(request);
+  });
+  const { url } = await startGateway({
+    default: { url: upstream.url, forwardAuthorization: true },
+  });
+  const credential = { authorization: "Bearer mine" };
+  const opened = await post(url, INITIALIZE, credential);
+  await opened.text();
+  sid = "secret-2";
+  const headers = { "mcp-session-id": opened.headers.get("mcp-session-id") ?? "", ...credential };
+  const response = await post(url, toolCall(1, "x"), headers);
+  expect([response.status, await response.json()]).toMatchObject([200, { id: 1 }]);
 });

@@ -32,6 +32,8 @@ it("refuses an event over the bound, finished or not", () => {
   expect(() => parse(`data: ${"x".repeat(200)}\n\n`, 100)).toThrow(SseEventTooLargeError);
   expect(() => parse("x".repeat(200), 100)).toThrow(SseEventTooLargeError);
   expect(() => parse("data: aaaa\n".repeat(50), 100)).toThrow(SseEventTooLargeError);
+  // Bytes count, not characters.
+  expect(() => parse(`data: ${"漢".repeat(40)}\n\n`, 100)).toThrow(SseEventTooLargeError);
 });
 
 it("takes the id of an event that was cut for no place to go on from", () => {
