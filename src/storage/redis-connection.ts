@@ -9,7 +9,12 @@ import { withDeadline } from "./deadline.ts";
 import { createRedisClient } from "./redis-client.ts";
 import type { RedisClient } from "./redis-client.ts";
 import type { RedisSettings } from "./redis-config.ts";
-import { RedisFailure, isSelectRefusal, redisFailure } from "./redis-failure.ts";
+import {
+  RedisFailure,
+  isRoundOfSentinels,
+  isSelectRefusal,
+  redisFailure,
+} from "./redis-failure.ts";
 import type { CallOptions } from "./storage.ts";
 import { tell } from "./tell.ts";
 
@@ -43,9 +48,10 @@ export class RedisConnection {
     this.#client = createRedisClient(settings);
     // Without a listener the client prints its errors, arguments and all.
     this.#client.on("error", (error) => this.#noteProblem(error));
+    this.#client.on("ready", () => (this.#lastFailure = undefined));
   }
 
-  /** Connects and pings. Rejects with the first failure, and then leaves nothing open. */
+  /** Connects and pings. Where it rejects it leaves nothing open. */
   static async open(settings: RedisSettings, signal?: AbortSignal): Promise<RedisConnection> {
     const connection = new RedisConnection(settings);
     try {
@@ -58,12 +64,11 @@ export class RedisConnection {
   }
 
   async #open(): Promise<void> {
-    await this.#becomeReady("first failure");
-    try {
-      await this.#client.call("PING");
-    } catch (error) {
-      throw redisFailure(error);
-    }
+    const { kind } = this.#settings.topology;
+    // During a failover a Sentinel may still name the old master, and the next one the new.
+    await this.#becomeReady(kind === "sentinel" ? "hopeless failure" : "first failure");
+    // A Cluster that is ready has just answered, and PING would go to any node, also to one that is away.
+    if (kind !== "cluster") await this.command("PING", [], { repeatable: kind === "sentinel" });
   }
 
   /** Sends a command whose first argument is its key. */
@@ -180,6 +185,8 @@ export class RedisConnection {
   }
 
   #noteProblem(error: unknown): void {
+    // Of the servers that were named until now more is known.
+    if (this.#lastFailure && isRoundOfSentinels(error)) return;
     const failure = redisFailure(error);
     this.#lastFailure = failure;
     tell(this.#settings.onConnectionProblem, failure.message);

@@ -38,7 +38,8 @@ export class RedisStorage implements Storage {
   /**
    * Checks the options, connects and pings. Rejects with `RedisConfigError` where
    * the options are wrong, and with `UnavailableError` where Redis is not there or
-   * refuses the credentials.
+   * refuses the credentials. A master that the Sentinels name and that is away is
+   * waited for, as is the next one that they name, for `dialTimeoutMs`.
    */
   static async connect(options: RedisOptions): Promise<RedisStorage> {
     const texts = new WeakMap<Session, string>();

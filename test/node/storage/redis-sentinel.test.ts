@@ -4,8 +4,10 @@ import { SessionError } from "../../../src/session/errors.ts";
 import { ProxySession } from "../../../src/session/proxy-session.ts";
 import { RedisStorage } from "../../../src/storage/redis.ts";
 import { redisCli } from "../../support/redis-cli.ts";
-import { MASTER_NAME, startSentinels } from "../../support/sentinel.ts";
+import { freePort } from "../../support/redis-server.ts";
+import { MASTER_NAME, startSentinel, startSentinels } from "../../support/sentinel.ts";
 import type { SentinelSetup } from "../../support/sentinel.ts";
+import { startSilentServer } from "../../support/silent-server.ts";
 
 let setup: SentinelSetup;
 beforeAll(async () => {
@@ -13,7 +15,10 @@ beforeAll(async () => {
 }, 20_000);
 afterAll(() => setup.stop());
 
-const connect = (addrs = setup.sentinels.map(({ addr }) => addr)) =>
+const connect = (
+  addrs = setup.sentinels.map(({ addr }) => addr),
+  onConnectionProblem?: (problem: string) => void,
+) =>
   RedisStorage.connect({
     sentinel: { masterName: MASTER_NAME, addrs },
     keyPrefix: "thv:proxy:session:",
@@ -21,6 +26,7 @@ const connect = (addrs = setup.sentinels.map(({ addr }) => addr)) =>
     dialTimeoutMs: 1000,
     readTimeoutMs: 500,
     writeTimeoutMs: 500,
+    onConnectionProblem,
   });
 
 const newSession = () => new ProxySession(crypto.randomUUID());
@@ -33,6 +39,36 @@ describe("Sentinel", () => {
     expect(await storage.create(session)).toBe(true);
     expect(await redisCli(setup.master, "EXISTS", `thv:proxy:session:${session.id}`)).toBe("1");
     await storage.close();
+  });
+
+  it("that is silent leaves time for the next", async () => {
+    const silent = await startSilentServer();
+    const [, , last] = setup.sentinels;
+    const storage = await connect([silent.addr, silent.addr, last?.addr ?? ""]);
+    expect(await storage.create(newSession())).toBe(true);
+    await storage.close();
+    silent.close();
+  });
+
+  it("that still names a dead master keeps nobody from the next, who names the living", async () => {
+    const behind = await startSentinel({ port: await freePort() });
+    const [, , last] = setup.sentinels;
+    const problems: string[] = [];
+    const storage = await connect([behind.addr, last?.addr ?? ""], (problem) =>
+      problems.push(problem),
+    );
+    expect(await storage.create(newSession())).toBe(true);
+    expect(problems).toEqual(["Redis cannot be reached (ECONNREFUSED)."]);
+    await storage.close();
+    await behind.stop();
+  });
+
+  it("that names none but a dead master is refused in time, and of that master is said what is wrong", async () => {
+    const behind = await startSentinel({ port: await freePort() });
+    await expect(connect([behind.addr])).rejects.toThrow(
+      "No connection to Redis within 1000 ms. Redis cannot be reached (ECONNREFUSED).",
+    );
+    await behind.stop();
   });
 
   it("that knows no such master, or is not there, is refused when connecting", async () => {
