@@ -31,7 +31,7 @@ beforeAll(async () => {
     sentinelPassword: SENTINEL_SECRET,
     sentinelUsers: [`user watcher on >${WATCHER_SECRET} ~* &* +@all`],
   });
-}, 30_000);
+});
 afterAll(async () => {
   await setup.stop();
   await certificates.remove();
@@ -162,5 +162,5 @@ describe("Sentinels with TLS and passwords", () => {
     expect(performance.now() - killed).toBeLessThan(10_000);
     expect((await storage.load(kept.id))?.id).toBe(kept.id);
     await storage.close();
-  }, 20_000);
+  });
 });

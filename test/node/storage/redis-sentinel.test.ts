@@ -12,7 +12,7 @@ import { startSilentServer } from "../../support/silent-server.ts";
 let setup: SentinelSetup;
 beforeAll(async () => {
   setup = await startSentinels();
-}, 20_000);
+});
 afterAll(() => setup.stop());
 
 const connect = (
@@ -115,7 +115,7 @@ describe("Sentinel", () => {
     for (const { id } of kept) expect(await storage.load(id)).toBeDefined();
     expect(wrong).toEqual([]);
     await storage.close();
-  }, 20_000);
+  });
 
   it("all of them away and back: calls fail meanwhile, and go on", async () => {
     const storage = await connect();
