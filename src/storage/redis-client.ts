@@ -74,12 +74,17 @@ export function createRedisClient(settings: RedisSettings): RedisClient {
   }
 }
 
-/** Milliseconds for each of those that may be asked for the way, and for the server at its end: one that is silent must not take the time of the next. */
+/**
+ * Milliseconds for each Sentinel or node that is asked for the way, so that one that
+ * is silent leaves time for the next. Where most of them live, which they need to
+ * work at all, there is a share for each of the others, for one that answers and for
+ * the server that it names.
+ */
 function shareOfDialMs(
   { dialTimeoutMs }: RedisSettings,
   { addresses }: { readonly addresses: readonly unknown[] },
 ): number {
-  return dialTimeoutMs / (addresses.length + 1);
+  return dialTimeoutMs / (Math.ceil(addresses.length / 2) + 1);
 }
 
 function connectionOptions(settings: RedisSettings, host?: string) {

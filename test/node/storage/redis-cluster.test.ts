@@ -53,7 +53,7 @@ describe("a Cluster", () => {
   /** Many, since which node is asked first is chance. */
   const open = async (cluster: string[]) => {
     const opening = Array.from({ length: 12 }, () =>
-      RedisStorage.connect({ ...options, ...timeouts, cluster }),
+      RedisStorage.connect({ ...options, dialTimeoutMs: 3000, cluster }),
     );
     for (const storage of await Promise.all(opening)) await storage.close();
   };

@@ -56,7 +56,6 @@ function connect({ sentinel, ...access }: Access): Promise<RedisStorage> {
     sentinel: { masterName: MASTER_NAME, addrs, ...sentinel },
     keyPrefix: PREFIX,
     ttlMs: 60_000,
-    dialTimeoutMs: 1500,
     readTimeoutMs: 500,
     writeTimeoutMs: 500,
     ...access,
