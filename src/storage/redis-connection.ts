@@ -25,6 +25,8 @@ export interface RedisCallOptions extends CallOptions {
    * delete what was made in between.
    */
   readonly repeatable?: boolean;
+  /** Answers a text as its bytes. */
+  readonly bytes?: boolean;
 }
 
 /**
@@ -74,10 +76,13 @@ export class RedisConnection {
   /** Sends a command whose first argument is its key. */
   command(
     name: string,
-    args: readonly (string | number)[],
-    options: RedisCallOptions = {},
+    args: readonly (string | Buffer | number)[],
+    { bytes = false, ...options }: RedisCallOptions = {},
   ): Promise<unknown> {
-    return this.#run((client) => client.call(name, ...args), options);
+    return this.#run(
+      (client) => (bytes ? client.callBuffer(name, ...args) : client.call(name, ...args)),
+      options,
+    );
   }
 
   /** Names of the servers that hold keys: of a single server `""`, of a Cluster each master's. */
