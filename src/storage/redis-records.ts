@@ -70,7 +70,10 @@ export class RedisRecords<T> {
     options?: CallOptions,
   ): Promise<boolean> {
     const more = condition === undefined ? [] : [condition];
-    return (await this.#command("SET", id, [text, ...this.#expiry, ...more], options)) === "OK";
+    const reply = await this.#command("SET", id, [text, ...this.#expiry, ...more], options);
+    if (reply === "OK") return true;
+    if (reply === null) return false;
+    throw unexpected();
   }
 
   /** Writes a text where `expected` still stands, atomically; answers whether it did. */
@@ -81,7 +84,9 @@ export class RedisRecords<T> {
     options?: CallOptions,
   ): Promise<boolean> {
     const args = [expected, text, ...this.#expiry];
-    return (await this.#script(REPLACE_IF_SAME, id, args, options)) === 1;
+    const reply = await this.#script(REPLACE_IF_SAME, id, args, options);
+    if (reply !== 1 && reply !== 0) throw unexpected();
+    return reply === 1;
   }
 
   /** Reads a record and gives it a whole TTL from now. */
@@ -92,12 +97,14 @@ export class RedisRecords<T> {
   }
 
   async delete(id: string, options?: CallOptions): Promise<void> {
-    await this.#command("DEL", id, [], options);
+    const reply = await this.#command("DEL", id, [], options);
+    if (typeof reply !== "number") throw unexpected();
   }
 
   /** Deletes a record where `expected` still stands, atomically. */
   async deleteIfSame(id: string, expected: Stored, options?: CallOptions): Promise<void> {
-    await this.#script(DELETE_IF_SAME, id, [expected], options);
+    const reply = await this.#script(DELETE_IF_SAME, id, [expected], options);
+    if (typeof reply !== "number") throw unexpected();
   }
 
   async count(options: CallOptions = {}): Promise<number> {
@@ -144,7 +151,8 @@ export class RedisRecords<T> {
     const options = { signal, repeatable: true, bytes: true };
     const reply = await this.#send(command, key, [key, ...args], options);
     if (reply === null) return undefined;
-    // Of a text the client answers the bytes, where they are asked for.
+    if (!(reply instanceof Uint8Array)) throw unexpected();
+    // The client's bytes are of no other class.
     const bytes = reply as Buffer;
     const text = bytes.toString();
     const stored = text.includes("\ufffd") ? bytes : text;
@@ -194,4 +202,9 @@ export class RedisRecords<T> {
   #key(id: string): string {
     return redisKey(this.#settings.keyPrefix, id);
   }
+}
+
+/** Something between Redis and us answers in its place. Whether the command was carried out is not known. */
+function unexpected(): RedisFailure {
+  return new RedisFailure("lost", "Redis answered with what is no answer to the command.");
 }

@@ -9,6 +9,8 @@ import { ProxySession } from "../../../src/session/proxy-session.ts";
 import { RedisDataStorage } from "../../../src/storage/redis-data.ts";
 import { RedisStorage } from "../../../src/storage/redis.ts";
 import { SessionManager } from "../../../src/storage/session-manager.ts";
+import { startAnsweringRelay } from "../../support/answering-relay.ts";
+import type { Answering } from "../../support/answering-relay.ts";
 import { redisCli } from "../../support/redis-cli.ts";
 import { freePort, startRedis } from "../../support/redis-server.ts";
 import type { RedisServer, RedisServerOptions } from "../../support/redis-server.ts";
@@ -341,4 +343,26 @@ describe("a server that answers with an error", () => {
     await expectEveryCallToFail(storage, /NOAUTH|lost/);
     await expect(storage.load(crypto.randomUUID())).rejects.toThrow(/NOAUTH/);
   });
+});
+
+describe("an answer", () => {
+  it.each([
+    [
+      "cut off in the middle",
+      (answer, client) => client.write(answer.subarray(0, answer.length >> 1), () => client.end()),
+    ],
+    ["half of which never comes", (answer, client) => client.write(answer.subarray(0, 1))],
+    ["that is none of Redis's", (_, client) => client.write("HTTP/1.1 400 Bad Request\r\n\r\n")],
+    ["to some other command", (_, client) => client.write("+QUEUED\r\n")],
+  ] satisfies [string, Answering][])(
+    "%s is a failure, and neither a miss nor a success",
+    async (_name, answering) => {
+      const server = await serve();
+      const relay = await startAnsweringRelay(server.port);
+      cleanups.push(() => relay.close());
+      const storage = await connect(relay);
+      relay.answering = answering;
+      await expectEveryCallToFail(storage);
+    },
+  );
 });
