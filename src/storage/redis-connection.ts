@@ -42,6 +42,8 @@ export class RedisConnection {
   readonly #timeoutMs: number;
   #lastFailure: RedisFailure | undefined;
   #waiting: Promise<void> | undefined;
+  /** Ends the wait for a connection: the client says nothing where it is closed between two attempts. */
+  #stopWaiting = () => {};
   #closed = false;
 
   private constructor(settings: RedisSettings) {
@@ -110,6 +112,7 @@ export class RedisConnection {
     if (this.#closed) return;
     this.#closed = true;
     this.#client.disconnect();
+    this.#stopWaiting();
   }
 
   async #run<T>(
@@ -161,6 +164,7 @@ export class RedisConnection {
         if (failure) reject(failure);
         else resolve();
       };
+      this.#stopWaiting = () => settle(closed());
       const onReady = () => settle();
       const onEnd = () => settle(this.#closed ? closed() : (this.#lastFailure ?? lost()));
       const onError = (error: unknown) => {

@@ -171,6 +171,16 @@ describe("closing", () => {
     const clients = () => redisCli(server, "CLIENT", "LIST");
     while ((await clients()).split("\n").length > 1);
   });
+
+  it("ends the wait of a call for a server that is away", async () => {
+    const server = await serve();
+    const storage = await connect(server);
+    await server.kill();
+    await expect(storage.load(crypto.randomUUID())).rejects.toMatchObject(UNAVAILABLE);
+    const waiting = storage.load(crypto.randomUUID());
+    await storage.close();
+    await expect(waiting).rejects.toThrow(/was closed/);
+  });
 });
 
 describe("a server that is killed", () => {
