@@ -20,7 +20,7 @@ describeRedisAdapters("over a Cluster", { cluster: [first, second] }, raw);
 
 describe("a Cluster", () => {
   const options = { keyPrefix: `cluster:${crypto.randomUUID()}:`, ttlMs: 60_000 };
-  const timeouts = { dialTimeoutMs: 500, readTimeoutMs: 300, writeTimeoutMs: 300 };
+  const timeouts = { dialTimeoutMs: 3000, readTimeoutMs: 300, writeTimeoutMs: 300 };
   const newSession = () => new ProxySession(crypto.randomUUID());
 
   it("spreads sessions over its nodes, and counts and lists them all", async () => {
