@@ -1,85 +1,33 @@
 /**
- * Redis that is gone, silent, full, read-only or loading. Whatever it does, a call
+ * Redis that is gone or silent. Whatever it does, a call
  * ends within the timeouts with `UnavailableError`, and never with "not found".
  * What this cannot show is a network that loses packets.
  */
-import { afterEach, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { SessionError } from "../../../src/session/errors.ts";
-import { ProxySession } from "../../../src/session/proxy-session.ts";
 import { RedisDataStorage } from "../../../src/storage/redis-data.ts";
 import { RedisStorage } from "../../../src/storage/redis.ts";
 import { SessionManager } from "../../../src/storage/session-manager.ts";
-import { startAnsweringRelay } from "../../support/answering-relay.ts";
-import type { Answering } from "../../support/answering-relay.ts";
+import {
+  LONGEST_CALL_MS,
+  TIMEOUTS,
+  UNAVAILABLE,
+  cleanups,
+  connect,
+  expectEveryCallToFail,
+  newSession,
+  serve,
+  untilAnswered,
+} from "../../support/failing-redis.ts";
 import { redisCli } from "../../support/redis-cli.ts";
-import { freePort, startRedis } from "../../support/redis-server.ts";
-import type { RedisServer, RedisServerOptions } from "../../support/redis-server.ts";
+import { freePort } from "../../support/redis-server.ts";
 import { startSilentServer } from "../../support/silent-server.ts";
-
-const TIMEOUTS = { dialTimeoutMs: 400, readTimeoutMs: 100, writeTimeoutMs: 100 };
-/** All three, and what a busy machine adds. */
-const LONGEST_CALL_MS = 600 + 400;
-const UNAVAILABLE = { code: "unavailable", status: 503 };
-
-const cleanups: (() => unknown)[] = [];
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).toReversed()) await cleanup();
-});
-
-async function serve(options?: RedisServerOptions): Promise<RedisServer> {
-  const server = await startRedis(options);
-  cleanups.push(() => server.stop());
-  return server;
-}
-
-async function connect({ addr }: { addr: string }, timeouts = TIMEOUTS): Promise<RedisStorage> {
-  const storage = await RedisStorage.connect({
-    addr,
-    keyPrefix: "faults:",
-    ttlMs: 60_000,
-    ...timeouts,
-  });
-  cleanups.push(() => storage.close());
-  return storage;
-}
 
 async function connectData({ addr }: { addr: string }): Promise<RedisDataStorage> {
   const options = { addr, keyPrefix: "data:", ttlMs: 60_000, ...TIMEOUTS };
   const storage = await RedisDataStorage.connect(options);
   cleanups.push(() => storage.close());
   return storage;
-}
-
-const newSession = () => new ProxySession(crypto.randomUUID());
-
-/** Calls until there is an answer: a connection on which the fault began may end only after it. */
-async function untilAnswered<T>(call: () => Promise<T>): Promise<T> {
-  for (;;) {
-    try {
-      return await call();
-    } catch (error) {
-      expect(error).toMatchObject(UNAVAILABLE);
-    }
-  }
-}
-
-/** Every call of a storage, each of which must fail in time while Redis does. */
-async function expectEveryCallToFail(storage: RedisStorage, says?: RegExp): Promise<void> {
-  const session = newSession();
-  const calls = [
-    () => storage.create(session),
-    () => storage.store(session),
-    () => storage.update(session),
-    () => storage.load(session.id),
-    () => storage.delete(session.id),
-  ];
-  for (const call of calls) {
-    const started = performance.now();
-    const failure: unknown = await call().catch((error: unknown) => error);
-    expect(performance.now() - started).toBeLessThan(LONGEST_CALL_MS);
-    expect(failure).toMatchObject(UNAVAILABLE);
-    if (says) expect(String(failure)).toMatch(says);
-  }
 }
 
 describe("connecting", () => {
@@ -297,93 +245,4 @@ describe("a server that is killed", () => {
     await server.restart();
     expect(await storage.load(session.id)).toBeDefined();
   });
-});
-
-describe("a server that answers with an error", () => {
-  it("OOM fails writes, and they go on once there is memory", async () => {
-    const server = await serve();
-    const storage = await connect(server);
-    const session = newSession();
-    await redisCli(server, "CONFIG", "SET", "maxmemory", "1");
-    await expect(storage.store(session)).rejects.toThrow(/out of memory.*\(OOM\)/);
-    await expect(storage.create(session)).rejects.toMatchObject(UNAVAILABLE);
-    await redisCli(server, "CONFIG", "SET", "maxmemory", "0");
-    await storage.store(session);
-    expect(await storage.load(session.id)).toBeDefined();
-  });
-
-  it("READONLY fails writes and the reads that refresh, and they go on at the next master", async () => {
-    const server = await serve();
-    const storage = await connect(server);
-    const session = newSession();
-    await storage.store(session);
-    await redisCli(server, "REPLICAOF", "127.0.0.1", String(await freePort()));
-    await expectEveryCallToFail(storage, /READONLY|lost/);
-    await expect(storage.load(session.id)).rejects.toThrow(/READONLY|lost/);
-    await redisCli(server, "REPLICAOF", "NO", "ONE");
-    expect(await untilAnswered(() => storage.load(session.id))).toBeDefined();
-  });
-
-  it("LOADING is a failure, never a miss, and passes", async () => {
-    const server = await serve();
-    // A server that loads answers when it gets round to it.
-    const patient = { dialTimeoutMs: 2000, readTimeoutMs: 2000, writeTimeoutMs: 2000 };
-    const storage = await connect(server, patient);
-    const session = newSession();
-    await storage.store(session);
-    await redisCli(server, "EVAL", "for i = 1, 4000 do redis.call('SET', i, i) end", "0");
-    await redisCli(server, "SAVE");
-    await server.kill();
-    // Loads each key slowly, and answers in between.
-    const slowly = ["--key-load-delay", "1000", "--loading-process-events-interval-bytes", "1024"];
-    await server.restart(slowly, "listening");
-    await expect(storage.load(session.id)).rejects.toThrow(/still loading.*\(LOADING\)/);
-    await expect(storage.store(session)).rejects.toMatchObject(UNAVAILABLE);
-    await expect(connect(server, patient)).rejects.toThrow(/still loading/);
-    await redisCli(server, "CONFIG", "SET", "key-load-delay", "0");
-    while ((await redisCli(server, "PING")) !== "PONG");
-    expect(await storage.load(session.id)).toBeDefined();
-  });
-
-  it("NOAUTH, once a password is set, fails every call at once and says why", async () => {
-    const server = await serve();
-    const storage = await connect(server);
-    await redisCli(server, "CONFIG", "SET", "requirepass", "later");
-    await redisCli(
-      server,
-      "-a",
-      "later",
-      "--no-auth-warning",
-      "CLIENT",
-      "KILL",
-      "TYPE",
-      "normal",
-      "SKIPME",
-      "yes",
-    );
-    await expectEveryCallToFail(storage, /NOAUTH|lost/);
-    await expect(storage.load(crypto.randomUUID())).rejects.toThrow(/NOAUTH/);
-  });
-});
-
-describe("an answer", () => {
-  it.each([
-    [
-      "cut off in the middle",
-      (answer, client) => client.write(answer.subarray(0, answer.length >> 1), () => client.end()),
-    ],
-    ["half of which never comes", (answer, client) => client.write(answer.subarray(0, 1))],
-    ["that is none of Redis's", (_, client) => client.write("HTTP/1.1 400 Bad Request\r\n\r\n")],
-    ["to some other command", (_, client) => client.write("+QUEUED\r\n")],
-  ] satisfies [string, Answering][])(
-    "%s is a failure, and neither a miss nor a success",
-    async (_name, answering) => {
-      const server = await serve();
-      const relay = await startAnsweringRelay(server.port);
-      cleanups.push(() => relay.close());
-      const storage = await connect(relay);
-      relay.answering = answering;
-      await expectEveryCallToFail(storage);
-    },
-  );
 });
