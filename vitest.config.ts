@@ -2,6 +2,9 @@ import { cloudflareTest } from "@cloudflare/vitest-pool-workers";
 import { defineConfig } from "vitest/config";
 import { bundleIoredis } from "./test/support/bundle-ioredis.ts";
 
+/** Milliseconds that a test or a hook may take: a bound on what hangs, and not on a machine that is busy. */
+const TIMEOUT_MS = 60_000;
+
 export default defineConfig({
   test: {
     silent: "passed-only",
@@ -18,6 +21,8 @@ export default defineConfig({
           testTimeout: 60_000,
           include: ["test/workers/**/*.test.ts"],
           globalSetup: ["test/support/redis-global-setup.ts"],
+          testTimeout: TIMEOUT_MS,
+          hookTimeout: TIMEOUT_MS,
           sequence: { groupOrder: 1 },
         },
       },
@@ -25,7 +30,8 @@ export default defineConfig({
         test: {
           name: "node",
           globalSetup: ["./test/support/bundle-setup.ts", "./test/support/redis-global-setup.ts"],
-          testTimeout: 60_000,
+          testTimeout: TIMEOUT_MS,
+          hookTimeout: TIMEOUT_MS,
           sequence: { groupOrder: 1 },
           include: ["test/unit/**/*.test.ts", "test/node/**/*.test.ts", "test/e2e/**/*.test.ts"],
         },

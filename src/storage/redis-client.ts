@@ -39,12 +39,13 @@ export function createRedisClient(settings: RedisSettings): RedisClient {
     case "sentinel":
       return new Redis({
         ...connectionOptions(settings),
+        connectTimeout: shareOfDialMs(settings, topology),
         name: topology.masterName,
         sentinels: topology.addresses.map((address) => ({ ...address })),
         ...(topology.username === undefined ? {} : { sentinelUsername: topology.username }),
         ...(topology.password === undefined ? {} : { sentinelPassword: topology.password }),
         ...sentinelTls(settings),
-        sentinelCommandTimeout: settings.readTimeoutMs,
+        sentinelCommandTimeout: Math.min(settings.readTimeoutMs, shareOfDialMs(settings, topology)),
         sentinelRetryStrategy: (round: number) => (round < SENTINEL_ROUNDS ? round * 100 : null),
         db: settings.db,
         lazyConnect: true,
@@ -57,10 +58,12 @@ export function createRedisClient(settings: RedisSettings): RedisClient {
     case "cluster":
       return new Cluster([...topology.addresses], {
         lazyConnect: true,
+        // It would ask any node, also one that is away; a Cluster that is down says so by itself.
+        enableReadyCheck: false,
         // Without it a command fails that comes while the connection to its node is being made.
         enableOfflineQueue: true,
         clusterRetryStrategy: reconnectDelays(settings.dialTimeoutMs),
-        slotsRefreshTimeout: settings.dialTimeoutMs,
+        slotsRefreshTimeout: shareOfDialMs(settings, topology),
         slotsRefreshInterval: 5000,
         // Sending a write again after its node went away is the one thing not to do; see above.
         retryDelayOnFailover: 0,
@@ -69,6 +72,19 @@ export function createRedisClient(settings: RedisSettings): RedisClient {
         redisOptions: connectionOptions(settings),
       });
   }
+}
+
+/**
+ * Milliseconds for each Sentinel or node that is asked for the way, so that one that
+ * is silent leaves time for the next. Where most of them live, which they need to
+ * work at all, there is a share for each of the others, for one that answers and for
+ * the server that it names.
+ */
+function shareOfDialMs(
+  { dialTimeoutMs }: RedisSettings,
+  { addresses }: { readonly addresses: readonly unknown[] },
+): number {
+  return dialTimeoutMs / (Math.ceil(addresses.length / 2) + 1);
 }
 
 function connectionOptions(settings: RedisSettings, host?: string) {

@@ -37,7 +37,7 @@ export interface RedisOptions {
   readonly keyPrefix: string;
   /** Milliseconds that a session lives after its last use. */
   readonly ttlMs: number;
-  /** Milliseconds to wait for a connection (5,000). */
+  /** Milliseconds to wait for a connection (5,000); a Sentinel or a node that is asked for the way gets a share of them. */
   readonly dialTimeoutMs?: number | undefined;
   /** Milliseconds to wait for an answer (3,000), after `writeTimeoutMs`. */
   readonly readTimeoutMs?: number | undefined;

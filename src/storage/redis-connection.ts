@@ -9,7 +9,12 @@ import { withDeadline } from "./deadline.ts";
 import { createRedisClient } from "./redis-client.ts";
 import type { RedisClient } from "./redis-client.ts";
 import type { RedisSettings } from "./redis-config.ts";
-import { RedisFailure, isSelectRefusal, redisFailure } from "./redis-failure.ts";
+import {
+  RedisFailure,
+  isRoundOfSentinels,
+  isSelectRefusal,
+  redisFailure,
+} from "./redis-failure.ts";
 import type { CallOptions } from "./storage.ts";
 import { tell } from "./tell.ts";
 
@@ -20,6 +25,8 @@ export interface RedisCallOptions extends CallOptions {
    * delete what was made in between.
    */
   readonly repeatable?: boolean;
+  /** Answers a text as its bytes. */
+  readonly bytes?: boolean;
 }
 
 /**
@@ -35,6 +42,8 @@ export class RedisConnection {
   readonly #timeoutMs: number;
   #lastFailure: RedisFailure | undefined;
   #waiting: Promise<void> | undefined;
+  /** Ends the wait for a connection: the client says nothing where it is closed between two attempts. */
+  #stopWaiting = () => {};
   #closed = false;
 
   private constructor(settings: RedisSettings) {
@@ -43,9 +52,10 @@ export class RedisConnection {
     this.#client = createRedisClient(settings);
     // Without a listener the client prints its errors, arguments and all.
     this.#client.on("error", (error) => this.#noteProblem(error));
+    this.#client.on("ready", () => (this.#lastFailure = undefined));
   }
 
-  /** Connects and pings. Rejects with the first failure, and then leaves nothing open. */
+  /** Connects and pings. Where it rejects it leaves nothing open. */
   static async open(settings: RedisSettings, signal?: AbortSignal): Promise<RedisConnection> {
     const connection = new RedisConnection(settings);
     try {
@@ -58,21 +68,23 @@ export class RedisConnection {
   }
 
   async #open(): Promise<void> {
-    await this.#becomeReady("first failure");
-    try {
-      await this.#client.call("PING");
-    } catch (error) {
-      throw redisFailure(error);
-    }
+    const { kind } = this.#settings.topology;
+    // During a failover a Sentinel may still name the old master, and the next one the new.
+    await this.#becomeReady(kind === "sentinel" ? "hopeless failure" : "first failure");
+    // A Cluster that is ready has just answered, and PING would go to any node, also to one that is away.
+    if (kind !== "cluster") await this.command("PING", [], { repeatable: kind === "sentinel" });
   }
 
   /** Sends a command whose first argument is its key. */
   command(
     name: string,
-    args: readonly (string | number)[],
-    options: RedisCallOptions = {},
+    args: readonly (string | Buffer | number)[],
+    { bytes = false, ...options }: RedisCallOptions = {},
   ): Promise<unknown> {
-    return this.#run((client) => client.call(name, ...args), options);
+    return this.#run(
+      (client) => (bytes ? client.callBuffer(name, ...args) : client.call(name, ...args)),
+      options,
+    );
   }
 
   /** Names of the servers that hold keys: of a single server `""`, of a Cluster each master's. */
@@ -100,6 +112,7 @@ export class RedisConnection {
     if (this.#closed) return;
     this.#closed = true;
     this.#client.disconnect();
+    this.#stopWaiting();
   }
 
   async #run<T>(
@@ -151,6 +164,7 @@ export class RedisConnection {
         if (failure) reject(failure);
         else resolve();
       };
+      this.#stopWaiting = () => settle(closed());
       const onReady = () => settle();
       const onEnd = () => settle(this.#closed ? closed() : (this.#lastFailure ?? lost()));
       const onError = (error: unknown) => {
@@ -180,6 +194,8 @@ export class RedisConnection {
   }
 
   #noteProblem(error: unknown): void {
+    // Of the servers that were named until now more is known.
+    if (this.#lastFailure && isRoundOfSentinels(error)) return;
     const failure = redisFailure(error);
     this.#lastFailure = failure;
     tell(this.#settings.onConnectionProblem, failure.message);

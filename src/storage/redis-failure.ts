@@ -92,6 +92,15 @@ function inWords(reply: string): string {
   return `${REPLIES[reply] ?? "Redis refused the command"} (${reply}).`;
 }
 
+/**
+ * Whether the error is the client's, of a round through the Sentinels that named no
+ * master and of another to come: also where each has named one before, that was away.
+ */
+export function isRoundOfSentinels(error: unknown): boolean {
+  const message = String(member(error, "message") ?? "");
+  return message.startsWith("All sentinels are unreachable. Retrying");
+}
+
 /** Whether the error is Redis refusing to choose the database: the client would go on in database 0. */
 export function isSelectRefusal(error: unknown): boolean {
   return member(member(error, "command"), "name") === "select";

@@ -13,11 +13,14 @@ import { RedisFailure } from "./redis-failure.ts";
 import { countKeys, expiryArguments, idOfKey, redisKey, scanPage } from "./redis-keys.ts";
 import type { CallOptions } from "./storage.ts";
 
+/** What Redis holds: its text, or its bytes where they are no UTF-8, which a text would not keep. */
+export type Stored = string | Buffer;
+
 /**
- * Reads a record. `id` is the one that its key names, `name` what an error calls it.
- * Throws `CorruptRecordError`.
+ * Reads a record, in which what is no UTF-8 stands as U+FFFD, as Go reads it. `id` is
+ * the one that its key names, `name` what an error calls it. Throws `CorruptRecordError`.
  */
-export type DecodeRecord<T> = (text: string, id: string, name: string) => T;
+export type DecodeRecord<T> = (text: string, id: string, name: string, stored: Stored) => T;
 
 export interface RecordPage<T> extends AnyPage {
   readonly records: readonly T[];
@@ -67,34 +70,41 @@ export class RedisRecords<T> {
     options?: CallOptions,
   ): Promise<boolean> {
     const more = condition === undefined ? [] : [condition];
-    return (await this.#command("SET", id, [text, ...this.#expiry, ...more], options)) === "OK";
+    const reply = await this.#command("SET", id, [text, ...this.#expiry, ...more], options);
+    if (reply === "OK") return true;
+    if (reply === null) return false;
+    throw unexpected();
   }
 
   /** Writes a text where `expected` still stands, atomically; answers whether it did. */
   async replace(
     id: string,
-    expected: string,
+    expected: Stored,
     text: string,
     options?: CallOptions,
   ): Promise<boolean> {
     const args = [expected, text, ...this.#expiry];
-    return (await this.#script(REPLACE_IF_SAME, id, args, options)) === 1;
+    const reply = await this.#script(REPLACE_IF_SAME, id, args, options);
+    if (reply !== 1 && reply !== 0) throw unexpected();
+    return reply === 1;
   }
 
   /** Reads a record and gives it a whole TTL from now. */
   async load(id: string, { signal }: CallOptions = {}): Promise<T | undefined> {
-    const options = { signal, repeatable: true };
-    const reply = await this.#command("GETEX", id, this.#expiry, options);
-    return reply === null ? undefined : this.#read(this.#key(id), reply);
+    const key = this.#key(id);
+    const record = await this.#read("GETEX", key, this.#expiry, signal);
+    return record?.value;
   }
 
   async delete(id: string, options?: CallOptions): Promise<void> {
-    await this.#command("DEL", id, [], options);
+    const reply = await this.#command("DEL", id, [], options);
+    if (typeof reply !== "number") throw unexpected();
   }
 
   /** Deletes a record where `expected` still stands, atomically. */
-  async deleteIfSame(id: string, expected: string, options?: CallOptions): Promise<void> {
-    await this.#script(DELETE_IF_SAME, id, [expected], options);
+  async deleteIfSame(id: string, expected: Stored, options?: CallOptions): Promise<void> {
+    const reply = await this.#script(DELETE_IF_SAME, id, [expected], options);
+    if (typeof reply !== "number") throw unexpected();
   }
 
   async count(options: CallOptions = {}): Promise<number> {
@@ -125,16 +135,29 @@ export class RedisRecords<T> {
     signal: AbortSignal | undefined,
   ): Promise<{ readonly value: T } | CorruptRecordError | undefined> {
     try {
-      const reply = await this.#send("GET", key, [key], { signal, repeatable: true });
-      return reply === null ? undefined : { value: this.#read(key, reply) };
+      return await this.#read("GET", key, [], signal);
     } catch (error) {
       if (error instanceof CorruptRecordError) return error;
       throw error;
     }
   }
 
-  #read(key: string, reply: unknown): T {
-    return this.#decode(String(reply), idOfKey(this.#settings.keyPrefix, key), this.#nameOf(key));
+  async #read(
+    command: "GET" | "GETEX",
+    key: string,
+    args: readonly (string | number)[],
+    signal: AbortSignal | undefined,
+  ): Promise<{ readonly value: T } | undefined> {
+    const options = { signal, repeatable: true, bytes: true };
+    const reply = await this.#send(command, key, [key, ...args], options);
+    if (reply === null) return undefined;
+    if (!(reply instanceof Uint8Array)) throw unexpected();
+    // The client's bytes are of no other class.
+    const bytes = reply as Buffer;
+    const text = bytes.toString();
+    const stored = text.includes("\ufffd") ? bytes : text;
+    const id = idOfKey(this.#settings.keyPrefix, key);
+    return { value: this.#decode(text, id, this.#nameOf(key), stored) };
   }
 
   #command(
@@ -150,7 +173,7 @@ export class RedisRecords<T> {
   #script(
     script: string,
     id: string,
-    args: readonly (string | number)[],
+    args: readonly (Stored | number)[],
     options?: CallOptions,
   ): Promise<unknown> {
     const key = this.#key(id);
@@ -161,7 +184,7 @@ export class RedisRecords<T> {
   async #send(
     name: string,
     key: string,
-    args: readonly (string | number)[],
+    args: readonly (Stored | number)[],
     options: RedisCallOptions = {},
   ): Promise<unknown> {
     try {
@@ -179,4 +202,9 @@ export class RedisRecords<T> {
   #key(id: string): string {
     return redisKey(this.#settings.keyPrefix, id);
   }
+}
+
+/** Something between Redis and us answers in its place. Whether the command was carried out is not known. */
+function unexpected(): RedisFailure {
+  return new RedisFailure("lost", "Redis answered with what is no answer to the command.");
 }

@@ -6,6 +6,7 @@ import { walkPages } from "./pages.ts";
 import type { PageOptions, RangeOptions } from "./pages.ts";
 import type { RedisOptions } from "./redis-config.ts";
 import { RedisRecords } from "./redis-records.ts";
+import type { Stored } from "./redis-records.ts";
 import { storedId } from "./stored-id.ts";
 import type { CallOptions, ConditionOptions, SessionPage, Storage } from "./storage.ts";
 
@@ -27,31 +28,32 @@ import type { CallOptions, ConditionOptions, SessionPage, Storage } from "./stor
  */
 export class RedisStorage implements Storage {
   readonly #records: RedisRecords<Session>;
-  /** The bytes that Redis last gave or took as a session. */
-  readonly #texts: WeakMap<Session, string>;
+  /** What Redis last gave or took as a session. */
+  readonly #stored: WeakMap<Session, Stored>;
 
-  private constructor(records: RedisRecords<Session>, texts: WeakMap<Session, string>) {
+  private constructor(records: RedisRecords<Session>, stored: WeakMap<Session, Stored>) {
     this.#records = records;
-    this.#texts = texts;
+    this.#stored = stored;
   }
 
   /**
    * Checks the options, connects and pings. Rejects with `RedisConfigError` where
    * the options are wrong, and with `UnavailableError` where Redis is not there or
-   * refuses the credentials.
+   * refuses the credentials. A master that the Sentinels name and that is away is
+   * waited for, as is the next one that they name, for `dialTimeoutMs`.
    */
   static async connect(options: RedisOptions): Promise<RedisStorage> {
-    const texts = new WeakMap<Session, string>();
-    const records = await RedisRecords.connect(options, (text, id, name) => {
+    const given = new WeakMap<Session, Stored>();
+    const records = await RedisRecords.connect(options, (text, id, name, stored) => {
       const session = decodeSession(text, name);
       // Storing it again would write to another key than the one it was read from.
       if (session.id === "") throw new CorruptRecordError(`${name}: the record has no id`);
       if (storedId(session.id) !== id)
         throw new CorruptRecordError(`${name}: the record is that of another session`);
-      texts.set(session, text);
+      given.set(session, stored);
       return session;
     });
-    return new RedisStorage(records, texts);
+    return new RedisStorage(records, given);
   }
 
   async create(session: Session, options?: CallOptions): Promise<boolean> {
@@ -65,7 +67,7 @@ export class RedisStorage implements Storage {
   async update(session: Session, { ifStill, ...options }: ConditionOptions = {}): Promise<boolean> {
     return this.#write(session, (id, text) => {
       if (ifStill === undefined) return this.#records.set(id, text, "XX", options);
-      const expected = this.#texts.get(ifStill);
+      const expected = this.#stored.get(ifStill);
       if (expected === undefined) return matchesNothing(options);
       return this.#records.replace(id, expected, text, options);
     });
@@ -77,7 +79,7 @@ export class RedisStorage implements Storage {
 
   async delete(id: string, { ifStill, ...options }: ConditionOptions = {}): Promise<void> {
     if (ifStill === undefined) return this.#records.delete(id, options);
-    const expected = this.#texts.get(ifStill);
+    const expected = this.#stored.get(ifStill);
     if (expected === undefined) await matchesNothing(options);
     else await this.#records.deleteIfSame(id, expected, options);
   }
@@ -118,7 +120,7 @@ export class RedisStorage implements Storage {
     if (!session) throw new SessionError("invalid_request", "The session must not be null.");
     const text = encodeSession(session);
     const written = await write(session.id, text);
-    if (written) this.#texts.set(session, text);
+    if (written) this.#stored.set(session, text);
     return written;
   }
 }

@@ -64,7 +64,11 @@ export async function startSentinels(access?: SentinelAccess): Promise<SentinelS
   };
 }
 
-async function startSentinel(master: RedisServer, access?: SentinelAccess): Promise<RedisServer> {
+/** One Sentinel that names this master, and goes on naming it while it knows of no replica. */
+export async function startSentinel(
+  master: Pick<RedisServer, "port">,
+  access?: SentinelAccess,
+): Promise<RedisServer> {
   const port = await freePort();
   const config = [
     ...(access ? closedSentinel(port, access) : [`port ${port}`]),

@@ -131,6 +131,23 @@ describe("the commands sent", () => {
     expect(await raw.get(PREFIX + id)).toContain(String.raw`"metadata":{"a":"\u003c1\u003e"}`);
   });
 
+  it("of a record that is no UTF-8 are compared with its bytes, which no text holds", async () => {
+    const id = newId();
+    const key = PREFIX + id;
+    const record = `{"id":"${id}","type":"mcp","metadata":{"k":"a?b"}}`;
+    const bytes = Buffer.from(record);
+    bytes[record.indexOf("?")] = 0xff;
+    await raw.set(key, bytes);
+    const manager = new SessionManager({ storage: await connect() });
+    expect((await manager.get(id))?.getMetadataValue("k")).toBe("a\ufffdb");
+    expect(await manager.touch(id)).toBe(true);
+    expect(await raw.get(key)).toMatch(/"updated_at":"2.*"metadata":\{"k":"a\ufffdb"\}/);
+    await raw.set(key, bytes);
+    await storage.delete(id, { ifStill: await storage.load(id) });
+    expect(await raw.exists(key)).toBe(0);
+    await manager.stop();
+  });
+
   it("for metadata are ToolHive's, by MONITOR", async () => {
     const keyPrefix = "thv:vmcp:session:";
     const data = await RedisDataStorage.connect({ addr, keyPrefix, ttlMs: 1_800_000 });

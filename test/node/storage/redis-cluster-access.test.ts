@@ -19,7 +19,7 @@ beforeAll(async () => {
   const commands = "+set +get +getex +del +scan +ping +eval +cluster";
   const users = [`user alice on >${USER_SECRET} ~${PREFIX}* ${commands}`];
   cluster = await startCluster({ certificates, password: SECRET, users });
-}, 30_000);
+});
 afterAll(async () => {
   await cluster.stop();
   await certificates.remove();

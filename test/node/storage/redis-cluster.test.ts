@@ -6,6 +6,7 @@ import { RedisStorage } from "../../../src/storage/redis.ts";
 import { describeRedisAdapters } from "../../contract/redis.ts";
 import { redisCli } from "../../support/redis-cli.ts";
 import { startCluster } from "../../support/redis-cluster.ts";
+import { startSilentServer } from "../../support/silent-server.ts";
 
 const { nodes, stop } = await startCluster();
 const [first, second, third] = nodes.map(({ addr }) => addr) as [string, string, string];
@@ -19,7 +20,7 @@ describeRedisAdapters("over a Cluster", { cluster: [first, second] }, raw);
 
 describe("a Cluster", () => {
   const options = { keyPrefix: `cluster:${crypto.randomUUID()}:`, ttlMs: 60_000 };
-  const timeouts = { dialTimeoutMs: 500, readTimeoutMs: 300, writeTimeoutMs: 300 };
+  const timeouts = { dialTimeoutMs: 3000, readTimeoutMs: 300, writeTimeoutMs: 300 };
   const newSession = () => new ProxySession(crypto.randomUUID());
 
   it("spreads sessions over its nodes, and counts and lists them all", async () => {
@@ -49,8 +50,22 @@ describe("a Cluster", () => {
     await expect(plain).rejects.toMatchObject({ code: "unavailable" });
   });
 
+  /** Many, since which node is asked first is chance. */
+  const open = async (cluster: string[]) => {
+    const opening = Array.from({ length: 12 }, () =>
+      RedisStorage.connect({ ...options, dialTimeoutMs: 3000, cluster }),
+    );
+    for (const storage of await Promise.all(opening)) await storage.close();
+  };
+
+  it("is entered although one of the given nodes is silent", async () => {
+    const silent = await startSilentServer();
+    await open([silent.addr, first]);
+    silent.close();
+  });
+
   // Last: it takes a node away.
-  it("with a node killed fails its sessions as unavailable, never as absent", async () => {
+  it("with a node killed fails its sessions as unavailable, never as absent, and can be entered", async () => {
     const storage = await RedisStorage.connect({
       ...options,
       ...timeouts,
@@ -68,6 +83,8 @@ describe("a Cluster", () => {
       ),
     );
     expect(new Set(results)).toEqual(new Set(["found", "unavailable"]));
+    // Also for a process that starts now: what the others hold is not lost with that node.
+    await open([first, second, third]);
     await nodes[2]?.restart();
     await storage.close();
   });

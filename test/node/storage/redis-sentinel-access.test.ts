@@ -31,7 +31,7 @@ beforeAll(async () => {
     sentinelPassword: SENTINEL_SECRET,
     sentinelUsers: [`user watcher on >${WATCHER_SECRET} ~* &* +@all`],
   });
-}, 30_000);
+});
 afterAll(async () => {
   await setup.stop();
   await certificates.remove();
@@ -56,7 +56,6 @@ function connect({ sentinel, ...access }: Access): Promise<RedisStorage> {
     sentinel: { masterName: MASTER_NAME, addrs, ...sentinel },
     keyPrefix: PREFIX,
     ttlMs: 60_000,
-    dialTimeoutMs: 1500,
     readTimeoutMs: 500,
     writeTimeoutMs: 500,
     ...access,
@@ -162,5 +161,5 @@ describe("Sentinels with TLS and passwords", () => {
     expect(performance.now() - killed).toBeLessThan(10_000);
     expect((await storage.load(kept.id))?.id).toBe(kept.id);
     await storage.close();
-  }, 20_000);
+  });
 });

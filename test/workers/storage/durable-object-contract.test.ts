@@ -1,8 +1,9 @@
 import { env } from "cloudflare:workers";
-import { afterEach, describe, expect, it, vi } from "vitest";
+import { afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import { sessionsIn } from "../../../src/durable-object.ts";
 import type { ObjectNamespace } from "../../../src/durable-object.ts";
 import { decodeSession, encodeSession } from "../../../src/session/codec.ts";
+import { SessionNotFoundError } from "../../../src/session/errors.ts";
 import { newSessionId } from "../../../src/session/id.ts";
 import { ProxySession } from "../../../src/session/proxy-session.ts";
 import { DurableObjectStorage } from "../../../src/storage/durable-object.ts";
@@ -14,6 +15,10 @@ import { withRecordingDirectory } from "../../support/recording-directory.ts";
 const { SESSIONS, DIRECTORY } = env as unknown as Record<"SESSIONS" | "DIRECTORY", ObjectNamespace>;
 const sessions = sessionsIn(SESSIONS, DIRECTORY);
 
+// The first use of an object loads the whole Worker, which on a busy machine takes longer than a storage waits.
+beforeAll(async () => {
+  await expect(sessions.read(newSessionId(), false)).rejects.toThrow(SessionNotFoundError);
+});
 afterEach(() => {
   vi.useRealTimers();
 });

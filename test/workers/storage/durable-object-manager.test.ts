@@ -1,7 +1,8 @@
 /** The manager over the objects and the service's own directory. Alone in its file, so that the directory is its own. */
 import { env } from "cloudflare:workers";
-import { expect, it, onTestFinished } from "vitest";
+import { beforeAll, expect, it, onTestFinished } from "vitest";
 import { sessionsIn, type ObjectNamespace } from "../../../src/durable-object.ts";
+import { SessionNotFoundError } from "../../../src/session/errors.ts";
 import { newSessionId } from "../../../src/session/id.ts";
 import { DurableObjectStorage } from "../../../src/storage/durable-object.ts";
 import { SessionManager } from "../../../src/storage/session-manager.ts";
@@ -10,8 +11,14 @@ import { allTold } from "../../support/directory.ts";
 // wrangler.toml binds both.
 const { SESSIONS, DIRECTORY } = env as unknown as Record<"SESSIONS" | "DIRECTORY", ObjectNamespace>;
 
+const sessions = sessionsIn(SESSIONS, DIRECTORY);
+
+// The first use of an object loads the whole Worker, which on a busy machine takes longer than a storage waits.
+beforeAll(async () => {
+  await expect(sessions.read(newSessionId(), false)).rejects.toThrow(SessionNotFoundError);
+});
+
 it("counts and iterates exactly the sessions that there are", async () => {
-  const sessions = sessionsIn(SESSIONS, DIRECTORY);
   const storage = new DurableObjectStorage({ sessions, ttlMs: 60_000 });
   const manager = new SessionManager({ storage, ttlMs: 60_000 });
   onTestFinished(() => manager.stop());

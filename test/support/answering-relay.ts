@@ -1,0 +1,39 @@
+import { connect, createServer } from "node:net";
+import type { AddressInfo, Socket } from "node:net";
+
+/** Does with an answer what it likes; to write it to the client is to pass it on. */
+export type Answering = (answer: Buffer, client: Socket) => void;
+
+export interface AnsweringRelay {
+  readonly addr: string;
+  /** What becomes of each answer from now on. */
+  answering: Answering;
+  close(): void;
+}
+
+/** Passes on what clients say to a port of the loopback, and puts itself in the way of the answers. */
+export async function startAnsweringRelay(port: number): Promise<AnsweringRelay> {
+  const sockets = new Set<Socket>();
+  const server = createServer((client) => {
+    const upstream = connect(port, "127.0.0.1");
+    client.on("data", (data) => upstream.write(data));
+    upstream.on("data", (answer) => relay.answering(answer, client));
+    for (const [socket, other] of [[client, upstream] as const, [upstream, client] as const]) {
+      sockets.add(socket);
+      socket.on("error", () => {});
+      socket.on("close", () => other.destroy());
+    }
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  // A server that listens on TCP has such an address.
+  const address = server.address() as AddressInfo;
+  const relay: AnsweringRelay = {
+    addr: `127.0.0.1:${address.port}`,
+    answering: (answer, client) => void client.write(answer),
+    close() {
+      server.close();
+      for (const socket of sockets) socket.destroy();
+    },
+  };
+  return relay;
+}
