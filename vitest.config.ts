@@ -2,7 +2,7 @@ import { cloudflareTest } from "@cloudflare/vitest-pool-workers";
 import { defineConfig } from "vitest/config";
 import { bundleIoredis } from "./test/support/bundle-ioredis.ts";
 
-/** Milliseconds that a test or a hook may take: a bound on what hangs, and not on a machine that is busy. */
+/** Milliseconds that a test or a hook may take: a bound on what hangs, and not on a busy machine, where a file's first test loads the Worker for 5 s and more. */
 const TIMEOUT_MS = 60_000;
 
 export default defineConfig({
@@ -17,8 +17,6 @@ export default defineConfig({
         resolve: { alias: { ioredis: await bundleIoredis() } },
         test: {
           name: "workers",
-          // It is there for what hangs: on a busy machine a file's first test loads the Worker for 5 s and more.
-          testTimeout: 60_000,
           include: ["test/workers/**/*.test.ts"],
           globalSetup: ["test/support/redis-global-setup.ts"],
           testTimeout: TIMEOUT_MS,
