@@ -2,6 +2,9 @@ import { cloudflareTest } from "@cloudflare/vitest-pool-workers";
 import { defineConfig } from "vitest/config";
 import { bundleIoredis } from "./test/support/bundle-ioredis.ts";
 
+/** Milliseconds: a loaded machine takes several times what an idle one does, and what hangs still ends. */
+const patience = { testTimeout: 60_000, expect: { poll: { timeout: 20_000 } } };
+
 export default defineConfig({
   test: {
     silent: "passed-only",
@@ -13,6 +16,7 @@ export default defineConfig({
         plugins: [cloudflareTest({ wrangler: { configPath: "./wrangler.toml" } })],
         resolve: { alias: { ioredis: await bundleIoredis() } },
         test: {
+          ...patience,
           name: "workers",
           include: ["test/workers/**/*.test.ts"],
           globalSetup: ["test/support/redis-global-setup.ts"],
@@ -21,9 +25,9 @@ export default defineConfig({
       },
       {
         test: {
+          ...patience,
           name: "node",
           globalSetup: ["./test/support/bundle-setup.ts", "./test/support/redis-global-setup.ts"],
-          testTimeout: 60_000,
           sequence: { groupOrder: 1 },
           include: ["test/unit/**/*.test.ts", "test/node/**/*.test.ts", "test/e2e/**/*.test.ts"],
         },

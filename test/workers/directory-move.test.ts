@@ -12,9 +12,10 @@ import { newSessionId, type SessionId } from "../../src/session/id.ts";
 import { MOVE_SETTLE_MS, REVOCATION_MEMORY_MS } from "../../src/session/limits.ts";
 import { make, pathOf, request } from "../support/call.ts";
 import { allTold, directory, shard, SHARDS } from "../support/directory.ts";
+import { FAR_TIME } from "../support/far-time.ts";
 import { objectOf, told } from "../support/object.ts";
 
-let now = 1_800_000_000_000;
+let now = FAR_TIME;
 let shards = SHARDS;
 
 beforeEach(() => {

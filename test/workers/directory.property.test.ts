@@ -11,6 +11,7 @@ import { DirectoryObject } from "../../src/directory/directory-object.ts";
 import { newSessionId, type SessionId } from "../../src/session/id.ts";
 import { request, pathOf } from "../support/call.ts";
 import { counted, directory, shard, SHARDS, walked } from "../support/directory.ts";
+import { FAR_TIME } from "../support/far-time.ts";
 import { evict, objectOf, storedBy, told } from "../support/object.ts";
 
 afterEach(() => {
@@ -58,9 +59,9 @@ interface Modelled {
   expires: number;
 }
 
-it("agrees with the sessions once things are calm", { timeout: 60_000 }, async () => {
+it("agrees with the sessions once things are calm", async () => {
   vi.useFakeTimers({ toFake: ["Date"] });
-  let now = 1_800_000_000_000;
+  let now = FAR_TIME;
   const real = DirectoryObject.prototype.deliver;
   let failure: "none" | "before" | "after" = "none";
   vi.spyOn(DirectoryObject.prototype, "deliver").mockImplementation(async function (
@@ -157,111 +158,97 @@ async function settle(ids: readonly SessionId[]): Promise<void> {
   }
 }
 
-it(
-  "agrees with itself while DIRECTORY_SHARDS is raised, and after",
-  { timeout: 30_000 },
-  async () => {
-    const subject = crypto.randomUUID();
-    const kept = new Set<string>();
-    const before = 3;
-    const OLD = 450;
-    const told = (
-      shards: number,
-      op: "put" | "remove",
-      id: SessionId,
-      order: number,
-      was?: number,
-    ) =>
-      directory(shards).deliver(
-        op === "remove"
-          ? { op, order, id }
-          : {
-              op,
-              order,
-              dropAt: Date.now() + 3_600_000,
-              entry: { id, type: "mcp", subject, createdAt: order, expiresAt: Date.now() + 60_000 },
-            },
-        was,
-      );
-    const old = Array.from({ length: OLD }, newSessionId);
-    for (const [n, id] of old.entries()) await told(before, "put", id, n + 1);
-    for (const id of old) kept.add(id);
-    expect((await directory(before).count({ subject })).count).toBe(OLD);
+it("agrees with itself while DIRECTORY_SHARDS is raised, and after", async () => {
+  const subject = crypto.randomUUID();
+  const kept = new Set<string>();
+  const before = 3;
+  const OLD = 450;
+  const told = (shards: number, op: "put" | "remove", id: SessionId, order: number, was?: number) =>
+    directory(shards).deliver(
+      op === "remove"
+        ? { op, order, id }
+        : {
+            op,
+            order,
+            dropAt: Date.now() + 3_600_000,
+            entry: { id, type: "mcp", subject, createdAt: order, expiresAt: Date.now() + 60_000 },
+          },
+      was,
+    );
+  const old = Array.from({ length: OLD }, newSessionId);
+  for (const [n, id] of old.entries()) await told(before, "put", id, n + 1);
+  for (const id of old) kept.add(id);
+  expect((await directory(before).count({ subject })).count).toBe(OLD);
 
-    // The first call of a Worker with more shards begins the move; a walk goes on during it.
-    const seen: string[] = [];
-    let turn = 0;
-    for await (const { id } of directory(SHARDS).walk({ subject }, 40)) {
-      seen.push(id);
-      if (++turn % 40 === 0) await runDurableObjectAlarm(shard(turn % before));
-      // Meanwhile sessions are made, end, and move their deadlines, in either version of the Worker.
-      if (turn % 45 === 0) {
-        const gone = old[OLD - turn / 45]!;
-        await told(SHARDS, "remove", gone, 2000 + turn, before);
-        kept.delete(gone);
-        const moved = old[turn / 45]!;
-        await told(SHARDS, "put", moved, 2000 + turn, before);
-        const made = newSessionId();
-        await told(turn % 2 === 0 ? before : SHARDS, "put", made, 3000 + turn);
-        kept.add(made);
-      }
+  // The first call of a Worker with more shards begins the move; a walk goes on during it.
+  const seen: string[] = [];
+  let turn = 0;
+  for await (const { id } of directory(SHARDS).walk({ subject }, 40)) {
+    seen.push(id);
+    if (++turn % 40 === 0) await runDurableObjectAlarm(shard(turn % before));
+    // Meanwhile sessions are made, end, and move their deadlines, in either version of the Worker.
+    if (turn % 45 === 0) {
+      const gone = old[OLD - turn / 45]!;
+      await told(SHARDS, "remove", gone, 2000 + turn, before);
+      kept.delete(gone);
+      const moved = old[turn / 45]!;
+      await told(SHARDS, "put", moved, 2000 + turn, before);
+      const made = newSessionId();
+      await told(turn % 2 === 0 ? before : SHARDS, "put", made, 3000 + turn);
+      kept.add(made);
     }
-    expect(new Set(seen).size).toBe(seen.length);
-    const changed = 10;
-    const lived = old.slice(changed + 1, OLD - changed);
-    expect(lived.filter((id) => !seen.includes(id))).toEqual([]);
+  }
+  expect(new Set(seen).size).toBe(seen.length);
+  const changed = 10;
+  const lived = old.slice(changed + 1, OLD - changed);
+  expect(lived.filter((id) => !seen.includes(id))).toEqual([]);
 
-    for (let n = 0; n < 6 * before; n++) await runDurableObjectAlarm(shard(n % before));
-    const entries = await walked({ subject });
-    expect(entries.map(({ id }) => id as string).toSorted()).toEqual([...kept].toSorted());
-    expect((await directory(SHARDS).count({ subject })).count).toBe(kept.size);
-    // A Worker that still thinks there are three learns better from the first answer.
-    expect((await directory(before).count({ subject })).count).toBe(kept.size);
-  },
-);
+  for (let n = 0; n < 6 * before; n++) await runDurableObjectAlarm(shard(n % before));
+  const entries = await walked({ subject });
+  expect(entries.map(({ id }) => id as string).toSorted()).toEqual([...kept].toSorted());
+  expect((await directory(SHARDS).count({ subject })).count).toBe(kept.size);
+  // A Worker that still thinks there are three learns better from the first answer.
+  expect((await directory(before).count({ subject })).count).toBe(kept.size);
+});
 
 // Last in its file: the number that it raises stays in force.
-it(
-  "loses and leaves no entry where DIRECTORY_SHARDS is lowered again",
-  { timeout: 30_000 },
-  async () => {
-    const MORE = 12;
-    const subject = crypto.randomUUID();
-    const put = (shards: number, id: SessionId, order: number, was?: number) => {
-      const [createdAt, expiresAt] = [1, Date.now() + 60_000];
-      const entry = { id, type: "mcp", subject, createdAt, expiresAt };
-      const dropAt = Date.now() + 3_600_000;
-      return directory(shards).deliver({ op: "put", order, dropAt, entry }, was);
-    };
-    const settled = async () => {
-      for (let n = 0; n < 2 * MORE; n++) await runDurableObjectAlarm(shard(n % MORE));
-      const ids = (await walked({ subject })).map(({ id }) => id);
-      return { ids: ids.toSorted(), count: (await directory().count({ subject })).count };
-    };
-    await directory(MORE).count({});
-    // As many made before it is lowered as after.
-    const old = Array.from({ length: 30 }, newSessionId);
-    for (const id of old) await put(MORE, id, 1);
-    const made = Array.from({ length: 30 }, newSessionId);
-    for (const id of made) await put(SHARDS, id, 1);
-    for (const id of old) await put(SHARDS, id, 2, MORE);
-    for (const id of made) await put(SHARDS, id, 2, SHARDS);
-    expect(await settled()).toEqual({ ids: [...old, ...made].toSorted(), count: 60 });
-    for (const id of old) await directory().deliver({ op: "remove", order: 3, id }, MORE);
-    for (const id of made) await directory().deliver({ op: "remove", order: 3, id }, SHARDS);
-    expect(await settled()).toEqual({ ids: [], count: 0 });
+it("loses and leaves no entry where DIRECTORY_SHARDS is lowered again", async () => {
+  const MORE = 12;
+  const subject = crypto.randomUUID();
+  const put = (shards: number, id: SessionId, order: number, was?: number) => {
+    const [createdAt, expiresAt] = [1, Date.now() + 60_000];
+    const entry = { id, type: "mcp", subject, createdAt, expiresAt };
+    const dropAt = Date.now() + 3_600_000;
+    return directory(shards).deliver({ op: "put", order, dropAt, entry }, was);
+  };
+  const settled = async () => {
+    for (let n = 0; n < 2 * MORE; n++) await runDurableObjectAlarm(shard(n % MORE));
+    const ids = (await walked({ subject })).map(({ id }) => id);
+    return { ids: ids.toSorted(), count: (await directory().count({ subject })).count };
+  };
+  await directory(MORE).count({});
+  // As many made before it is lowered as after.
+  const old = Array.from({ length: 30 }, newSessionId);
+  for (const id of old) await put(MORE, id, 1);
+  const made = Array.from({ length: 30 }, newSessionId);
+  for (const id of made) await put(SHARDS, id, 1);
+  for (const id of old) await put(SHARDS, id, 2, MORE);
+  for (const id of made) await put(SHARDS, id, 2, SHARDS);
+  expect(await settled()).toEqual({ ids: [...old, ...made].toSorted(), count: 60 });
+  for (const id of old) await directory().deliver({ op: "remove", order: 3, id }, MORE);
+  for (const id of made) await directory().deliver({ op: "remove", order: 3, id }, SHARDS);
+  expect(await settled()).toEqual({ ids: [], count: 0 });
 
-    // A session's own object, which keeps to the lower number.
-    const ids: string[] = [];
-    for (let n = 0; n < 20; n++) {
-      const response = await request("POST", "/v1/sessions", { subject });
-      ids.push((await response.json<{ id: string }>()).id);
-    }
-    for (const id of ids) await told(id);
-    expect((await settled()).count).toBe(20);
-    for (const id of ids) await evict(id);
-    for (const id of ids) await request("DELETE", pathOf(id));
-    for (const id of ids) await told(id);
-    expect(await settled()).toEqual({ ids: [], count: 0 });
-  },
-);
+  // A session's own object, which keeps to the lower number.
+  const ids: string[] = [];
+  for (let n = 0; n < 20; n++) {
+    const response = await request("POST", "/v1/sessions", { subject });
+    ids.push((await response.json<{ id: string }>()).id);
+  }
+  for (const id of ids) await told(id);
+  expect((await settled()).count).toBe(20);
+  for (const id of ids) await evict(id);
+  for (const id of ids) await request("DELETE", pathOf(id));
+  for (const id of ids) await told(id);
+  expect(await settled()).toEqual({ ids: [], count: 0 });
+});
