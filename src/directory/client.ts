@@ -94,17 +94,14 @@ export class DirectoryClient {
     this.#learn(toldShards ?? 0);
     const place = placementOf(id, this.#shards);
     const before = toldShards === undefined ? place : placementOf(id, toldShards);
-    const { order } = message;
-    let delivery = await this.#ask(place, (shard, to) => shard.deliver(to, message));
-    if (delivery.kind === "taken" && before !== place) {
-      delivery = await this.#ask(before, (shard, to) =>
-        shard.deliver(to, { op: "remove", order, id }),
-      );
+    const delivery = await this.#ask(place, (shard, to) => shard.deliver(to, message));
+    if (delivery.kind === "elsewhere") {
+      // Each such answer tells of more shards, so this ends.
+      this.#learn(delivery.shards);
+      return this.deliver(message, toldShards);
     }
-    if (delivery.kind !== "elsewhere") return delivery;
-    // Each such answer tells of more shards, so this ends.
-    this.#learn(delivery.shards);
-    return this.deliver(message, toldShards);
+    if (delivery.kind === "superseded" || before === place) return delivery;
+    return this.#ask(before, (shard, to) => shard.takeBack(to, id, message.order));
   }
 
   /** Hands rows to a shard. */

@@ -83,6 +83,12 @@ export interface HandedRevocation {
 /** What a shard answers to a caller over RPC. */
 export interface DirectoryShard {
   deliver(to: Addressed, message: DirectoryMessage): Promise<Delivery | Elsewhere>;
+  /**
+   * Drops what it holds of a session whose message of this order another shard has
+   * taken. No trace stays: with the same order it would stand against the entry where
+   * a later move brings both, and what comes late is sent elsewhere anyway.
+   */
+  takeBack(to: Addressed, id: SessionId, order: number): Promise<Delivery>;
   /** Up to `limit` entries after a position, newest first. */
   page(
     to: Addressed,

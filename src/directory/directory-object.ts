@@ -3,6 +3,7 @@ import { DurableObject } from "cloudflare:workers";
 import { loadConfig, type Environment } from "../config.ts";
 import { createLogger, describeFailure, type Logger } from "../logger.ts";
 import { AlarmClock } from "../object/alarm-clock.ts";
+import type { SessionId } from "../session/id.ts";
 import { GATHER_MS, SHARD_RETRY_MS, SWEEP_BATCH, SWEEP_INTERVAL_MS } from "../session/limits.ts";
 import { DirectoryClient, type DirectoryNamespace } from "./client.ts";
 import {
@@ -83,6 +84,11 @@ export class DirectoryObject
 
   deliver(to: Addressed, message: DirectoryMessage): Promise<Delivery | Elsewhere> {
     return this.#deliveries.do(() => this.#take(to, message));
+  }
+
+  takeBack(to: Addressed, id: SessionId, order: number): Delivery {
+    this.#hear(to);
+    return this.#index.takeBack(id, order);
   }
 
   page(to: Addressed, filter: DirectoryFilter, after: Position | undefined, limit: number) {

@@ -99,6 +99,14 @@ export class ShardIndex {
     return { kind: "taken" };
   }
 
+  /** Drops what is held of a session, unless a later message of that session has been taken. */
+  takeBack(id: string, order: number): Delivery {
+    const held = this.#row(id);
+    if (held && held.ord > order) return { kind: "superseded", by: held.ord };
+    this.#storage.transactionSync(() => this.#replace(held, undefined));
+    return { kind: "taken" };
+  }
+
   /** Takes rows of another shard, where nothing later is held. */
   absorb(rows: readonly HandedRow[]): void {
     this.#storage.transactionSync(() => {

@@ -8,9 +8,10 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { DirectoryObject } from "../../src/directory/directory-object.ts";
 import { call, make, pathOf } from "../support/call.ts";
 import { counted, walked } from "../support/directory.ts";
+import { FAR_TIME } from "../support/far-time.ts";
 import { evict, kill, objectOf, storedBy, told } from "../support/object.ts";
 
-const start = 1_800_000_000_000;
+const start = FAR_TIME;
 const at = (seconds: number) => vi.setSystemTime(start + seconds * 1000);
 
 beforeEach(() => {
@@ -25,11 +26,15 @@ afterEach(() => {
 const idsOf = (subject: string) =>
   walked({ subject }).then((entries) => entries.map(({ id }) => id as string));
 
-/** Shards take long to answer, so that a session can die meanwhile. */
-function slow(before: boolean) {
+/** Shards do not answer until they are restored, so that a session can die meanwhile. */
+function held(before: boolean) {
   const real = DirectoryObject.prototype.deliver;
   const arrived = Promise.withResolvers<void>();
-  const wait = () => new Promise((resolve) => setTimeout(resolve, 100));
+  const restored = new AbortController();
+  // By timers of the shard's own: what awaits nothing else counts as hung, and is cancelled.
+  const wait = async () => {
+    while (!restored.signal.aborted) await new Promise((resolve) => setTimeout(resolve, 1));
+  };
   const spy = vi.spyOn(DirectoryObject.prototype, "deliver").mockImplementation(async function (
     this: DirectoryObject,
     ...args: Parameters<typeof real>
@@ -44,7 +49,11 @@ function slow(before: boolean) {
     await wait();
     return delivery;
   } as never);
-  return { arrived: arrived.promise, restore: () => spy.mockRestore() };
+  const restore = () => {
+    restored.abort();
+    spy.mockRestore();
+  };
+  return { arrived: arrived.promise, restore };
 }
 
 describe("an object that dies", () => {
@@ -53,7 +62,7 @@ describe("an object that dies", () => {
     const { id } = await make({ subject, ttlSeconds: 60 });
     await told(id);
     await evict(id);
-    const shards = slow(true);
+    const shards = held(true);
     await call("PATCH", pathOf(id), { ttlSeconds: 100_000 });
     await shards.arrived;
     await kill(id);
@@ -73,7 +82,7 @@ describe("an object that dies", () => {
     ["after the shard took it, before it knew", false],
   ])("%s tells of a new session by the alarm set with it", async (_when, before) => {
     const subject = crypto.randomUUID();
-    const shards = slow(before);
+    const shards = held(before);
     const { id } = await make({ subject });
     await shards.arrived;
     await kill(id);
@@ -92,7 +101,7 @@ describe("an object that dies", () => {
     const subject = crypto.randomUUID();
     const { id } = await make({ subject });
     await told(id);
-    const shards = slow(before);
+    const shards = held(before);
     await call("DELETE", pathOf(id));
     await shards.arrived;
     await kill(id);

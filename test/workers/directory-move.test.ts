@@ -12,9 +12,10 @@ import { newSessionId, type SessionId } from "../../src/session/id.ts";
 import { MOVE_SETTLE_MS, REVOCATION_MEMORY_MS } from "../../src/session/limits.ts";
 import { make, pathOf, request } from "../support/call.ts";
 import { allTold, directory, shard, SHARDS } from "../support/directory.ts";
+import { FAR_TIME } from "../support/far-time.ts";
 import { objectOf, told } from "../support/object.ts";
 
-let now = 1_800_000_000_000;
+let now = FAR_TIME;
 let shards = SHARDS;
 
 beforeEach(() => {
@@ -39,6 +40,18 @@ function movingId({ before, after }: { before: number; after: number }): Session
   for (;;) {
     const id = newSessionId();
     if (placementOf(id, after) !== placementOf(id, before)) return id;
+  }
+}
+
+/** An id that moves with each of two raises, and where it lies before, between and after them. */
+function movingTwice(
+  first: { before: number; after: number },
+  second: { after: number },
+): { id: SessionId; places: [number, number, number] } {
+  for (;;) {
+    const id = movingId(first);
+    const places = [first.before, first.after, second.after].map((n) => placementOf(id, n));
+    if (new Set(places).size === 3) return { id, places: places as [number, number, number] };
   }
 }
 
@@ -230,14 +243,46 @@ it("takes an entry back from its old place at once when its session tells the ne
   expect(await count()).toBe(0);
 });
 
+it("takes nothing back that its old place was told later, by a clock that was ahead", async () => {
+  const raise = raised();
+  const subject = crypto.randomUUID();
+  const id = movingId(raise);
+  const client = directory(raise.after);
+  await directory(raise.before).deliver(put(id, 5, subject));
+  expect(await client.deliver(put(id, 2, subject), raise.before)).toEqual({
+    kind: "superseded",
+    by: 5,
+  });
+  expect(await client.deliver(put(id, 6, subject), raise.before)).toEqual({ kind: "taken" });
+  expect((await client.count({ subject })).count).toBe(1);
+});
+
+it("keeps an entry that was taken back from its old place, when a later raise moves both", async () => {
+  const first = raised(60);
+  const second = raised(60);
+  const subject = crypto.randomUUID();
+  const { id, places } = movingTwice(first, second);
+  const [oldest, middle, newest] = places;
+  await directory(first.before).deliver(put(id, 1, subject));
+  // The oldest has moved what it had before its session tells the one in the middle.
+  await idsIn(oldest, first.after, subject);
+  for (let n = 0; n < 3; n++) await runDurableObjectAlarm(shard(oldest));
+  await directory(first.after).deliver(put(id, 2, subject), first.before);
+  // What is left in the oldest arrives first.
+  for (const from of [oldest, middle]) {
+    await idsIn(from, second.after, subject);
+    for (let n = 0; n < 3; n++) await runDurableObjectAlarm(shard(from));
+  }
+  expect(await idsIn(middle, second.after, subject)).toEqual([]);
+  expect(await idsIn(newest, second.after, subject)).toEqual([id]);
+});
+
 it("moves an entry on that came by an earlier raise, after a later one was done", async () => {
   const first = raised(60);
   const second = raised(60);
   const subject = crypto.randomUUID();
-  let id = newSessionId();
-  const places = () => [first.before, first.after, second.after].map((n) => placementOf(id, n));
-  while (new Set(places()).size < 3) id = newSessionId();
-  const [oldest, middle, newest] = places() as [number, number, number];
+  const { id, places } = movingTwice(first, second);
+  const [oldest, middle, newest] = places;
   await directory(first.before).deliver(put(id, 1, subject));
   // The shard in the middle is ahead of the oldest, and has moved what it had.
   for (const known of [first.after, second.after]) await idsIn(middle, known, subject);

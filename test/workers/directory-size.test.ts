@@ -22,13 +22,10 @@ import {
   shard,
   SHARDS,
 } from "../support/directory.ts";
+import { FAR_TIME as START } from "../support/far-time.ts";
 import { objectOf } from "../support/object.ts";
 
-/** Milliseconds: a loaded machine takes several times what an idle one does. */
-vi.setConfig({ testTimeout: 30_000 });
-
 const ENTRIES = 100_000;
-const START = 1_800_000_000_000;
 const TYPES = ["mcp", "sse", "streamable"];
 
 /** Entries of some types and twenty subjects, written at once: how they got there is other tests' matter. */

@@ -13,6 +13,7 @@ import {
   walked,
   type ListJson,
 } from "../support/directory.ts";
+import { FAR_TIME } from "../support/far-time.ts";
 import { objectOf, told } from "../support/object.ts";
 
 afterEach(() => void vi.useRealTimers());
@@ -32,7 +33,7 @@ describe("GET /v1/sessions", () => {
     const subject = subjectOf("pages");
     const ids: string[] = [];
     for (let n = 0; n < 23; n++) {
-      vi.setSystemTime(1_800_000_000_000 + Math.floor(n / 3));
+      vi.setSystemTime(FAR_TIME + Math.floor(n / 3));
       ids.push((await make({ subject })).id);
     }
     await allTold(ids);
