@@ -51,7 +51,7 @@ try {
   await inspector.send("Profiler.enable");
   await inspector.send("Profiler.setSamplingInterval", { interval: INTERVAL });
   await inspector.send("Profiler.start");
-  const { requests: served } = await load(Number(seconds));
+  const { count: served } = await load(Number(seconds));
   const { profile } = (await inspector.send("Profiler.stop")) as { profile: Profile };
   inspector.close();
   const path = join(PROJECT, ".holdfast", `${kind}.cpuprofile`);
