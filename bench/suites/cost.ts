@@ -1,7 +1,9 @@
 /** What each operation asks of the platform, counted, and what that costs at the published prices. */
+import { setTimeout as delay } from "node:timers/promises";
 import { claim, type Claim } from "../claim.ts";
 import type { Counts } from "../counting/worker.ts";
 import { progress } from "../measure.ts";
+import { callLoad, INITIALIZE_LOAD, openSessions, type Load } from "../peers/mcp-sessions.ts";
 import type { Report, Row } from "../report.ts";
 import { makeSession, startVariant, type Server } from "../servers.ts";
 
@@ -20,7 +22,9 @@ const MONTH_SECONDS = 30 * 24 * 3600;
 const REDIS_COMMAND = 2e-6;
 
 const HELD = "held in the object";
-const REPEATS = 6;
+const REPEATS = 3;
+/** Longer than what happens in the background waits. */
+const QUIET_MS = 150;
 
 interface Operation {
   readonly name: string;
@@ -38,6 +42,12 @@ const json = (method: string, body: unknown) => ({
   method,
   body: JSON.stringify(body),
   headers: { "content-type": "application/json" },
+});
+/** One request of a load. */
+const mcp = ({ method, headers, headersInTurn = [], body = "" }: Load) => ({
+  method,
+  headers: { "content-type": "application/json", ...headers, ...headersInTurn[0] },
+  body: body.replace("$n", "1"),
 });
 const call = async (server: Server, path: string, init?: RequestInit) => {
   const response = await fetch(server.url + path, init);
@@ -125,6 +135,22 @@ const OPERATIONS: readonly Operation[] = [
     prepare: makeSession,
     run: (server, id) => call(server, `/v1/sessions/${id}`, { method: "DELETE" }),
   },
+  {
+    name: "MCP initialize",
+    workerRequests: 1,
+    redisCommands: 1,
+    run: (server) => call(server, "/mcp", mcp(INITIALIZE_LOAD)),
+  },
+  {
+    name: "MCP tools/call",
+    workerRequests: 1,
+    redisCommands: 1,
+    async prepare({ url }) {
+      const [session = ""] = await openSessions(`${url}/mcp`, 1, 1);
+      return session;
+    },
+    run: (server, id) => call(server, "/mcp", mcp(callLoad([id]))),
+  },
 ];
 
 export async function cost(): Promise<Report> {
@@ -149,22 +175,43 @@ export async function cost(): Promise<Report> {
   }
 }
 
+const KEYS = ["requests", "wakes", "rowsRead", "rowsWritten", "alarmsSet"] as const;
+const nothing = (): Counts => ({
+  wakes: 0,
+  requests: 0,
+  rowsRead: 0,
+  rowsWritten: 0,
+  alarmsSet: 0,
+});
+
 /** Means of the repeats. */
 async function measure(server: Server, { name, prepare, run }: Operation): Promise<Counts> {
-  const total: Counts = { wakes: 0, requests: 0, rowsRead: 0, rowsWritten: 0, alarmsSet: 0 };
+  const mean = nothing();
   for (let n = 0; n < REPEATS; n++) {
     const id = prepare ? await prepare(server) : "";
-    await settled();
-    await fetch(`${server.url}/counts`).then((r) => r.text());
+    await settled(server);
     const looks = await run(server, id);
-    await settled();
-    const counts = (await (await fetch(`${server.url}/counts`)).json()) as Counts;
+    const counts = await settled(server);
     // Looks that waited for the reader to be noticed are not part of the operation.
     if (name === "follow and leave") counts.requests -= Number(looks);
-    for (const key of Object.keys(total) as (keyof Counts)[]) total[key] += counts[key];
+    for (const key of KEYS) mean[key] += counts[key];
   }
-  for (const key of Object.keys(total) as (keyof Counts)[]) total[key] /= REPEATS;
-  return total;
+  for (const key of KEYS) mean[key] /= REPEATS;
+  return mean;
+}
+
+/**
+ * All that was counted, once nothing more is: the directory is told in the background,
+ * some milliseconds after the answer, and that is part of the cost.
+ */
+async function settled(server: Server): Promise<Counts> {
+  const total = nothing();
+  for (;;) {
+    await delay(QUIET_MS);
+    const more = (await (await fetch(`${server.url}/counts`)).json()) as Counts;
+    if (KEYS.every((key) => more[key] === 0)) return total;
+    for (const key of KEYS) total[key] += more[key];
+  }
 }
 
 function priced(operation: Operation, counts: Counts): { row: Row; against: Claim[] } {
@@ -209,11 +256,6 @@ function idleStream(): Claim {
   const ours = (MONTH_SECONDS / 7200) * ttl;
   const what = "an idle stream for a month, $ per million";
   return claim({ what, other: HELD, ours: [ours * 1e6], theirs: [held * 1e6] });
-}
-
-/** The directory is told in the background, some milliseconds after the answer; that is part of the cost. */
-function settled(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, 150));
 }
 
 const NOTES = [
