@@ -3,7 +3,7 @@ import { get, type IncomingMessage } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { claim } from "../../claim.ts";
+import { claim, type Target } from "../../claim.ts";
 import { compare, compareAll, OURS, rate, type Compared } from "../../compare.ts";
 import { progress, requests, type Contender, type Effort } from "../../measure.ts";
 import type { Report } from "../../report.ts";
@@ -50,7 +50,7 @@ export async function mcpAgent({ rounds, seconds }: Effort = PEERS_EFFORT): Prom
     notes: [
       `agents ${agents} (\`McpAgent.serve("/mcp")\`, with the SDK ${sdk} that it asks for), bundled and run as Holdfast is: plain workerd, Durable Objects on disk, the tools of the demo server.`,
       `${rounds} alternating rounds of ${seconds} s after a warm-up, ${CONNECTIONS} connections; calls of \`echo\` go to ${SESSIONS} sessions in turn.`,
-      `Memory: resident set of workerd over what it was after ${WARM_UP_SESSIONS} sessions, per session of ${HELD_SESSIONS} that were opened and called once; at once, after ${UNTIL_EVICTED_MS / 1000} s of silence, and with a stream (GET) open in each. "A bare object" is the floor's, with one row and an alarm: what workerd and its SQLite take for any object.`,
+      `Memory, with storage in ${folder}: what ${HELD_SESSIONS} sessions that are opened and called once add to the resident set of workerd, which ${WARM_UP_SESSIONS} have warmed up: at once; what as many more add once ${UNTIL_EVICTED_MS / 1000} s of silence have passed after both; and what all take together, for each of the second half, when those have a stream (GET) open. "A bare object" is the floor's, with one row and an alarm: what workerd and its SQLite take for any object.`,
     ],
   };
 }
@@ -104,19 +104,20 @@ async function memory(folder: string): Promise<Compared> {
   }
 }
 
-/** KiB of each session, by the name of the server that holds it. */
+const FIFTH: Target = ["≤", 0.2];
+
+/** KiB, of a process or of each session, by the name of the server. */
 type Held = Map<string, number>;
 
 async function hold(servers: readonly Named[]): Promise<Compared> {
   process.stderr.write(`memory of ${HELD_SESSIONS} sessions\n`);
   const [called, silent, streaming]: [Held, Held, Held] = [new Map(), new Map(), new Map()];
-  const resident = new Map<string, number>();
+  const [warm, marked]: [Held, Held] = [new Map(), new Map()];
   const sessions = new Map<string, string[]>();
-  const grown = async ({ name, server }: Named) => {
-    const [before, now] = [resident.get(name) ?? NaN, await residentKiB(server.pid)];
-    return (now - before) / HELD_SESSIONS;
-  };
-  const mark = async ({ name, server }: Named) => resident.set(name, await residentKiB(server.pid));
+  const grown = async ({ name, server }: Named, since: Held) =>
+    ((await residentKiB(server.pid)) - (since.get(name) ?? NaN)) / HELD_SESSIONS;
+  const mark = async ({ name, server }: Named, held: Held) =>
+    held.set(name, await residentKiB(server.pid));
   const open = async ({ name, server }: Named, count: number) => {
     const opened = await (name === BARE_OBJECT ? makeBareObjects : openAndCall)(server, count);
     sessions.set(name, opened);
@@ -124,29 +125,28 @@ async function hold(servers: readonly Named[]): Promise<Compared> {
   };
   for (const one of servers) {
     await open(one, WARM_UP_SESSIONS);
-    await mark(one);
+    await mark(one, warm);
     await open(one, HELD_SESSIONS);
-    called.set(one.name, await grown(one));
+    called.set(one.name, await grown(one, warm));
   }
   await silence();
   for (const one of servers) {
-    await mark(one);
+    await mark(one, marked);
     await open(one, HELD_SESSIONS);
   }
   await silence();
   for (const one of servers) {
-    silent.set(one.name, await grown(one));
+    silent.set(one.name, await grown(one, marked));
     if (one.name === BARE_OBJECT) continue;
-    await mark(one);
     const ids = sessions.get(one.name) ?? [];
     const streams = await Promise.all(ids.map((id) => follow(one.server, id)));
-    streaming.set(one.name, await grown(one));
+    streaming.set(one.name, await grown(one, warm));
     for (const stream of streams) stream.destroy();
   }
   const jobs = [
-    memoryOf("memory of a session just called", called),
-    memoryOf("memory of a silent session", silent),
-    memoryOf("memory of an open stream", streaming),
+    memoryOf("memory of a session just called", called, FIFTH),
+    memoryOf("memory of a silent session", silent, FIFTH),
+    memoryOf("memory of a session with a stream, and of one without", streaming),
   ];
   return { rows: jobs.flatMap(({ rows }) => rows), claims: jobs.flatMap(({ claims }) => claims) };
 }
@@ -156,15 +156,9 @@ async function silence(): Promise<void> {
   await delay(UNTIL_EVICTED_MS);
 }
 
-function memoryOf(job: string, held: Held): Compared {
+function memoryOf(job: string, held: Held, target?: Target): Compared {
   const figures = (name: string) => [held.get(name) ?? NaN];
-  const what = `${job}, KiB`;
-  const evidence = {
-    what,
-    ours: figures(OURS),
-    theirs: figures(PEER),
-    target: ["≤", 0.2],
-  } as const;
+  const evidence = { what: `${job}, KiB`, ours: figures(OURS), theirs: figures(PEER), target };
   return {
     rows: [...held].map(([server, each]) => ({ job, server, "KiB each": each })),
     claims: [claim({ ...evidence, other: PEER })],
