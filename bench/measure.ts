@@ -3,27 +3,30 @@ import { execFile } from "node:child_process";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { PROJECT } from "../scripts/bundle.ts";
-import type { DeliveryPlan, DeliveryResult } from "./client/delivery.ts";
-import type { RequestPlan, RequestResult } from "./client/requests.ts";
+import type { DeliveryPlan } from "./client/delivery.ts";
+import type { RequestPlan } from "./client/requests.ts";
+import type { ResumePlan } from "./client/resume.ts";
+import { cpuSeconds } from "./usage.ts";
 
-/** Runs a load client, a script under bench/, as a process. */
-export async function runClient<Result>(script: string, plan: object): Promise<Result> {
-  const { stdout } = await promisify(execFile)(
-    process.execPath,
-    [join(PROJECT, "bench", script), JSON.stringify(plan)],
-    {
-      maxBuffer: 1024 * 1024,
-    },
-  );
-  return JSON.parse(stdout) as Result;
+/** Runs a load client, a script in client/, as a process. */
+async function runClient(script: string, plan: object): Promise<Sample> {
+  const { stdout } = await promisify(execFile)(process.execPath, [
+    join(PROJECT, "bench", "client", script),
+    JSON.stringify(plan),
+  ]);
+  return JSON.parse(stdout) as Sample;
 }
 
-export function requests(plan: RequestPlan): Promise<RequestResult> {
-  return runClient("client/requests.ts", plan);
+export function requests(plan: RequestPlan): Promise<Sample> {
+  return runClient("requests.ts", plan);
 }
 
-export function delivery(plan: DeliveryPlan): Promise<DeliveryResult> {
-  return runClient("client/delivery.ts", plan);
+export function delivery(plan: DeliveryPlan): Promise<Sample> {
+  return runClient("delivery.ts", plan);
+}
+
+export function resumption(plan: ResumePlan): Promise<Sample> {
+  return runClient("resume.ts", plan);
 }
 
 /** How much a suite does. */
@@ -34,56 +37,74 @@ export interface Effort {
 }
 
 export interface Sample {
+  /** What the run did: requests answered, events delivered or streams resumed. */
+  readonly count: number;
   readonly perSecond: number;
+  /** Milliseconds. */
   readonly p50: number;
   readonly p99: number;
   readonly errors: number;
-}
-
-export interface Summary {
-  readonly name: string;
-  readonly rounds: number;
-  readonly perSecond: number;
-  readonly p50: number;
-  readonly p99: number;
-  readonly errors: number;
-  /** (largest − smallest) ÷ median of the rounds' throughput. */
-  readonly spread: number;
 }
 
 export interface Contender {
   readonly name: string;
+  /** The server's process, whose CPU time is counted. */
+  readonly pid: number;
   run(): Promise<Sample>;
+}
+
+export interface Round extends Sample {
+  /** The server's CPU time in this round, divided by what it did. */
+  readonly cpuMicros: number;
+}
+
+/** All rounds of a contender that count, in order. */
+export interface Measured {
+  readonly name: string;
+  readonly rounds: readonly Round[];
 }
 
 /** Runs the contenders in turn, A B A B, so that the machine's moods fall on all alike. The first round warms up and does not count. */
 export async function alternate(
   contenders: readonly Contender[],
   rounds: number,
-): Promise<Summary[]> {
-  const samples = new Map<string, Sample[]>(contenders.map(({ name }) => [name, []]));
+): Promise<Measured[]> {
+  const measured = contenders.map(({ name }) => ({ name, rounds: [] as Round[] }));
   for (let round = 0; round <= rounds; round++) {
-    for (const { name, run } of contenders) {
+    for (const [n, { name, pid, run }] of contenders.entries()) {
+      const before = await cpuSeconds(pid);
       const sample = await run();
-      if (round > 0) samples.get(name)?.push(sample);
+      const cpuMicros = (((await cpuSeconds(pid)) - before) * 1e6) / sample.count;
+      if (round > 0) measured[n]?.rounds.push({ ...sample, cpuMicros });
       progress(
         `${round === 0 ? "warm-up" : `round ${round}/${rounds}`}: ${name} ${sample.perSecond.toFixed(0)}/s, p50 ${sample.p50.toFixed(2)} ms`,
       );
     }
   }
-  return [...samples].map(([name, list]) => summarise(name, list));
+  return measured;
 }
 
-function summarise(name: string, samples: readonly Sample[]): Summary {
-  const rates = samples.map(({ perSecond }) => perSecond);
+export interface Summary {
+  readonly perSecond: number;
+  readonly p50: number;
+  readonly p99: number;
+  readonly errors: number;
+  /** (largest − smallest) ÷ median of the rounds' throughput. */
+  readonly spread: number;
+  readonly cpuMicros: number;
+}
+
+/** Medians of rounds. */
+export function summarise({ rounds }: Measured): Summary {
+  const of = (key: keyof Round) => rounds.map((round) => round[key]);
+  const rates = of("perSecond");
   return {
-    name,
-    rounds: samples.length,
     perSecond: median(rates),
-    p50: median(samples.map(({ p50 }) => p50)),
-    p99: median(samples.map(({ p99 }) => p99)),
-    errors: samples.reduce((sum, { errors }) => sum + errors, 0),
+    p50: median(of("p50")),
+    p99: median(of("p99")),
+    errors: of("errors").reduce((sum, errors) => sum + errors, 0),
     spread: (Math.max(...rates) - Math.min(...rates)) / median(rates),
+    cpuMicros: median(of("cpuMicros")),
   };
 }
 
@@ -94,6 +115,7 @@ export function median(values: readonly number[]): number {
   return sorted.length % 2 ? high : (low + high) / 2;
 }
 
+/** Says what is going on, beside the results. */
 export function progress(text: string): void {
   process.stderr.write(`  ${text}\n`);
 }

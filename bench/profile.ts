@@ -1,18 +1,23 @@
 /**
- * Where workerd's time goes under a load: `node bench/profile.ts read|create [seconds]`.
+ * Where workerd's time goes under a load: `node bench/profile.ts KIND [seconds]`, of a read,
+ * a create, an initialize or a call of the demo server, or a call of a server behind the gateway.
  * Prints the functions that take the most by themselves, and keeps the whole
  * profile, for a browser's developer tools, in .holdfast/.
  */
 import { once } from "node:events";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { buildBundle, PROJECT } from "../scripts/bundle.ts";
 import { startWorkerd } from "../scripts/workerd.ts";
+import type { RequestPlan } from "./client/requests.ts";
 import { requests } from "./measure.ts";
+import { callLoad, INITIALIZE_LOAD, openSessions } from "./peers/mcp-sessions.ts";
+import { startProcess } from "./peers/process.ts";
 import { makeSession } from "./servers.ts";
 
+const UPSTREAM = join(PROJECT, "bench", "peers", "gateways", "upstream.ts");
 /** Microseconds between two samples. */
 const INTERVAL = 200;
 const TOP = 25;
@@ -26,24 +31,49 @@ interface Profile {
   readonly timeDeltas: readonly number[];
 }
 
+type Plan = Omit<RequestPlan, "url" | "connections" | "seconds">;
+
+const call = async ({ url }: { readonly url: string }): Promise<Plan> => ({
+  ...callLoad(await openSessions(`${url}/mcp`, 50)),
+  paths: ["/mcp"],
+});
+const PLANS: Readonly<Record<string, (server: { readonly url: string }) => Promise<Plan>>> = {
+  async read(server) {
+    const ids = await Promise.all(Array.from({ length: 50 }, () => makeSession(server)));
+    return { method: "GET", paths: ids.map((id) => `/v1/sessions/${id}`) };
+  },
+  create: () => Promise.resolve({ method: "POST", paths: ["/v1/sessions"], body: "{}" }),
+  initialize: () => Promise.resolve({ ...INITIALIZE_LOAD, paths: ["/mcp"] }),
+  call,
+  gateway: call,
+};
+
 const [kind = "read", seconds = "5"] = process.argv.slice(2);
 const port = await freePort();
 const stateDir = await mkdtemp(join(tmpdir(), "bench-profile-"));
+const upstream = await freePort();
+const server =
+  kind === "gateway"
+    ? await startProcess(process.execPath, [UPSTREAM, String(upstream)], upstream)
+    : undefined;
 const workerd = await startWorkerd({
-  bundle: (await buildBundle()).path,
+  bundle: await readableBundle(),
   host: "127.0.0.1",
   port: 0,
   stateDir,
-  env: { LOG_LEVEL: "warn" },
+  env: {
+    LOG_LEVEL: "warn",
+    ...(server && {
+      UPSTREAMS: JSON.stringify({ default: { url: `http://127.0.0.1:${upstream}/mcp` } }),
+    }),
+  },
   args: [`--inspector-addr=127.0.0.1:${port}`],
   onLine: (line) => console.error(line),
 });
 try {
-  const ids = await Promise.all(Array.from({ length: 50 }, () => makeSession(workerd)));
-  const plan =
-    kind === "create"
-      ? { method: "POST", paths: ["/v1/sessions"], body: "{}" }
-      : { method: "GET", paths: ids.map((id) => `/v1/sessions/${id}`) };
+  const makePlan = PLANS[kind];
+  if (!makePlan) throw new Error(`no ${kind}; there are ${Object.keys(PLANS).join(", ")}`);
+  const plan = await makePlan(workerd);
   const load = (time: number) =>
     requests({ ...plan, url: workerd.url, connections: 16, seconds: time });
   await load(1);
@@ -51,7 +81,7 @@ try {
   await inspector.send("Profiler.enable");
   await inspector.send("Profiler.setSamplingInterval", { interval: INTERVAL });
   await inspector.send("Profiler.start");
-  const { requests: served } = await load(Number(seconds));
+  const { count: served } = await load(Number(seconds));
   const { profile } = (await inspector.send("Profiler.stop")) as { profile: Profile };
   inspector.close();
   const path = join(PROJECT, ".holdfast", `${kind}.cpuprofile`);
@@ -62,7 +92,19 @@ try {
   console.log(`${served} requests; the whole profile is ${path}`);
 } finally {
   await workerd.stop(0);
+  await server?.stop();
   await rm(stateDir, { recursive: true, force: true });
+}
+
+/** The bundle with the names that its source has. */
+async function readableBundle(): Promise<string> {
+  const config = join(PROJECT, ".holdfast", "profile.wrangler.toml");
+  const toml = await readFile(join(PROJECT, "wrangler.toml"), "utf8");
+  const main = `main = ${JSON.stringify(join(PROJECT, "src", "worker.ts"))}`;
+  const readable = toml.replace("minify = true", "minify = false");
+  await mkdir(join(PROJECT, ".holdfast"), { recursive: true });
+  await writeFile(config, readable.replace('main = "src/worker.ts"', main));
+  return (await buildBundle(join(PROJECT, ".holdfast", "profile"), config)).path;
 }
 
 function heaviest({ nodes, samples, timeDeltas }: Profile): [string, number][] {

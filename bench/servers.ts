@@ -1,5 +1,6 @@
 /** The servers that are compared, each a process of plain workerd on a free port with storage of its own. */
-import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { rmSync } from "node:fs";
+import { mkdir, mkdtemp, readFile, statfs, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { buildBundle, PROJECT } from "../scripts/bundle.ts";
@@ -16,14 +17,22 @@ export interface WorkerServer extends Server {
   crash(): Promise<void>;
 }
 
+export interface WorkerOptions {
+  readonly env?: Record<string, string>;
+  readonly onLine?: (line: string) => void;
+  /** Where its storage's own folder is made. */
+  readonly folder?: string;
+}
+
 export async function startWorker(
   name: string,
   configPath: string,
-  env: Record<string, string> = {},
-  onLine: (line: string) => void = () => {},
+  { env = {}, onLine = () => {}, folder = tmpdir() }: WorkerOptions = {},
 ): Promise<WorkerServer> {
   const bundle = await buildBundle(join(PROJECT, ".holdfast", "bench", name), configPath);
-  const stateDir = await mkdtemp(join(tmpdir(), `bench-${name}-`));
+  const stateDir = await mkdtemp(join(folder, `bench-${name}-`));
+  const forget = () => rmSync(stateDir, { recursive: true, force: true });
+  process.once("exit", forget);
   const launch = (port: number) =>
     startWorkerd({
       bundle: bundle.path,
@@ -47,35 +56,50 @@ export async function startWorker(
     },
     async stop() {
       await workerd.stop(0);
-      await rm(stateDir, { recursive: true, force: true });
+      process.off("exit", forget);
+      forget();
     },
   };
 }
 
-export function startHoldfast(env: Record<string, string> = {}): Promise<Server> {
+export function startHoldfast(
+  env: Record<string, string> = {},
+  folder?: string,
+): Promise<WorkerServer> {
   return startWorker("holdfast", join(PROJECT, "wrangler.toml"), {
-    LOG_LEVEL: "warn",
-    ...env,
+    env: { LOG_LEVEL: "warn", ...env },
+    ...(folder !== undefined && { folder }),
   });
 }
 
-export function startFloor(): Promise<Server> {
-  return startWorker("floor", join(PROJECT, "bench", "floors", "wrangler.toml"));
+export function startFloor(folder?: string): Promise<WorkerServer> {
+  const config = join(PROJECT, "bench", "floors", "wrangler.toml");
+  return startWorker("floor", config, folder === undefined ? {} : { folder });
 }
 
 /** The service with a Worker of the benchmarks' own around it (`bench/NAME/worker.ts`), configured as the service is. */
 export async function startVariant(
   name: string,
   env: Record<string, string> = {},
-  onLine?: (line: string) => void,
+  onLine: (line: string) => void = () => {},
 ): Promise<WorkerServer> {
-  const folder = join(PROJECT, ".holdfast");
-  const configPath = join(folder, `${name}.wrangler.toml`);
+  const holdfast = join(PROJECT, ".holdfast");
+  const configPath = join(holdfast, `${name}.wrangler.toml`);
   const toml = await readFile(join(PROJECT, "wrangler.toml"), "utf8");
   const main = `main = ${JSON.stringify(join(PROJECT, "bench", name, "worker.ts"))}`;
-  await mkdir(folder, { recursive: true });
+  await mkdir(holdfast, { recursive: true });
   await writeFile(configPath, toml.replace('main = "src/worker.ts"', main));
-  return startWorker(name, configPath, env, onLine);
+  return startWorker(name, configPath, { env, onLine });
+}
+
+/** A folder in memory, and how much room the largest storage needs there. */
+const MEMORY_FOLDER = "/dev/shm";
+const ROOM_BYTES = 4 * 2 ** 30;
+
+/** Where a suite keeps its storage if the speed of a disk would hide what it measures. */
+export async function memoryFolder(): Promise<string> {
+  const found = await statfs(MEMORY_FOLDER).catch(() => undefined);
+  return found && found.bavail * found.bsize >= ROOM_BYTES ? MEMORY_FOLDER : tmpdir();
 }
 
 /** Makes a session and answers its id. */
@@ -87,4 +111,25 @@ export async function makeSession(server: Pick<Server, "url">, body: object = {}
   });
   if (response.status !== 201) throw new Error(`create answered ${response.status}`);
   return ((await response.json()) as { id: string }).id;
+}
+
+/** Events that the service takes in one publish. */
+const BATCH = 100;
+
+/** Publishes so many numbered events (`#0`, `#1` …) to a stream, and answers their ids. */
+export async function publishEvents(url: string, count: number, padding = ""): Promise<string[]> {
+  const ids: string[] = [];
+  while (ids.length < count) {
+    const events = Array.from({ length: Math.min(BATCH, count - ids.length) }, (_, n) => ({
+      data: `#${ids.length + n} ${padding}`.trimEnd(),
+    }));
+    const response = await fetch(url, {
+      method: "POST",
+      body: JSON.stringify(events),
+      headers: { "content-type": "application/json" },
+    });
+    if (response.status !== 202) throw new Error(`publishing answered ${response.status}`);
+    ids.push(...((await response.json()) as { ids: string[] }).ids);
+  }
+  return ids;
 }

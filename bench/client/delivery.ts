@@ -4,6 +4,7 @@
  * publish to its receipt by every subscriber. Each event carries its number.
  */
 import { get, type IncomingMessage } from "node:http";
+import type { Sample } from "../measure.ts";
 import { Connections, keepBusy, quantiles } from "./load.ts";
 
 export interface DeliveryPlan {
@@ -18,17 +19,6 @@ export interface DeliveryPlan {
   readonly seconds: number;
   /** Characters that each event carries besides its number. */
   readonly padding: number;
-}
-
-export interface DeliveryResult {
-  readonly published: number;
-  readonly delivered: number;
-  readonly errors: number;
-  /** Events received a second, over all subscribers. */
-  readonly perSecond: number;
-  /** Milliseconds from the start of a publish to its receipt. */
-  readonly p50: number;
-  readonly p99: number;
 }
 
 const plan = JSON.parse(process.argv[2] ?? "") as DeliveryPlan;
@@ -93,9 +83,9 @@ if (latencies.length < (startedAt.length - errors) * plan.subscribers) {
 const elapsed = (performance.now() - started) / 1000;
 for (const stream of streams) stream.destroy();
 connections.close();
-const result: DeliveryResult = {
-  published: startedAt.length,
-  delivered: latencies.length,
+/** Of events received, over all subscribers; from the start of a publish to its receipt. */
+const result: Sample = {
+  count: latencies.length,
   errors,
   perSecond: latencies.length / elapsed,
   ...quantiles(latencies),

@@ -4,6 +4,7 @@
  * command line, prints its result as one JSON line.
  */
 import { setTimeout as pause } from "node:timers/promises";
+import type { Sample } from "../measure.ts";
 import { Connections, keepBusy, quantiles } from "./load.ts";
 
 export interface RequestPlan {
@@ -22,16 +23,6 @@ export interface RequestPlan {
   readonly seconds: number;
   /** Milliseconds that a connection rests after each answer; none where absent. */
   readonly pauseMs?: number;
-}
-
-export interface RequestResult {
-  readonly requests: number;
-  /** Answers that were not 2xx, and requests that failed. */
-  readonly errors: number;
-  readonly perSecond: number;
-  /** Milliseconds. */
-  readonly p50: number;
-  readonly p99: number;
 }
 
 const plan = JSON.parse(process.argv[2] ?? "") as RequestPlan;
@@ -58,8 +49,8 @@ async function once(): Promise<void> {
 const started = performance.now();
 await keepBusy(plan.connections, plan.seconds, once);
 const elapsed = (performance.now() - started) / 1000;
-const result: RequestResult = {
-  requests: latencies.length,
+const result: Sample = {
+  count: latencies.length,
   errors,
   perSecond: latencies.length / elapsed,
   ...quantiles(latencies),

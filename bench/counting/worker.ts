@@ -80,6 +80,8 @@ for (const name of [
   "remove",
   "publish",
   "disconnect",
+  "initialize",
+  "exchange",
 ] as const) {
   const method = Real.prototype[name] as (...args: unknown[]) => unknown;
   Object.defineProperty(SessionObject.prototype, name, {

@@ -17,7 +17,10 @@ const INITIALIZE = JSON.stringify({
 const INITIALIZED = JSON.stringify({ jsonrpc: "2.0", method: "notifications/initialized" });
 
 type Headers = Readonly<Record<string, string>>;
-type Load = Pick<RequestPlan, "method" | "headers" | "headersInTurn" | "body" | "answerHolds">;
+export type Load = Pick<
+  RequestPlan,
+  "method" | "headers" | "headersInTurn" | "body" | "answerHolds"
+>;
 
 /** A load of initialize requests, each of which makes a session. */
 export const INITIALIZE_LOAD: Load = {

@@ -1,6 +1,9 @@
 /** What each operation asks of the platform, counted, and what that costs at the published prices. */
+import { setTimeout as delay } from "node:timers/promises";
+import { claim, type Claim } from "../claim.ts";
 import type { Counts } from "../counting/worker.ts";
 import { progress } from "../measure.ts";
+import { callLoad, INITIALIZE_LOAD, openSessions, type Load } from "../peers/mcp-sessions.ts";
 import type { Report, Row } from "../report.ts";
 import { makeSession, startVariant, type Server } from "../servers.ts";
 
@@ -18,14 +21,19 @@ const MONTH_SECONDS = 30 * 24 * 3600;
 /** A command of a serverless Redis billed by command: 0.20 dollars per 100,000. */
 const REDIS_COMMAND = 2e-6;
 
-const REPEATS = 6;
+const HELD = "held in the object";
+const REPEATS = 3;
+/** Longer than what happens in the background waits. */
+const QUIET_MS = 150;
 
 interface Operation {
   readonly name: string;
   /** Requests that the operation makes to the Worker. */
   readonly workerRequests: number;
-  /** Commands that a Redis would take for the same job; undefined where it has no such thing. */
-  readonly redisCommands?: number;
+  /** Commands that a Redis would take for the same job. */
+  readonly redisCommands: number;
+  /** Requests to an object that holds its streams itself and stores nothing; absent where that is no such object's job. */
+  readonly heldRequests?: number;
   readonly prepare?: (server: Server) => Promise<string>;
   readonly run: (server: Server, id: string) => Promise<unknown>;
 }
@@ -34,6 +42,12 @@ const json = (method: string, body: unknown) => ({
   method,
   body: JSON.stringify(body),
   headers: { "content-type": "application/json" },
+});
+/** One request of a load. */
+const mcp = ({ method, headers, headersInTurn = [], body = "" }: Load) => ({
+  method,
+  headers: { "content-type": "application/json", ...headers, ...headersInTurn[0] },
+  body: body.replace("$n", "1"),
 });
 const call = async (server: Server, path: string, init?: RequestInit) => {
   const response = await fetch(server.url + path, init);
@@ -74,6 +88,7 @@ const OPERATIONS: readonly Operation[] = [
     name: "publish",
     workerRequests: 1,
     redisCommands: 2,
+    heldRequests: 1,
     prepare: published,
     run: (server, id) => call(server, `/v1/sessions/${id}/events`, json("POST", { data: "x" })),
   },
@@ -81,6 +96,7 @@ const OPERATIONS: readonly Operation[] = [
     name: "publish of 100 at once",
     workerRequests: 1,
     redisCommands: 101,
+    heldRequests: 1,
     prepare: makeSession,
     run: (server, id) =>
       call(
@@ -96,6 +112,7 @@ const OPERATIONS: readonly Operation[] = [
     name: "follow and leave",
     workerRequests: 1,
     redisCommands: 2,
+    heldRequests: 1,
     prepare: makeSession,
     async run(server, id) {
       const { body } = await fetch(`${server.url}/v1/sessions/${id}/events`);
@@ -118,6 +135,22 @@ const OPERATIONS: readonly Operation[] = [
     prepare: makeSession,
     run: (server, id) => call(server, `/v1/sessions/${id}`, { method: "DELETE" }),
   },
+  {
+    name: "MCP initialize",
+    workerRequests: 1,
+    redisCommands: 1,
+    run: (server) => call(server, "/mcp", mcp(INITIALIZE_LOAD)),
+  },
+  {
+    name: "MCP tools/call",
+    workerRequests: 1,
+    redisCommands: 1,
+    async prepare({ url }) {
+      const [session = ""] = await openSessions(`${url}/mcp`, 1, 1);
+      return session;
+    },
+    run: (server, id) => call(server, "/mcp", mcp(callLoad([id]))),
+  },
 ];
 
 export async function cost(): Promise<Report> {
@@ -127,65 +160,107 @@ export async function cost(): Promise<Report> {
   });
   try {
     const rows: Row[] = [];
+    const claims: Claim[] = [];
     for (const operation of OPERATIONS) {
-      rows.push(await measure(server, operation));
+      const counts = await measure(server, operation);
+      const { row, against } = priced(operation, counts);
+      rows.push(row);
+      claims.push(...against);
       progress(operation.name);
     }
-    return { suite: "cost", title: "What each operation costs", rows, notes: notes() };
+    claims.push(idleStream());
+    return { suite: "cost", title: "What each operation costs", rows, claims, notes: NOTES };
   } finally {
     await server.stop();
   }
 }
 
-async function measure(
-  server: Server,
-  { name, workerRequests, redisCommands, prepare, run }: Operation,
-): Promise<Row> {
-  const total: Counts = { wakes: 0, requests: 0, rowsRead: 0, rowsWritten: 0, alarmsSet: 0 };
+const KEYS = ["requests", "wakes", "rowsRead", "rowsWritten", "alarmsSet"] as const;
+const nothing = (): Counts => ({
+  wakes: 0,
+  requests: 0,
+  rowsRead: 0,
+  rowsWritten: 0,
+  alarmsSet: 0,
+});
+
+/** Means of the repeats. */
+async function measure(server: Server, { name, prepare, run }: Operation): Promise<Counts> {
+  const mean = nothing();
   for (let n = 0; n < REPEATS; n++) {
     const id = prepare ? await prepare(server) : "";
-    await settled();
-    await fetch(`${server.url}/counts`).then((r) => r.text());
+    await settled(server);
     const looks = await run(server, id);
-    await settled();
-    const counts = (await (await fetch(`${server.url}/counts`)).json()) as Counts;
+    const counts = await settled(server);
     // Looks that waited for the reader to be noticed are not part of the operation.
     if (name === "follow and leave") counts.requests -= Number(looks);
-    for (const key of Object.keys(total) as (keyof Counts)[]) total[key] += counts[key] / REPEATS;
+    for (const key of KEYS) mean[key] += counts[key];
   }
-  const dollars =
-    workerRequests * PRICES.workerRequest +
-    total.requests * PRICES.objectRequest +
-    total.rowsRead * PRICES.rowRead +
-    (total.rowsWritten + total.alarmsSet) * PRICES.rowWritten;
+  for (const key of KEYS) mean[key] /= REPEATS;
+  return mean;
+}
+
+/**
+ * All that was counted, once nothing more is: the directory is told in the background,
+ * some milliseconds after the answer, and that is part of the cost.
+ */
+async function settled(server: Server): Promise<Counts> {
+  const total = nothing();
+  for (;;) {
+    await delay(QUIET_MS);
+    const more = (await (await fetch(`${server.url}/counts`)).json()) as Counts;
+    if (KEYS.every((key) => more[key] === 0)) return total;
+    for (const key of KEYS) total[key] += more[key];
+  }
+}
+
+function priced(operation: Operation, counts: Counts): { row: Row; against: Claim[] } {
+  const { name, workerRequests, redisCommands, heldRequests } = operation;
+  const requests = workerRequests * PRICES.workerRequest;
+  const ours =
+    requests +
+    counts.requests * PRICES.objectRequest +
+    counts.rowsRead * PRICES.rowRead +
+    (counts.rowsWritten + counts.alarmsSet) * PRICES.rowWritten;
+  const redis = redisCommands * REDIS_COMMAND;
+  const held =
+    heldRequests === undefined ? undefined : requests + heldRequests * PRICES.objectRequest;
+  const against = (other: string, dollars: number) =>
+    claim({
+      what: `${name}, $ per million`,
+      other,
+      ours: [ours * 1e6],
+      theirs: [dollars * 1e6],
+    });
   return {
-    operation: name,
-    "object requests": total.requests,
-    wakes: total.wakes,
-    "rows read": total.rowsRead,
-    "rows written": total.rowsWritten,
-    "alarms set": total.alarmsSet,
-    "$ per million": dollars * 1e6,
-    ...(redisCommands !== undefined && {
-      "Redis, $ per million": redisCommands * REDIS_COMMAND * 1e6,
-    }),
+    row: {
+      operation: name,
+      "object requests": counts.requests,
+      wakes: counts.wakes,
+      "rows read": counts.rowsRead,
+      "rows written": counts.rowsWritten,
+      "alarms set": counts.alarmsSet,
+      "$ per million": ours * 1e6,
+      ...(held !== undefined && { "held in the object, $ per million": held * 1e6 }),
+      "Redis, $ per million": redis * 1e6,
+    },
+    against: [against("Redis", redis), ...(held === undefined ? [] : [against(HELD, held)])],
   };
 }
 
-/** The directory is told in the background, some milliseconds after the answer; that is part of the cost. */
-function settled(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, 150));
+/** What a month of a stream that nobody writes to costs. */
+function idleStream(): Claim {
+  const held = MONTH_SECONDS * OBJECT_GB * PRICES.gigabyteSecond;
+  // Two rows and two alarms per TTL (7,200 s), one of which wakes it, and about 10 s in memory.
+  const ttl = 4 * PRICES.rowWritten + PRICES.objectRequest + 10 * OBJECT_GB * PRICES.gigabyteSecond;
+  const ours = (MONTH_SECONDS / 7200) * ttl;
+  const what = "an idle stream for a month, $ per million";
+  return claim({ what, other: HELD, ours: [ours * 1e6], theirs: [held * 1e6] });
 }
 
-function notes(): string[] {
-  const held = MONTH_SECONDS * OBJECT_GB;
-  // Two rows and two alarms per TTL (7,200 s): the use and the directory; and about 10 s in memory.
-  const ttls = MONTH_SECONDS / 7200;
-  const idle =
-    ttls * (4 * PRICES.rowWritten + PRICES.objectRequest + 10 * OBJECT_GB * PRICES.gigabyteSecond);
-  return [
-    `Mean of ${REPEATS} runs each, counted inside the sessions' objects on plain workerd; what the directory's shards write is not in it: six rows for a new session with a subject, four without (test/workers/directory-size.test.ts). Duration and CPU of the Worker are not in the price.`,
-    `A stream that nobody writes to, for a month: $${idle.toFixed(4)} here; $${(held * PRICES.gigabyteSecond).toFixed(2)} where the object holds it (${Math.round(held).toLocaleString("en")} GB-s).`,
-    "Prices: Workers Paid and Durable Objects as published in November 2026, beyond what the plan includes; Redis billed by command, $0.20 per 100,000, the commands that ToolHive's storage or a stream key would take.",
-  ];
-}
+const NOTES = [
+  `Mean of ${REPEATS} runs each, counted inside the sessions' objects on plain workerd; what the directory's shards write is not in it: six rows for a new session with a subject, four without (test/workers/directory-size.test.ts). Nor is duration in memory, or CPU of the Worker.`,
+  "Held in the object: a stream that the object writes to itself and that nothing is stored for, so that nothing can be resumed; the object stays in memory for as long as the stream is open, at 128 MB.",
+  "Redis: billed by command, $0.20 per 100,000, the commands that ToolHive's storage or a stream key would take. It holds no client's stream: a server beside it does, at a price of its own.",
+  "Prices: Workers Paid and Durable Objects as published in November 2026, beyond what the plan includes.",
+];

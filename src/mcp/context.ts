@@ -22,7 +22,6 @@ export interface GatewayParts {
 export interface GatewayCall {
   readonly parts: GatewayParts;
   readonly request: Request;
-  readonly url: URL;
   readonly upstream: Upstream;
   /** The sessions as the caller may touch them. */
   readonly sessions: Sessions;

@@ -39,7 +39,6 @@ async function serve(
   methods: Methods,
 ): Promise<Response> {
   const request = c.req.raw;
-  const url = new URL(request.url);
   const handler = methods[request.method];
   if (!handler) {
     const headers = { allow: Object.keys(methods).join(", ") };
@@ -49,7 +48,7 @@ async function serve(
   if (!upstream) return rpcErrorResponse(404, RPC_CODES.serverError, "There is no such upstream");
   const caller = parts.callerOf(c);
   const sessions = parts.host.as(caller);
-  const call: GatewayCall = { parts, request, url, upstream, sessions, caller };
+  const call: GatewayCall = { parts, request, upstream, sessions, caller };
   return answer(call, undefined, () => handler(call));
 }
 

@@ -26,8 +26,8 @@ export async function openLegacyStream(call: GatewayCall): Promise<Response> {
 }
 
 export async function postLegacyMessage(call: GatewayCall): Promise<Response> {
-  const { request, url, parts } = call;
-  const named = url.searchParams.get("session_id");
+  const { request, parts } = call;
+  const named = new URL(request.url).searchParams.get("session_id");
   if (!named) return rpcErrorResponse(400, RPC_CODES.serverError, "session_id is required");
   const posted = await readPosted(request, parts.config.bodyMaxBytes);
   if (posted instanceof Response) return posted;

@@ -1,11 +1,12 @@
 /** Sessions in Redis from Node: SessionManager over RedisStorage, against express-session with connect-redis. */
 import { join } from "node:path";
 import { freePort, startRedis } from "../../../test/support/redis-server.ts";
-import { requests, type Effort } from "../../measure.ts";
-import type { Report, Row } from "../../report.ts";
-import { compare, OURS, PEERS_EFFORT, type Peer } from "../compare.ts";
+import { compare, compareAll, OURS, rate } from "../../compare.ts";
+import { requests, type Contender, type Effort } from "../../measure.ts";
+import type { Report } from "../../report.ts";
+import { PEERS_EFFORT } from "../effort.ts";
 import { installPeers, peerVersion } from "../installed.ts";
-import { startProcess } from "../process.ts";
+import { startProcess, type PeerProcess } from "../process.ts";
 
 const CONNECTIONS = 16;
 const SESSIONS = 100;
@@ -15,7 +16,7 @@ const SERVERS = { [OURS]: "holdfast-server.ts", "express-session": "express-sess
 export async function expressSession({ rounds, seconds }: Effort = PEERS_EFFORT): Promise<Report> {
   await installPeers();
   const redis = await startRedis();
-  const running = [];
+  const running: (PeerProcess & { name: string; url: string; cookies: string[] })[] = [];
   try {
     for (const [name, script] of Object.entries(SERVERS)) {
       const port = await freePort();
@@ -24,29 +25,22 @@ export async function expressSession({ rounds, seconds }: Effort = PEERS_EFFORT)
       const url = `http://127.0.0.1:${port}`;
       running.push({ ...server, name, url, cookies: await cookies(url) });
     }
-    const rows: Row[] = [];
-    for (const job of JOBS) {
-      const peers = running.map(({ name, pid, url, cookies }): Peer => {
+    const contenders = (job: string) =>
+      running.map(({ name, pid, url, cookies }): Contender => {
         const headersInTurn = job === "create" ? [{}] : cookies.map((cookie) => ({ cookie }));
         const plan = { url, method: "POST", paths: [`/${job}`], headersInTurn };
-        return {
-          name,
-          pid,
-          run: async () => {
-            const result = await requests({ ...plan, connections: CONNECTIONS, seconds });
-            return { ...result, count: result.requests };
-          },
-        };
+        return { name, pid, run: () => requests({ ...plan, connections: CONNECTIONS, seconds }) };
       });
-      rows.push(...(await compare({ job }, peers, rounds)));
-    }
+    const compared = await compareAll(
+      JOBS.map((job) => () => compare({ job, measures: [rate()] }, contenders(job), rounds)),
+    );
     const versions = ["express-session", "connect-redis", "redis"].map(
       async (name) => `${name} ${await peerVersion(name)}`,
     );
     return {
       suite: "express-session",
       title: "Against express-session with connect-redis",
-      rows,
+      ...compared,
       notes: [
         `${(await Promise.all(versions)).join(", ")}; Holdfast's SessionManager over RedisStorage (ioredis). Each under Node's own HTTP server, in a process of its own, with the id in a signed cookie, and one redis-server for both.`,
         `${rounds} alternating rounds of ${seconds} s after a warm-up, ${CONNECTIONS} connections, ${SESSIONS} sessions in turn. The HTTP server's share is in all figures.`,

@@ -1,16 +1,19 @@
 /** What a gateway adds to a quick `tools/call`, against the server direct and against other gateways. */
 import { join } from "node:path";
 import { freePort } from "../../../test/support/redis-server.ts";
-import { requests, type Effort, type Summary } from "../../measure.ts";
+import { addedP50, compare, compareAll, OURS, type Measure } from "../../compare.ts";
+import { requests, type Contender, type Effort } from "../../measure.ts";
 import type { Report } from "../../report.ts";
 import { startHoldfast } from "../../servers.ts";
-import { compare, OURS, PEERS_EFFORT, type Peer } from "../compare.ts";
+import { PEERS_EFFORT } from "../effort.ts";
 import { installPeers, peerFile, peerVersion } from "../installed.ts";
 import { callLoad, openSessions } from "../mcp-sessions.ts";
 import { startProcess } from "../process.ts";
 
 const SESSIONS = 16;
 const CONNECTIONS = 16;
+/** The server without a gateway. */
+const DIRECT = "direct";
 const UPSTREAM = join(import.meta.dirname, "upstream.ts");
 
 interface Gateway {
@@ -35,29 +38,26 @@ export async function gateways({ rounds, seconds }: Effort = PEERS_EFFORT): Prom
     await start(startSupergateway());
     const sessions = new Map<string, string[]>();
     for (const { name, url } of running) sessions.set(name, await openSessions(url, SESSIONS, 2));
-    const calls = (connections: number): Peer[] =>
+    const calls = (connections: number): Contender[] =>
       running.map(({ name, url, pid }) => ({
         name,
         pid,
-        run: async () => {
+        run: () => {
           const load = callLoad(sessions.get(name) ?? []);
           const paths = [new URL(url).pathname];
-          const result = await requests({ ...load, url, paths, connections, seconds });
-          return { ...result, count: result.requests };
+          return requests({ ...load, url, paths, connections, seconds });
         },
       }));
-    const added = { more: addedTo("direct") };
+    const job = (name: string, measure: Measure, connections: number) => () =>
+      compare({ job: name, measures: [measure], base: DIRECT }, calls(connections), rounds);
+    const compared = await compareAll([
+      job("tools/call, one at a time", addedP50(["<", 1]), 1),
+      job(`tools/call, ${CONNECTIONS} at once`, addedP50(["<", 1]), CONNECTIONS),
+    ]);
     return {
       suite: "gateways",
       title: "Against other MCP gateways",
-      rows: [
-        ...(await compare({ job: "tools/call, one at a time", ...added }, calls(1), rounds)),
-        ...(await compare(
-          { job: `tools/call, ${CONNECTIONS} at once`, ...added },
-          calls(CONNECTIONS),
-          rounds,
-        )),
-      ],
+      ...compared,
       notes: [
         `${rounds} alternating rounds of ${seconds} s after a warm-up; ${SESSIONS} sessions each, in turn. "added" is over the server direct, in ms.`,
         `The server (bench/peers/gateways/upstream.ts, Node) does no work. Direct and Holdfast speak Streamable HTTP with it, one process for all sessions.`,
@@ -71,18 +71,10 @@ export async function gateways({ rounds, seconds }: Effort = PEERS_EFFORT): Prom
   }
 }
 
-function addedTo(base: string) {
-  return ({ name, p50, p99 }: Summary, all: readonly Summary[]) => {
-    const floor = all.find((other) => other.name === base);
-    if (!floor || name === base) return { "added p50": 0, "added p99": 0 };
-    return { "added p50": p50 - floor.p50, "added p99": p99 - floor.p99 };
-  };
-}
-
 async function startDirect(): Promise<Gateway> {
   const port = await freePort();
   const server = await startProcess(process.execPath, [UPSTREAM, String(port)], port);
-  return { ...server, name: "direct", url: `http://127.0.0.1:${port}/mcp` };
+  return { ...server, name: DIRECT, url: `http://127.0.0.1:${port}/mcp` };
 }
 
 async function startOurs(upstream: string): Promise<Gateway> {

@@ -1,11 +1,21 @@
 /** Holdfast's demo server, in its Worker, against the same tools in an McpAgent: both keep an object per session. */
 import { get, type IncomingMessage } from "node:http";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { progress, requests, type Effort } from "../../measure.ts";
-import type { Report, Row } from "../../report.ts";
-import { startFloor, startHoldfast, startWorker, type Server } from "../../servers.ts";
-import { compare, OURS, PEERS_EFFORT, residentKiB, type Peer } from "../compare.ts";
+import { claim, type Target } from "../../claim.ts";
+import { compare, compareAll, OURS, rate, type Compared } from "../../compare.ts";
+import { progress, requests, type Contender, type Effort } from "../../measure.ts";
+import type { Report } from "../../report.ts";
+import {
+  memoryFolder,
+  startFloor,
+  startHoldfast,
+  startWorker,
+  type Server,
+} from "../../servers.ts";
+import { residentKiB } from "../../usage.ts";
+import { PEERS_EFFORT } from "../effort.ts";
 import { installPeers, peerVersion } from "../installed.ts";
 import { callLoad, INITIALIZE_LOAD, openSessions, sessionHeaders } from "../mcp-sessions.ts";
 
@@ -27,7 +37,8 @@ interface Named {
 
 export async function mcpAgent({ rounds, seconds }: Effort = PEERS_EFFORT): Promise<Report> {
   await installPeers();
-  const rows = [...(await throughput(rounds, seconds)), ...(await memory())];
+  const folder = await memoryFolder();
+  const compared = await compareAll([() => throughput(rounds, seconds), () => memory(folder)]);
   const [agents, sdk] = [
     await peerVersion("agents"),
     await peerVersion("@modelcontextprotocol/sdk"),
@@ -35,22 +46,23 @@ export async function mcpAgent({ rounds, seconds }: Effort = PEERS_EFFORT): Prom
   return {
     suite: "mcp-agent",
     title: "Against McpAgent",
-    rows,
+    ...compared,
     notes: [
       `agents ${agents} (\`McpAgent.serve("/mcp")\`, with the SDK ${sdk} that it asks for), bundled and run as Holdfast is: plain workerd, Durable Objects on disk, the tools of the demo server.`,
       `${rounds} alternating rounds of ${seconds} s after a warm-up, ${CONNECTIONS} connections; calls of \`echo\` go to ${SESSIONS} sessions in turn.`,
-      `Memory: resident set of workerd over what it was after ${WARM_UP_SESSIONS} sessions, per session of ${HELD_SESSIONS} that were opened and called once; at once, after ${UNTIL_EVICTED_MS / 1000} s of silence, and with a stream (GET) open in each. "A bare object" is the floor's, with one row and an alarm: what workerd and its SQLite take for any object.`,
+      `Memory, with storage in ${folder}: what ${HELD_SESSIONS} sessions that are opened and called once add to the resident set of workerd, which ${WARM_UP_SESSIONS} have warmed up: at once; what as many more add once ${UNTIL_EVICTED_MS / 1000} s of silence have passed after both; and what all take together, for each of the second half, when those have a stream (GET) open. "A bare object" is the floor's, with one row and an alarm: what workerd and its SQLite take for any object.`,
     ],
   };
 }
 
-async function both<Result>(run: (servers: readonly Named[]) => Promise<Result>): Promise<Result> {
+async function both<Result>(
+  folder: string,
+  run: (servers: readonly Named[]) => Promise<Result>,
+): Promise<Result> {
+  const config = join(import.meta.dirname, "wrangler.toml");
   const servers = [
-    { name: OURS, server: await startHoldfast() },
-    {
-      name: PEER,
-      server: await startWorker("mcp-agent", join(import.meta.dirname, "wrangler.toml")),
-    },
+    { name: OURS, server: await startHoldfast({}, folder) },
+    { name: PEER, server: await startWorker("mcp-agent", config, { folder }) },
   ];
   try {
     return await run(servers);
@@ -59,31 +71,23 @@ async function both<Result>(run: (servers: readonly Named[]) => Promise<Result>)
   }
 }
 
-function throughput(rounds: number, seconds: number): Promise<Row[]> {
-  return both(async (servers) => {
+function throughput(rounds: number, seconds: number): Promise<Compared> {
+  return both(tmpdir(), async (servers) => {
     const plan = { paths: ["/mcp"], connections: CONNECTIONS, seconds };
     const peer = (load: (of: Named) => object) => (of: Named) => ({
       name: of.name,
       pid: of.server.pid,
-      run: async () => {
-        const result = await requests({
-          ...plan,
-          ...INITIALIZE_LOAD,
-          ...load(of),
-          url: of.server.url,
-        });
-        return { ...result, count: result.requests };
-      },
+      run: () => requests({ ...plan, ...INITIALIZE_LOAD, ...load(of), url: of.server.url }),
     });
     const sessions = new Map<string, string[]>();
     for (const { name, server } of servers)
       sessions.set(name, await openSessions(`${server.url}/mcp`, SESSIONS));
-    const initializes: Peer[] = servers.map(peer(() => ({})));
-    const calls: Peer[] = servers.map(peer(({ name }) => callLoad(sessions.get(name) ?? [])));
-    return [
-      ...(await compare({ job: "initialize", target: 3 }, initializes, rounds)),
-      ...(await compare({ job: "tools/call", target: 5 }, calls, rounds)),
-    ];
+    const initializes: Contender[] = servers.map(peer(() => ({})));
+    const calls: Contender[] = servers.map(peer(({ name }) => callLoad(sessions.get(name) ?? [])));
+    return compareAll([
+      () => compare({ job: "initialize", measures: [rate(["≥", 3])] }, initializes, rounds),
+      () => compare({ job: "tools/call", measures: [rate(["≥", 5])] }, calls, rounds),
+    ]);
   });
 }
 
@@ -91,62 +95,74 @@ function throughput(rounds: number, seconds: number): Promise<Row[]> {
  * All hold their sessions in the same stretch of time, so that they are silent for as
  * long. Beside the two, what workerd takes for an object that does nothing.
  */
-async function memory(): Promise<Row[]> {
-  const bare = await startFloor();
+async function memory(folder: string): Promise<Compared> {
+  const bare = await startFloor(folder);
   try {
-    return await both((servers) => hold(servers, bare));
+    return await both(folder, (servers) => hold([...servers, { name: BARE_OBJECT, server: bare }]));
   } finally {
     await bare.stop();
   }
 }
 
-async function hold(servers: readonly Named[], bare: Server): Promise<Row[]> {
+const FIFTH: Target = ["≤", 0.2];
+
+/** KiB, of a process or of each session, by the name of the server. */
+type Held = Map<string, number>;
+
+async function hold(servers: readonly Named[]): Promise<Compared> {
   process.stderr.write(`memory of ${HELD_SESSIONS} sessions\n`);
-  const held = [];
-  for (const { name, server } of [...servers, { name: BARE_OBJECT, server: bare }]) {
-    const open = name === BARE_OBJECT ? makeBareObjects : openAndCall;
-    await open(server, WARM_UP_SESSIONS);
-    const before = await residentKiB(server.pid);
-    const sessions = await open(server, HELD_SESSIONS);
-    const each = async () => ((await residentKiB(server.pid)) - before) / HELD_SESSIONS;
-    held.push({ name, server, sessions, each, called: await each() });
-    progress(`${name} holds ${HELD_SESSIONS} sessions`);
+  const [called, silent, streaming]: [Held, Held, Held] = [new Map(), new Map(), new Map()];
+  const [warm, marked]: [Held, Held] = [new Map(), new Map()];
+  const sessions = new Map<string, string[]>();
+  const grown = async ({ name, server }: Named, since: Held) =>
+    ((await residentKiB(server.pid)) - (since.get(name) ?? NaN)) / HELD_SESSIONS;
+  const mark = async ({ name, server }: Named, held: Held) =>
+    held.set(name, await residentKiB(server.pid));
+  const open = async ({ name, server }: Named, count: number) => {
+    const opened = await (name === BARE_OBJECT ? makeBareObjects : openAndCall)(server, count);
+    sessions.set(name, opened);
+    progress(`${name} holds ${count} sessions more`);
+  };
+  for (const one of servers) {
+    await open(one, WARM_UP_SESSIONS);
+    await mark(one, warm);
+    await open(one, HELD_SESSIONS);
+    called.set(one.name, await grown(one, warm));
   }
-  progress(`silence of ${UNTIL_EVICTED_MS / 1000} s`);
-  await delay(UNTIL_EVICTED_MS);
-  const called: Held[] = [];
-  const silent: Held[] = [];
-  const streaming: Held[] = [];
-  for (const one of held) {
-    called.push({ name: one.name, each: one.called });
-    silent.push({ name: one.name, each: await one.each() });
-    if (one.sessions.length === 0) continue;
-    const streams = await Promise.all(one.sessions.map((id) => follow(one.server, id)));
-    streaming.push({ name: one.name, each: await one.each() });
+  await silence();
+  for (const one of servers) {
+    await mark(one, marked);
+    await open(one, HELD_SESSIONS);
+  }
+  await silence();
+  for (const one of servers) {
+    silent.set(one.name, await grown(one, marked));
+    if (one.name === BARE_OBJECT) continue;
+    const ids = sessions.get(one.name) ?? [];
+    const streams = await Promise.all(ids.map((id) => follow(one.server, id)));
+    streaming.set(one.name, await grown(one, warm));
     for (const stream of streams) stream.destroy();
   }
-  return [
-    ...memoryRows("memory per session, just called", called),
-    ...memoryRows("memory per session, silent", silent),
-    ...memoryRows("memory per session, a stream open in each", streaming),
+  const jobs = [
+    memoryOf("memory of a session just called", called, FIFTH),
+    memoryOf("memory of a silent session", silent, FIFTH),
+    memoryOf("memory of a session with a stream, and of one without", streaming),
   ];
+  return { rows: jobs.flatMap(({ rows }) => rows), claims: jobs.flatMap(({ claims }) => claims) };
 }
 
-interface Held {
-  readonly name: string;
-  /** KiB of each session. */
-  readonly each: number;
+async function silence(): Promise<void> {
+  progress(`silence of ${UNTIL_EVICTED_MS / 1000} s`);
+  await delay(UNTIL_EVICTED_MS);
 }
 
-function memoryRows(job: string, held: readonly Held[]): Row[] {
-  const ours = held.find(({ name }) => name === OURS)?.each ?? NaN;
-  return held.map(({ name, each }) => ({
-    job,
-    server: name,
-    "KiB each": each,
-    ...(name !== OURS && { "Holdfast ÷ it": ours / each }),
-    ...(name === PEER && { target: 0.2 }),
-  }));
+function memoryOf(job: string, held: Held, target?: Target): Compared {
+  const figures = (name: string) => [held.get(name) ?? NaN];
+  const evidence = { what: `${job}, KiB`, ours: figures(OURS), theirs: figures(PEER), target };
+  return {
+    rows: [...held].map(([server, each]) => ({ job, server, "KiB each": each })),
+    claims: [claim({ ...evidence, other: PEER })],
+  };
 }
 
 /** Objects with one row and an alarm each. They have no sessions that could be followed. */

@@ -1,9 +1,9 @@
 /** Fan-out and resumption of SSE, against nchan: an nginx module in C that keeps its messages in memory. */
-import { delivery, runClient, type Effort, type Summary } from "../../measure.ts";
-import type { Report, Row } from "../../report.ts";
+import { compare, compareAll, OURS, p50, rate, type Compared } from "../../compare.ts";
+import { delivery, resumption, type Contender, type Effort, type Summary } from "../../measure.ts";
+import type { Report } from "../../report.ts";
 import { makeSession, startHoldfast, type Server } from "../../servers.ts";
-import type { ResumePlan, ResumeResult } from "../client/resume.ts";
-import { compare, OURS, PEERS_EFFORT, type Peer } from "../compare.ts";
+import { PEERS_EFFORT } from "../effort.ts";
 import { HOW_TO_INSTALL, nchanVersion, startNchan } from "./server.ts";
 
 const SUBSCRIBERS = [1, 10, 100];
@@ -30,14 +30,14 @@ export async function nchan({ rounds, seconds }: Effort = PEERS_EFFORT): Promise
   const version = await nchanVersion();
   const services = [await ours(), ...(version === undefined ? [] : [await theirs()])];
   try {
-    const rows: Row[] = [];
-    for (const subscribers of SUBSCRIBERS)
-      rows.push(...(await fanOut(services, subscribers, { rounds, seconds })));
-    rows.push(...(await resumption(services, { rounds, seconds })));
+    const compared = await compareAll([
+      ...SUBSCRIBERS.map((subscribers) => () => fanOut(services, subscribers, { rounds, seconds })),
+      () => resuming(services, { rounds, seconds }),
+    ]);
     return {
       suite: "nchan",
       title: "Against nchan",
-      rows,
+      ...compared,
       notes: [
         version === undefined
           ? `nchan is not installed, so Holdfast stands alone here: \`${HOW_TO_INSTALL}\`.`
@@ -94,45 +94,43 @@ async function fanOut(
   services: readonly Service[],
   subscribers: number,
   { rounds, seconds }: Effort,
-): Promise<Row[]> {
-  const peers = (publishers: number): Peer[] =>
+): Promise<Compared> {
+  const contenders = (publishers: number): Contender[] =>
     services.map(({ name, server, body, channel }) => ({
       name,
       pid: server.pid,
       run: async () => {
         const plan = { url: server.url, body, subscribers, publishers, seconds, padding: PADDING };
-        const result = await delivery({ ...plan, ...(await channel()) });
-        return { ...result, count: result.delivered };
+        return delivery({ ...plan, ...(await channel()) });
       },
     }));
   const to = subscribers === 1 ? "to 1 subscriber" : `to ${subscribers} subscribers`;
-  const published = ({ perSecond }: Summary) => ({ "published /s": perSecond / subscribers });
-  return [
-    ...(await compare(
-      { job: `publish ${to}`, target: 0.25, more: published },
-      peers(PUBLISHERS),
-      rounds,
-    )),
-    ...(await compare({ job: `publish ${to}, one at a time`, more: published }, peers(1), rounds)),
-  ];
+  const more = ({ perSecond }: Summary) => ({ "published /s": perSecond / subscribers });
+  const throughput = {
+    job: `publish ${to}`,
+    measures: [rate(["≥", 0.25], "events a second")],
+    more,
+  };
+  const latency = { job: `publish ${to}, one at a time`, measures: [p50()], more };
+  return compareAll([
+    () => compare(throughput, contenders(PUBLISHERS), rounds),
+    () => compare(latency, contenders(1), rounds),
+  ]);
 }
 
-async function resumption(
+async function resuming(
   services: readonly Service[],
   { rounds, seconds }: Effort,
-): Promise<Row[]> {
-  const peers: Peer[] = [];
+): Promise<Compared> {
+  const contenders: Contender[] = [];
   for (const service of services) {
     const { name, server } = service;
-    const { url, lastEventId } = await missed(service);
-    const plan: ResumePlan = { url, lastEventId, events: MISSED_EVENTS, seconds };
-    peers.push({
-      name,
-      pid: server.pid,
-      run: () => runClient<ResumeResult>("peers/client/resume.ts", plan),
-    });
+    const streams = [await missed(service)];
+    const run = () => resumption({ streams, events: MISSED_EVENTS, seconds });
+    contenders.push({ name, pid: server.pid, run });
   }
-  return compare({ job: `resume ${MISSED_EVENTS} events` }, peers, rounds);
+  const measures = [rate(undefined, "events a second"), p50()];
+  return compare({ job: `resume ${MISSED_EVENTS} events`, measures }, contenders, rounds);
 }
 
 /** A channel with so many events after one that a client has seen, and that one's id. */

@@ -1,27 +1,18 @@
 /**
- * Load client for resumption, a process of its own: one client that missed so many
+ * Load client for resumption, a process of its own: a client that missed so many
  * events comes back with its `Last-Event-ID`, reads them all and leaves, again and
  * again. Reads its plan as JSON from the command line, prints one JSON line.
  */
 import { get } from "node:http";
+import type { Sample } from "../measure.ts";
+import { quantiles } from "./load.ts";
 
 export interface ResumePlan {
-  readonly url: string;
-  readonly lastEventId: string;
-  /** How many it missed, each with its own `data: #` line. */
+  /** Streams to take in turn. */
+  readonly streams: readonly { readonly url: string; readonly lastEventId: string }[];
+  /** How many each missed, every one with its own `data: #` line. */
   readonly events: number;
   readonly seconds: number;
-}
-
-export interface ResumeResult {
-  /** Resumptions. */
-  readonly count: number;
-  readonly errors: number;
-  /** Events received a second. */
-  readonly perSecond: number;
-  /** Milliseconds from the request to the last event. */
-  readonly p50: number;
-  readonly p99: number;
 }
 
 /** A stream that has not brought them all by then will not. */
@@ -31,11 +22,11 @@ const MARK = "data: #";
 const plan = JSON.parse(process.argv[2] ?? "") as ResumePlan;
 
 /** Milliseconds that it took; undefined where it failed. */
-function resume(): Promise<number | undefined> {
+function resume({ url, lastEventId }: ResumePlan["streams"][number]): Promise<number | undefined> {
   return new Promise((resolve) => {
     const started = performance.now();
-    const headers = { accept: "text/event-stream", "last-event-id": plan.lastEventId };
-    const outgoing = get(plan.url, { agent: false, headers }, (incoming) => {
+    const headers = { accept: "text/event-stream", "last-event-id": lastEventId };
+    const outgoing = get(url, { agent: false, headers }, (incoming) => {
       let received = 0;
       let rest = "";
       incoming.setEncoding("utf8");
@@ -64,19 +55,19 @@ const times: number[] = [];
 let errors = 0;
 const started = performance.now();
 while (performance.now() - started < plan.seconds * 1000) {
-  const took = await resume();
-  if (took === undefined) errors++;
-  else times.push(took);
+  for (const stream of plan.streams) {
+    const took = await resume(stream);
+    if (took === undefined) errors++;
+    else times.push(took);
+  }
 }
 const elapsed = (performance.now() - started) / 1000;
-if (times.length === 0) throw new Error(`none of ${errors} resumptions of ${plan.url} succeeded`);
-times.sort((a, b) => a - b);
-const at = (share: number) => times[Math.floor((times.length - 1) * share)] ?? NaN;
-const result: ResumeResult = {
+if (times.length === 0) throw new Error(`none of ${errors} resumptions succeeded`);
+/** Events received a second; latencies from the request to the last event. */
+const result: Sample = {
   count: times.length,
   errors,
   perSecond: (times.length * plan.events) / elapsed,
-  p50: at(0.5),
-  p99: at(0.99),
+  ...quantiles(times),
 };
 console.log(JSON.stringify(result));

@@ -1,0 +1,109 @@
+/** Runs Holdfast and others in turn, and makes rows of what they did and claims of how they compare. */
+import { claim, type Claim, type Target } from "./claim.ts";
+import {
+  alternate,
+  summarise,
+  type Contender,
+  type Measured,
+  type Round,
+  type Summary,
+} from "./measure.ts";
+import type { Row } from "./report.ts";
+
+/** The contender that the others are compared with, if nothing else is said. */
+export const OURS = "holdfast";
+
+/** A figure of a round that is compared. */
+export interface Measure {
+  /** What it is, with its unit. */
+  readonly of: string;
+  readonly figure: (round: Round, base: Round | undefined) => number;
+  readonly target?: Target | undefined;
+}
+
+export const rate = (target?: Target, of = "a second"): Measure => ({
+  of,
+  figure: ({ perSecond }) => perSecond,
+  target,
+});
+export const p50 = (target?: Target): Measure => ({
+  of: "p50, ms",
+  figure: (round) => round.p50,
+  target,
+});
+/** What a contender adds to the base. */
+export const addedP50 = (target?: Target): Measure => ({
+  of: "added p50, ms",
+  figure: (round, base) => round.p50 - (base?.p50 ?? NaN),
+  target,
+});
+
+export interface Comparison {
+  readonly job: string;
+  /** The contender that the others are compared with, where it is not Holdfast as such. */
+  readonly ours?: string;
+  readonly measures: readonly Measure[];
+  /** The contender that does the job without what the others add to it. */
+  readonly base?: string;
+  /** Columns of one contender's own. */
+  readonly more?: (summary: Summary) => Row;
+}
+
+export interface Compared {
+  readonly rows: readonly Row[];
+  readonly claims: readonly Claim[];
+}
+
+export async function compare(
+  { job, ours: chosen = OURS, measures, base, more }: Comparison,
+  contenders: readonly Contender[],
+  rounds: number,
+): Promise<Compared> {
+  process.stderr.write(`${job}\n`);
+  const measured = await alternate(contenders, rounds);
+  const [ours, under] = [chosen, base].map((name) => measured.find((one) => one.name === name));
+  const others = measured.filter((one) => one !== ours && one !== under);
+  const floor = under && summarise(under);
+  const rows = measured.map((one) => {
+    const { cpuMicros, ...summary } = summarise(one);
+    return {
+      job,
+      server: one.name,
+      ...summary,
+      "server CPU µs each": Math.round(cpuMicros),
+      ...(floor && {
+        "added p50": summary.p50 - floor.p50,
+        "added p99": summary.p99 - floor.p99,
+      }),
+      ...more?.({ ...summary, cpuMicros }),
+    };
+  });
+  const figures = (of: Measured | undefined, { figure }: Measure) =>
+    (of?.rounds ?? []).map((round, n) => figure(round, under?.rounds[n]));
+  const claims = others.flatMap((other) =>
+    measures.map((measure) =>
+      claim({
+        what: [job, ...(chosen === OURS ? [] : [chosen]), measure.of].join(", "),
+        other: other.name,
+        ours: figures(ours, measure),
+        theirs: figures(other, measure),
+        target: measure.target,
+      }),
+    ),
+  );
+  return { rows, claims };
+}
+
+/** Several comparisons, one after the other, as one. */
+export async function compareAll(
+  comparisons: readonly (() => Promise<Compared>)[],
+): Promise<Compared> {
+  const rows: Row[] = [];
+  const claims: Claim[] = [];
+  for (const next of comparisons) {
+    const compared = await next();
+    rows.push(...compared.rows);
+    claims.push(...compared.claims);
+  }
+  return { rows, claims };
+}

@@ -1,0 +1,113 @@
+/** The same calls where there are few sessions and where there are many. */
+import { compare, compareAll, p50, rate, type Compared, type Measure } from "../../compare.ts";
+import {
+  progress,
+  requests,
+  resumption,
+  type Contender,
+  type Effort,
+  type Sample,
+} from "../../measure.ts";
+import { makeSession, publishEvents, startHoldfast, type Server } from "../../servers.ts";
+import { residentKiB } from "../../usage.ts";
+
+const SIZES = [1000, 10_000, 50_000] as const;
+/** Sessions that a load is spread over. */
+export const SAMPLE = 200;
+const RESUMED = 20;
+/** Events in one publish, and missed by who resumes. */
+export const BATCH = 100;
+const CONNECTIONS = 16;
+
+const called = (size: number) => `${size.toLocaleString("en")} sessions`;
+const [FEW, MOST] = [called(SIZES[0]), called(SIZES[2])];
+
+interface Populated {
+  readonly name: string;
+  readonly server: Server;
+  readonly paths: readonly string[];
+}
+
+export async function bySessions(folder: string, { rounds, seconds }: Effort): Promise<Compared> {
+  const starting = SIZES.map(() =>
+    // Whoever left counts as a writer until the next keep-alive, and many come and go here.
+    startHoldfast(
+      { QUEUE_CAPACITY: "100000", LOG_MAX_EVENTS: "100000", MAX_WRITERS: "1000" },
+      folder,
+    ),
+  );
+  const servers = await Promise.all(starting);
+  try {
+    const populated: Populated[] = [];
+    for (const [n, server] of servers.entries())
+      populated.push(await populate(server, SIZES[n] ?? 0));
+    const job = (name: string, measure: Measure, run: (of: Populated) => Promise<Sample>) => () =>
+      compare(
+        { job: name, ours: MOST, measures: [measure] },
+        populated.map((of): Contender => ({
+          name: of.name,
+          pid: of.server.pid,
+          run: () => run(of),
+        })),
+        rounds,
+      );
+    const streams = new Map<string, Awaited<ReturnType<typeof missed>>>();
+    for (const { name, server, paths } of populated) streams.set(name, await missed(server, paths));
+    const load = { connections: CONNECTIONS, seconds };
+    const compared = await compareAll([
+      job("read", rate(), ({ server: { url }, paths }) =>
+        requests({ ...load, url, method: "GET", paths }),
+      ),
+      job("resume", p50(), ({ name }) =>
+        resumption({ streams: streams.get(name) ?? [], events: BATCH, seconds }),
+      ),
+      job("publish", rate(), ({ server: { url }, paths }) => {
+        const events = paths.map((path) => `${path}/events`);
+        return requests({ ...load, url, method: "POST", paths: events, body: '{"data":"x"}' });
+      }),
+      job("list", rate(), ({ server: { url } }) =>
+        requests({ ...load, url, method: "GET", paths: ["/v1/sessions?limit=50"] }),
+      ),
+      job("create", rate(), ({ server: { url } }) =>
+        requests({ ...load, url, method: "POST", paths: ["/v1/sessions"], body: "{}" }),
+      ),
+    ]);
+    const memory = populated.map(async ({ name, server: { pid } }) => ({
+      job: "memory at the end",
+      server: name,
+      "resident MiB": (await residentKiB(pid)) / 1024,
+    }));
+    return {
+      rows: [...compared.rows, ...(await Promise.all(memory))],
+      claims: compared.claims.filter(({ other }) => other === FEW),
+    };
+  } finally {
+    await Promise.all(servers.map((server) => server.stop()));
+  }
+}
+
+/** Makes so many sessions, some at a time, and picks those that are used later. */
+async function populate(server: Server, size: number): Promise<Populated> {
+  const ids: string[] = [];
+  let wanted = size;
+  const make = async () => {
+    while (wanted-- > 0) {
+      ids.push(await makeSession(server));
+      if (ids.length % 10_000 === 0) progress(called(ids.length));
+    }
+  };
+  await Promise.all(Array.from({ length: 4 * CONNECTIONS }, make));
+  const pick = () => `/v1/sessions/${ids[Math.floor(Math.random() * ids.length)]}`;
+  return { name: called(size), server, paths: Array.from({ length: SAMPLE }, pick) };
+}
+
+/** Some of the streams, each with a batch of events after one that its client has seen. */
+function missed(server: Server, paths: readonly string[]) {
+  return Promise.all(
+    paths.slice(0, RESUMED).map(async (path) => {
+      const url = `${server.url}${path}/events`;
+      const [lastEventId = ""] = await publishEvents(url, BATCH + 1);
+      return { url, lastEventId };
+    }),
+  );
+}

@@ -1,0 +1,111 @@
+/** Many idle streams: what each takes, and what it takes once nothing has happened for long. */
+import { Agent, get, type IncomingMessage } from "node:http";
+import { setTimeout as delay } from "node:timers/promises";
+import { quantiles } from "../../client/load.ts";
+import { claim } from "../../claim.ts";
+import type { Compared } from "../../compare.ts";
+import { progress } from "../../measure.ts";
+import { makeSession, publishEvents, startHoldfast } from "../../servers.ts";
+import { residentKiB } from "../../usage.ts";
+
+const STREAMS = 5000;
+const AT_ONCE = 50;
+/** Sessions that the idle streams are spread over, ten on each: MAX_WRITERS bounds what one may have. */
+export const STREAM_SESSIONS = 500;
+/** Longer than workerd keeps an object that has nothing to do. */
+const EVICTION_MS = 20_000;
+
+export async function byStreams(folder: string): Promise<Compared> {
+  const server = await startHoldfast({}, folder);
+  const agent = new Agent({ keepAlive: false });
+  const streams: IncomingMessage[] = [];
+  const ids = await Promise.all(Array.from({ length: STREAM_SESSIONS }, () => makeSession(server)));
+  const { hostname, port } = new URL(server.url);
+  const path = (n: number) => `/v1/sessions/${ids[n % ids.length]}/events`;
+  /** Opens so many, some at a time. */
+  const openMore = async (count: number) => {
+    const took: number[] = [];
+    const started = performance.now();
+    for (let n = 0; n < count; n += AT_ONCE) {
+      const some = Array.from({ length: AT_ONCE }, async (_, k) => {
+        const asked = performance.now();
+        const stream = await open({ hostname, port, agent, path: path(n + k) });
+        took.push(performance.now() - asked);
+        return stream;
+      });
+      streams.push(...(await Promise.all(some)));
+    }
+    return { perSecond: (count * 1000) / (performance.now() - started), ...quantiles(took) };
+  };
+  const resident = () => residentKiB(server.pid);
+  try {
+    const before = await resident();
+    const opened = await openMore(STREAMS);
+    const justOpened = ((await resident()) - before) / STREAMS;
+    progress(`${STREAMS} streams open; idle for ${EVICTION_MS / 1000} s`);
+    await delay(EVICTION_MS);
+    const evicted = ((await resident()) - before) / STREAMS;
+    const woken = await deliveriesTo(streams, (n) => server.url + path(n));
+    const after = await openMore(STREAM_SESSIONS);
+    const row = { job: "idle streams", server: `${STREAMS.toLocaleString("en")} streams` };
+    const compared = { other: "just opened", ours: [evicted], theirs: [justOpened] };
+    return {
+      rows: [
+        { ...row, job: `open, ${AT_ONCE} at a time`, ...opened, "KiB each": justOpened },
+        { ...row, job: "the same, their objects evicted", ...after, "KiB each": evicted },
+        { ...row, job: "publish to an evicted object, to its last reader", ...quantiles(woken) },
+      ],
+      claims: [
+        claim({ what: "memory of an idle stream, its object evicted, KiB", ...compared }),
+        claim({
+          what: "open a stream, p50, ms",
+          other: "with none open",
+          ours: [after.p50],
+          theirs: [opened.p50],
+        }),
+      ],
+    };
+  } finally {
+    for (const stream of streams) stream.destroy();
+    agent.destroy();
+    await server.stop();
+  }
+}
+
+/** Publishes to some sessions, one after the other: milliseconds until the last of each one's readers has the event. */
+async function deliveriesTo(
+  streams: readonly IncomingMessage[],
+  urlOf: (session: number) => string,
+): Promise<number[]> {
+  const times: number[] = [];
+  for (let session = 0; session < 100; session++) {
+    const readers = streams.filter((_, n) => n % STREAM_SESSIONS === session);
+    const received = readers.map((reader) => receives(reader, "data: #0"));
+    const started = performance.now();
+    await publishEvents(urlOf(session), 1);
+    await Promise.all(received);
+    times.push(performance.now() - started);
+  }
+  return times;
+}
+
+function receives(stream: IncomingMessage, text: string): Promise<void> {
+  return new Promise((resolve) => {
+    const look = (chunk: Buffer): void => {
+      if (!chunk.includes(text)) return;
+      stream.off("data", look);
+      resolve();
+    };
+    stream.on("data", look);
+  });
+}
+
+function open(options: { hostname: string; port: string; path: string; agent: Agent }) {
+  return new Promise<IncomingMessage>((resolve, reject) => {
+    get(options, (incoming) => {
+      if (incoming.statusCode === 200) incoming.once("data", () => resolve(incoming)).resume();
+      else reject(new Error(`following answered ${incoming.statusCode}`));
+      incoming.on("error", () => {});
+    }).on("error", reject);
+  });
+}
