@@ -1,5 +1,4 @@
 import { Hono } from "hono";
-import { HTTPException } from "hono/http-exception";
 import { methodNotAllowed } from "hono/method-not-allowed";
 import { createAccess, type Access } from "./auth/access.ts";
 import { callerOf } from "./auth/identity.ts";
@@ -103,9 +102,6 @@ function errorResponse(failure: Error, log: Logger): Response {
       log.warn("request.failed", { code: failure.code, cause: describeFailure(failure.cause) });
     }
     return problemOf(failure);
-  }
-  if (failure instanceof HTTPException && failure.status === 400) {
-    return problemResponse("invalid_request", "The body is not valid JSON.");
   }
   log.error("request.crashed", { cause: describeFailure(failure) });
   return problemResponse("unavailable");

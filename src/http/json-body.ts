@@ -1,21 +1,21 @@
 /**
- * Reads a JSON request body before Hono's validator does, to refuse what it would
- * let through: bytes that are not UTF-8 (which decode to something that was not
- * sent), another media type, and nesting deep enough to overflow a recursive
- * reader.
+ * Reads a JSON request body, and refuses what a lenient reader would let through:
+ * bytes that are not UTF-8 (which decode to something that was not sent), another
+ * media type, and nesting deep enough to overflow a recursive reader.
  */
-import type { Context, MiddlewareHandler } from "hono";
+import type { Context } from "hono";
 import { SessionError } from "../session/errors.ts";
 import { MAX_JSON_DEPTH } from "../session/limits.ts";
 import { brokenOff } from "./body-limit.ts";
 
 const JSON_MEDIA_TYPE = /^application\/([\w.-]+\+)?json$/i;
 
-export const jsonBody: MiddlewareHandler = async (c, next) => {
+/** The body's value; an empty object where there is no body. Throws a SessionError for what is refused. */
+export async function readJsonBody(c: Context): Promise<unknown> {
   const bytes = await wholeBody(c);
-  if (bytes.byteLength === 0) return next();
   const mediaType = c.req.header("content-type")?.split(";")[0]?.trim() ?? "";
   if (!JSON_MEDIA_TYPE.test(mediaType)) {
+    if (bytes.byteLength === 0) return {};
     throw new SessionError("unsupported_media_type", "The body must be application/json.");
   }
   const text = decode(bytes);
@@ -25,8 +25,8 @@ export const jsonBody: MiddlewareHandler = async (c, next) => {
       `The body is nested deeper than ${MAX_JSON_DEPTH} levels.`,
     );
   }
-  return next();
-};
+  return parse(text);
+}
 
 async function wholeBody(c: Context): Promise<ArrayBuffer> {
   try {
@@ -36,11 +36,21 @@ async function wholeBody(c: Context): Promise<ArrayBuffer> {
   }
 }
 
+const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false });
+
 function decode(bytes: ArrayBuffer): string {
   try {
-    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: false }).decode(bytes);
+    return utf8.decode(bytes);
   } catch {
     throw new SessionError("invalid_request", "The body is not valid UTF-8.");
+  }
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new SessionError("invalid_request", "The body is not valid JSON.");
   }
 }
 

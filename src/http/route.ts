@@ -3,12 +3,11 @@
  * description registers the handler, validates the request and writes the
  * OpenAPI document, so they cannot disagree.
  */
-import type { Context, Env, Handler, Hono, HonoRequest, MiddlewareHandler } from "hono";
-import { validator } from "hono/validator";
+import type { Context, Env, Handler, Hono, HonoRequest } from "hono";
 import type * as z from "zod";
 import type { Scope } from "../auth/scopes.ts";
 import type { ErrorCode } from "../session/errors.ts";
-import { jsonBody } from "./json-body.ts";
+import { readJsonBody } from "./json-body.ts";
 import { validate } from "./validate.ts";
 
 type Method = "get" | "post" | "put" | "patch" | "delete";
@@ -58,27 +57,29 @@ export function mount<E extends Env, R extends RouteDescription>(
   route: R,
   handler: (c: Context<E>, input: RouteInput<R>) => Response | Promise<Response>,
 ): void {
-  const { query, body } = route;
-  const validators: MiddlewareHandler[] = [];
-  if (body)
-    validators.push(
-      jsonBody,
-      validator("json", (value) => validate(body, value)),
-    );
-  const run: Handler<E> = (c) => {
-    // The validators have made of it what the description's schemas say.
-    const input = {
-      query: query && validate(query, queryOf(c.req)),
-      body: body && (c.req.valid("json" as never) as unknown),
-    } as RouteInput<R>;
-    return handler(c, input);
+  const queryOf = route.query && queryReader(route.query);
+  const { body } = route;
+  // The input is what the description's schemas have made of the request.
+  const run: Handler<E> = body
+    ? async (c) => {
+        const input = { query: queryOf?.(c.req), body: validate(body, await readJsonBody(c)) };
+        return handler(c, input as RouteInput<R>);
+      }
+    : (c) => handler(c, { query: queryOf?.(c.req), body } as RouteInput<R>);
+  app.on(route.method.toUpperCase(), [route.path], run);
+}
+
+/** Reads and validates the query. Most requests have none, so what is made of that is made once. */
+function queryReader(schema: z.ZodObject): (request: HonoRequest) => unknown {
+  let ofNone: object | undefined;
+  return (request) => {
+    if (request.url.includes("?")) return validate(schema, parametersOf(request));
+    return (ofNone ??= Object.freeze(validate(schema, {})));
   };
-  app.on(route.method.toUpperCase(), [route.path], ...(validators as Handler<E>[]), run);
 }
 
 /** The query's parameters: text, or an array of it where one is given more than once. */
-function queryOf(request: HonoRequest): Record<string, string | string[]> {
-  if (!request.url.includes("?")) return {};
+function parametersOf(request: HonoRequest): Record<string, string | string[]> {
   const all = Object.entries(request.queries());
   return Object.fromEntries(
     all.map(([name, values]) => [name, values.length === 1 ? (values[0] ?? "") : values]),
