@@ -3,6 +3,7 @@ import { loadConfig, type Config, type Environment } from "../config.ts";
 import { createLogger, type Logger } from "../logger.ts";
 import { owns, type Caller } from "../session/caller.ts";
 import { contentProblem } from "../session/content.ts";
+import { documentOf, packDocument } from "../session/document.ts";
 import { ERROR_KINDS, type ErrorCode } from "../session/errors.ts";
 import { NATIVE_STREAM } from "../session/event-id.ts";
 import { expiryVerdict, type ExpiryVerdict } from "../session/expiry.ts";
@@ -126,6 +127,12 @@ export class SessionObject extends DurableObject<Environment> {
     if (!session) return refuse("session_not_found");
     if (touch) session.use.touch(now, session.record.ttlMs);
     return succeed(this.#view(session, now));
+  }
+
+  /** As `read`; what was found comes as a packed document. */
+  document(caller: Caller, touch: boolean): string | Outcome<never> {
+    const read = this.read(caller, touch);
+    return read.ok ? packDocument(documentOf(read.value, caller)) : read;
   }
 
   upsert(
