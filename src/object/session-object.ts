@@ -31,7 +31,7 @@ import { CLOSE_CODES, MORE, TAKEN } from "../session/stream-protocol.ts";
 import { openUpstreams } from "../upstream/open.ts";
 import { Gateway } from "./gateway.ts";
 import { AlarmClock } from "./alarm-clock.ts";
-import { EventLog, sizeOf } from "./event-log.ts";
+import { EventLog, sized } from "./event-log.ts";
 import { directoryOf } from "./directory-binding.ts";
 import { Outbox } from "./outbox.ts";
 import { RecordStore, type StoredChannel, type StoredSession } from "./record.ts";
@@ -177,13 +177,13 @@ export class SessionObject extends DurableObject<Environment> {
     return this.#outbox.settled();
   }
 
-  publish(caller: Caller, events: readonly NewEvent[]): Outcome<Published> {
+  publish(caller: Caller, published: readonly NewEvent[]): Outcome<Published> {
     const now = Date.now();
     const session = this.#owned(caller, now);
     if (!session) return refuse("session_not_found");
     const { eventMaxBytes, queueCapacity } = this.#config;
-    const sizes = events.map(sizeOf);
-    const tooLarge = sizes.findIndex((size) => size > eventMaxBytes);
+    const events = published.map(sized);
+    const tooLarge = events.findIndex(({ bytes }) => bytes > eventMaxBytes);
     if (tooLarge >= 0) {
       const where = events.length > 1 ? `event ${tooLarge}` : "the event";
       return refuse("payload_too_large", `${where} is over EVENT_MAX_BYTES (${eventMaxBytes})`);
