@@ -31,7 +31,8 @@ export interface SessionsInOptions {
 }
 
 /** What the service's own front does with sessions, but for the gateway. */
-export type LibrarySessions = Omit<Sessions, "initialize" | "exchange" | "follow"> & ListedSessions;
+export type LibrarySessions = Omit<Sessions, "document" | "initialize" | "exchange" | "follow"> &
+  ListedSessions;
 
 /**
  * The sessions of a namespace of `SessionObject`, as the service's own front uses

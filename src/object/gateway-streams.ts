@@ -6,7 +6,7 @@ import { QUICK_ANSWER_MS, UPSTREAM_HELD_MS } from "../session/limits.ts";
 import { encodeFrame } from "../session/sse-frame.ts";
 import { BACKEND, CLOSE_CODES } from "../session/stream-protocol.ts";
 import { bindingOf } from "../upstream/handshake.ts";
-import { EventLog, type EventLogLimits } from "./event-log.ts";
+import { EventLog, sized, type EventLogLimits } from "./event-log.ts";
 import { ExchangeTable, type OpenExchange } from "./exchange-table.ts";
 import { gatewayStart } from "./gateway-start.ts";
 import type { GatewayPort, GatewaySession } from "./gateway-port.ts";
@@ -58,7 +58,7 @@ export class GatewayStreams implements GatewayPort {
 
   append(stream: number, data: string): void {
     try {
-      const logged = this.#messages().append(stream, [{ data }], false);
+      const logged = this.#messages().append(stream, [sized({ data })], false);
       const frames = logged.map(({ frame }) => frame);
       this.#writers.broadcast(stream, frames);
     } catch (failure) {

@@ -4,8 +4,8 @@
  * still waits for a first reader.
  */
 import { NATIVE_STREAM } from "../session/event-id.ts";
-import type { NewEvent, StreamStart } from "../session/host.ts";
-import { sizeOf, type EventLog } from "./event-log.ts";
+import type { StreamStart } from "../session/host.ts";
+import type { EventLog, SizedEvent } from "./event-log.ts";
 import type { RecordStore, StoredChannel } from "./record.ts";
 import { gapFrame, openStream } from "./stream-start.ts";
 import type { Writers } from "./writers.ts";
@@ -32,11 +32,11 @@ export class NativeStream {
   }
 
   /** Appends events, all or none, and sends them. Returns their ids, and how many writers they were sent to. */
-  publish({ log }: StreamState, events: readonly NewEvent[]): { ids: string[]; writers: number } {
+  publish({ log }: StreamState, events: readonly SizedEvent[]): { ids: string[]; writers: number } {
     const before = log.lastSeq;
     const logged = log.append(NATIVE_STREAM, events, !this.#writers.hasLive(NATIVE_STREAM));
     const ids = logged.map(({ seq }) => log.idOf(seq, NATIVE_STREAM));
-    const bytes = events.reduce((sum, event) => sum + sizeOf(event), 0);
+    const bytes = events.reduce((sum, event) => sum + event.bytes, 0);
     // A burst larger than a page would pass the bridge's bound before even a fast reader could take it.
     if (logged.length > 1 && bytes > log.pageBytes) {
       const sockets = this.#writers.fallBehind(NATIVE_STREAM, before);

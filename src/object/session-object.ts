@@ -3,6 +3,7 @@ import { loadConfig, type Config, type Environment } from "../config.ts";
 import { createLogger, type Logger } from "../logger.ts";
 import { owns, type Caller } from "../session/caller.ts";
 import { contentProblem } from "../session/content.ts";
+import { documentOf, packDocument } from "../session/document.ts";
 import { ERROR_KINDS, type ErrorCode } from "../session/errors.ts";
 import { NATIVE_STREAM } from "../session/event-id.ts";
 import { expiryVerdict, type ExpiryVerdict } from "../session/expiry.ts";
@@ -30,7 +31,7 @@ import { CLOSE_CODES, MORE, TAKEN } from "../session/stream-protocol.ts";
 import { openUpstreams } from "../upstream/open.ts";
 import { Gateway } from "./gateway.ts";
 import { AlarmClock } from "./alarm-clock.ts";
-import { EventLog, sizeOf } from "./event-log.ts";
+import { EventLog, sized } from "./event-log.ts";
 import { directoryOf } from "./directory-binding.ts";
 import { Outbox } from "./outbox.ts";
 import { RecordStore, type StoredChannel, type StoredSession } from "./record.ts";
@@ -128,6 +129,12 @@ export class SessionObject extends DurableObject<Environment> {
     return succeed(this.#view(session, now));
   }
 
+  /** As `read`; what was found comes as a packed document. */
+  document(caller: Caller, touch: boolean): string | Outcome<never> {
+    const read = this.read(caller, touch);
+    return read.ok ? packDocument(documentOf(read.value, caller)) : read;
+  }
+
   upsert(
     caller: Caller,
     id: SessionId,
@@ -170,13 +177,13 @@ export class SessionObject extends DurableObject<Environment> {
     return this.#outbox.settled();
   }
 
-  publish(caller: Caller, events: readonly NewEvent[]): Outcome<Published> {
+  publish(caller: Caller, published: readonly NewEvent[]): Outcome<Published> {
     const now = Date.now();
     const session = this.#owned(caller, now);
     if (!session) return refuse("session_not_found");
     const { eventMaxBytes, queueCapacity } = this.#config;
-    const sizes = events.map(sizeOf);
-    const tooLarge = sizes.findIndex((size) => size > eventMaxBytes);
+    const events = published.map(sized);
+    const tooLarge = events.findIndex(({ bytes }) => bytes > eventMaxBytes);
     if (tooLarge >= 0) {
       const where = events.length > 1 ? `event ${tooLarge}` : "the event";
       return refuse("payload_too_large", `${where} is over EVENT_MAX_BYTES (${eventMaxBytes})`);

@@ -15,6 +15,7 @@ import type {
   InitializeAnswer,
   InitializeRequest,
 } from "./exchange.ts";
+import type { SessionDocument } from "./document.ts";
 import type { SessionId } from "./id.ts";
 import type { SessionType } from "./type.ts";
 
@@ -182,6 +183,8 @@ export interface Sessions {
   create(id: SessionId, content: SessionContent): Promise<SessionView>;
   /** Reads a session; counts as use where `touch` is true. */
   read(id: SessionId, touch: boolean): Promise<SessionView>;
+  /** As `read`, written out. */
+  document(id: SessionId, touch: boolean): Promise<SessionDocument>;
   /** Makes a session or replaces its content. Its events and writers stay. Another's is not found. */
   upsert(
     id: SessionId,
