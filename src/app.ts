@@ -5,10 +5,10 @@ import { createAccess, type Access } from "./auth/access.ts";
 import { callerOf } from "./auth/identity.ts";
 import { loadAuthSettings } from "./auth/settings.ts";
 import type { Config } from "./config.ts";
-import { limitBody } from "./http/body-limit.ts";
 import { countSessions, listSessions, mountDirectory, revokeSessions } from "./http/directory.ts";
 import { disconnectSession, followEvents, mountEvents, publishEvents } from "./http/events.ts";
 import { mountGuard } from "./http/guard.ts";
+import { jsonBody } from "./http/json-body.ts";
 import { openApiDocument } from "./http/openapi.ts";
 import { problemOf, problemResponse } from "./http/problem.ts";
 import { mountResourceMetadata, resourceMetadata } from "./http/resource-metadata.ts";
@@ -81,7 +81,7 @@ export function createApp(
   mountGateway(app, { host, config, upstreams, log, callerOf });
 
   for (const { method, path } of ROUTES.filter(({ body }) => body !== undefined)) {
-    app.on(method.toUpperCase(), [path], limitBody(config.bodyMaxBytes));
+    app.on(method.toUpperCase(), [path], jsonBody(config.bodyMaxBytes));
   }
 
   // Before the sessions: `count` is no session's id.

@@ -1,42 +1,33 @@
 /**
  * Reads a JSON request body for Hono's validator, and refuses what that would let
- * through: bytes that are not UTF-8 (which decode to something that was not sent),
- * another media type, and nesting deep enough to overflow a recursive reader.
+ * through: bytes that are not UTF-8, another media type, and nesting deep enough to
+ * overflow a recursive reader.
  */
 import type { MiddlewareHandler } from "hono";
 import { SessionError } from "../session/errors.ts";
 import { MAX_JSON_DEPTH } from "../session/limits.ts";
-import { brokenOff } from "./body-limit.ts";
+import { readBody, textOf } from "./request-body.ts";
 
 const JSON_MEDIA_TYPE = /^application\/([\w.-]+\+)?json$/i;
 
-export const jsonBody: MiddlewareHandler = async (c, next) => {
-  const bytes = await c.req.raw.arrayBuffer().catch(brokenOff);
-  const mediaType = c.req.header("content-type")?.split(";")[0]?.trim() ?? "";
-  if (bytes.byteLength > 0 && !JSON_MEDIA_TYPE.test(mediaType)) {
-    throw new SessionError("unsupported_media_type", "The body must be application/json.");
-  }
-  const text = decode(bytes);
-  if (depthOf(text) > MAX_JSON_DEPTH) {
-    throw new SessionError(
-      "invalid_request",
-      `The body is nested deeper than ${MAX_JSON_DEPTH} levels.`,
-    );
-  }
-  // What Hono parses then. From cached bytes it would make a response first, to read them as text.
-  // Its cache holds promises, which its type leaves out.
-  c.req.bodyCache.text = Promise.resolve(text) as unknown as string;
-  return next();
-};
-
-const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false });
-
-function decode(bytes: ArrayBuffer): string {
-  try {
-    return utf8.decode(bytes);
-  } catch {
-    throw new SessionError("invalid_request", "The body is not valid UTF-8.");
-  }
+export function jsonBody(maxBytes: number): MiddlewareHandler {
+  return async (c, next) => {
+    const bytes = await readBody(c.req.raw, maxBytes);
+    const mediaType = c.req.header("content-type")?.split(";")[0]?.trim() ?? "";
+    if (bytes.byteLength > 0 && !JSON_MEDIA_TYPE.test(mediaType)) {
+      throw new SessionError("unsupported_media_type", "The body must be application/json.");
+    }
+    const text = textOf(bytes);
+    if (depthOf(text) > MAX_JSON_DEPTH) {
+      throw new SessionError(
+        "invalid_request",
+        `The body is nested deeper than ${MAX_JSON_DEPTH} levels.`,
+      );
+    }
+    // What Hono parses then. Its cache holds promises, which its type leaves out.
+    c.req.bodyCache.text = Promise.resolve(text) as unknown as string;
+    return next();
+  };
 }
 
 /** The deepest nesting of a JSON text, without recursion. */

@@ -8,7 +8,6 @@ import { validator } from "hono/validator";
 import type * as z from "zod";
 import type { Scope } from "../auth/scopes.ts";
 import type { ErrorCode } from "../session/errors.ts";
-import { jsonBody } from "./json-body.ts";
 import { validate } from "./validate.ts";
 
 type Method = "get" | "post" | "put" | "patch" | "delete";
@@ -60,7 +59,7 @@ export function mount<E extends Env, R extends RouteDescription>(
 ): void {
   const { body } = route;
   const queryOf = route.query && queryReader(route.query);
-  const validators = body ? [jsonBody, validator("json", (value) => validate(body, value))] : [];
+  const validators = body ? [validator("json", (value) => validate(body, value))] : [];
   const run: Handler<E> = (c) => {
     // What the description's schemas have made of the request.
     const input = {

@@ -1,12 +1,11 @@
-/** Reads the JSON that a client posts, within a bound, also where its length is not announced. */
+/** Reads the JSON that a client posts. */
 import { depthOf } from "../http/json-body.ts";
-import { boundedBody } from "../session/bounded-body.ts";
+import { readBody, textOf } from "../http/request-body.ts";
+import { SessionError } from "../session/errors.ts";
 import { parseJson, RPC_CODES } from "../session/json-rpc.ts";
 import { MAX_JSON_DEPTH } from "../session/limits.ts";
-import { rpcErrorResponse } from "./answers.ts";
+import { hostErrorResponse, rpcErrorResponse } from "./answers.ts";
 import { isJsonContent } from "./negotiate.ts";
-
-const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false });
 
 export interface Posted {
   /** As it was sent. */
@@ -20,32 +19,20 @@ export async function readPosted(request: Request, maxBytes: number): Promise<Po
   if (!isJsonContent(request.headers.get("content-type"))) {
     return rpcErrorResponse(415, RPC_CODES.serverError, "Content-Type must be application/json");
   }
+  let body: string;
   try {
-    const bytes = await bytesOf(request, maxBytes);
-    if (!bytes) {
-      return rpcErrorResponse(413, RPC_CODES.serverError, "The body is over BODY_MAX_BYTES");
-    }
-    const body = decoder.decode(bytes);
-    if (depthOf(body) > MAX_JSON_DEPTH) {
-      const message = `The body is nested deeper than ${MAX_JSON_DEPTH} levels`;
-      return rpcErrorResponse(400, RPC_CODES.invalidRequest, message);
-    }
-    const value = parseJson(body);
-    if (value !== undefined) return { body, value };
-  } catch {
-    // It is not UTF-8, or ended before it was whole.
+    body = textOf(await readBody(request, maxBytes));
+  } catch (failure) {
+    if (!(failure instanceof SessionError)) throw failure;
+    if (failure.code === "payload_too_large") return hostErrorResponse(failure);
+    return rpcErrorResponse(400, RPC_CODES.parseError, `Parse error: ${failure.message}`);
   }
-  return rpcErrorResponse(400, RPC_CODES.parseError, "Parse error");
-}
-
-/** Undefined: over the bound. Rejects where the body breaks off. */
-async function bytesOf(
-  request: Request,
-  maxBytes: number,
-): Promise<ArrayBuffer | Uint8Array | undefined> {
-  const announced = request.headers.get("content-length");
-  if (Number(announced) > maxBytes) return undefined;
-  // HTTP holds a body to its length, and the platform reads one quicker than a loop does.
-  if (announced !== null || !request.body) return request.arrayBuffer();
-  return boundedBody(request.body as ReadableStream<Uint8Array>, maxBytes);
+  if (depthOf(body) > MAX_JSON_DEPTH) {
+    const message = `The body is nested deeper than ${MAX_JSON_DEPTH} levels`;
+    return rpcErrorResponse(400, RPC_CODES.invalidRequest, message);
+  }
+  const value = parseJson(body);
+  return value === undefined
+    ? rpcErrorResponse(400, RPC_CODES.parseError, "Parse error")
+    : { body, value };
 }

@@ -59,6 +59,9 @@ export const MAX_URL_LENGTH = 8192;
 /** Bytes of all request headers: what common HTTP servers take, and room for a large access token. */
 export const MAX_HEADER_BYTES = 32 * 1024;
 
+/** Milliseconds that a body has to arrive in: 4 MiB at 1.2 Mbit/s. */
+export const BODY_MS = 30_000;
+
 /**
  * Bytes, and milliseconds, for which a body that was refused is still taken in, so that its
  * sender gets to read why. Whoever sends more, or for longer, may lose the answer with the connection.
