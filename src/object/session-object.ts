@@ -1,12 +1,10 @@
 import { DurableObject } from "cloudflare:workers";
 import { loadConfig, type Config, type Environment } from "../config.ts";
 import { createLogger, type Logger } from "../logger.ts";
-import { owns, type Caller } from "../session/caller.ts";
-import { contentProblem } from "../session/content.ts";
+import type { Caller } from "../session/caller.ts";
 import { documentOf, packDocument } from "../session/document.ts";
 import { ERROR_KINDS, type ErrorCode } from "../session/errors.ts";
 import { NATIVE_STREAM } from "../session/event-id.ts";
-import { expiryVerdict, type ExpiryVerdict } from "../session/expiry.ts";
 import {
   admits,
   type ExchangeAnswer,
@@ -24,41 +22,24 @@ import type {
   SessionView,
   StreamStart,
 } from "../session/host.ts";
-import { redactSessionId, type SessionId } from "../session/id.ts";
+import type { SessionId } from "../session/id.ts";
 import { refuse, succeed, type Outcome } from "../session/outcome.ts";
 import { encodeFrame } from "../session/sse-frame.ts";
 import { CLOSE_CODES, MORE, TAKEN } from "../session/stream-protocol.ts";
 import { openUpstreams } from "../upstream/open.ts";
 import { Gateway } from "./gateway.ts";
-import { AlarmClock } from "./alarm-clock.ts";
-import { EventLog, sized } from "./event-log.ts";
+import { sized } from "./event-log.ts";
 import { directoryOf } from "./directory-binding.ts";
-import { Outbox } from "./outbox.ts";
-import { RecordStore, type StoredChannel, type StoredSession } from "./record.ts";
-import { NativeStream, type StreamState } from "./native-stream.ts";
-import {
-  isMeant,
-  matches,
-  newRecord,
-  ownedBy,
-  patched,
-  replaced,
-  type RemoveIf,
-} from "./record-changes.ts";
-import { listedAs, viewOf } from "./session-view.ts";
-import { Use } from "./use.ts";
+import { Lifecycle, type EndReason, type LiveSession } from "./lifecycle.ts";
+import { RecordStore, type StoredSession } from "./record.ts";
+import { NativeStream } from "./native-stream.ts";
+import { isMeant, matches, ownedBy, patched, replaced, type RemoveIf } from "./record-changes.ts";
 import { Writers } from "./writers.ts";
 
 /** What the host asks for when it attaches a writer. */
 export interface Attachment {
   readonly caller: Caller;
   readonly start: StreamStart | GatewayStart;
-}
-
-/** A session that exists, as the object holds it in memory. */
-interface Loaded extends StreamState {
-  record: StoredSession;
-  readonly use: Use;
 }
 
 const encoder = new TextEncoder();
@@ -73,28 +54,23 @@ const encoder = new TextEncoder();
 export class SessionObject extends DurableObject<Environment> {
   readonly #config: Config;
   readonly #log: Logger;
-  readonly #records: RecordStore;
   readonly #writers: Writers;
   readonly #native: NativeStream;
-  readonly #alarm: AlarmClock;
   readonly #gateway: Gateway;
-  readonly #outbox: Outbox;
-  /** Undefined: not looked for yet. Null: there is no session. */
-  #loaded: Loaded | null | undefined;
+  readonly #life: Lifecycle;
 
   constructor(ctx: DurableObjectState, env: Environment) {
     super(ctx, env);
     this.#config = loadConfig(env);
     this.#log = createLogger(this.#config.logLevel);
-    this.#records = new RecordStore(ctx.storage);
+    const records = new RecordStore(ctx.storage);
     this.#writers = new Writers(ctx);
-    this.#native = new NativeStream(this.#writers, this.#records);
-    this.#alarm = new AlarmClock(ctx.storage);
+    this.#native = new NativeStream(this.#writers, records);
     this.#gateway = new Gateway({
       storage: ctx.storage,
       writers: this.#writers,
       session: {
-        record: () => this.#load(Date.now())?.record ?? null,
+        record: () => this.#life.load(Date.now())?.record ?? null,
         patchMetadata: (metadata) => this.patch({ admin: true }, { metadata }).ok,
         exchangeEnded: () => this.#exchangeEnded(),
       },
@@ -102,31 +78,32 @@ export class SessionObject extends DurableObject<Environment> {
       limits: this.#config,
       log: this.#log,
     });
-    this.#outbox = new Outbox({
+    this.#life = new Lifecycle({
       ctx,
-      alarm: this.#alarm,
-      log: this.#log,
+      records,
       directory: directoryOf(env, this.#config),
-      listed: (now) => {
-        const session = this.#load(now);
-        return session ? listedAs(session.record, this.#deadline(session, now)) : undefined;
-      },
+      limits: this.#config,
+      log: this.#log,
+      inUse: () => this.#inUse,
+      writers: () => this.#native.writers,
+      found: () => this.#gateway.interrupted(),
+      ending: (session, reason) => this.#ending(session, reason),
     });
     this.#log.debug("object.start", { object: ctx.id.toString(), writers: this.#writers.size });
   }
 
   create(caller: Caller, id: SessionId, content: SessionContent): Outcome<SessionView> {
     const now = Date.now();
-    if (this.#live(now)) return refuse("session_already_exists");
-    return this.#make(id, ownedBy(caller, content), now);
+    if (this.#life.live(now)) return refuse("session_already_exists");
+    return this.#life.make(id, ownedBy(caller, content), now);
   }
 
   read(caller: Caller, touch: boolean): Outcome<SessionView> {
     const now = Date.now();
-    const session = this.#owned(caller, now);
+    const session = this.#life.owned(caller, now);
     if (!session) return refuse("session_not_found");
     if (touch) session.use.touch(now, session.record.ttlMs);
-    return succeed(this.#view(session, now));
+    return succeed(this.#life.view(session, now));
   }
 
   /** As `read`; what was found comes as a packed document. */
@@ -142,44 +119,44 @@ export class SessionObject extends DurableObject<Environment> {
     ifMatch?: IfMatch,
   ): Outcome<{ created: boolean; session: SessionView }> {
     const now = Date.now();
-    const session = this.#owned(caller, now);
+    const session = this.#life.owned(caller, now);
     if (!session) {
       if (ifMatch !== undefined) return refuse("precondition_failed");
       // Another's: it cannot be made, and must not be taken over.
-      if (this.#live(now)) return refuse("session_not_found");
-      const made = this.#make(id, ownedBy(caller, content), now);
+      if (this.#life.live(now)) return refuse("session_not_found");
+      const made = this.#life.make(id, ownedBy(caller, content), now);
       return made.ok ? succeed({ created: true, session: made.value }) : made;
     }
     if (!matches(session.record, ifMatch)) return refuse("precondition_failed");
-    const changed = this.#change(session, replaced(session.record, content), now);
+    const changed = this.#life.change(session, replaced(session.record, content), now);
     return changed.ok ? succeed({ created: false, session: changed.value }) : changed;
   }
 
   patch(caller: Caller, patch: SessionPatch, ifMatch?: IfMatch): Outcome<SessionView> {
     const now = Date.now();
-    const session = this.#owned(caller, now);
+    const session = this.#life.owned(caller, now);
     if (!session) return refuse("session_not_found");
     if (!matches(session.record, ifMatch)) return refuse("precondition_failed");
-    return this.#change(session, patched(session.record, patch), now);
+    return this.#life.change(session, patched(session.record, patch), now);
   }
 
   /** Ends the session, if it is what the condition means. Answers whether it did. */
   remove(caller: Caller, condition?: RemoveIf): Outcome<boolean> {
     const now = Date.now();
-    const session = this.#owned(caller, now);
+    const session = this.#life.owned(caller, now);
     if (!session || (condition && !isMeant(session.record, condition))) return succeed(false);
-    this.#end(session, "deleted", now);
+    this.#life.end(session, "deleted", now);
     return succeed(true);
   }
 
   /** Resolves when the directory knows of the last change, or the try to tell it has failed. */
   told(): Promise<void> {
-    return this.#outbox.settled();
+    return this.#life.told();
   }
 
   publish(caller: Caller, published: readonly NewEvent[]): Outcome<Published> {
     const now = Date.now();
-    const session = this.#owned(caller, now);
+    const session = this.#life.owned(caller, now);
     if (!session) return refuse("session_not_found");
     const { eventMaxBytes, queueCapacity } = this.#config;
     const events = published.map(sized);
@@ -199,7 +176,7 @@ export class SessionObject extends DurableObject<Environment> {
       return succeed(this.ctx.storage.transactionSync(() => this.#native.publish(session, events)));
     } catch (failure) {
       // The log in memory has counted what was not stored, so it is read anew.
-      this.#loaded = undefined;
+      this.#life.forget();
       throw failure;
     }
   }
@@ -207,12 +184,12 @@ export class SessionObject extends DurableObject<Environment> {
   /** Ends every writer; publishing is refused until one attaches again. */
   disconnect(caller: Caller): Outcome<null> {
     const now = Date.now();
-    const session = this.#owned(caller, now);
+    const session = this.#life.owned(caller, now);
     if (!session) return refuse("session_not_found");
     session.use.touch(now, session.record.ttlMs);
     this.#native.disconnect(session);
     if (this.#writers.size > 0) {
-      this.#closeWriters(session, CLOSE_CODES.disconnected);
+      this.#closeWriters(session.record, CLOSE_CODES.disconnected);
       if (!this.#inUse) session.use.release(now, session.record.ttlMs);
     }
     return succeed(null);
@@ -224,7 +201,7 @@ export class SessionObject extends DurableObject<Environment> {
     content: SessionContent,
     request: InitializeRequest,
   ): Promise<Outcome<InitializeAnswer>> {
-    if (this.#live(Date.now())) return refuse("session_already_exists");
+    if (this.#life.live(Date.now())) return refuse("session_already_exists");
     return this.#gateway.initialize(request, (metadata) =>
       // The gateway has named the owner.
       this.create({ admin: true }, id, {
@@ -237,7 +214,7 @@ export class SessionObject extends DurableObject<Environment> {
   /** Carries one POST of an MCP client's to its upstream. */
   async exchange(caller: Caller, request: ExchangeRequest): Promise<Outcome<ExchangeAnswer>> {
     const now = Date.now();
-    const session = this.#owned(caller, now);
+    const session = this.#life.owned(caller, now);
     if (!session || !admits(session.record, request.gate)) return refuse("session_not_found");
     session.use.touch(now, session.record.ttlMs);
     return this.#gateway.exchange(request);
@@ -250,7 +227,7 @@ export class SessionObject extends DurableObject<Environment> {
     const { caller, start } = JSON.parse(
       new URL(request.url).searchParams.get("attach") ?? "",
     ) as Attachment;
-    const session = this.#owned(caller, now);
+    const session = this.#life.owned(caller, now);
     if (!session) return refusal("session_not_found");
     if ("gate" in start && !admits(session.record, start.gate)) return refusal("session_not_found");
     if (this.#writers.size >= this.#config.maxWriters) return refusal("too_many_writers");
@@ -263,7 +240,7 @@ export class SessionObject extends DurableObject<Environment> {
   }
 
   override webSocketMessage(socket: WebSocket, message: string | ArrayBuffer): void {
-    const session = this.#live(Date.now());
+    const session = this.#life.live(Date.now());
     const stream = this.#writers.state(socket)?.stream;
     if (!session || stream === undefined || typeof message !== "string") return;
     if (stream !== NATIVE_STREAM) this.#gateway.told(socket, stream, message);
@@ -279,24 +256,8 @@ export class SessionObject extends DurableObject<Environment> {
     this.#detach(socket, 1006);
   }
 
-  override async alarm(): Promise<void> {
-    this.#alarm.fired();
-    const now = Date.now();
-    const session = this.#load(now);
-    if (!session) return this.#outbox.resume(now);
-    const verdict = this.#verdict(session, now);
-    this.#log.debug("object.alarm", {
-      session: session.record.id,
-      verdict: verdict.kind === "expire" ? `expire: ${verdict.reason}` : "live",
-    });
-    if (verdict.kind === "expire") {
-      this.#end(session, "expired", now);
-      return this.#outbox.settled();
-    }
-    if (this.#inUse) session.use.hold(now, session.record.ttlMs);
-    const told = this.#outbox.resume(now);
-    this.#alarm.wakeBy(verdict.until);
-    return told;
+  override alarm(): Promise<void> {
+    return this.#life.wake(Date.now());
   }
 
   /** Whether the session is being used at this very moment. */
@@ -304,92 +265,7 @@ export class SessionObject extends DurableObject<Environment> {
     return this.#writers.size > 0 || this.#gateway.running > 0;
   }
 
-  #load(now: number): Loaded | null {
-    if (this.#loaded !== undefined) return this.#loaded;
-    const record = this.#records.loadSession();
-    if (!record) return (this.#loaded = null);
-    const channel = this.#records.loadChannel();
-    const use = this.#openUse(record, now);
-    this.#loaded = { record, channel, log: this.#openLog(record, channel), use };
-    this.#gateway.interrupted();
-    return this.#loaded;
-  }
-
-  #openUse(record: StoredSession, now: number): Use {
-    return new Use(this.#records, record, now, (at) => this.#outbox.changed(at));
-  }
-
-  #openLog(record: StoredSession, channel: StoredChannel): EventLog {
-    const { sql } = this.ctx.storage;
-    return new EventLog(sql, "events", this.#config, record.epoch, channel.drainedSeq);
-  }
-
-  /**
-   * The session, if it lives and is the caller's. Whose it is is looked at first and
-   * alone, so that another's session takes the same steps as an id that was never
-   * made: one small read, no write, whatever the session holds.
-   */
-  #owned(caller: Caller, now: number): Loaded | null {
-    const owner = this.#loaded ? this.#loaded.record.subject : this.#records.loadOwner();
-    return owns(caller, owner) ? this.#live(now) : null;
-  }
-
-  /** The session, if there is one and its time is not up: an alarm may be late, an answer is not. */
-  #live(now: number): Loaded | null {
-    const session = this.#load(now);
-    if (!session) return null;
-    if (this.#verdict(session, now).kind === "live") return session;
-    this.#end(session, "expired", now);
-    return null;
-  }
-
-  #verdict(session: Loaded, now: number): ExpiryVerdict {
-    return expiryVerdict(session.record, session.use.lastUse, now, this.#inUse);
-  }
-
-  #make(id: SessionId, content: SessionContent, now: number): Outcome<SessionView> {
-    const problem = contentProblem(content.metadata, content.dataJson);
-    if (problem) return refuse(problem.code, problem.detail);
-    const record = newRecord(id, content, now, Math.random());
-    this.#records.saveSession(record);
-    const channel: StoredChannel = { drainedSeq: 0, disconnected: false };
-    const log = this.#openLog(record, channel);
-    const session: Loaded = { record, channel, log, use: this.#openUse(record, now) };
-    this.#loaded = session;
-    this.#outbox.changed(now);
-    this.#wakeAtDeadline(session, now);
-    return succeed(this.#view(session, now));
-  }
-
-  /** Stores a changed record, which is a use as well. */
-  #change(session: Loaded, changed: StoredSession, now: number): Outcome<SessionView> {
-    const problem = contentProblem(changed.metadata, changed.dataJson);
-    if (problem) return refuse(problem.code, problem.detail);
-    const record = { ...changed, updatedAt: now, revision: session.record.revision + 1 };
-    // Stored first: a write that throws must not leave the change in memory.
-    this.#records.saveSession(record);
-    if (record.ttlMs < session.record.ttlMs) session.use.shorten(now, record.ttlMs, this.#inUse);
-    session.record = record;
-    session.use.touch(now, record.ttlMs);
-    this.#wakeAtDeadline(session, now);
-    return succeed(this.#view(session, now));
-  }
-
-  #view(session: Loaded, now: number): SessionView {
-    const { record, log } = session;
-    return viewOf(record, log, this.#deadline(session, now), this.#native.writers);
-  }
-
-  #wakeAtDeadline(session: Loaded, now: number): void {
-    this.#alarm.wakeBy(Math.min(this.#deadline(session, now), this.#outbox.tellBy(now)));
-  }
-
-  #deadline(session: Loaded, now: number): number {
-    const verdict = this.#verdict(session, now);
-    return verdict.kind === "live" ? verdict.until : now;
-  }
-
-  #attach(session: Loaded, socket: WebSocket, start: StreamStart, now: number): void {
+  #attach(session: LiveSession, socket: WebSocket, start: StreamStart, now: number): void {
     this.#native.attach(session, socket, start);
     session.use.hold(now, session.record.ttlMs);
     this.#log.debug("writer.attach", {
@@ -403,7 +279,7 @@ export class SessionObject extends DurableObject<Environment> {
     // A socket that the object closed itself is no writer any more.
     if (!this.#writers.detach(socket)) return;
     const now = Date.now();
-    const session = this.#load(now);
+    const session = this.#life.load(now);
     if (!session) return;
     if (!this.#inUse) session.use.release(now, session.record.ttlMs);
     this.#log.debug("writer.leave", {
@@ -415,26 +291,24 @@ export class SessionObject extends DurableObject<Environment> {
 
   /** With an exchange of the gateway's ends, perhaps, the use that kept the session alive. */
   #exchangeEnded(): void {
-    if (!this.#loaded || this.#inUse) return;
-    this.#loaded.use.release(Date.now(), this.#loaded.record.ttlMs);
+    const now = Date.now();
+    const session = this.#life.load(now);
+    if (session && !this.#inUse) session.use.release(now, session.record.ttlMs);
   }
 
-  #closeWriters({ record }: Loaded, code: number, lastFrame?: Uint8Array): void {
+  #closeWriters({ id }: StoredSession, code: number, lastFrame?: Uint8Array): void {
     const closed = this.#writers.closeAll(code, lastFrame);
     for (let left = closed - 1; left >= 0; left--) {
-      this.#log.debug("writer.leave", { session: record.id, code, writers: left });
+      this.#log.debug("writer.leave", { session: id, code, writers: left });
     }
   }
 
-  /** Nothing is left: no stream, no row, no alarm, once the directory has been told. */
-  #end(session: Loaded, reason: "expired" | "deleted", now: number): void {
-    const { id, metadata } = session.record;
+  /** Before anything of the session is removed: its streams and its upstream session end. */
+  #ending({ record }: LiveSession, reason: EndReason): void {
+    const { id, metadata } = record;
     this.ctx.waitUntil(this.#gateway.end(metadata));
     const lastFrame = encodeFrame({ event: reason, data: JSON.stringify({ id }) });
-    this.#closeWriters(session, CLOSE_CODES.ended, encoder.encode(lastFrame));
-    this.#loaded = null;
-    this.#outbox.ended(id, now);
-    this.#log.info(`session.${reason}`, { session: redactSessionId(id) });
+    this.#closeWriters(record, CLOSE_CODES.ended, encoder.encode(lastFrame));
   }
 }
 
