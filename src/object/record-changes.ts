@@ -3,6 +3,7 @@ import type { RevokeIf } from "../directory/contract.ts";
 import type { Caller } from "../session/caller.ts";
 import { patchData, patchMetadata } from "../session/content.ts";
 import { newEpoch } from "../session/event-id.ts";
+import { GATEWAY_KEYS } from "../session/exchange.ts";
 import type { IfMatch, SessionContent, SessionPatch } from "../session/host.ts";
 import type { SessionId } from "../session/id.ts";
 import { SCHEMA_VERSION } from "./migrations.ts";
@@ -46,6 +47,16 @@ export function patched(record: StoredSession, patch: SessionPatch): StoredSessi
     }),
     ...(patch.ttlMs !== undefined && { ttlMs: patch.ttlMs }),
   };
+}
+
+/**
+ * Whether a patch would have the gateway name the session's id at one upstream to
+ * another. Whose id it is only the gateway and an admin know.
+ */
+export function movesUpstream({ metadata }: StoredSession, patch: SessionPatch): boolean {
+  const { upstream, backendSid } = GATEWAY_KEYS;
+  const to = patch.metadata?.[upstream];
+  return backendSid in metadata && to !== undefined && to !== metadata[upstream];
 }
 
 /** What a new session holds: it is the caller's unless another owner was named. */

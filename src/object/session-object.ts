@@ -33,7 +33,15 @@ import { directoryOf } from "./directory-binding.ts";
 import { Lifecycle, type EndReason, type LiveSession } from "./lifecycle.ts";
 import { RecordStore, type StoredSession } from "./record.ts";
 import { NativeStream } from "./native-stream.ts";
-import { isMeant, matches, ownedBy, patched, replaced, type RemoveIf } from "./record-changes.ts";
+import {
+  isMeant,
+  matches,
+  movesUpstream,
+  ownedBy,
+  patched,
+  replaced,
+  type RemoveIf,
+} from "./record-changes.ts";
 import { Writers } from "./writers.ts";
 
 /** What the host asks for when it attaches a writer. */
@@ -137,6 +145,9 @@ export class SessionObject extends DurableObject<Environment> {
     const session = this.#life.owned(caller, now);
     if (!session) return refuse("session_not_found");
     if (!matches(session.record, ifMatch)) return refuse("precondition_failed");
+    if (!caller.admin && movesUpstream(session.record, patch)) {
+      return refuse("forbidden", "metadata.upstream: only an admin may move a session.");
+    }
     return this.#life.change(session, patched(session.record, patch), now);
   }
 

@@ -293,6 +293,24 @@ describe("where an upstream is, and under which id it knows the session", () => 
   });
 });
 
+it.each([["other"], [null]])(
+  "a session that an upstream knows is not moved to another by its owner: %s",
+  async (to) => {
+    const metadata = { backend_sid: "the-upstream's-own", upstream: "default" };
+    const { id } = await make("root", { subject: "alice", metadata });
+    const move = (who: string, upstream: string | null) =>
+      send(who, "PATCH", `/v1/sessions/${id}`, { metadata: { upstream } });
+    const { status, json } = await move("alice", to);
+    expect([status, json]).toMatchObject([
+      403,
+      { code: "forbidden", detail: "metadata.upstream: only an admin may move a session." },
+    ]);
+    expect((await send("root", "GET", `/v1/sessions/${id}`)).json.metadata).toEqual(metadata);
+    expect((await move("alice", "default")).status).toBe(200);
+    expect((await move("root", to)).status).toBe(200);
+  },
+);
+
 it("no session outlives what the operator allows, whatever it asks for", async () => {
   const { app, headers } = await tokenApp(GRANTS, { SESSION_MAX_LIFETIME_SECONDS: "60" });
   const ask = async (body: object) => {
