@@ -14,9 +14,11 @@ import { LINGER_BYTES, LINGER_MS, UNANSWERED_MS } from "../session/limits.ts";
  * client, which knows the length, does not wait for that.
  */
 export async function lingering(request: Request, response: Response): Promise<Response> {
+  // Asking for a body makes a stream of it, which most answers have no use for.
+  if (response.status < 400 || !response.body) return response;
   const { body } = request;
   // Whoever read the whole body still holds its lock.
-  if (response.status < 400 || !response.body || !body || body.locked) return response;
+  if (!body || body.locked) return response;
   // Who expects 100 sends nothing before the answer, and to read would be to say 100.
   if (request.headers.has("expect")) return response;
   const taken = takeIn(body);

@@ -104,7 +104,7 @@ export class StandaloneUpstream {
         this.#upstream,
         replicaAt(this.#upstream, url),
         { method: "GET", sid, version, lastEventId, headers: this.#headers },
-        signal,
+        { signal },
       );
       // It gives one stream at a time, and has not noticed yet that the last one was left.
       if (reply.status === 409) {

@@ -35,7 +35,7 @@ export async function passThrough(
   for (const replica of upstream.replicas) {
     try {
       const request = { method: "POST", body, headers } as const;
-      const reply = await call(upstream, replica, request, abort.signal);
+      const reply = await call(upstream, replica, request, { signal: abort.signal });
       if (isForGateway(reply, upstream)) {
         reply.discard();
         throw new UpstreamError(FAILURES.refused);

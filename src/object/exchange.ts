@@ -17,6 +17,7 @@ import {
 import {
   MAX_UPSTREAM_RESUMES,
   MAX_UPSTREAM_RETRY_MS,
+  QUICK_ANSWER_MS,
   UPSTREAM_RETRY_MS,
   UPSTREAM_SETTLE_MS,
   UPSTREAM_SILENCE_MS,
@@ -83,7 +84,7 @@ export class Exchange {
     const legacy = this.#request.delivery === "standalone";
     if (legacy) this.#startStream();
     const owing = this.#owed.size > 0;
-    const callOff = owing && !legacy ? this.#port.whenSlow(() => this.#startStream()) : undefined;
+    const callOff = owing && !legacy ? this.#streamIn(QUICK_ANSWER_MS) : undefined;
     try {
       if (this.#request.initialize) await this.#initialize();
       else await this.#carry();
@@ -173,7 +174,7 @@ export class Exchange {
 
   /** Reads an SSE answer; one that the upstream breaks off is taken up where it ended. */
   async #readStream(first: Reply): Promise<void> {
-    const settle = setTimeout(() => this.#startStream(), UPSTREAM_SETTLE_MS);
+    const settled = this.#streamIn(UPSTREAM_SETTLE_MS);
     const parser = new SseParser(this.#limits.eventMaxBytes);
     let reply = first;
     try {
@@ -203,8 +204,13 @@ export class Exchange {
         }
       }
     } finally {
-      clearTimeout(settle);
+      settled();
     }
+  }
+
+  /** Has the answer become a stream where it is not over in `ms`; the returned function calls that off. */
+  #streamIn(ms: number): () => void {
+    return this.#port.timer.after(ms, () => this.#startStream());
   }
 
   /** The state may have changed while this exchange waited; the compiler cannot know. */

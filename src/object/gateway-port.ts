@@ -2,6 +2,7 @@
 import type { OpenExchange } from "./exchange-table.ts";
 import type { RequestId } from "../session/json-rpc.ts";
 import type { Metadata } from "../session/host.ts";
+import type { SharedTimer } from "../session/shared-timer.ts";
 
 export interface GatewaySession {
   /** Made with the session: another epoch is another session. */
@@ -10,6 +11,8 @@ export interface GatewaySession {
 }
 
 export interface GatewayPort {
+  /** The timer of all that the session's exchanges wait for. */
+  readonly timer: SharedTimer;
   /** The session; null once it has expired or was deleted. Looking is no use. */
   session(): GatewaySession | null;
   /** Logs a message on a stream and sends it to the stream's reader. */
@@ -20,8 +23,6 @@ export interface GatewayPort {
   endStream(stream: number): void;
   beginExchange(owed: readonly RequestId[], standalone: boolean): OpenExchange;
   exchangeOwes(exchange: OpenExchange, owed: readonly RequestId[]): void;
-  /** Calls back where an exchange is not over after `QUICK_ANSWER_MS`; the returned function calls that off. */
-  whenSlow(callback: () => void): () => void;
   /** Resolves when no stream of the upstream's is being opened for a client that has just asked for it. */
   upstreamHeld(): Promise<void>;
   /** False: the session has no room for that. */

@@ -2,7 +2,8 @@
 import type { GatewayStart } from "../session/exchange.ts";
 import { STANDALONE_STREAM } from "../session/exchange.ts";
 import type { RequestId } from "../session/json-rpc.ts";
-import { QUICK_ANSWER_MS, UPSTREAM_HELD_MS } from "../session/limits.ts";
+import { UPSTREAM_HELD_MS } from "../session/limits.ts";
+import { SharedTimer } from "../session/shared-timer.ts";
 import { encodeFrame } from "../session/sse-frame.ts";
 import { BACKEND, CLOSE_CODES } from "../session/stream-protocol.ts";
 import { bindingOf } from "../upstream/handshake.ts";
@@ -11,7 +12,6 @@ import { ExchangeTable, type OpenExchange } from "./exchange-table.ts";
 import { gatewayStart } from "./gateway-start.ts";
 import type { GatewayPort, GatewaySession } from "./gateway-port.ts";
 import type { StoredSession } from "./record.ts";
-import { SharedDelay } from "./shared-delay.ts";
 import type { Writers } from "./writers.ts";
 
 export interface SessionHolder {
@@ -29,11 +29,11 @@ const UPSTREAM_EVENT_ID = "upstream-event-id";
 const encoder = new TextEncoder();
 
 export class GatewayStreams implements GatewayPort {
+  readonly timer = new SharedTimer();
   readonly #storage: DurableObjectStorage;
   readonly #writers: Writers;
   readonly #holder: SessionHolder;
   readonly #limits: EventLogLimits;
-  readonly #quick = new SharedDelay(QUICK_ANSWER_MS);
   /** Set while the bridge opens the upstream's standalone stream. */
   #opening: PromiseWithResolvers<void> | undefined;
   #table: { readonly epoch: string; readonly table: ExchangeTable } | undefined;
@@ -115,10 +115,6 @@ export class GatewayStreams implements GatewayPort {
     if (place.stream === STANDALONE_STREAM) this.#openUpstream(socket);
     this.sendPage(socket);
     return true;
-  }
-
-  whenSlow(callback: () => void): () => void {
-    return this.#quick.after(callback);
   }
 
   /** The bridge has, or will not get, the upstream's stream. */

@@ -95,7 +95,7 @@ export class UpstreamLink {
       this.#upstream,
       replica,
       { method: "GET", sid, version, lastEventId, headers },
-      signal,
+      { signal, timer: this.#port.timer },
     );
   }
 
@@ -165,7 +165,7 @@ export class UpstreamLink {
       this.#upstream,
       replica,
       { method: "POST", body, sid, version: agreed, headers },
-      signal,
+      { signal, timer: this.#port.timer },
     );
   }
 

@@ -1,4 +1,5 @@
 /** One HTTP request to an upstream. */
+import { SharedTimer } from "../session/shared-timer.ts";
 import { FAILURES, UpstreamError } from "./failure.ts";
 import { Reply } from "./reply.ts";
 import type { Replica, Upstream } from "./upstream.ts";
@@ -14,6 +15,14 @@ export interface Call {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
+/** What a call's life hangs on. */
+export interface CallLife {
+  /** Aborting it is giving up. */
+  readonly signal?: AbortSignal | undefined;
+  /** Shared with other calls of the same object, or its own. */
+  readonly timer?: SharedTimer;
+}
+
 /**
  * Sends a request. The answer must begin within the upstream's timeout, and have
  * ended by then where it is read as a whole. Aborting `signal` ends its body too.
@@ -23,10 +32,10 @@ export async function call(
   upstream: Upstream,
   replica: Replica,
   { method, body, sid, version, lastEventId, headers }: Call,
-  signal?: AbortSignal,
+  { signal, timer = new SharedTimer() }: CallLife = {},
 ): Promise<Reply> {
-  const watch = new Watch(upstream.timeoutMs, signal);
-  const request = new Request(replica.url, {
+  const watch = new Watch(upstream.timeoutMs, timer, signal);
+  const request: RequestInit = {
     method,
     headers: {
       ...headers,
@@ -41,10 +50,10 @@ export async function call(
     // A redirect could lead the gateway, and the secrets in its headers, anywhere, so none is followed.
     redirect: "manual",
     signal: watch.signal,
-  });
+  };
   try {
     // A server in the same Worker may not look at the signal, so the time is raced as well.
-    const response = await Promise.race([replica.server.fetch(request), watch.lapsed]);
+    const response = await Promise.race([replica.send(request), watch.lapsed]);
     return new Reply(response, watch);
   } catch (cause) {
     watch.end();

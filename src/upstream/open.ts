@@ -1,9 +1,9 @@
 /** Makes the upstreams that the configuration names, from what the environment binds. */
 import { builtInServer } from "./built-in.ts";
 import { legacyServer } from "./legacy-server.ts";
-import { isServer, outboundOf } from "./outbound.ts";
+import { isFetcher, outboundOf } from "./outbound.ts";
 import type { ServerSettings, UpstreamSettings, UpstreamsSettings } from "./settings.ts";
-import type { Replica, Upstream, Upstreams } from "./upstream.ts";
+import type { Replica, Server, Upstream, Upstreams } from "./upstream.ts";
 
 type Environment = Readonly<Record<string, unknown>>;
 
@@ -28,7 +28,7 @@ function open(name: string, settings: UpstreamSettings, env: Environment): Upstr
     return (
       server && {
         name,
-        replicas: [{ url: `https://demo.invalid${MCP_PATH}`, server }],
+        replicas: [servedBy(server, `https://demo.invalid${MCP_PATH}`)],
         headers: {},
         timeoutMs: 60_000,
         forwardAuthorization: false,
@@ -37,9 +37,7 @@ function open(name: string, settings: UpstreamSettings, env: Environment): Upstr
   }
   return {
     name,
-    replicas: replicasOf(name, settings, env).map((replica) =>
-      settings.transport === "sse" ? overLegacy(replica) : replica,
-    ),
+    replicas: replicasOf(name, settings, env),
     headers: Object.fromEntries(
       Object.entries(settings.headers).map(([key, value]) => [
         key.toLowerCase(),
@@ -52,22 +50,29 @@ function open(name: string, settings: UpstreamSettings, env: Environment): Upstr
 }
 
 function replicasOf(name: string, settings: ServerSettings, env: Environment): Replica[] {
-  if (settings.binding !== undefined) {
-    const binding = env[settings.binding];
-    if (!isServer(binding))
-      throw new Error(`${name}: there is no service binding ${settings.binding}`);
-    return [
-      { url: `https://${settings.binding.toLowerCase()}.invalid${MCP_PATH}`, server: binding },
-    ];
-  }
-  const send = outboundOf(env);
-  // A redirect could lead the gateway, and the secrets in its headers, anywhere, so none is followed.
-  const server = { fetch: (request: Request) => send(request, { redirect: "manual" }) };
-  return settings.urls.map((url) => ({ url, server }));
+  const { binding, urls, transport } = settings;
+  if (binding === undefined) return places(urls, outboundOf(env), transport);
+  const bound = env[binding];
+  if (!isFetcher(bound)) throw new Error(`${name}: there is no service binding ${binding}`);
+  const url = `https://${binding.toLowerCase()}.invalid${MCP_PATH}`;
+  return places([url], bound.fetch.bind(bound), transport);
 }
 
-function overLegacy({ url, server }: Replica): Replica {
-  return { url, server: legacyServer(url, LARGEST_MESSAGE, (request) => server.fetch(request)) };
+function places(
+  urls: readonly string[],
+  send: typeof fetch,
+  transport: ServerSettings["transport"],
+): Replica[] {
+  return urls.map((url) =>
+    transport === "sse"
+      ? servedBy(legacyServer(url, LARGEST_MESSAGE, send), url)
+      : { url, send: (init) => send(url, init) },
+  );
+}
+
+/** A server that is part of the Worker itself. */
+function servedBy(server: Server, url: string): Replica {
+  return { url, send: (init) => server.fetch(new Request(url, init)) };
 }
 
 function secret(upstream: string, name: string, env: Environment): string {

@@ -9,11 +9,18 @@ export interface Server {
   fetch(request: Request): Promise<Response>;
 }
 
+/**
+ * A request in its parts: where it leaves the Worker, the platform makes a request of its own
+ * from whatever it is given, and one that was made before is made in vain.
+ */
+export type Send = (init: RequestInit) => Promise<Response>;
+
 /** One place where an upstream is served. */
 export interface Replica {
   /** What `backend_url` says of a session that lives here. */
   readonly url: string;
-  readonly server: Server;
+  /** Sends a request to `url`. Rejects where the server cannot be reached. */
+  readonly send: Send;
 }
 
 export interface Upstream {

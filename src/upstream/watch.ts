@@ -1,7 +1,8 @@
+import type { SharedTimer } from "../session/shared-timer.ts";
+
 /**
- * How long one request to an upstream may still take. It keeps one timer for all its
- * bounds: a timer that finds that more time was given looks again later. (Measured on
- * workerd: a timer that is set and cleared costs as much as reading a small body.)
+ * How long one request to an upstream may still take. One that finds that more time was
+ * given when its time was up looks again later.
  */
 export class Watch {
   readonly #abort = new AbortController();
@@ -12,12 +13,14 @@ export class Watch {
   readonly lapsed: Promise<never>;
   #until = 0;
   #armedFor = Infinity;
-  #timer: ReturnType<typeof setTimeout> | undefined;
+  readonly #timer: SharedTimer;
+  #callOff: (() => void) | undefined;
   #timedOut = false;
   #ended = false;
 
   /** Aborting `outer` is giving up. */
-  constructor(ms: number, outer?: AbortSignal) {
+  constructor(ms: number, timer: SharedTimer, outer?: AbortSignal) {
+    this.#timer = timer;
     const { promise, reject } = Promise.withResolvers<never>();
     this.lapsed = promise;
     this.#reject = reject;
@@ -48,20 +51,20 @@ export class Watch {
 
   /** It may take as long as it likes; giving up still ends it. */
   release(): void {
-    clearTimeout(this.#timer);
+    this.#callOff?.();
   }
 
   /** It is over. */
   end(): void {
     this.#ended = true;
-    clearTimeout(this.#timer);
+    this.#callOff?.();
     this.#outer?.removeEventListener("abort", this.#onOuter);
   }
 
   #arm(): void {
-    clearTimeout(this.#timer);
+    this.#callOff?.();
     this.#armedFor = this.#until;
-    this.#timer = setTimeout(() => this.#look(), this.#until - Date.now());
+    this.#callOff = this.#timer.after(this.#until - Date.now(), () => this.#look());
   }
 
   #look(): void {

@@ -11,7 +11,9 @@ const SECRET = "redis://user:hunter2@10.0.0.5";
 
 const upstream: Upstream = {
   name: "default",
-  replicas: [{ url: "https://upstream.invalid/mcp", server: { fetch: () => Promise.reject() } }],
+  replicas: [
+    { url: "https://upstream.invalid/mcp", send: () => Promise.reject(new Error("unreachable")) },
+  ],
   headers: {},
   timeoutMs: 1000,
   forwardAuthorization: false,

@@ -1,6 +1,8 @@
-import { expect, it } from "vitest";
+import { expect, it, vi } from "vitest";
+import { call } from "../../../src/upstream/call.ts";
 import { openUpstreams } from "../../../src/upstream/open.ts";
 import { parseUpstreams, secretNames } from "../../../src/upstream/settings.ts";
+import { replicaAt, type Upstream } from "../../../src/upstream/upstream.ts";
 
 it("is the demo server where nothing is set", () => {
   expect(parseUpstreams(undefined)).toEqual({ default: "demo" });
@@ -34,20 +36,23 @@ it.each([
   expect(() => parseUpstreams(text)).toThrow(message);
 });
 
-it("takes secrets and service bindings from the environment, and names the one that is missing", () => {
+it("takes secrets and service bindings from the environment, and names the one that is missing", async () => {
   const text = JSON.stringify({
     default: { url: "http://x/mcp", headers: { Authorization: "$TOKEN", "X-Plain": "plain" } },
     bound: { binding: "SERVER" },
   });
   const settings = parseUpstreams(text);
   expect(secretNames(settings)).toEqual(["TOKEN"]);
-  const SERVER = { fetch: async () => new Response() };
+  const SERVER = { fetch: vi.fn(async () => new Response()) };
   const upstreams = openUpstreams(settings, { TOKEN: "Bearer s", SERVER });
   expect(upstreams.get("default")?.headers).toEqual({
     authorization: "Bearer s",
     "x-plain": "plain",
   });
-  expect(upstreams.get("bound")?.replicas[0]?.server).toBe(SERVER);
+  await upstreams.get("bound")?.replicas[0]?.send({ method: "DELETE" });
+  expect(SERVER.fetch).toHaveBeenCalledExactlyOnceWith("https://server.invalid/mcp", {
+    method: "DELETE",
+  });
   expect(() => openUpstreams(settings, { SERVER })).toThrow("default: there is no secret TOKEN");
   expect(() => openUpstreams(settings, { TOKEN: "x" })).toThrow(
     "bound: there is no service binding SERVER",
@@ -55,16 +60,12 @@ it("takes secrets and service bindings from the environment, and names the one t
 });
 
 it("reaches a URL through the binding OUTBOUND where it is bound, and follows no redirect", async () => {
-  const sent: (readonly [url: string, redirect: string | undefined])[] = [];
-  const OUTBOUND = {
-    fetch: async (request: Request, init?: RequestInit) => {
-      sent.push([request.url, init?.redirect]);
-      return new Response();
-    },
-  };
+  const OUTBOUND = { fetch: vi.fn(async () => new Response()) };
   const upstreams = openUpstreams(parseUpstreams('{"default":{"url":"http://x/mcp"}}'), {
     OUTBOUND,
   });
-  await upstreams.get("default")?.replicas[0]?.server.fetch(new Request("http://x/mcp"));
-  expect(sent).toEqual([["http://x/mcp", "manual"]]);
+  const upstream = upstreams.get("default") as Upstream;
+  await call(upstream, replicaAt(upstream, undefined), { method: "DELETE" });
+  const manual: unknown = expect.objectContaining({ redirect: "manual" });
+  expect(OUTBOUND.fetch).toHaveBeenCalledExactlyOnceWith("http://x/mcp", manual);
 });
