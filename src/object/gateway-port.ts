@@ -2,7 +2,7 @@
 import type { OpenExchange } from "./exchange-table.ts";
 import type { RequestId } from "../session/json-rpc.ts";
 import type { Metadata } from "../session/host.ts";
-import type { SharedTimer } from "../session/shared-timer.ts";
+import type { SharedTimer } from "../upstream/shared-timer.ts";
 
 export interface GatewaySession {
   /** Made with the session: another epoch is another session. */

@@ -3,7 +3,7 @@ import type { GatewayStart } from "../session/exchange.ts";
 import { STANDALONE_STREAM } from "../session/exchange.ts";
 import type { RequestId } from "../session/json-rpc.ts";
 import { UPSTREAM_HELD_MS } from "../session/limits.ts";
-import { SharedTimer } from "../session/shared-timer.ts";
+import { SharedTimer } from "../upstream/shared-timer.ts";
 import { encodeFrame } from "../session/sse-frame.ts";
 import { BACKEND, CLOSE_CODES } from "../session/stream-protocol.ts";
 import { bindingOf } from "../upstream/handshake.ts";

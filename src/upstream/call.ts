@@ -1,5 +1,5 @@
 /** One HTTP request to an upstream. */
-import { SharedTimer } from "../session/shared-timer.ts";
+import { SharedTimer } from "./shared-timer.ts";
 import { FAILURES, UpstreamError } from "./failure.ts";
 import { Reply } from "./reply.ts";
 import type { Replica, Upstream } from "./upstream.ts";

@@ -1,4 +1,4 @@
-import type { SharedTimer } from "../session/shared-timer.ts";
+import type { SharedTimer } from "./shared-timer.ts";
 
 /**
  * How long one request to an upstream may still take. One that finds that more time was

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
-import { SharedTimer } from "../../../src/session/shared-timer.ts";
+import { SharedTimer } from "../../../src/upstream/shared-timer.ts";
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
