@@ -77,7 +77,8 @@ await keepBusy(plan.publishers, plan.seconds, publish);
 if (latencies.length < (startedAt.length - errors) * plan.subscribers) {
   await Promise.race([
     new Promise<void>((resolve) => (idle = resolve)),
-    new Promise((resolve) => setTimeout(resolve, 5000)),
+    // Unheld, or each run would last until it fires.
+    new Promise((resolve) => setTimeout(resolve, 5000).unref()),
   ]);
 }
 const elapsed = (performance.now() - started) / 1000;

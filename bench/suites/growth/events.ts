@@ -26,7 +26,7 @@ export async function byEvents(folder: string, { rounds, seconds }: Effort): Pro
           LOG_MAX_EVENTS: String(size),
           LOG_MAX_BYTES: String(64 * 2 ** 20),
           QUEUE_CAPACITY: "100000",
-          MAX_WRITERS: "1000",
+          MAX_WRITERS: "10000",
         },
         folder,
       ),

@@ -32,15 +32,15 @@ export async function bySessions(folder: string, { rounds, seconds }: Effort): P
   const starting = SIZES.map(() =>
     // Whoever left counts as a writer until the next keep-alive, and many come and go here.
     startHoldfast(
-      { QUEUE_CAPACITY: "100000", LOG_MAX_EVENTS: "100000", MAX_WRITERS: "1000" },
+      { QUEUE_CAPACITY: "100000", LOG_MAX_EVENTS: "100000", MAX_WRITERS: "10000" },
       folder,
     ),
   );
   const servers = await Promise.all(starting);
   try {
-    const populated: Populated[] = [];
-    for (const [n, server] of servers.entries())
-      populated.push(await populate(server, SIZES[n] ?? 0));
+    const populated = await Promise.all(
+      servers.map((server, n) => populate(server, SIZES[n] ?? 0)),
+    );
     const job = (name: string, measure: Measure, run: (of: Populated) => Promise<Sample>) => () =>
       compare(
         { job: name, ours: MOST, measures: [measure] },
