@@ -392,7 +392,7 @@ it("tells the bridge of a standalone stream when the upstream's session is repla
   await reader.leave();
 });
 
-/** Answers as any server, but for the requests whose method (GET: a stream) is among `unknown`: 404. */
+/** Answers as every server does, but for the requests whose method (GET: a stream) is among `unknown`: 404. */
 async function forgetful(...unknown: string[]) {
   const seen: string[] = [];
   const upstream = await startUpstream(async (request) => {
