@@ -1,6 +1,7 @@
 /**
  * Where workerd's time goes under a load: `node bench/profile.ts KIND [seconds]`, of a read,
- * a create, an initialize or a call of the demo server, or a call of a server behind the gateway.
+ * a create, an initialize or a call of the demo server, a call of a server behind the gateway,
+ * or events published to a reader (`publish`) or to a hundred (`fan-out`).
  * Prints the functions that take the most by themselves, and keeps the whole
  * profile, for a browser's developer tools, in .holdfast/.
  */
@@ -12,7 +13,7 @@ import { join } from "node:path";
 import { buildBundle, PROJECT } from "../scripts/bundle.ts";
 import { startWorkerd } from "../scripts/workerd.ts";
 import type { RequestPlan } from "./client/requests.ts";
-import { requests } from "./measure.ts";
+import { delivery, requests, type Sample } from "./measure.ts";
 import { callLoad, INITIALIZE_LOAD, openSessions } from "./peers/mcp-sessions.ts";
 import { startProcess } from "./peers/process.ts";
 import { makeSession } from "./servers.ts";
@@ -31,21 +32,53 @@ interface Profile {
   readonly timeDeltas: readonly number[];
 }
 
-type Plan = Omit<RequestPlan, "url" | "connections" | "seconds">;
+const CONNECTIONS = 16;
 
-const call = async ({ url }: { readonly url: string }): Promise<Plan> => ({
-  ...callLoad(await openSessions(`${url}/mcp`, 50)),
-  paths: ["/mcp"],
-});
-const PLANS: Readonly<Record<string, (server: { readonly url: string }) => Promise<Plan>>> = {
+interface Served {
+  readonly url: string;
+}
+/** A load that can be repeated, of so many seconds. */
+type Load = (seconds: number) => Promise<Sample>;
+
+function requesting(
+  { url }: Served,
+  plan: Omit<RequestPlan, "url" | "connections" | "seconds">,
+): Load {
+  return (time) => requests({ ...plan, url, connections: CONNECTIONS, seconds: time });
+}
+
+async function call(server: Served): Promise<Load> {
+  const sessions = await openSessions(`${server.url}/mcp`, 50);
+  return requesting(server, { ...callLoad(sessions), paths: ["/mcp"] });
+}
+
+function following(server: Served, subscribers: number): Load {
+  return async (time) => {
+    const path = `/v1/sessions/${await makeSession(server)}/events`;
+    return delivery({
+      url: server.url,
+      followPath: path,
+      publishPath: path,
+      body: '{"data":"$"}',
+      subscribers,
+      publishers: CONNECTIONS,
+      seconds: time,
+      padding: 100,
+    });
+  };
+}
+
+const LOADS: Readonly<Record<string, (server: Served) => Load | Promise<Load>>> = {
   async read(server) {
     const ids = await Promise.all(Array.from({ length: 50 }, () => makeSession(server)));
-    return { method: "GET", paths: ids.map((id) => `/v1/sessions/${id}`) };
+    return requesting(server, { method: "GET", paths: ids.map((id) => `/v1/sessions/${id}`) });
   },
-  create: () => Promise.resolve({ method: "POST", paths: ["/v1/sessions"], body: "{}" }),
-  initialize: () => Promise.resolve({ ...INITIALIZE_LOAD, paths: ["/mcp"] }),
+  create: (server) => requesting(server, { method: "POST", paths: ["/v1/sessions"], body: "{}" }),
+  initialize: (server) => requesting(server, { ...INITIALIZE_LOAD, paths: ["/mcp"] }),
   call,
   gateway: call,
+  publish: (server) => following(server, 1),
+  "fan-out": (server) => following(server, 100),
 };
 
 const [kind = "read", seconds = "5"] = process.argv.slice(2);
@@ -63,6 +96,7 @@ const workerd = await startWorkerd({
   stateDir,
   env: {
     LOG_LEVEL: "warn",
+    MAX_WRITERS: "1000",
     ...(server && {
       UPSTREAMS: JSON.stringify({ default: { url: `http://127.0.0.1:${upstream}/mcp` } }),
     }),
@@ -71,11 +105,9 @@ const workerd = await startWorkerd({
   onLine: (line) => console.error(line),
 });
 try {
-  const makePlan = PLANS[kind];
-  if (!makePlan) throw new Error(`no ${kind}; there are ${Object.keys(PLANS).join(", ")}`);
-  const plan = await makePlan(workerd);
-  const load = (time: number) =>
-    requests({ ...plan, url: workerd.url, connections: 16, seconds: time });
+  const prepare = LOADS[kind];
+  if (!prepare) throw new Error(`no ${kind}; there are ${Object.keys(LOADS).join(", ")}`);
+  const load = await prepare(workerd);
   await load(1);
   const inspector = await connect(port);
   await inspector.send("Profiler.enable");
@@ -87,9 +119,9 @@ try {
   const path = join(PROJECT, ".holdfast", `${kind}.cpuprofile`);
   await writeFile(path, JSON.stringify(profile));
   for (const [name, micros] of heaviest(profile)) {
-    console.log(`${(micros / served).toFixed(1).padStart(8)} µs a request  ${name}`);
+    console.log(`${(micros / served).toFixed(1).padStart(8)} µs each  ${name}`);
   }
-  console.log(`${served} requests; the whole profile is ${path}`);
+  console.log(`${served} served; the whole profile is ${path}`);
 } finally {
   await workerd.stop(0);
   await server?.stop();

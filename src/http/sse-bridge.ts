@@ -11,6 +11,7 @@
  *   a whole keep-alive interval while something waits, is cut; it comes
  *   back with `Last-Event-ID` and loses nothing.
  */
+import { concat } from "../session/concat.ts";
 import type { StreamSocket } from "../session/host.ts";
 import { CONFIRM_AFTER_MS } from "../session/limits.ts";
 import { KEEPALIVE_FRAME } from "../session/sse-frame.ts";
@@ -107,7 +108,7 @@ class BridgedReader {
       this.#wanted = undefined;
     }
     this.#inFlightBytes = this.#queuedBytes;
-    this.#controller?.enqueue(concat(this.#queue, this.#queuedBytes));
+    this.#controller?.enqueue(concat(this.#queue));
     this.#queue = [];
     this.#queuedBytes = 0;
   }
@@ -193,16 +194,4 @@ class BridgedReader {
       // Closed already, from the other side.
     }
   }
-}
-
-function concat(chunks: readonly Uint8Array[], bytes: number): Uint8Array {
-  const [first] = chunks;
-  if (first && chunks.length === 1) return first;
-  const whole = new Uint8Array(bytes);
-  let offset = 0;
-  for (const chunk of chunks) {
-    whole.set(chunk, offset);
-    offset += chunk.byteLength;
-  }
-  return whole;
 }

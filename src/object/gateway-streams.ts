@@ -1,4 +1,5 @@
 /** A gateway session's streams: what is logged on them, in a log of their own, who reads them, and when they end. */
+import { concat } from "../session/concat.ts";
 import type { GatewayStart } from "../session/exchange.ts";
 import { STANDALONE_STREAM } from "../session/exchange.ts";
 import type { RequestId } from "../session/json-rpc.ts";
@@ -59,8 +60,7 @@ export class GatewayStreams implements GatewayPort {
   append(stream: number, data: string): void {
     try {
       const logged = this.#messages().append(stream, [sized({ data })], false);
-      const frames = logged.map(({ frame }) => frame);
-      this.#writers.broadcast(stream, frames);
+      this.#writers.broadcast(stream, concat(logged.map(({ frame }) => frame)));
     } catch (failure) {
       // The log in memory has counted what was not stored, so it is read anew.
       this.#log = undefined;
@@ -69,7 +69,7 @@ export class GatewayStreams implements GatewayPort {
   }
 
   sendLast(stream: number, data: string): void {
-    this.#writers.broadcast(stream, [encoder.encode(encodeFrame({ data }))]);
+    this.#writers.broadcast(stream, encoder.encode(encodeFrame({ data })));
   }
 
   endStream(stream: number): void {

@@ -5,7 +5,8 @@
  */
 import { NATIVE_STREAM } from "../session/event-id.ts";
 import type { StreamStart } from "../session/host.ts";
-import type { EventLog, SizedEvent } from "./event-log.ts";
+import { concat } from "../session/concat.ts";
+import type { EventLog, LoggedEvent, SizedEvent } from "./event-log.ts";
 import type { RecordStore, StoredChannel } from "./record.ts";
 import { gapFrame, openStream } from "./stream-start.ts";
 import type { Writers } from "./writers.ts";
@@ -31,20 +32,24 @@ export class NativeStream {
     return this.#writers.count(NATIVE_STREAM);
   }
 
-  /** Appends events, all or none, and sends them. Returns their ids, and how many writers they were sent to. */
-  publish({ log }: StreamState, events: readonly SizedEvent[]): { ids: string[]; writers: number } {
-    const before = log.lastSeq;
-    const logged = log.append(NATIVE_STREAM, events, !this.#writers.hasLive(NATIVE_STREAM));
-    const ids = logged.map(({ seq }) => log.idOf(seq, NATIVE_STREAM));
-    const bytes = events.reduce((sum, event) => sum + event.bytes, 0);
-    // A burst larger than a page would pass the bridge's bound before even a fast reader could take it.
-    if (logged.length > 1 && bytes > log.pageBytes) {
-      const sockets = this.#writers.fallBehind(NATIVE_STREAM, before);
-      for (const socket of sockets) this.sendPage(log, socket);
-      return { ids, writers: sockets.length };
-    }
+  /** Appends events, all or none. They are sent by `send`, in the same turn. */
+  store(log: EventLog, events: readonly SizedEvent[]): LoggedEvent[] {
+    return log.append(NATIVE_STREAM, events, !this.#writers.hasLive(NATIVE_STREAM));
+  }
+
+  /** Sends the newest events of the log. Returns how many writers they were sent to. */
+  send(log: EventLog, logged: readonly LoggedEvent[]): number {
+    const [first] = logged;
+    if (!first) return 0;
     const frames = logged.map(({ frame }) => frame);
-    return { ids, writers: this.#writers.broadcast(NATIVE_STREAM, frames) };
+    const bytes = frames.reduce((sum, { byteLength }) => sum + byteLength, 0);
+    if (frames.length === 1 || bytes <= log.pageBytes) {
+      return this.#writers.broadcast(NATIVE_STREAM, concat(frames));
+    }
+    // A burst larger than a page would pass the bridge's bound before even a fast reader could take it.
+    const sockets = this.#writers.fallBehind(NATIVE_STREAM, first.seq - 1);
+    for (const socket of sockets) this.sendPage(log, socket);
+    return sockets.length;
   }
 
   attach(state: StreamState, socket: WebSocket, start: StreamStart): void {

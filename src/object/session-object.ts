@@ -28,7 +28,6 @@ import { encodeFrame } from "../session/sse-frame.ts";
 import { CLOSE_CODES, MORE, TAKEN } from "../session/stream-protocol.ts";
 import { openUpstreams } from "../upstream/open.ts";
 import { Gateway } from "./gateway.ts";
-import { sized } from "./event-log.ts";
 import { directoryOf } from "./directory-binding.ts";
 import { Lifecycle, type EndReason, type LiveSession } from "./lifecycle.ts";
 import { RecordStore, type StoredSession } from "./record.ts";
@@ -42,6 +41,7 @@ import {
   replaced,
   type RemoveIf,
 } from "./record-changes.ts";
+import { Publishing } from "./publishing.ts";
 import { Writers } from "./writers.ts";
 
 /** What the host asks for when it attaches a writer. */
@@ -66,6 +66,7 @@ export class SessionObject extends DurableObject<Environment> {
   readonly #native: NativeStream;
   readonly #gateway: Gateway;
   readonly #life: Lifecycle;
+  readonly #publishing: Publishing;
 
   constructor(ctx: DurableObjectState, env: Environment) {
     super(ctx, env);
@@ -96,6 +97,12 @@ export class SessionObject extends DurableObject<Environment> {
       writers: () => this.#native.writers,
       found: () => this.#gateway.interrupted(),
       ending: (session, reason) => this.#ending(session, reason),
+    });
+    this.#publishing = new Publishing({
+      storage: ctx.storage,
+      life: this.#life,
+      stream: this.#native,
+      limits: this.#config,
     });
     this.#log.debug("object.start", { object: ctx.id.toString(), writers: this.#writers.size });
   }
@@ -165,31 +172,8 @@ export class SessionObject extends DurableObject<Environment> {
     return this.#life.told();
   }
 
-  publish(caller: Caller, published: readonly NewEvent[]): Outcome<Published> {
-    const now = Date.now();
-    const session = this.#life.owned(caller, now);
-    if (!session) return refuse("session_not_found");
-    const { eventMaxBytes, queueCapacity } = this.#config;
-    const events = published.map(sized);
-    const tooLarge = events.findIndex(({ bytes }) => bytes > eventMaxBytes);
-    if (tooLarge >= 0) {
-      const where = events.length > 1 ? `event ${tooLarge}` : "the event";
-      return refuse("payload_too_large", `${where} is over EVENT_MAX_BYTES (${eventMaxBytes})`);
-    }
-    if (this.#native.writers === 0) {
-      if (session.channel.disconnected) return refuse("session_disconnected");
-      if (!session.log.queueHasRoomFor(events, queueCapacity))
-        return refuse("message_channel_full");
-    }
-    session.use.touch(now, session.record.ttlMs);
-    try {
-      // One transaction: a row that cannot be stored takes the others back with it.
-      return succeed(this.ctx.storage.transactionSync(() => this.#native.publish(session, events)));
-    } catch (failure) {
-      // The log in memory has counted what was not stored, so it is read anew.
-      this.#life.forget();
-      throw failure;
-    }
+  publish(caller: Caller, events: readonly NewEvent[]): Promise<Outcome<Published>> {
+    return this.#publishing.publish(caller, events);
   }
 
   /** Ends every writer; publishing is refused until one attaches again. */

@@ -1,4 +1,5 @@
 /** Reads a body of unknown length. */
+import { concat } from "./concat.ts";
 
 /** Bytes that the platform is asked for first; then twice as many each time. */
 const FIRST_BYTES = 4096;
@@ -25,15 +26,7 @@ export async function boundedBody(
     }
     chunks.push(chunk);
   }
-  const [first] = chunks;
-  if (first && chunks.length === 1) return first;
-  const whole = new Uint8Array(bytes);
-  let offset = 0;
-  for (const chunk of chunks) {
-    whole.set(chunk, offset);
-    offset += chunk.byteLength;
-  }
-  return whole;
+  return concat(chunks);
 }
 
 interface Opened {

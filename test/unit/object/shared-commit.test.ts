@@ -1,0 +1,87 @@
+import { expect, it } from "vitest";
+import { SharedCommit } from "../../../src/object/shared-commit.ts";
+
+/** A commit whose every step the test decides. */
+function commitOf() {
+  const turns: string[][] = [];
+  const waits: { readonly for: string; readonly end: PromiseWithResolvers<void> }[] = [];
+  const wait = (what: string) => () => {
+    const end = Promise.withResolvers<void>();
+    waits.push({ for: what, end });
+    return end.promise;
+  };
+  const commit = new SharedCommit<string, string>({
+    work(jobs) {
+      turns.push([...jobs]);
+      return jobs.map((job) =>
+        job.startsWith("bad")
+          ? { status: "rejected", reason: new Error(job) }
+          : { status: "fulfilled", value: job.toUpperCase() },
+      );
+    },
+    committed: wait("commit"),
+    held: wait("hold"),
+  });
+  return { commit, turns, waits };
+}
+
+const settled = () => new Promise((resolve) => setImmediate(resolve));
+
+it("does a call that comes alone at once, and the next once its commit is over", async () => {
+  const { commit, turns, waits } = commitOf();
+  const first = commit.do("a");
+  expect(turns).toEqual([["a"]]);
+  expect(await first).toBe("A");
+  waits[0]!.end.resolve();
+  await settled();
+  const second = commit.do("b");
+  expect(turns).toEqual([["a"], ["b"]]);
+  expect(await second).toBe("B");
+  expect(waits.map((one) => one.for)).toEqual(["commit", "commit"]);
+});
+
+it("does what comes during a commit together after it, in order", async () => {
+  const { commit, turns, waits } = commitOf();
+  const all = ["a", "b", "c", "d"].map((job) => commit.do(job));
+  expect(turns).toEqual([["a"]]);
+  waits[0]!.end.resolve();
+  expect(await Promise.all(all)).toEqual(["A", "B", "C", "D"]);
+  expect(turns).toEqual([["a"], ["b", "c", "d"]]);
+});
+
+it("holds what comes after several for longer, and after a single one not", async () => {
+  const { commit, turns, waits } = commitOf();
+  for (const job of ["a", "b", "c"]) void commit.do(job);
+  waits[0]!.end.resolve();
+  await settled();
+  const late = commit.do("late");
+  waits[1]!.end.resolve();
+  await settled();
+  expect(turns).toHaveLength(2);
+  expect(waits[2]!.for).toBe("hold");
+  waits[2]!.end.resolve();
+  expect(await late).toBe("LATE");
+  waits[3]!.end.resolve();
+  await settled();
+  expect(waits.map((one) => one.for)).toEqual(["commit", "commit", "hold", "commit"]);
+  void commit.do("alone");
+  expect(turns.at(-1)).toEqual(["alone"]);
+});
+
+it("tells a failure to its own caller alone", async () => {
+  const { commit, waits } = commitOf();
+  const all = ["a", "bad", "c"].map((job) => commit.do(job));
+  waits[0]!.end.resolve();
+  const [first, failed, last] = await Promise.allSettled(all);
+  expect(first).toEqual({ status: "fulfilled", value: "A" });
+  expect(failed).toEqual({ status: "rejected", reason: new Error("bad") });
+  expect(last).toEqual({ status: "fulfilled", value: "C" });
+});
+
+it("goes on after a commit that failed", async () => {
+  const { commit, waits } = commitOf();
+  void commit.do("a");
+  const next = commit.do("b");
+  waits[0]!.end.reject(new Error("disk full"));
+  expect(await next).toBe("B");
+});
