@@ -55,8 +55,8 @@ export const CONFIRM_AFTER_MS = 250;
  * more for each so many writers, and at most for `MAX_HOLD_MS`. (Measured with 16
  * publishes under way: see bench/README.md, "Fan-out".)
  */
-export const WRITERS_PER_HELD_MS = 20;
-export const MAX_HOLD_MS = 5;
+export const WRITERS_PER_HELD_MS = 4;
+export const MAX_HOLD_MS = 10;
 
 /** Milliseconds before a client reconnects; a spread of as much again keeps 200 of them from coming at once. */
 export const RETRY_MS = 1000;

@@ -2,7 +2,7 @@
 import { SharedTimer } from "./shared-timer.ts";
 import { FAILURES, UpstreamError } from "./failure.ts";
 import { Reply } from "./reply.ts";
-import type { Replica, Upstream } from "./upstream.ts";
+import type { Replica, RequestParts, Upstream } from "./upstream.ts";
 import { Watch } from "./watch.ts";
 
 export interface Call {
@@ -35,7 +35,7 @@ export async function call(
   { signal, timer = new SharedTimer() }: CallLife = {},
 ): Promise<Reply> {
   const watch = new Watch(upstream.timeoutMs, timer, signal);
-  const request: RequestInit = {
+  const request: RequestParts = {
     method,
     headers: {
       ...headers,

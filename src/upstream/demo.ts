@@ -3,23 +3,55 @@
  * another. It keeps no session of its own, so all that a client sees of sessions
  * and resumption is the gateway's doing.
  */
-import { createMcpHandler, McpServer, type ServerContext } from "@modelcontextprotocol/server";
+import {
+  classifyInboundRequest,
+  createMcpHandler,
+  isJSONRPCRequest,
+  McpServer,
+  type ServerContext,
+} from "@modelcontextprotocol/server";
 import * as z from "zod";
-import type { Server } from "./upstream.ts";
+import { parseJson } from "../session/json-rpc.ts";
+import type { BuiltInServer } from "./built-in.ts";
+import { StandingServer } from "./standing-server.ts";
+import type { RequestParts } from "./upstream.ts";
 
 /** Longest run of the slow tool, in seconds: a demo is no place to hold an object in memory. */
 const LONGEST_RUN_SECONDS = 300;
 
-export function demoServer(): Server {
+/** One for all objects: it keeps nothing of a call once that is over. */
+let standing: StandingServer | undefined;
+
+export function demoServer(): BuiltInServer {
   // The gateway keeps the client's connection alive; nothing lies between it and this server.
   const handler = createMcpHandler(build, { keepAliveMs: 0 });
   return {
-    async fetch(request) {
-      if (request.method !== "POST") return handler.fetch(request);
-      // The gateway sends on JSON alone. Parsed here, the SDK need not copy the request to read it twice.
-      return handler.fetch(request, { parsedBody: await request.json() });
+    fetch: (request) => handler.fetch(request),
+    async send(url, parts) {
+      const parsedBody = parts.body === undefined ? undefined : parseJson(parts.body);
+      if (isSessionCall(parts.headers, parsedBody)) {
+        return (standing ??= new StandingServer(build())).call(parsedBody, parts.signal);
+      }
+      return handler.fetch(new Request(url, parts), { parsedBody });
     },
   };
+}
+
+/** A call of a tool, of the revisions with sessions: of those the SDK asks nothing of HTTP. */
+function isSessionCall(
+  headers: RequestParts["headers"],
+  body: unknown,
+): body is Parameters<StandingServer["call"]>[0] {
+  if (!isJSONRPCRequest(body) || body.method !== "tools/call") return false;
+  const { "mcp-protocol-version": version, "mcp-method": method, "mcp-name": name } = headers;
+  const { kind } = classifyInboundRequest({
+    httpMethod: "POST",
+    ...(version !== undefined && { protocolVersionHeader: version }),
+    ...(method !== undefined && { mcpMethodHeader: method }),
+    ...(name !== undefined && { mcpNameHeader: name }),
+    body,
+  });
+  return kind === "legacy";
 }
 
 /** Made once: the handler builds a server for each request, and a schema costs more than a server. */

@@ -8,6 +8,8 @@ import type { Replica, Server, Upstream, Upstreams } from "./upstream.ts";
 type Environment = Readonly<Record<string, unknown>>;
 
 const MCP_PATH = "/mcp";
+/** Only a name: nothing is sent there. */
+const DEMO_URL = `https://demo.invalid${MCP_PATH}`;
 
 /** Bytes of one message of a legacy server; what is logged of it is bounded by EVENT_MAX_BYTES. */
 const LARGEST_MESSAGE = 4 * 1024 * 1024;
@@ -28,7 +30,7 @@ function open(name: string, settings: UpstreamSettings, env: Environment): Upstr
     return (
       server && {
         name,
-        replicas: [servedBy(server, `https://demo.invalid${MCP_PATH}`)],
+        replicas: [{ url: DEMO_URL, send: (parts) => server.send(DEMO_URL, parts) }],
         headers: {},
         timeoutMs: 60_000,
         forwardAuthorization: false,
@@ -66,13 +68,12 @@ function places(
   return urls.map((url) =>
     transport === "sse"
       ? servedBy(legacyServer(url, LARGEST_MESSAGE, send), url)
-      : { url, send: (init) => send(url, init) },
+      : { url, send: (parts) => send(url, parts) },
   );
 }
 
-/** A server that is part of the Worker itself. */
 function servedBy(server: Server, url: string): Replica {
-  return { url, send: (init) => server.fetch(new Request(url, init)) };
+  return { url, send: (parts) => server.fetch(new Request(url, parts)) };
 }
 
 function secret(upstream: string, name: string, env: Environment): string {

@@ -13,7 +13,13 @@ export interface Server {
  * A request in its parts: where it leaves the Worker, the platform makes a request of its own
  * from whatever it is given, and one that was made before is made in vain.
  */
-export type Send = (init: RequestInit) => Promise<Response>;
+export type Send = (parts: RequestParts) => Promise<Response>;
+
+export interface RequestParts extends RequestInit {
+  /** Names in lower case. */
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body?: string;
+}
 
 /** One place where an upstream is served. */
 export interface Replica {

@@ -49,9 +49,10 @@ it("takes secrets and service bindings from the environment, and names the one t
     authorization: "Bearer s",
     "x-plain": "plain",
   });
-  await upstreams.get("bound")?.replicas[0]?.send({ method: "DELETE" });
+  await upstreams.get("bound")?.replicas[0]?.send({ method: "DELETE", headers: {} });
   expect(SERVER.fetch).toHaveBeenCalledExactlyOnceWith("https://server.invalid/mcp", {
     method: "DELETE",
+    headers: {},
   });
   expect(() => openUpstreams(settings, { SERVER })).toThrow("default: there is no secret TOKEN");
   expect(() => openUpstreams(settings, { TOKEN: "x" })).toThrow(
