@@ -6,28 +6,29 @@ import { boundedBody } from "../session/bounded-body.ts";
 import { SessionError } from "../session/errors.ts";
 import { BODY_MS } from "../session/limits.ts";
 
+type Bytes = ArrayBuffer | Uint8Array;
+
 /** Throws a SessionError: `payload_too_large`, or `invalid_request` for a body that breaks off or does not end. */
-export async function readBody(
-  request: Request,
-  maxBytes: number,
-): Promise<ArrayBuffer | Uint8Array> {
-  const { body, headers } = request;
-  const announced = headers.get("content-length");
+export async function readBody(request: Request, maxBytes: number): Promise<Bytes> {
+  const announced = request.headers.get("content-length");
   if (Number(announced) > maxBytes) throw tooLarge(maxBytes);
   // HTTP holds a body to its length, and the platform reads one quicker than a loop does.
-  const reading: Promise<ArrayBuffer | Uint8Array | undefined> =
-    announced !== null || !body
-      ? request.arrayBuffer()
-      : boundedBody(body as ReadableStream<Uint8Array>, maxBytes);
-  const bytes = await inTime(reading);
+  const reading = announced === null ? unannounced(request, maxBytes) : request.arrayBuffer();
+  const bytes = await inTime<Bytes | undefined>(reading);
   if (!bytes) throw tooLarge(maxBytes);
   return bytes;
+}
+
+async function unannounced(request: Request, maxBytes: number): Promise<Bytes | undefined> {
+  // Asked for here alone: the platform makes a stream of the body for whoever asks.
+  const { body } = request;
+  return body ? boundedBody(body as ReadableStream<Uint8Array>, maxBytes) : new Uint8Array();
 }
 
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false });
 
 /** Throws a SessionError (`invalid_request`) for what would be decoded to something that was not sent. */
-export function textOf(bytes: ArrayBuffer | Uint8Array): string {
+export function textOf(bytes: Bytes): string {
   try {
     return utf8.decode(bytes);
   } catch {
