@@ -5,6 +5,7 @@
  */
 import { NATIVE_STREAM } from "../session/event-id.ts";
 import type { StreamStart } from "../session/host.ts";
+import { CLOSE_CODES } from "../session/stream-protocol.ts";
 import { concat } from "../session/concat.ts";
 import type { EventLog, LoggedEvent, SizedEvent } from "./event-log.ts";
 import type { RecordStore, StoredChannel } from "./record.ts";
@@ -48,8 +49,7 @@ export class NativeStream {
     }
     // A burst larger than a page would pass the bridge's bound before even a fast reader could take it.
     const sockets = this.#writers.fallBehind(NATIVE_STREAM, first.seq - 1);
-    for (const socket of sockets) this.sendPage(log, socket);
-    return sockets.length;
+    return sockets.filter((socket) => this.#sendFirstPage(log, socket)).length;
   }
 
   attach(state: StreamState, socket: WebSocket, start: StreamStart): void {
@@ -61,6 +61,17 @@ export class NativeStream {
     if (channel.disconnected) this.#save(state, { disconnected: false });
     this.#writers.send(socket, encoder.encode(preamble));
     this.sendPage(log, socket);
+  }
+
+  /** The events are stored, so their publisher is not told of a page that cannot be read: the reader is cut, and comes back for it. */
+  #sendFirstPage(log: EventLog, socket: WebSocket): boolean {
+    try {
+      this.sendPage(log, socket);
+      return true;
+    } catch {
+      this.#writers.close(socket, CLOSE_CODES.unreadable);
+      return false;
+    }
   }
 
   /** Sends the next page to a writer that is behind. */

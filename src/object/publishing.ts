@@ -6,9 +6,9 @@
 import type { Caller } from "../session/caller.ts";
 import { NATIVE_STREAM } from "../session/event-id.ts";
 import type { NewEvent, Published } from "../session/host.ts";
-import { MAX_HOLD_MS, WRITERS_PER_HELD_MS } from "../session/limits.ts";
+import { MAX_HOLD_MS, MAX_SHARED_LOG, WRITERS_PER_HELD_MS } from "../session/limits.ts";
 import { refuse, succeed, type Outcome } from "../session/outcome.ts";
-import { sized, type EventLog, type LoggedEvent } from "./event-log.ts";
+import { sized, type EventLogLimits, type LoggedEvent, type SizedEvent } from "./event-log.ts";
 import type { Lifecycle } from "./lifecycle.ts";
 import type { NativeStream } from "./native-stream.ts";
 import { SharedCommit } from "./shared-commit.ts";
@@ -17,17 +17,20 @@ export interface PublishingParts {
   readonly storage: DurableObjectStorage;
   readonly life: Lifecycle;
   readonly stream: NativeStream;
-  readonly limits: { readonly eventMaxBytes: number; readonly queueCapacity: number };
+  readonly limits: EventLogLimits & {
+    readonly eventMaxBytes: number;
+    readonly queueCapacity: number;
+  };
 }
 
 interface Publish {
   readonly caller: Caller;
-  readonly events: readonly NewEvent[];
+  readonly events: readonly SizedEvent[];
 }
 
 /** A publish that has been stored, and is to be sent. */
 interface Stored {
-  readonly log: EventLog;
+  readonly ids: readonly string[];
   readonly logged: readonly LoggedEvent[];
 }
 
@@ -39,37 +42,17 @@ export class Publishing {
     this.#parts = parts;
     this.#commit = new SharedCommit({
       work: (publishes) => this.#publishAll(publishes),
-      committed: () => parts.storage.sync(),
-      held: () => this.#held(),
+      weigh: (publish) => this.#shareOfLog(publish) / MAX_SHARED_LOG,
+      untilCommitted: () => parts.storage.sync(),
+      hold: () => this.#hold(),
     });
   }
 
   /** Stores events, all or none, and sends them. */
-  publish(caller: Caller, events: readonly NewEvent[]): Promise<Outcome<Published>> {
-    return this.#commit.do({ caller, events });
-  }
-
-  #publishAll(publishes: readonly Publish[]): PromiseSettledResult<Outcome<Published>>[] {
-    const now = Date.now();
-    const outcomes = publishes.map((publish) => settle(() => this.#store(publish, now)));
-    const stored = outcomes.flatMap((one) =>
-      one.status === "fulfilled" && one.value.ok ? [one.value.value] : [],
-    );
-    // One that failed may have had the log read anew, so the last one's knows all rows.
-    const log = stored.at(-1)?.log;
-    const events = stored.flatMap(({ logged }) => logged);
-    const writers = log ? this.#parts.stream.send(log, events) : 0;
-    return outcomes.map((one) => {
-      if (one.status === "rejected") return one;
-      const { value } = one;
-      return fulfilled(value.ok ? succeed({ ids: idsOf(value.value), writers }) : value);
-    });
-  }
-
-  #store({ caller, events: published }: Publish, now: number): Outcome<Stored> {
-    const { life, limits, storage, stream } = this.#parts;
-    const session = life.owned(caller, now);
-    if (!session) return refuse("session_not_found");
+  async publish(caller: Caller, published: readonly NewEvent[]): Promise<Outcome<Published>> {
+    const { life, limits } = this.#parts;
+    // Looked at before anything waits, so that a stranger holds up nobody, and learns nothing from waiting.
+    if (!life.owned(caller, Date.now())) return refuse("session_not_found");
     const events = published.map(sized);
     const tooLarge = events.findIndex(({ bytes }) => bytes > limits.eventMaxBytes);
     if (tooLarge >= 0) {
@@ -77,6 +60,30 @@ export class Publishing {
       const detail = `${where} is over EVENT_MAX_BYTES (${limits.eventMaxBytes})`;
       return refuse("payload_too_large", detail);
     }
+    return this.#commit.do({ caller, events });
+  }
+
+  #publishAll(publishes: readonly Publish[]): PromiseSettledResult<Outcome<Published>>[] {
+    const { life, stream } = this.#parts;
+    const now = Date.now();
+    const stored = publishes.map((publish) => settle(() => this.#store(publish, now)));
+    const events = stored.flatMap((one) =>
+      one.status === "fulfilled" && one.value.ok ? one.value.value.logged : [],
+    );
+    // Asked for anew: a store that failed has made the log forget what it had counted.
+    const log = life.load(now)?.log;
+    const writers = log ? stream.send(log, events) : 0;
+    return stored.map((one) => {
+      if (one.status === "rejected") return one;
+      const outcome = one.value;
+      return fulfilled(outcome.ok ? succeed({ ids: outcome.value.ids, writers }) : outcome);
+    });
+  }
+
+  #store({ caller, events }: Publish, now: number): Outcome<Stored> {
+    const { life, limits, storage, stream } = this.#parts;
+    const session = life.owned(caller, now);
+    if (!session) return refuse("session_not_found");
     if (stream.writers === 0) {
       if (session.channel.disconnected) return refuse("session_disconnected");
       if (!session.log.queueHasRoomFor(events, limits.queueCapacity))
@@ -86,7 +93,8 @@ export class Publishing {
     try {
       // One transaction: a row that cannot be stored takes the others back with it.
       const logged = storage.transactionSync(() => stream.store(session.log, events));
-      return succeed({ log: session.log, logged });
+      const ids = logged.map(({ seq }) => session.log.idOf(seq, NATIVE_STREAM));
+      return succeed({ ids, logged });
     } catch (failure) {
       // The log in memory has counted what was not stored, so it is read anew.
       life.forget();
@@ -94,15 +102,17 @@ export class Publishing {
     }
   }
 
-  /** A message to a writer costs the same whatever it holds, so the more writers, the longer it is worth to wait. */
-  async #held(): Promise<void> {
-    const ms = Math.min(this.#parts.stream.writers / WRITERS_PER_HELD_MS, MAX_HOLD_MS);
-    if (ms > 0) await new Promise((resolve) => setTimeout(resolve, Math.ceil(ms)));
+  #shareOfLog({ events }: Publish): number {
+    const { logMaxBytes, logMaxEvents } = this.#parts.limits;
+    const bytes = events.reduce((sum, event) => sum + event.bytes, 0);
+    return Math.max(bytes / logMaxBytes, events.length / logMaxEvents);
   }
-}
 
-function idsOf({ log, logged }: Stored): string[] {
-  return logged.map(({ seq }) => log.idOf(seq, NATIVE_STREAM));
+  /** A message to a writer costs the same whatever it holds, so the more writers, the longer it is worth to wait. */
+  async #hold(): Promise<void> {
+    const ms = Math.min(Math.ceil(this.#parts.stream.writers / WRITERS_PER_HELD_MS), MAX_HOLD_MS);
+    if (ms > 0) await new Promise((resolve) => setTimeout(resolve, ms));
+  }
 }
 
 function fulfilled<T>(value: T): PromiseFulfilledResult<T> {

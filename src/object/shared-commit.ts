@@ -5,12 +5,14 @@
  * where they were several, what comes after them is held a little longer.
  */
 export interface SharedCommitParts<Job, Result> {
-  /** Does the jobs in one turn; one that fails harms no other. */
+  /** Does the jobs in one turn, and answers for each. */
   readonly work: (jobs: readonly Job[]) => readonly PromiseSettledResult<Result>[];
+  /** How much of a turn a job takes: those that share one come to 1 at most. */
+  readonly weigh: (job: Job) => number;
   /** Settles when what was written is durable, or never will be. */
-  readonly committed: () => Promise<unknown>;
+  readonly untilCommitted: () => Promise<unknown>;
   /** What else calls wait for once several have come together. */
-  readonly held: () => Promise<unknown>;
+  readonly hold: () => Promise<unknown>;
 }
 
 interface Waiting<Job, Result> {
@@ -37,22 +39,47 @@ export class SharedCommit<Job, Result> {
   }
 
   async #workOff(first: Waiting<Job, Result>): Promise<void> {
-    for (let due = [first]; due.length > 0; due = this.#waiting) {
-      this.#waiting = [];
+    const waiting = (this.#waiting = [first]);
+    while (waiting.length > 0) {
+      const due = this.#takeTurn(waiting);
       this.#turn(due);
-      // A commit that failed is told to its callers by the platform, and to the next by their own.
-      await this.#parts.committed().catch(() => undefined);
-      if (due.length > 1) await this.#parts.held();
+      await this.#pause(due.length > 1);
     }
     this.#waiting = undefined;
   }
 
-  #turn(due: readonly Waiting<Job, Result>[]): void {
-    const results = this.#parts.work(due.map(({ job }) => job));
-    due.forEach(({ resolve, reject }, n) => {
-      const result = results[n];
-      if (result?.status === "fulfilled") resolve(result.value);
-      else reject(result?.reason);
+  /** The first that wait: as many as one turn holds, and at least one. */
+  #takeTurn(waiting: Waiting<Job, Result>[]): Waiting<Job, Result>[] {
+    let weight = 0;
+    const tooMuch = waiting.findIndex(({ job }, n) => {
+      weight += this.#parts.weigh(job);
+      return n > 0 && weight > 1;
     });
+    return waiting.splice(0, tooMuch < 0 ? waiting.length : tooMuch);
+  }
+
+  /** Whatever goes wrong, everybody is answered and those who come later get their turn. */
+  #turn(due: readonly Waiting<Job, Result>[]): void {
+    let results: readonly PromiseSettledResult<Result>[] = [];
+    let failure: unknown = new Error("a job was not answered");
+    try {
+      results = this.#parts.work(due.map(({ job }) => job));
+    } catch (thrown) {
+      failure = thrown;
+    }
+    due.forEach(({ resolve, reject }, n) => {
+      const result = results[n] ?? { status: "rejected", reason: failure };
+      if (result.status === "fulfilled") resolve(result.value);
+      else reject(result.reason);
+    });
+  }
+
+  async #pause(several: boolean): Promise<void> {
+    try {
+      await this.#parts.untilCommitted();
+      if (several) await this.#parts.hold();
+    } catch {
+      // Those whose commit failed hear of it from the platform, which does not let their answers out.
+    }
   }
 }

@@ -103,11 +103,11 @@ export class Writers {
     return [...this.#states.values()].some(({ claims }) => claims !== undefined);
   }
 
-  /** Sends one frame, or several as one, to every live writer of a stream. Returns how many it was sent to. */
-  broadcast(stream: number, frames: Uint8Array): number {
+  /** Sends one or more frames, as one message, to every live writer of a stream. Returns how many it was sent to. */
+  broadcast(stream: number, message: Uint8Array): number {
     let sent = 0;
     for (const [socket, state] of this.#on(stream)) {
-      if (state.behindAt === undefined && this.send(socket, frames)) sent++;
+      if (state.behindAt === undefined && this.send(socket, message)) sent++;
     }
     return sent;
   }

@@ -53,10 +53,16 @@ export const CONFIRM_AFTER_MS = 250;
 /**
  * Where several publishes have come together, those after them are held for a millisecond
  * more for each so many writers, and at most for `MAX_HOLD_MS`. (Measured with 16
- * publishes under way: see bench/README.md, "Fan-out".)
+ * publishes under way: bench/README.md, "Fan-out".)
  */
 export const WRITERS_PER_HELD_MS = 4;
 export const MAX_HOLD_MS = 10;
+
+/**
+ * How much of what the log retains publishes that are stored together may take, by
+ * count and by bytes: a reader that is there must not find them trimmed already.
+ */
+export const MAX_SHARED_LOG = 1 / 4;
 
 /** Milliseconds before a client reconnects; a spread of as much again keeps 200 of them from coming at once. */
 export const RETRY_MS = 1000;

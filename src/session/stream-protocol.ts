@@ -33,6 +33,8 @@ export const CLOSE_CODES = {
   finished: 4002,
   /** Another reader has taken the stream over: a message goes to one reader. */
   superseded: 4003,
+  /** What the stream was to be sent could not be read; its reader may come back. */
+  unreadable: 4004,
 } as const;
 
 /** Close code of the bridge's side: the reader has gone or was cut. */

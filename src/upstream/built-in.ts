@@ -2,11 +2,13 @@
  * MCP servers that are part of the Worker itself. The Worker's entry names them
  * before anything runs; the library names none, so that it depends on no MCP SDK.
  */
-import type { RequestParts, Server } from "./upstream.ts";
+import type { RequestParts } from "./upstream.ts";
 
-/** It is given requests in their parts: to make one of them only to take it apart again costs more than many a call. */
-export interface BuiltInServer extends Server {
+export interface BuiltInServer {
+  /** It is given requests in their parts: making one only to take it apart again costs more than many a call. */
   readonly send: (url: string, parts: RequestParts) => Promise<Response>;
+  /** Milliseconds that its slowest answer takes to begin. */
+  readonly timeoutMs: number;
 }
 
 const servers = new Map<string, () => BuiltInServer>();

@@ -52,6 +52,7 @@ export async function call(
     signal: watch.signal,
   };
   try {
+    watch.signal.throwIfAborted();
     // A server in the same Worker may not look at the signal, so the time is raced as well.
     const response = await Promise.race([replica.send(request), watch.lapsed]);
     return new Reply(response, watch);

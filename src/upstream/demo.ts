@@ -8,6 +8,7 @@ import {
   createMcpHandler,
   isJSONRPCRequest,
   McpServer,
+  type JSONRPCRequest,
   type ServerContext,
 } from "@modelcontextprotocol/server";
 import * as z from "zod";
@@ -19,18 +20,19 @@ import type { RequestParts } from "./upstream.ts";
 /** Longest run of the slow tool, in seconds: a demo is no place to hold an object in memory. */
 const LONGEST_RUN_SECONDS = 300;
 
-/** One for all objects: it keeps nothing of a call once that is over. */
-let standing: StandingServer | undefined;
-
 export function demoServer(): BuiltInServer {
   // The gateway keeps the client's connection alive; nothing lies between it and this server.
   const handler = createMcpHandler(build, { keepAliveMs: 0 });
+  // One for each object, so that what an object had under way is gone with it.
+  let standing: StandingServer | undefined;
   return {
-    fetch: (request) => handler.fetch(request),
+    // A tool that tells nothing answers when it is done.
+    timeoutMs: (LONGEST_RUN_SECONDS + 60) * 1000,
     async send(url, parts) {
       const parsedBody = parts.body === undefined ? undefined : parseJson(parts.body);
       if (isSessionCall(parts.headers, parsedBody)) {
-        return (standing ??= new StandingServer(build())).call(parsedBody, parts.signal);
+        standing ??= new StandingServer(build());
+        return standing.call(parsedBody, parts.signal);
       }
       return handler.fetch(new Request(url, parts), { parsedBody });
     },
@@ -38,10 +40,7 @@ export function demoServer(): BuiltInServer {
 }
 
 /** A call of a tool, of the revisions with sessions: of those the SDK asks nothing of HTTP. */
-function isSessionCall(
-  headers: RequestParts["headers"],
-  body: unknown,
-): body is Parameters<StandingServer["call"]>[0] {
+function isSessionCall(headers: RequestParts["headers"], body: unknown): body is JSONRPCRequest {
   if (!isJSONRPCRequest(body) || body.method !== "tools/call") return false;
   const { "mcp-protocol-version": version, "mcp-method": method, "mcp-name": name } = headers;
   const { kind } = classifyInboundRequest({

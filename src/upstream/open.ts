@@ -32,7 +32,7 @@ function open(name: string, settings: UpstreamSettings, env: Environment): Upstr
         name,
         replicas: [{ url: DEMO_URL, send: (parts) => server.send(DEMO_URL, parts) }],
         headers: {},
-        timeoutMs: 60_000,
+        timeoutMs: server.timeoutMs,
         forwardAuthorization: false,
       }
     );

@@ -44,6 +44,7 @@ export class StandingServer {
   /** The answer: JSON, or a stream of messages where there are more than the result. Aborting cancels the call. */
   async call(request: JSONRPCRequest, signal: AbortSignal | null | undefined): Promise<Response> {
     await this.#connected;
+    signal?.throwIfAborted();
     const id = ++this.#lastId;
     return new Promise((answer) => {
       this.#calls.set(id, { id: request.id, answer });

@@ -3,7 +3,7 @@ import { runInDurableObject } from "cloudflare:test";
 import { describe, expect, it } from "vitest";
 import { call, make, pathOf, request } from "../support/call.ts";
 import { kill, objectOf } from "../support/object.ts";
-import { SseReader } from "../support/sse-reader.ts";
+import { lastEventIdIn, SseReader } from "../support/sse-reader.ts";
 
 const publish = (id: string, body: unknown) =>
   call<{ id: string; ids: string[]; writers: number }>("POST", pathOf(id, "/events"), body);
@@ -143,12 +143,75 @@ describe("publishes that come together", () => {
       id,
       Array.from({ length: 12 }, (_, n) => ({ data: `${n} ${text}` })),
     );
-    for (const { status, json } of answers) expect([status, json.writers]).toEqual([202, 1]);
+    for (const { status } of answers) expect(status).toBe(202);
     const frames = await reader.take(13);
     expect(dataOf(frames).map((data) => data.split(" ")[0])).toEqual([
       "first",
       ...Array.from({ length: 12 }, (_, n) => String(n)),
     ]);
+  });
+
+  it("take no more than a quarter of the log at once, so that a reader who is there has them all", async () => {
+    const { id } = await make();
+    const reader = await follow(id);
+    const end = await slowCommits(id);
+    await publish(id, { data: "first" });
+    const text = "x".repeat(100_000);
+    const numbers = Array.from({ length: 60 }, (_, n) => String(n));
+    const answers = numbers.map((n) => publish(id, { data: `${n} ${text}` }));
+    await reached(id);
+    const endAll = await slowCommits(id);
+    await end();
+    // A MiB of the log's four: ten of them, and the reader has these before the others are stored.
+    for (const { status } of await Promise.all(answers.slice(0, 10))) expect(status).toBe(202);
+    const frames = await reader.take(11);
+    expect(dataOf(frames).map((data) => data.split(" ")[0])).toEqual([
+      "first",
+      ...numbers.slice(0, 10),
+    ]);
+    const { json } = await call<{ lastEventId: string }>("GET", pathOf(id, "?touch=false"));
+    expect(json.lastEventId).toBe(frames.at(-1)!.id);
+    await endAll();
+    for (const { status } of await Promise.all(answers)) expect(status).toBe(202);
+  });
+
+  it("wait for no stranger: who may not publish is refused at once", async () => {
+    const { id } = await make();
+    const end = await slowCommits(id);
+    await publish(id, { data: "first" });
+    const { ok } = await objectOf(id).publish({ admin: false, subject: "stranger" }, [
+      { data: "x" },
+    ]);
+    expect(ok).toBe(false);
+    expect((await publish(id, { data: "x".repeat(1_100_000) })).status).toBe(413);
+    await end();
+  });
+
+  it("cut a reader whose page cannot be read, and nobody waits for ever", async () => {
+    const { id } = await make();
+    const reader = await follow(id);
+    await reader.until(/id: /);
+    await runInDurableObject(objectOf(id), (_object, { storage: { sql } }) => {
+      const exec = sql.exec.bind(sql);
+      let failed = false;
+      sql.exec = ((query: string, ...bindings: unknown[]) => {
+        if (/seq > \? AND stream/.test(query) && !failed) {
+          failed = true;
+          throw new Error("disk I/O error");
+        }
+        return exec(query, ...bindings);
+      }) as typeof sql.exec;
+    });
+    const text = "x".repeat(200_000);
+    const first = await publish(id, [{ data: `1 ${text}` }, { data: `2 ${text}` }]);
+    expect([first.status, first.json.writers]).toEqual([202, 0]);
+    expect(await reader.rest()).toEqual([]);
+    expect((await publish(id, { data: "later" })).status).toBe(202);
+    const resumed = await request("GET", pathOf(id, "/events"), undefined, {
+      "last-event-id": lastEventIdIn(reader.text)!,
+    });
+    const frames = await new SseReader(resumed.body!).take(3);
+    expect(dataOf(frames).map((data) => data.split(" ")[0])).toEqual(["1", "2", "later"]);
   });
 
   it("find the session gone where it was deleted before them", async () => {

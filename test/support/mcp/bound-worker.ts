@@ -17,7 +17,11 @@ async function serve(request: Request): Promise<Response> {
     params?: { name?: string; arguments?: { text?: string } };
   };
   if (params?.arguments?.text === "forget all sessions") sessions.clear();
-  const response = await server.fetch(request);
+  const response = await server.send(request.url, {
+    method: request.method,
+    headers: Object.fromEntries(request.headers),
+    body: await request.text(),
+  });
   if (method !== "initialize") return response;
   const made = `bound-${crypto.randomUUID()}`;
   sessions.add(made);

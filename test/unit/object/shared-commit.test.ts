@@ -13,14 +13,16 @@ function commitOf() {
   const commit = new SharedCommit<string, string>({
     work(jobs) {
       turns.push([...jobs]);
+      if (jobs.includes("throw")) throw new Error("the turn failed");
       return jobs.map((job) =>
         job.startsWith("bad")
           ? { status: "rejected", reason: new Error(job) }
           : { status: "fulfilled", value: job.toUpperCase() },
       );
     },
-    committed: wait("commit"),
-    held: wait("hold"),
+    weigh: (job) => (job.startsWith("heavy") ? 0.6 : 0.01),
+    untilCommitted: wait("commit"),
+    hold: wait("hold"),
   });
   return { commit, turns, waits };
 }
@@ -84,4 +86,34 @@ it("goes on after a commit that failed", async () => {
   const next = commit.do("b");
   waits[0]!.end.reject(new Error("disk full"));
   expect(await next).toBe("B");
+});
+
+it("answers everybody after a turn that threw, and goes on", async () => {
+  const { commit, turns, waits } = commitOf();
+  const first = commit.do("a");
+  const failed = ["b", "throw"].map((job) => commit.do(job));
+  waits[0]!.end.resolve();
+  expect(await first).toBe("A");
+  for (const one of await Promise.allSettled(failed)) {
+    expect(one).toEqual({ status: "rejected", reason: new Error("the turn failed") });
+  }
+  const later = commit.do("later");
+  waits[1]!.end.resolve();
+  await settled();
+  waits[2]!.end.reject(new Error("no timer"));
+  expect(await later).toBe("LATER");
+  expect(turns).toEqual([["a"], ["b", "throw"], ["later"]]);
+});
+
+it("does no more in one turn than that holds, and at least one", async () => {
+  const { commit, turns, waits } = commitOf();
+  const all = ["a", "heavy 1", "b", "heavy 2", "heavy 3", "c"].map((job) => commit.do(job));
+  for (let n = 0; n < 4; n++) {
+    waits.at(-1)!.end.resolve();
+    await settled();
+    if (waits.at(-1)!.for === "hold") waits.at(-1)!.end.resolve();
+    await settled();
+  }
+  await Promise.all(all);
+  expect(turns).toEqual([["a"], ["heavy 1", "b"], ["heavy 2"], ["heavy 3", "c"]]);
 });

@@ -109,6 +109,15 @@ it("cancels a call that is aborted, and no other", async () => {
   expect(cancelled).toEqual(["given up"]);
 });
 
+it("does not begin a call that was given up before", async () => {
+  const { standing, gates } = serverWithTools();
+  await expect(standing.call(ask(1, "slow", "never"), AbortSignal.abort())).rejects.toThrow();
+  expect(await (await standing.call(ask(1, "echo", "b"), undefined)).json()).toMatchObject(
+    result(1, "b"),
+  );
+  expect(gates.size).toBe(0);
+});
+
 it("cancels a call whose stream is left", async () => {
   const { standing, cancelled, gates } = serverWithTools();
   const response = await standing.call(ask(1, "slow", "told and left"), undefined);
