@@ -4,7 +4,7 @@ import { delivery, requests, type Contender, type Effort } from "../measure.ts";
 import type { Report } from "../report.ts";
 import { makeSession, startFloor, startHoldfast, type Server } from "../servers.ts";
 
-const DEFAULT: Effort = { rounds: 5, seconds: 1 };
+const DEFAULT: Effort = { rounds: 4, seconds: 1 };
 const FLOOR = "floor";
 const CONNECTIONS = 16;
 const OBJECTS = 50;

@@ -13,7 +13,7 @@ const AT_ONCE = 50;
 /** Sessions that the idle streams are spread over, ten on each: MAX_WRITERS bounds what one may have. */
 export const STREAM_SESSIONS = 500;
 /** Longer than workerd keeps an object that has nothing to do. */
-const EVICTION_MS = 20_000;
+const EVICTION_MS = 15_000;
 
 export async function byStreams(folder: string): Promise<Compared> {
   const server = await startHoldfast({}, folder);

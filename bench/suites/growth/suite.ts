@@ -7,7 +7,7 @@ import { byEvents } from "./events.ts";
 import { BATCH, bySessions, SAMPLE } from "./sessions.ts";
 import { byStreams, STREAM_SESSIONS } from "./streams.ts";
 
-const DEFAULT: Effort = { rounds: 3, seconds: 0.4 };
+const DEFAULT: Effort = { rounds: 2, seconds: 0.4 };
 
 export async function growth(effort: Effort = DEFAULT): Promise<Report> {
   const folder = await memoryFolder();
