@@ -1,10 +1,10 @@
 /**
- * One server of the SDK's that stays connected and answers the calls of many clients. The
+ * One server of the SDK's that stays connected and answers many calls at a time. The
  * SDK's own handler makes a server and a stream for each request, which is most of
  * what a quick call costs; a call that needs neither is carried to the server as it is.
  *
  * Only calls that are complete in themselves may come here: what a client would tell a
- * server about itself (initialize, a log level) would be told on behalf of all.
+ * server about itself (initialize, a log level) would hold for all that call.
  */
 import type {
   JSONRPCMessage,
@@ -17,7 +17,7 @@ import { encodeFrame } from "../session/sse-frame.ts";
 type Sink = ReadableStreamDefaultController<Uint8Array>;
 
 interface Call {
-  /** The client's id of it; other clients use the same. */
+  /** As its client numbers it; others may use the same id. */
   readonly id: JSONRPCRequest["id"];
   readonly answer: (response: Response) => void;
   /** Set once there is more to say than the result. */
