@@ -4,6 +4,7 @@ import {
   alternate,
   summarise,
   type Contender,
+  type Effort,
   type Measured,
   type Round,
   type Summary,
@@ -57,10 +58,10 @@ export interface Compared {
 export async function compare(
   { job, ours: chosen = OURS, measures, base, more }: Comparison,
   contenders: readonly Contender[],
-  rounds: number,
+  effort: Effort,
 ): Promise<Compared> {
   process.stderr.write(`${job}\n`);
-  const measured = await alternate(contenders, rounds);
+  const measured = await alternate(contenders, effort);
   const [ours, under] = [chosen, base].map((name) => measured.find((one) => one.name === name));
   const others = measured.filter((one) => one !== ours && one !== under);
   const floor = under && summarise(under);

@@ -1,38 +1,10 @@
-/** Runs load clients as processes, alternates what is compared, and reduces rounds to medians. */
-import { execFile } from "node:child_process";
-import { join } from "node:path";
-import { promisify } from "node:util";
-import { PROJECT } from "../scripts/bundle.ts";
-import type { DeliveryPlan } from "./client/delivery.ts";
-import type { RequestPlan } from "./client/requests.ts";
-import type { ResumePlan } from "./client/resume.ts";
+/** Alternates what is compared, and reduces rounds to medians. */
 import { cpuSeconds } from "./usage.ts";
-
-/** Runs a load client, a script in client/, as a process. */
-async function runClient(script: string, plan: object): Promise<Sample> {
-  const { stdout } = await promisify(execFile)(process.execPath, [
-    join(PROJECT, "bench", "client", script),
-    JSON.stringify(plan),
-  ]);
-  return JSON.parse(stdout) as Sample;
-}
-
-export function requests(plan: RequestPlan): Promise<Sample> {
-  return runClient("requests.ts", plan);
-}
-
-export function delivery(plan: DeliveryPlan): Promise<Sample> {
-  return runClient("delivery.ts", plan);
-}
-
-export function resumption(plan: ResumePlan): Promise<Sample> {
-  return runClient("resume.ts", plan);
-}
 
 /** How much a suite does. */
 export interface Effort {
   readonly rounds: number;
-  /** Of one run of one contender. */
+  /** Of one run of one contender; one that warms up takes half as long. */
   readonly seconds: number;
 }
 
@@ -50,7 +22,7 @@ export interface Contender {
   readonly name: string;
   /** The server's process, whose CPU time is counted. */
   readonly pid: number;
-  run(): Promise<Sample>;
+  run(seconds: number): Promise<Sample>;
 }
 
 export interface Round extends Sample {
@@ -67,13 +39,13 @@ export interface Measured {
 /** Runs the contenders in turn, A B A B, so that the machine's moods fall on all alike. The first round warms up and does not count. */
 export async function alternate(
   contenders: readonly Contender[],
-  rounds: number,
+  { rounds, seconds }: Effort,
 ): Promise<Measured[]> {
   const measured = contenders.map(({ name }) => ({ name, rounds: [] as Round[] }));
   for (let round = 0; round <= rounds; round++) {
     for (const [n, { name, pid, run }] of contenders.entries()) {
       const before = await cpuSeconds(pid);
-      const sample = await run();
+      const sample = await run(round === 0 ? seconds / 2 : seconds);
       const cpuMicros = (((await cpuSeconds(pid)) - before) * 1e6) / sample.count;
       if (round > 0) measured[n]?.rounds.push({ ...sample, cpuMicros });
       progress(

@@ -3,7 +3,7 @@ import { rmSync } from "node:fs";
 import { mkdir, mkdtemp, readFile, statfs, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { buildBundle, PROJECT } from "../scripts/bundle.ts";
+import { buildBundle, PROJECT, type Bundle } from "../scripts/bundle.ts";
 import { startWorkerd } from "../scripts/workerd.ts";
 
 export interface Server {
@@ -29,7 +29,7 @@ export async function startWorker(
   configPath: string,
   { env = {}, onLine = () => {}, folder = tmpdir() }: WorkerOptions = {},
 ): Promise<WorkerServer> {
-  const bundle = await buildBundle(join(PROJECT, ".holdfast", "bench", name), configPath);
+  const bundle = await bundleOf(name, configPath);
   const stateDir = await mkdtemp(join(folder, `bench-${name}-`));
   const forget = () => rmSync(stateDir, { recursive: true, force: true });
   process.once("exit", forget);
@@ -60,6 +60,16 @@ export async function startWorker(
       forget();
     },
   };
+}
+
+const bundles = new Map<string, Promise<Bundle>>();
+
+/** Built once in a run, however many servers are made of it. */
+function bundleOf(name: string, configPath: string): Promise<Bundle> {
+  const built =
+    bundles.get(name) ?? buildBundle(join(PROJECT, ".holdfast", "bench", name), configPath);
+  bundles.set(name, built);
+  return built;
 }
 
 export function startHoldfast(

@@ -1,8 +1,4 @@
-/**
- * Load client, a process of its own: N connections, each with one request under
- * way at a time, for a set number of seconds. Reads its plan as JSON from the
- * command line, prints its result as one JSON line.
- */
+/** A load of requests: N connections, each with one under way at a time, for a set number of seconds. */
 import { setTimeout as pause } from "node:timers/promises";
 import type { Sample } from "../measure.ts";
 import { Connections, keepBusy, quantiles } from "./load.ts";
@@ -25,35 +21,30 @@ export interface RequestPlan {
   readonly pauseMs?: number;
 }
 
-const plan = JSON.parse(process.argv[2] ?? "") as RequestPlan;
-const connections = new Connections(plan.url, plan.connections);
-const latencies: number[] = [];
-let errors = 0;
-let next = 0;
-
-async function once(): Promise<void> {
-  const number = next++;
-  const sent = performance.now();
-  const fine = await connections.send({
-    method: plan.method,
-    path: plan.paths[number % plan.paths.length] ?? "/",
-    headers: { ...plan.headers, ...plan.headersInTurn?.[number % plan.headersInTurn.length] },
-    body: plan.body?.replace("$n", String(number)),
-    answerHolds: plan.answerHolds,
-  });
-  if (fine) latencies.push(performance.now() - sent);
-  else errors++;
-  if (plan.pauseMs !== undefined) await pause(plan.pauseMs);
+/** Latencies are of the answers that were what was wanted. */
+export async function runRequests(plan: RequestPlan): Promise<Sample> {
+  const connections = new Connections(plan.url, plan.connections);
+  const latencies: number[] = [];
+  let errors = 0;
+  let next = 0;
+  const once = async (): Promise<void> => {
+    const number = next++;
+    const sent = performance.now();
+    const fine = await connections.send({
+      method: plan.method,
+      path: plan.paths[number % plan.paths.length] ?? "/",
+      headers: { ...plan.headers, ...plan.headersInTurn?.[number % plan.headersInTurn.length] },
+      body: plan.body?.replace("$n", String(number)),
+      answerHolds: plan.answerHolds,
+    });
+    if (fine) latencies.push(performance.now() - sent);
+    else errors++;
+    if (plan.pauseMs !== undefined) await pause(plan.pauseMs);
+  };
+  const started = performance.now();
+  await keepBusy(plan.connections, plan.seconds, once);
+  const elapsed = (performance.now() - started) / 1000;
+  connections.close();
+  const count = latencies.length;
+  return { count, errors, perSecond: count / elapsed, ...quantiles(latencies) };
 }
-
-const started = performance.now();
-await keepBusy(plan.connections, plan.seconds, once);
-const elapsed = (performance.now() - started) / 1000;
-const result: Sample = {
-  count: latencies.length,
-  errors,
-  perSecond: latencies.length / elapsed,
-  ...quantiles(latencies),
-};
-console.log(JSON.stringify(result));
-connections.close();

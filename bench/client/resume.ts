@@ -1,15 +1,19 @@
 /**
- * Load client for resumption, a process of its own: a client that missed so many
- * events comes back with its `Last-Event-ID`, reads them all and leaves, again and
- * again. Reads its plan as JSON from the command line, prints one JSON line.
+ * A load of resumptions: a client that missed so many events comes back with its
+ * `Last-Event-ID`, reads them all and leaves, again and again.
  */
 import { get } from "node:http";
 import type { Sample } from "../measure.ts";
 import { quantiles } from "./load.ts";
 
+interface Stream {
+  readonly url: string;
+  readonly lastEventId: string;
+}
+
 export interface ResumePlan {
   /** Streams to take in turn. */
-  readonly streams: readonly { readonly url: string; readonly lastEventId: string }[];
+  readonly streams: readonly Stream[];
   /** How many each missed, every one with its own `data: #` line. */
   readonly events: number;
   readonly seconds: number;
@@ -19,10 +23,26 @@ export interface ResumePlan {
 const TIMEOUT_MS = 10_000;
 const MARK = "data: #";
 
-const plan = JSON.parse(process.argv[2] ?? "") as ResumePlan;
+/** Its rate is of events received; its latencies are from the request to the last event. */
+export async function runResumptions({ streams, events, seconds }: ResumePlan): Promise<Sample> {
+  const times: number[] = [];
+  let errors = 0;
+  const started = performance.now();
+  while (performance.now() - started < seconds * 1000) {
+    for (const stream of streams) {
+      const took = await resume(stream, events);
+      if (took === undefined) errors++;
+      else times.push(took);
+    }
+  }
+  const elapsed = (performance.now() - started) / 1000;
+  if (times.length === 0) throw new Error(`none of ${errors} resumptions succeeded`);
+  const perSecond = (times.length * events) / elapsed;
+  return { count: times.length, errors, perSecond, ...quantiles(times) };
+}
 
 /** Milliseconds that it took; undefined where it failed. */
-function resume({ url, lastEventId }: ResumePlan["streams"][number]): Promise<number | undefined> {
+function resume({ url, lastEventId }: Stream, events: number): Promise<number | undefined> {
   return new Promise((resolve) => {
     const started = performance.now();
     const headers = { accept: "text/event-stream", "last-event-id": lastEventId };
@@ -41,7 +61,7 @@ function resume({ url, lastEventId }: ResumePlan["streams"][number]): Promise<nu
         }
         // What follows the last mark may hold the beginning of the next.
         rest = rest.slice(Math.max(end, rest.length - MARK.length));
-        if (received < plan.events) return;
+        if (received < events) return;
         resolve(performance.now() - started);
         outgoing.destroy();
       });
@@ -50,24 +70,3 @@ function resume({ url, lastEventId }: ResumePlan["streams"][number]): Promise<nu
     outgoing.on("error", () => resolve(undefined));
   });
 }
-
-const times: number[] = [];
-let errors = 0;
-const started = performance.now();
-while (performance.now() - started < plan.seconds * 1000) {
-  for (const stream of plan.streams) {
-    const took = await resume(stream);
-    if (took === undefined) errors++;
-    else times.push(took);
-  }
-}
-const elapsed = (performance.now() - started) / 1000;
-if (times.length === 0) throw new Error(`none of ${errors} resumptions succeeded`);
-/** Events received a second; latencies from the request to the last event. */
-const result: Sample = {
-  count: times.length,
-  errors,
-  perSecond: (times.length * plan.events) / elapsed,
-  ...quantiles(times),
-};
-console.log(JSON.stringify(result));

@@ -3,7 +3,8 @@
  * without one (`DIRECTORY_SHARDS=0`), in turns.
  */
 import { compare, compareAll, OURS, p50, rate } from "../compare.ts";
-import { requests, type Contender, type Effort } from "../measure.ts";
+import { requests } from "../load-client.ts";
+import type { Contender, Effort } from "../measure.ts";
 import type { Report } from "../report.ts";
 import { startHoldfast, type Server } from "../servers.ts";
 
@@ -12,7 +13,7 @@ const DEFAULT: Effort = { rounds: 5, seconds: 0.7 };
 const PAUSE_MS = 30;
 const CONNECTIONS = 16;
 
-export async function directory({ rounds, seconds }: Effort = DEFAULT): Promise<Report> {
+export async function directory(effort: Effort = DEFAULT): Promise<Report> {
   const servers = [
     [OURS, await startHoldfast({ DIRECTORY_SHARDS: "8" })],
     ["without a directory", await startHoldfast({ DIRECTORY_SHARDS: "0" })],
@@ -21,7 +22,7 @@ export async function directory({ rounds, seconds }: Effort = DEFAULT): Promise<
     const contenders = (load: { connections: number; pauseMs?: number }) =>
       servers.map(([name, { url, pid }]): Contender => {
         const plan = { url, method: "POST", paths: ["/v1/sessions"], body: '{"subject":"s-$n"}' };
-        return { name, pid, run: () => requests({ ...plan, seconds, ...load }) };
+        return { name, pid, run: (seconds) => requests({ ...plan, seconds, ...load }) };
       });
     const job =
       (name: string, load: { connections: number; pauseMs?: number }, paced = false) =>
@@ -29,7 +30,7 @@ export async function directory({ rounds, seconds }: Effort = DEFAULT): Promise<
         compare(
           { job: name, measures: paced ? [p50(["≤", 1.15])] : [p50(), rate()] },
           contenders(load),
-          rounds,
+          effort,
         );
     const compared = await compareAll([
       job(`one create every ${PAUSE_MS} ms`, { connections: 1, pauseMs: PAUSE_MS }, true),
@@ -41,7 +42,7 @@ export async function directory({ rounds, seconds }: Effort = DEFAULT): Promise<
       title: "What the directory adds to a create",
       ...compared,
       notes: [
-        `Each pair alternates for ${rounds} rounds of ${seconds} s after a warm-up. The target is for what a caller waits for, which delivery to the directory must not hold up.`,
+        `Each pair alternates for ${effort.rounds} rounds of ${effort.seconds} s after a warm-up. The target is for what a caller waits for, which delivery to the directory must not hold up.`,
         "The first job shows what a caller waits for. The others show all the work, delivery too, on the one thread that plain workerd has; on the platform objects do not share one.",
       ],
     };

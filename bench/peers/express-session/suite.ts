@@ -2,7 +2,8 @@
 import { join } from "node:path";
 import { freePort, startRedis } from "../../../test/support/redis-server.ts";
 import { compare, compareAll, OURS, rate } from "../../compare.ts";
-import { requests, type Contender, type Effort } from "../../measure.ts";
+import { requests } from "../../load-client.ts";
+import type { Contender, Effort } from "../../measure.ts";
 import type { Report } from "../../report.ts";
 import { PEERS_EFFORT } from "../effort.ts";
 import { installPeers, peerVersion } from "../installed.ts";
@@ -13,7 +14,7 @@ const SESSIONS = 100;
 const JOBS = ["create", "read", "touch", "write"];
 const SERVERS = { [OURS]: "holdfast-server.ts", "express-session": "express-session-server.js" };
 
-export async function expressSession({ rounds, seconds }: Effort = PEERS_EFFORT): Promise<Report> {
+export async function expressSession(effort: Effort = PEERS_EFFORT): Promise<Report> {
   await installPeers();
   const redis = await startRedis();
   const running: (PeerProcess & { name: string; url: string; cookies: string[] })[] = [];
@@ -29,10 +30,14 @@ export async function expressSession({ rounds, seconds }: Effort = PEERS_EFFORT)
       running.map(({ name, pid, url, cookies }): Contender => {
         const headersInTurn = job === "create" ? [{}] : cookies.map((cookie) => ({ cookie }));
         const plan = { url, method: "POST", paths: [`/${job}`], headersInTurn };
-        return { name, pid, run: () => requests({ ...plan, connections: CONNECTIONS, seconds }) };
+        return {
+          name,
+          pid,
+          run: (seconds) => requests({ ...plan, connections: CONNECTIONS, seconds }),
+        };
       });
     const compared = await compareAll(
-      JOBS.map((job) => () => compare({ job, measures: [rate()] }, contenders(job), rounds)),
+      JOBS.map((job) => () => compare({ job, measures: [rate()] }, contenders(job), effort)),
     );
     const versions = ["express-session", "connect-redis", "redis"].map(
       async (name) => `${name} ${await peerVersion(name)}`,
@@ -43,7 +48,7 @@ export async function expressSession({ rounds, seconds }: Effort = PEERS_EFFORT)
       ...compared,
       notes: [
         `${(await Promise.all(versions)).join(", ")}; Holdfast's SessionManager over RedisStorage (ioredis). Each under Node's own HTTP server, in a process of its own, with the id in a signed cookie, and one redis-server for both.`,
-        `${rounds} alternating rounds of ${seconds} s after a warm-up, ${CONNECTIONS} connections, ${SESSIONS} sessions in turn. The HTTP server's share is in all figures.`,
+        `${effort.rounds} alternating rounds of ${effort.seconds} s after a warm-up, ${CONNECTIONS} connections, ${SESSIONS} sessions in turn. The HTTP server's share is in all figures.`,
         "Redis commands, Holdfast: create SET NX, read GETEX, touch GETEX and SET XX (it moves `updatedAt`), write GETEX and SET. express-session: create SET, read and touch GET and EXPIRE, write GET and SET.",
       ],
     };

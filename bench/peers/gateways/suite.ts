@@ -2,7 +2,8 @@
 import { join } from "node:path";
 import { freePort } from "../../../test/support/redis-server.ts";
 import { addedP50, compare, compareAll, OURS, type Measure } from "../../compare.ts";
-import { requests, type Contender, type Effort } from "../../measure.ts";
+import { requests } from "../../load-client.ts";
+import type { Contender, Effort } from "../../measure.ts";
 import type { Report } from "../../report.ts";
 import { startHoldfast } from "../../servers.ts";
 import { PEERS_EFFORT } from "../effort.ts";
@@ -24,7 +25,7 @@ interface Gateway {
   stop(): Promise<void>;
 }
 
-export async function gateways({ rounds, seconds }: Effort = PEERS_EFFORT): Promise<Report> {
+export async function gateways(effort: Effort = PEERS_EFFORT): Promise<Report> {
   await installPeers();
   const running: Gateway[] = [];
   const start = async (gateway: Promise<Gateway>) => {
@@ -42,14 +43,14 @@ export async function gateways({ rounds, seconds }: Effort = PEERS_EFFORT): Prom
       running.map(({ name, url, pid }) => ({
         name,
         pid,
-        run: () => {
+        run: (seconds) => {
           const load = callLoad(sessions.get(name) ?? []);
           const paths = [new URL(url).pathname];
           return requests({ ...load, url, paths, connections, seconds });
         },
       }));
     const job = (name: string, measure: Measure, connections: number) => () =>
-      compare({ job: name, measures: [measure], base: DIRECT }, calls(connections), rounds);
+      compare({ job: name, measures: [measure], base: DIRECT }, calls(connections), effort);
     const compared = await compareAll([
       job("tools/call, one at a time", addedP50(["<", 1]), 1),
       job(`tools/call, ${CONNECTIONS} at once`, addedP50(["<", 1]), CONNECTIONS),
@@ -59,7 +60,7 @@ export async function gateways({ rounds, seconds }: Effort = PEERS_EFFORT): Prom
       title: "Against other MCP gateways",
       ...compared,
       notes: [
-        `${rounds} alternating rounds of ${seconds} s after a warm-up; ${SESSIONS} sessions each, in turn. "added" is over the server direct, in ms.`,
+        `${effort.rounds} alternating rounds of ${effort.seconds} s after a warm-up; ${SESSIONS} sessions each, in turn. "added" is over the server direct, in ms.`,
         `The server (bench/peers/gateways/upstream.ts, Node) does no work. Direct and Holdfast speak Streamable HTTP with it, one process for all sessions.`,
         `mcp-proxy ${await peerVersion("mcp-proxy")} (\`--server stream\`, its defaults: sessions, and an event store in memory) starts one such server over stdio and shares it among all sessions.`,
         `supergateway ${await peerVersion("supergateway")} (\`--outputTransport streamableHttp --stateful --logLevel none\`) starts one such server over stdio for each session, so its servers use both cores and memory of their own; neither is in its CPU time.`,

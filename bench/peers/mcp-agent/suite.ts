@@ -5,7 +5,8 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { claim, type Target } from "../../claim.ts";
 import { compare, compareAll, OURS, rate, type Compared } from "../../compare.ts";
-import { progress, requests, type Contender, type Effort } from "../../measure.ts";
+import { requests } from "../../load-client.ts";
+import { progress, type Contender, type Effort } from "../../measure.ts";
 import type { Report } from "../../report.ts";
 import {
   memoryFolder,
@@ -35,10 +36,10 @@ interface Named {
   readonly server: Server;
 }
 
-export async function mcpAgent({ rounds, seconds }: Effort = PEERS_EFFORT): Promise<Report> {
+export async function mcpAgent(effort: Effort = PEERS_EFFORT): Promise<Report> {
   await installPeers();
   const folder = await memoryFolder();
-  const compared = await compareAll([() => throughput(rounds, seconds), () => memory(folder)]);
+  const compared = await compareAll([() => throughput(effort), () => memory(folder)]);
   const [agents, sdk] = [
     await peerVersion("agents"),
     await peerVersion("@modelcontextprotocol/sdk"),
@@ -49,7 +50,7 @@ export async function mcpAgent({ rounds, seconds }: Effort = PEERS_EFFORT): Prom
     ...compared,
     notes: [
       `agents ${agents} (\`McpAgent.serve("/mcp")\`, with the SDK ${sdk} that it asks for), bundled and run as Holdfast is: plain workerd, Durable Objects on disk, the tools of the demo server.`,
-      `${rounds} alternating rounds of ${seconds} s after a warm-up, ${CONNECTIONS} connections; calls of \`echo\` go to ${SESSIONS} sessions in turn.`,
+      `${effort.rounds} alternating rounds of ${effort.seconds} s after a warm-up, ${CONNECTIONS} connections; calls of \`echo\` go to ${SESSIONS} sessions in turn.`,
       `Memory, with storage in ${folder}: what ${HELD_SESSIONS} sessions that are opened and called once add to the resident set of workerd, which ${WARM_UP_SESSIONS} have warmed up: at once; what as many more add once ${UNTIL_EVICTED_MS / 1000} s of silence have passed after both; and what all take together, for each of the second half, when those have a stream (GET) open. "A bare object" is the floor's, with one row and an alarm: what workerd and its SQLite take for any object.`,
     ],
   };
@@ -71,13 +72,14 @@ async function both<Result>(
   }
 }
 
-function throughput(rounds: number, seconds: number): Promise<Compared> {
+function throughput(effort: Effort): Promise<Compared> {
   return both(tmpdir(), async (servers) => {
-    const plan = { paths: ["/mcp"], connections: CONNECTIONS, seconds };
+    const plan = { paths: ["/mcp"], connections: CONNECTIONS };
     const peer = (load: (of: Named) => object) => (of: Named) => ({
       name: of.name,
       pid: of.server.pid,
-      run: () => requests({ ...plan, ...INITIALIZE_LOAD, ...load(of), url: of.server.url }),
+      run: (seconds: number) =>
+        requests({ ...plan, ...INITIALIZE_LOAD, ...load(of), url: of.server.url, seconds }),
     });
     const sessions = new Map<string, string[]>();
     for (const { name, server } of servers)
@@ -85,8 +87,8 @@ function throughput(rounds: number, seconds: number): Promise<Compared> {
     const initializes: Contender[] = servers.map(peer(() => ({})));
     const calls: Contender[] = servers.map(peer(({ name }) => callLoad(sessions.get(name) ?? [])));
     return compareAll([
-      () => compare({ job: "initialize", measures: [rate(["≥", 3])] }, initializes, rounds),
-      () => compare({ job: "tools/call", measures: [rate(["≥", 5])] }, calls, rounds),
+      () => compare({ job: "initialize", measures: [rate(["≥", 3])] }, initializes, effort),
+      () => compare({ job: "tools/call", measures: [rate(["≥", 5])] }, calls, effort),
     ]);
   });
 }

@@ -1,6 +1,7 @@
 /** Fan-out and resumption of SSE, against nchan: an nginx module in C that keeps its messages in memory. */
 import { compare, compareAll, OURS, p50, rate, type Compared } from "../../compare.ts";
-import { delivery, resumption, type Contender, type Effort, type Summary } from "../../measure.ts";
+import { delivery, resumptions } from "../../load-client.ts";
+import type { Contender, Effort, Summary } from "../../measure.ts";
 import type { Report } from "../../report.ts";
 import { makeSession, startHoldfast, type Server } from "../../servers.ts";
 import { PEERS_EFFORT } from "../effort.ts";
@@ -26,13 +27,13 @@ interface Service {
   channel(): Promise<{ readonly followPath: string; readonly publishPath: string }>;
 }
 
-export async function nchan({ rounds, seconds }: Effort = PEERS_EFFORT): Promise<Report> {
+export async function nchan(effort: Effort = PEERS_EFFORT): Promise<Report> {
   const version = await nchanVersion();
   const services = [await ours(), ...(version === undefined ? [] : [await theirs()])];
   try {
     const compared = await compareAll([
-      ...SUBSCRIBERS.map((subscribers) => () => fanOut(services, subscribers, { rounds, seconds })),
-      () => resuming(services, { rounds, seconds }),
+      ...SUBSCRIBERS.map((subscribers) => () => fanOut(services, subscribers, effort)),
+      () => resuming(services, effort),
     ]);
     return {
       suite: "nchan",
@@ -42,7 +43,7 @@ export async function nchan({ rounds, seconds }: Effort = PEERS_EFFORT): Promise
         version === undefined
           ? `nchan is not installed, so Holdfast stands alone here: \`${HOW_TO_INSTALL}\`.`
           : `${version}: one process, messages in its memory alone. A publish is acknowledged before anything is on a disk; Holdfast's is durable before it is sent.`,
-        `${rounds} alternating rounds of ${seconds} s after a warm-up, a new channel each; events of ${PADDING} characters. perSecond is events received by all subscribers, the CPU is per event received.`,
+        `${effort.rounds} alternating rounds of ${effort.seconds} s after a warm-up, a new channel each; events of ${PADDING} characters. perSecond is events received by all subscribers, the CPU is per event received.`,
         `${PUBLISHERS} publishes at once measure throughput, one at a time latency (from the start of a publish to its receipt). All subscribers live in the one load client, which shares the machine and bounds what nchan can show.`,
         `Resume: a client that missed ${MISSED_EVENTS} events reads them all; p50 and p99 are of one whole resumption, and so is the CPU.`,
       ],
@@ -93,13 +94,13 @@ async function theirs(): Promise<Service> {
 async function fanOut(
   services: readonly Service[],
   subscribers: number,
-  { rounds, seconds }: Effort,
+  effort: Effort,
 ): Promise<Compared> {
   const contenders = (publishers: number): Contender[] =>
     services.map(({ name, server, body, channel }) => ({
       name,
       pid: server.pid,
-      run: async () => {
+      run: async (seconds) => {
         const plan = { url: server.url, body, subscribers, publishers, seconds, padding: PADDING };
         return delivery({ ...plan, ...(await channel()) });
       },
@@ -113,24 +114,21 @@ async function fanOut(
   };
   const latency = { job: `publish ${to}, one at a time`, measures: [p50()], more };
   return compareAll([
-    () => compare(throughput, contenders(PUBLISHERS), rounds),
-    () => compare(latency, contenders(1), rounds),
+    () => compare(throughput, contenders(PUBLISHERS), effort),
+    () => compare(latency, contenders(1), effort),
   ]);
 }
 
-async function resuming(
-  services: readonly Service[],
-  { rounds, seconds }: Effort,
-): Promise<Compared> {
+async function resuming(services: readonly Service[], effort: Effort): Promise<Compared> {
   const contenders: Contender[] = [];
   for (const service of services) {
     const { name, server } = service;
     const streams = [await missed(service)];
-    const run = () => resumption({ streams, events: MISSED_EVENTS, seconds });
+    const run = (seconds: number) => resumptions({ streams, events: MISSED_EVENTS, seconds });
     contenders.push({ name, pid: server.pid, run });
   }
   const measures = [rate(undefined, "events a second"), p50()];
-  return compare({ job: `resume ${MISSED_EVENTS} events`, measures }, contenders, rounds);
+  return compare({ job: `resume ${MISSED_EVENTS} events`, measures }, contenders, effort);
 }
 
 /** A channel with so many events after one that a client has seen, and that one's id. */

@@ -1,7 +1,9 @@
 /** The same calls to a session that retains few events and to one that retains many. */
 import { compare, compareAll, p50, rate, type Compared, type Measure } from "../../compare.ts";
-import { requests, resumption, type Contender, type Effort, type Sample } from "../../measure.ts";
+import { requests, resumptions } from "../../load-client.ts";
+import type { Contender, Effort } from "../../measure.ts";
 import { makeSession, publishEvents, startHoldfast } from "../../servers.ts";
+import type { Run } from "./sessions.ts";
 
 const SIZES = [1, 1000, 10_000] as const;
 const CONNECTIONS = 8;
@@ -18,7 +20,7 @@ interface Full {
   readonly lastEventId: string;
 }
 
-export async function byEvents(folder: string, { rounds, seconds }: Effort): Promise<Compared> {
+export async function byEvents(folder: string, effort: Effort): Promise<Compared> {
   const servers = await Promise.all(
     SIZES.map((size) =>
       startHoldfast(
@@ -42,23 +44,38 @@ export async function byEvents(folder: string, { rounds, seconds }: Effort): Pro
         return { name: called(size), url, pid, path, lastEventId: ids.at(-2) ?? "" };
       }),
     );
-    const job = (name: string, measure: Measure, run: (of: Full) => Promise<Sample>) => () =>
+    const job = (name: string, measure: Measure, run: Run<Full>) => () =>
       compare(
         { job: name, ours: MOST, measures: [measure] },
-        full.map((of): Contender => ({ name: of.name, pid: of.pid, run: () => run(of) })),
-        rounds,
+        full.map((of): Contender => ({
+          name: of.name,
+          pid: of.pid,
+          run: (seconds) => run(of, seconds),
+        })),
+        effort,
       );
-    const load = { connections: CONNECTIONS, seconds };
+    const load = { connections: CONNECTIONS };
     const { rows, claims } = await compareAll([
-      job("read", rate(), ({ url, path }) =>
-        requests({ ...load, url, method: "GET", paths: [path] }),
+      job("read", rate(), ({ url, path }, seconds) =>
+        requests({ ...load, seconds, url, method: "GET", paths: [path] }),
       ),
-      job("resume", p50(), ({ url, path, lastEventId }) =>
-        resumption({ streams: [{ url: `${url}${path}/events`, lastEventId }], events: 1, seconds }),
+      job("resume", p50(), ({ url, path, lastEventId }, seconds) =>
+        resumptions({
+          streams: [{ url: `${url}${path}/events`, lastEventId }],
+          events: 1,
+          seconds,
+        }),
       ),
-      job("publish", rate(), ({ url, path }) => {
+      job("publish", rate(), ({ url, path }, seconds) => {
         const events = `${path}/events`;
-        const plan = { ...load, url, method: "POST", paths: [events], body: '{"data":"x"}' };
+        const plan = {
+          ...load,
+          seconds,
+          url,
+          method: "POST",
+          paths: [events],
+          body: '{"data":"x"}',
+        };
         return whileFollowed(url + events, () => requests(plan));
       }),
     ]);

@@ -1,13 +1,7 @@
 /** The same calls where there are few sessions and where there are many. */
 import { compare, compareAll, p50, rate, type Compared, type Measure } from "../../compare.ts";
-import {
-  progress,
-  requests,
-  resumption,
-  type Contender,
-  type Effort,
-  type Sample,
-} from "../../measure.ts";
+import { requests, resumptions } from "../../load-client.ts";
+import { progress, type Contender, type Effort, type Sample } from "../../measure.ts";
 import { makeSession, publishEvents, startHoldfast, type Server } from "../../servers.ts";
 import { residentKiB } from "../../usage.ts";
 
@@ -22,13 +16,16 @@ const CONNECTIONS = 16;
 const called = (size: number) => `${size.toLocaleString("en")} sessions`;
 const [FEW, MOST] = [called(SIZES[0]), called(SIZES[2])];
 
+/** A load of so many seconds on one of them. */
+export type Run<Of> = (of: Of, seconds: number) => Promise<Sample>;
+
 interface Populated {
   readonly name: string;
   readonly server: Server;
   readonly paths: readonly string[];
 }
 
-export async function bySessions(folder: string, { rounds, seconds }: Effort): Promise<Compared> {
+export async function bySessions(folder: string, effort: Effort): Promise<Compared> {
   const starting = SIZES.map(() =>
     // Whoever left counts as a writer until the next keep-alive, and many come and go here.
     startHoldfast(
@@ -41,35 +38,42 @@ export async function bySessions(folder: string, { rounds, seconds }: Effort): P
     const populated = await Promise.all(
       servers.map((server, n) => populate(server, SIZES[n] ?? 0)),
     );
-    const job = (name: string, measure: Measure, run: (of: Populated) => Promise<Sample>) => () =>
+    const job = (name: string, measure: Measure, run: Run<Populated>) => () =>
       compare(
         { job: name, ours: MOST, measures: [measure] },
         populated.map((of): Contender => ({
           name: of.name,
           pid: of.server.pid,
-          run: () => run(of),
+          run: (seconds) => run(of, seconds),
         })),
-        rounds,
+        effort,
       );
     const streams = new Map<string, Awaited<ReturnType<typeof missed>>>();
     for (const { name, server, paths } of populated) streams.set(name, await missed(server, paths));
-    const load = { connections: CONNECTIONS, seconds };
+    const load = { connections: CONNECTIONS };
     const compared = await compareAll([
-      job("read", rate(), ({ server: { url }, paths }) =>
-        requests({ ...load, url, method: "GET", paths }),
+      job("read", rate(), ({ server: { url }, paths }, seconds) =>
+        requests({ ...load, seconds, url, method: "GET", paths }),
       ),
-      job("resume", p50(), ({ name }) =>
-        resumption({ streams: streams.get(name) ?? [], events: BATCH, seconds }),
+      job("resume", p50(), ({ name }, seconds) =>
+        resumptions({ streams: streams.get(name) ?? [], events: BATCH, seconds }),
       ),
-      job("publish", rate(), ({ server: { url }, paths }) => {
+      job("publish", rate(), ({ server: { url }, paths }, seconds) => {
         const events = paths.map((path) => `${path}/events`);
-        return requests({ ...load, url, method: "POST", paths: events, body: '{"data":"x"}' });
+        return requests({
+          ...load,
+          seconds,
+          url,
+          method: "POST",
+          paths: events,
+          body: '{"data":"x"}',
+        });
       }),
-      job("list", rate(), ({ server: { url } }) =>
-        requests({ ...load, url, method: "GET", paths: ["/v1/sessions?limit=50"] }),
+      job("list", rate(), ({ server: { url } }, seconds) =>
+        requests({ ...load, seconds, url, method: "GET", paths: ["/v1/sessions?limit=50"] }),
       ),
-      job("create", rate(), ({ server: { url } }) =>
-        requests({ ...load, url, method: "POST", paths: ["/v1/sessions"], body: "{}" }),
+      job("create", rate(), ({ server: { url } }, seconds) =>
+        requests({ ...load, seconds, url, method: "POST", paths: ["/v1/sessions"], body: "{}" }),
       ),
     ]);
     const memory = populated.map(async ({ name, server: { pid } }) => ({
