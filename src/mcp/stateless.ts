@@ -69,16 +69,14 @@ async function relay(
   leave: () => void,
   { keepaliveMs, bodyMaxBytes }: Config,
 ): Promise<Response> {
-  const { response } = reply;
+  const { status } = reply;
   const headers = new Headers();
   for (const name of authorization ? [...ANSWERED, "www-authenticate"] : ANSWERED) {
-    const value = response.headers.get(name);
+    const value = reply.header(name);
     if (value !== null) headers.set(name, value);
   }
-  const { status } = response;
-  if (reply.isEventStream) {
-    return new Response(kept(reply.passOn(), leave, keepaliveMs), { status, headers });
-  }
+  const stream = reply.passOn();
+  if (stream) return new Response(kept(stream, leave, keepaliveMs), { status, headers });
   const body = await reply.bytes(bodyMaxBytes);
   return new Response(body.byteLength > 0 ? body : null, { status, headers });
 }
@@ -94,11 +92,11 @@ const LONGEST_BLANK_LINE = 4;
  * client that has left is never noticed. A comment goes between events only.
  */
 function kept(
-  response: Response,
+  body: ReadableStream<Uint8Array>,
   leave: () => void,
   keepaliveMs: number,
 ): ReadableStream<Uint8Array> {
-  const reader = (response.body as ReadableStream<Uint8Array>).getReader();
+  const reader = body.getReader();
   /** The last bytes that were passed on, as text; a blank line may come in several chunks. */
   let tail = "\n\n";
   let ended = false;

@@ -54,8 +54,8 @@ export async function call(
   try {
     watch.signal.throwIfAborted();
     // A server in the same Worker may not look at the signal, so the time is raced as well.
-    const response = await Promise.race([replica.send(request), watch.lapsed]);
-    return new Reply(response, watch);
+    const answer = await Promise.race([replica.send(request), watch.lapsed]);
+    return new Reply(answer, watch);
   } catch (cause) {
     watch.end();
     if (watch.timedOut) throw new UpstreamError(FAILURES.timedOut, { cause });

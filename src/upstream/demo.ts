@@ -4,7 +4,6 @@
  * and resumption is the gateway's doing.
  */
 import {
-  classifyInboundRequest,
   createMcpHandler,
   isJSONRPCRequest,
   McpServer,
@@ -13,12 +12,17 @@ import {
 } from "@modelcontextprotocol/server";
 import * as z from "zod";
 import { parseJson } from "../session/json-rpc.ts";
+import { isSessionVersion } from "../session/mcp-version.ts";
 import type { BuiltInServer } from "./built-in.ts";
 import { StandingServer } from "./standing-server.ts";
 import type { RequestParts } from "./upstream.ts";
 
 /** Longest run of the slow tool, in seconds: a demo is no place to hold an object in memory. */
 const LONGEST_RUN_SECONDS = 300;
+
+/** What only requests without a session carry (MCP 2026-07-28): headers, and keys of `_meta`. */
+const STATELESS_HEADERS = ["mcp-method", "mcp-name"];
+const STATELESS_META = "io.modelcontextprotocol/";
 
 export function demoServer(): BuiltInServer {
   // The gateway keeps the client's connection alive; nothing lies between it and this server.
@@ -39,18 +43,16 @@ export function demoServer(): BuiltInServer {
   };
 }
 
-/** A call of a tool, of the revisions with sessions: of those the SDK asks nothing of HTTP. */
+/**
+ * A call of a tool that is plainly of a revision with sessions: of those the SDK asks nothing
+ * of HTTP. Whatever may be of another is the handler's to look at, which takes longer.
+ */
 function isSessionCall(headers: RequestParts["headers"], body: unknown): body is JSONRPCRequest {
+  const version = headers["mcp-protocol-version"];
+  if (version === undefined || !isSessionVersion(version)) return false;
+  if (STATELESS_HEADERS.some((name) => name in headers)) return false;
   if (!isJSONRPCRequest(body) || body.method !== "tools/call") return false;
-  const { "mcp-protocol-version": version, "mcp-method": method, "mcp-name": name } = headers;
-  const { kind } = classifyInboundRequest({
-    httpMethod: "POST",
-    ...(version !== undefined && { protocolVersionHeader: version }),
-    ...(method !== undefined && { mcpMethodHeader: method }),
-    ...(name !== undefined && { mcpNameHeader: name }),
-    body,
-  });
-  return kind === "legacy";
+  return !Object.keys(body.params?._meta ?? {}).some((key) => key.startsWith(STATELESS_META));
 }
 
 /** Made once: the handler builds a server for each request, and a schema costs more than a server. */

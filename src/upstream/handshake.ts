@@ -115,7 +115,7 @@ async function read(
   if (!reply.ok || !answers(message.id, id) || typeof version !== "string") {
     throw new UpstreamError(FAILURES.broken);
   }
-  const sid = reply.response.headers.get("mcp-session-id") || undefined;
+  const sid = reply.header("mcp-session-id") || undefined;
   return { replica, sid, version, messages };
 }
 

@@ -1,27 +1,42 @@
 /** What an upstream answered, and reading it within bounds of time and size. */
 import { boundedBody } from "../session/bounded-body.ts";
+import { exceeds } from "../session/size.ts";
 import { SseEventTooLargeError, type SseEvent, type SseParser } from "../session/sse-parser.ts";
 import { FAILURES, UpstreamError } from "./failure.ts";
+import type { Answer } from "./upstream.ts";
 import type { Watch } from "./watch.ts";
 
+type Bytes = ArrayBuffer | Uint8Array;
+
+const encoder = new TextEncoder();
 const decoder = new TextDecoder();
+const JSON_TYPE = "application/json";
 
 /** Whoever gets one reads it or discards it: until then it holds a connection and a timer. */
 export class Reply {
-  readonly response: Response;
+  /** One of the two. */
+  readonly #response: Response | undefined;
+  readonly #whole: string | undefined;
   readonly #watch: Watch;
 
-  constructor(response: Response, watch: Watch) {
-    this.response = response;
+  constructor(answer: Answer, watch: Watch) {
+    if (typeof answer === "string") this.#whole = answer;
+    else this.#response = answer;
     this.#watch = watch;
   }
 
   get ok(): boolean {
-    return this.response.ok;
+    return this.#response?.ok ?? true;
   }
 
   get status(): number {
-    return this.response.status;
+    return this.#response?.status ?? 200;
+  }
+
+  /** `name` in lower case. */
+  header(name: string): string | null {
+    if (this.#response) return this.#response.headers.get(name);
+    return name === "content-type" ? JSON_TYPE : null;
   }
 
   /** Whether it was cut because its time was up. */
@@ -30,41 +45,51 @@ export class Reply {
   }
 
   get isEventStream(): boolean {
-    return this.#mediaType === "text/event-stream" && this.response.body !== null;
+    return this.#mediaType === "text/event-stream" && Boolean(this.#response?.body);
   }
 
   get isJson(): boolean {
-    return this.#mediaType === "application/json";
+    return this.#mediaType === JSON_TYPE;
   }
 
   /** Lets go of an answer that nobody reads. */
   discard(): void {
     this.#watch.end();
-    void this.response.body?.cancel().catch(() => undefined);
+    void this.#response?.body?.cancel().catch(() => undefined);
   }
 
   /** One whose body was read already, to look into it, and which reads as if it had not been. */
   unread(text: string): Reply {
-    const headers = { "content-type": this.response.headers.get("content-type") ?? "" };
+    const headers = { "content-type": this.header("content-type") ?? "" };
     return new Reply(new Response(text, { status: this.status, headers }), this.#watch);
   }
 
-  /** The body is passed on as it comes, however long it takes. */
-  passOn(): Response {
+  /** The body of an event stream, to be passed on as it comes, however long it takes. */
+  passOn(): ReadableStream<Uint8Array> | undefined {
+    if (!this.isEventStream) return undefined;
     this.#watch.release();
-    return this.response;
+    return this.#response?.body as ReadableStream<Uint8Array>;
   }
 
   async text(maxBytes: number): Promise<string> {
-    return decoder.decode(await this.bytes(maxBytes));
+    if (this.#response) return decoder.decode(await this.#bytesOf(this.#response, maxBytes));
+    this.#watch.end();
+    const whole = this.#whole ?? "";
+    if (exceeds(whole, maxBytes)) throw new UpstreamError(FAILURES.tooLarge);
+    return whole;
   }
 
   /** The whole body, of at most `maxBytes`, within the time that the request had. */
-  async bytes(maxBytes: number): Promise<ArrayBuffer | Uint8Array> {
+  async bytes(maxBytes: number): Promise<Bytes> {
+    if (this.#response) return this.#bytesOf(this.#response, maxBytes);
+    return encoder.encode(await this.text(maxBytes));
+  }
+
+  async #bytesOf(response: Response, maxBytes: number): Promise<Bytes> {
     try {
-      const whole = this.#isAnnouncedWithin(maxBytes)
-        ? this.response.arrayBuffer()
-        : this.#read(maxBytes);
+      const whole = isAnnouncedWithin(response, maxBytes)
+        ? response.arrayBuffer()
+        : read(response, maxBytes);
       return await Promise.race([whole, this.#watch.lapsed]);
     } catch (cause) {
       this.discard();
@@ -83,7 +108,7 @@ export class Reply {
    * pings, are no messages, as clients of EventSource have it.
    */
   async *messages(parser: SseParser, silenceMs?: number): AsyncGenerator<SseEvent> {
-    const reader = this.response.body?.getReader();
+    const reader = this.#response?.body?.getReader();
     if (!reader) return;
     parser.restart();
     const cancel = (): void => void reader.cancel().catch(() => undefined);
@@ -106,22 +131,20 @@ export class Reply {
   }
 
   get #mediaType(): string {
-    return this.response.headers.get("content-type")?.split(";")[0]?.trim().toLowerCase() ?? "";
+    return this.header("content-type")?.split(";")[0]?.trim().toLowerCase() ?? "";
   }
+}
 
-  /** Then the platform can read it, which is quicker. A compressed body is longer than it says. */
-  #isAnnouncedWithin(maxBytes: number): boolean {
-    const { headers } = this.response;
-    const length = headers.get("content-length");
-    if (length === null || headers.has("content-encoding")) return false;
-    return Number(length) <= maxBytes;
-  }
+/** Then the platform can read it, which is quicker. A compressed body is longer than it says. */
+function isAnnouncedWithin({ headers }: Response, maxBytes: number): boolean {
+  const length = headers.get("content-length");
+  if (length === null || headers.has("content-encoding")) return false;
+  return Number(length) <= maxBytes;
+}
 
-  async #read(maxBytes: number): Promise<Uint8Array> {
-    const { body } = this.response;
-    if (!body) return new Uint8Array();
-    const bytes = await boundedBody(body as ReadableStream<Uint8Array>, maxBytes);
-    if (!bytes) throw new UpstreamError(FAILURES.tooLarge);
-    return bytes;
-  }
+async function read({ body }: Response, maxBytes: number): Promise<Uint8Array> {
+  if (!body) return new Uint8Array();
+  const bytes = await boundedBody(body as ReadableStream<Uint8Array>, maxBytes);
+  if (!bytes) throw new UpstreamError(FAILURES.tooLarge);
+  return bytes;
 }

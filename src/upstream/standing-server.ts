@@ -13,13 +13,14 @@ import type {
   Transport,
 } from "@modelcontextprotocol/server";
 import { encodeFrame } from "../session/sse-frame.ts";
+import type { Answer } from "./upstream.ts";
 
 type Sink = ReadableStreamDefaultController<Uint8Array>;
 
 interface Call {
   /** As its client numbers it; others may use the same id. */
   readonly id: JSONRPCRequest["id"];
-  readonly answer: (response: Response) => void;
+  readonly answer: (answer: Answer) => void;
   /** Set once there is more to say than the result. */
   stream?: Sink;
 }
@@ -42,7 +43,7 @@ export class StandingServer {
   }
 
   /** The answer: JSON, or a stream of messages where there are more than the result. Aborting cancels the call. */
-  async call(request: JSONRPCRequest, signal: AbortSignal | null | undefined): Promise<Response> {
+  async call(request: JSONRPCRequest, signal: AbortSignal | null | undefined): Promise<Answer> {
     await this.#connected;
     signal?.throwIfAborted();
     const id = ++this.#lastId;
@@ -69,7 +70,7 @@ export class StandingServer {
     if (!call) return;
     this.#calls.delete(message.id);
     const answer = { ...message, id: call.id };
-    if (!call.stream) return call.answer(jsonOf(answer));
+    if (!call.stream) return call.answer(JSON.stringify(answer));
     call.stream.enqueue(frameOf(answer));
     call.stream.close();
   }
@@ -91,11 +92,4 @@ export class StandingServer {
 
 function frameOf(message: JSONRPCMessage): Uint8Array {
   return encoder.encode(encodeFrame({ data: JSON.stringify(message) }));
-}
-
-/** With its length, so that it can be read in one go. */
-function jsonOf(message: JSONRPCMessage): Response {
-  const body = encoder.encode(JSON.stringify(message));
-  const headers = { "content-type": "application/json", "content-length": `${body.byteLength}` };
-  return new Response(body, { headers });
 }

@@ -1,5 +1,6 @@
 /** A Worker of its own with an MCP server in it that keeps sessions, for a service binding to reach. */
 import { demoServer } from "../../../src/upstream/demo.ts";
+import { responseOf } from "./answer.ts";
 
 const server = demoServer();
 const sessions = new Set<string>();
@@ -17,11 +18,12 @@ async function serve(request: Request): Promise<Response> {
     params?: { name?: string; arguments?: { text?: string } };
   };
   if (params?.arguments?.text === "forget all sessions") sessions.clear();
-  const response = await server.send(request.url, {
+  const answer = await server.send(request.url, {
     method: request.method,
     headers: Object.fromEntries(request.headers),
     body: await request.text(),
   });
+  const response = responseOf(answer);
   if (method !== "initialize") return response;
   const made = `bound-${crypto.randomUUID()}`;
   sessions.add(made);
