@@ -46,6 +46,7 @@ export async function alternate(
     for (const [n, { name, pid, run }] of contenders.entries()) {
       const before = await cpuSeconds(pid);
       const sample = await run(round === 0 ? seconds / 2 : seconds);
+      if (sample.count === 0) throw new Error(`${name} did nothing: ${sample.errors} errors`);
       const cpuMicros = (((await cpuSeconds(pid)) - before) * 1e6) / sample.count;
       if (round > 0) measured[n]?.rounds.push({ ...sample, cpuMicros });
       progress(

@@ -66,10 +66,13 @@ const bundles = new Map<string, Promise<Bundle>>();
 
 /** Built once in a run, however many servers are made of it. */
 function bundleOf(name: string, configPath: string): Promise<Bundle> {
-  const built =
-    bundles.get(name) ?? buildBundle(join(PROJECT, ".holdfast", "bench", name), configPath);
-  bundles.set(name, built);
-  return built;
+  const known = bundles.get(name);
+  if (known) return known;
+  const building = buildBundle(join(PROJECT, ".holdfast", "bench", name), configPath);
+  bundles.set(name, building);
+  // The next suite may have more luck.
+  building.catch(() => bundles.delete(name));
+  return building;
 }
 
 export function startHoldfast(

@@ -24,7 +24,7 @@ export interface DeliveryPlan {
 /** Events that are still missing so long after the last publish will not come. */
 const TIMEOUT_MS = 5000;
 
-/** Counts events received, over all subscribers. */
+/** Counts events received, over all subscribers. Rejects where a stream breaks off. */
 export async function runDelivery(plan: DeliveryPlan): Promise<Sample> {
   const connections = new Connections(plan.url, plan.publishers);
   const padding = "x".repeat(plan.padding);
@@ -32,6 +32,7 @@ export async function runDelivery(plan: DeliveryPlan): Promise<Sample> {
   const latencies: number[] = [];
   let errors = 0;
   let idle: (() => void) | undefined;
+  const broken = Promise.withResolvers<never>();
 
   const received = (number: number, now: number): void => {
     const sent = startedAt[number];
@@ -45,42 +46,57 @@ export async function runDelivery(plan: DeliveryPlan): Promise<Sample> {
     const body = plan.body.replace("$", `#${number} ${padding}`);
     if (!(await connections.send({ method: "POST", path: plan.publishPath, body }))) errors++;
   };
+  const load = async (): Promise<number> => {
+    const followers = Array.from({ length: plan.subscribers }, () => follow(plan, broken.reject));
+    const streams = await Promise.all(followers);
+    for (const stream of streams) listen(stream, received, looked);
+    const started = performance.now();
+    await keepBusy(plan.publishers, plan.seconds, publish);
+    if (latencies.length < (startedAt.length - errors) * plan.subscribers) {
+      const over = Promise.withResolvers<void>();
+      const timer = setTimeout(over.resolve, TIMEOUT_MS);
+      idle = over.resolve;
+      await over.promise;
+      clearTimeout(timer);
+    }
+    const elapsed = (performance.now() - started) / 1000;
+    for (const stream of streams) stream.removeAllListeners("close").destroy();
+    return elapsed;
+  };
 
-  const followers = Array.from({ length: plan.subscribers }, () => follow(plan, received, looked));
-  const streams = await Promise.all(followers);
-  const started = performance.now();
-  await keepBusy(plan.publishers, plan.seconds, publish);
-  if (latencies.length < (startedAt.length - errors) * plan.subscribers) {
-    const over = Promise.withResolvers<void>();
-    const timer = setTimeout(over.resolve, TIMEOUT_MS);
-    idle = over.resolve;
-    await over.promise;
-    clearTimeout(timer);
-  }
-  const elapsed = (performance.now() - started) / 1000;
-  for (const stream of streams) stream.destroy();
+  const elapsed = await Promise.race([load(), broken.promise]);
   connections.close();
   const count = latencies.length;
   return { count, errors, perSecond: count / elapsed, ...quantiles(latencies) };
 }
 
-/** Opens a stream, tells of each event's number, and of each time that it has looked at all there is. */
-async function follow(
+/** A stream that has begun: its first bytes have come. Tells if it ends before it is left. */
+function follow(
   { url, followPath }: DeliveryPlan,
-  received: (number: number, now: number) => void,
-  looked: () => void,
+  broke: (failure: Error) => void,
 ): Promise<IncomingMessage> {
   const { hostname, port } = new URL(url);
   const headers = { accept: "text/event-stream" };
-  const incoming = await new Promise<IncomingMessage>((resolve, reject) => {
-    const options = { hostname, port, path: followPath, agent: false, headers };
-    get(options, resolve).on("error", reject);
+  return new Promise((resolve, reject) => {
+    get({ hostname, port, path: followPath, agent: false, headers }, (incoming) => {
+      const { statusCode } = incoming;
+      if (statusCode !== 200) return reject(new Error(`following answered ${statusCode}`));
+      incoming.setEncoding("utf8");
+      incoming.on("error", () => {});
+      incoming.on("close", () => broke(new Error("a stream broke off")));
+      incoming.once("data", () => resolve(incoming));
+    }).on("error", reject);
   });
-  if (incoming.statusCode !== 200) throw new Error(`following answered ${incoming.statusCode}`);
+}
+
+/** Tells of each event's number, and of each time that all there is has been looked at. */
+function listen(
+  stream: IncomingMessage,
+  received: (number: number, now: number) => void,
+  looked: () => void,
+): void {
   let rest = "";
-  incoming.on("error", () => {});
-  incoming.setEncoding("utf8");
-  incoming.on("data", (chunk: string) => {
+  stream.on("data", (chunk: string) => {
     rest += chunk;
     const now = performance.now();
     let from = 0;
@@ -94,6 +110,4 @@ async function follow(
     rest = rest.slice(from);
     looked();
   });
-  await new Promise((resolve) => incoming.once("data", resolve));
-  return incoming;
 }

@@ -1,4 +1,4 @@
-/** What the load clients share: connections to one server, a load for a set time, and what came of it. */
+/** What the loads share: connections to one server, a load for a set time, and what came of it. */
 import { Agent, request } from "node:http";
 
 export interface Call {

@@ -22,6 +22,8 @@ function run(order: Order): Promise<Sample> {
   }
 }
 
+// Whoever asked is gone.
+process.on("disconnect", () => process.exit());
 process.on("message", async (order: Order) => {
   const outcome: Outcome = await run(order).then(
     (sample) => ({ sample }),

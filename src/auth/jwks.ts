@@ -7,6 +7,7 @@
 import { createLocalJWKSet, errors, type JSONWebKeySet, type JWTVerifyGetKey } from "jose";
 import { boundedBody } from "../session/bounded-body.ts";
 import { UnavailableError } from "../session/errors.ts";
+import { isObject } from "../session/json-rpc.ts";
 
 export interface JwksOptions {
   readonly url: string;
@@ -126,8 +127,8 @@ function parseKeySet(text: string): JSONWebKeySet {
   } catch {
     throw new Error("JWKS_URL did not answer JSON");
   }
-  const keys = (value as { keys?: unknown } | null)?.keys;
-  if (!Array.isArray(keys) || keys.some((key) => typeof key !== "object" || key === null)) {
+  const keys: unknown = isObject(value) ? value["keys"] : undefined;
+  if (!Array.isArray(keys) || !keys.every(isObject)) {
     throw new Error("JWKS_URL did not answer a key set");
   }
   return { keys };

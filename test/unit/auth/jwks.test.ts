@@ -157,12 +157,14 @@ it("reads no more of an endless answer than a key set may have", async () => {
 it.each([
   ["is not JSON", () => new Response("<html>")],
   ["is no key set", () => Response.json({ keys: [1] })],
+  ["has a list for a key", () => Response.json({ keys: [[]] })],
   ["is a redirect", () => Response.redirect("https://evil.example/keys")],
   ["is an error", () => new Response("", { status: 500 })],
   ["is huge", () => Response.json({ keys: [], padding: "x".repeat(300_000) })],
 ])("does not take an answer that %s", async (_what, answer) => {
   const { JWT_ISSUER, JWT_AUDIENCE, JWKS_URL } = issuer.variables;
   const inits: RequestInit[] = [];
+  const failures: unknown[] = [];
   const reader = jwtReader(
     { issuer: JWT_ISSUER!, audience: JWT_AUDIENCE!, jwksUrl: JWKS_URL! },
     {
@@ -171,10 +173,13 @@ it.each([
         return answer();
       },
       now: () => now,
+      onFailure: (failure) => failures.push(failure),
     },
   );
   await expect(reader(minted["k1"]!)).rejects.toThrow(UnavailableError);
   expect(inits[0]?.redirect).toBe("manual");
+  // Of ours, which says what is wrong and is named the same in every bundle.
+  expect(failures).toMatchObject([{ name: "Error", message: expect.stringMatching(/^JWKS_URL/) }]);
 });
 
 it.each(["RS256", "PS256", "ES256", "EdDSA"])("takes %s", async (alg) => {

@@ -1,0 +1,127 @@
+import { once } from "node:events";
+import { readdirSync, readFileSync } from "node:fs";
+import { createServer, type RequestListener } from "node:http";
+import type { AddressInfo } from "node:net";
+import { expect, it, onTestFinished } from "vitest";
+import { delivery, requests } from "../../../bench/load-client.ts";
+
+async function serving(listener: RequestListener): Promise<string> {
+  const server = createServer(listener).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  onTestFinished(() => {
+    server.close();
+    server.closeAllConnections();
+  });
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+const load = (url: string) =>
+  requests({ url, method: "GET", paths: ["/"], connections: 2, seconds: 0.1 });
+const follow = (url: string) =>
+  delivery({
+    url,
+    followPath: "/follow",
+    publishPath: "/publish",
+    body: '{"data":"$"}',
+    subscribers: 2,
+    publishers: 1,
+    seconds: 0.1,
+    padding: 1,
+  });
+
+/** A service of streams: what is published goes to all of them, unless it is one of those that `spoil`. */
+function streams(spoil: (path: string, answered: number) => "end" | "reset" | undefined) {
+  const open = new Set<Parameters<RequestListener>[1]>();
+  let answered = 0;
+  const listener: RequestListener = (request, response) => {
+    const path = request.url ?? "";
+    const fault = spoil(path, answered++);
+    if (fault === "reset") return void request.socket.resetAndDestroy();
+    if (path === "/follow") {
+      response.writeHead(200, { "content-type": "text/event-stream" });
+      if (fault === "end") return void response.end();
+      response.write(": open\n\n");
+      response.on("close", () => open.delete(response));
+      return void open.add(response);
+    }
+    let body = "";
+    request.on("data", (chunk: Buffer) => (body += chunk.toString()));
+    request.on("end", () => {
+      if (fault === "end") {
+        for (const stream of open) stream.end();
+        return void response.end();
+      }
+      const { data } = JSON.parse(body) as { data: string };
+      for (const stream of open) stream.write(`data: ${data}\n\n`);
+      response.writeHead(202).end();
+    });
+  };
+  return { listener, open };
+}
+
+/** Processes that this one started, with this in their command line. */
+function children(script: string): number[] {
+  const threads = readdirSync("/proc/self/task");
+  const pids = threads.flatMap((thread) =>
+    readFileSync(`/proc/self/task/${thread}/children`, "utf8").split(" ").filter(Boolean),
+  );
+  return pids
+    .filter((pid) => readFileSync(`/proc/${pid}/cmdline`, "utf8").includes(script))
+    .map(Number);
+}
+
+it("counts what was answered well, and what was not", async () => {
+  let asked = 0;
+  const url = await serving((_request, response) => {
+    response.writeHead(++asked % 2 === 0 ? 200 : 500).end();
+  });
+  const { count, errors, p50, p99 } = await load(url);
+  expect(count).toBeGreaterThan(0);
+  expect(count + errors).toBe(asked);
+  expect(p50).toBeLessThanOrEqual(p99);
+});
+
+it("counts an event once for each subscriber, and leaves no stream open", async () => {
+  const { listener, open } = streams(() => undefined);
+  let published = 0;
+  const url = await serving((request, response) => {
+    if (request.url === "/publish") published++;
+    listener(request, response);
+  });
+  const { count, errors } = await follow(url);
+  expect({ count, errors }).toEqual({ count: 2 * published, errors: 0 });
+  while (open.size > 0) await new Promise((resolve) => setImmediate(resolve));
+});
+
+it.each([
+  ["ends before it begins", "/follow", "end"],
+  ["is cut before it begins", "/follow", "reset"],
+  ["ends in the middle", "/publish", "end"],
+] as const)(
+  "fails where a stream %s, and the next load is none the worse",
+  async (_what, on, how) => {
+    const { listener, open } = streams((path, answered) =>
+      path === on && (on === "/publish" || answered > 0) ? how : undefined,
+    );
+    await expect(follow(await serving(listener))).rejects.toThrow(/broke off|ECONNRESET|hang up/);
+    while (open.size > 0) await new Promise((resolve) => setImmediate(resolve));
+    const url = await serving((_request, response) => void response.end());
+    expect((await load(url)).errors).toBe(0);
+  },
+);
+
+it("refuses a second load beside one, and is free again after it", async () => {
+  const url = await serving((_request, response) => void response.end());
+  const first = load(url);
+  await expect(load(url)).rejects.toThrow("a load is under way");
+  expect((await first).count).toBeGreaterThan(0);
+  expect((await load(url)).count).toBeGreaterThan(0);
+});
+
+it("says so where the client is killed in the middle of a load", async () => {
+  const url = await serving((_request, response) => {
+    for (const pid of children("bench/client/main.ts")) process.kill(pid, "SIGKILL");
+    response.end();
+  });
+  await expect(load(url)).rejects.toThrow("SIGKILL");
+});
