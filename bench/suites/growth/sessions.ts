@@ -1,4 +1,6 @@
 /** The same calls where there are few sessions and where there are many. */
+import { claim } from "../../claim.ts";
+import { quantiles } from "../../client/load.ts";
 import { compare, compareAll, p50, rate, type Compared, type Measure } from "../../compare.ts";
 import { requests, resumptions } from "../../load-client.ts";
 import { progress, type Contender, type Effort, type Sample } from "../../measure.ts";
@@ -14,6 +16,7 @@ export const BATCH = 100;
 const CONNECTIONS = 16;
 
 const called = (size: number) => `${size.toLocaleString("en")} sessions`;
+const FIRST_READ = "first read of an evicted session";
 const [FEW, MOST] = [called(SIZES[0]), called(SIZES[2])];
 
 /** A load of so many seconds on one of them. */
@@ -48,6 +51,9 @@ export async function bySessions(folder: string, effort: Effort): Promise<Compar
         })),
         effort,
       );
+    const first = new Map<string, number[]>();
+    for (const one of populated) first.set(one.name, await firstReads(one));
+    const firstP50 = (name: string) => [quantiles(first.get(name) ?? []).p50];
     const streams = new Map<string, Awaited<ReturnType<typeof missed>>>();
     for (const { name, server, paths } of populated) streams.set(name, await missed(server, paths));
     const load = { connections: CONNECTIONS };
@@ -82,8 +88,20 @@ export async function bySessions(folder: string, effort: Effort): Promise<Compar
       "resident MiB": (await residentKiB(pid)) / 1024,
     }));
     return {
-      rows: [...compared.rows, ...(await Promise.all(memory))],
-      claims: compared.claims.filter(({ other }) => other === FEW),
+      rows: [
+        ...[...first].map(([server, times]) => ({ job: FIRST_READ, server, ...quantiles(times) })),
+        ...compared.rows,
+        ...(await Promise.all(memory)),
+      ],
+      claims: [
+        claim({
+          what: `${FIRST_READ}, ${MOST}, p50, ms`,
+          other: FEW,
+          ours: firstP50(MOST),
+          theirs: firstP50(FEW),
+        }),
+        ...compared.claims.filter(({ other }) => other === FEW),
+      ],
     };
   } finally {
     await Promise.all(servers.map((server) => server.stop()));
@@ -103,6 +121,23 @@ async function populate(server: Server, size: number): Promise<Populated> {
   await Promise.all(Array.from({ length: 4 * CONNECTIONS }, make));
   const pick = () => `/v1/sessions/${ids[Math.floor(Math.random() * ids.length)]}`;
   return { name: called(size), server, paths: Array.from({ length: SAMPLE }, pick) };
+}
+
+/**
+ * Milliseconds that it takes to read each session that is used later once, one after the
+ * other: nearly all have been out of memory since they were made. What follows finds
+ * them there, on all servers.
+ */
+async function firstReads({ server, paths }: Populated): Promise<number[]> {
+  const times: number[] = [];
+  for (const path of new Set(paths)) {
+    const asked = performance.now();
+    const answer = await fetch(server.url + path);
+    await answer.text();
+    if (answer.status !== 200) throw new Error(`a read answered ${answer.status}`);
+    times.push(performance.now() - asked);
+  }
+  return times;
 }
 
 /** Some of the streams, each with a batch of events after one that its client has seen. */
