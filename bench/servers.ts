@@ -3,8 +3,10 @@ import { rmSync } from "node:fs";
 import { mkdir, mkdtemp, readFile, statfs, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { buildBundle, PROJECT, type Bundle } from "../scripts/bundle.ts";
 import { startWorkerd } from "../scripts/workerd.ts";
+import { progress } from "./measure.ts";
 
 export interface Server {
   readonly url: string;
@@ -103,6 +105,15 @@ export async function startVariant(
   await mkdir(holdfast, { recursive: true });
   await writeFile(configPath, toml.replace('main = "src/worker.ts"', main));
   return startWorker(name, configPath, { env, onLine });
+}
+
+/** Seconds after which workerd has put out of memory all objects that had nothing to do; it waits for some ten. */
+export const EVICTION_S = 15;
+
+/** Lets so much time pass in silence. */
+export async function untilEvicted(): Promise<void> {
+  progress(`silence of ${EVICTION_S} s`);
+  await delay(EVICTION_S * 1000);
 }
 
 /** A folder in memory, and how much room the largest storage needs there. */

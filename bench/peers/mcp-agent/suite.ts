@@ -2,17 +2,18 @@
 import { get, type IncomingMessage } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
 import { claim, type Target } from "../../claim.ts";
 import { compare, compareAll, OURS, rate, type Compared } from "../../compare.ts";
 import { requests } from "../../load-client.ts";
 import { progress, type Contender, type Effort } from "../../measure.ts";
 import type { Report } from "../../report.ts";
 import {
+  EVICTION_S,
   memoryFolder,
   startFloor,
   startHoldfast,
   startWorker,
+  untilEvicted,
   type Server,
 } from "../../servers.ts";
 import { residentKiB } from "../../usage.ts";
@@ -25,8 +26,6 @@ const SESSIONS = 50;
 /** Of the memory measurement. Warm-up ones make the code and the heap's first growth no session's. */
 const HELD_SESSIONS = 500;
 const WARM_UP_SESSIONS = 100;
-/** workerd puts an object out of memory some 10 s after its last work. */
-const UNTIL_EVICTED_MS = 15_000;
 
 const PEER = "McpAgent";
 const BARE_OBJECT = "a bare object";
@@ -51,7 +50,7 @@ export async function mcpAgent(effort: Effort = PEERS_EFFORT): Promise<Report> {
     notes: [
       `agents ${agents} (\`McpAgent.serve("/mcp")\`, with the SDK ${sdk} that it asks for), bundled and run as Holdfast is: plain workerd, Durable Objects on disk, the tools of the demo server.`,
       `${effort.rounds} alternating rounds of ${effort.seconds} s after a warm-up, ${CONNECTIONS} connections; calls of \`echo\` go to ${SESSIONS} sessions in turn.`,
-      `Memory, with storage in ${folder}: what ${HELD_SESSIONS} sessions that are opened and called once add to the resident set of workerd, which ${WARM_UP_SESSIONS} have warmed up: at once; what as many more add once ${UNTIL_EVICTED_MS / 1000} s of silence have passed after both; and what all take together, for each of the second half, when those have a stream (GET) open. "A bare object" is the floor's, with one row and an alarm: what workerd and its SQLite take for any object.`,
+      `Memory, with storage in ${folder}: what ${HELD_SESSIONS} sessions that are opened and called once add to the resident set of workerd, which ${WARM_UP_SESSIONS} have warmed up: at once; what as many more add once ${EVICTION_S} s of silence have passed after both; and what all take together, for each of the second half, when those have a stream (GET) open. "A bare object" is the floor's, with one row and an alarm: what workerd and its SQLite take for any object.`,
     ],
   };
 }
@@ -131,12 +130,12 @@ async function hold(servers: readonly Named[]): Promise<Compared> {
     await open(one, HELD_SESSIONS);
     called.set(one.name, await grown(one, warm));
   }
-  await silence();
+  await untilEvicted();
   for (const one of servers) {
     await mark(one, marked);
     await open(one, HELD_SESSIONS);
   }
-  await silence();
+  await untilEvicted();
   for (const one of servers) {
     silent.set(one.name, await grown(one, marked));
     if (one.name === BARE_OBJECT) continue;
@@ -151,11 +150,6 @@ async function hold(servers: readonly Named[]): Promise<Compared> {
     memoryOf("memory of a session with a stream, and of one without", streaming),
   ];
   return { rows: jobs.flatMap(({ rows }) => rows), claims: jobs.flatMap(({ claims }) => claims) };
-}
-
-async function silence(): Promise<void> {
-  progress(`silence of ${UNTIL_EVICTED_MS / 1000} s`);
-  await delay(UNTIL_EVICTED_MS);
 }
 
 function memoryOf(job: string, held: Held, target?: Target): Compared {

@@ -4,7 +4,13 @@ import { quantiles } from "../../client/load.ts";
 import { compare, compareAll, p50, rate, type Compared, type Measure } from "../../compare.ts";
 import { requests, resumptions } from "../../load-client.ts";
 import { progress, type Contender, type Effort, type Sample } from "../../measure.ts";
-import { makeSession, publishEvents, startHoldfast, type Server } from "../../servers.ts";
+import {
+  makeSession,
+  publishEvents,
+  startHoldfast,
+  untilEvicted,
+  type Server,
+} from "../../servers.ts";
 import { residentKiB } from "../../usage.ts";
 
 const SIZES = [1000, 10_000, 50_000] as const;
@@ -51,6 +57,8 @@ export async function bySessions(folder: string, effort: Effort): Promise<Compar
         })),
         effort,
       );
+    // Else those made last would be put away while the first loads run.
+    await untilEvicted();
     const first = new Map<string, number[]>();
     for (const one of populated) first.set(one.name, await firstReads(one));
     const firstP50 = (name: string) => [quantiles(first.get(name) ?? []).p50];
@@ -125,8 +133,7 @@ async function populate(server: Server, size: number): Promise<Populated> {
 
 /**
  * Milliseconds that it takes to read each session that is used later once, one after the
- * other: nearly all have been out of memory since they were made. What follows finds
- * them there, on all servers.
+ * other: they have been put out of memory. What follows finds all of them loaded.
  */
 async function firstReads({ server, paths }: Populated): Promise<number[]> {
   const times: number[] = [];

@@ -1,19 +1,16 @@
 /** Many idle streams: what each takes, and what it takes once nothing has happened for long. */
 import { Agent, get, type IncomingMessage } from "node:http";
-import { setTimeout as delay } from "node:timers/promises";
 import { quantiles } from "../../client/load.ts";
 import { claim } from "../../claim.ts";
 import type { Compared } from "../../compare.ts";
 import { progress } from "../../measure.ts";
-import { makeSession, publishEvents, startHoldfast } from "../../servers.ts";
+import { makeSession, publishEvents, startHoldfast, untilEvicted } from "../../servers.ts";
 import { residentKiB } from "../../usage.ts";
 
 const STREAMS = 5000;
 const AT_ONCE = 50;
 /** Sessions that the idle streams are spread over, ten on each: MAX_WRITERS bounds what one may have. */
 export const STREAM_SESSIONS = 500;
-/** Longer than workerd keeps an object that has nothing to do. */
-const EVICTION_MS = 15_000;
 
 export async function byStreams(folder: string): Promise<Compared> {
   const server = await startHoldfast({}, folder);
@@ -42,8 +39,8 @@ export async function byStreams(folder: string): Promise<Compared> {
     const before = await resident();
     const opened = await openMore(STREAMS);
     const justOpened = ((await resident()) - before) / STREAMS;
-    progress(`${STREAMS} streams open; idle for ${EVICTION_MS / 1000} s`);
-    await delay(EVICTION_MS);
+    progress(`${STREAMS} streams open`);
+    await untilEvicted();
     const evicted = ((await resident()) - before) / STREAMS;
     const woken = await deliveriesTo(streams, (n) => server.url + path(n));
     const after = await openMore(STREAM_SESSIONS);
