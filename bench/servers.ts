@@ -34,6 +34,8 @@ export async function startWorker(
   const bundle = await bundleOf(name, configPath);
   const stateDir = await mkdtemp(join(folder, `bench-${name}-`));
   const forget = () => rmSync(stateDir, { recursive: true, force: true });
+  // Not before, on a disk: ext4 looks at every inode that was deleted in the last minutes
+  // when it makes a file near them, which whatever is measured next would pay.
   process.once("exit", forget);
   const launch = (port: number) =>
     startWorkerd({
@@ -58,6 +60,7 @@ export async function startWorker(
     },
     async stop() {
       await workerd.stop(0);
+      if (folder !== MEMORY_FOLDER) return;
       process.off("exit", forget);
       forget();
     },
