@@ -25,6 +25,9 @@ export interface Contender {
   run(seconds: number): Promise<Sample>;
 }
 
+/** A load of so many seconds on one of several things alike. */
+export type Run<Of> = (of: Of, seconds: number) => Promise<Sample>;
+
 export interface Round extends Sample {
   /** The server's CPU time in this round, divided by what it did. */
   readonly cpuMicros: number;

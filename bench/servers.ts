@@ -33,10 +33,7 @@ export async function startWorker(
 ): Promise<WorkerServer> {
   const bundle = await bundleOf(name, configPath);
   const stateDir = await mkdtemp(join(folder, `bench-${name}-`));
-  const forget = () => rmSync(stateDir, { recursive: true, force: true });
-  // Not before, on a disk: ext4 looks at every inode that was deleted in the last minutes
-  // when it makes a file near them, which whatever is measured next would pay.
-  process.once("exit", forget);
+  storages.add(stateDir);
   const launch = (port: number) =>
     startWorkerd({
       bundle: bundle.path,
@@ -60,11 +57,22 @@ export async function startWorker(
     },
     async stop() {
       await workerd.stop(0);
-      if (folder !== MEMORY_FOLDER) return;
-      process.off("exit", forget);
-      forget();
+      if (folder === MEMORY_FOLDER) forget(stateDir);
     },
   };
+}
+
+/**
+ * What is to be deleted at the end, and on a disk not before: ext4 looks at every inode that
+ * was deleted in the last minutes when it makes a file near them, which whatever is
+ * measured next would pay.
+ */
+const storages = new Set<string>();
+process.once("exit", () => storages.forEach(forget));
+
+function forget(stateDir: string): void {
+  rmSync(stateDir, { recursive: true, force: true });
+  storages.delete(stateDir);
 }
 
 const bundles = new Map<string, Promise<Bundle>>();

@@ -1,9 +1,8 @@
 /** The same calls to a session that retains few events and to one that retains many. */
 import { compare, compareAll, p50, rate, type Compared, type Measure } from "../../compare.ts";
 import { requests, resumptions } from "../../load-client.ts";
-import type { Contender, Effort } from "../../measure.ts";
+import type { Contender, Effort, Run } from "../../measure.ts";
 import { makeSession, publishEvents, startHoldfast } from "../../servers.ts";
-import type { Run } from "./sessions.ts";
 
 const SIZES = [1, 1000, 10_000] as const;
 const CONNECTIONS = 8;

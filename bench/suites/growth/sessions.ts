@@ -3,7 +3,7 @@ import { claim } from "../../claim.ts";
 import { quantiles } from "../../client/load.ts";
 import { compare, compareAll, p50, rate, type Compared, type Measure } from "../../compare.ts";
 import { requests, resumptions } from "../../load-client.ts";
-import { progress, type Contender, type Effort, type Sample } from "../../measure.ts";
+import { progress, type Contender, type Effort, type Run } from "../../measure.ts";
 import {
   makeSession,
   publishEvents,
@@ -24,9 +24,6 @@ const CONNECTIONS = 16;
 const called = (size: number) => `${size.toLocaleString("en")} sessions`;
 const FIRST_READ = "first read of an evicted session";
 const [FEW, MOST] = [called(SIZES[0]), called(SIZES[2])];
-
-/** A load of so many seconds on one of them. */
-export type Run<Of> = (of: Of, seconds: number) => Promise<Sample>;
 
 interface Populated {
   readonly name: string;
