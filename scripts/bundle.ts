@@ -1,6 +1,6 @@
 /** Builds the production bundle, the same that `wrangler deploy` uploads. */
 import { execFile } from "node:child_process";
-import { mkdir } from "node:fs/promises";
+import { mkdir, mkdtemp, rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
@@ -14,17 +14,28 @@ export interface Bundle {
   readonly size: string;
 }
 
-/** Bundles the Worker of a wrangler configuration; the service's own unless another is given. */
+/**
+ * Bundles the Worker of a wrangler configuration; the service's own unless another is given.
+ * The module is put in its place whole: who starts from it meanwhile gets the one before.
+ * (workerd starts from an empty module too, and then answers each request with 500.)
+ */
 export async function buildBundle(
   outdir = join(PROJECT, ".holdfast", "bundle"),
   config = join(PROJECT, "wrangler.toml"),
 ): Promise<Bundle> {
   await mkdir(outdir, { recursive: true });
-  const { stdout } = await promisify(execFile)(
-    join(PROJECT, "node_modules", ".bin", "wrangler"),
-    ["deploy", "--dry-run", "--config", config, "--outdir", outdir],
-    { cwd: PROJECT, env: { ...process.env, WRANGLER_SEND_METRICS: "false" } },
-  );
-  const size = /Total Upload: .*/.exec(stdout)?.[0] ?? "Total Upload: unknown";
-  return { path: join(outdir, "worker.js"), size };
+  const building = await mkdtemp(join(outdir, "building-"));
+  try {
+    const { stdout } = await promisify(execFile)(
+      join(PROJECT, "node_modules", ".bin", "wrangler"),
+      ["deploy", "--dry-run", "--config", config, "--outdir", building],
+      { cwd: PROJECT, env: { ...process.env, WRANGLER_SEND_METRICS: "false" } },
+    );
+    const path = join(outdir, "worker.js");
+    await rename(join(building, "worker.js"), path);
+    const size = /Total Upload: .*/.exec(stdout)?.[0] ?? "Total Upload: unknown";
+    return { path, size };
+  } finally {
+    await rm(building, { recursive: true, force: true });
+  }
 }
