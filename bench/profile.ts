@@ -7,11 +7,11 @@
  */
 import { once } from "node:events";
 import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
-import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { buildBundle, PROJECT } from "../scripts/bundle.ts";
 import { startWorkerd } from "../scripts/workerd.ts";
+import { freePort } from "../test/support/free-port.ts";
 import type { RequestPlan } from "./client/requests.ts";
 import { delivery, requests } from "./load-client.ts";
 import type { Sample } from "./measure.ts";
@@ -176,13 +176,4 @@ async function connect(inspectorPort: number) {
     },
     close: () => socket.close(),
   };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port: free } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return free;
 }

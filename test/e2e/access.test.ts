@@ -1,12 +1,13 @@
 /** Access control as an operator and a client meet it: commands, plain workerd, real keys, real addresses. */
 import { execFile } from "node:child_process";
 import { once } from "node:events";
-import { createServer, type AddressInfo } from "node:net";
-import { createServer as createHttpServer } from "node:http";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { PROJECT } from "../../scripts/bundle.ts";
+import { freePort } from "../support/free-port.ts";
 import { Issuer } from "../support/issuer.ts";
 import { Service } from "../support/service.ts";
 
@@ -90,7 +91,7 @@ describe("npm run token", () => {
 
 describe("AUTH=jwt on plain workerd", () => {
   let issuer: Issuer;
-  const keys = createHttpServer((_request, response) => {
+  const keys = createServer((_request, response) => {
     void issuer.fetch().then(async (answer) => response.end(await answer.text()));
   });
   beforeAll(async () => {
@@ -116,14 +117,10 @@ describe("AUTH=jwt on plain workerd", () => {
   });
 
   it("answers 503, not 401, while the keys cannot be had, and says so in its log", async () => {
-    const closed = createServer().listen(0, "127.0.0.1");
-    await once(closed, "listening");
-    const { port } = closed.address() as AddressInfo;
-    closed.close();
     const service = await Service.start({
       AUTH: "jwt",
       ...issuer.variables,
-      JWKS_URL: `http://127.0.0.1:${port}/keys`,
+      JWKS_URL: `http://127.0.0.1:${await freePort()}/keys`,
     });
     const headers = {
       authorization: `Bearer ${await issuer.token("alice", ["mcp"], { alg: "RS256" })}`,

@@ -2,7 +2,8 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Certificates } from "./certificates.ts";
 import { redisCli } from "./redis-cli.ts";
-import { freePort, startRedis } from "./redis-server.ts";
+import { freePort } from "./free-port.ts";
+import { startRedis } from "./redis-server.ts";
 import type { RedisServer } from "./redis-server.ts";
 
 export const MASTER_NAME = "holdfast-test";

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { inject, onTestFinished } from "vitest";
 import { startWorkerd, type Workerd } from "../../scripts/workerd.ts";
 import type { SessionJson } from "./call.ts";
+import { freePort } from "./free-port.ts";
 import { keepLog } from "./kept-logs.ts";
 
 export interface LogLine {
@@ -48,7 +49,7 @@ export class Service {
     const stateDir = await mkdtemp(join(tmpdir(), "holdfast-test-"));
     const onLine = (line: string) => service?.take(line);
     let service: Service | undefined;
-    const workerd = await launch(env, options, stateDir, 0, onLine);
+    const workerd = await launch(env, options, stateDir, await freePort(), onLine);
     service = new Service(env, options, stateDir, workerd);
     onTestFinished(async () => {
       await service.kill();

@@ -1,6 +1,7 @@
 /** Sessions in Redis from Node: SessionManager over RedisStorage, against express-session with connect-redis. */
 import { join } from "node:path";
-import { freePort, startRedis } from "../../../test/support/redis-server.ts";
+import { freePort } from "../../../test/support/free-port.ts";
+import { startRedis } from "../../../test/support/redis-server.ts";
 import { compare, compareAll, OURS, rate } from "../../compare.ts";
 import { requests } from "../../load-client.ts";
 import type { Contender, Effort } from "../../measure.ts";

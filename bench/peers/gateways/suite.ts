@@ -1,6 +1,6 @@
 /** What a gateway adds to a quick `tools/call`, against the server direct and against other gateways. */
 import { join } from "node:path";
-import { freePort } from "../../../test/support/redis-server.ts";
+import { freePort } from "../../../test/support/free-port.ts";
 import { addedP50, compare, compareAll, OURS, type Measure } from "../../compare.ts";
 import { requests } from "../../load-client.ts";
 import type { Contender, Effort } from "../../measure.ts";

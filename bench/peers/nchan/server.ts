@@ -4,7 +4,7 @@ import { access, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { freePort } from "../../../test/support/redis-server.ts";
+import { freePort } from "../../../test/support/free-port.ts";
 import type { Server } from "../../servers.ts";
 import { startProcess } from "../process.ts";
 

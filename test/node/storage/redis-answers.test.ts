@@ -12,7 +12,7 @@ import {
   untilAnswered,
 } from "../../support/failing-redis.ts";
 import { redisCli } from "../../support/redis-cli.ts";
-import { freePort } from "../../support/redis-server.ts";
+import { freePort } from "../../support/free-port.ts";
 
 describe("a server that answers with an error", () => {
   it("OOM fails writes, and they go on once there is memory", async () => {

@@ -20,7 +20,7 @@ import {
   untilAnswered,
 } from "../../support/failing-redis.ts";
 import { redisCli } from "../../support/redis-cli.ts";
-import { freePort } from "../../support/redis-server.ts";
+import { freePort } from "../../support/free-port.ts";
 import { startSilentServer } from "../../support/silent-server.ts";
 
 async function connectData({ addr }: { addr: string }): Promise<RedisDataStorage> {

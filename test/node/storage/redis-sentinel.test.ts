@@ -5,7 +5,7 @@ import { ProxySession } from "../../../src/session/proxy-session.ts";
 import type { RedisOptions } from "../../../src/storage/redis-config.ts";
 import { RedisStorage } from "../../../src/storage/redis.ts";
 import { redisCli } from "../../support/redis-cli.ts";
-import { freePort } from "../../support/redis-server.ts";
+import { freePort } from "../../support/free-port.ts";
 import { MASTER_NAME, startSentinel, startSentinels } from "../../support/sentinel.ts";
 import type { SentinelSetup } from "../../support/sentinel.ts";
 import { startSilentServer } from "../../support/silent-server.ts";

@@ -1,11 +1,11 @@
 /** The reference server of npm, `server-everything`, as a process of its own over Streamable HTTP. */
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { createServer, type AddressInfo } from "node:net";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { onTestFinished } from "vitest";
 import { PROJECT } from "../../../scripts/bundle.ts";
+import { freePort } from "../free-port.ts";
 
 export interface Everything {
   readonly url: string;
@@ -46,14 +46,4 @@ async function launch(port: number): Promise<ChildProcess> {
   failed.catch(() => undefined);
   await Promise.race([listening, failed]);
   return child;
-}
-
-/** The server takes no port 0, so one is found for it. */
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
 }
