@@ -24,17 +24,19 @@ export async function buildBundle(
   config = join(PROJECT, "wrangler.toml"),
 ): Promise<Bundle> {
   await mkdir(outdir, { recursive: true });
-  const building = await mkdtemp(join(outdir, "building-"));
+  // Beside it: the map names its sources by their path from where it lies.
+  const building = await mkdtemp(`${outdir}-building-`);
   try {
     const { stdout } = await promisify(execFile)(
       join(PROJECT, "node_modules", ".bin", "wrangler"),
       ["deploy", "--dry-run", "--config", config, "--outdir", building],
       { cwd: PROJECT, env: { ...process.env, WRANGLER_SEND_METRICS: "false" } },
     );
-    const path = join(outdir, "worker.js");
-    await rename(join(building, "worker.js"), path);
+    for (const name of ["worker.js.map", "worker.js"]) {
+      await rename(join(building, name), join(outdir, name));
+    }
     const size = /Total Upload: .*/.exec(stdout)?.[0] ?? "Total Upload: unknown";
-    return { path, size };
+    return { path: join(outdir, "worker.js"), size };
   } finally {
     await rm(building, { recursive: true, force: true });
   }

@@ -25,5 +25,6 @@ it("leaves what was built before whole for who reads it, and nothing beside the 
   await buildBundle(outdir, config);
   expect(await reader.readFile("utf8")).toBe("before");
   expect(await readFile(path, "utf8")).toBe(built);
-  expect(await readdir(outdir)).toEqual(["worker.js"]);
+  expect(await readdir(outdir)).toEqual(["worker.js", "worker.js.map"]);
+  expect((await readdir(dir)).filter((name) => name.startsWith("bundle"))).toEqual(["bundle"]);
 });
