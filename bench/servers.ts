@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { buildBundle, PROJECT, type Bundle } from "../scripts/bundle.ts";
 import { startWorkerd } from "../scripts/workerd.ts";
+import { freePort } from "../test/support/free-port.ts";
 import { progress } from "./measure.ts";
 
 export interface Server {
@@ -34,7 +35,8 @@ export async function startWorker(
   const bundle = await bundleOf(name, configPath);
   const stateDir = await mkdtemp(join(folder, `bench-${name}-`));
   storages.add(stateDir);
-  const launch = (port: number) =>
+  const port = await freePort();
+  const launch = () =>
     startWorkerd({
       bundle: bundle.path,
       config: configPath,
@@ -44,7 +46,7 @@ export async function startWorker(
       env,
       onLine,
     });
-  let workerd = await launch(0);
+  let workerd = await launch();
   return {
     url: workerd.url,
     get pid() {
@@ -53,7 +55,7 @@ export async function startWorker(
     async crash() {
       workerd.process.kill("SIGKILL");
       await workerd.ended;
-      workerd = await launch(workerd.port);
+      workerd = await launch();
     },
     async stop() {
       await workerd.stop(0);
@@ -106,8 +108,7 @@ export function startFloor(folder?: string): Promise<WorkerServer> {
 /** The service with a Worker of the benchmarks' own around it (`bench/NAME/worker.ts`), configured as the service is. */
 export async function startVariant(
   name: string,
-  env: Record<string, string> = {},
-  onLine: (line: string) => void = () => {},
+  options: WorkerOptions = {},
 ): Promise<WorkerServer> {
   const holdfast = join(PROJECT, ".holdfast");
   const configPath = join(holdfast, `${name}.wrangler.toml`);
@@ -115,7 +116,7 @@ export async function startVariant(
   const main = `main = ${JSON.stringify(join(PROJECT, "bench", name, "worker.ts"))}`;
   await mkdir(holdfast, { recursive: true });
   await writeFile(configPath, toml.replace('main = "src/worker.ts"', main));
-  return startWorker(name, configPath, { env, onLine });
+  return startWorker(name, configPath, options);
 }
 
 /** Seconds after which workerd has put out of memory all objects that had nothing to do; it waits for some ten. */

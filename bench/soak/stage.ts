@@ -1,4 +1,7 @@
 /** Everything that takes part in a soak, started and ready. */
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { Random } from "../../test/support/fuzz/random.ts";
 import { SeveringRelay } from "../../test/support/severing-relay.ts";
 import { startVariant, type WorkerServer } from "../servers.ts";
@@ -35,12 +38,15 @@ export interface Stage {
 
 /** What was started is ended by `endings`, in reverse, whether or not all could be started. */
 export async function setStage(options: SoakOptions, endings: (() => unknown)[]): Promise<Stage> {
-  const server = await startVariant("soak", {
+  const folder = await mkdtemp(join(tmpdir(), "soak-"));
+  endings.push(() => rm(folder, { recursive: true, force: true }));
+  const env = {
     LOG_LEVEL: "error",
     LOG_MAX_EVENTS: String(options.retain),
     KEEPALIVE_SECONDS: String(KEEPALIVE_SECONDS),
     DIRECTORY_SHARDS: String(SHARDS),
-  });
+  };
+  const server = await startVariant("soak", { env, folder });
   endings.push(() => server.stop());
   const port = Number(new URL(server.url).port);
   const relays = await Promise.all(Array.from({ length: RELAYS }, () => SeveringRelay.open(port)));

@@ -155,8 +155,7 @@ const OPERATIONS: readonly Operation[] = [
 
 export async function cost(): Promise<Report> {
   const server = await startVariant("counting", {
-    LOG_LEVEL: "warn",
-    KEEPALIVE_SECONDS: "0.05",
+    env: { LOG_LEVEL: "warn", KEEPALIVE_SECONDS: "0.05" },
   });
   try {
     const rows: Row[] = [];
