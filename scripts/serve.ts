@@ -8,6 +8,7 @@ import { isLoopbackName, parseHost } from "../src/auth/loopback.ts";
 import { loadAuthSettings } from "../src/auth/settings.ts";
 import { ConfigError, loadConfig } from "../src/config.ts";
 import { buildBundle, PROJECT } from "./bundle.ts";
+import { holdStateDir } from "./state-lock.ts";
 import { startWorkerd, variables } from "./workerd.ts";
 
 /** Milliseconds that requests under way have to finish once we are told to end: on a busy machine all else took 2.6 s of the 5. */
@@ -35,12 +36,14 @@ async function main(): Promise<void> {
   const host = (process.env["HOST"] || "127.0.0.1").replace(/^\[(.*)\]$/, "$1");
   refuseOpenHost(host);
   const port = readPort();
+  const stateDir = process.env["STATE_DIR"] || join(PROJECT, ".holdfast", "state");
+  holdStateDir(stateDir);
   const bundle = await buildBundle();
   const workerd = await startWorkerd({
     bundle: bundle.path,
     host,
     port,
-    stateDir: process.env["STATE_DIR"] || join(PROJECT, ".holdfast", "state"),
+    stateDir,
     env: process.env,
     onLine: (line) => console.log(line),
   });

@@ -206,10 +206,13 @@ it.each([
   expect(running.lines).toEqual([expect.stringMatching(message)]);
 });
 
-it("keeps sessions over a restart", async () => {
+it("keeps sessions over a restart, and its storage to itself until it has ended", async () => {
   const stateDir = await mkdtemp(join(tmpdir(), "holdfast-serve-"));
   onTestFinished(() => rm(stateDir, { recursive: true, force: true }));
   const first = await serve({ STATE_DIR: stateDir });
+  const rival = run(["scripts/serve.ts"], { STATE_DIR: stateDir, PORT: "0" });
+  expect(await rival.exit).toBe(1);
+  expect(rival.lines).toEqual([`holdfast: STATE_DIR=${stateDir} is in use by another process`]);
   const made = (await (await fetch(`${first.url}/v1/sessions`, { method: "POST" })).json()) as {
     id: string;
   };
