@@ -1,16 +1,18 @@
 /**
- * The service with its objects' storage counted. The Worker and its objects share
- * one isolate on workerd, so one tally serves them all. `GET /counts` answers
- * and clears it.
+ * The service with what it asks of its objects' storage counted, the sessions' and the
+ * directory's. The Worker and its objects share one isolate on workerd, so one tally
+ * serves them all. `GET /counts` answers and clears it.
  */
-import service, { SessionObject as Real } from "../../src/worker.ts";
-
-export * from "../../src/worker.ts";
+import { DurableObject } from "cloudflare:workers";
+import service, {
+  DirectoryObject as Directory,
+  SessionObject as Session,
+} from "../../src/worker.ts";
 
 export interface Counts {
   /** Constructor runs: an object that was not in memory. */
   wakes: number;
-  /** Calls, upgrades and socket messages that reached an object. */
+  /** Calls, upgrades, socket messages and alarms that reached an object. */
   requests: number;
   rowsRead: number;
   rowsWritten: number;
@@ -18,12 +20,23 @@ export interface Counts {
   alarmsSet: number;
 }
 
-const fresh = (): Counts => ({ wakes: 0, requests: 0, rowsRead: 0, rowsWritten: 0, alarmsSet: 0 });
-let counts = fresh();
-/** A cursor knows what it has read once its reader is done with it. */
-let cursors: SqlStorageCursor<Record<string, SqlStorageValue>>[] = [];
+export const KINDS = ["sessions", "directory"] as const;
+/** What each kind of object was asked. */
+export type Tally = Record<(typeof KINDS)[number], Counts>;
 
-function counted(ctx: DurableObjectState): DurableObjectState {
+const nothing = (): Counts => ({
+  wakes: 0,
+  requests: 0,
+  rowsRead: 0,
+  rowsWritten: 0,
+  alarmsSet: 0,
+});
+const fresh = (): Tally => ({ sessions: nothing(), directory: nothing() });
+let tally = fresh();
+/** A cursor knows what it has read once its reader is done with it. */
+let cursors: [(typeof KINDS)[number], SqlStorageCursor<Record<string, SqlStorageValue>>][] = [];
+
+function counted(ctx: DurableObjectState, kind: (typeof KINDS)[number]): DurableObjectState {
   const { storage } = ctx;
   const { kv, sql } = storage;
   const [get, put, exec, setAlarm] = [
@@ -33,75 +46,63 @@ function counted(ctx: DurableObjectState): DurableObjectState {
     storage.setAlarm.bind(storage),
   ];
   kv.get = <T>(key: string) => {
-    counts.rowsRead++;
+    tally[kind].rowsRead++;
     return get<T>(key);
   };
   kv.put = (key, value) => {
-    counts.rowsWritten++;
+    tally[kind].rowsWritten++;
     put(key, value);
   };
   sql.exec = ((query: string, ...bindings: unknown[]) => {
     const cursor = exec(query, ...bindings);
-    cursors.push(cursor);
+    cursors.push([kind, cursor]);
     return cursor;
   }) as typeof sql.exec;
   storage.setAlarm = (time, options) => {
-    counts.alarmsSet++;
+    tally[kind].alarmsSet++;
     return setAlarm(time, options);
   };
   return ctx;
 }
 
-export class SessionObject extends Real {
-  constructor(ctx: DurableObjectState, env: ConstructorParameters<typeof Real>[1]) {
-    super(counted(ctx), env);
-    counts.wakes++;
+type Method = (...args: unknown[]) => unknown;
+type Methods = Record<string, Method>;
+type Class = new (ctx: DurableObjectState, env: never) => DurableObject;
+
+/** What reaches an object from without is a request to it; what it calls of its own is not. */
+function counting(real: Class, kind: (typeof KINDS)[number]): Class {
+  class Counting extends DurableObject {
+    readonly inner: Methods;
+    constructor(ctx: DurableObjectState, env: never) {
+      super(ctx, env);
+      this.inner = new real(counted(ctx, kind), env) as unknown as Methods;
+      tally[kind].wakes++;
+    }
   }
-  override fetch(request: Request) {
-    counts.requests++;
-    return super.fetch(request);
+  for (const name of Object.getOwnPropertyNames(real.prototype)) {
+    if (name === "constructor") continue;
+    const value = function (this: Counting, ...args: unknown[]) {
+      tally[kind].requests++;
+      return this.inner[name]?.(...args);
+    };
+    Object.defineProperty(Counting.prototype, name, { value });
   }
-  override webSocketMessage(socket: WebSocket, message: string | ArrayBuffer) {
-    counts.requests++;
-    return super.webSocketMessage(socket, message);
-  }
-  override webSocketClose(socket: WebSocket, code: number) {
-    counts.requests++;
-    return super.webSocketClose(socket, code);
-  }
+  return Counting;
 }
 
-// Each call of an object's own method over RPC is one request to it.
-for (const name of [
-  "create",
-  "read",
-  "upsert",
-  "patch",
-  "remove",
-  "publish",
-  "disconnect",
-  "initialize",
-  "exchange",
-] as const) {
-  const method = Real.prototype[name] as (...args: unknown[]) => unknown;
-  Object.defineProperty(SessionObject.prototype, name, {
-    value(this: Real, ...args: unknown[]) {
-      counts.requests++;
-      return method.apply(this, args);
-    },
-  });
-}
+export const SessionObject = counting(Session, "sessions");
+export const DirectoryObject = counting(Directory, "directory");
 
 export default {
   fetch(request, env, ctx) {
     if (new URL(request.url).pathname !== "/counts")
       return service.fetch(request, env as never, ctx);
-    for (const cursor of cursors) {
-      counts.rowsRead += cursor.rowsRead;
-      counts.rowsWritten += cursor.rowsWritten;
+    for (const [kind, { rowsRead, rowsWritten }] of cursors) {
+      tally[kind].rowsRead += rowsRead;
+      tally[kind].rowsWritten += rowsWritten;
     }
-    const answer = Response.json(counts);
-    counts = fresh();
+    const answer = Response.json(tally);
+    tally = fresh();
     cursors = [];
     return answer;
   },

@@ -1,7 +1,7 @@
 /** What each operation asks of the platform, counted, and what that costs at the published prices. */
 import { setTimeout as delay } from "node:timers/promises";
 import { claim, type Claim } from "../claim.ts";
-import type { Counts } from "../counting/worker.ts";
+import type { Counts, Tally } from "../counting/worker.ts";
 import { progress } from "../measure.ts";
 import { callLoad, INITIALIZE_LOAD, openSessions, type Load } from "../peers/mcp-sessions.ts";
 import type { Report, Row } from "../report.ts";
@@ -23,6 +23,8 @@ const REDIS_COMMAND = 2e-6;
 
 const HELD = "held in the object";
 const REPEATS = 3;
+/** So many that every shard of the directory has an entry. */
+const WARMING = 100;
 /** Longer than what happens in the background waits. */
 const QUIET_MS = 150;
 
@@ -66,6 +68,18 @@ const OPERATIONS: readonly Operation[] = [
     name: "read",
     workerRequests: 1,
     redisCommands: 1,
+    async prepare(server) {
+      const id = await makeSession(server);
+      await call(server, `/v1/sessions/${id}`);
+      return id;
+    },
+    run: (server, id) => call(server, `/v1/sessions/${id}`),
+  },
+  {
+    name: "read that stores its touch",
+    workerRequests: 1,
+    redisCommands: 1,
+    // The first after a create does, and then one in each sixteenth of the TTL.
     prepare: makeSession,
     run: (server, id) => call(server, `/v1/sessions/${id}`),
   },
@@ -158,22 +172,24 @@ export async function cost(): Promise<Report> {
     env: { LOG_LEVEL: "warn", KEEPALIVE_SECONDS: "0.05" },
   });
   try {
+    // A shard's first entry makes its tables, which is not what a create costs.
+    for (let n = 0; n < WARMING; n++) await makeSession(server);
     const rows: Row[] = [];
     const claims: Claim[] = [];
     for (const operation of OPERATIONS) {
-      const counts = await measure(server, operation);
-      const { row, against } = priced(operation, counts);
+      const { row, against } = priced(operation, await measure(server, operation));
       rows.push(row);
       claims.push(...against);
       progress(operation.name);
     }
-    claims.push(idleStream());
+    claims.push(await idleStream(server));
     return { suite: "cost", title: "What each operation costs", rows, claims, notes: NOTES };
   } finally {
     await server.stop();
   }
 }
 
+const KINDS = ["sessions", "directory"] as const;
 const KEYS = ["requests", "wakes", "rowsRead", "rowsWritten", "alarmsSet"] as const;
 const nothing = (): Counts => ({
   wakes: 0,
@@ -184,43 +200,62 @@ const nothing = (): Counts => ({
 });
 
 /** Means of the repeats. */
-async function measure(server: Server, { name, prepare, run }: Operation): Promise<Counts> {
-  const mean = nothing();
+async function measure(server: Server, { name, prepare, run }: Operation): Promise<Tally> {
+  const tallies: Tally[] = [];
   for (let n = 0; n < REPEATS; n++) {
     const id = prepare ? await prepare(server) : "";
     await settled(server);
     const looks = await run(server, id);
-    const counts = await settled(server);
+    const tally = await settled(server);
     // Looks that waited for the reader to be noticed are not part of the operation.
-    if (name === "follow and leave") counts.requests -= Number(looks);
-    for (const key of KEYS) mean[key] += counts[key];
+    if (name === "follow and leave") tally.sessions.requests -= Number(looks);
+    tallies.push(tally);
   }
-  for (const key of KEYS) mean[key] /= REPEATS;
-  return mean;
+  return divided(tallies, REPEATS);
+}
+
+function divided(tallies: readonly Tally[], by: number): Tally {
+  const sum: Tally = { sessions: nothing(), directory: nothing() };
+  for (const kind of KINDS)
+    for (const key of KEYS) for (const tally of tallies) sum[kind][key] += tally[kind][key] / by;
+  return sum;
+}
+
+const total = ({ sessions, directory }: Tally, key: keyof Counts): number =>
+  sessions[key] + directory[key];
+
+/** Dollars for what the objects were asked, without their time in memory. */
+function price(tally: Tally): number {
+  return (
+    total(tally, "requests") * PRICES.objectRequest +
+    total(tally, "rowsRead") * PRICES.rowRead +
+    (total(tally, "rowsWritten") + total(tally, "alarmsSet")) * PRICES.rowWritten
+  );
 }
 
 /**
  * All that was counted, once nothing more is: the directory is told in the background,
  * some milliseconds after the answer, and that is part of the cost.
  */
-async function settled(server: Server): Promise<Counts> {
-  const total = nothing();
+async function settled(server: Server): Promise<Tally> {
+  const tallies: Tally[] = [];
   for (;;) {
     await delay(QUIET_MS);
-    const more = (await (await fetch(`${server.url}/counts`)).json()) as Counts;
-    if (KEYS.every((key) => more[key] === 0)) return total;
-    for (const key of KEYS) total[key] += more[key];
+    const more = await counted(server);
+    if (KEYS.every((key) => total(more, key) === 0)) return divided(tallies, 1);
+    tallies.push(more);
   }
 }
 
-function priced(operation: Operation, counts: Counts): { row: Row; against: Claim[] } {
+/** What was counted since this was last asked. */
+async function counted(server: Server): Promise<Tally> {
+  return (await (await fetch(`${server.url}/counts`)).json()) as Tally;
+}
+
+function priced(operation: Operation, tally: Tally): { row: Row; against: Claim[] } {
   const { name, workerRequests, redisCommands, heldRequests } = operation;
   const requests = workerRequests * PRICES.workerRequest;
-  const ours =
-    requests +
-    counts.requests * PRICES.objectRequest +
-    counts.rowsRead * PRICES.rowRead +
-    (counts.rowsWritten + counts.alarmsSet) * PRICES.rowWritten;
+  const ours = requests + price(tally);
   const redis = redisCommands * REDIS_COMMAND;
   const held =
     heldRequests === undefined ? undefined : requests + heldRequests * PRICES.objectRequest;
@@ -234,11 +269,12 @@ function priced(operation: Operation, counts: Counts): { row: Row; against: Clai
   return {
     row: {
       operation: name,
-      "object requests": counts.requests,
-      wakes: counts.wakes,
-      "rows read": counts.rowsRead,
-      "rows written": counts.rowsWritten,
-      "alarms set": counts.alarmsSet,
+      "object requests": total(tally, "requests"),
+      wakes: total(tally, "wakes"),
+      "rows read": total(tally, "rowsRead"),
+      "rows written": total(tally, "rowsWritten"),
+      "alarms set": total(tally, "alarmsSet"),
+      "of these requests and rows written by the directory": `${tally.directory.requests} and ${tally.directory.rowsWritten}`,
       "$ per million": ours * 1e6,
       ...(held !== undefined && { "held in the object, $ per million": held * 1e6 }),
       "Redis, $ per million": redis * 1e6,
@@ -247,18 +283,35 @@ function priced(operation: Operation, counts: Counts): { row: Row; against: Clai
   };
 }
 
-/** What a month of a stream that nobody writes to costs. */
-function idleStream(): Claim {
+/** A TTL that is counted through, so many times, in place of the two hours that are priced. */
+const COUNTED_TTL_S = 4;
+const COUNTED_TTLS = 3;
+const TTL_S = 7200;
+/** Seconds that an object stays in memory once it has nothing to do. */
+const AWAKE_S = 10;
+
+/**
+ * What a month of a stream that nobody writes to costs: what a TTL of it asks for does not
+ * depend on how long that is, so short ones are counted.
+ */
+async function idleStream(server: Server): Promise<Claim> {
+  const id = await makeSession(server, { ttlSeconds: COUNTED_TTL_S });
+  const { body } = await fetch(`${server.url}/v1/sessions/${id}/events`);
+  await settled(server);
+  await delay(COUNTED_TTLS * COUNTED_TTL_S * 1000);
+  const tally = divided([await counted(server)], COUNTED_TTLS);
+  await body?.cancel();
+  // Each request may find its object out of memory.
+  const awake = total(tally, "requests") * AWAKE_S * OBJECT_GB * PRICES.gigabyteSecond;
+  const ours = (MONTH_SECONDS / TTL_S) * (price(tally) + awake);
   const held = MONTH_SECONDS * OBJECT_GB * PRICES.gigabyteSecond;
-  // Two rows and two alarms per TTL (7,200 s), one of which wakes it, and about 10 s in memory.
-  const ttl = 4 * PRICES.rowWritten + PRICES.objectRequest + 10 * OBJECT_GB * PRICES.gigabyteSecond;
-  const ours = (MONTH_SECONDS / 7200) * ttl;
   const what = "an idle stream for a month, $ per million";
   return claim({ what, other: HELD, ours: [ours * 1e6], theirs: [held * 1e6] });
 }
 
 const NOTES = [
-  `Mean of ${REPEATS} runs each, counted inside the sessions' objects on plain workerd; what the directory's shards write is not in it: six rows for a new session with a subject, four without (test/workers/directory-size.test.ts). Nor is duration in memory, or CPU of the Worker.`,
+  `Mean of ${REPEATS} runs each, counted inside the objects on plain workerd, the sessions' and the directory's. A new session with a subject has two more rows written in the directory, and one in its own object. Duration in memory is not in it but for the idle stream, nor is CPU of the Worker.`,
+  `An idle stream: ${COUNTED_TTLS} TTLs of ${COUNTED_TTL_S} s are counted; a month has ${MONTH_SECONDS / TTL_S} of two hours. Each request to an object is taken to keep it in memory for ${AWAKE_S} s.`,
   "Held in the object: a stream that the object writes to itself and that nothing is stored for, so that nothing can be resumed; the object stays in memory for as long as the stream is open, at 128 MB.",
   "Redis: billed by command, $0.20 per 100,000, the commands that ToolHive's storage or a stream key would take. It holds no client's stream: a server beside it does, at a price of its own.",
   "Prices: Workers Paid and Durable Objects as published in November 2026, beyond what the plan includes.",
