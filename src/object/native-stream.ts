@@ -38,18 +38,21 @@ export class NativeStream {
     return log.append(NATIVE_STREAM, events, !this.#writers.hasLive(NATIVE_STREAM));
   }
 
-  /** Sends the newest events of the log. Returns how many writers they were sent to. */
+  /** Sends the newest events of the log. Returns how many writers get them: one that is behind does when it asks for the page. */
   send(log: EventLog, logged: readonly LoggedEvent[]): number {
     const [first] = logged;
     if (!first) return 0;
     const frames = logged.map(({ frame }) => frame);
     const bytes = frames.reduce((sum, { byteLength }) => sum + byteLength, 0);
     if (frames.length === 1 || bytes <= log.pageBytes) {
-      return this.#writers.broadcast(NATIVE_STREAM, concat(frames));
+      this.#writers.broadcast(NATIVE_STREAM, concat(frames));
+      return this.writers;
     }
     // A burst larger than a page would pass the bridge's bound before even a fast reader could take it.
-    const sockets = this.#writers.fallBehind(NATIVE_STREAM, first.seq - 1);
-    return sockets.filter((socket) => this.#sendFirstPage(log, socket)).length;
+    for (const socket of this.#writers.fallBehind(NATIVE_STREAM, first.seq - 1)) {
+      this.#sendFirstPage(log, socket);
+    }
+    return this.writers;
   }
 
   attach(state: StreamState, socket: WebSocket, start: StreamStart): void {
@@ -64,13 +67,11 @@ export class NativeStream {
   }
 
   /** The events are stored, so their publisher is not told of a page that cannot be read: the reader is cut, and comes back for it. */
-  #sendFirstPage(log: EventLog, socket: WebSocket): boolean {
+  #sendFirstPage(log: EventLog, socket: WebSocket): void {
     try {
       this.sendPage(log, socket);
-      return true;
     } catch {
       this.#writers.close(socket, CLOSE_CODES.unreadable);
-      return false;
     }
   }
 

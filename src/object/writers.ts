@@ -103,13 +103,11 @@ export class Writers {
     return [...this.#states.values()].some(({ claims }) => claims !== undefined);
   }
 
-  /** Sends one or more frames, as one message, to every live writer of a stream. Returns how many it was sent to. */
-  broadcast(stream: number, message: Uint8Array): number {
-    let sent = 0;
+  /** Sends one or more frames, as one message, to every live writer of a stream. */
+  broadcast(stream: number, message: Uint8Array): void {
     for (const [socket, state] of this.#on(stream)) {
-      if (state.behindAt === undefined && this.send(socket, message)) sent++;
+      if (state.behindAt === undefined) this.send(socket, message);
     }
-    return sent;
   }
 
   /** Makes every live writer of a stream one that is behind at `seq`, and returns them. */
@@ -119,14 +117,12 @@ export class Writers {
     return live.map(([socket]) => socket);
   }
 
-  send(socket: WebSocket, message: string | Uint8Array): boolean {
+  send(socket: WebSocket, message: string | Uint8Array): void {
     try {
       socket.send(message);
-      return true;
     } catch {
       // The socket is closing; its close event, or the client's next visit, settles the rest.
       this.#states.delete(socket);
-      return false;
     }
   }
 

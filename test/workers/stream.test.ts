@@ -80,6 +80,19 @@ describe("following", () => {
     }
   });
 
+  it("counts a reader that is behind among the writers of a publish: it gets the event, too", async () => {
+    const { id } = await make();
+    const reader = await follow(id);
+    const large = "x".repeat(60_000);
+    for (let n = 0; n < 12; n++) {
+      const events = [{ data: `${n}` }, ...Array.from({ length: 6 }, () => ({ data: large }))];
+      expect((await publish(id, events)).json.writers).toBe(1);
+    }
+    const numbers = dataOf(await reader.take(12 * 7)).filter((data) => data !== large);
+    expect(numbers).toEqual(Array.from({ length: 12 }, (_, n) => String(n)));
+    await reader.leave();
+  });
+
   it("answers HEAD with the stream's headers and attaches nobody", async () => {
     const { id } = await make();
     const response = await request("HEAD", pathOf(id, "/events"));
