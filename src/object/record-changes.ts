@@ -2,9 +2,10 @@
 import type { RevokeIf } from "../directory/contract.ts";
 import type { Caller } from "../session/caller.ts";
 import { patchData, patchMetadata } from "../session/content.ts";
+import { BACKEND_KEYS } from "../session/document.ts";
 import { newEpoch } from "../session/event-id.ts";
 import { GATEWAY_KEYS } from "../session/exchange.ts";
-import type { IfMatch, SessionContent, SessionPatch } from "../session/host.ts";
+import type { IfMatch, Metadata, SessionContent, SessionPatch } from "../session/host.ts";
 import type { SessionId } from "../session/id.ts";
 import { SCHEMA_VERSION } from "./migrations.ts";
 import { timesAfterChange, type StoredSession } from "./record.ts";
@@ -27,14 +28,19 @@ export function newRecord(
   };
 }
 
-/** With all of its content replaced. Whose it is stays, unless the new content says. */
-export function replaced(record: StoredSession, content: SessionContent): StoredSession {
+/** With all of its content replaced that is the caller's. Whose it is stays, unless the new content says. */
+export function replaced(
+  record: StoredSession,
+  content: SessionContent,
+  caller: Caller,
+): StoredSession {
   const { dataJson: _dataJson, ...kept } = record;
-  return { ...kept, ...timesAfterChange(kept), ...content };
+  const metadata = { ...content.metadata, ...keptFrom(caller, record) };
+  return { ...kept, ...timesAfterChange(kept), ...content, metadata };
 }
 
-/** With a merge patch applied. */
-export function patched(record: StoredSession, patch: SessionPatch): StoredSession {
+/** With a merge patch applied to what is the caller's. */
+export function patched(record: StoredSession, patch: SessionPatch, caller: Caller): StoredSession {
   const { dataJson, ...kept } = record;
   const data =
     patch.dataPatchJson === undefined ? dataJson : patchData(dataJson, patch.dataPatchJson);
@@ -43,20 +49,35 @@ export function patched(record: StoredSession, patch: SessionPatch): StoredSessi
     ...timesAfterChange(kept),
     ...(data !== undefined && { dataJson: data }),
     ...(patch.metadata !== undefined && {
-      metadata: patchMetadata(kept.metadata, patch.metadata),
+      metadata: { ...patchMetadata(kept.metadata, patch.metadata), ...keptFrom(caller, record) },
     }),
     ...(patch.ttlMs !== undefined && { ttlMs: patch.ttlMs }),
   };
 }
 
 /**
- * Whether a patch would have the gateway name the session's id at one upstream to
+ * Metadata that the caller cannot take away, not with all the rest either: they are
+ * not shown to anyone but an admin, nor may others say to which upstream they belong.
+ */
+function keptFrom({ admin }: Caller, { metadata }: StoredSession): Metadata {
+  if (admin) return {};
+  const { upstream, backendSid } = GATEWAY_KEYS;
+  const keys = backendSid in metadata ? [...BACKEND_KEYS, upstream] : BACKEND_KEYS;
+  return Object.fromEntries(Object.entries(metadata).filter(([key]) => keys.includes(key)));
+}
+
+/**
+ * Whether a change would have the gateway name the session's id at one upstream to
  * another. Whose id it is only the gateway and an admin know.
  */
-export function movesUpstream({ metadata }: StoredSession, patch: SessionPatch): boolean {
+export function movesUpstream(
+  { admin }: Caller,
+  { metadata }: StoredSession,
+  change: Readonly<Record<string, string | null>> | null | undefined,
+): boolean {
   const { upstream, backendSid } = GATEWAY_KEYS;
-  const to = patch.metadata?.[upstream];
-  return backendSid in metadata && to !== undefined && to !== metadata[upstream];
+  const to = change?.[upstream];
+  return !admin && backendSid in metadata && to !== undefined && to !== metadata[upstream];
 }
 
 /** What a new session holds: it is the caller's unless another owner was named. */

@@ -143,8 +143,13 @@ export class SessionObject extends DurableObject<Environment> {
       return made.ok ? succeed({ created: true, session: made.value }) : made;
     }
     if (!matches(session.record, ifMatch)) return refuse("precondition_failed");
-    const changed = this.#life.change(session, replaced(session.record, content), now);
-    return changed.ok ? succeed({ created: false, session: changed.value }) : changed;
+    if (movesUpstream(caller, session.record, content.metadata)) return refuseMove();
+    const { subject } = session.record;
+    const changed = this.#life.change(session, replaced(session.record, content, caller), now);
+    if (!changed.ok) return changed;
+    // Whoever followed it as its owner follows nobody else's.
+    if (session.record.subject !== subject) this.#endStreams(session, now);
+    return succeed({ created: false, session: this.#life.view(session, now) });
   }
 
   patch(caller: Caller, patch: SessionPatch, ifMatch?: IfMatch): Outcome<SessionView> {
@@ -152,10 +157,8 @@ export class SessionObject extends DurableObject<Environment> {
     const session = this.#life.owned(caller, now);
     if (!session) return refuse("session_not_found");
     if (!matches(session.record, ifMatch)) return refuse("precondition_failed");
-    if (!caller.admin && movesUpstream(session.record, patch)) {
-      return refuse("forbidden", "metadata.upstream: only an admin may move a session.");
-    }
-    return this.#life.change(session, patched(session.record, patch), now);
+    if (movesUpstream(caller, session.record, patch.metadata)) return refuseMove();
+    return this.#life.change(session, patched(session.record, patch, caller), now);
   }
 
   /** Ends the session, if it is what the condition means. Answers whether it did. */
@@ -183,10 +186,7 @@ export class SessionObject extends DurableObject<Environment> {
     if (!session) return refuse("session_not_found");
     session.use.touch(now, session.record.ttlMs);
     this.#native.disconnect(session);
-    if (this.#writers.size > 0) {
-      this.#closeWriters(session.record, CLOSE_CODES.disconnected);
-      if (!this.#inUse) session.use.release(now, session.record.ttlMs);
-    }
+    this.#endStreams(session, now);
     return succeed(null);
   }
 
@@ -291,6 +291,13 @@ export class SessionObject extends DurableObject<Environment> {
     if (session && !this.#inUse) session.use.release(now, session.record.ttlMs);
   }
 
+  /** Ends every stream that is followed; whoever comes back is asked anew who they are. */
+  #endStreams(session: LiveSession, now: number): void {
+    if (this.#writers.size === 0) return;
+    this.#closeWriters(session.record, CLOSE_CODES.disconnected);
+    if (!this.#inUse) session.use.release(now, session.record.ttlMs);
+  }
+
   #closeWriters({ id }: StoredSession, code: number, lastFrame?: Uint8Array): void {
     const closed = this.#writers.closeAll(code, lastFrame);
     for (let left = closed - 1; left >= 0; left--) {
@@ -305,6 +312,10 @@ export class SessionObject extends DurableObject<Environment> {
     const lastFrame = encodeFrame({ event: reason, data: JSON.stringify({ id }) });
     this.#closeWriters(record, CLOSE_CODES.ended, encoder.encode(lastFrame));
   }
+}
+
+function refuseMove(): Outcome<never> {
+  return refuse("forbidden", "metadata.upstream: only an admin may move a session.");
 }
 
 /** A refused attachment; the host reads the code. */

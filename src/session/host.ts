@@ -83,7 +83,7 @@ export interface NewEvent {
 
 export interface Published {
   readonly ids: readonly string[];
-  /** How many writers it was sent to. */
+  /** How many writers get it. One that is behind does when it has been sent what came before. */
   readonly writers: number;
 }
 
@@ -185,7 +185,7 @@ export interface Sessions {
   read(id: SessionId, touch: boolean): Promise<SessionView>;
   /** As `read`, written out. */
   document(id: SessionId, touch: boolean): Promise<SessionDocument>;
-  /** Makes a session or replaces its content. Its events and writers stay. Another's is not found. */
+  /** Makes a session or replaces its content. Its events stay, and its writers, unless it becomes another's. That of another is not found. */
   upsert(
     id: SessionId,
     content: SessionContent,

@@ -4,6 +4,7 @@ import { beforeEach, describe, expect, it, vi } from "vitest";
 import { tokenApp, type TokenApp } from "../support/guarded-app.ts";
 import type { SessionJson } from "../support/call.ts";
 import { kill, objectOf, told } from "../support/object.ts";
+import { SseReader } from "../support/sse-reader.ts";
 
 const OLD = "old-".padEnd(40, "o");
 const NEW = "new-".padEnd(40, "n");
@@ -68,6 +69,33 @@ describe("the subject", () => {
     expect((await send("root", "PUT", path, { subject: "mallory" })).json.subject).toBe("mallory");
     expect((await send("alice", "GET", path)).status).toBe(404);
     expect((await send("mallory", "GET", path)).status).toBe(200);
+  });
+
+  it("takes the streams along: what comes later is not sent to whoever followed before", async () => {
+    const { id } = await make("alice");
+    const path = `/v1/sessions/${id}`;
+    const follow = async (who: string) => {
+      const { status, body } = await served.app.request(`${path}/events`, {
+        headers: served.headers[who]!,
+      });
+      expect(status).toBe(200);
+      return new SseReader(body!);
+    };
+    const [hers, admins] = [await follow("alice"), await follow("root")];
+    await send("alice", "POST", `${path}/events`, { data: "hers" });
+    // Replaced and still hers: nobody is cut off.
+    expect((await send("root", "PUT", path, { subject: "alice" })).json.writers).toBe(2);
+    const handed = await send("root", "PUT", path, { subject: "mallory" });
+    expect([handed.status, handed.json.writers]).toEqual([200, 0]);
+    expect((await send("root", "POST", `${path}/events`, { data: "his" })).status).toBe(202);
+    for (const reader of [hers, admins]) {
+      expect((await reader.rest()).map(({ data }) => data).filter(Boolean)).toEqual(["hers"]);
+    }
+    // It was not disconnected: whoever may follow it does.
+    const his = await follow("mallory");
+    await send("root", "POST", `${path}/events`, { data: "more" });
+    await his.until(/data: more/);
+    await his.leave();
   });
 
   it("of a session that nobody owns is an admin's only", async () => {
@@ -272,6 +300,27 @@ describe("where an upstream is, and under which id it knows the session", () => 
     const patched = await send("alice", "PATCH", `/v1/sessions/${id}`, { metadata: { more: "m" } });
     expect(patched.json.metadata).toEqual({ mine: "yes", more: "m" });
     expect(await seen("root")).toEqual({ ...backend, mine: "yes", more: "m" });
+  });
+
+  it("stays when its owner replaces or clears the metadata, with the upstream that it belongs to", async () => {
+    const kept = { ...backend, upstream: "default" };
+    const { id } = await make("root", { subject: "alice", metadata: { ...kept, note: "a" } });
+    const path = `/v1/sessions/${id}`;
+    const stored = async () => (await send("root", "GET", path)).json.metadata;
+    for (const [method, metadata, left] of [
+      ["PUT", { note: "b" }, { note: "b" }],
+      ["PATCH", null, {}],
+      ["PUT", {}, {}],
+    ] as const) {
+      const { status, json } = await send("alice", method, path, { metadata });
+      expect([status, json.metadata]).toEqual([200, { ...left, upstream: "default" }]);
+      expect(await stored()).toEqual({ ...left, ...kept });
+    }
+    const moved = await send("alice", "PUT", path, { metadata: { upstream: "other" } });
+    expect([moved.status, moved.json]).toMatchObject([403, { code: "forbidden" }]);
+    expect(await stored()).toEqual(kept);
+    expect((await send("root", "PATCH", path, { metadata: null })).status).toBe(200);
+    expect(await stored()).toEqual({});
   });
 
   it.each(Object.entries(backend))("cannot be set by its owner: %s", async (key, value) => {
