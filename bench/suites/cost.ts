@@ -26,7 +26,7 @@ const REPEATS = 3;
 /** So many that every shard of the directory has an entry. */
 const WARMING = 100;
 /** Longer than what happens in the background waits. */
-const QUIET_MS = 150;
+const QUIET_MS = 100;
 
 interface Operation {
   readonly name: string;
@@ -284,7 +284,7 @@ function priced(operation: Operation, tally: Tally): { row: Row; against: Claim[
 }
 
 /** A TTL that is counted through, so many times, in place of the two hours that are priced. */
-const COUNTED_TTL_S = 4;
+const COUNTED_TTL_S = 2;
 const COUNTED_TTLS = 3;
 const TTL_S = 7200;
 /** Seconds that an object stays in memory once it has nothing to do. */

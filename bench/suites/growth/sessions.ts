@@ -16,7 +16,7 @@ import { residentKiB } from "../../usage.ts";
 const SIZES = [1000, 10_000, 50_000] as const;
 /** Sessions that a load is spread over. */
 export const SAMPLE = 200;
-const RESUMED = 20;
+export const RESUMED = 20;
 /** Events in one publish, and missed by who resumes. */
 export const BATCH = 100;
 const CONNECTIONS = 16;

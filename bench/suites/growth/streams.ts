@@ -11,6 +11,8 @@ const STREAMS = 5000;
 const AT_ONCE = 50;
 /** Sessions that the idle streams are spread over, ten on each: MAX_WRITERS bounds what one may have. */
 export const STREAM_SESSIONS = 500;
+/** Opened first, and as many once all objects are evicted: one on each of so many sessions. */
+const MORE = 400;
 
 export async function byStreams(folder: string): Promise<Compared> {
   const server = await startHoldfast({}, folder);
@@ -19,11 +21,12 @@ export async function byStreams(folder: string): Promise<Compared> {
   const ids = await Promise.all(Array.from({ length: STREAM_SESSIONS }, () => makeSession(server)));
   const { hostname, port } = new URL(server.url);
   const path = (n: number) => `/v1/sessions/${ids[n % ids.length]}/events`;
-  /** Opens so many, some at a time. */
+  /** Opens so many, some at a time: the n-th of all in the n-th session, and round again. */
   const openMore = async (count: number) => {
     const took: number[] = [];
     const started = performance.now();
-    for (let n = 0; n < count; n += AT_ONCE) {
+    const from = streams.length;
+    for (let n = from; n < from + count; n += AT_ONCE) {
       const some = Array.from({ length: AT_ONCE }, async (_, k) => {
         const asked = performance.now();
         const stream = await open({ hostname, port, agent, path: path(n + k) });
@@ -37,28 +40,30 @@ export async function byStreams(folder: string): Promise<Compared> {
   const resident = () => residentKiB(server.pid);
   try {
     const before = await resident();
-    const opened = await openMore(STREAMS);
+    const first = await openMore(MORE);
+    await openMore(STREAMS - MORE);
     const justOpened = ((await resident()) - before) / STREAMS;
     progress(`${STREAMS} streams open`);
     await untilEvicted();
     const evicted = ((await resident()) - before) / STREAMS;
+    const more = await openMore(MORE);
     const woken = await deliveriesTo(streams, (n) => server.url + path(n));
-    const after = await openMore(STREAM_SESSIONS);
-    const row = { job: "idle streams", server: `${STREAMS.toLocaleString("en")} streams` };
+    const row = { server: `${STREAMS.toLocaleString("en")} streams` };
     const compared = { other: "just opened", ours: [evicted], theirs: [justOpened] };
+    const opening = `open ${MORE}, ${AT_ONCE} at a time`;
     return {
       rows: [
-        { ...row, job: `open, ${AT_ONCE} at a time`, ...opened, "KiB each": justOpened },
-        { ...row, job: "the same, their objects evicted", ...after, "KiB each": evicted },
+        { ...row, job: `${opening}: the first, and KiB of all`, ...first, "KiB each": justOpened },
+        { ...row, job: `${opening}: more, all objects evicted`, ...more, "KiB each": evicted },
         { ...row, job: "publish to an evicted object, to its last reader", ...quantiles(woken) },
       ],
       claims: [
         claim({ what: "memory of an idle stream, its object evicted, KiB", ...compared }),
         claim({
-          what: "open a stream, p50, ms",
-          other: "with none open",
-          ours: [after.p50],
-          theirs: [opened.p50],
+          what: `open a stream beside ${STREAMS.toLocaleString("en")}, objects evicted, p50, ms`,
+          other: `the first ${MORE}, objects awake`,
+          ours: [more.p50],
+          theirs: [first.p50],
         }),
       ],
     };
@@ -69,13 +74,13 @@ export async function byStreams(folder: string): Promise<Compared> {
   }
 }
 
-/** Publishes to some sessions, one after the other: milliseconds until the last of each one's readers has the event. */
+/** Publishes to the sessions that are still evicted, one after the other: milliseconds until the last of each one's readers has the event. */
 async function deliveriesTo(
   streams: readonly IncomingMessage[],
   urlOf: (session: number) => string,
 ): Promise<number[]> {
   const times: number[] = [];
-  for (let session = 0; session < 100; session++) {
+  for (let session = MORE; session < STREAM_SESSIONS; session++) {
     const readers = streams.filter((_, n) => n % STREAM_SESSIONS === session);
     const received = readers.map((reader) => receives(reader, "data: #0"));
     const started = performance.now();
