@@ -8,6 +8,7 @@ const ALLOWED_HEADERS = [
   "Content-Type",
   "Accept",
   "If-Match",
+  "If-None-Match",
   "Last-Event-ID",
   "Mcp-Session-Id",
   "MCP-Protocol-Version",

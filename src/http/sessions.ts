@@ -4,16 +4,21 @@ import type { Config } from "../config.ts";
 import { callerOf } from "../auth/identity.ts";
 import { mayName, type Caller } from "../session/caller.ts";
 import { documentOf, type SessionDocument } from "../session/document.ts";
-import { InvalidSessionIdError, SessionError } from "../session/errors.ts";
-import type { SessionHost, SessionView } from "../session/host.ts";
+import { InvalidSessionIdError, SessionError, SessionNotFoundError } from "../session/errors.ts";
+import type { SessionContent, SessionHost, SessionView, Sessions } from "../session/host.ts";
 import { newSessionId, parseSessionId, type SessionId } from "../session/id.ts";
 import { parseIfMatch } from "./if-match.ts";
+import { onlyWhereAbsent, refuseIfNoneMatch } from "./if-none-match.ts";
 import { mount, type RouteDescription } from "./route.ts";
 import { newSession, readQuery, session, sessionPatch } from "./schemas.ts";
 import { contentOf, patchOf, refuseBackend } from "./session-json.ts";
 
 const ETAG = { ETag: "Changes with the session's content" };
-const IF_MATCH = { "If-Match": "Change only what has this entity tag" };
+const IF_MATCH = {
+  "If-Match":
+    "Only where the session has one of these entity tags, or exists (*); else 412, and nothing changes",
+};
+const NO_IF_NONE_MATCH = { "If-None-Match": "Has no use here: any is refused with 400" };
 
 export const createSession = {
   method: "post",
@@ -53,7 +58,11 @@ export const putSession = {
   operationId: "putSession",
   summary: "Make a session, or replace its content; its events and streams stay",
   scope: "sessions:write",
-  requestHeaders: IF_MATCH,
+  requestHeaders: {
+    ...IF_MATCH,
+    "If-None-Match":
+      "`*`: make a session, never replace one; 412 where there is one. Entity tags are refused with 400",
+  },
   body: newSession,
   answers: {
     200: { description: "Replaced", schema: session, headers: ETAG },
@@ -77,7 +86,7 @@ export const patchSession = {
   operationId: "patchSession",
   summary: "Change a session by a merge patch (RFC 7396)",
   scope: "sessions:write",
-  requestHeaders: IF_MATCH,
+  requestHeaders: { ...IF_MATCH, ...NO_IF_NONE_MATCH },
   body: sessionPatch,
   answers: { 200: { description: "Changed", schema: session, headers: ETAG } },
   errors: [
@@ -96,8 +105,9 @@ export const deleteSession = {
   operationId: "deleteSession",
   summary: "End a session and its streams",
   scope: "sessions:write",
+  requestHeaders: { ...IF_MATCH, ...NO_IF_NONE_MATCH },
   answers: { 204: { description: "There is no such session, any more or ever" } },
-  errors: ["invalid_session_id"],
+  errors: ["invalid_request", "invalid_session_id", "precondition_failed"],
 } as const satisfies RouteDescription;
 
 export function mountSessions(app: Hono, host: SessionHost, config: Config): void {
@@ -120,16 +130,24 @@ export function mountSessions(app: Hono, host: SessionHost, config: Config): voi
       throw new InvalidSessionIdError("id: is not the session's in the path");
     }
     const ifMatch = parseIfMatch(c.req.header("if-match"));
+    const onlyMake = onlyWhereAbsent(c.req.header("if-none-match"));
     const caller = callerOf(c);
     refuseOtherSubject(caller, body.subject);
     refuseBackend(caller, body.metadata);
     const content = contentOf(body, config);
-    const { created, session } = await host.as(caller).upsert(id, content, ifMatch);
+    const sessions = host.as(caller);
+    if (onlyMake) {
+      // A session that exists and does not: nothing is both.
+      if (ifMatch !== undefined) throw new SessionError("precondition_failed");
+      return made(await makeAbsent(sessions, id, content), caller);
+    }
+    const { created, session } = await sessions.upsert(id, content, ifMatch);
     return created ? made(session, caller) : found(documentOf(session, caller));
   });
 
   mount(app, patchSession, async (c, { body }) => {
     const ifMatch = parseIfMatch(c.req.header("if-match"));
+    refuseIfNoneMatch(c.req.header("if-none-match"));
     const caller = callerOf(c);
     refuseBackend(caller, body.metadata);
     const sessions = host.as(caller);
@@ -138,9 +156,45 @@ export function mountSessions(app: Hono, host: SessionHost, config: Config): voi
   });
 
   mount(app, deleteSession, async (c) => {
-    await host.as(callerOf(c)).delete(sessionIdOf(c));
+    const ifMatch = parseIfMatch(c.req.header("if-match"));
+    refuseIfNoneMatch(c.req.header("if-none-match"));
+    const removed = await host.as(callerOf(c)).delete(sessionIdOf(c), ifMatch);
+    // Nothing tells a session of another version from none, or from another's (RFC 9110, 13.1.1).
+    if (!removed && ifMatch !== undefined) throw new SessionError("precondition_failed");
     return c.body(null, 204);
   });
+}
+
+/**
+ * Makes a session where there is none. Its object decides, in one turn; why it refused
+ * is asked afterwards. Throws `precondition_failed` where the caller has one, and
+ * `SessionNotFoundError` for another's, as any PUT does, or for one that has just ended.
+ */
+async function makeAbsent(
+  sessions: Sessions,
+  id: SessionId,
+  content: SessionContent,
+): Promise<SessionView> {
+  try {
+    return await sessions.create(id, content);
+  } catch (failure) {
+    const code = failure instanceof SessionError ? failure.code : undefined;
+    // A subject may have as many sessions as it may, this one among them.
+    if (code !== "session_already_exists" && code !== "rate_limited") throw failure;
+    if (await exists(sessions, id)) throw new SessionError("precondition_failed");
+    throw code === "rate_limited" ? failure : new SessionNotFoundError();
+  }
+}
+
+/** Whether the caller has such a session. */
+async function exists(sessions: Sessions, id: SessionId): Promise<boolean> {
+  try {
+    await sessions.read(id, false);
+    return true;
+  } catch (failure) {
+    if (failure instanceof SessionNotFoundError) return false;
+    throw failure;
+  }
 }
 
 /** The session that the path names. Throws InvalidSessionIdError where that is no UUID. */

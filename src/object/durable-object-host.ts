@@ -162,7 +162,9 @@ class DurableObjectSessions implements Sessions {
 
   async delete(id: SessionId, ifMatch?: IfMatch) {
     const condition = ifMatch && { ifMatch };
-    const removed = unwrap(await repeatable(() => this.#stub(id).remove(this.#caller, condition)));
+    // Repeated after a removal whose answer was lost, a condition would fail on what it removed itself.
+    const attempt = condition ? once : repeatable;
+    const removed = unwrap(await attempt(() => this.#stub(id).remove(this.#caller, condition)));
     if (removed && this.#admission) await this.#told(id);
     return removed;
   }

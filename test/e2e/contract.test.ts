@@ -210,6 +210,12 @@ describe("every error of the contract", () => {
     row("precondition_failed", "patching what has changed", async ({ send, make }) =>
       send("PATCH", await make(), {}, { headers: { "if-match": '"old"' } }),
     ),
+    row("precondition_failed", "deleting what has changed", async ({ send, make }) =>
+      send("DELETE", await make(), undefined, { headers: { "if-match": '"old"' } }),
+    ),
+    row("precondition_failed", "making what is there", async ({ send, make }) =>
+      send("PUT", await make(), {}, { headers: { "if-none-match": "*" } }),
+    ),
     row("precondition_failed", "replacing what is not there", ({ send }) =>
       send("PUT", unknown(), {}, { headers: { "if-match": "*" } }),
     ),

@@ -40,13 +40,16 @@ export function appWith(vars: Record<string, string>) {
     maxSessionsPerSubject: config.maxSessionsPerSubject,
   });
   const app = createApp(host, config);
-  return async (method: string, path: string, body?: unknown): Promise<Response> =>
+  return async (
+    method: string,
+    path: string,
+    body?: unknown,
+    headers: Readonly<Record<string, string>> = {},
+  ): Promise<Response> =>
     app.request(path, {
       method,
-      ...(body !== undefined && {
-        body: JSON.stringify(body),
-        headers: { "content-type": "application/json" },
-      }),
+      headers: { ...(body !== undefined && { "content-type": "application/json" }), ...headers },
+      ...(body !== undefined && { body: JSON.stringify(body) }),
     });
 }
 

@@ -171,6 +171,7 @@ describe("CORS", () => {
           "mcp-session-id",
           "mcp-protocol-version",
           "if-match",
+          "if-none-match",
           "mcp-param-region",
         ]),
       );

@@ -7,7 +7,13 @@ import { appWithLimit } from "../support/directory.ts";
 
 interface Operation {
   readonly description?: string;
-  readonly parameters: readonly { name: string; in: string; required?: boolean; schema: object }[];
+  readonly parameters: readonly {
+    name: string;
+    in: string;
+    description?: string;
+    required?: boolean;
+    schema: object;
+  }[];
   readonly responses: Record<string, unknown>;
 }
 
@@ -88,6 +94,7 @@ const PROVOCATIONS: Record<string, Record<string, () => Promise<{ status: number
   "delete /v1/sessions/{id}": {
     204: () => request("DELETE", unknown()),
     400: () => request("DELETE", pathOf("x")),
+    412: () => request("DELETE", unknown(), undefined, { "if-match": '"x"' }),
   },
   "post /v1/sessions/{id}/events": {
     202: async () => request("POST", pathOf((await make()).id, "/events"), { data: 1 }),
@@ -192,4 +199,23 @@ it("says which query parameters must be there, and where others are refused", as
     "get /v1/sessions",
     "get /v1/sessions/count",
   ]);
+});
+
+it("says which conditions a write takes", async () => {
+  const { paths } = await document();
+  const conditions = Object.entries(paths["/v1/sessions/{id}"] ?? {}).map(([method, operation]) => [
+    method,
+    operation.parameters
+      .filter((parameter) => parameter.in === "header")
+      .map(({ name, description = "" }) => `${name}: ${/\b4\d\d\b.*/.exec(description)?.[0]}`),
+  ]);
+  expect(Object.fromEntries(conditions)).toEqual({
+    get: [],
+    put: [
+      "If-Match: 412, and nothing changes",
+      "If-None-Match: 412 where there is one. Entity tags are refused with 400",
+    ],
+    patch: ["If-Match: 412, and nothing changes", "If-None-Match: 400"],
+    delete: ["If-Match: 412, and nothing changes", "If-None-Match: 400"],
+  });
 });
