@@ -80,8 +80,8 @@ export function createApp(
 
   mountGateway(app, { host, config, upstreams, log, callerOf });
 
-  for (const { method, path } of ROUTES.filter(({ body }) => body !== undefined)) {
-    app.on(method.toUpperCase(), [path], jsonBody(config.bodyMaxBytes));
+  for (const { method, path, bodyOptional } of ROUTES.filter(({ body }) => body !== undefined)) {
+    app.on(method.toUpperCase(), [path], jsonBody(config.bodyMaxBytes, bodyOptional));
   }
 
   // Before the sessions: `count` is no session's id.

@@ -1,7 +1,7 @@
 /**
  * Reads a JSON request body for Hono's validator, and refuses what that would let
- * through: bytes that are not UTF-8, another media type, and nesting deep enough to
- * overflow a recursive reader.
+ * through: no body where one is needed, bytes that are not UTF-8, another media type, and
+ * nesting deep enough to overflow a recursive reader.
  */
 import type { MiddlewareHandler } from "hono";
 import { SessionError } from "../session/errors.ts";
@@ -10,9 +10,12 @@ import { readBody, textOf } from "./request-body.ts";
 
 const JSON_MEDIA_TYPE = /^application\/([\w.-]+\+)?json$/i;
 
-export function jsonBody(maxBytes: number): MiddlewareHandler {
+export function jsonBody(maxBytes: number, optional = false): MiddlewareHandler {
   return async (c, next) => {
     const bytes = await readBody(c.req.raw, maxBytes);
+    if (bytes.byteLength === 0 && !optional) {
+      throw new SessionError("invalid_request", "A body is needed.");
+    }
     const mediaType = c.req.header("content-type")?.split(";")[0]?.trim() ?? "";
     if (bytes.byteLength > 0 && !JSON_MEDIA_TYPE.test(mediaType)) {
       throw new SessionError("unsupported_media_type", "The body must be application/json.");

@@ -71,7 +71,10 @@ function operation(route: RouteDescription): object {
     security: security(route),
     parameters: parameters(route),
     ...(route.body && {
-      requestBody: { content: { "application/json": { schema: reference(route.body) } } },
+      requestBody: {
+        required: route.bodyOptional !== true,
+        content: { "application/json": { schema: reference(route.body) } },
+      },
     }),
     responses: {
       ...Object.fromEntries(

@@ -39,6 +39,8 @@ export interface RouteDescription {
   /** Request headers that mean something here. */
   readonly requestHeaders?: Readonly<Record<string, string>>;
   readonly body?: z.ZodType;
+  /** A request without a body is one whose body is `{}`. Otherwise it is refused: it may have been lost. */
+  readonly bodyOptional?: true;
   /** Successful answers by status. */
   readonly answers: Readonly<Record<number, Answer>>;
   /** Errors that this route can answer, besides those that any route can. */

@@ -27,6 +27,7 @@ export const createSession = {
   summary: "Make a session",
   scope: "sessions:write",
   body: newSession,
+  bodyOptional: true,
   answers: {
     201: { description: "Made", schema: session, headers: { ...ETAG, Location: "Its path" } },
   },

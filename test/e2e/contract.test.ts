@@ -78,7 +78,9 @@ it("lets a patch in time win over the end, and none after it", async () => {
 });
 
 it.each([
-  ["empty", "POST", "/v1/sessions/ID/events", "", 400, "data"],
+  ["empty", "POST", "/v1/sessions/ID/events", "", 400, "body is needed"],
+  ["empty", "PUT", "/v1/sessions/ID", "", 400, "body is needed"],
+  ["empty", "PATCH", "/v1/sessions/ID", "", 400, "body is needed"],
   ["not JSON", "POST", "/v1/sessions", "{", 400, "JSON"],
   ["not UTF-8", "POST", "/v1/sessions", new Uint8Array([0x22, 0xff, 0x22]), 400, "UTF-8"],
   [

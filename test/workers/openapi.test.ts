@@ -14,6 +14,7 @@ interface Operation {
     required?: boolean;
     schema: object;
   }[];
+  readonly requestBody?: { readonly required: boolean };
   readonly responses: Record<string, unknown>;
 }
 
@@ -199,6 +200,21 @@ it("says which query parameters must be there, and where others are refused", as
     "get /v1/sessions",
     "get /v1/sessions/count",
   ]);
+});
+
+it("says which requests need a body", async () => {
+  const { paths } = await document();
+  const bodies = Object.entries(paths).flatMap(([path, operations]) =>
+    Object.entries(operations).flatMap(([method, { requestBody }]) =>
+      requestBody ? [[`${method} ${path}`, requestBody.required]] : [],
+    ),
+  );
+  expect(Object.fromEntries(bodies)).toEqual({
+    "post /v1/sessions": false,
+    "put /v1/sessions/{id}": true,
+    "patch /v1/sessions/{id}": true,
+    "post /v1/sessions/{id}/events": true,
+  });
 });
 
 it("says which conditions a write takes", async () => {

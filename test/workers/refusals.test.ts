@@ -186,6 +186,24 @@ describe("bodies", () => {
     });
   });
 
+  it("that are empty are refused where a body is needed, with a media type and without, and change nothing", async () => {
+    const { id } = await make({ metadata: { keep: "me" }, data: 1 });
+    const before = await call<SessionJson>("GET", pathOf(id, "?touch=false"));
+    for (const [method, rest] of [
+      ["PUT", ""],
+      ["PATCH", ""],
+      ["POST", "/events"],
+    ] as const) {
+      for (const headers of [{}, { "content-type": "application/json" }]) {
+        const problem = await problemOf(
+          await request(method, pathOf(id, rest), undefined, headers),
+        );
+        expect([problem.code, problem.detail]).toEqual(["invalid_request", "A body is needed."]);
+      }
+    }
+    expect((await call("GET", pathOf(id, "?touch=false"))).json).toEqual(before.json);
+  });
+
   it("of another media type", async () => {
     for (const type of [
       "text/plain",
