@@ -30,6 +30,10 @@ const GUARD_ERRORS: readonly ErrorCode[] = [
 /** Of a route that refuses other query parameters: the format has no field for that. */
 const STRICT_QUERY = "A query parameter that is not named here is refused with 400.";
 
+const ABOUT = `Sessions at the edge, with resumable event streams.
+
+Numbers in JSON are IEEE 754 doubles (RFC 8259, section 6): beyond 2^53 not every integer is one, so larger ids belong in strings. A number beyond all doubles is refused with 400.`;
+
 type JsonSchema = z.core.JSONSchema.BaseSchema;
 
 export function openApiDocument(routes: readonly RouteDescription[]): object {
@@ -43,7 +47,7 @@ export function openApiDocument(routes: readonly RouteDescription[]): object {
     info: {
       title: "Holdfast",
       version: "1",
-      description: "Sessions at the edge, with resumable event streams.",
+      description: ABOUT,
     },
     paths,
     components: {

@@ -13,6 +13,7 @@ import {
 } from "../session/limits.ts";
 import { isSafeFieldValue } from "../session/sse-frame.ts";
 import { SESSION_TYPES } from "../session/type.ts";
+import { jsonValue } from "./json-value.ts";
 
 const LEAST_SECONDS = MIN_TTL_MS / 1000;
 const MOST_SECONDS = MAX_TTL_MS / 1000;
@@ -49,7 +50,7 @@ export const newSession = z.strictObject({
   id: sessionId.optional(),
   type: z.enum(SESSION_TYPES).optional(),
   metadata: metadata.optional(),
-  data: z.unknown().optional().meta({ description: "Any JSON" }),
+  data: jsonValue().optional().meta({ description: "Any JSON" }),
   ttlSeconds: ttlSeconds.optional(),
   maxLifetimeSeconds: maxLifetimeSeconds.optional(),
   subject: subject.optional(),
@@ -57,7 +58,7 @@ export const newSession = z.strictObject({
 
 export const sessionPatch = z.strictObject({
   metadata: z.record(z.string(), z.string().nullable()).nullable().optional(),
-  data: z.unknown().optional().meta({ description: "A merge patch on the data; null removes it" }),
+  data: jsonValue().optional().meta({ description: "A merge patch on the data; null removes it" }),
   ttlSeconds: ttlSeconds.nullable().optional(),
 });
 
@@ -90,8 +91,7 @@ export const newEvent = z.strictObject({
       "is a name that the service itself uses",
     )
     .optional(),
-  data: z
-    .unknown()
+  data: jsonValue()
     .refine((data) => data !== undefined, "is required")
     .meta({ description: "Any JSON; a string is sent as it is" }),
 });

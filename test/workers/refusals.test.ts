@@ -7,9 +7,10 @@ const post = (
   path: string,
   body: BodyInit | null,
   headers: HeadersInit = { "content-type": "application/json" },
+  method = "POST",
 ) =>
   (exports as unknown as { default: Fetcher }).default.fetch(`http://localhost${path}`, {
-    method: "POST",
+    method,
     body,
     headers,
   });
@@ -201,6 +202,24 @@ describe("bodies", () => {
         expect([problem.code, problem.detail]).toEqual(["invalid_request", "A body is needed."]);
       }
     }
+    expect((await call("GET", pathOf(id, "?touch=false"))).json).toEqual(before.json);
+  });
+
+  it.each([
+    ["POST", "/v1/sessions", '{"data":1e400}', "data"],
+    ["POST", "/v1/sessions", '{"data":{"a":[0,{"b":-1e400}]}}', "data.a[1].b"],
+    ["PUT", "/v1/sessions/ID", '{"data":[1e309]}', "data[0]"],
+    ["PATCH", "/v1/sessions/ID", '{"data":{"a":1e309}}', "data.a"],
+    ["POST", "/v1/sessions/ID/events", '{"data":{"a":1e400}}', "data.a"],
+    ["POST", "/v1/sessions/ID/events", '[{"data":1},{"data":{"a":1e400}}]', "[1].data.a"],
+    ["POST", "/v1/sessions", '{"ttlSeconds":1e400}', "ttlSeconds"],
+  ])("with a number that no double holds: %s %s %s", async (method, path, body, field) => {
+    const { id } = await make({ data: 1 });
+    const before = await call<SessionJson>("GET", pathOf(id, "?touch=false"));
+    const answer = await post(path.replace("ID", id), body, undefined, method);
+    const problem = await problemOf(answer);
+    expect([problem.status, problem.code]).toEqual([400, "invalid_request"]);
+    expect(problem.detail.split(": ")[0]).toBe(field);
     expect((await call("GET", pathOf(id, "?touch=false"))).json).toEqual(before.json);
   });
 
