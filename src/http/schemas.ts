@@ -40,10 +40,12 @@ const maxLifetimeSeconds = z
   .max(MOST_SECONDS)
   .meta({ description: "Seconds that the session lives at most, whatever its use; 0 is no limit" });
 
+/** One with half a surrogate pair has no UTF-8: no URL, and no query of the directory, can name it. */
 const subject = z
   .string()
   .min(1)
   .max(MAX_SUBJECT_LENGTH)
+  .refine((text) => text.isWellFormed(), "must not hold half a surrogate pair")
   .meta({ description: "Whose session it is" });
 
 export const newSession = z.strictObject({

@@ -49,6 +49,8 @@ describe("bad fields are refused by name and change nothing", () => {
     ["a TTL that is no number", { ttlSeconds: "60" }, "invalid_request", "ttlSeconds"],
     ["a negative lifetime", { maxLifetimeSeconds: -1 }, "invalid_request", "maxLifetimeSeconds"],
     ["an empty subject", { subject: "" }, "invalid_request", "subject"],
+    ["half a pair in a subject", { subject: "\ud800x" }, "invalid_request", "subject"],
+    ["the other half", { subject: "x\udc00" }, "invalid_request", "subject"],
     ["a body that is no object", [], "invalid_request", "object"],
     ["a body that is null", null, "invalid_request", "object"],
     [

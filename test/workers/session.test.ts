@@ -38,7 +38,7 @@ describe("create", () => {
       data: { deep: [1, null, "x", { __proto__: null }] },
       ttlSeconds: 0.5,
       maxLifetimeSeconds: 60,
-      subject: "alice",
+      subject: "alice \u{1f600}",
     };
     const made = await make(content);
     const read = await call<SessionJson>("GET", pathOf(made.id));
