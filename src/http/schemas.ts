@@ -100,7 +100,10 @@ export const newEvent = z.strictObject({
 
 export const publication = z.union([
   newEvent,
-  z.array(newEvent).min(1).max(MAX_EVENTS_PER_PUBLISH),
+  z
+    .array(newEvent)
+    .min(1, "an array must hold an event")
+    .max(MAX_EVENTS_PER_PUBLISH, `an array may hold at most ${MAX_EVENTS_PER_PUBLISH} events`),
 ]);
 
 export const published = z.union([

@@ -19,13 +19,20 @@ export function validate<T extends z.ZodType>(schema: T, value: unknown): z.outp
   throw new SessionError(code, field ? `${field}: ${issue.message}` : issue.message);
 }
 
-/** In a union, the branch that got furthest into the value is the one that was meant. */
+/**
+ * In a union, the branch that got furthest into the value is the one that was meant.
+ * Of two that got as far, it is the one that took the value for what it is.
+ */
 function firstOf(issues: readonly z.core.$ZodIssue[]): z.core.$ZodIssue {
   const [issue] = issues;
   if (!issue) throw new TypeError("a failed validation has an issue");
   if (issue.code !== "invalid_union") return issue;
   const branches = issue.errors.flat();
-  const deepest = branches.toSorted((a, b) => b.path.length - a.path.length)[0];
+  const deepest = branches.toSorted(
+    (a, b) =>
+      b.path.length - a.path.length ||
+      Number(a.code === "invalid_type") - Number(b.code === "invalid_type"),
+  )[0];
   if (!deepest) return issue;
   return { ...firstOf([deepest]), path: [...issue.path, ...deepest.path] };
 }

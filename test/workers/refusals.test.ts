@@ -91,8 +91,10 @@ describe("bad fields are refused by name and change nothing", () => {
     ["an empty name", { event: "", data: 1 }, "event"],
     ["a name of the service's own", { event: "expired", data: 1 }, "event"],
     ["a name too long", { event: "e".repeat(257), data: 1 }, "event"],
-    ["an empty array", [], "array"],
-    ["101 events", Array.from({ length: 101 }, () => ({ data: 1 })), "array"],
+    ["an empty array", [], "an array must hold an event"],
+    ["101 events", Array.from({ length: 101 }, () => ({ data: 1 })), "at most 100 events"],
+    ["an array of no objects", [{ data: 1 }, 7], "[1]: "],
+    ["nothing but null", null, "object"],
     ["one bad event among good ones", [{ data: 1 }, { data: 2, event: "x\ny" }], "event"],
     ["a string", "hello", "object"],
   ])("publishing %s", async (_name, body, field) => {
