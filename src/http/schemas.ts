@@ -42,7 +42,7 @@ const maxLifetimeSeconds = z
 
 /** One with half a surrogate pair has no UTF-8: no URL, and no query of the directory, can name it. */
 const subject = z
-  .string()
+  .string({ error: ({ input }) => (input === undefined ? "is required" : undefined) })
   .min(1)
   .max(MAX_SUBJECT_LENGTH)
   .refine((text) => text.isWellFormed(), "must not hold half a surrogate pair")
@@ -122,18 +122,27 @@ const filter = {
   subject: subject.exactOptional().meta({ description: "Only this subject's sessions" }),
 };
 
+/** A number as its digits say; other text stays text, where `Number` would take `0x10` and `1e2`. */
+function decimal(value: unknown): unknown {
+  return typeof value === "string" && /^\d+$/.test(value) ? Number(value) : value;
+}
+
 /**
  * Strict, as all queries over many sessions are: a filter that is not known, or is
  * misspelt, must not be passed over. A count would be that of all sessions.
  */
 export const listQuery = z.strictObject({
   ...filter,
-  limit: z.coerce
-    .number()
-    .int()
-    .min(1)
-    .max(MAX_LIST_LIMIT)
-    .default(DEFAULT_LIST_LIMIT)
+  limit: z
+    .preprocess(
+      decimal,
+      z
+        .number(`must be a number from 1 to ${MAX_LIST_LIMIT}, in decimal digits`)
+        .int()
+        .min(1)
+        .max(MAX_LIST_LIMIT),
+    )
+    .prefault(DEFAULT_LIST_LIMIT)
     .meta({ description: "Sessions in the page" }),
   cursor: z
     .string()

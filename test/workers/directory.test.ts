@@ -102,7 +102,11 @@ describe("GET /v1/sessions", () => {
     ["limit=0", "limit"],
     ["limit=201", "limit"],
     ["limit=1.5", "limit"],
-    ["limit=x", "limit"],
+    ["limit=1&limit=2", "limit"],
+    ...["x", "", "0x10", "1e2", "-1", "%2B5", "5.0", "%205", "9".repeat(400)].map((limit) => [
+      `limit=${limit}`,
+      "limit: must be a number from 1 to 200, in decimal digits",
+    ]),
     ["cursor=x", "cursor"],
     [`cursor=${btoa("1.zzzzzzzzzzz.00000000000000000000000000000000")}`, "cursor"],
     ["type=unknown", "type"],
@@ -123,6 +127,7 @@ describe("GET /v1/sessions", () => {
     ["GET", "/v1/sessions/count?subjct=a", "subjct"],
     ["GET", "/v1/sessions/count?limit=1", "limit"],
     ["DELETE", "/v1/sessions?subjct=a&subject=a", "subjct"],
+    ["DELETE", "/v1/sessions", "subject: is required"],
   ])("refuses %s %s and names %s", async (method, path, field) => {
     const { status, json } = await call(method, path);
     expect([status, json["code"]]).toEqual([400, "invalid_request"]);
