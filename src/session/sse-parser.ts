@@ -52,10 +52,10 @@ export class SseParser {
    * came before the one that is too large, which counts as read.
    */
   *push(chunk: Uint8Array): Generator<SseEvent, void, undefined> {
-    let text = this.#decoder.decode(chunk, { stream: true });
+    const decoded = this.#decoder.decode(chunk, { stream: true });
     // A CRLF may be cut in two by the chunks.
-    if (this.#afterCr && text.startsWith("\n")) text = text.slice(1);
-    this.#afterCr = text === "" ? this.#afterCr : text.endsWith("\r");
+    const text = this.#afterCr && decoded.startsWith("\n") ? decoded.slice(1) : decoded;
+    if (decoded !== "") this.#afterCr = decoded.endsWith("\r");
     // A long line in many chunks is put together once, not with each of them.
     const lines = /[\r\n]/.test(text) ? (this.#rest + text).split(/\r\n|\r|\n/) : [];
     this.#rest = lines.pop() ?? this.#rest + text;

@@ -1,3 +1,4 @@
+import { createParser } from "eventsource-parser";
 import fc from "fast-check";
 import { expect, it } from "vitest";
 import { encodeFrame } from "../../../src/session/sse-frame.ts";
@@ -59,6 +60,58 @@ it("gives what came before an event over the bound, and goes on behind it", () =
   expect(parser.lastEventId).toBe("2");
   parser.restart();
   expect([...parser.push(bytes("data: b\n\n"))]).toMatchObject([{ id: "2", data: "b" }]);
+});
+
+it("ends a line once with a CRLF that is cut in two, and once more with the LF behind it", () => {
+  const parser = new SseParser(100);
+  const chunks = ["data: a\r", "\n", "\n", "data: b\r", "", "\n\r", "\n"];
+  const events = chunks.flatMap((chunk) => [...parser.push(bytes(chunk))]);
+  expect(events.map(({ data }) => data)).toEqual(["a", "b"]);
+});
+
+/** The event's data and name, as another implementation has them; it gives an id only to the event that sets one. */
+function asParsedElsewhere(text: string): { event: string; data: string }[] {
+  const events: { event: string; data: string }[] = [];
+  const parser = createParser({
+    onEvent: ({ event = "message", data }) => events.push({ event, data }),
+  });
+  parser.feed(text);
+  return events;
+}
+
+it("reads any lines, however they end and wherever they are cut, as they are read whole", () => {
+  const line = fc.constantFrom(
+    "",
+    "",
+    "data: a",
+    "data",
+    "data:漢",
+    "event: x",
+    "id: 1",
+    ": c",
+    "no",
+  );
+  const end = fc.constantFrom("\n", "\r", "\r\n");
+  const text = fc.array(fc.tuple(line, end)).map((lines) => lines.flat().join(""));
+  const size = fc.integer({ min: 1, max: 4 });
+  fc.assert(
+    fc.property(text, fc.array(size, { minLength: 1 }), (text, sizes) => {
+      const parser = new SseParser(1_000_000);
+      const whole = bytes(text);
+      const events = [];
+      for (let at = 0, n = 0; at < whole.length; n++) {
+        // An empty chunk between any two changes nothing.
+        events.push(...parser.push(new Uint8Array()));
+        const size = sizes[n % sizes.length] ?? 1;
+        events.push(...parser.push(whole.subarray(at, at + size)));
+        at += size;
+      }
+      expect(events).toEqual(parse(text, 1_000_000));
+      const seen = events.map(({ event, data }) => ({ event, data }));
+      expect(seen).toEqual(asParsedElsewhere(text));
+    }),
+    { numRuns: 500 },
+  );
 });
 
 it("reads what the service writes, however it is cut", () => {
