@@ -29,7 +29,7 @@ export function legacyServer(url: string, maxBytes: number, fetcher: Server["fet
       const headers = new Headers(request.headers);
       for (const name of NOT_SENT) headers.delete(name);
       const body = await request.text();
-      if (known) return known.post(body, headers);
+      if (known) return known.post(body, headers, request.signal);
       // The stateless revision ends up here as well; its clients fall back when they are refused.
       if (!isInitialize(body)) return new Response(null, { status: 400 });
       const made = crypto.randomUUID();
@@ -38,7 +38,7 @@ export function legacyServer(url: string, maxBytes: number, fetcher: Server["fet
       request.signal.addEventListener("abort", () => connection.close());
       await connection.open(url, headers);
       connections.set(made, connection);
-      const response = await connection.post(body, headers);
+      const response = await connection.post(body, headers, request.signal);
       response.headers.set("mcp-session-id", made);
       return response;
     },
@@ -85,7 +85,9 @@ class Connection {
     this.#endpoint = verdict.url.href;
   }
 
-  async post(body: string, headers: Headers): Promise<Response> {
+  /** Aborting `signal` gives up on the POST, and on what it was to be answered with. */
+  async post(body: string, headers: Headers, signal: AbortSignal): Promise<Response> {
+    signal.throwIfAborted();
     const ids = requestIds(body);
     let sink: Sink | undefined;
     const stream = new ReadableStream<Uint8Array>({
@@ -95,12 +97,20 @@ class Connection {
       cancel: () => this.#forget(sink),
     });
     if (sink) for (const id of ids) this.#awaited.set(idKey(id), sink);
-    const response = await this.#fetch(
-      new Request(this.#endpoint, { method: "POST", headers, body, redirect: "manual" }),
-    );
+    // One that nobody reads would be sent what later calls are told of their progress.
+    const forget = (): void => this.#forget(sink);
+    signal.addEventListener("abort", forget, { once: true });
+    let response: Response;
+    try {
+      const request = { method: "POST", headers, body, redirect: "manual", signal } as const;
+      response = await this.#fetch(new Request(this.#endpoint, request));
+    } catch (failure) {
+      forget();
+      throw failure;
+    }
     void response.body?.cancel().catch(() => undefined);
     if (!response.ok || ids.length === 0) {
-      this.#forget(sink);
+      forget();
       return new Response(null, { status: response.ok ? 202 : response.status });
     }
     return new Response(stream, { headers: { "content-type": "text/event-stream" } });
