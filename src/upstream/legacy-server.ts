@@ -34,13 +34,19 @@ export function legacyServer(url: string, maxBytes: number, fetcher: Server["fet
       if (!isInitialize(body)) return new Response(null, { status: 400 });
       const made = crypto.randomUUID();
       const connection = new Connection(maxBytes, fetcher, () => connections.delete(made));
-      // Given up before it was answered: nobody will ever name this session.
+      // Given up, failed or refused before it was answered: nobody will ever name this session.
       request.signal.addEventListener("abort", () => connection.close());
-      await connection.open(url, headers);
-      connections.set(made, connection);
-      const response = await connection.post(body, headers, request.signal);
-      response.headers.set("mcp-session-id", made);
-      return response;
+      try {
+        await connection.open(url, headers);
+        connections.set(made, connection);
+        const response = await connection.post(body, headers, request.signal);
+        if (!response.ok) connection.close();
+        response.headers.set("mcp-session-id", made);
+        return response;
+      } catch (failure) {
+        connection.close();
+        throw failure;
+      }
     },
   };
 }

@@ -80,3 +80,21 @@ it("gives up on a POST that is never answered, and tells the next call of its pr
   await released.promise;
   await expectProgress(upstream, 2);
 });
+
+it.each<[what: string, answer: () => Promise<Response>]>([
+  ["fails", () => Promise.reject(new Error("reset"))],
+  ["is refused", async () => new Response(null, { status: 500 })],
+])("keeps no stream where the POST of initialize %s", async (_what, answer) => {
+  let held: AbortSignal | undefined;
+  const server = legacyServer(URL, 1000, async (input) => {
+    const request = new Request(input);
+    if (request.method !== "GET") return answer();
+    held = request.signal;
+    const endpoint = new TextEncoder().encode("event: endpoint\ndata: /messages\n\n");
+    return new Response(new ReadableStream({ start: (c) => c.enqueue(endpoint) }), SSE);
+  });
+  const body = JSON.stringify({ jsonrpc: "2.0", id: 0, method: "initialize", params: {} });
+  const made = server.fetch(new Request(URL, { method: "POST", body }));
+  await made.catch(() => undefined);
+  expect(held?.aborted).toBe(true);
+});
