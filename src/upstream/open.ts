@@ -2,6 +2,7 @@
 import { builtInServer } from "./built-in.ts";
 import { legacyServer } from "./legacy-server.ts";
 import { isFetcher, outboundOf } from "./outbound.ts";
+import { isHeaderValue, NO_HEADER_VALUE } from "./settings.ts";
 import type { ServerSettings, UpstreamSettings, UpstreamsSettings } from "./settings.ts";
 import type { Replica, Server, Upstream, Upstreams } from "./upstream.ts";
 
@@ -14,7 +15,7 @@ const DEMO_URL = `https://demo.invalid${MCP_PATH}`;
 /** Bytes of one message of a legacy server; what is logged of it is bounded by EVENT_MAX_BYTES. */
 const LARGEST_MESSAGE = 4 * 1024 * 1024;
 
-/** Throws an Error that names the upstream whose binding or secret is missing. */
+/** Throws an Error that names the upstream whose binding or secret is missing, or whose secret no header can hold. */
 export function openUpstreams(settings: UpstreamsSettings, env: Environment): Upstreams {
   return new Map(
     Object.entries(settings).flatMap(([name, one]) => {
@@ -43,7 +44,7 @@ function open(name: string, settings: UpstreamSettings, env: Environment): Upstr
     headers: Object.fromEntries(
       Object.entries(settings.headers).map(([key, value]) => [
         key.toLowerCase(),
-        value.startsWith("$") ? secret(name, value.slice(1), env) : value,
+        value.startsWith("$") ? secret(name, key, value.slice(1), env) : value,
       ]),
     ),
     timeoutMs: settings.timeoutSeconds * 1000,
@@ -76,10 +77,14 @@ function servedBy(server: Server, url: string): Replica {
   return { url, send: (parts) => server.fetch(new Request(url, parts)) };
 }
 
-function secret(upstream: string, name: string, env: Environment): string {
+/** The secret that is the value of `header`. */
+function secret(upstream: string, header: string, name: string, env: Environment): string {
   const value = env[name];
   if (typeof value !== "string" || value === "") {
     throw new Error(`${upstream}: there is no secret ${name}`);
+  }
+  if (!isHeaderValue(value)) {
+    throw new Error(`${upstream}: the secret ${name} for headers.${header} ${NO_HEADER_VALUE}`);
   }
   return value;
 }

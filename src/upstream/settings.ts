@@ -7,6 +7,14 @@ import { isObject, parseJson } from "../session/json-rpc.ts";
 
 const NAME = /^[a-z0-9][a-z0-9_-]{0,62}$/;
 const HEADER_NAME = /^[\w-]+$/;
+/**
+ * RFC 9110, 5.5, which takes no control character but the tab. What Fetch leaves out around
+ * a value (2.2.2) may be there: a secret that comes from a file often ends with a line end.
+ */
+const HEADER_VALUE = /^[\t\n\r ]*[\t\x20-\x7e\x80-\xff]*[\t\n\r ]*$/;
+/** Of a value that is none; the value itself may be a secret. */
+export const NO_HEADER_VALUE =
+  "must hold no line end, no other control character and none beyond U+00FF";
 
 /** Seconds; a timer in JavaScript can hold more, a client waits less. */
 const LONGEST_TIMEOUT_SECONDS = 86_400;
@@ -93,6 +101,8 @@ function upstreamOf(name: string, value: unknown): UpstreamSettings {
     return must("forwardAuthorization must be true or false");
   }
   if (!isHeaders(headers)) return must("headers must be an object, name to text");
+  const bad = Object.entries(headers).find(([, text]) => !isHeaderValue(text));
+  if (bad) must(`headers.${bad[0]} ${NO_HEADER_VALUE}`);
   const bound = binding === undefined ? {} : { binding };
   return { urls, ...bound, headers, timeoutSeconds, transport, forwardAuthorization };
 }
@@ -106,6 +116,11 @@ function isHeaders(value: unknown): value is Readonly<Record<string, string>> {
   return Object.entries(value).every(
     ([name, text]) => HEADER_NAME.test(name) && typeof text === "string",
   );
+}
+
+/** Whether `Headers` takes it, and any server. */
+export function isHeaderValue(text: string): boolean {
+  return HEADER_VALUE.test(text);
 }
 
 /** Names of the secrets that the headers refer to. */

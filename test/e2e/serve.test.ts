@@ -200,6 +200,11 @@ it.each([
     /^holdfast: SESSION_TTL_SECONDS must be a number of seconds from .*, not "soon"$/,
   ],
   ["PORT", "http", /^holdfast: PORT must be a whole number/],
+  [
+    "UPSTREAMS",
+    '{"default":{"url":"http://x","headers":{"A":"a\\nb"}}}',
+    /^holdfast: UPSTREAMS default: headers\.A must hold no line end/,
+  ],
 ])("does not start with a bad %s, and says what was expected", async (name, value, message) => {
   const running = run(["scripts/serve.ts"], { [name]: value });
   expect(await running.exit).toBe(1);

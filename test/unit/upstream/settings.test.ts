@@ -60,6 +60,41 @@ it("takes secrets and service bindings from the environment, and names the one t
   );
 });
 
+it.each(["\n", "\r", "\0", "\u0001", "\u007f", "漢"])(
+  "refuses a header's value with %j in it, without repeating it",
+  (bad) => {
+    const value = `hunter2${bad}hunter2`;
+    const upstreams = (text: string) =>
+      JSON.stringify({ default: { url: "http://x/mcp", headers: { "X-Key": text } } });
+    const refused = "headers.X-Key must hold no line end";
+    const plain = thrownBy(() => parseUpstreams(upstreams(value)));
+    expect(plain).toContain(`default: ${refused}`);
+    const settings = parseUpstreams(upstreams("$TOKEN"));
+    const secret = thrownBy(() => openUpstreams(settings, { TOKEN: value }));
+    expect(secret).toContain(`default: the secret TOKEN for ${refused}`);
+    for (const message of [plain, secret]) expect(message).not.toContain("hunter2");
+  },
+);
+
+it.each(["", "Bearer a", "tab\tinside", "é", "from a file\n", " around\r\n"])(
+  "takes %j as a header's value, as Headers does",
+  (value) => {
+    const text = JSON.stringify({ default: { url: "http://x/mcp", headers: { a: value } } });
+    const headers = openUpstreams(parseUpstreams(text), {}).get("default")?.headers;
+    expect(headers).toEqual({ a: value });
+    expect(new Headers(headers).get("a")).toBe(value.trim());
+  },
+);
+
+function thrownBy(call: () => unknown): string {
+  try {
+    call();
+  } catch (failure) {
+    return failure instanceof Error ? failure.message : String(failure);
+  }
+  return "nothing was thrown";
+}
+
 it("reaches a URL through the binding OUTBOUND where it is bound, and follows no redirect", async () => {
   const OUTBOUND = { fetch: vi.fn(async () => new Response()) };
   const upstreams = openUpstreams(parseUpstreams('{"default":{"url":"http://x/mcp"}}'), {
