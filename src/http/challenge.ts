@@ -10,6 +10,8 @@ export const MCP_PREFIXES = ["/mcp", "/sse", "/messages"] as const;
 
 declare module "hono" {
   interface ContextVariableMap {
+    /** The guard has let it through to the gateway: a 401 or 403 is now the upstream's word, about itself. */
+    admittedToGateway: true;
     /** Why a request was refused; goes into the challenge. */
     refusal: { readonly error: "invalid_token" | "insufficient_scope"; readonly scope?: Scope };
   }

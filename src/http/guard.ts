@@ -54,14 +54,16 @@ export function mountGuard(
     if (scope !== PUBLIC && scope !== UNGUARDED)
       app.on(method.toUpperCase(), [path], requireScope(scope));
   }
-  for (const prefix of MCP_PREFIXES) app.use(`${prefix}/*`, requireScope("mcp"));
+  for (const prefix of MCP_PREFIXES) app.use(`${prefix}/*`, requireScope("mcp"), admitToGateway);
 }
 
 /** Puts on every answer, errors and streams too, what keeps browsers and caches from misusing it. */
 function finish(access: Access): MiddlewareHandler {
   return async (c, next) => {
     await next();
-    const challenge = c.res.status === 401 || c.res.status === 403 ? challengeOf(c, access) : "";
+    const { status } = c.res;
+    const refused = (status === 401 || status === 403) && !c.get("admittedToGateway");
+    const challenge = refused ? challengeOf(c, access) : "";
     try {
       harden(c.res.headers, challenge);
     } catch {
@@ -79,8 +81,7 @@ function harden(headers: Headers, challenge: string): void {
   headers.set("x-content-type-options", "nosniff");
   headers.set("referrer-policy", "no-referrer");
   if (!headers.has("cache-control")) headers.set("cache-control", "no-store");
-  // An upstream that is passed the client's own credential says itself how to get one.
-  if (challenge && !headers.has("www-authenticate")) headers.set("www-authenticate", challenge);
+  if (challenge) headers.set("www-authenticate", challenge);
 }
 
 /** Refuses what was not meant for this service or is too large to look at. */
@@ -226,3 +227,9 @@ function requireScope(scope: Scope): MiddlewareHandler {
     return problemResponse("forbidden", `This needs the scope ${scope}.`);
   };
 }
+
+/** The gateway refuses nobody; an upstream that does says itself how to get in, or does not. */
+const admitToGateway: MiddlewareHandler = async (c, next) => {
+  c.set("admittedToGateway", true);
+  return next();
+};

@@ -64,3 +64,32 @@ it.each(
   expect(text).not.toContain("hunter2");
   expect(lines).not.toEqual([]);
 });
+
+const MODERN = { _meta: { "io.modelcontextprotocol/protocolVersion": "2026-07-28" } };
+const REFUSED = { jsonrpc: "2.0", id: 7, error: { code: -32000, message: "not you" } };
+
+it.each([
+  ["the stateless revision", { ...rpc("tools/list"), params: MODERN }],
+  ["an initialize", rpc("initialize")],
+  ["a call", rpc("tools/call")],
+])("tells no client how to get in here where an upstream answers %s with 403", async (_, body) => {
+  const json = { kind: "json", status: 403, body: JSON.stringify(REFUSED) };
+  const sessions = {
+    initialize: async () => ({ ...json, kind: "refused" }),
+    exchange: async () => json,
+  } as unknown as Sessions;
+  const host = { ...failingHost(() => new Error()), as: () => sessions };
+  const send = async () => Response.json(REFUSED, { status: 403 });
+  const refusing = { ...upstream, replicas: [{ url: "https://upstream.invalid/mcp", send }] };
+  const upstreams = new Map([["default", refusing]]);
+  const app = createApp(host, loadConfig({}), undefined, upstreams);
+  const headers = { accept: "*/*", "content-type": "application/json", "mcp-session-id": ID };
+  const request = { method: "POST", headers, body: JSON.stringify(body) };
+  const response = await app.request("/mcp", request);
+  expect([response.status, await response.json()]).toEqual([403, REFUSED]);
+  expect(response.headers.get("www-authenticate")).toBeNull();
+  // A refusal of the service's own, on the same path, says how to get in.
+  const foreign = await app.request("http://elsewhere.example/mcp", request);
+  expect(foreign.status).toBe(401);
+  expect(foreign.headers.get("www-authenticate")).toBe('Bearer realm="holdfast"');
+});
