@@ -108,6 +108,11 @@ export class RedisConnection {
     );
   }
 
+  /** Waits for several commands, no longer than for one of them and not past `signal`. They go without it. */
+  within<T>(work: () => Promise<T>, { signal }: CallOptions): Promise<T> {
+    return withDeadline(work, this.#timeoutMs, signal);
+  }
+
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;

@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { CorruptRecordError } from "../../src/session/errors.ts";
 import { ProxySession } from "../../src/session/proxy-session.ts";
 import type { RedisOptions } from "../../src/storage/redis-config.ts";
@@ -55,6 +55,22 @@ export function describeRedisAdapters(
         return { seen, error };
       }
     }
+
+    it("a page listens to its caller's signal a few times, however much is in it, and ends with it", async () => {
+      const storage = await RedisStorage.connect(options());
+      const ids = Array.from({ length: 30 }, newId).toSorted();
+      for (const id of ids) await storage.create(new ProxySession(id));
+      const caller = new AbortController();
+      const listened = vi.spyOn(caller.signal, "addEventListener");
+      const { seen } = await walk(storage.range({ pageSize: 1000, signal: caller.signal }));
+      expect(seen.map(({ id }) => id).toSorted()).toEqual(ids);
+      expect(await storage.count({ signal: caller.signal })).toBe(ids.length);
+      expect(listened.mock.calls.length).toBeLessThan(ids.length);
+      const page = storage.page({ signal: caller.signal });
+      caller.abort(new Error("the caller left"));
+      await expect(page).rejects.toThrow("the caller left");
+      await storage.close();
+    });
 
     it("records that cannot be read keep nobody from the rest of a walk, and are named", async () => {
       const { keyPrefix, ...rest } = options();
