@@ -27,6 +27,7 @@ import {
 import { STANDALONE_STREAM } from "../session/exchange.ts";
 import { FAILURES, UpstreamError } from "../upstream/failure.ts";
 import {
+  agreedVersion,
   bindingOf,
   handshakeMetadata,
   HandshakeRefused,
@@ -105,9 +106,11 @@ export class Gateway {
   async exchange(request: ExchangeRequest): Promise<Outcome<ExchangeAnswer>> {
     const link = this.#linkNow();
     if (!link) return refuse("session_not_found");
-    const version = this.#port.session()?.metadata[GATEWAY_KEYS.protocolVersion];
-    if (request.batch && version !== undefined && refusesBatches(version)) {
-      return refuse("invalid_request", `${version} has no batches`);
+    if (request.batch) {
+      const version = agreedVersion(bindingOf(this.#port.session()?.metadata ?? {}));
+      if (version !== undefined && refusesBatches(version)) {
+        return refuse("invalid_request", `${version} has no batches`);
+      }
     }
     const exchange = new Exchange(request, link, this.#port, this.#limits, this.#log);
     this.#running.add(exchange);

@@ -32,10 +32,12 @@ export class HandshakeRefused extends Error {
   }
 }
 
+const OWN_ID = "holdfast-initialize";
+
 /** What the gateway sends for a client that never initialized: it claims nothing on that client's behalf. */
 export const OWN_INITIALIZE = JSON.stringify({
   jsonrpc: "2.0",
-  id: "holdfast-initialize",
+  id: OWN_ID,
   method: "initialize",
   params: {
     protocolVersion: NEWEST_SESSION_VERSION,
@@ -147,6 +149,13 @@ function idIn(body: string): RequestId {
   const message = messageOf(parseJson(body));
   if (message?.kind !== "request") throw new UpstreamError(FAILURES.broken);
   return message.id;
+}
+
+/** The version that the client itself agreed on; undefined where it never initialized, or the gateway did so for it. */
+export function agreedVersion({ version, initBody }: Binding): string | undefined {
+  const message = messageOf(parseJson(initBody ?? ""));
+  const isOwn = message?.kind === "request" && message.id === OWN_ID;
+  return isOwn ? undefined : version;
 }
 
 /** What a session's metadata says of its upstream session. */

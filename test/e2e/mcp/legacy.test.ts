@@ -28,6 +28,33 @@ it("works for a client that came back after a drop and does not initialize again
   await reader.leave();
 });
 
+it("takes a batch from a client that agreed on no version that has none, whatever the gateway agreed on", async () => {
+  const { service } = await fixtureBehindGateway();
+  const { id, reader, post } = await openLegacy(service.url);
+  await post(toolCall(1, "test_simple_text"));
+  expect(messagesOf(await reader.take(1))).toMatchObject([{ id: 1, result: {} }]);
+  const { json } = await service.send<{ metadata: Record<string, string> }>(
+    "GET",
+    `/v1/sessions/${id}`,
+  );
+  expect(json.metadata["protocol_version"]).toBe("2025-11-25");
+  const batch = [2, 3].map((id) => toolCall(id, "test_simple_text"));
+  expect((await post(batch)).status).toBe(202);
+  const answers = messagesOf(await reader.take(2));
+  expect(answers.map((answer) => [answer.id, textOf(answer)]).toSorted()).toEqual([
+    [2, expect.any(String)],
+    [3, expect.any(String)],
+  ]);
+  await post(INITIALIZE);
+  await reader.take(1);
+  const refused = await post(batch);
+  expect([refused.status, await refused.text()]).toEqual([
+    400,
+    expect.stringContaining("2025-11-25 has no batches"),
+  ]);
+  await reader.leave();
+});
+
 it("ends the upstream session that it had when a client initializes again", async () => {
   const { service, fixture } = await fixtureBehindGateway();
   const { reader, post } = await openLegacy(service.url);
