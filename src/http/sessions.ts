@@ -57,7 +57,8 @@ export const putSession = {
   method: "put",
   path: "/v1/sessions/:id",
   operationId: "putSession",
-  summary: "Make a session, or replace its content; its events and streams stay",
+  summary:
+    "Make a session, or replace its content; its events stay, and its streams unless it becomes another subject's",
   scope: "sessions:write",
   requestHeaders: {
     ...IF_MATCH,
