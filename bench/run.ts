@@ -69,3 +69,5 @@ if (wrong === undefined) {
   console.error(`bench: ${wrong}`);
   process.exitCode = 1;
 }
+// A server or a connection that a suite left behind would keep this process for ever.
+process.exit();

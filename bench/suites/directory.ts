@@ -6,19 +6,20 @@ import { compare, compareAll, OURS, p50, rate } from "../compare.ts";
 import { requests } from "../load-client.ts";
 import type { Contender, Effort } from "../measure.ts";
 import type { Report } from "../report.ts";
-import { startHoldfast, type Server } from "../servers.ts";
+import { startHoldfast } from "../servers.ts";
+import { withServers } from "../with-servers.ts";
 
 const DEFAULT: Effort = { rounds: 5, seconds: 0.7 };
 /** Milliseconds between creates, so that what one delivers in the background is over before the next. */
 const PAUSE_MS = 30;
 const CONNECTIONS = 16;
 
-export async function directory(effort: Effort = DEFAULT): Promise<Report> {
-  const servers = [
-    [OURS, await startHoldfast({ DIRECTORY_SHARDS: "8" })],
-    ["without a directory", await startHoldfast({ DIRECTORY_SHARDS: "0" })],
-  ] as const;
-  try {
+export function directory(effort: Effort = DEFAULT): Promise<Report> {
+  return withServers(async (start) => {
+    const servers = [
+      [OURS, await start(startHoldfast({ DIRECTORY_SHARDS: "8" }))],
+      ["without a directory", await start(startHoldfast({ DIRECTORY_SHARDS: "0" }))],
+    ] as const;
     const contenders = (load: { connections: number; pauseMs?: number }) =>
       servers.map(([name, { url, pid }]): Contender => {
         const plan = { url, method: "POST", paths: ["/v1/sessions"], body: '{"subject":"s-$n"}' };
@@ -46,7 +47,5 @@ export async function directory(effort: Effort = DEFAULT): Promise<Report> {
         "The first job shows what a caller waits for. The others show all the work, delivery too, on the one thread that plain workerd has; on the platform objects do not share one.",
       ],
     };
-  } finally {
-    await Promise.all(servers.map(([, server]: readonly [string, Server]) => server.stop()));
-  }
+  });
 }

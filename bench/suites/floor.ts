@@ -4,14 +4,20 @@ import { delivery, requests } from "../load-client.ts";
 import type { Contender, Effort } from "../measure.ts";
 import type { Report } from "../report.ts";
 import { makeSession, startFloor, startHoldfast, type Server } from "../servers.ts";
+import { withServers } from "../with-servers.ts";
 
 const DEFAULT: Effort = { rounds: 4, seconds: 0.8 };
 const FLOOR = "floor";
 const CONNECTIONS = 16;
 const OBJECTS = 50;
 
-export async function floor(effort: Effort = DEFAULT): Promise<Report> {
-  const [holdfast, base] = [await startHoldfast(), await startFloor()];
+export function floor(effort: Effort = DEFAULT): Promise<Report> {
+  return withServers(async (start) =>
+    against(await start(startHoldfast()), await start(startFloor()), effort),
+  );
+}
+
+async function against(holdfast: Server, base: Server, effort: Effort): Promise<Report> {
   const publishing = (publishers: number, follow: string, publish: string) =>
     deliveries(holdfast, base, { publishers, follow, publish });
   const job =
@@ -19,43 +25,39 @@ export async function floor(effort: Effort = DEFAULT): Promise<Report> {
       compare({ job: name, measures }, contenders, effort);
   // p50 is the target where one thing is done at a time; where sixteen are, it says once more what the rate says.
   const latency = p50(["≤", 1.15]);
-  try {
-    const reading = await reads(holdfast, base);
-    const creating = creates(holdfast, base);
-    const compared = await compareAll([
-      job("read", [rate(["≥", 0.85])], reading(CONNECTIONS)),
-      job("read, one at a time", [latency], reading(1)),
-      job("create", [rate(["≥", 0.7])], creating(CONNECTIONS)),
-      job("create, one at a time", [latency], creating(1)),
-      job(
-        "publish to one subscriber",
-        [rate(["≥", 0.8])],
-        publishing(CONNECTIONS, "follow", "publish"),
-      ),
-      job(
-        "delivery, one at a time, against a stream that stores nothing",
-        [latency],
-        publishing(1, "stream", "emit"),
-      ),
-      job(
-        "delivery, one at a time, against one that stores",
-        [latency],
-        publishing(1, "follow", "publish"),
-      ),
-    ]);
-    return {
-      suite: "floor",
-      title: "Against the floor",
-      ...compared,
-      notes: [
-        `Each pair alternates for ${effort.rounds} rounds of ${effort.seconds} s after a warm-up; ${CONNECTIONS} connections where it does not say "one at a time".`,
-        `Floors: a Hono route and a no-op call to one of ${OBJECTS} objects; a new object's first row and alarm; one row and one hibernatable socket, bridged; a stream straight from an object that stores nothing.`,
-        "Latency of delivery is from the start of a publish to its receipt. Holdfast's event is durable before it is sent; the stream straight from the object is not, and no flush to a disk fits into its time.",
-      ],
-    };
-  } finally {
-    await Promise.all([holdfast.stop(), base.stop()]);
-  }
+  const reading = await reads(holdfast, base);
+  const creating = creates(holdfast, base);
+  const compared = await compareAll([
+    job("read", [rate(["≥", 0.85])], reading(CONNECTIONS)),
+    job("read, one at a time", [latency], reading(1)),
+    job("create", [rate(["≥", 0.7])], creating(CONNECTIONS)),
+    job("create, one at a time", [latency], creating(1)),
+    job(
+      "publish to one subscriber",
+      [rate(["≥", 0.8])],
+      publishing(CONNECTIONS, "follow", "publish"),
+    ),
+    job(
+      "delivery, one at a time, against a stream that stores nothing",
+      [latency],
+      publishing(1, "stream", "emit"),
+    ),
+    job(
+      "delivery, one at a time, against one that stores",
+      [latency],
+      publishing(1, "follow", "publish"),
+    ),
+  ]);
+  return {
+    suite: "floor",
+    title: "Against the floor",
+    ...compared,
+    notes: [
+      `Each pair alternates for ${effort.rounds} rounds of ${effort.seconds} s after a warm-up; ${CONNECTIONS} connections where it does not say "one at a time".`,
+      `Floors: a Hono route and a no-op call to one of ${OBJECTS} objects; a new object's first row and alarm; one row and one hibernatable socket, bridged; a stream straight from an object that stores nothing.`,
+      "Latency of delivery is from the start of a publish to its receipt. Holdfast's event is durable before it is sent; the stream straight from the object is not, and no flush to a disk fits into its time.",
+    ],
+  };
 }
 
 /** A load of so many connections. */

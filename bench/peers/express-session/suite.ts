@@ -6,6 +6,7 @@ import { compare, compareAll, OURS, rate } from "../../compare.ts";
 import { requests } from "../../load-client.ts";
 import type { Contender, Effort } from "../../measure.ts";
 import type { Report } from "../../report.ts";
+import { withServers } from "../../with-servers.ts";
 import { PEERS_EFFORT } from "../effort.ts";
 import { installPeers, peerVersion } from "../installed.ts";
 import { startProcess, type PeerProcess } from "../process.ts";
@@ -17,13 +18,13 @@ const SERVERS = { [OURS]: "holdfast-server.ts", "express-session": "express-sess
 
 export async function expressSession(effort: Effort = PEERS_EFFORT): Promise<Report> {
   await installPeers();
-  const redis = await startRedis();
-  const running: (PeerProcess & { name: string; url: string; cookies: string[] })[] = [];
-  try {
+  return withServers(async (start) => {
+    const redis = await start(startRedis());
+    const running: (PeerProcess & { name: string; url: string; cookies: string[] })[] = [];
     for (const [name, script] of Object.entries(SERVERS)) {
       const port = await freePort();
       const args = [join(import.meta.dirname, script), String(port), String(redis.port)];
-      const server = await startProcess(process.execPath, args, port);
+      const server = await start(startProcess(process.execPath, args, port));
       const url = `http://127.0.0.1:${port}`;
       running.push({ ...server, name, url, cookies: await cookies(url) });
     }
@@ -53,10 +54,7 @@ export async function expressSession(effort: Effort = PEERS_EFFORT): Promise<Rep
         "Redis commands, Holdfast: create SET NX, read GETEX, touch GETEX and SET XX (it moves `updatedAt`), write GETEX and SET. express-session: create SET, read and touch GET and EXPIRE, write GET and SET.",
       ],
     };
-  } finally {
-    await Promise.all(running.map((server) => server.stop()));
-    await redis.stop();
-  }
+  });
 }
 
 /** The cookies of so many new sessions. */

@@ -6,6 +6,7 @@ import { requests } from "../../load-client.ts";
 import type { Contender, Effort } from "../../measure.ts";
 import type { Report } from "../../report.ts";
 import { startHoldfast } from "../../servers.ts";
+import { withServers } from "../../with-servers.ts";
 import { PEERS_EFFORT } from "../effort.ts";
 import { installPeers, peerFile, peerVersion } from "../installed.ts";
 import { callLoad, openSessions } from "../mcp-sessions.ts";
@@ -27,16 +28,14 @@ interface Gateway {
 
 export async function gateways(effort: Effort = PEERS_EFFORT): Promise<Report> {
   await installPeers();
-  const running: Gateway[] = [];
-  const start = async (gateway: Promise<Gateway>) => {
-    running.push(await gateway);
-    return running.at(-1) as Gateway;
-  };
-  try {
+  return withServers(async (start) => {
     const direct = await start(startDirect());
-    await start(startOurs(direct.url));
-    await start(startMcpProxy());
-    await start(startSupergateway());
+    const running: Gateway[] = [
+      direct,
+      await start(startOurs(direct.url)),
+      await start(startMcpProxy()),
+      await start(startSupergateway()),
+    ];
     const sessions = new Map<string, string[]>();
     for (const { name, url } of running) sessions.set(name, await openSessions(url, SESSIONS, 2));
     const calls = (connections: number): Contender[] =>
@@ -67,9 +66,7 @@ export async function gateways(effort: Effort = PEERS_EFFORT): Promise<Report> {
         "Both take Streamable HTTP in and can only speak stdio to the server on this side; both keep sessions in memory and lose them when they end. Holdfast's are on disk.",
       ],
     };
-  } finally {
-    await Promise.all(running.map((gateway) => gateway.stop()));
-  }
+  });
 }
 
 async function startDirect(): Promise<Gateway> {

@@ -17,6 +17,7 @@ import {
   type Server,
 } from "../../servers.ts";
 import { residentKiB } from "../../usage.ts";
+import { withServers, type Start } from "../../with-servers.ts";
 import { PEERS_EFFORT } from "../effort.ts";
 import { installPeers, peerVersion } from "../installed.ts";
 import { callLoad, INITIALIZE_LOAD, openSessions, sessionHeaders } from "../mcp-sessions.ts";
@@ -55,24 +56,17 @@ export async function mcpAgent(effort: Effort = PEERS_EFFORT): Promise<Report> {
   };
 }
 
-async function both<Result>(
-  folder: string,
-  run: (servers: readonly Named[]) => Promise<Result>,
-): Promise<Result> {
+async function both(start: Start, folder: string): Promise<Named[]> {
   const config = join(import.meta.dirname, "wrangler.toml");
-  const servers = [
-    { name: OURS, server: await startHoldfast({}, folder) },
-    { name: PEER, server: await startWorker("mcp-agent", config, { folder }) },
+  return [
+    { name: OURS, server: await start(startHoldfast({}, folder)) },
+    { name: PEER, server: await start(startWorker("mcp-agent", config, { folder })) },
   ];
-  try {
-    return await run(servers);
-  } finally {
-    await Promise.all(servers.map(({ server }) => server.stop()));
-  }
 }
 
 function throughput(effort: Effort): Promise<Compared> {
-  return both(tmpdir(), async (servers) => {
+  return withServers(async (start) => {
+    const servers = await both(start, tmpdir());
     const plan = { paths: ["/mcp"], connections: CONNECTIONS };
     const peer = (load: (of: Named) => object) => (of: Named) => ({
       name: of.name,
@@ -96,13 +90,11 @@ function throughput(effort: Effort): Promise<Compared> {
  * All hold their sessions in the same stretch of time, so that they are silent for as
  * long. Beside the two, what workerd takes for an object that does nothing.
  */
-async function memory(folder: string): Promise<Compared> {
-  const bare = await startFloor(folder);
-  try {
-    return await both(folder, (servers) => hold([...servers, { name: BARE_OBJECT, server: bare }]));
-  } finally {
-    await bare.stop();
-  }
+function memory(folder: string): Promise<Compared> {
+  return withServers(async (start) => {
+    const bare = await start(startFloor(folder));
+    return hold([...(await both(start, folder)), { name: BARE_OBJECT, server: bare }]);
+  });
 }
 
 const FIFTH: Target = ["≤", 0.2];

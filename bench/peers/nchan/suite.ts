@@ -4,6 +4,7 @@ import { delivery, resumptions } from "../../load-client.ts";
 import type { Contender, Effort, Summary } from "../../measure.ts";
 import type { Report } from "../../report.ts";
 import { makeSession, startHoldfast, type Server } from "../../servers.ts";
+import { withServers, type Start } from "../../with-servers.ts";
 import { PEERS_EFFORT } from "../effort.ts";
 import { HOW_TO_INSTALL, nchanVersion, startNchan } from "./server.ts";
 
@@ -29,8 +30,8 @@ interface Service {
 
 export async function nchan(effort: Effort = PEERS_EFFORT): Promise<Report> {
   const version = await nchanVersion();
-  const services = [await ours(), ...(version === undefined ? [] : [await theirs()])];
-  try {
+  return withServers(async (start) => {
+    const services = [await ours(start), ...(version === undefined ? [] : [await theirs(start)])];
     const compared = await compareAll([
       ...SUBSCRIBERS.map((subscribers) => () => fanOut(services, subscribers, effort)),
       () => resuming(services, effort),
@@ -48,17 +49,16 @@ export async function nchan(effort: Effort = PEERS_EFFORT): Promise<Report> {
         `Resume: a client that missed ${MISSED_EVENTS} events reads them all; p50 and p99 are of one whole resumption, and so is the CPU.`,
       ],
     };
-  } finally {
-    await Promise.all(services.map(({ server }) => server.stop()));
-  }
+  });
 }
 
-async function ours(): Promise<Service> {
-  const server = await startHoldfast({
+async function ours(start: Start): Promise<Service> {
+  const env = {
     LOG_MAX_EVENTS: String(KEPT_EVENTS),
     // A reader that left is noticed at the next write, so those of resumptions pile up meanwhile.
     MAX_WRITERS: "10000",
-  });
+  };
+  const server = await start(startHoldfast(env));
   return {
     name: OURS,
     server,
@@ -77,8 +77,8 @@ async function ours(): Promise<Service> {
   };
 }
 
-async function theirs(): Promise<Service> {
-  const server = await startNchan(KEPT_EVENTS);
+async function theirs(start: Start): Promise<Service> {
+  const server = await start(startNchan(KEPT_EVENTS));
   return {
     name: "nchan",
     server,

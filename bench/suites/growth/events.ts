@@ -3,6 +3,7 @@ import { compare, compareAll, p50, rate, type Compared, type Measure } from "../
 import { requests, resumptions } from "../../load-client.ts";
 import type { Contender, Effort, Run } from "../../measure.ts";
 import { makeSession, publishEvents, startHoldfast } from "../../servers.ts";
+import { withServers } from "../../with-servers.ts";
 
 const SIZES = [1, 1000, 10_000] as const;
 const CONNECTIONS = 8;
@@ -19,21 +20,19 @@ interface Full {
   readonly lastEventId: string;
 }
 
-export async function byEvents(folder: string, effort: Effort): Promise<Compared> {
-  const servers = await Promise.all(
-    SIZES.map((size) =>
-      startHoldfast(
-        {
-          LOG_MAX_EVENTS: String(size),
-          LOG_MAX_BYTES: String(64 * 2 ** 20),
-          QUEUE_CAPACITY: "100000",
-          MAX_WRITERS: "10000",
-        },
-        folder,
-      ),
-    ),
-  );
-  try {
+export function byEvents(folder: string, effort: Effort): Promise<Compared> {
+  const retaining = (size: number) =>
+    startHoldfast(
+      {
+        LOG_MAX_EVENTS: String(size),
+        LOG_MAX_BYTES: String(64 * 2 ** 20),
+        QUEUE_CAPACITY: "100000",
+        MAX_WRITERS: "10000",
+      },
+      folder,
+    );
+  return withServers(async (start) => {
+    const servers = await Promise.all(SIZES.map((size) => start(retaining(size))));
     const full = await Promise.all(
       servers.map(async (server, n): Promise<Full> => {
         const { url, pid } = server;
@@ -79,9 +78,7 @@ export async function byEvents(folder: string, effort: Effort): Promise<Compared
       }),
     ]);
     return { rows, claims: claims.filter(({ other }) => other === FEW) };
-  } finally {
-    await Promise.all(servers.map((server) => server.stop()));
-  }
+  });
 }
 
 /** With a reader no queue fills, and each publish lets go of what the log has no room for, as in service. */

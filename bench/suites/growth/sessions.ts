@@ -12,6 +12,7 @@ import {
   type Server,
 } from "../../servers.ts";
 import { residentKiB } from "../../usage.ts";
+import { withServers } from "../../with-servers.ts";
 
 const SIZES = [1000, 10_000, 50_000] as const;
 /** Sessions that a load is spread over. */
@@ -31,16 +32,11 @@ interface Populated {
   readonly paths: readonly string[];
 }
 
-export async function bySessions(folder: string, effort: Effort): Promise<Compared> {
-  const starting = SIZES.map(() =>
-    // Whoever left counts as a writer until the next keep-alive, and many come and go here.
-    startHoldfast(
-      { QUEUE_CAPACITY: "100000", LOG_MAX_EVENTS: "100000", MAX_WRITERS: "10000" },
-      folder,
-    ),
-  );
-  const servers = await Promise.all(starting);
-  try {
+export function bySessions(folder: string, effort: Effort): Promise<Compared> {
+  // Whoever left counts as a writer until the next keep-alive, and many come and go here.
+  const env = { QUEUE_CAPACITY: "100000", LOG_MAX_EVENTS: "100000", MAX_WRITERS: "10000" };
+  return withServers(async (start) => {
+    const servers = await Promise.all(SIZES.map(() => start(startHoldfast(env, folder))));
     const populated = await Promise.all(
       servers.map((server, n) => populate(server, SIZES[n] ?? 0)),
     );
@@ -108,9 +104,7 @@ export async function bySessions(folder: string, effort: Effort): Promise<Compar
         ...compared.claims.filter(({ other }) => other === FEW),
       ],
     };
-  } finally {
-    await Promise.all(servers.map((server) => server.stop()));
-  }
+  });
 }
 
 /** Makes so many sessions, some at a time, and picks those that are used later. */

@@ -4,8 +4,15 @@ import { quantiles } from "../../client/load.ts";
 import { claim } from "../../claim.ts";
 import type { Compared } from "../../compare.ts";
 import { progress } from "../../measure.ts";
-import { makeSession, publishEvents, startHoldfast, untilEvicted } from "../../servers.ts";
+import {
+  makeSession,
+  publishEvents,
+  startHoldfast,
+  untilEvicted,
+  type Server,
+} from "../../servers.ts";
 import { residentKiB } from "../../usage.ts";
+import { withServers } from "../../with-servers.ts";
 
 const STREAMS = 5000;
 const AT_ONCE = 50;
@@ -14,8 +21,11 @@ export const STREAM_SESSIONS = 500;
 /** Opened first, and as many once all objects are evicted: one on each of so many sessions. */
 const MORE = 400;
 
-export async function byStreams(folder: string): Promise<Compared> {
-  const server = await startHoldfast({}, folder);
+export function byStreams(folder: string): Promise<Compared> {
+  return withServers(async (start) => idleStreams(await start(startHoldfast({}, folder))));
+}
+
+async function idleStreams(server: Server): Promise<Compared> {
   const agent = new Agent({ keepAlive: false });
   const streams: IncomingMessage[] = [];
   const ids = await Promise.all(Array.from({ length: STREAM_SESSIONS }, () => makeSession(server)));
@@ -70,7 +80,6 @@ export async function byStreams(folder: string): Promise<Compared> {
   } finally {
     for (const stream of streams) stream.destroy();
     agent.destroy();
-    await server.stop();
   }
 }
 
