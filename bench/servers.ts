@@ -1,12 +1,12 @@
 /** The servers that are compared, each a process of plain workerd on a free port with storage of its own. */
-import { rmSync } from "node:fs";
-import { mkdir, mkdtemp, readFile, statfs, writeFile } from "node:fs/promises";
+import { mkdir, readFile, statfs, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { buildBundle, PROJECT, type Bundle } from "../scripts/bundle.ts";
 import { startWorkerd } from "../scripts/workerd.ts";
 import { freePort } from "../test/support/free-port.ts";
+import { makeFolder, removeFolder } from "./folders.ts";
 import { progress } from "./measure.ts";
 
 export interface Server {
@@ -33,8 +33,7 @@ export async function startWorker(
   { env = {}, onLine = () => {}, folder = tmpdir() }: WorkerOptions = {},
 ): Promise<WorkerServer> {
   const bundle = await bundleOf(name, configPath);
-  const stateDir = await mkdtemp(join(folder, `bench-${name}-`));
-  storages.add(stateDir);
+  const stateDir = makeFolder(name, folder);
   const port = await freePort();
   const launch = () =>
     startWorkerd({
@@ -47,6 +46,9 @@ export async function startWorker(
       onLine,
     });
   let workerd = await launch();
+  // Before its storage is deleted, into which it would go on to write.
+  const kill = () => void workerd.process.kill("SIGKILL");
+  process.prependOnceListener("exit", kill);
   return {
     url: workerd.url,
     get pid() {
@@ -59,22 +61,12 @@ export async function startWorker(
     },
     async stop() {
       await workerd.stop(0);
-      if (folder === MEMORY_FOLDER) forget(stateDir);
+      process.off("exit", kill);
+      // On a disk not before the end: ext4 looks at every inode that was deleted in the last minutes
+      // when it makes a file near them, which whatever is measured next would pay.
+      if (folder === MEMORY_FOLDER) removeFolder(stateDir);
     },
   };
-}
-
-/**
- * What is to be deleted at the end, and on a disk not before: ext4 looks at every inode that
- * was deleted in the last minutes when it makes a file near them, which whatever is
- * measured next would pay.
- */
-const storages = new Set<string>();
-process.once("exit", () => storages.forEach(forget));
-
-function forget(stateDir: string): void {
-  rmSync(stateDir, { recursive: true, force: true });
-  storages.delete(stateDir);
 }
 
 const bundles = new Map<string, Promise<Bundle>>();

@@ -20,7 +20,8 @@ export async function startProcess(
 ): Promise<PeerProcess> {
   const child = spawn(command, args, { stdio: ["ignore", "ignore", "pipe"] });
   const kill = () => child.kill("SIGKILL");
-  process.once("exit", kill);
+  // Before its folder is deleted, into which it would go on to write.
+  process.prependOnceListener("exit", kill);
   let complaint = "";
   child.stderr.on("data", (chunk: Buffer) => {
     complaint = (complaint + chunk.toString()).slice(-2000);

@@ -1,6 +1,6 @@
 /**
  * Real Redis servers for tests: started on free loopback ports, ended by whoever
- * started them, and at the latest when the test process ends.
+ * started them, and at the latest when the test process ends. So are their directories.
  */
 import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
@@ -48,21 +48,30 @@ const READY = /Ready to accept connections|Sentinel ID is/;
 const LISTENING = /Server initialized/;
 
 const running = new Set<ChildProcess>();
+const directories = new Set<string>();
 process.on("exit", () => {
   for (const child of running) child.kill("SIGKILL");
+  directories.forEach(remove);
 });
 
 export async function startRedis(options: RedisServerOptions = {}): Promise<RedisServer> {
   const port = options.port ?? (await freePort());
   const dir = mkdtempSync(join(tmpdir(), "holdfast-redis-"));
-  await options.prepare?.(dir);
+  directories.add(dir);
   const listen = options.listen?.(port) ?? ["--port", String(port)];
   const args = options.sentinel
     ? [join(dir, "sentinel.conf"), "--sentinel"]
     : ["--save", "", "--bind", "127.0.0.1"];
   const launch = (more: readonly string[] = [], ready = READY) =>
     spawnRedis([...args, ...listen, "--dir", dir, ...(options.args ?? []), ...more], ready);
-  let child = await launch();
+  let child: ChildProcess;
+  try {
+    await options.prepare?.(dir);
+    child = await launch();
+  } catch (failure) {
+    remove(dir);
+    throw failure;
+  }
   return {
     port,
     addr: `127.0.0.1:${port}`,
@@ -78,9 +87,15 @@ export async function startRedis(options: RedisServerOptions = {}): Promise<Redi
     thaw: () => void child.kill("SIGCONT"),
     async stop() {
       await end(child);
-      rmSync(dir, { recursive: true, force: true });
+      remove(dir);
     },
   };
+}
+
+/** Tries again where one that has just been killed still writes. */
+function remove(dir: string): void {
+  rmSync(dir, { recursive: true, force: true, maxRetries: 5, retryDelay: 30 });
+  directories.delete(dir);
 }
 
 function spawnRedis(args: readonly string[], ready: RegExp): Promise<ChildProcess> {

@@ -1,10 +1,10 @@
 /** nginx with nchan, a process of its own on a free port, with a configuration and folders of its own. */
 import { execFile } from "node:child_process";
-import { access, mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { access, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { freePort } from "../../../test/support/free-port.ts";
+import { makeFolder, removeFolder } from "../../folders.ts";
 import type { Server } from "../../servers.ts";
 import { startProcess } from "../process.ts";
 
@@ -34,7 +34,7 @@ async function debianVersion(): Promise<string> {
 /** Publishing is `POST /pub/NAME`, following `GET /sub/NAME`. */
 export async function startNchan(keptEvents: number): Promise<Server> {
   const port = await freePort();
-  const folder = await mkdtemp(join(tmpdir(), "bench-nchan-"));
+  const folder = makeFolder("nchan");
   const config = join(folder, "nginx.conf");
   await writeFile(config, configuration(folder, port, keptEvents));
   const nginx = await startProcess(NGINX, ["-p", folder, "-e", "stderr", "-c", config], port);
@@ -43,7 +43,7 @@ export async function startNchan(keptEvents: number): Promise<Server> {
     pid: nginx.pid,
     async stop() {
       await nginx.stop();
-      await rm(folder, { recursive: true, force: true });
+      removeFolder(folder);
     },
   };
 }
