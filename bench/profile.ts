@@ -6,18 +6,18 @@
  * profile, for a browser's developer tools, in .holdfast/.
  */
 import { once } from "node:events";
-import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { buildBundle, PROJECT } from "../scripts/bundle.ts";
-import { startWorkerd } from "../scripts/workerd.ts";
+import { PROJECT } from "../scripts/bundle.ts";
 import { freePort } from "../test/support/free-port.ts";
 import type { RequestPlan } from "./client/requests.ts";
 import { delivery, requests } from "./load-client.ts";
 import type { Sample } from "./measure.ts";
+import { OptionError, readSeconds } from "./options.ts";
 import { callLoad, INITIALIZE_LOAD, openSessions } from "./peers/mcp-sessions.ts";
 import { startProcess } from "./peers/process.ts";
-import { makeSession } from "./servers.ts";
+import { makeSession, startWorker } from "./servers.ts";
+import { withServers, type Start } from "./with-servers.ts";
 
 const UPSTREAM = join(PROJECT, "bench", "peers", "gateways", "upstream.ts");
 /** Microseconds between two samples. */
@@ -82,62 +82,63 @@ const LOADS: Readonly<Record<string, (server: Served) => Load | Promise<Load>>> 
   "fan-out": (server) => following(server, 100),
 };
 
-const [kind = "read", seconds = "5"] = process.argv.slice(2);
-const port = await freePort();
-const stateDir = await mkdtemp(join(tmpdir(), "bench-profile-"));
-const upstream = await freePort();
-const server =
-  kind === "gateway"
-    ? await startProcess(process.execPath, [UPSTREAM, String(upstream)], upstream)
-    : undefined;
-const workerd = await startWorkerd({
-  bundle: await readableBundle(),
-  host: "127.0.0.1",
-  port: 0,
-  stateDir,
-  env: {
-    LOG_LEVEL: "warn",
-    MAX_WRITERS: "1000",
-    ...(server && {
-      UPSTREAMS: JSON.stringify({ default: { url: `http://127.0.0.1:${upstream}/mcp` } }),
-    }),
-  },
-  args: [`--inspector-addr=127.0.0.1:${port}`],
-  onLine: (line) => console.error(line),
-});
-try {
-  const prepare = LOADS[kind];
-  if (!prepare) throw new Error(`no ${kind}; there are ${Object.keys(LOADS).join(", ")}`);
-  const load = await prepare(workerd);
+const KINDS = Object.keys(LOADS).join(", ");
+const USAGE = `node bench/profile.ts [KIND] [seconds]   KIND is one of ${KINDS} (read); seconds of load (5)`;
+
+interface Asked {
+  readonly kind: string;
+  readonly prepare: (server: Served) => Load | Promise<Load>;
+  readonly seconds: number;
+}
+
+/** Reads the arguments before anything starts. Throws an OptionError for the first that is wrong. */
+function readArguments([kind = "read", seconds, ...more]: readonly string[]): Asked {
+  const prepare = Object.hasOwn(LOADS, kind) ? LOADS[kind] : undefined;
+  if (!prepare) throw new OptionError(`no "${kind}"; there are ${KINDS}`);
+  if (more.length > 0) throw new OptionError(`nothing comes after seconds, not "${more[0]}"`);
+  return { kind, prepare, seconds: readSeconds(seconds, "seconds") ?? 5 };
+}
+
+async function run({ kind, prepare, seconds }: Asked, start: Start): Promise<void> {
+  const [port, upstream] = [await freePort(), await freePort()];
+  const env = { LOG_LEVEL: "warn", MAX_WRITERS: "1000" };
+  if (kind === "gateway") {
+    await start(startProcess(process.execPath, [UPSTREAM, String(upstream)], upstream));
+    const url = `http://127.0.0.1:${upstream}/mcp`;
+    Object.assign(env, { UPSTREAMS: JSON.stringify({ default: { url } }) });
+  }
+  const worker = startWorker("profile", await readableConfig(), {
+    env,
+    args: [`--inspector-addr=127.0.0.1:${port}`],
+    onLine: (line) => console.error(line),
+  });
+  const load = await prepare(await start(worker));
   await load(1);
   const inspector = await connect(port);
   await inspector.send("Profiler.enable");
   await inspector.send("Profiler.setSamplingInterval", { interval: INTERVAL });
   await inspector.send("Profiler.start");
-  const { count: served } = await load(Number(seconds));
+  const { count: served, errors } = await load(seconds);
   const { profile } = (await inspector.send("Profiler.stop")) as { profile: Profile };
   inspector.close();
+  if (served === 0) throw new Error(`nothing was served: ${errors} errors`);
   const path = join(PROJECT, ".holdfast", `${kind}.cpuprofile`);
   await writeFile(path, JSON.stringify(profile));
   for (const [name, micros] of heaviest(profile)) {
     console.log(`${(micros / served).toFixed(1).padStart(8)} µs each  ${name}`);
   }
   console.log(`${served} served; the whole profile is ${path}`);
-} finally {
-  await workerd.stop(0);
-  await server?.stop();
-  await rm(stateDir, { recursive: true, force: true });
 }
 
-/** The bundle with the names that its source has. */
-async function readableBundle(): Promise<string> {
+/** A configuration whose bundle has the names that its source has. */
+async function readableConfig(): Promise<string> {
   const config = join(PROJECT, ".holdfast", "profile.wrangler.toml");
   const toml = await readFile(join(PROJECT, "wrangler.toml"), "utf8");
   const main = `main = ${JSON.stringify(join(PROJECT, "src", "worker.ts"))}`;
   const readable = toml.replace("minify = true", "minify = false");
   await mkdir(join(PROJECT, ".holdfast"), { recursive: true });
   await writeFile(config, readable.replace('main = "src/worker.ts"', main));
-  return (await buildBundle(join(PROJECT, ".holdfast", "profile"), config)).path;
+  return config;
 }
 
 function heaviest({ nodes, samples, timeDeltas }: Profile): [string, number][] {
@@ -177,3 +178,20 @@ async function connect(inspectorPort: number) {
     close: () => socket.close(),
   };
 }
+
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(1));
+
+try {
+  const args = process.argv.slice(2);
+  if (args.includes("--help")) {
+    console.log(USAGE);
+  } else {
+    const asked = readArguments(args);
+    await withServers((start) => run(asked, start));
+  }
+} catch (failure) {
+  const isOption = failure instanceof OptionError;
+  console.error(isOption ? `profile: ${failure.message}\n${USAGE}` : failure);
+  process.exitCode = isOption ? 2 : 1;
+}
+process.exit();

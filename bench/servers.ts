@@ -25,12 +25,14 @@ export interface WorkerOptions {
   readonly onLine?: (line: string) => void;
   /** Where its storage's own folder is made. */
   readonly folder?: string;
+  /** Further arguments of `workerd serve`. */
+  readonly args?: readonly string[];
 }
 
 export async function startWorker(
   name: string,
   configPath: string,
-  { env = {}, onLine = () => {}, folder = tmpdir() }: WorkerOptions = {},
+  { env = {}, onLine = () => {}, folder = tmpdir(), args = [] }: WorkerOptions = {},
 ): Promise<WorkerServer> {
   const bundle = await bundleOf(name, configPath);
   const stateDir = makeFolder(name, folder);
@@ -43,6 +45,7 @@ export async function startWorker(
       port,
       stateDir,
       env,
+      args,
       onLine,
     });
   let workerd = await launch();

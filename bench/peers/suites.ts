@@ -6,7 +6,7 @@ import { mcpAgent } from "./mcp-agent/suite.ts";
 import { nchan } from "./nchan/suite.ts";
 import { expressSession } from "./express-session/suite.ts";
 
-export const PEERS: Readonly<Record<string, (effort?: Effort) => Promise<Report>>> = {
+export const PEERS: Readonly<Record<string, (effort: Partial<Effort>) => Promise<Report>>> = {
   "mcp-agent": mcpAgent,
   gateways,
   nchan,

@@ -14,7 +14,8 @@ const DEFAULT: Effort = { rounds: 5, seconds: 0.7 };
 const PAUSE_MS = 30;
 const CONNECTIONS = 16;
 
-export function directory(effort: Effort = DEFAULT): Promise<Report> {
+export function directory(given: Partial<Effort>): Promise<Report> {
+  const effort = { ...DEFAULT, ...given };
   return withServers(async (start) => {
     const servers = [
       [OURS, await start(startHoldfast({ DIRECTORY_SHARDS: "8" }))],

@@ -11,7 +11,8 @@ const FLOOR = "floor";
 const CONNECTIONS = 16;
 const OBJECTS = 50;
 
-export function floor(effort: Effort = DEFAULT): Promise<Report> {
+export function floor(given: Partial<Effort>): Promise<Report> {
+  const effort = { ...DEFAULT, ...given };
   return withServers(async (start) =>
     against(await start(startHoldfast()), await start(startFloor()), effort),
   );

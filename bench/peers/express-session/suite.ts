@@ -16,7 +16,8 @@ const SESSIONS = 100;
 const JOBS = ["create", "read", "touch", "write"];
 const SERVERS = { [OURS]: "holdfast-server.ts", "express-session": "express-session-server.js" };
 
-export async function expressSession(effort: Effort = PEERS_EFFORT): Promise<Report> {
+export async function expressSession(given: Partial<Effort>): Promise<Report> {
+  const effort = { ...PEERS_EFFORT, ...given };
   await installPeers();
   return withServers(async (start) => {
     const redis = await start(startRedis());

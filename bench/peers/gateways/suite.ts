@@ -26,7 +26,8 @@ interface Gateway {
   stop(): Promise<void>;
 }
 
-export async function gateways(effort: Effort = PEERS_EFFORT): Promise<Report> {
+export async function gateways(given: Partial<Effort>): Promise<Report> {
+  const effort = { ...PEERS_EFFORT, ...given };
   await installPeers();
   return withServers(async (start) => {
     const direct = await start(startDirect());

@@ -36,7 +36,8 @@ interface Named {
   readonly server: Server;
 }
 
-export async function mcpAgent(effort: Effort = PEERS_EFFORT): Promise<Report> {
+export async function mcpAgent(given: Partial<Effort>): Promise<Report> {
+  const effort = { ...PEERS_EFFORT, ...given };
   await installPeers();
   const folder = await memoryFolder();
   const compared = await compareAll([() => throughput(effort), () => memory(folder)]);

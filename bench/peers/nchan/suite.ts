@@ -28,7 +28,8 @@ interface Service {
   channel(): Promise<{ readonly followPath: string; readonly publishPath: string }>;
 }
 
-export async function nchan(effort: Effort = PEERS_EFFORT): Promise<Report> {
+export async function nchan(given: Partial<Effort>): Promise<Report> {
+  const effort = { ...PEERS_EFFORT, ...given };
   const version = await nchanVersion();
   return withServers(async (start) => {
     const services = [await ours(start), ...(version === undefined ? [] : [await theirs(start)])];

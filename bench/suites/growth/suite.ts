@@ -9,7 +9,8 @@ import { byStreams, STREAM_SESSIONS } from "./streams.ts";
 
 const DEFAULT: Effort = { rounds: 2, seconds: 0.4 };
 
-export async function growth(effort: Effort = DEFAULT): Promise<Report> {
+export async function growth(given: Partial<Effort>): Promise<Report> {
+  const effort = { ...DEFAULT, ...given };
   const folder = await memoryFolder();
   const compared = await compareAll([
     () => bySessions(folder, effort),
