@@ -16,6 +16,8 @@ export interface BenchOptions {
   readonly suites: readonly string[];
   /** What was given, in place of each suite's own default. */
   readonly effort: Partial<Effort>;
+  /** Whether results are kept, and quoted in the README. */
+  readonly keep: boolean;
   /** Only the README is written anew. */
   readonly quote: boolean;
   /** The options as they were given, to be recorded with what is kept. */
@@ -25,6 +27,7 @@ export interface BenchOptions {
 export const USAGE = `npm run bench -- [NAME…] [options]   NAME is a suite, or peers; all where there is none
   --rounds N    rounds of each comparison, in place of the suite's own default
   --seconds N   seconds of each contender in a round, likewise
+  --keep        keep the results, and quote them in README.md, although --rounds or --seconds is given
   --quote       run nothing, only write README.md's section from the results that are kept
   --help        print this`;
 
@@ -44,8 +47,8 @@ export function readOptions(args: readonly string[], known: Known): BenchOptions
   const seconds = readSeconds(values.seconds, "--seconds");
   const effort = { ...(rounds && { rounds }), ...(seconds && { seconds }) };
   const limited = Object.keys(effort).length > 0;
-  const { quote = false } = values;
-  if (quote && (limited || positionals.length > 0)) {
+  const { keep = false, quote = false } = values;
+  if (quote && (limited || keep || positionals.length > 0)) {
     throw new OptionError("--quote runs nothing, so it goes with nothing else");
   }
   const named = positionals.flatMap((name) => suitesOf(name, known));
@@ -56,8 +59,9 @@ export function readOptions(args: readonly string[], known: Known): BenchOptions
   return {
     suites: known.suites.filter((name) => named.length === 0 || named.includes(name)),
     effort,
+    keep: keep || !limited,
     quote,
-    given: said(effort),
+    given: limited ? [...said(effort), ...(keep ? ["--keep"] : [])] : [],
   };
 }
 
@@ -96,6 +100,7 @@ const said = (effort: Partial<Effort>): string[] =>
 const OPTIONS = {
   rounds: { type: "string" },
   seconds: { type: "string" },
+  keep: { type: "boolean" },
   quote: { type: "boolean" },
 } as const;
 
@@ -108,7 +113,7 @@ function parse(args: readonly string[]) {
     strict: false,
     tokens: true,
   });
-  const values: { rounds?: string; seconds?: string; quote?: true } = {};
+  const values: { rounds?: string; seconds?: string; keep?: true; quote?: true } = {};
   const positionals: string[] = [];
   for (const token of tokens) {
     if (token.kind === "positional") positionals.push(token.value);
@@ -117,7 +122,7 @@ function parse(args: readonly string[]) {
     if (name === "rounds" || name === "seconds") {
       if (value === undefined) throw new OptionError(`${rawName} needs a number`);
       values[name] = value;
-    } else if (name === "quote") {
+    } else if (name === "keep" || name === "quote") {
       if (value !== undefined) throw new OptionError(`${rawName} takes no value`);
       values[name] = true;
     } else {

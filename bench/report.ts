@@ -32,13 +32,29 @@ export interface Heading {
 
 /** Prints a report, and keeps it as bench/results/SUITE.jsonl and .md. */
 export async function publishReport(report: Report): Promise<void> {
-  const { suite, title, rows, notes, claims = [], more = [] } = report;
+  printReport(report);
+  await keepReport(report);
+}
+
+export function printReport(report: Report): void {
+  const { lines, markdown } = render(report);
+  for (const each of lines) console.log(each);
+  console.log(`\n${markdown}`);
+}
+
+export async function keepReport(report: Report, folder = RESULTS): Promise<void> {
+  const { lines, more, markdown } = render(report);
+  await mkdir(folder, { recursive: true });
+  await writeFile(join(folder, `${report.suite}.jsonl`), `${[...lines, ...more].join("\n")}\n`);
+  await writeFile(join(folder, `${report.suite}.md`), markdown);
+}
+
+function render({ suite, title, rows, notes, claims = [], more = [], ...report }: Report) {
   const date = new Date().toISOString().slice(0, 10);
   const machine = `${cpus().length} cores (${cpus()[0]?.model.trim() ?? "unknown"}), ${Math.round(totalmem() / 2 ** 30)} GiB, Node ${process.versions.node}`;
   const command = report.command ?? `npm run bench -- ${suite}`;
   const heading: Heading = { title, command, machine };
   const line = (row: object) => JSON.stringify({ suite, date, ...row });
-  const lines = [heading, ...claims, ...rows].map(line);
   const markdown = [
     `## ${title}`,
     "",
@@ -50,9 +66,5 @@ export async function publishReport(report: Report): Promise<void> {
     ...notes.map((note) => `- ${note}`),
     "",
   ].join("\n");
-  await mkdir(RESULTS, { recursive: true });
-  await writeFile(join(RESULTS, `${suite}.jsonl`), `${[...lines, ...more.map(line)].join("\n")}\n`);
-  await writeFile(join(RESULTS, `${suite}.md`), markdown);
-  for (const each of lines) console.log(each);
-  console.log(`\n${markdown}`);
+  return { lines: [heading, ...claims, ...rows].map(line), more: more.map(line), markdown };
 }

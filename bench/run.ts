@@ -2,7 +2,7 @@
 import { progress, type Effort } from "./measure.ts";
 import { OptionError, readOptions, USAGE, type BenchOptions } from "./options.ts";
 import { PEERS } from "./peers/suites.ts";
-import { publishReport, type Report } from "./report.ts";
+import { keepReport, printReport, type Report } from "./report.ts";
 import { cost } from "./suites/cost.ts";
 import { directory } from "./suites/directory.ts";
 import { floor } from "./suites/floor.ts";
@@ -23,24 +23,32 @@ const KNOWN = {
 
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(1));
 
-async function run(name: string, suite: Suite, { effort, given }: BenchOptions): Promise<void> {
+async function run(name: string, suite: Suite, options: BenchOptions): Promise<void> {
   const started = performance.now();
-  const report = await suite(effort);
-  const options = Object.hasOwn(COUNTING, name) ? [] : given;
-  await publishReport({ ...report, command: ["npm run bench --", name, ...options].join(" ") });
+  const found = await suite(options.effort);
+  const given = Object.hasOwn(COUNTING, name) ? [] : options.given;
+  const report = { ...found, command: ["npm run bench --", name, ...given].join(" ") };
+  printReport(report);
   progress(`${name}: ${((performance.now() - started) / 1000).toFixed(0)} s`);
+  if (!options.keep) {
+    progress(`${name} is not kept, since its effort is not the default one; --keep keeps it`);
+    return;
+  }
+  await keepReport(report);
+  // At once, so that what is quoted is what is kept, whatever comes of the suites after it.
+  await writeSummary();
 }
 
 async function main(options: BenchOptions): Promise<void> {
+  if (options.quote) return writeSummary();
   for (const [name, suite] of Object.entries(SUITES)) {
-    if (options.quote || !options.suites.includes(name)) continue;
+    if (!options.suites.includes(name)) continue;
     // One that fails, for want of a network perhaps, keeps the others from nothing.
     await run(name, suite, options).catch((failure: unknown) => {
       console.error(`bench: ${name} failed:`, failure);
       process.exitCode = 1;
     });
   }
-  await writeSummary();
 }
 
 try {

@@ -1,6 +1,6 @@
 /**
  * The README's performance section, written from the results that are kept, so that
- * no number in it was typed. `npm run bench` ends with it; `npm run bench -- --quote` does it alone.
+ * no number in it was typed. `npm run bench` does it for each result that it keeps; `npm run bench -- --quote` does it alone.
  */
 import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";

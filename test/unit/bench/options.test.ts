@@ -25,9 +25,19 @@ describe("what is run", () => {
   });
 });
 
-it("records the options that were given", () => {
-  expect(read("--rounds=9", "--seconds", "3").given).toEqual(["--rounds 9", "--seconds 3"]);
-  expect(read("floor").given).toEqual([]);
+describe("what is kept", () => {
+  it("is a run with the default effort, and another only where that is asked for", () => {
+    expect(read("floor")).toMatchObject({ keep: true, given: [] });
+    expect(read("floor", "--rounds", "1").keep).toBe(false);
+    expect(read("floor", "--seconds", "0.3").keep).toBe(false);
+    expect(read("floor", "--rounds", "9", "--keep").keep).toBe(true);
+  });
+
+  it("is recorded with the options that were given", () => {
+    expect(read("--seconds", "3", "--keep").given).toEqual(["--seconds 3", "--keep"]);
+    expect(read("--rounds=9", "--seconds=3").given).toEqual(["--rounds 9", "--seconds 3"]);
+    expect(read("--keep").given).toEqual([]);
+  });
 });
 
 it.each([
@@ -41,7 +51,7 @@ it.each([
   [["--seconds", "Infinity"], 'not "Infinity"'],
   [["--seconds", "0"], "more than 0"],
   [["--seconds", "9".repeat(400)], "at most 3600"],
-  [["--quote=no"], "--quote takes no value"],
+  [["--keep=no"], "--keep takes no value"],
   [["--quote", "floor"], "--quote runs nothing"],
   [["--quote", "--rounds", "1"], "--quote runs nothing"],
   [["cost", "--rounds", "9"], "cost counts, and takes no --rounds or --seconds"],
