@@ -17,6 +17,8 @@ export interface Report {
   readonly rows: readonly Row[];
   /** How Holdfast compares, which the README quotes. */
   readonly claims?: readonly Claim[];
+  /** What was to be compared and is not installed, and how it is. What is kept stands then. */
+  readonly missing?: string;
   /** What reproduces it, where that is not `npm run bench -- SUITE`. */
   readonly command?: string;
   /** Lines for machines alone, after the rows: kept, not printed. */
@@ -28,6 +30,12 @@ export interface Heading {
   readonly title: string;
   readonly command: string;
   readonly machine: string;
+}
+
+/** Why a report is printed only; undefined where it is kept. `wanted` is what was asked for. */
+export function whyNotKept({ missing }: Report, wanted: boolean): string | undefined {
+  if (missing !== undefined) return missing;
+  return wanted ? undefined : "its effort is not the default one (--keep keeps it)";
 }
 
 /** Prints a report, and keeps it as bench/results/SUITE.jsonl and .md. */

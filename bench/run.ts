@@ -2,7 +2,7 @@
 import { progress, type Effort } from "./measure.ts";
 import { OptionError, readOptions, USAGE, type BenchOptions } from "./options.ts";
 import { PEERS } from "./peers/suites.ts";
-import { keepReport, printReport, type Report } from "./report.ts";
+import { keepReport, printReport, whyNotKept, type Report } from "./report.ts";
 import { cost } from "./suites/cost.ts";
 import { directory } from "./suites/directory.ts";
 import { floor } from "./suites/floor.ts";
@@ -30,10 +30,8 @@ async function run(name: string, suite: Suite, options: BenchOptions): Promise<v
   const report = { ...found, command: ["npm run bench --", name, ...given].join(" ") };
   printReport(report);
   progress(`${name}: ${((performance.now() - started) / 1000).toFixed(0)} s`);
-  if (!options.keep) {
-    progress(`${name} is not kept, since its effort is not the default one; --keep keeps it`);
-    return;
-  }
+  const why = whyNotKept(report, options.keep);
+  if (why !== undefined) return progress(`${name} is not kept: ${why}`);
   await keepReport(report);
   // At once, so that what is quoted is what is kept, whatever comes of the suites after it.
   await writeSummary();

@@ -44,6 +44,7 @@ export interface RedisServerOptions {
 
 /** A Redis of a test that has not said that it is ready by then will not. */
 const START_TIMEOUT_MS = 10_000;
+const NOT_INSTALLED = "it is not installed (on Debian: apt-get install redis-server)";
 const READY = /Ready to accept connections|Sentinel ID is/;
 const LISTENING = /Server initialized/;
 
@@ -120,7 +121,9 @@ function spawnRedis(args: readonly string[], ready: RegExp): Promise<ChildProces
     };
     child.stdout?.on("data", read);
     child.stderr?.on("data", read);
-    child.once("error", (error) => fail(error.message));
+    child.once("error", (error: NodeJS.ErrnoException) =>
+      fail(error.code === "ENOENT" ? NOT_INSTALLED : error.message),
+    );
     child.once("exit", (code) => {
       running.delete(child);
       fail(`it ended with ${code}`);

@@ -41,9 +41,10 @@ export async function nchan(given: Partial<Effort>): Promise<Report> {
       suite: "nchan",
       title: "Against nchan",
       ...compared,
+      ...(version === undefined && { missing: `nchan is not installed (${HOW_TO_INSTALL})` }),
       notes: [
         version === undefined
-          ? `nchan is not installed, so Holdfast stands alone here: \`${HOW_TO_INSTALL}\`.`
+          ? "nchan is not installed, so Holdfast stands alone here."
           : `${version}: one process, messages in its memory alone. A publish is acknowledged before anything is on a disk; Holdfast's is durable before it is sent.`,
         `${effort.rounds} alternating rounds of ${effort.seconds} s after a warm-up, a new channel each; events of ${PADDING} characters. perSecond is events received by all subscribers, the CPU is per event received.`,
         `${PUBLISHERS} publishes at once measure throughput, one at a time latency (from the start of a publish to its receipt). All subscribers live in the one load client, which shares the machine and bounds what nchan can show.`,

@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { expect, it, onTestFinished } from "vitest";
+import { expect, it, onTestFinished, vi } from "vitest";
 import { PROJECT } from "../../../scripts/bundle.ts";
 import { startRedis } from "../../support/redis-server.ts";
 
@@ -42,6 +42,12 @@ it("deletes a Redis's folder where a signal ends the process", async () => {
   `);
   expect(folder).toContain("holdfast-redis-");
   expect(existsSync(folder)).toBe(false);
+});
+
+it("says what to install where there is no redis-server", async () => {
+  vi.stubEnv("PATH", "/nowhere");
+  onTestFinished(() => void vi.unstubAllEnvs());
+  await expect(startRedis()).rejects.toThrow("apt-get install redis-server");
 });
 
 it.each([

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
 import { claim } from "../../../bench/claim.ts";
-import { keepReport } from "../../../bench/report.ts";
+import { keepReport, whyNotKept } from "../../../bench/report.ts";
 import { readResults } from "../../../bench/summary.ts";
 
 function folder(): string {
@@ -22,4 +22,12 @@ it("keeps a report so that it can be quoted, with the command that made it", asy
   expect(readFileSync(join(kept, "floor.md"), "utf8")).toContain(`\`${command}\``);
   const [result] = await readResults(kept);
   expect(result).toMatchObject({ suite: "floor", heading: { command }, claims });
+});
+
+it("is kept where that is wanted and nothing was missing", () => {
+  const report = { suite: "nchan", title: "nchan", rows: [], notes: [] };
+  const missing = "nchan is not installed (apt-get install nchan)";
+  expect(whyNotKept(report, true)).toBe(undefined);
+  expect(whyNotKept(report, false)).toContain("--keep");
+  expect(whyNotKept({ ...report, missing }, true)).toBe(missing);
 });
