@@ -19,32 +19,50 @@ export interface DeliveryPlan {
   readonly seconds: number;
   /** Characters that each event carries besides its number. */
   readonly padding: number;
+  /** Events that are still missing so many milliseconds after the last publish will not come; 5,000 unless given. */
+  readonly patienceMs?: number;
 }
 
-/** Events that are still missing so long after the last publish will not come. */
-const TIMEOUT_MS = 5000;
+const PATIENCE_MS = 5000;
 
-/** Counts events received, over all subscribers. Rejects where a stream breaks off. */
+/**
+ * Counts events received, over all subscribers. Errors are publishes that failed, and each
+ * receipt of an acknowledged event that a subscriber waited for in vain. Rejects where a
+ * stream breaks off.
+ */
 export async function runDelivery(plan: DeliveryPlan): Promise<Sample> {
   const connections = new Connections(plan.url, plan.publishers);
   const padding = "x".repeat(plan.padding);
   const startedAt: number[] = [];
   const latencies: number[] = [];
-  let errors = 0;
+  /** Receipts that each event still wants, and all of them together; of one whose publish failed none. */
+  const wanted: number[] = [];
+  let outstanding = 0;
+  let failed = 0;
   let idle: (() => void) | undefined;
   const broken = Promise.withResolvers<never>();
 
   const received = (number: number, now: number): void => {
     const sent = startedAt[number];
-    if (sent !== undefined) latencies.push(now - sent);
+    if (sent === undefined) return;
+    latencies.push(now - sent);
+    const more = wanted[number] ?? 0;
+    if (more > 0) want(number, more - 1);
+  };
+  const want = (number: number, receipts: number): void => {
+    outstanding += receipts - (wanted[number] ?? 0);
+    wanted[number] = receipts;
   };
   const looked = (): void => {
-    if (latencies.length >= startedAt.length * plan.subscribers) idle?.();
+    if (outstanding === 0) idle?.();
   };
   const publish = async (): Promise<void> => {
     const number = startedAt.push(performance.now()) - 1;
+    want(number, plan.subscribers);
     const body = plan.body.replace("$", `#${number} ${padding}`);
-    if (!(await connections.send({ method: "POST", path: plan.publishPath, body }))) errors++;
+    if (await connections.send({ method: "POST", path: plan.publishPath, body })) return;
+    failed++;
+    want(number, 0);
   };
   const load = async (): Promise<number> => {
     const followers = Array.from({ length: plan.subscribers }, () => follow(plan, broken.reject));
@@ -52,9 +70,9 @@ export async function runDelivery(plan: DeliveryPlan): Promise<Sample> {
     for (const stream of streams) listen(stream, received, looked);
     const started = performance.now();
     await keepBusy(plan.publishers, plan.seconds, publish);
-    if (latencies.length < (startedAt.length - errors) * plan.subscribers) {
+    if (outstanding > 0) {
       const over = Promise.withResolvers<void>();
-      const timer = setTimeout(over.resolve, TIMEOUT_MS);
+      const timer = setTimeout(over.resolve, plan.patienceMs ?? PATIENCE_MS);
       idle = over.resolve;
       await over.promise;
       clearTimeout(timer);
@@ -67,6 +85,7 @@ export async function runDelivery(plan: DeliveryPlan): Promise<Sample> {
   const elapsed = await Promise.race([load(), broken.promise]);
   connections.close();
   const count = latencies.length;
+  const errors = failed + outstanding;
   return { count, errors, perSecond: count / elapsed, ...quantiles(latencies) };
 }
 

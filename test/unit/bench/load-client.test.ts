@@ -17,7 +17,7 @@ async function serving(listener: RequestListener): Promise<string> {
 
 const load = (url: string) =>
   requests({ url, method: "GET", paths: ["/"], connections: 2, seconds: 0.1 });
-const follow = (url: string) =>
+const follow = (url: string, patienceMs?: number) =>
   delivery({
     url,
     followPath: "/follow",
@@ -27,10 +27,14 @@ const follow = (url: string) =>
     publishers: 1,
     seconds: 0.1,
     padding: 1,
+    ...(patienceMs !== undefined && { patienceMs }),
   });
 
+/** What a request meets in place of service; `refuse` and `drop` are for publishes, which nobody receives then. */
+type Fault = "end" | "reset" | "refuse" | "drop";
+
 /** A service of streams: what is published goes to all of them, unless it is one of those that `spoil`. */
-function streams(spoil: (path: string, answered: number) => "end" | "reset" | undefined) {
+function streams(spoil: (path: string, answered: number) => Fault | undefined) {
   const open = new Set<Parameters<RequestListener>[1]>();
   let answered = 0;
   const listener: RequestListener = (request, response) => {
@@ -52,8 +56,8 @@ function streams(spoil: (path: string, answered: number) => "end" | "reset" | un
         return void response.end();
       }
       const { data } = JSON.parse(body) as { data: string };
-      for (const stream of open) stream.write(`data: ${data}\n\n`);
-      response.writeHead(202).end();
+      for (const stream of fault ? [] : open) stream.write(`data: ${data}\n\n`);
+      response.writeHead(fault === "refuse" ? 500 : 202).end();
     });
   };
   return { listener, open };
@@ -91,6 +95,35 @@ it("counts an event once for each subscriber, and leaves no stream open", async 
   const { count, errors } = await follow(url);
   expect({ count, errors }).toEqual({ count: 2 * published, errors: 0 });
   while (open.size > 0) await new Promise((resolve) => setImmediate(resolve));
+});
+
+/** Follows a service that spoils every second publish in a way. */
+async function followSpoilt(fault: Fault, patienceMs?: number) {
+  const { listener } = streams((path, answered) =>
+    path === "/publish" && answered % 2 === 0 ? fault : undefined,
+  );
+  const published = { spoilt: 0, well: 0 };
+  let answered = 0;
+  const url = await serving((request, response) => {
+    const even = answered++ % 2 === 0;
+    if (request.url === "/publish") published[even ? "spoilt" : "well"]++;
+    listener(request, response);
+  });
+  return { published, sample: await follow(url, patienceMs) };
+}
+
+it("waits for no event whose publish failed", async () => {
+  const began = performance.now();
+  const { published, sample } = await followSpoilt("refuse");
+  expect(performance.now() - began).toBeLessThan(4000);
+  expect(published.spoilt).toBeGreaterThan(0);
+  expect(sample).toMatchObject({ count: 2 * published.well, errors: published.spoilt });
+});
+
+it("counts as an error each receipt of an acknowledged event that never comes", async () => {
+  const { published, sample } = await followSpoilt("drop", 100);
+  expect(published.spoilt).toBeGreaterThan(0);
+  expect(sample).toMatchObject({ count: 2 * published.well, errors: 2 * published.spoilt });
 });
 
 it.each([
