@@ -48,7 +48,7 @@ export async function nchan(given: Partial<Effort>): Promise<Report> {
           : `${version}: one process, messages in its memory alone. A publish is acknowledged before anything is on a disk; Holdfast's is durable before it is sent.`,
         `${effort.rounds} alternating rounds of ${effort.seconds} s after a warm-up, a new channel each; events of ${PADDING} characters. perSecond is events received by all subscribers, the CPU is per event received.`,
         `${PUBLISHERS} publishes at once measure throughput, one at a time latency (from the start of a publish to its receipt). All subscribers live in the one load client, which shares the machine and bounds what nchan can show.`,
-        `Resume: a client that missed ${MISSED_EVENTS} events reads them all; p50 and p99 are of one whole resumption, and so is the CPU.`,
+        `Resume: a client that missed ${MISSED_EVENTS} events reads them all, on a connection that has served one small request (bench/client/resume.ts says why); p50 and p99 are of one whole resumption, and so is the CPU.`,
       ],
     };
   });

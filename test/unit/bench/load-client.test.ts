@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { createServer, type RequestListener } from "node:http";
 import type { AddressInfo } from "node:net";
 import { expect, it, onTestFinished } from "vitest";
-import { delivery, requests } from "../../../bench/load-client.ts";
+import { delivery, requests, resumptions } from "../../../bench/load-client.ts";
 
 async function serving(listener: RequestListener): Promise<string> {
   const server = createServer(listener).listen(0, "127.0.0.1");
@@ -142,6 +142,37 @@ it.each([
     expect((await load(url)).errors).toBe(0);
   },
 );
+
+/** Resumes from a service whose connections each serve one request before, or none that they keep. */
+async function resumeFrom(keepsAlive: boolean) {
+  const served = new Map<unknown, number>();
+  const before: number[] = [];
+  const url = await serving(({ socket, url: path, headers }, response) => {
+    if (path === "/events") before.push(served.get(socket) ?? 0);
+    served.set(socket, (served.get(socket) ?? 0) + 1);
+    if (path !== "/events") {
+      return void response.writeHead(404, keepsAlive ? {} : { connection: "close" }).end("none");
+    }
+    const from = Number(headers["last-event-id"]);
+    response.writeHead(200, { "content-type": "text/event-stream" });
+    for (const event of [1, 2, 3]) response.write(`id: ${from + event}\ndata: #${event}\n\n`);
+  });
+  const streams = [{ url: `${url}/events`, lastEventId: "7" }];
+  return { before, resuming: resumptions({ streams, events: 3, seconds: 0.1 }) };
+}
+
+it("resumes on a connection of its own that has served one request", async () => {
+  const { before, resuming } = await resumeFrom(true);
+  const { count, errors } = await resuming;
+  expect(count).toBeGreaterThan(0);
+  expect(errors).toBe(0);
+  expect(before).toEqual(Array.from({ length: count }, () => 1));
+});
+
+it("fails where a service keeps no connection that it could resume on", async () => {
+  const { resuming } = await resumeFrom(false);
+  await expect(resuming).rejects.toThrow(/none of \d+ resumptions succeeded/);
+});
 
 it("refuses a second load beside one, and is free again after it", async () => {
   const url = await serving((_request, response) => void response.end());
