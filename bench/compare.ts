@@ -2,6 +2,7 @@
 import { claim, type Claim, type Target } from "./claim.ts";
 import {
   alternate,
+  median,
   summarise,
   type Contender,
   type Effort,
@@ -35,9 +36,14 @@ export const p50 = (target?: Target): Measure => ({
 /** What a contender adds to the base. */
 export const addedP50 = (target?: Target): Measure => ({
   of: "added p50, ms",
-  figure: (round, base) => round.p50 - (base?.p50 ?? NaN),
+  figure: (round, base) => added("p50", round, base),
   target,
 });
+
+/** In one round, with the base's of the same: what a contender adds is the median of these differences, never the difference of medians. */
+function added(quantile: "p50" | "p99", round: Round, base: Round | undefined): number {
+  return round[quantile] - (base?.[quantile] ?? NaN);
+}
 
 export interface Comparison {
   readonly job: string;
@@ -64,7 +70,8 @@ export async function compare(
   const measured = await alternate(contenders, effort);
   const [ours, under] = [chosen, base].map((name) => measured.find((one) => one.name === name));
   const others = measured.filter((one) => one !== ours && one !== under);
-  const floor = under && summarise(under);
+  const figures = (of: Measured | undefined, figure: Measure["figure"]) =>
+    (of?.rounds ?? []).map((round, n) => figure(round, under?.rounds[n]));
   const rows = measured.map((one) => {
     const { cpuMicros, ...summary } = summarise(one);
     return {
@@ -72,22 +79,20 @@ export async function compare(
       server: one.name,
       ...summary,
       "server CPU µs each": Math.round(cpuMicros),
-      ...(floor && {
-        "added p50": summary.p50 - floor.p50,
-        "added p99": summary.p99 - floor.p99,
+      ...(under && {
+        "added p50": median(figures(one, (round, base) => added("p50", round, base))),
+        "added p99": median(figures(one, (round, base) => added("p99", round, base))),
       }),
       ...more?.({ ...summary, cpuMicros }),
     };
   });
-  const figures = (of: Measured | undefined, { figure }: Measure) =>
-    (of?.rounds ?? []).map((round, n) => figure(round, under?.rounds[n]));
   const claims = others.flatMap((other) =>
     measures.map((measure) =>
       claim({
         what: [job, ...(chosen === OURS ? [] : [chosen]), measure.of].join(", "),
         other: other.name,
-        ours: figures(ours, measure),
-        theirs: figures(other, measure),
+        ours: figures(ours, measure.figure),
+        theirs: figures(other, measure.figure),
         target: measure.target,
       }),
     ),

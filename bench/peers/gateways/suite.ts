@@ -60,7 +60,7 @@ export async function gateways(given: Partial<Effort>): Promise<Report> {
       title: "Against other MCP gateways",
       ...compared,
       notes: [
-        `${effort.rounds} alternating rounds of ${effort.seconds} s after a warm-up; ${SESSIONS} sessions each, in turn. "added" is over the server direct, in ms.`,
+        `${effort.rounds} alternating rounds of ${effort.seconds} s after a warm-up; ${SESSIONS} sessions each, in turn. "added" is the median of the rounds' differences from the server direct, in ms.`,
         `The server (bench/peers/gateways/upstream.ts, Node) does no work. Direct and Holdfast speak Streamable HTTP with it, one process for all sessions.`,
         `mcp-proxy ${await peerVersion("mcp-proxy")} (\`--server stream\`, its defaults: sessions, and an event store in memory) starts one such server over stdio and shares it among all sessions.`,
         `supergateway ${await peerVersion("supergateway")} (\`--outputTransport streamableHttp --stateful --logLevel none\`) starts one such server over stdio for each session, so its servers use both cores and memory of their own; neither is in its CPU time.`,

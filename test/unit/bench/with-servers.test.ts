@@ -1,4 +1,4 @@
-import { expect, it } from "vitest";
+import { expect, it, onTestFinished, vi } from "vitest";
 import { withServers } from "../../../bench/with-servers.ts";
 
 /** Servers that say when they were stopped. */
@@ -43,8 +43,10 @@ it("stops one that comes up after another has failed", async () => {
   expect(stopped).toEqual(["late"]);
 });
 
-it("stops all where the work fails, and tells of that and not of a server that cannot be stopped", async () => {
+it("stops all where the work fails, and fails with that although a server cannot be stopped", async () => {
   const { stopped, started } = servers();
+  const told = vi.spyOn(process.stderr, "write").mockReturnValue(true);
+  onTestFinished(() => told.mockRestore());
   const run = withServers(async (start) => {
     await start(Promise.resolve({ stop: () => Promise.reject(new Error("stuck")) }));
     await start(started("second"));
@@ -52,4 +54,5 @@ it("stops all where the work fails, and tells of that and not of a server that c
   });
   await expect(run).rejects.toThrow("nothing was served");
   expect(stopped).toEqual(["second"]);
+  expect(told).toHaveBeenCalledExactlyOnceWith(expect.stringContaining("stuck"));
 });

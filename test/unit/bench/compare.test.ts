@@ -1,0 +1,47 @@
+import { beforeEach, expect, it, vi } from "vitest";
+import { addedP50, compare, OURS } from "../../../bench/compare.ts";
+import type { Contender } from "../../../bench/measure.ts";
+
+// Progress, which goes there past the test's own output.
+beforeEach(() => {
+  const quiet = vi.spyOn(process.stderr, "write").mockReturnValue(true);
+  return () => quiet.mockRestore();
+});
+
+/** One whose rounds, after the one that warms up, have these p50, and p99 of ten times as much. */
+function contender(name: string, p50s: readonly number[]): Contender {
+  const left = [0, ...p50s];
+  return {
+    name,
+    pid: process.pid,
+    run() {
+      const p50 = left.shift() ?? NaN;
+      return Promise.resolve({ count: 1, perSecond: 1, errors: 0, p50, p99: 10 * p50 });
+    },
+  };
+}
+
+it("shows what is added in its rows as in its claims: the median of the rounds' differences", async () => {
+  const contenders = [
+    contender("direct", [1, 2, 6]),
+    contender(OURS, [4, 9, 8]),
+    contender("peer", [5, 4, 10]),
+  ];
+  const comparison = { job: "call", measures: [addedP50(["<", 1])], base: "direct" };
+  const { rows, claims } = await compare(comparison, contenders, { rounds: 3, seconds: 1 });
+  expect(rows).toMatchObject([
+    { server: "direct", p50: 2, "added p50": 0, "added p99": 0 },
+    { server: OURS, p50: 8, "added p50": 3, "added p99": 30 },
+    { server: "peer", p50: 5, "added p50": 4, "added p99": 40 },
+  ]);
+  expect(claims).toMatchObject([{ holdfast: 3, other: "peer", its: 4, ratio: 0.75, met: true }]);
+});
+
+it("adds nothing to a comparison without a base", async () => {
+  const contenders = [contender(OURS, [1]), contender("peer", [2])];
+  const { rows } = await compare({ job: "call", measures: [] }, contenders, {
+    rounds: 1,
+    seconds: 1,
+  });
+  expect(rows[0]).not.toHaveProperty("added p50");
+});
