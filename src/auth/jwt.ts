@@ -80,7 +80,8 @@ async function verified(
  * the first `#` always ends it.
  */
 function subjectOf(issuer: string, { sub }: JWTPayload): string | undefined {
-  if (typeof sub !== "string" || sub === "") return undefined;
+  // One with half a surrogate pair has no UTF-8, and nobody could list or revoke what it made.
+  if (typeof sub !== "string" || sub === "" || !sub.isWellFormed()) return undefined;
   const subject = `${issuer}#${sub}`;
   return subject.length > MAX_SUBJECT_LENGTH ? undefined : subject;
 }

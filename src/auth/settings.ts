@@ -64,7 +64,11 @@ const apiTokens = z
   .array(
     z.strictObject({
       sha256: z.string().regex(/^[0-9a-fA-F]{64}$/, "must be 64 hex digits"),
-      subject: z.string().min(1).max(MAX_SUBJECT_LENGTH),
+      subject: z
+        .string()
+        .min(1)
+        .max(MAX_SUBJECT_LENGTH)
+        .refine((text) => text.isWellFormed()),
       scopes: z.array(z.enum(SCOPES)),
     }),
   )

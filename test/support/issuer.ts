@@ -80,6 +80,7 @@ export class Issuer {
       "other issuer": await this.token(sub, scopes, { claims: { iss: "https://evil.example" } }),
       "other audience": await this.token(sub, scopes, { claims: { aud: "https://other.example" } }),
       "without subject": await this.token(sub, scopes, { claims: { sub: undefined } }),
+      "half a surrogate pair for a subject": await this.token("\ud800x", scopes),
       "another's key": await this.token(sub, scopes, { key: stranger.privateKey }),
       "a logout token": await this.token(sub, scopes, { header: { typ: "logout+jwt" } }),
       "a DPoP proof": await this.token(sub, scopes, { header: { typ: "dpop+jwt" } }),

@@ -75,6 +75,7 @@ describe("refuses", () => {
     ["API_TOKENS", { AUTH: "token", API_TOKENS: "[]" }],
     ["API_TOKENS", { AUTH: "token", API_TOKENS: entry({ sha256: "hunter2" }) }],
     ["API_TOKENS", { AUTH: "token", API_TOKENS: entry({ subject: "" }) }],
+    ["API_TOKENS", { AUTH: "token", API_TOKENS: entry({ subject: "\ud800x" }) }],
     ["API_TOKENS", { AUTH: "token", API_TOKENS: entry({ scopes: ["everything"] }) }],
     ["API_TOKENS", { AUTH: "token", API_TOKENS: entry({ secret: "hunter2" }) }],
     ["JWT_ISSUER", { ...JWT, JWT_ISSUER: "" }],
