@@ -64,7 +64,7 @@ function rowsOf({ history, losses }: SoakResult): Row[] {
     list.map(({ outcome }) => outcome);
   const inPlace = (place: string) => (loss: Loss) => loss.where.startsWith(place);
   const received = history.followings.flatMap(({ seen }) => seen);
-  const events = /^(event|publish|gap|stream)/;
+  const events = /^(event|id|publish|gap|stream)/;
   return [
     row("publishes", outcomesOf(history.publishes), events),
     {

@@ -1,81 +1,34 @@
 /** Events: each acknowledged one once in every stream and in the log, in the order of ids. */
 import type { Event, Following, History, Publish, SessionLog } from "../history.ts";
+import { knownFrom, type Known } from "./known.ts";
 import type { Loss } from "./loss.ts";
-
-/** What is known of one event that somebody tried to publish. */
-interface Attempt {
-  readonly session: string;
-  readonly publish: Publish;
-  /** Its id, where it was acknowledged. */
-  readonly id: string | undefined;
-}
-
-interface Known {
-  readonly attempts: ReadonlyMap<string, Attempt>;
-  readonly logs: ReadonlyMap<string, SessionLog>;
-  readonly retained: number;
-}
+import { auditPublishers } from "./publishers.ts";
 
 export function auditEvents(history: History, ended: ReadonlySet<string>): Loss[] {
-  const known: Known = {
-    attempts: new Map(
-      history.publishes.flatMap((publish) =>
-        publish.data.map((data, n): [string, Attempt] => [
-          data,
-          { session: publish.session, publish, id: publish.ids[n] },
-        ]),
-      ),
-    ),
-    logs: new Map(history.logs.map((log) => [log.session, log])),
-    retained: history.retained,
-  };
-  const acknowledged = Map.groupBy(
-    history.publishes.filter(({ outcome }) => outcome === "done"),
-    ({ session }) => session,
-  );
+  const known = knownFrom(history);
   return [
     ...auditPublishers(history.publishes),
-    ...history.logs.flatMap((log) => auditLog(log, acknowledged.get(log.session) ?? [], known)),
+    ...history.logs.flatMap((log) => auditLog(log, known)),
     ...history.publishes.flatMap((publish) => auditWholeness(publish, known)),
     ...history.followings.flatMap((following) =>
-      auditFollowing(
-        following,
-        acknowledged.get(following.session) ?? [],
-        known,
-        ended.has(following.session),
-      ),
+      auditFollowing(following, known, ended.has(following.session)),
     ),
   ];
 }
 
-/** Of two publishes of which one was answered before the other began, the later has the higher ids. */
-function auditPublishers(publishes: readonly Publish[]): Loss[] {
-  const losses: Loss[] = [];
-  const last = new Map<string, string>();
-  for (const { session, publisher, ids } of publishes) {
-    const where = `${publisher} in ${session}`;
-    for (const id of ids) {
-      const before = last.get(where) ?? "";
-      if (id <= before) {
-        losses.push({ kind: "event out of order", where, detail: `${id} came after ${before}` });
-      }
-      last.set(where, id);
-    }
+function auditLog(log: SessionLog, known: Known): Loss[] {
+  const where = `log of ${log.session}`;
+  const losses = auditSequence(where, log.session, log.events, known);
+  const held = dataById(log.events);
+  for (const { id, data } of known.acknowledged.get(log.session) ?? []) {
+    if (held.get(id) === data || isTrimmed(id, log, known)) continue;
+    losses.push({ kind: "event lost", where, detail: `${id} was acknowledged` });
   }
   return losses;
 }
 
-function auditLog(log: SessionLog, acknowledged: readonly Publish[], known: Known): Loss[] {
-  const where = `log of ${log.session}`;
-  const losses = auditSequence(where, log.session, log.events, known);
-  const held = new Set(log.events.map(({ id }) => id));
-  for (const { ids } of acknowledged) {
-    for (const id of ids) {
-      if (held.has(id) || isTrimmed(id, log, known)) continue;
-      losses.push({ kind: "event lost", where, detail: `${id} was acknowledged` });
-    }
-  }
-  return losses;
+function dataById(events: readonly Event[] = []): ReadonlyMap<string, string> {
+  return new Map(events.map(({ id, data }) => [id, data]));
 }
 
 /** Whether the log is allowed to have let this event go: it is full, and holds only later ones. */
@@ -130,7 +83,6 @@ function auditSequence(
 
 function auditFollowing(
   { follower, session, seen, end }: Following,
-  acknowledged: readonly Publish[],
   known: Known,
   sessionEnded: boolean,
 ): Loss[] {
@@ -145,16 +97,16 @@ function auditFollowing(
   const log = known.logs.get(session);
   if (end !== undefined) losses.push({ kind: "stream ended", where, detail: `with ${end}` });
   const gaps = seen.filter((one) => one.kind === "gap");
-  const held = new Set(log?.events.map(({ id }) => id));
-  const received = new Set(events.map(({ id }) => id));
-  for (const id of acknowledged.flatMap(({ ids }) => ids)) {
-    if (received.has(id)) continue;
+  const held = dataById(log?.events);
+  const received = dataById(events);
+  for (const { id, data } of known.acknowledged.get(session) ?? []) {
+    if (received.get(id) === data) continue;
     const said = gaps.some(({ requested, earliest }) => requested < id && id < earliest);
     if (said && !held.has(id)) continue;
     losses.push({ kind: "event lost", where, detail: `${id} was acknowledged` });
   }
-  for (const { id } of events) {
-    if (held.has(id) || isTrimmed(id, log, known)) continue;
+  for (const { id, data } of events) {
+    if (held.get(id) === data || isTrimmed(id, log, known)) continue;
     losses.push({ kind: "event not durable", where, detail: `${id} was sent; no log has it` });
   }
   for (const { requested, earliest } of gaps) {

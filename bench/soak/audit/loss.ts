@@ -2,6 +2,7 @@
 export interface Loss {
   readonly kind:
     | "event lost"
+    | "id given twice"
     | "event repeated"
     | "event out of order"
     | "event never published"

@@ -114,6 +114,35 @@ describe("streams", () => {
     ]);
   });
 
+  it("an acknowledgement has an id for each event, and no id is given twice", () => {
+    const short = { ...publish([2, 3, 4]), ids: [idOf(2)] };
+    const few = {
+      followings: [following(seen(1, 2))],
+      logs: [{ session: S, events: [event(1), event(2)] }],
+    };
+    expect(found({ ...few, publishes: [publish([1]), short] })).toEqual(["answer not allowed"]);
+    expect(found({ ...few, publishes: [publish([1]), { ...publish([2]), ids: [] }] })).toEqual([
+      "answer not allowed",
+    ]);
+    const same = { ...publish([3]), publisher: "another", ids: [idOf(2)] };
+    expect(found({ ...few, publishes: [publish([1]), publish([2]), same] })).toContain(
+      "id given twice",
+    );
+  });
+
+  it("an id that comes with another event's data is not the event that was acknowledged", () => {
+    const swapped: Seen = { kind: "event", id: idOf(2), data: "event 3" };
+    expect(found({ followings: [following([...seen(1), swapped])] })).toEqual(
+      expect.arrayContaining(["event never published", "event lost", "event not durable"]),
+    );
+    const logs = [{ session: S, events: [event(1), { id: idOf(2), data: "event 3" }] }];
+    expect(found({ logs, followings: [] })).toEqual([
+      "event never published",
+      "event lost",
+      "event lost",
+    ]);
+  });
+
   it("what nobody published, or what was refused, must not come", () => {
     expect(found({ followings: [following(seen(1, 2, 3, 4))] })).toContain("event never published");
     expect(found({ publishes: [publish([1]), publish([2], "refused"), publish([3])] })).toContain(
