@@ -6,7 +6,7 @@ import type { Loss } from "./loss.ts";
 import { auditKeeping, endedIn } from "./records.ts";
 
 export function audit(history: History): Loss[] {
-  const ended = new Set(history.keepings.flatMap(endedIn));
+  const ended = new Map(history.keepings.flatMap((keeping) => [...endedIn(keeping)]));
   return [
     ...auditEvents(history, ended),
     ...history.keepings.flatMap((keeping) => auditKeeping(keeping, history.publishes)),

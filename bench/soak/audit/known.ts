@@ -1,5 +1,5 @@
 /** What is known of the events that somebody tried to publish. */
-import type { History, Publish, SessionLog } from "../history.ts";
+import type { Event, History, Publish, SessionLog } from "../history.ts";
 
 export interface Attempt {
   readonly session: string;
@@ -41,4 +41,14 @@ export function knownFrom({ publishes, logs, retained }: History): Known {
 
 function isAcknowledged(attempt: Attempt): attempt is Acknowledged {
   return attempt.publish.outcome === "done" && attempt.id !== undefined;
+}
+
+export function dataById(events: readonly Event[] = []): ReadonlyMap<string, string> {
+  return new Map(events.map(({ id, data }) => [id, data]));
+}
+
+/** Whether the log is allowed to have let this event go: it is full, and holds only later ones. */
+export function isTrimmed(id: string, log: SessionLog | undefined, { retained }: Known): boolean {
+  const first = log?.events[0];
+  return first !== undefined && log!.events.length >= retained && id < first.id;
 }

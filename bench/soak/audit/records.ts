@@ -20,10 +20,20 @@ export function auditKeeping(keeping: Keeping, publishes: readonly Publish[] = [
   return [...losses, ...auditListing(keeping)];
 }
 
-/** The records that somebody deleted, and that are gone: where the answer was lost, they may be. */
-export function endedIn({ changes, found }: Keeping): string[] {
-  const deleted = changes.filter(({ kind }) => kind === "delete").map(({ record }) => record);
-  return deleted.filter((record) => !found.has(record));
+/** How a record ended, or may have: somebody deleted it, or its time was up. */
+export type Ending = "deleted" | "expired";
+
+/** The records that are gone, and how they may have ended: where the answer to a delete was lost, by it. */
+export function endedIn({ changes, expiring, found }: Keeping): Map<string, Set<Ending>> {
+  const ended = new Map<string, Set<Ending>>();
+  for (const { record, kind } of changes) {
+    if (found.has(record)) continue;
+    const endings = ended.get(record) ?? new Set();
+    if (kind === "delete") endings.add("deleted");
+    if (expiring.has(record)) endings.add("expired");
+    if (endings.size > 0) ended.set(record, endings);
+  }
+  return ended;
 }
 
 /** What may be read, after these changes in turn: the last acknowledged value, or one written since whose answer was lost. */

@@ -191,8 +191,32 @@ describe("streams", () => {
     const deleted = [keeping([change("create", "done", "a"), change("delete")])];
     const over = { publishes, keepings: deleted, logs: [] };
     expect(found({ followings: [following(seen(1, 2, 3), "404")] })).toEqual(["stream ended"]);
-    expect(found({ ...over, followings: [following(seen(1), "deleted")] })).toEqual([]);
+    expect(found({ ...over, followings: [following(seen(1, 2, 3), "deleted")] })).toEqual([]);
     expect(found({ ...over, followings: [following(seen(1))] })).toEqual(["stream left open"]);
+  });
+
+  it("what came before its end is owed to whoever was connected then, and no hole to anybody", () => {
+    const publishes = [publish([1]), publish([2]), publish([3])];
+    const deleted = [keeping([change("create", "done", "a"), change("delete")])];
+    const ends = (frames: readonly Seen[], end: string) =>
+      found({ publishes, keepings: deleted, logs: [], followings: [following(frames, end)] });
+    expect(ends(seen(1, 2), "deleted")).toEqual(["event lost"]);
+    expect(ends([], "deleted")).toEqual(["event lost", "event lost", "event lost"]);
+    expect(ends(seen(1), "404")).toEqual([]);
+    expect(ends(seen(1, 3), "404")).toEqual(["event lost"]);
+  });
+
+  it("the end of a stream says what has ended the session", () => {
+    const made = keeping([change("create", "done", "a")]);
+    const removed = keeping([change("create", "done", "a"), change("delete", "unknown")]);
+    const expired = { ...made, expiring: new Set([S]) };
+    const ends = (kept: Keeping, end: string) =>
+      found({ keepings: [kept], logs: [], followings: [following(seen(1, 2, 3), end)] });
+    expect(ends(removed, "deleted")).toEqual([]);
+    expect(ends(removed, "expired")).toEqual(["stream ended"]);
+    expect(ends(expired, "expired")).toEqual([]);
+    expect(ends(expired, "deleted")).toEqual(["stream ended"]);
+    expect(ends(expired, "404")).toEqual([]);
   });
 });
 

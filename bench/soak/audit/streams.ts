@@ -1,0 +1,94 @@
+/** Streams: each event of the session once, up to the end of the stream, or a gap that says what is missing. */
+import type { Event, Following, Seen } from "../history.ts";
+import { dataById, isTrimmed, type Known } from "./known.ts";
+import type { Loss } from "./loss.ts";
+import type { Ending } from "./records.ts";
+import { auditSequence } from "./sequence.ts";
+
+type Gap = Extract<Seen, { kind: "gap" }>;
+
+/** `endings`: how the session may have ended; undefined where it is still there. */
+export function auditFollowing(
+  following: Following,
+  known: Known,
+  endings: ReadonlySet<Ending> | undefined,
+): Loss[] {
+  const { follower, session, seen } = following;
+  const where = `${follower} on ${session}`;
+  const events = seen.filter((one) => one.kind === "event");
+  const gaps = seen.filter((one) => one.kind === "gap");
+  return [
+    ...auditSequence(where, session, events, known),
+    ...(endings ? auditEnd(where, following, endings) : auditLife(where, following, known)),
+    ...auditMissing(where, following, known, owedUpTo(following, events, endings)),
+    ...(endings ? [] : auditGaps(where, gaps, session, known)),
+  ];
+}
+
+/** A stream of a session that is there goes on, and sends what the log holds. */
+function auditLife(where: string, { session, seen, end }: Following, known: Known): Loss[] {
+  const losses: Loss[] = [];
+  const log = known.logs.get(session);
+  if (end !== undefined) losses.push({ kind: "stream ended", where, detail: `with ${end}` });
+  const held = dataById(log?.events);
+  for (const one of seen) {
+    if (one.kind === "gap" || held.get(one.id) === one.data) continue;
+    if (isTrimmed(one.id, log, known)) continue;
+    losses.push({ kind: "event not durable", where, detail: `${one.id} was sent; no log has it` });
+  }
+  return losses;
+}
+
+/** A stream ends with its session, and says how; one that comes back later is told that there is none. */
+function auditEnd(where: string, { end }: Following, endings: ReadonlySet<Ending>): Loss[] {
+  if (end === undefined) return [{ kind: "stream left open", where, detail: "its end" }];
+  if (end === GONE || (endings as ReadonlySet<string>).has(end)) return [];
+  const detail = `with ${end}, and the session was ${[...endings].join(" or ")}`;
+  return [{ kind: "stream ended", where, detail }];
+}
+
+/** What a subscriber is told that comes back to a session that has ended meanwhile. */
+const GONE = "404";
+
+/**
+ * The last id that this subscriber must have; undefined is all of them. The frame that
+ * says how the session ended comes after all that the session was published, and is sent to
+ * those alone that are connected. (A reader that is more than a page behind is told of the end
+ * before it has been sent the rest. None is here: a session that is followed to its end
+ * is published much less than a page.) Whoever was not connected at the end cannot be given
+ * what came after it last was, and must have all before that.
+ */
+function owedUpTo(
+  { end }: Following,
+  events: readonly Event[],
+  endings: ReadonlySet<Ending> | undefined,
+): string | undefined {
+  if (!endings || (end !== undefined && end !== GONE)) return undefined;
+  return events.reduce((last, { id }) => (id > last ? id : last), "");
+}
+
+function auditMissing(
+  where: string,
+  { session, seen }: Following,
+  known: Known,
+  upTo: string | undefined,
+): Loss[] {
+  const losses: Loss[] = [];
+  const held = dataById(known.logs.get(session)?.events);
+  const received = dataById(seen.filter((one) => one.kind === "event"));
+  const gaps = seen.filter((one) => one.kind === "gap");
+  for (const { id, data } of known.acknowledged.get(session) ?? []) {
+    if (received.get(id) === data || (upTo !== undefined && id > upTo)) continue;
+    const said = gaps.some(({ requested, earliest }) => requested < id && id < earliest);
+    if (said && held.get(id) !== data) continue;
+    losses.push({ kind: "event lost", where, detail: `${id} was acknowledged` });
+  }
+  return losses;
+}
+
+function auditGaps(where: string, gaps: readonly Gap[], session: string, known: Known): Loss[] {
+  return gaps.flatMap(({ requested, earliest }): Loss[] => {
+    if (isTrimmed(requested, known.logs.get(session), known)) return [];
+    return [{ kind: "gap without cause", where, detail: `after ${requested} up to ${earliest}` }];
+  });
+}
