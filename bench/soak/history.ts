@@ -24,7 +24,7 @@ export interface Publish extends Span {
   /** What each event carries; no two events of a soak carry the same. */
   readonly data: readonly string[];
   readonly outcome: Outcome;
-  /** One for each event where the outcome is `done`. */
+  /** As answered: one for each event where the outcome is `done`, if the service keeps its promise. */
   readonly ids: readonly string[];
 }
 
@@ -35,7 +35,13 @@ export interface Event {
 
 export type Seen =
   | ({ readonly kind: "event" } & Event)
-  | { readonly kind: "gap"; readonly requested: string; readonly earliest: string };
+  | {
+      readonly kind: "gap";
+      readonly requested: string;
+      readonly earliest: string;
+      /** When it came, in the order of the calls' beginnings and ends. */
+      readonly at: number;
+    };
 
 /** A subscriber from the session's first event on, over all its connections. */
 export interface Following {

@@ -41,9 +41,14 @@ export class Journal {
 
   /** What the work answers, with when it began and ended. */
   async spanned<T extends object>(work: () => Promise<T>): Promise<T & Span> {
-    const began = this.#tick++;
+    const began = this.tick();
     const answer = await work();
-    return { ...answer, began, ended: this.#tick++ };
+    return { ...answer, began, ended: this.tick() };
+  }
+
+  /** This moment's place in the order of all that happens. */
+  tick(): number {
+    return this.#tick++;
   }
 
   surprise(answer: string): void {

@@ -5,13 +5,15 @@ export interface Attempt {
   readonly session: string;
   readonly publish: Publish;
   readonly data: string;
-  /** Its id, where it was acknowledged. */
+  /** Its id where it was acknowledged, or where its answer was lost and a log or a stream shows it. */
   readonly id: string | undefined;
 }
 
 export interface Known {
   /** By what each event carries. */
   readonly attempts: ReadonlyMap<string, Attempt>;
+  /** By session. */
+  readonly tried: ReadonlyMap<string, readonly Attempt[]>;
   /** The acknowledged ones of each session. */
   readonly acknowledged: ReadonlyMap<string, readonly Acknowledged[]>;
   readonly logs: ReadonlyMap<string, SessionLog>;
@@ -22,21 +24,37 @@ export interface Acknowledged extends Attempt {
   readonly id: string;
 }
 
-export function knownFrom({ publishes, logs, retained }: History): Known {
-  const attempts = publishes.flatMap((publish) =>
-    publish.data.map((data, n): Attempt => ({
-      session: publish.session,
-      publish,
-      data,
-      id: publish.ids[n],
-    })),
-  );
+export function knownFrom(history: History): Known {
+  const { publishes, logs, retained } = history;
+  const shown = shownIds(history);
+  const attempts = publishes.flatMap((publish) => {
+    const { session, outcome, ids } = publish;
+    return publish.data.map((data, n): Attempt => {
+      const id = outcome === "unknown" ? shown.get(session)?.get(data) : ids[n];
+      return { session, publish, data, id };
+    });
+  });
   return {
     attempts: new Map(attempts.map((attempt) => [attempt.data, attempt])),
+    tried: Map.groupBy(attempts, ({ session }) => session),
     acknowledged: Map.groupBy(attempts.filter(isAcknowledged), ({ session }) => session),
     logs: new Map(logs.map((log) => [log.session, log])),
     retained,
   };
+}
+
+/** Under which id each session's log or, where it lacks it, a stream shows what an event carries. */
+function shownIds({ logs, followings }: History): Map<string, Map<string, string>> {
+  const shown = new Map<string, Map<string, string>>();
+  const streams = followings.map(({ session, seen }) => {
+    return { session, events: seen.filter((one) => one.kind === "event") };
+  });
+  for (const { session, events } of [...logs, ...streams]) {
+    const ids = shown.get(session) ?? new Map<string, string>();
+    shown.set(session, ids);
+    for (const { id, data } of events) if (!ids.has(data)) ids.set(data, id);
+  }
+  return shown;
 }
 
 function isAcknowledged(attempt: Attempt): attempt is Acknowledged {

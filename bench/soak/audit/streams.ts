@@ -1,11 +1,10 @@
 /** Streams: each event of the session once, up to the end of the stream, or a gap that says what is missing. */
-import type { Event, Following, Seen } from "../history.ts";
+import type { Event, Following } from "../history.ts";
+import { auditGap } from "./gaps.ts";
 import { dataById, isTrimmed, type Known } from "./known.ts";
 import type { Loss } from "./loss.ts";
 import type { Ending } from "./records.ts";
 import { auditSequence } from "./sequence.ts";
-
-type Gap = Extract<Seen, { kind: "gap" }>;
 
 /** `endings`: how the session may have ended; undefined where it is still there. */
 export function auditFollowing(
@@ -21,7 +20,7 @@ export function auditFollowing(
     ...auditSequence(where, session, events, known),
     ...(endings ? auditEnd(where, following, endings) : auditLife(where, following, known)),
     ...auditMissing(where, following, known, owedUpTo(following, events, endings)),
-    ...(endings ? [] : auditGaps(where, gaps, session, known)),
+    ...gaps.flatMap((gap) => auditGap(where, gap, session, known)),
   ];
 }
 
@@ -84,11 +83,4 @@ function auditMissing(
     losses.push({ kind: "event lost", where, detail: `${id} was acknowledged` });
   }
   return losses;
-}
-
-function auditGaps(where: string, gaps: readonly Gap[], session: string, known: Known): Loss[] {
-  return gaps.flatMap(({ requested, earliest }): Loss[] => {
-    if (isTrimmed(requested, known.logs.get(session), known)) return [];
-    return [{ kind: "gap without cause", where, detail: `after ${requested} up to ${earliest}` }];
-  });
 }

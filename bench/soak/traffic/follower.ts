@@ -45,7 +45,8 @@ export class Follower {
     });
     source.addEventListener("gap", ({ data }) => {
       const { requested, earliest } = JSON.parse(String(data)) as Record<string, string>;
-      this.#seen.push({ kind: "gap", requested: requested ?? "", earliest: earliest ?? "" });
+      const at = journal.tick();
+      this.#seen.push({ kind: "gap", requested: requested ?? "", earliest: earliest ?? "", at });
     });
     for (const name of ["deleted", "expired"]) {
       source.addEventListener(name, () => this.#over(name));

@@ -19,10 +19,11 @@ const span = () => ({ began: tick++, ended: tick++ });
 const idOf = (n: number) => `epoch-${String(n).padStart(4, "0")}-0`;
 const event = (n: number): Event => ({ id: idOf(n), data: `event ${n}` });
 const seen = (...numbers: number[]): Seen[] => numbers.map((n) => ({ kind: "event", ...event(n) }));
-const gap = (requested: number, earliest: number): Seen => ({
+const gap = (requested: number, earliest: number, at = Infinity): Seen => ({
   kind: "gap",
   requested: idOf(requested),
   earliest: idOf(earliest),
+  at,
 });
 
 function publish(numbers: readonly number[], outcome: Outcome = "done"): Publish {
@@ -177,13 +178,48 @@ describe("streams", () => {
     expect(follows(zero, two, three)).toEqual([]);
     expect(follows(two, three)).toEqual(["event lost"]);
     expect(follows(zero, three)).toEqual(["event lost"]);
-    expect(follows(gap(0, 3), three)).toEqual(["event lost"]);
+    expect(follows(gap(0, 3), three)).toEqual(["event lost", "gap without cause"]);
   });
 
   it("a log that is not full has no cause for a gap", () => {
     expect(found({ followings: [following([gap(0, 1), ...seen(1, 2, 3)])] })).toEqual([
       "gap without cause",
     ]);
+  });
+
+  it("a gap is judged by what the log can have held when it came, not by what it held at the end", () => {
+    const [before, between, after] = [
+      [1, 2],
+      [3, 4, 5],
+      [6, 7],
+    ];
+    const publishes = [...before, ...between].map((n) => publish([n]));
+    const early = tick++;
+    const lost = publish([6], "unknown");
+    const late = tick++;
+    publishes.push(lost, publish([7]));
+    const log = { session: S, events: [...between, ...after].map(event) };
+    const gapAt = (at: number, retained = 3, kept = log) =>
+      found({
+        retained,
+        publishes,
+        followings: [following([...seen(1), gap(1, 4, at), ...seen(4, 5, 6, 7)])],
+        logs: [{ ...kept, events: kept.events.slice(-retained) }],
+      });
+    expect(gapAt(early)).toEqual(["gap without cause"]);
+    expect(gapAt(late)).toEqual([]);
+    expect(gapAt(late, 4)).toEqual(["gap without cause"]);
+    expect(gapAt(Infinity, 4)).toEqual([]);
+  });
+
+  it("an event whose answer was lost, and that nobody saw, may have filled the log", () => {
+    const publishes = [publish([1]), publish([2]), publish([3]), publish([9], "unknown")];
+    const at = tick++;
+    publishes.push(publish([4]), publish([5]));
+    const frames = [...seen(1), gap(1, 3, at), gap(2, 4), ...seen(4, 5)];
+    const logs = [{ session: S, events: [event(4), event(5)] }];
+    const filled = { retained: 2, publishes, logs, followings: [following(frames)] };
+    expect(found(filled)).toEqual([]);
   });
 
   it("a stream ends with its session, and not before", () => {
