@@ -14,13 +14,13 @@ export interface Known {
   readonly attempts: ReadonlyMap<string, Attempt>;
   /** By session. */
   readonly tried: ReadonlyMap<string, readonly Attempt[]>;
-  /** The acknowledged ones of each session. */
-  readonly acknowledged: ReadonlyMap<string, readonly Acknowledged[]>;
+  /** Those that were published, as an answer, a log or a stream says; by session. */
+  readonly published: ReadonlyMap<string, readonly Published[]>;
   readonly logs: ReadonlyMap<string, SessionLog>;
   readonly retained: number;
 }
 
-export interface Acknowledged extends Attempt {
+export interface Published extends Attempt {
   readonly id: string;
 }
 
@@ -37,7 +37,7 @@ export function knownFrom(history: History): Known {
   return {
     attempts: new Map(attempts.map((attempt) => [attempt.data, attempt])),
     tried: Map.groupBy(attempts, ({ session }) => session),
-    acknowledged: Map.groupBy(attempts.filter(isAcknowledged), ({ session }) => session),
+    published: Map.groupBy(attempts.filter(isPublished), ({ session }) => session),
     logs: new Map(logs.map((log) => [log.session, log])),
     retained,
   };
@@ -57,8 +57,9 @@ function shownIds({ logs, followings }: History): Map<string, Map<string, string
   return shown;
 }
 
-function isAcknowledged(attempt: Attempt): attempt is Acknowledged {
-  return attempt.publish.outcome === "done" && attempt.id !== undefined;
+function isPublished(attempt: Attempt): attempt is Published {
+  const { outcome } = attempt.publish;
+  return attempt.id !== undefined && (outcome === "done" || outcome === "unknown");
 }
 
 export function dataById(events: readonly Event[] = []): ReadonlyMap<string, string> {

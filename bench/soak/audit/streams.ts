@@ -66,6 +66,7 @@ function owedUpTo(
   return events.reduce((last, { id }) => (id > last ? id : last), "");
 }
 
+/** What an answer, a log or another stream says was published is owed to each stream, whether or not its publisher was answered. */
 function auditMissing(
   where: string,
   { session, seen }: Following,
@@ -76,11 +77,12 @@ function auditMissing(
   const held = dataById(known.logs.get(session)?.events);
   const received = dataById(seen.filter((one) => one.kind === "event"));
   const gaps = seen.filter((one) => one.kind === "gap");
-  for (const { id, data } of known.acknowledged.get(session) ?? []) {
+  for (const { id, data, publish } of known.published.get(session) ?? []) {
     if (received.get(id) === data || (upTo !== undefined && id > upTo)) continue;
     const said = gaps.some(({ requested, earliest }) => requested < id && id < earliest);
     if (said && held.get(id) !== data) continue;
-    losses.push({ kind: "event lost", where, detail: `${id} was acknowledged` });
+    const how = publish.outcome === "done" ? "was acknowledged" : "had no answer, and is there";
+    losses.push({ kind: "event lost", where, detail: `${id} ${how}` });
   }
   return losses;
 }

@@ -164,6 +164,21 @@ describe("streams", () => {
     expect(withLog(1, 2)).toEqual(["publish torn"]);
   });
 
+  it("an event whose answer was lost, and that is there, is owed to each subscriber", () => {
+    const publishes = [publish([1]), publish([2], "unknown"), publish([3])];
+    expect(found({ publishes, followings: [following(seen(1, 3))] })).toEqual(["event lost"]);
+    // All that is left of it is what another subscriber was sent.
+    const more = [publish([4]), publish([5])];
+    const trimmed = { retained: 2, logs: [{ session: S, events: [event(4), event(5)] }] };
+    const one = following(seen(1, 2, 3, 4, 5));
+    const skips = (...frames: Seen[]) => {
+      const followings = [one, following(frames)];
+      return found({ ...trimmed, publishes: [...publishes, ...more], followings });
+    };
+    expect(skips(...seen(1, 3, 4, 5))).toEqual(["event lost"]);
+    expect(skips(...seen(1), gap(1, 3), ...seen(3, 4, 5))).toEqual([]);
+  });
+
   it("what was sent must be in the log", () => {
     const publishes = [publish([1]), publish([2]), publish([3]), publish([4], "unknown")];
     expect(found({ publishes, followings: [following(seen(1, 2, 3, 4))] })).toEqual([
