@@ -164,6 +164,28 @@ describe("streams", () => {
     expect(withLog(1, 2)).toEqual(["publish torn"]);
   });
 
+  it("of an array without an answer only what was trimmed, or hidden by a gap, may be unseen", () => {
+    const lost = publish([1, 2, 3], "unknown");
+    const later = [publish([4]), publish([5])];
+    const torn = (retained: number, logged: readonly number[], ...streams: Seen[][]) =>
+      found({
+        retained,
+        publishes: [lost, ...later],
+        logs: [{ session: S, events: logged.map(event) }],
+        followings: streams.map((frames) => following(frames)),
+      });
+    expect(torn(4, [2, 3, 4, 5])).toEqual([]);
+    expect(torn(5, [2, 3, 4, 5])).toEqual(["publish torn"]);
+    expect(torn(3, [3, 4, 5])).toEqual([]);
+    expect(torn(2, [4, 5], seen(1, 3, 4, 5))).toEqual(["publish torn"]);
+    expect(torn(2, [4, 5], seen(2, 3, 4, 5))).toEqual(["publish torn"]);
+    expect(torn(2, [4, 5], [gap(0, 3), ...seen(3, 4, 5)])).toEqual([]);
+    expect(torn(2, [4, 5], [...seen(1), gap(1, 4), ...seen(4, 5)])).toEqual([]);
+    expect(torn(2, [4, 5], [...seen(1), gap(1, 4), ...seen(4, 5)], seen(1, 4, 5))).toEqual([
+      "publish torn",
+    ]);
+  });
+
   it("an event whose answer was lost, and that is there, is owed to each subscriber", () => {
     const publishes = [publish([1]), publish([2], "unknown"), publish([3])];
     expect(found({ publishes, followings: [following(seen(1, 3))] })).toEqual(["event lost"]);
