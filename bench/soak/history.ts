@@ -66,6 +66,8 @@ export interface Change extends Span {
   /** What was written, or what was read. */
   readonly value?: string | undefined;
   readonly outcome: Outcome;
+  /** Whether the answer came before the session's time can have been up; of those alone that expire. */
+  readonly inTime?: boolean;
 }
 
 /** Everything that was kept in one place, and what was found there at the end. */

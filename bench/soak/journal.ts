@@ -2,6 +2,11 @@
 import type { Call, Change, Outcome, Publish, Span } from "./history.ts";
 import { Timeline } from "./timeline.ts";
 
+/** How a call on a record ended; `result` is for its caller alone. */
+export interface Done<T> extends Pick<Change, "outcome" | "value" | "inTime"> {
+  readonly result?: T;
+}
+
 export class Journal {
   readonly timeline = new Timeline();
   readonly publishes: Publish[] = [];
@@ -25,15 +30,16 @@ export class Journal {
   async change<T>(
     place: string,
     what: Pick<Change, "record" | "kind" | "value">,
-    work: () => Promise<{ outcome: Outcome; value?: string | undefined; result?: T }>,
+    work: () => Promise<Done<T>>,
   ): Promise<{ outcome: Outcome; result?: T }> {
-    const { outcome, value, result, ...span } = await this.spanned(work);
+    const { outcome, value, inTime, result, ...span } = await this.spanned(work);
     const said = value ?? what.value;
     this.changesIn(place).push({
       ...span,
       ...what,
       outcome,
       ...(said !== undefined && { value: said }),
+      ...(inTime !== undefined && { inTime }),
     });
     this.timeline.count(outcome === "unknown" ? "failures" : "changes");
     return { outcome, ...(result !== undefined && { result }) };

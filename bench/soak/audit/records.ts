@@ -53,12 +53,12 @@ function auditAnswers(where: string, changes: readonly Change[], expires: boolea
   const deletes = changes.filter(({ kind }) => kind === "delete");
   const deleted = deletes.find(({ outcome }) => outcome === "done");
   for (const [n, change] of changes.entries()) {
-    const { kind, value, outcome, began, ended } = change;
+    const { kind, value, outcome, began, ended, inTime = false } = change;
     if (kind === "create" || kind === "delete") continue;
     if (outcome === "done" && deleted && began > deleted.ended) {
       losses.push({ kind: "session resurrected", where, detail: `a ${kind} found it again` });
     }
-    const mayBeGone = expires || deletes.some((one) => one.began < ended);
+    const mayBeGone = (expires && !inTime) || deletes.some((one) => one.began < ended);
     if (outcome === "missing" && created && created.ended < began && !mayBeGone) {
       losses.push({ kind: "session lost", where, detail: `a ${kind} did not find it` });
     }

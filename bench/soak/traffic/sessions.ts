@@ -1,4 +1,5 @@
 /** Creators, writers and deleters of the service's sessions. */
+import { setTimeout as sleep } from "node:timers/promises";
 import { newSessionId } from "../../../src/session/id.ts";
 import type { Random } from "../../../test/support/fuzz/random.ts";
 import type { Outcome } from "../history.ts";
@@ -15,6 +16,10 @@ export const SESSIONS = "session";
 /** Share of the sessions that are made to expire, and how long they live. */
 const EXPIRING = 0.3;
 export const SHORT_TTL_SECONDS = 3;
+/** Seconds after which each of these is read at the latest: well before its time is up. */
+const READ_WITHIN_SECONDS = 1;
+/** Seconds that one creation takes its creator, at most. */
+const CREATE_SECONDS = 1.1;
 /** Share of the others that somebody follows until they are deleted. */
 const FOLLOWED = 0.2;
 const MOST_FOLLOWED = 12;
@@ -60,7 +65,8 @@ export class SessionTraffic {
 
   async run(rates: Rates, signal: AbortSignal): Promise<void> {
     await Promise.all([
-      atRate(rates.create, signal, () => this.#create()),
+      // A creator waits before it reads what will expire, and others create meanwhile.
+      atRate(rates.create, signal, () => this.#create(), Math.ceil(rates.create * CREATE_SECONDS)),
       atRate(rates.write, signal, () => this.#living.withOne((session) => this.#write(session))),
       atRate(rates.delete, signal, () => this.#delete()),
     ]);
@@ -81,9 +87,15 @@ export class SessionTraffic {
   async #create(): Promise<void> {
     const { random } = this.#options;
     const expires = random.chance(EXPIRING);
+    const notOverBefore = performance.now() + SHORT_TTL_SECONDS * 1000;
     const { outcome, session } = await this.#make(expires ? { ttlSeconds: SHORT_TTL_SECONDS } : {});
     if (expires) this.expiring.add(session.id);
-    if (expires || outcome !== "done") return;
+    if (outcome !== "done") return;
+    if (expires) {
+      await sleep(random.next() * READ_WITHIN_SECONDS * 1000);
+      await this.#readInTime(session.id, notOverBefore);
+      return;
+    }
     if (random.chance(FOLLOWED)) this.#follow(session.id);
     this.#living.add(session);
   }
@@ -153,6 +165,20 @@ export class SessionTraffic {
       },
     );
     return result;
+  }
+
+  /** Reads a session that expires, which must be there until then; its life is not prolonged by it. */
+  async #readInTime(id: string, notOverBefore: number): Promise<void> {
+    await this.#options.journal.change<never>(
+      SESSIONS,
+      { record: id, kind: "read", value: undefined },
+      async () => {
+        const path = `/v1/sessions/${id}?touch=false`;
+        const { outcome, json } = await this.#send<SessionJson>("GET", path);
+        const inTime = performance.now() < notOverBefore;
+        return { outcome, value: json?.metadata["value"], inTime };
+      },
+    );
   }
 
   async #delete(): Promise<void> {

@@ -324,6 +324,19 @@ describe("sessions and records", () => {
     expect(kept([change("create", "refused", "a")], "a")).toEqual(["session left over"]);
   });
 
+  it("a session with a time is there until it is up", () => {
+    const read = (inTime: boolean, outcome: Outcome) => {
+      const made = created();
+      const look = { ...change("read", outcome, outcome === "done" ? "a" : undefined), inTime };
+      const past = { ...keeping([made, look]), expiring: new Set([S]) };
+      return found({ keepings: [past], followings: [], publishes: [], logs: [] });
+    };
+    expect(read(true, "done")).toEqual([]);
+    expect(read(true, "unknown")).toEqual([]);
+    expect(read(false, "missing")).toEqual([]);
+    expect(read(true, "missing")).toEqual(["session lost"]);
+  });
+
   it("calls whose answer was lost may have happened or not", () => {
     expect(kept([change("create", "unknown", "a")])).toEqual([]);
     expect(kept([change("create", "unknown", "a")], "a")).toEqual([]);
