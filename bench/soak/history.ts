@@ -90,8 +90,11 @@ export interface Call {
   readonly steps: number;
   /** Numbers of the progress notifications, in the order of their arrival. */
   readonly seen: readonly number[];
-  /** The last message, or why there was none; undefined where the stream brought none in time. */
-  readonly end: "result" | "interrupted" | string | undefined;
+  /**
+   * The last message, or why there was none: `unanswered` is that nothing came at all, not even a
+   * place to come back to; undefined where the stream brought none in time.
+   */
+  readonly end: "result" | "interrupted" | "unanswered" | string | undefined;
   /** Messages after the last one, on this return or on one more. */
   readonly afterwards: number;
   /** Whether the process or the session's object was ended while the call was under way. */

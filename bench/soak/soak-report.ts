@@ -83,6 +83,7 @@ function rowsOf({ history, losses }: SoakResult): Row[] {
     {
       what: "slow MCP calls",
       acknowledged: history.calls.filter(({ end }) => end === "result").length,
+      "answer lost": history.calls.filter(({ end }) => end === "unanswered").length,
       "told interrupted": history.calls.filter(({ end }) => end === "interrupted").length,
       "promises broken": losses.filter(inPlace("call")).length,
     },

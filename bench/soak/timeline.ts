@@ -64,6 +64,14 @@ export class Timeline {
     fault.until = this.now;
   }
 
+  /** Whether the process, or this session's object, was ended or on its way up again at some time since then. */
+  endedSince(at: number, session?: string): boolean {
+    return this.faults.some(
+      ({ kind, until, target }) =>
+        until >= at && (kind === "kill" || (kind === "abort" && target === session)),
+    );
+  }
+
   /** From one whole second up to another. */
   stretch(from: number, to: number): Stretch {
     const seconds = Array.from({ length: to - from }, (_, n) => this.#second(from + n));

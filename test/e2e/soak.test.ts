@@ -36,4 +36,5 @@ it("loses nothing in a quarter of a minute of load, kills, aborts and cut connec
   for (const changes of [sessions?.changes, redis?.changes]) {
     expect(changes?.filter(({ outcome }) => outcome === "done").length).toBeGreaterThan(10);
   }
+  expect(history.calls.filter(({ end }) => end === "result").length).toBeGreaterThan(0);
 }, 240_000);

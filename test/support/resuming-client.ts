@@ -5,6 +5,8 @@
 import { createParser } from "eventsource-parser";
 import { lastEventIdIn } from "./sse-reader.ts";
 
+const FRAME_WITH_ID = /^id: .*\n(?:.+\n)*\n/m;
+
 export type Connect = (lastEventId: string | undefined) => Promise<Response>;
 
 export class ResumingClient {
@@ -51,10 +53,20 @@ export class ResumingClient {
     return this.#text.includes(text);
   }
 
-  /** Cuts the connection, as if only this share (0 to 1) of what came had arrived. */
-  async cut(share: number): Promise<void> {
+  /** Whether an id to come back with has arrived, now or on a connection before. */
+  get named(): boolean {
+    return this.#lastEventId !== undefined || lastEventIdIn(this.#text) !== undefined;
+  }
+
+  /**
+   * Cuts the connection, as if only this share (0 to 1) of what came had arrived; "named" is
+   * not before the end of the frame that brought its first id.
+   */
+  async cut(share: number, least?: "named"): Promise<void> {
     if (!this.#reader) return;
-    const arrived = this.#text.slice(0, Math.round(this.#text.length * share));
+    const named = least && FRAME_WITH_ID.exec(this.#text);
+    const kept = named ? named.index + named[0].length : 0;
+    const arrived = this.#text.slice(0, Math.max(kept, Math.round(this.#text.length * share)));
     await this.#reader.cancel().catch(() => {});
     await this.#pump;
     this.#settle(arrived);

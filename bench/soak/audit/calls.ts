@@ -2,6 +2,10 @@
 import type { Call } from "../history.ts";
 import type { Loss } from "./loss.ts";
 
+/**
+ * A call whose process or object was ended under it may be answered that it was interrupted, or
+ * not at all if it had not named a place to come back to.
+ */
 export function auditCall({ call, steps, seen, end, afterwards, disturbed }: Call): Loss[] {
   const losses: Loss[] = [];
   const where = `call ${call}`;
@@ -19,7 +23,7 @@ export function auditCall({ call, steps, seen, end, afterwards, disturbed }: Cal
     if (last !== steps) {
       losses.push({ kind: "step lost", where, detail: `the last of ${steps} was ${last}` });
     }
-  } else if (end !== "interrupted" || !disturbed) {
+  } else if (!disturbed || (end !== "interrupted" && end !== "unanswered")) {
     losses.push({ kind: "call lost", where, detail: `it ended with ${end ?? "nothing"}` });
   }
   return losses;

@@ -53,10 +53,17 @@ export class CallTraffic {
   }
 
   async #open(): Promise<McpSession | undefined> {
-    const session = await McpSession.open(`${this.#url}/mcp`).catch(() => undefined);
-    if (!session) {
+    const { timeline } = this.#journal;
+    const startedAt = timeline.now;
+    const session = await McpSession.open(`${this.#url}/mcp`).catch(statusIn);
+    if (!(session instanceof McpSession)) {
       // It may have been made all the same, under an id that did not reach us.
       this.#journal.unnamed++;
+      timeline.count("failures");
+      const excused = session === undefined || session === FAILED;
+      if (!excused || !timeline.endedSince(startedAt)) {
+        this.#journal.surprise(`POST /mcp, initialize: ${session ?? "no answer"}`);
+      }
       return undefined;
     }
     await this.#journal.change<never>(
@@ -69,27 +76,55 @@ export class CallTraffic {
 
   async #call(session: McpSession): Promise<void> {
     const call = `call ${this.#calls++}`;
-    const startedAt = this.#journal.timeline.now;
-    const client = clientOf(session, call);
-    // A call whose answer never began has no id to come back with: nothing is owed.
-    if ((await connect(client)) !== undefined) return;
-    await sleep(this.#random.next() * SECONDS * 1000);
-    await client.cut(0.3 + this.#random.next() * 0.7);
-    await sleep(this.#random.next() * LONGEST_ABSENCE_MS);
-    const problem = await this.#collect(client, call);
-    if (problem === NOTHING_TO_RESUME) return;
+    const { timeline } = this.#journal;
+    const startedAt = timeline.now;
+    const client = this.#clientOf(session, call);
+    const problem = (await connect(client)) ?? (await this.#leaveAndReturn(client, call));
 
     const received = messagesOf(client);
     const last = received.findIndex(({ id }) => id === call);
     const seen = received.flatMap(({ params }) => params?.progress ?? []);
     const afterwards = last < 0 ? 0 : await this.#afterwards(client, last);
-    const disturbed = this.#journal.timeline.faults.some(
-      ({ kind, until, target }) =>
-        until >= startedAt && (kind === "kill" || (kind === "abort" && target === session.id)),
-    );
-    const end = last < 0 ? problem : endOf(received[last]!);
+    const disturbed = timeline.endedSince(startedAt, session.id);
+    const end = last >= 0 ? endOf(received[last]!) : client.named ? problem : "unanswered";
     this.#journal.calls.push({ call, steps: STEPS, seen, end, afterwards, disturbed });
-    this.#journal.timeline.count("changes");
+    timeline.count(end === "unanswered" ? "failures" : "changes");
+  }
+
+  /** The client of one call. What it is answered and no contract allows is written down. */
+  #clientOf(session: McpSession, call: string): ResumingClient {
+    const params = {
+      name: "count",
+      arguments: { steps: STEPS, seconds: SECONDS },
+      _meta: { progressToken: call },
+    };
+    let called = false;
+    return new ResumingClient(async (lastEventId) => {
+      if (lastEventId === undefined && called) throw new Error(NOTHING_TO_RESUME);
+      called = true;
+      const response =
+        lastEventId === undefined
+          ? await session.post({ jsonrpc: "2.0", id: call, method: "tools/call", params })
+          : await session.get(lastEventId);
+      const { status } = response;
+      if (status !== 200) await response.body?.cancel();
+      if (status !== 200 && status !== FAILED) {
+        const what = lastEventId === undefined ? "POST /mcp, tools/call" : "GET /mcp";
+        this.#journal.surprise(`${what}: ${status}`);
+      }
+      return response;
+    });
+  }
+
+  /** Answers what kept the rest from coming. */
+  async #leaveAndReturn(client: ResumingClient, call: string): Promise<string | undefined> {
+    await sleep(this.#random.next() * SECONDS * 1000);
+    const share = 0.3 + this.#random.next() * 0.7;
+    // Whoever leaves before a place to come back to was named cannot come back.
+    if (client.named) await client.cut(share, "named");
+    else await endOrCut(client, STREAM_MS);
+    if (client.named) await sleep(this.#random.next() * LONGEST_ABSENCE_MS);
+    return this.#collect(client, call);
   }
 
   /** Comes back until all has come. Answers what kept it from coming. */
@@ -116,20 +151,14 @@ export class CallTraffic {
 }
 
 const NOTHING_TO_RESUME = "nothing to resume from";
+/** The status of an answer that says that the service failed. */
+const FAILED = 503;
 
-function clientOf(session: McpSession, call: string): ResumingClient {
-  const params = {
-    name: "count",
-    arguments: { steps: STEPS, seconds: SECONDS },
-    _meta: { progressToken: call },
-  };
-  let called = false;
-  return new ResumingClient(async (lastEventId) => {
-    if (lastEventId !== undefined) return session.get(lastEventId);
-    if (called) throw new Error(NOTHING_TO_RESUME);
-    called = true;
-    return session.post({ jsonrpc: "2.0", id: call, method: "tools/call", params });
-  });
+/** The status in what McpSession throws; undefined where no answer came. */
+function statusIn(failure: unknown): number | undefined {
+  const said =
+    failure instanceof Error ? /^initialize: (\d+)/.exec(failure.message)?.[1] : undefined;
+  return said === undefined ? undefined : Number(said);
 }
 
 /** What has come; a frame without data only names a place to come back to. */

@@ -381,6 +381,9 @@ describe("calls through the gateway", () => {
     expect(called({ end: undefined })).toEqual(["call lost"]);
     expect(called({ end: "interrupted", seen: [1] })).toEqual(["call lost"]);
     expect(called({ end: "interrupted", seen: [1], disturbed: true })).toEqual([]);
+    expect(called({ end: "unanswered", seen: [] })).toEqual(["call lost"]);
+    expect(called({ end: "unanswered", seen: [], disturbed: true })).toEqual([]);
+    expect(called({ end: undefined, seen: [], disturbed: true })).toEqual(["call lost"]);
   });
 
   it("each step comes once, in order, and nothing after the end", () => {
