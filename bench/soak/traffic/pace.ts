@@ -6,12 +6,17 @@ const MOST_PER_WORKER = 10;
 
 export type Work = (worker: number) => Promise<void>;
 
+/** How many workers it takes to act so many times a second. */
+export function workersFor(rate: number): number {
+  return Math.ceil(rate / MOST_PER_WORKER);
+}
+
 /** Resolves when told to end and every call that is under way has. */
 export async function atRate(
   rate: number,
   signal: AbortSignal,
   work: Work,
-  workers = Math.ceil(rate / MOST_PER_WORKER),
+  workers = workersFor(rate),
 ): Promise<void> {
   const interval = (1000 * workers) / rate;
   const each = async (worker: number) => {

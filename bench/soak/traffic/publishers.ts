@@ -1,8 +1,8 @@
-/** Publishers: each publishes to one of the sessions, one publish at a time. */
+/** Publishers: each publishes to its sessions in turn, one publish at a time; between them, to all. */
 import type { Random } from "../../../test/support/fuzz/random.ts";
 import type { Journal } from "../journal.ts";
 import type { Api } from "./api.ts";
-import { atRate } from "./pace.ts";
+import { atRate, workersFor } from "./pace.ts";
 
 /** Share of the publishes that are arrays, and events in each of those. */
 const ARRAYS = 0.1;
@@ -10,7 +10,7 @@ const EVENTS_IN_ARRAY = 3;
 
 export interface Publishing {
   readonly journal: Journal;
-  readonly api: Api;
+  readonly api: Pick<Api, "send">;
   readonly random: Random;
   /** Where the service is reached, for each publisher in turn. */
   readonly origins: readonly string[];
@@ -20,14 +20,33 @@ export interface Publishing {
 
 export async function runPublishers(publishing: Publishing, signal: AbortSignal): Promise<void> {
   const { sessions, origins, random, rate } = publishing;
+  const workers = workersFor(rate);
+  if (workers === 0) return;
+  // However few publishes the rate and the time allow, no session is left without one.
+  for (const [n, session] of sessions.entries()) {
+    const origin = origins[n % origins.length]!;
+    await publish(publishing, { session, publisher: "the first", origin, events: 1 });
+  }
+  const turns = Array.from({ length: workers }, () => 0);
   await atRate(rate, signal, async (worker) => {
+    const turn = turns[worker]!++;
     await publish(publishing, {
-      session: sessions[worker % sessions.length]!,
+      session: sessions[placeOf(worker, turn, workers, sessions.length)]!,
       publisher: `publisher ${worker}`,
       origin: origins[worker % origins.length]!,
       events: random.chance(ARRAYS) ? EVENTS_IN_ARRAY : 1,
     });
   });
+}
+
+/**
+ * Which of the sessions a worker publishes to in this turn of its: the same one each time
+ * where there are as many workers or more, and otherwise every one that is left to it.
+ */
+export function placeOf(worker: number, turn: number, workers: number, sessions: number): number {
+  if (workers >= sessions) return worker % sessions;
+  const own = Math.ceil((sessions - worker) / workers);
+  return worker + (turn % own) * workers;
 }
 
 export interface OnePublish {
