@@ -2,6 +2,7 @@
 import { Random } from "../../test/support/fuzz/random.ts";
 import { audit } from "./audit/audit.ts";
 import type { Loss } from "./audit/loss.ts";
+import { endAll, type Ending } from "./endings.ts";
 import { strikeAll, type ObjectTarget } from "./faults.ts";
 import type { History } from "./history.ts";
 import type { Journal } from "./journal.ts";
@@ -29,7 +30,7 @@ export interface SoakResult {
 
 /** Throws where the soak itself could not be carried out; what the service did wrong is in the losses. */
 export async function soak(options: SoakOptions, hooks: SoakHooks = {}): Promise<SoakResult> {
-  const endings: (() => unknown)[] = [];
+  const endings: Ending[] = [];
   try {
     const stage = await setStage(options, endings);
     await load(stage, options, hooks);
@@ -38,7 +39,7 @@ export async function soak(options: SoakOptions, hooks: SoakHooks = {}): Promise
     const history = await observe(stage, options.retain);
     return { journal: stage.journal, history, losses: audit(history) };
   } finally {
-    for (const end of endings.toReversed()) await end();
+    await endAll(endings);
   }
 }
 

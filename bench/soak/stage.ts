@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { Random } from "../../test/support/fuzz/random.ts";
 import { SeveringRelay } from "../../test/support/severing-relay.ts";
 import { startVariant, type WorkerServer } from "../servers.ts";
+import type { Ending } from "./endings.ts";
 import { Journal } from "./journal.ts";
 import type { SoakOptions } from "./options.ts";
 import { Api } from "./traffic/api.ts";
@@ -37,7 +38,7 @@ export interface Stage {
 }
 
 /** What was started is ended by `endings`, in reverse, whether or not all could be started. */
-export async function setStage(options: SoakOptions, endings: (() => unknown)[]): Promise<Stage> {
+export async function setStage(options: SoakOptions, endings: Ending[]): Promise<Stage> {
   const folder = await mkdtemp(join(tmpdir(), "soak-"));
   endings.push(() => rm(folder, { recursive: true, force: true }));
   const env = {
