@@ -108,7 +108,8 @@ function settings<T extends object>(name: string, value: string | undefined, def
   const known = Object.keys(defaults);
   const given = (value ?? "").split(",").filter((part) => part !== "");
   const read = given.map((part): [string, number] => {
-    const [key = "", amount = ""] = part.split("=");
+    const at = part.includes("=") ? part.indexOf("=") : part.length;
+    const [key, amount] = [part.slice(0, at), part.slice(at + 1)];
     if (known.includes(key)) return [key, number(`${name} ${key}`, amount, 0, 0)];
     throw new OptionError(`${name} has no "${key}"; it has ${known.join(", ")}`);
   });

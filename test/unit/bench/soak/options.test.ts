@@ -23,6 +23,7 @@ describe("options", () => {
     [["--minutes", "1", "--seconds", "9"], "not both"],
     [["--rates", "publsh=1"], "publsh"],
     [["--faults", "kill=often"], "--faults kill"],
+    [["--rates", "publish=1=2"], '--rates publish must be a number of at least 0, not "1=2"'],
     [["--unknown"], "--unknown"],
     [["stray"], "stray"],
   ])("refuses %j and says what is wrong", (args, said) => {
