@@ -47,6 +47,10 @@ export interface Workerd {
   stop(graceMs: number): Promise<void>;
 }
 
+/** Killed with this process where it can still do so: nothing then writes to storage that is being removed. */
+const running = new Set<ChildProcess>();
+process.on("exit", () => running.forEach((child) => child.kill("SIGKILL")));
+
 export async function startWorkerd(options: WorkerdOptions): Promise<Workerd> {
   const stateDir = resolve(options.stateDir);
   await mkdir(join(stateDir, "objects"), { recursive: true });
@@ -69,6 +73,8 @@ export async function startWorkerd(options: WorkerdOptions): Promise<Workerd> {
     { stdio: ["ignore", "pipe", "pipe", "pipe"], env: { PATH: process.env["PATH"], ...vars } },
   );
   const ended = once(child, "exit");
+  running.add(child);
+  void ended.then(() => running.delete(child));
   for (const stream of [child.stdout, child.stderr]) {
     if (stream) createInterface({ input: stream }).on("line", (line) => tell(line, options.onLine));
   }

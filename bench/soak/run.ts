@@ -1,4 +1,7 @@
-/** `npm run soak`: load and faults for a while, then the auditor's verdict. Ends with 1 where anything was lost. */
+/**
+ * `npm run soak`: load and faults for a while, then the auditor's verdict. Ends with 1 where anything
+ * was lost, with 2 where it could not be carried out, and with 130 or 143 where SIGINT or SIGTERM ended it.
+ */
 import { OptionError, readOptions, USAGE, type SoakOptions } from "./options.ts";
 import { drawSoak, reportSoak } from "./soak-report.ts";
 import { soak } from "./soak.ts";
@@ -23,6 +26,17 @@ async function main(options: SoakOptions): Promise<void> {
     process.exitCode = 1;
   }
   await drawSoak();
+}
+
+// As a shell tells it. What was started ends, and its folders go, with the process.
+for (const [signal, status] of [
+  ["SIGINT", 130],
+  ["SIGTERM", 143],
+] as const) {
+  process.once(signal, () => {
+    console.error(`soak: ended by ${signal}, without a verdict`);
+    process.exit(status);
+  });
 }
 
 try {

@@ -1,5 +1,5 @@
 /** Everything that takes part in a soak, started and ready. */
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Random } from "../../test/support/fuzz/random.ts";
@@ -39,8 +39,11 @@ export interface Stage {
 
 /** What was started is ended by `endings`, in reverse, whether or not all could be started. */
 export async function setStage(options: SoakOptions, endings: Ending[]): Promise<Stage> {
-  const folder = await mkdtemp(join(tmpdir(), "soak-"));
-  endings.push(() => rm(folder, { recursive: true, force: true }));
+  const folder = mkdtempSync(join(tmpdir(), "soak-"));
+  const remove = () => rmSync(folder, { recursive: true, force: true, maxRetries: 10 });
+  // A signal leaves no time for endings.
+  process.once("exit", remove);
+  endings.push(remove, () => process.off("exit", remove));
   const env = {
     LOG_LEVEL: "error",
     LOG_MAX_EVENTS: String(options.retain),

@@ -2,9 +2,15 @@
  * A short soak, with each kind of fault. It keeps `npm run soak` working and shows that its auditor finds
  * nothing lost; that the auditor finds what is lost is shown by test/unit/bench/soak.
  */
-import { expect, it } from "vitest";
+import { execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
+import { globSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect, it, onTestFinished, vi } from "vitest";
 import { DEFAULTS } from "../../bench/soak/options.ts";
 import { soak } from "../../bench/soak/soak.ts";
+import { PROJECT } from "../../scripts/bundle.ts";
 
 it("loses nothing in a quarter of a minute of load, kills, aborts and cut connections", async () => {
   const schedule = [
@@ -38,3 +44,59 @@ it("loses nothing in a quarter of a minute of load, kills, aborts and cut connec
   }
   expect(history.calls.filter(({ end }) => end === "result").length).toBeGreaterThan(0);
 }, 240_000);
+
+it.each([
+  ["SIGTERM", 143],
+  ["SIGINT", 130],
+] as const)(
+  "leaves no process and no folder when %s ends it",
+  async (signal, status) => {
+    const folder = mkdtempSync(join(tmpdir(), "ended-soak-"));
+    onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+    const run = spawn(process.execPath, [join(PROJECT, "bench", "soak", "run.ts")], {
+      env: { ...process.env, TMPDIR: folder },
+      stdio: "ignore",
+    });
+    onTestFinished(() => void run.kill("SIGKILL"));
+    const ended = once(run, "exit");
+    // Redis is the last to be started that leaves anything.
+    await vi.waitUntil(() => globSync(join(folder, "holdfast-redis-*", "*", "*")).length > 0, {
+      timeout: 60_000,
+      interval: 100,
+    });
+    expect(globSync(join(folder, "soak-*", "bench-soak-*"))).toHaveLength(1);
+    const children = childrenOf(run.pid ?? 0);
+    for (const name of ["workerd", "redis-server"]) {
+      expect(children.filter(({ args }) => args.includes(name))).not.toEqual([]);
+    }
+    run.kill(signal);
+    expect(await ended).toEqual([status, null]);
+    // wrangler, which bundles the service, notes there when it last looked for a newer one.
+    expect(readdirSync(folder).filter((name) => name !== "update-check")).toEqual([]);
+    await vi.waitUntil(
+      () => !processes().some(({ pid }) => children.some((one) => one.pid === pid)),
+    );
+  },
+  90_000,
+);
+
+function childrenOf(parent: number): Process[] {
+  return processes().filter(({ ppid }) => ppid === parent);
+}
+
+interface Process {
+  readonly pid: number;
+  readonly ppid: number;
+  readonly args: string;
+}
+
+/** Those that run; one that has ended stays listed (Z) where nobody asks how. */
+function processes(): Process[] {
+  const all = execFileSync("ps", ["-eo", "pid=,ppid=,stat=,args="], { encoding: "utf8" });
+  const lines = all.split("\n").map((line) => line.trim().split(/\s+/));
+  return lines
+    .filter(([, , stat = ""]) => !stat.startsWith("Z"))
+    .map(([pid, ppid, , ...args]) => {
+      return { pid: Number(pid), ppid: Number(ppid), args: args.join(" ") };
+    });
+}
