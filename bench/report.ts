@@ -38,18 +38,13 @@ export function whyNotKept({ missing }: Report, wanted: boolean): string | undef
   return wanted ? undefined : "its effort is not the default one (--keep keeps it)";
 }
 
-/** Prints a report, and keeps it as bench/results/SUITE.jsonl and .md. */
-export async function publishReport(report: Report): Promise<void> {
-  printReport(report);
-  await keepReport(report);
-}
-
 export function printReport(report: Report): void {
   const { lines, markdown } = render(report);
   for (const each of lines) console.log(each);
   console.log(`\n${markdown}`);
 }
 
+/** As bench/results/SUITE.jsonl and .md. */
 export async function keepReport(report: Report, folder = RESULTS): Promise<void> {
   const { lines, more, markdown } = render(report);
   await mkdir(folder, { recursive: true });

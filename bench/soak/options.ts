@@ -30,6 +30,8 @@ export interface SoakOptions {
   readonly retain: number;
   readonly rates: Rates;
   readonly faults: FaultIntervals;
+  /** Whether its results are kept although it is short. */
+  readonly keep: boolean;
 }
 
 export const DEFAULTS: SoakOptions = {
@@ -40,6 +42,7 @@ export const DEFAULTS: SoakOptions = {
   retain: 1000,
   rates: { publish: 100, create: 6, write: 12, delete: 4, redis: 60, call: 1 },
   faults: { kill: 25, abort: 5, cut: 9, silence: 40, redis: 20 },
+  keep: false,
 };
 
 export const USAGE = `npm run soak -- [options]
@@ -49,7 +52,13 @@ export const USAGE = `npm run soak -- [options]
   --subscribers N             subscribers of each (${DEFAULTS.subscribers})
   --retain N                  LOG_MAX_EVENTS of the service (${DEFAULTS.retain})
   --rates NAME=N,…            times a second (${listed(DEFAULTS.rates)})
-  --faults NAME=N,…           seconds between two of a kind, 0 for none (${listed(DEFAULTS.faults)})`;
+  --faults NAME=N,…           seconds between two of a kind, 0 for none (${listed(DEFAULTS.faults)})
+  --keep                      keeps the results of a soak that is shorter than ${DEFAULTS.seconds / 60} minutes, too`;
+
+/** Whether a soak's results take the place of those in bench/results: a short trial's say less. */
+export function isKept({ seconds, keep }: SoakOptions): boolean {
+  return keep || seconds >= DEFAULTS.seconds;
+}
 
 /** A bad option; the message names it. */
 export class OptionError extends Error {
@@ -60,7 +69,8 @@ export class OptionError extends Error {
 export function readOptions(args: readonly string[]): SoakOptions {
   const text = { type: "string" } as const;
   const names = { minutes: text, seconds: text, seed: text, sessions: text, subscribers: text };
-  const { values } = parse([...args], { ...names, retain: text, rates: text, faults: text });
+  const more = { retain: text, rates: text, faults: text, keep: { type: "boolean" } } as const;
+  const { values } = parse([...args], { ...names, ...more });
   if (values.minutes !== undefined && values.seconds !== undefined) {
     throw new OptionError("give --minutes or --seconds, not both");
   }
@@ -75,10 +85,11 @@ export function readOptions(args: readonly string[]): SoakOptions {
     retain: whole("retain", 1),
     rates: settings("--rates", values.rates, DEFAULTS.rates),
     faults: settings("--faults", values.faults, DEFAULTS.faults),
+    keep: values.keep ?? DEFAULTS.keep,
   };
 }
 
-function parse<T extends Readonly<Record<string, { readonly type: "string" }>>>(
+function parse<T extends Readonly<Record<string, { readonly type: "string" | "boolean" }>>>(
   args: string[],
   options: T,
 ) {

@@ -2,7 +2,7 @@
  * `npm run soak`: load and faults for a while, then the auditor's verdict. Ends with 1 where anything
  * was lost, with 2 where it could not be carried out, and with 130 or 143 where SIGINT or SIGTERM ended it.
  */
-import { OptionError, readOptions, USAGE, type SoakOptions } from "./options.ts";
+import { DEFAULTS, isKept, OptionError, readOptions, USAGE, type SoakOptions } from "./options.ts";
 import { drawSoak, reportSoak } from "./soak-report.ts";
 import { soak } from "./soak.ts";
 import type { Journal } from "./journal.ts";
@@ -16,6 +16,7 @@ function progressLine(at: number, { timeline }: Journal): string {
 async function main(options: SoakOptions): Promise<void> {
   const result = await soak(options, {
     onProgress: (at, journal) => console.log(progressLine(at, journal)),
+    onWait: (what) => console.log(JSON.stringify({ suite: "soak", waitsFor: what })),
   });
   await reportSoak(options, result);
   for (const { kind, where, detail } of result.losses) {
@@ -25,7 +26,10 @@ async function main(options: SoakOptions): Promise<void> {
     console.error(`soak: ${result.losses.length} promises were not kept`);
     process.exitCode = 1;
   }
-  await drawSoak();
+  if (isKept(options)) await drawSoak();
+  else {
+    console.error(`soak: results not kept: one shorter than ${DEFAULTS.seconds} s needs --keep`);
+  }
 }
 
 // As a shell tells it. What was started ends, and its folders go, with the process.

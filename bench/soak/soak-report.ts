@@ -4,10 +4,10 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { PROJECT } from "../../scripts/bundle.ts";
-import { publishReport, type Row } from "../report.ts";
+import { keepReport, printReport, type Report, type Row } from "../report.ts";
 import type { Loss } from "./audit/loss.ts";
 import type { Outcome } from "./history.ts";
-import { DEFAULTS, type SoakOptions } from "./options.ts";
+import { DEFAULTS, isKept, type SoakOptions } from "./options.ts";
 import type { SoakResult } from "./soak.ts";
 import type { StruckFault } from "./timeline.ts";
 
@@ -16,16 +16,18 @@ const PLOT = join(PROJECT, "bench", "soak", "plot");
 /** Points in the picture at most. */
 const MOST_POINTS = 300;
 
-/** Prints the tables and keeps them, with what the picture is drawn from. */
+/** Prints the tables, and keeps those of a soak that is long enough, with what the picture is drawn from. */
 export async function reportSoak(options: SoakOptions, result: SoakResult): Promise<void> {
-  await publishReport({
+  const report: Report = {
     suite: "soak",
     title: `Soak: ${options.seconds} s of load and faults`,
     command: commandOf(options),
     rows: rowsOf(result),
     notes: notesOf(options, result),
     more: [...stretchesOf(options, result), ...result.journal.timeline.faults.map(rounded)],
-  });
+  };
+  printReport(report);
+  if (isKept(options)) await keepReport(report);
 }
 
 /** Draws the picture of the results that are kept. Installs what draws it, the first time. */
@@ -38,6 +40,7 @@ function commandOf(options: SoakOptions): string {
   const given = (Object.keys(DEFAULTS) as (keyof SoakOptions)[]).flatMap((name) => {
     const value = options[name];
     if (JSON.stringify(value) === JSON.stringify(DEFAULTS[name])) return [];
+    if (value === true) return [`--${name}`];
     if (typeof value !== "object") return [`--${name} ${value}`];
     return [
       `--${name} ${Object.entries(value)

@@ -18,6 +18,8 @@ const PROGRESS_SECONDS = 10;
 export interface SoakHooks {
   /** Told every ten seconds how it goes. */
   readonly onProgress?: (seconds: number, journal: Journal) => void;
+  /** Told what is waited for, each time that it is something else, once the load is over. */
+  readonly onWait?: (what: string) => void;
   /** In place of the schedule that the options and the seed give. */
   readonly schedule?: readonly Fault[];
 }
@@ -35,8 +37,9 @@ export async function soak(options: SoakOptions, hooks: SoakHooks = {}): Promise
     const stage = await setStage(options, endings);
     await load(stage, options, hooks);
     // Nothing that is read from now on comes from memory.
+    hooks.onWait?.("process and Redis to start again");
     await Promise.all([stage.server.crash(), stage.redis.crash()]);
-    const history = await observe(stage, options.retain);
+    const history = await observe(stage, options.retain, hooks);
     return { journal: stage.journal, history, losses: audit(history) };
   } finally {
     await endAll(endings);
@@ -76,13 +79,16 @@ function anyObject({ random, followed, sessions, calls }: Stage): ObjectTarget {
   return session === undefined ? { shard: random.below(SHARDS) } : { session };
 }
 
-async function observe(stage: Stage, retained: number): Promise<History> {
+async function observe(stage: Stage, retained: number, { onWait }: SoakHooks): Promise<History> {
   const { journal, server, sessions, redis } = stage;
   const { publishes, calls, unexpected } = journal;
   const observer = new Observer(server.url);
   const followers = [...stage.subscribers, ...sessions.followers];
+  onWait?.("subscribers to catch up");
   await caughtUp(followers, observer);
+  onWait?.("sessions to expire, and the directory to agree");
   const kept = await observeSessions(journal, sessions.expiring, observer);
+  onWait?.("all logs and records to be read");
   const published = new Set(publishes.map(({ session }) => session));
   const living = [...published].filter((id) => kept.found.has(id));
   return {

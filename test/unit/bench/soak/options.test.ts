@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { DEFAULTS, OptionError, readOptions } from "../../../../bench/soak/options.ts";
+import { DEFAULTS, isKept, OptionError, readOptions } from "../../../../bench/soak/options.ts";
 import { scheduleFaults } from "../../../../bench/soak/schedule.ts";
 import { Random } from "../../../support/fuzz/random.ts";
 
@@ -14,6 +14,13 @@ describe("options", () => {
       rates: { ...DEFAULTS.rates, publish: 10, call: 0 },
       faults: { ...DEFAULTS.faults, kill: 5 },
     });
+  });
+
+  it("keeps what is as long as the default, or asked to be kept", () => {
+    expect(isKept(readOptions([]))).toBe(true);
+    expect(isKept(readOptions(["--minutes", "60"]))).toBe(true);
+    expect(isKept(readOptions(["--seconds", "299"]))).toBe(false);
+    expect(isKept(readOptions(["--seconds", "20", "--keep"]))).toBe(true);
   });
 
   it.each([
