@@ -49,9 +49,6 @@ export async function startWorker(
       onLine,
     });
   let workerd = await launch();
-  // Before its storage is deleted, into which it would go on to write.
-  const kill = () => void workerd.process.kill("SIGKILL");
-  process.prependOnceListener("exit", kill);
   return {
     url: workerd.url,
     get pid() {
@@ -64,7 +61,6 @@ export async function startWorker(
     },
     async stop() {
       await workerd.stop(0);
-      process.off("exit", kill);
       // On a disk not before the end: ext4 looks at every inode that was deleted in the last minutes
       // when it makes a file near them, which whatever is measured next would pay.
       if (folder === MEMORY_FOLDER) removeFolder(stateDir);

@@ -49,7 +49,7 @@ export interface Workerd {
 
 /** Killed with this process where it can still do so: nothing then writes to storage that is being removed. */
 const running = new Set<ChildProcess>();
-process.on("exit", () => running.forEach((child) => child.kill("SIGKILL")));
+process.prependListener("exit", () => running.forEach((child) => child.kill("SIGKILL")));
 
 export async function startWorkerd(options: WorkerdOptions): Promise<Workerd> {
   const stateDir = resolve(options.stateDir);

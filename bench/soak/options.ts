@@ -1,5 +1,6 @@
 /** What a soak is told on its command line. */
 import { parseArgs } from "node:util";
+import { OptionError } from "../options.ts";
 
 /** Times a second, over all who do it. */
 export interface Rates {
@@ -58,11 +59,6 @@ export const USAGE = `npm run soak -- [options]
 /** Whether a soak's results take the place of those in bench/results: a short trial's say less. */
 export function isKept({ seconds, keep }: SoakOptions): boolean {
   return keep || seconds >= DEFAULTS.seconds;
-}
-
-/** A bad option; the message names it. */
-export class OptionError extends Error {
-  override readonly name = "OptionError";
 }
 
 /** Reads the options. Throws an OptionError for the first that is wrong. */

@@ -2,7 +2,8 @@
  * `npm run soak`: load and faults for a while, then the auditor's verdict. Ends with 1 where anything
  * was lost, with 2 where it could not be carried out, and with 130 or 143 where SIGINT or SIGTERM ended it.
  */
-import { DEFAULTS, isKept, OptionError, readOptions, USAGE, type SoakOptions } from "./options.ts";
+import { OptionError } from "../options.ts";
+import { DEFAULTS, isKept, readOptions, USAGE, type SoakOptions } from "./options.ts";
 import { drawSoak, reportSoak } from "./soak-report.ts";
 import { soak } from "./soak.ts";
 import type { Journal } from "./journal.ts";

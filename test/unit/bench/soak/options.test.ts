@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { DEFAULTS, isKept, OptionError, readOptions } from "../../../../bench/soak/options.ts";
+import { OptionError } from "../../../../bench/options.ts";
+import { DEFAULTS, isKept, readOptions } from "../../../../bench/soak/options.ts";
 import { scheduleFaults } from "../../../../bench/soak/schedule.ts";
 import { Random } from "../../../support/fuzz/random.ts";
 
