@@ -2,9 +2,9 @@
  * A short soak, with each kind of fault. It keeps `npm run soak` working and shows that its auditor finds
  * nothing lost; that the auditor finds what is lost is shown by test/unit/bench/soak.
  */
-import { execFileSync, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { globSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { globSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it, onTestFinished, vi } from "vitest";
@@ -90,13 +90,20 @@ interface Process {
   readonly args: string;
 }
 
-/** Those that run; one that has ended stays listed (Z) where nobody asks how. */
+/** Those that run, as Linux lists them; one that has ended stays listed (Z) where nobody asks how. */
 function processes(): Process[] {
-  const all = execFileSync("ps", ["-eo", "pid=,ppid=,stat=,args="], { encoding: "utf8" });
-  const lines = all.split("\n").map((line) => line.trim().split(/\s+/));
-  return lines
-    .filter(([, , stat = ""]) => !stat.startsWith("Z"))
-    .map(([pid, ppid, , ...args]) => {
-      return { pid: Number(pid), ppid: Number(ppid), args: args.join(" ") };
+  return readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .flatMap((pid) => {
+      try {
+        // After the name, which may hold anything: `) STATE PARENT …`.
+        const [, stat = ""] = readFileSync(`/proc/${pid}/stat`, "utf8").split(/\) (?=. \d)/);
+        const [state, parent] = stat.split(" ");
+        const args = readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ");
+        return state === "Z" ? [] : [{ pid: Number(pid), ppid: Number(parent), args }];
+      } catch {
+        // It has ended meanwhile.
+        return [];
+      }
     });
 }
