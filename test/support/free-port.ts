@@ -20,8 +20,9 @@ export async function freePort(): Promise<number> {
   for (let tries = 0; tries < 100; tries++) {
     const port = first + Math.floor(Math.random() * PORTS_IN_RANGE);
     if (given.has(port)) continue;
-    if (!(await isFree(port)) || !(await isFree(port + CLUSTER_BUS_OFFSET))) continue;
+    // Before it is tried: another caller may draw the same one meanwhile.
     given.add(port);
+    if (!(await isFree(port)) || !(await isFree(port + CLUSTER_BUS_OFFSET))) continue;
     return port;
   }
   throw new Error("no free port");
