@@ -1,6 +1,6 @@
 /** What goes to Redis and what is there: keys, bytes, commands, lifetimes. */
 import { Redis } from "ioredis";
-import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { decodeSession } from "../../../src/session/codec.ts";
 import { CorruptRecordError } from "../../../src/session/errors.ts";
 import { ProxySession } from "../../../src/session/proxy-session.ts";
@@ -10,22 +10,28 @@ import { SessionManager } from "../../../src/storage/session-manager.ts";
 import { GOLDEN_RECORDS } from "../../fixtures/go-records.ts";
 import { monitor } from "../../support/monitor.ts";
 import { redisCli } from "../../support/redis-cli.ts";
+import { startRedis } from "../../support/redis-server.ts";
+import type { RedisServer } from "../../support/redis-server.ts";
 
-const addr = inject("redisAddr");
-const server = { port: Number(addr.split(":")[1]) };
 const PREFIX = "thv:proxy:session:";
 const newId = () => crypto.randomUUID();
 const connect = (ttlMs = 7_200_000) => RedisStorage.connect({ addr, keyPrefix: PREFIX, ttlMs });
 
+/** Of this file alone: MONITOR shows whatever anybody sends. */
+let server: RedisServer;
+let addr: string;
 let storage: RedisStorage;
 let raw: Redis;
 beforeAll(async () => {
+  server = await startRedis();
+  ({ addr } = server);
   storage = await connect();
-  raw = new Redis(server);
+  raw = new Redis({ port: server.port });
 });
 afterAll(async () => {
   await storage.close();
   raw.disconnect();
+  await server.stop();
 });
 
 describe("a record that redis-cli wrote in Go's bytes", () => {
