@@ -7,6 +7,8 @@ import { startRedis } from "./redis-server.ts";
 import type { RedisServer } from "./redis-server.ts";
 
 export const MASTER_NAME = "holdfast-test";
+/** Longer than any test. */
+const TILT_TRIGGER_MS = 600_000;
 
 export interface SentinelSetup {
   readonly master: RedisServer;
@@ -14,6 +16,8 @@ export interface SentinelSetup {
   readonly sentinels: readonly RedisServer[];
   /** Arguments with which redis-cli gets in at the master and the replica. */
   readonly cli: readonly string[];
+  /** Waits until every Sentinel names the replica as the master. */
+  failedOver(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -48,21 +52,27 @@ export async function startSentinels(access?: SentinelAccess): Promise<SentinelS
   const args = [...closed, ...replicaOf, "--repl-diskless-sync-delay", "0"];
   const replica = await startRedis({ ...listen, prepare, args });
   const sentinels = await Promise.all([1, 2, 3].map(() => startSentinel(master, access)));
-  const cliAs = (password: string | undefined) =>
-    access && password !== undefined
-      ? ["--tls", "--cacert", access.certificates.caFile, "-a", password, "--no-auth-warning"]
-      : [];
-  const sentinelCli = cliAs(access?.sentinelPassword);
+  const sentinelCli = cliArgs(access, access?.sentinelPassword);
   await Promise.all(sentinels.map((sentinel) => waitForOthers(sentinel, sentinelCli)));
   return {
     master,
     replica,
     sentinels,
-    cli: cliAs(access?.password),
+    cli: cliArgs(access, access?.password),
+    async failedOver() {
+      const named = (sentinel: RedisServer) => waitForMaster(sentinel, sentinelCli, replica.port);
+      await Promise.all(sentinels.map(named));
+    },
     async stop() {
       await Promise.all([...sentinels, replica, master].map((server) => server.stop()));
     },
   };
+}
+
+/** Arguments with which redis-cli gets in at a server that is closed to others. */
+function cliArgs(access: SentinelAccess | undefined, password: string | undefined): string[] {
+  if (!access || password === undefined) return [];
+  return ["--tls", "--cacert", access.certificates.caFile, "-a", password, "--no-auth-warning"];
 }
 
 /** One Sentinel that names this master, and goes on naming it while it knows of no replica. */
@@ -79,12 +89,25 @@ export async function startSentinel(
     `sentinel down-after-milliseconds ${MASTER_NAME} 500`,
     `sentinel failover-timeout ${MASTER_NAME} 3000`,
   ].join("\n");
-  return startRedis({
+  const sentinel = await startRedis({
     port,
     sentinel: true,
     listen: () => [],
     prepare: (dir) => writeFileSync(join(dir, "sentinel.conf"), `${config}\n`),
   });
+  await keepOutOfTilt(sentinel, cliArgs(access, access?.sentinelPassword));
+  return sentinel;
+}
+
+/**
+ * A Sentinel that stood still for 2 s trusts no clock for the next 30 s (TILT) and fails
+ * nothing over. On a busy machine it stands still for that long, so it is let be. A server
+ * before Redis 7.0 does not know the setting, answers with an error, and goes without.
+ */
+async function keepOutOfTilt(sentinel: RedisServer, cli: readonly string[]): Promise<void> {
+  const setting = ["SENTINEL", "DEBUG", "TILT-TRIGGER", String(TILT_TRIGGER_MS)];
+  const answer = await redisCli(sentinel, ...cli, ...setting);
+  if (!/^(OK|ERR)/.test(answer)) throw new Error(`the Sentinel answered ${answer}`);
 }
 
 function closedSentinel(port: number, access: SentinelAccess): string[] {
@@ -97,6 +120,16 @@ function closedSentinel(port: number, access: SentinelAccess): string[] {
     `sentinel sentinel-pass ${access.sentinelPassword}`,
     ...access.sentinelUsers,
   ];
+}
+
+async function waitForMaster(
+  sentinel: RedisServer,
+  cli: readonly string[],
+  port: number,
+): Promise<void> {
+  const asked = [...cli, "SENTINEL", "GET-MASTER-ADDR-BY-NAME", MASTER_NAME];
+  while ((await redisCli(sentinel, ...asked)) !== `127.0.0.1\n${port}`)
+    await new Promise((resolve) => setTimeout(resolve, 50));
 }
 
 async function waitForOthers(sentinel: RedisServer, cli: readonly string[]): Promise<void> {

