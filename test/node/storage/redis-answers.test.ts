@@ -6,6 +6,7 @@ import {
   UNAVAILABLE,
   cleanups,
   connect,
+  connectForEveryCall,
   expectEveryCallToFail,
   newSession,
   serve,
@@ -29,11 +30,12 @@ describe("a server that answers with an error", () => {
 
   it("READONLY fails writes and the reads that refresh, and they go on at the next master", async () => {
     const server = await serve();
+    const storages = await connectForEveryCall(server);
     const storage = await connect(server);
     const session = newSession();
     await storage.store(session);
     await redisCli(server, "REPLICAOF", "127.0.0.1", String(await freePort()));
-    await expectEveryCallToFail(storage, /READONLY|lost/);
+    await expectEveryCallToFail(storages, /READONLY|lost/);
     await expect(storage.load(session.id)).rejects.toThrow(/READONLY|lost/);
     await redisCli(server, "REPLICAOF", "NO", "ONE");
     expect(await untilAnswered(() => storage.load(session.id))).toBeDefined();
@@ -42,14 +44,14 @@ describe("a server that answers with an error", () => {
   it("LOADING is a failure, never a miss, and passes", async () => {
     const server = await serve();
     // A server that loads answers when it gets round to it.
-    const patient = { dialTimeoutMs: 2000, readTimeoutMs: 2000, writeTimeoutMs: 2000 };
+    const patient = { dialTimeoutMs: 3000, readTimeoutMs: 2000, writeTimeoutMs: 2000 };
     const storage = await connect(server, patient);
     const session = newSession();
     await storage.store(session);
-    await redisCli(server, "EVAL", "for i = 1, 4000 do redis.call('SET', i, i) end", "0");
+    await redisCli(server, "EVAL", "for i = 1, 40000 do redis.call('SET', i, i) end", "0");
     await redisCli(server, "SAVE");
     await server.kill();
-    // Loads each key slowly, and answers in between.
+    // Loads each key in a millisecond, all in 40 s, and answers in between.
     const slowly = ["--key-load-delay", "1000", "--loading-process-events-interval-bytes", "1024"];
     await server.restart(slowly, "listening");
     await expect(storage.load(session.id)).rejects.toThrow(/still loading.*\(LOADING\)/);
@@ -62,6 +64,7 @@ describe("a server that answers with an error", () => {
 
   it("NOAUTH, once a password is set, fails every call at once and says why", async () => {
     const server = await serve();
+    const storages = await connectForEveryCall(server);
     const storage = await connect(server);
     await redisCli(server, "CONFIG", "SET", "requirepass", "later");
     await redisCli(
@@ -76,13 +79,13 @@ describe("a server that answers with an error", () => {
       "SKIPME",
       "yes",
     );
-    await expectEveryCallToFail(storage, /NOAUTH|lost/);
+    await expectEveryCallToFail(storages, /NOAUTH|lost/);
     await expect(storage.load(crypto.randomUUID())).rejects.toThrow(/NOAUTH/);
   });
 });
 
 describe("an answer", () => {
-  it.each([
+  it.concurrent.each([
     [
       "cut off in the middle",
       (answer, client) => client.write(answer.subarray(0, answer.length >> 1), () => client.end()),
@@ -96,9 +99,9 @@ describe("an answer", () => {
       const server = await serve();
       const relay = await startAnsweringRelay(server.port);
       cleanups.push(() => relay.close());
-      const storage = await connect(relay);
+      const storages = await connectForEveryCall(relay);
       relay.answering = answering;
-      await expectEveryCallToFail(storage);
+      await expectEveryCallToFail(storages);
     },
   );
 });
