@@ -32,9 +32,10 @@ const connect = (access: Access) =>
     cluster: cluster.nodes.slice(0, 1).map(({ addr }) => addr),
     keyPrefix: `${PREFIX}${crypto.randomUUID()}:`,
     ttlMs: 60_000,
-    dialTimeoutMs: 1500,
-    readTimeoutMs: 500,
-    writeTimeoutMs: 500,
+    // Half of the first is for a TLS handshake and the slots, also on a busy machine.
+    dialTimeoutMs: 6000,
+    readTimeoutMs: 1500,
+    writeTimeoutMs: 1500,
     ...access,
   });
 
