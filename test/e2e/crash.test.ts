@@ -61,4 +61,4 @@ it("keeps every publish that was answered 202, over thirty kills in mid-write", 
     for (const { eventId, data } of acknowledged.get(id)!) expect(held.get(eventId)).toBe(data);
   }
   expect([...acknowledged.values()].flat().length).toBeGreaterThan(KILLS);
-});
+}, 240_000);

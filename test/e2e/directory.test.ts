@@ -97,7 +97,7 @@ async function times(count: number, act: (n: number) => Promise<unknown>): Promi
 
 it(
   "lists, counts and revokes 2,000 sessions, and loses none to a kill",
-  { timeout: 180_000 },
+  { timeout: 400_000 },
   async () => {
     const watched = new Watched(await Service.start({ LOG_LEVEL: "warn" }));
     const { service, sessions } = watched;
