@@ -104,10 +104,12 @@ it.each([
 });
 
 it("a client whose session has ended under it is told so, starts anew and goes on", async () => {
-  const { url, fixture } = await fixtureBehindGateway({ SESSION_MAX_LIFETIME_SECONDS: "1" });
-  const { client } = await connectV1(new StreamableHTTPClientTransport(new URL(url), FAST));
-  // Its open stream keeps the session from idling; only the lifetime ends it.
-  await expect.poll(() => fixture.sessions, { timeout: 5000 }).toEqual([]);
+  const { url, service, fixture } = await fixtureBehindGateway();
+  const transport = new StreamableHTTPClientTransport(new URL(url), FAST);
+  const { client } = await connectV1(transport);
+  const { status } = await service.send("DELETE", `/v1/sessions/${transport.sessionId}`);
+  expect(status).toBe(204);
+  await expect.poll(() => fixture.sessions).toEqual([]);
   await expect(client.callTool(slow("late-", 10))).rejects.toThrow("Session not found");
   await client.close();
   const { client: next } = await connectV1(new StreamableHTTPClientTransport(new URL(url), FAST));
