@@ -5,7 +5,7 @@ import { connect, type Socket } from "node:net";
 import { Readable } from "node:stream";
 import { setImmediate } from "node:timers/promises";
 import { expect, it, onTestFinished } from "vitest";
-import { LINGER_BYTES } from "../../src/session/limits.ts";
+import { LINGER_BYTES, LINGER_MS } from "../../src/session/limits.ts";
 import { apiTokens } from "../support/api-tokens.ts";
 import { Service } from "../support/service.ts";
 
@@ -135,6 +135,7 @@ it("is let go once it sends without an end, and nothing is logged where it leave
   const forever = new RawClient(service.port);
   const slow = new RawClient(service.port);
   const leaving = new RawClient(service.port);
+  const before = performance.now();
   for (const client of [forever, slow, leaving])
     client.post("/nothing", "Transfer-Encoding: chunked");
   const chunk = Buffer.concat([
@@ -149,16 +150,20 @@ it("is let go once it sends without an end, and nothing is logged where it leave
   };
   forever.socket.on("drain", pump);
   const ended = [forever, slow].map(
-    ({ socket }) => new Promise((resolve) => socket.once("close", resolve)),
+    ({ socket }) =>
+      new Promise<number>((resolve) =>
+        socket.once("close", () => resolve(performance.now() - before)),
+      ),
   );
   pump();
   await leaving.until(WHOLE_404);
   leaving.socket.resetAndDestroy();
   // The slow one sends nothing at all.
   await slow.until(WHOLE_404);
-  await Promise.all(ended);
+  const [pumped = 0] = await Promise.all(ended);
   expect(forever.text).toMatch(WHOLE_404);
-  expect(sent).toBeGreaterThan(LINGER_BYTES);
+  // A busy machine may not carry so many bytes before the time is over.
+  expect(sent > LINGER_BYTES || pumped >= LINGER_MS).toBe(true);
   expect((await service.fetch("/healthz")).status).toBe(200);
   expect(service.lines).toEqual([]);
 });
