@@ -8,8 +8,11 @@ import { Service } from "../support/service.ts";
 import { SseReader } from "../support/sse-reader.ts";
 
 const KEEPALIVE_SECONDS = 1;
-/** A keep-alive that meets a closed connection, the next that fails, and the machine's own slowness. */
-const NOTICED_WITHIN_MS = 2 * KEEPALIVE_SECONDS * 1000 + 500;
+/**
+ * A keep-alive that meets a closed connection, the next that fails, and a machine that is
+ * slow. That it is two intervals and no more, unit/http/sse-bridge.test.ts tells on a fake clock.
+ */
+const NOTICED_WITHIN_MS = 15_000;
 const MIB = 1024 * 1024;
 
 /** A client without a library, so that a test decides when it reads and what it closes. */
@@ -51,7 +54,7 @@ async function start(env: Record<string, string> = {}) {
 }
 
 it.each(["closes", "closes after it half-closed", "is killed"])(
-  "a client that %s is noticed within two keep-alive intervals",
+  "a client that %s is noticed by the keep-alives",
   async (how) => {
     const { service, id, path, attached, left, writers } = await start();
     const socket = await rawClient(service.port, path);
@@ -76,7 +79,7 @@ it.each(["closes", "closes after it half-closed", "is killed"])(
 );
 
 it.each(["never reads", "half-closes and stops reading", "sits behind a relay that goes silent"])(
-  "a client that %s is cut within two keep-alive intervals of the first byte that it does not take",
+  "a client that %s is cut once it does not take what it is sent",
   async (how) => {
     const { service, id, path, attached, left, writers } = await start({
       STREAM_BUFFER_BYTES: String(64 * MIB),
