@@ -64,12 +64,12 @@ it("DELETE ends the session at once: the next POST finds nothing, and calls unde
 });
 
 it("expiry ends an idle session and its upstream's; a call in flight keeps it alive", async () => {
-  const { url, fixture } = await fixtureBehindGateway({ SESSION_TTL_SECONDS: "1" });
+  const { url, fixture } = await fixtureBehindGateway({ SESSION_TTL_SECONDS: "3" });
   const session = await McpSession.open(url);
-  const { messages } = await session.call(toolCall(1, "slow", { ms: 2500 }));
+  const { messages } = await session.call(toolCall(1, "slow", { ms: 4000 }));
   expect(messages.map(textOf)).toEqual(["slow "]);
   expect((await session.call(toolCall(2, "test_simple_text"))).status).toBe(200);
-  await expect.poll(() => fixture.sessions, { timeout: 5000 }).toEqual([]);
+  await expect.poll(() => fixture.sessions).toEqual([]);
   const after = await session.post(toolCall("late", "test_simple_text"));
   expect([after.status, await after.json()]).toEqual([404, { ...NOT_FOUND, id: "late" }]);
 });
