@@ -18,6 +18,7 @@ import {
   type McpHttpHandler,
 } from "@modelcontextprotocol/server";
 import * as z from "zod";
+import { freePort } from "../free-port.ts";
 import { registerInputRequired, registerSessionEra } from "./fixture-asking.ts";
 import { pause, registerBasics, text } from "./fixture-basic.ts";
 import { listen, type Listening } from "./http.ts";
@@ -26,7 +27,7 @@ const KEY = "0123456789abcdef0123456789abcdef";
 
 export class Fixture {
   #listening: Listening | undefined;
-  #port = 0;
+  readonly #port: number;
   readonly #sessions = new Map<string, WebStandardStreamableHTTPServerTransport>();
   readonly #modern: McpHttpHandler;
   readonly #codec = createRequestStateCodec({ key: KEY });
@@ -35,7 +36,8 @@ export class Fixture {
   /** Every request, in order: what reached the upstream and with which headers. */
   readonly requests: { method: string; headers: Headers; body: string }[] = [];
 
-  private constructor() {
+  private constructor(port: number) {
+    this.#port = port;
     this.#modern = createMcpHandler(() => this.#build("modern"), {
       legacy: "reject",
       responseMode: "auto",
@@ -43,7 +45,7 @@ export class Fixture {
   }
 
   static async start(): Promise<Fixture> {
-    const fixture = new Fixture();
+    const fixture = new Fixture(await freePort());
     await fixture.listen();
     return fixture;
   }
@@ -51,7 +53,6 @@ export class Fixture {
   /** Listens, again on the same port where it did before. */
   async listen(): Promise<void> {
     this.#listening = await listen((request) => this.#serve(request), this.#port);
-    this.#port = this.#listening.port;
   }
 
   get url(): string {
