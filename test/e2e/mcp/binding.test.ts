@@ -7,7 +7,6 @@ import { build } from "esbuild";
 import { expect, it, onTestFinished } from "vitest";
 import { McpSession, messagesOf, textOf, toolCall } from "../../support/mcp/client.ts";
 import { Service } from "../../support/service.ts";
-import { lastEventIdIn } from "../../support/sse-reader.ts";
 
 async function startBound(): Promise<string> {
   const dir = await mkdtemp(join(tmpdir(), "holdfast-bound-"));
@@ -41,9 +40,9 @@ it("carries calls, streams and the upstream's session over the binding", async (
     params: { ...(count as { params: object }).params, _meta: { progressToken: "p" } },
   };
   const reader = await session.stream(body);
-  await reader.take(2);
+  const taken = await reader.take(2);
   await reader.leave();
-  const resumed = await session.follow(lastEventIdIn(reader.text)!);
+  const resumed = await session.follow(taken.at(-1)?.id);
   const messages = messagesOf(await resumed.rest());
   expect(messages.map((message) => message.method ?? textOf(message))).toEqual([
     "notifications/progress",

@@ -10,8 +10,7 @@ it("ends a call that a killed process left behind with an error on its stream, a
   const reader = await session.stream(
     toolCall("mine", "slow", { ms: 30_000, steps: 300, tag: "t" }),
   );
-  await reader.take(3);
-  const seen = lastEventIdIn(reader.text)!;
+  const seen = (await reader.take(3)).at(-1)?.id;
   await service.kill();
   await expect(reader.rest()).rejects.toThrow();
   await service.restart();
