@@ -1,6 +1,13 @@
 /** An upstream that speaks only HTTP+SSE: another Holdfast's /sse is one. */
 import { expect, it } from "vitest";
-import { INITIALIZE, McpSession, post, textOf, toolCall } from "../../support/mcp/client.ts";
+import {
+  INITIALIZE,
+  McpSession,
+  post,
+  statusOf,
+  textOf,
+  toolCall,
+} from "../../support/mcp/client.ts";
 import { fixtureBehindGateway, startGateway, startUpstream } from "../../support/mcp/gateway.ts";
 
 it("serves a 2024 server to 2025 clients, and initializes it anew when its stream is lost", async () => {
@@ -17,7 +24,9 @@ it("serves a 2024 server to 2025 clients, and initializes it anew when its strea
   expect(both.map((one) => one.messages[0]?.id)).toEqual([2, 3]);
 
   await inner.service.kill();
-  expect((await session.call(toolCall(4, "test_simple_text"))).status).toBe(502);
+  const lost = await session.call(toolCall(4, "test_simple_text"));
+  expect(lost.messages).toMatchObject([{ id: 4, error: { code: -32603 } }]);
+  expect(lost.status).toBe(statusOf(502, lost));
   await inner.service.restart();
   const again = await session.call(toolCall(5, "test_simple_text"));
   expect([again.status, again.messages[0]?.id]).toEqual([200, 5]);

@@ -10,6 +10,15 @@ export interface Rpc {
   readonly error?: { readonly code: number; readonly message: string };
 }
 
+/** An answer that was read to its end. */
+export interface WholeAnswer {
+  readonly status: number;
+  /** Whether it came on a stream, and not as JSON. */
+  readonly onStream: boolean;
+  readonly messages: Rpc[];
+  readonly text: string;
+}
+
 const ACCEPT = "application/json, text/event-stream";
 const VERSION = "2025-11-25";
 
@@ -69,11 +78,9 @@ export class McpSession {
     return post(this.url, body, { ...this.headers, ...headers });
   }
 
-  /** Posts, and reads the answer whole: one JSON message, or those of the stream. */
-  async call(body: unknown): Promise<{ status: number; messages: Rpc[]; text: string }> {
-    const response = await this.post(body);
-    const text = await response.text();
-    return { status: response.status, messages: messagesIn(response, text), text };
+  /** Posts, and reads the answer whole. */
+  async call(body: unknown): Promise<WholeAnswer> {
+    return wholeAnswer(await this.post(body));
   }
 
   /** Posts what is answered with a stream. */
@@ -112,11 +119,25 @@ export function messagesOf(frames: readonly { readonly data: string }[]): Rpc[] 
   return frames.filter(({ data }) => data !== "").map(({ data }) => JSON.parse(data) as Rpc);
 }
 
-function messagesIn(response: Response, text: string): Rpc[] {
+/** Reads an answer to its end: one JSON message or a batch, or the messages of a stream. */
+export async function wholeAnswer(response: Response): Promise<WholeAnswer> {
+  const text = await response.text();
+  const { status, headers } = response;
+  const onStream = headers.get("content-type")?.startsWith("text/event-stream") ?? false;
+  return { status, onStream, messages: messagesIn(text, onStream), text };
+}
+
+/**
+ * The status that an outcome has in `answer`: its own, or 200 where a stream had begun by
+ * then. Which of the two it is depends on how fast the machine is.
+ */
+export function statusOf(outcome: number, answer: WholeAnswer): number {
+  return answer.onStream ? 200 : outcome;
+}
+
+function messagesIn(text: string, onStream: boolean): Rpc[] {
   if (text === "") return [];
-  if (!response.headers.get("content-type")?.startsWith("text/event-stream")) {
-    return [JSON.parse(text) as Rpc].flat();
-  }
+  if (!onStream) return [JSON.parse(text) as Rpc].flat();
   return [...text.matchAll(/^data: (.+)$/gm)].map(([, data]) => JSON.parse(data ?? "") as Rpc);
 }
 
