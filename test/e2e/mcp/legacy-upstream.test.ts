@@ -32,8 +32,11 @@ it("serves a 2024 server to 2025 clients, and initializes it anew when its strea
   expect([again.status, again.messages[0]?.id]).toEqual([200, 5]);
 });
 
-/** A 2024 server that says so much and no more; `open` counts the streams that are held. */
-async function sayingOnly(said: string, answer?: object) {
+/**
+ * A 2024 server that says so much and no more; `open` counts the streams that are held. The
+ * gateway has as much patience as the upstream's `settings` say.
+ */
+async function sayingOnly(said: string, answer?: object, settings: object = {}) {
   const held = { open: 0 };
   let sink: ReadableStreamDefaultController<Uint8Array> | undefined;
   const encoder = new TextEncoder();
@@ -55,7 +58,7 @@ async function sayingOnly(said: string, answer?: object) {
     return new Response(stream, { headers: { "content-type": "text/event-stream" } });
   });
   const { url } = await startGateway({
-    default: { url: upstream.url, transport: "sse", timeoutSeconds: 0.3 },
+    default: { url: upstream.url, transport: "sse", ...settings },
   });
   return { url, held };
 }
@@ -66,7 +69,7 @@ it.each([
   ["says nowhere to POST", ": hello\n\n"],
   ["answers nothing", ENDPOINT],
 ])("lets go of a server that %s", async (_what, said) => {
-  const { url, held } = await sayingOnly(said);
+  const { url, held } = await sayingOnly(said, undefined, { timeoutSeconds: 0.3 });
   expect((await post(url, INITIALIZE)).status).toBe(504);
   await expect.poll(() => held.open).toBe(0);
 });

@@ -18,6 +18,16 @@ export async function startGateway(
   return { service, url: `${service.url}/mcp` };
 }
 
+/** Starts the service anew with other upstreams; the sessions that it has stay. */
+export async function restartWith(
+  service: Service,
+  upstreams: Record<string, unknown>,
+): Promise<void> {
+  service.configure({ UPSTREAMS: JSON.stringify(upstreams) });
+  await service.kill();
+  await service.restart();
+}
+
 export async function startFixture(): Promise<Fixture> {
   const fixture = await Fixture.start();
   onTestFinished(() => fixture.stop());
