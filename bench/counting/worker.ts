@@ -8,35 +8,13 @@ import service, {
   DirectoryObject as Directory,
   SessionObject as Session,
 } from "../../src/worker.ts";
+import { noCounts, type Kind } from "./counts.ts";
 
-export interface Counts {
-  /** Constructor runs: an object that was not in memory. */
-  wakes: number;
-  /** Calls, upgrades, socket messages and alarms that reached an object. */
-  requests: number;
-  rowsRead: number;
-  rowsWritten: number;
-  /** Each is billed as one row written. */
-  alarmsSet: number;
-}
-
-export const KINDS = ["sessions", "directory"] as const;
-/** What each kind of object was asked. */
-export type Tally = Record<(typeof KINDS)[number], Counts>;
-
-const nothing = (): Counts => ({
-  wakes: 0,
-  requests: 0,
-  rowsRead: 0,
-  rowsWritten: 0,
-  alarmsSet: 0,
-});
-const fresh = (): Tally => ({ sessions: nothing(), directory: nothing() });
-let tally = fresh();
+let tally = noCounts();
 /** A cursor knows what it has read once its reader is done with it. */
-let cursors: [(typeof KINDS)[number], SqlStorageCursor<Record<string, SqlStorageValue>>][] = [];
+let cursors: [Kind, SqlStorageCursor<Record<string, SqlStorageValue>>][] = [];
 
-function counted(ctx: DurableObjectState, kind: (typeof KINDS)[number]): DurableObjectState {
+function counted(ctx: DurableObjectState, kind: Kind): DurableObjectState {
   const { storage } = ctx;
   const { kv, sql } = storage;
   const [get, put, exec, setAlarm] = [
@@ -70,7 +48,7 @@ type Methods = Record<string, Method>;
 type Class = new (ctx: DurableObjectState, env: never) => DurableObject;
 
 /** What reaches an object from without is a request to it; what it calls of its own is not. */
-function counting(real: Class, kind: (typeof KINDS)[number]): Class {
+function counting(real: Class, kind: Kind): Class {
   class Counting extends DurableObject {
     readonly inner: Methods;
     constructor(ctx: DurableObjectState, env: never) {
@@ -102,7 +80,7 @@ export default {
       tally[kind].rowsWritten += rowsWritten;
     }
     const answer = Response.json(tally);
-    tally = fresh();
+    tally = noCounts();
     cursors = [];
     return answer;
   },

@@ -1,7 +1,7 @@
 /** What each operation asks of the platform, counted, and what that costs at the published prices. */
 import { setTimeout as delay } from "node:timers/promises";
 import { claim, type Claim } from "../claim.ts";
-import type { Counts, Tally } from "../counting/worker.ts";
+import { KINDS, noCounts, type Counts, type Tally } from "../counting/counts.ts";
 import { progress } from "../measure.ts";
 import { callLoad, INITIALIZE_LOAD, openSessions, type Load } from "../peers/mcp-sessions.ts";
 import type { Report, Row } from "../report.ts";
@@ -189,15 +189,7 @@ export async function cost(): Promise<Report> {
   }
 }
 
-const KINDS = ["sessions", "directory"] as const;
 const KEYS = ["requests", "wakes", "rowsRead", "rowsWritten", "alarmsSet"] as const;
-const nothing = (): Counts => ({
-  wakes: 0,
-  requests: 0,
-  rowsRead: 0,
-  rowsWritten: 0,
-  alarmsSet: 0,
-});
 
 /** Means of the repeats. */
 async function measure(server: Server, { name, prepare, run }: Operation): Promise<Tally> {
@@ -215,7 +207,7 @@ async function measure(server: Server, { name, prepare, run }: Operation): Promi
 }
 
 function divided(tallies: readonly Tally[], by: number): Tally {
-  const sum: Tally = { sessions: nothing(), directory: nothing() };
+  const sum = noCounts();
   for (const kind of KINDS)
     for (const key of KEYS) for (const tally of tallies) sum[kind][key] += tally[kind][key] / by;
   return sum;
@@ -298,7 +290,8 @@ async function idleStream(server: Server): Promise<Claim> {
   const id = await makeSession(server, { ttlSeconds: COUNTED_TTL_S });
   const { body } = await fetch(`${server.url}/v1/sessions/${id}/events`);
   await settled(server);
-  await delay(COUNTED_TTLS * COUNTED_TTL_S * 1000);
+  // It asks for something at the end of each TTL, so the count ends in the middle of one.
+  await delay((COUNTED_TTLS + 0.5) * COUNTED_TTL_S * 1000);
   const tally = divided([await counted(server)], COUNTED_TTLS);
   await body?.cancel();
   // Each request may find its object out of memory.
