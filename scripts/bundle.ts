@@ -1,7 +1,7 @@
 /** Builds the production bundle, the same that `wrangler deploy` uploads. */
 import { execFile } from "node:child_process";
-import { mkdir, mkdtemp, rename, rm } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { mkdir, mkdtemp, readdir, rename, rm, stat } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 
@@ -24,6 +24,7 @@ export async function buildBundle(
   config = join(PROJECT, "wrangler.toml"),
 ): Promise<Bundle> {
   await mkdir(outdir, { recursive: true });
+  await sweep(outdir);
   // Beside it: the map names its sources by their path from where it lies.
   const building = await mkdtemp(`${outdir}-building-`);
   try {
@@ -39,5 +40,25 @@ export async function buildBundle(
     return { path: join(outdir, "worker.js"), size };
   } finally {
     await rm(building, { recursive: true, force: true });
+  }
+}
+
+/** Milliseconds that no build takes. */
+const GIVEN_UP_MS = 10 * 60_000;
+
+/** Removes what builds left that were ended by a signal. */
+async function sweep(outdir: string): Promise<void> {
+  const parent = dirname(outdir);
+  const left = (await readdir(parent)).filter((name) =>
+    name.startsWith(`${basename(outdir)}-building-`),
+  );
+  for (const name of left) {
+    const path = join(parent, name);
+    // Another build may remove its own meanwhile.
+    const made = await stat(path).then(
+      ({ mtimeMs }) => mtimeMs,
+      () => Infinity,
+    );
+    if (Date.now() - made > GIVEN_UP_MS) await rm(path, { recursive: true, force: true });
   }
 }

@@ -1,5 +1,5 @@
 /** The bundle's place is shared: the service may be started from it while it is built anew. */
-import { mkdtemp, open, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, open, readdir, readFile, rm, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
@@ -19,6 +19,10 @@ it("leaves what was built before whole for who reads it, and nothing beside the 
   const built = await readFile(path, "utf8");
   expect(built).toContain("new Response");
 
+  // Left by a build that a signal ended.
+  const left = join(dir, "bundle-building-old");
+  await mkdir(left);
+  await utimes(left, 0, 0);
   await writeFile(path, "before");
   const reader = await open(path);
   onTestFinished(() => reader.close());
