@@ -20,7 +20,7 @@ export function jsonBody(maxBytes: number, optional = false): MiddlewareHandler 
     if (bytes.byteLength > 0 && !JSON_MEDIA_TYPE.test(mediaType)) {
       throw new SessionError("unsupported_media_type", "The body must be application/json.");
     }
-    const text = textOf(bytes);
+    const text = bytes.byteLength === 0 ? "{}" : textOf(bytes);
     if (depthOf(text) > MAX_JSON_DEPTH) {
       throw new SessionError(
         "invalid_request",

@@ -206,6 +206,9 @@ describe("bodies", () => {
         expect([problem.code, problem.detail]).toEqual(["invalid_request", "A body is needed."]);
       }
     }
+    for (const headers of [{}, { "content-type": "application/json" }]) {
+      expect((await request("POST", "/v1/sessions", undefined, headers)).status).toBe(201);
+    }
     expect((await call("GET", pathOf(id, "?touch=false"))).json).toEqual(before.json);
   });
 
