@@ -68,7 +68,7 @@ const apiTokens = z
         .string()
         .min(1)
         .max(MAX_SUBJECT_LENGTH)
-        .refine((text) => text.isWellFormed()),
+        .refine((text) => text.isWellFormed(), "must not hold half a surrogate pair"),
       scopes: z.array(z.enum(SCOPES)),
     }),
   )

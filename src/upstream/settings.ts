@@ -10,11 +10,12 @@ const HEADER_NAME = /^[\w-]+$/;
 /**
  * RFC 9110, 5.5, which takes no control character but the tab. What Fetch leaves out around
  * a value (2.2.2) may be there: a secret that comes from a file often ends with a line end.
+ * Nothing beyond ASCII: workerd would send it as UTF-8, and warn of it in a line that holds the value.
  */
-const HEADER_VALUE = /^[\t\n\r ]*[\t\x20-\x7e\x80-\xff]*[\t\n\r ]*$/;
+const HEADER_VALUE = /^[\t\n\r ]*[\t\x20-\x7e]*[\t\n\r ]*$/;
 /** Of a value that is none; the value itself may be a secret. */
 export const NO_HEADER_VALUE =
-  "must hold no line end, no other control character and none beyond U+00FF";
+  "must hold no line end, no other control character and none beyond ASCII";
 
 /** Seconds; a timer in JavaScript can hold more, a client waits less. */
 const LONGEST_TIMEOUT_SECONDS = 86_400;

@@ -60,7 +60,7 @@ it("takes secrets and service bindings from the environment, and names the one t
   );
 });
 
-it.each(["\n", "\r", "\0", "\u0001", "\u007f", "漢"])(
+it.each(["\n", "\r", "\0", "\u0001", "\u007f", "é", "漢"])(
   "refuses a header's value with %j in it, without repeating it",
   (bad) => {
     const value = `hunter2${bad}hunter2`;
@@ -76,7 +76,7 @@ it.each(["\n", "\r", "\0", "\u0001", "\u007f", "漢"])(
   },
 );
 
-it.each(["", "Bearer a", "tab\tinside", "é", "from a file\n", " around\r\n"])(
+it.each(["", "Bearer a", "tab\tinside", "from a file\n", " around\r\n"])(
   "takes %j as a header's value, as Headers does",
   (value) => {
     const text = JSON.stringify({ default: { url: "http://x/mcp", headers: { a: value } } });
