@@ -67,6 +67,19 @@ function keptFrom({ admin }: Caller, { metadata }: StoredSession): Metadata {
 }
 
 /**
+ * What a change would set that is not the caller's to set; undefined where there is nothing. A
+ * value that is there already may be stored again, as a library's caller does with what it read.
+ */
+export function notTheirs(
+  { admin }: Caller,
+  { metadata }: StoredSession,
+  change: Readonly<Record<string, string | null>> | null | undefined,
+): string | undefined {
+  if (admin || !change) return undefined;
+  return BACKEND_KEYS.find((key) => key in change && (change[key] ?? undefined) !== metadata[key]);
+}
+
+/**
  * Whether a change would have the gateway name the session's id at one upstream to
  * another. Whose id it is only the gateway and an admin know.
  */

@@ -36,6 +36,7 @@ import {
   isMeant,
   matches,
   movesUpstream,
+  notTheirs,
   ownedBy,
   patched,
   replaced,
@@ -143,7 +144,8 @@ export class SessionObject extends DurableObject<Environment> {
       return made.ok ? succeed({ created: true, session: made.value }) : made;
     }
     if (!matches(session.record, ifMatch)) return refuse("precondition_failed");
-    if (movesUpstream(caller, session.record, content.metadata)) return refuseMove();
+    const foreign = foreignChange(caller, session.record, content.metadata);
+    if (foreign) return foreign;
     const { subject } = session.record;
     const changed = this.#life.change(session, replaced(session.record, content, caller), now);
     if (!changed.ok) return changed;
@@ -157,7 +159,8 @@ export class SessionObject extends DurableObject<Environment> {
     const session = this.#life.owned(caller, now);
     if (!session) return refuse("session_not_found");
     if (!matches(session.record, ifMatch)) return refuse("precondition_failed");
-    if (movesUpstream(caller, session.record, patch.metadata)) return refuseMove();
+    const foreign = foreignChange(caller, session.record, patch.metadata);
+    if (foreign) return foreign;
     return this.#life.change(session, patched(session.record, patch, caller), now);
   }
 
@@ -314,7 +317,15 @@ export class SessionObject extends DurableObject<Environment> {
   }
 }
 
-function refuseMove(): Outcome<never> {
+/** The refusal of a change to metadata that only an admin may make; undefined where it is none. */
+function foreignChange(
+  caller: Caller,
+  record: StoredSession,
+  change: SessionPatch["metadata"],
+): Outcome<never> | undefined {
+  const key = notTheirs(caller, record, change);
+  if (key !== undefined) return refuse("forbidden", `metadata.${key}: only an admin may set it.`);
+  if (!movesUpstream(caller, record, change)) return undefined;
   return refuse("forbidden", "metadata.upstream: only an admin may move a session.");
 }
 

@@ -2,6 +2,7 @@
 import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { beforeEach, describe, expect, it, vi } from "vitest";
 import { tokenApp, type TokenApp } from "../support/guarded-app.ts";
+import type { SessionId } from "../../src/session/id.ts";
 import type { SessionJson } from "../support/call.ts";
 import { kill, objectOf, told } from "../support/object.ts";
 import { SseReader } from "../support/sse-reader.ts";
@@ -321,6 +322,33 @@ describe("where an upstream is, and under which id it knows the session", () => 
     expect(await stored()).toEqual(kept);
     expect((await send("root", "PATCH", path, { metadata: null })).status).toBe(200);
     expect(await stored()).toEqual({});
+  });
+
+  it("is kept or refused, and never passed over, where its owner is a library's caller", async () => {
+    const { id } = await make("root", { subject: "alice", metadata: { ...backend, note: "a" } });
+    const alice = { admin: false, subject: "alice" };
+    const object = objectOf(id);
+    const content = (metadata: Record<string, string>) => ({
+      type: "mcp" as const,
+      metadata,
+      ttlMs: 60_000,
+      maxLifetimeMs: 0,
+    });
+    const stored = async () =>
+      (await send("root", "GET", `/v1/sessions/${id}?touch=false`)).json.metadata;
+    // What was read may be stored again, with and without what it cannot change.
+    for (const metadata of [{ ...backend, note: "b" }, { note: "b" }]) {
+      expect((await object.upsert(alice, id as SessionId, content(metadata))).ok).toBe(true);
+      expect(await stored()).toEqual({ ...backend, note: "b" });
+    }
+    for (const changed of [
+      object.upsert(alice, id as SessionId, content({ ...backend, backend_sid: "two" })),
+      object.patch(alice, { metadata: { backend_sid: "two" } }),
+      object.patch(alice, { metadata: { backend_url: null } }),
+    ]) {
+      expect(await changed).toMatchObject({ ok: false, code: "forbidden" });
+    }
+    expect(await stored()).toEqual({ ...backend, note: "b" });
   });
 
   it.each(Object.entries(backend))("cannot be set by its owner: %s", async (key, value) => {
