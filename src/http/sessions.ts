@@ -18,7 +18,7 @@ const IF_MATCH = {
   "If-Match":
     "Only where the session has one of these entity tags, or exists (*); else 412, and nothing changes",
 };
-const NO_IF_NONE_MATCH = { "If-None-Match": "Has no use here: any is refused with 400" };
+const NO_IF_NONE_MATCH = { "If-None-Match": "Has no use here, and is refused with 400" };
 
 export const createSession = {
   method: "post",
@@ -170,7 +170,7 @@ export function mountSessions(app: Hono, host: SessionHost, config: Config): voi
 /**
  * Makes a session where there is none. Its object decides, in one turn; why it refused
  * is asked afterwards. Throws `precondition_failed` where the caller has one, and
- * `SessionNotFoundError` for another's, as any PUT does, or for one that has just ended.
+ * `SessionNotFoundError` for another's, as every PUT does, or for one that has just ended.
  */
 async function makeAbsent(
   sessions: Sessions,
