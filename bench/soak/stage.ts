@@ -1,9 +1,7 @@
 /** Everything that takes part in a soak, started and ready. */
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { Random } from "../../test/support/fuzz/random.ts";
 import { SeveringRelay } from "../../test/support/severing-relay.ts";
+import { makeFolder, removeFolder } from "../folders.ts";
 import { startVariant, type WorkerServer } from "../servers.ts";
 import type { Ending } from "./endings.ts";
 import { Journal } from "./journal.ts";
@@ -39,11 +37,8 @@ export interface Stage {
 
 /** What was started is ended by `endings`, in reverse, whether or not all could be started. */
 export async function setStage(options: SoakOptions, endings: Ending[]): Promise<Stage> {
-  const folder = mkdtempSync(join(tmpdir(), "soak-"));
-  const remove = () => rmSync(folder, { recursive: true, force: true, maxRetries: 10 });
-  // A signal leaves no time for endings.
-  process.once("exit", remove);
-  endings.push(remove, () => process.off("exit", remove));
+  const folder = makeFolder("soak");
+  endings.push(() => removeFolder(folder));
   const env = {
     LOG_LEVEL: "error",
     LOG_MAX_EVENTS: String(options.retain),

@@ -67,30 +67,25 @@ function keptFrom({ admin }: Caller, { metadata }: StoredSession): Metadata {
 }
 
 /**
- * What a change would set that is not the caller's to set; undefined where there is nothing. A
- * value that is there already may be stored again, as a library's caller does with what it read.
+ * What is wrong with a change to metadata that only an admin may make; undefined where it is
+ * none. Only the gateway and an admin know whose the session's id at an upstream is, so nobody
+ * else sets it, or has the gateway name it to another upstream. A value that is there already
+ * may be stored again, as a library's caller does with what it read.
  */
-export function notTheirs(
+export function forbiddenChange(
   { admin }: Caller,
   { metadata }: StoredSession,
   change: Readonly<Record<string, string | null>> | null | undefined,
 ): string | undefined {
   if (admin || !change) return undefined;
-  return BACKEND_KEYS.find((key) => key in change && (change[key] ?? undefined) !== metadata[key]);
-}
-
-/**
- * Whether a change would have the gateway name the session's id at one upstream to
- * another. Whose id it is only the gateway and an admin know.
- */
-export function movesUpstream(
-  { admin }: Caller,
-  { metadata }: StoredSession,
-  change: Readonly<Record<string, string | null>> | null | undefined,
-): boolean {
+  const set = BACKEND_KEYS.find(
+    (key) => key in change && (change[key] ?? undefined) !== metadata[key],
+  );
+  if (set !== undefined) return `metadata.${set}: only an admin may set it.`;
   const { upstream, backendSid } = GATEWAY_KEYS;
-  const to = change?.[upstream];
-  return !admin && backendSid in metadata && to !== undefined && to !== metadata[upstream];
+  const to = change[upstream];
+  const moves = backendSid in metadata && to !== undefined && to !== metadata[upstream];
+  return moves ? "metadata.upstream: only an admin may move a session." : undefined;
 }
 
 /** What a new session holds: it is the caller's unless another owner was named. */

@@ -33,10 +33,9 @@ import { Lifecycle, type EndReason, type LiveSession } from "./lifecycle.ts";
 import { RecordStore, type StoredSession } from "./record.ts";
 import { NativeStream } from "./native-stream.ts";
 import {
+  forbiddenChange,
   isMeant,
   matches,
-  movesUpstream,
-  notTheirs,
   ownedBy,
   patched,
   replaced,
@@ -144,8 +143,8 @@ export class SessionObject extends DurableObject<Environment> {
       return made.ok ? succeed({ created: true, session: made.value }) : made;
     }
     if (!matches(session.record, ifMatch)) return refuse("precondition_failed");
-    const foreign = foreignChange(caller, session.record, content.metadata);
-    if (foreign) return foreign;
+    const forbidden = forbiddenChange(caller, session.record, content.metadata);
+    if (forbidden !== undefined) return refuse("forbidden", forbidden);
     const { subject } = session.record;
     const changed = this.#life.change(session, replaced(session.record, content, caller), now);
     if (!changed.ok) return changed;
@@ -159,8 +158,8 @@ export class SessionObject extends DurableObject<Environment> {
     const session = this.#life.owned(caller, now);
     if (!session) return refuse("session_not_found");
     if (!matches(session.record, ifMatch)) return refuse("precondition_failed");
-    const foreign = foreignChange(caller, session.record, patch.metadata);
-    if (foreign) return foreign;
+    const forbidden = forbiddenChange(caller, session.record, patch.metadata);
+    if (forbidden !== undefined) return refuse("forbidden", forbidden);
     return this.#life.change(session, patched(session.record, patch, caller), now);
   }
 
@@ -315,18 +314,6 @@ export class SessionObject extends DurableObject<Environment> {
     const lastFrame = encodeFrame({ event: reason, data: JSON.stringify({ id }) });
     this.#closeWriters(record, CLOSE_CODES.ended, encoder.encode(lastFrame));
   }
-}
-
-/** The refusal of a change to metadata that only an admin may make; undefined where it is none. */
-function foreignChange(
-  caller: Caller,
-  record: StoredSession,
-  change: SessionPatch["metadata"],
-): Outcome<never> | undefined {
-  const key = notTheirs(caller, record, change);
-  if (key !== undefined) return refuse("forbidden", `metadata.${key}: only an admin may set it.`);
-  if (!movesUpstream(caller, record, change)) return undefined;
-  return refuse("forbidden", "metadata.upstream: only an admin may move a session.");
 }
 
 /** A refused attachment; the host reads the code. */

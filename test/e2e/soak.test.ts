@@ -64,7 +64,7 @@ it.each([
       timeout: 60_000,
       interval: 100,
     });
-    expect(globSync(join(folder, "soak-*", "bench-soak-*"))).toHaveLength(1);
+    expect(globSync(join(folder, "bench-soak-*", "bench-soak-*"))).toHaveLength(1);
     const children = childrenOf(run.pid ?? 0);
     for (const name of ["workerd", "redis-server"]) {
       expect(children.filter(({ args }) => args.includes(name))).not.toEqual([]);
