@@ -1,5 +1,5 @@
 /** Runs Holdfast and others in turn, and makes rows of what they did and claims of how they compare. */
-import { claim, type Claim, type Target } from "./claim.ts";
+import { claim, type Claim, type Target, type Row } from "./report.ts";
 import {
   alternate,
   median,
@@ -10,7 +10,6 @@ import {
   type Round,
   type Summary,
 } from "./measure.ts";
-import type { Row } from "./report.ts";
 
 /** The contender that the others are compared with, if nothing else is said. */
 export const OURS = "holdfast";

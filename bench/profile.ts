@@ -16,8 +16,7 @@ import type { Sample } from "./measure.ts";
 import { OptionError, readSeconds } from "./options.ts";
 import { callLoad, INITIALIZE_LOAD, openSessions } from "./peers/mcp-sessions.ts";
 import { startProcess } from "./peers/process.ts";
-import { makeSession, startWorker } from "./servers.ts";
-import { withServers, type Start } from "./with-servers.ts";
+import { makeSession, startWorker, withServers, type Start } from "./servers.ts";
 
 const UPSTREAM = join(PROJECT, "bench", "peers", "gateways", "upstream.ts");
 /** Microseconds between two samples. */

@@ -2,12 +2,11 @@
 import { progress, type Effort } from "./measure.ts";
 import { OptionError, readOptions, USAGE, type BenchOptions } from "./options.ts";
 import { PEERS } from "./peers/suites.ts";
-import { keepReport, printReport, whyNotKept, type Report } from "./report.ts";
+import { keepReport, printReport, whyNotKept, type Report, writeSummary } from "./report.ts";
 import { cost } from "./suites/cost.ts";
 import { directory } from "./suites/directory.ts";
 import { floor } from "./suites/floor.ts";
 import { growth } from "./suites/growth/suite.ts";
-import { writeSummary } from "./summary.ts";
 
 /** A suite; it takes what it is given of an effort in place of its own default. */
 type Suite = (effort: Partial<Effort>) => Promise<Report>;

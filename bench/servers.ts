@@ -6,8 +6,25 @@ import { setTimeout as delay } from "node:timers/promises";
 import { buildBundle, PROJECT, type Bundle } from "../scripts/bundle.ts";
 import { startWorkerd } from "../scripts/workerd.ts";
 import { freePort } from "../test/support/free-port.ts";
-import { makeFolder, removeFolder } from "./folders.ts";
 import { progress } from "./measure.ts";
+import { mkdtempSync, rmSync } from "node:fs";
+
+/** Folders for what servers store. Each is deleted at the latest when this process ends, by a signal too if that makes it exit. */
+const folders = new Set<string>();
+process.once("exit", () => folders.forEach(removeFolder));
+
+/** Makes an empty folder and answers its path. Synchronous, so that no signal comes between making and noting it. */
+export function makeFolder(name: string, parent = tmpdir()): string {
+  const path = mkdtempSync(join(parent, `bench-${name}-`));
+  folders.add(path);
+  return path;
+}
+
+/** Tries again for half a second where a server that has just been killed still makes files. */
+export function removeFolder(path: string): void {
+  rmSync(path, { recursive: true, force: true, maxRetries: 5, retryDelay: 30 });
+  folders.delete(path);
+}
 
 export interface Server {
   readonly url: string;
@@ -159,4 +176,40 @@ export async function publishEvents(url: string, count: number, padding = ""): P
     ids.push(...((await response.json()) as { ids: string[] }).ids);
   }
   return ids;
+}
+
+/** The servers of a suite end when it does, however it ends. */
+export interface Stoppable {
+  stop(): Promise<void>;
+}
+
+/** Takes charge of a server from the moment that it begins to start, and answers what the start answers. */
+export type Start = <Server extends Stoppable>(starting: Promise<Server>) => Promise<Server>;
+
+/**
+ * Runs with servers, and stops all of them before it settles: those too that were started
+ * beside one that failed, and those that come up only after that. A server that cannot be
+ * stopped is told of and hides no result and no failure.
+ */
+export async function withServers<Result>(run: (start: Start) => Promise<Result>): Promise<Result> {
+  const starts: Promise<Stoppable>[] = [];
+  try {
+    return await run((starting) => {
+      starts.push(starting);
+      return starting;
+    });
+  } finally {
+    for (const start of await Promise.allSettled(starts.map(stopped))) {
+      if (start.status === "fulfilled" && start.value) progress(start.value);
+    }
+  }
+}
+
+/** What went wrong with stopping it. A start that failed is whoever asked for it's to tell. */
+async function stopped(starting: Promise<Stoppable>): Promise<string | undefined> {
+  const server = await starting;
+  return server.stop().then(
+    () => undefined,
+    (failure: unknown) => `a server could not be stopped: ${String(failure)}`,
+  );
 }

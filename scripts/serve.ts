@@ -4,9 +4,10 @@
  * 5 s of SIGTERM or SIGINT, with streams open too.
  */
 import { join } from "node:path";
-import { isLoopbackName, parseHost } from "../src/auth/loopback.ts";
+import { isLoopbackName, parseHost } from "../src/auth/origin.ts";
 import { loadAuthSettings } from "../src/auth/settings.ts";
-import { ConfigError, loadConfig } from "../src/config.ts";
+import { ConfigError } from "../src/config/env.ts";
+import { loadConfig } from "../src/config/service.ts";
 import { buildBundle, PROJECT } from "./bundle.ts";
 import { holdStateDir } from "./state-lock.ts";
 import { startWorkerd, variables } from "./workerd.ts";

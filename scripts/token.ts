@@ -4,8 +4,8 @@
  */
 import { parseArgs } from "node:util";
 import { newApiToken } from "../src/auth/api-tokens.ts";
-import { isScope, SCOPES, type Scope } from "../src/auth/scopes.ts";
-import { MAX_SUBJECT_LENGTH } from "../src/session/limits.ts";
+import { isScope, SCOPES, type Scope } from "../src/auth/identity.ts";
+import { MAX_SUBJECT_LENGTH } from "../src/core/limits.ts";
 
 const USAGE = `usage: npm run token -- --subject NAME --scopes SCOPE[,SCOPE...]
 scopes: ${SCOPES.join(", ")}`;

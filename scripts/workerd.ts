@@ -10,8 +10,8 @@ import { basename, dirname, join, resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { unstable_readConfig } from "wrangler";
 import { AUTH_VARIABLES } from "../src/auth/settings.ts";
-import { CONFIG_VARIABLES } from "../src/config.ts";
-import { parseUpstreams, secretNames } from "../src/upstream/settings.ts";
+import { CONFIG_VARIABLES } from "../src/config/service.ts";
+import { parseUpstreams, secretNames } from "../src/config/upstreams.ts";
 import { PROJECT } from "./bundle.ts";
 import { tell } from "./log-line.ts";
 

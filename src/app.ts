@@ -4,17 +4,21 @@ import { methodNotAllowed } from "hono/method-not-allowed";
 import { createAccess, type Access } from "./auth/access.ts";
 import { callerOf } from "./auth/identity.ts";
 import { loadAuthSettings } from "./auth/settings.ts";
-import type { Config } from "./config.ts";
-import { countSessions, listSessions, mountDirectory, revokeSessions } from "./http/directory.ts";
-import { disconnectSession, followEvents, mountEvents, publishEvents } from "./http/events.ts";
+import type { Config } from "./config/service.ts";
+import {
+  countSessions,
+  listSessions,
+  mountDirectory,
+  revokeSessions,
+} from "./http/v1/directory.ts";
+import { disconnectSession, followEvents, mountEvents, publishEvents } from "./http/v1/events.ts";
 import { mountGuard } from "./http/guard.ts";
-import { jsonBody } from "./http/json-body.ts";
-import { openApiDocument } from "./http/openapi.ts";
+import { jsonBody } from "./http/body.ts";
+import { openApiDocument, health, serviceDocument } from "./http/v1/openapi.ts";
 import { problemOf, problemResponse } from "./http/problem.ts";
-import { mountResourceMetadata, resourceMetadata } from "./http/resource-metadata.ts";
+import { mountResourceMetadata, resourceMetadata } from "./http/oauth-metadata.ts";
 import { mount, type RouteDescription } from "./http/route.ts";
 import { FastRouter } from "./http/router.ts";
-import { health, serviceDocument } from "./http/service.ts";
 import {
   createSession,
   deleteSession,
@@ -22,13 +26,13 @@ import {
   patchSession,
   putSession,
   readSession,
-} from "./http/sessions.ts";
-import { createTicket, mountTickets } from "./http/tickets.ts";
-import { mountGateway } from "./mcp/gateway.ts";
+} from "./http/v1/sessions.ts";
+import { createTicket, mountTickets } from "./http/v1/tickets.ts";
+import { mountGateway } from "./gateway/routes.ts";
 import { createLogger, describeFailure, type Logger } from "./logger.ts";
-import { SessionError } from "./session/errors.ts";
-import type { SessionHost } from "./session/host.ts";
-import type { Upstreams } from "./upstream/upstream.ts";
+import { SessionError } from "./core/errors.ts";
+import type { SessionHost } from "./core/host.ts";
+import type { Upstreams } from "./gateway/upstream/upstream.ts";
 
 /** Every route that the OpenAPI document describes. */
 export const ROUTES: readonly RouteDescription[] = [

@@ -3,7 +3,6 @@
  * metadata, data or the content of an event; callers pass ids through
  * `redactSessionId`, or log at `debug`.
  */
-import type { LogLevel } from "./config.ts";
 
 const RANK: Readonly<Record<LogLevel, number>> = { debug: 0, info: 1, warn: 2, error: 3 };
 
@@ -58,3 +57,5 @@ export function describeFailure(failure: unknown): string {
   if (failure instanceof SyntaxError) return failure.name;
   return failure instanceof Error ? `${failure.name}: ${failure.message}` : String(failure);
 }
+
+export type LogLevel = "debug" | "info" | "warn" | "error";

@@ -4,19 +4,18 @@ import { createApp } from "./app.ts";
 import { createAccess } from "./auth/access.ts";
 import { addressOfPeer, type RateLimitBinding } from "./auth/rate-limit.ts";
 import { loadAuthSettings } from "./auth/settings.ts";
-import { loadConfig, type Environment } from "./config.ts";
-import { lingering } from "./http/lingering.ts";
-import { directoryOf } from "./object/directory-binding.ts";
-import { DurableObjectHost } from "./object/durable-object-host.ts";
+import { loadConfig } from "./config/service.ts";
+import type { Environment } from "./config/env.ts";
+import { lingering } from "./http/drain-refused-body.ts";
+import { directoryOf } from "./directory/client.ts";
+import { DurableObjectHost } from "./session/object-host.ts";
 import { createLogger, describeFailure } from "./logger.ts";
-import type { SessionObject } from "./object/session-object.ts";
-import { provideServer } from "./upstream/built-in.ts";
-import { demoServer } from "./upstream/demo.ts";
-import { openUpstreams } from "./upstream/open.ts";
-import { outboundOf } from "./upstream/outbound.ts";
+import type { SessionObject } from "./session/session-object.ts";
+import { provideServer, openUpstreams, outboundOf } from "./gateway/upstream/open.ts";
+import { demoServer } from "./gateway/demo/demo.ts";
 
 export { DirectoryObject } from "./directory/directory-object.ts";
-export { SessionObject } from "./object/session-object.ts";
+export { SessionObject } from "./session/session-object.ts";
 
 interface Bindings extends Environment {
   readonly SESSIONS: DurableObjectNamespace<SessionObject>;

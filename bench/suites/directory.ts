@@ -6,8 +6,7 @@ import { compare, compareAll, OURS, p50, rate } from "../compare.ts";
 import { requests } from "../load-client.ts";
 import type { Contender, Effort } from "../measure.ts";
 import type { Report } from "../report.ts";
-import { startHoldfast } from "../servers.ts";
-import { withServers } from "../with-servers.ts";
+import { startHoldfast, withServers } from "../servers.ts";
 
 const DEFAULT: Effort = { rounds: 5, seconds: 0.7 };
 /** Milliseconds between creates, so that what one delivers in the background is over before the next. */

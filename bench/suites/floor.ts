@@ -3,8 +3,7 @@ import { compare, compareAll, OURS, p50, rate, type Measure } from "../compare.t
 import { delivery, requests } from "../load-client.ts";
 import type { Contender, Effort } from "../measure.ts";
 import type { Report } from "../report.ts";
-import { makeSession, startFloor, startHoldfast, type Server } from "../servers.ts";
-import { withServers } from "../with-servers.ts";
+import { makeSession, startFloor, startHoldfast, type Server, withServers } from "../servers.ts";
 
 const DEFAULT: Effort = { rounds: 4, seconds: 0.8 };
 const FLOOR = "floor";

@@ -1,5 +1,5 @@
 /** Access control as a whole: what the guard asks. Made once, from the settings and what the platform gives. */
-import type { SessionId } from "../session/id.ts";
+import type { SessionId } from "../core/id.ts";
 import { apiTokenReader, type TokenReader } from "./api-tokens.ts";
 import { ANYBODY, type Identity } from "./identity.ts";
 import { jwtReader } from "./jwt.ts";

@@ -4,8 +4,7 @@
  * because a token has 256 random bits; it would not be for a password.
  */
 import { equalInConstantTime, fromHex, sha256, toBase64Url, toHex } from "./bytes.ts";
-import { identityOf, type Identity } from "./identity.ts";
-import type { Scope } from "./scopes.ts";
+import { identityOf, type Identity, type Scope } from "./identity.ts";
 
 /** An entry of `API_TOKENS`. */
 export interface ApiToken {

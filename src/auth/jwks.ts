@@ -5,9 +5,9 @@
  * Keys already held are used for as long as fetching fails.
  */
 import { createLocalJWKSet, errors, type JSONWebKeySet, type JWTVerifyGetKey } from "jose";
-import { boundedBody } from "../session/bounded-body.ts";
-import { UnavailableError } from "../session/errors.ts";
-import { isObject } from "../session/json-rpc.ts";
+import { boundedBody } from "../wire/bytes.ts";
+import { UnavailableError } from "../core/errors.ts";
+import { isObject } from "../wire/json.ts";
 
 export interface JwksOptions {
   readonly url: string;

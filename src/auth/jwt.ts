@@ -1,7 +1,7 @@
 /** Access tokens of an authorization server: JWTs (RFC 7519, RFC 9068), checked with jose. */
 import { errors, jwtVerify, type JWTPayload } from "jose";
-import { UnavailableError } from "../session/errors.ts";
-import { MAX_SUBJECT_LENGTH } from "../session/limits.ts";
+import { UnavailableError } from "../core/errors.ts";
+import { MAX_SUBJECT_LENGTH } from "../core/limits.ts";
 import type { TokenReader } from "./api-tokens.ts";
 import { identityOf } from "./identity.ts";
 import { Jwks, type JwksOptions } from "./jwks.ts";

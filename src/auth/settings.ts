@@ -1,11 +1,11 @@
 /** The variables of access control, read once, into validated and frozen settings. */
 import * as z from "zod";
-import { ConfigError, type Environment } from "../config.ts";
-import { MAX_SUBJECT_LENGTH } from "../session/limits.ts";
+import { ConfigError, type Environment } from "../config/env.ts";
+import { MAX_SUBJECT_LENGTH } from "../core/limits.ts";
 import type { ApiToken } from "./api-tokens.ts";
 import type { JwtSettings } from "./jwt.ts";
-import { isLoopbackName, parseHost } from "./loopback.ts";
-import { SCOPES } from "./scopes.ts";
+import { isLoopbackName, parseHost } from "./origin.ts";
+import { SCOPES } from "./identity.ts";
 
 /** Names of the variables that are read here. */
 export const AUTH_VARIABLES = [

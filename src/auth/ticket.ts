@@ -6,7 +6,7 @@
  * `<payload>.<signature>`, both base64url. Signed, not encrypted: the subject in
  * it is the holder's own.
  */
-import type { SessionId } from "../session/id.ts";
+import type { SessionId } from "../core/id.ts";
 import { fromBase64Url, toBase64Url } from "./bytes.ts";
 
 export interface TicketClaims {

@@ -1,7 +1,7 @@
 /** The directory as its callers see it: all shards as one. */
-import { UnavailableError } from "../session/errors.ts";
-import type { ListQuery, Revoked, SessionCount, SessionList } from "../session/host.ts";
-import { SHARD_TIMEOUT_MS } from "../session/limits.ts";
+import { UnavailableError } from "../core/errors.ts";
+import type { ListQuery, Revoked, SessionCount, SessionList } from "../core/host.ts";
+import { SHARD_TIMEOUT_MS } from "../core/limits.ts";
 import {
   idOf,
   positionOf,
@@ -13,9 +13,10 @@ import {
   type DirectoryShard,
   type Layout,
 } from "./contract.ts";
-import { decodeCursor, encodeCursor } from "./cursor.ts";
-import { mergeNewest, takeUpTo } from "./merge.ts";
+import { decodeCursor, encodeCursor, mergeNewest, takeUpTo } from "./listing.ts";
 import { placementOf, shardName } from "./placement.ts";
+import type { Config } from "../config/service.ts";
+import type { Environment } from "../config/env.ts";
 
 /** What finds a shard: a binding of the DirectoryObject class, seen through what is used of it. */
 export type DirectoryNamespace = Pick<DurableObjectNamespace, "idFromName" | "get">;
@@ -185,4 +186,13 @@ async function withinTimeout<T>(answer: Promise<T>, shard: number): Promise<T> {
 
 function total(answers: readonly { readonly count: number }[]): number {
   return answers.reduce((sum, { count }) => sum + count, 0);
+}
+
+/** The directory, where this deployment keeps one. */
+/** Undefined where the class is bound under no name `DIRECTORY`, or `DIRECTORY_SHARDS` is 0. */
+export function directoryOf(env: Environment, config: Config): DirectoryClient | undefined {
+  // wrangler.toml binds it; a Worker that uses SessionObject alone may not.
+  const namespace = env["DIRECTORY"] as DirectoryNamespace | undefined;
+  if (!namespace || config.directoryShards === 0) return undefined;
+  return new DirectoryClient(namespace, config.directoryShards);
 }

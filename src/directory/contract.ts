@@ -7,8 +7,8 @@
  * it is never lost, for the session's outbox keeps what the directory has yet to
  * be told. Throwing means that no part of the directory answered.
  */
-import type { SessionEntry, SessionFilter } from "../session/host.ts";
-import type { SessionId } from "../session/id.ts";
+import type { SessionEntry, SessionFilter } from "../core/host.ts";
+import type { SessionId } from "../core/id.ts";
 
 /** What the directory says of a session. */
 export type DirectoryEntry = SessionEntry;

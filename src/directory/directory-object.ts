@@ -1,10 +1,11 @@
-import type { Caller } from "../session/caller.ts";
+import type { Caller } from "../core/caller.ts";
 import { DurableObject } from "cloudflare:workers";
-import { loadConfig, type Environment } from "../config.ts";
+import { loadConfig } from "../config/service.ts";
+import type { Environment } from "../config/env.ts";
 import { createLogger, describeFailure, type Logger } from "../logger.ts";
-import { AlarmClock } from "../object/alarm-clock.ts";
-import type { SessionId } from "../session/id.ts";
-import { GATHER_MS, SHARD_RETRY_MS, SWEEP_BATCH, SWEEP_INTERVAL_MS } from "../session/limits.ts";
+import { AlarmClock } from "../alarm-clock.ts";
+import type { SessionId } from "../core/id.ts";
+import { GATHER_MS, SHARD_RETRY_MS, SWEEP_BATCH, SWEEP_INTERVAL_MS } from "../core/limits.ts";
 import { DirectoryClient, type DirectoryNamespace } from "./client.ts";
 import {
   idOf,
@@ -19,11 +20,11 @@ import {
   type Position,
   type RevokeIf,
 } from "./contract.ts";
-import { Handover } from "./handover.ts";
+import { Handover } from "./rebalance.ts";
 import { Reservations } from "./reservations.ts";
 import { Revocations } from "./revocations.ts";
 import { ShardIndex } from "./shard-index.ts";
-import { SharedTurn } from "./shared-turn.ts";
+import { SharedTurn } from "../group-commit.ts";
 
 /** A revocation ends whose sessions it names; who may revoke was asked where it was called for. */
 const REVOKER: Caller = { admin: true };

@@ -4,7 +4,7 @@
  * keeps them, in memory: a place is needed for moments, until the session is
  * indexed or was refused. Losing them to an eviction lets a few more in, once.
  */
-import { RESERVATION_MS } from "../session/limits.ts";
+import { RESERVATION_MS } from "../core/limits.ts";
 
 export class Reservations {
   /** By subject: the ids that have a place, and until when. */

@@ -4,7 +4,7 @@
  * starts again from the top without harm. For a while after its last session it
  * also ends those whose entry comes late, because their outbox was waiting.
  */
-import { REVOCATION_MEMORY_MS, REVOKE_BATCH } from "../session/limits.ts";
+import { REVOCATION_MEMORY_MS, REVOKE_BATCH } from "../core/limits.ts";
 import {
   positionOf,
   type DirectoryEntry,
@@ -12,7 +12,7 @@ import {
   type Position,
   type RevokeIf,
 } from "./contract.ts";
-import { retryTime } from "./retry.ts";
+import { retryTime } from "./staleness.ts";
 import type { ShardIndex } from "./shard-index.ts";
 
 const SCHEMA = `CREATE TABLE IF NOT EXISTS revocations (

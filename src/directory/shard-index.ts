@@ -4,18 +4,18 @@
  * back. Sizes are kept as counters by type, in one row for all sessions and one for
  * each subject's: counting reads one row.
  */
-import { idOf } from "./contract.ts";
-import type {
-  Delivery,
-  DirectoryEntry,
-  DirectoryFilter,
-  DirectoryMessage,
-  HandedRow,
-  Position,
+import {
+  idOf,
+  type Delivery,
+  type DirectoryEntry,
+  type DirectoryFilter,
+  type DirectoryMessage,
+  type HandedRow,
+  type Position,
 } from "./contract.ts";
-import type { SessionId } from "../session/id.ts";
-import { MAX_MERGED_TYPES, REMOVAL_MEMORY_MS } from "../session/limits.ts";
-import { mergeNewest, takeUpTo } from "./merge.ts";
+import type { SessionId } from "../core/id.ts";
+import { MAX_MERGED_TYPES, REMOVAL_MEMORY_MS } from "../core/limits.ts";
+import { mergeNewest, takeUpTo } from "./listing.ts";
 
 /** In a removed session's row type and subject are NULL, so it is in no index but that of `drop_at`. */
 const SCHEMA = `

@@ -6,15 +6,14 @@
  */
 import type { Context, Hono, MiddlewareHandler } from "hono";
 import type { Access, Credential } from "../auth/access.ts";
-import { NOBODY } from "../auth/identity.ts";
+import { NOBODY, grants, type Scope } from "../auth/identity.ts";
 import { originJudge } from "../auth/origin.ts";
 import { addressKey, type RateLimiter } from "../auth/rate-limit.ts";
-import { grants, type Scope } from "../auth/scopes.ts";
 import { describeFailure, type Logger } from "../logger.ts";
-import type { ErrorCode } from "../session/errors.ts";
-import { parseSessionId } from "../session/id.ts";
-import { MAX_HEADER_BYTES, MAX_URL_LENGTH } from "../session/limits.ts";
-import { challengeOf, MCP_PREFIXES, RESOURCE_METADATA_PATH } from "./challenge.ts";
+import type { ErrorCode } from "../core/errors.ts";
+import { parseSessionId } from "../core/id.ts";
+import { MAX_HEADER_BYTES, MAX_URL_LENGTH } from "../core/limits.ts";
+import { challengeOf, MCP_PREFIXES, RESOURCE_METADATA_PATH } from "./oauth-metadata.ts";
 import { corsFor } from "./cors.ts";
 import { problemResponse } from "./problem.ts";
 import { PUBLIC, UNGUARDED, type RouteDescription } from "./route.ts";

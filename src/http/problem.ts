@@ -1,5 +1,5 @@
 /** The one mapping of errors to the wire: `application/problem+json`, RFC 9457. */
-import { ERROR_KINDS, type ErrorCode, type SessionError } from "../session/errors.ts";
+import { ERROR_KINDS, type ErrorCode, type SessionError } from "../core/errors.ts";
 
 export const PROBLEM_MEDIA_TYPE = "application/problem+json";
 

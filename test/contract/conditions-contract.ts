@@ -1,6 +1,6 @@
 /** What `ifStill` promises over every storage: writes and removals that undo nobody else's. */
 import { beforeEach, describe, expect, it } from "vitest";
-import type { Storage } from "../../src/storage/storage.ts";
+import type { Storage } from "../../src/library/storage/storage.ts";
 import { sessionWith } from "../support/session-with.ts";
 import type { OpenedStorage } from "./storage-contract.ts";
 

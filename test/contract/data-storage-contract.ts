@@ -1,7 +1,7 @@
 /** The contract of `DataStorage`, run over every adapter. */
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { InvalidSessionIdError } from "../../src/session/errors.ts";
-import type { DataStorage, MetadataEntry } from "../../src/storage/data-storage.ts";
+import { InvalidSessionIdError } from "../../src/core/errors.ts";
+import type { DataStorage, MetadataEntry } from "../../src/library/storage/data-storage.ts";
 
 export interface OpenedDataStorage {
   readonly storage: DataStorage;

@@ -1,9 +1,9 @@
 /** What `SessionManager` promises over every storage: races between managers, and with others that write. */
 import { beforeEach, describe, expect, it } from "vitest";
-import { decodeSession } from "../../src/session/codec.ts";
-import { ProxySession } from "../../src/session/proxy-session.ts";
-import { SessionManager } from "../../src/storage/session-manager.ts";
-import type { Storage } from "../../src/storage/storage.ts";
+import { decodeSession } from "../../src/library/model/codec.ts";
+import { ProxySession } from "../../src/library/model/proxy-session.ts";
+import { SessionManager } from "../../src/library/session-manager.ts";
+import type { Storage } from "../../src/library/storage/storage.ts";
 
 const newId = () => crypto.randomUUID();
 

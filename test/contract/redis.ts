@@ -1,9 +1,9 @@
 import { describe, expect, it, vi } from "vitest";
-import { CorruptRecordError } from "../../src/session/errors.ts";
-import { ProxySession } from "../../src/session/proxy-session.ts";
-import type { RedisOptions } from "../../src/storage/redis-config.ts";
-import { RedisDataStorage } from "../../src/storage/redis-data.ts";
-import { RedisStorage } from "../../src/storage/redis.ts";
+import { CorruptRecordError } from "../../src/core/errors.ts";
+import { ProxySession } from "../../src/library/model/proxy-session.ts";
+import type { RedisOptions } from "../../src/library/storage/redis/config.ts";
+import { RedisDataStorage } from "../../src/library/storage/redis/data-storage.ts";
+import { RedisStorage } from "../../src/library/storage/redis/storage.ts";
 import { describeDataStorage } from "./data-storage-contract.ts";
 import { describeStorage } from "./storage-contract.ts";
 

@@ -3,12 +3,12 @@
  * promises is in that adapter's own test.
  */
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { decodeSession, encodeSession } from "../../src/session/codec.ts";
-import { InvalidSessionIdError } from "../../src/session/errors.ts";
-import type { Session } from "../../src/session/session.ts";
-import { SSESession } from "../../src/session/sse-session.ts";
-import { StreamableSession } from "../../src/session/streamable-session.ts";
-import type { Storage } from "../../src/storage/storage.ts";
+import { decodeSession, encodeSession } from "../../src/library/model/codec.ts";
+import { InvalidSessionIdError } from "../../src/core/errors.ts";
+import type { Session } from "../../src/library/model/session.ts";
+import { SSESession } from "../../src/library/model/sse-session.ts";
+import { StreamableSession } from "../../src/library/model/streamable-session.ts";
+import type { Storage } from "../../src/library/storage/storage.ts";
 import { sessionWith } from "../support/session-with.ts";
 import { describeConditions } from "./conditions-contract.ts";
 import { describeManagerOver } from "./manager-contract.ts";

@@ -3,8 +3,8 @@ import { createHash, randomUUID } from "node:crypto";
 import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { SCOPES } from "../../src/auth/scopes.ts";
-import { ERROR_KINDS, type ErrorCode } from "../../src/session/errors.ts";
+import { SCOPES } from "../../src/auth/identity.ts";
+import { ERROR_KINDS, type ErrorCode } from "../../src/core/errors.ts";
 import { apiTokens } from "../support/api-tokens.ts";
 import { Service } from "../support/service.ts";
 

@@ -5,7 +5,7 @@
  * more, or the same again; FUZZ_SECONDS bounds the time.
  */
 import { expect, it } from "vitest";
-import { SCOPES } from "../../src/auth/scopes.ts";
+import { SCOPES } from "../../src/auth/identity.ts";
 import { apiTokens } from "../support/api-tokens.ts";
 import { CANARY } from "../support/canary.ts";
 import { FuzzClient } from "../support/fuzz/client.ts";

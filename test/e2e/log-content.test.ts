@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import { unstable_readConfig } from "wrangler";
 import { PROJECT } from "../../scripts/bundle.ts";
-import { SCOPES } from "../../src/auth/scopes.ts";
+import { SCOPES } from "../../src/auth/identity.ts";
 import { apiTokens } from "../support/api-tokens.ts";
 import { CANARY } from "../support/canary.ts";
 import { Service } from "../support/service.ts";

@@ -5,7 +5,7 @@ import { connect, type Socket } from "node:net";
 import { Readable } from "node:stream";
 import { setImmediate } from "node:timers/promises";
 import { expect, it, onTestFinished } from "vitest";
-import { LINGER_BYTES, LINGER_MS } from "../../src/session/limits.ts";
+import { LINGER_BYTES, LINGER_MS } from "../../src/core/limits.ts";
 import { apiTokens } from "../support/api-tokens.ts";
 import { Service } from "../support/service.ts";
 

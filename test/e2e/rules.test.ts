@@ -22,24 +22,31 @@ async function lint(path: string, source: string): Promise<string> {
 }
 
 it.each([
-  ["src/session/lint-probe.ts", "cloudflare:workers"],
-  ["src/session/lint-probe.ts", "../config.ts"],
+  ["src/wire/lint-probe.ts", "../core/id.ts"],
+  ["src/core/lint-probe.ts", "cloudflare:workers"],
+  ["src/core/lint-probe.ts", "../config/service.ts"],
+  ["src/config/lint-probe.ts", "../http/problem.ts"],
+  ["src/library/lint-probe.ts", "../session/session-object.ts"],
+  ["src/library/lint-probe.ts", "cloudflare:workers"],
+  ["src/stream/lint-probe.ts", "../gateway/contract.ts"],
+  ["src/auth/lint-probe.ts", "../http/problem.ts"],
+  ["src/directory/lint-probe.ts", "../session/record.ts"],
   ["src/http/lint-probe.ts", "cloudflare:workers"],
-  ["src/http/lint-probe.ts", "../object/session-object.ts"],
-  ["src/storage/lint-probe.ts", "../object/session-object.ts"],
-  ["src/storage/lint-probe.ts", "cloudflare:workers"],
-  ["src/object/lint-probe.ts", "../http/schemas.ts"],
+  ["src/http/lint-probe.ts", "../session/session-object.ts"],
+  ["src/http/lint-probe.ts", "./v1/schemas.ts"],
+  ["src/gateway/lint-probe.ts", "../http/v1/schemas.ts"],
+  ["src/session/lint-probe.ts", "../http/problem.ts"],
   ["src/lint-probe.ts", "cloudflare:workers"],
-  ["src/lint-probe.ts", "./worker.ts"],
 ])("%s must not import %s", async (file, target) => {
   expect(await lint(file, `export * from "${target}";\n`)).toContain("no-restricted-imports");
 });
 
 it.each([
-  ["src/object/lint-probe.ts", "../session/id.ts"],
-  ["src/object/lint-probe.ts", "cloudflare:workers"],
-  ["src/http/lint-probe.ts", "../session/id.ts"],
-  ["src/session/lint-probe.ts", "./id.ts"],
+  ["src/session/lint-probe.ts", "../core/id.ts"],
+  ["src/http/lint-probe.ts", "../core/id.ts"],
+  ["src/http/v1/lint-probe.ts", "../problem.ts"],
+  ["src/gateway/lint-probe.ts", "../http/problem.ts"],
+  ["src/core/lint-probe.ts", "./id.ts"],
 ])("%s may import %s", async (file, target) => {
   expect(await lint(file, `export * from "${target}";\n`)).toContain("0 errors");
 });

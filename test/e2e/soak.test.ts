@@ -8,8 +8,8 @@ import { globSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:f
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it, onTestFinished, vi } from "vitest";
-import { DEFAULTS } from "../../bench/soak/options.ts";
-import { soak } from "../../bench/soak/soak.ts";
+import { DEFAULTS } from "../soak/options.ts";
+import { soak } from "../soak/soak.ts";
 import { PROJECT } from "../../scripts/bundle.ts";
 
 it("loses nothing in a quarter of a minute of load, kills, aborts and cut connections", async () => {

@@ -6,7 +6,7 @@
  * the shapes: no field can hold them.
  */
 import { expect, it } from "vitest";
-import { ERROR_KINDS } from "../../src/session/errors.ts";
+import { ERROR_KINDS } from "../../src/core/errors.ts";
 import { CANARY } from "../support/canary.ts";
 import { keptLines } from "../support/kept-logs.ts";
 

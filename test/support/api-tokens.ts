@@ -1,6 +1,6 @@
 /** API tokens for tests: made as `npm run token` makes them. */
 import { newApiToken } from "../../src/auth/api-tokens.ts";
-import type { Scope } from "../../src/auth/scopes.ts";
+import type { Scope } from "../../src/auth/identity.ts";
 
 export type Grants = Readonly<Record<string, readonly [subject: string, scopes: readonly Scope[]]>>;
 

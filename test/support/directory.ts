@@ -2,13 +2,13 @@
 import { env } from "cloudflare:workers";
 import { runInDurableObject } from "cloudflare:test";
 import { createApp } from "../../src/app.ts";
-import { loadConfig } from "../../src/config.ts";
+import { loadConfig } from "../../src/config/service.ts";
 import { DirectoryClient } from "../../src/directory/client.ts";
 import type { DirectoryEntry, DirectoryFilter } from "../../src/directory/contract.ts";
 import type { DirectoryObject } from "../../src/directory/directory-object.ts";
 import { shardName } from "../../src/directory/placement.ts";
-import { DurableObjectHost } from "../../src/object/durable-object-host.ts";
-import type { SessionObject } from "../../src/object/session-object.ts";
+import { DurableObjectHost } from "../../src/session/object-host.ts";
+import type { SessionObject } from "../../src/session/session-object.ts";
 import { call } from "./call.ts";
 import { told } from "./object.ts";
 

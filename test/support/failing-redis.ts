@@ -1,9 +1,8 @@
 /** A Redis that fails, and what each call of a storage must do then. Importing it ends after a file's tests what they started. */
 import { afterAll, expect } from "vitest";
-import { ProxySession } from "../../src/session/proxy-session.ts";
-import { RedisStorage } from "../../src/storage/redis.ts";
-import { startRedis } from "./redis-server.ts";
-import type { RedisServer, RedisServerOptions } from "./redis-server.ts";
+import { ProxySession } from "../../src/library/model/proxy-session.ts";
+import { RedisStorage } from "../../src/library/storage/redis/storage.ts";
+import { startRedis, type RedisServer, type RedisServerOptions } from "./redis-server.ts";
 
 /** So long that a busy machine, where a process stands still for a second at times, does not pass for a fault. */
 export const TIMEOUTS = { dialTimeoutMs: 3000, readTimeoutMs: 1000, writeTimeoutMs: 1000 };

@@ -6,12 +6,12 @@ import { createAccess, type AccessPlatform } from "../../src/auth/access.ts";
 import { apiTokens, type Grants } from "./api-tokens.ts";
 import { directory } from "./directory.ts";
 import { loadAuthSettings } from "../../src/auth/settings.ts";
-import { loadConfig, type Environment } from "../../src/config.ts";
-import { DurableObjectHost } from "../../src/object/durable-object-host.ts";
-import type { SessionObject } from "../../src/object/session-object.ts";
-import { provideServer } from "../../src/upstream/built-in.ts";
-import { demoServer } from "../../src/upstream/demo.ts";
-import { openUpstreams } from "../../src/upstream/open.ts";
+import { loadConfig } from "../../src/config/service.ts";
+import type { Environment } from "../../src/config/env.ts";
+import { DurableObjectHost } from "../../src/session/object-host.ts";
+import type { SessionObject } from "../../src/session/session-object.ts";
+import { provideServer, openUpstreams } from "../../src/gateway/upstream/open.ts";
+import { demoServer } from "../../src/gateway/demo/demo.ts";
 
 const { SESSIONS } = env as unknown as { SESSIONS: DurableObjectNamespace<SessionObject> };
 

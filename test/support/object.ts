@@ -1,7 +1,7 @@
 /** Reaches into a session's object, for what no client can see. */
 import { env } from "cloudflare:workers";
 import { evictDurableObject, runInDurableObject } from "cloudflare:test";
-import type { SessionObject } from "../../src/object/session-object.ts";
+import type { SessionObject } from "../../src/session/session-object.ts";
 
 const { SESSIONS } = env as unknown as { SESSIONS: DurableObjectNamespace<SessionObject> };
 

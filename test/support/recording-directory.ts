@@ -1,8 +1,7 @@
-import type { SessionEntry } from "../../src/session/host.ts";
-import type { ListedSessions } from "../../src/storage/durable-object.ts";
-import { SessionError } from "../../src/session/errors.ts";
-import { parseSessionId } from "../../src/session/id.ts";
-import type { SessionId } from "../../src/session/id.ts";
+import type { SessionEntry } from "../../src/core/host.ts";
+import type { ListedSessions } from "../../src/library/storage/durable-object.ts";
+import { SessionError } from "../../src/core/errors.ts";
+import { parseSessionId, type SessionId } from "../../src/core/id.ts";
 
 /**
  * Sessions whose ids are noted as they are written, and that are listed from those

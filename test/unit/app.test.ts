@@ -1,9 +1,9 @@
 /** The app over a host that fails: failure is 503, never absence, and says nothing of its cause. */
 import { describe, expect, it, vi } from "vitest";
 import { createApp } from "../../src/app.ts";
-import { loadConfig } from "../../src/config.ts";
-import { UnavailableError } from "../../src/session/errors.ts";
-import type { SessionHost, Sessions } from "../../src/session/host.ts";
+import { loadConfig } from "../../src/config/service.ts";
+import { UnavailableError } from "../../src/core/errors.ts";
+import type { SessionHost, Sessions } from "../../src/core/host.ts";
 
 const ID = "8c2d0cf4-7a2b-4b73-a7f5-4e3c0b6c1a01";
 const SECRET = "redis://user:hunter2@10.0.0.5";

@@ -7,7 +7,7 @@ import { runInDurableObject } from "cloudflare:test";
 import type { Hono } from "hono";
 import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { ROUTES } from "../../src/app.ts";
-import { SCOPES, type Scope } from "../../src/auth/scopes.ts";
+import { SCOPES, type Scope } from "../../src/auth/identity.ts";
 import { guardedApp } from "../support/guarded-app.ts";
 import { Issuer } from "../support/issuer.ts";
 import { objectOf, socketsOf, storedBy, told } from "../support/object.ts";

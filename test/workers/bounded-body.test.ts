@@ -1,6 +1,6 @@
 /** Bodies of unknown length, on the platform whose reader they are read with. */
 import { expect, it } from "vitest";
-import { boundedBody } from "../../src/session/bounded-body.ts";
+import { boundedBody } from "../../src/wire/bytes.ts";
 
 const text = (bytes: Uint8Array | undefined) => bytes && new TextDecoder().decode(bytes);
 

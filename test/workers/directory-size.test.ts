@@ -8,10 +8,10 @@ import type { RevokeIf } from "../../src/directory/contract.ts";
 import { DirectoryObject } from "../../src/directory/directory-object.ts";
 import { Revocations } from "../../src/directory/revocations.ts";
 import { ShardIndex } from "../../src/directory/shard-index.ts";
-import { compareNewest } from "../../src/directory/merge.ts";
-import { newSessionId } from "../../src/session/id.ts";
-import { LAST_RETELL_MS, REVOKE_BATCH } from "../../src/session/limits.ts";
-import { SessionObject } from "../../src/object/session-object.ts";
+import { compareNewest } from "../../src/directory/listing.ts";
+import { newSessionId } from "../../src/core/id.ts";
+import { LAST_RETELL_MS, REVOKE_BATCH } from "../../src/core/limits.ts";
+import { SessionObject } from "../../src/session/session-object.ts";
 import { make, pathOf, request } from "../support/call.ts";
 import {
   allTold,

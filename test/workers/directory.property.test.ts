@@ -8,7 +8,7 @@ import { runDurableObjectAlarm } from "cloudflare:test";
 import fc from "fast-check";
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { DirectoryObject } from "../../src/directory/directory-object.ts";
-import { newSessionId, type SessionId } from "../../src/session/id.ts";
+import { newSessionId, type SessionId } from "../../src/core/id.ts";
 import { request, pathOf } from "../support/call.ts";
 import { counted, directory, shard, SHARDS, walked } from "../support/directory.ts";
 import { FAR_TIME } from "../support/far-time.ts";

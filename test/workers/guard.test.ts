@@ -2,7 +2,7 @@
 import { expect, describe, it } from "vitest";
 import { ROUTES } from "../../src/app.ts";
 import { UNGUARDED } from "../../src/http/route.ts";
-import { MAX_HEADER_BYTES, MAX_JSON_DEPTH, MAX_URL_LENGTH } from "../../src/session/limits.ts";
+import { MAX_HEADER_BYTES, MAX_JSON_DEPTH, MAX_URL_LENGTH } from "../../src/core/limits.ts";
 import { guardedApp, tokenApp } from "../support/guarded-app.ts";
 import { storedBy } from "../support/object.ts";
 

@@ -2,7 +2,7 @@
 import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { beforeEach, describe, expect, it, vi } from "vitest";
 import { tokenApp, type TokenApp } from "../support/guarded-app.ts";
-import type { SessionId } from "../../src/session/id.ts";
+import type { SessionId } from "../../src/core/id.ts";
 import type { SessionJson } from "../support/call.ts";
 import { kill, objectOf, told } from "../support/object.ts";
 import { SseReader } from "../support/sse-reader.ts";

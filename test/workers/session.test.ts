@@ -1,7 +1,7 @@
 import { env } from "cloudflare:workers";
 import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { describe, expect, it } from "vitest";
-import type { SessionObject } from "../../src/object/session-object.ts";
+import type { SessionObject } from "../../src/session/session-object.ts";
 import { call, make, pathOf, request, type SessionJson } from "../support/call.ts";
 
 const { SESSIONS } = env as unknown as { SESSIONS: DurableObjectNamespace<SessionObject> };

@@ -4,8 +4,8 @@
  */
 import { createHmac, timingSafeEqual } from "node:crypto";
 import { createServer, type IncomingMessage } from "node:http";
-import { ProxySession, SessionManager, type Session } from "../../../src/index.ts";
-import { PROXY_SESSION_KEY_PREFIX, RedisStorage } from "../../../src/redis.ts";
+import { ProxySession, SessionManager, type Session } from "../../../src/entries/index.ts";
+import { PROXY_SESSION_KEY_PREFIX, RedisStorage } from "../../../src/entries/redis.ts";
 
 const [port, redisPort] = process.argv.slice(2).map(Number);
 const COOKIE = /(?:^|; )sid=([^;]*)/;

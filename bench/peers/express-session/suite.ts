@@ -6,7 +6,7 @@ import { compare, compareAll, OURS, rate } from "../../compare.ts";
 import { requests } from "../../load-client.ts";
 import type { Contender, Effort } from "../../measure.ts";
 import type { Report } from "../../report.ts";
-import { withServers } from "../../with-servers.ts";
+import { withServers } from "../../servers.ts";
 import { PEERS_EFFORT } from "../effort.ts";
 import { installPeers, peerVersion } from "../installed.ts";
 import { startProcess, type PeerProcess } from "../process.ts";

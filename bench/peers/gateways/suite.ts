@@ -5,8 +5,7 @@ import { addedP50, compare, compareAll, OURS, type Measure } from "../../compare
 import { requests } from "../../load-client.ts";
 import type { Contender, Effort } from "../../measure.ts";
 import type { Report } from "../../report.ts";
-import { startHoldfast } from "../../servers.ts";
-import { withServers } from "../../with-servers.ts";
+import { startHoldfast, withServers } from "../../servers.ts";
 import { PEERS_EFFORT } from "../effort.ts";
 import { installPeers, peerFile, peerVersion } from "../installed.ts";
 import { callLoad, openSessions } from "../mcp-sessions.ts";

@@ -2,11 +2,10 @@
 import { get, type IncomingMessage } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { claim, type Target } from "../../claim.ts";
+import { claim, type Target, type Report } from "../../report.ts";
 import { compare, compareAll, OURS, rate, type Compared } from "../../compare.ts";
 import { requests } from "../../load-client.ts";
-import { progress, type Contender, type Effort } from "../../measure.ts";
-import type { Report } from "../../report.ts";
+import { progress, type Contender, type Effort, residentKiB } from "../../measure.ts";
 import {
   EVICTION_S,
   memoryFolder,
@@ -15,9 +14,9 @@ import {
   startWorker,
   untilEvicted,
   type Server,
+  withServers,
+  type Start,
 } from "../../servers.ts";
-import { residentKiB } from "../../usage.ts";
-import { withServers, type Start } from "../../with-servers.ts";
 import { PEERS_EFFORT } from "../effort.ts";
 import { installPeers, peerVersion } from "../installed.ts";
 import { callLoad, INITIALIZE_LOAD, openSessions, sessionHeaders } from "../mcp-sessions.ts";

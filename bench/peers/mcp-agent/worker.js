@@ -1,5 +1,5 @@
 /**
- * The tools of Holdfast's demo server (src/upstream/demo.ts), served as McpAgent
+ * The tools of Holdfast's demo server (src/gateway/demo/demo.ts), served as McpAgent
  * serves them: the server runs in the session's own object. JavaScript, as what it
  * imports is installed with the benchmark only, and the type check runs without.
  */

@@ -4,8 +4,7 @@ import { access, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { freePort } from "../../../test/support/free-port.ts";
-import { makeFolder, removeFolder } from "../../folders.ts";
-import type { Server } from "../../servers.ts";
+import { makeFolder, removeFolder, type Server } from "../../servers.ts";
 import { startProcess } from "../process.ts";
 
 const NGINX = "/usr/sbin/nginx";

@@ -3,8 +3,7 @@ import { compare, compareAll, OURS, p50, rate, type Compared } from "../../compa
 import { delivery, resumptions } from "../../load-client.ts";
 import type { Contender, Effort, Summary } from "../../measure.ts";
 import type { Report } from "../../report.ts";
-import { makeSession, startHoldfast, type Server } from "../../servers.ts";
-import { withServers, type Start } from "../../with-servers.ts";
+import { makeSession, startHoldfast, type Server, withServers, type Start } from "../../servers.ts";
 import { PEERS_EFFORT } from "../effort.ts";
 import { HOW_TO_INSTALL, nchanVersion, startNchan } from "./server.ts";
 

@@ -2,8 +2,7 @@
 import { compare, compareAll, p50, rate, type Compared, type Measure } from "../../compare.ts";
 import { requests, resumptions } from "../../load-client.ts";
 import type { Contender, Effort, Run } from "../../measure.ts";
-import { makeSession, publishEvents, startHoldfast } from "../../servers.ts";
-import { withServers } from "../../with-servers.ts";
+import { makeSession, publishEvents, startHoldfast, withServers } from "../../servers.ts";
 
 const SIZES = [1, 1000, 10_000] as const;
 const CONNECTIONS = 8;

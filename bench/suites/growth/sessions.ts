@@ -1,18 +1,17 @@
 /** The same calls where there are few sessions and where there are many. */
-import { claim } from "../../claim.ts";
+import { claim } from "../../report.ts";
 import { quantiles } from "../../client/load.ts";
 import { compare, compareAll, p50, rate, type Compared, type Measure } from "../../compare.ts";
 import { requests, resumptions } from "../../load-client.ts";
-import { progress, type Contender, type Effort, type Run } from "../../measure.ts";
+import { progress, type Contender, type Effort, type Run, residentKiB } from "../../measure.ts";
 import {
   makeSession,
   publishEvents,
   startHoldfast,
   untilEvicted,
   type Server,
+  withServers,
 } from "../../servers.ts";
-import { residentKiB } from "../../usage.ts";
-import { withServers } from "../../with-servers.ts";
 
 const SIZES = [1000, 10_000, 50_000] as const;
 /** Sessions that a load is spread over. */

@@ -1,18 +1,17 @@
 /** Many idle streams: what each takes, and what it takes once nothing has happened for long. */
 import { Agent, get, type IncomingMessage } from "node:http";
 import { quantiles } from "../../client/load.ts";
-import { claim } from "../../claim.ts";
+import { claim } from "../../report.ts";
 import type { Compared } from "../../compare.ts";
-import { progress } from "../../measure.ts";
+import { progress, residentKiB } from "../../measure.ts";
 import {
   makeSession,
   publishEvents,
   startHoldfast,
   untilEvicted,
   type Server,
+  withServers,
 } from "../../servers.ts";
-import { residentKiB } from "../../usage.ts";
-import { withServers } from "../../with-servers.ts";
 
 const STREAMS = 5000;
 const AT_ONCE = 50;

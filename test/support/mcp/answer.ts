@@ -1,4 +1,4 @@
-import type { Answer } from "../../../src/upstream/upstream.ts";
+import type { Answer } from "../../../src/gateway/upstream/upstream.ts";
 
 /** What a server of the Worker's own answered, as a response over HTTP. */
 export function responseOf(answer: Answer): Response {

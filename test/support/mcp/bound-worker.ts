@@ -1,5 +1,5 @@
 /** A Worker of its own with an MCP server in it that keeps sessions, for a service binding to reach. */
-import { demoServer } from "../../../src/upstream/demo.ts";
+import { demoServer } from "../../../src/gateway/demo/demo.ts";
 import { responseOf } from "./answer.ts";
 
 const server = demoServer();

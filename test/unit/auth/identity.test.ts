@@ -1,9 +1,8 @@
 /** The one way to a request's caller. */
 import { Hono } from "hono";
 import { expect, it } from "vitest";
-import { callerOf, identityOf, NOBODY } from "../../../src/auth/identity.ts";
-import { grants } from "../../../src/auth/scopes.ts";
-import { mayName, owns } from "../../../src/session/caller.ts";
+import { callerOf, identityOf, NOBODY, grants } from "../../../src/auth/identity.ts";
+import { mayName, owns } from "../../../src/core/caller.ts";
 
 it("fails where the guard has not run, so a route outside of it lets nobody in", async () => {
   const app = new Hono();

@@ -4,7 +4,7 @@ import { generateKeyPair } from "jose";
 import { beforeAll, beforeEach, expect, it } from "vitest";
 import type { TokenReader } from "../../../src/auth/api-tokens.ts";
 import { jwtReader } from "../../../src/auth/jwt.ts";
-import { UnavailableError } from "../../../src/session/errors.ts";
+import { UnavailableError } from "../../../src/core/errors.ts";
 import { Issuer } from "../../support/issuer.ts";
 
 let now: number;

@@ -1,7 +1,7 @@
 /** The variables of access control: defaults, refusals that name the variable, and no value in any of them. */
 import { describe, expect, it } from "vitest";
 import { loadAuthSettings } from "../../../src/auth/settings.ts";
-import { ConfigError } from "../../../src/config.ts";
+import { ConfigError } from "../../../src/config/env.ts";
 
 const HASH = "ab".repeat(32);
 const JWT = {

@@ -26,7 +26,7 @@ async function runUntilSignalled(source: string): Promise<string> {
 it("deletes folders, with all that is in them, where a signal ends the process", async () => {
   const folder = await runUntilSignalled(`
     import { writeFileSync } from "node:fs";
-    import { makeFolder } from "./bench/folders.ts";
+    import { makeFolder } from "./bench/servers.ts";
     const folder = makeFolder("leftovers");
     writeFileSync(folder + "/stored", "x");
     console.log(folder);

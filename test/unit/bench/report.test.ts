@@ -2,9 +2,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
-import { claim } from "../../../bench/claim.ts";
-import { keepReport, whyNotKept } from "../../../bench/report.ts";
-import { readResults } from "../../../bench/summary.ts";
+import { claim, keepReport, whyNotKept, readResults } from "../../../bench/report.ts";
 
 function folder(): string {
   const path = mkdtempSync(join(tmpdir(), "holdfast-report-"));

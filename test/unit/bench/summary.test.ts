@@ -1,9 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { claim } from "../../../bench/claim.ts";
-import { readResults, section, withSection } from "../../../bench/summary.ts";
-import { claimTable } from "../../../bench/table.ts";
+import { claim, readResults, section, withSection, claimTable } from "../../../bench/report.ts";
 import { PROJECT } from "../../../scripts/bundle.ts";
 
 const evidence = {

@@ -1,5 +1,5 @@
 import { expect, it, onTestFinished, vi } from "vitest";
-import { withServers } from "../../../bench/with-servers.ts";
+import { withServers } from "../../../bench/servers.ts";
 
 /** Servers that say when they were stopped. */
 function servers() {

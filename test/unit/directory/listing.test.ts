@@ -2,10 +2,15 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { DirectoryEntry } from "../../../src/directory/contract.ts";
-import { decodeCursor, encodeCursor } from "../../../src/directory/cursor.ts";
-import { driftOf, dropTime } from "../../../src/directory/drift.ts";
-import { compareNewest, mergeNewest, takeUpTo } from "../../../src/directory/merge.ts";
-import { parseSessionId } from "../../../src/session/id.ts";
+import {
+  decodeCursor,
+  encodeCursor,
+  compareNewest,
+  mergeNewest,
+  takeUpTo,
+} from "../../../src/directory/listing.ts";
+import { driftOf, dropTime } from "../../../src/directory/staleness.ts";
+import { parseSessionId } from "../../../src/core/id.ts";
 
 const entry = fc
   .record({ uuid: fc.uuid(), createdAt: fc.nat({ max: 20 }) })

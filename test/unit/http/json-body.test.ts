@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { depthOf } from "../../../src/http/json-body.ts";
+import { depthOf } from "../../../src/http/body.ts";
 
 it.each([
   ["1", 0],

@@ -1,0 +1,99 @@
+/**
+ * The environment, read once, into a validated and frozen Config. A bad variable
+ * stops the service with its name and what was expected, so a misspelt number
+ * never becomes a default silently.
+ */
+import { parseUpstreams, type UpstreamsSettings } from "./upstreams.ts";
+import { MAX_DIRECTORY_SHARDS, MAX_TTL_MS, MIN_TTL_MS } from "../core/limits.ts";
+import type { LogLevel } from "../logger.ts";
+import { type Environment, seconds, integer, oneOf, text, ConfigError } from "./env.ts";
+
+export interface Config {
+  /** `SESSION_TTL_SECONDS` (7200): how long a session lives after its last use. */
+  readonly sessionTtlMs: number;
+  /** `SESSION_MAX_LIFETIME_SECONDS` (0, none): how long a session lives at most. */
+  readonly sessionMaxLifetimeMs: number;
+  /** `KEEPALIVE_SECONDS` (15): how often an idle stream gets a comment. */
+  readonly keepaliveMs: number;
+  /** `QUEUE_CAPACITY` (100): events queued while nobody reads. */
+  readonly queueCapacity: number;
+  /** `LOG_MAX_EVENTS` (1000): events that a session retains for replay. */
+  readonly logMaxEvents: number;
+  /** `LOG_MAX_BYTES` (4194304): bytes of events that a session retains for replay. */
+  readonly logMaxBytes: number;
+  /** `EVENT_MAX_BYTES` (1048576): size of one event's name and data. */
+  readonly eventMaxBytes: number;
+  /** `STREAM_BUFFER_BYTES` (1048576): what the bridge queues for a slow reader before it cuts it. */
+  readonly streamBufferBytes: number;
+  /** `BODY_MAX_BYTES` (4194304): size of a request body. */
+  readonly bodyMaxBytes: number;
+  /** `MAX_WRITERS` (32): streams that may be open on one session at once. */
+  readonly maxWriters: number;
+  /** `UPSTREAMS` (the demo server): the MCP servers behind the gateway. */
+  readonly upstreams: UpstreamsSettings;
+  /** `DIRECTORY_SHARDS` (8): shards of the directory; 0 keeps none, and nothing can be listed. */
+  readonly directoryShards: number;
+  /** `MAX_SESSIONS_PER_SUBJECT` (0, no limit): sessions that one subject may have at a time. */
+  readonly maxSessionsPerSubject: number;
+  /** `LOG_LEVEL` (info). */
+  readonly logLevel: LogLevel;
+}
+
+/** Names of the variables that the service reads, for what passes an environment on. */
+export const CONFIG_VARIABLES = [
+  "SESSION_TTL_SECONDS",
+  "SESSION_MAX_LIFETIME_SECONDS",
+  "KEEPALIVE_SECONDS",
+  "QUEUE_CAPACITY",
+  "LOG_MAX_EVENTS",
+  "LOG_MAX_BYTES",
+  "EVENT_MAX_BYTES",
+  "STREAM_BUFFER_BYTES",
+  "BODY_MAX_BYTES",
+  "MAX_WRITERS",
+  "UPSTREAMS",
+  "DIRECTORY_SHARDS",
+  "MAX_SESSIONS_PER_SUBJECT",
+  "LOG_LEVEL",
+] as const;
+
+const MIB = 1024 * 1024;
+/** One event is one stored row of at most 2 MiB, with its frame beside it. */
+const LARGEST_EVENT = 1.5 * MIB;
+/** A timer in JavaScript holds at most 2^31-1 ms. */
+const LONGEST_KEEPALIVE_SECONDS = 3600;
+
+/** Reads the configuration. Throws a ConfigError that names the first bad variable. */
+export function loadConfig(env: Environment): Config {
+  return Object.freeze({
+    sessionTtlMs: seconds(env, "SESSION_TTL_SECONDS", 7200, MIN_TTL_MS / 1000, MAX_TTL_MS / 1000),
+    sessionMaxLifetimeMs: lifetime(env),
+    keepaliveMs: seconds(env, "KEEPALIVE_SECONDS", 15, 0.05, LONGEST_KEEPALIVE_SECONDS),
+    queueCapacity: integer(env, "QUEUE_CAPACITY", 100, 1, 100_000),
+    logMaxEvents: integer(env, "LOG_MAX_EVENTS", 1000, 1, 1_000_000),
+    logMaxBytes: integer(env, "LOG_MAX_BYTES", 4 * MIB, 1, 1024 * MIB),
+    eventMaxBytes: integer(env, "EVENT_MAX_BYTES", MIB, 1, LARGEST_EVENT),
+    streamBufferBytes: integer(env, "STREAM_BUFFER_BYTES", MIB, 1024, 64 * MIB),
+    bodyMaxBytes: integer(env, "BODY_MAX_BYTES", 4 * MIB, 1, 64 * MIB),
+    maxWriters: integer(env, "MAX_WRITERS", 32, 1, 10_000),
+    upstreams: upstreams(env),
+    directoryShards: integer(env, "DIRECTORY_SHARDS", 8, 0, MAX_DIRECTORY_SHARDS),
+    maxSessionsPerSubject: integer(env, "MAX_SESSIONS_PER_SUBJECT", 0, 0, 1_000_000),
+    logLevel: oneOf(env, "LOG_LEVEL", ["debug", "info", "warn", "error"], "info"),
+  });
+}
+
+function lifetime(env: Environment): number {
+  const name = "SESSION_MAX_LIFETIME_SECONDS";
+  const value = text(env, name);
+  if (value === undefined || Number(value) === 0) return 0;
+  return seconds(env, name, 0, MIN_TTL_MS / 1000, MAX_TTL_MS / 1000);
+}
+
+function upstreams(env: Environment): UpstreamsSettings {
+  try {
+    return parseUpstreams(text(env, "UPSTREAMS"));
+  } catch (failure) {
+    throw new ConfigError(`UPSTREAMS ${failure instanceof Error ? failure.message : "is invalid"}`);
+  }
+}

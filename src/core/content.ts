@@ -1,0 +1,92 @@
+/** What a session holds for its owner: metadata and data, their merging and their bounds. */
+import type { ErrorCode } from "./errors.ts";
+import { MAX_DATA_BYTES, MAX_METADATA_BYTES, MAX_METADATA_KEYS } from "./limits.ts";
+import { exceeds } from "../wire/bytes.ts";
+/** JSON Merge Patch, RFC 7396. */
+
+export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
+
+function isObject(value: Json | undefined): value is { [key: string]: Json } {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/**
+ * Applies `patch` to `target` and returns the result; neither is changed. Keys
+ * named `__proto__` are data like any other, so nothing here assigns by key.
+ */
+export function mergePatch(target: Json | undefined, patch: Json): Json {
+  if (!isObject(patch)) return patch;
+  const result = new Map<string, Json>(isObject(target) ? Object.entries(target) : []);
+  for (const [key, value] of Object.entries(patch)) {
+    if (value === null) result.delete(key);
+    else result.set(key, mergePatch(result.get(key), value));
+  }
+  // fromEntries defines each property, where assignment would run the __proto__ setter.
+  return Object.fromEntries(result);
+}
+
+export interface ContentProblem {
+  readonly code: ErrorCode;
+  readonly detail: string;
+}
+
+/** Whether metadata and data are within their bounds; undefined where they are. */
+export function contentProblem(
+  metadata: Metadata,
+  dataJson: string | undefined,
+): ContentProblem | undefined {
+  const keys = Object.keys(metadata).length;
+  if (keys > MAX_METADATA_KEYS) {
+    return {
+      code: "invalid_request",
+      detail: `metadata: has ${keys} keys, at most ${MAX_METADATA_KEYS} are allowed`,
+    };
+  }
+  if (exceeds(JSON.stringify(metadata), MAX_METADATA_BYTES)) {
+    return { code: "payload_too_large", detail: `metadata: is over ${MAX_METADATA_BYTES} bytes` };
+  }
+  if (dataJson !== undefined && exceeds(dataJson, MAX_DATA_BYTES)) {
+    return { code: "payload_too_large", detail: `data: is over ${MAX_DATA_BYTES} bytes` };
+  }
+  return undefined;
+}
+
+/** Applies a merge patch to metadata: a null value removes its key, null for the whole removes all. */
+export function patchMetadata(
+  metadata: Metadata,
+  patch: Readonly<Record<string, string | null>> | null,
+): Metadata {
+  if (patch === null) return {};
+  const merged = new Map(Object.entries(metadata));
+  for (const [key, value] of Object.entries(patch)) {
+    if (value === null) merged.delete(key);
+    else merged.set(key, value);
+  }
+  return Object.fromEntries(merged);
+}
+
+/** Applies a merge patch (JSON text) to data; undefined where nothing is left. */
+export function patchData(dataJson: string | undefined, patchJson: string): string | undefined {
+  if (patchJson === "null") return undefined;
+  // JSON.parse answers JSON.
+  const target = dataJson === undefined ? undefined : (JSON.parse(dataJson) as Json);
+  return JSON.stringify(mergePatch(target, JSON.parse(patchJson) as Json));
+}
+
+/** Metadata keys of a gateway session. The first three are ToolHive's, with its meaning. */
+export const GATEWAY_KEYS = {
+  /** Where the upstream's session lives. */
+  backendUrl: "backend_url",
+  /** The upstream's own session id; absent where it gave none. */
+  backendSid: "backend_sid",
+  /** The client's initialize request, to be sent again should the upstream forget the session. */
+  initBody: "init_body",
+  /** Name of the upstream that the session belongs to. */
+  upstream: "upstream",
+  /** The protocol version that client and upstream agreed on. */
+  protocolVersion: "protocol_version",
+  /** The client's name and version, as JSON. */
+  clientInfo: "client_info",
+} as const;
+
+export type Metadata = Readonly<Record<string, string>>;

@@ -1,0 +1,221 @@
+/**
+ * The session host: all that the HTTP front needs from whatever keeps sessions.
+ * The Worker gives the app a host of Durable Objects; another runtime can give
+ * it another one.
+ *
+ * A method that cannot reach the backend throws `UnavailableError`; that is
+ * never the same as a session that is not there, which is
+ * `SessionNotFoundError`. Ids are canonical (`parseSessionId`).
+ */
+import type { Caller } from "./caller.ts";
+import type {
+  ExchangeAnswer,
+  ExchangeRequest,
+  GatewayStart,
+  InitializeAnswer,
+  InitializeRequest,
+} from "../gateway/contract.ts";
+import type { SessionId } from "./id.ts";
+import type { SessionType } from "./type.ts";
+import type { Metadata } from "./content.ts";
+
+/**
+ * A session's times as the record of the library has them: RFC 3339 with up to
+ * nine digits of a second, which a number of milliseconds cannot hold. Expiry does
+ * not look at them.
+ */
+export interface RecordTimes {
+  readonly createdAt: string;
+  /** Absent: the content was changed since by another caller. */
+  readonly updatedAt?: string;
+}
+
+/** What a caller may set when a session is made or replaced. */
+export interface SessionContent {
+  readonly type: SessionType;
+  readonly metadata: Metadata;
+  /** Any JSON, as text. Absent: the session has no data. */
+  readonly dataJson?: string;
+  readonly ttlMs: number;
+  /** 0 is no limit. */
+  readonly maxLifetimeMs: number;
+  /** Whose it is. Absent: the caller's where it is made, its owner's still where it is replaced. */
+  readonly subject?: string;
+  readonly times?: RecordTimes;
+}
+
+/** A merge patch (RFC 7396) on a session. An absent member leaves its part as it is. */
+export interface SessionPatch {
+  /** A null value removes the key; null in place of the map removes every key. */
+  readonly metadata?: Readonly<Record<string, string | null>> | null;
+  /** A merge patch on the data, as JSON text; the text `null` removes it. */
+  readonly dataPatchJson?: string;
+  readonly ttlMs?: number;
+}
+
+/** A session as its host sees it at one moment. Times are milliseconds since the epoch. */
+export interface SessionView {
+  readonly id: SessionId;
+  readonly type: SessionType;
+  readonly createdAt: number;
+  /** Last change of content: type, metadata, data or lifetime. */
+  readonly updatedAt: number;
+  readonly expiresAt: number;
+  readonly ttlMs: number;
+  readonly maxLifetimeMs: number;
+  readonly metadata: Metadata;
+  readonly dataJson?: string;
+  readonly subject?: string;
+  readonly times?: RecordTimes;
+  /** Writers attached to the session's own stream. */
+  readonly writers: number;
+  readonly lastEventId?: string;
+  /** Changes with the content; an HTTP entity tag without its quotes. */
+  readonly version: string;
+}
+
+export interface NewEvent {
+  readonly event?: string;
+  readonly data: string;
+}
+
+export interface Published {
+  readonly ids: readonly string[];
+  /** How many writers get it. One that is behind does when it has been sent what came before. */
+  readonly writers: number;
+}
+
+/** Where a new stream starts. */
+export type StreamStart =
+  /** What is still queued for a first reader. */
+  | { readonly kind: "queued" }
+  /** All that is retained. */
+  | { readonly kind: "earliest" }
+  /** After an event that the client saw. */
+  | { readonly kind: "after"; readonly lastEventId: string };
+
+/**
+ * The socket over which a host feeds one reader. Binary messages are whole SSE
+ * frames; a text message from the host is a control word, and so is one to it
+ * (`src/stream/protocol.ts`). Workers' and browsers' WebSocket both fit.
+ */
+export interface StreamSocket {
+  binaryType: string;
+  accept?(): void;
+  send(message: string): void;
+  close(code?: number, reason?: string): void;
+  addEventListener(type: "message", listener: (event: { data: unknown }) => void): void;
+  addEventListener(type: "close" | "error", listener: () => void): void;
+}
+
+/** The content tags of an If-Match header; "*" matches any session that exists. */
+export type IfMatch = "*" | readonly string[];
+
+/** What a listing says of a session: an index follows its sessions within moments. Times as in SessionView. */
+export interface SessionEntry {
+  readonly id: SessionId;
+  readonly type: SessionType;
+  readonly subject?: string;
+  /** Never changes while the session lives; the order of listings. */
+  readonly createdAt: number;
+  /** When the session ends unless used; up to a quarter of its TTL behind its use. */
+  readonly expiresAt: number;
+}
+
+/** Which sessions are meant; an absent member means any. */
+export interface SessionFilter {
+  readonly type?: SessionType;
+  readonly subject?: string;
+}
+
+/** What is given comes from a part of the index: another part did not answer. */
+export interface MaybePartial {
+  readonly partial?: true;
+}
+
+export interface ListQuery extends SessionFilter {
+  /** From 1 to 1,000. */
+  readonly limit: number;
+  /** Where to go on: the `cursor` of the page before. */
+  readonly cursor?: string;
+}
+
+export interface SessionList extends MaybePartial {
+  /** Newest first; those made in the same millisecond by descending id. */
+  readonly sessions: readonly SessionEntry[];
+  /** Absent on the last page. */
+  readonly cursor?: string;
+}
+
+export interface SessionCount extends MaybePartial {
+  readonly count: number;
+}
+
+export interface Revoked extends MaybePartial {
+  /** How many sessions were found; more than a few end in the background. */
+  readonly deleted: number;
+}
+
+export interface SessionHost {
+  /** The sessions as this caller may touch them: the only way to touch one. What follows it is an admin's. */
+  as(caller: Caller): Sessions;
+  /**
+   * A page of the sessions that fit. A walk over all pages gives a session that
+   * lives throughout exactly once. Throws a SessionError (`invalid_request`) for a
+   * cursor that no listing gave, and `UnavailableError` where nothing answered.
+   */
+  list(query: ListQuery): Promise<SessionList>;
+  /** How many sessions fit. */
+  count(filter: SessionFilter): Promise<SessionCount>;
+  /** Ends every session of a subject that exists by now, in the background where they are many. */
+  revoke(subject: string): Promise<Revoked>;
+}
+
+/**
+ * Sessions in the hands of one caller. Another's session and an id that was never
+ * made are the same to it: the same answer, and nothing changes. Only an attempt to
+ * make a session under a taken id tells, since it cannot succeed.
+ */
+export interface Sessions {
+  /** Makes a session. Throws `SessionAlreadyExistsError` where the id is taken. */
+  create(id: SessionId, content: SessionContent): Promise<SessionView>;
+  /** Reads a session; counts as use where `touch` is true. */
+  read(id: SessionId, touch: boolean): Promise<SessionView>;
+  /** As `read`, written out. */
+  document(id: SessionId, touch: boolean): Promise<SessionDocument>;
+  /** Makes a session or replaces its content. Its events stay, and its writers, unless it becomes another's. That of another is not found. */
+  upsert(
+    id: SessionId,
+    content: SessionContent,
+    ifMatch?: IfMatch,
+  ): Promise<{ readonly created: boolean; readonly session: SessionView }>;
+  /** Changes a session that exists. Never makes one. */
+  patch(id: SessionId, patch: SessionPatch, ifMatch?: IfMatch): Promise<SessionView>;
+  /** Ends a session and its streams. False where there was none, or none of these versions. */
+  delete(id: SessionId, ifMatch?: IfMatch): Promise<boolean>;
+  /** Appends events, all or none, and sends them. Returns once they are durable. */
+  publish(id: SessionId, events: readonly NewEvent[]): Promise<Published>;
+  /** Ends every writer; publishing fails until one attaches again. */
+  disconnect(id: SessionId): Promise<void>;
+  /** Attaches a writer. */
+  subscribe(id: SessionId, start: StreamStart): Promise<StreamSocket>;
+  /** Makes an MCP client's session and its upstream session, both or neither. `content` says the rest of it. */
+  initialize(
+    id: SessionId,
+    content: SessionContent,
+    request: InitializeRequest,
+  ): Promise<InitializeAnswer>;
+  /** Carries one POST of an MCP client's. One that the gate does not admit finds no session. */
+  exchange(id: SessionId, request: ExchangeRequest): Promise<ExchangeAnswer>;
+  /**
+   * Follows a gateway stream. Throws an `invalid_request` where the place it should
+   * resume at is unknown.
+   */
+  follow(id: SessionId, start: GatewayStart): Promise<StreamSocket>;
+}
+
+export interface SessionDocument {
+  /** As in SessionView. */
+  readonly version: string;
+  readonly json: string;
+}

@@ -1,0 +1,80 @@
+/** Many listings, each newest first, as one. */
+import type { DirectoryEntry, Position } from "./contract.ts";
+import { SessionError } from "../core/errors.ts";
+import { parseSessionId } from "../core/id.ts";
+
+/** Negative where `a` comes first: the newer, then the higher id. */
+export function compareNewest(a: Position, b: Position): number {
+  if (a.createdAt !== b.createdAt) return b.createdAt - a.createdAt;
+  if (a.id === b.id) return 0;
+  return a.id > b.id ? -1 : 1;
+}
+
+/**
+ * A k-way merge that reads no further than it is read. An entry that several
+ * sources have (one on its way between two shards) comes once.
+ */
+export function* mergeNewest(
+  sources: readonly Iterable<DirectoryEntry>[],
+): Generator<DirectoryEntry, void, undefined> {
+  const heads: { entry: DirectoryEntry; rest: Iterator<DirectoryEntry> }[] = [];
+  for (const source of sources) {
+    const rest = source[Symbol.iterator]();
+    const { done, value } = rest.next();
+    if (!done) heads.push({ entry: value, rest });
+  }
+  let last: DirectoryEntry | undefined;
+  while (heads.length > 0) {
+    // Sources are a handful (types, or shards), so a scan beats a heap's bookkeeping.
+    const first = heads.reduce((a, b) => (compareNewest(b.entry, a.entry) < 0 ? b : a));
+    if (!last || compareNewest(last, first.entry) !== 0) yield (last = first.entry);
+    const { done, value } = first.rest.next();
+    if (done) heads.splice(heads.indexOf(first), 1);
+    else first.entry = value;
+  }
+}
+
+/** The first of a sequence, and whether there are more. */
+export function takeUpTo<T>(sequence: Iterable<T>, limit: number): { taken: T[]; more: boolean } {
+  const taken: T[] = [];
+  for (const item of sequence) {
+    if (taken.length === limit) return { taken, more: true };
+    taken.push(item);
+  }
+  return { taken, more: false };
+}
+
+/**
+ * Cursors: a place in the order of listings, opaque to clients. The place is that
+ * of the last entry given, not a count, so entries that come and go before it
+ * change nothing for those after it.
+ */
+/** Says which form this is, so that a later one can be told from it. */
+const VERSION = "1";
+const FORM = /^1\.([0-9a-z]{1,11})\.([0-9a-f]{32})$/;
+
+export function encodeCursor({ createdAt, id }: Position): string {
+  return btoa(`${VERSION}.${createdAt.toString(36)}.${id.replaceAll("-", "")}`)
+    .replaceAll("+", "-")
+    .replaceAll("/", "_")
+    .replaceAll("=", "");
+}
+
+/** Throws a SessionError (`invalid_request`) where the text is no cursor. */
+export function decodeCursor(text: string): Position {
+  const match = FORM.exec(decoded(text));
+  const createdAt = parseInt(match?.[1] ?? "", 36);
+  const id = parseSessionId(match?.[2] ?? "");
+  if (id === undefined || !Number.isSafeInteger(createdAt)) {
+    throw new SessionError("invalid_request", "cursor: is not one that a listing gave");
+  }
+  return { createdAt, id };
+}
+
+function decoded(text: string): string {
+  try {
+    return atob(text.replaceAll("-", "+").replaceAll("_", "/"));
+  } catch {
+    return "";
+  }
+}

@@ -1,0 +1,283 @@
+/**
+ * What the directory has yet to be told of this session. The wish to tell is not
+ * a queue of messages but a difference: what the directory was last told is
+ * stored, and what it should be told follows from the session's own record. So the
+ * wish is stored in the same transaction as every change, survives a crash at any
+ * point, and however many changes wait, one message settles them.
+ *
+ * An ended session leaves no record; in its place stays the trace of its entry,
+ * until a shard has taken the removal. Then the storage is emptied.
+ */
+import type { DirectoryClient } from "./client.ts";
+import type { DirectoryEntry, DirectoryMessage } from "./contract.ts";
+import { driftOf, dropTime, retryTime } from "./staleness.ts";
+import { describeFailure, type Logger } from "../logger.ts";
+import type { SessionId } from "../core/id.ts";
+import { FIRST_RETELL_MS, MAX_RESTAMPS, TELL_DELAY_MS } from "../core/limits.ts";
+import type { AlarmClock } from "../alarm-clock.ts";
+/**
+ * Empties an object's storage but for one key, within the transaction of the turn.
+ * `deleteAll` cannot: what it deletes and what is put after it are two steps, and
+ * a crash between them would lose the key. Tables stay, without rows: SQLite drops
+ * none that some cursor still reads, and one may have stopped in mid-page.
+ */
+export function emptyExcept(storage: DurableObjectStorage, kept: string): void {
+  const tables = storage.sql.exec<{ name: string }>(
+    "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE '\\_cf\\_%' ESCAPE '\\' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'",
+  );
+  // Without WHERE, SQLite frees the pages at once instead of deleting row by row.
+  for (const { name } of tables.toArray()) storage.sql.exec(`DELETE FROM "${name}"`);
+  // Listed first: deleting under a listing would disturb it.
+  const keys = Array.from(storage.kv.list(), ([key]) => key);
+  for (const key of keys) if (key !== kept) storage.kv.delete(key);
+}
+
+const KEY = "directory";
+
+/** One row. It is made with the first answer of a shard, or with the session's end. */
+type StoredOutbox =
+  | {
+      readonly kind: "told";
+      readonly entry: DirectoryEntry;
+      /** The session's TTL then: how long the shard keeps the entry follows from it. Absent in older rows. */
+      readonly ttlMs?: number;
+      readonly order: number;
+      /** How many shards there were; with another number the entry's place may be another. */
+      readonly shards: number;
+    }
+  | {
+      readonly kind: "ended";
+      readonly id: SessionId;
+      readonly at: number;
+      readonly order: number;
+      readonly shards?: number;
+    };
+
+/** The session as the outbox sees it at one moment. */
+export interface Listed {
+  readonly entry: DirectoryEntry;
+  readonly ttlMs: number;
+  /** Its last change; milliseconds since the epoch. */
+  readonly updatedAt: number;
+  /** When the object has to wake for the session itself. */
+  readonly deadline: number;
+}
+
+export interface OutboxParts {
+  readonly ctx: DurableObjectState;
+  readonly alarm: AlarmClock;
+  readonly log: Logger;
+  /** Undefined where there is no directory: then nothing is told, and nothing is stored for it. */
+  readonly directory: DirectoryClient | undefined;
+  /** The session now, as the directory should list it; undefined where there is none. */
+  readonly listed: (now: number) => Listed | undefined;
+}
+
+export class Outbox {
+  readonly #parts: OutboxParts;
+  /** Undefined: not read yet. Null: there is no row. */
+  #row: StoredOutbox | null | undefined;
+  /** The highest order given to a message. */
+  #order = 0;
+  /** Settles when there is nothing to send, or a try has failed. */
+  #sending: Promise<void> | undefined;
+  /** No new try before; milliseconds since the epoch. */
+  #retryAt = 0;
+  /** The alarm was set for a retry, so it has to be moved once the message has arrived. */
+  #alarmIsOurs = false;
+
+  constructor(parts: OutboxParts) {
+    this.#parts = parts;
+  }
+
+  /** The session was made or changed: tell the directory if that concerns it. */
+  changed(now: number): void {
+    const wish = this.#wish(now);
+    if (!wish) return;
+    // The object may die before a shard answers, and nobody may ever call this session again.
+    if (wish.urgent) this.#wakeBy(retryTime(wish.since, now));
+    this.#send(now);
+  }
+
+  /**
+   * By when the object has to wake to tell of a deadline that moved, should no use
+   * tell of it before: while the entry is still listed.
+   */
+  tellBy(now: number): number {
+    const row = this.#read();
+    const wish = this.#wish(now);
+    return wish && !wish.urgent && row?.kind === "told" ? row.entry.expiresAt : Infinity;
+  }
+
+  /**
+   * The session has ended: empties the storage but for the wish to say so, in the
+   * turn's own transaction. What is left goes when the directory has taken it.
+   */
+  ended(id: SessionId, now: number): void {
+    const { ctx, alarm, directory } = this.#parts;
+    if (!directory) {
+      alarm.clear();
+      void ctx.storage.deleteAll();
+      return;
+    }
+    const row = this.#read();
+    const order = Math.max(row?.order ?? 0, this.#order);
+    const shards = row?.shards;
+    emptyExcept(ctx.storage, KEY);
+    this.#write({ kind: "ended", id, at: now, order, ...(shards !== undefined && { shards }) });
+    this.#alarmIsOurs = true;
+    alarm.moveTo(now + FIRST_RETELL_MS);
+    this.#send(now);
+  }
+
+  /** The alarm has fired: sends what is not told yet. Resolves as `settled` does. */
+  async resume(now: number): Promise<void> {
+    this.#alarmIsOurs = false;
+    if (this.#untellable(now)) {
+      this.#row = null;
+      void this.#parts.ctx.storage.deleteAll();
+      return;
+    }
+    const wish = this.#wish(now);
+    if (!wish) return;
+    this.#wakeBy(retryTime(wish.since, now));
+    this.#retryAt = 0;
+    this.#send(now);
+    await this.settled();
+  }
+
+  /** Resolves when the directory has been told, or the try under way has failed. */
+  async settled(): Promise<void> {
+    await this.#sending;
+  }
+
+  #send(now: number): void {
+    // What is being sent asks for the next wish when it is done.
+    if (this.#sending || now < this.#retryAt) return;
+    this.#sending = this.#deliverAll().finally(() => (this.#sending = undefined));
+    this.#parts.ctx.waitUntil(this.#sending);
+  }
+
+  async #deliverAll(): Promise<void> {
+    const { directory } = this.#parts;
+    if (!directory) return;
+    await new Promise((resolve) => setTimeout(resolve, TELL_DELAY_MS));
+    let restamps = 0;
+    for (;;) {
+      const now = Date.now();
+      const wish = this.#wish(now);
+      if (!wish) return;
+      const message = this.#stamp(wish.message, now);
+      try {
+        const delivery = await directory.deliver(message, this.#read()?.shards);
+        if (delivery.kind === "taken") this.#taken(message, wish.ttlMs, directory.shards);
+        else if (restamps++ < MAX_RESTAMPS) this.#order = Math.max(this.#order, delivery.by);
+        else throw new Error("the directory holds a later order, again and again");
+      } catch (failure) {
+        this.#failed(wish.since, failure);
+        return;
+      }
+    }
+  }
+
+  /** A message with the next order: later than every one before it, whatever the clock does. */
+  #stamp(message: Unstamped, now: number): DirectoryMessage {
+    this.#order = Math.max(now, this.#order + 1, (this.#read()?.order ?? 0) + 1);
+    return { ...message, order: this.#order };
+  }
+
+  #taken(message: DirectoryMessage, ttlMs: number, shards: number): void {
+    const { ctx, alarm, listed } = this.#parts;
+    const now = Date.now();
+    const session = listed(now);
+    if (message.op === "put") {
+      // Ended meanwhile: the row says so, and the next message will.
+      if (!session) return;
+      this.#write({ kind: "told", entry: message.entry, ttlMs, order: message.order, shards });
+      if (!this.#alarmIsOurs || this.#wish(now)) return;
+      this.#alarmIsOurs = false;
+      alarm.moveTo(session.deadline);
+      return;
+    }
+    // Made again meanwhile: the new session's message overwrites the row.
+    if (session) return;
+    this.#row = null;
+    this.#alarmIsOurs = false;
+    alarm.clear();
+    void ctx.storage.deleteAll();
+  }
+
+  #failed(since: number, failure: unknown): void {
+    const now = Date.now();
+    this.#retryAt = retryTime(since, now);
+    this.#wakeBy(this.#retryAt);
+    this.#parts.log.warn("directory.untold", {
+      untoldMs: now - since,
+      cause: describeFailure(failure),
+    });
+  }
+
+  #wakeBy(at: number): void {
+    this.#alarmIsOurs = true;
+    this.#parts.alarm.wakeBy(at);
+  }
+
+  /** Whether all that is left is an end of which no directory will ever hear: it was turned off. */
+  #untellable(now: number): boolean {
+    const { directory, listed } = this.#parts;
+    return !directory && this.#read()?.kind === "ended" && !listed(now);
+  }
+
+  /** What there is to tell, and since when. */
+  #wish(now: number): Wish | undefined {
+    if (!this.#parts.directory) return undefined;
+    const session = this.#parts.listed(now);
+    const row = this.#read();
+    if (!session) {
+      if (row?.kind !== "ended") return undefined;
+      return { message: { op: "remove", id: row.id }, since: row.at, urgent: true, ttlMs: 0 };
+    }
+    const { entry, ttlMs } = session;
+    const told = row?.kind === "told" ? row : undefined;
+    // A TTL that has grown does not make the shard keep the entry for longer.
+    const drift = driftOf(told?.entry, entry, Math.min(told?.ttlMs ?? ttlMs, ttlMs));
+    if (!drift) return undefined;
+    const dropAt = dropTime(entry.expiresAt, ttlMs);
+    return {
+      message: { op: "put", entry, dropAt },
+      // An order is the time of its message.
+      since: drift === "content" ? session.updatedAt : (row?.order ?? now),
+      urgent: drift === "content",
+      ttlMs,
+    };
+  }
+
+  #read(): StoredOutbox | null {
+    if (this.#row === undefined) {
+      this.#row = this.#parts.ctx.storage.kv.get<StoredOutbox>(KEY) ?? null;
+    }
+    return this.#row;
+  }
+
+  #write(row: StoredOutbox): void {
+    this.#row = row;
+    this.#parts.ctx.storage.kv.put(KEY, row);
+  }
+}
+
+/** A message that has yet to get its order. */
+type Unstamped = DirectoryMessage extends infer M
+  ? M extends DirectoryMessage
+    ? Omit<M, "order">
+    : never
+  : never;
+
+interface Wish {
+  readonly message: Unstamped;
+  /** When it became one; milliseconds since the epoch. */
+  readonly since: number;
+  /** Whether it may not wait for the session's next use or deadline. */
+  readonly urgent: boolean;
+  /** The session's; 0 where it has ended. */
+  readonly ttlMs: number;
+}

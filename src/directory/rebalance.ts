@@ -1,0 +1,145 @@
+/**
+ * Moves a shard's misplaced entries after `DIRECTORY_SHARDS` was raised. A shard
+ * learns the number from its callers, and keeps the highest. It then hands what
+ * belongs elsewhere to the new shards in batches, and drops a row only once the
+ * other shard has taken it: so an entry is in one place or in both, never in none.
+ * Before all entries go the revocations, or a session would escape the one that was
+ * about to end it by moving to a shard that has not heard of it.
+ */
+import { HANDOVER_BATCH, MOVE_SETTLE_MS, REVOCATION_MEMORY_MS } from "../core/limits.ts";
+import type { Addressed, Elsewhere, HandedRevocation, HandedRow, Layout } from "./contract.ts";
+import { placementOf } from "./placement.ts";
+import type { Revocations } from "./revocations.ts";
+import type { ShardIndex } from "./shard-index.ts";
+
+const KEY = "layout";
+
+interface StoredLayout extends Addressed {
+  /** The move has handed over what it had to up to this id; absent where none is under way. */
+  readonly movedThrough?: string;
+  /** Shards from this one on may get entries by the move; absent (in older rows): any. */
+  readonly movedFrom?: number;
+  /** The revocations that those shards have been told of: since when, and up to which subject. */
+  readonly told?: { readonly since: number; readonly through: string };
+  /** When the last move ended; milliseconds since the epoch. */
+  readonly movedAt?: number;
+}
+
+/** The other shards. Each method rejects where it is not known that one took what it was given. */
+export interface Peers {
+  absorb(to: Addressed, rows: readonly HandedRow[]): Promise<void>;
+  absorbRevocations(to: Addressed, revocations: readonly HandedRevocation[]): Promise<void>;
+}
+
+export class Handover {
+  readonly #kv: SyncKvStorage;
+  readonly #index: ShardIndex;
+  readonly #revocations: Revocations;
+  readonly #peers: Peers;
+  #layout: StoredLayout | undefined;
+
+  constructor(kv: SyncKvStorage, index: ShardIndex, revocations: Revocations, peers: Peers) {
+    this.#kv = kv;
+    this.#index = index;
+    this.#revocations = revocations;
+    this.#peers = peers;
+    this.#layout = kv.get<StoredLayout>(KEY);
+  }
+
+  /** A caller has said how many shards there are. Answers whether a move begins with that. */
+  learn(call: Addressed): boolean {
+    if (!this.#layout) {
+      this.#save({ ...call });
+      return false;
+    }
+    if (call.shards <= this.#layout.shards) return false;
+    this.#begin(this.#layout, call.shards, this.#layout.shards);
+    return true;
+  }
+
+  /**
+   * Rows have come from a shard that knows of fewer than this one: those that belong
+   * elsewhere by now have to go on.
+   */
+  absorbed(call: Addressed, rows: readonly HandedRow[]): void {
+    const layout = this.#layout;
+    if (!layout || call.shards >= layout.shards) return;
+    if (rows.every(({ id }) => placementOf(id, layout.shards) === layout.shard)) return;
+    this.#begin(layout, layout.shards, call.shards);
+  }
+
+  /**
+   * Something has come that is placed by a key: a session's message, or a subject's
+   * wish for a place. Answers how many shards there are where its caller knows of
+   * fewer and it therefore belongs elsewhere: an entry taken here would be moved away
+   * again, to where its session does not look for it.
+   */
+  elsewhere(call: Addressed, key: string): Elsewhere | undefined {
+    const layout = this.#layout;
+    if (!layout || call.shards >= layout.shards) return undefined;
+    if (placementOf(key, layout.shards) === layout.shard) return undefined;
+    return { kind: "elsewhere", shards: layout.shards };
+  }
+
+  get underWay(): boolean {
+    return this.#layout?.movedThrough !== undefined;
+  }
+
+  /** What callers are told of the layout. */
+  seenAt(now: number): Layout {
+    const { shards = 0, movedAt = -Infinity } = this.#layout ?? {};
+    return { shards, moving: this.underWay || now < movedAt + MOVE_SETTLE_MS };
+  }
+
+  /** One batch. Rejects where a shard did not take its part; to be tried again. */
+  async work(now: number): Promise<void> {
+    const layout = this.#layout;
+    if (layout?.movedThrough === undefined) return;
+    const { shard, shards } = layout;
+    // What went out long ago may be forgotten there.
+    const told =
+      layout.told && now < layout.told.since + REVOCATION_MEMORY_MS / 2
+        ? layout.told
+        : { since: now, through: "" };
+    const untold = this.#revocations.known(told.through, HANDOVER_BATCH);
+    const lastUntold = untold.at(-1);
+    if (lastUntold) {
+      await this.#tell(layout, untold);
+      if (this.#layout !== layout) return;
+      this.#save({ ...layout, told: { ...told, through: lastUntold.subject } });
+      return;
+    }
+    const rows = this.#index.rowsAfter(layout.movedThrough, HANDOVER_BATCH);
+    const byPlace = Map.groupBy(rows, ({ id }) => placementOf(id, shards));
+    byPlace.delete(shard);
+    for (const [place, misplaced] of byPlace) {
+      await this.#peers.absorb({ shard: place, shards }, misplaced);
+      this.#index.giveUp(misplaced);
+    }
+    // A new move that began meanwhile starts from the first id, and must not be cut short.
+    if (this.#layout !== layout) return;
+    const last = rows.at(-1);
+    if (last && rows.length === HANDOVER_BATCH) this.#save({ ...layout, movedThrough: last.id });
+    else this.#save({ shard, shards, movedAt: now });
+  }
+
+  async #tell(layout: StoredLayout, revocations: readonly HandedRevocation[]): Promise<void> {
+    const { shard, shards, movedFrom = 0 } = layout;
+    for (let place = movedFrom; place < shards; place++) {
+      if (place !== shard)
+        await this.#peers.absorbRevocations({ shard: place, shards }, revocations);
+    }
+  }
+
+  /** Begins a move, from the first id, of entries that were placed among `from` shards or more. */
+  #begin(layout: StoredLayout, shards: number, from: number): void {
+    const { told: _, ...rest } = layout;
+    const movedFrom = this.underWay ? Math.min(layout.movedFrom ?? 0, from) : from;
+    this.#save({ ...rest, shards, movedFrom, movedThrough: "" });
+  }
+
+  #save(layout: StoredLayout): void {
+    this.#layout = layout;
+    this.#kv.put(KEY, layout);
+  }
+}

@@ -1,0 +1,109 @@
+/**
+ * What a POST to the gateway is. Pure: it sees the parsed body and the headers,
+ * and no session. The body decides first, because a stateless request must never
+ * touch a session, whatever its headers say.
+ */
+import { isObject } from "../wire/json.ts";
+import { messageOf, RPC_CODES, type RequestId } from "./json-rpc.ts";
+import { isModernVersion, isSessionVersion, refusesBatches } from "./versions.ts";
+
+/** The key that makes a message one of the stateless revision. */
+const VERSION_META_KEY = "io.modelcontextprotocol/protocolVersion";
+
+export interface Refusal {
+  readonly kind: "refused";
+  readonly code: number;
+  readonly message: string;
+  readonly id?: RequestId;
+}
+
+export type Verdict =
+  /** Of the stateless revision: passed through untouched. */
+  | { readonly kind: "stateless"; readonly id?: RequestId }
+  | { readonly kind: "initialize"; readonly id: RequestId }
+  | {
+      readonly kind: "exchange";
+      readonly batch: boolean;
+      /** Ids of the requests in it, in order. */
+      readonly owed: readonly RequestId[];
+      /** Ids of requests that it cancels. */
+      readonly cancels: readonly RequestId[];
+    }
+  /** HTTP 400. */
+  | Refusal;
+
+/** `version` is the header `MCP-Protocol-Version`. */
+export function classify(body: unknown, version: string | undefined): Verdict {
+  if (Array.isArray(body)) return classifyBatch(body, version);
+  const message = messageOf(body);
+  const id = message?.kind === "request" ? message.id : undefined;
+  if (claimsStateless(body)) return { kind: "stateless", ...(id !== undefined && { id }) };
+  if (!message) return refused(RPC_CODES.invalidRequest, "Not a JSON-RPC 2.0 message", idIn(body));
+  if (version !== undefined && isModernVersion(version)) {
+    // A notification has no room for the claim in every client, so its header is enough.
+    if (message.kind === "notification") return { kind: "stateless" };
+    const claim = `params._meta["${VERSION_META_KEY}"] is missing`;
+    return refused(RPC_CODES.invalidParams, `${claim}, which ${version} requires`, id);
+  }
+  const problem = versionProblem(version);
+  if (problem) return refused(RPC_CODES.invalidRequest, problem, id);
+  if (message.kind === "request" && message.method === "initialize") {
+    return { kind: "initialize", id: message.id };
+  }
+  return {
+    kind: "exchange",
+    batch: false,
+    owed: id === undefined ? [] : [id],
+    cancels: cancelled(body),
+  };
+}
+
+/** What is wrong with the version that a session-era request names; undefined where nothing is. */
+export function versionProblem(version: string | undefined): string | undefined {
+  if (version === undefined || isSessionVersion(version)) return undefined;
+  return "Unsupported MCP-Protocol-Version";
+}
+
+function classifyBatch(body: readonly unknown[], version: string | undefined): Verdict {
+  if (body.length === 0) return refused(RPC_CODES.invalidRequest, "The batch is empty");
+  const problem = versionProblem(version);
+  if (problem) return refused(RPC_CODES.invalidRequest, problem);
+  if (version !== undefined && refusesBatches(version)) {
+    return refused(RPC_CODES.invalidRequest, `${version} has no batches`);
+  }
+  const owed: RequestId[] = [];
+  for (const element of body) {
+    const message = messageOf(element);
+    if (!message || claimsStateless(element)) {
+      return refused(RPC_CODES.invalidRequest, "The batch holds what cannot be in one");
+    }
+    if (message.kind !== "request") continue;
+    if (message.method === "initialize") {
+      return refused(RPC_CODES.invalidRequest, "initialize cannot be part of a batch");
+    }
+    owed.push(message.id);
+  }
+  return { kind: "exchange", batch: true, owed, cancels: body.flatMap(cancelled) };
+}
+
+function claimsStateless(body: unknown): boolean {
+  if (!isObject(body) || !isObject(body["params"])) return false;
+  const meta = body["params"]["_meta"];
+  return isObject(meta) && meta[VERSION_META_KEY] !== undefined;
+}
+
+function cancelled(body: unknown): RequestId[] {
+  if (!isObject(body) || body["method"] !== "notifications/cancelled") return [];
+  const id = isObject(body["params"]) ? body["params"]["requestId"] : undefined;
+  return typeof id === "string" || typeof id === "number" ? [id] : [];
+}
+
+/** The id of something that is no message, so that its sender can tell what was refused. */
+function idIn(body: unknown): RequestId | undefined {
+  const id = isObject(body) && "method" in body ? body["id"] : undefined;
+  return typeof id === "string" || typeof id === "number" ? id : undefined;
+}
+
+function refused(code: number, message: string, id?: RequestId): Refusal {
+  return { kind: "refused", code, message, ...(id !== undefined && { id }) };
+}

@@ -1,0 +1,87 @@
+/**
+ * What the gateway asks of a session: to carry one POST to the upstream and to
+ * bring back its answer, and to open a stream of messages.
+ */
+import { type Metadata, GATEWAY_KEYS } from "../core/content.ts";
+import type { RequestId } from "./json-rpc.ts";
+import type { SessionType } from "../core/type.ts";
+
+/**
+ * What a caller's own session must be to be used here. One that differs is answered
+ * as if it were not there.
+ */
+export interface Gate {
+  readonly type: SessionType;
+  readonly upstream: string;
+}
+
+export function admits(
+  session: { readonly type: string; readonly metadata: Metadata },
+  gate: Gate,
+): boolean {
+  return session.type === gate.type && session.metadata[GATEWAY_KEYS.upstream] === gate.upstream;
+}
+
+/** The stream of messages that belong to no exchange: what a GET without `Last-Event-ID` follows. */
+export const STANDALONE_STREAM = 1;
+
+/** The first stream that can be an exchange's own. */
+export const FIRST_EXCHANGE_STREAM = 2;
+
+export interface ExchangeRequest {
+  readonly gate: Gate;
+  /** One JSON-RPC message or a batch, as the client sent it. */
+  readonly body: string;
+  readonly batch: boolean;
+  /** Requests in it, each owed an answer; none where it is notifications and responses only. */
+  readonly owed: readonly RequestId[];
+  /** Requests that it cancels. */
+  readonly cancels: readonly RequestId[];
+  /** An initialize request; only the session of a legacy stream gets one this way. */
+  readonly initialize: boolean;
+  /** The client's headers that go on to the upstream. */
+  readonly headers: Readonly<Record<string, string>>;
+  /**
+   * Where the answer goes: `own` is JSON or a stream of the exchange's own,
+   * `standalone` is the session's one stream, as legacy clients expect.
+   */
+  readonly delivery: "own" | "standalone";
+}
+
+/** What the client is told when the upstream gave no answer that could be passed on. */
+export interface Failure {
+  /** HTTP status, where the answer has not begun as a stream. */
+  readonly status: number;
+  readonly code: number;
+  readonly message: string;
+}
+
+export type ExchangeAnswer =
+  /** The upstream took it; there is nothing to answer. */
+  | { readonly kind: "accepted" }
+  /** The whole answer. */
+  | { readonly kind: "json"; readonly status: number; readonly body: string }
+  /** The answer comes on this stream of the session. */
+  | { readonly kind: "stream"; readonly stream: number }
+  | { readonly kind: "failed"; readonly failure: Failure };
+
+export interface InitializeRequest {
+  readonly upstream: string;
+  readonly body: string;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+export type InitializeAnswer =
+  /** The session is made; these are the upstream's messages, the last one its answer. */
+  | { readonly kind: "initialized"; readonly messages: readonly string[] }
+  /** The upstream answered with a JSON-RPC error. No session was made. */
+  | { readonly kind: "refused"; readonly status: number; readonly body: string }
+  | { readonly kind: "failed"; readonly failure: Failure };
+
+/** Where a gateway stream starts. */
+export type GatewayStart = { readonly gate: Gate } & (
+  | { readonly kind: "exchange"; readonly stream: number }
+  /** `endpoint` is said first: where a legacy client is to POST. */
+  | { readonly kind: "standalone"; readonly endpoint?: string }
+  | { readonly kind: "resume"; readonly lastEventId: string }
+);

@@ -1,0 +1,95 @@
+/**
+ * One server of the SDK's that stays connected and answers many calls at a time. The
+ * SDK's own handler makes a server and a stream for each request, which is most of
+ * what a quick call costs; a call that needs neither is carried to the server as it is.
+ *
+ * Only calls that are complete in themselves may come here: what a client would tell a
+ * server about itself (initialize, a log level) would hold for all that call.
+ */
+import type {
+  JSONRPCMessage,
+  JSONRPCRequest,
+  McpServer,
+  Transport,
+} from "@modelcontextprotocol/server";
+import { encodeFrame } from "../../wire/sse-frame.ts";
+import type { Answer } from "../upstream/upstream.ts";
+
+type Sink = ReadableStreamDefaultController<Uint8Array>;
+
+interface Call {
+  /** As its client numbers it; others may use the same id. */
+  readonly id: JSONRPCRequest["id"];
+  readonly answer: (answer: Answer) => void;
+  /** Set once there is more to say than the result. */
+  stream?: Sink;
+}
+
+const encoder = new TextEncoder();
+
+export class StandingServer {
+  readonly #transport: Transport = {
+    start: () => Promise.resolve(),
+    close: () => Promise.resolve(),
+    send: (message, options) => Promise.resolve(this.#send(message, options?.relatedRequestId)),
+  };
+  readonly #connected: Promise<void>;
+  /** Calls under way, by the id that the server knows them by. */
+  readonly #calls = new Map<unknown, Call>();
+  #lastId = 0;
+
+  constructor(server: McpServer) {
+    this.#connected = server.connect(this.#transport);
+  }
+
+  /** The answer: JSON, or a stream of messages where there are more than the result. Aborting cancels the call. */
+  async call(request: JSONRPCRequest, signal: AbortSignal | null | undefined): Promise<Answer> {
+    await this.#connected;
+    signal?.throwIfAborted();
+    const id = ++this.#lastId;
+    return new Promise((answer) => {
+      this.#calls.set(id, { id: request.id, answer });
+      signal?.addEventListener("abort", () => this.#cancel(id), { once: true });
+      this.#transport.onmessage?.({ ...request, id });
+    });
+  }
+
+  #cancel(id: number): void {
+    if (!this.#calls.delete(id)) return;
+    const params = { requestId: id };
+    this.#transport.onmessage?.({ jsonrpc: "2.0", method: "notifications/cancelled", params });
+  }
+
+  #send(message: JSONRPCMessage, related: JSONRPCRequest["id"] | undefined): void {
+    if ("method" in message) {
+      const call = this.#calls.get(related);
+      if (call) this.#streamOf(call, Number(related)).enqueue(frameOf(message));
+      return;
+    }
+    const call = this.#calls.get(message.id);
+    if (!call) return;
+    this.#calls.delete(message.id);
+    const answer = { ...message, id: call.id };
+    if (!call.stream) return call.answer(JSON.stringify(answer));
+    call.stream.enqueue(frameOf(answer));
+    call.stream.close();
+  }
+
+  #streamOf(call: Call, id: number): Sink {
+    if (call.stream) return call.stream;
+    let sink!: Sink;
+    const body = new ReadableStream<Uint8Array>({
+      // Called at once.
+      start: (controller) => {
+        sink = controller;
+      },
+      cancel: () => this.#cancel(id),
+    });
+    call.answer(new Response(body, { headers: { "content-type": "text/event-stream" } }));
+    return (call.stream = sink);
+  }
+}
+
+function frameOf(message: JSONRPCMessage): Uint8Array {
+  return encoder.encode(encodeFrame({ data: JSON.stringify(message) }));
+}

@@ -1,0 +1,52 @@
+import { isObject } from "../wire/json.ts";
+/** JSON-RPC 2.0 messages as MCP uses them: what they are, and the errors of the gateway's own. */
+
+export type RequestId = string | number;
+
+export type Message =
+  | { readonly kind: "request"; readonly id: RequestId; readonly method: string }
+  | { readonly kind: "notification"; readonly method: string }
+  | { readonly kind: "response"; readonly id: RequestId | undefined; readonly failed: boolean };
+
+/** Codes of JSON-RPC and of MCP that the gateway answers with. */
+export const RPC_CODES = {
+  parseError: -32700,
+  invalidRequest: -32600,
+  methodNotFound: -32601,
+  invalidParams: -32602,
+  internalError: -32603,
+  serverError: -32000,
+  sessionNotFound: -32001,
+} as const;
+
+/** What a parsed JSON value is as a message; undefined where it is none. */
+export function messageOf(value: unknown): Message | undefined {
+  if (!isObject(value) || value["jsonrpc"] !== "2.0") return undefined;
+  const { id, method } = value;
+  if (typeof method === "string") {
+    if (!("id" in value)) return { kind: "notification", method };
+    return isRequestId(id) ? { kind: "request", id, method } : undefined;
+  }
+  const failed = isObject(value["error"]);
+  if (!failed && !("result" in value)) return undefined;
+  if (isRequestId(id)) return { kind: "response", id, failed };
+  // An error for a request that could not be read has no id, or null.
+  return failed && (id === null || id === undefined)
+    ? { kind: "response", id: undefined, failed }
+    : undefined;
+}
+
+function isRequestId(id: unknown): id is RequestId {
+  return typeof id === "string" || (typeof id === "number" && Number.isFinite(id));
+}
+
+/** 1 and "1" are two ids, so the key of one keeps its type. */
+export function idKey(id: RequestId): string {
+  return JSON.stringify(id);
+}
+
+/** An error response; `id` is left out where there is none, never null. */
+export function rpcError(code: number, message: string, id?: RequestId): string {
+  const error = { code, message };
+  return JSON.stringify({ jsonrpc: "2.0", ...(id !== undefined && { id }), error });
+}

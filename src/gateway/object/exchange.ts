@@ -1,0 +1,308 @@
+/**
+ * One exchange: a POST of the client's, the upstream's answer to it, and the
+ * stream that the answer may become. It belongs to the session's object, so it goes
+ * on when the client leaves. docs/mcp.md draws its states.
+ */
+import type { Logger } from "../../logger.ts";
+import type { ExchangeAnswer, ExchangeRequest, Failure } from "../contract.ts";
+import { idKey, messageOf, RPC_CODES, rpcError, type RequestId } from "../json-rpc.ts";
+import { isObject, parseJson } from "../../wire/json.ts";
+import {
+  MAX_UPSTREAM_RESUMES,
+  MAX_UPSTREAM_RETRY_MS,
+  QUICK_ANSWER_MS,
+  UPSTREAM_RETRY_MS,
+  UPSTREAM_SETTLE_MS,
+  UPSTREAM_SILENCE_MS,
+} from "../../core/limits.ts";
+import { refuse, succeed, type Outcome } from "../../core/errors.ts";
+import { exceeds } from "../../wire/bytes.ts";
+import { SseParser } from "../../wire/sse-parser.ts";
+import { FAILURES, UpstreamError } from "../upstream/failure.ts";
+import { HandshakeRefused } from "../upstream/handshake.ts";
+import type { Reply } from "../upstream/reply.ts";
+import type { OpenExchange } from "./exchange-table.ts";
+import type { GatewayPort } from "./streams.ts";
+import { SessionGone, type UpstreamLink } from "./upstream-link.ts";
+
+export interface ExchangeLimits {
+  /** Bytes of one message that is logged. */
+  readonly eventMaxBytes: number;
+  /** Bytes of an answer that is passed on as JSON. */
+  readonly bodyMaxBytes: number;
+}
+
+type State =
+  /** Nothing has been said to the client. */
+  | { readonly kind: "waiting" }
+  /** The answer goes to a stream; `row` survives a restart of the object. */
+  | { readonly kind: "streaming"; readonly row: OpenExchange }
+  | { readonly kind: "ended" };
+
+export class Exchange {
+  /** What the client's POST is answered with. */
+  readonly answer: Promise<Outcome<ExchangeAnswer>>;
+  readonly #resolve: (answer: Outcome<ExchangeAnswer>) => void;
+  readonly #request: ExchangeRequest;
+  readonly #link: UpstreamLink;
+  readonly #port: GatewayPort;
+  readonly #limits: ExchangeLimits;
+  readonly #log: Logger;
+  readonly #owed: Map<string, RequestId>;
+  readonly #abort = new AbortController();
+  #state: State = { kind: "waiting" };
+  /** Answers that came while waiting, by what they answer: a batch may have several. */
+  readonly #held = new Map<string, string>();
+
+  constructor(
+    request: ExchangeRequest,
+    link: UpstreamLink,
+    port: GatewayPort,
+    limits: ExchangeLimits,
+    log: Logger,
+  ) {
+    this.#request = request;
+    this.#link = link;
+    this.#port = port;
+    this.#limits = limits;
+    this.#log = log;
+    this.#owed = new Map(request.owed.map((id) => [idKey(id), id]));
+    const { promise, resolve } = Promise.withResolvers<Outcome<ExchangeAnswer>>();
+    this.answer = promise;
+    this.#resolve = resolve;
+  }
+
+  /** Carries the exchange to its end. Never rejects. */
+  async run(): Promise<void> {
+    const legacy = this.#request.delivery === "standalone";
+    if (legacy) this.#startStream();
+    const owing = this.#owed.size > 0;
+    const callOff = owing && !legacy ? this.#streamIn(QUICK_ANSWER_MS) : undefined;
+    try {
+      if (this.#request.initialize) await this.#initialize();
+      else await this.#carry();
+    } catch (cause) {
+      this.#failed(cause);
+    } finally {
+      callOff?.();
+    }
+  }
+
+  /** The client cancelled this request. It is not answered any more, and what waits for it must end. */
+  cancel(id: RequestId): void {
+    if (!this.#owed.has(idKey(id)) || this.#state.kind === "ended") return;
+    this.#take(idKey(id), rpcError(FAILURES.cancelled.code, FAILURES.cancelled.message, id));
+    if (this.#isEnded()) this.#abort.abort();
+  }
+
+  /** The session has ended, and whoever waits for an answer is told so. */
+  abandon(): void {
+    if (this.#state.kind === "streaming") {
+      const { stream } = this.#state.row;
+      for (const id of this.#owed.values()) {
+        this.#port.sendLast(stream, rpcError(RPC_CODES.sessionNotFound, "Session not found", id));
+      }
+    }
+    this.#state = { kind: "ended" };
+    this.#resolve(refuse("session_not_found"));
+    this.#abort.abort();
+  }
+
+  async #initialize(): Promise<void> {
+    const { body, headers } = this.#request;
+    try {
+      const { messages } = await this.#link.initialize(body, headers);
+      for (const message of messages) this.#message(message);
+    } catch (failure) {
+      if (!(failure instanceof HandshakeRefused)) throw failure;
+      this.#message(failure.body);
+    }
+  }
+
+  async #carry(): Promise<void> {
+    const { body, headers } = this.#request;
+    if (this.#owed.size > 0) await this.#port.upstreamHeld();
+    const reply = await this.#link.post(body, headers, this.#abort.signal);
+    if (this.#owed.size === 0) return this.#acknowledge(reply);
+    if (reply.ok && reply.isEventStream) return this.#readStream(reply);
+    return this.#readJson(reply);
+  }
+
+  /** Nothing is owed: the upstream took it, or it did not. */
+  #acknowledge(reply: Reply): void {
+    reply.discard();
+    if (!reply.ok) throw new UpstreamError(FAILURES.refused);
+    this.#state = { kind: "ended" };
+    this.#resolve(succeed({ kind: "accepted" }));
+  }
+
+  async #readJson(reply: Reply): Promise<void> {
+    if (!reply.isJson) {
+      reply.discard();
+      throw new UpstreamError(reply.ok ? FAILURES.broken : FAILURES.refused);
+    }
+    const text = await reply.text(this.#limits.bodyMaxBytes);
+    const value = parseJson(text);
+    if (!reply.ok) return this.#readError(reply.status, value);
+    if (Array.isArray(value)) for (const one of value) this.#message(JSON.stringify(one), one);
+    else this.#message(text, value);
+    if (this.#owed.size > 0) throw new UpstreamError(FAILURES.broken);
+  }
+
+  /** An HTTP error with a JSON-RPC error in it, which may not say which request it is about. */
+  #readError(status: number, value: unknown): void {
+    const error =
+      messageOf(value)?.kind === "response" && isObject(value) ? value["error"] : undefined;
+    const mayPass = status !== 401 && status !== 404 && status < 500;
+    if (!isObject(error) || !mayPass) throw new UpstreamError(FAILURES.refused);
+    const errors = [...this.#owed.values()].map((id) =>
+      JSON.stringify({ jsonrpc: "2.0", id, error }),
+    );
+    if (this.#state.kind !== "waiting") {
+      for (const one of errors) this.#message(one);
+      return;
+    }
+    this.#answerJson(status, errors);
+  }
+
+  /** Reads an SSE answer; one that the upstream breaks off is taken up where it ended. */
+  async #readStream(first: Reply): Promise<void> {
+    const settled = this.#streamIn(UPSTREAM_SETTLE_MS);
+    const parser = new SseParser(this.#limits.eventMaxBytes);
+    let reply = first;
+    try {
+      for (let resumes = 0; ; resumes++) {
+        for await (const { data } of reply.messages(parser, UPSTREAM_SILENCE_MS)) {
+          if (data !== "") {
+            this.#message(data);
+            resumes = 0;
+          }
+          if (this.#state.kind === "ended") return;
+        }
+        if (this.#isEnded()) return;
+        const { lastEventId } = parser;
+        if (lastEventId === undefined || resumes >= MAX_UPSTREAM_RESUMES) {
+          throw new UpstreamError(FAILURES.closed);
+        }
+        this.#startStream();
+        await wait(
+          Math.min(parser.retryMs ?? UPSTREAM_RETRY_MS, MAX_UPSTREAM_RETRY_MS),
+          this.#abort.signal,
+        );
+        if (this.#isEnded()) return;
+        reply = await this.#link.resume(lastEventId, this.#request.headers, this.#abort.signal);
+        if (!reply.ok || !reply.isEventStream) {
+          reply.discard();
+          throw new UpstreamError(FAILURES.closed);
+        }
+      }
+    } finally {
+      settled();
+    }
+  }
+
+  /** Has the answer become a stream where it is not over in `ms`; the returned function calls that off. */
+  #streamIn(ms: number): () => void {
+    return this.#port.timer.after(ms, () => this.#startStream());
+  }
+
+  /** The state may have changed while this exchange waited; the compiler cannot know. */
+  #isEnded(): boolean {
+    return this.#state.kind === "ended";
+  }
+
+  /** A message of the upstream's that came as part of its answer. */
+  #message(data: string, value = parseJson(data)): void {
+    if (this.#isEnded()) return;
+    const message = messageOf(value);
+    if (!message) throw new UpstreamError(FAILURES.broken);
+    if (message.kind === "response") {
+      const key = message.id === undefined ? undefined : idKey(message.id);
+      const isNews = key !== undefined && this.#owed.has(key) && !this.#held.has(key);
+      if (isNews) this.#take(key, data);
+      else this.#log.warn("upstream.stray_response", { upstream: this.#link.upstream.name });
+      return;
+    }
+    this.#startStream();
+    if (this.#state.kind === "streaming") this.#append(this.#state.row, data);
+  }
+
+  #append(row: OpenExchange, data: string): void {
+    // What came as JSON may be larger than what can be logged.
+    if (exceeds(data, this.#limits.eventMaxBytes)) throw new UpstreamError(FAILURES.tooLarge);
+    this.#port.append(row.stream, data);
+  }
+
+  /** An answer that is owed. */
+  #take(key: string, data: string): void {
+    if (this.#state.kind === "streaming") {
+      const { row } = this.#state;
+      this.#append(row, data);
+      this.#owed.delete(key);
+      this.#port.exchangeOwes(row, [...this.#owed.values()]);
+      if (this.#owed.size === 0) this.#end(row);
+      return;
+    }
+    this.#held.set(key, data);
+    if (this.#held.size === this.#owed.size) this.#answerJson(200, [...this.#held.values()]);
+  }
+
+  #answerJson(status: number, answers: readonly string[]): void {
+    const body = this.#request.batch ? `[${answers.join(",")}]` : (answers[0] ?? "");
+    this.#owed.clear();
+    this.#state = { kind: "ended" };
+    this.#resolve(succeed({ kind: "json", status, body }));
+  }
+
+  /** The answer takes long, or is a stream: from here on it is logged, and the client follows it. */
+  #startStream(): void {
+    if (this.#state.kind !== "waiting") return;
+    const legacy = this.#request.delivery === "standalone";
+    if (this.#owed.size === 0) {
+      // A legacy client is not told what became of a notification.
+      if (legacy) this.#resolve(succeed({ kind: "accepted" }));
+      return;
+    }
+    const row = this.#port.beginExchange([...this.#request.owed], legacy);
+    this.#state = { kind: "streaming", row };
+    this.#resolve(succeed(legacy ? { kind: "accepted" } : { kind: "stream", stream: row.stream }));
+    for (const [key, data] of this.#held) this.#take(key, data);
+  }
+
+  #failed(cause: unknown): void {
+    if (this.#state.kind === "ended") return;
+    if (cause instanceof SessionGone) return this.abandon();
+    const failure = cause instanceof UpstreamError ? cause.failure : FAILURES.broken;
+    this.#log.warn("upstream.failed", {
+      upstream: this.#link.upstream.name,
+      failure: failure.message,
+      cause: cause instanceof UpstreamError ? undefined : String(cause),
+    });
+    this.#fail(failure);
+  }
+
+  #fail(failure: Failure): void {
+    if (this.#state.kind === "streaming") {
+      for (const [key, id] of this.#owed)
+        this.#take(key, rpcError(failure.code, failure.message, id));
+      return;
+    }
+    this.#state = { kind: "ended" };
+    this.#resolve(succeed({ kind: "failed", failure }));
+  }
+
+  #end(row: OpenExchange): void {
+    this.#state = { kind: "ended" };
+    if (this.#request.delivery === "own") this.#port.endStream(row.stream);
+  }
+}
+
+function wait(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, ms);
+    signal.addEventListener("abort", () => {
+      clearTimeout(timer);
+      resolve();
+    });
+  });
+}

@@ -1,0 +1,230 @@
+/**
+ * A session's link to its upstream: sends requests under the upstream's own
+ * session id, and makes a new upstream session, once, when that one is lost.
+ */
+import { isObject, parseJson } from "../../wire/json.ts";
+import { RPC_CODES } from "../json-rpc.ts";
+import {
+  bindingOf,
+  handshakeMetadata,
+  HandshakeRefused,
+  initialize,
+  OWN_INITIALIZE,
+  sendInitialized,
+  terminate,
+  type Binding,
+  type Handshake,
+} from "../upstream/handshake.ts";
+import { call } from "../upstream/call.ts";
+import { FAILURES, UpstreamError } from "../upstream/failure.ts";
+import type { Reply } from "../upstream/reply.ts";
+import { replicaAt, type Replica, type Upstream } from "../upstream/upstream.ts";
+import type { GatewayPort } from "./streams.ts";
+
+const PING = JSON.stringify({ jsonrpc: "2.0", id: "holdfast-ping", method: "ping" });
+
+type Headers = Readonly<Record<string, string>>;
+
+/**
+ * Whether the JSON-RPC error in a 400 is about the session. The specification has
+ * servers answer 404 to an id that they do not know, but the SDKs' examples, and what was
+ * made after them, answer 400, and an id that was given out by the server is wrong in
+ * no other way. `-32000` and `-32600` are the codes that they use.
+ */
+function saysSessionLost(text: string): boolean {
+  const value = parseJson(text);
+  const error = isObject(value) ? value["error"] : undefined;
+  if (!isObject(error) || typeof error["message"] !== "string") return false;
+  const { serverError, invalidRequest } = RPC_CODES;
+  const isAboutRequest = error["code"] === serverError || error["code"] === invalidRequest;
+  return isAboutRequest && /\bsession\b|not initialized/i.test(error["message"]);
+}
+
+/** The session ended while the upstream was being asked. */
+export class SessionGone extends Error {
+  override readonly name = "SessionGone";
+}
+
+export class UpstreamLink {
+  readonly #upstream: Upstream;
+  readonly #port: GatewayPort;
+  readonly #epoch: string;
+  readonly #maxBytes: number;
+  /** Set while a new upstream session is being made: every request that needs one waits for the same. */
+  #recovery: Promise<void> | undefined;
+
+  /** `maxBytes` bounds one message of the upstream's. */
+  constructor(upstream: Upstream, port: GatewayPort, epoch: string, maxBytes: number) {
+    this.#upstream = upstream;
+    this.#port = port;
+    this.#epoch = epoch;
+    this.#maxBytes = maxBytes;
+  }
+
+  get upstream(): Upstream {
+    return this.#upstream;
+  }
+
+  /**
+   * Posts a body. Where the upstream has forgotten the session, or cannot be reached and
+   * has another replica, it is initialized anew and the body sent once more.
+   */
+  async post(body: string, headers: Headers, signal?: AbortSignal): Promise<Reply> {
+    const binding = await this.#initialized(headers);
+    let reply: Reply | undefined;
+    try {
+      reply = await this.#call(binding, body, headers, signal);
+      if (binding.sid === undefined) return reply;
+      if (reply.status === 400 && reply.isJson) {
+        const text = await reply.text(this.#maxBytes);
+        if (!saysSessionLost(text)) return reply.unread(text);
+      } else if (reply.status === 404) reply.discard();
+      else return reply;
+    } catch (failure) {
+      if (!(failure instanceof UpstreamError) || !failure.unreachable) throw failure;
+      if (this.#upstream.replicas.length < 2) throw failure;
+    }
+    await this.#recover(binding, headers, reply === undefined);
+    return this.#call(this.#binding(), body, headers, signal);
+  }
+
+  /** Takes up an SSE answer that broke off. */
+  async resume(lastEventId: string, headers: Headers, signal: AbortSignal): Promise<Reply> {
+    const { url, sid, version } = this.#binding();
+    const replica = replicaAt(this.#upstream, url);
+    return call(
+      this.#upstream,
+      replica,
+      { method: "GET", sid, version, lastEventId, headers },
+      { signal, timer: this.#port.timer },
+    );
+  }
+
+  /**
+   * The upstream would not give the session's standalone stream. Servers answer alike to a
+   * session that they do not know and where they have no such stream, so a ping tells,
+   * and like any other request it is sent under a new session where this one is lost.
+   */
+  async confirm(): Promise<void> {
+    (await this.post(PING, {})).discard();
+  }
+
+  /** Makes a new upstream session in place of the one in `stale`, unless that has been done meanwhile. */
+  async #recover(stale: Binding, headers: Headers, elsewhere: boolean): Promise<void> {
+    if (!this.#recovery) {
+      const { url, sid } = this.#binding();
+      if (url !== stale.url || sid !== stale.sid) return;
+      const recovery = this.#reinitialize(stale, headers, elsewhere).finally(() => {
+        this.#recovery = undefined;
+      });
+      this.#recovery = recovery;
+    }
+    await this.#recovery;
+  }
+
+  /** The client's own initialize, sent on by the session of a legacy stream. */
+  async initialize(body: string, headers: Headers): Promise<Handshake> {
+    const { url, sid, version } = this.#binding();
+    const handshake = await initialize(
+      this.#upstream,
+      this.#upstream.replicas,
+      body,
+      headers,
+      this.#maxBytes,
+    );
+    this.#adopt(handshake, body);
+    // One that initializes again has given up what it had.
+    if (sid !== undefined) {
+      void terminate(this.#upstream, replicaAt(this.#upstream, url), sid, version);
+    }
+    return handshake;
+  }
+
+  #binding(): Binding {
+    const session = this.#port.session();
+    if (session?.epoch !== this.#epoch) throw new SessionGone();
+    return bindingOf(session.metadata);
+  }
+
+  /** A client of a legacy stream that came back after a drop does not initialize again. */
+  async #initialized(headers: Headers): Promise<Binding> {
+    const binding = this.#binding();
+    if (binding.initBody !== undefined) return binding;
+    await this.#recover(binding, headers, false);
+    return this.#binding();
+  }
+
+  #call(
+    { url, sid, version }: Binding,
+    body: string,
+    headers: Headers,
+    signal: AbortSignal | undefined,
+  ): Promise<Reply> {
+    const replica = replicaAt(this.#upstream, url);
+    const agreed = headers["mcp-protocol-version"] ?? version;
+    return call(
+      this.#upstream,
+      replica,
+      { method: "POST", body, sid, version: agreed, headers },
+      { signal, timer: this.#port.timer },
+    );
+  }
+
+  async #reinitialize(stale: Binding, headers: Headers, elsewhere: boolean): Promise<void> {
+    const body = stale.initBody ?? OWN_INITIALIZE;
+    const handshake = await this.#handshake(body, headers, this.#order(stale.url, elsewhere));
+    this.#mustExist(handshake);
+    const { version } = stale;
+    if (version !== undefined && handshake.version !== version) {
+      this.#drop(handshake);
+      throw new UpstreamError(FAILURES.changed);
+    }
+    try {
+      await sendInitialized(this.#upstream, handshake, headers);
+    } catch (failure) {
+      this.#drop(handshake);
+      throw failure;
+    }
+    this.#adopt(handshake, body);
+  }
+
+  /**
+   * Not aborted when the session ends: the upstream may have made a session by then,
+   * and only the answer says which one to end.
+   */
+  async #handshake(body: string, headers: Headers, replicas: readonly Replica[]) {
+    // The version that the client agreed on is for requests; initialize is where it is agreed on.
+    const { "mcp-protocol-version": _agreed, ...others } = headers;
+    try {
+      return await initialize(this.#upstream, replicas, body, others, this.#maxBytes);
+    } catch (failure) {
+      if (!(failure instanceof HandshakeRefused)) throw failure;
+      throw new UpstreamError(FAILURES.refused, { cause: failure });
+    }
+  }
+
+  /** The session's own replica first, or last where it is the one that cannot be reached. */
+  #order(url: string | undefined, elsewhere: boolean): Replica[] {
+    const own = this.#upstream.replicas.filter((replica) => replica.url === url);
+    const others = this.#upstream.replicas.filter((replica) => replica.url !== url);
+    return elsewhere ? [...others, ...own] : [...own, ...others];
+  }
+
+  /** Stores the new upstream session; one made for a session that has ended is ended too. */
+  #adopt(handshake: Handshake, body: string): void {
+    this.#mustExist(handshake);
+    if (this.#port.saveMetadata(handshakeMetadata(handshake, body))) return;
+    this.#drop(handshake);
+    throw new UpstreamError(FAILURES.noRoom);
+  }
+
+  #mustExist(handshake: Handshake): void {
+    if (this.#port.session()?.epoch === this.#epoch) return;
+    this.#drop(handshake);
+    throw new SessionGone();
+  }
+
+  #drop({ replica, sid, version }: Handshake): void {
+    if (sid !== undefined) void terminate(this.#upstream, replica, sid, version);
+  }
+}

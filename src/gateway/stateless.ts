@@ -1,0 +1,132 @@
+/**
+ * The stateless revision, 2026-07-28: passed through. No session is made or
+ * looked for and no object is woken. The upstream's status and body are kept, as clients tell
+ * from them which revision it speaks; what is between the gateway and the upstream alone is not
+ * passed on. A client that leaves has cancelled.
+ */
+import type { Config } from "../config/service.ts";
+import { describeFailure } from "../logger.ts";
+import { RPC_CODES, type RequestId } from "./json-rpc.ts";
+import { KEEPALIVE_FRAME } from "../wire/sse-frame.ts";
+import { call } from "./upstream/call.ts";
+import { FAILURES, UpstreamError } from "./upstream/failure.ts";
+import type { Reply } from "./upstream/reply.ts";
+import type { Upstream } from "./upstream/upstream.ts";
+import { failureResponse, rpcErrorResponse } from "./answers.ts";
+import { forwardedHeaders, type GatewayCall } from "./context.ts";
+
+const FORWARDED = /^mcp-(method|name|param-.+)$/;
+/** What an upstream's answer may say about itself; its session id and its cookies stay behind. */
+const ANSWERED = ["content-type", "cache-control", "retry-after", "allow"];
+
+export async function passThrough(
+  gatewayCall: GatewayCall,
+  body: string,
+  id: RequestId | undefined,
+): Promise<Response> {
+  const { upstream, parts } = gatewayCall;
+  const headers = forwardedHeaders(gatewayCall);
+  for (const [name, value] of gatewayCall.request.headers)
+    if (FORWARDED.test(name)) headers[name] = value;
+  const abort = new AbortController();
+  const leave = (): void => abort.abort();
+  gatewayCall.request.signal.addEventListener("abort", leave, { once: true });
+  let failure: unknown;
+  for (const replica of upstream.replicas) {
+    try {
+      const request = { method: "POST", body, headers } as const;
+      const reply = await call(upstream, replica, request, { signal: abort.signal });
+      if (isForGateway(reply, upstream)) {
+        reply.discard();
+        throw new UpstreamError(FAILURES.refused);
+      }
+      return await relay(reply, upstream.forwardAuthorization, leave, parts.config);
+    } catch (error) {
+      failure = error;
+      if (!(error instanceof UpstreamError) || !error.unreachable) break;
+    }
+  }
+  parts.log.warn("upstream.failed", { upstream: upstream.name, cause: describeFailure(failure) });
+  if (failure instanceof UpstreamError) return failureResponse(failure.failure, id);
+  return rpcErrorResponse(502, RPC_CODES.internalError, FAILURES.broken.message, id);
+}
+
+/**
+ * A redirect says where the upstream is, a 401 is about the gateway's own secret unless the
+ * client's is passed on, and an error page may hold anything.
+ */
+function isForGateway(reply: Reply, { forwardAuthorization }: Upstream): boolean {
+  const { status } = reply;
+  if (status >= 300 && status < 400) return true;
+  if (status === 401) return !forwardAuthorization;
+  return status >= 500 && !reply.isJson;
+}
+
+/** A stream is passed on as it comes, anything else when it is whole: it has bounds of time and size. */
+async function relay(
+  reply: Reply,
+  authorization: boolean,
+  leave: () => void,
+  { keepaliveMs, bodyMaxBytes }: Config,
+): Promise<Response> {
+  const { status } = reply;
+  const headers = new Headers();
+  for (const name of authorization ? [...ANSWERED, "www-authenticate"] : ANSWERED) {
+    const value = reply.header(name);
+    if (value !== null) headers.set(name, value);
+  }
+  const stream = reply.passOn();
+  if (stream) return new Response(kept(stream, leave, keepaliveMs), { status, headers });
+  const body = await reply.bytes(bodyMaxBytes);
+  return new Response(body.byteLength > 0 ? body : null, { status, headers });
+}
+
+const encoder = new TextEncoder();
+const keepalive = encoder.encode(KEEPALIVE_FRAME);
+/** A blank line, whichever way the upstream ends its lines. */
+const BLANK_LINE = /(?:\r\n|\n|\r(?!\n)){2}$/;
+const LONGEST_BLANK_LINE = 4;
+
+/**
+ * The upstream's stream with a comment where it is silent: without a write a
+ * client that has left is never noticed. A comment goes between events only.
+ */
+function kept(
+  body: ReadableStream<Uint8Array>,
+  leave: () => void,
+  keepaliveMs: number,
+): ReadableStream<Uint8Array> {
+  const reader = body.getReader();
+  /** The last bytes that were passed on, as text; a blank line may come in several chunks. */
+  let tail = "\n\n";
+  let ended = false;
+  let timer: ReturnType<typeof setInterval> | undefined;
+  const stop = (): void => {
+    ended = true;
+    clearInterval(timer);
+  };
+  return new ReadableStream<Uint8Array>({
+    start(controller) {
+      timer = setInterval(() => {
+        if (!ended && BLANK_LINE.test(tail) && (controller.desiredSize ?? 0) > 0)
+          controller.enqueue(keepalive);
+      }, keepaliveMs);
+    },
+    async pull(controller) {
+      const chunk = await reader.read().catch(() => undefined);
+      if (ended) return;
+      if (!chunk || chunk.done) {
+        stop();
+        return chunk ? controller.close() : controller.error(new Error("the upstream broke off"));
+      }
+      const end = String.fromCharCode(...chunk.value.subarray(-LONGEST_BLANK_LINE));
+      tail = (tail + end).slice(-LONGEST_BLANK_LINE);
+      controller.enqueue(chunk.value);
+    },
+    cancel() {
+      stop();
+      leave();
+      void reader.cancel().catch(() => undefined);
+    },
+  });
+}

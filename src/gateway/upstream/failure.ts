@@ -1,0 +1,34 @@
+/** What can go wrong with an upstream, and what a client may know of it. */
+import type { Failure } from "../contract.ts";
+import { RPC_CODES } from "../json-rpc.ts";
+
+/** The upstream gave no usable answer. `failure` is what a client may know: never an URL or a header. */
+export class UpstreamError extends Error {
+  override readonly name = "UpstreamError";
+  readonly failure: Failure;
+  /** Whether no connection was made, so that another replica may be asked. */
+  readonly unreachable: boolean;
+
+  constructor(failure: Failure, options: ErrorOptions & { unreachable?: boolean } = {}) {
+    super(failure.message, options);
+    this.failure = failure;
+    this.unreachable = options.unreachable ?? false;
+  }
+}
+
+export const FAILURES = {
+  unreachable: failure(502, "The upstream could not be reached"),
+  timedOut: failure(504, "The upstream did not answer in time"),
+  broken: failure(502, "The upstream sent an answer that is not MCP"),
+  tooLarge: failure(502, "The upstream sent a message that is too large"),
+  closed: failure(502, "The upstream closed the stream before it had answered"),
+  interrupted: failure(503, "upstream exchange was interrupted"),
+  cancelled: failure(200, "The request was cancelled"),
+  refused: failure(502, "The upstream refused the request"),
+  noRoom: failure(502, "The session's metadata have no room for its upstream's session"),
+  changed: failure(502, "The upstream no longer agrees to what the session was made with"),
+} as const;
+
+function failure(status: number, message: string): Failure {
+  return { status, code: RPC_CODES.internalError, message };
+}

@@ -1,0 +1,197 @@
+/** Initializes an MCP session with an upstream, for a new session and to replace one that was lost. */
+import { GATEWAY_KEYS, type Metadata } from "../../core/content.ts";
+import { idKey, messageOf, type RequestId } from "../json-rpc.ts";
+import { isObject, parseJson } from "../../wire/json.ts";
+import { NEWEST_SESSION_VERSION } from "../versions.ts";
+import { SseParser } from "../../wire/sse-parser.ts";
+import { call } from "./call.ts";
+import { FAILURES, UpstreamError } from "./failure.ts";
+import type { Reply } from "./reply.ts";
+import type { Replica, Upstream } from "./upstream.ts";
+
+export interface Handshake {
+  readonly replica: Replica;
+  /** The upstream's session id, where it keeps sessions. */
+  readonly sid: string | undefined;
+  /** The version that the upstream chose. */
+  readonly version: string;
+  /** The upstream's messages, the last one its answer. */
+  readonly messages: readonly string[];
+}
+
+/** The upstream answered initialize with a JSON-RPC error. */
+export class HandshakeRefused extends Error {
+  override readonly name = "HandshakeRefused";
+  readonly status: number;
+  readonly body: string;
+
+  constructor(status: number, body: string) {
+    super("the upstream refused to initialize");
+    this.status = status;
+    this.body = body;
+  }
+}
+
+const OWN_ID = "holdfast-initialize";
+
+/** What the gateway sends for a client that never initialized: it claims nothing on that client's behalf. */
+export const OWN_INITIALIZE = JSON.stringify({
+  jsonrpc: "2.0",
+  id: OWN_ID,
+  method: "initialize",
+  params: {
+    protocolVersion: NEWEST_SESSION_VERSION,
+    capabilities: {},
+    clientInfo: { name: "holdfast", version: "0.1.0" },
+  },
+});
+
+const INITIALIZED = JSON.stringify({ jsonrpc: "2.0", method: "notifications/initialized" });
+
+/**
+ * Sends `body`, an initialize request, without a session id, to the first of
+ * `replicas` that can be reached. Throws UpstreamError, or HandshakeRefused.
+ */
+export async function initialize(
+  upstream: Upstream,
+  replicas: readonly Replica[],
+  body: string,
+  headers: Readonly<Record<string, string>>,
+  maxBytes: number,
+): Promise<Handshake> {
+  let failure = new UpstreamError(FAILURES.unreachable, { unreachable: true });
+  for (const replica of replicas) {
+    try {
+      const reply = await call(upstream, replica, { method: "POST", body, headers });
+      return await read(replica, reply, idIn(body), maxBytes);
+    } catch (error) {
+      if (!(error instanceof UpstreamError) || !error.unreachable) throw error;
+      failure = error;
+    }
+  }
+  throw failure;
+}
+
+/** Tells the upstream that its new session is ready. Throws UpstreamError where it disagrees. */
+export async function sendInitialized(
+  upstream: Upstream,
+  { replica, sid, version }: Handshake,
+  headers: Readonly<Record<string, string>>,
+): Promise<void> {
+  const request = { method: "POST", body: INITIALIZED, sid, version, headers } as const;
+  const reply = await call(upstream, replica, request);
+  reply.discard();
+  if (!reply.ok) throw new UpstreamError(FAILURES.refused);
+}
+
+/** Ends the upstream's session. Best effort: the upstream may be gone, or have no sessions to end. */
+export async function terminate(
+  upstream: Upstream,
+  replica: Replica,
+  sid: string,
+  version: string | undefined,
+): Promise<void> {
+  try {
+    (await call(upstream, replica, { method: "DELETE", sid, version })).discard();
+  } catch {
+    // It will end the session by itself in its own time.
+  }
+}
+
+async function read(
+  replica: Replica,
+  reply: Reply,
+  id: RequestId,
+  maxBytes: number,
+): Promise<Handshake> {
+  const messages = await readMessages(reply, id, maxBytes);
+  const value = parseJson(messages.at(-1) ?? "");
+  const message = messageOf(value);
+  if (message?.kind !== "response" || !isObject(value)) throw new UpstreamError(FAILURES.broken);
+  if (message.failed) {
+    // It may not say which request it is about, and there was only one.
+    const body = JSON.stringify({ jsonrpc: "2.0", id, error: value["error"] });
+    throw new HandshakeRefused(reply.status < 400 ? 200 : reply.status, body);
+  }
+  const version = isObject(value["result"]) ? value["result"]["protocolVersion"] : undefined;
+  if (!reply.ok || !answers(message.id, id) || typeof version !== "string") {
+    throw new UpstreamError(FAILURES.broken);
+  }
+  const sid = reply.header("mcp-session-id") || undefined;
+  return { replica, sid, version, messages };
+}
+
+async function readMessages(reply: Reply, id: RequestId, maxBytes: number): Promise<string[]> {
+  if (reply.isJson) return [await reply.text(maxBytes)];
+  if (!reply.isEventStream) {
+    reply.discard();
+    throw new UpstreamError(reply.ok ? FAILURES.broken : FAILURES.refused);
+  }
+  const messages: string[] = [];
+  let size = 0;
+  for await (const { data } of reply.messages(new SseParser(maxBytes))) {
+    const message = messageOf(parseJson(data));
+    if (!message) continue;
+    if (message.kind === "response" && !answers(message.id, id)) continue;
+    messages.push(data);
+    if (message.kind === "response") return messages;
+    size += data.length;
+    if (size > maxBytes) throw new UpstreamError(FAILURES.tooLarge);
+  }
+  throw new UpstreamError(reply.timedOut ? FAILURES.timedOut : FAILURES.closed);
+}
+
+function answers(id: RequestId | undefined, asked: RequestId): boolean {
+  return id !== undefined && idKey(id) === idKey(asked);
+}
+
+function idIn(body: string): RequestId {
+  const message = messageOf(parseJson(body));
+  if (message?.kind !== "request") throw new UpstreamError(FAILURES.broken);
+  return message.id;
+}
+
+/** The version that the client itself agreed on; undefined where it never initialized, or the gateway did so for it. */
+export function agreedVersion({ version, initBody }: Binding): string | undefined {
+  const message = messageOf(parseJson(initBody ?? ""));
+  const isOwn = message?.kind === "request" && message.id === OWN_ID;
+  return isOwn ? undefined : version;
+}
+
+/** What a session's metadata says of its upstream session. */
+export interface Binding {
+  readonly url: string | undefined;
+  readonly sid: string | undefined;
+  readonly version: string | undefined;
+  readonly initBody: string | undefined;
+}
+
+export function bindingOf(metadata: Metadata): Binding {
+  return {
+    url: metadata[GATEWAY_KEYS.backendUrl],
+    sid: metadata[GATEWAY_KEYS.backendSid],
+    version: metadata[GATEWAY_KEYS.protocolVersion],
+    initBody: metadata[GATEWAY_KEYS.initBody],
+  };
+}
+
+/** The metadata that a handshake leaves in its session. A key that is null is taken out. */
+export function handshakeMetadata(
+  { replica, sid, version }: Handshake,
+  initBody: string,
+): Record<string, string | null> {
+  const info = clientInfoIn(initBody);
+  return {
+    [GATEWAY_KEYS.backendUrl]: replica.url,
+    [GATEWAY_KEYS.backendSid]: sid ?? null,
+    [GATEWAY_KEYS.initBody]: initBody,
+    [GATEWAY_KEYS.protocolVersion]: version,
+    [GATEWAY_KEYS.clientInfo]: info === undefined ? null : JSON.stringify(info),
+  };
+}
+
+function clientInfoIn(initBody: string): unknown {
+  const value = parseJson(initBody);
+  if (!isObject(value) || !isObject(value["params"])) return undefined;
+  return value["params"]["clientInfo"];
+}

@@ -1,0 +1,187 @@
+/**
+ * An upstream that speaks only HTTP+SSE of 2024-11-05, made to look like a
+ * Streamable HTTP one. Its one stream is a connection that must stay open, so a session with it
+ * lives in the memory of whoever initialized it: the session's object, which it keeps
+ * awake. When that is lost, the answer is 404, and the gateway initializes anew.
+ */
+import { derivedUpstreamUrl } from "../../config/upstreams.ts";
+import { idKey, messageOf, type RequestId } from "../json-rpc.ts";
+import { parseJson } from "../../wire/json.ts";
+import { encodeFrame } from "../../wire/sse-frame.ts";
+import { SseParser } from "../../wire/sse-parser.ts";
+import type { Server } from "./upstream.ts";
+
+/** Headers of a request that the legacy transport does not have. */
+const NOT_SENT = ["mcp-session-id", "mcp-protocol-version", "last-event-id", "content-length"];
+
+export function legacyServer(url: string, maxBytes: number, fetcher: Server["fetch"]): Server {
+  const connections = new Map<string, Connection>();
+  return {
+    async fetch(request) {
+      // Nothing comes on a standalone stream that does not come on the connection.
+      if (request.method === "GET") return new Response(null, { status: 405 });
+      const sid = request.headers.get("mcp-session-id");
+      const known = sid === null ? undefined : connections.get(sid);
+      if (sid !== null && !known) return new Response(null, { status: 404 });
+      if (request.method === "DELETE") {
+        known?.close();
+        return new Response(null, { status: 204 });
+      }
+      const headers = new Headers(request.headers);
+      for (const name of NOT_SENT) headers.delete(name);
+      const body = await request.text();
+      if (known) return known.post(body, headers, request.signal);
+      // The stateless revision ends up here as well; its clients fall back when they are refused.
+      if (!isInitialize(body)) return new Response(null, { status: 400 });
+      const made = crypto.randomUUID();
+      const connection = new Connection(maxBytes, fetcher, () => connections.delete(made));
+      // Given up, failed or refused before it was answered: nobody will ever name this session.
+      request.signal.addEventListener("abort", () => connection.close());
+      try {
+        await connection.open(url, headers);
+        connections.set(made, connection);
+        const response = await connection.post(body, headers, request.signal);
+        if (!response.ok) connection.close();
+        response.headers.set("mcp-session-id", made);
+        return response;
+      } catch (failure) {
+        connection.close();
+        throw failure;
+      }
+    },
+  };
+}
+
+type Sink = ReadableStreamDefaultController<Uint8Array>;
+
+const encoder = new TextEncoder();
+
+class Connection {
+  readonly #maxBytes: number;
+  readonly #fetch: Server["fetch"];
+  readonly #onClose: () => void;
+  readonly #abort = new AbortController();
+  /** Answers that are awaited, by the request's id; the same sink for all of a batch. */
+  readonly #awaited = new Map<string, Sink>();
+  #endpoint = "";
+
+  constructor(maxBytes: number, fetcher: Server["fetch"], onClose: () => void) {
+    this.#maxBytes = maxBytes;
+    this.#fetch = fetcher;
+    this.#onClose = onClose;
+  }
+
+  /** Resolves when the server has said where to POST. Rejects where it does not. */
+  async open(url: string, headers: Headers): Promise<void> {
+    const accepting = new Headers(headers);
+    accepting.set("accept", "text/event-stream");
+    accepting.delete("content-type");
+    const signal = this.#abort.signal;
+    const response = await this.#fetch(
+      new Request(url, { headers: accepting, redirect: "manual", signal }),
+    );
+    if (!response.ok || !response.body) throw new Error(`the stream answered ${response.status}`);
+    const endpoint = Promise.withResolvers<string>();
+    void this.#read(response.body, endpoint).finally(() => this.close());
+    // What a server says must not send our headers to another one.
+    const verdict = derivedUpstreamUrl(await endpoint.promise, new URL(url));
+    if (!verdict.ok) {
+      this.close();
+      throw new Error(`the endpoint ${verdict.reason}`);
+    }
+    this.#endpoint = verdict.url.href;
+  }
+
+  /** Aborting `signal` gives up on the POST, and on what it was to be answered with. */
+  async post(body: string, headers: Headers, signal: AbortSignal): Promise<Response> {
+    signal.throwIfAborted();
+    const ids = requestIds(body);
+    let sink: Sink | undefined;
+    const stream = new ReadableStream<Uint8Array>({
+      start: (controller) => {
+        sink = controller;
+      },
+      cancel: () => this.#forget(sink),
+    });
+    if (sink) for (const id of ids) this.#awaited.set(idKey(id), sink);
+    // One that nobody reads would be sent what later calls are told of their progress.
+    const forget = (): void => this.#forget(sink);
+    signal.addEventListener("abort", forget, { once: true });
+    let response: Response;
+    try {
+      const request = { method: "POST", headers, body, redirect: "manual", signal } as const;
+      response = await this.#fetch(new Request(this.#endpoint, request));
+    } catch (failure) {
+      forget();
+      throw failure;
+    }
+    void response.body?.cancel().catch(() => undefined);
+    if (!response.ok || ids.length === 0) {
+      forget();
+      return new Response(null, { status: response.ok ? 202 : response.status });
+    }
+    return new Response(stream, { headers: { "content-type": "text/event-stream" } });
+  }
+
+  close(): void {
+    this.#abort.abort();
+    this.#onClose();
+    for (const sink of new Set(this.#awaited.values())) sink.close();
+    this.#awaited.clear();
+  }
+
+  async #read(
+    body: ReadableStream<Uint8Array>,
+    endpoint: PromiseWithResolvers<string>,
+  ): Promise<void> {
+    const parser = new SseParser(this.#maxBytes);
+    const reader = body.getReader();
+    try {
+      for (;;) {
+        const { done, value } = await reader.read();
+        if (done) break;
+        for (const { event, data } of parser.push(value)) {
+          if (event === "endpoint") endpoint.resolve(data);
+          else this.#deliver(data);
+        }
+      }
+    } catch {
+      // Broken off: those who wait see their streams end.
+    }
+    endpoint.reject(new Error("the stream ended before it named an endpoint"));
+  }
+
+  /** An answer goes to who awaits it. Anything else goes to one call under way: the wire does not say to which. */
+  #deliver(data: string): void {
+    const message = messageOf(parseJson(data));
+    if (!message) return;
+    if (message.kind !== "response") {
+      const [sink] = this.#awaited.values();
+      sink?.enqueue(encoder.encode(encodeFrame({ data })));
+      return;
+    }
+    const key = message.id === undefined ? "" : idKey(message.id);
+    const sink = this.#awaited.get(key);
+    if (!sink) return;
+    sink.enqueue(encoder.encode(encodeFrame({ data })));
+    this.#awaited.delete(key);
+    if (![...this.#awaited.values()].includes(sink)) sink.close();
+  }
+
+  #forget(sink: Sink | undefined): void {
+    for (const [key, one] of this.#awaited) if (one === sink) this.#awaited.delete(key);
+  }
+}
+
+function isInitialize(body: string): boolean {
+  const message = messageOf(parseJson(body));
+  return message?.kind === "request" && message.method === "initialize";
+}
+
+function requestIds(body: string): RequestId[] {
+  const value = parseJson(body);
+  return (Array.isArray(value) ? value : [value]).flatMap((one) => {
+    const message = messageOf(one);
+    return message?.kind === "request" ? [message.id] : [];
+  });
+}

@@ -1,0 +1,189 @@
+/** The OpenAPI 3.1 document, made from the routes' own descriptions and schemas. */
+import * as z from "zod";
+import { ERROR_KINDS, type ErrorCode } from "../../core/errors.ts";
+import { PROBLEM_MEDIA_TYPE } from "../problem.ts";
+import { PUBLIC, UNGUARDED, type Answer, type RouteDescription } from "../route.ts";
+import { newEvent, newSession, problem, session, sessionEntry, sessionPatch } from "./schemas.ts";
+
+/** Schemas that stand under `components`, by their name there. */
+const COMPONENTS: ReadonlyMap<z.ZodType, string> = new Map<z.ZodType, string>([
+  [session, "Session"],
+  [sessionEntry, "SessionEntry"],
+  [newSession, "NewSession"],
+  [sessionPatch, "SessionPatch"],
+  [newEvent, "NewEvent"],
+  [problem, "Problem"],
+]);
+
+/** What any route can answer. */
+const COMMON_ERRORS: readonly ErrorCode[] = ["unavailable"];
+
+/** What the guard can answer in place of any route behind it. */
+const GUARD_ERRORS: readonly ErrorCode[] = [
+  "unauthorized",
+  "forbidden",
+  "uri_too_long",
+  "rate_limited",
+  "headers_too_large",
+];
+
+/** Of a route that refuses other query parameters: the format has no field for that. */
+const STRICT_QUERY = "A query parameter that is not named here is refused with 400.";
+
+const ABOUT = `Sessions at the edge, with resumable event streams.
+
+Numbers in JSON are IEEE 754 doubles (RFC 8259, section 6): beyond 2^53 not every integer is one, so larger ids belong in strings. A number beyond all doubles is refused with 400.`;
+
+type JsonSchema = z.core.JSONSchema.BaseSchema;
+
+export function openApiDocument(routes: readonly RouteDescription[]): object {
+  const paths: Record<string, Record<string, object>> = {};
+  for (const route of routes) {
+    const path = route.path.replace(/:(\w+)/g, "{$1}");
+    (paths[path] ??= {})[route.method] = operation(route);
+  }
+  return {
+    openapi: "3.1.0",
+    info: {
+      title: "Holdfast",
+      version: "1",
+      description: ABOUT,
+    },
+    paths,
+    components: {
+      securitySchemes: {
+        bearer: { type: "http", scheme: "bearer" },
+        ticket: { type: "apiKey", in: "query", name: "ticket" },
+      },
+      schemas: Object.fromEntries(
+        [...COMPONENTS].map(([schema, name]) => [name, jsonSchema(schema)]),
+      ),
+    },
+  };
+}
+
+function operation(route: RouteDescription): object {
+  const errors = [
+    ...route.errors,
+    ...(route.scope === UNGUARDED ? [] : GUARD_ERRORS),
+    ...COMMON_ERRORS,
+  ];
+  return {
+    operationId: route.operationId,
+    summary: route.summary,
+    ...(queryOf(route).additionalProperties === false && { description: STRICT_QUERY }),
+    security: security(route),
+    parameters: parameters(route),
+    ...(route.body && {
+      requestBody: {
+        required: route.bodyOptional !== true,
+        content: { "application/json": { schema: reference(route.body) } },
+      },
+    }),
+    responses: {
+      ...Object.fromEntries(
+        Object.entries(route.answers).map(([status, answer]) => [status, response(answer)]),
+      ),
+      ...errorResponses(errors),
+    },
+  };
+}
+
+function security({ scope, query }: RouteDescription): object[] {
+  if (scope === PUBLIC || scope === UNGUARDED) return [];
+  return [{ bearer: [scope] }, ...(query && "ticket" in query.shape ? [{ ticket: [] }] : [])];
+}
+
+function queryOf({ query }: RouteDescription): JsonSchema {
+  return query ? jsonSchema(query) : {};
+}
+
+function parameters(route: RouteDescription): object[] {
+  const path = [...route.path.matchAll(/:(\w+)/g)].map(([, name]) => ({
+    name,
+    in: "path",
+    required: true,
+    schema: { type: "string" },
+  }));
+  const { properties = {}, required = [] } = queryOf(route);
+  const query = Object.entries(properties).map(([name, schema]) => ({
+    name,
+    in: "query",
+    ...(required.includes(name) && { required: true }),
+    schema,
+  }));
+  const headers = Object.entries(route.requestHeaders ?? {}).map(([name, description]) => ({
+    name,
+    in: "header",
+    description,
+    schema: { type: "string" },
+  }));
+  return [...path, ...query, ...headers];
+}
+
+function response({ description, schema, mediaType, headers }: Answer): object {
+  const type = mediaType ?? (schema && "application/json");
+  return {
+    description,
+    ...(headers && {
+      headers: Object.fromEntries(
+        Object.entries(headers).map(([name, text]) => [
+          name,
+          { description: text, schema: { type: "string" } },
+        ]),
+      ),
+    }),
+    ...(type && {
+      content: { [type]: { schema: schema ? reference(schema) : { type: "string" } } },
+    }),
+  };
+}
+
+/** Codes that share a status share a response, which lists them. */
+function errorResponses(codes: readonly ErrorCode[]): object {
+  const byStatus = new Map<number, ErrorCode[]>();
+  for (const code of new Set(codes)) {
+    const { status } = ERROR_KINDS[code];
+    byStatus.set(status, [...(byStatus.get(status) ?? []), code]);
+  }
+  return Object.fromEntries(
+    [...byStatus].map(([status, list]) => [
+      status,
+      {
+        description: list.join(", "),
+        content: { [PROBLEM_MEDIA_TYPE]: { schema: reference(problem) } },
+      },
+    ]),
+  );
+}
+
+function reference(schema: z.ZodType): object {
+  const name = COMPONENTS.get(schema);
+  return name === undefined ? jsonSchema(schema) : { $ref: `#/components/schemas/${name}` };
+}
+
+function jsonSchema(schema: z.ZodType): JsonSchema {
+  const { $schema: _, ...rest } = z.toJSONSchema(schema, { io: "input" });
+  return rest;
+}
+
+/** Routes about the service itself. */
+export const health = {
+  method: "get",
+  path: "/healthz",
+  operationId: "health",
+  summary: "Whether the service answers; touches no session",
+  scope: UNGUARDED,
+  answers: { 200: { description: "It does", schema: z.object({ status: z.literal("ok") }) } },
+  errors: [],
+} as const satisfies RouteDescription;
+
+export const serviceDocument = {
+  method: "get",
+  path: "/openapi.json",
+  operationId: "openapi",
+  summary: "This document",
+  scope: PUBLIC,
+  answers: { 200: { description: "OpenAPI 3.1", schema: z.object({ openapi: z.string() }) } },
+  errors: [],
+} as const satisfies RouteDescription;

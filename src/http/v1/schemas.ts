@@ -1,0 +1,235 @@
+/** What `/v1` takes and answers, as zod schemas: they validate, and the OpenAPI document is made from them. */
+import * as z from "zod";
+import { parseSessionId } from "../../core/id.ts";
+import {
+  DEFAULT_LIST_LIMIT,
+  MAX_EVENT_NAME_LENGTH,
+  MAX_EVENTS_PER_PUBLISH,
+  MAX_LIST_LIMIT,
+  MAX_SUBJECT_LENGTH,
+  MAX_TTL_MS,
+  MIN_TTL_MS,
+  RESERVED_EVENT_NAMES,
+} from "../../core/limits.ts";
+import { isSafeFieldValue } from "../../wire/sse-frame.ts";
+import { SESSION_TYPES } from "../../core/type.ts";
+
+/**
+ * Any JSON that a session or an event may hold: what comes out must be what went in.
+ * A number is an IEEE 754 double here, as RFC 8259 (section 6) expects of software that
+ * wants to be understood. One that is larger than any double is parsed to Infinity,
+ * which would be written as null, so it is refused.
+ */
+/** What `JSON.parse` answers, with the place of a number that it could not hold. */
+export function jsonValue() {
+  return z.unknown().superRefine((value, context) => {
+    const path = pathToInfinity(value);
+    if (!path) return;
+    const message = "is a number too large to be held (an IEEE 754 double)";
+    context.addIssue({ code: "custom", path, message, input: value });
+  });
+}
+
+/** Where a value holds a number that is infinite; undefined where none is. Nesting is bounded before. */
+export function pathToInfinity(value: unknown): PropertyKey[] | undefined {
+  if (typeof value === "number") return Number.isFinite(value) ? undefined : [];
+  if (typeof value !== "object" || value === null) return undefined;
+  if (Array.isArray(value)) return firstPath(value.keys(), value);
+  return firstPath(Object.keys(value), value as Readonly<Record<string, unknown>>);
+}
+
+function firstPath<K extends PropertyKey>(
+  keys: Iterable<K>,
+  value: Readonly<Record<K, unknown>>,
+): PropertyKey[] | undefined {
+  for (const key of keys) {
+    const path = pathToInfinity(value[key]);
+    if (path) return [key, ...path];
+  }
+  return undefined;
+}
+
+const LEAST_SECONDS = MIN_TTL_MS / 1000;
+const MOST_SECONDS = MAX_TTL_MS / 1000;
+
+const sessionId = z
+  .string()
+  .refine((text) => parseSessionId(text) !== undefined, "must be a UUID")
+  .meta({
+    format: "uuid",
+    description: "A UUID: 36 characters, 32 hex digits, in braces, or a urn:uuid:",
+  });
+
+const metadata = z.record(z.string(), z.string()).meta({ description: "Labels, strings only" });
+
+const ttlSeconds = z
+  .number()
+  .min(LEAST_SECONDS)
+  .max(MOST_SECONDS)
+  .meta({ description: "Seconds that the session lives after its last use" });
+
+const maxLifetimeSeconds = z
+  .number()
+  .refine((n) => n === 0 || n >= LEAST_SECONDS, `must be 0 (none) or at least ${LEAST_SECONDS}`)
+  .max(MOST_SECONDS)
+  .meta({ description: "Seconds that the session lives at most, whatever its use; 0 is no limit" });
+
+/** One with half a surrogate pair has no UTF-8: no URL, and no query of the directory, can name it. */
+const subject = z
+  .string({ error: ({ input }) => (input === undefined ? "is required" : undefined) })
+  .min(1)
+  .max(MAX_SUBJECT_LENGTH)
+  .refine((text) => text.isWellFormed(), "must not hold half a surrogate pair")
+  .meta({ description: "Whose session it is" });
+
+export const newSession = z.strictObject({
+  id: sessionId.optional(),
+  type: z.enum(SESSION_TYPES).optional(),
+  metadata: metadata.optional(),
+  data: jsonValue().optional().meta({ description: "Any JSON" }),
+  ttlSeconds: ttlSeconds.optional(),
+  maxLifetimeSeconds: maxLifetimeSeconds.optional(),
+  subject: subject.optional(),
+});
+
+export const sessionPatch = z.strictObject({
+  metadata: z.record(z.string(), z.string().nullable()).nullable().optional(),
+  data: jsonValue().optional().meta({ description: "A merge patch on the data; null removes it" }),
+  ttlSeconds: ttlSeconds.nullable().optional(),
+});
+
+const instant = z.string().meta({ format: "date-time" });
+
+export const session = z.object({
+  id: z.string().meta({ format: "uuid" }),
+  type: z.string(),
+  createdAt: instant,
+  updatedAt: instant,
+  expiresAt: instant,
+  ttlSeconds: z.number(),
+  maxLifetimeSeconds: z.number().optional(),
+  metadata,
+  data: z.unknown().optional(),
+  subject: z.string().optional(),
+  connected: z.boolean().meta({ description: "Whether a writer is attached" }),
+  writers: z.number().int(),
+  lastEventId: z.string().optional(),
+});
+
+export const newEvent = z.strictObject({
+  event: z
+    .string()
+    .min(1)
+    .max(MAX_EVENT_NAME_LENGTH)
+    .refine(isSafeFieldValue, "must not hold CR, LF or NUL")
+    .refine(
+      (name) => !RESERVED_EVENT_NAMES.includes(name),
+      "is a name that the service itself uses",
+    )
+    .optional(),
+  data: jsonValue()
+    .refine((data) => data !== undefined, "is required")
+    .meta({ description: "Any JSON; a string is sent as it is" }),
+});
+
+export const publication = z.union([
+  newEvent,
+  z
+    .array(newEvent)
+    .min(1, "an array must hold an event")
+    .max(MAX_EVENTS_PER_PUBLISH, `an array may hold at most ${MAX_EVENTS_PER_PUBLISH} events`),
+]);
+
+export const published = z.union([
+  z.object({ id: z.string(), writers: z.number().int() }),
+  z.object({ ids: z.array(z.string()), writers: z.number().int() }),
+]);
+
+const flag = z.enum(["true", "false"]);
+
+export const readQuery = z.object({
+  touch: flag.optional().meta({ description: "false: look without extending the session's life" }),
+});
+
+const filter = {
+  type: z.enum(SESSION_TYPES).exactOptional().meta({ description: "Only sessions of this type" }),
+  subject: subject.exactOptional().meta({ description: "Only this subject's sessions" }),
+};
+
+/** A number as its digits say; other text stays text, where `Number` would take `0x10` and `1e2`. */
+function decimal(value: unknown): unknown {
+  return typeof value === "string" && /^\d+$/.test(value) ? Number(value) : value;
+}
+
+/**
+ * Strict, as all queries over many sessions are: a filter that is not known, or is
+ * misspelt, must not be passed over. A count would be that of all sessions.
+ */
+export const listQuery = z.strictObject({
+  ...filter,
+  limit: z
+    .preprocess(
+      decimal,
+      z
+        .number(`must be a number from 1 to ${MAX_LIST_LIMIT}, in decimal digits`)
+        .int()
+        .min(1)
+        .max(MAX_LIST_LIMIT),
+    )
+    .prefault(DEFAULT_LIST_LIMIT)
+    .meta({ description: "Sessions in the page" }),
+  cursor: z
+    .string()
+    .exactOptional()
+    .meta({ description: "Where to go on: that of the page before" }),
+});
+
+export const countQuery = z.strictObject(filter);
+
+export const revokeQuery = z.strictObject({ subject });
+
+export const sessionEntry = z.object({
+  id: z.string().meta({ format: "uuid" }),
+  type: z.string(),
+  createdAt: instant,
+  expiresAt: instant.meta({ description: "When it ends unless used; follows use coarsely" }),
+  subject: z.string().optional(),
+});
+
+const partial = z
+  .literal(true)
+  .optional()
+  .meta({ description: "A part of the directory did not answer: there may be more" });
+
+export const sessionList = z.object({
+  sessions: z.array(sessionEntry),
+  cursor: z.string().optional().meta({ description: "Absent on the last page" }),
+  partial,
+});
+
+export const sessionCount = z.object({ count: z.number().int(), partial });
+
+export const revoked = z.object({
+  deleted: z.number().int().meta({ description: "Sessions found; many end in the background" }),
+  partial,
+});
+
+export const streamQuery = z.object({
+  lastEventId: z
+    .string()
+    .optional()
+    .meta({ description: "As the Last-Event-ID header, which wins" }),
+  from: z.enum(["earliest"]).optional().meta({ description: "Replay all that is retained" }),
+  ticket: z
+    .string()
+    .optional()
+    .meta({ description: "A ticket for this session, in place of the Authorization header" }),
+});
+
+export const problem = z.object({
+  type: z.string(),
+  title: z.string(),
+  status: z.number().int(),
+  detail: z.string(),
+  code: z.string(),
+});

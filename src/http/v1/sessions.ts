@@ -1,0 +1,298 @@
+/** `/v1/sessions`: make, read, change and end a session. */
+import type { Context, Hono } from "hono";
+import type { Config } from "../../config/service.ts";
+import { callerOf } from "../../auth/identity.ts";
+import { mayName, type Caller } from "../../core/caller.ts";
+import { documentOf, BACKEND_KEYS, instant } from "../../core/document.ts";
+import type {
+  SessionDocument,
+  SessionContent,
+  SessionHost,
+  SessionView,
+  Sessions,
+  SessionEntry,
+  SessionPatch,
+} from "../../core/host.ts";
+import { InvalidSessionIdError, SessionError, SessionNotFoundError } from "../../core/errors.ts";
+import { newSessionId, parseSessionId, type SessionId } from "../../core/id.ts";
+import { parseIfMatch, onlyWhereAbsent, refuseIfNoneMatch } from "../preconditions.ts";
+import { mount, type RouteDescription } from "../route.ts";
+import { newSession, readQuery, session, sessionPatch, type sessionEntry } from "./schemas.ts";
+import type * as z from "zod";
+import { DEFAULT_SESSION_TYPE } from "../../core/type.ts";
+
+/** An entry of a listing as `/v1` writes it, and what `/v1` reads as content. */
+/** Throws a SessionError (`forbidden`) where the caller names metadata that are not its own to set. */
+export function refuseBackend(
+  caller: Caller,
+  metadata: Readonly<Record<string, unknown>> | null | undefined,
+): void {
+  if (caller.admin || !metadata) return;
+  const key = BACKEND_KEYS.find((one) => Object.hasOwn(metadata, one));
+  if (key !== undefined) {
+    throw new SessionError("forbidden", `metadata.${key}: only an admin may set it.`);
+  }
+}
+
+export function entryJson(entry: SessionEntry): z.input<typeof sessionEntry> {
+  return {
+    id: entry.id,
+    type: entry.type,
+    createdAt: instant(entry.createdAt),
+    expiresAt: instant(entry.expiresAt),
+    ...(entry.subject !== undefined && { subject: entry.subject }),
+  };
+}
+
+export function contentOf(body: z.output<typeof newSession>, config: Config): SessionContent {
+  return {
+    type: body.type ?? DEFAULT_SESSION_TYPE,
+    metadata: body.metadata ?? {},
+    ...(body.data !== undefined && { dataJson: JSON.stringify(body.data) }),
+    ttlMs: body.ttlSeconds === undefined ? config.sessionTtlMs : milliseconds(body.ttlSeconds),
+    maxLifetimeMs: lifetime(body.maxLifetimeSeconds, config.sessionMaxLifetimeMs),
+    ...(body.subject !== undefined && { subject: body.subject }),
+  };
+}
+
+export function patchOf(body: z.output<typeof sessionPatch>, config: Config): SessionPatch {
+  return {
+    ...(body.metadata !== undefined && { metadata: body.metadata }),
+    ...(body.data !== undefined && { dataPatchJson: JSON.stringify(body.data) }),
+    // RFC 7396: null removes a member, and a session without a TTL of its own has the configured one.
+    ...(body.ttlSeconds !== undefined && {
+      ttlMs: body.ttlSeconds === null ? config.sessionTtlMs : milliseconds(body.ttlSeconds),
+    }),
+  };
+}
+
+/** The operator's bound holds whatever a session asks for: it can be shorter, and neither longer nor none. */
+function lifetime(seconds: number | undefined, mostMs: number): number {
+  const asked = milliseconds(seconds ?? 0);
+  if (asked === 0 || mostMs === 0) return asked || mostMs;
+  return Math.min(asked, mostMs);
+}
+
+function milliseconds(seconds: number): number {
+  return Math.round(seconds * 1000);
+}
+
+const ETAG = { ETag: "Changes with the session's content" };
+const IF_MATCH = {
+  "If-Match":
+    "Only where the session has one of these entity tags, or exists (*); else 412, and nothing changes",
+};
+const NO_IF_NONE_MATCH = { "If-None-Match": "Has no use here, and is refused with 400" };
+
+export const createSession = {
+  method: "post",
+  path: "/v1/sessions",
+  operationId: "createSession",
+  summary: "Make a session",
+  scope: "sessions:write",
+  body: newSession,
+  bodyOptional: true,
+  answers: {
+    201: { description: "Made", schema: session, headers: { ...ETAG, Location: "Its path" } },
+  },
+  errors: [
+    "invalid_request",
+    "invalid_session_id",
+    "invalid_session_type",
+    "session_already_exists",
+    "rate_limited",
+    "payload_too_large",
+    "unsupported_media_type",
+  ],
+} as const satisfies RouteDescription;
+
+export const readSession = {
+  method: "get",
+  path: "/v1/sessions/:id",
+  operationId: "readSession",
+  summary: "Read a session; counts as use",
+  scope: "sessions:read",
+  query: readQuery,
+  answers: { 200: { description: "The session", schema: session, headers: ETAG } },
+  errors: ["invalid_request", "invalid_session_id", "session_not_found"],
+} as const satisfies RouteDescription;
+
+export const putSession = {
+  method: "put",
+  path: "/v1/sessions/:id",
+  operationId: "putSession",
+  summary:
+    "Make a session, or replace its content; its events stay, and its streams unless it becomes another subject's",
+  scope: "sessions:write",
+  requestHeaders: {
+    ...IF_MATCH,
+    "If-None-Match":
+      "`*`: make a session, never replace one; 412 where there is one. Entity tags are refused with 400",
+  },
+  body: newSession,
+  answers: {
+    200: { description: "Replaced", schema: session, headers: ETAG },
+    201: { description: "Made", schema: session, headers: { ...ETAG, Location: "Its path" } },
+  },
+  errors: [
+    "invalid_request",
+    "invalid_session_id",
+    "invalid_session_type",
+    "precondition_failed",
+    "session_not_found",
+    "rate_limited",
+    "payload_too_large",
+    "unsupported_media_type",
+  ],
+} as const satisfies RouteDescription;
+
+export const patchSession = {
+  method: "patch",
+  path: "/v1/sessions/:id",
+  operationId: "patchSession",
+  summary: "Change a session by a merge patch (RFC 7396)",
+  scope: "sessions:write",
+  requestHeaders: { ...IF_MATCH, ...NO_IF_NONE_MATCH },
+  body: sessionPatch,
+  answers: { 200: { description: "Changed", schema: session, headers: ETAG } },
+  errors: [
+    "invalid_request",
+    "invalid_session_id",
+    "session_not_found",
+    "precondition_failed",
+    "payload_too_large",
+    "unsupported_media_type",
+  ],
+} as const satisfies RouteDescription;
+
+export const deleteSession = {
+  method: "delete",
+  path: "/v1/sessions/:id",
+  operationId: "deleteSession",
+  summary: "End a session and its streams",
+  scope: "sessions:write",
+  requestHeaders: { ...IF_MATCH, ...NO_IF_NONE_MATCH },
+  answers: { 204: { description: "There is no such session, any more or ever" } },
+  errors: ["invalid_request", "invalid_session_id", "precondition_failed"],
+} as const satisfies RouteDescription;
+
+export function mountSessions(app: Hono, host: SessionHost, config: Config): void {
+  mount(app, createSession, async (c, { body }) => {
+    const id = body.id === undefined ? newSessionId() : canonical(body.id);
+    const caller = callerOf(c);
+    refuseOtherSubject(caller, body.subject);
+    refuseBackend(caller, body.metadata);
+    return made(await host.as(caller).create(id, contentOf(body, config)), caller);
+  });
+
+  mount(app, readSession, async (c, { query }) => {
+    const sessions = host.as(callerOf(c));
+    return found(await sessions.document(sessionIdOf(c), query.touch !== "false"));
+  });
+
+  mount(app, putSession, async (c, { body }) => {
+    const id = sessionIdOf(c);
+    if (body.id !== undefined && canonical(body.id) !== id) {
+      throw new InvalidSessionIdError("id: is not the session's in the path");
+    }
+    const ifMatch = parseIfMatch(c.req.header("if-match"));
+    const onlyMake = onlyWhereAbsent(c.req.header("if-none-match"));
+    const caller = callerOf(c);
+    refuseOtherSubject(caller, body.subject);
+    refuseBackend(caller, body.metadata);
+    const content = contentOf(body, config);
+    const sessions = host.as(caller);
+    if (onlyMake) {
+      // A session that exists and does not: nothing is both.
+      if (ifMatch !== undefined) throw new SessionError("precondition_failed");
+      return made(await makeAbsent(sessions, id, content), caller);
+    }
+    const { created, session } = await sessions.upsert(id, content, ifMatch);
+    return created ? made(session, caller) : found(documentOf(session, caller));
+  });
+
+  mount(app, patchSession, async (c, { body }) => {
+    const ifMatch = parseIfMatch(c.req.header("if-match"));
+    refuseIfNoneMatch(c.req.header("if-none-match"));
+    const caller = callerOf(c);
+    refuseBackend(caller, body.metadata);
+    const sessions = host.as(caller);
+    const session = await sessions.patch(sessionIdOf(c), patchOf(body, config), ifMatch);
+    return found(documentOf(session, caller));
+  });
+
+  mount(app, deleteSession, async (c) => {
+    const ifMatch = parseIfMatch(c.req.header("if-match"));
+    refuseIfNoneMatch(c.req.header("if-none-match"));
+    const removed = await host.as(callerOf(c)).delete(sessionIdOf(c), ifMatch);
+    // Nothing tells a session of another version from none, or from another's (RFC 9110, 13.1.1).
+    if (!removed && ifMatch !== undefined) throw new SessionError("precondition_failed");
+    return c.body(null, 204);
+  });
+}
+
+/**
+ * Makes a session where there is none. Its object decides, in one turn; why it refused
+ * is asked afterwards. Throws `precondition_failed` where the caller has one, and
+ * `SessionNotFoundError` for another's, as every PUT does, or for one that has just ended.
+ */
+async function makeAbsent(
+  sessions: Sessions,
+  id: SessionId,
+  content: SessionContent,
+): Promise<SessionView> {
+  try {
+    return await sessions.create(id, content);
+  } catch (failure) {
+    const code = failure instanceof SessionError ? failure.code : undefined;
+    // A subject may have as many sessions as it may, this one among them.
+    if (code !== "session_already_exists" && code !== "rate_limited") throw failure;
+    if (await exists(sessions, id)) throw new SessionError("precondition_failed");
+    throw code === "rate_limited" ? failure : new SessionNotFoundError();
+  }
+}
+
+/** Whether the caller has such a session. */
+async function exists(sessions: Sessions, id: SessionId): Promise<boolean> {
+  try {
+    await sessions.read(id, false);
+    return true;
+  } catch (failure) {
+    if (failure instanceof SessionNotFoundError) return false;
+    throw failure;
+  }
+}
+
+/** The session that the path names. Throws InvalidSessionIdError where that is no UUID. */
+export function sessionIdOf(c: Context): SessionId {
+  return canonical(c.req.param("id") ?? "");
+}
+
+/** Only an admin makes a session in someone else's name, or hands one over. */
+function refuseOtherSubject(caller: Caller, subject: string | undefined): void {
+  if (mayName(caller, subject)) return;
+  throw new SessionError("forbidden", "subject: only an admin may name another.");
+}
+
+function canonical(text: string): SessionId {
+  const id = parseSessionId(text);
+  if (id === undefined) throw new InvalidSessionIdError();
+  return id;
+}
+
+function made(view: SessionView, caller: Caller): Response {
+  return answer(documentOf(view, caller), 201, { location: `/v1/sessions/${view.id}` });
+}
+
+function found(document: SessionDocument): Response {
+  return answer(document, 200);
+}
+
+function answer(
+  { version, json }: SessionDocument,
+  status: number,
+  more?: Readonly<Record<string, string>>,
+): Response {
+  const headers = { "content-type": "application/json", etag: `"${version}"`, ...more };
+  return new Response(json, { status, headers });
+}

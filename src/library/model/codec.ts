@@ -1,0 +1,168 @@
+/**
+ * ToolHive's stored records, byte for byte (`serialization.go` of its session
+ * package, and the metadata map of its session data storage). Pure: text in,
+ * text out.
+ *
+ * A record is read leniently, as Go's encoding/json does: unknown members are
+ * ignored, names match in any case, a missing time is Go's zero time. It is
+ * written exactly: what was read and not changed comes out with the same bytes.
+ */
+import { CorruptRecordError } from "../../core/errors.ts";
+import { goRawJson, goString, goStringMap, membersOf } from "./go-json.ts";
+import { ProxySession, type SessionOptions } from "./proxy-session.ts";
+import { recordOf, type Session, type SessionRecord } from "./session.ts";
+import { SSESession } from "./sse-session.ts";
+import { StreamableSession } from "./streamable-session.ts";
+import { ZERO_TIME, parseTimestamp, type Timestamp } from "./timestamp.ts";
+
+type Metadata = Readonly<Record<string, string>>;
+
+/** Writes a session as Go does. Throws a TypeError where its data is not JSON. */
+export function encodeSession(session: Session): string {
+  return encodeRecord(recordOf(session));
+}
+
+export function encodeRecord(record: SessionRecord): string {
+  let json = `{"id":${goString(record.id)},"type":${goString(record.type)}`;
+  json += `,"created_at":${goString(record.createdAt.text)}`;
+  json += `,"updated_at":${goString(record.updatedAt.text)}`;
+  if (record.dataJson !== undefined) json += `,"data":${goRawJson(record.dataJson)}`;
+  if (Object.keys(record.metadata).length > 0)
+    json += `,"metadata":${goStringMap(record.metadata)}`;
+  return `${json}}`;
+}
+
+/**
+ * Reads a session. `name` is what an error calls the record, such as its session
+ * id and key. Throws `CorruptRecordError`, which is never to be read as absence.
+ */
+export function decodeSession(
+  json: string,
+  name = "session",
+  options: SessionOptions = {},
+): Session {
+  return sessionOf(decodeRecord(json, name), options);
+}
+
+/** The session of a record: of its own class where the type is known, else a plain one that keeps its type. */
+export function sessionOf(record: SessionRecord, options: SessionOptions = {}): ProxySession {
+  const withRecord = { ...options, record };
+  switch (record.type) {
+    case "sse":
+      return new SSESession(record.id, undefined, withRecord);
+    case "streamable":
+      return new StreamableSession(record.id, withRecord);
+    default:
+      return new ProxySession(record.id, record.type, withRecord);
+  }
+}
+
+export function decodeRecord(json: string, name = "session"): SessionRecord {
+  if (kindOf(parse(json, name)) !== "an object")
+    throw corrupt(name, "the record is not a JSON object");
+  let id = "";
+  let type = "";
+  let createdAt = ZERO_TIME;
+  let updatedAt = ZERO_TIME;
+  let dataJson: string | undefined;
+  let metadata: Metadata = {};
+  for (const member of membersOf(json)) {
+    const isNull = member.json === "null";
+    switch (foldAscii(member.key)) {
+      case "id":
+        if (!isNull) id = text(member.json, "id", name);
+        break;
+      case "type":
+        if (!isNull) type = text(member.json, "type", name);
+        break;
+      case "created_at":
+        if (!isNull) createdAt = time(member.json, "created_at", name);
+        break;
+      case "updated_at":
+        if (!isNull) updatedAt = time(member.json, "updated_at", name);
+        break;
+      case "data":
+        // Null is kept: Go's raw message holds it like any other value.
+        dataJson = member.json;
+        break;
+      case "metadata":
+        // A repeated map is merged into the first, as Go does; null empties it.
+        metadata = isNull ? {} : merge(metadata, decodeStringMap(member.json, name));
+        break;
+    }
+  }
+  return {
+    id,
+    type,
+    createdAt,
+    updatedAt,
+    ...(dataJson === undefined ? {} : { dataJson }),
+    metadata,
+  };
+}
+
+/** Writes a metadata map as Go does: `{}` is a placeholder. */
+export function encodeMetadata(metadata: Metadata): string {
+  return goStringMap(metadata);
+}
+
+/** Reads a metadata map; null is an empty one. Throws `CorruptRecordError`. */
+export function decodeMetadata(json: string, name = "session"): Record<string, string> {
+  if (parse(json, name) === null) return {};
+  return decodeStringMap(json, name);
+}
+
+/** Go folds names under Unicode's simple folding, of which only ASCII reaches the names of a record. */
+function foldAscii(key: string): string {
+  return key.replace(/[A-Z]/g, (letter) => letter.toLowerCase());
+}
+
+function decodeStringMap(json: string, name: string): Record<string, string> {
+  const kind = kindOf(parse(json, name));
+  if (kind !== "an object") throw corrupt(name, `metadata must be an object, not ${kind}`);
+  return Object.fromEntries(
+    membersOf(json).map((member) => {
+      const key = member.key.toWellFormed();
+      const value: unknown = JSON.parse(member.json);
+      if (value === null) return [key, ""];
+      if (typeof value === "string") return [key, value.toWellFormed()];
+      const label = `metadata key ${JSON.stringify(key)}`;
+      throw corrupt(name, `${label} must be a string, not ${kindOf(value)}`);
+    }),
+  );
+}
+
+function merge(first: Metadata, second: Metadata): Metadata {
+  return Object.fromEntries([...Object.entries(first), ...Object.entries(second)]);
+}
+
+function text(json: string, field: string, name: string): string {
+  const value: unknown = JSON.parse(json);
+  if (typeof value === "string") return value.toWellFormed();
+  throw corrupt(name, `${field} must be a string, not ${kindOf(value)}`);
+}
+
+function time(json: string, field: string, name: string): Timestamp {
+  const timestamp = parseTimestamp(text(json, field, name));
+  if (!timestamp) throw corrupt(name, `${field} is not an RFC 3339 time`);
+  return timestamp;
+}
+
+function parse(json: string, name: string): unknown {
+  try {
+    return JSON.parse(json);
+  } catch {
+    // The parser's own message quotes the record, which may hold secrets.
+    throw corrupt(name, json === "" ? "the record is empty" : "the record is not valid JSON");
+  }
+}
+
+function corrupt(name: string, problem: string): CorruptRecordError {
+  return new CorruptRecordError(`${name}: ${problem}`);
+}
+
+function kindOf(value: unknown): string {
+  if (value === null) return "null";
+  if (Array.isArray(value)) return "an array";
+  return typeof value === "object" ? "an object" : `a ${typeof value}`;
+}

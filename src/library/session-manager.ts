@@ -1,0 +1,329 @@
+import { systemClock, type Clock } from "./model/clock.ts";
+import {
+  InvalidSessionIdError,
+  SessionAlreadyExistsError,
+  SessionError,
+  SessionNotFoundError,
+  UnavailableError,
+} from "../core/errors.ts";
+import { parseSessionId } from "../core/id.ts";
+import { ProxySession } from "./model/proxy-session.ts";
+import type { Session } from "./model/session.ts";
+import { SSESession } from "./model/sse-session.ts";
+import { StreamableSession } from "./model/streamable-session.ts";
+import { DEFAULT_SESSION_TYPE, type SessionType } from "../core/type.ts";
+import { withDeadline, lifetime, positiveTtl, timeout, tell } from "./storage/calls.ts";
+import { LocalStorage } from "./storage/local.ts";
+import type { RangeOptions, CallOptions, Storage } from "./storage/storage.ts";
+
+/** ToolHive's `DefaultSessionTTL`: two hours, in milliseconds. */
+export const DEFAULT_SESSION_TTL_MS = 2 * 60 * 60 * 1000;
+
+/** ToolHive's own bound on one call of a storage, in milliseconds. */
+const OPERATION_TIMEOUT_MS = 5000;
+/** Clean-up may walk through many sessions, each of which is closed. */
+const CLEANUP_TIMEOUT_MS = 30_000;
+/** How often a conditional write is tried anew because another write came between. */
+const MAX_TRIES = 10;
+
+export type SessionFactory = (id: string) => Session;
+
+export interface SessionManagerOptions {
+  /** Milliseconds that a session lives after its last use (`DEFAULT_SESSION_TTL_MS`). Must be positive. */
+  readonly ttlMs?: number;
+  /** Where sessions are kept. Absent: a `LocalStorage` with the same TTL. A given one has its own TTL. */
+  readonly storage?: Storage;
+  /** Makes the sessions of `addWithId`. */
+  readonly factory?: SessionFactory;
+  /** The type that `addWithId` makes (`mcp`); excludes `factory`. */
+  readonly type?: SessionType;
+  /** Milliseconds that a session may live in all, whatever its use; 0, the default, is no limit. */
+  readonly maxLifetimeMs?: number;
+  /** Milliseconds that one call may take, and each step of a range (5,000). */
+  readonly operationTimeoutMs?: number;
+  /** The system's clock unless given. */
+  readonly clock?: Clock;
+  /**
+   * Told when a clean-up fails, when a session that has reached its maximum lifetime
+   * cannot be removed, and, of the manager's own storage, when closing a session fails.
+   */
+  readonly onCleanupError?: (error: unknown) => void;
+}
+
+/**
+ * Sessions over any storage, with clean-up every half TTL (ToolHive's `Manager`).
+ * A miss is undefined; a storage that fails throws, and is never taken for a miss.
+ * After `stop` every call fails with `UnavailableError`. In a Worker, make it in a
+ * handler or an object: it starts a timer.
+ */
+export class SessionManager {
+  readonly #storage: Storage;
+  readonly #ttlMs: number;
+  readonly #maxLifetimeMs: number;
+  readonly #timeoutMs: number;
+  readonly #factory: SessionFactory;
+  readonly #clock: Clock;
+  readonly #onCleanupError: (error: unknown) => void;
+  readonly #stopCleanup: () => void;
+  readonly #stopped = new AbortController();
+  #stopping: Promise<void> | undefined;
+  #cleaning = false;
+
+  /** Throws a RangeError where a duration is not what it must be, and a TypeError where `factory` and `type` are both given. */
+  constructor(options: SessionManagerOptions = {}) {
+    const { ttlMs = DEFAULT_SESSION_TTL_MS, clock = systemClock, maxLifetimeMs = 0 } = options;
+    if (options.factory && options.type !== undefined) {
+      throw new TypeError("give the manager a factory or a type, not both");
+    }
+    this.#ttlMs = positiveTtl(ttlMs);
+    this.#maxLifetimeMs = lifetime(maxLifetimeMs);
+    this.#timeoutMs = timeout(
+      "operationTimeoutMs",
+      options.operationTimeoutMs ?? OPERATION_TIMEOUT_MS,
+    );
+    this.#clock = clock;
+    this.#factory = options.factory ?? typedFactory(options.type ?? DEFAULT_SESSION_TYPE, clock);
+    this.#onCleanupError = options.onCleanupError ?? (() => {});
+    const onCloseError = this.#onCleanupError;
+    this.#storage = options.storage ?? new LocalStorage({ ttlMs, clock, onCloseError });
+    this.#stopCleanup = clock.every(Math.max(1, ttlMs / 2), () => void this.#cleanUp());
+  }
+
+  /** `addWithId` for an id, `addSession` for a session. */
+  add(idOrSession: string | Session, options?: CallOptions): Promise<Session> {
+    return typeof idOrSession === "string"
+      ? this.addWithId(idOrSession, options)
+      : this.addSession(idOrSession, options);
+  }
+
+  /**
+   * Makes a session with the factory and adds it. Throws `InvalidSessionIdError`
+   * where the id is not a UUID, `SessionAlreadyExistsError` where it is taken, and a
+   * TypeError where the factory gave the session another id.
+   */
+  async addWithId(id: string, options?: CallOptions): Promise<Session> {
+    const uuid = requireUuid(id);
+    const session = this.#factory(uuid);
+    if (requireSession(session) !== uuid)
+      throw new TypeError("the factory made a session of another id than the one asked for");
+    return this.addSession(session, options);
+  }
+
+  /**
+   * Adds a session, atomically: of many callers at once, one succeeds. Throws as
+   * `addWithId` does, and `SessionNotFoundError` where the session has reached its
+   * maximum lifetime.
+   */
+  async addSession(session: Session, { signal }: CallOptions = {}): Promise<Session> {
+    const id = requireSession(session);
+    this.#requireLifetime(session);
+    const created = await this.#call(signal, (signal) => this.#create(id, session, signal));
+    if (!created) throw new SessionAlreadyExistsError();
+    return session;
+  }
+
+  /** The session, or undefined where there is none or it has ended. Counts as use. Throws where the storage fails. */
+  async get(id: string, { signal }: CallOptions = {}): Promise<Session | undefined> {
+    return this.#call(signal, (signal) => this.#load(id, signal));
+  }
+
+  /** As `get`, but a miss throws `SessionNotFoundError`. */
+  async getWithError(id: string, options?: CallOptions): Promise<Session> {
+    const session = await this.get(id, options);
+    if (!session) throw new SessionNotFoundError();
+    return session;
+  }
+
+  /**
+   * Stores a session, replacing one of the same id, whatever its type. Throws
+   * `SessionNotFoundError` where the session has reached its maximum lifetime.
+   */
+  async upsertSession(session: Session, { signal }: CallOptions = {}): Promise<void> {
+    requireSession(session);
+    this.#requireLifetime(session);
+    await this.#call(signal, (signal) => this.#storage.store(session, { signal }));
+  }
+
+  /** `upsertSession`. */
+  upsert(session: Session, options?: CallOptions): Promise<void> {
+    return this.upsertSession(session, options);
+  }
+
+  /**
+   * Counts as use and moves the stored `updatedAt` to now. False where there is no
+   * such session, also where it was deleted meanwhile. It never brings a session back
+   * and never undoes another write: where one comes between, it starts again.
+   */
+  async touch(id: string, { signal }: CallOptions = {}): Promise<boolean> {
+    return this.#call(signal, async (signal) => {
+      let first: number | undefined;
+      for (let tries = 0; tries < MAX_TRIES; tries++) {
+        const session = await this.#load(id, signal);
+        if (!session) return false;
+        const updatedAt = session.updatedAt.getTime();
+        first ??= updatedAt;
+        // The write that came between has moved it already.
+        if (updatedAt > first) return true;
+        session.touch();
+        // It was touched in this very millisecond.
+        if (session.updatedAt.getTime() === updatedAt) return true;
+        if (await this.#storage.update(session, { signal, ifStill: session })) return true;
+      }
+      throw new UnavailableError("The session is being changed all the time; try again.");
+    });
+  }
+
+  /** Removes a session. Repeating it is no error. Throws `InvalidSessionIdError` where the id is not a UUID. */
+  async delete(id: string, { signal }: CallOptions = {}): Promise<void> {
+    const uuid = requireUuid(id);
+    await this.#call(signal, (signal) => this.#storage.delete(uuid, { signal }));
+  }
+
+  /** How many sessions the storage holds; as exact as its own `count`. */
+  count({ signal }: CallOptions = {}): Promise<number> {
+    return this.#call(signal, (signal) => this.#storage.count({ signal }));
+  }
+
+  /**
+   * Every session that has not ended; as exact as the storage's own `range`, and under
+   * its rules for what cannot be read. Not use. Throws `UnavailableError` where the
+   * next session does not come within `operationTimeoutMs`.
+   */
+  async *range(options: RangeOptions = {}): AsyncGenerator<Session, void, undefined> {
+    const left = new AbortController();
+    const signal = anyOf(options.signal, left.signal);
+    const sessions = this.#storage.range({ ...options, signal })[Symbol.asyncIterator]();
+    try {
+      for (;;) {
+        const next = await this.#call(options.signal, () => sessions.next());
+        if (next.done) return;
+        if (!this.#isPastLifetime(next.value)) yield next.value;
+      }
+    } finally {
+      // A storage that hangs would not answer `return` either, so nobody waits for it.
+      left.abort(new Error("the range has ended"));
+      sessions.return?.().then(undefined, () => {});
+    }
+  }
+
+  /** Removes what has not been used for a TTL, and answers how many. Runs by itself every half TTL. */
+  cleanupExpiredOnce({ signal }: CallOptions = {}): Promise<number> {
+    const cutoff = this.#clock.now() - this.#ttlMs;
+    return this.#call(
+      signal,
+      (signal) => this.#storage.deleteExpired(cutoff, { signal }),
+      CLEANUP_TIMEOUT_MS,
+    );
+  }
+
+  /**
+   * Ends clean-up and closes the storage. Throws `UnavailableError` where that takes
+   * longer than `operationTimeoutMs`; the manager is stopped all the same. Repeating
+   * it does nothing more.
+   */
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stop();
+    return this.#stopping;
+  }
+
+  async #stop(): Promise<void> {
+    this.#stopCleanup();
+    this.#stopped.abort(new Error("the session manager was stopped"));
+    const late = "The session store did not close";
+    await withDeadline(() => this.#storage.close(), this.#timeoutMs, undefined, late);
+  }
+
+  async #call<T>(
+    signal: AbortSignal | undefined,
+    work: (signal: AbortSignal) => Promise<T>,
+    timeoutMs = this.#timeoutMs,
+  ): Promise<T> {
+    if (this.#stopping) throw new UnavailableError("The session manager was stopped.");
+    return withDeadline(work, timeoutMs, signal);
+  }
+
+  async #create(id: string, session: Session, signal: AbortSignal): Promise<boolean> {
+    for (let tries = 0; tries < MAX_TRIES; tries++) {
+      if (await this.#storage.create(session, { signal })) return true;
+      if (this.#maxLifetimeMs === 0) return false;
+      // What has reached its cap is gone, although the storage still holds it.
+      const existing = await this.#storage.load(id, { signal });
+      if (!existing) continue;
+      if (!this.#isPastLifetime(existing)) return false;
+      await this.#storage.delete(id, { signal, ifStill: existing });
+    }
+    return false;
+  }
+
+  /** The session, if there is one that has not reached its cap. */
+  async #load(id: string, signal: AbortSignal): Promise<Session | undefined> {
+    if (typeof id !== "string" || id === "") return undefined;
+    const session = await this.#storage.load(id, { signal }).catch((error: unknown) => {
+      // What cannot be an id in this storage names no session in it.
+      if (error instanceof InvalidSessionIdError) return undefined;
+      throw error;
+    });
+    if (!session || !this.#isPastLifetime(session)) return session;
+    try {
+      // Not one that took its place meanwhile.
+      await this.#storage.delete(id, { signal, ifStill: session });
+    } catch (error) {
+      // It has ended, whether or not it could be removed.
+      tell(this.#onCleanupError, error);
+    }
+    return undefined;
+  }
+
+  #requireLifetime(session: Session): void {
+    if (!this.#isPastLifetime(session)) return;
+    throw new SessionNotFoundError("The session has reached its maximum lifetime.");
+  }
+
+  #isPastLifetime(session: Session): boolean {
+    if (this.#maxLifetimeMs === 0) return false;
+    return this.#clock.now() - session.createdAt.getTime() >= this.#maxLifetimeMs;
+  }
+
+  async #cleanUp(): Promise<void> {
+    // A slow storage must not be swept twice at once.
+    if (this.#cleaning) return;
+    this.#cleaning = true;
+    try {
+      await this.cleanupExpiredOnce({ signal: this.#stopped.signal });
+    } catch (error) {
+      if (!this.#stopped.signal.aborted) tell(this.#onCleanupError, error);
+    } finally {
+      this.#cleaning = false;
+    }
+  }
+}
+
+function typedFactory(type: SessionType, clock: Pick<Clock, "now">): SessionFactory {
+  return (id) => {
+    switch (type) {
+      case "sse":
+        return new SSESession(id, undefined, { clock });
+      case "streamable":
+        return new StreamableSession(id, { clock });
+      default:
+        return new ProxySession(id, type, { clock });
+    }
+  };
+}
+
+function anyOf(signal: AbortSignal | undefined, other: AbortSignal): AbortSignal {
+  return signal ? AbortSignal.any([signal, other]) : other;
+}
+
+function requireSession(session: Session): string {
+  if (!session) throw new SessionError("invalid_request", "The session must not be null.");
+  return requireUuid(session.id);
+}
+
+function requireUuid(id: string): string {
+  const uuid = typeof id === "string" ? parseSessionId(id) : undefined;
+  if (uuid === undefined) {
+    throw new InvalidSessionIdError(id === "" ? "A session id must not be empty." : undefined);
+  }
+  return uuid;
+}

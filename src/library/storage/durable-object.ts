@@ -1,0 +1,217 @@
+import { sessionOf } from "../model/codec.ts";
+import {
+  InvalidSessionIdError,
+  SessionError,
+  SessionNotFoundError,
+  UnavailableError,
+} from "../../core/errors.ts";
+import type {
+  MaybePartial,
+  SessionContent,
+  SessionHost,
+  Sessions,
+  SessionView,
+} from "../../core/host.ts";
+import { parseSessionId, type SessionId } from "../../core/id.ts";
+import { recordOf, type Session } from "../model/session.ts";
+import { parseTimestamp, timestampFromMs } from "../model/timestamp.ts";
+import { withDeadline, lifetime, positiveTtl, timeOf, timeout } from "./calls.ts";
+import {
+  pageLimit,
+  walkPages,
+  type PageOptions,
+  type RangeOptions,
+  type CallOptions,
+  type ConditionOptions,
+  type SessionPage,
+  type Storage,
+} from "./storage.ts";
+
+/** What the storage asks of a host's sessions. */
+export type ListedSessions = Pick<Sessions, "create" | "read" | "upsert" | "delete"> &
+  Pick<SessionHost, "list" | "count">;
+
+export interface DurableObjectStorageOptions {
+  /** The objects: `sessionsIn(env.SESSIONS, env.DIRECTORY)`, or those of any other host. */
+  readonly sessions: ListedSessions;
+  /** Milliseconds that a session lives after its last use. */
+  readonly ttlMs: number;
+  /** Milliseconds that a session may live in all, whatever its use; 0, the default, is no limit. */
+  readonly maxLifetimeMs?: number;
+  /** Milliseconds that one call may take (5,000). */
+  readonly timeoutMs?: number;
+}
+
+const DEFAULT_TIMEOUT_MS = 5000;
+
+/**
+ * Whole sessions in Durable Objects, the same ones that the service serves: what
+ * is stored here is read at `/v1`, and the other way round. Replacing a session
+ * keeps its events and its streams. Ids must be UUIDs, and content is bounded:
+ * 256 metadata keys, 128 KiB of metadata, 768 KiB of data. The objects expire by
+ * themselves.
+ *
+ * `count`, `page` and `range` ask the directory, which follows the sessions within
+ * moments, newest first. Where it or a part of it does not answer, or there is
+ * none, they reject with `UnavailableError`: half a count is not given for a whole one.
+ */
+export class DurableObjectStorage implements Storage {
+  readonly #sessions: DurableObjectStorageOptions["sessions"];
+  readonly #ttlMs: number;
+  readonly #maxLifetimeMs: number;
+  readonly #timeoutMs: number;
+  /** The version of what an object last gave or took as a session. */
+  readonly #versions = new WeakMap<Session, string>();
+
+  /** Throws a RangeError where a duration is not what it must be. */
+  constructor(options: DurableObjectStorageOptions) {
+    this.#sessions = options.sessions;
+    this.#ttlMs = positiveTtl(options.ttlMs);
+    this.#maxLifetimeMs = lifetime(options.maxLifetimeMs ?? 0);
+    this.#timeoutMs = timeout("timeoutMs", options.timeoutMs ?? DEFAULT_TIMEOUT_MS);
+  }
+
+  async create(session: Session, { signal }: CallOptions = {}): Promise<boolean> {
+    const [id, content] = this.#contentOf(session);
+    const created = this.#call(signal, () => this.#sessions.create(id, content));
+    return this.#took(session, await unless("session_already_exists", created));
+  }
+
+  async store(session: Session, { signal }: CallOptions = {}): Promise<void> {
+    const [id, content] = this.#contentOf(session);
+    const stored = await this.#call(signal, () => this.#sessions.upsert(id, content));
+    this.#took(session, stored.session);
+  }
+
+  async update(session: Session, { signal, ifStill }: ConditionOptions = {}): Promise<boolean> {
+    const [id, content] = this.#contentOf(session);
+    // "*" matches any session that exists (RFC 9110, 13.1.1), so this never makes one.
+    const ifMatch = ifStill ? this.#versionOf(ifStill) : "*";
+    const updated = this.#call(signal, () => this.#sessions.upsert(id, content, ifMatch));
+    return this.#took(session, (await unless("precondition_failed", updated))?.session);
+  }
+
+  async load(id: string, { signal }: CallOptions = {}): Promise<Session | undefined> {
+    return this.#read(requireUuid(id), true, signal);
+  }
+
+  async delete(id: string, { signal, ifStill }: ConditionOptions = {}): Promise<void> {
+    const uuid = requireUuid(id);
+    const ifMatch = ifStill && this.#versionOf(ifStill);
+    await this.#call(signal, () => this.#sessions.delete(uuid, ifMatch));
+  }
+
+  /** Does nothing: the objects expire by themselves. */
+  async deleteExpired(before: Date | number, { signal }: CallOptions = {}): Promise<number> {
+    signal?.throwIfAborted();
+    timeOf(before);
+    return 0;
+  }
+
+  async count({ signal }: CallOptions = {}): Promise<number> {
+    const { count } = whole(await this.#call(signal, () => this.#sessions.count({})));
+    return count;
+  }
+
+  async page({ cursor, limit, signal }: PageOptions = {}): Promise<SessionPage> {
+    const query = { limit: pageLimit(limit), ...(cursor === undefined ? {} : { cursor }) };
+    const list = whole(await this.#call(signal, () => this.#sessions.list(query)));
+    // The directory may name what has just ended: each session's own object knows.
+    const found = await Promise.all(list.sessions.map(({ id }) => this.#read(id, false, signal)));
+    const sessions = found.filter((session) => session !== undefined);
+    return list.cursor === undefined ? { sessions } : { sessions, cursor: list.cursor };
+  }
+
+  range(options?: RangeOptions): AsyncIterable<Session> {
+    return walkPages(
+      (page) => this.page(page),
+      ({ sessions }) => sessions,
+      options,
+    );
+  }
+
+  /** Does nothing: an object needs no closing. */
+  async close(): Promise<void> {}
+
+  async #read(
+    id: SessionId,
+    touch: boolean,
+    signal: AbortSignal | undefined,
+  ): Promise<Session | undefined> {
+    try {
+      const view = await this.#call(signal, () => this.#sessions.read(id, touch));
+      const session = toSession(view);
+      this.#versions.set(session, view.version);
+      return session;
+    } catch (error) {
+      if (error instanceof SessionNotFoundError) return undefined;
+      throw error;
+    }
+  }
+
+  /** Notes what an object took as the session, if it took it, and answers whether. */
+  #took(session: Session, view: SessionView | undefined): boolean {
+    if (view) this.#versions.set(session, view.version);
+    return view !== undefined;
+  }
+
+  /** As If-Match has it: a session that was neither given nor taken matches nothing. */
+  #versionOf(session: Session): readonly string[] {
+    const version = this.#versions.get(session);
+    return version === undefined ? [] : [version];
+  }
+
+  #contentOf(session: Session): [SessionId, SessionContent] {
+    if (!session) throw new SessionError("invalid_request", "The session must not be null.");
+    const id = requireUuid(session.id);
+    const { type, metadata, dataJson, createdAt, updatedAt } = recordOf(session);
+    const content = {
+      type,
+      metadata,
+      ...(dataJson === undefined ? {} : { dataJson }),
+      ttlMs: this.#ttlMs,
+      maxLifetimeMs: this.#maxLifetimeMs,
+      times: { createdAt: createdAt.text, updatedAt: updatedAt.text },
+    };
+    return [id, content];
+  }
+
+  #call<T>(signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
+    return withDeadline(work, this.#timeoutMs, signal);
+  }
+}
+
+function whole<T extends MaybePartial>(answer: T): T {
+  if (answer.partial) throw new UnavailableError("A part of the directory did not answer.");
+  return answer;
+}
+
+/** What the call answers, or undefined where it was refused with the code that stands for its condition. */
+async function unless<T>(refusal: string, call: Promise<T>): Promise<T | undefined> {
+  try {
+    return await call;
+  } catch (error) {
+    if (error instanceof SessionError && error.code === refusal) return undefined;
+    throw error;
+  }
+}
+
+function toSession(view: SessionView): Session {
+  const { id, type, metadata, dataJson, times } = view;
+  const createdAt = times ? parseTimestamp(times.createdAt) : undefined;
+  const updatedAt = times?.updatedAt === undefined ? undefined : parseTimestamp(times.updatedAt);
+  return sessionOf({
+    id,
+    type,
+    createdAt: createdAt ?? timestampFromMs(view.createdAt),
+    updatedAt: updatedAt ?? timestampFromMs(view.updatedAt),
+    ...(dataJson === undefined ? {} : { dataJson }),
+    metadata,
+  });
+}
+
+function requireUuid(id: string): SessionId {
+  const uuid = typeof id === "string" ? parseSessionId(id) : undefined;
+  if (uuid === undefined) throw new InvalidSessionIdError();
+  return uuid;
+}

@@ -1,0 +1,222 @@
+/**
+ * How to reach Redis, checked when a storage is made: each thing that is wrong
+ * has a message of its own, and what the runtime cannot do is refused instead of
+ * being done more weakly. No message quotes a password.
+ */
+import { LONGEST_TIMEOUT_MS, LONGEST_TTL_MS, isTimeout, isTtl } from "../calls.ts";
+
+export interface RedisTlsOptions {
+  /** Certificates that the server's must descend from, as PEM, in place of the system's. Not in workerd. */
+  readonly caCert?: string | Uint8Array | undefined;
+  /** Accept any certificate: anyone in between can then read and change everything. Not in workerd. */
+  readonly insecureSkipVerify?: boolean | undefined;
+}
+
+export interface RedisSentinelOptions {
+  readonly masterName: string;
+  /** `host:port` of each Sentinel. */
+  readonly addrs: readonly string[];
+  /** The Sentinels' own credentials, where they have some. */
+  readonly username?: string | undefined;
+  readonly password?: string | undefined;
+}
+
+export interface RedisOptions {
+  /** `host:port` of a single server. One of `addr`, `sentinel` and `cluster` must be given. */
+  readonly addr?: string | undefined;
+  readonly sentinel?: RedisSentinelOptions | undefined;
+  /** `host:port` of some nodes of a Cluster. */
+  readonly cluster?: readonly string[] | { readonly addrs: readonly string[] } | undefined;
+  /** An ACL user; needs `password`. */
+  readonly username?: string | undefined;
+  /** Alone, the default user's. */
+  readonly password?: string | undefined;
+  /** Database number (0). A Cluster has only 0. */
+  readonly db?: number | undefined;
+  /** What every key starts with, such as `thv:proxy:session:`. Must end in `:`. */
+  readonly keyPrefix: string;
+  /** Milliseconds that a session lives after its last use. */
+  readonly ttlMs: number;
+  /** Milliseconds to wait for a connection (5,000); a Sentinel or a node that is asked for the way gets a share of them. */
+  readonly dialTimeoutMs?: number | undefined;
+  /** Milliseconds to wait for an answer (3,000), after `writeTimeoutMs`. */
+  readonly readTimeoutMs?: number | undefined;
+  /** Milliseconds that sending may take (3,000). */
+  readonly writeTimeoutMs?: number | undefined;
+  /** Given, even empty: speak TLS, to the Sentinels too. */
+  readonly tls?: RedisTlsOptions | undefined;
+  /** Told what is wrong with the connection, for a log. Never holds a secret or a session. */
+  readonly onConnectionProblem?: ((problem: string) => void) | undefined;
+  /** Cancels connecting. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** ToolHive's environment variable for the password: `password: process.env[REDIS_PASSWORD_ENV_VAR]`. */
+export const REDIS_PASSWORD_ENV_VAR = "THV_SESSION_REDIS_PASSWORD";
+
+/** ToolHive's prefix of whole sessions. */
+export const PROXY_SESSION_KEY_PREFIX = "thv:proxy:session:";
+/** ToolHive's prefix of metadata maps. */
+export const VMCP_SESSION_KEY_PREFIX = "thv:vmcp:session:";
+
+const DEFAULT_DIAL_TIMEOUT_MS = 5000;
+const DEFAULT_READ_TIMEOUT_MS = 3000;
+const DEFAULT_WRITE_TIMEOUT_MS = 3000;
+
+/** The options ask for what makes no sense, or for what this runtime cannot do. */
+export class RedisConfigError extends Error {
+  override readonly name = "RedisConfigError";
+}
+
+export interface RedisAddress {
+  readonly host: string;
+  readonly port: number;
+}
+
+export type RedisTopology =
+  | { readonly kind: "standalone"; readonly address: RedisAddress }
+  | {
+      readonly kind: "sentinel";
+      readonly masterName: string;
+      readonly addresses: readonly RedisAddress[];
+      readonly username: string | undefined;
+      readonly password: string | undefined;
+    }
+  | { readonly kind: "cluster"; readonly addresses: readonly RedisAddress[] };
+
+export interface RedisSettings {
+  readonly topology: RedisTopology;
+  readonly username: string | undefined;
+  readonly password: string | undefined;
+  readonly db: number;
+  readonly keyPrefix: string;
+  readonly ttlMs: number;
+  readonly dialTimeoutMs: number;
+  readonly readTimeoutMs: number;
+  readonly writeTimeoutMs: number;
+  readonly tls: { readonly ca: string | undefined; readonly verify: boolean } | undefined;
+  readonly onConnectionProblem: (problem: string) => void;
+}
+
+export type Runtime = "node" | "workerd";
+
+/** Workers' runtime names itself by this user agent, by specification of its own. */
+export function currentRuntime(): Runtime {
+  const { navigator } = globalThis as { navigator?: { userAgent?: string } };
+  return navigator?.userAgent === "Cloudflare-Workers" ? "workerd" : "node";
+}
+
+/** Checks the options. Throws a `RedisConfigError` for the first thing that is wrong. */
+export function readRedisOptions(
+  options: RedisOptions,
+  runtime: Runtime = currentRuntime(),
+): RedisSettings {
+  const topology = readTopology(options);
+  const { username, password, db = 0, keyPrefix, ttlMs } = options;
+  if (username === "")
+    throw refuse("username must not be empty; leave it out for the default user");
+  if (password === "") throw refuse("password must not be empty; leave it out where there is none");
+  if (username !== undefined && password === undefined) {
+    throw refuse("username needs a password: Redis has no users without one");
+  }
+  if (!Number.isInteger(db) || db < 0) throw refuse("db must be a whole number of at least 0");
+  if (topology.kind === "cluster" && db !== 0)
+    throw refuse("db must be 0 in a cluster, which has no other");
+  if (typeof keyPrefix !== "string" || keyPrefix === "") throw refuse("keyPrefix is required");
+  if (!keyPrefix.endsWith(":")) {
+    throw refuse(
+      "keyPrefix must end with ':', so that no prefix can be the start of another's keys",
+    );
+  }
+  if (!isTtl(ttlMs)) {
+    throw refuse(`ttlMs must be a positive number of milliseconds, at most ${LONGEST_TTL_MS}`);
+  }
+  return {
+    topology,
+    username,
+    password,
+    db,
+    keyPrefix,
+    ttlMs,
+    dialTimeoutMs: timeout("dialTimeoutMs", options.dialTimeoutMs, DEFAULT_DIAL_TIMEOUT_MS),
+    readTimeoutMs: timeout("readTimeoutMs", options.readTimeoutMs, DEFAULT_READ_TIMEOUT_MS),
+    writeTimeoutMs: timeout("writeTimeoutMs", options.writeTimeoutMs, DEFAULT_WRITE_TIMEOUT_MS),
+    tls: readTls(options.tls, runtime),
+    onConnectionProblem: options.onConnectionProblem ?? (() => {}),
+  };
+}
+
+function readTopology({ addr, sentinel, cluster }: RedisOptions): RedisTopology {
+  const given = [addr && "addr", sentinel && "sentinel", cluster && "cluster"].filter(Boolean);
+  if (given.length === 0) throw refuse("one of addr, sentinel and cluster is required");
+  if (given.length > 1) throw refuse(`${given.join(" and ")} exclude each other`);
+  if (sentinel) {
+    const { masterName, addrs, username, password } = sentinel;
+    if (!masterName) throw refuse("sentinel.masterName is required");
+    if (username === "") throw refuse("sentinel.username must not be empty; leave it out");
+    if (password === "") throw refuse("sentinel.password must not be empty; leave it out");
+    if (username !== undefined && password === undefined) {
+      throw refuse("sentinel.username needs sentinel.password");
+    }
+    const addresses = readAddresses("sentinel.addrs", addrs);
+    return { kind: "sentinel", masterName, addresses, username, password };
+  }
+  if (cluster) {
+    const addrs = "addrs" in cluster ? cluster.addrs : cluster;
+    return { kind: "cluster", addresses: readAddresses("cluster", addrs) };
+  }
+  return { kind: "standalone", address: readAddress("addr", addr ?? "") };
+}
+
+function readAddresses(name: string, addrs: readonly string[]): RedisAddress[] {
+  if (!Array.isArray(addrs) || addrs.length === 0)
+    throw refuse(`${name} needs at least one host:port`);
+  return addrs.map((addr: string) => readAddress(name, addr));
+}
+
+const ADDRESS = /^(?:\[([0-9a-f:.]+)\]|([^\s:@/[\]]+)):(\d{1,5})$/i;
+
+/** `host:port`, or `[address]:port` for IPv6. A URL is refused: it could hold a password, and name a scheme. */
+function readAddress(name: string, addr: string): RedisAddress {
+  const match = ADDRESS.exec(addr);
+  const port = Number(match?.[3]);
+  if (!match || port < 1 || port > 65535)
+    throw refuse(`${name} must be host:port, such as redis.example:6379`);
+  return { host: match[1] ?? match[2] ?? "", port };
+}
+
+function readTls(tls: RedisTlsOptions | undefined, runtime: Runtime): RedisSettings["tls"] {
+  if (tls === undefined) return undefined;
+  if (typeof tls !== "object" || tls === null)
+    throw refuse("tls must be an object; {} trusts the system's certificates");
+  const { caCert, insecureSkipVerify = false } = tls;
+  if (typeof insecureSkipVerify !== "boolean")
+    throw refuse("tls.insecureSkipVerify must be true or false");
+  if (caCert !== undefined && insecureSkipVerify) {
+    throw refuse(
+      "tls.caCert and tls.insecureSkipVerify exclude each other: one checks what the other does not",
+    );
+  }
+  // Measured: workerd ignores `ca`, and rejects the whole connection for `rejectUnauthorized`.
+  if (runtime === "workerd" && caCert !== undefined) {
+    throw refuse("tls.caCert cannot be honoured in workerd, which trusts only public certificates");
+  }
+  if (runtime === "workerd" && insecureSkipVerify) {
+    throw refuse("tls.insecureSkipVerify cannot be honoured in workerd, which always verifies");
+  }
+  const ca = caCert instanceof Uint8Array ? new TextDecoder().decode(caCert) : caCert;
+  if (ca !== undefined && !/-----BEGIN CERTIFICATE-----[\s\S]+-----END CERTIFICATE-----/.test(ca)) {
+    throw refuse("tls.caCert must be certificates in PEM");
+  }
+  return { ca, verify: !insecureSkipVerify };
+}
+
+function timeout(name: string, value: number | undefined, fallback: number): number {
+  if (value === undefined) return fallback;
+  if (isTimeout(value)) return value;
+  throw refuse(`${name} must be a positive number of milliseconds, at most ${LONGEST_TIMEOUT_MS}`);
+}
+
+function refuse(problem: string): RedisConfigError {
+  return new RedisConfigError(`invalid Redis configuration: ${problem}`);
+}

@@ -1,0 +1,218 @@
+/**
+ * One connection to Redis (or one to each node of a Cluster) and the rules of its
+ * failures: a call ends within the timeouts, with Redis's answer or with a
+ * `RedisFailure`, which is an `UnavailableError`. A server that goes away and
+ * comes back is waited for, for `dialTimeoutMs`.
+ */
+import { Cluster } from "ioredis";
+import { withDeadline, tell } from "../calls.ts";
+import { createRedisClient, type RedisClient } from "./client.ts";
+import type { RedisSettings } from "./config.ts";
+import { RedisFailure, isRoundOfSentinels, isSelectRefusal, redisFailure } from "./failure.ts";
+import type { CallOptions } from "../storage.ts";
+
+export interface RedisCallOptions extends CallOptions {
+  /**
+   * Sends the command once more where the connection broke. Only for reads: a
+   * conditional write would meet its own first try, and a delete sent twice can
+   * delete what was made in between.
+   */
+  readonly repeatable?: boolean;
+  /** Answers a text as its bytes. */
+  readonly bytes?: boolean;
+}
+
+/**
+ * Milliseconds before a command that was never sent is tried again. Not zero, and
+ * not a failure at once: a caller who tries again at once would keep the event
+ * that ends the connection from ever being handled (measured: a process that hung).
+ */
+const UNSENT_PAUSE_MS = 5;
+
+export class RedisConnection {
+  readonly #client: RedisClient;
+  readonly #settings: RedisSettings;
+  readonly #timeoutMs: number;
+  #lastFailure: RedisFailure | undefined;
+  #waiting: Promise<void> | undefined;
+  /** Ends the wait for a connection: the client says nothing where it is closed between two attempts. */
+  #stopWaiting = () => {};
+  #closed = false;
+
+  private constructor(settings: RedisSettings) {
+    this.#settings = settings;
+    this.#timeoutMs = settings.dialTimeoutMs + settings.writeTimeoutMs + settings.readTimeoutMs;
+    this.#client = createRedisClient(settings);
+    // Without a listener the client prints its errors, arguments and all.
+    this.#client.on("error", (error) => this.#noteProblem(error));
+    this.#client.on("ready", () => (this.#lastFailure = undefined));
+  }
+
+  /** Connects and pings. Where it rejects it leaves nothing open. */
+  static async open(settings: RedisSettings, signal?: AbortSignal): Promise<RedisConnection> {
+    const connection = new RedisConnection(settings);
+    try {
+      await withDeadline(() => connection.#open(), connection.#timeoutMs, signal);
+      return connection;
+    } catch (error) {
+      await connection.close();
+      throw error;
+    }
+  }
+
+  async #open(): Promise<void> {
+    const { kind } = this.#settings.topology;
+    // During a failover a Sentinel may still name the old master, and the next one the new.
+    await this.#becomeReady(kind === "sentinel" ? "hopeless failure" : "first failure");
+    // A Cluster that is ready has just answered, and PING would go to any node, also to one that is away.
+    if (kind !== "cluster") await this.command("PING", [], { repeatable: kind === "sentinel" });
+  }
+
+  /** Sends a command whose first argument is its key. */
+  command(
+    name: string,
+    args: readonly (string | Buffer | number)[],
+    { bytes = false, ...options }: RedisCallOptions = {},
+  ): Promise<unknown> {
+    return this.#run(
+      (client) => (bytes ? client.callBuffer(name, ...args) : client.call(name, ...args)),
+      options,
+    );
+  }
+
+  /** Names of the servers that hold keys: of a single server `""`, of a Cluster each master's. */
+  async keyHolders({ signal }: CallOptions = {}): Promise<string[]> {
+    return this.#run(async (client) => [...holders(client).keys()].toSorted(), { signal });
+  }
+
+  /** Sends a command to one of the `keyHolders`. Undefined where that one has left the Cluster. */
+  commandTo(
+    holder: string,
+    name: string,
+    args: readonly (string | number)[],
+    options: RedisCallOptions = {},
+  ): Promise<unknown> {
+    return this.#run(
+      async (client) =>
+        holders(client)
+          .get(holder)
+          ?.call(name, ...args),
+      options,
+    );
+  }
+
+  /** Waits for several commands, no longer than for one of them and not past `signal`. They go without it. */
+  within<T>(work: () => Promise<T>, { signal }: CallOptions): Promise<T> {
+    return withDeadline(work, this.#timeoutMs, signal);
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#client.disconnect();
+    this.#stopWaiting();
+  }
+
+  async #run<T>(
+    send: (client: RedisClient) => Promise<T>,
+    { signal, repeatable = false }: RedisCallOptions,
+  ): Promise<T> {
+    return withDeadline(
+      async (abandoned) => {
+        for (let repeats = repeatable ? 1 : 0; ;) {
+          // Also after a failure: closing fails what is under way, and nothing may connect again.
+          if (this.#closed) throw closed();
+          await this.#ready();
+          if (abandoned.aborted) throw new RedisFailure("late", "Redis did not answer in time.");
+          try {
+            return await send(this.#client);
+          } catch (error) {
+            const failure = redisFailure(error);
+            // A connection that has just ended still counts as ready until its event is handled.
+            if (failure.kind === "unsent")
+              await new Promise((next) => setTimeout(next, UNSENT_PAUSE_MS));
+            else if (failure.kind !== "lost" || repeats-- === 0) throw failure;
+          }
+        }
+      },
+      this.#timeoutMs,
+      signal,
+    );
+  }
+
+  /** Callers that wait share one wait: each listener of its own would be one too many for an emitter. */
+  #ready(): Promise<void> {
+    if (this.#client.status === "ready") return Promise.resolve();
+    this.#waiting ??= this.#becomeReady("hopeless failure").finally(
+      () => (this.#waiting = undefined),
+    );
+    return this.#waiting;
+  }
+
+  /** Waits for a connection, for `dialTimeoutMs`, or until a failure of the given kind. */
+  #becomeReady(until: "first failure" | "hopeless failure"): Promise<void> {
+    const client = this.#client;
+    return new Promise((resolve, reject) => {
+      const settle = (failure?: RedisFailure) => {
+        clearTimeout(timer);
+        client.off("ready", onReady);
+        client.off("error", onError);
+        client.off("close", onClose);
+        client.off("end", onEnd);
+        if (failure) reject(failure);
+        else resolve();
+      };
+      this.#stopWaiting = () => settle(closed());
+      const onReady = () => settle();
+      const onEnd = () => settle(this.#closed ? closed() : (this.#lastFailure ?? lost()));
+      const onError = (error: unknown) => {
+        const failure = redisFailure(error);
+        if (until === "first failure" || failure.hopeless) settle(failure);
+      };
+      // A server that hangs up without an error, as one that expects TLS does.
+      const onClose = () => {
+        if (until === "first failure") settle(this.#lastFailure ?? lost());
+      };
+      const timer = setTimeout(() => {
+        const { dialTimeoutMs } = this.#settings;
+        const why = this.#lastFailure ? ` ${this.#lastFailure.message}` : "";
+        settle(
+          new RedisFailure("late", `No connection to Redis within ${dialTimeoutMs} ms.${why}`),
+        );
+      }, this.#settings.dialTimeoutMs);
+      client.on("ready", onReady);
+      client.on("error", onError);
+      client.on("close", onClose);
+      client.on("end", onEnd);
+      if (client.status === "wait" || client.status === "end") {
+        // Its failure also comes as an event, which is where it is handled.
+        client.connect().catch(() => {});
+      }
+    });
+  }
+
+  #noteProblem(error: unknown): void {
+    // Of the servers that were named until now more is known.
+    if (this.#lastFailure && isRoundOfSentinels(error)) return;
+    const failure = redisFailure(error);
+    this.#lastFailure = failure;
+    tell(this.#settings.onConnectionProblem, failure.message);
+    // The client would go on in database 0, where these sessions are not.
+    if (isSelectRefusal(error)) this.#client.disconnect(true);
+  }
+}
+
+function holders(client: RedisClient): Map<string, { call: RedisClient["call"] }> {
+  if (!(client instanceof Cluster)) return new Map([["", client]]);
+  return new Map(
+    client.nodes("master").map((node) => [`${node.options.host}:${node.options.port}`, node]),
+  );
+}
+
+function closed(): RedisFailure {
+  return new RedisFailure("lost", "The Redis storage was closed.");
+}
+
+function lost(): RedisFailure {
+  return new RedisFailure("lost", "The connection to Redis was lost.");
+}

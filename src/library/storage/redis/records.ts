@@ -1,0 +1,207 @@
+/**
+ * Records as texts under keys with a TTL: what both storages over Redis share. They
+ * differ in what a text says.
+ */
+import { CorruptRecordError } from "../../../core/errors.ts";
+import { pageLimit, type AnyPage, type PageOptions, type CallOptions } from "../storage.ts";
+import { readRedisOptions, type RedisOptions, type RedisSettings } from "./config.ts";
+import { RedisConnection, type RedisCallOptions } from "./connection.ts";
+import { RedisFailure } from "./failure.ts";
+import { countKeys, expiryArguments, idOfKey, redisKey, scanPage } from "./keys.ts";
+
+/** What Redis holds: its text, or its bytes where they are no UTF-8, which a text would not keep. */
+export type Stored = string | Buffer;
+
+/**
+ * Reads a record, in which what is no UTF-8 stands as U+FFFD, as Go reads it. `id` is
+ * the one that its key names, `name` what an error calls it. Throws `CorruptRecordError`.
+ */
+export type DecodeRecord<T> = (text: string, id: string, name: string, stored: Stored) => T;
+
+export interface RecordPage<T> extends AnyPage {
+  readonly records: readonly T[];
+}
+
+/*
+ * Scripts, since Redis compares no value before 8.4. (WATCH would do it too, but it
+ * belongs to a connection, and all calls share one.) One key each, so that a Cluster
+ * can run them.
+ */
+const REPLACE_IF_SAME =
+  "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end redis.call('SET', KEYS[1], ARGV[2], ARGV[3], ARGV[4]) return 1";
+const DELETE_IF_SAME =
+  "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end return redis.call('DEL', KEYS[1])";
+
+export class RedisRecords<T> {
+  readonly #connection: RedisConnection;
+  readonly #settings: RedisSettings;
+  readonly #decode: DecodeRecord<T>;
+  readonly #expiry: readonly [string, number];
+
+  private constructor(
+    connection: RedisConnection,
+    settings: RedisSettings,
+    decode: DecodeRecord<T>,
+  ) {
+    this.#connection = connection;
+    this.#settings = settings;
+    this.#decode = decode;
+    this.#expiry = expiryArguments(settings.ttlMs);
+  }
+
+  static async connect<T>(
+    options: RedisOptions,
+    decode: DecodeRecord<T>,
+  ): Promise<RedisRecords<T>> {
+    const settings = readRedisOptions(options);
+    const connection = await RedisConnection.open(settings, options.signal);
+    return new RedisRecords(connection, settings, decode);
+  }
+
+  /** Writes a text, on condition that there is none (`NX`) or one (`XX`) where that is asked for; answers whether it did. */
+  async set(
+    id: string,
+    text: string,
+    condition: "NX" | "XX" | undefined,
+    options?: CallOptions,
+  ): Promise<boolean> {
+    const more = condition === undefined ? [] : [condition];
+    const reply = await this.#command("SET", id, [text, ...this.#expiry, ...more], options);
+    if (reply === "OK") return true;
+    if (reply === null) return false;
+    throw unexpected();
+  }
+
+  /** Writes a text where `expected` still stands, atomically; answers whether it did. */
+  async replace(
+    id: string,
+    expected: Stored,
+    text: string,
+    options?: CallOptions,
+  ): Promise<boolean> {
+    const args = [expected, text, ...this.#expiry];
+    const reply = await this.#script(REPLACE_IF_SAME, id, args, options);
+    if (reply !== 1 && reply !== 0) throw unexpected();
+    return reply === 1;
+  }
+
+  /** Reads a record and gives it a whole TTL from now. */
+  async load(id: string, { signal }: CallOptions = {}): Promise<T | undefined> {
+    const key = this.#key(id);
+    const record = await this.#read("GETEX", key, this.#expiry, signal);
+    return record?.value;
+  }
+
+  async delete(id: string, options?: CallOptions): Promise<void> {
+    const reply = await this.#command("DEL", id, [], options);
+    if (typeof reply !== "number") throw unexpected();
+  }
+
+  /** Deletes a record where `expected` still stands, atomically. */
+  async deleteIfSame(id: string, expected: Stored, options?: CallOptions): Promise<void> {
+    const reply = await this.#script(DELETE_IF_SAME, id, [expected], options);
+    if (typeof reply !== "number") throw unexpected();
+  }
+
+  async count(options: CallOptions = {}): Promise<number> {
+    return countKeys(this.#connection, this.#settings.keyPrefix, options);
+  }
+
+  async page({ cursor, limit, signal }: PageOptions = {}): Promise<RecordPage<T>> {
+    const scan = { cursor, signal, limit: pageLimit(limit) };
+    const { keys, ...rest } = await scanPage(this.#connection, this.#settings.keyPrefix, scan);
+    // One wait for all: each of its own would listen to the caller's signal, and Node 20 warns of more than ten.
+    const found = await this.#connection.within(
+      () => Promise.all(keys.map((key) => this.#peek(key))),
+      { signal },
+    );
+    const unreadable = found.filter((record) => record instanceof CorruptRecordError);
+    return {
+      ...rest,
+      ...(unreadable.length > 0 && { unreadable }),
+      records: found.flatMap((record) =>
+        record === undefined || record instanceof CorruptRecordError ? [] : [record.value],
+      ),
+    };
+  }
+
+  close(): Promise<void> {
+    return this.#connection.close();
+  }
+
+  /** Reads a record without extending its life. What cannot be read is a value here: it is no failure of the page. */
+  async #peek(key: string): Promise<{ readonly value: T } | CorruptRecordError | undefined> {
+    try {
+      return await this.#read("GET", key, [], undefined);
+    } catch (error) {
+      if (error instanceof CorruptRecordError) return error;
+      throw error;
+    }
+  }
+
+  async #read(
+    command: "GET" | "GETEX",
+    key: string,
+    args: readonly (string | number)[],
+    signal: AbortSignal | undefined,
+  ): Promise<{ readonly value: T } | undefined> {
+    const options = { signal, repeatable: true, bytes: true };
+    const reply = await this.#send(command, key, [key, ...args], options);
+    if (reply === null) return undefined;
+    if (!(reply instanceof Uint8Array)) throw unexpected();
+    // The client's bytes are of no other class.
+    const bytes = reply as Buffer;
+    const text = bytes.toString();
+    const stored = text.includes("\ufffd") ? bytes : text;
+    const id = idOfKey(this.#settings.keyPrefix, key);
+    return { value: this.#decode(text, id, this.#nameOf(key), stored) };
+  }
+
+  #command(
+    name: string,
+    id: string,
+    args: readonly (string | number)[],
+    options?: RedisCallOptions,
+  ): Promise<unknown> {
+    const key = this.#key(id);
+    return this.#send(name, key, [key, ...args], options);
+  }
+
+  #script(
+    script: string,
+    id: string,
+    args: readonly (Stored | number)[],
+    options?: CallOptions,
+  ): Promise<unknown> {
+    const key = this.#key(id);
+    return this.#send("EVAL", key, [script, 1, key, ...args], options);
+  }
+
+  /** A key that holds no text at all is a record that cannot be read, not a Redis that fails. */
+  async #send(
+    name: string,
+    key: string,
+    args: readonly (Stored | number)[],
+    options: RedisCallOptions = {},
+  ): Promise<unknown> {
+    try {
+      return await this.#connection.command(name, args, options);
+    } catch (error) {
+      if (!(error instanceof RedisFailure && error.reply === "WRONGTYPE")) throw error;
+      throw new CorruptRecordError(`${this.#nameOf(key)}: ${error.message}`);
+    }
+  }
+
+  #nameOf(key: string): string {
+    return `session ${idOfKey(this.#settings.keyPrefix, key)} under key ${key}`;
+  }
+
+  #key(id: string): string {
+    return redisKey(this.#settings.keyPrefix, id);
+  }
+}
+
+/** Something between Redis and us answers in its place. Whether the command was carried out is not known. */
+function unexpected(): RedisFailure {
+  return new RedisFailure("lost", "Redis answered with what is no answer to the command.");
+}

@@ -1,0 +1,136 @@
+import { decodeSession, encodeSession } from "../../model/codec.ts";
+import { CorruptRecordError, SessionError } from "../../../core/errors.ts";
+import type { Session } from "../../model/session.ts";
+import { timeOf, storedId } from "../calls.ts";
+import {
+  walkPages,
+  type PageOptions,
+  type RangeOptions,
+  type CallOptions,
+  type ConditionOptions,
+  type SessionPage,
+  type Storage,
+} from "../storage.ts";
+import type { RedisOptions } from "./config.ts";
+import { RedisRecords, type Stored } from "./records.ts";
+
+/**
+ * Whole sessions in Redis, in ToolHive's bytes, so that both sides read each
+ * other's (ToolHive's `RedisStorage`). Redis 6.2 or newer. Redis expires sessions by itself.
+ *
+ * `count`, `page` and `range` walk the keys by SCAN, never KEYS: each step is
+ * bounded, a page may be empty or a little longer than asked for, and while keys
+ * come and go the result is approximate. A page is not use. Keys whose id is a UUID
+ * in another form than the canonical one, which no `load` asks for, are passed over.
+ *
+ * `ifStill` compares the record's bytes, in a script of one command and one key: an
+ * ACL user needs EVAL for it, besides SET, GET, GETEX, DEL, SCAN and PING.
+ *
+ * A call that fails rejects with `UnavailableError` within `dialTimeoutMs +
+ * writeTimeoutMs + readTimeoutMs`; `count` and `page` take several commands, each of
+ * which does. A write that fails so may have been carried out.
+ */
+export class RedisStorage implements Storage {
+  readonly #records: RedisRecords<Session>;
+  /** What Redis last gave or took as a session. */
+  readonly #stored: WeakMap<Session, Stored>;
+
+  private constructor(records: RedisRecords<Session>, stored: WeakMap<Session, Stored>) {
+    this.#records = records;
+    this.#stored = stored;
+  }
+
+  /**
+   * Checks the options, connects and pings. Rejects with `RedisConfigError` where
+   * the options are wrong, and with `UnavailableError` where Redis is not there or
+   * refuses the credentials. A master that the Sentinels name and that is away is
+   * waited for, as is the next one that they name, for `dialTimeoutMs`.
+   */
+  static async connect(options: RedisOptions): Promise<RedisStorage> {
+    const given = new WeakMap<Session, Stored>();
+    const records = await RedisRecords.connect(options, (text, id, name, stored) => {
+      const session = decodeSession(text, name);
+      // Storing it again would write to another key than the one it was read from.
+      if (session.id === "") throw new CorruptRecordError(`${name}: the record has no id`);
+      if (storedId(session.id) !== id)
+        throw new CorruptRecordError(`${name}: the record is that of another session`);
+      given.set(session, stored);
+      return session;
+    });
+    return new RedisStorage(records, given);
+  }
+
+  async create(session: Session, options?: CallOptions): Promise<boolean> {
+    return this.#write(session, (id, text) => this.#records.set(id, text, "NX", options));
+  }
+
+  async store(session: Session, options?: CallOptions): Promise<void> {
+    await this.#write(session, (id, text) => this.#records.set(id, text, undefined, options));
+  }
+
+  async update(session: Session, { ifStill, ...options }: ConditionOptions = {}): Promise<boolean> {
+    return this.#write(session, (id, text) => {
+      if (ifStill === undefined) return this.#records.set(id, text, "XX", options);
+      const expected = this.#stored.get(ifStill);
+      if (expected === undefined) return matchesNothing(options);
+      return this.#records.replace(id, expected, text, options);
+    });
+  }
+
+  load(id: string, options?: CallOptions): Promise<Session | undefined> {
+    return this.#records.load(id, options);
+  }
+
+  async delete(id: string, { ifStill, ...options }: ConditionOptions = {}): Promise<void> {
+    if (ifStill === undefined) return this.#records.delete(id, options);
+    const expected = this.#stored.get(ifStill);
+    if (expected === undefined) await matchesNothing(options);
+    else await this.#records.deleteIfSame(id, expected, options);
+  }
+
+  /** Does nothing: Redis expires sessions by itself. */
+  async deleteExpired(before: Date | number, { signal }: CallOptions = {}): Promise<number> {
+    signal?.throwIfAborted();
+    timeOf(before);
+    return 0;
+  }
+
+  count(options?: CallOptions): Promise<number> {
+    return this.#records.count(options);
+  }
+
+  async page(options?: PageOptions): Promise<SessionPage> {
+    const { records, ...rest } = await this.#records.page(options);
+    return { ...rest, sessions: records };
+  }
+
+  range(options?: RangeOptions): AsyncIterable<Session> {
+    return walkPages(
+      (page) => this.page(page),
+      ({ sessions }) => sessions,
+      options,
+    );
+  }
+
+  close(): Promise<void> {
+    return this.#records.close();
+  }
+
+  /** Notes the bytes that Redis took as the session, where it took them, and answers whether. */
+  async #write(
+    session: Session,
+    write: (id: string, text: string) => Promise<boolean>,
+  ): Promise<boolean> {
+    if (!session) throw new SessionError("invalid_request", "The session must not be null.");
+    const text = encodeSession(session);
+    const written = await write(session.id, text);
+    if (written) this.#stored.set(session, text);
+    return written;
+  }
+}
+
+/** Redis neither gave nor took the session of the condition. */
+async function matchesNothing({ signal }: CallOptions): Promise<false> {
+  signal?.throwIfAborted();
+  return false;
+}

@@ -1,6 +1,0 @@
-/**
- * The library's entry `holdfast/object`: the classes that a Worker exports for its
- * bindings. It imports `cloudflare:workers`, so it loads in a Worker only.
- */
-export { DirectoryObject } from "./directory/directory-object.ts";
-export { SessionObject } from "./object/session-object.ts";

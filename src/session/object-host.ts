@@ -1,0 +1,260 @@
+/** The session host of the Worker: each session is a Durable Object, found by its id. */
+import {
+  errorFromCode,
+  SessionError,
+  UnavailableError,
+  type ErrorCode,
+  unwrap,
+} from "../core/errors.ts";
+import type { DirectoryClient } from "../directory/client.ts";
+import { unpackDocument } from "../core/document.ts";
+import type { Caller } from "../core/caller.ts";
+import type {
+  IfMatch,
+  ListQuery,
+  NewEvent,
+  SessionContent,
+  SessionFilter,
+  SessionHost,
+  SessionPatch,
+  Sessions,
+  StreamStart,
+} from "../core/host.ts";
+import type { ExchangeRequest, GatewayStart, InitializeRequest } from "../gateway/contract.ts";
+import type { SessionId } from "../core/id.ts";
+import { Admission } from "../directory/admission.ts";
+import { evened, RefusalTime } from "./refusal-timing.ts";
+import type { Attachment, SessionObject } from "./session-object.ts";
+
+/** The object's methods as a caller over RPC sees them: each answers a promise. */
+type Remote<T> = {
+  readonly [K in keyof T]: T[K] extends (...args: infer A) => infer R
+    ? (...args: A) => Promise<Awaited<R>>
+    : never;
+};
+
+type SessionStub = Remote<
+  Pick<
+    SessionObject,
+    | "create"
+    | "read"
+    | "document"
+    | "upsert"
+    | "patch"
+    | "remove"
+    | "publish"
+    | "disconnect"
+    | "initialize"
+    | "exchange"
+    | "told"
+  >
+> &
+  Fetcher;
+
+/** Further tries of a call that may be repeated, when the platform says that the failure is passing. */
+const RETRIES = 2;
+/** Milliseconds before the first retry; doubled each time, with as much again at random. */
+const RETRY_DELAY_MS = 50;
+
+/** What the object refuses an attachment with, by status. */
+const REFUSALS: Readonly<Record<number, ErrorCode>> = {
+  404: "session_not_found",
+  429: "too_many_writers",
+};
+
+export interface DurableObjectHostOptions {
+  /** Without it nothing can be listed, counted or revoked, and no limit holds. */
+  readonly directory?: DirectoryClient | undefined;
+  /** How many sessions a subject may have at a time; 0, the default, is no limit. */
+  readonly maxSessionsPerSubject?: number;
+}
+
+export class DurableObjectHost implements SessionHost {
+  readonly #sessions: DurableObjectNamespace<SessionObject>;
+  readonly #directory: DirectoryClient | undefined;
+  readonly #admission: Admission | undefined;
+  readonly #refusalTime = new RefusalTime();
+
+  constructor(
+    sessions: DurableObjectNamespace<SessionObject>,
+    { directory, maxSessionsPerSubject = 0 }: DurableObjectHostOptions = {},
+  ) {
+    this.#sessions = sessions;
+    this.#directory = directory;
+    if (directory && maxSessionsPerSubject > 0) {
+      this.#admission = new Admission(directory, maxSessionsPerSubject);
+    }
+  }
+
+  as(caller: Caller): Sessions {
+    const sessions = new DurableObjectSessions(this.#sessions, caller, this.#admission);
+    // An admin may know which ids exist.
+    return caller.admin ? sessions : evened(sessions, this.#refusalTime);
+  }
+
+  async list(query: ListQuery) {
+    return this.#listing().list(query);
+  }
+
+  async count(filter: SessionFilter) {
+    return this.#listing().count(filter);
+  }
+
+  async revoke(subject: string) {
+    return this.#listing().revoke(subject, Date.now());
+  }
+
+  #listing(): DirectoryClient {
+    if (this.#directory) return this.#directory;
+    throw new UnavailableError("This service keeps no directory of its sessions.");
+  }
+}
+
+/** Each call carries its caller, and the object itself decides. */
+class DurableObjectSessions implements Sessions {
+  readonly #sessions: DurableObjectNamespace<SessionObject>;
+  readonly #caller: Caller;
+  readonly #admission: Admission | undefined;
+
+  constructor(
+    sessions: DurableObjectNamespace<SessionObject>,
+    caller: Caller,
+    admission: Admission | undefined,
+  ) {
+    this.#sessions = sessions;
+    this.#caller = caller;
+    this.#admission = admission;
+  }
+
+  // Not repeated: a create or a publish that failed half way may have happened.
+  async create(id: SessionId, content: SessionContent) {
+    return this.#admitted(id, content.subject ?? this.#caller.subject, async () =>
+      unwrap(await once(() => this.#stub(id).create(this.#caller, id, content))),
+    );
+  }
+
+  async publish(id: SessionId, events: readonly NewEvent[]) {
+    return unwrap(await once(() => this.#stub(id).publish(this.#caller, events)));
+  }
+
+  async patch(id: SessionId, patch: SessionPatch, ifMatch?: IfMatch) {
+    return unwrap(await once(() => this.#stub(id).patch(this.#caller, patch, ifMatch)));
+  }
+
+  async upsert(id: SessionId, content: SessionContent, ifMatch?: IfMatch) {
+    const upsert = async () =>
+      unwrap(await once(() => this.#stub(id).upsert(this.#caller, id, content, ifMatch)));
+    if (!this.#admission) return upsert();
+    // Replacing the content of a session that counts already takes no further place.
+    const owner = await this.#ownerOf(id);
+    const subject = content.subject ?? owner ?? this.#caller.subject;
+    return owner === subject ? upsert() : this.#admitted(id, subject, upsert);
+  }
+
+  async read(id: SessionId, touch: boolean) {
+    return unwrap(await repeatable(() => this.#stub(id).read(this.#caller, touch)));
+  }
+
+  async document(id: SessionId, touch: boolean) {
+    const answer = await repeatable(() => this.#stub(id).document(this.#caller, touch));
+    return typeof answer === "string" ? unpackDocument(answer) : unwrap(answer);
+  }
+
+  async delete(id: SessionId, ifMatch?: IfMatch) {
+    const condition = ifMatch && { ifMatch };
+    // Repeated after a removal whose answer was lost, a condition would fail on what it removed itself.
+    const attempt = condition ? once : repeatable;
+    const removed = unwrap(await attempt(() => this.#stub(id).remove(this.#caller, condition)));
+    if (removed && this.#admission) await this.#told(id);
+    return removed;
+  }
+
+  async disconnect(id: SessionId) {
+    unwrap(await repeatable(() => this.#stub(id).disconnect(this.#caller)));
+  }
+
+  async initialize(id: SessionId, content: SessionContent, request: InitializeRequest) {
+    return this.#admitted(id, content.subject, async () =>
+      unwrap(await once(() => this.#stub(id).initialize(id, content, request))),
+    );
+  }
+
+  async exchange(id: SessionId, request: ExchangeRequest) {
+    return unwrap(await once(() => this.#stub(id).exchange(this.#caller, request)));
+  }
+
+  subscribe(id: SessionId, start: StreamStart) {
+    // A first reader's attach is not repeated: one whose answer was lost would hold the queue.
+    return this.#open(id, start, start.kind === "queued" ? once : repeatable);
+  }
+
+  follow(id: SessionId, start: GatewayStart) {
+    return this.#open(id, start, repeatable);
+  }
+
+  async #open(id: SessionId, start: StreamStart | GatewayStart, attempt: typeof once) {
+    const attachment: Attachment = { caller: this.#caller, start };
+    const url = `https://session.invalid/?attach=${encodeURIComponent(JSON.stringify(attachment))}`;
+    const response = await attempt(() =>
+      this.#stub(id).fetch(url, { headers: { upgrade: "websocket" } }),
+    );
+    const refusal = REFUSALS[response.status];
+    if (refusal) throw errorFromCode(refusal);
+    if (response.status === 400) throw new SessionError("invalid_request", "Unknown Last-Event-ID");
+    if (!response.webSocket) throw new UnavailableError();
+    return response.webSocket;
+  }
+
+  /** Makes a session where its subject may have one more. */
+  #admitted<T>(id: SessionId, subject: string | undefined, make: () => Promise<T>): Promise<T> {
+    if (!this.#admission || subject === undefined) return make();
+    return this.#admission.run(subject, id, make, () => this.#told(id));
+  }
+
+  /** Waits until the directory knows of the last change; not knowing that is no failure of the change. */
+  async #told(id: SessionId): Promise<void> {
+    await this.#stub(id)
+      .told()
+      .catch(() => undefined);
+  }
+
+  /** Whose the session is, as far as the caller may know. */
+  async #ownerOf(id: SessionId): Promise<string | undefined> {
+    const found = await repeatable(() => this.#stub(id).read(this.#caller, false));
+    return found.ok ? found.value.subject : undefined;
+  }
+
+  // A stub that has failed may stay broken, so each try gets a new one.
+  #stub(id: SessionId): SessionStub {
+    // The platform's own stub type distributes over the union in Outcome and loses its value.
+    return this.#sessions.get(this.#sessions.idFromName(id)) as unknown as SessionStub;
+  }
+}
+
+async function once<T>(call: () => Promise<T>): Promise<T> {
+  try {
+    return await call();
+  } catch (failure) {
+    throw new UnavailableError(undefined, { cause: failure });
+  }
+}
+
+async function repeatable<T>(call: () => Promise<T>): Promise<T> {
+  for (let attempt = 0; ; attempt++) {
+    try {
+      return await call();
+    } catch (failure) {
+      if (attempt >= RETRIES || !isPassing(failure)) {
+        throw new UnavailableError(undefined, { cause: failure });
+      }
+      const delay = RETRY_DELAY_MS * 2 ** attempt * (1 + Math.random());
+      await new Promise((resolve) => setTimeout(resolve, delay));
+    }
+  }
+}
+
+/** The platform marks failures that a new try may pass; an overloaded object must not be tried again. */
+function isPassing(failure: unknown): boolean {
+  const { retryable, overloaded } = failure as { retryable?: boolean; overloaded?: boolean };
+  return retryable === true && overloaded !== true;
+}

@@ -1,0 +1,148 @@
+/** What a call makes of a session's record. Pure: the clock and chance are arguments. */
+import type { RevokeIf } from "../directory/contract.ts";
+import type { Caller } from "../core/caller.ts";
+import { patchData, patchMetadata, GATEWAY_KEYS, type Metadata } from "../core/content.ts";
+import { BACKEND_KEYS } from "../core/document.ts";
+import { newEpoch, NATIVE_STREAM } from "../core/event-id.ts";
+import type { IfMatch, SessionContent, SessionPatch, SessionView } from "../core/host.ts";
+import type { SessionId } from "../core/id.ts";
+import { SCHEMA_VERSION, timesAfterChange, type StoredSession } from "./record.ts";
+import type { EventLog } from "../stream/event-log.ts";
+import type { Listed } from "../directory/outbox.ts";
+
+/** A new session's. `random` is in [0, 1). */
+export function newRecord(
+  id: SessionId,
+  content: SessionContent,
+  now: number,
+  random: number,
+): StoredSession {
+  return {
+    ...content,
+    schema: SCHEMA_VERSION,
+    id,
+    epoch: newEpoch(now, random),
+    createdAt: now,
+    updatedAt: now,
+    revision: 1,
+  };
+}
+
+/** With all of its content replaced that is the caller's. Whose it is stays, unless the new content says. */
+export function replaced(
+  record: StoredSession,
+  content: SessionContent,
+  caller: Caller,
+): StoredSession {
+  const { dataJson: _dataJson, ...kept } = record;
+  const metadata = { ...content.metadata, ...keptFrom(caller, record) };
+  return { ...kept, ...timesAfterChange(kept), ...content, metadata };
+}
+
+/** With a merge patch applied to what is the caller's. */
+export function patched(record: StoredSession, patch: SessionPatch, caller: Caller): StoredSession {
+  const { dataJson, ...kept } = record;
+  const data =
+    patch.dataPatchJson === undefined ? dataJson : patchData(dataJson, patch.dataPatchJson);
+  return {
+    ...kept,
+    ...timesAfterChange(kept),
+    ...(data !== undefined && { dataJson: data }),
+    ...(patch.metadata !== undefined && {
+      metadata: { ...patchMetadata(kept.metadata, patch.metadata), ...keptFrom(caller, record) },
+    }),
+    ...(patch.ttlMs !== undefined && { ttlMs: patch.ttlMs }),
+  };
+}
+
+/**
+ * Metadata that the caller cannot take away, not with all the rest either: they are
+ * not shown to anyone but an admin, nor may others say to which upstream they belong.
+ */
+function keptFrom({ admin }: Caller, { metadata }: StoredSession): Metadata {
+  if (admin) return {};
+  const { upstream, backendSid } = GATEWAY_KEYS;
+  const keys = backendSid in metadata ? [...BACKEND_KEYS, upstream] : BACKEND_KEYS;
+  return Object.fromEntries(Object.entries(metadata).filter(([key]) => keys.includes(key)));
+}
+
+/**
+ * What is wrong with a change to metadata that only an admin may make; undefined where it is
+ * none. Only the gateway and an admin know whose the session's id at an upstream is, so nobody
+ * else sets it, or has the gateway name it to another upstream. A value that is there already
+ * may be stored again, as a library's caller does with what it read.
+ */
+export function forbiddenChange(
+  { admin }: Caller,
+  { metadata }: StoredSession,
+  change: Readonly<Record<string, string | null>> | null | undefined,
+): string | undefined {
+  if (admin || !change) return undefined;
+  const set = BACKEND_KEYS.find(
+    (key) => key in change && (change[key] ?? undefined) !== metadata[key],
+  );
+  if (set !== undefined) return `metadata.${set}: only an admin may set it.`;
+  const { upstream, backendSid } = GATEWAY_KEYS;
+  const to = change[upstream];
+  const moves = backendSid in metadata && to !== undefined && to !== metadata[upstream];
+  return moves ? "metadata.upstream: only an admin may move a session." : undefined;
+}
+
+/** What a new session holds: it is the caller's unless another owner was named. */
+export function ownedBy(caller: Caller, content: SessionContent): SessionContent {
+  if (content.subject !== undefined || caller.subject === undefined) return content;
+  return { ...content, subject: caller.subject };
+}
+
+/** Identifies one state of a session's content, over re-creations too. */
+export function versionOf(record: StoredSession): string {
+  return `${record.epoch}.${record.revision}`;
+}
+
+/** Whether a change that asks for one of these versions may be made. */
+export function matches(record: StoredSession, ifMatch: IfMatch | undefined): boolean {
+  if (ifMatch === undefined || ifMatch === "*") return true;
+  return ifMatch.includes(versionOf(record));
+}
+
+/** What a session must be for a call to remove it: one that a revocation means, or of one of these versions. */
+export type RemoveIf = RevokeIf | { readonly ifMatch: IfMatch };
+
+export function isMeant(record: StoredSession, condition: RemoveIf): boolean {
+  if ("ifMatch" in condition) return matches(record, condition.ifMatch);
+  return record.subject === condition.subject && record.createdAt <= condition.createdBy;
+}
+
+/** A session as its host and the directory are shown it. Pure. */
+/** `deadline` is when the session ends as things stand, in milliseconds since the epoch. */
+export function viewOf(
+  record: StoredSession,
+  log: EventLog,
+  deadline: number,
+  writers: number,
+): SessionView {
+  return {
+    id: record.id,
+    type: record.type,
+    createdAt: record.createdAt,
+    updatedAt: record.updatedAt,
+    expiresAt: deadline,
+    ttlMs: record.ttlMs,
+    maxLifetimeMs: record.maxLifetimeMs,
+    metadata: record.metadata,
+    ...(record.dataJson !== undefined && { dataJson: record.dataJson }),
+    ...(record.subject !== undefined && { subject: record.subject }),
+    ...(record.times !== undefined && { times: record.times }),
+    writers,
+    ...(log.lastSeq > 0 && { lastEventId: log.idOf(log.lastSeq, NATIVE_STREAM) }),
+    version: versionOf(record),
+  };
+}
+
+/** What the directory is to say of the session. */
+export function listedAs(record: StoredSession, deadline: number): Listed {
+  const { id, type, createdAt, updatedAt, subject, ttlMs } = record;
+  const owner = subject !== undefined && { subject };
+  const entry = { id, type, createdAt, expiresAt: deadline, ...owner };
+  return { entry, ttlMs, updatedAt, deadline };
+}

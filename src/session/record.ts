@@ -1,0 +1,129 @@
+/**
+ * What a session's object stores about it, under four keys of its key-value
+ * storage. Content, use and channel are apart so that the coarse touch, the most
+ * frequent write, does not rewrite metadata and data. The owner stands apart as
+ * well, so that refusing a stranger takes no longer for a large session.
+ */
+import type { Metadata } from "../core/content.ts";
+import type { RecordTimes } from "../core/host.ts";
+import type { SessionId } from "../core/id.ts";
+import type { SessionType } from "../core/type.ts";
+import { type StoredChannel, FRESH_CHANNEL } from "../stream/channel.ts";
+
+/**
+ * The storage schema and its numbered migrations. docs/storage.md describes the
+ * current one. A migration runs once per session, when its object is next
+ * loaded, in one transaction with the record's new schema number.
+ */
+export interface Migration {
+  /** The schema that a session has after this migration. */
+  readonly to: number;
+  readonly up: (session: StoredSession, storage: DurableObjectStorage) => StoredSession;
+}
+
+/** The schema that this version writes. */
+export const SCHEMA_VERSION = 1;
+
+/** In ascending order of `to`, without holes, from 2 up to SCHEMA_VERSION. */
+const MIGRATIONS: readonly Migration[] = [];
+
+/**
+ * Brings a stored session to the schema `target`. Throws where the session was
+ * written by a newer version: reading it by guess could lose what it holds.
+ */
+export function migrate(
+  stored: StoredSession,
+  storage: DurableObjectStorage,
+  migrations: readonly Migration[] = MIGRATIONS,
+  target: number = SCHEMA_VERSION,
+): StoredSession {
+  if (stored.schema > target) {
+    throw new Error(`session schema ${stored.schema} is newer than this version's ${target}`);
+  }
+  let session = stored;
+  for (const { to, up } of migrations) {
+    if (to > session.schema && to <= target) session = { ...up(session, storage), schema: to };
+  }
+  return session;
+}
+
+/** The session itself. Times are milliseconds since the epoch. */
+export interface StoredSession {
+  readonly schema: number;
+  readonly id: SessionId;
+  /** Made with the session; the first part of its event ids. */
+  readonly epoch: string;
+  readonly type: SessionType;
+  readonly createdAt: number;
+  readonly updatedAt: number;
+  /** Counts changes of content; the second part of the entity tag. */
+  readonly revision: number;
+  readonly ttlMs: number;
+  /** 0 is no limit. */
+  readonly maxLifetimeMs: number;
+  readonly metadata: Metadata;
+  readonly dataJson?: string;
+  readonly subject?: string;
+  /** As the library's storage wrote them; see `RecordTimes`. */
+  readonly times?: RecordTimes;
+}
+
+/** What is left of those times when another caller changes the content. */
+export function timesAfterChange({ times }: StoredSession): Pick<StoredSession, "times"> {
+  return times ? { times: { createdAt: times.createdAt } } : {};
+}
+
+const SESSION = "session";
+const OWNER = "owner";
+const USED_UNTIL = "used-until";
+const CHANNEL = "channel";
+
+/** Reads and writes those keys. Each `save` is one row written. */
+export class RecordStore {
+  readonly #storage: DurableObjectStorage;
+
+  constructor(storage: DurableObjectStorage) {
+    this.#storage = storage;
+  }
+
+  /** The session, brought to the current schema; undefined where none was made. Writes nothing for a miss. */
+  loadSession(): StoredSession | undefined {
+    const stored = this.#storage.kv.get<StoredSession>(SESSION);
+    if (!stored || stored.schema === SCHEMA_VERSION) return stored;
+    return this.#storage.transactionSync(() => {
+      const migrated = migrate(stored, this.#storage);
+      this.saveSession(migrated);
+      return migrated;
+    });
+  }
+
+  /** Stores the session. A subject that changed, or is new, costs one row more. */
+  saveSession(session: StoredSession): void {
+    this.#storage.kv.put(SESSION, session);
+    if (session.subject !== undefined && session.subject !== this.loadOwner()) {
+      this.#storage.kv.put(OWNER, session.subject);
+    }
+  }
+
+  /** Whose session it is; undefined for nobody's, and where there is none. Reads no content. */
+  loadOwner(): string | undefined {
+    return this.#storage.kv.get<string>(OWNER);
+  }
+
+  /** Up to when use has been credited (`expiry.ts`). A session never used since it was made has no entry. */
+  loadUsedUntil(session: StoredSession): number {
+    return this.#storage.kv.get<number>(USED_UNTIL) ?? session.createdAt;
+  }
+
+  saveUsedUntil(usedUntil: number): void {
+    this.#storage.kv.put(USED_UNTIL, usedUntil);
+  }
+
+  loadChannel(): StoredChannel {
+    return this.#storage.kv.get<StoredChannel>(CHANNEL) ?? FRESH_CHANNEL;
+  }
+
+  saveChannel(channel: StoredChannel): void {
+    this.#storage.kv.put(CHANNEL, channel);
+  }
+}

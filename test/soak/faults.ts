@@ -1,0 +1,61 @@
+/** Strikes: what each kind of fault does, and to whom. */
+import type { Random } from "../support/fuzz/random.ts";
+import type { SeveringRelay } from "../support/severing-relay.ts";
+import type { WorkerServer } from "../../bench/servers.ts";
+import type { Journal } from "./journal.ts";
+import type { Fault, FaultKind } from "./schedule.ts";
+import { until } from "./traffic/pace.ts";
+import type { RedisTraffic } from "./traffic/redis.ts";
+
+export interface Targets {
+  readonly journal: Journal;
+  readonly random: Random;
+  readonly server: WorkerServer;
+  readonly relays: readonly SeveringRelay[];
+  readonly redis: RedisTraffic;
+  /** Names an object: a session's id, or a shard of the directory. */
+  readonly anyObject: () => ObjectTarget;
+}
+
+export type ObjectTarget = { readonly session: string } | { readonly shard: number };
+
+/** Carries out the schedule until it is over or told to end. */
+export async function strikeAll(
+  schedule: readonly Fault[],
+  targets: Targets,
+  signal: AbortSignal,
+): Promise<void> {
+  const started = performance.now();
+  // One after the other: what is being restarted cannot be killed.
+  for (const { at, kind } of schedule) {
+    if (!(await until(started + at * 1000, signal))) return;
+    await STRIKES[kind](targets);
+  }
+}
+
+const STRIKES: Readonly<Record<FaultKind, (targets: Targets) => Promise<void>>> = {
+  kill: ({ journal, server }) => journal.timeline.struck("kill", "service", () => server.crash()),
+  redis: ({ journal, redis }) => journal.timeline.struck("redis", "redis", () => redis.crash()),
+  cut: (targets) => onRelay("cut", targets, (relay) => relay.cut()),
+  silence: (targets) => onRelay("silence", targets, (relay) => relay.silence()),
+  abort: async ({ journal, server, anyObject }) => {
+    const object = anyObject();
+    const [target, query] =
+      "session" in object
+        ? [object.session, `session=${object.session}`]
+        : [`shard ${object.shard}`, `shard=${object.shard}`];
+    await journal.timeline.struck("abort", target, async () => {
+      const { status } = await fetch(`${server.url}/abort?${query}`, { method: "POST" });
+      if (status !== 204) throw new Error(`an object was not aborted: ${status}`);
+    });
+  },
+};
+
+async function onRelay(
+  kind: FaultKind,
+  { journal, random, relays }: Targets,
+  strike: (relay: SeveringRelay) => void,
+): Promise<void> {
+  const relay = random.pick(relays);
+  await journal.timeline.struck(kind, `relay ${relays.indexOf(relay)}`, async () => strike(relay));
+}

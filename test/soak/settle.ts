@@ -1,0 +1,170 @@
+/** After the load: waits for calm, then looks at everything that is there. */
+import { setTimeout as sleep } from "node:timers/promises";
+import { SseReader } from "../support/sse-reader.ts";
+import type { Event, Following, Keeping, SessionLog } from "./history.ts";
+import type { Journal } from "./journal.ts";
+import type { Follower } from "./traffic/follower.ts";
+import { REDIS, type RedisTraffic } from "./traffic/redis.ts";
+import { SESSIONS, SHORT_TTL_SECONDS } from "./traffic/sessions.ts";
+
+/** Milliseconds in which everything must have calmed down. What has not by then is judged as it is. */
+const CALM_WITHIN_MS = 60_000;
+const LOOK_EVERY_MS = 200;
+/** Calls under way at a time. */
+const AT_ONCE = 16;
+
+interface SessionJson {
+  readonly id: string;
+  readonly metadata: Readonly<Record<string, string>>;
+  readonly lastEventId?: string;
+}
+
+interface ListJson {
+  readonly sessions: readonly { readonly id: string }[];
+  readonly cursor?: string;
+  readonly partial?: boolean;
+}
+
+/** Reads what the service says; what it does not know in time ends the soak. */
+export class Observer {
+  readonly #url: string;
+
+  constructor(url: string) {
+    this.#url = url;
+  }
+
+  async #get<T>(path: string): Promise<T | undefined> {
+    const until = performance.now() + CALM_WITHIN_MS;
+    let response = await fetch(this.#url + path);
+    // A failure is no finding here: the service has said that it does not know.
+    while (response.status === 503 && performance.now() < until) {
+      await response.body?.cancel();
+      await sleep(LOOK_EVERY_MS);
+      response = await fetch(this.#url + path);
+    }
+    if (response.status === 404) {
+      await response.body?.cancel();
+      return undefined;
+    }
+    if (response.status !== 200) throw new Error(`${path} answered ${response.status}`);
+    return (await response.json()) as T;
+  }
+
+  session(id: string): Promise<SessionJson | undefined> {
+    return this.#get(`/v1/sessions/${id}?touch=false`);
+  }
+
+  /** What each of these sessions says, where it is there. */
+  async read(ids: Iterable<string>): Promise<Map<string, string>> {
+    const found = new Map<string, string>();
+    await eachOf([...ids], async (id) => {
+      const session = await this.session(id);
+      if (session) found.set(id, session.metadata["value"] ?? "");
+    });
+    return found;
+  }
+
+  async list(): Promise<{ listed: string[]; counted: number }> {
+    const listed: string[] = [];
+    let cursor: string | undefined;
+    do {
+      const query = cursor === undefined ? "" : `&cursor=${encodeURIComponent(cursor)}`;
+      const page = await this.#get<ListJson>(`/v1/sessions?limit=200${query}`);
+      listed.push(...(page?.sessions ?? []).map(({ id }) => id));
+      cursor = page?.cursor;
+    } while (cursor !== undefined);
+    const count = await this.#get<{ count: number }>("/v1/sessions/count");
+    return { listed, counted: count?.count ?? NaN };
+  }
+
+  /** The log of a session that is there, from its first retained event to its last. */
+  async log(id: string): Promise<SessionLog> {
+    const last = (await this.session(id))?.lastEventId;
+    if (last === undefined) return { session: id, events: [] };
+    const path = `/v1/sessions/${id}/events?from=earliest`;
+    const signal = AbortSignal.timeout(CALM_WITHIN_MS);
+    const { body } = await fetch(this.#url + path, { signal });
+    const reader = new SseReader(body as unknown as ReadableStream<Uint8Array>);
+    const events: Event[] = [];
+    while (events.at(-1)?.id !== last) {
+      const [frame] = await reader.take(1);
+      // An end before the last event is for the auditor to judge.
+      if (!frame) break;
+      events.push({ id: frame.id ?? "", data: frame.data });
+    }
+    await reader.leave();
+    return { session: id, events };
+  }
+}
+
+/** Waits until every follower has all that its session's log ends with, or has ended with its session. */
+export async function caughtUp(followers: readonly Follower[], observer: Observer): Promise<void> {
+  await calm(async () => {
+    const lasts = new Map<string, string | null>();
+    await eachOf([...new Set(followers.map(({ session }) => session))], async (id) => {
+      const session = await observer.session(id);
+      lasts.set(id, session ? (session.lastEventId ?? "") : null);
+    });
+    return followers.every((follower) => {
+      const last = lasts.get(follower.session);
+      return last === null || last === undefined ? follower.ended : follower.lastId >= last;
+    });
+  });
+}
+
+/** Waits until what expires is gone and the directory agrees with the sessions' own objects. */
+export async function observeSessions(
+  journal: Journal,
+  expiring: ReadonlySet<string>,
+  observer: Observer,
+): Promise<Keeping> {
+  // Where the process died in between, a session lives up to two of its TTLs from its last sign of life.
+  await sleep(2.2 * SHORT_TTL_SECONDS * 1000);
+  const changes = journal.changesIn(SESSIONS);
+  const known = new Set(changes.map(({ record }) => record));
+  let found = await observer.read(known);
+  let listing = await observer.list();
+  await calm(async () => {
+    listing = await observer.list();
+    if (listing.counted === listing.listed.length && sameIds(listing.listed, found)) return true;
+    found = await observer.read(new Set([...known, ...listing.listed]));
+    return sameIds(listing.listed, found);
+  });
+  const { unnamed } = journal;
+  return { place: SESSIONS, changes, expiring, found, ...listing, unnamed };
+}
+
+export async function observeRedis(journal: Journal, redis: RedisTraffic): Promise<Keeping> {
+  const changes = journal.changesIn(REDIS);
+  const found = await redis.read(new Set(changes.map(({ record }) => record)));
+  const expiring = new Set<string>();
+  return { place: REDIS, changes, expiring, found, ...(await redis.list()), unnamed: 0 };
+}
+
+export async function readLogs(ids: Iterable<string>, observer: Observer): Promise<SessionLog[]> {
+  const logs: SessionLog[] = [];
+  await eachOf([...ids], async (id) => void logs.push(await observer.log(id)));
+  return logs;
+}
+
+export function closeAll(followers: readonly Follower[]): Following[] {
+  return followers.map((follower) => follower.close());
+}
+
+function sameIds(listed: readonly string[], found: ReadonlyMap<string, string>): boolean {
+  return listed.length === found.size && listed.every((id) => found.has(id));
+}
+
+/** Looks again and again until it is so, or the time is up. */
+async function calm(isSo: () => Promise<boolean>): Promise<void> {
+  const until = performance.now() + CALM_WITHIN_MS;
+  while (!(await isSo()) && performance.now() < until) await sleep(LOOK_EVERY_MS);
+}
+
+async function eachOf<T>(all: readonly T[], work: (one: T) => Promise<void>): Promise<void> {
+  const left = all.values();
+  const each = async () => {
+    for (const one of left) await work(one);
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, each));
+}

@@ -1,0 +1,88 @@
+/** Everything that takes part in a soak, started and ready. */
+import { Random } from "../support/fuzz/random.ts";
+import { SeveringRelay } from "../support/severing-relay.ts";
+import { makeFolder, removeFolder, startVariant, type WorkerServer } from "../../bench/servers.ts";
+import type { Ending } from "./endings.ts";
+import { Journal } from "./journal.ts";
+import type { SoakOptions } from "./options.ts";
+import { Api } from "./traffic/api.ts";
+import { CallTraffic } from "./traffic/calls.ts";
+import { Follower } from "./traffic/follower.ts";
+import { RedisTraffic } from "./traffic/redis.ts";
+import { SessionTraffic } from "./traffic/sessions.ts";
+
+const RELAYS = 3;
+export const SHARDS = 8;
+const KEEPALIVE_SECONDS = 1;
+/** A subscriber that got nothing for so long, not even a keep-alive, comes back by another connection. */
+const SILENCE_MS = 4 * KEEPALIVE_SECONDS * 1000;
+
+export interface Stage {
+  readonly journal: Journal;
+  /** Chooses for the load, and the faults' targets. */
+  readonly random: Random;
+  readonly server: WorkerServer;
+  readonly relays: readonly SeveringRelay[];
+  /** The service as clients reach it, through the relays. */
+  readonly origins: readonly string[];
+  readonly api: Api;
+  readonly redis: RedisTraffic;
+  readonly sessions: SessionTraffic;
+  readonly calls: CallTraffic;
+  /** The sessions that live all the time, and their subscribers. */
+  readonly followed: readonly string[];
+  readonly subscribers: readonly Follower[];
+}
+
+/** What was started is ended by `endings`, in reverse, whether or not all could be started. */
+export async function setStage(options: SoakOptions, endings: Ending[]): Promise<Stage> {
+  const folder = makeFolder("soak");
+  endings.push(() => removeFolder(folder));
+  const env = {
+    LOG_LEVEL: "error",
+    LOG_MAX_EVENTS: String(options.retain),
+    KEEPALIVE_SECONDS: String(KEEPALIVE_SECONDS),
+    DIRECTORY_SHARDS: String(SHARDS),
+  };
+  const server = await startVariant("soak", { env, folder });
+  endings.push(() => server.stop());
+  const port = Number(new URL(server.url).port);
+  const relays = await Promise.all(Array.from({ length: RELAYS }, () => SeveringRelay.open(port)));
+  endings.push(() => relays.forEach((relay) => relay.close()));
+  const journal = new Journal();
+  // The schedule of faults has a generator of its own, which the load's timing does not disturb.
+  const random = new Random(options.seed + 1);
+  const redis = await RedisTraffic.start(journal, random);
+  endings.push(() => redis.stop());
+
+  const origins = relays.map(({ url }) => url);
+  const api = new Api(journal);
+  const sessions = new SessionTraffic({ journal, api, random, origins, silenceMs: SILENCE_MS });
+  const followed = await Promise.all(
+    Array.from({ length: options.sessions }, () => sessions.createLasting()),
+  );
+  const subscribers = followed.flatMap((session, s) =>
+    Array.from({ length: options.subscribers }, (_, n) => {
+      const origin = origins[(s + n) % origins.length] ?? server.url;
+      const name = `subscriber ${n}`;
+      return new Follower(journal, { name, session, origin, silenceMs: SILENCE_MS });
+    }),
+  );
+  // One that is left open comes back for ever, and keeps the process from ending.
+  endings.push(() => [...subscribers, ...sessions.followers].forEach((one) => one.close()));
+  await Promise.all(subscribers.map(({ opened }) => opened));
+  const calls = new CallTraffic(journal, random, server.url);
+  return {
+    journal,
+    random,
+    server,
+    relays,
+    origins,
+    api,
+    redis,
+    sessions,
+    calls,
+    followed,
+    subscribers,
+  };
+}

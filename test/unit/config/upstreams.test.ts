@@ -1,0 +1,107 @@
+import { expect, it, vi } from "vitest";
+import { call } from "../../../src/gateway/upstream/call.ts";
+import { openUpstreams } from "../../../src/gateway/upstream/open.ts";
+import { parseUpstreams, secretNames } from "../../../src/config/upstreams.ts";
+import { replicaAt, type Upstream } from "../../../src/gateway/upstream/upstream.ts";
+
+it("is the demo server where nothing is set", () => {
+  expect(parseUpstreams(undefined)).toEqual({ default: "demo" });
+});
+
+it("fills in what is not said", () => {
+  const { default: one } = parseUpstreams('{"default":{"url":"http://localhost:1/mcp"}}');
+  expect(one).toEqual({
+    urls: ["http://localhost:1/mcp"],
+    headers: {},
+    timeoutSeconds: 60,
+    transport: "streamable",
+    forwardAuthorization: false,
+  });
+});
+
+it.each([
+  ["not json", "must be JSON"],
+  ["[]", "must be an object"],
+  ['{"default":{"url":"ftp://x"}}', "default"],
+  ['{"default":{"uri":"http://x"}}', "default: has no option uri"],
+  ['{"default":{}}', "default: must have either"],
+  ['{"default":{"url":"http://x","binding":"B"}}', "default: must have either"],
+  ['{"default":{"url":"http://x","headers":{"a b":"c"}}}', "default: headers"],
+  ['{"default":{"url":"http://x","transport":"stdio"}}', "default: transport"],
+  ['{"default":{"url":"http://x","forwardAuthorization":1}}', "default: forwardAuthorization"],
+  ['{"default":{"url":"http://x","timeoutSeconds":0}}', "default"],
+  ['{"default":{"url":"http://x","replica":["http://y"]}}', "default"],
+  ['{"A B":"demo"}', "A B"],
+])("refuses %s, and says where", (text, message) => {
+  expect(() => parseUpstreams(text)).toThrow(message);
+});
+
+it("takes secrets and service bindings from the environment, and names the one that is missing", async () => {
+  const text = JSON.stringify({
+    default: { url: "http://x/mcp", headers: { Authorization: "$TOKEN", "X-Plain": "plain" } },
+    bound: { binding: "SERVER" },
+  });
+  const settings = parseUpstreams(text);
+  expect(secretNames(settings)).toEqual(["TOKEN"]);
+  const SERVER = { fetch: vi.fn(async () => new Response()) };
+  const upstreams = openUpstreams(settings, { TOKEN: "Bearer s", SERVER });
+  expect(upstreams.get("default")?.headers).toEqual({
+    authorization: "Bearer s",
+    "x-plain": "plain",
+  });
+  await upstreams.get("bound")?.replicas[0]?.send({ method: "DELETE", headers: {} });
+  expect(SERVER.fetch).toHaveBeenCalledExactlyOnceWith("https://server.invalid/mcp", {
+    method: "DELETE",
+    headers: {},
+  });
+  expect(() => openUpstreams(settings, { SERVER })).toThrow("default: there is no secret TOKEN");
+  expect(() => openUpstreams(settings, { TOKEN: "x" })).toThrow(
+    "bound: there is no service binding SERVER",
+  );
+});
+
+it.each(["\n", "\r", "\0", "\u0001", "\u007f", "é", "漢"])(
+  "refuses a header's value with %j in it, without repeating it",
+  (bad) => {
+    const value = `hunter2${bad}hunter2`;
+    const upstreams = (text: string) =>
+      JSON.stringify({ default: { url: "http://x/mcp", headers: { "X-Key": text } } });
+    const refused = "headers.X-Key must hold no line end";
+    const plain = thrownBy(() => parseUpstreams(upstreams(value)));
+    expect(plain).toContain(`default: ${refused}`);
+    const settings = parseUpstreams(upstreams("$TOKEN"));
+    const secret = thrownBy(() => openUpstreams(settings, { TOKEN: value }));
+    expect(secret).toContain(`default: the secret TOKEN for ${refused}`);
+    for (const message of [plain, secret]) expect(message).not.toContain("hunter2");
+  },
+);
+
+it.each(["", "Bearer a", "tab\tinside", "from a file\n", " around\r\n"])(
+  "takes %j as a header's value, as Headers does",
+  (value) => {
+    const text = JSON.stringify({ default: { url: "http://x/mcp", headers: { a: value } } });
+    const headers = openUpstreams(parseUpstreams(text), {}).get("default")?.headers;
+    expect(headers).toEqual({ a: value });
+    expect(new Headers(headers).get("a")).toBe(value.trim());
+  },
+);
+
+function thrownBy(call: () => unknown): string {
+  try {
+    call();
+  } catch (failure) {
+    return failure instanceof Error ? failure.message : String(failure);
+  }
+  return "nothing was thrown";
+}
+
+it("reaches a URL through the binding OUTBOUND where it is bound, and follows no redirect", async () => {
+  const OUTBOUND = { fetch: vi.fn(async () => new Response()) };
+  const upstreams = openUpstreams(parseUpstreams('{"default":{"url":"http://x/mcp"}}'), {
+    OUTBOUND,
+  });
+  const upstream = upstreams.get("default") as Upstream;
+  await call(upstream, replicaAt(upstream, undefined), { method: "DELETE" });
+  const manual: unknown = expect.objectContaining({ redirect: "manual" });
+  expect(OUTBOUND.fetch).toHaveBeenCalledExactlyOnceWith("http://x/mcp", manual);
+});

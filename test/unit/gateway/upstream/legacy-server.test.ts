@@ -1,0 +1,100 @@
+/** A server of 2024-11-05 by a script: which call its messages go to, and what is left of one that failed. */
+import { expect, it } from "vitest";
+import { legacyServer } from "../../../../src/gateway/upstream/legacy-server.ts";
+
+const URL = "http://upstream.invalid/sse";
+const INITIALIZED = { protocolVersion: "2024-11-05", capabilities: {}, serverInfo: { name: "x" } };
+const PROGRESS = { jsonrpc: "2.0", method: "notifications/progress", params: { progress: 1 } };
+const SSE = { headers: { "content-type": "text/event-stream" } };
+
+type Posted = (request: Request) => Promise<Response>;
+
+interface Scripted {
+  /** Says a message on the server's one stream. */
+  say(message: object): void;
+  /** POSTs a request in the session that was made. */
+  call(id: number, signal?: AbortSignal): Promise<Response>;
+}
+
+/** One that initializes, and answers each further POST as the next of `answers` does; with 202 when there are no more. */
+async function scripted(...answers: Posted[]): Promise<Scripted> {
+  let sink: ReadableStreamDefaultController<Uint8Array> | undefined;
+  const say = (message: object, event = "message", data = JSON.stringify(message)): void =>
+    sink?.enqueue(new TextEncoder().encode(`event: ${event}\ndata: ${data}\n\n`));
+  const start = (controller: NonNullable<typeof sink>): void => {
+    sink = controller;
+    say({}, "endpoint", "/messages");
+  };
+  const server = legacyServer(URL, 1000, async (input) => {
+    const request = new Request(input);
+    if (request.method === "GET") return new Response(new ReadableStream({ start }), SSE);
+    const { id, method } = (await request.clone().json()) as { id: number; method: string };
+    if (method !== "initialize")
+      return (await answers.shift()?.(request)) ?? new Response(null, { status: 202 });
+    say({ jsonrpc: "2.0", id, result: INITIALIZED });
+    return new Response(null, { status: 202 });
+  });
+  const send = (method: string, id: number, sid: string | null, signal?: AbortSignal) =>
+    server.fetch(
+      new Request(URL, {
+        method: "POST",
+        headers: sid === null ? {} : { "mcp-session-id": sid },
+        body: JSON.stringify({ jsonrpc: "2.0", id, method, params: {} }),
+        signal: signal ?? null,
+      }),
+    );
+  const made = await send("initialize", 0, null);
+  await made.text();
+  const sid = made.headers.get("mcp-session-id");
+  return { say, call: (id, signal) => send("tools/call", id, sid, signal) };
+}
+
+/** The call with this id is told of its progress, and is answered. */
+async function expectProgress({ call, say }: Scripted, id: number): Promise<void> {
+  const response = await call(id);
+  const answer = { jsonrpc: "2.0", id, result: {} };
+  say(PROGRESS);
+  say(answer);
+  const text = await response.text();
+  const messages = [...text.matchAll(/^data: (.*)$/gm)].map(([, data]) => JSON.parse(data ?? ""));
+  expect(messages).toEqual([PROGRESS, answer]);
+}
+
+it("tells a call of its progress after one whose POST failed", async () => {
+  const upstream = await scripted(() => Promise.reject(new Error("reset")));
+  await expect(upstream.call(1)).rejects.toThrow("reset");
+  await expectProgress(upstream, 2);
+});
+
+it("gives up on a POST that is never answered, and tells the next call of its progress", async () => {
+  const released = Promise.withResolvers<void>();
+  const upstream = await scripted(({ signal }) => {
+    signal.addEventListener("abort", () => released.resolve());
+    // Not every server looks at the signal.
+    return new Promise<Response>(() => undefined);
+  });
+  const abort = new AbortController();
+  void upstream.call(1, abort.signal);
+  await new Promise((resolve) => setImmediate(resolve));
+  abort.abort();
+  await released.promise;
+  await expectProgress(upstream, 2);
+});
+
+it.each<[what: string, answer: () => Promise<Response>]>([
+  ["fails", () => Promise.reject(new Error("reset"))],
+  ["is refused", async () => new Response(null, { status: 500 })],
+])("keeps no stream where the POST of initialize %s", async (_what, answer) => {
+  let held: AbortSignal | undefined;
+  const server = legacyServer(URL, 1000, async (input) => {
+    const request = new Request(input);
+    if (request.method !== "GET") return answer();
+    held = request.signal;
+    const endpoint = new TextEncoder().encode("event: endpoint\ndata: /messages\n\n");
+    return new Response(new ReadableStream({ start: (c) => c.enqueue(endpoint) }), SSE);
+  });
+  const body = JSON.stringify({ jsonrpc: "2.0", id: 0, method: "initialize", params: {} });
+  const made = server.fetch(new Request(URL, { method: "POST", body }));
+  await made.catch(() => undefined);
+  expect(held?.aborted).toBe(true);
+});

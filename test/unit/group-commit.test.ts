@@ -1,0 +1,119 @@
+import { expect, it } from "vitest";
+import { SharedCommit } from "../../src/group-commit.ts";
+
+/** A commit whose every step the test decides. */
+function commitOf() {
+  const turns: string[][] = [];
+  const waits: { readonly for: string; readonly end: PromiseWithResolvers<void> }[] = [];
+  const wait = (what: string) => () => {
+    const end = Promise.withResolvers<void>();
+    waits.push({ for: what, end });
+    return end.promise;
+  };
+  const commit = new SharedCommit<string, string>({
+    work(jobs) {
+      turns.push([...jobs]);
+      if (jobs.includes("throw")) throw new Error("the turn failed");
+      return jobs.map((job) =>
+        job.startsWith("bad")
+          ? { status: "rejected", reason: new Error(job) }
+          : { status: "fulfilled", value: job.toUpperCase() },
+      );
+    },
+    weigh: (job) => (job.startsWith("heavy") ? 0.6 : 0.01),
+    untilCommitted: wait("commit"),
+    hold: wait("hold"),
+  });
+  return { commit, turns, waits };
+}
+
+const settled = () => new Promise((resolve) => setImmediate(resolve));
+
+it("does a call that comes alone at once, and the next once its commit is over", async () => {
+  const { commit, turns, waits } = commitOf();
+  const first = commit.do("a");
+  expect(turns).toEqual([["a"]]);
+  expect(await first).toBe("A");
+  waits[0]!.end.resolve();
+  await settled();
+  const second = commit.do("b");
+  expect(turns).toEqual([["a"], ["b"]]);
+  expect(await second).toBe("B");
+  expect(waits.map((one) => one.for)).toEqual(["commit", "commit"]);
+});
+
+it("does what comes during a commit together after it, in order", async () => {
+  const { commit, turns, waits } = commitOf();
+  const all = ["a", "b", "c", "d"].map((job) => commit.do(job));
+  expect(turns).toEqual([["a"]]);
+  waits[0]!.end.resolve();
+  expect(await Promise.all(all)).toEqual(["A", "B", "C", "D"]);
+  expect(turns).toEqual([["a"], ["b", "c", "d"]]);
+});
+
+it("holds what comes after several for longer, and after a single one not", async () => {
+  const { commit, turns, waits } = commitOf();
+  for (const job of ["a", "b", "c"]) void commit.do(job);
+  waits[0]!.end.resolve();
+  await settled();
+  const late = commit.do("late");
+  waits[1]!.end.resolve();
+  await settled();
+  expect(turns).toHaveLength(2);
+  expect(waits[2]!.for).toBe("hold");
+  waits[2]!.end.resolve();
+  expect(await late).toBe("LATE");
+  waits[3]!.end.resolve();
+  await settled();
+  expect(waits.map((one) => one.for)).toEqual(["commit", "commit", "hold", "commit"]);
+  void commit.do("alone");
+  expect(turns.at(-1)).toEqual(["alone"]);
+});
+
+it("tells a failure to its own caller alone", async () => {
+  const { commit, waits } = commitOf();
+  const all = ["a", "bad", "c"].map((job) => commit.do(job));
+  waits[0]!.end.resolve();
+  const [first, failed, last] = await Promise.allSettled(all);
+  expect(first).toEqual({ status: "fulfilled", value: "A" });
+  expect(failed).toEqual({ status: "rejected", reason: new Error("bad") });
+  expect(last).toEqual({ status: "fulfilled", value: "C" });
+});
+
+it("goes on after a commit that failed", async () => {
+  const { commit, waits } = commitOf();
+  void commit.do("a");
+  const next = commit.do("b");
+  waits[0]!.end.reject(new Error("disk full"));
+  expect(await next).toBe("B");
+});
+
+it("answers everybody after a turn that threw, and goes on", async () => {
+  const { commit, turns, waits } = commitOf();
+  const first = commit.do("a");
+  const failed = ["b", "throw"].map((job) => commit.do(job));
+  waits[0]!.end.resolve();
+  expect(await first).toBe("A");
+  for (const one of await Promise.allSettled(failed)) {
+    expect(one).toEqual({ status: "rejected", reason: new Error("the turn failed") });
+  }
+  const later = commit.do("later");
+  waits[1]!.end.resolve();
+  await settled();
+  waits[2]!.end.reject(new Error("no timer"));
+  expect(await later).toBe("LATER");
+  expect(turns).toEqual([["a"], ["b", "throw"], ["later"]]);
+});
+
+it("does no more in one turn than that holds, and at least one", async () => {
+  const { commit, turns, waits } = commitOf();
+  const all = ["a", "heavy 1", "b", "heavy 2", "heavy 3", "c"].map((job) => commit.do(job));
+  for (let n = 0; n < 4; n++) {
+    waits.at(-1)!.end.resolve();
+    await settled();
+    if (waits.at(-1)!.for === "hold") waits.at(-1)!.end.resolve();
+    await settled();
+  }
+  await Promise.all(all);
+  expect(turns).toEqual([["a"], ["heavy 1", "b"], ["heavy 2"], ["heavy 3", "c"]]);
+});

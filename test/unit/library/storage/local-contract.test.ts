@@ -1,0 +1,3 @@
+import { describeLocalAdapters } from "../../../contract/local.ts";
+
+describeLocalAdapters();

@@ -1,3 +1,0 @@
-import { describeLocalAdapters } from "../../contract/local.ts";
-
-describeLocalAdapters();
