@@ -1,3 +1,4 @@
+import type { GatewayHost } from "./gateway/contract.ts";
 import { Hono } from "hono";
 import { HTTPException } from "hono/http-exception";
 import { methodNotAllowed } from "hono/method-not-allowed";
@@ -31,7 +32,6 @@ import { createTicket, mountTickets } from "./http/v1/tickets.ts";
 import { mountGateway } from "./gateway/routes.ts";
 import { createLogger, describeFailure, type Logger } from "./logger.ts";
 import { SessionError } from "./core/errors.ts";
-import type { SessionHost } from "./core/host.ts";
 import type { Upstreams } from "./gateway/upstream/upstream.ts";
 
 /** Every route that the OpenAPI document describes. */
@@ -58,7 +58,7 @@ export const ROUTES: readonly RouteDescription[] = [
  * so is what it answers. Without an `access` it serves this machine only.
  */
 export function createApp(
-  host: SessionHost,
+  host: GatewayHost,
   config: Config,
   access: Access = createAccess(loadAuthSettings({})),
   upstreams: Upstreams = new Map(),

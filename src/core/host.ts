@@ -8,13 +8,6 @@
  * `SessionNotFoundError`. Ids are canonical (`parseSessionId`).
  */
 import type { Caller } from "./caller.ts";
-import type {
-  ExchangeAnswer,
-  ExchangeRequest,
-  GatewayStart,
-  InitializeAnswer,
-  InitializeRequest,
-} from "../gateway/contract.ts";
 import type { SessionId } from "./id.ts";
 import type { SessionType } from "./type.ts";
 import type { Metadata } from "./content.ts";
@@ -199,19 +192,6 @@ export interface Sessions {
   disconnect(id: SessionId): Promise<void>;
   /** Attaches a writer. */
   subscribe(id: SessionId, start: StreamStart): Promise<StreamSocket>;
-  /** Makes an MCP client's session and its upstream session, both or neither. `content` says the rest of it. */
-  initialize(
-    id: SessionId,
-    content: SessionContent,
-    request: InitializeRequest,
-  ): Promise<InitializeAnswer>;
-  /** Carries one POST of an MCP client's. One that the gate does not admit finds no session. */
-  exchange(id: SessionId, request: ExchangeRequest): Promise<ExchangeAnswer>;
-  /**
-   * Follows a gateway stream. Throws an `invalid_request` where the place it should
-   * resume at is unknown.
-   */
-  follow(id: SessionId, start: GatewayStart): Promise<StreamSocket>;
 }
 
 export interface SessionDocument {

@@ -2,12 +2,12 @@
  * The library's entry `holdfast/durable-object`. It can be imported anywhere; the
  * objects' classes themselves, which only a Worker can run, are `holdfast/object`.
  */
+import type { GatewaySessions } from "../gateway/contract.ts";
 import { DirectoryClient, type DirectoryNamespace } from "../directory/client.ts";
 import { DurableObjectHost } from "../session/object-host.ts";
 import type { SessionObject } from "../session/session-object.ts";
 import type { ListedSessions } from "../library/storage/durable-object.ts";
 import type { Caller } from "../core/caller.ts";
-import type { Sessions } from "../core/host.ts";
 
 export { DurableObjectStorage } from "../library/storage/durable-object.ts";
 export type {
@@ -33,7 +33,10 @@ export interface SessionsInOptions {
 }
 
 /** What the service's own front does with sessions, but for the gateway. */
-export type LibrarySessions = Omit<Sessions, "document" | "initialize" | "exchange" | "follow"> &
+export type LibrarySessions = Omit<
+  GatewaySessions,
+  "document" | "initialize" | "exchange" | "follow"
+> &
   ListedSessions;
 
 /**

@@ -1,16 +1,16 @@
 /** What every part of the gateway is given. */
+import type { Gate, GatewayHost, GatewaySessions } from "./contract.ts";
 import type { Context } from "hono";
 import type { Config } from "../config/service.ts";
 import type { Logger } from "../logger.ts";
 import type { Caller } from "../core/caller.ts";
-import type { SessionContent, SessionHost, Sessions } from "../core/host.ts";
+import type { SessionContent } from "../core/host.ts";
 import type { Upstream, Upstreams } from "./upstream/upstream.ts";
-import type { Gate } from "./contract.ts";
 import { GATEWAY_KEYS } from "../core/content.ts";
 import type { KnownSessionType } from "../core/type.ts";
 
 export interface GatewayParts {
-  readonly host: SessionHost;
+  readonly host: GatewayHost;
   readonly config: Config;
   readonly upstreams: Upstreams;
   readonly log: Logger;
@@ -24,7 +24,7 @@ export interface GatewayCall {
   readonly request: Request;
   readonly upstream: Upstream;
   /** The sessions as the caller may touch them. */
-  readonly sessions: Sessions;
+  readonly sessions: GatewaySessions;
   readonly caller: Caller;
 }
 

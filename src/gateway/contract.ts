@@ -2,7 +2,10 @@
  * What the gateway asks of a session: to carry one POST to the upstream and to
  * bring back its answer, and to open a stream of messages.
  */
+import type { Caller } from "../core/caller.ts";
 import { type Metadata, GATEWAY_KEYS } from "../core/content.ts";
+import type { SessionContent, SessionHost, Sessions, StreamSocket } from "../core/host.ts";
+import type { SessionId } from "../core/id.ts";
 import type { RequestId } from "./json-rpc.ts";
 import type { SessionType } from "../core/type.ts";
 
@@ -85,3 +88,25 @@ export type GatewayStart = { readonly gate: Gate } & (
   | { readonly kind: "standalone"; readonly endpoint?: string }
   | { readonly kind: "resume"; readonly lastEventId: string }
 );
+
+/** What the gateway asks of one caller's sessions, besides what `/v1` does. */
+export interface GatewaySessions extends Sessions {
+  /** Makes an MCP client's session and its upstream session, both or neither. `content` says the rest of it. */
+  initialize(
+    id: SessionId,
+    content: SessionContent,
+    request: InitializeRequest,
+  ): Promise<InitializeAnswer>;
+  /** Carries one POST of an MCP client's. One that the gate does not admit finds no session. */
+  exchange(id: SessionId, request: ExchangeRequest): Promise<ExchangeAnswer>;
+  /**
+   * Follows a gateway stream. Throws an `invalid_request` where the place it should
+   * resume at is unknown.
+   */
+  follow(id: SessionId, start: GatewayStart): Promise<StreamSocket>;
+}
+
+/** A session host that carries MCP as well. */
+export interface GatewayHost extends SessionHost {
+  as(caller: Caller): GatewaySessions;
+}

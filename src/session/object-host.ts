@@ -1,4 +1,5 @@
 /** The session host of the Worker: each session is a Durable Object, found by its id. */
+import type { GatewayHost, GatewaySessions } from "../gateway/contract.ts";
 import {
   errorFromCode,
   SessionError,
@@ -15,9 +16,7 @@ import type {
   NewEvent,
   SessionContent,
   SessionFilter,
-  SessionHost,
   SessionPatch,
-  Sessions,
   StreamStart,
 } from "../core/host.ts";
 import type { ExchangeRequest, GatewayStart, InitializeRequest } from "../gateway/contract.ts";
@@ -69,7 +68,7 @@ export interface DurableObjectHostOptions {
   readonly maxSessionsPerSubject?: number;
 }
 
-export class DurableObjectHost implements SessionHost {
+export class DurableObjectHost implements GatewayHost {
   readonly #sessions: DurableObjectNamespace<SessionObject>;
   readonly #directory: DirectoryClient | undefined;
   readonly #admission: Admission | undefined;
@@ -86,7 +85,7 @@ export class DurableObjectHost implements SessionHost {
     }
   }
 
-  as(caller: Caller): Sessions {
+  as(caller: Caller): GatewaySessions {
     const sessions = new DurableObjectSessions(this.#sessions, caller, this.#admission);
     // An admin may know which ids exist.
     return caller.admin ? sessions : evened(sessions, this.#refusalTime);
@@ -111,7 +110,7 @@ export class DurableObjectHost implements SessionHost {
 }
 
 /** Each call carries its caller, and the object itself decides. */
-class DurableObjectSessions implements Sessions {
+class DurableObjectSessions implements GatewaySessions {
   readonly #sessions: DurableObjectNamespace<SessionObject>;
   readonly #caller: Caller;
   readonly #admission: Admission | undefined;

@@ -5,8 +5,8 @@
  * machine with four times the work that it can do). A stranger who could time that would learn
  * which ids exist, and can make the machine busy.
  */
+import type { GatewaySessions } from "../gateway/contract.ts";
 import { SessionError } from "../core/errors.ts";
-import type { Sessions } from "../core/host.ts";
 
 /** Milliseconds that such an answer takes at least: several times what the slowest of them takes on a machine at rest. */
 const LEAST_MS = 10;
@@ -29,7 +29,7 @@ export class RefusalTime {
   }
 }
 
-export function evened(sessions: Sessions, time: RefusalTime): Sessions {
+export function evened(sessions: GatewaySessions, time: RefusalTime): GatewaySessions {
   return new Proxy(sessions, {
     get(target, name) {
       const method: unknown = Reflect.get(target, name, target);

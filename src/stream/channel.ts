@@ -8,7 +8,6 @@ import type { StreamStart } from "../core/host.ts";
 import { CLOSE_CODES } from "./protocol.ts";
 import { concat } from "../wire/bytes.ts";
 import type { EventLog, LoggedEvent, SizedEvent } from "./event-log.ts";
-import type { RecordStore } from "../session/record.ts";
 import type { Writers } from "./subscribers.ts";
 import { RETRY_MS } from "../core/limits.ts";
 import { encodeFrame } from "../wire/sse-frame.ts";
@@ -83,15 +82,20 @@ export interface StreamState {
   readonly log: EventLog;
 }
 
+/** Where the session keeps how its stream stands. */
+export interface ChannelStore {
+  saveChannel(channel: StoredChannel): void;
+}
+
 const encoder = new TextEncoder();
 
 export class NativeStream {
   readonly #writers: Writers;
-  readonly #records: RecordStore;
+  readonly #store: ChannelStore;
 
-  constructor(writers: Writers, records: RecordStore) {
+  constructor(writers: Writers, store: ChannelStore) {
     this.#writers = writers;
-    this.#records = records;
+    this.#store = store;
   }
 
   get writers(): number {
@@ -171,7 +175,7 @@ export class NativeStream {
 
   #save(state: StreamState, change: Partial<StoredChannel>): void {
     state.channel = { ...state.channel, ...change };
-    this.#records.saveChannel(state.channel);
+    this.#store.saveChannel(state.channel);
   }
 }
 

@@ -2,7 +2,7 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import type { Storage } from "../../src/library/storage/storage.ts";
 import { sessionWith } from "../support/session-with.ts";
-import type { OpenedStorage } from "./storage-contract.ts";
+import type { OpenedStorage } from "./opened-storage.ts";
 
 const MOST_OF_TTL = 45_000;
 const newId = () => crypto.randomUUID();

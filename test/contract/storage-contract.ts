@@ -10,17 +10,9 @@ import { SSESession } from "../../src/library/model/sse-session.ts";
 import { StreamableSession } from "../../src/library/model/streamable-session.ts";
 import type { Storage } from "../../src/library/storage/storage.ts";
 import { sessionWith } from "../support/session-with.ts";
+import type { OpenedStorage, OpenStorage } from "./opened-storage.ts";
 import { describeConditions } from "./conditions-contract.ts";
 import { describeManagerOver } from "./manager-contract.ts";
-
-export interface OpenedStorage {
-  readonly storage: Storage;
-  /** Lets this much time pass in which nobody uses the session. */
-  age(id: string, ms: number): Promise<void>;
-}
-
-/** Opens a storage that is empty and whose sessions live `ttlMs` after their last use. */
-export type OpenStorage = (ttlMs: number) => Promise<OpenedStorage>;
 
 const TTL_MS = 60_000;
 const MOST_OF_TTL = 45_000;

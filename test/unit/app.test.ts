@@ -3,15 +3,15 @@ import { describe, expect, it, vi } from "vitest";
 import { createApp } from "../../src/app.ts";
 import { loadConfig } from "../../src/config/service.ts";
 import { UnavailableError } from "../../src/core/errors.ts";
-import type { SessionHost, Sessions } from "../../src/core/host.ts";
+import type { GatewayHost, GatewaySessions } from "../../src/gateway/contract.ts";
 
 const ID = "8c2d0cf4-7a2b-4b73-a7f5-4e3c0b6c1a01";
 const SECRET = "redis://user:hunter2@10.0.0.5";
 
 /** A host whose every method fails in this way. */
-function failingHost(failure: () => Error): SessionHost {
+function failingHost(failure: () => Error): GatewayHost {
   const fail = () => Promise.reject(failure());
-  const sessions = new Proxy({} as Sessions, { get: () => fail });
+  const sessions = new Proxy({} as GatewaySessions, { get: () => fail });
   return { as: () => sessions, list: fail, count: fail, revoke: fail };
 }
 

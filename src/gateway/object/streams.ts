@@ -9,7 +9,6 @@ import { BACKEND, CLOSE_CODES } from "../../stream/protocol.ts";
 import { bindingOf } from "../upstream/handshake.ts";
 import { EventLog, sized, type EventLogLimits } from "../../stream/event-log.ts";
 import { ExchangeTable, type OpenExchange } from "./exchange-table.ts";
-import type { StoredSession } from "../../session/record.ts";
 import type { Writers } from "../../stream/subscribers.ts";
 import { type Metadata, GATEWAY_KEYS } from "../../core/content.ts";
 import { NATIVE_STREAM } from "../../core/event-id.ts";
@@ -91,7 +90,7 @@ function placeOf(
 
 export interface SessionHolder {
   /** The session; null where there is none. */
-  record(): StoredSession | null;
+  record(): GatewaySession | null;
   /** False: it has no room for that. */
   patchMetadata(patch: Readonly<Record<string, string | null>>): boolean;
   /** An exchange has ended, and with it, perhaps, the use that kept the session alive. */
@@ -245,7 +244,7 @@ export class GatewayStreams implements GatewayPort {
     return this.#log.log;
   }
 
-  #record(): StoredSession {
+  #record(): GatewaySession {
     const record = this.#holder.record();
     if (!record) throw new Error("the session has ended");
     return record;

@@ -3,7 +3,7 @@ import { expect, it, vi } from "vitest";
 import { createApp } from "../../../src/app.ts";
 import { loadConfig } from "../../../src/config/service.ts";
 import { UnavailableError } from "../../../src/core/errors.ts";
-import type { SessionHost, Sessions } from "../../../src/core/host.ts";
+import type { GatewayHost, GatewaySessions } from "../../../src/gateway/contract.ts";
 import type { Upstream } from "../../../src/gateway/upstream/upstream.ts";
 
 const ID = "8c2d0cf4-7a2b-4b73-a7f5-4e3c0b6c1a01";
@@ -19,9 +19,9 @@ const upstream: Upstream = {
   forwardAuthorization: false,
 };
 
-function failingHost(failure: () => Error): SessionHost {
+function failingHost(failure: () => Error): GatewayHost {
   const fail = () => Promise.reject(failure());
-  const sessions = new Proxy({} as Sessions, { get: () => fail });
+  const sessions = new Proxy({} as GatewaySessions, { get: () => fail });
   return { as: () => sessions, list: fail, count: fail, revoke: fail };
 }
 
@@ -77,7 +77,7 @@ it.each([
   const sessions = {
     initialize: async () => ({ ...json, kind: "refused" }),
     exchange: async () => json,
-  } as unknown as Sessions;
+  } as unknown as GatewaySessions;
   const host = { ...failingHost(() => new Error()), as: () => sessions };
   const send = async () => Response.json(REFUSED, { status: 403 });
   const refusing = { ...upstream, replicas: [{ url: "https://upstream.invalid/mcp", send }] };

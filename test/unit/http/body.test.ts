@@ -2,7 +2,7 @@ import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { createApp } from "../../../src/app.ts";
 import { readBody } from "../../../src/http/body.ts";
 import { loadConfig } from "../../../src/config/service.ts";
-import type { SessionHost } from "../../../src/core/host.ts";
+import type { GatewayHost } from "../../../src/gateway/contract.ts";
 import { BODY_MS } from "../../../src/core/limits.ts";
 
 beforeEach(() => void vi.useFakeTimers());
@@ -45,7 +45,7 @@ it("no timer is left of a body that came", async () => {
 });
 
 it("a route answers 400, and asks its host for nothing", async () => {
-  const host = new Proxy({} as SessionHost, {
+  const host = new Proxy({} as GatewayHost, {
     get: () => () => {
       throw new Error("nothing is to be asked for");
     },

@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { evened, RefusalTime } from "../../../src/session/refusal-timing.ts";
 import { SessionError, SessionNotFoundError } from "../../../src/core/errors.ts";
-import type { Sessions } from "../../../src/core/host.ts";
+import type { GatewaySessions } from "../../../src/gateway/contract.ts";
 
 describe("the time of a refusal", () => {
   it("is ten milliseconds at least, and that of the slowest of the last 64", () => {
@@ -31,7 +31,7 @@ describe("what is made even", () => {
       return outcome();
     };
     // A stand-in for all of its methods: they are treated alike.
-    const sessions = evened({ read } as unknown as Sessions, time) as unknown as {
+    const sessions = evened({ read } as unknown as GatewaySessions, time) as unknown as {
       read: typeof read;
     };
     const began = Date.now();
