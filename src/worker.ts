@@ -6,7 +6,7 @@ import { addressOfPeer, type RateLimitBinding } from "./auth/rate-limit.ts";
 import { loadAuthSettings } from "./auth/settings.ts";
 import { loadConfig } from "./config/service.ts";
 import type { Environment } from "./config/env.ts";
-import { lingering } from "./http/drain-refused-body.ts";
+import { drainRefusedBody } from "./http/drain-refused-body.ts";
 import { directoryOf } from "./directory/client.ts";
 import { DurableObjectHost } from "./session/object-host.ts";
 import { createLogger, describeFailure } from "./logger.ts";
@@ -49,5 +49,6 @@ function clientAddress(request: Request): string | undefined {
 }
 
 export default {
-  fetch: async (request, _env, ctx) => lingering(request, await app.fetch(request, bindings, ctx)),
+  fetch: async (request, _env, ctx) =>
+    drainRefusedBody(request, await app.fetch(request, bindings, ctx)),
 } satisfies ExportedHandler;

@@ -156,7 +156,7 @@ export const MAX_RESTAMPS = 3;
 
 /** Rows that a shard drops or hands over in one go: each go is one short turn. */
 export const SWEEP_BATCH = 500;
-export const HANDOVER_BATCH = 250;
+export const REBALANCE_BATCH = 250;
 /** Milliseconds between two sweeps, so that entries that end one by one do not wake a shard for each. */
 export const SWEEP_INTERVAL_MS = 5_000;
 

@@ -20,7 +20,7 @@ import {
   type Position,
   type RevokeIf,
 } from "./contract.ts";
-import { Handover } from "./rebalance.ts";
+import { Rebalance } from "./rebalance.ts";
 import { Reservations } from "./reservations.ts";
 import { Revocations } from "./revocations.ts";
 import { ShardIndex } from "./shard-index.ts";
@@ -57,12 +57,12 @@ export class DirectoryObject
   readonly #log: Logger;
   readonly #index: ShardIndex;
   readonly #revocations: Revocations;
-  readonly #handover: Handover;
+  readonly #rebalance: Rebalance;
   readonly #reservations = new Reservations();
   readonly #deliveries = new SharedTurn(GATHER_MS);
   readonly #alarm: AlarmClock;
   /** No batch of a move before this, for the last one failed; milliseconds since the epoch. */
-  #handOverAt = 0;
+  #rebalanceAt = 0;
 
   constructor(ctx: DurableObjectState, env: Environment) {
     super(ctx, env);
@@ -75,7 +75,7 @@ export class DirectoryObject
       const stub: unknown = SESSIONS.get(SESSIONS.idFromName(id));
       return (stub as RevocableSession).remove(REVOKER, condition);
     });
-    this.#handover = new Handover(ctx.storage.kv, this.#index, this.#revocations, {
+    this.#rebalance = new Rebalance(ctx.storage.kv, this.#index, this.#revocations, {
       absorb: (to, rows) => this.#directory(to.shards).absorb(to.shard, rows),
       absorbRevocations: (to, revocations) =>
         this.#directory(to.shards).absorbRevocations(to.shard, revocations),
@@ -94,13 +94,13 @@ export class DirectoryObject
 
   page(to: Addressed, filter: DirectoryFilter, after: Position | undefined, limit: number) {
     const now = this.#hear(to);
-    return { entries: this.#index.page(filter, after, limit), ...this.#handover.seenAt(now) };
+    return { entries: this.#index.page(filter, after, limit), ...this.#rebalance.seenAt(now) };
   }
 
   count(to: Addressed, filter: DirectoryFilter, except: readonly string[] = []) {
     const now = this.#hear(to);
     const excepted = except.filter((id) => this.#index.holds(id, filter)).length;
-    return { count: this.#index.count(filter) - excepted, ...this.#handover.seenAt(now) };
+    return { count: this.#index.count(filter) - excepted, ...this.#rebalance.seenAt(now) };
   }
 
   async revoke(to: Addressed, subject: string, at: number) {
@@ -111,14 +111,14 @@ export class DirectoryObject
     this.#alarm.wakeBy(now + SHARD_RETRY_MS);
     await this.#revocations.workOn(subject, now);
     this.#settleAlarm(Date.now());
-    return { count, ...this.#handover.seenAt(now) };
+    return { count, ...this.#rebalance.seenAt(now) };
   }
 
   absorb(to: Addressed, rows: readonly HandedRow[]): void {
     const now = this.#hear(to);
     this.#index.absorb(rows);
     for (const { entry } of rows) if (entry) this.#revocations.catches(entry, now);
-    this.#handover.absorbed(to, rows);
+    this.#rebalance.absorbed(to, rows);
     this.#settleAlarm(now);
   }
 
@@ -130,7 +130,7 @@ export class DirectoryObject
 
   admit(to: Addressed, subject: string, id: string, limit: number): Elsewhere | Promise<boolean> {
     this.#hear(to);
-    const elsewhere = this.#handover.elsewhere(to, subject);
+    const elsewhere = this.#rebalance.elsewhere(to, subject);
     if (elsewhere) return elsewhere;
     const countIndexed = async (except: readonly string[]) =>
       (await this.#directory(to.shards).count({ subject }, except)).count;
@@ -149,17 +149,17 @@ export class DirectoryObject
     this.#alarm.wakeBy(now + SHARD_RETRY_MS);
     this.#index.sweep(now, SWEEP_BATCH);
     await this.#revocations.work(now);
-    await this.#handOver(now);
+    await this.#continueRebalance(now);
     this.#settleAlarm(Date.now());
   }
 
   /** A batch of a move. One that failed waits, and holds up nothing else meanwhile. */
-  async #handOver(now: number): Promise<void> {
-    if (now < this.#handOverAt) return;
+  async #continueRebalance(now: number): Promise<void> {
+    if (now < this.#rebalanceAt) return;
     try {
-      await this.#handover.work(now);
+      await this.#rebalance.work(now);
     } catch (failure) {
-      this.#handOverAt = now + SHARD_RETRY_MS;
+      this.#rebalanceAt = now + SHARD_RETRY_MS;
       this.#log.warn("directory.handover_failed", { cause: describeFailure(failure) });
     }
   }
@@ -174,7 +174,7 @@ export class DirectoryObject
 
   #take(to: Addressed, message: DirectoryMessage): Delivery | Elsewhere {
     const now = this.#hear(to);
-    const elsewhere = this.#handover.elsewhere(to, idOf(message));
+    const elsewhere = this.#rebalance.elsewhere(to, idOf(message));
     if (elsewhere) return elsewhere;
     const delivery = this.#index.apply(message, now);
     if (message.op === "put" && delivery.kind === "taken") {
@@ -187,12 +187,12 @@ export class DirectoryObject
   /** Every call says which shard this is and how many there are. Returns the time. */
   #hear(to: Addressed): number {
     const now = Date.now();
-    if (this.#handover.learn(to)) this.#alarm.wakeBy(now);
+    if (this.#rebalance.learn(to)) this.#alarm.wakeBy(now);
     return now;
   }
 
   #nextWork(now: number): number {
-    const move = this.#handover.underWay ? Math.max(now, this.#handOverAt) : Infinity;
+    const move = this.#rebalance.underWay ? Math.max(now, this.#rebalanceAt) : Infinity;
     const drop = this.#index.nextDrop() ?? Infinity;
     const sweep = drop <= now ? now : Math.max(drop, now + SWEEP_INTERVAL_MS);
     return Math.min(move, sweep, this.#revocations.nextWork() ?? Infinity);

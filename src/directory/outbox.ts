@@ -10,7 +10,7 @@
  */
 import type { DirectoryClient } from "./client.ts";
 import type { DirectoryEntry, DirectoryMessage } from "./contract.ts";
-import { driftOf, dropTime, retryTime } from "./staleness.ts";
+import { stalenessOf, dropTime, retryTime } from "./staleness.ts";
 import { describeFailure, type Logger } from "../logger.ts";
 import type { SessionId } from "../core/id.ts";
 import { FIRST_RETELL_MS, MAX_RESTAMPS, TELL_DELAY_MS } from "../core/limits.ts";
@@ -92,10 +92,10 @@ export class Outbox {
 
   /** The session was made or changed: tell the directory if that concerns it. */
   changed(now: number): void {
-    const wish = this.#wish(now);
-    if (!wish) return;
+    const update = this.#pendingUpdate(now);
+    if (!update) return;
     // The object may die before a shard answers, and nobody may ever call this session again.
-    if (wish.urgent) this.#wakeBy(retryTime(wish.since, now));
+    if (update.urgent) this.#wakeBy(retryTime(update.since, now));
     this.#send(now);
   }
 
@@ -103,10 +103,10 @@ export class Outbox {
    * By when the object has to wake to tell of a deadline that moved, should no use
    * tell of it before: while the entry is still listed.
    */
-  tellBy(now: number): number {
+  updateBy(now: number): number {
     const row = this.#read();
-    const wish = this.#wish(now);
-    return wish && !wish.urgent && row?.kind === "told" ? row.entry.expiresAt : Infinity;
+    const update = this.#pendingUpdate(now);
+    return update && !update.urgent && row?.kind === "told" ? row.entry.expiresAt : Infinity;
   }
 
   /**
@@ -138,9 +138,9 @@ export class Outbox {
       void this.#parts.ctx.storage.deleteAll();
       return;
     }
-    const wish = this.#wish(now);
-    if (!wish) return;
-    this.#wakeBy(retryTime(wish.since, now));
+    const update = this.#pendingUpdate(now);
+    if (!update) return;
+    this.#wakeBy(retryTime(update.since, now));
     this.#retryAt = 0;
     this.#send(now);
     await this.settled();
@@ -165,16 +165,16 @@ export class Outbox {
     let restamps = 0;
     for (;;) {
       const now = Date.now();
-      const wish = this.#wish(now);
-      if (!wish) return;
-      const message = this.#stamp(wish.message, now);
+      const update = this.#pendingUpdate(now);
+      if (!update) return;
+      const message = this.#stamp(update.message, now);
       try {
         const delivery = await directory.deliver(message, this.#read()?.shards);
-        if (delivery.kind === "taken") this.#taken(message, wish.ttlMs, directory.shards);
+        if (delivery.kind === "taken") this.#taken(message, update.ttlMs, directory.shards);
         else if (restamps++ < MAX_RESTAMPS) this.#order = Math.max(this.#order, delivery.by);
         else throw new Error("the directory holds a later order, again and again");
       } catch (failure) {
-        this.#failed(wish.since, failure);
+        this.#failed(update.since, failure);
         return;
       }
     }
@@ -194,7 +194,7 @@ export class Outbox {
       // Ended meanwhile: the row says so, and the next message will.
       if (!session) return;
       this.#write({ kind: "told", entry: message.entry, ttlMs, order: message.order, shards });
-      if (!this.#alarmIsOurs || this.#wish(now)) return;
+      if (!this.#alarmIsOurs || this.#pendingUpdate(now)) return;
       this.#alarmIsOurs = false;
       alarm.moveTo(session.deadline);
       return;
@@ -229,7 +229,7 @@ export class Outbox {
   }
 
   /** What there is to tell, and since when. */
-  #wish(now: number): Wish | undefined {
+  #pendingUpdate(now: number): PendingUpdate | undefined {
     if (!this.#parts.directory) return undefined;
     const session = this.#parts.listed(now);
     const row = this.#read();
@@ -240,14 +240,14 @@ export class Outbox {
     const { entry, ttlMs } = session;
     const told = row?.kind === "told" ? row : undefined;
     // A TTL that has grown does not make the shard keep the entry for longer.
-    const drift = driftOf(told?.entry, entry, Math.min(told?.ttlMs ?? ttlMs, ttlMs));
-    if (!drift) return undefined;
+    const staleness = stalenessOf(told?.entry, entry, Math.min(told?.ttlMs ?? ttlMs, ttlMs));
+    if (!staleness) return undefined;
     const dropAt = dropTime(entry.expiresAt, ttlMs);
     return {
       message: { op: "put", entry, dropAt },
       // An order is the time of its message.
-      since: drift === "content" ? session.updatedAt : (row?.order ?? now),
-      urgent: drift === "content",
+      since: staleness === "content" ? session.updatedAt : (row?.order ?? now),
+      urgent: staleness === "content",
       ttlMs,
     };
   }
@@ -272,7 +272,7 @@ type Unstamped = DirectoryMessage extends infer M
     : never
   : never;
 
-interface Wish {
+interface PendingUpdate {
   readonly message: Unstamped;
   /** When it became one; milliseconds since the epoch. */
   readonly since: number;

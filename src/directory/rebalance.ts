@@ -6,7 +6,7 @@
  * Before all entries go the revocations, or a session would escape the one that was
  * about to end it by moving to a shard that has not heard of it.
  */
-import { HANDOVER_BATCH, MOVE_SETTLE_MS, REVOCATION_MEMORY_MS } from "../core/limits.ts";
+import { REBALANCE_BATCH, MOVE_SETTLE_MS, REVOCATION_MEMORY_MS } from "../core/limits.ts";
 import type { Addressed, Elsewhere, HandedRevocation, HandedRow, Layout } from "./contract.ts";
 import { placementOf } from "./placement.ts";
 import type { Revocations } from "./revocations.ts";
@@ -31,7 +31,7 @@ export interface Peers {
   absorbRevocations(to: Addressed, revocations: readonly HandedRevocation[]): Promise<void>;
 }
 
-export class Handover {
+export class Rebalance {
   readonly #kv: SyncKvStorage;
   readonly #index: ShardIndex;
   readonly #revocations: Revocations;
@@ -101,7 +101,7 @@ export class Handover {
       layout.told && now < layout.told.since + REVOCATION_MEMORY_MS / 2
         ? layout.told
         : { since: now, through: "" };
-    const untold = this.#revocations.known(told.through, HANDOVER_BATCH);
+    const untold = this.#revocations.known(told.through, REBALANCE_BATCH);
     const lastUntold = untold.at(-1);
     if (lastUntold) {
       await this.#tell(layout, untold);
@@ -109,7 +109,7 @@ export class Handover {
       this.#save({ ...layout, told: { ...told, through: lastUntold.subject } });
       return;
     }
-    const rows = this.#index.rowsAfter(layout.movedThrough, HANDOVER_BATCH);
+    const rows = this.#index.rowsAfter(layout.movedThrough, REBALANCE_BATCH);
     const byPlace = Map.groupBy(rows, ({ id }) => placementOf(id, shards));
     byPlace.delete(shard);
     for (const [place, misplaced] of byPlace) {
@@ -119,7 +119,7 @@ export class Handover {
     // A new move that began meanwhile starts from the first id, and must not be cut short.
     if (this.#layout !== layout) return;
     const last = rows.at(-1);
-    if (last && rows.length === HANDOVER_BATCH) this.#save({ ...layout, movedThrough: last.id });
+    if (last && rows.length === REBALANCE_BATCH) this.#save({ ...layout, movedThrough: last.id });
     else this.#save({ shard, shards, movedAt: now });
   }
 

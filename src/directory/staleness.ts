@@ -16,7 +16,7 @@ export const UNTOLD_SHARE = 1 / 4;
  * than its deadline; `deadline` where that has moved by more than a quarter of the
  * TTL; undefined where the directory is right enough.
  */
-export function driftOf(
+export function stalenessOf(
   told: DirectoryEntry | undefined,
   now: DirectoryEntry,
   ttlMs: number,

@@ -25,7 +25,7 @@ export type Verdict =
       readonly kind: "exchange";
       readonly batch: boolean;
       /** Ids of the requests in it, in order. */
-      readonly owed: readonly RequestId[];
+      readonly pending: readonly RequestId[];
       /** Ids of requests that it cancels. */
       readonly cancels: readonly RequestId[];
     }
@@ -53,7 +53,7 @@ export function classify(body: unknown, version: string | undefined): Verdict {
   return {
     kind: "exchange",
     batch: false,
-    owed: id === undefined ? [] : [id],
+    pending: id === undefined ? [] : [id],
     cancels: cancelled(body),
   };
 }
@@ -71,7 +71,7 @@ function classifyBatch(body: readonly unknown[], version: string | undefined): V
   if (version !== undefined && refusesBatches(version)) {
     return refused(RPC_CODES.invalidRequest, `${version} has no batches`);
   }
-  const owed: RequestId[] = [];
+  const pending: RequestId[] = [];
   for (const element of body) {
     const message = messageOf(element);
     if (!message || claimsStateless(element)) {
@@ -81,9 +81,9 @@ function classifyBatch(body: readonly unknown[], version: string | undefined): V
     if (message.method === "initialize") {
       return refused(RPC_CODES.invalidRequest, "initialize cannot be part of a batch");
     }
-    owed.push(message.id);
+    pending.push(message.id);
   }
-  return { kind: "exchange", batch: true, owed, cancels: body.flatMap(cancelled) };
+  return { kind: "exchange", batch: true, pending, cancels: body.flatMap(cancelled) };
 }
 
 function claimsStateless(body: unknown): boolean {

@@ -1,5 +1,5 @@
 /** What every part of the gateway is given. */
-import type { Gate, GatewayHost, GatewaySessions } from "./contract.ts";
+import type { SessionMatch, GatewayHost, GatewaySessions } from "./contract.ts";
 import type { Context } from "hono";
 import type { Config } from "../config/service.ts";
 import type { Logger } from "../logger.ts";
@@ -28,7 +28,7 @@ export interface GatewayCall {
   readonly caller: Caller;
 }
 
-export function gateOf({ upstream }: GatewayCall, type: KnownSessionType): Gate {
+export function matchOf({ upstream }: GatewayCall, type: KnownSessionType): SessionMatch {
   return { type, upstream: upstream.name };
 }
 

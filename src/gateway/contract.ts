@@ -13,14 +13,14 @@ import type { SessionType } from "../core/type.ts";
  * What a caller's own session must be to be used here. One that differs is answered
  * as if it were not there.
  */
-export interface Gate {
+export interface SessionMatch {
   readonly type: SessionType;
   readonly upstream: string;
 }
 
-export function admits(
+export function matches(
   session: { readonly type: string; readonly metadata: Metadata },
-  gate: Gate,
+  gate: SessionMatch,
 ): boolean {
   return session.type === gate.type && session.metadata[GATEWAY_KEYS.upstream] === gate.upstream;
 }
@@ -32,12 +32,12 @@ export const STANDALONE_STREAM = 1;
 export const FIRST_EXCHANGE_STREAM = 2;
 
 export interface ExchangeRequest {
-  readonly gate: Gate;
+  readonly match: SessionMatch;
   /** One JSON-RPC message or a batch, as the client sent it. */
   readonly body: string;
   readonly batch: boolean;
   /** Requests in it, each owed an answer; none where it is notifications and responses only. */
-  readonly owed: readonly RequestId[];
+  readonly pending: readonly RequestId[];
   /** Requests that it cancels. */
   readonly cancels: readonly RequestId[];
   /** An initialize request; only the session of a legacy stream gets one this way. */
@@ -82,7 +82,7 @@ export type InitializeAnswer =
   | { readonly kind: "failed"; readonly failure: Failure };
 
 /** Where a gateway stream starts. */
-export type GatewayStart = { readonly gate: Gate } & (
+export type GatewayStart = { readonly gate: SessionMatch } & (
   | { readonly kind: "exchange"; readonly stream: number }
   /** `endpoint` is said first: where a legacy client is to POST. */
   | { readonly kind: "standalone"; readonly endpoint?: string }

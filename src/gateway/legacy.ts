@@ -8,7 +8,7 @@ import { DEFAULT_UPSTREAM } from "../config/upstreams.ts";
 import { answer, rpcErrorResponse, sessionNotFound } from "./answers.ts";
 import { readPosted, accepts } from "./request.ts";
 import { classify } from "./classify.ts";
-import { contentFor, forwardedHeaders, gateOf, type GatewayCall } from "./context.ts";
+import { contentFor, forwardedHeaders, matchOf, type GatewayCall } from "./context.ts";
 import { stream } from "./streamable.ts";
 
 export async function openLegacyStream(call: GatewayCall): Promise<Response> {
@@ -20,7 +20,7 @@ export async function openLegacyStream(call: GatewayCall): Promise<Response> {
   await call.sessions.create(sessionId, contentFor(call, "sse"));
   const path = upstream.name === DEFAULT_UPSTREAM ? "/messages" : `/messages/${upstream.name}`;
   const endpoint = `${path}?session_id=${sessionId}`;
-  return stream(call, sessionId, { gate: gateOf(call, "sse"), kind: "standalone", endpoint });
+  return stream(call, sessionId, { gate: matchOf(call, "sse"), kind: "standalone", endpoint });
 }
 
 export async function postLegacyMessage(call: GatewayCall): Promise<Response> {
@@ -39,17 +39,17 @@ export async function postLegacyMessage(call: GatewayCall): Promise<Response> {
     return rpcErrorResponse(400, RPC_CODES.invalidRequest, "This endpoint is of 2024-11-05");
   }
   const initialize = verdict.kind === "initialize";
-  const owed = initialize ? [verdict.id] : verdict.owed;
+  const pending = initialize ? [verdict.id] : verdict.pending;
   const batch = !initialize && verdict.batch;
   const sessionId = parseSessionId(named);
-  if (sessionId !== named) return sessionNotFound(batch ? undefined : owed[0]);
+  if (sessionId !== named) return sessionNotFound(batch ? undefined : pending[0]);
   const { "mcp-protocol-version": _none, ...headers } = forwardedHeaders(call);
-  return answer(call, batch ? undefined : owed[0], async () => {
+  return answer(call, batch ? undefined : pending[0], async () => {
     await call.sessions.exchange(sessionId, {
-      gate: gateOf(call, "sse"),
+      match: matchOf(call, "sse"),
       body,
       batch,
-      owed,
+      pending,
       cancels: initialize ? [] : verdict.cancels,
       initialize,
       headers,

@@ -69,7 +69,7 @@ async function post(call: GatewayCall): Promise<Response> {
     case "initialize":
       return answer(call, verdict.id, () => initialize(call, body, verdict.id));
     case "exchange": {
-      const id = verdict.batch ? undefined : verdict.owed[0];
+      const id = verdict.batch ? undefined : verdict.pending[0];
       return answer(call, id, () => exchange(call, body, verdict));
     }
   }

@@ -1,5 +1,5 @@
 /** Streamable HTTP of the revisions that keep a session: 2025-03-26 to 2025-11-25 (and 2024-11-05 over it). */
-import { admits, STANDALONE_STREAM, type GatewayStart } from "./contract.ts";
+import { matches, STANDALONE_STREAM, type GatewayStart } from "./contract.ts";
 import { newSessionId, parseSessionId, redactSessionId, type SessionId } from "../core/id.ts";
 import { RPC_CODES, type RequestId } from "./json-rpc.ts";
 import { MAX_INIT_BODY_BYTES } from "../core/limits.ts";
@@ -15,7 +15,7 @@ import {
   STREAM_HEADERS,
 } from "./answers.ts";
 import { versionProblem, type Verdict } from "./classify.ts";
-import { contentFor, forwardedHeaders, gateOf, type GatewayCall } from "./context.ts";
+import { contentFor, forwardedHeaders, matchOf, type GatewayCall } from "./context.ts";
 import { accepts } from "./request.ts";
 import { StandaloneUpstream } from "./upstream-listener.ts";
 
@@ -51,15 +51,15 @@ export async function exchange(
   body: string,
   verdict: Extract<Verdict, { kind: "exchange" }>,
 ): Promise<Response> {
-  const { batch, owed, cancels } = verdict;
-  const id = batch ? undefined : owed[0];
+  const { batch, pending, cancels } = verdict;
+  const id = batch ? undefined : pending[0];
   const sessionId = sessionIdOf(call, id);
   if (sessionId instanceof Response) return sessionId;
   const answer = await call.sessions.exchange(sessionId, {
-    gate: gateOf(call, "mcp"),
+    match: matchOf(call, "mcp"),
     body,
     batch,
-    owed,
+    pending,
     cancels,
     initialize: false,
     headers: forwardedHeaders(call),
@@ -74,7 +74,7 @@ export async function exchange(
       return failureResponse(answer.failure, id);
     case "stream":
       return stream(call, sessionId, {
-        gate: gateOf(call, "mcp"),
+        gate: matchOf(call, "mcp"),
         kind: "exchange",
         stream: answer.stream,
       });
@@ -90,7 +90,7 @@ export async function followStream(call: GatewayCall): Promise<Response> {
   if (problem) return rpcErrorResponse(400, RPC_CODES.invalidRequest, problem);
   const sessionId = sessionIdOf(call, undefined);
   if (sessionId instanceof Response) return sessionId;
-  const gate = gateOf(call, "mcp");
+  const gate = matchOf(call, "mcp");
   const lastEventId = headers.get("last-event-id");
   if (lastEventId === null) return stream(call, sessionId, { gate, kind: "standalone" });
   return stream(call, sessionId, { gate, kind: "resume", lastEventId });
@@ -102,7 +102,7 @@ export async function endSession(call: GatewayCall): Promise<Response> {
   const sessionId = sessionIdOf(call, undefined);
   if (sessionId instanceof Response) return sessionId;
   const session = await call.sessions.read(sessionId, false);
-  if (!admits(session, gateOf(call, "mcp"))) return sessionNotFound();
+  if (!matches(session, matchOf(call, "mcp"))) return sessionNotFound();
   await call.sessions.delete(sessionId);
   return new Response(null, { status: 204 });
 }
@@ -122,7 +122,7 @@ export async function stream(
     keepaliveMs: config.keepaliveMs,
     bufferBytes: config.streamBufferBytes,
     onCut: (reason) => log.info("reader.cut", { session: redactSessionId(sessionId), reason }),
-    onWord: (word) => standalone?.told(word),
+    onWord: (word) => standalone?.receive(word),
     onEnd: () => standalone?.end(),
   });
   return new Response(body, { headers: STREAM_HEADERS });

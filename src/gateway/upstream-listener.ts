@@ -45,7 +45,7 @@ export class StandaloneUpstream {
   }
 
   /** A word from the session's object: which upstream session to listen to from now on. */
-  told(word: string): void {
+  receive(word: string): void {
     if (!word.startsWith(BACKEND) || this.#ended) return;
     const value = parseJson(word.slice(BACKEND.length));
     if (!isObject(value)) return;
@@ -78,7 +78,7 @@ export class StandaloneUpstream {
     while (!signal.aborted) {
       const outcome = await this.#listen(backend, parser, signal);
       if (outcome === "refused" || signal.aborted) return;
-      if (outcome === "lost") return this.#tellLost(backend);
+      if (outcome === "lost") return this.#reportLost(backend);
       const ended = outcome === "ended";
       const delay = ended ? (parser.retryMs ?? UPSTREAM_RETRY_MS) : backoff;
       backoff = ended ? MIN_UPSTREAM_RETRY_MS : backoff * 2;
@@ -87,7 +87,7 @@ export class StandaloneUpstream {
   }
 
   /** Once in a row: an upstream may know no session that it makes, and would be asked to make more for ever. */
-  #tellLost({ sid }: Backend): void {
+  #reportLost({ sid }: Backend): void {
     if (this.#lost) return;
     this.#lost = true;
     this.#say(UPSTREAM_LOST + JSON.stringify({ sid }));

@@ -13,7 +13,7 @@ import { LINGER_BYTES, LINGER_MS, UNANSWERED_MS } from "../core/limits.ts";
  * answer is under way, so its stream is closed when the body was taken in; the
  * client, which knows the length, does not wait for that.
  */
-export async function lingering(request: Request, response: Response): Promise<Response> {
+export async function drainRefusedBody(request: Request, response: Response): Promise<Response> {
   // Asking for a body makes a stream of it, which most answers have no use for.
   if (response.status < 400 || !response.body) return response;
   const { body } = request;

@@ -12,7 +12,7 @@ import type { Session } from "./model/session.ts";
 import { SSESession } from "./model/sse-session.ts";
 import { StreamableSession } from "./model/streamable-session.ts";
 import { DEFAULT_SESSION_TYPE, type SessionType } from "../core/type.ts";
-import { withDeadline, lifetime, positiveTtl, timeout, tell } from "./storage/calls.ts";
+import { withDeadline, lifetime, positiveTtl, timeout, notify } from "./storage/calls.ts";
 import { LocalStorage } from "./storage/local.ts";
 import type { RangeOptions, CallOptions, Storage } from "./storage/storage.ts";
 
@@ -269,7 +269,7 @@ export class SessionManager {
       await this.#storage.delete(id, { signal, ifStill: session });
     } catch (error) {
       // It has ended, whether or not it could be removed.
-      tell(this.#onCleanupError, error);
+      notify(this.#onCleanupError, error);
     }
     return undefined;
   }
@@ -291,7 +291,7 @@ export class SessionManager {
     try {
       await this.cleanupExpiredOnce({ signal: this.#stopped.signal });
     } catch (error) {
-      if (!this.#stopped.signal.aborted) tell(this.#onCleanupError, error);
+      if (!this.#stopped.signal.aborted) notify(this.#onCleanupError, error);
     } finally {
       this.#cleaning = false;
     }

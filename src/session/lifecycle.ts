@@ -215,7 +215,7 @@ export class Lifecycle {
   }
 
   /** Resolves when the directory knows of the last change, or the try to tell it has failed. */
-  told(): Promise<void> {
+  untilListed(): Promise<void> {
     return this.#outbox.settled();
   }
 
@@ -254,7 +254,7 @@ export class Lifecycle {
   }
 
   #wakeAtDeadline(session: LiveSession, now: number): void {
-    this.#alarm.wakeBy(Math.min(this.#deadline(session, now), this.#outbox.tellBy(now)));
+    this.#alarm.wakeBy(Math.min(this.#deadline(session, now), this.#outbox.updateBy(now)));
   }
 
   #deadline(session: LiveSession, now: number): number {

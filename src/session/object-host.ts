@@ -22,7 +22,7 @@ import type {
 import type { ExchangeRequest, GatewayStart, InitializeRequest } from "../gateway/contract.ts";
 import type { SessionId } from "../core/id.ts";
 import { Admission } from "../directory/admission.ts";
-import { evened, RefusalTime } from "./refusal-timing.ts";
+import { withEvenRefusals, RefusalTime } from "./refusal-timing.ts";
 import type { Attachment, SessionObject } from "./session-object.ts";
 
 /** The object's methods as a caller over RPC sees them: each answers a promise. */
@@ -45,7 +45,7 @@ type SessionStub = Remote<
     | "disconnect"
     | "initialize"
     | "exchange"
-    | "told"
+    | "untilListed"
   >
 > &
   Fetcher;
@@ -88,7 +88,7 @@ export class DurableObjectHost implements GatewayHost {
   as(caller: Caller): GatewaySessions {
     const sessions = new DurableObjectSessions(this.#sessions, caller, this.#admission);
     // An admin may know which ids exist.
-    return caller.admin ? sessions : evened(sessions, this.#refusalTime);
+    return caller.admin ? sessions : withEvenRefusals(sessions, this.#refusalTime);
   }
 
   async list(query: ListQuery) {
@@ -164,7 +164,7 @@ class DurableObjectSessions implements GatewaySessions {
     // Repeated after a removal whose answer was lost, a condition would fail on what it removed itself.
     const attempt = condition ? once : repeatable;
     const removed = unwrap(await attempt(() => this.#stub(id).remove(this.#caller, condition)));
-    if (removed && this.#admission) await this.#told(id);
+    if (removed && this.#admission) await this.#untilListed(id);
     return removed;
   }
 
@@ -207,13 +207,13 @@ class DurableObjectSessions implements GatewaySessions {
   /** Makes a session where its subject may have one more. */
   #admitted<T>(id: SessionId, subject: string | undefined, make: () => Promise<T>): Promise<T> {
     if (!this.#admission || subject === undefined) return make();
-    return this.#admission.run(subject, id, make, () => this.#told(id));
+    return this.#admission.run(subject, id, make, () => this.#untilListed(id));
   }
 
   /** Waits until the directory knows of the last change; not knowing that is no failure of the change. */
-  async #told(id: SessionId): Promise<void> {
+  async #untilListed(id: SessionId): Promise<void> {
     await this.#stub(id)
-      .told()
+      .untilListed()
       .catch(() => undefined);
   }
 

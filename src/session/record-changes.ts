@@ -100,7 +100,7 @@ export function versionOf(record: StoredSession): string {
 }
 
 /** Whether a change that asks for one of these versions may be made. */
-export function matches(record: StoredSession, ifMatch: IfMatch | undefined): boolean {
+export function matchesVersion(record: StoredSession, ifMatch: IfMatch | undefined): boolean {
   if (ifMatch === undefined || ifMatch === "*") return true;
   return ifMatch.includes(versionOf(record));
 }
@@ -109,7 +109,7 @@ export function matches(record: StoredSession, ifMatch: IfMatch | undefined): bo
 export type RemoveIf = RevokeIf | { readonly ifMatch: IfMatch };
 
 export function isMeant(record: StoredSession, condition: RemoveIf): boolean {
-  if ("ifMatch" in condition) return matches(record, condition.ifMatch);
+  if ("ifMatch" in condition) return matchesVersion(record, condition.ifMatch);
   return record.subject === condition.subject && record.createdAt <= condition.createdBy;
 }
 

@@ -29,7 +29,7 @@ export class RefusalTime {
   }
 }
 
-export function evened(sessions: GatewaySessions, time: RefusalTime): GatewaySessions {
+export function withEvenRefusals(sessions: GatewaySessions, time: RefusalTime): GatewaySessions {
   return new Proxy(sessions, {
     get(target, name) {
       const method: unknown = Reflect.get(target, name, target);

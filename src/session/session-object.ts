@@ -7,7 +7,7 @@ import { documentOf, packDocument } from "../core/document.ts";
 import { ERROR_KINDS, type ErrorCode, refuse, succeed, type Outcome } from "../core/errors.ts";
 import { NATIVE_STREAM } from "../core/event-id.ts";
 import {
-  admits,
+  matches,
   type ExchangeAnswer,
   type ExchangeRequest,
   type GatewayStart,
@@ -35,14 +35,14 @@ import { NativeStream } from "../stream/channel.ts";
 import {
   forbiddenChange,
   isMeant,
-  matches,
+  matchesVersion,
   ownedBy,
   patched,
   replaced,
   type RemoveIf,
 } from "./record-changes.ts";
 import { Publishing } from "./publishing.ts";
-import { Writers } from "../stream/subscribers.ts";
+import { Subscribers } from "../stream/subscribers.ts";
 
 /** What the host asks for when it attaches a writer. */
 export interface Attachment {
@@ -62,7 +62,7 @@ const encoder = new TextEncoder();
 export class SessionObject extends DurableObject<Environment> {
   readonly #config: Config;
   readonly #log: Logger;
-  readonly #writers: Writers;
+  readonly #subscribers: Subscribers;
   readonly #native: NativeStream;
   readonly #gateway: Gateway;
   readonly #life: Lifecycle;
@@ -73,11 +73,11 @@ export class SessionObject extends DurableObject<Environment> {
     this.#config = loadConfig(env);
     this.#log = createLogger(this.#config.logLevel);
     const records = new RecordStore(ctx.storage);
-    this.#writers = new Writers(ctx);
-    this.#native = new NativeStream(this.#writers, records);
+    this.#subscribers = new Subscribers(ctx);
+    this.#native = new NativeStream(this.#subscribers, records);
     this.#gateway = new Gateway({
       storage: ctx.storage,
-      writers: this.#writers,
+      writers: this.#subscribers,
       session: {
         record: () => this.#life.load(Date.now())?.record ?? null,
         patchMetadata: (metadata) => this.patch({ admin: true }, { metadata }).ok,
@@ -104,7 +104,7 @@ export class SessionObject extends DurableObject<Environment> {
       stream: this.#native,
       limits: this.#config,
     });
-    this.#log.debug("object.start", { object: ctx.id.toString(), writers: this.#writers.size });
+    this.#log.debug("object.start", { object: ctx.id.toString(), writers: this.#subscribers.size });
   }
 
   create(caller: Caller, id: SessionId, content: SessionContent): Outcome<SessionView> {
@@ -142,7 +142,7 @@ export class SessionObject extends DurableObject<Environment> {
       const made = this.#life.make(id, ownedBy(caller, content), now);
       return made.ok ? succeed({ created: true, session: made.value }) : made;
     }
-    if (!matches(session.record, ifMatch)) return refuse("precondition_failed");
+    if (!matchesVersion(session.record, ifMatch)) return refuse("precondition_failed");
     const forbidden = forbiddenChange(caller, session.record, content.metadata);
     if (forbidden !== undefined) return refuse("forbidden", forbidden);
     const { subject } = session.record;
@@ -157,7 +157,7 @@ export class SessionObject extends DurableObject<Environment> {
     const now = Date.now();
     const session = this.#life.owned(caller, now);
     if (!session) return refuse("session_not_found");
-    if (!matches(session.record, ifMatch)) return refuse("precondition_failed");
+    if (!matchesVersion(session.record, ifMatch)) return refuse("precondition_failed");
     const forbidden = forbiddenChange(caller, session.record, patch.metadata);
     if (forbidden !== undefined) return refuse("forbidden", forbidden);
     return this.#life.change(session, patched(session.record, patch, caller), now);
@@ -173,8 +173,8 @@ export class SessionObject extends DurableObject<Environment> {
   }
 
   /** Resolves when the directory knows of the last change, or the try to tell it has failed. */
-  told(): Promise<void> {
-    return this.#life.told();
+  untilListed(): Promise<void> {
+    return this.#life.untilListed();
   }
 
   publish(caller: Caller, events: readonly NewEvent[]): Promise<Outcome<Published>> {
@@ -212,7 +212,7 @@ export class SessionObject extends DurableObject<Environment> {
   async exchange(caller: Caller, request: ExchangeRequest): Promise<Outcome<ExchangeAnswer>> {
     const now = Date.now();
     const session = this.#life.owned(caller, now);
-    if (!session || !admits(session.record, request.gate)) return refuse("session_not_found");
+    if (!session || !matches(session.record, request.match)) return refuse("session_not_found");
     session.use.touch(now, session.record.ttlMs);
     return this.#gateway.exchange(request);
   }
@@ -226,8 +226,9 @@ export class SessionObject extends DurableObject<Environment> {
     ) as Attachment;
     const session = this.#life.owned(caller, now);
     if (!session) return refusal("session_not_found");
-    if ("gate" in start && !admits(session.record, start.gate)) return refusal("session_not_found");
-    if (this.#writers.size >= this.#config.maxWriters) return refusal("too_many_writers");
+    if ("gate" in start && !matches(session.record, start.gate))
+      return refusal("session_not_found");
+    if (this.#subscribers.size >= this.#config.maxWriters) return refusal("too_many_writers");
     const { 0: client, 1: server } = new WebSocketPair();
     if ("gate" in start) {
       if (!this.#gateway.attach(server, start)) return new Response(null, { status: 400 });
@@ -238,9 +239,9 @@ export class SessionObject extends DurableObject<Environment> {
 
   override webSocketMessage(socket: WebSocket, message: string | ArrayBuffer): void {
     const session = this.#life.live(Date.now());
-    const stream = this.#writers.state(socket)?.stream;
+    const stream = this.#subscribers.state(socket)?.stream;
     if (!session || stream === undefined || typeof message !== "string") return;
-    if (stream !== NATIVE_STREAM) this.#gateway.told(socket, stream, message);
+    if (stream !== NATIVE_STREAM) this.#gateway.receive(socket, stream, message);
     else if (message === MORE) this.#native.sendPage(session.log, socket);
     else if (message === TAKEN) this.#native.taken(session, socket);
   }
@@ -259,7 +260,7 @@ export class SessionObject extends DurableObject<Environment> {
 
   /** Whether the session is being used at this very moment. */
   get #inUse(): boolean {
-    return this.#writers.size > 0 || this.#gateway.running > 0;
+    return this.#subscribers.size > 0 || this.#gateway.running > 0;
   }
 
   #attach(session: LiveSession, socket: WebSocket, start: StreamStart, now: number): void {
@@ -268,13 +269,13 @@ export class SessionObject extends DurableObject<Environment> {
     this.#log.debug("writer.attach", {
       session: session.record.id,
       start: start.kind,
-      writers: this.#writers.size,
+      writers: this.#subscribers.size,
     });
   }
 
   #detach(socket: WebSocket, code: number): void {
     // A socket that the object closed itself is no writer any more.
-    if (!this.#writers.detach(socket)) return;
+    if (!this.#subscribers.detach(socket)) return;
     const now = Date.now();
     const session = this.#life.load(now);
     if (!session) return;
@@ -282,7 +283,7 @@ export class SessionObject extends DurableObject<Environment> {
     this.#log.debug("writer.leave", {
       session: session.record.id,
       code,
-      writers: this.#writers.size,
+      writers: this.#subscribers.size,
     });
   }
 
@@ -295,13 +296,13 @@ export class SessionObject extends DurableObject<Environment> {
 
   /** Ends every stream that is followed; whoever comes back is asked anew who they are. */
   #endStreams(session: LiveSession, now: number): void {
-    if (this.#writers.size === 0) return;
+    if (this.#subscribers.size === 0) return;
     this.#closeWriters(session.record, CLOSE_CODES.disconnected);
     if (!this.#inUse) session.use.release(now, session.record.ttlMs);
   }
 
   #closeWriters({ id }: StoredSession, code: number, lastFrame?: Uint8Array): void {
-    const closed = this.#writers.closeAll(code, lastFrame);
+    const closed = this.#subscribers.closeAll(code, lastFrame);
     for (let left = closed - 1; left >= 0; left--) {
       this.#log.debug("writer.leave", { session: id, code, writers: left });
     }

@@ -8,7 +8,7 @@ import type { StreamStart } from "../core/host.ts";
 import { CLOSE_CODES } from "./protocol.ts";
 import { concat } from "../wire/bytes.ts";
 import type { EventLog, LoggedEvent, SizedEvent } from "./event-log.ts";
-import type { Writers } from "./subscribers.ts";
+import type { Subscribers } from "./subscribers.ts";
 import { RETRY_MS } from "../core/limits.ts";
 import { encodeFrame } from "../wire/sse-frame.ts";
 
@@ -90,21 +90,21 @@ export interface ChannelStore {
 const encoder = new TextEncoder();
 
 export class NativeStream {
-  readonly #writers: Writers;
+  readonly #subscribers: Subscribers;
   readonly #store: ChannelStore;
 
-  constructor(writers: Writers, store: ChannelStore) {
-    this.#writers = writers;
+  constructor(writers: Subscribers, store: ChannelStore) {
+    this.#subscribers = writers;
     this.#store = store;
   }
 
   get writers(): number {
-    return this.#writers.count(NATIVE_STREAM);
+    return this.#subscribers.count(NATIVE_STREAM);
   }
 
   /** Appends events, all or none. They are sent by `send`, in the same turn. */
   store(log: EventLog, events: readonly SizedEvent[]): LoggedEvent[] {
-    return log.append(NATIVE_STREAM, events, !this.#writers.hasLive(NATIVE_STREAM));
+    return log.append(NATIVE_STREAM, events, !this.#subscribers.hasLive(NATIVE_STREAM));
   }
 
   /** Sends the newest events of the log. Returns how many writers get them: one that is behind does when it asks for the page. */
@@ -114,11 +114,11 @@ export class NativeStream {
     const frames = logged.map(({ frame }) => frame);
     const bytes = frames.reduce((sum, { byteLength }) => sum + byteLength, 0);
     if (frames.length === 1 || bytes <= log.pageBytes) {
-      this.#writers.broadcast(NATIVE_STREAM, concat(frames));
+      this.#subscribers.broadcast(NATIVE_STREAM, concat(frames));
       return this.writers;
     }
     // A burst larger than a page would pass the bridge's bound before even a fast reader could take it.
-    for (const socket of this.#writers.fallBehind(NATIVE_STREAM, first.seq - 1)) {
+    for (const socket of this.#subscribers.startReplay(NATIVE_STREAM, first.seq - 1)) {
       this.#sendFirstPage(log, socket);
     }
     return this.writers;
@@ -126,12 +126,17 @@ export class NativeStream {
 
   attach(state: StreamState, socket: WebSocket, start: StreamStart): void {
     const { log, channel } = state;
-    const { preamble, position } = openStream(log, start, this.#writers.claimed, Math.random());
+    const { preamble, position } = openStream(
+      log,
+      start,
+      this.#subscribers.isQueueBeingRead,
+      Math.random(),
+    );
     // Whoever comes back with an id has lived on after it.
     if (start.kind === "after") this.#drain(state, position);
-    this.#writers.attach(socket, NATIVE_STREAM, position);
+    this.#subscribers.attach(socket, NATIVE_STREAM, position);
     if (channel.disconnected) this.#save(state, { disconnected: false });
-    this.#writers.send(socket, encoder.encode(preamble));
+    this.#subscribers.send(socket, encoder.encode(preamble));
     this.sendPage(log, socket);
   }
 
@@ -140,27 +145,27 @@ export class NativeStream {
     try {
       this.sendPage(log, socket);
     } catch {
-      this.#writers.close(socket, CLOSE_CODES.unreadable);
+      this.#subscribers.close(socket, CLOSE_CODES.unreadable);
     }
   }
 
   /** Sends the next page to a writer that is behind. */
   sendPage(log: EventLog, socket: WebSocket): void {
-    const behindAt = this.#writers.state(socket)?.behindAt;
+    const behindAt = this.#subscribers.state(socket)?.replayingFrom;
     if (behindAt === undefined) return;
     if (behindAt < log.beforeFirst) {
       // The log was trimmed past a reader that is slow to ask for its pages.
       const requested = log.idOf(behindAt, NATIVE_STREAM);
-      this.#writers.send(socket, encoder.encode(gapFrame(log, requested)));
+      this.#subscribers.send(socket, encoder.encode(gapFrame(log, requested)));
     }
     const page = log.page(NATIVE_STREAM, behindAt);
-    this.#writers.sendPage(socket, page);
-    if (log.queuedThrough(page.through)) this.#writers.claim(socket, page.through);
+    this.#subscribers.sendPage(socket, page);
+    if (log.queuedThrough(page.through)) this.#subscribers.awaitConfirmation(socket, page.through);
   }
 
   /** A writer's reader has taken the queued events that it was sent, and lived on. */
   taken(state: StreamState, socket: WebSocket): void {
-    const seq = this.#writers.settle(socket);
+    const seq = this.#subscribers.confirmed(socket);
     if (seq !== undefined) this.#drain(state, seq);
   }
 

@@ -8,7 +8,7 @@ import { BEHIND, CONFIRM } from "./protocol.ts";
 import type { LogPage } from "./event-log.ts";
 
 /** A writer as its socket's attachment says. */
-export interface WriterState {
+export interface SubscriberState {
   readonly kind: "writer";
   readonly stream: number;
   /**
@@ -16,24 +16,24 @@ export interface WriterState {
    * gets pages from the log as it asks for them, and no events as they come.
    * Undefined: it has been sent all there is, and gets events as they come.
    */
-  readonly behindAt?: number;
+  readonly replayingFrom?: number;
   /** The last queued event that it was sent, while it has not been heard to have lived on after it. */
-  readonly claims?: number;
+  readonly unconfirmedThrough?: number;
 }
 
-function stateOf(socket: WebSocket): WriterState | undefined {
+function stateOf(socket: WebSocket): SubscriberState | undefined {
   const attachment: unknown = socket.deserializeAttachment();
   const isWriter =
     typeof attachment === "object" &&
     attachment !== null &&
     (attachment as { kind?: unknown }).kind === "writer";
   // Only this module writes attachments of that kind.
-  return isWriter ? (attachment as WriterState) : undefined;
+  return isWriter ? (attachment as SubscriberState) : undefined;
 }
 
-export class Writers {
+export class Subscribers {
   readonly #ctx: DurableObjectState;
-  readonly #states = new Map<WebSocket, WriterState>();
+  readonly #states = new Map<WebSocket, SubscriberState>();
 
   /** Adopts the writers that were there before the object was loaded. */
   constructor(ctx: DurableObjectState) {
@@ -55,17 +55,17 @@ export class Writers {
 
   /** Whether some reader of the stream is sent events as they come. */
   hasLive(stream: number): boolean {
-    return this.#on(stream).some(([, state]) => state.behindAt === undefined);
+    return this.#on(stream).some(([, state]) => state.replayingFrom === undefined);
   }
 
-  state(socket: WebSocket): WriterState | undefined {
+  state(socket: WebSocket): SubscriberState | undefined {
     return this.#states.get(socket);
   }
 
   /** Takes a new socket as a writer that has been sent everything up to `seq` of its stream. */
   attach(socket: WebSocket, stream: number, seq: number): void {
     this.#ctx.acceptWebSocket(socket);
-    this.#save(socket, { kind: "writer", stream, behindAt: seq });
+    this.#save(socket, { kind: "writer", stream, replayingFrom: seq });
   }
 
   /** Sends a page to a writer that is behind; with the last page it is live. */
@@ -73,47 +73,49 @@ export class Writers {
     const state = this.#states.get(socket);
     if (!state) return;
     for (const frame of page.frames) this.send(socket, frame);
-    const { behindAt: _behindAt, ...live } = state;
+    const { replayingFrom: _behindAt, ...live } = state;
     if (page.complete) this.#save(socket, live);
     else {
-      this.#save(socket, { ...state, behindAt: page.through });
+      this.#save(socket, { ...state, replayingFrom: page.through });
       this.send(socket, BEHIND);
     }
   }
 
   /** A writer was sent queued events up to `seq`: asks it to say when its reader has taken them. */
-  claim(socket: WebSocket, seq: number): void {
+  awaitConfirmation(socket: WebSocket, seq: number): void {
     const state = this.#states.get(socket);
     if (!state) return;
-    this.#save(socket, { ...state, claims: seq });
+    this.#save(socket, { ...state, unconfirmedThrough: seq });
     this.send(socket, CONFIRM);
   }
 
   /** A writer's reader has taken the queued events that it was sent. Returns the last of them. */
-  settle(socket: WebSocket): number | undefined {
+  confirmed(socket: WebSocket): number | undefined {
     const state = this.#states.get(socket);
-    if (state?.claims === undefined) return undefined;
-    const { claims, ...settled } = state;
+    if (state?.unconfirmedThrough === undefined) return undefined;
+    const { unconfirmedThrough, ...settled } = state;
     this.#save(socket, settled);
-    return claims;
+    return unconfirmedThrough;
   }
 
   /** Whether some reader is being sent the queue. */
-  get claimed(): boolean {
-    return [...this.#states.values()].some(({ claims }) => claims !== undefined);
+  get isQueueBeingRead(): boolean {
+    return [...this.#states.values()].some(
+      ({ unconfirmedThrough }) => unconfirmedThrough !== undefined,
+    );
   }
 
   /** Sends one or more frames, as one message, to every live writer of a stream. */
   broadcast(stream: number, message: Uint8Array): void {
     for (const [socket, state] of this.#on(stream)) {
-      if (state.behindAt === undefined) this.send(socket, message);
+      if (state.replayingFrom === undefined) this.send(socket, message);
     }
   }
 
   /** Makes every live writer of a stream one that is behind at `seq`, and returns them. */
-  fallBehind(stream: number, seq: number): WebSocket[] {
-    const live = this.#on(stream).filter(([, state]) => state.behindAt === undefined);
-    for (const [socket, state] of live) this.#save(socket, { ...state, behindAt: seq });
+  startReplay(stream: number, seq: number): WebSocket[] {
+    const live = this.#on(stream).filter(([, state]) => state.replayingFrom === undefined);
+    for (const [socket, state] of live) this.#save(socket, { ...state, replayingFrom: seq });
     return live.map(([socket]) => socket);
   }
 
@@ -145,7 +147,7 @@ export class Writers {
   /** Ends the live writers of one stream. One that is behind is ended by whoever sends its last page. */
   closeLive(stream: number, code: number): void {
     for (const [socket, state] of this.#on(stream)) {
-      if (state.behindAt === undefined) this.close(socket, code);
+      if (state.replayingFrom === undefined) this.close(socket, code);
     }
   }
 
@@ -156,12 +158,12 @@ export class Writers {
   }
 
   /** Sends a control word to every writer of a stream. */
-  tell(stream: number, word: string): void {
+  sendControl(stream: number, word: string): void {
     for (const [socket] of this.#on(stream)) this.send(socket, word);
   }
 
   /** A socket has closed. Returns the writer that it was; undefined where it was none (any more). */
-  detach(socket: WebSocket): WriterState | undefined {
+  detach(socket: WebSocket): SubscriberState | undefined {
     const state = this.#states.get(socket);
     this.#states.delete(socket);
     // Completes the closing handshake with a code of our own: reserved ones must not be echoed.
@@ -169,11 +171,11 @@ export class Writers {
     return state;
   }
 
-  #on(stream: number): [WebSocket, WriterState][] {
+  #on(stream: number): [WebSocket, SubscriberState][] {
     return [...this.#states].filter(([, state]) => state.stream === stream);
   }
 
-  #save(socket: WebSocket, state: WriterState): void {
+  #save(socket: WebSocket, state: SubscriberState): void {
     this.#states.set(socket, state);
     socket.serializeAttachment(state);
   }

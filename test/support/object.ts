@@ -20,7 +20,7 @@ export interface Writes {
 
 /** Resolves when the directory knows of the session's last change, or the try to tell it has failed. */
 export function told(id: string): Promise<void> {
-  return objectOf(id).told();
+  return objectOf(id).untilListed();
 }
 
 /** Takes the object out of memory, once it has nothing under way: nothing else can be evicted. */

@@ -18,12 +18,12 @@ export interface OpenExchange {
   readonly id: number;
   readonly stream: number;
   /** Requests that have not been answered. */
-  readonly owed: readonly RequestId[];
+  readonly pending: readonly RequestId[];
 }
 
 type Row = { id: number; stream: number; owed: string };
 
-const NOTHING_OWED = "[]";
+const NONE_PENDING = "[]";
 
 export class ExchangeTable {
   readonly #sql: SqlStorage;
@@ -44,9 +44,9 @@ export class ExchangeTable {
   open(): OpenExchange[] {
     if (!this.#tableExists) return [];
     return this.#sql
-      .exec<Row>("SELECT * FROM exchanges WHERE owed <> ?", NOTHING_OWED)
+      .exec<Row>("SELECT * FROM exchanges WHERE owed <> ?", NONE_PENDING)
       .toArray()
-      .map(({ id, stream, owed }) => ({ id, stream, owed: JSON.parse(owed) as RequestId[] }));
+      .map(({ id, stream, owed }) => ({ id, stream, pending: JSON.parse(owed) as RequestId[] }));
   }
 
   /** Whether this stream was ever begun. */
@@ -62,35 +62,35 @@ export class ExchangeTable {
     if (!this.#tableExists) return false;
     return (
       this.#sql
-        .exec("SELECT 1 FROM exchanges WHERE id = ? AND owed <> ?", stream, NOTHING_OWED)
+        .exec("SELECT 1 FROM exchanges WHERE id = ? AND owed <> ?", stream, NONE_PENDING)
         .toArray().length > 0
     );
   }
 
   /** Begins an exchange with a stream of its own, or one that answers on the standalone stream. */
-  begin(owed: readonly RequestId[], standalone: boolean): OpenExchange {
+  begin(pending: readonly RequestId[], standalone: boolean): OpenExchange {
     if (!this.#tableExists) {
       this.#sql.exec(CREATE_TABLE);
       this.#tableExists = true;
-    } else this.#sql.exec("DELETE FROM exchanges WHERE owed = ?", NOTHING_OWED);
+    } else this.#sql.exec("DELETE FROM exchanges WHERE owed = ?", NONE_PENDING);
     const id = ++this.#highest;
     const stream = standalone ? STANDALONE_STREAM : id;
-    this.#save({ id, stream, owed });
-    return { id, stream, owed };
+    this.#save({ id, stream, pending });
+    return { id, stream, pending };
   }
 
-  /** The exchange owes this much now; nothing, and it has ended. */
-  owes(exchange: OpenExchange, owed: readonly RequestId[]): void {
-    if (owed.length > 0 || exchange.id === this.#highest) this.#save({ ...exchange, owed });
+  /** These requests are left to be answered; with none left, the exchange has ended. */
+  savePending(exchange: OpenExchange, pending: readonly RequestId[]): void {
+    if (pending.length > 0 || exchange.id === this.#highest) this.#save({ ...exchange, pending });
     else this.#sql.exec("DELETE FROM exchanges WHERE id = ?", exchange.id);
   }
 
-  #save({ id, stream, owed }: OpenExchange): void {
+  #save({ id, stream, pending }: OpenExchange): void {
     this.#sql.exec(
       "INSERT OR REPLACE INTO exchanges (id, stream, owed) VALUES (?, ?, ?)",
       id,
       stream,
-      JSON.stringify(owed),
+      JSON.stringify(pending),
     );
   }
 }

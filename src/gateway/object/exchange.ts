@@ -48,7 +48,7 @@ export class Exchange {
   readonly #port: GatewayPort;
   readonly #limits: ExchangeLimits;
   readonly #log: Logger;
-  readonly #owed: Map<string, RequestId>;
+  readonly #pending: Map<string, RequestId>;
   readonly #abort = new AbortController();
   #state: State = { kind: "waiting" };
   /** Answers that came while waiting, by what they answer: a batch may have several. */
@@ -66,7 +66,7 @@ export class Exchange {
     this.#port = port;
     this.#limits = limits;
     this.#log = log;
-    this.#owed = new Map(request.owed.map((id) => [idKey(id), id]));
+    this.#pending = new Map(request.pending.map((id) => [idKey(id), id]));
     const { promise, resolve } = Promise.withResolvers<Outcome<ExchangeAnswer>>();
     this.answer = promise;
     this.#resolve = resolve;
@@ -76,8 +76,8 @@ export class Exchange {
   async run(): Promise<void> {
     const legacy = this.#request.delivery === "standalone";
     if (legacy) this.#startStream();
-    const owing = this.#owed.size > 0;
-    const callOff = owing && !legacy ? this.#streamIn(QUICK_ANSWER_MS) : undefined;
+    const hasRequests = this.#pending.size > 0;
+    const callOff = hasRequests && !legacy ? this.#streamIn(QUICK_ANSWER_MS) : undefined;
     try {
       if (this.#request.initialize) await this.#initialize();
       else await this.#carry();
@@ -90,7 +90,7 @@ export class Exchange {
 
   /** The client cancelled this request. It is not answered any more, and what waits for it must end. */
   cancel(id: RequestId): void {
-    if (!this.#owed.has(idKey(id)) || this.#state.kind === "ended") return;
+    if (!this.#pending.has(idKey(id)) || this.#state.kind === "ended") return;
     this.#take(idKey(id), rpcError(FAILURES.cancelled.code, FAILURES.cancelled.message, id));
     if (this.#isEnded()) this.#abort.abort();
   }
@@ -99,7 +99,7 @@ export class Exchange {
   abandon(): void {
     if (this.#state.kind === "streaming") {
       const { stream } = this.#state.row;
-      for (const id of this.#owed.values()) {
+      for (const id of this.#pending.values()) {
         this.#port.sendLast(stream, rpcError(RPC_CODES.sessionNotFound, "Session not found", id));
       }
     }
@@ -121,9 +121,9 @@ export class Exchange {
 
   async #carry(): Promise<void> {
     const { body, headers } = this.#request;
-    if (this.#owed.size > 0) await this.#port.upstreamHeld();
+    if (this.#pending.size > 0) await this.#port.upstreamHeld();
     const reply = await this.#link.post(body, headers, this.#abort.signal);
-    if (this.#owed.size === 0) return this.#acknowledge(reply);
+    if (this.#pending.size === 0) return this.#acknowledge(reply);
     if (reply.ok && reply.isEventStream) return this.#readStream(reply);
     return this.#readJson(reply);
   }
@@ -146,7 +146,7 @@ export class Exchange {
     if (!reply.ok) return this.#readError(reply.status, value);
     if (Array.isArray(value)) for (const one of value) this.#message(JSON.stringify(one), one);
     else this.#message(text, value);
-    if (this.#owed.size > 0) throw new UpstreamError(FAILURES.broken);
+    if (this.#pending.size > 0) throw new UpstreamError(FAILURES.broken);
   }
 
   /** An HTTP error with a JSON-RPC error in it, which may not say which request it is about. */
@@ -155,7 +155,7 @@ export class Exchange {
       messageOf(value)?.kind === "response" && isObject(value) ? value["error"] : undefined;
     const mayPass = status !== 401 && status !== 404 && status < 500;
     if (!isObject(error) || !mayPass) throw new UpstreamError(FAILURES.refused);
-    const errors = [...this.#owed.values()].map((id) =>
+    const errors = [...this.#pending.values()].map((id) =>
       JSON.stringify({ jsonrpc: "2.0", id, error }),
     );
     if (this.#state.kind !== "waiting") {
@@ -218,7 +218,7 @@ export class Exchange {
     if (!message) throw new UpstreamError(FAILURES.broken);
     if (message.kind === "response") {
       const key = message.id === undefined ? undefined : idKey(message.id);
-      const isNews = key !== undefined && this.#owed.has(key) && !this.#held.has(key);
+      const isNews = key !== undefined && this.#pending.has(key) && !this.#held.has(key);
       if (isNews) this.#take(key, data);
       else this.#log.warn("upstream.stray_response", { upstream: this.#link.upstream.name });
       return;
@@ -238,18 +238,18 @@ export class Exchange {
     if (this.#state.kind === "streaming") {
       const { row } = this.#state;
       this.#append(row, data);
-      this.#owed.delete(key);
-      this.#port.exchangeOwes(row, [...this.#owed.values()]);
-      if (this.#owed.size === 0) this.#end(row);
+      this.#pending.delete(key);
+      this.#port.pendingChanged(row, [...this.#pending.values()]);
+      if (this.#pending.size === 0) this.#end(row);
       return;
     }
     this.#held.set(key, data);
-    if (this.#held.size === this.#owed.size) this.#answerJson(200, [...this.#held.values()]);
+    if (this.#held.size === this.#pending.size) this.#answerJson(200, [...this.#held.values()]);
   }
 
   #answerJson(status: number, answers: readonly string[]): void {
     const body = this.#request.batch ? `[${answers.join(",")}]` : (answers[0] ?? "");
-    this.#owed.clear();
+    this.#pending.clear();
     this.#state = { kind: "ended" };
     this.#resolve(succeed({ kind: "json", status, body }));
   }
@@ -258,12 +258,12 @@ export class Exchange {
   #startStream(): void {
     if (this.#state.kind !== "waiting") return;
     const legacy = this.#request.delivery === "standalone";
-    if (this.#owed.size === 0) {
+    if (this.#pending.size === 0) {
       // A legacy client is not told what became of a notification.
       if (legacy) this.#resolve(succeed({ kind: "accepted" }));
       return;
     }
-    const row = this.#port.beginExchange([...this.#request.owed], legacy);
+    const row = this.#port.beginExchange([...this.#request.pending], legacy);
     this.#state = { kind: "streaming", row };
     this.#resolve(succeed(legacy ? { kind: "accepted" } : { kind: "stream", stream: row.stream }));
     for (const [key, data] of this.#held) this.#take(key, data);
@@ -283,7 +283,7 @@ export class Exchange {
 
   #fail(failure: Failure): void {
     if (this.#state.kind === "streaming") {
-      for (const [key, id] of this.#owed)
+      for (const [key, id] of this.#pending)
         this.#take(key, rpcError(failure.code, failure.message, id));
       return;
     }

@@ -40,14 +40,14 @@ import type { EventLogLimits } from "../../stream/event-log.ts";
 import { Exchange, type ExchangeLimits } from "./exchange.ts";
 import { GatewayStreams, type SessionHolder } from "./streams.ts";
 import { UpstreamLink } from "./upstream-link.ts";
-import type { Writers } from "../../stream/subscribers.ts";
+import type { Subscribers } from "../../stream/subscribers.ts";
 
 /** What a session made by an initialize is stored with. */
 export type InitializedMetadata = Readonly<Record<string, string>>;
 
 export interface GatewayParts {
   readonly storage: DurableObjectStorage;
-  readonly writers: Writers;
+  readonly writers: Subscribers;
   readonly session: SessionHolder;
   /** Makes the configured upstreams; called once, by the first session that has one. */
   readonly openUpstreams: () => Upstreams;
@@ -131,7 +131,7 @@ export class Gateway {
   }
 
   /** A word from the bridge of one of the streams: about the reader, or about the upstream's stream that it holds. */
-  told(socket: WebSocket, stream: number, word: string): void {
+  receive(socket: WebSocket, stream: number, word: string): void {
     if (word === MORE) return this.#port.sendPage(socket);
     if (stream !== STANDALONE_STREAM) return;
     if (word === UPSTREAM_HELD) this.#port.held();
@@ -149,11 +149,11 @@ export class Gateway {
     this.#looked = true;
     const table = this.#port.exchanges();
     for (const open of table.open()) {
-      for (const id of open.owed) {
+      for (const id of open.pending) {
         const { code, message } = FAILURES.interrupted;
         this.#port.append(open.stream, rpcError(code, message, id));
       }
-      table.owes(open, []);
+      table.savePending(open, []);
       if (open.stream !== STANDALONE_STREAM) this.#port.endStream(open.stream);
     }
   }

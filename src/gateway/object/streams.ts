@@ -9,7 +9,7 @@ import { BACKEND, CLOSE_CODES } from "../../stream/protocol.ts";
 import { bindingOf } from "../upstream/handshake.ts";
 import { EventLog, sized, type EventLogLimits } from "../../stream/event-log.ts";
 import { ExchangeTable, type OpenExchange } from "./exchange-table.ts";
-import type { Writers } from "../../stream/subscribers.ts";
+import type { Subscribers } from "../../stream/subscribers.ts";
 import { type Metadata, GATEWAY_KEYS } from "../../core/content.ts";
 import { NATIVE_STREAM } from "../../core/event-id.ts";
 import { readsEmptyEvents } from "../versions.ts";
@@ -32,8 +32,8 @@ export interface GatewayPort {
   sendLast(stream: number, data: string): void;
   /** No more comes on this stream: its reader is let go when it has been sent everything. */
   endStream(stream: number): void;
-  beginExchange(owed: readonly RequestId[], standalone: boolean): OpenExchange;
-  exchangeOwes(exchange: OpenExchange, owed: readonly RequestId[]): void;
+  beginExchange(pending: readonly RequestId[], standalone: boolean): OpenExchange;
+  pendingChanged(exchange: OpenExchange, pending: readonly RequestId[]): void;
   /** Resolves when no stream of the upstream's is being opened for a client that has just asked for it. */
   upstreamHeld(): Promise<void>;
   /** False: the session has no room for that. */
@@ -105,7 +105,7 @@ const encoder = new TextEncoder();
 export class GatewayStreams implements GatewayPort {
   readonly timer = new SharedTimer();
   readonly #storage: DurableObjectStorage;
-  readonly #writers: Writers;
+  readonly #subscribers: Subscribers;
   readonly #holder: SessionHolder;
   readonly #limits: EventLogLimits;
   /** Set while the bridge opens the upstream's standalone stream. */
@@ -115,12 +115,12 @@ export class GatewayStreams implements GatewayPort {
 
   constructor(
     storage: DurableObjectStorage,
-    writers: Writers,
+    writers: Subscribers,
     holder: SessionHolder,
     limits: EventLogLimits,
   ) {
     this.#storage = storage;
-    this.#writers = writers;
+    this.#subscribers = writers;
     this.#holder = holder;
     this.#limits = limits;
   }
@@ -133,7 +133,7 @@ export class GatewayStreams implements GatewayPort {
   append(stream: number, data: string): void {
     try {
       const logged = this.#messages().append(stream, [sized({ data })], false);
-      this.#writers.broadcast(stream, concat(logged.map(({ frame }) => frame)));
+      this.#subscribers.broadcast(stream, concat(logged.map(({ frame }) => frame)));
     } catch (failure) {
       // The log in memory has counted what was not stored, so it is read anew.
       this.#log = undefined;
@@ -142,26 +142,26 @@ export class GatewayStreams implements GatewayPort {
   }
 
   sendLast(stream: number, data: string): void {
-    this.#writers.broadcast(stream, encoder.encode(encodeFrame({ data })));
+    this.#subscribers.broadcast(stream, encoder.encode(encodeFrame({ data })));
   }
 
   endStream(stream: number): void {
-    this.#writers.closeLive(stream, CLOSE_CODES.finished);
+    this.#subscribers.closeLive(stream, CLOSE_CODES.finished);
   }
 
-  beginExchange(owed: readonly RequestId[], standalone: boolean): OpenExchange {
-    return this.exchanges().begin(owed, standalone);
+  beginExchange(pending: readonly RequestId[], standalone: boolean): OpenExchange {
+    return this.exchanges().begin(pending, standalone);
   }
 
-  exchangeOwes(exchange: OpenExchange, owed: readonly RequestId[]): void {
-    this.exchanges().owes(exchange, owed);
+  pendingChanged(exchange: OpenExchange, pending: readonly RequestId[]): void {
+    this.exchanges().savePending(exchange, pending);
   }
 
   saveMetadata(patch: Readonly<Record<string, string | null>>): boolean {
     if (!this.#holder.patchMetadata(patch)) return false;
     // The ids of one upstream session mean nothing to the next.
     this.#storage.kv.delete(UPSTREAM_EVENT_ID);
-    this.#writers.tell(STANDALONE_STREAM, this.#backend());
+    this.#subscribers.sendControl(STANDALONE_STREAM, this.#backend());
     return true;
   }
 
@@ -182,9 +182,9 @@ export class GatewayStreams implements GatewayPort {
     const { metadata } = this.#record();
     const place = gatewayStart(start, this.#messages(), this.exchanges(), metadata);
     if (!place) return false;
-    this.#writers.closeStream(place.stream, CLOSE_CODES.superseded);
-    this.#writers.attach(socket, place.stream, place.seq);
-    this.#writers.send(socket, encoder.encode(place.preamble));
+    this.#subscribers.closeStream(place.stream, CLOSE_CODES.superseded);
+    this.#subscribers.attach(socket, place.stream, place.seq);
+    this.#subscribers.send(socket, encoder.encode(place.preamble));
     if (place.stream === STANDALONE_STREAM) this.#openUpstream(socket);
     this.sendPage(socket);
     return true;
@@ -213,17 +213,17 @@ export class GatewayStreams implements GatewayPort {
       bindingOf(this.session()?.metadata ?? {}).sid === undefined ? undefined : opening;
     // A bridge that is cut here says nothing any more.
     if (this.#opening) setTimeout(() => opening.resolve(), UPSTREAM_HELD_MS);
-    this.#writers.send(socket, this.#backend());
+    this.#subscribers.send(socket, this.#backend());
   }
 
   /** Sends the next page to a reader that is behind; one that has had the last of its stream is let go. */
   sendPage(socket: WebSocket): void {
-    const state = this.#writers.state(socket);
-    if (state?.behindAt === undefined) return;
-    const page = this.#messages().page(state.stream, state.behindAt);
-    this.#writers.sendPage(socket, page);
+    const state = this.#subscribers.state(socket);
+    if (state?.replayingFrom === undefined) return;
+    const page = this.#messages().page(state.stream, state.replayingFrom);
+    this.#subscribers.sendPage(socket, page);
     if (page.complete && !this.exchanges().isOpen(state.stream)) {
-      this.#writers.close(socket, CLOSE_CODES.finished);
+      this.#subscribers.close(socket, CLOSE_CODES.finished);
     }
   }
 

@@ -59,7 +59,7 @@ export class SharedTimer {
  * How long one request to an upstream may still take. One that finds that more time was
  * given when its time was up looks again later.
  */
-export class Watch {
+export class CallDeadline {
   readonly #abort = new AbortController();
   readonly #outer: AbortSignal | undefined;
   readonly #reject: (reason: Error) => void;

@@ -1,5 +1,5 @@
 /** One HTTP request to an upstream. */
-import { SharedTimer, Watch } from "./call-deadline.ts";
+import { SharedTimer, CallDeadline } from "./call-deadline.ts";
 import { FAILURES, UpstreamError } from "./failure.ts";
 import { Reply } from "./reply.ts";
 import type { Replica, RequestParts, Upstream } from "./upstream.ts";
@@ -33,7 +33,7 @@ export async function call(
   { method, body, sid, version, lastEventId, headers }: Call,
   { signal, timer = new SharedTimer() }: CallLife = {},
 ): Promise<Reply> {
-  const watch = new Watch(upstream.timeoutMs, timer, signal);
+  const watch = new CallDeadline(upstream.timeoutMs, timer, signal);
   const request: RequestParts = {
     method,
     headers: {

@@ -3,7 +3,7 @@ import { boundedBody, exceeds } from "../../wire/bytes.ts";
 import { SseEventTooLargeError, type SseEvent, type SseParser } from "../../wire/sse-parser.ts";
 import { FAILURES, UpstreamError } from "./failure.ts";
 import type { Answer } from "./upstream.ts";
-import type { Watch } from "./call-deadline.ts";
+import type { CallDeadline } from "./call-deadline.ts";
 
 type Bytes = ArrayBuffer | Uint8Array;
 
@@ -16,9 +16,9 @@ export class Reply {
   /** One of the two. */
   readonly #response: Response | undefined;
   readonly #whole: string | undefined;
-  readonly #watch: Watch;
+  readonly #watch: CallDeadline;
 
-  constructor(answer: Answer, watch: Watch) {
+  constructor(answer: Answer, watch: CallDeadline) {
     if (typeof answer === "string") this.#whole = answer;
     else this.#response = answer;
     this.#watch = watch;

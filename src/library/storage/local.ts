@@ -1,7 +1,7 @@
 import { systemClock, type Clock } from "../model/clock.ts";
 import { SessionError } from "../../core/errors.ts";
 import type { Session } from "../model/session.ts";
-import { withDeadline, positiveTtl, timeOf, timeout, storedId, tell } from "./calls.ts";
+import { withDeadline, positiveTtl, timeOf, timeout, storedId, notify } from "./calls.ts";
 import { localCount, localPage, localRange } from "./local-data.ts";
 import type {
   PageOptions,
@@ -159,7 +159,7 @@ export class LocalStorage implements Storage {
       const late = "A session did not close";
       await withDeadline(async () => closing, this.#closeTimeoutMs, undefined, late);
     } catch (error) {
-      tell(this.#onCloseError, error, session);
+      notify(this.#onCloseError, error, session);
     }
   }
 }

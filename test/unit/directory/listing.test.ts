@@ -1,4 +1,4 @@
-/** The parts of a listing: cursors, the merge, and when an entry has drifted. */
+/** The parts of a listing: cursors, the merge, and when an entry is stale. */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { DirectoryEntry } from "../../../src/directory/contract.ts";
@@ -9,7 +9,7 @@ import {
   mergeNewest,
   takeUpTo,
 } from "../../../src/directory/listing.ts";
-import { driftOf, dropTime } from "../../../src/directory/staleness.ts";
+import { stalenessOf, dropTime } from "../../../src/directory/staleness.ts";
 import { parseSessionId } from "../../../src/core/id.ts";
 
 const entry = fc
@@ -61,7 +61,7 @@ describe("mergeNewest", () => {
   });
 });
 
-describe("driftOf", () => {
+describe("stalenessOf", () => {
   const now: DirectoryEntry = {
     id: parseSessionId(crypto.randomUUID())!,
     type: "mcp",
@@ -78,8 +78,8 @@ describe("driftOf", () => {
     ["the deadline moved by a quarter", { ...now, expiresAt: 750 }, undefined],
     ["the deadline moved by more", { ...now, expiresAt: 749 }, "deadline"],
     ["the deadline came nearer", { ...now, expiresAt: 1251 }, "deadline"],
-  ])("where %s", (_where, told, drift) => {
-    expect(driftOf(told, now, 1000)).toBe(drift);
+  ])("where %s", (_where, told, staleness) => {
+    expect(stalenessOf(told, now, 1000)).toBe(staleness);
   });
 
   it("lets a shard drop an entry only once no use that went untold can keep it alive", () => {

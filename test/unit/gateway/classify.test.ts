@@ -13,10 +13,10 @@ const notification = (method: string, params?: object) => ({
   ...(params && { params }),
 });
 const CLAIM = { _meta: { "io.modelcontextprotocol/protocolVersion": "2026-07-28" } };
-const exchange = (owed: (string | number)[], more: object = {}) => ({
+const exchange = (pending: (string | number)[], more: object = {}) => ({
   kind: "exchange",
   batch: false,
-  owed,
+  pending,
   cancels: [],
   ...more,
 });

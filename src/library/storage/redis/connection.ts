@@ -5,7 +5,7 @@
  * comes back is waited for, for `dialTimeoutMs`.
  */
 import { Cluster } from "ioredis";
-import { withDeadline, tell } from "../calls.ts";
+import { withDeadline, notify } from "../calls.ts";
 import { createRedisClient, type RedisClient } from "./client.ts";
 import type { RedisSettings } from "./config.ts";
 import { RedisFailure, isRoundOfSentinels, isSelectRefusal, redisFailure } from "./failure.ts";
@@ -196,7 +196,7 @@ export class RedisConnection {
     if (this.#lastFailure && isRoundOfSentinels(error)) return;
     const failure = redisFailure(error);
     this.#lastFailure = failure;
-    tell(this.#settings.onConnectionProblem, failure.message);
+    notify(this.#settings.onConnectionProblem, failure.message);
     // The client would go on in database 0, where these sessions are not.
     if (isSelectRefusal(error)) this.#client.disconnect(true);
   }

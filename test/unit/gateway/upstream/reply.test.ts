@@ -1,11 +1,11 @@
 import { expect, it } from "vitest";
 import { FAILURES } from "../../../../src/gateway/upstream/failure.ts";
 import { Reply } from "../../../../src/gateway/upstream/reply.ts";
-import { SharedTimer, Watch } from "../../../../src/gateway/upstream/call-deadline.ts";
+import { SharedTimer, CallDeadline } from "../../../../src/gateway/upstream/call-deadline.ts";
 
 const WHOLE = '{"text":"grüße"}';
 const replyOf = (answer: Response | string) =>
-  new Reply(answer, new Watch(1000, new SharedTimer()));
+  new Reply(answer, new CallDeadline(1000, new SharedTimer()));
 const jsonResponse = () =>
   new Response(WHOLE, { headers: { "content-type": "application/json; charset=utf-8" } });
 
