@@ -1,5 +1,4 @@
 /** Who is calling, once the guard has let the request in. */
-import type { Context } from "hono";
 import type { Caller } from "../core/caller.ts";
 /** What a credential allows. */
 
@@ -32,13 +31,6 @@ export interface Identity extends Caller {
   readonly scopes: ReadonlySet<Scope>;
 }
 
-declare module "hono" {
-  interface ContextVariableMap {
-    /** Set by the guard, before any route runs. */
-    identity: Identity;
-  }
-}
-
 /** Where nobody is asked who they are, everybody may do everything. */
 export const ANYBODY: Identity = { admin: true, scopes: new Set(SCOPES) };
 
@@ -50,14 +42,8 @@ export function identityOf(subject: string, scopeNames: readonly string[]): Iden
   return { subject, admin: scopes.has("admin"), scopes };
 }
 
-/**
- * On whose behalf a request is served: what a route passes to `SessionHost.as`.
- * Throws where the guard has not run, so that a route mounted outside of it fails closed.
- */
-export function callerOf(c: Context): Caller {
-  const identity: Identity | undefined = c.get("identity");
-  if (!identity) throw new Error("this route is not behind the guard");
-  const { subject, admin } = identity;
+/** On whose behalf a request is served: what a route passes to `SessionHost.as`. */
+export function callerOf({ subject, admin }: Identity): Caller {
   // It goes to the session's object, to which an undefined member would be carried too.
   return subject === undefined ? { admin } : { subject, admin };
 }

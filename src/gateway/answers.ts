@@ -1,8 +1,8 @@
 /** What the gateway answers over HTTP when it does not pass the upstream's own words on. */
-import { SessionError, ERROR_KINDS } from "../core/errors.ts";
+import { ERROR_KINDS, type SessionError } from "../core/errors.ts";
 import type { Failure } from "./contract.ts";
 import { RPC_CODES, rpcError, type RequestId } from "./json-rpc.ts";
-import { describeFailure } from "../logger.ts";
+import { reportFailure } from "../http/problem.ts";
 import type { GatewayCall } from "./context.ts";
 
 type Headers = Readonly<Record<string, string>>;
@@ -45,13 +45,6 @@ export function hostErrorResponse(error: SessionError, id?: RequestId): Response
   return rpcErrorResponse(status, code, error.message, id);
 }
 
-export const STREAM_HEADERS = {
-  "content-type": "text/event-stream",
-  // A proxy that transforms or buffers would hold messages back.
-  "cache-control": "no-store, no-transform",
-  "x-accel-buffering": "no",
-};
-
 /** The last resort of every handler of the gateway. */
 /** Every failure leaves as a JSON-RPC error, with the id of the request where it has one. */
 export async function answer(
@@ -62,16 +55,6 @@ export async function answer(
   try {
     return await respond();
   } catch (failure) {
-    if (failure instanceof SessionError) {
-      if (failure.cause !== undefined) {
-        parts.log.warn("request.failed", {
-          code: failure.code,
-          cause: describeFailure(failure.cause),
-        });
-      }
-      return hostErrorResponse(failure, id);
-    }
-    parts.log.error("request.crashed", { cause: describeFailure(failure) });
-    return rpcErrorResponse(503, RPC_CODES.internalError, "Service unavailable", id);
+    return hostErrorResponse(reportFailure(failure, parts.log), id);
   }
 }

@@ -1,6 +1,5 @@
 /** What every part of the gateway is given. */
 import type { SessionMatch, GatewayHost, GatewaySessions } from "./contract.ts";
-import type { Context } from "hono";
 import type { Config } from "../config/service.ts";
 import type { Logger } from "../logger.ts";
 import type { Caller } from "../core/caller.ts";
@@ -14,8 +13,6 @@ export interface GatewayParts {
   readonly config: Config;
   readonly upstreams: Upstreams;
   readonly log: Logger;
-  /** Who is calling. Sessions are bound to their subject, if they have one. */
-  readonly callerOf: (c: Context) => Caller;
 }
 
 /** One request to one upstream. */
@@ -25,6 +22,7 @@ export interface GatewayCall {
   readonly upstream: Upstream;
   /** The sessions as the caller may touch them. */
   readonly sessions: GatewaySessions;
+  /** Sessions are bound to its subject, if it has one. */
   readonly caller: Caller;
 }
 

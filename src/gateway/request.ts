@@ -1,5 +1,5 @@
 /** Reads the JSON that a client posts. */
-import { depthOf, readBody, textOf } from "../http/body.ts";
+import { depthOf, mediaTypeOf, readBody, textOf } from "../http/body.ts";
 import { SessionError } from "../core/errors.ts";
 import { parseJson } from "../wire/json.ts";
 import { RPC_CODES } from "./json-rpc.ts";
@@ -22,10 +22,6 @@ function matches(range: string, type: string): boolean {
   return range === "*/*" || range === type || range === `${type.split("/")[0]}/*`;
 }
 
-export function isJsonContent(header: string | null): boolean {
-  return header?.split(";")[0]?.trim().toLowerCase() === "application/json";
-}
-
 export interface Posted {
   /** As it was sent. */
   readonly body: string;
@@ -35,7 +31,7 @@ export interface Posted {
 
 /** What was posted, or the refusal of what is no JSON, or too much of it. */
 export async function readPosted(request: Request, maxBytes: number): Promise<Posted | Response> {
-  if (!isJsonContent(request.headers.get("content-type"))) {
+  if (mediaTypeOf(request.headers.get("content-type")) !== "application/json") {
     return rpcErrorResponse(415, RPC_CODES.serverError, "Content-Type must be application/json");
   }
   let body: string;

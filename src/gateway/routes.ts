@@ -1,5 +1,8 @@
 /** The gateway's routes: `/mcp` and `/sse` with their upstreams, behind one door. */
 import type { Context, Hono } from "hono";
+import type { Caller } from "../core/caller.ts";
+import type { Guard } from "../http/guard.ts";
+import { mountGatewayPaths } from "../http/mount.ts";
 import { RPC_CODES } from "./json-rpc.ts";
 import { DEFAULT_UPSTREAM } from "../config/upstreams.ts";
 import { answer, rpcErrorResponse } from "./answers.ts";
@@ -19,21 +22,20 @@ const STREAMABLE: Methods = { GET: followStream, POST: post, DELETE: endSession 
 const LEGACY_STREAM: Methods = { GET: openLegacyStream };
 const LEGACY_MESSAGES: Methods = { POST: postLegacyMessage };
 
-export function mountGateway(app: Hono, parts: GatewayParts): void {
-  for (const [path, methods] of [
-    ["/mcp", STREAMABLE],
-    ["/sse", LEGACY_STREAM],
-    ["/messages", LEGACY_MESSAGES],
-  ] as const) {
-    app.all(path, (c) => serve(c, parts, DEFAULT_UPSTREAM, methods));
-    app.all(`${path}/:upstream`, (c) => serve(c, parts, c.req.param("upstream"), methods));
-  }
+export function mountGateway(app: Hono, guard: Guard, parts: GatewayParts): void {
+  const serving = (methods: Methods) => (c: Context, caller: Caller) =>
+    serve(c, caller, parts, methods);
+  mountGatewayPaths(app, guard, {
+    "/mcp": serving(STREAMABLE),
+    "/sse": serving(LEGACY_STREAM),
+    "/messages": serving(LEGACY_MESSAGES),
+  });
 }
 
 async function serve(
   c: Context,
+  caller: Caller,
   parts: GatewayParts,
-  name: string,
   methods: Methods,
 ): Promise<Response> {
   const request = c.req.raw;
@@ -42,9 +44,8 @@ async function serve(
     const headers = { allow: Object.keys(methods).join(", ") };
     return rpcErrorResponse(405, RPC_CODES.serverError, "Method not allowed", undefined, headers);
   }
-  const upstream = parts.upstreams.get(name);
+  const upstream = parts.upstreams.get(c.req.param("upstream") ?? DEFAULT_UPSTREAM);
   if (!upstream) return rpcErrorResponse(404, RPC_CODES.serverError, "There is no such upstream");
-  const caller = parts.callerOf(c);
   const sessions = parts.host.as(caller);
   const call: GatewayCall = { parts, request, upstream, sessions, caller };
   return answer(call, undefined, () => handler(call));

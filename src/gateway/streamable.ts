@@ -6,14 +6,9 @@ import { MAX_INIT_BODY_BYTES } from "../core/limits.ts";
 import { parseEventId } from "../core/event-id.ts";
 import { exceeds } from "../wire/bytes.ts";
 import { encodeFrame } from "../wire/sse-frame.ts";
+import { STREAM_HEADERS } from "../http/problem.ts";
 import { bridge } from "../stream/bridge.ts";
-import {
-  failureResponse,
-  jsonResponse,
-  rpcErrorResponse,
-  sessionNotFound,
-  STREAM_HEADERS,
-} from "./answers.ts";
+import { failureResponse, jsonResponse, rpcErrorResponse, sessionNotFound } from "./answers.ts";
 import { versionProblem, type Verdict } from "./classify.ts";
 import { contentFor, forwardedHeaders, matchOf, type GatewayCall } from "./context.ts";
 import { accepts } from "./request.ts";

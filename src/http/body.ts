@@ -4,8 +4,8 @@
  */
 import { boundedBody } from "../wire/bytes.ts";
 import { SessionError } from "../core/errors.ts";
+import { parseJson } from "../wire/json.ts";
 import { BODY_MS, MAX_JSON_DEPTH } from "../core/limits.ts";
-import type { MiddlewareHandler } from "hono";
 
 type Bytes = ArrayBuffer | Uint8Array;
 
@@ -15,7 +15,9 @@ export async function readBody(request: Request, maxBytes: number): Promise<Byte
   if (Number(announced) > maxBytes) throw tooLarge(maxBytes);
   // HTTP holds a body to its length, and the platform reads one quicker than a loop does.
   const reading = announced === null ? unannounced(request, maxBytes) : request.arrayBuffer();
-  const bytes = await inTime<Bytes | undefined>(reading);
+  const bytes = await within<Bytes | undefined>(reading.catch(brokenOff), BODY_MS, () => {
+    throw notWhole(`after ${BODY_MS / 1000} s`);
+  });
   if (!bytes) throw tooLarge(maxBytes);
   return bytes;
 }
@@ -37,13 +39,14 @@ export function textOf(bytes: Bytes): string {
   }
 }
 
-async function inTime<T>(reading: Promise<T>): Promise<T> {
+/** What `work` comes to, or `late` once `ms` milliseconds have passed. Leaves no timer behind. */
+export async function within<T>(work: Promise<T>, ms: number, late: () => T): Promise<T> {
   let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(notWhole(`after ${BODY_MS / 1000} s`)), BODY_MS);
+  const timeUp = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, ms);
   });
   try {
-    return await Promise.race([reading.catch(brokenOff), late]);
+    return await Promise.race([work, timeUp.then(late)]);
   } finally {
     clearTimeout(timer);
   }
@@ -62,34 +65,39 @@ function tooLarge(maxBytes: number): SessionError {
   return new SessionError("payload_too_large", `The body is over BODY_MAX_BYTES (${maxBytes}).`);
 }
 
-/**
- * Reads a JSON request body for Hono's validator, and refuses what that would let
- * through: no body where one is needed, bytes that are not UTF-8, another media type, and
- * nesting deep enough to overflow a recursive reader.
- */
-const JSON_MEDIA_TYPE = /^application\/([\w.-]+\+)?json$/i;
+/** The media type of a Content-Type header, in lower case and without parameters; "" where there is none. */
+export function mediaTypeOf(header: string | null | undefined): string {
+  return header?.split(";")[0]?.trim().toLowerCase() ?? "";
+}
 
-export function jsonBody(maxBytes: number, optional = false): MiddlewareHandler {
-  return async (c, next) => {
-    const bytes = await readBody(c.req.raw, maxBytes);
-    if (bytes.byteLength === 0 && !optional) {
-      throw new SessionError("invalid_request", "A body is needed.");
-    }
-    const mediaType = c.req.header("content-type")?.split(";")[0]?.trim() ?? "";
-    if (bytes.byteLength > 0 && !JSON_MEDIA_TYPE.test(mediaType)) {
-      throw new SessionError("unsupported_media_type", "The body must be application/json.");
-    }
-    const text = bytes.byteLength === 0 ? "{}" : textOf(bytes);
-    if (depthOf(text) > MAX_JSON_DEPTH) {
-      throw new SessionError(
-        "invalid_request",
-        `The body is nested deeper than ${MAX_JSON_DEPTH} levels.`,
-      );
-    }
-    // What Hono parses then. Its cache holds promises, which its type leaves out.
-    c.req.bodyCache.text = Promise.resolve(text) as unknown as string;
-    return next();
-  };
+const JSON_MEDIA_TYPE = /^application\/([\w.-]+\+)?json$/;
+
+/**
+ * Reads a JSON body. Throws a SessionError for no body where one is needed, bytes that
+ * are not UTF-8, another media type, nesting deep enough to overflow a recursive reader, and
+ * what is no JSON.
+ */
+export async function readJson(
+  request: Request,
+  maxBytes: number,
+  optional = false,
+): Promise<unknown> {
+  const bytes = await readBody(request, maxBytes);
+  if (bytes.byteLength === 0) {
+    if (optional) return {};
+    throw new SessionError("invalid_request", "A body is needed.");
+  }
+  if (!JSON_MEDIA_TYPE.test(mediaTypeOf(request.headers.get("content-type")))) {
+    throw new SessionError("unsupported_media_type", "The body must be application/json.");
+  }
+  const text = textOf(bytes);
+  if (depthOf(text) > MAX_JSON_DEPTH) {
+    const detail = `The body is nested deeper than ${MAX_JSON_DEPTH} levels.`;
+    throw new SessionError("invalid_request", detail);
+  }
+  const value = parseJson(text);
+  if (value !== undefined) return value;
+  throw new SessionError("invalid_request", "The body is not valid JSON.");
 }
 
 /** The deepest nesting of a JSON text, without recursion. */

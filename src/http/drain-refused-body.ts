@@ -6,6 +6,7 @@
  * of four to one of 10 MiB.
  */
 import { LINGER_BYTES, LINGER_MS, UNANSWERED_MS } from "../core/limits.ts";
+import { within } from "./body.ts";
 
 /**
  * The answer as it is, or, where more is on its way of a body that it refuses, the
@@ -22,7 +23,7 @@ export async function drainRefusedBody(request: Request, response: Response): Pr
   // Who expects 100 sends nothing before the answer, and to read would be to say 100.
   if (request.headers.has("expect")) return response;
   const taken = takeIn(body);
-  if (await Promise.race([taken, scheduler.wait(UNANSWERED_MS)])) return response;
+  if (await within(taken, UNANSWERED_MS, () => false)) return response;
   const answer = new Uint8Array(await response.arrayBuffer());
   const { readable, writable } = new FixedLengthStream(answer.byteLength);
   void answerUntil(taken, writable.getWriter(), answer);
@@ -43,16 +44,9 @@ async function answerUntil(
   }
 }
 
-/** True once the body has ended, or is past a bound and given up. */
-async function takeIn(body: ReadableStream<Uint8Array>): Promise<true> {
-  const reader = body.getReader();
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, LINGER_MS);
-  });
-  // It rejects where the body breaks off.
-  await Promise.race([readThrough(reader), late]).catch(() => undefined);
-  clearTimeout(timer);
+/** True once the body has ended or broken off, or is past a bound and given up. */
+async function takeIn(body: ReadableStream<Uint8Array>): Promise<boolean> {
+  await within(readThrough(body.getReader()), LINGER_MS, () => undefined).catch(() => undefined);
   return true;
 }
 

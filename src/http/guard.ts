@@ -4,60 +4,59 @@
  * called, who is calling, how often they called, and whether they may. Deny is the
  * default: a route that is not marked public needs a credential, known or not.
  */
-import type { Context, Hono, MiddlewareHandler } from "hono";
+import type { Context, MiddlewareHandler } from "hono";
 import type { Access, Credential } from "../auth/access.ts";
-import { NOBODY, grants, type Scope } from "../auth/identity.ts";
+import { NOBODY, grants, type Identity } from "../auth/identity.ts";
 import { originJudge } from "../auth/origin.ts";
 import { addressKey, type RateLimiter } from "../auth/rate-limit.ts";
 import { describeFailure, type Logger } from "../logger.ts";
-import type { ErrorCode } from "../core/errors.ts";
 import { parseSessionId } from "../core/id.ts";
 import { MAX_HEADER_BYTES, MAX_URL_LENGTH } from "../core/limits.ts";
-import { challengeOf, MCP_PREFIXES, RESOURCE_METADATA_PATH } from "./oauth-metadata.ts";
-import { corsFor } from "./cors.ts";
+import { challengeOf } from "./oauth-metadata.ts";
 import { problemResponse } from "./problem.ts";
-import { PUBLIC, UNGUARDED, type RouteDescription } from "./route.ts";
-
-/** The one path that takes a ticket, to follow it. */
-const TICKET_PATH = "/v1/sessions/:id/events";
+import { PUBLIC, UNGUARDED, type RouteScope } from "./route.ts";
 
 const HOW_TO_SET_UP =
   "Set AUTH to serve more than this machine: AUTH=token with API_TOKENS (npm run token makes one), AUTH=jwt with JWT_ISSUER, JWT_AUDIENCE and JWKS_URL, or AUTH=none to let anybody in.";
 
-export function mountGuard(
-  app: Hono,
-  access: Access,
-  routes: readonly RouteDescription[],
-  log: Logger,
-): void {
-  app.use(finish(access));
-  const { allowedOrigins } = access.settings;
-  if (allowedOrigins.size > 0) app.use(corsFor(allowedOrigins));
-  for (const { method, path } of routes.filter(({ scope }) => scope === UNGUARDED)) {
-    app.on(method.toUpperCase(), [path], letAnyoneIn);
-  }
-  app.use(admit(access));
-  if (access.addressLimiter) {
-    app.use(limitRate(access.addressLimiter, log, (c) => addressOf(c, access)));
-  }
-  app.use(TICKET_PATH, acceptTicket(access));
-  for (const { method, path } of routes.filter(({ scope }) => scope === PUBLIC)) {
-    app.on(method.toUpperCase(), [path], letAnyoneIn);
-  }
-  app.get(`${RESOURCE_METADATA_PATH}/*`, letAnyoneIn);
-  app.use(authenticate(access));
-  if (access.subjectLimiter) {
-    app.use(limitRate(access.subjectLimiter, log, (c) => c.get("identity").subject));
-  }
-  for (const { scope, method, path } of routes) {
-    if (scope !== PUBLIC && scope !== UNGUARDED)
-      app.on(method.toUpperCase(), [path], requireScope(scope));
-  }
-  for (const prefix of MCP_PREFIXES) app.use(`${prefix}/*`, requireScope("mcp"), admitToGateway);
+/** What stands behind the guard, as far as it matters for who may pass. */
+export interface Guarded {
+  /** Undefined: any credential will do. */
+  readonly scope: RouteScope | undefined;
+  /** Whether a `ticket` in the query stands for a credential, to follow the session that the path names. */
+  readonly takesTicket?: boolean;
+}
+
+/** Who is calling, or the refusal. Throws UnavailableError where that cannot be known now. */
+export type Guard = (c: Context, guarded: Guarded) => Promise<Identity | Response>;
+
+export function createGuard(access: Access, log: Logger): Guard {
+  const refuseStray = strayRefuser(access);
+  return async (c, { scope, takesTicket = false }) => {
+    if (scope === UNGUARDED) return NOBODY;
+    const stray = refuseStray(c.req.raw);
+    if (stray) return stray;
+    if (access.addressLimiter) {
+      const address = access.addressOf(c.req.raw);
+      const key = address === undefined ? undefined : addressKey(address);
+      const tooMany = await overLimit(access.addressLimiter, key, log);
+      if (tooMany) return tooMany;
+    }
+    if (scope === PUBLIC) return NOBODY;
+    const identity = await identify(c, access, takesTicket);
+    if (identity instanceof Response) return identity;
+    if (access.subjectLimiter) {
+      const tooMany = await overLimit(access.subjectLimiter, identity.subject, log);
+      if (tooMany) return tooMany;
+    }
+    if (scope === undefined || grants(identity.scopes, scope)) return identity;
+    c.set("refusal", { error: "insufficient_scope", scope });
+    return problemResponse("forbidden", `This needs the scope ${scope}.`);
+  };
 }
 
 /** Puts on every answer, errors and streams too, what keeps browsers and caches from misusing it. */
-function finish(access: Access): MiddlewareHandler {
+export function finish(access: Access): MiddlewareHandler {
   return async (c, next) => {
     await next();
     const { status } = c.res;
@@ -83,16 +82,16 @@ function harden(headers: Headers, challenge: string): void {
   if (challenge) headers.set("www-authenticate", challenge);
 }
 
-/** Refuses what was not meant for this service or is too large to look at. */
-function admit(access: Access): MiddlewareHandler {
+/** Refuses what was not meant for this service or is too large to look at; undefined where all is well. */
+function strayRefuser(access: Access): (request: Request) => Response | undefined {
   const { method } = access.settings;
   const verdictOf = originJudge(access.settings);
   // Where nobody is asked for a credential, a page's own request is as good as anybody's.
   const trusting = method.kind === "unset" || method.kind === "none";
-  return async (c, next) => {
-    if (c.get("identity")) return next();
-    const { headers, bytes } = readHeaders(c.req.raw);
-    const verdict = verdictOf(c.req.url, headers.get("host"), headers.get("origin"));
+  return (request) => {
+    const { url } = request;
+    const { headers, bytes } = readHeaders(request);
+    const verdict = verdictOf(url, headers.get("host"), headers.get("origin"));
     if (verdict.kind === "refused") {
       const list = verdict.header === "Host" ? "ALLOWED_HOSTS" : "ALLOWED_ORIGINS";
       return problemResponse("forbidden", `This ${verdict.header} is not in ${list}.`);
@@ -103,8 +102,11 @@ function admit(access: Access): MiddlewareHandler {
     if (method.kind === "unset" && !verdict.loopback) {
       return problemResponse("unauthorized", HOW_TO_SET_UP);
     }
-    const oversize = oversized(c.req.url, bytes);
-    return oversize ? problemResponse(oversize.code, oversize.detail) : next();
+    if (url.length > MAX_URL_LENGTH) {
+      return problemResponse("uri_too_long", `The URL is over ${MAX_URL_LENGTH} characters.`);
+    }
+    if (bytes <= MAX_HEADER_BYTES) return undefined;
+    return problemResponse("headers_too_large", `The headers are over ${MAX_HEADER_BYTES} bytes.`);
   };
 }
 
@@ -137,98 +139,46 @@ function readHeaders(request: Request): { headers: Map<string, string>; bytes: n
   return { headers, bytes };
 }
 
-function oversized(url: string, bytes: number): { code: ErrorCode; detail: string } | undefined {
-  if (url.length > MAX_URL_LENGTH) {
-    return { code: "uri_too_long", detail: `The URL is over ${MAX_URL_LENGTH} characters.` };
-  }
-  if (bytes <= MAX_HEADER_BYTES) return undefined;
-  return { code: "headers_too_large", detail: `The headers are over ${MAX_HEADER_BYTES} bytes.` };
-}
-
-function addressOf(c: Context, access: Access): string | undefined {
-  // An unguarded route was let in already.
-  if (c.get("identity")) return undefined;
-  const address = access.addressOf(c.req.raw);
-  return address === undefined ? undefined : addressKey(address);
-}
-
-/** Counts a request under its key; one without a key is not counted. */
-function limitRate(
+/** Counts a request under its key, and refuses it past the limit; one without a key is not counted. */
+async function overLimit(
   limiter: RateLimiter,
+  key: string | undefined,
   log: Logger,
-  keyOf: (c: Context) => string | undefined,
-): MiddlewareHandler {
-  return async (c, next) => {
-    const key = keyOf(c);
-    if (key === undefined) return next();
-    const wait = await take(limiter, key, log);
-    if (wait === undefined) return next();
-    return problemResponse("rate_limited", undefined, { "retry-after": String(wait) });
-  };
-}
-
-/** A limiter that fails lets requests pass: it guards against abuse, and is not what keeps strangers out. */
-async function take(limiter: RateLimiter, key: string, log: Logger): Promise<number | undefined> {
+): Promise<Response | undefined> {
+  if (key === undefined) return undefined;
   try {
-    return await limiter.take(key);
+    const wait = await limiter.take(key);
+    if (wait === undefined) return undefined;
+    return problemResponse("rate_limited", undefined, { "retry-after": String(wait) });
   } catch (failure) {
+    // A limiter that fails lets requests pass: it guards against abuse, and is not what keeps strangers out.
     log.warn("rate-limit.failed", { cause: describeFailure(failure) });
     return undefined;
   }
 }
 
-const letAnyoneIn: MiddlewareHandler = async (c, next) => {
-  c.set("identity", NOBODY);
-  return next();
-};
-
-/** A ticket counts where no header says who is calling: the header is the stronger claim. */
-function acceptTicket(access: Access): MiddlewareHandler {
-  return async (c, next) => {
-    const ticket = c.req.query("ticket");
-    const follows = c.req.method === "GET" || c.req.method === "HEAD";
-    if (!follows || ticket === undefined || c.req.header("authorization") !== undefined)
-      return next();
-    const id = parseSessionId(c.req.param("id") ?? "");
-    const holder: Credential = id ? await access.ticketHolder(ticket, id) : { kind: "invalid" };
-    if (holder.kind !== "valid") {
-      return unauthorized(c, holder, "The ticket is not for this stream, or its time is up.");
-    }
-    c.set("identity", holder.identity);
-    return next();
-  };
-}
-
-function authenticate(access: Access): MiddlewareHandler {
-  return async (c, next) => {
-    if (c.get("identity")) return next();
-    const credential = await access.credential(c.req.header("authorization"));
-    if (credential.kind === "valid") {
-      c.set("identity", credential.identity);
-      return next();
-    }
+/** Who is calling. A ticket counts where no header says it: the header is the stronger claim. */
+async function identify(
+  c: Context,
+  access: Access,
+  takesTicket: boolean,
+): Promise<Identity | Response> {
+  const authorization = c.req.header("authorization");
+  const ticket = takesTicket && authorization === undefined ? c.req.query("ticket") : undefined;
+  if (ticket === undefined) {
+    const credential = await access.credential(authorization);
     const missing = credential.kind === "missing";
     const detail = missing ? "A bearer token is needed." : "The bearer token is not valid.";
-    return unauthorized(c, credential, detail);
-  };
+    return identityOr401(c, credential, detail);
+  }
+  const id = parseSessionId(c.req.param("id") ?? "");
+  const holder: Credential = id ? await access.ticketHolder(ticket, id) : { kind: "invalid" };
+  return identityOr401(c, holder, "The ticket is not for this stream, or its time is up.");
 }
 
 /** One answer for every way in which a credential can be wrong. */
-function unauthorized(c: Context, { kind }: Credential, detail: string): Response {
-  if (kind === "invalid") c.set("refusal", { error: "invalid_token" });
+function identityOr401(c: Context, credential: Credential, detail: string): Identity | Response {
+  if (credential.kind === "valid") return credential.identity;
+  if (credential.kind === "invalid") c.set("refusal", { error: "invalid_token" });
   return problemResponse("unauthorized", detail);
 }
-
-function requireScope(scope: Scope): MiddlewareHandler {
-  return async (c, next) => {
-    if (grants(c.get("identity").scopes, scope)) return next();
-    c.set("refusal", { error: "insufficient_scope", scope });
-    return problemResponse("forbidden", `This needs the scope ${scope}.`);
-  };
-}
-
-/** The gateway refuses nobody; an upstream that does says itself how to get in, or does not. */
-const admitToGateway: MiddlewareHandler = async (c, next) => {
-  c.set("admittedToGateway", true);
-  return next();
-};

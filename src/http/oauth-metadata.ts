@@ -1,15 +1,19 @@
 /** What a 401 or 403 tells a client about getting in: `WWW-Authenticate` (RFC 6750), with where to ask (RFC 9728). */
-import type { Context, Hono } from "hono";
+import type { Context } from "hono";
 import { type Scope, SCOPES } from "../auth/identity.ts";
 import type { Access } from "../auth/access.ts";
 import * as z from "zod";
 import { problemResponse } from "./problem.ts";
-import { mount, PUBLIC, type RouteDescription } from "./route.ts";
+import { PUBLIC, route } from "./route.ts";
 
-export const RESOURCE_METADATA_PATH = "/.well-known/oauth-protected-resource";
+const RESOURCE_METADATA_PATH = "/.well-known/oauth-protected-resource";
 
 /** Paths of the MCP gateway. Each is a protected resource of its own, as MCP clients compare it with what they call. */
-export const MCP_PREFIXES = ["/mcp", "/sse", "/messages"] as const;
+export const GATEWAY_PATHS = ["/mcp", "/sse", "/messages"] as const;
+
+export function isGatewayPath(pathname: string): boolean {
+  return GATEWAY_PATHS.some((path) => pathname === path || pathname.startsWith(`${path}/`));
+}
 
 declare module "hono" {
   interface ContextVariableMap {
@@ -38,12 +42,12 @@ function quoted(text: string): string {
 }
 
 /** Whether there is anything to say about how to get a token. */
-export function describesItself({ settings: { method } }: Access): boolean {
+function describesItself({ settings: { method } }: Access): boolean {
   return method.kind === "token" || method.kind === "jwt";
 }
 
 /** The origin under which clients reach the service. */
-export function publicOrigin(c: Context, access: Access): string {
+function publicOrigin(c: Context, access: Access): string {
   return access.settings.publicOrigin ?? new URL(c.req.url).origin;
 }
 
@@ -51,10 +55,8 @@ export function publicOrigin(c: Context, access: Access): string {
 function metadataUrl(c: Context, access: Access): string | undefined {
   const pathname = URL.parse(c.req.url)?.pathname;
   if (pathname === undefined || !describesItself(access)) return undefined;
-  const ofMcp = MCP_PREFIXES.some(
-    (prefix) => pathname === prefix || pathname.startsWith(`${prefix}/`),
-  );
-  return publicOrigin(c, access) + RESOURCE_METADATA_PATH + (ofMcp ? pathname : "");
+  const suffix = isGatewayPath(pathname) ? pathname : "";
+  return publicOrigin(c, access) + RESOURCE_METADATA_PATH + suffix;
 }
 
 /** `/.well-known/oauth-protected-resource` (RFC 9728): where an MCP client learns which authorization server to ask. */
@@ -66,23 +68,19 @@ const metadata = z.object({
   bearer_methods_supported: z.array(z.string()),
 });
 
-export const resourceMetadata = {
+export const resourceMetadata = route({
   method: "get",
   path: RESOURCE_METADATA_PATH,
+  pathsBelow: true,
   operationId: "resourceMetadata",
   summary:
     "How to get in (RFC 9728); also with a resource's path after it. Only where AUTH is token or jwt",
   scope: PUBLIC,
   answers: { 200: { description: "The protected resource's metadata", schema: metadata } },
   errors: ["not_found"],
-} as const satisfies RouteDescription;
-
-export function mountResourceMetadata(app: Hono, access: Access): void {
-  const answer = (c: Context): Response =>
-    describesItself(access) ? c.json(documentOf(c, access)) : problemResponse("not_found");
-  mount(app, resourceMetadata, answer);
-  app.get(`${RESOURCE_METADATA_PATH}/*`, answer);
-}
+  handle: ({ c }, { access }) =>
+    describesItself(access) ? c.json(documentOf(c, access)) : problemResponse("not_found"),
+});
 
 function documentOf(c: Context, access: Access): z.input<typeof metadata> {
   const suffix = new URL(c.req.url).pathname.slice(RESOURCE_METADATA_PATH.length);

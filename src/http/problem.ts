@@ -1,5 +1,6 @@
 /** The one mapping of errors to the wire: `application/problem+json`, RFC 9457. */
-import { ERROR_KINDS, type ErrorCode, type SessionError } from "../core/errors.ts";
+import { ERROR_KINDS, SessionError, type ErrorCode } from "../core/errors.ts";
+import { describeFailure, type Logger } from "../logger.ts";
 
 export const PROBLEM_MEDIA_TYPE = "application/problem+json";
 
@@ -23,3 +24,23 @@ export function problemResponse(
 export function problemOf(error: SessionError): Response {
   return problemResponse(error.code, error.message);
 }
+
+/** Logs what failed within the service, and answers the error that a caller may see of it: never a stack. */
+export function reportFailure(failure: unknown, log: Logger): SessionError {
+  if (!(failure instanceof SessionError)) {
+    log.error("request.crashed", { cause: describeFailure(failure) });
+    return new SessionError("unavailable");
+  }
+  if (failure.cause !== undefined) {
+    log.warn("request.failed", { code: failure.code, cause: describeFailure(failure.cause) });
+  }
+  return failure;
+}
+
+/** Of an answer that is an event stream. */
+export const STREAM_HEADERS = {
+  "content-type": "text/event-stream",
+  // A proxy that transforms or buffers would hold events back.
+  "cache-control": "no-store, no-transform",
+  "x-accel-buffering": "no",
+};

@@ -1,15 +1,105 @@
 /**
- * A route: what it is called, what it takes, what it answers. The same
- * description registers the handler, validates the request and writes the
- * OpenAPI document, so they cannot disagree.
+ * A route: what it is called, whom it lets in, what it takes, what it answers, and the
+ * handler that does it. The guard, the readers of the request, the validation and the
+ * OpenAPI document are all made from this one description, so they cannot disagree.
  */
-import type { Context, Env, Handler, Hono, HonoRequest } from "hono";
-import { validator } from "hono/validator";
+import type { Context, HonoRequest } from "hono";
 import type * as z from "zod";
+import type { Access } from "../auth/access.ts";
 import type { Scope } from "../auth/identity.ts";
+import type { Config } from "../config/service.ts";
+import type { Caller } from "../core/caller.ts";
 import { type ErrorCode, SessionError } from "../core/errors.ts";
+import type { SessionHost } from "../core/host.ts";
+import type { Logger } from "../logger.ts";
 
-/** Validation with zod, whose issues become one SessionError that names the field. */
+type Method = "get" | "post" | "put" | "patch" | "delete";
+
+/** The scope of a route that needs no credential. */
+export const PUBLIC = "public";
+
+/** The scope of a route that is served whatever the request looks like: for load balancers. */
+export const UNGUARDED = "unguarded";
+
+export type RouteScope = Scope | typeof PUBLIC | typeof UNGUARDED;
+
+export interface Answer {
+  readonly description: string;
+  readonly schema?: z.ZodType;
+  /** Media type of the body; application/json where there is a schema. */
+  readonly mediaType?: string;
+  /** Names of response headers, with what they say. */
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+export interface RouteDescription {
+  readonly method: Method;
+  /** In Hono's form: `/v1/sessions/:id`. */
+  readonly path: string;
+  /** Whether the route also serves every path that begins with its own and a slash. */
+  readonly pathsBelow?: true;
+  readonly operationId: string;
+  readonly summary: string;
+  /** What a caller must be allowed; the guard and the document read it. */
+  readonly scope: RouteScope;
+  /** A query with a parameter `ticket` lets a ticket in, in place of the Authorization header. */
+  readonly query?: z.ZodObject;
+  /** Request headers that mean something here. */
+  readonly requestHeaders?: Readonly<Record<string, string>>;
+  readonly body?: z.ZodType;
+  /** A request without a body is one whose body is `{}`. Otherwise it is refused: it may have been lost. */
+  readonly bodyOptional?: true;
+  /** Successful answers by status. */
+  readonly answers: Readonly<Record<number, Answer>>;
+  /** Errors that this route can answer, besides those that any route can. */
+  readonly errors: readonly ErrorCode[];
+}
+
+/** One request, as the handler of its route sees it: let in, read and validated. */
+export interface Call<Query, Body> {
+  readonly c: Context;
+  readonly caller: Caller;
+  readonly query: Query;
+  readonly body: Body;
+}
+
+/** The parts of the service that handlers work with. */
+export interface Service {
+  readonly host: SessionHost;
+  readonly config: Config;
+  readonly access: Access;
+  readonly log: Logger;
+  readonly openApi: () => object;
+}
+
+type Handle<Query, Body> = (
+  call: Call<Query, Body>,
+  service: Service,
+) => Response | Promise<Response>;
+
+export interface Route extends RouteDescription {
+  /** Its schemas made what it is called with; `never` because a list of routes does not know them. */
+  readonly handle: Handle<never, never>;
+}
+
+/** Gives a handler the types that its description's schemas make. */
+export function route<
+  Query extends z.ZodObject = z.ZodObject<Record<never, never>>,
+  Body extends z.ZodType = z.ZodUndefined,
+>(
+  described: RouteDescription & {
+    readonly query?: Query;
+    readonly body?: Body;
+    readonly handle: Handle<z.output<Query>, z.output<Body>>;
+  },
+): Route {
+  return described;
+}
+
+export function takesTicket({ query }: RouteDescription): boolean {
+  return query !== undefined && "ticket" in query.shape;
+}
+
 /** Fields whose refusal has a code of its own in the contract. */
 const FIELD_CODES: Readonly<Record<string, ErrorCode>> = {
   id: "invalid_session_id",
@@ -61,71 +151,8 @@ function refuseProtoKey(value: unknown, field: string): void {
   }
 }
 
-type Method = "get" | "post" | "put" | "patch" | "delete";
-
-/** The scope of a route that needs no credential. */
-export const PUBLIC = "public";
-
-/** The scope of a route that is served whatever the request looks like: for load balancers. */
-export const UNGUARDED = "unguarded";
-
-export interface Answer {
-  readonly description: string;
-  readonly schema?: z.ZodType;
-  /** Media type of the body; application/json where there is a schema. */
-  readonly mediaType?: string;
-  /** Names of response headers, with what they say. */
-  readonly headers?: Readonly<Record<string, string>>;
-}
-
-export interface RouteDescription {
-  readonly method: Method;
-  /** In Hono's form: `/v1/sessions/:id`. */
-  readonly path: string;
-  readonly operationId: string;
-  readonly summary: string;
-  /** What a caller must be allowed; the guard and the document read it. */
-  readonly scope: Scope | typeof PUBLIC | typeof UNGUARDED;
-  readonly query?: z.ZodObject;
-  /** Request headers that mean something here. */
-  readonly requestHeaders?: Readonly<Record<string, string>>;
-  readonly body?: z.ZodType;
-  /** A request without a body is one whose body is `{}`. Otherwise it is refused: it may have been lost. */
-  readonly bodyOptional?: true;
-  /** Successful answers by status. */
-  readonly answers: Readonly<Record<number, Answer>>;
-  /** Errors that this route can answer, besides those that any route can. */
-  readonly errors: readonly ErrorCode[];
-}
-
-/** What the handler of a route reads: its validated parts. */
-export interface RouteInput<R extends RouteDescription> {
-  readonly query: R["query"] extends z.ZodType ? z.output<R["query"]> : undefined;
-  readonly body: R["body"] extends z.ZodType ? z.output<R["body"]> : undefined;
-}
-
-/** Registers a route's handler behind the validation that its description asks for. */
-export function mount<E extends Env, R extends RouteDescription>(
-  app: Hono<E>,
-  route: R,
-  handler: (c: Context<E>, input: RouteInput<R>) => Response | Promise<Response>,
-): void {
-  const { body } = route;
-  const queryOf = route.query && queryReader(route.query);
-  const validators = body ? [validator("json", (value) => validate(body, value))] : [];
-  const run: Handler<E> = (c) => {
-    // What the description's schemas have made of the request.
-    const input = {
-      query: queryOf?.(c.req),
-      body: body && (c.req.valid("json" as never) as unknown),
-    } as RouteInput<R>;
-    return handler(c, input);
-  };
-  app.on(route.method.toUpperCase(), [route.path], ...(validators as Handler<E>[]), run);
-}
-
 /** Reads and validates the query. Most requests have none, so what is made of that is made once. */
-function queryReader(schema: z.ZodObject): (request: HonoRequest) => unknown {
+export function queryReader(schema: z.ZodObject): (request: HonoRequest) => unknown {
   let ofNone: object | undefined;
   return (request) => {
     if (request.url.includes("?")) return validate(schema, parametersOf(request));

@@ -1,8 +1,11 @@
 /** The app over a host that fails: failure is 503, never absence, and says nothing of its cause. */
 import { describe, expect, it, vi } from "vitest";
-import { createApp } from "../../src/app.ts";
+import { createApp, ROUTES } from "../../src/app.ts";
+import { createAccess } from "../../src/auth/access.ts";
+import { loadAuthSettings } from "../../src/auth/settings.ts";
 import { loadConfig } from "../../src/config/service.ts";
 import { UnavailableError } from "../../src/core/errors.ts";
+import { PUBLIC, UNGUARDED } from "../../src/http/route.ts";
 import type { GatewayHost, GatewaySessions } from "../../src/gateway/contract.ts";
 
 const ID = "8c2d0cf4-7a2b-4b73-a7f5-4e3c0b6c1a01";
@@ -64,4 +67,34 @@ describe.each([
       "info",
     );
   });
+});
+
+/** Every handler that the app has, asked without a credential: none is served unless its description is public. */
+it("serves a stranger nothing that it has mounted, but what is described as public", async () => {
+  const fail = () => {
+    throw new Error("nothing is to be asked for");
+  };
+  const host = new Proxy({} as GatewayHost, { get: () => fail });
+  const entry = { sha256: "0".repeat(64), subject: "alice", scopes: ["admin"] };
+  const settings = loadAuthSettings({ AUTH: "token", API_TOKENS: JSON.stringify([entry]) });
+  const app = createApp(host, loadConfig({}), createAccess(settings));
+  const open = ROUTES.filter(({ scope }) => scope === PUBLIC || scope === UNGUARDED);
+  const served = new Map<string, number>();
+  for (const { method, path } of app.routes) {
+    const url = path.replace(/:\w+/g, ID).replaceAll("*", "anything");
+    const response = await app.request(url.replace(/^(?!\/)/, "/"), {
+      method: method === "ALL" ? "POST" : method,
+    });
+    served.set(`${method} ${path}`, response.status);
+  }
+  const mounted = [...served].filter(([, status]) => status !== 401).map(([route]) => route);
+  expect(mounted.toSorted()).toEqual(
+    open
+      .map(
+        ({ method, path, pathsBelow }) =>
+          `${method.toUpperCase()} ${path}${pathsBelow ? "/*" : ""}`,
+      )
+      .toSorted(),
+  );
+  expect(served.size).toBeGreaterThan(ROUTES.length);
 });

@@ -1,7 +1,5 @@
 /** `/v1/sessions` as a whole: list, count, and end all of one subject's. */
-import type { Hono } from "hono";
-import type { SessionHost } from "../../core/host.ts";
-import { mount, type RouteDescription } from "../route.ts";
+import { route } from "../route.ts";
 import {
   countQuery,
   listQuery,
@@ -12,46 +10,41 @@ import {
 } from "./schemas.ts";
 import { entryJson } from "./sessions.ts";
 
-export const listSessions = {
-  method: "get",
-  path: "/v1/sessions",
-  operationId: "listSessions",
-  summary: "List sessions, newest first",
-  scope: "admin",
-  query: listQuery,
-  answers: { 200: { description: "A page", schema: sessionList } },
-  errors: ["invalid_request", "invalid_session_type"],
-} as const satisfies RouteDescription;
-
-export const countSessions = {
-  method: "get",
-  path: "/v1/sessions/count",
-  operationId: "countSessions",
-  summary: "Count sessions",
-  scope: "admin",
-  query: countQuery,
-  answers: { 200: { description: "How many there are", schema: sessionCount } },
-  errors: ["invalid_request", "invalid_session_type"],
-} as const satisfies RouteDescription;
-
-export const revokeSessions = {
-  method: "delete",
-  path: "/v1/sessions",
-  operationId: "revokeSessions",
-  summary: "End all sessions of a subject",
-  scope: "admin",
-  query: revokeQuery,
-  answers: { 202: { description: "They end, many of them in the background", schema: revoked } },
-  errors: ["invalid_request"],
-} as const satisfies RouteDescription;
-
-export function mountDirectory(app: Hono, host: SessionHost): void {
-  mount(app, listSessions, async (c, { query }) => {
-    const { sessions, ...rest } = await host.list(query);
-    return c.json({ sessions: sessions.map(entryJson), ...rest });
-  });
-
-  mount(app, countSessions, async (c, { query }) => c.json(await host.count(query)));
-
-  mount(app, revokeSessions, async (c, { query }) => c.json(await host.revoke(query.subject), 202));
-}
+export const directoryRoutes = [
+  route({
+    method: "get",
+    path: "/v1/sessions",
+    operationId: "listSessions",
+    summary: "List sessions, newest first",
+    scope: "admin",
+    query: listQuery,
+    answers: { 200: { description: "A page", schema: sessionList } },
+    errors: ["invalid_request", "invalid_session_type"],
+    async handle({ c, query }, { host }) {
+      const { sessions, ...rest } = await host.list(query);
+      return c.json({ sessions: sessions.map(entryJson), ...rest });
+    },
+  }),
+  route({
+    method: "get",
+    path: "/v1/sessions/count",
+    operationId: "countSessions",
+    summary: "Count sessions",
+    scope: "admin",
+    query: countQuery,
+    answers: { 200: { description: "How many there are", schema: sessionCount } },
+    errors: ["invalid_request", "invalid_session_type"],
+    handle: async ({ c, query }, { host }) => c.json(await host.count(query)),
+  }),
+  route({
+    method: "delete",
+    path: "/v1/sessions",
+    operationId: "revokeSessions",
+    summary: "End all sessions of a subject",
+    scope: "admin",
+    query: revokeQuery,
+    answers: { 202: { description: "They end, many of them in the background", schema: revoked } },
+    errors: ["invalid_request"],
+    handle: async ({ c, query }, { host }) => c.json(await host.revoke(query.subject), 202),
+  }),
+];

@@ -2,7 +2,14 @@
 import * as z from "zod";
 import { ERROR_KINDS, type ErrorCode } from "../../core/errors.ts";
 import { PROBLEM_MEDIA_TYPE } from "../problem.ts";
-import { PUBLIC, UNGUARDED, type Answer, type RouteDescription } from "../route.ts";
+import {
+  PUBLIC,
+  route,
+  takesTicket,
+  UNGUARDED,
+  type Answer,
+  type RouteDescription,
+} from "../route.ts";
 import { newEvent, newSession, problem, session, sessionEntry, sessionPatch } from "./schemas.ts";
 
 /** Schemas that stand under `components`, by their name there. */
@@ -89,9 +96,10 @@ function operation(route: RouteDescription): object {
   };
 }
 
-function security({ scope, query }: RouteDescription): object[] {
+function security(route: RouteDescription): object[] {
+  const { scope } = route;
   if (scope === PUBLIC || scope === UNGUARDED) return [];
-  return [{ bearer: [scope] }, ...(query && "ticket" in query.shape ? [{ ticket: [] }] : [])];
+  return [{ bearer: [scope] }, ...(takesTicket(route) ? [{ ticket: [] }] : [])];
 }
 
 function queryOf({ query }: RouteDescription): JsonSchema {
@@ -168,22 +176,25 @@ function jsonSchema(schema: z.ZodType): JsonSchema {
 }
 
 /** Routes about the service itself. */
-export const health = {
-  method: "get",
-  path: "/healthz",
-  operationId: "health",
-  summary: "Whether the service answers; touches no session",
-  scope: UNGUARDED,
-  answers: { 200: { description: "It does", schema: z.object({ status: z.literal("ok") }) } },
-  errors: [],
-} as const satisfies RouteDescription;
-
-export const serviceDocument = {
-  method: "get",
-  path: "/openapi.json",
-  operationId: "openapi",
-  summary: "This document",
-  scope: PUBLIC,
-  answers: { 200: { description: "OpenAPI 3.1", schema: z.object({ openapi: z.string() }) } },
-  errors: [],
-} as const satisfies RouteDescription;
+export const serviceRoutes = [
+  route({
+    method: "get",
+    path: "/healthz",
+    operationId: "health",
+    summary: "Whether the service answers; touches no session",
+    scope: UNGUARDED,
+    answers: { 200: { description: "It does", schema: z.object({ status: z.literal("ok") }) } },
+    errors: [],
+    handle: ({ c }) => c.json({ status: "ok" }),
+  }),
+  route({
+    method: "get",
+    path: "/openapi.json",
+    operationId: "openapi",
+    summary: "This document",
+    scope: PUBLIC,
+    answers: { 200: { description: "OpenAPI 3.1", schema: z.object({ openapi: z.string() }) } },
+    errors: [],
+    handle: ({ c }, { openApi }) => c.json(openApi()),
+  }),
+];

@@ -226,6 +226,12 @@ export const streamQuery = z.object({
     .meta({ description: "A ticket for this session, in place of the Authorization header" }),
 });
 
+export const ticket = z.object({
+  ticket: z.string().meta({ description: "Goes into the stream's URL, as `ticket`" }),
+  expiresAt: instant,
+  url: z.string().meta({ description: "The stream's path with the ticket in it" }),
+});
+
 export const problem = z.object({
   type: z.string(),
   title: z.string(),

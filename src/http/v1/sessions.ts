@@ -1,13 +1,11 @@
 /** `/v1/sessions`: make, read, change and end a session. */
-import type { Context, Hono } from "hono";
+import type { Context } from "hono";
 import type { Config } from "../../config/service.ts";
-import { callerOf } from "../../auth/identity.ts";
 import { mayName, type Caller } from "../../core/caller.ts";
 import { documentOf, BACKEND_KEYS, instant } from "../../core/document.ts";
 import type {
   SessionDocument,
   SessionContent,
-  SessionHost,
   SessionView,
   Sessions,
   SessionEntry,
@@ -16,7 +14,7 @@ import type {
 import { InvalidSessionIdError, SessionError, SessionNotFoundError } from "../../core/errors.ts";
 import { newSessionId, parseSessionId, type SessionId } from "../../core/id.ts";
 import { parseIfMatch, onlyWhereAbsent, refuseIfNoneMatch } from "../preconditions.ts";
-import { mount, type RouteDescription } from "../route.ts";
+import { route } from "../route.ts";
 import { newSession, readQuery, session, sessionPatch, type sessionEntry } from "./schemas.ts";
 import type * as z from "zod";
 import { DEFAULT_SESSION_TYPE } from "../../core/type.ts";
@@ -84,152 +82,140 @@ const IF_MATCH = {
 };
 const NO_IF_NONE_MATCH = { "If-None-Match": "Has no use here, and is refused with 400" };
 
-export const createSession = {
-  method: "post",
-  path: "/v1/sessions",
-  operationId: "createSession",
-  summary: "Make a session",
-  scope: "sessions:write",
-  body: newSession,
-  bodyOptional: true,
-  answers: {
-    201: { description: "Made", schema: session, headers: { ...ETAG, Location: "Its path" } },
-  },
-  errors: [
-    "invalid_request",
-    "invalid_session_id",
-    "invalid_session_type",
-    "session_already_exists",
-    "rate_limited",
-    "payload_too_large",
-    "unsupported_media_type",
-  ],
-} as const satisfies RouteDescription;
-
-export const readSession = {
-  method: "get",
-  path: "/v1/sessions/:id",
-  operationId: "readSession",
-  summary: "Read a session; counts as use",
-  scope: "sessions:read",
-  query: readQuery,
-  answers: { 200: { description: "The session", schema: session, headers: ETAG } },
-  errors: ["invalid_request", "invalid_session_id", "session_not_found"],
-} as const satisfies RouteDescription;
-
-export const putSession = {
-  method: "put",
-  path: "/v1/sessions/:id",
-  operationId: "putSession",
-  summary:
-    "Make a session, or replace its content; its events stay, and its streams unless it becomes another subject's",
-  scope: "sessions:write",
-  requestHeaders: {
-    ...IF_MATCH,
-    "If-None-Match":
-      "`*`: make a session, never replace one; 412 where there is one. Entity tags are refused with 400",
-  },
-  body: newSession,
-  answers: {
-    200: { description: "Replaced", schema: session, headers: ETAG },
-    201: { description: "Made", schema: session, headers: { ...ETAG, Location: "Its path" } },
-  },
-  errors: [
-    "invalid_request",
-    "invalid_session_id",
-    "invalid_session_type",
-    "precondition_failed",
-    "session_not_found",
-    "rate_limited",
-    "payload_too_large",
-    "unsupported_media_type",
-  ],
-} as const satisfies RouteDescription;
-
-export const patchSession = {
-  method: "patch",
-  path: "/v1/sessions/:id",
-  operationId: "patchSession",
-  summary: "Change a session by a merge patch (RFC 7396)",
-  scope: "sessions:write",
-  requestHeaders: { ...IF_MATCH, ...NO_IF_NONE_MATCH },
-  body: sessionPatch,
-  answers: { 200: { description: "Changed", schema: session, headers: ETAG } },
-  errors: [
-    "invalid_request",
-    "invalid_session_id",
-    "session_not_found",
-    "precondition_failed",
-    "payload_too_large",
-    "unsupported_media_type",
-  ],
-} as const satisfies RouteDescription;
-
-export const deleteSession = {
-  method: "delete",
-  path: "/v1/sessions/:id",
-  operationId: "deleteSession",
-  summary: "End a session and its streams",
-  scope: "sessions:write",
-  requestHeaders: { ...IF_MATCH, ...NO_IF_NONE_MATCH },
-  answers: { 204: { description: "There is no such session, any more or ever" } },
-  errors: ["invalid_request", "invalid_session_id", "precondition_failed"],
-} as const satisfies RouteDescription;
-
-export function mountSessions(app: Hono, host: SessionHost, config: Config): void {
-  mount(app, createSession, async (c, { body }) => {
-    const id = body.id === undefined ? newSessionId() : canonical(body.id);
-    const caller = callerOf(c);
-    refuseOtherSubject(caller, body.subject);
-    refuseBackend(caller, body.metadata);
-    return made(await host.as(caller).create(id, contentOf(body, config)), caller);
-  });
-
-  mount(app, readSession, async (c, { query }) => {
-    const sessions = host.as(callerOf(c));
-    return found(await sessions.document(sessionIdOf(c), query.touch !== "false"));
-  });
-
-  mount(app, putSession, async (c, { body }) => {
-    const id = sessionIdOf(c);
-    if (body.id !== undefined && canonical(body.id) !== id) {
-      throw new InvalidSessionIdError("id: is not the session's in the path");
-    }
-    const ifMatch = parseIfMatch(c.req.header("if-match"));
-    const onlyMake = onlyWhereAbsent(c.req.header("if-none-match"));
-    const caller = callerOf(c);
-    refuseOtherSubject(caller, body.subject);
-    refuseBackend(caller, body.metadata);
-    const content = contentOf(body, config);
-    const sessions = host.as(caller);
-    if (onlyMake) {
-      // A session that exists and does not: nothing is both.
-      if (ifMatch !== undefined) throw new SessionError("precondition_failed");
-      return made(await makeAbsent(sessions, id, content), caller);
-    }
-    const { created, session } = await sessions.upsert(id, content, ifMatch);
-    return created ? made(session, caller) : found(documentOf(session, caller));
-  });
-
-  mount(app, patchSession, async (c, { body }) => {
-    const ifMatch = parseIfMatch(c.req.header("if-match"));
-    refuseIfNoneMatch(c.req.header("if-none-match"));
-    const caller = callerOf(c);
-    refuseBackend(caller, body.metadata);
-    const sessions = host.as(caller);
-    const session = await sessions.patch(sessionIdOf(c), patchOf(body, config), ifMatch);
-    return found(documentOf(session, caller));
-  });
-
-  mount(app, deleteSession, async (c) => {
-    const ifMatch = parseIfMatch(c.req.header("if-match"));
-    refuseIfNoneMatch(c.req.header("if-none-match"));
-    const removed = await host.as(callerOf(c)).delete(sessionIdOf(c), ifMatch);
-    // Nothing tells a session of another version from none, or from another's (RFC 9110, 13.1.1).
-    if (!removed && ifMatch !== undefined) throw new SessionError("precondition_failed");
-    return c.body(null, 204);
-  });
-}
+export const sessionRoutes = [
+  route({
+    method: "post",
+    path: "/v1/sessions",
+    operationId: "createSession",
+    summary: "Make a session",
+    scope: "sessions:write",
+    body: newSession,
+    bodyOptional: true,
+    answers: {
+      201: { description: "Made", schema: session, headers: { ...ETAG, Location: "Its path" } },
+    },
+    errors: [
+      "invalid_request",
+      "invalid_session_id",
+      "invalid_session_type",
+      "session_already_exists",
+      "rate_limited",
+      "payload_too_large",
+      "unsupported_media_type",
+    ],
+    async handle({ caller, body }, { host, config }) {
+      const id = body.id === undefined ? newSessionId() : canonical(body.id);
+      refuseOtherSubject(caller, body.subject);
+      refuseBackend(caller, body.metadata);
+      return made(await host.as(caller).create(id, contentOf(body, config)), caller);
+    },
+  }),
+  route({
+    method: "get",
+    path: "/v1/sessions/:id",
+    operationId: "readSession",
+    summary: "Read a session; counts as use",
+    scope: "sessions:read",
+    query: readQuery,
+    answers: { 200: { description: "The session", schema: session, headers: ETAG } },
+    errors: ["invalid_request", "invalid_session_id", "session_not_found"],
+    async handle({ c, caller, query }, { host }) {
+      const sessions = host.as(caller);
+      return found(await sessions.document(sessionIdOf(c), query.touch !== "false"));
+    },
+  }),
+  route({
+    method: "put",
+    path: "/v1/sessions/:id",
+    operationId: "putSession",
+    summary:
+      "Make a session, or replace its content; its events stay, and its streams unless it becomes another subject's",
+    scope: "sessions:write",
+    requestHeaders: {
+      ...IF_MATCH,
+      "If-None-Match":
+        "`*`: make a session, never replace one; 412 where there is one. Entity tags are refused with 400",
+    },
+    body: newSession,
+    answers: {
+      200: { description: "Replaced", schema: session, headers: ETAG },
+      201: { description: "Made", schema: session, headers: { ...ETAG, Location: "Its path" } },
+    },
+    errors: [
+      "invalid_request",
+      "invalid_session_id",
+      "invalid_session_type",
+      "precondition_failed",
+      "session_not_found",
+      "rate_limited",
+      "payload_too_large",
+      "unsupported_media_type",
+    ],
+    async handle({ c, caller, body }, { host, config }) {
+      const id = sessionIdOf(c);
+      if (body.id !== undefined && canonical(body.id) !== id) {
+        throw new InvalidSessionIdError("id: is not the session's in the path");
+      }
+      const ifMatch = parseIfMatch(c.req.header("if-match"));
+      const onlyMake = onlyWhereAbsent(c.req.header("if-none-match"));
+      refuseOtherSubject(caller, body.subject);
+      refuseBackend(caller, body.metadata);
+      const content = contentOf(body, config);
+      const sessions = host.as(caller);
+      if (onlyMake) {
+        // A session that exists and does not: nothing is both.
+        if (ifMatch !== undefined) throw new SessionError("precondition_failed");
+        return made(await makeAbsent(sessions, id, content), caller);
+      }
+      const { created, session } = await sessions.upsert(id, content, ifMatch);
+      return created ? made(session, caller) : found(documentOf(session, caller));
+    },
+  }),
+  route({
+    method: "patch",
+    path: "/v1/sessions/:id",
+    operationId: "patchSession",
+    summary: "Change a session by a merge patch (RFC 7396)",
+    scope: "sessions:write",
+    requestHeaders: { ...IF_MATCH, ...NO_IF_NONE_MATCH },
+    body: sessionPatch,
+    answers: { 200: { description: "Changed", schema: session, headers: ETAG } },
+    errors: [
+      "invalid_request",
+      "invalid_session_id",
+      "session_not_found",
+      "precondition_failed",
+      "payload_too_large",
+      "unsupported_media_type",
+    ],
+    async handle({ c, caller, body }, { host, config }) {
+      const ifMatch = parseIfMatch(c.req.header("if-match"));
+      refuseIfNoneMatch(c.req.header("if-none-match"));
+      refuseBackend(caller, body.metadata);
+      const sessions = host.as(caller);
+      const session = await sessions.patch(sessionIdOf(c), patchOf(body, config), ifMatch);
+      return found(documentOf(session, caller));
+    },
+  }),
+  route({
+    method: "delete",
+    path: "/v1/sessions/:id",
+    operationId: "deleteSession",
+    summary: "End a session and its streams",
+    scope: "sessions:write",
+    requestHeaders: { ...IF_MATCH, ...NO_IF_NONE_MATCH },
+    answers: { 204: { description: "There is no such session, any more or ever" } },
+    errors: ["invalid_request", "invalid_session_id", "precondition_failed"],
+    async handle({ c, caller }, { host }) {
+      const ifMatch = parseIfMatch(c.req.header("if-match"));
+      refuseIfNoneMatch(c.req.header("if-none-match"));
+      const removed = await host.as(caller).delete(sessionIdOf(c), ifMatch);
+      // Nothing tells a session of another version from none, or from another's (RFC 9110, 13.1.1).
+      if (!removed && ifMatch !== undefined) throw new SessionError("precondition_failed");
+      return c.body(null, 204);
+    },
+  }),
+];
 
 /**
  * Makes a session where there is none. Its object decides, in one turn; why it refused

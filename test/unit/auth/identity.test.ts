@@ -1,18 +1,11 @@
-/** The one way to a request's caller. */
-import { Hono } from "hono";
+/** Who is calling, and what that allows. */
 import { expect, it } from "vitest";
 import { callerOf, identityOf, NOBODY, grants } from "../../../src/auth/identity.ts";
 import { mayName, owns } from "../../../src/core/caller.ts";
 
-it("fails where the guard has not run, so a route outside of it lets nobody in", async () => {
-  const app = new Hono();
-  app.onError((failure, c) => c.text(failure.message, 503));
-  app.get("/", (c) => c.json(callerOf(c)));
-  const response = await app.request("/");
-  expect([response.status, await response.text()]).toEqual([
-    503,
-    "this route is not behind the guard",
-  ]);
+it("names a caller by subject and rank alone, and by no member that is undefined", () => {
+  expect(callerOf(identityOf("alice", ["mcp"]))).toStrictEqual({ subject: "alice", admin: false });
+  expect(callerOf(NOBODY)).toStrictEqual({ admin: false });
 });
 
 it("knows scopes that mean something here, and no others", () => {

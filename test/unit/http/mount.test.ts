@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { FastRouter } from "../../../src/http/router.ts";
+import { FastRouter } from "../../../src/http/mount.ts";
 
 /** What is found, in order, with the parameters that each handler sees. */
 function found(router: FastRouter<string>, method: string, path: string) {
