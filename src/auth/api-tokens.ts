@@ -3,7 +3,7 @@
  * so that who reads the configuration holds no credential. A plain hash is enough
  * because a token has 256 random bits; it would not be for a password.
  */
-import { equalInConstantTime, fromHex, sha256, toBase64Url, toHex } from "./bytes.ts";
+import { base64url } from "jose";
 import { identityOf, type Identity, type Scope } from "./identity.ts";
 
 /** An entry of `API_TOKENS`. */
@@ -22,7 +22,7 @@ export async function newApiToken(
   subject: string,
   scopes: readonly Scope[],
 ): Promise<{ token: string; entry: ApiToken }> {
-  const token = PREFIX + toBase64Url(crypto.getRandomValues(new Uint8Array(SECRET_BYTES)));
+  const token = PREFIX + base64url.encode(crypto.getRandomValues(new Uint8Array(SECRET_BYTES)));
   return { token, entry: { sha256: toHex(await sha256(token)), subject, scopes } };
 }
 
@@ -42,4 +42,28 @@ export function apiTokenReader(entries: readonly ApiToken[]): TokenReader {
     }
     return found;
   };
+}
+
+function toHex(bytes: Uint8Array): string {
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/** The bytes that an even number of hex digits stands for. */
+function fromHex(hex: string): Uint8Array<ArrayBuffer> {
+  return Uint8Array.from(hex.match(/../g) ?? [], (pair) => parseInt(pair, 16));
+}
+
+/**
+ * Whether two byte strings of one length are equal. Takes as long for every
+ * content, so that time does not tell how much of a guess is right.
+ */
+function equalInConstantTime(a: Uint8Array, b: Uint8Array): boolean {
+  if (a.byteLength !== b.byteLength) return false;
+  let difference = 0;
+  for (let i = 0; i < a.byteLength; i++) difference |= a[i]! ^ b[i]!;
+  return difference === 0;
+}
+
+async function sha256(text: string): Promise<Uint8Array> {
+  return new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text)));
 }

@@ -7,7 +7,7 @@
 import { createLocalJWKSet, errors, type JSONWebKeySet, type JWTVerifyGetKey } from "jose";
 import { boundedBody } from "../wire/bytes.ts";
 import { UnavailableError } from "../core/errors.ts";
-import { isObject } from "../wire/json.ts";
+import { isObject, parseJson } from "../wire/json.ts";
 
 export interface JwksOptions {
   readonly url: string;
@@ -121,12 +121,8 @@ export class Jwks {
 }
 
 function parseKeySet(text: string): JSONWebKeySet {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    throw new Error("JWKS_URL did not answer JSON");
-  }
+  const value = parseJson(text);
+  if (value === undefined) throw new Error("JWKS_URL did not answer JSON");
   const keys: unknown = isObject(value) ? value["keys"] : undefined;
   if (!Array.isArray(keys) || !keys.every(isObject)) {
     throw new Error("JWKS_URL did not answer a key set");

@@ -2,6 +2,7 @@
 import * as z from "zod";
 import { ConfigError, type Environment } from "../config/env.ts";
 import { MAX_SUBJECT_LENGTH } from "../core/limits.ts";
+import { parseJson } from "../wire/json.ts";
 import type { ApiToken } from "./api-tokens.ts";
 import type { JwtSettings } from "./jwt.ts";
 import { isLoopbackName, parseHost } from "./origin.ts";
@@ -227,14 +228,6 @@ function text(env: Environment, name: AuthVariable): string | undefined {
   if (value === undefined || value === null || value === "") return undefined;
   // Wrangler gives a JSON value of [vars] as it is.
   return (typeof value === "object" ? JSON.stringify(value) : String(value)).trim();
-}
-
-function parseJson(value: string): unknown {
-  try {
-    return JSON.parse(value) as unknown;
-  } catch {
-    return undefined;
-  }
 }
 
 /** Unlike those of other variables, these refusals never quote the value: it may be a secret. */

@@ -3,79 +3,64 @@
  * `EventSource` can send no headers, and a URL ends up in histories and logs, so
  * what it carries must be worth little: one session, its events only, soon over.
  *
- * `<payload>.<signature>`, both base64url. Signed, not encrypted: the subject in
- * it is the holder's own.
+ * A ticket is a compact JWS (RFC 7515). Signed, not encrypted: the subject in it is the
+ * holder's own.
  */
+import { base64url, CompactSign, compactVerify, errors } from "jose";
 import type { SessionId } from "../core/id.ts";
-import { fromBase64Url, toBase64Url } from "./bytes.ts";
 
 export interface TicketClaims {
   readonly session: SessionId;
   /** Whose the session was when the ticket was made; it opens no one else's under the same id. */
   readonly subject?: string | undefined;
-  /** Milliseconds since the epoch. */
+  /** Milliseconds since the epoch. A JWT's `exp` counts seconds, so a ticket is no JWT. */
   readonly expiresAt: number;
 }
 
-/** Signed with the payload, so that no signature made for anything else passes for a ticket's. */
-const CONTEXT = "holdfast ticket v1\0";
-/** The longest payload: an id, a subject of 1,024 characters, a time. */
+/** No signature made for anything else passes for a ticket's (RFC 8725, section 3.11). */
+const HEADER = { alg: "HS256", typ: "holdfast-ticket" };
+/** The longest ticket: its header, an id, a subject of 1,024 characters, a time, its signature. */
 const MAX_TICKET_LENGTH = 8192;
 
-interface Payload {
-  readonly s: string;
-  readonly u?: string;
-  readonly e: number;
-}
-
 export class Tickets {
-  readonly #secrets: readonly string[];
-  #keys: readonly CryptoKey[] | undefined;
+  readonly #keys: readonly Uint8Array[];
 
   /** The first secret signs; every one of them verifies, which is how they are rotated. */
   constructor(secrets: readonly string[]) {
-    this.#secrets = secrets;
+    this.#keys = secrets.map((secret) => new TextEncoder().encode(secret));
   }
 
-  async sign({ session, subject, expiresAt }: TicketClaims): Promise<string> {
-    const [key] = await this.#imported();
+  async sign(claims: TicketClaims): Promise<string> {
+    const [key] = this.#keys;
     if (!key) throw new Error("tickets need a secret");
-    const claims: Payload = {
-      s: session,
-      ...(subject !== undefined && { u: subject }),
-      e: expiresAt,
-    };
-    const payload = toBase64Url(encoder.encode(JSON.stringify(claims)));
-    const signature = await crypto.subtle.sign("HMAC", key, signedBytes(payload));
-    return `${payload}.${toBase64Url(new Uint8Array(signature))}`;
+    const payload = new TextEncoder().encode(JSON.stringify(claims));
+    return new CompactSign(payload).setProtectedHeader(HEADER).sign(key);
   }
 
   /** What the ticket says, if we signed it, it is for this session and its time is not up. */
   async verify(ticket: string, session: SessionId, now: number): Promise<TicketClaims | undefined> {
     if (ticket.length > MAX_TICKET_LENGTH) return undefined;
-    const [payload = "", signatureText = "", ...rest] = ticket.split(".");
-    const signature = fromBase64Url(signatureText);
-    if (rest.length > 0 || !signature) return undefined;
-    if (!(await this.#signed(payload, signature))) return undefined;
-    const bytes = fromBase64Url(payload);
-    if (!bytes) return undefined;
-    // We signed it, so it is what sign wrote.
-    const { s, u, e } = JSON.parse(new TextDecoder().decode(bytes)) as Payload;
-    return s === session && now < e ? { session, subject: u, expiresAt: e } : undefined;
-  }
-
-  async #signed(payload: string, signature: Uint8Array<ArrayBuffer>): Promise<boolean> {
-    let valid = false;
-    for (const key of await this.#imported()) {
-      // WebCrypto compares in constant time.
-      if (await crypto.subtle.verify("HMAC", key, signature, signedBytes(payload))) valid = true;
+    for (const key of this.#keys) {
+      const claims = await claimsOf(ticket, key);
+      if (claims) return claims.session === session && now < claims.expiresAt ? claims : undefined;
     }
-    return valid;
+    return undefined;
   }
+}
 
-  // The keys are kept, never the promise of them: it would belong to the request that first asked.
-  async #imported(): Promise<readonly CryptoKey[]> {
-    return (this.#keys ??= await Promise.all(this.#secrets.map(importKey)));
+/** Undefined where this key has not signed it as a ticket. */
+async function claimsOf(ticket: string, key: Uint8Array): Promise<TicketClaims | undefined> {
+  try {
+    // WebCrypto compares in constant time.
+    const { payload, protectedHeader } = await compactVerify(ticket, key, {
+      algorithms: ["HS256"],
+    });
+    if (protectedHeader.typ !== HEADER.typ) return undefined;
+    // We signed it, so it is what `sign` wrote.
+    return JSON.parse(new TextDecoder().decode(payload)) as TicketClaims;
+  } catch (failure) {
+    if (failure instanceof errors.JOSEError) return undefined;
+    throw failure;
   }
 }
 
@@ -85,19 +70,6 @@ export class Tickets {
  */
 export function ephemeralTickets(): () => Tickets {
   let tickets: Tickets | undefined;
-  return () => (tickets ??= new Tickets([toBase64Url(crypto.getRandomValues(new Uint8Array(32)))]));
-}
-
-const encoder = new TextEncoder();
-
-function signedBytes(payload: string): Uint8Array<ArrayBuffer> {
-  return Uint8Array.from(encoder.encode(CONTEXT + payload));
-}
-
-function importKey(secret: string): Promise<CryptoKey> {
-  const algorithm = { name: "HMAC", hash: "SHA-256" };
-  return crypto.subtle.importKey("raw", encoder.encode(secret), algorithm, false, [
-    "sign",
-    "verify",
-  ]);
+  const secret = () => base64url.encode(crypto.getRandomValues(new Uint8Array(32)));
+  return () => (tickets ??= new Tickets([secret()]));
 }
