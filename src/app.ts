@@ -1,15 +1,13 @@
-import { Hono } from "hono";
+import type { Hono } from "hono";
 import { createAccess, type Access } from "./auth/access.ts";
 import { loadAuthSettings } from "./auth/settings.ts";
 import type { Config } from "./config/service.ts";
 import type { GatewayHost } from "./gateway/contract.ts";
 import { mountGateway } from "./gateway/routes.ts";
 import type { Upstreams } from "./gateway/upstream/upstream.ts";
-import { corsFor } from "./http/cors.ts";
-import { createGuard, finish } from "./http/guard.ts";
-import { FastRouter, mountRefusals, mountRoutes } from "./http/mount.ts";
+import { createGuard } from "./http/guard.ts";
+import { emptyApp, mountRefusals, mountRoutes } from "./http/mount.ts";
 import { resourceMetadata } from "./http/oauth-metadata.ts";
-import { problemOf, reportFailure } from "./http/problem.ts";
 import type { Route, Service } from "./http/route.ts";
 import { directoryRoutes } from "./http/v1/directory.ts";
 import { eventRoutes } from "./http/v1/events.ts";
@@ -45,12 +43,7 @@ export function createApp(
   const openApi = () => (document ??= openApiDocument(ROUTES));
   const service: Service = { host, config, access, log, openApi };
   const guard = createGuard(access, log);
-  const app = new Hono({ router: new FastRouter() });
-  // Every failure leaves through here, so none leaves with a stack, or as a 500.
-  app.onError((failure) => problemOf(reportFailure(failure, log)));
-  app.use(finish(access));
-  const { allowedOrigins } = access.settings;
-  if (allowedOrigins.size > 0) app.use(corsFor(allowedOrigins));
+  const app = emptyApp(access, log);
   mountGateway(app, guard, { host, config, upstreams, log });
   mountRoutes(app, guard, ROUTES, service);
   mountRefusals(app, guard);

@@ -3,18 +3,31 @@
  * the guard, with a scope, so nothing can be served that nobody guards. The linter refuses
  * to mount anywhere else.
  */
-import type { Context, Hono } from "hono";
+import { Hono, type Context } from "hono";
 import { methodNotAllowed } from "hono/method-not-allowed";
 import { UnsupportedPathError, type Result, type Router } from "hono/router";
 import { RegExpRouter } from "hono/router/reg-exp-router";
 import { TrieRouter } from "hono/router/trie-router";
 import { callerOf } from "../auth/identity.ts";
+import type { Access } from "../auth/access.ts";
 import type { Caller } from "../core/caller.ts";
+import type { Logger } from "../logger.ts";
 import { readJson } from "./body.ts";
-import type { Guard } from "./guard.ts";
+import { corsFor } from "./cors.ts";
+import { finish, type Guard } from "./guard.ts";
 import { isGatewayPath, GATEWAY_PATHS } from "./oauth-metadata.ts";
-import { problemResponse } from "./problem.ts";
+import { problemOf, problemResponse, reportFailure } from "./problem.ts";
 import { queryReader, takesTicket, validate, type Route, type Service } from "./route.ts";
+
+/** An app that serves nothing yet. Every failure leaves through it, so none leaves with a stack, or as a 500. */
+export function emptyApp(access: Access, log: Logger): Hono {
+  const app = new Hono({ router: new FastRouter() });
+  app.onError((failure) => problemOf(reportFailure(failure, log)));
+  app.use(finish(access));
+  const { allowedOrigins } = access.settings;
+  if (allowedOrigins.size > 0) app.use(corsFor(allowedOrigins));
+  return app;
+}
 
 /** Mounts routes in their order: of two that fit a path, the first one serves it. */
 export function mountRoutes(

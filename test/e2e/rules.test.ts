@@ -5,20 +5,28 @@ import { dirname, join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
 import { PROJECT } from "../../scripts/bundle.ts";
 
+/** Writes files for the length of a test. */
+async function write(files: Readonly<Record<string, string>>): Promise<void> {
+  for (const [path, source] of Object.entries(files)) {
+    const file = join(PROJECT, path);
+    await mkdir(dirname(file), { recursive: true });
+    await writeFile(file, source);
+    onTestFinished(() => rm(file));
+  }
+}
+
+/** What one of the project's tools says. */
+function run(tool: "oxlint" | "tsc", ...args: readonly string[]): Promise<string> {
+  const command = join(PROJECT, "node_modules/.bin", tool);
+  return new Promise((resolve) => {
+    execFile(command, args, { cwd: PROJECT }, (_failure, stdout) => resolve(stdout));
+  });
+}
+
 /** Lints one file that this makes at `path`, and answers what the linter says of it. */
 async function lint(path: string, source: string): Promise<string> {
-  const file = join(PROJECT, path);
-  await mkdir(dirname(file), { recursive: true });
-  await writeFile(file, source);
-  onTestFinished(() => rm(file));
-  return new Promise((resolve) => {
-    execFile(
-      join(PROJECT, "node_modules/.bin/oxlint"),
-      ["--deny-warnings", file],
-      { cwd: PROJECT },
-      (_failure, stdout) => resolve(stdout),
-    );
-  });
+  await write({ [path]: source });
+  return run("oxlint", "--deny-warnings", path);
 }
 
 it.each([
@@ -49,4 +57,60 @@ it.each([
   ["src/core/lint-probe.ts", "./id.ts"],
 ])("%s may import %s", async (file, target) => {
   expect(await lint(file, `export * from "${target}";\n`)).toContain("0 errors");
+});
+
+it.each([
+  ["values", `import { b } from "./lint-probe-b.ts";\nexport const a = () => b;\n`],
+  ["types", `import type { b } from "./lint-probe-b.ts";\nexport const a = (x: typeof b) => x;\n`],
+])("files must not import each other in a circle, of %s", async (_what, source) => {
+  await write({
+    "src/core/lint-probe.ts": source,
+    "src/core/lint-probe-b.ts": `import { a } from "./lint-probe.ts";\nexport const b = [a];\n`,
+  });
+  expect(await run("oxlint", "--deny-warnings", "src/core")).toContain("no-cycle");
+});
+
+const ROUTE = `{
+  method: "get",
+  path: "/v1/probe",
+  operationId: "probe",
+  summary: "A route that says everything but who may call it",
+  answers: {},
+  errors: [],
+  handle: ({ c }) => c.json({}),
+}`;
+
+it("a route must say its scope: the linter and the types refuse it", async () => {
+  const probe = "src/http/v1/lint-probe.ts";
+  await write({
+    [probe]: `import { route } from "../route.ts";\n\nexport const probe = route(${ROUTE});\n`,
+  });
+  expect(await run("oxlint", "--deny-warnings", probe)).toContain("route-has-scope");
+  const said = await run("tsc");
+  expect(said).toContain("Property 'scope' is missing");
+  // The types refuse it, and nothing else is wrong with it.
+  const errors = said.split("\n").filter((line) => line.includes("error TS"));
+  expect(errors).toEqual([expect.stringContaining(probe)]);
+});
+
+const handler = `(c) => c.text("")`;
+
+it.each([
+  `import type { Hono } from "hono";\nexport const f = (app: Hono) => app.get("/", ${handler});\n`,
+  `import type { Hono as H } from "hono";\nexport const f = (x: H) => x.on("GET", "/", ${handler});\n`,
+  `import type { Hono } from "hono";\nexport const f = (app: Hono) => app["all"]("/", ${handler});\n`,
+  `import type { Hono } from "hono";\nexport const f = (app: Hono) => app.use(${handler});\n`,
+  `import { Hono } from "hono";\nexport const app = new Hono();\n`,
+])("nothing is mounted past the guard: %s", async (source) => {
+  for (const path of [
+    "src/http/v1/lint-probe.ts",
+    "src/gateway/lint-probe.ts",
+    "src/lint-probe.ts",
+  ])
+    expect([path, await lint(path, source)]).toEqual([path, expect.stringContaining("no-mount")]);
+});
+
+it("a route that says its scope is let be", async () => {
+  const source = `export const route = { operationId: "probe", path: "/", scope: "mcp" };\n`;
+  expect(await lint("src/http/v1/lint-probe.ts", source)).toContain("0 errors");
 });

@@ -1,0 +1,51 @@
+/** Rules of the project's own for its linter (oxlint's `jsPlugins`): no route without a scope, and none past the guard. */
+
+/** Methods of a Hono app that make it serve something. */
+const MOUNTING = new Set(
+  "get post put patch delete options query all on use route mount basePath notFound".split(" "),
+);
+
+/** The name of an object's member; undefined where it is computed or spread. */
+const nameOf = ({ key, computed }) => (computed ? undefined : (key?.name ?? key?.value));
+
+export default {
+  meta: { name: "holdfast" },
+  rules: {
+    "route-has-scope": {
+      create: (context) => ({
+        ObjectExpression(node) {
+          const names = new Set(node.properties.map(nameOf));
+          const describesRoute = names.has("operationId") && names.has("path");
+          if (!describesRoute || names.has("scope")) return;
+          context.report({ node, message: "A route must say which scope it needs." });
+        },
+      }),
+    },
+
+    "no-mount": {
+      create(context) {
+        const message =
+          "Only src/http/mount.ts makes an app and mounts: there the guard comes first.";
+        /** What this file calls Hono's class, and its apps. */
+        const classes = new Set();
+        const apps = new Set(["app"]);
+        return {
+          ImportSpecifier({ imported, local }) {
+            if (imported.name === "Hono") classes.add(local.name);
+          },
+          Identifier({ name, typeAnnotation }) {
+            if (classes.has(typeAnnotation?.typeAnnotation?.typeName?.name)) apps.add(name);
+          },
+          NewExpression(node) {
+            if (classes.has(node.callee.name)) context.report({ node, message });
+          },
+          CallExpression(node) {
+            const { object, property } = node.callee;
+            if (!apps.has(object?.name) || !MOUNTING.has(property?.name ?? property?.value)) return;
+            context.report({ node, message });
+          },
+        };
+      },
+    },
+  },
+};
