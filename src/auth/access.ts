@@ -1,6 +1,6 @@
 /** Access control as a whole: what the guard asks. Made once, from the settings and what the platform gives. */
-import type { SessionId } from "../core/id.ts";
-import { apiTokenReader, type TokenReader } from "./api-tokens.ts";
+import { parseSessionId } from "../core/id.ts";
+import { apiTokenReader, newSecret, type TokenReader } from "./api-tokens.ts";
 import { ANYBODY, type Identity } from "./identity.ts";
 import { jwtReader } from "./jwt.ts";
 import {
@@ -10,7 +10,7 @@ import {
   type RateLimiter,
 } from "./rate-limit.ts";
 import type { AuthSettings } from "./settings.ts";
-import { ephemeralTickets, Tickets } from "./ticket.ts";
+import { Tickets } from "./ticket.ts";
 
 export interface AccessPlatform {
   readonly fetch?: (url: string, init: RequestInit) => Promise<Response>;
@@ -23,18 +23,15 @@ export interface AccessPlatform {
   readonly onKeysFailure?: (failure: unknown) => void;
 }
 
-export type Credential =
-  | { readonly kind: "valid"; readonly identity: Identity }
-  /** There is none, or none of a kind that is known here. */
-  | { readonly kind: "missing" }
-  | { readonly kind: "invalid" };
+/** Whom a credential names; "missing" where there is none, or none of a kind that is known here. */
+export type Credential = Identity | "missing" | "invalid";
 
 export interface Access {
   readonly settings: AuthSettings;
   /** Who an `Authorization` header says is calling. Throws UnavailableError where that cannot be known now. */
   credential(authorization: string | undefined): Promise<Credential>;
-  /** Whom a ticket lets follow this session. */
-  ticketHolder(ticket: string, session: SessionId): Promise<Credential>;
+  /** Whom a ticket lets follow the session that a path names. */
+  ticketHolder(ticket: string, session: string): Promise<Credential>;
   /** Undefined where tickets are off. */
   readonly tickets: () => Tickets | undefined;
   readonly now: () => number;
@@ -57,19 +54,16 @@ export function createAccess(settings: AuthSettings, platform: AccessPlatform = 
     subjectLimiter: limiter(settings.perSubject, platform.subjectLimit, now),
     addressLimiter: limiter(settings.perAddress, platform.addressLimit, now),
     async credential(authorization) {
-      if (!read) return { kind: "valid", identity: ANYBODY };
-      if (authorization === undefined || !/^Bearer\b/i.test(authorization))
-        return { kind: "missing" };
+      if (!read) return ANYBODY;
+      if (authorization === undefined || !/^Bearer\b/i.test(authorization)) return "missing";
       const token = BEARER.exec(authorization)?.[1];
-      const identity = token === undefined ? undefined : await read(token);
-      return identity ? { kind: "valid", identity } : { kind: "invalid" };
+      return (token !== undefined && (await read(token))) || "invalid";
     },
     async ticketHolder(ticket, session) {
-      const claims = await tickets()?.verify(ticket, session, now());
-      if (!claims) return { kind: "invalid" };
-      const { subject } = claims;
-      const identity: Identity = { subject, admin: false, scopes: new Set(["events:subscribe"]) };
-      return { kind: "valid", identity };
+      const id = parseSessionId(session);
+      const claims = id && (await tickets()?.verify(ticket, id, now()));
+      if (!claims) return "invalid";
+      return { subject: claims.subject, admin: false, scopes: new Set(["events:subscribe"]) };
     },
   };
 }
@@ -80,28 +74,21 @@ function tokenReader(
   platform: AccessPlatform,
   now: () => number,
 ): TokenReader | undefined {
-  switch (method.kind) {
-    case "unset":
-    case "none":
-      return undefined;
-    case "token":
-      return apiTokenReader(method.tokens);
-    case "jwt":
-      return jwtReader(method, {
-        fetch: platform.fetch ?? ((url, init) => fetch(url, init)),
-        now,
-        ...(platform.onKeysFailure && { onFailure: platform.onKeysFailure }),
-      });
-  }
+  if (method.kind === "token") return apiTokenReader(method.tokens);
+  if (method.kind !== "jwt") return undefined;
+  return jwtReader(method, {
+    fetch: platform.fetch ?? ((url, init) => fetch(url, init)),
+    now,
+    ...(platform.onKeysFailure && { onFailure: platform.onKeysFailure }),
+  });
 }
 
-/** While `AUTH` is unset there is one process, on this machine, whose own secret does. */
+/** Undefined where no secret is set, unless this process, of this machine alone, can make one up. */
 function ticketsOf({ method, ticketSecrets }: AuthSettings): () => Tickets | undefined {
-  if (ticketSecrets.length > 0) {
-    const tickets = new Tickets(ticketSecrets);
-    return () => tickets;
-  }
-  return method.kind === "unset" ? ephemeralTickets() : () => undefined;
+  let tickets = ticketSecrets.length > 0 ? new Tickets(ticketSecrets) : undefined;
+  if (tickets || method.kind !== "unset") return () => tickets;
+  // Made on first use: Workers give no random numbers while a module loads.
+  return () => (tickets ??= new Tickets([newSecret()]));
 }
 
 /** A limit of 0 is none, whatever is bound. */

@@ -18,11 +18,16 @@ export interface ApiToken {
 const PREFIX = "hf_";
 const SECRET_BYTES = 32;
 
+/** A secret of 256 random bits, in base64url. */
+export function newSecret(): string {
+  return base64url.encode(crypto.getRandomValues(new Uint8Array(SECRET_BYTES)));
+}
+
 export async function newApiToken(
   subject: string,
   scopes: readonly Scope[],
 ): Promise<{ token: string; entry: ApiToken }> {
-  const token = PREFIX + base64url.encode(crypto.getRandomValues(new Uint8Array(SECRET_BYTES)));
+  const token = PREFIX + newSecret();
   return { token, entry: { sha256: toHex(await sha256(token)), subject, scopes } };
 }
 

@@ -18,11 +18,6 @@ export function isScope(text: string): text is Scope {
   return SCOPES.some((scope) => scope === text);
 }
 
-/** The scopes among these names; others belong to other services and mean nothing here. */
-export function knownScopes(names: readonly string[]): ReadonlySet<Scope> {
-  return new Set(names.filter(isScope));
-}
-
 export function grants(scopes: ReadonlySet<Scope>, needed: Scope): boolean {
   return scopes.has(needed) || scopes.has("admin");
 }
@@ -37,8 +32,9 @@ export const ANYBODY: Identity = { admin: true, scopes: new Set(SCOPES) };
 /** Whom a public route serves: no scope, and nobody's sessions but nobody's. */
 export const NOBODY: Identity = { admin: false, scopes: new Set() };
 
+/** Names that are no scope of ours belong to other services, and mean nothing here. */
 export function identityOf(subject: string, scopeNames: readonly string[]): Identity {
-  const scopes = knownScopes(scopeNames);
+  const scopes = new Set(scopeNames.filter(isScope));
   return { subject, admin: scopes.has("admin"), scopes };
 }
 

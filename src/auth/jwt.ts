@@ -41,37 +41,29 @@ const LEEWAY_SECONDS = 10;
 
 /** Reads access tokens. Undefined for one that is not valid, for whatever reason. */
 export function jwtReader(settings: JwtSettings, platform: Omit<JwksOptions, "url">): TokenReader {
-  const jwks = new Jwks({ url: settings.jwksUrl, ...platform });
+  const { issuer, audience, jwksUrl } = settings;
+  const jwks = new Jwks({ url: jwksUrl, ...platform });
   return async (token) => {
-    const payload = await verified(token, settings, jwks, platform);
-    const subject = payload && subjectOf(settings.issuer, payload);
-    return subject === undefined ? undefined : identityOf(subject, scopeNamesOf(payload!));
+    try {
+      const { payload, protectedHeader } = await jwtVerify(token, jwks.keyFor, {
+        algorithms: ALGORITHMS,
+        issuer,
+        audience,
+        clockTolerance: LEEWAY_SECONDS,
+        currentDate: new Date(platform.now()),
+        requiredClaims: ["exp", "sub"],
+      });
+      if (!TYPES.test(protectedHeader.typ ?? "JWT")) return undefined;
+      const subject = subjectOf(issuer, payload);
+      return subject === undefined ? undefined : identityOf(subject, scopeNamesOf(payload));
+    } catch (failure) {
+      // Whether the token is right cannot be known.
+      if (failure instanceof UnavailableError) throw failure;
+      // Anything else than jose's verdict on the token is about a key of the set that nobody can check with: a weak one, say.
+      if (!(failure instanceof errors.JOSEError)) platform.onFailure?.(failure);
+      return undefined;
+    }
   };
-}
-
-async function verified(
-  token: string,
-  { issuer, audience }: JwtSettings,
-  jwks: Jwks,
-  { now, onFailure }: Omit<JwksOptions, "url">,
-): Promise<JWTPayload | undefined> {
-  try {
-    const { payload, protectedHeader } = await jwtVerify(token, jwks.keyFor, {
-      algorithms: ALGORITHMS,
-      issuer,
-      audience,
-      clockTolerance: LEEWAY_SECONDS,
-      currentDate: new Date(now()),
-      requiredClaims: ["exp", "sub"],
-    });
-    return TYPES.test(protectedHeader.typ ?? "JWT") ? payload : undefined;
-  } catch (failure) {
-    // Whether the token is right cannot be known.
-    if (failure instanceof UnavailableError) throw failure;
-    // Anything else than jose's verdict on the token is about a key of the set that nobody can check with: a weak one, say.
-    if (!(failure instanceof errors.JOSEError)) onFailure?.(failure);
-    return undefined;
-  }
 }
 
 /**

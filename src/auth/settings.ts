@@ -56,10 +56,11 @@ export interface AuthSettings {
 const PER_SUBJECT = 30_000;
 const PER_ADDRESS = 60_000;
 const MOST_PER_MINUTE = 10_000_000;
-const TICKET_TTL_SECONDS = 60;
 const LONGEST_TICKET_TTL_SECONDS = 3600;
 /** Characters: 32 of base64 hold 192 bits. */
 const LEAST_SECRET_LENGTH = 32;
+const ORIGINS = "a list of origins such as https://app.example, each named";
+const HOSTS = "a list of host names, with a port or without";
 
 const apiTokens = z
   .array(
@@ -78,31 +79,19 @@ const apiTokens = z
 /** Reads the settings. Throws a ConfigError that names the first bad variable, and never repeats a secret. */
 export function loadAuthSettings(env: Environment): AuthSettings {
   const method = methodOf(env);
-  const limited = method.kind !== "unset";
+  const perMinute = (name: AuthVariable, usual: number) =>
+    number(env, name, method.kind === "unset" ? 0 : usual, 0, MOST_PER_MINUTE);
   const publicOrigin = publicOriginOf(env);
-  const allowedHosts = hostsOf(env);
+  const allowedHosts = setOf(env, "ALLOWED_HOSTS", (entry) => parseHost(entry)?.host, HOSTS);
   return Object.freeze({
     method,
     ticketSecrets: ticketSecretsOf(env),
-    ticketTtlMs:
-      1000 * number(env, "TICKET_TTL_SECONDS", TICKET_TTL_SECONDS, 1, LONGEST_TICKET_TTL_SECONDS),
+    ticketTtlMs: 1000 * number(env, "TICKET_TTL_SECONDS", 60, 1, LONGEST_TICKET_TTL_SECONDS),
     ...(publicOrigin !== undefined && { publicOrigin }),
-    allowedOrigins: originsOf(env),
-    ...(allowedHosts && { allowedHosts }),
-    perSubject: number(
-      env,
-      "RATE_LIMIT_PER_SUBJECT",
-      limited ? PER_SUBJECT : 0,
-      0,
-      MOST_PER_MINUTE,
-    ),
-    perAddress: number(
-      env,
-      "RATE_LIMIT_PER_ADDRESS",
-      limited ? PER_ADDRESS : 0,
-      0,
-      MOST_PER_MINUTE,
-    ),
+    allowedOrigins: setOf(env, "ALLOWED_ORIGINS", originOf, ORIGINS),
+    ...(allowedHosts.size > 0 && { allowedHosts }),
+    perSubject: perMinute("RATE_LIMIT_PER_SUBJECT", PER_SUBJECT),
+    perAddress: perMinute("RATE_LIMIT_PER_ADDRESS", PER_ADDRESS),
   });
 }
 
@@ -158,19 +147,8 @@ function publicOriginOf(env: Environment): string | undefined {
   const value = text(env, "PUBLIC_URL");
   if (value === undefined) return undefined;
   const origin = originOf(value.replace(/\/$/, ""));
-  if (origin === undefined)
-    throw refusal("PUBLIC_URL", "an origin such as https://sessions.example");
-  return origin;
-}
-
-function originsOf(env: Environment): ReadonlySet<string> {
-  return new Set(
-    list(env, "ALLOWED_ORIGINS").map((entry) => {
-      const origin = originOf(entry);
-      if (origin !== undefined) return origin;
-      throw refusal("ALLOWED_ORIGINS", "a list of origins such as https://app.example, each named");
-    }),
-  );
+  if (origin !== undefined) return origin;
+  throw refusal("PUBLIC_URL", "an origin such as https://sessions.example");
 }
 
 /** The text as an origin, if it is nothing but one. */
@@ -180,16 +158,16 @@ function originOf(value: string): string | undefined {
   return isOrigin ? url.origin : undefined;
 }
 
-function hostsOf(env: Environment): ReadonlySet<string> | undefined {
-  const entries = list(env, "ALLOWED_HOSTS");
-  if (entries.length === 0) return undefined;
-  return new Set(
-    entries.map((entry) => {
-      const parsed = parseHost(entry);
-      if (parsed) return parsed.host;
-      throw refusal("ALLOWED_HOSTS", "a list of host names, with a port or without");
-    }),
-  );
+/** What `parse` makes of each entry of a list. Throws where it makes nothing of one. */
+function setOf(
+  env: Environment,
+  name: AuthVariable,
+  parse: (entry: string) => string | undefined,
+  expected: string,
+): ReadonlySet<string> {
+  const entries = list(env, name).map(parse);
+  if (entries.includes(undefined)) throw refusal(name, expected);
+  return new Set(entries as string[]);
 }
 
 /** A comma-separated list, or a JSON one. */
@@ -210,8 +188,7 @@ function number(
   least: number,
   most: number,
 ): number {
-  const value = text(env, name);
-  if (value === undefined) return fallback;
+  const value = text(env, name) ?? String(fallback);
   const result = /^\d+$/.test(value) ? Number(value) : NaN;
   if (result >= least && result <= most) return result;
   throw refusal(name, `a whole number from ${least} to ${most}`);

@@ -6,7 +6,7 @@
  * A ticket is a compact JWS (RFC 7515). Signed, not encrypted: the subject in it is the
  * holder's own.
  */
-import { base64url, CompactSign, compactVerify, errors } from "jose";
+import { CompactSign, compactVerify, errors } from "jose";
 import type { SessionId } from "../core/id.ts";
 
 export interface TicketClaims {
@@ -62,14 +62,4 @@ async function claimsOf(ticket: string, key: Uint8Array): Promise<TicketClaims |
     if (failure instanceof errors.JOSEError) return undefined;
     throw failure;
   }
-}
-
-/**
- * A secret for where none is configured and only this process verifies. Made on
- * first use: Workers give no random numbers while a module loads.
- */
-export function ephemeralTickets(): () => Tickets {
-  let tickets: Tickets | undefined;
-  const secret = () => base64url.encode(crypto.getRandomValues(new Uint8Array(32)));
-  return () => (tickets ??= new Tickets([secret()]));
 }

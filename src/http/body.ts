@@ -15,7 +15,11 @@ export async function readBody(request: Request, maxBytes: number): Promise<Byte
   if (Number(announced) > maxBytes) throw tooLarge(maxBytes);
   // HTTP holds a body to its length, and the platform reads one quicker than a loop does.
   const reading = announced === null ? unannounced(request, maxBytes) : request.arrayBuffer();
-  const bytes = await within<Bytes | undefined>(reading.catch(brokenOff), BODY_MS, () => {
+  const whole = reading.catch(() => {
+    // The runtime calls it a lost connection, which for the service's own connections would be a failure of ours.
+    throw notWhole("when it ended");
+  });
+  const bytes = await within<Bytes | undefined>(whole, BODY_MS, () => {
     throw notWhole(`after ${BODY_MS / 1000} s`);
   });
   if (!bytes) throw tooLarge(maxBytes);
@@ -50,11 +54,6 @@ export async function within<T>(work: Promise<T>, ms: number, late: () => T): Pr
   } finally {
     clearTimeout(timer);
   }
-}
-
-/** The runtime calls it a lost connection, which for the service's own connections would be a failure of ours. */
-function brokenOff(): never {
-  throw notWhole("when it ended");
 }
 
 function notWhole(when: string): SessionError {

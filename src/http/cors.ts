@@ -1,5 +1,5 @@
 /** CORS, for the origins that are listed and no other. No cookies are used, so no credentials are allowed. */
-import type { Context, MiddlewareHandler } from "hono";
+import type { MiddlewareHandler } from "hono";
 import { cors } from "hono/cors";
 
 /** Request headers that `/v1` and MCP need and that a browser sends only when allowed. */
@@ -38,23 +38,17 @@ export function corsFor(origins: ReadonlySet<string>): MiddlewareHandler {
   return (c, next) => {
     const origin = c.req.header("origin");
     if (origin === undefined || !origins.has(origin)) return next();
-    const requested = c.req.header("access-control-request-method");
+    const requestedMethod = c.req.header("access-control-request-method");
     // An OPTIONS that is no preflight asks about the route itself, which answers it.
-    if (c.req.method === "OPTIONS" && requested === undefined) return next();
+    if (c.req.method === "OPTIONS" && requestedMethod === undefined) return next();
+    const requested = c.req.header("access-control-request-headers") ?? "";
+    const names = requested.split(",").map((name) => name.trim());
     return cors({
       origin,
       allowMethods: METHODS,
-      allowHeaders: [...ALLOWED_HEADERS, ...mcpParamHeaders(c)],
+      allowHeaders: [...ALLOWED_HEADERS, ...names.filter((name) => MCP_PARAM_HEADER.test(name))],
       exposeHeaders: EXPOSED_HEADERS,
       maxAge: MAX_AGE_SECONDS,
     })(c, next);
   };
-}
-
-function mcpParamHeaders(c: Context): string[] {
-  const requested = c.req.header("access-control-request-headers") ?? "";
-  return requested
-    .split(",")
-    .map((name) => name.trim())
-    .filter((name) => MCP_PARAM_HEADER.test(name));
 }

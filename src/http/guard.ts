@@ -5,12 +5,11 @@
  * default: a route that is not marked public needs a credential, known or not.
  */
 import type { Context, MiddlewareHandler } from "hono";
-import type { Access, Credential } from "../auth/access.ts";
+import type { Access } from "../auth/access.ts";
 import { NOBODY, grants, type Identity } from "../auth/identity.ts";
 import { originJudge } from "../auth/origin.ts";
 import { addressKey, type RateLimiter } from "../auth/rate-limit.ts";
 import { describeFailure, type Logger } from "../logger.ts";
-import { parseSessionId } from "../core/id.ts";
 import { MAX_HEADER_BYTES, MAX_URL_LENGTH } from "../core/limits.ts";
 import { challengeOf } from "./oauth-metadata.ts";
 import { problemResponse } from "./problem.ts";
@@ -157,28 +156,25 @@ async function overLimit(
   }
 }
 
-/** Who is calling. A ticket counts where no header says it: the header is the stronger claim. */
+/** Who is calling, or one answer for every way in which a credential can be wrong. */
 async function identify(
   c: Context,
   access: Access,
   takesTicket: boolean,
 ): Promise<Identity | Response> {
   const authorization = c.req.header("authorization");
+  // A ticket counts where no header says who is calling: the header is the stronger claim.
   const ticket = takesTicket && authorization === undefined ? c.req.query("ticket") : undefined;
-  if (ticket === undefined) {
-    const credential = await access.credential(authorization);
-    const missing = credential.kind === "missing";
-    const detail = missing ? "A bearer token is needed." : "The bearer token is not valid.";
-    return identityOr401(c, credential, detail);
-  }
-  const id = parseSessionId(c.req.param("id") ?? "");
-  const holder: Credential = id ? await access.ticketHolder(ticket, id) : { kind: "invalid" };
-  return identityOr401(c, holder, "The ticket is not for this stream, or its time is up.");
-}
-
-/** One answer for every way in which a credential can be wrong. */
-function identityOr401(c: Context, credential: Credential, detail: string): Identity | Response {
-  if (credential.kind === "valid") return credential.identity;
-  if (credential.kind === "invalid") c.set("refusal", { error: "invalid_token" });
+  const credential =
+    ticket === undefined
+      ? await access.credential(authorization)
+      : await access.ticketHolder(ticket, c.req.param("id") ?? "");
+  if (credential === "missing") return problemResponse("unauthorized", "A bearer token is needed.");
+  if (credential !== "invalid") return credential;
+  c.set("refusal", { error: "invalid_token" });
+  const detail =
+    ticket === undefined
+      ? "The bearer token is not valid."
+      : "The ticket is not for this stream, or its time is up.";
   return problemResponse("unauthorized", detail);
 }

@@ -16,13 +16,16 @@ import { readJson } from "./body.ts";
 import { corsFor } from "./cors.ts";
 import { finish, type Guard } from "./guard.ts";
 import { isGatewayPath, GATEWAY_PATHS } from "./oauth-metadata.ts";
-import { problemOf, problemResponse, reportFailure } from "./problem.ts";
+import { problemResponse, reportFailure } from "./problem.ts";
 import { queryReader, takesTicket, validate, type Route, type Service } from "./route.ts";
 
 /** An app that serves nothing yet. Every failure leaves through it, so none leaves with a stack, or as a 500. */
 export function emptyApp(access: Access, log: Logger): Hono {
   const app = new Hono({ router: new FastRouter() });
-  app.onError((failure) => problemOf(reportFailure(failure, log)));
+  app.onError((failure) => {
+    const { code, message } = reportFailure(failure, log);
+    return problemResponse(code, message);
+  });
   app.use(finish(access));
   const { allowedOrigins } = access.settings;
   if (allowedOrigins.size > 0) app.use(corsFor(allowedOrigins));
@@ -57,14 +60,13 @@ export function mountRoutes(
   }
 }
 
-/** Serves a request to the gateway, whatever its method. */
-export type GatewayHandler = (c: Context, caller: Caller) => Promise<Response>;
-
 /** Mounts the gateway: at each of its paths, and one segment below, which names the upstream. */
 export function mountGatewayPaths(
   app: Hono,
   guard: Guard,
-  handlers: Readonly<Record<(typeof GATEWAY_PATHS)[number], GatewayHandler>>,
+  handlers: Readonly<
+    Record<(typeof GATEWAY_PATHS)[number], (c: Context, caller: Caller) => Promise<Response>>
+  >,
 ): void {
   for (const path of GATEWAY_PATHS) {
     app.on("ALL", [path, `${path}/:upstream`], async (c) => {

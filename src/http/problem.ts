@@ -21,10 +21,6 @@ export function problemResponse(
   });
 }
 
-export function problemOf(error: SessionError): Response {
-  return problemResponse(error.code, error.message);
-}
-
 /** Logs what failed within the service, and answers the error that a caller may see of it: never a stack. */
 export function reportFailure(failure: unknown, log: Logger): SessionError {
   if (!(failure instanceof SessionError)) {

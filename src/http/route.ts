@@ -51,7 +51,7 @@ export interface RouteDescription {
   readonly bodyOptional?: true;
   /** Successful answers by status. */
   readonly answers: Readonly<Record<number, Answer>>;
-  /** Errors that this route can answer, besides those that any route can. */
+  /** Errors that its handler can answer, besides those that follow from the rest and `unavailable`. */
   readonly errors: readonly ErrorCode[];
 }
 
@@ -161,9 +161,10 @@ export function queryReader(schema: z.ZodObject): (request: HonoRequest) => unkn
 }
 
 /** The query's parameters: text, or an array of it where one is given more than once. */
-function parametersOf(request: HonoRequest): Record<string, string | string[]> {
-  const all = Object.entries(request.queries());
-  return Object.fromEntries(
-    all.map(([name, values]) => [name, values.length === 1 ? (values[0] ?? "") : values]),
-  );
+function parametersOf(request: HonoRequest): unknown {
+  const one = ([name, values]: [string, string[]]) => [
+    name,
+    values.length > 1 ? values : values[0],
+  ];
+  return Object.fromEntries(Object.entries(request.queries()).map(one));
 }

@@ -1,4 +1,7 @@
 /** `/v1/sessions` as a whole: list, count, and end all of one subject's. */
+import type * as z from "zod";
+import { instant } from "../../core/document.ts";
+import type { SessionEntry } from "../../core/host.ts";
 import { route } from "../route.ts";
 import {
   countQuery,
@@ -6,9 +9,9 @@ import {
   revoked,
   revokeQuery,
   sessionCount,
+  type sessionEntry,
   sessionList,
 } from "./schemas.ts";
-import { entryJson } from "./sessions.ts";
 
 export const directoryRoutes = [
   route({
@@ -19,7 +22,7 @@ export const directoryRoutes = [
     scope: "admin",
     query: listQuery,
     answers: { 200: { description: "A page", schema: sessionList } },
-    errors: ["invalid_request", "invalid_session_type"],
+    errors: ["invalid_session_type"],
     async handle({ c, query }, { host }) {
       const { sessions, ...rest } = await host.list(query);
       return c.json({ sessions: sessions.map(entryJson), ...rest });
@@ -33,7 +36,7 @@ export const directoryRoutes = [
     scope: "admin",
     query: countQuery,
     answers: { 200: { description: "How many there are", schema: sessionCount } },
-    errors: ["invalid_request", "invalid_session_type"],
+    errors: ["invalid_session_type"],
     handle: async ({ c, query }, { host }) => c.json(await host.count(query)),
   }),
   route({
@@ -44,7 +47,17 @@ export const directoryRoutes = [
     scope: "admin",
     query: revokeQuery,
     answers: { 202: { description: "They end, many of them in the background", schema: revoked } },
-    errors: ["invalid_request"],
+    errors: [],
     handle: async ({ c, query }, { host }) => c.json(await host.revoke(query.subject), 202),
   }),
 ];
+
+function entryJson(entry: SessionEntry): z.input<typeof sessionEntry> {
+  return {
+    id: entry.id,
+    type: entry.type,
+    createdAt: instant(entry.createdAt),
+    expiresAt: instant(entry.expiresAt),
+    ...(entry.subject !== undefined && { subject: entry.subject }),
+  };
+}

@@ -20,15 +20,7 @@ export const eventRoutes = [
     answers: {
       202: { description: "Durable, and sent to the writers attached", schema: published },
     },
-    errors: [
-      "invalid_request",
-      "invalid_session_id",
-      "session_not_found",
-      "session_disconnected",
-      "message_channel_full",
-      "payload_too_large",
-      "unsupported_media_type",
-    ],
+    errors: ["session_not_found", "session_disconnected", "message_channel_full"],
     async handle({ c, caller, body }, { host }) {
       const id = sessionIdOf(c);
       const sessions = host.as(caller);
@@ -50,7 +42,7 @@ export const eventRoutes = [
       "Last-Event-ID": "The last event that the client saw; the stream goes on after it",
     },
     answers: { 200: { description: "The stream", mediaType: "text/event-stream" } },
-    errors: ["invalid_request", "invalid_session_id", "session_not_found", "too_many_writers"],
+    errors: ["session_not_found", "too_many_writers"],
     async handle({ c, caller, query }, { host, config, log }) {
       const id = sessionIdOf(c);
       const sessions = host.as(caller);
@@ -74,7 +66,7 @@ export const eventRoutes = [
     summary: "End every writer; publishing is refused until one attaches again",
     scope: "sessions:write",
     answers: { 204: { description: "No writer is attached" } },
-    errors: ["invalid_session_id", "session_not_found"],
+    errors: ["session_not_found"],
     async handle({ c, caller }, { host }) {
       await host.as(caller).disconnect(sessionIdOf(c));
       return c.body(null, 204);
@@ -87,7 +79,7 @@ export const eventRoutes = [
     summary: "Make a short-lived ticket to follow this session's events by URL",
     scope: "events:subscribe",
     answers: { 201: { description: "Made", schema: ticket } },
-    errors: ["invalid_session_id", "session_not_found", "not_found"],
+    errors: ["session_not_found", "not_found"],
     async handle({ c, caller }, { host, access }) {
       const tickets = access.tickets();
       if (!tickets) {

@@ -22,8 +22,10 @@ const COMPONENTS: ReadonlyMap<z.ZodType, string> = new Map<z.ZodType, string>([
   [problem, "Problem"],
 ]);
 
-/** What any route can answer. */
-const COMMON_ERRORS: readonly ErrorCode[] = ["unavailable"];
+/** What the readers of a request's parts can answer, before the handler sees them. */
+const BODY_ERRORS = ["invalid_request", "payload_too_large", "unsupported_media_type"] as const;
+const QUERY_ERRORS = ["invalid_request"] as const;
+const ID_ERRORS = ["invalid_session_id"] as const;
 
 /** What the guard can answer in place of any route behind it. */
 const GUARD_ERRORS: readonly ErrorCode[] = [
@@ -70,10 +72,13 @@ export function openApiDocument(routes: readonly RouteDescription[]): object {
 }
 
 function operation(route: RouteDescription): object {
-  const errors = [
+  const errors: readonly ErrorCode[] = [
+    ...(route.body ? BODY_ERRORS : []),
+    ...(route.query ? QUERY_ERRORS : []),
+    ...(route.path.includes("/:id") ? ID_ERRORS : []),
     ...route.errors,
     ...(route.scope === UNGUARDED ? [] : GUARD_ERRORS),
-    ...COMMON_ERRORS,
+    "unavailable",
   ];
   return {
     operationId: route.operationId,
@@ -107,26 +112,28 @@ function queryOf({ query }: RouteDescription): JsonSchema {
 }
 
 function parameters(route: RouteDescription): object[] {
-  const path = [...route.path.matchAll(/:(\w+)/g)].map(([, name]) => ({
-    name,
-    in: "path",
-    required: true,
-    schema: { type: "string" },
-  }));
+  const text = { type: "string" };
   const { properties = {}, required = [] } = queryOf(route);
-  const query = Object.entries(properties).map(([name, schema]) => ({
-    name,
-    in: "query",
-    ...(required.includes(name) && { required: true }),
-    schema,
-  }));
-  const headers = Object.entries(route.requestHeaders ?? {}).map(([name, description]) => ({
-    name,
-    in: "header",
-    description,
-    schema: { type: "string" },
-  }));
-  return [...path, ...query, ...headers];
+  return [
+    ...[...route.path.matchAll(/:(\w+)/g)].map(([, name]) => ({
+      name,
+      in: "path",
+      required: true,
+      schema: text,
+    })),
+    ...Object.entries(properties).map(([name, schema]) => ({
+      name,
+      in: "query",
+      ...(required.includes(name) && { required: true }),
+      schema,
+    })),
+    ...Object.entries(route.requestHeaders ?? {}).map(([name, description]) => ({
+      name,
+      in: "header",
+      description,
+      schema: text,
+    })),
+  ];
 }
 
 function response({ description, schema, mediaType, headers }: Answer): object {

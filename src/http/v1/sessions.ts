@@ -2,26 +2,24 @@
 import type { Context } from "hono";
 import type { Config } from "../../config/service.ts";
 import { mayName, type Caller } from "../../core/caller.ts";
-import { documentOf, BACKEND_KEYS, instant } from "../../core/document.ts";
+import { documentOf, BACKEND_KEYS } from "../../core/document.ts";
 import type {
   SessionDocument,
   SessionContent,
   SessionView,
   Sessions,
-  SessionEntry,
   SessionPatch,
 } from "../../core/host.ts";
 import { InvalidSessionIdError, SessionError, SessionNotFoundError } from "../../core/errors.ts";
 import { newSessionId, parseSessionId, type SessionId } from "../../core/id.ts";
 import { parseIfMatch, onlyWhereAbsent, refuseIfNoneMatch } from "../preconditions.ts";
 import { route } from "../route.ts";
-import { newSession, readQuery, session, sessionPatch, type sessionEntry } from "./schemas.ts";
+import { newSession, readQuery, session, sessionPatch } from "./schemas.ts";
 import type * as z from "zod";
 import { DEFAULT_SESSION_TYPE } from "../../core/type.ts";
 
-/** An entry of a listing as `/v1` writes it, and what `/v1` reads as content. */
 /** Throws a SessionError (`forbidden`) where the caller names metadata that are not its own to set. */
-export function refuseBackend(
+function refuseBackend(
   caller: Caller,
   metadata: Readonly<Record<string, unknown>> | null | undefined,
 ): void {
@@ -32,17 +30,17 @@ export function refuseBackend(
   }
 }
 
-export function entryJson(entry: SessionEntry): z.input<typeof sessionEntry> {
-  return {
-    id: entry.id,
-    type: entry.type,
-    createdAt: instant(entry.createdAt),
-    expiresAt: instant(entry.expiresAt),
-    ...(entry.subject !== undefined && { subject: entry.subject }),
-  };
-}
-
-export function contentOf(body: z.output<typeof newSession>, config: Config): SessionContent {
+/** Throws a SessionError (`forbidden`) where the caller names what only an admin may. */
+function contentOf(
+  body: z.output<typeof newSession>,
+  caller: Caller,
+  config: Config,
+): SessionContent {
+  // Only an admin makes a session in someone else's name, or hands one over.
+  if (!mayName(caller, body.subject)) {
+    throw new SessionError("forbidden", "subject: only an admin may name another.");
+  }
+  refuseBackend(caller, body.metadata);
   return {
     type: body.type ?? DEFAULT_SESSION_TYPE,
     metadata: body.metadata ?? {},
@@ -53,7 +51,13 @@ export function contentOf(body: z.output<typeof newSession>, config: Config): Se
   };
 }
 
-export function patchOf(body: z.output<typeof sessionPatch>, config: Config): SessionPatch {
+/** Throws as `contentOf` does. */
+function patchOf(
+  body: z.output<typeof sessionPatch>,
+  caller: Caller,
+  config: Config,
+): SessionPatch {
+  refuseBackend(caller, body.metadata);
   return {
     ...(body.metadata !== undefined && { metadata: body.metadata }),
     ...(body.data !== undefined && { dataPatchJson: JSON.stringify(body.data) }),
@@ -95,19 +99,14 @@ export const sessionRoutes = [
       201: { description: "Made", schema: session, headers: { ...ETAG, Location: "Its path" } },
     },
     errors: [
-      "invalid_request",
       "invalid_session_id",
       "invalid_session_type",
       "session_already_exists",
       "rate_limited",
-      "payload_too_large",
-      "unsupported_media_type",
     ],
     async handle({ caller, body }, { host, config }) {
       const id = body.id === undefined ? newSessionId() : canonical(body.id);
-      refuseOtherSubject(caller, body.subject);
-      refuseBackend(caller, body.metadata);
-      return made(await host.as(caller).create(id, contentOf(body, config)), caller);
+      return made(await host.as(caller).create(id, contentOf(body, caller, config)), caller);
     },
   }),
   route({
@@ -118,10 +117,10 @@ export const sessionRoutes = [
     scope: "sessions:read",
     query: readQuery,
     answers: { 200: { description: "The session", schema: session, headers: ETAG } },
-    errors: ["invalid_request", "invalid_session_id", "session_not_found"],
+    errors: ["session_not_found"],
     async handle({ c, caller, query }, { host }) {
       const sessions = host.as(caller);
-      return found(await sessions.document(sessionIdOf(c), query.touch !== "false"));
+      return answer(await sessions.document(sessionIdOf(c), query.touch !== "false"));
     },
   }),
   route({
@@ -141,16 +140,7 @@ export const sessionRoutes = [
       200: { description: "Replaced", schema: session, headers: ETAG },
       201: { description: "Made", schema: session, headers: { ...ETAG, Location: "Its path" } },
     },
-    errors: [
-      "invalid_request",
-      "invalid_session_id",
-      "invalid_session_type",
-      "precondition_failed",
-      "session_not_found",
-      "rate_limited",
-      "payload_too_large",
-      "unsupported_media_type",
-    ],
+    errors: ["invalid_session_type", "precondition_failed", "session_not_found", "rate_limited"],
     async handle({ c, caller, body }, { host, config }) {
       const id = sessionIdOf(c);
       if (body.id !== undefined && canonical(body.id) !== id) {
@@ -158,9 +148,7 @@ export const sessionRoutes = [
       }
       const ifMatch = parseIfMatch(c.req.header("if-match"));
       const onlyMake = onlyWhereAbsent(c.req.header("if-none-match"));
-      refuseOtherSubject(caller, body.subject);
-      refuseBackend(caller, body.metadata);
-      const content = contentOf(body, config);
+      const content = contentOf(body, caller, config);
       const sessions = host.as(caller);
       if (onlyMake) {
         // A session that exists and does not: nothing is both.
@@ -168,7 +156,7 @@ export const sessionRoutes = [
         return made(await makeAbsent(sessions, id, content), caller);
       }
       const { created, session } = await sessions.upsert(id, content, ifMatch);
-      return created ? made(session, caller) : found(documentOf(session, caller));
+      return created ? made(session, caller) : answer(documentOf(session, caller));
     },
   }),
   route({
@@ -180,21 +168,13 @@ export const sessionRoutes = [
     requestHeaders: { ...IF_MATCH, ...NO_IF_NONE_MATCH },
     body: sessionPatch,
     answers: { 200: { description: "Changed", schema: session, headers: ETAG } },
-    errors: [
-      "invalid_request",
-      "invalid_session_id",
-      "session_not_found",
-      "precondition_failed",
-      "payload_too_large",
-      "unsupported_media_type",
-    ],
+    errors: ["session_not_found", "precondition_failed"],
     async handle({ c, caller, body }, { host, config }) {
       const ifMatch = parseIfMatch(c.req.header("if-match"));
       refuseIfNoneMatch(c.req.header("if-none-match"));
-      refuseBackend(caller, body.metadata);
-      const sessions = host.as(caller);
-      const session = await sessions.patch(sessionIdOf(c), patchOf(body, config), ifMatch);
-      return found(documentOf(session, caller));
+      const patch = patchOf(body, caller, config);
+      const session = await host.as(caller).patch(sessionIdOf(c), patch, ifMatch);
+      return answer(documentOf(session, caller));
     },
   }),
   route({
@@ -205,7 +185,7 @@ export const sessionRoutes = [
     scope: "sessions:write",
     requestHeaders: { ...IF_MATCH, ...NO_IF_NONE_MATCH },
     answers: { 204: { description: "There is no such session, any more or ever" } },
-    errors: ["invalid_request", "invalid_session_id", "precondition_failed"],
+    errors: ["invalid_request", "precondition_failed"],
     async handle({ c, caller }, { host }) {
       const ifMatch = parseIfMatch(c.req.header("if-match"));
       refuseIfNoneMatch(c.req.header("if-none-match"));
@@ -254,12 +234,6 @@ export function sessionIdOf(c: Context): SessionId {
   return canonical(c.req.param("id") ?? "");
 }
 
-/** Only an admin makes a session in someone else's name, or hands one over. */
-function refuseOtherSubject(caller: Caller, subject: string | undefined): void {
-  if (mayName(caller, subject)) return;
-  throw new SessionError("forbidden", "subject: only an admin may name another.");
-}
-
 function canonical(text: string): SessionId {
   const id = parseSessionId(text);
   if (id === undefined) throw new InvalidSessionIdError();
@@ -267,16 +241,13 @@ function canonical(text: string): SessionId {
 }
 
 function made(view: SessionView, caller: Caller): Response {
-  return answer(documentOf(view, caller), 201, { location: `/v1/sessions/${view.id}` });
-}
-
-function found(document: SessionDocument): Response {
-  return answer(document, 200);
+  const location = `/v1/sessions/${view.id}`;
+  return answer(documentOf(view, caller), 201, { location });
 }
 
 function answer(
   { version, json }: SessionDocument,
-  status: number,
+  status = 200,
   more?: Readonly<Record<string, string>>,
 ): Response {
   const headers = { "content-type": "application/json", etag: `"${version}"`, ...more };
