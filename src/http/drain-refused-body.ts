@@ -26,22 +26,11 @@ export async function drainRefusedBody(request: Request, response: Response): Pr
   if (await within(taken, UNANSWERED_MS, () => false)) return response;
   const answer = new Uint8Array(await response.arrayBuffer());
   const { readable, writable } = new FixedLengthStream(answer.byteLength);
-  void answerUntil(taken, writable.getWriter(), answer);
+  const writer = writable.getWriter();
+  const answered = writer.write(answer).then(() => taken);
+  // It rejects where the client is gone, and with it whoever could read the answer.
+  void answered.then(() => writer.close()).catch(() => undefined);
   return new Response(readable, response);
-}
-
-async function answerUntil(
-  taken: Promise<unknown>,
-  writer: WritableStreamDefaultWriter<Uint8Array>,
-  answer: Uint8Array,
-): Promise<void> {
-  try {
-    await writer.write(answer);
-    await taken;
-    await writer.close();
-  } catch {
-    // The client is gone, and with it whoever could read the answer.
-  }
 }
 
 /** True once the body has ended or broken off, or is past a bound and given up. */

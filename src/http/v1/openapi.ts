@@ -102,9 +102,8 @@ function operation(route: RouteDescription): object {
 }
 
 function security(route: RouteDescription): object[] {
-  const { scope } = route;
-  if (scope === PUBLIC || scope === UNGUARDED) return [];
-  return [{ bearer: [scope] }, ...(takesTicket(route) ? [{ ticket: [] }] : [])];
+  if (route.scope === PUBLIC || route.scope === UNGUARDED) return [];
+  return [{ bearer: [route.scope] }, ...(takesTicket(route) ? [{ ticket: [] }] : [])];
 }
 
 function queryOf({ query }: RouteDescription): JsonSchema {
@@ -136,18 +135,15 @@ function parameters(route: RouteDescription): object[] {
   ];
 }
 
-function response({ description, schema, mediaType, headers }: Answer): object {
+function response({ description, schema, mediaType, headers = {} }: Answer): object {
   const type = mediaType ?? (schema && "application/json");
+  const described = Object.entries(headers).map(([name, text]) => [
+    name,
+    { description: text, schema: { type: "string" } },
+  ]);
   return {
     description,
-    ...(headers && {
-      headers: Object.fromEntries(
-        Object.entries(headers).map(([name, text]) => [
-          name,
-          { description: text, schema: { type: "string" } },
-        ]),
-      ),
-    }),
+    ...(described.length > 0 && { headers: Object.fromEntries(described) }),
     ...(type && {
       content: { [type]: { schema: schema ? reference(schema) : { type: "string" } } },
     }),
@@ -156,18 +152,12 @@ function response({ description, schema, mediaType, headers }: Answer): object {
 
 /** Codes that share a status share a response, which lists them. */
 function errorResponses(codes: readonly ErrorCode[]): object {
-  const byStatus = new Map<number, ErrorCode[]>();
-  for (const code of new Set(codes)) {
-    const { status } = ERROR_KINDS[code];
-    byStatus.set(status, [...(byStatus.get(status) ?? []), code]);
-  }
+  const byStatus = Object.groupBy(new Set(codes), (code) => ERROR_KINDS[code].status);
+  const content = { [PROBLEM_MEDIA_TYPE]: { schema: reference(problem) } };
   return Object.fromEntries(
-    [...byStatus].map(([status, list]) => [
+    Object.entries(byStatus).map(([status, list]) => [
       status,
-      {
-        description: list.join(", "),
-        content: { [PROBLEM_MEDIA_TYPE]: { schema: reference(problem) } },
-      },
+      { description: list?.join(", "), content },
     ]),
   );
 }

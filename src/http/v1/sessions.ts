@@ -213,19 +213,15 @@ async function makeAbsent(
     const code = failure instanceof SessionError ? failure.code : undefined;
     // A subject may have as many sessions as it may, this one among them.
     if (code !== "session_already_exists" && code !== "rate_limited") throw failure;
-    if (await exists(sessions, id)) throw new SessionError("precondition_failed");
+    const exists = await sessions.read(id, false).then(
+      () => true,
+      (why: unknown) => {
+        if (why instanceof SessionNotFoundError) return false;
+        throw why;
+      },
+    );
+    if (exists) throw new SessionError("precondition_failed");
     throw code === "rate_limited" ? failure : new SessionNotFoundError();
-  }
-}
-
-/** Whether the caller has such a session. */
-async function exists(sessions: Sessions, id: SessionId): Promise<boolean> {
-  try {
-    await sessions.read(id, false);
-    return true;
-  } catch (failure) {
-    if (failure instanceof SessionNotFoundError) return false;
-    throw failure;
   }
 }
 
