@@ -44,6 +44,11 @@ const BEARER = /^Bearer +([A-Za-z0-9\-._~+/]+=*) *$/i;
 
 export function createAccess(settings: AuthSettings, platform: AccessPlatform = {}): Access {
   const now = platform.now ?? (() => Date.now());
+  // A limit of 0 is none, whatever is bound.
+  const limiter = (perMinute: number, binding: RateLimitBinding | undefined) => {
+    if (perMinute === 0) return undefined;
+    return binding ? boundLimiter(binding) : new TokenBuckets(perMinute, now);
+  };
   const read = tokenReader(settings, platform, now);
   const tickets = ticketsOf(settings);
   return {
@@ -51,8 +56,8 @@ export function createAccess(settings: AuthSettings, platform: AccessPlatform = 
     tickets,
     now,
     addressOf: platform.addressOf ?? (() => undefined),
-    subjectLimiter: limiter(settings.perSubject, platform.subjectLimit, now),
-    addressLimiter: limiter(settings.perAddress, platform.addressLimit, now),
+    subjectLimiter: limiter(settings.perSubject, platform.subjectLimit),
+    addressLimiter: limiter(settings.perAddress, platform.addressLimit),
     async credential(authorization) {
       if (!read) return ANYBODY;
       if (authorization === undefined || !/^Bearer\b/i.test(authorization)) return "missing";
@@ -89,14 +94,4 @@ function ticketsOf({ method, ticketSecrets }: AuthSettings): () => Tickets | und
   if (tickets || method.kind !== "unset") return () => tickets;
   // Made on first use: Workers give no random numbers while a module loads.
   return () => (tickets ??= new Tickets([newSecret()]));
-}
-
-/** A limit of 0 is none, whatever is bound. */
-function limiter(
-  perMinute: number,
-  binding: RateLimitBinding | undefined,
-  now: () => number,
-): RateLimiter | undefined {
-  if (perMinute === 0) return undefined;
-  return binding ? boundLimiter(binding) : new TokenBuckets(perMinute, now);
 }

@@ -77,8 +77,8 @@ export function addressOfPeer(peer: string): string {
 }
 
 /** What an address is counted under: an IPv6 client has a whole /64 to itself, so that counts as one. */
-export function addressKey(address: string): string {
-  if (!address.includes(":")) return address;
+export function addressKey(address: string | undefined): string | undefined {
+  if (!address?.includes(":")) return address;
   const [head = "", tail] = address.split("::");
   const groups = head === "" ? [] : head.split(":");
   const after = tail === undefined || tail === "" ? [] : tail.split(":");

@@ -29,8 +29,6 @@ const EXPOSED_HEADERS = [
   "MCP-Protocol-Version",
 ];
 
-const METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
-
 /** Seconds that a browser may keep a preflight's answer. */
 const MAX_AGE_SECONDS = 600;
 
@@ -45,7 +43,7 @@ export function corsFor(origins: ReadonlySet<string>): MiddlewareHandler {
     const names = requested.split(",").map((name) => name.trim());
     return cors({
       origin,
-      allowMethods: METHODS,
+      allowMethods: ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
       allowHeaders: [...ALLOWED_HEADERS, ...names.filter((name) => MCP_PARAM_HEADER.test(name))],
       exposeHeaders: EXPOSED_HEADERS,
       maxAge: MAX_AGE_SECONDS,

@@ -35,19 +35,16 @@ export function createGuard(access: Access, log: Logger): Guard {
     if (scope === UNGUARDED) return NOBODY;
     const stray = refuseStray(c.req.raw);
     if (stray) return stray;
-    if (access.addressLimiter) {
-      const address = access.addressOf(c.req.raw);
-      const key = address === undefined ? undefined : addressKey(address);
-      const tooMany = await overLimit(access.addressLimiter, key, log);
-      if (tooMany) return tooMany;
-    }
+    const { addressLimiter, subjectLimiter } = access;
+    const fromAddress =
+      addressLimiter &&
+      (await overLimit(addressLimiter, addressKey(access.addressOf(c.req.raw)), log));
+    if (fromAddress) return fromAddress;
     if (scope === PUBLIC) return NOBODY;
     const identity = await identify(c, access, takesTicket);
     if (identity instanceof Response) return identity;
-    if (access.subjectLimiter) {
-      const tooMany = await overLimit(access.subjectLimiter, identity.subject, log);
-      if (tooMany) return tooMany;
-    }
+    const fromSubject = subjectLimiter && (await overLimit(subjectLimiter, identity.subject, log));
+    if (fromSubject) return fromSubject;
     if (scope === undefined || grants(identity.scopes, scope)) return identity;
     c.set("refusal", { error: "insufficient_scope", scope });
     return problemResponse("forbidden", `This needs the scope ${scope}.`);

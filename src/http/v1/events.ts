@@ -1,6 +1,7 @@
 /** `/v1/sessions/{id}/events`: publish, follow over Server-Sent Events, and tickets to follow by URL. */
 import type { Context } from "hono";
 import type * as z from "zod";
+import { instant } from "../../core/document.ts";
 import type { NewEvent, StreamStart } from "../../core/host.ts";
 import { redactSessionId } from "../../core/id.ts";
 import { bridge } from "../../stream/bridge.ts";
@@ -89,12 +90,9 @@ export const eventRoutes = [
       const { subject } = await host.as(caller).read(id, false);
       const expiresAt = access.now() + access.settings.ticketTtlMs;
       const text = await tickets.sign({ session: id, subject, expiresAt });
-      const answer: z.input<typeof ticket> = {
-        ticket: text,
-        expiresAt: new Date(expiresAt).toISOString(),
-        url: `/v1/sessions/${id}/events?ticket=${text}`,
-      };
-      return c.json(answer, 201);
+      const url = `/v1/sessions/${id}/events?ticket=${text}`;
+      const answer = { ticket: text, expiresAt: instant(expiresAt), url };
+      return c.json(answer satisfies z.input<typeof ticket>, 201);
     },
   }),
 ];

@@ -22,10 +22,8 @@ const COMPONENTS: ReadonlyMap<z.ZodType, string> = new Map<z.ZodType, string>([
   [problem, "Problem"],
 ]);
 
-/** What the readers of a request's parts can answer, before the handler sees them. */
+/** What the reader of a body can answer. */
 const BODY_ERRORS = ["invalid_request", "payload_too_large", "unsupported_media_type"] as const;
-const QUERY_ERRORS = ["invalid_request"] as const;
-const ID_ERRORS = ["invalid_session_id"] as const;
 
 /** What the guard can answer in place of any route behind it. */
 const GUARD_ERRORS: readonly ErrorCode[] = [
@@ -74,8 +72,8 @@ export function openApiDocument(routes: readonly RouteDescription[]): object {
 function operation(route: RouteDescription): object {
   const errors: readonly ErrorCode[] = [
     ...(route.body ? BODY_ERRORS : []),
-    ...(route.query ? QUERY_ERRORS : []),
-    ...(route.path.includes("/:id") ? ID_ERRORS : []),
+    ...(route.query ? (["invalid_request"] as const) : []),
+    ...(route.path.includes("/:id") ? (["invalid_session_id"] as const) : []),
     ...route.errors,
     ...(route.scope === UNGUARDED ? [] : GUARD_ERRORS),
     "unavailable",

@@ -145,10 +145,11 @@ export const published = z.union([
   z.object({ ids: z.array(z.string()), writers: z.number().int() }),
 ]);
 
-const flag = z.enum(["true", "false"]);
-
 export const readQuery = z.object({
-  touch: flag.optional().meta({ description: "false: look without extending the session's life" }),
+  touch: z
+    .enum(["true", "false"])
+    .optional()
+    .meta({ description: "false: look without extending the session's life" }),
 });
 
 const filter = {
