@@ -16,9 +16,9 @@ import { sessionRoutes } from "./http/v1/sessions.ts";
 import { createLogger } from "./logger.ts";
 
 /**
- * Every route but the gateway's, in the order in which they are tried: the directory's
- * `/v1/sessions/count` before `/v1/sessions/:id`, which would serve it too, and after some other
- * path with that parameter, by which the router sees that it cannot hold it (`FastRouter`).
+ * Every route but the gateway's, in the order in which the app tries them. `FastRouter` sets this
+ * order: `/v1/sessions/count` must stand before `/v1/sessions/:id`, which matches it too, and
+ * after another path with `:id`, or mounting throws.
  */
 export const ROUTES: readonly Route[] = [
   ...eventRoutes,
@@ -29,8 +29,11 @@ export const ROUTES: readonly Route[] = [
 ];
 
 /**
- * The HTTP front of a session host. It knows no platform: `fetch` is standard, and
- * so is what it answers. Without an `access` it serves this machine only.
+ * Makes the HTTP front of a session host. It uses no platform but `fetch`, `Request` and
+ * `Response`. Without `access` it serves requests to this machine only.
+ *
+ *     const app = createApp(host, loadConfig(env));
+ *     const response = await app.fetch(new Request("http://localhost/healthz"));
  */
 export function createApp(
   host: GatewayHost,

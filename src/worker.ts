@@ -23,7 +23,7 @@ interface Bindings extends Environment {
   readonly ADDRESS_LIMIT?: RateLimitBinding;
 }
 
-// wrangler.toml binds these; a bad variable throws here, before the first request is taken.
+// wrangler.toml binds these. A bad variable throws here, before the Worker takes a request.
 const bindings = env as unknown as Bindings;
 const config = loadConfig(bindings);
 const log = createLogger(config.logLevel);
@@ -41,7 +41,7 @@ const host = new DurableObjectHost(bindings.SESSIONS, {
 });
 const app = createApp(host, config, access, openUpstreams(config.upstreams, bindings));
 
-/** Plain workerd says it in `cf`, which no client can write; Cloudflare in a header that it always sets itself. */
+/** Reads `cf`, which plain workerd sets, or Cloudflare's own header. A client can write neither. */
 function clientAddress(request: Request): string | undefined {
   const peer = (request.cf as { clientIp?: unknown } | undefined)?.clientIp;
   if (typeof peer === "string") return addressOfPeer(peer);

@@ -1,4 +1,4 @@
-/** Access control as a whole: what the guard asks. Made once, from the settings and what the platform gives. */
+/** Access control as the guard uses it. The Worker makes it once, from the settings and its platform. */
 import { parseSessionId } from "../core/id.ts";
 import { apiTokenReader, newSecret, type TokenReader } from "./api-tokens.ts";
 import { ANYBODY, type Identity } from "./identity.ts";
@@ -15,24 +15,24 @@ import { Tickets } from "./ticket.ts";
 export interface AccessPlatform {
   readonly fetch?: (url: string, init: RequestInit) => Promise<Response>;
   readonly now?: () => number;
-  /** The client's address, from where the client itself cannot have written it. */
+  /** The client's address, from a place that the client cannot write. */
   readonly addressOf?: (request: Request) => string | undefined;
   readonly subjectLimit?: RateLimitBinding | undefined;
   readonly addressLimit?: RateLimitBinding | undefined;
-  /** Told when the authorization server's keys could not be fetched. */
+  /** Called when fetching the authorization server's keys fails. */
   readonly onKeysFailure?: (failure: unknown) => void;
 }
 
-/** Whom a credential names; "missing" where there is none, or none of a kind that is known here. */
+/** Whom a credential names. "missing": the request has none, or one of another scheme than Bearer. */
 export type Credential = Identity | "missing" | "invalid";
 
 export interface Access {
   readonly settings: AuthSettings;
-  /** Who an `Authorization` header says is calling. Throws UnavailableError where that cannot be known now. */
+  /** Reads an `Authorization` header. Throws UnavailableError while the keys to check it cannot be fetched. */
   credential(authorization: string | undefined): Promise<Credential>;
-  /** Whom a ticket lets follow the session that a path names. */
+  /** Reads a ticket for the session that a path names. */
   ticketHolder(ticket: string, session: string): Promise<Credential>;
-  /** Undefined where tickets are off. */
+  /** Returns undefined while tickets are off. */
   readonly tickets: () => Tickets | undefined;
   readonly now: () => number;
   readonly addressOf: (request: Request) => string | undefined;
@@ -44,7 +44,7 @@ const BEARER = /^Bearer +([A-Za-z0-9\-._~+/]+=*) *$/i;
 
 export function createAccess(settings: AuthSettings, platform: AccessPlatform = {}): Access {
   const now = platform.now ?? (() => Date.now());
-  // A limit of 0 is none, whatever is bound.
+  // A limit of 0 means no limit, even with a binding.
   const limiter = (perMinute: number, binding: RateLimitBinding | undefined) => {
     if (perMinute === 0) return undefined;
     return binding ? boundLimiter(binding) : new TokenBuckets(perMinute, now);
@@ -73,7 +73,7 @@ export function createAccess(settings: AuthSettings, platform: AccessPlatform = 
   };
 }
 
-/** Undefined where nobody is asked. */
+/** Undefined where callers need no token. */
 function tokenReader(
   { method }: AuthSettings,
   platform: AccessPlatform,
@@ -88,10 +88,10 @@ function tokenReader(
   });
 }
 
-/** Undefined where no secret is set, unless this process, of this machine alone, can make one up. */
+/** Without a configured secret only a service for this machine alone has tickets: it makes up a secret. */
 function ticketsOf({ method, ticketSecrets }: AuthSettings): () => Tickets | undefined {
   let tickets = ticketSecrets.length > 0 ? new Tickets(ticketSecrets) : undefined;
   if (tickets || method.kind !== "unset") return () => tickets;
-  // Made on first use: Workers give no random numbers while a module loads.
+  // A Worker gives no random numbers while a module loads, so the first use makes the secret.
   return () => (tickets ??= new Tickets([newSecret()]));
 }

@@ -1,28 +1,29 @@
 /**
- * API tokens: random secrets that the configuration knows by their SHA-256 alone,
- * so that who reads the configuration holds no credential. A plain hash is enough
- * because a token has 256 random bits; it would not be for a password.
+ * API tokens: random secrets. The configuration holds only their SHA-256, so a leaked
+ * configuration gives nobody access. A plain hash is enough for 256 random bits; a
+ * password would need a slow one.
  */
 import { base64url } from "jose";
 import { identityOf, type Identity, type Scope } from "./identity.ts";
 
 /** An entry of `API_TOKENS`. */
 export interface ApiToken {
-  /** Of the token, 64 hex digits. */
+  /** Hash of the token, 64 hex digits. */
   readonly sha256: string;
   readonly subject: string;
   readonly scopes: readonly Scope[];
 }
 
-/** Makes a leaked token recognisable, to people and to scanners. */
+/** People and scanners recognise a leaked token by it. */
 const PREFIX = "hf_";
 const SECRET_BYTES = 32;
 
-/** A secret of 256 random bits, in base64url. */
+/** Makes a secret of 256 random bits, in base64url: 43 characters. */
 export function newSecret(): string {
   return base64url.encode(crypto.getRandomValues(new Uint8Array(SECRET_BYTES)));
 }
 
+/** Makes a token, and the entry of `API_TOKENS` that accepts it. */
 export async function newApiToken(
   subject: string,
   scopes: readonly Scope[],
@@ -33,7 +34,7 @@ export async function newApiToken(
 
 export type TokenReader = (token: string) => Promise<Identity | undefined>;
 
-/** Reads API tokens. Each is compared with every entry, found or not, so time tells nothing of either. */
+/** Reads API tokens. It compares a token with every entry, so its time does not show which one matched. */
 export function apiTokenReader(entries: readonly ApiToken[]): TokenReader {
   const known = entries.map((entry) => ({
     hash: fromHex(entry.sha256),
@@ -53,15 +54,11 @@ function toHex(bytes: Uint8Array): string {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-/** The bytes that an even number of hex digits stands for. */
 function fromHex(hex: string): Uint8Array<ArrayBuffer> {
   return Uint8Array.from(hex.match(/../g) ?? [], (pair) => parseInt(pair, 16));
 }
 
-/**
- * Whether two byte strings of one length are equal. Takes as long for every
- * content, so that time does not tell how much of a guess is right.
- */
+/** Takes as long for every content of one length, so time does not show how much of a guess is right. */
 function equalInConstantTime(a: Uint8Array, b: Uint8Array): boolean {
   if (a.byteLength !== b.byteLength) return false;
   let difference = 0;

@@ -1,14 +1,12 @@
-/** Who is calling, once the guard has let the request in. */
+/** Who is calling, and what a credential allows. */
 import type { Caller } from "../core/caller.ts";
-/** What a credential allows. */
-
 export const SCOPES = [
   "sessions:read",
   "sessions:write",
   "events:publish",
   "events:subscribe",
   "mcp",
-  /** Everything, on everybody's sessions. */
+  /** Allows everything, on everybody's sessions. */
   "admin",
 ] as const;
 
@@ -26,20 +24,20 @@ export interface Identity extends Caller {
   readonly scopes: ReadonlySet<Scope>;
 }
 
-/** Where nobody is asked who they are, everybody may do everything. */
+/** The caller of a service that asks for no credential: it may do everything. */
 export const ANYBODY: Identity = { admin: true, scopes: new Set(SCOPES) };
 
-/** Whom a public route serves: no scope, and nobody's sessions but nobody's. */
+/** The caller of a public route: it has no scope and owns no subject's sessions. */
 export const NOBODY: Identity = { admin: false, scopes: new Set() };
 
-/** Names that are no scope of ours belong to other services, and mean nothing here. */
+/** Ignores names that are no scope of this service: a token may carry those of other services. */
 export function identityOf(subject: string, scopeNames: readonly string[]): Identity {
   const scopes = new Set(scopeNames.filter(isScope));
   return { subject, admin: scopes.has("admin"), scopes };
 }
 
-/** On whose behalf a request is served: what a route passes to `SessionHost.as`. */
+/** The caller as a route passes it to `SessionHost.as`. */
 export function callerOf({ subject, admin }: Identity): Caller {
-  // It goes to the session's object, to which an undefined member would be carried too.
+  // RPC to the session's object would carry an undefined member too.
   return subject === undefined ? { admin } : { subject, admin };
 }

@@ -1,8 +1,8 @@
 /**
- * The keys of the authorization server, cached. They are fetched when first needed,
- * when they are old, and when a token names a key that is not among them; the
- * last with a floor, or anyone could make us fetch with each made-up key id.
- * Keys already held are used for as long as fetching fails.
+ * Caches the keys of the authorization server. It fetches them at first use, when they
+ * are old, and when a token names an unknown key. A floor limits the last: otherwise
+ * a client could cause a fetch with each key id that it makes up. While fetching fails,
+ * the cache goes on with the keys that it holds.
  */
 import { createLocalJWKSet, errors, type JSONWebKeySet, type JWTVerifyGetKey } from "jose";
 import { boundedBody } from "../wire/bytes.ts";
@@ -14,31 +14,31 @@ export interface JwksOptions {
   readonly fetch: (url: string, init: RequestInit) => Promise<Response>;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
-  /** Told of each fetch that failed, and of a key that cannot be used; for the log. */
+  /** Called for each failed fetch and each key that cannot be used, for the log. */
   readonly onFailure?: (failure: unknown) => void;
 }
 
-/** Milliseconds after which held keys are fetched again: a revoked key is refused from then on. */
+/** Milliseconds after which the cache fetches the keys again: from then on it refuses a revoked key. */
 const MAX_AGE_MS = 10 * 60_000;
-/** Milliseconds between fetches that unknown keys cause, and after a failed one while keys are held. */
+/** Milliseconds between fetches for unknown keys, and after a failed fetch while the cache holds keys. */
 const FLOOR_MS = 30_000;
-/** Milliseconds between fetches while no keys are held. */
+/** Milliseconds between fetches while the cache holds no keys. */
 const FLOOR_WITHOUT_KEYS_MS = 1000;
 const FETCH_TIMEOUT_MS = 5000;
 const MAX_JWKS_BYTES = 256 * 1024;
 /**
- * Requests that may fetch at once. Each fetches for itself: on Workers a request
- * cannot wait for another's I/O, which ends when that other request does.
+ * Requests that may fetch at once. Each fetches for itself: on Workers one request cannot
+ * wait for the I/O of another, because the platform ends it with that request.
  */
 const MAX_CONCURRENT = 8;
-/** Milliseconds between looks at whether one of them has brought the keys, for the requests that may not. */
+/** Milliseconds between checks by the waiting requests whether a fetch has ended. */
 const LOOK_MS = 10;
 
 export class Jwks {
   readonly #options: JwksOptions;
   #keys: JWTVerifyGetKey | undefined;
   #keysAt = -Infinity;
-  /** When the last round of fetches began, how many joined it, and whether one has come back. */
+  /** Start of the last round of fetches, how many requests joined it, and whether one has ended. */
   #roundAt = -Infinity;
   #roundSize = 0;
   #roundOver = true;
@@ -47,7 +47,7 @@ export class Jwks {
     this.#options = options;
   }
 
-  /** The key for a token, as jose asks for it. Throws UnavailableError where no keys could be had. */
+  /** Gives jose the key for a token. Throws UnavailableError while no fetch has succeeded. */
   readonly keyFor: JWTVerifyGetKey = async (header, token) => {
     if (this.#options.now() - this.#keysAt > MAX_AGE_MS) await this.#refresh();
     const held = this.#keys;
@@ -57,13 +57,13 @@ export class Jwks {
     } catch (failure) {
       if (!(failure instanceof errors.JWKSNoMatchingKey)) throw failure;
       await this.#refresh();
-      // Another request may have brought newer ones while this one looked through the old.
+      // Another request may have stored newer keys while this one searched the old.
       if (!this.#keys || this.#keys === held) throw failure;
       return this.#keys(header, token);
     }
   };
 
-  /** Fetches the keys, or waits for those that others are fetching, unless that was tried just now. */
+  /** Fetches the keys or waits for a fetch under way. Does nothing within the floor. */
   async #refresh(): Promise<void> {
     if (this.#isUnderWay() && this.#roundSize >= MAX_CONCURRENT) return this.#roundEnds();
     if (!this.#mayFetch()) return;
@@ -91,12 +91,12 @@ export class Jwks {
     return true;
   }
 
-  /** A round whose request was cancelled never ends; its time limit ends it. */
+  /** A cancelled request never ends its round, so the time limit does. */
   #isUnderWay(): boolean {
     return !this.#roundOver && this.#options.now() - this.#roundAt < FETCH_TIMEOUT_MS;
   }
 
-  /** A request that waits has a timer of its own, since no other request can wake it. */
+  /** Each waiting request has a timer of its own: no other request can wake it. */
   async #roundEnds(): Promise<void> {
     while (this.#isUnderWay()) await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
   }
@@ -104,7 +104,7 @@ export class Jwks {
   async #fetch(): Promise<JSONWebKeySet> {
     const response = await this.#options.fetch(this.#options.url, {
       headers: { accept: "application/jwk-set+json, application/json" },
-      // Keys come from the configured address or not at all.
+      // A redirect could make another server's keys count.
       redirect: "manual",
       signal: AbortSignal.timeout(FETCH_TIMEOUT_MS),
     });
@@ -113,7 +113,7 @@ export class Jwks {
       throw new Error(`JWKS_URL answered ${response.status}`);
     }
     const { body } = response;
-    // Read no further than that: a server that never ends its answer must not fill the memory.
+    // A server that never ends its answer must not fill the memory.
     const bytes = body && (await boundedBody(body as ReadableStream<Uint8Array>, MAX_JWKS_BYTES));
     if (bytes === undefined) throw new Error(`JWKS_URL answered over ${MAX_JWKS_BYTES} bytes`);
     return parseKeySet(new TextDecoder().decode(bytes ?? undefined));

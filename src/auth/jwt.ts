@@ -12,10 +12,7 @@ export interface JwtSettings {
   readonly jwksUrl: string;
 }
 
-/**
- * Signatures by a key pair only. With HS256 among them, who has the public key
- * could sign with it as the secret.
- */
+/** Key pairs only: with HS256 in the list, anyone could sign with the public key as the secret. */
 const ALGORITHMS = [
   "RS256",
   "RS384",
@@ -31,15 +28,15 @@ const ALGORITHMS = [
 ];
 
 /**
- * What a token may say that it is: an access token (RFC 9068), or just a JWT. One
- * that was signed for another use, a logout token or a DPoP proof, says so (RFC 8725, section 3.11).
+ * The accepted `typ`: an access token (RFC 9068) or a plain JWT. A JWT for another use, such as
+ * a logout token or a DPoP proof, names another type (RFC 8725, section 3.11).
  */
 const TYPES = /^(application\/)?(at\+)?jwt$/i;
 
-/** Seconds that clocks may be apart. */
+/** Seconds by which the clocks of both servers may differ. */
 const LEEWAY_SECONDS = 10;
 
-/** Reads access tokens. Undefined for one that is not valid, for whatever reason. */
+/** Reads access tokens. Returns undefined for every token that is not valid, whatever is wrong with it. */
 export function jwtReader(settings: JwtSettings, platform: Omit<JwksOptions, "url">): TokenReader {
   const { issuer, audience, jwksUrl } = settings;
   const jwks = new Jwks({ url: jwksUrl, ...platform });
@@ -57,9 +54,9 @@ export function jwtReader(settings: JwtSettings, platform: Omit<JwksOptions, "ur
       const subject = subjectOf(issuer, payload);
       return subject === undefined ? undefined : identityOf(subject, scopeNamesOf(payload));
     } catch (failure) {
-      // Whether the token is right cannot be known.
+      // Without keys the token is neither valid nor invalid.
       if (failure instanceof UnavailableError) throw failure;
-      // Anything else than jose's verdict on the token is about a key of the set that nobody can check with: a weak one, say.
+      // Any other failure than jose's verdict concerns a key of the set, such as one that is too weak.
       if (!(failure instanceof errors.JOSEError)) platform.onFailure?.(failure);
       return undefined;
     }
@@ -67,12 +64,12 @@ export function jwtReader(settings: JwtSettings, platform: Omit<JwksOptions, "ur
 }
 
 /**
- * Issuer and `sub` together: a `sub` is unique within its issuer only. An issuer
- * has no fragment (OpenID Connect Core 1.0, section 2; RFC 8414, section 2), so
- * the first `#` always ends it.
+ * Joins issuer and `sub`, because a `sub` is unique within its issuer only. An issuer has
+ * no fragment (OpenID Connect Core 1.0, section 2; RFC 8414, section 2), so the first `#`
+ * always ends it.
  */
 function subjectOf(issuer: string, { sub }: JWTPayload): string | undefined {
-  // One with half a surrogate pair has no UTF-8, and nobody could list or revoke what it made.
+  // Half a surrogate pair has no UTF-8, so nobody could list or revoke the sessions of such a subject.
   if (typeof sub !== "string" || sub === "" || !sub.isWellFormed()) return undefined;
   const subject = `${issuer}#${sub}`;
   return subject.length > MAX_SUBJECT_LENGTH ? undefined : subject;

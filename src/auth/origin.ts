@@ -1,19 +1,17 @@
 /**
- * Whether a request was meant for us, by its `Host` and `Origin`. A page of another
- * site that makes its name point here (DNS rebinding) gives itself away by them,
- * and reaches nothing that trusts the network instead of a credential.
+ * Decides by `Host` and `Origin` whether a request is meant for this service. They show a
+ * page of another site whose name points here (DNS rebinding), so such a page reaches
+ * nothing where the service trusts the network instead of a credential.
  */
-/** Names of this very machine. */
-
 const LOOPBACK_NAME =
   /^(localhost|.+\.localhost|127(\.\d{1,3}){3}|\[::1\]|\[::ffff:7f[0-9a-f]{2}:[0-9a-f]{1,4}\])$/;
 
-/** Whether a host's name, as the URL parser writes it, reaches this machine only (RFC 6761, section 6.3). */
+/** Whether a host name, as the URL parser writes it, reaches this machine only (RFC 6761, section 6.3). */
 export function isLoopbackName(hostname: string): boolean {
   return LOOPBACK_NAME.test(hostname);
 }
 
-/** The parts of a `Host` header, or of `HOST` in the environment; undefined where it is not one. */
+/** Reads a `Host` header, or `HOST` of the environment. Returns undefined for text that is no host. */
 export function parseHost(text: string): { host: string; hostname: string } | undefined {
   if (/[/\\?#@\s]/.test(text)) return undefined;
   const bare = text.includes(":") && !text.includes("[") && text.split(":").length > 2;
@@ -22,7 +20,7 @@ export function parseHost(text: string): { host: string; hostname: string } | un
 }
 
 export interface OriginRules {
-  /** Hosts that are served, in lower case, with or without a port. Undefined: any. */
+  /** Hosts to serve, in lower case, with or without a port. Undefined: any. */
   readonly allowedHosts?: ReadonlySet<string> | undefined;
   /** Origins whose pages may call, as browsers write them. */
   readonly allowedOrigins: ReadonlySet<string>;
@@ -32,28 +30,27 @@ export type OriginVerdict =
   | { readonly kind: "allowed"; readonly loopback: boolean }
   | { readonly kind: "refused"; readonly header: "Host" | "Origin" };
 
-/** Verdicts remembered at once, and characters of what was said for one: a stranger must not fill the memory. */
+/** Verdicts to remember, and characters of one key: a stranger must not fill the memory. */
 const MAX_REMEMBERED = 100;
 const MAX_SAID_LENGTH = 500;
 
 /**
- * Judges requests by `rules`. Clients say the same few things on every request,
- * and taking a URL apart twice is a good part of what a read costs, so verdicts are
- * remembered by what was said.
+ * Makes a judge of requests by `rules`. It remembers its verdicts: clients send the same
+ * hosts and origins again and again, and parsing URLs is a good part of a read's cost.
  */
 export function originJudge(
   rules: OriginRules,
 ): (url: string, host: string | undefined, origin: string | undefined) => OriginVerdict {
   const remembered = new Map<string, OriginVerdict>();
   return (url, host, origin) => {
-    // All that the URL says of its host stands before the first slash of its path.
+    // The host stands before the first slash of the path.
     const slash = url.indexOf("/", url.indexOf("//") + 2);
     const base = slash < 0 ? url : url.slice(0, slash);
-    // No header holds a line feed, so it stands for one that is absent.
+    // A header cannot hold a line feed, so one stands for an absent header.
     const said = `${base}\n${host ?? "\n"}\n${origin ?? "\n"}`;
     const known = remembered.get(said);
     if (known) return known;
-    // The runtime puts the Host header into the URL unread, so it may make none.
+    // The runtime copies the Host header into the URL unread, so the URL may be invalid.
     const hosts = [URL.parse(base)?.host ?? "", ...(host === undefined ? [] : [host])];
     const verdict = originVerdict(hosts, origin, rules);
     if (said.length > MAX_SAID_LENGTH) return verdict;
@@ -64,9 +61,9 @@ export function originJudge(
 }
 
 /**
- * `hosts` is every name that the request gives its target: the URL's, and the Host
- * header's where it has one; all must be served. An origin is allowed if it is
- * listed, is the request's own host, or is of this machine while the host is too.
+ * `hosts` are the names of the target: the URL's, and the Host header's if there is one. The
+ * rules must allow all of them. An origin may call if it is listed, is the request's own
+ * host, or is of this machine while the host is too.
  */
 export function originVerdict(
   hosts: readonly string[],
@@ -91,7 +88,7 @@ export function originVerdict(
   return own || local ? { kind: "allowed", loopback } : { kind: "refused", header: "Origin" };
 }
 
-/** Pages of other schemes are extensions and applications, whose host is a name of their own choosing. */
+/** Pages of other schemes belong to extensions and applications, which choose their host freely. */
 function pageOf(origin: string): URL | null {
   const url = URL.parse(origin);
   return url && /^https?:$/.test(url.protocol) ? url : null;

@@ -1,11 +1,10 @@
 /**
- * Rate limits: so many requests a minute for a key, a subject or an address. Where
- * Cloudflare's binding is bound it counts, for all of a location; else token
- * buckets in the process do.
+ * Limits the requests per minute of a key: a subject or an address. Cloudflare's binding, where
+ * there is one, counts for a whole location; otherwise token buckets count for this process.
  */
 
 export interface RateLimiter {
-  /** Takes one request. Undefined where it is within the limit, else seconds until another try may pass. */
+  /** Counts one request. Returns undefined within the limit, else the seconds until a retry may pass. */
   take(key: string): Promise<number | undefined>;
 }
 
@@ -14,7 +13,7 @@ export interface RateLimitBinding {
   limit(options: { key: string }): Promise<{ success: boolean }>;
 }
 
-/** Seconds: the binding counts by the minute and does not say how much of it is left. */
+/** Seconds: the binding counts by the minute and does not say how many remain. */
 const BINDING_PERIOD_SECONDS = 60;
 
 export function boundLimiter(binding: RateLimitBinding): RateLimiter {
@@ -28,16 +27,16 @@ export function boundLimiter(binding: RateLimitBinding): RateLimiter {
 
 interface Bucket {
   tokens: number;
-  /** When `tokens` was right, in milliseconds since the epoch. */
+  /** The time at which `tokens` was right, in milliseconds since the epoch. */
   at: number;
 }
 
-/** Buckets kept at once, about 2 MB: an attacker with many addresses must not fill the memory. */
+/** Buckets to keep, about 2 MB: an attacker with many addresses must not fill the memory. */
 export const MAX_BUCKETS = 10_000;
 
 /**
- * Token buckets that hold a minute's worth of requests and fill evenly. The one
- * longest untouched makes room for a new key: it is the one most likely full again.
+ * Token buckets of one minute's requests, which fill evenly. A new key takes the place of the
+ * bucket that was unused for longest, because that one is most likely full again.
  */
 export class TokenBuckets implements RateLimiter {
   readonly #perMinute: number;
@@ -71,12 +70,12 @@ export class TokenBuckets implements RateLimiter {
   }
 }
 
-/** The address of a connection's other end, written with its port: `192.0.2.7:50000`, `[2001:db8::1]:50000`. */
+/** Removes the port from a peer's address: `192.0.2.7:50000`, `[2001:db8::1]:50000`. */
 export function addressOfPeer(peer: string): string {
   return peer.replace(/:\d+$/, "").replace(/^\[(.*)\]$/, "$1");
 }
 
-/** What an address is counted under: an IPv6 client has a whole /64 to itself, so that counts as one. */
+/** The key to count an address under. An IPv6 client has a whole /64, so a /64 is one key. */
 export function addressKey(address: string | undefined): string | undefined {
   if (!address?.includes(":")) return address;
   const [head = "", tail] = address.split("::");

@@ -1,4 +1,4 @@
-/** The variables of access control, read once, into validated and frozen settings. */
+/** Reads the variables of access control once, into validated and frozen settings. */
 import * as z from "zod";
 import { ConfigError, type Environment } from "../config/env.ts";
 import { MAX_SUBJECT_LENGTH } from "../core/limits.ts";
@@ -8,7 +8,7 @@ import type { JwtSettings } from "./jwt.ts";
 import { isLoopbackName, parseHost } from "./origin.ts";
 import { SCOPES } from "./identity.ts";
 
-/** Names of the variables that are read here. */
+/** Names of the variables that this file reads. */
 export const AUTH_VARIABLES = [
   "AUTH",
   "API_TOKENS",
@@ -27,24 +27,24 @@ export const AUTH_VARIABLES = [
 type AuthVariable = (typeof AUTH_VARIABLES)[number];
 
 export type AuthMethod =
-  /** `AUTH` is not set: anybody, but on this machine only. */
+  /** `AUTH` is not set: anybody may call, but from this machine only. */
   | { readonly kind: "unset" }
-  /** `AUTH=none`: anybody. */
+  /** `AUTH=none`: anybody may call. */
   | { readonly kind: "none" }
   | { readonly kind: "token"; readonly tokens: readonly ApiToken[] }
   | ({ readonly kind: "jwt" } & JwtSettings);
 
 export interface AuthSettings {
   readonly method: AuthMethod;
-  /** `TICKET_SECRET`: the first signs tickets, all verify them. Empty: there are none. */
+  /** `TICKET_SECRET`: the first one signs tickets, every one verifies them. Empty: tickets are off. */
   readonly ticketSecrets: readonly string[];
-  /** `TICKET_TTL_SECONDS` (60). */
+  /** `TICKET_TTL_SECONDS` (60): how long a ticket is valid. */
   readonly ticketTtlMs: number;
   /** `PUBLIC_URL`: the origin under which clients reach the service; the request's where unset. */
   readonly publicOrigin?: string;
   /** `ALLOWED_ORIGINS` (none): origins whose pages may call. */
   readonly allowedOrigins: ReadonlySet<string>;
-  /** `ALLOWED_HOSTS` (any): hosts that are served, besides those of this machine. */
+  /** `ALLOWED_HOSTS` (any): hosts to serve, besides those of this machine. */
   readonly allowedHosts?: ReadonlySet<string>;
   /** `RATE_LIMIT_PER_SUBJECT` (30000): requests a minute; 0 is no limit, the default while `AUTH` is unset. */
   readonly perSubject: number;
@@ -52,7 +52,7 @@ export interface AuthSettings {
   readonly perAddress: number;
 }
 
-/** Requests a minute: 500 and 1,000 a second are more than a person or an agent makes, and bound what one can cost. */
+/** Requests a minute. 500 and 1,000 a second are more than a person or an agent sends, and bound its cost. */
 const PER_SUBJECT = 30_000;
 const PER_ADDRESS = 60_000;
 const MOST_PER_MINUTE = 10_000_000;
@@ -151,14 +151,14 @@ function publicOriginOf(env: Environment): string | undefined {
   throw refusal("PUBLIC_URL", "an origin such as https://sessions.example");
 }
 
-/** The text as an origin, if it is nothing but one. */
+/** Returns undefined for text that is more or less than an origin. */
 function originOf(value: string): string | undefined {
   const url = URL.parse(value);
   const isOrigin = url !== null && /^https?:$/.test(url.protocol) && `${url.origin}/` === url.href;
   return isOrigin ? url.origin : undefined;
 }
 
-/** What `parse` makes of each entry of a list. Throws where it makes nothing of one. */
+/** Parses each entry of a list. Throws where `parse` returns undefined for one. */
 function setOf(
   env: Environment,
   name: AuthVariable,
@@ -170,7 +170,7 @@ function setOf(
   return new Set(entries as string[]);
 }
 
-/** A comma-separated list, or a JSON one. */
+/** Reads a list: separated by commas, or JSON. */
 function list(env: Environment, name: AuthVariable): readonly string[] {
   const value = text(env, name);
   if (value === undefined) return [];
@@ -203,11 +203,11 @@ function required(env: Environment, name: AuthVariable): string {
 function text(env: Environment, name: AuthVariable): string | undefined {
   const value = env[name];
   if (value === undefined || value === null || value === "") return undefined;
-  // Wrangler gives a JSON value of [vars] as it is.
+  // Wrangler passes a JSON value of [vars] as a value, not as text.
   return (typeof value === "object" ? JSON.stringify(value) : String(value)).trim();
 }
 
-/** Unlike those of other variables, these refusals never quote the value: it may be a secret. */
+/** Never quotes the value, unlike the refusals of other variables: it may be a secret. */
 function refusal(name: AuthVariable, expected: string): ConfigError {
   return new ConfigError(`${name} must be ${expected}`);
 }

@@ -1,31 +1,31 @@
 /**
- * Tickets: a URL's leave to follow one session for a short while. A browser's
- * `EventSource` can send no headers, and a URL ends up in histories and logs, so
- * what it carries must be worth little: one session, its events only, soon over.
+ * Tickets: with one in its URL, a client may follow one session for a short while. A browser's
+ * `EventSource` cannot send headers, and a URL ends up in histories and logs, so a ticket
+ * must be worth little: it opens the events of one session, and soon expires.
  *
- * A ticket is a compact JWS (RFC 7515). Signed, not encrypted: the subject in it is the
- * holder's own.
+ * A ticket is a compact JWS (RFC 7515). It is signed and not encrypted: the subject in it is
+ * the holder's own.
  */
 import { CompactSign, compactVerify, errors } from "jose";
 import type { SessionId } from "../core/id.ts";
 
 export interface TicketClaims {
   readonly session: SessionId;
-  /** Whose the session was when the ticket was made; it opens no one else's under the same id. */
+  /** Owner of the session. The ticket does not open a later session of another owner under the same id. */
   readonly subject?: string | undefined;
   /** Milliseconds since the epoch. A JWT's `exp` counts seconds, so a ticket is no JWT. */
   readonly expiresAt: number;
 }
 
-/** No signature made for anything else passes for a ticket's (RFC 8725, section 3.11). */
+/** A type of its own: no JWS that the same secret signs for another use counts as a ticket (RFC 8725, 3.11). */
 const HEADER = { alg: "HS256", typ: "holdfast-ticket" };
-/** The longest ticket: its header, an id, a subject of 1,024 characters, a time, its signature. */
+/** Characters: a header, an id, a subject of 1,024 characters, a time and a signature fit. */
 const MAX_TICKET_LENGTH = 8192;
 
 export class Tickets {
   readonly #keys: readonly Uint8Array[];
 
-  /** The first secret signs; every one of them verifies, which is how they are rotated. */
+  /** The first secret signs and every secret verifies, so an operator can rotate them. */
   constructor(secrets: readonly string[]) {
     this.#keys = secrets.map((secret) => new TextEncoder().encode(secret));
   }
@@ -37,7 +37,7 @@ export class Tickets {
     return new CompactSign(payload).setProtectedHeader(HEADER).sign(key);
   }
 
-  /** What the ticket says, if we signed it, it is for this session and its time is not up. */
+  /** Returns the claims of a ticket for this session that is valid at `now`, in milliseconds since the epoch. */
   async verify(ticket: string, session: SessionId, now: number): Promise<TicketClaims | undefined> {
     if (ticket.length > MAX_TICKET_LENGTH) return undefined;
     for (const key of this.#keys) {
@@ -48,7 +48,7 @@ export class Tickets {
   }
 }
 
-/** Undefined where this key has not signed it as a ticket. */
+/** Returns undefined unless this key signed the text as a ticket. */
 async function claimsOf(ticket: string, key: Uint8Array): Promise<TicketClaims | undefined> {
   try {
     // WebCrypto compares in constant time.
@@ -56,7 +56,7 @@ async function claimsOf(ticket: string, key: Uint8Array): Promise<TicketClaims |
       algorithms: ["HS256"],
     });
     if (protectedHeader.typ !== HEADER.typ) return undefined;
-    // We signed it, so it is what `sign` wrote.
+    // The signature is ours, so `sign` wrote the payload.
     return JSON.parse(new TextDecoder().decode(payload)) as TicketClaims;
   } catch (failure) {
     if (failure instanceof errors.JOSEError) return undefined;

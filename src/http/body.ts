@@ -1,6 +1,6 @@
 /**
- * Reads request bodies: bounded in size, chunked ones too, and in time. A client that
- * sends half a body and no more would otherwise wait for an answer for ever.
+ * Reads request bodies, chunked ones too, within bounds of size and time. Without the bound of
+ * time a client that sends half a body would wait for its answer for ever.
  */
 import { boundedBody } from "../wire/bytes.ts";
 import { SessionError } from "../core/errors.ts";
@@ -9,14 +9,14 @@ import { BODY_MS, MAX_JSON_DEPTH } from "../core/limits.ts";
 
 type Bytes = ArrayBuffer | Uint8Array;
 
-/** Throws a SessionError: `payload_too_large`, or `invalid_request` for a body that breaks off or does not end. */
+/** Reads at most `maxBytes`. Throws a SessionError: `payload_too_large`, or `invalid_request` for an incomplete body. */
 export async function readBody(request: Request, maxBytes: number): Promise<Bytes> {
   const announced = request.headers.get("content-length");
   if (Number(announced) > maxBytes) throw tooLarge(maxBytes);
-  // HTTP holds a body to its length, and the platform reads one quicker than a loop does.
+  // HTTP holds a body to its announced length, and the platform reads one faster than a loop.
   const reading = announced === null ? unannounced(request, maxBytes) : request.arrayBuffer();
   const whole = reading.catch(() => {
-    // The runtime calls it a lost connection, which for the service's own connections would be a failure of ours.
+    // The runtime reports a lost connection, which elsewhere means that the service failed.
     throw notWhole("when it ended");
   });
   const bytes = await within<Bytes | undefined>(whole, BODY_MS, () => {
@@ -27,14 +27,14 @@ export async function readBody(request: Request, maxBytes: number): Promise<Byte
 }
 
 async function unannounced(request: Request, maxBytes: number): Promise<Bytes | undefined> {
-  // Asked for here alone: the platform makes a stream of the body for whoever asks.
+  // Only this path touches `body`: the access makes the platform build a stream.
   const { body } = request;
   return body ? boundedBody(body as ReadableStream<Uint8Array>, maxBytes) : new Uint8Array();
 }
 
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false });
 
-/** Throws a SessionError (`invalid_request`) for what would be decoded to something that was not sent. */
+/** Throws a SessionError (`invalid_request`) for bytes that are not UTF-8; decoding would change them. */
 export function textOf(bytes: Bytes): string {
   try {
     return utf8.decode(bytes);
@@ -43,7 +43,7 @@ export function textOf(bytes: Bytes): string {
   }
 }
 
-/** What `work` comes to, or `late` once `ms` milliseconds have passed. Leaves no timer behind. */
+/** Settles as `work` does, or as `late` does after `ms` milliseconds. Leaves no timer behind. */
 export async function within<T>(work: Promise<T>, ms: number, late: () => T): Promise<T> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const timeUp = new Promise<void>((resolve) => {
@@ -64,7 +64,7 @@ function tooLarge(maxBytes: number): SessionError {
   return new SessionError("payload_too_large", `The body is over BODY_MAX_BYTES (${maxBytes}).`);
 }
 
-/** The media type of a Content-Type header, in lower case and without parameters; "" where there is none. */
+/** The media type of a Content-Type header, in lower case and without parameters; "" without a header. */
 export function mediaTypeOf(header: string | null | undefined): string {
   return header?.split(";")[0]?.trim().toLowerCase() ?? "";
 }
@@ -72,9 +72,9 @@ export function mediaTypeOf(header: string | null | undefined): string {
 const JSON_MEDIA_TYPE = /^application\/([\w.-]+\+)?json$/;
 
 /**
- * Reads a JSON body. Throws a SessionError for no body where one is needed, bytes that
- * are not UTF-8, another media type, nesting deep enough to overflow a recursive reader, and
- * what is no JSON.
+ * Reads a JSON body; without one, `optional` makes it `{}`. Throws a SessionError:
+ * `payload_too_large`, `unsupported_media_type`, or `invalid_request` for a missing body, bytes that
+ * are not UTF-8, text that is not JSON, and nesting that could overflow a recursive reader.
  */
 export async function readJson(
   request: Request,
@@ -99,7 +99,7 @@ export async function readJson(
   throw new SessionError("invalid_request", "The body is not valid JSON.");
 }
 
-/** The deepest nesting of a JSON text, without recursion. */
+/** Measures the deepest nesting of a JSON text, without recursion. */
 export function depthOf(text: string): number {
   let depth = 0;
   let deepest = 0;

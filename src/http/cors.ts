@@ -1,8 +1,8 @@
-/** CORS, for the origins that are listed and no other. No cookies are used, so no credentials are allowed. */
+/** CORS for the listed origins and no other. The service uses no cookies, so it allows no credentials. */
 import type { MiddlewareHandler } from "hono";
 import { cors } from "hono/cors";
 
-/** Request headers that `/v1` and MCP need and that a browser sends only when allowed. */
+/** Request headers of `/v1` and MCP that a browser sends only with permission. */
 const ALLOWED_HEADERS = [
   "Authorization",
   "Content-Type",
@@ -16,7 +16,7 @@ const ALLOWED_HEADERS = [
   "Mcp-Name",
 ];
 
-/** MCP names these after a tool's own parameters, so they are allowed by their form. */
+/** MCP names these headers after the parameters of tools, so only their form is known. */
 const MCP_PARAM_HEADER = /^mcp-param-[\w-]+$/i;
 
 /** Response headers that a page may read. */
@@ -37,7 +37,7 @@ export function corsFor(origins: ReadonlySet<string>): MiddlewareHandler {
     const origin = c.req.header("origin");
     if (origin === undefined || !origins.has(origin)) return next();
     const requestedMethod = c.req.header("access-control-request-method");
-    // An OPTIONS that is no preflight asks about the route itself, which answers it.
+    // An OPTIONS that is no preflight goes on to the route.
     if (c.req.method === "OPTIONS" && requestedMethod === undefined) return next();
     const requested = c.req.header("access-control-request-headers") ?? "";
     const names = requested.split(",").map((name) => name.trim());

@@ -1,8 +1,7 @@
 /**
- * The guard: all that a request passes before any route sees it, in order of
- * cost. Whether it was meant for us and is of a sane size, how often its address
- * called, who is calling, how often they called, and whether they may. Deny is the
- * default: a route that is not marked public needs a credential, known or not.
+ * The guard checks each request before a handler sees it, the cheapest check first: host, origin
+ * and size; the rate of its address; its credential; the rate of its subject; its scope. It
+ * denies by default: every path but the public ones needs a credential, unknown paths too.
  */
 import type { Context, MiddlewareHandler } from "hono";
 import type { Access } from "../auth/access.ts";
@@ -18,23 +17,23 @@ import { PUBLIC, UNGUARDED, type RouteScope } from "./route.ts";
 const HOW_TO_SET_UP =
   "Set AUTH to serve more than this machine: AUTH=token with API_TOKENS (npm run token makes one), AUTH=jwt with JWT_ISSUER, JWT_AUDIENCE and JWKS_URL, or AUTH=none to let anybody in.";
 
-/** What stands behind the guard, as far as it matters for who may pass. */
+/** A handler behind the guard, as far as the guard needs to know it. */
 export interface Guarded {
-  /** Undefined: any credential will do. */
+  /** Undefined: any valid credential passes. */
   readonly scope: RouteScope | undefined;
-  /** Whether a `ticket` in the query stands for a credential, to follow the session that the path names. */
+  /** Whether a `ticket` in the query can replace the Authorization header. */
   readonly takesTicket?: boolean;
 }
 
-/** Who is calling, or the refusal. Throws UnavailableError where that cannot be known now. */
+/** Returns who is calling, or the refusal. Throws UnavailableError while a credential cannot be checked. */
 export type Guard = (c: Context, guarded: Guarded) => Promise<Identity | Response>;
 
 export function createGuard(access: Access, log: Logger): Guard {
-  const refuseStray = strayRefuser(access);
+  const checkRequest = requestCheck(access);
   return async (c, { scope, takesTicket = false }) => {
     if (scope === UNGUARDED) return NOBODY;
-    const stray = refuseStray(c.req.raw);
-    if (stray) return stray;
+    const refusal = checkRequest(c.req.raw);
+    if (refusal) return refusal;
     const { addressLimiter, subjectLimiter } = access;
     const fromAddress =
       addressLimiter &&
@@ -51,7 +50,7 @@ export function createGuard(access: Access, log: Logger): Guard {
   };
 }
 
-/** Puts on every answer, errors and streams too, what keeps browsers and caches from misusing it. */
+/** Adds to every answer, errors and streams too, the headers that restrain browsers and caches. */
 export function finish(access: Access): MiddlewareHandler {
   return async (c, next) => {
     await next();
@@ -61,7 +60,7 @@ export function finish(access: Access): MiddlewareHandler {
     try {
       harden(c.res.headers, challenge);
     } catch {
-      // What an upstream answered has headers that cannot be changed, so a copy is sent.
+      // An upstream's answer has immutable headers, so the client gets a copy.
       const copy = new Response(c.res.body, c.res);
       harden(copy.headers, challenge);
       // Hono would merge the headers of the old response into the new one.
@@ -78,11 +77,11 @@ function harden(headers: Headers, challenge: string): void {
   if (challenge) headers.set("www-authenticate", challenge);
 }
 
-/** Refuses what was not meant for this service or is too large to look at; undefined where all is well. */
-function strayRefuser(access: Access): (request: Request) => Response | undefined {
+/** Makes a check that refuses requests meant for another service, and those with an oversized head. */
+function requestCheck(access: Access): (request: Request) => Response | undefined {
   const { method } = access.settings;
   const verdictOf = originJudge(access.settings);
-  // Where nobody is asked for a credential, a page's own request is as good as anybody's.
+  // Without credentials, another site's page could call as well as anybody.
   const trusting = method.kind === "unset" || method.kind === "none";
   return (request) => {
     const { url } = request;
@@ -107,9 +106,9 @@ function strayRefuser(access: Access): (request: Request) => Response | undefine
 }
 
 /**
- * What a page of another site makes a browser load as an image or a script comes
- * without an `Origin`, and could make sessions by `GET /sse`. Browsers say so in
- * `Sec-Fetch-Site`. Following a link is the visitor's own doing; a frame within the page is not.
+ * A browser loads images and scripts for another site's page without an `Origin`, and
+ * `GET /sse` makes a session. `Sec-Fetch-Site` shows such requests. A visitor who follows a link
+ * to this service may pass; a frame within the other page may not.
  */
 function fromAnotherSite(headers: ReadonlyMap<string, string>): boolean {
   if (headers.has("origin")) return false;
@@ -121,9 +120,8 @@ function fromAnotherSite(headers: ReadonlyMap<string, string>): boolean {
 }
 
 /**
- * All headers by their names in lower case, and their size. Each question to the
- * runtime costs, so it is asked once: 2.6 µs, where the size alone took 2.5 and four
- * names another 1.3 (measured on workerd in a loop).
+ * Reads all headers in one call, because each call to the runtime costs: this takes 2.6 µs, where
+ * the size alone took 2.5 and four names another 1.3 (measured on workerd in a loop).
  */
 function readHeaders(request: Request): { headers: Map<string, string>; bytes: number } {
   const headers = new Map<string, string>();
@@ -135,7 +133,7 @@ function readHeaders(request: Request): { headers: Map<string, string>; bytes: n
   return { headers, bytes };
 }
 
-/** Counts a request under its key, and refuses it past the limit; one without a key is not counted. */
+/** Counts a request under its key and refuses it past the limit. Without a key it passes uncounted. */
 async function overLimit(
   limiter: RateLimiter,
   key: string | undefined,
@@ -147,20 +145,20 @@ async function overLimit(
     if (wait === undefined) return undefined;
     return problemResponse("rate_limited", undefined, { "retry-after": String(wait) });
   } catch (failure) {
-    // A limiter that fails lets requests pass: it guards against abuse, and is not what keeps strangers out.
+    // A failed limiter lets requests pass: it limits abuse, and the credential keeps strangers out.
     log.warn("rate-limit.failed", { cause: describeFailure(failure) });
     return undefined;
   }
 }
 
-/** Who is calling, or one answer for every way in which a credential can be wrong. */
+/** Returns who is calling, or one refusal for every way in which a credential can be wrong. */
 async function identify(
   c: Context,
   access: Access,
   takesTicket: boolean,
 ): Promise<Identity | Response> {
   const authorization = c.req.header("authorization");
-  // A ticket counts where no header says who is calling: the header is the stronger claim.
+  // An Authorization header wins over a ticket, even an invalid one.
   const ticket = takesTicket && authorization === undefined ? c.req.query("ticket") : undefined;
   const credential =
     ticket === undefined

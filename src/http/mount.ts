@@ -1,7 +1,6 @@
 /**
- * Mounts what the service serves: the one place that gives the app a handler. Each is behind
- * the guard, with a scope, so nothing can be served that nobody guards. The linter refuses
- * to mount anywhere else.
+ * Mounts every handler of the app behind the guard, with a scope. The linter refuses mounting in
+ * any other file (`holdfast/no-mount`), so the service has no unguarded handler.
  */
 import { Hono, type Context } from "hono";
 import { methodNotAllowed } from "hono/method-not-allowed";
@@ -19,7 +18,7 @@ import { isGatewayPath, GATEWAY_PATHS } from "./oauth-metadata.ts";
 import { problemResponse, reportFailure } from "./problem.ts";
 import { queryReader, takesTicket, validate, type Route, type Service } from "./route.ts";
 
-/** An app that serves nothing yet. Every failure leaves through it, so none leaves with a stack, or as a 500. */
+/** Makes an app without handlers. It answers every failure, so no answer holds a stack or is a 500. */
 export function emptyApp(access: Access, log: Logger): Hono {
   const app = new Hono({ router: new FastRouter() });
   app.onError((failure) => {
@@ -32,7 +31,7 @@ export function emptyApp(access: Access, log: Logger): Hono {
   return app;
 }
 
-/** Mounts routes in their order: of two that fit a path, the first one serves it. */
+/** Mounts routes in their order: of two that match a path, the first one serves it. */
 export function mountRoutes(
   app: Hono,
   guard: Guard,
@@ -53,14 +52,14 @@ export function mountRoutes(
         body: body && validate(body, await readJson(c.req.raw, bodyMaxBytes, bodyOptional)),
         query: queryOf?.(c.req),
       };
-      // The handler's own schemas made the query and the body.
+      // The route's own schemas made the query and the body, so they have the types of its handler.
       return route.handle(call as typeof call & { body: never; query: never }, service);
     };
     app.on(method.toUpperCase(), pathsBelow ? [`${path}/*`] : [path], serve);
   }
 }
 
-/** Mounts the gateway: at each of its paths, and one segment below, which names the upstream. */
+/** Mounts the gateway at each of its paths, and one segment below, which names the upstream. */
 export function mountGatewayPaths(
   app: Hono,
   guard: Guard,
@@ -72,14 +71,14 @@ export function mountGatewayPaths(
     app.on("ALL", [path, `${path}/:upstream`], async (c) => {
       const identity = await guard(c, { scope: "mcp" });
       if (identity instanceof Response) return identity;
-      // The gateway refuses nobody; an upstream that does says itself how to get in, or does not.
+      // From here on a 401 or 403 is an upstream's, which sends its own challenge or none.
       c.set("admittedToGateway", true);
       return handlers[path](c, callerOf(identity));
     });
   }
 }
 
-/** Answers what no route serves. It comes last, and asks for a credential too: a stranger learns of no route. */
+/** Mounts, last, the answers for unknown paths and methods. They need a credential, so strangers learn of no route. */
 export function mountRefusals(app: Hono, guard: Guard): void {
   const otherMethods = methodNotAllowed({
     app,
@@ -99,20 +98,19 @@ export function mountRefusals(app: Hono, guard: Guard): void {
 }
 
 /**
- * Finds the handlers of a request. Hono's fast router, one regular expression for
- * all paths, cannot hold a fixed segment beside a parameter (`/count` beside
- * `/:id`), and by itself Hono then takes its slow one for every path: a tenth of
- * what a read costs (profiled, November 2026). So the slow one is asked for those
- * paths alone.
+ * Finds the handlers of a request. Hono's fast router, one regular expression for all paths,
+ * cannot hold a fixed segment beside a parameter (`/count` beside `/:id`). By itself Hono
+ * then uses its slow router for every path, which costs a tenth of a read (profiled, November
+ * 2026). This router uses the slow one for those paths alone.
  */
 export class FastRouter<T> implements Router<T> {
   readonly name = "FastRouter";
   readonly #fast = new RegExpRouter<T>();
   readonly #slow = new TrieRouter<T>();
-  /** Paths that the fast router does not hold. */
+  /** Paths that the fast router cannot hold. */
   readonly #refused = new Set<string>();
 
-  /** Throws where a path with a parameter comes after a fixed one that stands in its place. */
+  /** Throws for a path with a parameter after a fixed path in its place. */
   add(method: string, path: string, handler: T): void {
     this.#slow.add(method, path, handler);
     try {

@@ -1,4 +1,4 @@
-/** What a 401 or 403 tells a client about getting in: `WWW-Authenticate` (RFC 6750), with where to ask (RFC 9728). */
+/** Tells clients how to get access: `WWW-Authenticate` (RFC 6750) and the resource's metadata (RFC 9728). */
 import type { Context } from "hono";
 import { type Scope, SCOPES } from "../auth/identity.ts";
 import type { Access } from "../auth/access.ts";
@@ -8,7 +8,7 @@ import { PUBLIC, route } from "./route.ts";
 
 const RESOURCE_METADATA_PATH = "/.well-known/oauth-protected-resource";
 
-/** Paths of the MCP gateway. Each is a protected resource of its own, as MCP clients compare it with what they call. */
+/** Paths of the MCP gateway. Each is a protected resource of its own: MCP clients compare it with the URL they call. */
 export const GATEWAY_PATHS = ["/mcp", "/sse", "/messages"] as const;
 
 export function isGatewayPath(pathname: string): boolean {
@@ -17,13 +17,14 @@ export function isGatewayPath(pathname: string): boolean {
 
 declare module "hono" {
   interface ContextVariableMap {
-    /** The guard has let it through to the gateway: a 401 or 403 is now the upstream's word, about itself. */
+    /** The guard has let the request through to the gateway, so a 401 or 403 comes from the upstream. */
     admittedToGateway: true;
-    /** Why a request was refused; goes into the challenge. */
+    /** Why the guard refused the request; it goes into the challenge. */
     refusal: { readonly error: "invalid_token" | "insufficient_scope"; readonly scope?: Scope };
   }
 }
 
+/** Makes the value of `WWW-Authenticate` for a refused request. */
 export function challengeOf(c: Context, access: Access): string {
   const refusal = c.get("refusal");
   const metadata = metadataUrl(c, access);
@@ -36,12 +37,12 @@ export function challengeOf(c: Context, access: Access): string {
   return `Bearer ${parameters.join(", ")}`;
 }
 
-/** A quoted string (RFC 9110, 5.6.4): a Host header may hold a quote, and the URL parser leaves it there. */
+/** Makes a quoted string (RFC 9110, 5.6.4). The URL may hold a quote: a Host header can bring one in. */
 function quoted(text: string): string {
   return `"${text.replaceAll(/["\\]/g, "\\$&")}"`;
 }
 
-/** Whether there is anything to say about how to get a token. */
+/** Without tokens, there is nothing to say about how to get one. */
 function describesItself({ settings: { method } }: Access): boolean {
   return method.kind === "token" || method.kind === "jwt";
 }
@@ -51,7 +52,7 @@ function publicOrigin(c: Context, access: Access): string {
   return access.settings.publicOrigin ?? new URL(c.req.url).origin;
 }
 
-/** Undefined where there is none, or the request's own URL is no URL. */
+/** Returns undefined without metadata, or for a request whose URL is invalid. */
 function metadataUrl(c: Context, access: Access): string | undefined {
   const pathname = URL.parse(c.req.url)?.pathname;
   if (pathname === undefined || !describesItself(access)) return undefined;
@@ -59,7 +60,6 @@ function metadataUrl(c: Context, access: Access): string | undefined {
   return publicOrigin(c, access) + RESOURCE_METADATA_PATH + suffix;
 }
 
-/** `/.well-known/oauth-protected-resource` (RFC 9728): where an MCP client learns which authorization server to ask. */
 const metadata = z.object({
   resource: z.string(),
   resource_name: z.string(),
@@ -68,6 +68,7 @@ const metadata = z.object({
   bearer_methods_supported: z.array(z.string()),
 });
 
+/** Here an MCP client learns which authorization server to ask (RFC 9728). */
 export const resourceMetadata = route({
   method: "get",
   path: RESOURCE_METADATA_PATH,

@@ -1,13 +1,13 @@
-/** The one mapping of errors to the wire: `application/problem+json`, RFC 9457. */
+/** Maps errors to the wire as `application/problem+json` (RFC 9457). Nothing else does. */
 import { ERROR_KINDS, SessionError, type ErrorCode } from "../core/errors.ts";
 import { describeFailure, type Logger } from "../logger.ts";
 
 export const PROBLEM_MEDIA_TYPE = "application/problem+json";
 
-/** Where the codes are explained; an identifier, not necessarily a page. */
+/** With a code it makes the problem's type: an identifier, not the address of a page. */
 const TYPE_PREFIX = "urn:holdfast:problem:";
 
-/** An error as a response. Only `code` and `detail` leave; never a cause or a stack. */
+/** Makes the response for an error: its code and a detail, never a cause or a stack. */
 export function problemResponse(
   code: ErrorCode,
   detail?: string,
@@ -21,7 +21,7 @@ export function problemResponse(
   });
 }
 
-/** Logs what failed within the service, and answers the error that a caller may see of it: never a stack. */
+/** Logs a failure within the service, and returns the error that the caller may see. */
 export function reportFailure(failure: unknown, log: Logger): SessionError {
   if (!(failure instanceof SessionError)) {
     log.error("request.crashed", { cause: describeFailure(failure) });
@@ -33,7 +33,7 @@ export function reportFailure(failure: unknown, log: Logger): SessionError {
   return failure;
 }
 
-/** Of an answer that is an event stream. */
+/** Headers of an event stream. */
 export const STREAM_HEADERS = {
   "content-type": "text/event-stream",
   // A proxy that transforms or buffers would hold events back.

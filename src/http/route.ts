@@ -1,7 +1,6 @@
 /**
- * A route: what it is called, whom it lets in, what it takes, what it answers, and the
- * handler that does it. The guard, the readers of the request, the validation and the
- * OpenAPI document are all made from this one description, so they cannot disagree.
+ * A route: its description with its handler. The guard, the readers of the request, the
+ * validation and the OpenAPI document all use this one description, so they cannot disagree.
  */
 import type { Context, HonoRequest } from "hono";
 import type * as z from "zod";
@@ -15,10 +14,10 @@ import type { Logger } from "../logger.ts";
 
 type Method = "get" | "post" | "put" | "patch" | "delete";
 
-/** The scope of a route that needs no credential. */
+/** The scope of a route without a credential. */
 export const PUBLIC = "public";
 
-/** The scope of a route that is served whatever the request looks like: for load balancers. */
+/** The scope of a route that the guard does not check at all: for load balancers. */
 export const UNGUARDED = "unguarded";
 
 export type RouteScope = Scope | typeof PUBLIC | typeof UNGUARDED;
@@ -26,36 +25,36 @@ export type RouteScope = Scope | typeof PUBLIC | typeof UNGUARDED;
 export interface Answer {
   readonly description: string;
   readonly schema?: z.ZodType;
-  /** Media type of the body; application/json where there is a schema. */
+  /** Media type of the body; with a schema it defaults to application/json. */
   readonly mediaType?: string;
-  /** Names of response headers, with what they say. */
+  /** Response headers: their names, with descriptions. */
   readonly headers?: Readonly<Record<string, string>>;
 }
 
 export interface RouteDescription {
   readonly method: Method;
-  /** In Hono's form: `/v1/sessions/:id`. */
+  /** In Hono's syntax: `/v1/sessions/:id`. */
   readonly path: string;
-  /** Whether the route also serves every path that begins with its own and a slash. */
+  /** The route also serves every path that begins with its own and a slash. */
   readonly pathsBelow?: true;
   readonly operationId: string;
   readonly summary: string;
-  /** What a caller must be allowed; the guard and the document read it. */
+  /** The scope that a caller needs. */
   readonly scope: RouteScope;
-  /** A query with a parameter `ticket` lets a ticket in, in place of the Authorization header. */
+  /** A query with a parameter `ticket` accepts a ticket in place of the Authorization header. */
   readonly query?: z.ZodObject;
-  /** Request headers that mean something here. */
+  /** Request headers that the handler reads, with descriptions. */
   readonly requestHeaders?: Readonly<Record<string, string>>;
   readonly body?: z.ZodType;
-  /** A request without a body is one whose body is `{}`. Otherwise it is refused: it may have been lost. */
+  /** A missing body counts as `{}`. Other routes refuse it: the client may have lost it. */
   readonly bodyOptional?: true;
   /** Successful answers by status. */
   readonly answers: Readonly<Record<number, Answer>>;
-  /** Errors that its handler can answer, besides those that follow from the rest and `unavailable`. */
+  /** Errors of the handler. The document adds those that follow from the rest, and `unavailable`. */
   readonly errors: readonly ErrorCode[];
 }
 
-/** One request, as the handler of its route sees it: let in, read and validated. */
+/** One request as a handler sees it, after the guard and the validation. */
 export interface Call<Query, Body> {
   readonly c: Context;
   readonly caller: Caller;
@@ -63,7 +62,7 @@ export interface Call<Query, Body> {
   readonly body: Body;
 }
 
-/** The parts of the service that handlers work with. */
+/** The parts of the service that handlers use. */
 export interface Service {
   readonly host: SessionHost;
   readonly config: Config;
@@ -78,11 +77,25 @@ type Handle<Query, Body> = (
 ) => Response | Promise<Response>;
 
 export interface Route extends RouteDescription {
-  /** Its schemas made what it is called with; `never` because a list of routes does not know them. */
+  /** `never`, because a list of routes does not know the schemas of each. */
   readonly handle: Handle<never, never>;
 }
 
-/** Gives a handler the types that its description's schemas make. */
+/**
+ * Gives a handler the types of its description's schemas.
+ *
+ *     export const ping = route({
+ *       method: "get",
+ *       path: "/v1/ping",
+ *       operationId: "ping",
+ *       summary: "Answers",
+ *       scope: "sessions:read",
+ *       query: z.object({ text: z.string() }),
+ *       answers: { 200: { description: "The text" } },
+ *       errors: [],
+ *       handle: ({ c, query }) => c.json(query.text),
+ *     });
+ */
 export function route<
   Query extends z.ZodObject = z.ZodObject<Record<never, never>>,
   Body extends z.ZodType = z.ZodUndefined,
@@ -100,13 +113,13 @@ export function takesTicket({ query }: RouteDescription): boolean {
   return query !== undefined && "ticket" in query.shape;
 }
 
-/** Fields whose refusal has a code of its own in the contract. */
+/** Fields with an error code of their own in the contract. */
 const FIELD_CODES: Readonly<Record<string, ErrorCode>> = {
   id: "invalid_session_id",
   type: "invalid_session_type",
 };
 
-/** The validated value. Throws a SessionError that names the first field that is wrong. */
+/** Validates a value. Throws a SessionError that names the first wrong field. */
 export function validate<T extends z.ZodType>(schema: T, value: unknown): z.output<T> {
   refuseProtoKey(value, "metadata");
   const result = schema.safeParse(value);
@@ -118,8 +131,8 @@ export function validate<T extends z.ZodType>(schema: T, value: unknown): z.outp
 }
 
 /**
- * In a union, the branch that got furthest into the value is the one that was meant.
- * Of two that got as far, it is the one that took the value for what it is.
+ * Of a union, reports the branch that got furthest into the value: the sender most likely meant
+ * that one. Of two that got equally far, it reports the one that accepted the value's type.
  */
 function firstOf(issues: readonly z.core.$ZodIssue[]): z.core.$ZodIssue {
   const [issue] = issues;
@@ -142,7 +155,7 @@ function fieldName(path: readonly PropertyKey[]): string {
     .replaceAll(".[", "[");
 }
 
-/** zod drops a record's `__proto__` key without a word; what is not stored must be refused instead. */
+/** zod drops a record's `__proto__` key silently. The service must not accept what it does not store. */
 function refuseProtoKey(value: unknown, field: string): void {
   if (typeof value !== "object" || value === null) return;
   const record: unknown = (value as Record<string, unknown>)[field];
@@ -151,7 +164,7 @@ function refuseProtoKey(value: unknown, field: string): void {
   }
 }
 
-/** Reads and validates the query. Most requests have none, so what is made of that is made once. */
+/** Makes a reader that validates the query. Most requests have none, so it keeps that result. */
 export function queryReader(schema: z.ZodObject): (request: HonoRequest) => unknown {
   let ofNone: object | undefined;
   return (request) => {
@@ -160,7 +173,7 @@ export function queryReader(schema: z.ZodObject): (request: HonoRequest) => unkn
   };
 }
 
-/** The query's parameters: text, or an array of it where one is given more than once. */
+/** A parameter is text, or an array of text if the query repeats it. */
 function parametersOf(request: HonoRequest): unknown {
   const one = ([name, values]: [string, string[]]) => [
     name,

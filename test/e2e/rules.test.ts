@@ -1,11 +1,11 @@
-/** The project's own rules hold, and break when they are broken. */
+/** The linter and the types refuse code that breaks a rule of the project. */
 import { execFile } from "node:child_process";
 import { mkdir, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
 import { PROJECT } from "../../scripts/bundle.ts";
 
-/** Writes files for the length of a test. */
+/** Writes files, and removes them at the end of the test. */
 async function write(files: Readonly<Record<string, string>>): Promise<void> {
   for (const [path, source] of Object.entries(files)) {
     const file = join(PROJECT, path);
@@ -15,7 +15,7 @@ async function write(files: Readonly<Record<string, string>>): Promise<void> {
   }
 }
 
-/** What one of the project's tools says. */
+/** Runs one of the project's tools, and returns its output. */
 function run(tool: "oxlint" | "tsc", ...args: readonly string[]): Promise<string> {
   const command = join(PROJECT, "node_modules/.bin", tool);
   return new Promise((resolve) => {
@@ -23,7 +23,7 @@ function run(tool: "oxlint" | "tsc", ...args: readonly string[]): Promise<string
   });
 }
 
-/** Lints one file that this makes at `path`, and answers what the linter says of it. */
+/** Makes a file at `path` for the length of a test, lints it, and returns the linter's output. */
 async function lint(path: string, source: string): Promise<string> {
   await write({ [path]: source });
   return run("oxlint", "--deny-warnings", path);

@@ -1,4 +1,4 @@
-/** The app over a host that fails: failure is 503, never absence, and says nothing of its cause. */
+/** Over a host that fails the app answers 503, never 404, and does not show the cause. */
 import { describe, expect, it, vi } from "vitest";
 import { createApp, ROUTES } from "../../src/app.ts";
 import { createAccess } from "../../src/auth/access.ts";
@@ -11,7 +11,7 @@ import type { GatewayHost, GatewaySessions } from "../../src/gateway/contract.ts
 const ID = "8c2d0cf4-7a2b-4b73-a7f5-4e3c0b6c1a01";
 const SECRET = "redis://user:hunter2@10.0.0.5";
 
-/** A host whose every method fails in this way. */
+/** A host whose methods all fail. */
 function failingHost(failure: () => Error): GatewayHost {
   const fail = () => Promise.reject(failure());
   const sessions = new Proxy({} as GatewaySessions, { get: () => fail });
@@ -69,7 +69,7 @@ describe.each([
   });
 });
 
-/** Every handler that the app has, asked without a credential: none is served unless its description is public. */
+/** Calls every handler of the app without a credential. Only those with a public description may serve it. */
 it("serves a stranger nothing that it has mounted, but what is described as public", async () => {
   const fail = () => {
     throw new Error("nothing is to be asked for");

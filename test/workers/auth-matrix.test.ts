@@ -1,7 +1,7 @@
 /**
  * Every route of the OpenAPI document and of the gateway, for every scope, owner state and
- * credential state, with the answer that the contract expects. The expectation is
- * worked out here from the table, and from nothing of the guard.
+ * credential state, with the answer that the contract expects. The expectation comes from
+ * the table below, and uses no code of the guard.
  */
 import { runInDurableObject } from "cloudflare:test";
 import type { Hono } from "hono";
@@ -24,9 +24,9 @@ interface Row {
   readonly session?: "mcp" | "legacy";
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: unknown;
-  /** What lets in, besides `admin`; undefined where everyone is let in. */
+  /** The scope that opens the route, besides `admin`. Undefined: the route is public. */
   readonly scope?: Scope;
-  /** The status by whose the session is, for one who is let in. */
+  /** The status for a caller with the scope, by the state of the session. */
   readonly answers: Readonly<Record<OwnerState, number>>;
 }
 
@@ -37,7 +37,7 @@ const always = (status: number) => ({
   expired: status,
   deleted: status,
 });
-/** What any operation on an existing session answers: as it should for one's own, 404 for all else. */
+/** Any operation on an existing session answers `status` for the caller's own session, and 404 for all others. */
 const owned = (status: number) => ({ ...always(404), own: status });
 
 const ROWS: Readonly<Record<string, Row>> = {
@@ -138,7 +138,7 @@ const ofMcp = { session: "mcp", scope: "mcp", headers: { "mcp-session-id": ":id"
 const ofLegacy = { session: "legacy", scope: "mcp" } as const;
 const withMcp = (headers: Record<string, string>) => ({ ...ofMcp.headers, ...headers });
 
-/** The gateway's routes, which have no description. `other` is an upstream that no session here is of. */
+/** The gateway's routes, which have no description. No session here belongs to the upstream `other`. */
 const GATEWAY_ROWS: Readonly<Record<string, Row>> = {
   "MCP initialize": {
     method: "POST",
@@ -337,7 +337,7 @@ async function newSession(headers: Record<string, string>, kind: Row["session"])
   await reader.until(/session_id=[\w-]{36}/);
   await reader.leave();
   const id = /session_id=([\w-]{36})/.exec(reader.text)![1]!;
-  // Its leaving counts as use, so it must be over before anything is compared.
+  // A leaving reader counts as use, so it must have left before the test compares states.
   await expect.poll(() => socketsOf(id)).toBe(0);
   return id;
 }
@@ -379,7 +379,7 @@ describe.each(Object.entries(ALL_ROWS))("%s", { timeout: 30_000 }, (_operation, 
   it.each(OWNER_STATES)(
     "answers each scope as it should on a session that is %s",
     async (state) => {
-      // One for all who are refused, since none of them changes it.
+      // All refused callers share one session, because none of them changes it.
       const sparedId = await sessionThatIs(state, row.session);
       for (const held of [...SCOPES, undefined]) {
         const allowed = row.scope === undefined || held === row.scope || held === "admin";
@@ -474,7 +474,7 @@ it("answers a create under another's id as it answers its owner", async () => {
   expect(await objectState(id)).toEqual(before);
 });
 
-/** All that a stranger could have changed: every stored value, and the alarm. */
+/** Everything that a stranger could have changed: every stored value, and the alarm. */
 async function objectState(id: string): Promise<unknown> {
   const values = await runInDurableObject(objectOf(id), (_object, { storage }) => [
     ...storage.kv.list(),

@@ -1,4 +1,4 @@
-/** What a request passes before any route: Host, Origin, sizes, rates; and what every answer carries. */
+/** The checks of the guard (Host, Origin, sizes, rates), and the headers of every answer. */
 import { expect, describe, it } from "vitest";
 import { ROUTES } from "../../src/app.ts";
 import { UNGUARDED } from "../../src/http/route.ts";

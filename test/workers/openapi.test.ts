@@ -32,12 +32,12 @@ const text = { "content-type": "text/plain" };
 const huge = { data: "x".repeat(1_100_000) };
 
 /**
- * A failing backend (503) cannot be provoked from outside; test/unit/app.test.ts has a
- * host that fails. The guard's answers are provoked for every route in guard.test.ts.
+ * No request makes a backend fail (503), so test/unit/app.test.ts uses a failing host.
+ * guard.test.ts provokes the guard's answers on every route.
  */
 const ELSEWHERE = new Set(["401", "403", "414", "429", "431", "503"]);
 
-/** For each operation, a request for each status that it says it can answer. */
+/** For each operation, one request for each status of its description. */
 const PROVOCATIONS: Record<string, Record<string, () => Promise<{ status: number }>>> = {
   "post /v1/sessions": {
     201: () => request("POST", "/v1/sessions", {}),
@@ -137,7 +137,7 @@ const PROVOCATIONS: Record<string, Record<string, () => Promise<{ status: number
   "get /openapi.json": { 200: () => request("GET", "/openapi.json") },
 };
 
-/** A call that makes one session more than its subject may have. */
+/** Makes one session more than its subject may have. */
 async function limited({ method, path }: { method: string; path: string }): Promise<Response> {
   const app = appWithLimit(1);
   const subject = crypto.randomUUID();

@@ -1,4 +1,4 @@
-/** Whose a session is: named on create, kept on change, opened by tickets of its owner only. */
+/** The owner of a session: named on create, kept on change, and the only one whose tickets open it. */
 import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { beforeEach, describe, expect, it, vi } from "vitest";
 import { tokenApp, type TokenApp } from "../support/guarded-app.ts";
@@ -84,7 +84,7 @@ describe("the subject", () => {
     };
     const [hers, admins] = [await follow("alice"), await follow("root")];
     await send("alice", "POST", `${path}/events`, { data: "hers" });
-    // Replaced and still hers: nobody is cut off.
+    // The session is replaced and keeps its owner, so its readers stay.
     expect((await send("root", "PUT", path, { subject: "alice" })).json.writers).toBe(2);
     const handed = await send("root", "PUT", path, { subject: "mallory" });
     expect([handed.status, handed.json.writers]).toEqual([200, 0]);
@@ -92,7 +92,7 @@ describe("the subject", () => {
     for (const reader of [hers, admins]) {
       expect((await reader.rest()).map(({ data }) => data).filter(Boolean)).toEqual(["hers"]);
     }
-    // It was not disconnected: whoever may follow it does.
+    // The session is not disconnected, so its new owner can follow it.
     const his = await follow("mallory");
     await send("root", "POST", `${path}/events`, { data: "more" });
     await his.until(/data: more/);
@@ -336,7 +336,7 @@ describe("where an upstream is, and under which id it knows the session", () => 
     });
     const stored = async () =>
       (await send("root", "GET", `/v1/sessions/${id}?touch=false`)).json.metadata;
-    // What was read may be stored again, with and without what it cannot change.
+    // A caller may store a read session again, with the members that it cannot change or without them.
     for (const metadata of [{ ...backend, note: "b" }, { note: "b" }]) {
       expect((await object.upsert(alice, id as SessionId, content(metadata))).ok).toBe(true);
       expect(await stored()).toEqual({ ...backend, note: "b" });

@@ -1,4 +1,4 @@
-/** Every error row of the contract, and input that is not what it should be. */
+/** Every error of the contract, and invalid input. */
 import { exports } from "cloudflare:workers";
 import { describe, expect, it } from "vitest";
 import { call, make, pathOf, request, type SessionJson } from "../support/call.ts";

@@ -1,4 +1,4 @@
-/** `/v1/sessions` as a whole: list, count, and end all of one subject's. */
+/** The routes over many sessions: list, count, and end all sessions of a subject. */
 import type * as z from "zod";
 import { instant } from "../../core/document.ts";
 import type { SessionEntry } from "../../core/host.ts";

@@ -1,4 +1,4 @@
-/** `/v1/sessions/{id}/events`: publish, follow over Server-Sent Events, and tickets to follow by URL. */
+/** The routes of a session's events: publish, follow over Server-Sent Events, disconnect, and tickets. */
 import type { Context } from "hono";
 import type * as z from "zod";
 import { instant } from "../../core/document.ts";
@@ -99,13 +99,13 @@ export const eventRoutes = [
 
 function eventOf({ event, data }: { event?: string | undefined; data?: unknown }): NewEvent {
   return {
-    // A lone surrogate has no UTF-8: what is sent now and what the log replays must be the same.
+    // A lone surrogate has no UTF-8, so the log would replay other text than readers got at first.
     ...(event !== undefined && { event: event.toWellFormed() }),
     data: (typeof data === "string" ? data : JSON.stringify(data)).toWellFormed(),
   };
 }
 
-/** The header is what a client saw last, so it wins over what its URL once said. */
+/** The header wins over the query: it is newer, because a client's URL stays the same when it reconnects. */
 function startOf(c: Context, query: z.output<typeof streamQuery>): StreamStart {
   const lastEventId = c.req.header("last-event-id") || query.lastEventId;
   if (lastEventId) return { kind: "after", lastEventId };

@@ -1,4 +1,4 @@
-/** The OpenAPI 3.1 document, made from the routes' own descriptions and schemas. */
+/** Makes the OpenAPI 3.1 document from the descriptions and schemas of the routes. */
 import * as z from "zod";
 import { ERROR_KINDS, type ErrorCode } from "../../core/errors.ts";
 import { PROBLEM_MEDIA_TYPE } from "../problem.ts";
@@ -12,7 +12,7 @@ import {
 } from "../route.ts";
 import { newEvent, newSession, problem, session, sessionEntry, sessionPatch } from "./schemas.ts";
 
-/** Schemas that stand under `components`, by their name there. */
+/** Names of the schemas under `components`. */
 const COMPONENTS: ReadonlyMap<z.ZodType, string> = new Map<z.ZodType, string>([
   [session, "Session"],
   [sessionEntry, "SessionEntry"],
@@ -22,10 +22,10 @@ const COMPONENTS: ReadonlyMap<z.ZodType, string> = new Map<z.ZodType, string>([
   [problem, "Problem"],
 ]);
 
-/** What the reader of a body can answer. */
+/** Errors of the reader of a body. */
 const BODY_ERRORS = ["invalid_request", "payload_too_large", "unsupported_media_type"] as const;
 
-/** What the guard can answer in place of any route behind it. */
+/** Errors of the guard. */
 const GUARD_ERRORS: readonly ErrorCode[] = [
   "unauthorized",
   "forbidden",
@@ -34,7 +34,7 @@ const GUARD_ERRORS: readonly ErrorCode[] = [
   "headers_too_large",
 ];
 
-/** Of a route that refuses other query parameters: the format has no field for that. */
+/** Says that a route refuses other query parameters: OpenAPI has no field for it. */
 const STRICT_QUERY = "A query parameter that is not named here is refused with 400.";
 
 const ABOUT = `Sessions at the edge, with resumable event streams.
@@ -148,7 +148,7 @@ function response({ description, schema, mediaType, headers = {} }: Answer): obj
   };
 }
 
-/** Codes that share a status share a response, which lists them. */
+/** Makes one response for each status, which lists the codes of that status. */
 function errorResponses(codes: readonly ErrorCode[]): object {
   const byStatus = Object.groupBy(new Set(codes), (code) => ERROR_KINDS[code].status);
   const content = { [PROBLEM_MEDIA_TYPE]: { schema: reference(problem) } };
@@ -170,7 +170,7 @@ function jsonSchema(schema: z.ZodType): JsonSchema {
   return rest;
 }
 
-/** Routes about the service itself. */
+/** The routes about the service itself. */
 export const serviceRoutes = [
   route({
     method: "get",

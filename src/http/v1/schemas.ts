@@ -1,4 +1,4 @@
-/** What `/v1` takes and answers, as zod schemas: they validate, and the OpenAPI document is made from them. */
+/** The schemas of `/v1`: they validate requests and describe both sides in the OpenAPI document. */
 import * as z from "zod";
 import { parseSessionId } from "../../core/id.ts";
 import {
@@ -15,12 +15,10 @@ import { isSafeFieldValue } from "../../wire/sse-frame.ts";
 import { SESSION_TYPES } from "../../core/type.ts";
 
 /**
- * Any JSON that a session or an event may hold: what comes out must be what went in.
- * A number is an IEEE 754 double here, as RFC 8259 (section 6) expects of software that
- * wants to be understood. One that is larger than any double is parsed to Infinity,
- * which would be written as null, so it is refused.
+ * Any JSON of a session or an event. A number is an IEEE 754 double (RFC 8259, section 6).
+ * `JSON.parse` turns a larger number into Infinity, which JSON would write as null, so the schema
+ * refuses it and names its place.
  */
-/** What `JSON.parse` answers, with the place of a number that it could not hold. */
 export function jsonValue() {
   return z.unknown().superRefine((value, context) => {
     const path = pathToInfinity(value);
@@ -30,7 +28,7 @@ export function jsonValue() {
   });
 }
 
-/** Where a value holds a number that is infinite; undefined where none is. Nesting is bounded before. */
+/** The path to an infinite number in a value, or undefined. The reader of bodies bounds the recursion. */
 export function pathToInfinity(value: unknown): PropertyKey[] | undefined {
   if (typeof value === "number") return Number.isFinite(value) ? undefined : [];
   if (typeof value !== "object" || value === null) return undefined;
@@ -74,7 +72,7 @@ const maxLifetimeSeconds = z
   .max(MOST_SECONDS)
   .meta({ description: "Seconds that the session lives at most, whatever its use; 0 is no limit" });
 
-/** One with half a surrogate pair has no UTF-8: no URL, and no query of the directory, can name it. */
+/** Half a surrogate pair has no UTF-8, so no URL and no query of the directory could name such a subject. */
 const subject = z
   .string({ error: ({ input }) => (input === undefined ? "is required" : undefined) })
   .min(1)
@@ -157,15 +155,12 @@ const filter = {
   subject: subject.exactOptional().meta({ description: "Only this subject's sessions" }),
 };
 
-/** A number as its digits say; other text stays text, where `Number` would take `0x10` and `1e2`. */
+/** Reads decimal digits only: `Number` would accept `0x10` and `1e2` too. */
 function decimal(value: unknown): unknown {
   return typeof value === "string" && /^\d+$/.test(value) ? Number(value) : value;
 }
 
-/**
- * Strict, as all queries over many sessions are: a filter that is not known, or is
- * misspelt, must not be passed over. A count would be that of all sessions.
- */
+/** Strict, like all queries over many sessions: ignoring a misspelt filter would count or list all sessions. */
 export const listQuery = z.strictObject({
   ...filter,
   limit: z

@@ -1,4 +1,4 @@
-/** `/v1/sessions`: make, read, change and end a session. */
+/** The routes of one session: make, read, change and end it. */
 import type { Context } from "hono";
 import type { Config } from "../../config/service.ts";
 import { mayName, type Caller } from "../../core/caller.ts";
@@ -18,7 +18,7 @@ import { newSession, readQuery, session, sessionPatch } from "./schemas.ts";
 import type * as z from "zod";
 import { DEFAULT_SESSION_TYPE } from "../../core/type.ts";
 
-/** Throws a SessionError (`forbidden`) where the caller names metadata that are not its own to set. */
+/** Throws a SessionError (`forbidden`) for metadata that only an admin may set. */
 function refuseBackend(
   caller: Caller,
   metadata: Readonly<Record<string, unknown>> | null | undefined,
@@ -30,13 +30,13 @@ function refuseBackend(
   }
 }
 
-/** Throws a SessionError (`forbidden`) where the caller names what only an admin may. */
+/** Throws a SessionError (`forbidden`) for content that only an admin may set. */
 function contentOf(
   body: z.output<typeof newSession>,
   caller: Caller,
   config: Config,
 ): SessionContent {
-  // Only an admin makes a session in someone else's name, or hands one over.
+  // Only an admin may make a session for another subject, or give one away.
   if (!mayName(caller, body.subject)) {
     throw new SessionError("forbidden", "subject: only an admin may name another.");
   }
@@ -61,14 +61,14 @@ function patchOf(
   return {
     ...(body.metadata !== undefined && { metadata: body.metadata }),
     ...(body.data !== undefined && { dataPatchJson: JSON.stringify(body.data) }),
-    // RFC 7396: null removes a member, and a session without a TTL of its own has the configured one.
+    // In RFC 7396 null removes a member. A session without a TTL of its own has the configured one.
     ...(body.ttlSeconds !== undefined && {
       ttlMs: body.ttlSeconds === null ? config.sessionTtlMs : milliseconds(body.ttlSeconds),
     }),
   };
 }
 
-/** The operator's bound holds whatever a session asks for: it can be shorter, and neither longer nor none. */
+/** A session can ask for a shorter lifetime than the operator's bound, never for a longer one or none. */
 function lifetime(seconds: number | undefined, mostMs: number): number {
   const asked = milliseconds(seconds ?? 0);
   if (asked === 0 || mostMs === 0) return asked || mostMs;
@@ -151,7 +151,7 @@ export const sessionRoutes = [
       const content = contentOf(body, caller, config);
       const sessions = host.as(caller);
       if (onlyMake) {
-        // A session that exists and does not: nothing is both.
+        // One condition asks for a session that exists, the other for one that does not.
         if (ifMatch !== undefined) throw new SessionError("precondition_failed");
         return made(await makeAbsent(sessions, id, content), caller);
       }
@@ -190,7 +190,7 @@ export const sessionRoutes = [
       const ifMatch = parseIfMatch(c.req.header("if-match"));
       refuseIfNoneMatch(c.req.header("if-none-match"));
       const removed = await host.as(caller).delete(sessionIdOf(c), ifMatch);
-      // Nothing tells a session of another version from none, or from another's (RFC 9110, 13.1.1).
+      // The answer is the same for another version, another's session and none (RFC 9110, 13.1.1).
       if (!removed && ifMatch !== undefined) throw new SessionError("precondition_failed");
       return c.body(null, 204);
     },
@@ -198,9 +198,9 @@ export const sessionRoutes = [
 ];
 
 /**
- * Makes a session where there is none. Its object decides, in one turn; why it refused
- * is asked afterwards. Throws `precondition_failed` where the caller has one, and
- * `SessionNotFoundError` for another's, as every PUT does, or for one that has just ended.
+ * Makes a session unless there is one. The session's object decides in one turn; after a
+ * refusal, a read finds out why. Throws `precondition_failed` if the caller has one, and
+ * `SessionNotFoundError` for another's session, as every PUT does, or for one that has just ended.
  */
 async function makeAbsent(
   sessions: Sessions,
@@ -211,7 +211,7 @@ async function makeAbsent(
     return await sessions.create(id, content);
   } catch (failure) {
     const code = failure instanceof SessionError ? failure.code : undefined;
-    // A subject may have as many sessions as it may, this one among them.
+    // A subject at its limit of sessions may have this one already.
     if (code !== "session_already_exists" && code !== "rate_limited") throw failure;
     const exists = await sessions.read(id, false).then(
       () => true,
@@ -225,7 +225,7 @@ async function makeAbsent(
   }
 }
 
-/** The session that the path names. Throws InvalidSessionIdError where that is no UUID. */
+/** Reads the session's id from the path. Throws InvalidSessionIdError for text that is no UUID. */
 export function sessionIdOf(c: Context): SessionId {
   return canonical(c.req.param("id") ?? "");
 }

@@ -1,4 +1,4 @@
-/** The key cache: fetched when needed, with a floor, and kept while fetching fails. */
+/** The cache of keys fetches when it must, at most once per floor, and keeps its keys while fetching fails. */
 import { generateKeyPairSync } from "node:crypto";
 import { generateKeyPair } from "jose";
 import { beforeAll, beforeEach, expect, it } from "vitest";
@@ -178,7 +178,7 @@ it.each([
   );
   await expect(reader(minted["k1"]!)).rejects.toThrow(UnavailableError);
   expect(inits[0]?.redirect).toBe("manual");
-  // Of ours, which says what is wrong and is named the same in every bundle.
+  // The error is ours: it says what is wrong, and has the same name in every bundle.
   expect(failures).toMatchObject([{ name: "Error", message: expect.stringMatching(/^JWKS_URL/) }]);
 });
 

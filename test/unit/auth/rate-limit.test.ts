@@ -1,4 +1,4 @@
-/** Token buckets, and what an address is counted under. */
+/** Token buckets, and the key of an address. */
 import { describe, expect, it } from "vitest";
 import {
   addressKey,

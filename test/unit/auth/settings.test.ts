@@ -1,4 +1,4 @@
-/** The variables of access control: defaults, refusals that name the variable, and no value in any of them. */
+/** The variables of access control: their defaults, and refusals that name the variable but not its value. */
 import { describe, expect, it } from "vitest";
 import { loadAuthSettings } from "../../../src/auth/settings.ts";
 import { ConfigError } from "../../../src/config/env.ts";

@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { FastRouter } from "../../../src/http/mount.ts";
 
-/** What is found, in order, with the parameters that each handler sees. */
+/** The handlers that the router finds, in order, with the parameters that each one sees. */
 function found(router: FastRouter<string>, method: string, path: string) {
   const [handlers, stash] = router.match(method, path);
   return handlers.map(([handler, params]) => [
