@@ -72,8 +72,7 @@ export class StandaloneUpstream {
   }
 
   async #hold(backend: Backend, signal: AbortSignal): Promise<void> {
-    const parser = new SseParser(this.#maxBytes);
-    parser.lastEventId = backend.lastEventId;
+    const parser = new SseParser(this.#maxBytes, backend.lastEventId);
     let backoff = MIN_UPSTREAM_RETRY_MS;
     while (!signal.aborted) {
       const outcome = await this.#listen(backend, parser, signal);

@@ -1,8 +1,9 @@
 /**
- * Reads Server-Sent Events from bytes as they come, as WHATWG HTML (9.2.6) says,
- * with a bound on what one event may hold: without it a server that never ends an
- * event fills the memory of whoever reads it.
+ * Reads Server-Sent Events from bytes as they come (WHATWG HTML, 9.2.6), with a bound on
+ * one event: without it a server that never ends an event fills the memory of its reader.
+ * `eventsource-parser` reads the fields; the bound, and the id to resume after, are kept here.
  */
+import { createParser, type EventSourceParser } from "eventsource-parser";
 import { exceeds } from "./bytes.ts";
 
 export interface SseEvent {
@@ -17,16 +18,27 @@ export class SseEventTooLargeError extends Error {
   override readonly name = "SseEventTooLargeError";
 }
 
+/** Whether what was read ends with a blank line, which ends an event, however its lines end. */
+export function endsEvent(text: string): boolean {
+  return /(?:\r\n|\n|\r(?!\n)){2}$/.test(text.slice(-LONGEST_BLANK_LINE));
+}
+
+const LONGEST_BLANK_LINE = "\r\n\r\n".length;
+
+/** Ends the event that was begun. NUL voids its last line: half an id is no id. */
+const CUT_SHORT = "\0\n\n";
+
 export class SseParser {
   readonly #maxBytes: number;
-  #decoder = new TextDecoder();
-  #rest = "";
-  #data: string[] = [];
-  #size = 0;
-  #event = "";
-  #afterCr = false;
-  /** What the event that is being read says of its id; undefined: nothing. */
+  readonly #parser: EventSourceParser;
+  #decoder = newDecoder();
+  #events: SseEvent[] = [];
+  /** What came since the last chunk that ended an event, until it is longer than an event may be. */
+  #begun = "";
+  /** What looks at such text from then on. */
+  #fits: ((text: string) => boolean) | undefined;
   #id: string | undefined;
+  #tooLarge = false;
   /**
    * The id of the last whole event that set one, with data or without: where a reader
    * that is cut goes on. The id of an event that was cut is not it.
@@ -35,16 +47,33 @@ export class SseParser {
   /** Milliseconds that the server asks readers to wait before they come back. */
   retryMs: number | undefined;
 
-  constructor(maxBytes: number) {
+  /** `lastEventId`: where the stream is resumed. */
+  constructor(maxBytes: number, lastEventId?: string) {
     this.#maxBytes = maxBytes;
+    this.#id = lastEventId;
+    this.lastEventId = lastEventId;
+    this.#parser = createParser({
+      onId: (id) => {
+        if (!this.#tooLarge) this.#id = id || undefined;
+      },
+      onEvent: ({ event = "message", data }) => {
+        this.#tooLarge ||= exceeds(data, maxBytes);
+        if (!this.#tooLarge) this.#events.push({ id: this.#id, event, data });
+      },
+      onRetry: (ms) => {
+        this.retryMs = ms;
+      },
+    });
   }
 
   /** The bytes that follow are of another connection: what was begun on the last one is not finished by them. */
   restart(): void {
-    this.#decoder = new TextDecoder();
-    this.#rest = "";
-    this.#afterCr = false;
-    this.#clear();
+    this.#decoder = newDecoder();
+    this.#parser.reset();
+    this.#events = [];
+    this.#forgetBegun();
+    this.#id = this.lastEventId;
+    this.#tooLarge = false;
   }
 
   /**
@@ -52,66 +81,72 @@ export class SseParser {
    * came before the one that is too large, which counts as read.
    */
   *push(chunk: Uint8Array): Generator<SseEvent, void, undefined> {
-    const decoded = this.#decoder.decode(chunk, { stream: true });
-    // A CRLF may be cut in two by the chunks.
-    const text = this.#afterCr && decoded.startsWith("\n") ? decoded.slice(1) : decoded;
-    if (decoded !== "") this.#afterCr = decoded.endsWith("\r");
-    // A long line in many chunks is put together once, not with each of them.
-    const lines = /[\r\n]/.test(text) ? (this.#rest + text).split(/\r\n|\r|\n/) : [];
-    this.#rest = lines.pop() ?? this.#rest + text;
-    for (const line of lines) {
-      const event = this.#line(line);
-      if (event) yield event;
+    const text = this.#decoder.decode(chunk, { stream: true });
+    if (!this.#tooLarge) this.#parser.feed(text);
+    if (!this.#tooLarge && !this.#begunFits(text)) this.#cut();
+    for (const event of this.#events.splice(0)) {
+      this.lastEventId = event.id;
+      yield event;
     }
-    this.#bound(this.#rest.length);
+    this.lastEventId = this.#id;
+    if (this.#tooLarge) {
+      throw new SseEventTooLargeError(`an event is over ${this.#maxBytes} bytes`);
+    }
   }
 
-  #line(line: string): SseEvent | undefined {
-    if (line === "") return this.#dispatch();
-    const colon = line.indexOf(":");
-    if (colon === 0) return undefined;
-    const field = colon < 0 ? line : line.slice(0, colon);
-    const value = colon < 0 ? "" : line.slice(line[colon + 1] === " " ? colon + 2 : colon + 1);
-    if (field === "data") {
-      this.#size += value.length + 1;
-      this.#bound(0);
-      this.#data.push(value);
-    } else if (field === "event") this.#event = value;
-    else if (field === "id" && !value.includes("\0")) this.#id = value;
-    else if (field === "retry" && /^\d+$/.test(value)) this.retryMs = Number(value);
-    return undefined;
+  #begunFits(text: string): boolean {
+    if (endsEvent(text)) {
+      this.#forgetBegun();
+      return true;
+    }
+    this.#begun += text;
+    if (!this.#fits && this.#begun.length <= this.#maxBytes) return true;
+    // It may be long by comments alone, which are not held.
+    this.#fits ??= bounded(this.#maxBytes);
+    const begun = this.#begun;
+    this.#begun = "";
+    return this.#fits(begun);
   }
 
-  #dispatch(): SseEvent | undefined {
-    const data = this.#data.join("\n");
-    const event = this.#event || "message";
-    const empty = this.#data.length === 0;
-    this.#settleId();
-    if (exceeds(data, this.#maxBytes)) this.#tooLarge();
-    this.#clear();
-    return empty ? undefined : { id: this.lastEventId, event, data };
+  #forgetBegun(): void {
+    this.#begun = "";
+    this.#fits = undefined;
   }
 
-  #settleId(): void {
-    if (this.#id !== undefined) this.lastEventId = this.#id || undefined;
+  /** Takes the id of the event that is too large, or a reader that comes back would be sent it again, for ever. */
+  #cut(): void {
+    const complete = this.#events.length;
+    this.#parser.feed(CUT_SHORT);
+    this.#events.length = complete;
+    this.#tooLarge = true;
   }
+}
 
-  #clear(): void {
-    this.#data = [];
-    this.#size = 0;
-    this.#event = "";
-    this.#id = undefined;
-  }
+/**
+ * Whether the event and the line that the texts leave unfinished are within the bound, in
+ * characters: these are never more than the bytes that they came in. The library has such a
+ * bound, but forgets the id of what passes it, so it is a second parser's.
+ */
+function bounded(maxBytes: number): (text: string) => boolean {
+  const maxBufferSize = maxBytes + "data: ".length;
+  let fits = true;
+  let lineLength = 0;
+  const { feed } = createParser({
+    maxBufferSize,
+    onError: ({ type }) => {
+      if (type === "max-buffer-size-exceeded") fits = false;
+    },
+  });
+  return (text) => {
+    feed(text);
+    // A line that is no field is not held, and yet has to end.
+    const end = Math.max(text.lastIndexOf("\n"), text.lastIndexOf("\r"));
+    lineLength = end < 0 ? lineLength + text.length : text.length - end - 1;
+    return fits && lineLength <= maxBufferSize;
+  };
+}
 
-  #bound(more: number): void {
-    // Characters, never more than the bytes that they came in; those are counted when the event is whole.
-    if (this.#size + more <= this.#maxBytes) return;
-    // Or a reader that comes back would be sent it again, for ever.
-    this.#settleId();
-    this.#tooLarge();
-  }
-
-  #tooLarge(): never {
-    throw new SseEventTooLargeError(`an event is over ${this.#maxBytes} bytes`);
-  }
+/** The parser takes the byte order mark off. */
+function newDecoder(): TextDecoder {
+  return new TextDecoder("utf-8", { fatal: false, ignoreBOM: true });
 }

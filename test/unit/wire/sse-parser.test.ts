@@ -1,4 +1,3 @@
-import { createParser } from "eventsource-parser";
 import fc from "fast-check";
 import { expect, it } from "vitest";
 import { encodeFrame } from "../../../src/wire/sse-frame.ts";
@@ -62,6 +61,94 @@ it("gives what came before an event over the bound, and goes on behind it", () =
   expect([...parser.push(bytes("data: b\n\n"))]).toMatchObject([{ id: "2", data: "b" }]);
 });
 
+/** What is read of a text that comes in chunks of `size` bytes, and whether it ended at the bound. */
+function readInChunks(parser: SseParser, text: string, size: number) {
+  const whole = bytes(text);
+  const data: string[] = [];
+  try {
+    for (let at = 0; at < whole.length; at += size) {
+      for (const event of parser.push(whole.subarray(at, at + size))) data.push(event.data);
+    }
+    return { data, tooLarge: false };
+  } catch (failure) {
+    expect(failure).toBeInstanceOf(SseEventTooLargeError);
+    expect(String(failure)).toContain("over 100 bytes");
+    return { data, tooLarge: true };
+  }
+}
+
+it.each([1, 2, 7, 64, 10_000])("bounds an event to the byte, in chunks of %d", (size) => {
+  for (const [text, tooLarge] of [
+    [`data: ${"x".repeat(100)}`, false],
+    [`data: ${"x".repeat(101)}`, true],
+    [`data: ${"漢".repeat(33)}x`, false],
+    [`data: ${"漢".repeat(34)}`, true],
+    ["data: aaaa\r\n".repeat(20).slice(0, -2), false],
+    ["data: aaaa\r\n".repeat(21).slice(0, -2), true],
+    [`event: x\r: ${"c".repeat(80)}\rdata: ${"x".repeat(90)}`, false],
+  ] as const) {
+    const read = readInChunks(new SseParser(100), `${text}\n\n`, size);
+    expect([text, read.tooLarge, read.data.length]).toEqual([text, tooLarge, tooLarge ? 0 : 1]);
+  }
+});
+
+it.each([1, 3, 50])("goes on behind an event over the bound that never ended (%d)", (size) => {
+  const parser = new SseParser(100);
+  const large = `data: a\n\nid: 2\nretry: 70\ndata: ${"x".repeat(90)}\ndata: ${"y".repeat(20)}`;
+  expect(readInChunks(parser, large, size)).toEqual({ data: ["a"], tooLarge: true });
+  expect([parser.lastEventId, parser.retryMs]).toEqual(["2", 70]);
+  parser.restart();
+  expect(readInChunks(parser, "data: b\n\n", size).data).toEqual(["b"]);
+});
+
+it("takes no id from behind an event over the bound, which is sent again", () => {
+  const parser = new SseParser(100, "1");
+  const large = `data: a\n\nid: 2\ndata: ${"x".repeat(101)}\n\nid: 3\ndata: c\n\n`;
+  const events = parser.push(bytes(large));
+  expect(events.next().value).toEqual({ id: "1", event: "message", data: "a" });
+  expect(() => events.next()).toThrow(SseEventTooLargeError);
+  expect(parser.lastEventId).toBe("2");
+});
+
+it("takes no half of an id where the bound is passed within it", () => {
+  const parser = new SseParser(100);
+  const large = `id: 1\ndata: ${"x".repeat(95)}\nid: ${"2".repeat(20)}`;
+  expect(readInChunks(parser, large, 1000)).toEqual({ data: [], tooLarge: true });
+  expect(parser.lastEventId).toBe("1");
+});
+
+it("is not filled by comments, however many and wherever they are", () => {
+  const parser = new SseParser(100);
+  for (let n = 0; n < 100; n++) expect([...parser.push(bytes(": still here\n"))]).toEqual([]);
+  for (let n = 0; n < 100; n++) expect([...parser.push(bytes("event: ping\n\n:"))]).toEqual([]);
+  const text = `\ndata: a\n${": c\n".repeat(50)}data: b\n\n`;
+  expect(readInChunks(parser, text, 5)).toEqual({ data: ["a\nb"], tooLarge: false });
+  const large = `data: ${"x".repeat(60)}\n${": c\n".repeat(50)}data: ${"x".repeat(60)}\n\n`;
+  expect(readInChunks(parser, large, 5)).toEqual({ data: [], tooLarge: true });
+});
+
+it("stops at the id of the event that its reader stopped at", () => {
+  const parser = new SseParser(100);
+  for (const event of parser.push(bytes("id: 1\ndata: a\n\nid: 2\ndata: b\n\n"))) {
+    expect(event.id).toBe("1");
+    break;
+  }
+  expect(parser.lastEventId).toBe("1");
+  parser.restart();
+  expect([...parser.push(bytes("data: c\n\n"))]).toMatchObject([{ id: "1", data: "c" }]);
+});
+
+it("takes off one byte order mark of each connection, also one that is cut", () => {
+  const parser = new SseParser(100);
+  for (let connection = 0; connection < 2; connection++) {
+    const [first, ...rest] = bytes("\ufeffdata: a\n\n");
+    expect([...parser.push(Uint8Array.of(first!))]).toEqual([]);
+    expect([...parser.push(Uint8Array.from(rest))]).toHaveLength(1);
+    parser.restart();
+  }
+  expect(parse("\ufeff\ufeffdata: a\n\ndata: b\n\n")).toMatchObject([{ data: "b" }]);
+});
+
 it("ends a line once with a CRLF that is cut in two, and once more with the LF behind it", () => {
   const parser = new SseParser(100);
   const chunks = ["data: a\r", "\n", "\n", "data: b\r", "", "\n\r", "\n"];
@@ -69,13 +156,20 @@ it("ends a line once with a CRLF that is cut in two, and once more with the LF b
   expect(events.map(({ data }) => data)).toEqual(["a", "b"]);
 });
 
-/** The event's data and name, as another implementation has them; it gives an id only to the event that sets one. */
-function asParsedElsewhere(text: string): { event: string; data: string }[] {
+/** The events of a whole text, by the rules of WHATWG HTML (9.2.6) word for word. */
+function asTheStandardSays(text: string): { event: string; data: string }[] {
   const events: { event: string; data: string }[] = [];
-  const parser = createParser({
-    onEvent: ({ event = "message", data }) => events.push({ event, data }),
-  });
-  parser.feed(text);
+  let data: string[] = [];
+  let event = "";
+  for (const line of text.split(/\r\n|\r|\n/).slice(0, -1)) {
+    const [, field, value = ""] = /^([^:]*):? ?(.*)$/s.exec(line) ?? [];
+    if (line === "") {
+      if (data.length > 0) events.push({ event: event || "message", data: data.join("\n") });
+      data = [];
+      event = "";
+    } else if (field === "data") data.push(value);
+    else if (field === "event") event = value;
+  }
   return events;
 }
 
@@ -108,7 +202,7 @@ it("reads any lines, however they end and wherever they are cut, as they are rea
       }
       expect(events).toEqual(parse(text, 1_000_000));
       const seen = events.map(({ event, data }) => ({ event, data }));
-      expect(seen).toEqual(asParsedElsewhere(text));
+      expect(seen).toEqual(asTheStandardSays(text));
     }),
     { numRuns: 500 },
   );
