@@ -1,4 +1,5 @@
-/** Reads a body of unknown length. */
+/** Bytes that come in parts: bodies of unknown length, and the size of a text. */
+
 /** Bytes that came apart, as one. */
 export function concat(parts: readonly Uint8Array[]): Uint8Array {
   const [first] = parts;
@@ -23,50 +24,22 @@ export async function boundedBody(
   body: ReadableStream<Uint8Array>,
   maxBytes: number,
 ): Promise<Uint8Array | undefined> {
-  const { read, release } = open(body);
+  const filling = fillingReader(body);
+  const reader = filling ?? body.getReader();
   const chunks: Uint8Array[] = [];
   let bytes = 0;
-  for (let ended = false; !ended;) {
-    const { last, chunk } = await read();
-    ended = last;
-    if (!chunk) continue;
-    bytes += chunk.byteLength;
+  for (let size = FIRST_BYTES; ; size *= 2) {
+    const { done, value } = await (filling
+      ? filling.readAtLeast(size, new Uint8Array(size))
+      : (reader as ReadableStreamDefaultReader<Uint8Array>).read());
+    if (value) chunks.push(value);
+    bytes += value?.byteLength ?? 0;
     if (bytes > maxBytes) {
-      release();
+      reader.releaseLock();
       return undefined;
     }
-    chunks.push(chunk);
+    if (done || (filling && value.byteLength < size)) return concat(chunks);
   }
-  return concat(chunks);
-}
-
-interface Opened {
-  /** `last`: there is nothing after this chunk. */
-  readonly read: () => Promise<{ readonly last: boolean; readonly chunk: Uint8Array | undefined }>;
-  readonly release: () => void;
-}
-
-function open(body: ReadableStream<Uint8Array>): Opened {
-  const filling = fillingReader(body);
-  if (filling) {
-    let size = FIRST_BYTES / 2;
-    return {
-      async read() {
-        size *= 2;
-        const { value } = await filling.readAtLeast(size, new Uint8Array(size));
-        return { last: !value || value.byteLength < size, chunk: value };
-      },
-      release: () => filling.releaseLock(),
-    };
-  }
-  const reader = body.getReader();
-  return {
-    async read() {
-      const { done, value } = await reader.read();
-      return { last: done, chunk: value };
-    },
-    release: () => reader.releaseLock(),
-  };
 }
 
 /**
