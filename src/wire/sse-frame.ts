@@ -1,6 +1,6 @@
 /** Server-Sent Events frames, as the WHATWG HTML standard defines the stream format. */
 
-export interface SseFrame {
+interface SseFrame {
   readonly id?: string | undefined;
   readonly event?: string | undefined;
   /** Each line becomes one `data:` line. Absent: the frame carries no data and dispatches nothing. */
@@ -34,6 +34,33 @@ export function encodeFrame({ id, event, data, retry }: SseFrame): string {
     for (const line of data.split(LINE_BREAK)) frame += `data: ${line}\n`;
   }
   return `${frame}\n`;
+}
+
+const encoder = new TextEncoder();
+
+/** A body of messages that are sent as they come. */
+export class FrameStream {
+  readonly body: ReadableStream<Uint8Array>;
+  #controller!: ReadableStreamDefaultController<Uint8Array>;
+
+  /** `onCancel` is called when its reader leaves. */
+  constructor(onCancel: () => void) {
+    this.body = new ReadableStream({
+      // Called before the constructor returns.
+      start: (controller) => {
+        this.#controller = controller;
+      },
+      cancel: onCancel,
+    });
+  }
+
+  send(data: string): void {
+    this.#controller.enqueue(encoder.encode(encodeFrame({ data })));
+  }
+
+  close(): void {
+    this.#controller.close();
+  }
 }
 
 function oneLine(field: string, value: string): string {

@@ -12,20 +12,16 @@ import type {
   McpServer,
   Transport,
 } from "@modelcontextprotocol/server";
-import { encodeFrame } from "../../wire/sse-frame.ts";
+import { FrameStream } from "../../wire/sse-frame.ts";
 import type { Answer } from "../upstream/upstream.ts";
-
-type Sink = ReadableStreamDefaultController<Uint8Array>;
 
 interface Call {
   /** As its client numbers it; others may use the same id. */
   readonly id: JSONRPCRequest["id"];
   readonly answer: (answer: Answer) => void;
   /** Set once there is more to say than the result. */
-  stream?: Sink;
+  stream?: FrameStream;
 }
-
-const encoder = new TextEncoder();
 
 export class StandingServer {
   readonly #transport: Transport = {
@@ -63,33 +59,23 @@ export class StandingServer {
   #send(message: JSONRPCMessage, related: JSONRPCRequest["id"] | undefined): void {
     if ("method" in message) {
       const call = this.#calls.get(related);
-      if (call) this.#streamOf(call, Number(related)).enqueue(frameOf(message));
+      if (call) this.#streamOf(call, Number(related)).send(JSON.stringify(message));
       return;
     }
     const call = this.#calls.get(message.id);
     if (!call) return;
     this.#calls.delete(message.id);
-    const answer = { ...message, id: call.id };
-    if (!call.stream) return call.answer(JSON.stringify(answer));
-    call.stream.enqueue(frameOf(answer));
+    const answer = JSON.stringify({ ...message, id: call.id });
+    if (!call.stream) return call.answer(answer);
+    call.stream.send(answer);
     call.stream.close();
   }
 
-  #streamOf(call: Call, id: number): Sink {
+  #streamOf(call: Call, id: number): FrameStream {
     if (call.stream) return call.stream;
-    let sink!: Sink;
-    const body = new ReadableStream<Uint8Array>({
-      // Called at once.
-      start: (controller) => {
-        sink = controller;
-      },
-      cancel: () => this.#cancel(id),
-    });
-    call.answer(new Response(body, { headers: { "content-type": "text/event-stream" } }));
-    return (call.stream = sink);
+    call.stream = new FrameStream(() => this.#cancel(id));
+    const headers = { "content-type": "text/event-stream" };
+    call.answer(new Response(call.stream.body, { headers }));
+    return call.stream;
   }
-}
-
-function frameOf(message: JSONRPCMessage): Uint8Array {
-  return encoder.encode(encodeFrame({ data: JSON.stringify(message) }));
 }
