@@ -1,21 +1,57 @@
-/** What the gateway answers over HTTP when it does not pass the upstream's own words on. */
-import { ERROR_KINDS, type SessionError } from "../core/errors.ts";
+/** The errors that the gateway answers with by itself: JSON-RPC over HTTP. */
+import type { SessionError } from "../core/errors.ts";
+import { reportFailure } from "../http/problem.ts";
+import type { Logger } from "../logger.ts";
 import type { Failure } from "./contract.ts";
 import { RPC_CODES, rpcError, type RequestId } from "./json-rpc.ts";
-import { reportFailure } from "../http/problem.ts";
-import type { GatewayCall } from "./context.ts";
 
 type Headers = Readonly<Record<string, string>>;
 
-/** A JSON-RPC error. `id` is left out where the request had none. */
-export function rpcErrorResponse(
-  status: number,
-  code: number,
-  message: string,
-  id?: RequestId,
-  headers?: Headers,
-): Response {
-  return jsonResponse(status, rpcError(code, message, id), headers);
+/** Why a request is not carried out: the HTTP status, and the message and code of its JSON-RPC error. */
+export class Refused extends Error {
+  override readonly name = "Refused";
+  readonly status: number;
+  readonly code: number;
+  readonly headers: Headers | undefined;
+
+  constructor(
+    status: number,
+    message: string,
+    code: number = RPC_CODES.serverError,
+    headers?: Headers,
+  ) {
+    super(message);
+    this.status = status;
+    this.code = code;
+    this.headers = headers;
+  }
+
+  static as({ status, message, code }: Failure): Refused {
+    return new Refused(status, message, code);
+  }
+}
+
+/** The answer to a request that failed. `id` is the request's; left out where it had none. */
+export function errorResponse(failure: unknown, log: Logger, id?: RequestId): Response {
+  if (failure instanceof Refused) {
+    const { status, code, message, headers } = failure;
+    return jsonResponse(status, rpcError(code, message, id), headers);
+  }
+  const error = reportFailure(failure, log);
+  const { status, message } = error;
+  if (error.code === "session_not_found") return jsonResponse(status, notFoundBody(id));
+  return jsonResponse(status, rpcError(codeOf(error), message, id));
+}
+
+/** A host that failed is no lost session: its code must not have a client start a new one. */
+function codeOf({ status, jsonRpcCode }: SessionError): number {
+  return jsonRpcCode ?? (status >= 500 ? RPC_CODES.internalError : RPC_CODES.serverError);
+}
+
+/** ToolHive's `NotFoundBody`: clients start a new session when they read it. */
+function notFoundBody(id: RequestId | undefined): string {
+  const error = { code: RPC_CODES.sessionNotFound, message: "Session not found" };
+  return JSON.stringify({ error, ...(id !== undefined && { id }), jsonrpc: "2.0" });
 }
 
 export function jsonResponse(status: number, body: string, headers?: Headers): Response {
@@ -23,38 +59,4 @@ export function jsonResponse(status: number, body: string, headers?: Headers): R
     status,
     headers: { "content-type": "application/json", "cache-control": "no-store", ...headers },
   });
-}
-
-/** ToolHive's `NotFoundBody`: clients start a new session when they read it. */
-export function sessionNotFound(id?: RequestId): Response {
-  const error = { code: RPC_CODES.sessionNotFound, message: "Session not found" };
-  const body = { error, ...(id !== undefined && { id }), jsonrpc: "2.0" };
-  return jsonResponse(404, JSON.stringify(body));
-}
-
-export function failureResponse({ status, code, message }: Failure, id?: RequestId): Response {
-  return rpcErrorResponse(status, code, message, id);
-}
-
-/** An error of the session host. A host that failed is a 503: a client must not take it for a lost session. */
-export function hostErrorResponse(error: SessionError, id?: RequestId): Response {
-  if (error.code === "session_not_found") return sessionNotFound(id);
-  const { status } = ERROR_KINDS[error.code];
-  const code =
-    error.jsonRpcCode ?? (status >= 500 ? RPC_CODES.internalError : RPC_CODES.serverError);
-  return rpcErrorResponse(status, code, error.message, id);
-}
-
-/** The last resort of every handler of the gateway. */
-/** Every failure leaves as a JSON-RPC error, with the id of the request where it has one. */
-export async function answer(
-  { parts }: GatewayCall,
-  id: RequestId | undefined,
-  respond: () => Promise<Response>,
-): Promise<Response> {
-  try {
-    return await respond();
-  } catch (failure) {
-    return hostErrorResponse(reportFailure(failure, parts.log), id);
-  }
 }

@@ -10,13 +10,6 @@ import { isModernVersion, isSessionVersion, refusesBatches } from "./versions.ts
 /** The key that makes a message one of the stateless revision. */
 const VERSION_META_KEY = "io.modelcontextprotocol/protocolVersion";
 
-export interface Refusal {
-  readonly kind: "refused";
-  readonly code: number;
-  readonly message: string;
-  readonly id?: RequestId;
-}
-
 export type Verdict =
   /** Of the stateless revision: passed through untouched. */
   | { readonly kind: "stateless"; readonly id?: RequestId }
@@ -30,7 +23,18 @@ export type Verdict =
       readonly cancels: readonly RequestId[];
     }
   /** HTTP 400. */
-  | Refusal;
+  | {
+      readonly kind: "refused";
+      readonly code: number;
+      readonly message: string;
+      readonly id?: RequestId;
+    };
+
+/** The id that an error is answered with: a batch has none of its own. */
+export function idOf(verdict: Verdict): RequestId | undefined {
+  if (verdict.kind !== "exchange") return verdict.id;
+  return verdict.batch ? undefined : verdict.pending[0];
+}
 
 /** `version` is the header `MCP-Protocol-Version`. */
 export function classify(body: unknown, version: string | undefined): Verdict {
@@ -104,6 +108,6 @@ function idIn(body: unknown): RequestId | undefined {
   return typeof id === "string" || typeof id === "number" ? id : undefined;
 }
 
-function refused(code: number, message: string, id?: RequestId): Refusal {
+function refused(code: number, message: string, id?: RequestId): Verdict {
   return { kind: "refused", code, message, ...(id !== undefined && { id }) };
 }

@@ -1,5 +1,6 @@
-import { isObject } from "../wire/json.ts";
 /** JSON-RPC 2.0 messages as MCP uses them: what they are, and the errors of the gateway's own. */
+import { ERROR_KINDS } from "../core/errors.ts";
+import { isObject } from "../wire/json.ts";
 
 export type RequestId = string | number;
 
@@ -12,11 +13,10 @@ export type Message =
 export const RPC_CODES = {
   parseError: -32700,
   invalidRequest: -32600,
-  methodNotFound: -32601,
   invalidParams: -32602,
   internalError: -32603,
   serverError: -32000,
-  sessionNotFound: -32001,
+  sessionNotFound: ERROR_KINDS.session_not_found.jsonRpcCode,
 } as const;
 
 /** What a parsed JSON value is as a message; undefined where it is none. */

@@ -1,53 +1,123 @@
-/** Reads the JSON that a client posts. */
-import { depthOf, mediaTypeOf, readBody, textOf } from "../http/body.ts";
-import { SessionError } from "../core/errors.ts";
-import { parseJson } from "../wire/json.ts";
-import { RPC_CODES } from "./json-rpc.ts";
+/** One request to the gateway: what its handlers are given, and what they ask of it. */
+import type { Config } from "../config/service.ts";
+import type { Caller } from "../core/caller.ts";
+import { GATEWAY_KEYS } from "../core/content.ts";
+import { SessionError, SessionNotFoundError } from "../core/errors.ts";
+import type { SessionContent } from "../core/host.ts";
+import { parseSessionId, type SessionId } from "../core/id.ts";
 import { MAX_JSON_DEPTH } from "../core/limits.ts";
-import { hostErrorResponse, rpcErrorResponse } from "./answers.ts";
-/** Content negotiation, as far as MCP needs it. Pure. */
+import type { KnownSessionType } from "../core/type.ts";
+import { depthOf, mediaTypeOf, readBody, textOf } from "../http/body.ts";
+import type { Logger } from "../logger.ts";
+import { parseJson } from "../wire/json.ts";
+import { Refused } from "./answers.ts";
+import type { GatewayHost, GatewaySessions, SessionMatch } from "./contract.ts";
+import { RPC_CODES, type RequestId } from "./json-rpc.ts";
+import type { Upstream, Upstreams } from "./upstream/upstream.ts";
 
-/** Whether the Accept header takes all of `types`. Absent, it takes everything (RFC 9110, 12.5.1). */
-export function accepts(header: string | null, ...types: readonly string[]): boolean {
+export interface GatewayParts {
+  readonly host: GatewayHost;
+  readonly config: Config;
+  readonly upstreams: Upstreams;
+  readonly log: Logger;
+}
+
+/** One request to one upstream. */
+export interface GatewayCall {
+  readonly parts: GatewayParts;
+  readonly request: Request;
+  readonly upstream: Upstream;
+  /** The sessions as the caller may touch them. */
+  readonly sessions: GatewaySessions;
+  /** Sessions are bound to its subject, if it has one. */
+  readonly caller: Caller;
+  /** The id of the JSON-RPC request, once its handler has read it: an error is answered with it. */
+  id?: RequestId | undefined;
+}
+
+/** Refuses a client whose Accept header does not take all of `types`. */
+export function requireAccept({ request }: GatewayCall, ...types: readonly string[]): void {
+  if (accepts(request.headers.get("accept"), types)) return;
+  throw new Refused(406, `Accept must take ${types.join(" and ")}`);
+}
+
+/** Absent, the header takes everything (RFC 9110, 12.5.1). */
+export function accepts(header: string | null, types: readonly string[]): boolean {
   if (header === null) return true;
   const ranges = header
     .split(",")
     .map((range) => range.split(";").map((part) => part.trim().toLowerCase()));
   return types.every((type) =>
-    ranges.some(([range = "", ...params]) => matches(range, type) && !params.includes("q=0")),
+    ranges.some(([range = "", ...params]) => covers(range, type) && !params.includes("q=0")),
   );
 }
 
-function matches(range: string, type: string): boolean {
+function covers(range: string, type: string): boolean {
   return range === "*/*" || range === type || range === `${type.split("/")[0]}/*`;
 }
 
-export interface Posted {
+interface Posted {
   /** As it was sent. */
   readonly body: string;
   /** The same, parsed. */
   readonly value: unknown;
 }
 
-/** What was posted, or the refusal of what is no JSON, or too much of it. */
-export async function readPosted(request: Request, maxBytes: number): Promise<Posted | Response> {
+/** The JSON that was posted. Refuses what is no JSON, or too much of it. */
+export async function readPosted({ request, parts }: GatewayCall): Promise<Posted> {
   if (mediaTypeOf(request.headers.get("content-type")) !== "application/json") {
-    return rpcErrorResponse(415, RPC_CODES.serverError, "Content-Type must be application/json");
+    throw new Refused(415, "Content-Type must be application/json");
   }
   let body: string;
   try {
-    body = textOf(await readBody(request, maxBytes));
+    body = textOf(await readBody(request, parts.config.bodyMaxBytes));
   } catch (failure) {
-    if (!(failure instanceof SessionError)) throw failure;
-    if (failure.code === "payload_too_large") return hostErrorResponse(failure);
-    return rpcErrorResponse(400, RPC_CODES.parseError, `Parse error: ${failure.message}`);
+    if (!(failure instanceof SessionError) || failure.code === "payload_too_large") throw failure;
+    throw new Refused(400, `Parse error: ${failure.message}`, RPC_CODES.parseError);
   }
   if (depthOf(body) > MAX_JSON_DEPTH) {
     const message = `The body is nested deeper than ${MAX_JSON_DEPTH} levels`;
-    return rpcErrorResponse(400, RPC_CODES.invalidRequest, message);
+    throw new Refused(400, message, RPC_CODES.invalidRequest);
   }
   const value = parseJson(body);
-  return value === undefined
-    ? rpcErrorResponse(400, RPC_CODES.parseError, "Parse error")
-    : { body, value };
+  if (value === undefined) throw new Refused(400, "Parse error", RPC_CODES.parseError);
+  return { body, value };
+}
+
+/** The session that a client names. The gateway gives out one form of an id, and takes only that one back. */
+export function sessionIdIn(text: string): SessionId {
+  const sessionId = parseSessionId(text);
+  if (sessionId !== text) throw new SessionNotFoundError();
+  return sessionId;
+}
+
+export function matchOf({ upstream }: GatewayCall, type: KnownSessionType): SessionMatch {
+  return { type, upstream: upstream.name };
+}
+
+/** A session to come, bound to its caller and its upstream. */
+export function contentFor(call: GatewayCall, type: KnownSessionType): SessionContent {
+  const { config } = call.parts;
+  const { subject } = call.caller;
+  return {
+    type,
+    metadata: { [GATEWAY_KEYS.upstream]: call.upstream.name },
+    ttlMs: config.sessionTtlMs,
+    maxLifetimeMs: config.sessionMaxLifetimeMs,
+    ...(subject !== undefined && { subject }),
+  };
+}
+
+/** Tracing headers (W3C) tell the upstream nothing about who is calling. */
+const FORWARDED = ["mcp-protocol-version", "traceparent", "tracestate"] as const;
+
+/** The client's headers that go on to the upstream in the session era. */
+export function forwardedHeaders({ request, upstream }: GatewayCall): Record<string, string> {
+  const names = upstream.forwardAuthorization ? [...FORWARDED, "authorization"] : FORWARDED;
+  const headers: Record<string, string> = {};
+  for (const name of names) {
+    const value = request.headers.get(name);
+    if (value !== null) headers[name] = value;
+  }
+  return headers;
 }

@@ -1,17 +1,15 @@
-/** The gateway's routes: `/mcp` and `/sse` with their upstreams, behind one door. */
+/** The gateway's routes: `/mcp`, and `/sse` with `/messages`, for each upstream. */
 import type { Context, Hono } from "hono";
+import { DEFAULT_UPSTREAM } from "../config/upstreams.ts";
 import type { Caller } from "../core/caller.ts";
 import type { Guard } from "../http/guard.ts";
 import { mountGatewayPaths } from "../http/mount.ts";
-import { RPC_CODES } from "./json-rpc.ts";
-import { DEFAULT_UPSTREAM } from "../config/upstreams.ts";
-import { answer, rpcErrorResponse } from "./answers.ts";
-import { readPosted, accepts } from "./request.ts";
-import { classify } from "./classify.ts";
-import type { GatewayCall, GatewayParts } from "./context.ts";
+import { errorResponse, Refused } from "./answers.ts";
+import { classify, idOf } from "./classify.ts";
 import { openLegacyStream, postLegacyMessage } from "./legacy.ts";
-import { endSession, exchange, followStream, initialize } from "./streamable.ts";
+import { readPosted, requireAccept, type GatewayCall, type GatewayParts } from "./request.ts";
 import { passThrough } from "./stateless.ts";
+import { endSession, exchange, followStream, initialize } from "./streamable.ts";
 
 type Handler = (call: GatewayCall) => Promise<Response>;
 
@@ -32,46 +30,45 @@ export function mountGateway(app: Hono, guard: Guard, parts: GatewayParts): void
   });
 }
 
+/** Every failure leaves as a JSON-RPC error, with the id of the request where it has one. */
 async function serve(
   c: Context,
   caller: Caller,
   parts: GatewayParts,
   methods: Methods,
 ): Promise<Response> {
+  const { host, upstreams, log } = parts;
   const request = c.req.raw;
   const handler = methods[request.method];
   if (!handler) {
     const headers = { allow: Object.keys(methods).join(", ") };
-    return rpcErrorResponse(405, RPC_CODES.serverError, "Method not allowed", undefined, headers);
+    return errorResponse(new Refused(405, "Method not allowed", undefined, headers), log);
   }
-  const upstream = parts.upstreams.get(c.req.param("upstream") ?? DEFAULT_UPSTREAM);
-  if (!upstream) return rpcErrorResponse(404, RPC_CODES.serverError, "There is no such upstream");
-  const sessions = parts.host.as(caller);
-  const call: GatewayCall = { parts, request, upstream, sessions, caller };
-  return answer(call, undefined, () => handler(call));
+  const upstream = upstreams.get(c.req.param("upstream") ?? DEFAULT_UPSTREAM);
+  if (!upstream) return errorResponse(new Refused(404, "There is no such upstream"), log);
+  const call: GatewayCall = { parts, request, upstream, sessions: host.as(caller), caller };
+  try {
+    return await handler(call);
+  } catch (failure) {
+    return errorResponse(failure, log, call.id);
+  }
 }
 
-/** A POST to the Streamable HTTP endpoint. */
+/** A POST to the Streamable HTTP endpoint: its body says of which era it is. */
 async function post(call: GatewayCall): Promise<Response> {
-  const { request, parts } = call;
-  if (!accepts(request.headers.get("accept"), "application/json", "text/event-stream")) {
-    const message = "Accept must take application/json and text/event-stream";
-    return rpcErrorResponse(406, RPC_CODES.serverError, message);
-  }
-  const posted = await readPosted(request, parts.config.bodyMaxBytes);
-  if (posted instanceof Response) return posted;
-  const { body, value } = posted;
-  const verdict = classify(value, request.headers.get("mcp-protocol-version") ?? undefined);
+  requireAccept(call, "application/json", "text/event-stream");
+  const { body, value } = await readPosted(call);
+  const version = call.request.headers.get("mcp-protocol-version") ?? undefined;
+  const verdict = classify(value, version);
+  call.id = idOf(verdict);
   switch (verdict.kind) {
     case "refused":
-      return rpcErrorResponse(400, verdict.code, verdict.message, verdict.id);
+      throw new Refused(400, verdict.message, verdict.code);
     case "stateless":
-      return answer(call, verdict.id, () => passThrough(call, body, verdict.id));
+      return passThrough(call, body);
     case "initialize":
-      return answer(call, verdict.id, () => initialize(call, body, verdict.id));
-    case "exchange": {
-      const id = verdict.batch ? undefined : verdict.pending[0];
-      return answer(call, id, () => exchange(call, body, verdict));
-    }
+      return initialize(call, body);
+    case "exchange":
+      return exchange(call, body, verdict);
   }
 }

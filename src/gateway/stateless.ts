@@ -6,49 +6,39 @@
  */
 import type { Config } from "../config/service.ts";
 import { describeFailure } from "../logger.ts";
-import { RPC_CODES, type RequestId } from "./json-rpc.ts";
 import { KEEPALIVE_FRAME } from "../wire/sse-frame.ts";
+import { BLANK_LINE_LENGTH, endsEvent } from "../wire/sse-parser.ts";
+import { Refused } from "./answers.ts";
+import { forwardedHeaders, type GatewayCall } from "./request.ts";
 import { call } from "./upstream/call.ts";
-import { FAILURES, UpstreamError } from "./upstream/failure.ts";
-import type { Reply } from "./upstream/reply.ts";
-import type { Upstream } from "./upstream/upstream.ts";
-import { failureResponse, rpcErrorResponse } from "./answers.ts";
-import { forwardedHeaders, type GatewayCall } from "./context.ts";
+import { FAILURES, failureOf, UpstreamError } from "./upstream/failure.ts";
+import type { Reply } from "./upstream/call.ts";
+import { firstReachable, type Upstream } from "./upstream/upstream.ts";
 
 const FORWARDED = /^mcp-(method|name|param-.+)$/;
 /** What an upstream's answer may say about itself; its session id and its cookies stay behind. */
 const ANSWERED = ["content-type", "cache-control", "retry-after", "allow"];
 
-export async function passThrough(
-  gatewayCall: GatewayCall,
-  body: string,
-  id: RequestId | undefined,
-): Promise<Response> {
-  const { upstream, parts } = gatewayCall;
+export async function passThrough(gatewayCall: GatewayCall, body: string): Promise<Response> {
+  const { upstream, parts, request } = gatewayCall;
   const headers = forwardedHeaders(gatewayCall);
-  for (const [name, value] of gatewayCall.request.headers)
-    if (FORWARDED.test(name)) headers[name] = value;
+  for (const [name, value] of request.headers) if (FORWARDED.test(name)) headers[name] = value;
   const abort = new AbortController();
   const leave = (): void => abort.abort();
-  gatewayCall.request.signal.addEventListener("abort", leave, { once: true });
-  let failure: unknown;
-  for (const replica of upstream.replicas) {
-    try {
-      const request = { method: "POST", body, headers } as const;
-      const reply = await call(upstream, replica, request, { signal: abort.signal });
-      if (isForGateway(reply, upstream)) {
-        reply.discard();
-        throw new UpstreamError(FAILURES.refused);
-      }
-      return await relay(reply, upstream.forwardAuthorization, leave, parts.config);
-    } catch (error) {
-      failure = error;
-      if (!(error instanceof UpstreamError) || !error.unreachable) break;
+  request.signal.addEventListener("abort", leave, { once: true });
+  try {
+    const reply = await firstReachable(upstream.replicas, (replica) =>
+      call(upstream, replica, { method: "POST", body, headers }, { signal: abort.signal }),
+    );
+    if (isForGateway(reply, upstream)) {
+      reply.discard();
+      throw new UpstreamError(FAILURES.refused);
     }
+    return await relay(reply, upstream.forwardAuthorization, leave, parts.config);
+  } catch (failure) {
+    parts.log.warn("upstream.failed", { upstream: upstream.name, cause: describeFailure(failure) });
+    throw Refused.as(failureOf(failure));
   }
-  parts.log.warn("upstream.failed", { upstream: upstream.name, cause: describeFailure(failure) });
-  if (failure instanceof UpstreamError) return failureResponse(failure.failure, id);
-  return rpcErrorResponse(502, RPC_CODES.internalError, FAILURES.broken.message, id);
 }
 
 /**
@@ -83,10 +73,6 @@ async function relay(
 
 const encoder = new TextEncoder();
 const keepalive = encoder.encode(KEEPALIVE_FRAME);
-/** A blank line, whichever way the upstream ends its lines. */
-const BLANK_LINE = /(?:\r\n|\n|\r(?!\n)){2}$/;
-const LONGEST_BLANK_LINE = 4;
-
 /**
  * The upstream's stream with a comment where it is silent: without a write a
  * client that has left is never noticed. A comment goes between events only.
@@ -108,7 +94,7 @@ function kept(
   return new ReadableStream<Uint8Array>({
     start(controller) {
       timer = setInterval(() => {
-        if (!ended && BLANK_LINE.test(tail) && (controller.desiredSize ?? 0) > 0)
+        if (!ended && endsEvent(tail) && (controller.desiredSize ?? 0) > 0)
           controller.enqueue(keepalive);
       }, keepaliveMs);
     },
@@ -119,8 +105,8 @@ function kept(
         stop();
         return chunk ? controller.close() : controller.error(new Error("the upstream broke off"));
       }
-      const end = String.fromCharCode(...chunk.value.subarray(-LONGEST_BLANK_LINE));
-      tail = (tail + end).slice(-LONGEST_BLANK_LINE);
+      const end = String.fromCharCode(...chunk.value.subarray(-BLANK_LINE_LENGTH));
+      tail = (tail + end).slice(-BLANK_LINE_LENGTH);
       controller.enqueue(chunk.value);
     },
     cancel() {

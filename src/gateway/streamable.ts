@@ -1,34 +1,37 @@
 /** Streamable HTTP of the revisions that keep a session: 2025-03-26 to 2025-11-25 (and 2024-11-05 over it). */
-import { matches, STANDALONE_STREAM, type GatewayStart } from "./contract.ts";
-import { newSessionId, parseSessionId, redactSessionId, type SessionId } from "../core/id.ts";
-import { RPC_CODES, type RequestId } from "./json-rpc.ts";
-import { MAX_INIT_BODY_BYTES } from "../core/limits.ts";
+import { SessionNotFoundError } from "../core/errors.ts";
 import { parseEventId } from "../core/event-id.ts";
-import { exceeds } from "../wire/bytes.ts";
-import { encodeFrame } from "../wire/sse-frame.ts";
+import { newSessionId, redactSessionId, type SessionId } from "../core/id.ts";
+import { MAX_INIT_BODY_BYTES } from "../core/limits.ts";
 import { STREAM_HEADERS } from "../http/problem.ts";
 import { bridge } from "../stream/bridge.ts";
-import { failureResponse, jsonResponse, rpcErrorResponse, sessionNotFound } from "./answers.ts";
+import { exceeds } from "../wire/bytes.ts";
+import { encodeFrame } from "../wire/sse-frame.ts";
+import { jsonResponse, Refused } from "./answers.ts";
 import { versionProblem, type Verdict } from "./classify.ts";
-import { contentFor, forwardedHeaders, matchOf, type GatewayCall } from "./context.ts";
-import { accepts } from "./request.ts";
-import { StandaloneUpstream } from "./upstream-listener.ts";
+import { matches, STANDALONE_STREAM, type GatewayStart } from "./contract.ts";
+import { RPC_CODES } from "./json-rpc.ts";
+import {
+  contentFor,
+  forwardedHeaders,
+  matchOf,
+  requireAccept,
+  sessionIdIn,
+  type GatewayCall,
+} from "./request.ts";
+import { UpstreamListener } from "./upstream-listener.ts";
 
 /** A client cannot choose its session's id: one that it sends is ignored. */
-export async function initialize(
-  call: GatewayCall,
-  body: string,
-  id: RequestId,
-): Promise<Response> {
+export async function initialize(call: GatewayCall, body: string): Promise<Response> {
   if (exceeds(body, MAX_INIT_BODY_BYTES)) {
-    return rpcErrorResponse(413, RPC_CODES.serverError, "The initialize request is too large", id);
+    throw new Refused(413, "The initialize request is too large");
   }
   const sessionId = newSessionId();
   const request = { upstream: call.upstream.name, body, headers: forwardedHeaders(call) };
   const answer = await call.sessions.initialize(sessionId, contentFor(call, "mcp"), request);
   switch (answer.kind) {
     case "failed":
-      return failureResponse(answer.failure, id);
+      throw Refused.as(answer.failure);
     case "refused":
       return jsonResponse(answer.status, answer.body);
     case "initialized": {
@@ -44,14 +47,12 @@ export async function initialize(
 export async function exchange(
   call: GatewayCall,
   body: string,
-  verdict: Extract<Verdict, { kind: "exchange" }>,
+  { batch, pending, cancels }: Extract<Verdict, { kind: "exchange" }>,
 ): Promise<Response> {
-  const { batch, pending, cancels } = verdict;
-  const id = batch ? undefined : pending[0];
-  const sessionId = sessionIdOf(call, id);
-  if (sessionId instanceof Response) return sessionId;
+  const sessionId = sessionIdOf(call);
+  const match = matchOf(call, "mcp");
   const answer = await call.sessions.exchange(sessionId, {
-    match: matchOf(call, "mcp"),
+    match,
     body,
     batch,
     pending,
@@ -66,38 +67,27 @@ export async function exchange(
     case "json":
       return jsonResponse(answer.status, answer.body);
     case "failed":
-      return failureResponse(answer.failure, id);
+      throw Refused.as(answer.failure);
     case "stream":
-      return stream(call, sessionId, {
-        gate: matchOf(call, "mcp"),
-        kind: "exchange",
-        stream: answer.stream,
-      });
+      return stream(call, sessionId, { gate: match, kind: "exchange", stream: answer.stream });
   }
 }
 
 export async function followStream(call: GatewayCall): Promise<Response> {
-  const { headers } = call.request;
-  if (!accepts(headers.get("accept"), "text/event-stream")) {
-    return rpcErrorResponse(406, RPC_CODES.serverError, "Accept must take text/event-stream");
-  }
-  const problem = versionProblem(headers.get("mcp-protocol-version") ?? undefined);
-  if (problem) return rpcErrorResponse(400, RPC_CODES.invalidRequest, problem);
-  const sessionId = sessionIdOf(call, undefined);
-  if (sessionId instanceof Response) return sessionId;
+  requireAccept(call, "text/event-stream");
+  requireSessionVersion(call);
+  const sessionId = sessionIdOf(call);
   const gate = matchOf(call, "mcp");
-  const lastEventId = headers.get("last-event-id");
+  const lastEventId = call.request.headers.get("last-event-id");
   if (lastEventId === null) return stream(call, sessionId, { gate, kind: "standalone" });
   return stream(call, sessionId, { gate, kind: "resume", lastEventId });
 }
 
 export async function endSession(call: GatewayCall): Promise<Response> {
-  const problem = versionProblem(call.request.headers.get("mcp-protocol-version") ?? undefined);
-  if (problem) return rpcErrorResponse(400, RPC_CODES.invalidRequest, problem);
-  const sessionId = sessionIdOf(call, undefined);
-  if (sessionId instanceof Response) return sessionId;
+  requireSessionVersion(call);
+  const sessionId = sessionIdOf(call);
   const session = await call.sessions.read(sessionId, false);
-  if (!matches(session, matchOf(call, "mcp"))) return sessionNotFound();
+  if (!matches(session, matchOf(call, "mcp"))) throw new SessionNotFoundError();
   await call.sessions.delete(sessionId);
   return new Response(null, { status: 204 });
 }
@@ -111,7 +101,12 @@ export async function stream(
   const { config, log } = call.parts;
   const socket = await call.sessions.follow(sessionId, start);
   const standalone = isStandalone(start)
-    ? new StandaloneUpstream(call.upstream, socket, forwardedHeaders(call), config.eventMaxBytes)
+    ? new UpstreamListener({
+        upstream: call.upstream,
+        socket,
+        headers: forwardedHeaders(call),
+        maxBytes: config.eventMaxBytes,
+      })
     : undefined;
   const body = bridge(socket, {
     keepaliveMs: config.keepaliveMs,
@@ -128,13 +123,13 @@ function isStandalone(start: GatewayStart): boolean {
   return start.kind === "resume" && parseEventId(start.lastEventId)?.stream === STANDALONE_STREAM;
 }
 
-/** The session that the request names, or the answer to one that names none that could exist. */
-function sessionIdOf(call: GatewayCall, id: RequestId | undefined): SessionId | Response {
-  const header = call.request.headers.get("mcp-session-id");
-  if (!header) {
-    return rpcErrorResponse(400, RPC_CODES.serverError, "Mcp-Session-Id is required", id);
-  }
-  // The gateway gives out one form of an id, and takes only that one back.
-  const sessionId = parseSessionId(header);
-  return sessionId === header ? sessionId : sessionNotFound(id);
+function requireSessionVersion({ request }: GatewayCall): void {
+  const problem = versionProblem(request.headers.get("mcp-protocol-version") ?? undefined);
+  if (problem) throw new Refused(400, problem, RPC_CODES.invalidRequest);
+}
+
+function sessionIdOf({ request }: GatewayCall): SessionId {
+  const header = request.headers.get("mcp-session-id");
+  if (!header) throw new Refused(400, "Mcp-Session-Id is required");
+  return sessionIdIn(header);
 }

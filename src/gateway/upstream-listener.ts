@@ -4,7 +4,6 @@
  * It is the bridge that holds it, not the object, so that the object can sleep.
  */
 import type { StreamSocket } from "../core/host.ts";
-import { isObject, parseJson } from "../wire/json.ts";
 import {
   MAX_UPSTREAM_RETRY_MS,
   MIN_UPSTREAM_RETRY_MS,
@@ -20,49 +19,41 @@ import {
   type Backend,
 } from "../stream/protocol.ts";
 import { call } from "./upstream/call.ts";
+import { wait } from "./upstream/call-deadline.ts";
 import { replicaAt, type Upstream } from "./upstream/upstream.ts";
 
-export class StandaloneUpstream {
-  readonly #upstream: Upstream;
-  readonly #socket: StreamSocket;
-  readonly #headers: Readonly<Record<string, string>>;
-  readonly #maxBytes: number;
+interface ListenerParts {
+  readonly upstream: Upstream;
+  /** To the session's object. */
+  readonly socket: StreamSocket;
+  /** Of the client's: they go on to the upstream. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** Bytes that one event may hold. */
+  readonly maxBytes: number;
+}
+
+export class UpstreamListener {
+  readonly #parts: ListenerParts;
   #held: AbortController | undefined;
   /** The last answer was that the session is not known, and the object was told. */
   #lost = false;
   #ended = false;
 
-  constructor(
-    upstream: Upstream,
-    socket: StreamSocket,
-    headers: Readonly<Record<string, string>>,
-    maxBytes: number,
-  ) {
-    this.#upstream = upstream;
-    this.#socket = socket;
-    this.#headers = headers;
-    this.#maxBytes = maxBytes;
+  constructor(parts: ListenerParts) {
+    this.#parts = parts;
   }
 
   /** A word from the session's object: which upstream session to listen to from now on. */
   receive(word: string): void {
     if (!word.startsWith(BACKEND) || this.#ended) return;
-    const value = parseJson(word.slice(BACKEND.length));
-    if (!isObject(value)) return;
-    const text = (key: string) => (typeof value[key] === "string" ? value[key] : undefined);
-    const backend: Backend = {
-      url: text("url"),
-      sid: text("sid"),
-      version: text("version"),
-      lastEventId: text("lastEventId"),
-    };
+    // The object wrote it; no one else has the socket.
+    const backend = JSON.parse(word.slice(BACKEND.length)) as Backend;
     this.#held?.abort();
     this.#held = undefined;
     // An upstream without sessions has no stream of a session's either.
     if (backend.sid === undefined) return;
-    const held = new AbortController();
-    this.#held = held;
-    void this.#hold(backend, held.signal);
+    this.#held = new AbortController();
+    void this.#hold(backend, this.#held.signal);
   }
 
   /** The client has gone, or its stream has ended. */
@@ -72,7 +63,7 @@ export class StandaloneUpstream {
   }
 
   async #hold(backend: Backend, signal: AbortSignal): Promise<void> {
-    const parser = new SseParser(this.#maxBytes, backend.lastEventId);
+    const parser = new SseParser(this.#parts.maxBytes, backend.lastEventId);
     let backoff = MIN_UPSTREAM_RETRY_MS;
     while (!signal.aborted) {
       const outcome = await this.#listen(backend, parser, signal);
@@ -97,14 +88,11 @@ export class StandaloneUpstream {
     parser: SseParser,
     signal: AbortSignal,
   ): Promise<"ended" | "failed" | "lost" | "refused"> {
+    const { upstream, headers } = this.#parts;
+    const { lastEventId } = parser;
+    const request = { method: "GET", sid, version, lastEventId, headers } as const;
     try {
-      const { lastEventId } = parser;
-      const reply = await call(
-        this.#upstream,
-        replicaAt(this.#upstream, url),
-        { method: "GET", sid, version, lastEventId, headers: this.#headers },
-        { signal },
-      );
+      const reply = await call(upstream, replicaAt(upstream, url), request, { signal });
       // It gives one stream at a time, and has not noticed yet that the last one was left.
       if (reply.status === 409) {
         reply.discard();
@@ -131,7 +119,7 @@ export class StandaloneUpstream {
   #say(word: string): void {
     if (this.#ended) return;
     try {
-      this.#socket.send(word);
+      this.#parts.socket.send(word);
     } catch {
       this.end();
     }
@@ -140,14 +128,4 @@ export class StandaloneUpstream {
 
 function clamp(value: number, min: number, max: number): number {
   return Math.min(Math.max(value, min), max);
-}
-
-function wait(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(resolve, ms);
-    signal.addEventListener("abort", () => {
-      clearTimeout(timer);
-      resolve();
-    });
-  });
 }

@@ -20,10 +20,11 @@ export class SseEventTooLargeError extends Error {
 
 /** Whether what was read ends with a blank line, which ends an event, however its lines end. */
 export function endsEvent(text: string): boolean {
-  return /(?:\r\n|\n|\r(?!\n)){2}$/.test(text.slice(-LONGEST_BLANK_LINE));
+  return /(?:\r\n|\n|\r(?!\n)){2}$/.test(text.slice(-BLANK_LINE_LENGTH));
 }
 
-const LONGEST_BLANK_LINE = "\r\n\r\n".length;
+/** Characters that the longest blank line takes, with the end of the line before it. */
+export const BLANK_LINE_LENGTH = "\r\n\r\n".length;
 
 /** Ends the event that was begun. NUL voids its last line: half an id is no id. */
 const CUT_SHORT = "\0\n\n";

@@ -13,6 +13,7 @@ import {
 import * as z from "zod";
 import { parseJson } from "../../wire/json.ts";
 import { isSessionVersion } from "../versions.ts";
+import { wait } from "../upstream/call-deadline.ts";
 import type { BuiltInServer } from "../upstream/open.ts";
 import { StandingServer } from "./standing-server.ts";
 import type { RequestParts } from "../upstream/upstream.ts";
@@ -87,7 +88,8 @@ function build(): McpServer {
     },
     async ({ steps, seconds }, ctx) => {
       for (let step = 1; step <= steps; step++) {
-        await sleep((seconds * 1000) / steps, ctx.mcpReq.signal);
+        await wait((seconds * 1000) / steps, ctx.mcpReq.signal);
+        ctx.mcpReq.signal.throwIfAborted();
         await progress(ctx, step, steps);
       }
       return says(`counted to ${steps}`);
@@ -122,16 +124,5 @@ async function progress(ctx: ServerContext, step: number, total: number): Promis
   await ctx.mcpReq.notify({
     method: "notifications/progress",
     params: { progressToken: token, progress: step, total },
-  });
-}
-
-function sleep(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    if (signal.aborted) return reject(new Error("cancelled"));
-    const timer = setTimeout(resolve, ms);
-    signal.addEventListener("abort", () => {
-      clearTimeout(timer);
-      reject(new Error("cancelled"));
-    });
   });
 }

@@ -18,9 +18,10 @@ import {
 import { refuse, succeed, type Outcome } from "../../core/errors.ts";
 import { exceeds } from "../../wire/bytes.ts";
 import { SseParser } from "../../wire/sse-parser.ts";
-import { FAILURES, UpstreamError } from "../upstream/failure.ts";
+import { FAILURES, failureOf, mayPass, UpstreamError } from "../upstream/failure.ts";
 import { HandshakeRefused } from "../upstream/handshake.ts";
-import type { Reply } from "../upstream/reply.ts";
+import type { Reply } from "../upstream/call.ts";
+import { wait } from "../upstream/call-deadline.ts";
 import type { OpenExchange } from "./exchange-table.ts";
 import type { GatewayPort } from "./streams.ts";
 import { SessionGone, type UpstreamLink } from "./upstream-link.ts";
@@ -153,8 +154,7 @@ export class Exchange {
   #readError(status: number, value: unknown): void {
     const error =
       messageOf(value)?.kind === "response" && isObject(value) ? value["error"] : undefined;
-    const mayPass = status !== 401 && status !== 404 && status < 500;
-    if (!isObject(error) || !mayPass) throw new UpstreamError(FAILURES.refused);
+    if (!isObject(error) || !mayPass(status)) throw new UpstreamError(FAILURES.refused);
     const errors = [...this.#pending.values()].map((id) =>
       JSON.stringify({ jsonrpc: "2.0", id, error }),
     );
@@ -272,7 +272,7 @@ export class Exchange {
   #failed(cause: unknown): void {
     if (this.#state.kind === "ended") return;
     if (cause instanceof SessionGone) return this.abandon();
-    const failure = cause instanceof UpstreamError ? cause.failure : FAILURES.broken;
+    const failure = failureOf(cause);
     this.#log.warn("upstream.failed", {
       upstream: this.#link.upstream.name,
       failure: failure.message,
@@ -295,14 +295,4 @@ export class Exchange {
     this.#state = { kind: "ended" };
     if (this.#request.delivery === "own") this.#port.endStream(row.stream);
   }
-}
-
-function wait(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(resolve, ms);
-    signal.addEventListener("abort", () => {
-      clearTimeout(timer);
-      resolve();
-    });
-  });
 }

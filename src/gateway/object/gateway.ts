@@ -25,7 +25,7 @@ import {
   UPSTREAM_LOST,
   UPSTREAM_MESSAGE,
 } from "../../stream/protocol.ts";
-import { FAILURES, UpstreamError } from "../upstream/failure.ts";
+import { FAILURES, failureOf, mayPass } from "../upstream/failure.ts";
 import {
   agreedVersion,
   bindingOf,
@@ -192,14 +192,13 @@ export class Gateway {
   #notInitialized(upstream: Upstream, failure: unknown): InitializeAnswer {
     if (failure instanceof HandshakeRefused) {
       const { status, body } = failure;
-      const mayPass = status !== 401 && status !== 404 && status < 500;
-      return mayPass
+      return mayPass(status)
         ? { kind: "refused", status, body }
         : { kind: "failed", failure: FAILURES.refused };
     }
-    const told = failure instanceof UpstreamError ? failure.failure : FAILURES.broken;
-    this.#log.warn("upstream.failed", { upstream: upstream.name, failure: told.message });
-    return { kind: "failed", failure: told };
+    const seen = failureOf(failure);
+    this.#log.warn("upstream.failed", { upstream: upstream.name, failure: seen.message });
+    return { kind: "failed", failure: seen };
   }
 
   /** The upstream's stream carries requests and notifications; an answer on it is to nobody. */

@@ -17,7 +17,7 @@ import {
 } from "../upstream/handshake.ts";
 import { call } from "../upstream/call.ts";
 import { FAILURES, UpstreamError } from "../upstream/failure.ts";
-import type { Reply } from "../upstream/reply.ts";
+import type { Reply } from "../upstream/call.ts";
 import { replicaAt, type Replica, type Upstream } from "../upstream/upstream.ts";
 import type { GatewayPort } from "./streams.ts";
 

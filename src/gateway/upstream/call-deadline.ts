@@ -6,6 +6,18 @@
  * waits then has it set for as long as that takes.
  */
 
+/** Resolves after `ms` milliseconds, or as soon as `signal` is aborted. */
+export async function wait(ms: number, signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return;
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, ms);
+  const stop = (): void => resolve();
+  signal.addEventListener("abort", stop);
+  await promise;
+  clearTimeout(timer);
+  signal.removeEventListener("abort", stop);
+}
+
 /** Milliseconds that the timer goes on for nothing at most: while it does, an object stays in memory. */
 const IDLE_MS = 250;
 
@@ -16,7 +28,10 @@ export class SharedTimer {
   /** When the timer fires. */
   #at = Infinity;
 
-  /** Calls `callback`, which waits for nothing else here, after `ms` unless the returned function is called before. */
+  /**
+   * Calls `callback` after `ms` unless the returned function is called before. One that
+   * waits already waits for that long from now instead.
+   */
   after(ms: number, callback: () => void): () => void {
     const now = Date.now();
     this.#waiting.set(callback, now + ms);
@@ -55,38 +70,34 @@ export class SharedTimer {
   }
 }
 
-/**
- * How long one request to an upstream may still take. One that finds that more time was
- * given when its time was up looks again later.
- */
+/** How long one request to an upstream may still take. */
 export class CallDeadline {
-  readonly #abort = new AbortController();
-  readonly #outer: AbortSignal | undefined;
-  readonly #reject: (reason: Error) => void;
-  readonly #onOuter = (): void => this.#lapse();
-  /** Rejects when the time is up, or whoever asked has given up. */
-  readonly lapsed: Promise<never>;
-  #until = 0;
-  #armedFor = Infinity;
   readonly #timer: SharedTimer;
+  readonly #outer: AbortSignal | undefined;
+  readonly #abort = new AbortController();
+  readonly #lapsed = Promise.withResolvers<never>();
+  readonly #giveUp = (): void => this.#lapse("given up");
+  readonly #timeUp = (): void => {
+    this.timedOut = true;
+    this.#lapse("timed out");
+  };
   #callOff: (() => void) | undefined;
-  #timedOut = false;
-  #ended = false;
+  timedOut = false;
 
   /** Aborting `outer` is giving up. */
   constructor(ms: number, timer: SharedTimer, outer?: AbortSignal) {
     this.#timer = timer;
-    const { promise, reject } = Promise.withResolvers<never>();
-    this.lapsed = promise;
-    this.#reject = reject;
-    // Nobody may be waiting when it lapses.
-    promise.catch(() => undefined);
     this.#outer = outer;
-    if (outer?.aborted) this.#lapse();
-    else {
-      outer?.addEventListener("abort", this.#onOuter);
-      this.give(ms);
-    }
+    // Nobody may be waiting when it lapses.
+    this.lapsed.catch(() => undefined);
+    if (outer?.aborted) this.#giveUp();
+    outer?.addEventListener("abort", this.#giveUp);
+    this.give(ms);
+  }
+
+  /** Rejects when the time is up, or whoever asked has given up. */
+  get lapsed(): Promise<never> {
+    return this.#lapsed.promise;
   }
 
   /** Aborted when this lapses. */
@@ -94,14 +105,9 @@ export class CallDeadline {
     return this.#abort.signal;
   }
 
-  get timedOut(): boolean {
-    return this.#timedOut;
-  }
-
   /** It may take this many milliseconds from now. */
   give(ms: number): void {
-    this.#until = Date.now() + ms;
-    if (!this.#ended && this.#until < this.#armedFor) this.#arm();
+    if (!this.signal.aborted) this.#callOff = this.#timer.after(ms, this.#timeUp);
   }
 
   /** It may take as long as it likes; giving up still ends it. */
@@ -111,26 +117,13 @@ export class CallDeadline {
 
   /** It is over. */
   end(): void {
-    this.#ended = true;
-    this.#callOff?.();
-    this.#outer?.removeEventListener("abort", this.#onOuter);
+    this.release();
+    this.#outer?.removeEventListener("abort", this.#giveUp);
   }
 
-  #arm(): void {
-    this.#callOff?.();
-    this.#armedFor = this.#until;
-    this.#callOff = this.#timer.after(this.#until - Date.now(), () => this.#look());
-  }
-
-  #look(): void {
-    if (Date.now() < this.#until) return this.#arm();
-    this.#timedOut = true;
-    this.#lapse();
-  }
-
-  #lapse(): void {
+  #lapse(why: string): void {
     this.end();
     this.#abort.abort();
-    this.#reject(new Error(this.#timedOut ? "timed out" : "given up"));
+    this.#lapsed.reject(new Error(why));
   }
 }

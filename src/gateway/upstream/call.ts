@@ -1,8 +1,10 @@
-/** One HTTP request to an upstream. */
+/** One HTTP request to an upstream, and reading its answer within bounds of time and size. */
+import { mediaTypeOf } from "../../http/body.ts";
+import { boundedBody, exceeds } from "../../wire/bytes.ts";
+import { SseEventTooLargeError, type SseEvent, type SseParser } from "../../wire/sse-parser.ts";
 import { SharedTimer, CallDeadline } from "./call-deadline.ts";
 import { FAILURES, UpstreamError } from "./failure.ts";
-import { Reply } from "./reply.ts";
-import type { Replica, RequestParts, Upstream } from "./upstream.ts";
+import type { Answer, Replica, RequestParts, Upstream } from "./upstream.ts";
 
 export interface Call {
   readonly method: "GET" | "POST" | "DELETE";
@@ -15,7 +17,7 @@ export interface Call {
 }
 
 /** What a call's life hangs on. */
-export interface CallLife {
+interface CallLife {
   /** Aborting it is giving up. */
   readonly signal?: AbortSignal | undefined;
   /** Shared with other calls of the same object, or its own. */
@@ -61,4 +63,147 @@ export async function call(
     const unreachable = !watch.signal.aborted;
     throw new UpstreamError(FAILURES.unreachable, { cause, unreachable });
   }
+}
+
+type Bytes = ArrayBuffer | Uint8Array;
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+const JSON_TYPE = "application/json";
+
+/** Whoever gets one reads it or discards it: until then it holds a connection and a timer. */
+export class Reply {
+  /** One of the two. */
+  readonly #response: Response | undefined;
+  readonly #whole: string | undefined;
+  readonly #watch: CallDeadline;
+
+  constructor(answer: Answer, watch: CallDeadline) {
+    if (typeof answer === "string") this.#whole = answer;
+    else this.#response = answer;
+    this.#watch = watch;
+  }
+
+  get ok(): boolean {
+    return this.#response?.ok ?? true;
+  }
+
+  get status(): number {
+    return this.#response?.status ?? 200;
+  }
+
+  /** `name` in lower case. */
+  header(name: string): string | null {
+    if (this.#response) return this.#response.headers.get(name);
+    return name === "content-type" ? JSON_TYPE : null;
+  }
+
+  /** Whether it was cut because its time was up. */
+  get timedOut(): boolean {
+    return this.#watch.timedOut;
+  }
+
+  get isEventStream(): boolean {
+    return this.#mediaType === "text/event-stream" && Boolean(this.#response?.body);
+  }
+
+  get isJson(): boolean {
+    return this.#mediaType === JSON_TYPE;
+  }
+
+  /** Lets go of an answer that nobody reads. */
+  discard(): void {
+    this.#watch.end();
+    void this.#response?.body?.cancel().catch(() => undefined);
+  }
+
+  /** One whose body was read already, to look into it, and which reads as if it had not been. */
+  unread(text: string): Reply {
+    const headers = { "content-type": this.header("content-type") ?? "" };
+    return new Reply(new Response(text, { status: this.status, headers }), this.#watch);
+  }
+
+  /** The body of an event stream, to be passed on as it comes, however long it takes. */
+  passOn(): ReadableStream<Uint8Array> | undefined {
+    if (!this.isEventStream) return undefined;
+    this.#watch.release();
+    return this.#response?.body as ReadableStream<Uint8Array>;
+  }
+
+  async text(maxBytes: number): Promise<string> {
+    if (this.#response) return decoder.decode(await this.#bytesOf(this.#response, maxBytes));
+    this.#watch.end();
+    const whole = this.#whole ?? "";
+    if (exceeds(whole, maxBytes)) throw new UpstreamError(FAILURES.tooLarge);
+    return whole;
+  }
+
+  /** The whole body, of at most `maxBytes`, within the time that the request had. */
+  async bytes(maxBytes: number): Promise<Bytes> {
+    if (this.#response) return this.#bytesOf(this.#response, maxBytes);
+    return encoder.encode(await this.text(maxBytes));
+  }
+
+  async #bytesOf(response: Response, maxBytes: number): Promise<Bytes> {
+    try {
+      const whole = isAnnouncedWithin(response, maxBytes)
+        ? response.arrayBuffer()
+        : read(response, maxBytes);
+      return await Promise.race([whole, this.#watch.lapsed]);
+    } catch (cause) {
+      this.discard();
+      if (this.#watch.timedOut) throw new UpstreamError(FAILURES.timedOut, { cause });
+      if (cause instanceof UpstreamError) throw cause;
+      throw new UpstreamError(FAILURES.closed, { cause });
+    } finally {
+      this.#watch.end();
+    }
+  }
+
+  /**
+   * The messages of an SSE answer, until it ends or has been silent for `silenceMs`;
+   * without that, until the time that the request had is up. One that breaks off just
+   * ends: the caller knows whether it had said enough. Events of other names, such as
+   * pings, are no messages, as clients of EventSource have it.
+   */
+  async *messages(parser: SseParser, silenceMs?: number): AsyncGenerator<SseEvent> {
+    const reader = this.#response?.body?.getReader();
+    if (!reader) return;
+    parser.restart();
+    const cancel = (): void => void reader.cancel().catch(() => undefined);
+    this.#watch.lapsed.catch(cancel);
+    try {
+      for (;;) {
+        if (silenceMs !== undefined) this.#watch.give(silenceMs);
+        const chunk = await reader.read().catch(() => undefined);
+        if (!chunk || chunk.done) return;
+        for (const event of parser.push(chunk.value)) if (event.event === "message") yield event;
+      }
+    } catch (cause) {
+      if (cause instanceof SseEventTooLargeError)
+        throw new UpstreamError(FAILURES.tooLarge, { cause });
+      throw cause;
+    } finally {
+      this.#watch.end();
+      cancel();
+    }
+  }
+
+  get #mediaType(): string {
+    return mediaTypeOf(this.header("content-type"));
+  }
+}
+
+/** Then the platform can read it, which is quicker. A compressed body is longer than it says. */
+function isAnnouncedWithin({ headers }: Response, maxBytes: number): boolean {
+  const length = headers.get("content-length");
+  if (length === null || headers.has("content-encoding")) return false;
+  return Number(length) <= maxBytes;
+}
+
+async function read({ body }: Response, maxBytes: number): Promise<Uint8Array> {
+  if (!body) return new Uint8Array();
+  const bytes = await boundedBody(body as ReadableStream<Uint8Array>, maxBytes);
+  if (!bytes) throw new UpstreamError(FAILURES.tooLarge);
+  return bytes;
 }

@@ -29,6 +29,20 @@ export const FAILURES = {
   changed: failure(502, "The upstream no longer agrees to what the session was made with"),
 } as const;
 
+/** What a client may know of why an upstream gave no answer. */
+export function failureOf(cause: unknown): Failure {
+  return cause instanceof UpstreamError ? cause.failure : FAILURES.broken;
+}
+
+/**
+ * Whether a JSON-RPC error that came with this HTTP status is about the client's request. A 401
+ * is about the gateway's own secret, a 404 about a session that the client does not know, and
+ * a 5xx about the upstream.
+ */
+export function mayPass(status: number): boolean {
+  return status !== 401 && status !== 404 && status < 500;
+}
+
 function failure(status: number, message: string): Failure {
   return { status, code: RPC_CODES.internalError, message };
 }

@@ -4,10 +4,9 @@ import { idKey, messageOf, type RequestId } from "../json-rpc.ts";
 import { isObject, parseJson } from "../../wire/json.ts";
 import { NEWEST_SESSION_VERSION } from "../versions.ts";
 import { SseParser } from "../../wire/sse-parser.ts";
-import { call } from "./call.ts";
+import { call, type Reply } from "./call.ts";
 import { FAILURES, UpstreamError } from "./failure.ts";
-import type { Reply } from "./reply.ts";
-import type { Replica, Upstream } from "./upstream.ts";
+import { firstReachable, type Replica, type Upstream } from "./upstream.ts";
 
 export interface Handshake {
   readonly replica: Replica;
@@ -59,17 +58,10 @@ export async function initialize(
   headers: Readonly<Record<string, string>>,
   maxBytes: number,
 ): Promise<Handshake> {
-  let failure = new UpstreamError(FAILURES.unreachable, { unreachable: true });
-  for (const replica of replicas) {
-    try {
-      const reply = await call(upstream, replica, { method: "POST", body, headers });
-      return await read(replica, reply, idIn(body), maxBytes);
-    } catch (error) {
-      if (!(error instanceof UpstreamError) || !error.unreachable) throw error;
-      failure = error;
-    }
-  }
-  throw failure;
+  return firstReachable(replicas, async (replica) => {
+    const reply = await call(upstream, replica, { method: "POST", body, headers });
+    return read(replica, reply, idIn(body), maxBytes);
+  });
 }
 
 /** Tells the upstream that its new session is ready. Throws UpstreamError where it disagrees. */

@@ -7,65 +7,62 @@
 import { derivedUpstreamUrl } from "../../config/upstreams.ts";
 import { idKey, messageOf, type RequestId } from "../json-rpc.ts";
 import { parseJson } from "../../wire/json.ts";
-import { encodeFrame } from "../../wire/sse-frame.ts";
+import { FrameStream } from "../../wire/sse-frame.ts";
 import { SseParser } from "../../wire/sse-parser.ts";
-import type { Server } from "./upstream.ts";
+import type { RequestParts, Send } from "./upstream.ts";
 
-/** Headers of a request that the legacy transport does not have. */
-const NOT_SENT = ["mcp-session-id", "mcp-protocol-version", "last-event-id", "content-length"];
+type Headers = RequestParts["headers"];
+type Signal = RequestParts["signal"];
 
-export function legacyServer(url: string, maxBytes: number, fetcher: Server["fetch"]): Server {
+export function legacyServer(url: string, maxBytes: number, fetcher: typeof fetch): Send {
   const connections = new Map<string, Connection>();
-  return {
-    async fetch(request) {
-      // Nothing comes on a standalone stream that does not come on the connection.
-      if (request.method === "GET") return new Response(null, { status: 405 });
-      const sid = request.headers.get("mcp-session-id");
-      const known = sid === null ? undefined : connections.get(sid);
-      if (sid !== null && !known) return new Response(null, { status: 404 });
-      if (request.method === "DELETE") {
-        known?.close();
-        return new Response(null, { status: 204 });
-      }
-      const headers = new Headers(request.headers);
-      for (const name of NOT_SENT) headers.delete(name);
-      const body = await request.text();
-      if (known) return known.post(body, headers, request.signal);
-      // The stateless revision ends up here as well; its clients fall back when they are refused.
-      if (!isInitialize(body)) return new Response(null, { status: 400 });
-      const made = crypto.randomUUID();
-      const connection = new Connection(maxBytes, fetcher, () => connections.delete(made));
-      // Given up, failed or refused before it was answered: nobody will ever name this session.
-      request.signal.addEventListener("abort", () => connection.close());
-      try {
-        await connection.open(url, headers);
-        connections.set(made, connection);
-        const response = await connection.post(body, headers, request.signal);
-        if (!response.ok) connection.close();
-        response.headers.set("mcp-session-id", made);
-        return response;
-      } catch (failure) {
-        connection.close();
-        throw failure;
-      }
-    },
+  return async ({ method, headers: given, body = "", signal }) => {
+    // Nothing comes on a standalone stream that does not come on the connection.
+    if (method === "GET") return new Response(null, { status: 405 });
+    // The legacy transport has no such headers.
+    const {
+      "mcp-session-id": sid,
+      "mcp-protocol-version": _version,
+      "last-event-id": _lastEventId,
+      ...headers
+    } = given;
+    const known = sid === undefined ? undefined : connections.get(sid);
+    if (sid !== undefined && !known) return new Response(null, { status: 404 });
+    if (method === "DELETE") {
+      known?.close();
+      return new Response(null, { status: 204 });
+    }
+    if (known) return known.post(body, headers, signal);
+    // The stateless revision ends up here as well; its clients fall back when they are refused.
+    if (!isInitialize(body)) return new Response(null, { status: 400 });
+    const made = crypto.randomUUID();
+    const connection = new Connection(maxBytes, fetcher, () => connections.delete(made));
+    // Given up, failed or refused before it was answered: nobody will ever name this session.
+    signal?.addEventListener("abort", () => connection.close());
+    try {
+      await connection.open(url, headers);
+      connections.set(made, connection);
+      const response = await connection.post(body, headers, signal);
+      if (!response.ok) connection.close();
+      response.headers.set("mcp-session-id", made);
+      return response;
+    } catch (failure) {
+      connection.close();
+      throw failure;
+    }
   };
 }
 
-type Sink = ReadableStreamDefaultController<Uint8Array>;
-
-const encoder = new TextEncoder();
-
 class Connection {
   readonly #maxBytes: number;
-  readonly #fetch: Server["fetch"];
+  readonly #fetch: typeof fetch;
   readonly #onClose: () => void;
   readonly #abort = new AbortController();
-  /** Answers that are awaited, by the request's id; the same sink for all of a batch. */
-  readonly #awaited = new Map<string, Sink>();
+  /** Answers that are awaited, by the request's id; the same stream for all of a batch. */
+  readonly #awaited = new Map<string, FrameStream>();
   #endpoint = "";
 
-  constructor(maxBytes: number, fetcher: Server["fetch"], onClose: () => void) {
+  constructor(maxBytes: number, fetcher: typeof fetch, onClose: () => void) {
     this.#maxBytes = maxBytes;
     this.#fetch = fetcher;
     this.#onClose = onClose;
@@ -73,13 +70,12 @@ class Connection {
 
   /** Resolves when the server has said where to POST. Rejects where it does not. */
   async open(url: string, headers: Headers): Promise<void> {
-    const accepting = new Headers(headers);
-    accepting.set("accept", "text/event-stream");
-    accepting.delete("content-type");
-    const signal = this.#abort.signal;
-    const response = await this.#fetch(
-      new Request(url, { headers: accepting, redirect: "manual", signal }),
-    );
+    const { "content-type": _type, ...others } = headers;
+    const response = await this.#fetch(url, {
+      headers: { ...others, accept: "text/event-stream" },
+      redirect: "manual",
+      signal: this.#abort.signal,
+    });
     if (!response.ok || !response.body) throw new Error(`the stream answered ${response.status}`);
     const endpoint = Promise.withResolvers<string>();
     void this.#read(response.body, endpoint).finally(() => this.close());
@@ -93,24 +89,18 @@ class Connection {
   }
 
   /** Aborting `signal` gives up on the POST, and on what it was to be answered with. */
-  async post(body: string, headers: Headers, signal: AbortSignal): Promise<Response> {
-    signal.throwIfAborted();
+  async post(body: string, headers: Headers, signal: Signal): Promise<Response> {
+    signal?.throwIfAborted();
     const ids = requestIds(body);
-    let sink: Sink | undefined;
-    const stream = new ReadableStream<Uint8Array>({
-      start: (controller) => {
-        sink = controller;
-      },
-      cancel: () => this.#forget(sink),
-    });
-    if (sink) for (const id of ids) this.#awaited.set(idKey(id), sink);
     // One that nobody reads would be sent what later calls are told of their progress.
-    const forget = (): void => this.#forget(sink);
-    signal.addEventListener("abort", forget, { once: true });
+    const forget = (): void => this.#forget(answers);
+    const answers = new FrameStream(forget);
+    for (const id of ids) this.#awaited.set(idKey(id), answers);
+    signal?.addEventListener("abort", forget, { once: true });
     let response: Response;
     try {
-      const request = { method: "POST", headers, body, redirect: "manual", signal } as const;
-      response = await this.#fetch(new Request(this.#endpoint, request));
+      const request = { method: "POST", headers, body, redirect: "manual" } as const;
+      response = await this.#fetch(this.#endpoint, { ...request, signal: signal ?? null });
     } catch (failure) {
       forget();
       throw failure;
@@ -120,13 +110,13 @@ class Connection {
       forget();
       return new Response(null, { status: response.ok ? 202 : response.status });
     }
-    return new Response(stream, { headers: { "content-type": "text/event-stream" } });
+    return new Response(answers.body, { headers: { "content-type": "text/event-stream" } });
   }
 
   close(): void {
     this.#abort.abort();
     this.#onClose();
-    for (const sink of new Set(this.#awaited.values())) sink.close();
+    for (const answers of new Set(this.#awaited.values())) answers.close();
     this.#awaited.clear();
   }
 
@@ -156,20 +146,19 @@ class Connection {
     const message = messageOf(parseJson(data));
     if (!message) return;
     if (message.kind !== "response") {
-      const [sink] = this.#awaited.values();
-      sink?.enqueue(encoder.encode(encodeFrame({ data })));
-      return;
+      const [answers] = this.#awaited.values();
+      return answers?.send(data);
     }
     const key = message.id === undefined ? "" : idKey(message.id);
-    const sink = this.#awaited.get(key);
-    if (!sink) return;
-    sink.enqueue(encoder.encode(encodeFrame({ data })));
+    const answers = this.#awaited.get(key);
+    if (!answers) return;
+    answers.send(data);
     this.#awaited.delete(key);
-    if (![...this.#awaited.values()].includes(sink)) sink.close();
+    if (![...this.#awaited.values()].includes(answers)) answers.close();
   }
 
-  #forget(sink: Sink | undefined): void {
-    for (const [key, one] of this.#awaited) if (one === sink) this.#awaited.delete(key);
+  #forget(answers: FrameStream): void {
+    for (const [key, one] of this.#awaited) if (one === answers) this.#awaited.delete(key);
   }
 }
 

@@ -4,10 +4,9 @@ import {
   isHeaderValue,
   NO_HEADER_VALUE,
   type ServerSettings,
-  type UpstreamSettings,
   type UpstreamsSettings,
 } from "../../config/upstreams.ts";
-import type { Replica, Server, Upstream, Upstreams, Answer, RequestParts } from "./upstream.ts";
+import type { Answer, Replica, RequestParts, Upstream, Upstreams } from "./upstream.ts";
 
 /**
  * MCP servers that are part of the Worker itself. The Worker's entry names them
@@ -26,24 +25,20 @@ export function provideServer(name: string, make: () => BuiltInServer): void {
   servers.set(name, make);
 }
 
-/** Undefined where the entry has not provided it. */
-export function builtInServer(name: string): BuiltInServer | undefined {
-  return servers.get(name)?.();
-} /** How requests leave the service. */
+type Environment = Readonly<Record<string, unknown>>;
+
 /**
- * The binding's `fetch` where `OUTBOUND` is bound, which `npm run serve` does (its
- * workerd has no other way out); else the platform's own.
+ * How requests leave the service: by the binding's `fetch` where `OUTBOUND` is bound, which
+ * `npm run serve` does (its workerd has no other way out); else by the platform's own.
  */
-export function outboundOf(env: Readonly<Record<string, unknown>>): typeof fetch {
+export function outboundOf(env: Environment): typeof fetch {
   const bound = env["OUTBOUND"];
   return isFetcher(bound) ? bound.fetch.bind(bound) : (input, init) => fetch(input, init);
 }
 
-export function isFetcher(value: unknown): value is { readonly fetch: typeof fetch } {
+function isFetcher(value: unknown): value is { readonly fetch: typeof fetch } {
   return typeof (value as { fetch?: unknown } | undefined)?.fetch === "function";
 }
-
-type Environment = Readonly<Record<string, unknown>>;
 
 const MCP_PATH = "/mcp";
 /** Only a name: nothing is sent there. */
@@ -52,29 +47,32 @@ const DEMO_URL = `https://demo.invalid${MCP_PATH}`;
 /** Bytes of one message of a legacy server; what is logged of it is bounded by EVENT_MAX_BYTES. */
 const LARGEST_MESSAGE = 4 * 1024 * 1024;
 
-/** Throws an Error that names the upstream whose binding or secret is missing, or whose secret no header can hold. */
+/**
+ * The upstreams by name, without a demo that the entry has not provided. Throws an Error that
+ * names the upstream whose binding or secret is missing, or whose secret no header can hold.
+ */
 export function openUpstreams(settings: UpstreamsSettings, env: Environment): Upstreams {
-  return new Map(
-    Object.entries(settings).flatMap(([name, one]) => {
-      const upstream = open(name, one, env);
-      return upstream ? [[name, upstream]] : [];
-    }),
-  );
+  const upstreams = new Map<string, Upstream>();
+  for (const [name, one] of Object.entries(settings)) {
+    const upstream = one === "demo" ? openDemo(name) : open(name, one, env);
+    if (upstream) upstreams.set(name, upstream);
+  }
+  return upstreams;
 }
 
-function open(name: string, settings: UpstreamSettings, env: Environment): Upstream | undefined {
-  if (settings === "demo") {
-    const server = builtInServer("demo");
-    return (
-      server && {
-        name,
-        replicas: [{ url: DEMO_URL, send: (parts) => server.send(DEMO_URL, parts) }],
-        headers: {},
-        timeoutMs: server.timeoutMs,
-        forwardAuthorization: false,
-      }
-    );
-  }
+function openDemo(name: string): Upstream | undefined {
+  const server = servers.get("demo")?.();
+  if (!server) return undefined;
+  return {
+    name,
+    replicas: [{ url: DEMO_URL, send: (parts) => server.send(DEMO_URL, parts) }],
+    headers: {},
+    timeoutMs: server.timeoutMs,
+    forwardAuthorization: false,
+  };
+}
+
+function open(name: string, settings: ServerSettings, env: Environment): Upstream {
   return {
     name,
     replicas: replicasOf(name, settings, env),
@@ -89,29 +87,20 @@ function open(name: string, settings: UpstreamSettings, env: Environment): Upstr
   };
 }
 
-function replicasOf(name: string, settings: ServerSettings, env: Environment): Replica[] {
-  const { binding, urls, transport } = settings;
-  if (binding === undefined) return places(urls, outboundOf(env), transport);
+function replicasOf(
+  name: string,
+  { binding, urls, transport }: ServerSettings,
+  env: Environment,
+): Replica[] {
+  const replica = (url: string, send: typeof fetch): Replica =>
+    transport === "sse"
+      ? { url, send: legacyServer(url, LARGEST_MESSAGE, send) }
+      : { url, send: (parts) => send(url, parts) };
+  if (binding === undefined) return urls.map((url) => replica(url, outboundOf(env)));
   const bound = env[binding];
   if (!isFetcher(bound)) throw new Error(`${name}: there is no service binding ${binding}`);
   const url = `https://${binding.toLowerCase()}.invalid${MCP_PATH}`;
-  return places([url], bound.fetch.bind(bound), transport);
-}
-
-function places(
-  urls: readonly string[],
-  send: typeof fetch,
-  transport: ServerSettings["transport"],
-): Replica[] {
-  return urls.map((url) =>
-    transport === "sse"
-      ? servedBy(legacyServer(url, LARGEST_MESSAGE, send), url)
-      : { url, send: (parts) => send(url, parts) },
-  );
-}
-
-function servedBy(server: Server, url: string): Replica {
-  return { url, send: (parts) => server.fetch(new Request(url, parts)) };
+  return [replica(url, bound.fetch.bind(bound))];
 }
 
 /** The secret that is the value of `header`. */

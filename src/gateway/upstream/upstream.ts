@@ -3,11 +3,7 @@
  * requests. A URL is one, a service binding is one, and so is a server in the
  * same Worker.
  */
-
-/** Rejects where the server cannot be reached; an HTTP error is an answer like any other. */
-export interface Server {
-  fetch(request: Request): Promise<Response>;
-}
+import { FAILURES, UpstreamError } from "./failure.ts";
 
 /**
  * A request in its parts: where it leaves the Worker, the platform makes a request of its own
@@ -51,6 +47,23 @@ export function replicaAt(upstream: Upstream, url: string | undefined): Replica 
   const replica = upstream.replicas.find((one) => one.url === url) ?? upstream.replicas[0];
   if (!replica) throw new TypeError(`upstream ${upstream.name} has no replica`);
   return replica;
+}
+
+/** Asks one replica after the other until one can be reached. Throws what failed last. */
+export async function firstReachable<T>(
+  replicas: readonly Replica[],
+  ask: (replica: Replica) => Promise<T>,
+): Promise<T> {
+  let failure = new UpstreamError(FAILURES.unreachable, { unreachable: true });
+  for (const replica of replicas) {
+    try {
+      return await ask(replica);
+    } catch (error) {
+      if (!(error instanceof UpstreamError) || !error.unreachable) throw error;
+      failure = error;
+    }
+  }
+  throw failure;
 }
 
 /** Upstreams by name. */

@@ -14,5 +14,5 @@ it.each([
   ["application/json, text/event-stream;q=0", false],
   ["text/html", false],
 ])("Accept %s: %s", (header, taken) => {
-  expect(accepts(header, ...BOTH)).toBe(taken);
+  expect(accepts(header, BOTH)).toBe(taken);
 });

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
-import { SharedTimer } from "../../../../src/gateway/upstream/call-deadline.ts";
+import { CallDeadline, SharedTimer, wait } from "../../../../src/gateway/upstream/call-deadline.ts";
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
@@ -68,4 +68,89 @@ it("goes on with the others where one throws", () => {
   expect(() => vi.advanceTimersByTime(100)).toThrow("broken");
   vi.advanceTimersByTime(100);
   expect(called).toEqual(["b"]);
+});
+
+it("has one that waits already wait from now instead", () => {
+  const timer = new SharedTimer();
+  const called: string[] = [];
+  const callback = () => called.push("a");
+  timer.after(600, callback);
+  vi.advanceTimersByTime(500);
+  const callOff = timer.after(600, callback);
+  vi.advanceTimersByTime(599);
+  expect(called).toEqual([]);
+  vi.advanceTimersByTime(1);
+  expect(called).toEqual(["a"]);
+  callOff();
+  vi.advanceTimersByTime(1000);
+  expect(called).toEqual(["a"]);
+});
+
+/** What became of a deadline: whether it has lapsed, why, and whether its signal says so. */
+async function stateOf(deadline: CallDeadline): Promise<string> {
+  const pending = Promise.resolve("waits");
+  const why = deadline.lapsed.catch(({ message }: Error) => message);
+  const state = await Promise.race([why, pending.then((state) => Promise.resolve(state))]);
+  expect([deadline.signal.aborted, deadline.timedOut]).toEqual([
+    state !== "waits",
+    state === "timed out",
+  ]);
+  return state;
+}
+
+it("lapses when its time is up, counted from when it was last given more", async () => {
+  const deadline = new CallDeadline(1000, new SharedTimer());
+  vi.advanceTimersByTime(900);
+  deadline.give(5000);
+  vi.advanceTimersByTime(4999);
+  expect(await stateOf(deadline)).toBe("waits");
+  vi.advanceTimersByTime(1);
+  expect(await stateOf(deadline)).toBe("timed out");
+  deadline.give(1000);
+  expect(vi.getTimerCount()).toBe(0);
+});
+
+it("may be given less time than it had", async () => {
+  const deadline = new CallDeadline(60_000, new SharedTimer());
+  vi.advanceTimersByTime(1000);
+  deadline.give(20);
+  vi.advanceTimersByTime(20);
+  expect(await stateOf(deadline)).toBe("timed out");
+});
+
+it("lapses when whoever asked gives up, also before it began or once it has no time", async () => {
+  const abort = new AbortController();
+  const timed = new CallDeadline(1000, new SharedTimer(), abort.signal);
+  const released = new CallDeadline(1000, new SharedTimer(), abort.signal);
+  released.release();
+  vi.advanceTimersByTime(999);
+  abort.abort();
+  expect(await stateOf(timed)).toBe("given up");
+  expect(await stateOf(released)).toBe("given up");
+  expect(await stateOf(new CallDeadline(1000, new SharedTimer(), abort.signal))).toBe("given up");
+});
+
+it("does not lapse once it has ended", async () => {
+  const abort = new AbortController();
+  const deadline = new CallDeadline(1000, new SharedTimer(), abort.signal);
+  deadline.end();
+  abort.abort();
+  vi.advanceTimersByTime(2000);
+  expect(await stateOf(deadline)).toBe("waits");
+});
+
+it("waits for its time, or until it is aborted, and leaves no timer behind", async () => {
+  const abort = new AbortController();
+  const done: string[] = [];
+  const waiting = Promise.all([
+    wait(100, abort.signal).then(() => done.push("short")),
+    wait(60_000, abort.signal).then(() => done.push("aborted")),
+  ]);
+  await vi.advanceTimersByTimeAsync(100);
+  expect(done).toEqual(["short"]);
+  abort.abort();
+  await waiting;
+  await wait(60_000, abort.signal);
+  expect(done).toEqual(["short", "aborted"]);
+  expect(vi.getTimerCount()).toBe(0);
 });

@@ -1,5 +1,7 @@
 import { expect, it, vi } from "vitest";
-import { call } from "../../../../src/gateway/upstream/call.ts";
+import { CallDeadline, SharedTimer } from "../../../../src/gateway/upstream/call-deadline.ts";
+import { call, Reply } from "../../../../src/gateway/upstream/call.ts";
+import { FAILURES } from "../../../../src/gateway/upstream/failure.ts";
 import type { Upstream } from "../../../../src/gateway/upstream/upstream.ts";
 
 it("sends nothing for a call that was given up before", async () => {
@@ -17,4 +19,40 @@ it("sends nothing for a call that was given up before", async () => {
   expect(send).not.toHaveBeenCalled();
   (await call(upstream, replica, given)).discard();
   expect(send).toHaveBeenCalledOnce();
+});
+
+const WHOLE = '{"text":"grüße"}';
+const replyOf = (answer: Response | string) =>
+  new Reply(answer, new CallDeadline(1000, new SharedTimer()));
+const jsonResponse = () =>
+  new Response(WHOLE, { headers: { "content-type": "application/json; charset=utf-8" } });
+
+it("reads JSON that is there as a whole as it reads a response with it", async () => {
+  for (const make of [() => WHOLE, jsonResponse]) {
+    const reply = replyOf(make());
+    const { ok, status, isJson, isEventStream } = reply;
+    expect({ ok, status, isJson, isEventStream }).toEqual({
+      ok: true,
+      status: 200,
+      isJson: true,
+      isEventStream: false,
+    });
+    expect(reply.header("content-type")).toMatch(/^application\/json/);
+    expect(reply.header("mcp-session-id")).toBeNull();
+    expect(reply.passOn()).toBeUndefined();
+    expect(await reply.text(100)).toBe(WHOLE);
+    const bytes = await replyOf(make()).bytes(100);
+    expect(new TextDecoder().decode(bytes)).toBe(WHOLE);
+    expect(await reply.unread(WHOLE).text(100)).toBe(WHOLE);
+  }
+});
+
+it("refuses what is longer than it may be, in bytes", async () => {
+  const bytes = Buffer.byteLength(WHOLE);
+  for (const make of [() => WHOLE, jsonResponse]) {
+    expect(await replyOf(make()).text(bytes)).toBe(WHOLE);
+    const refused = { failure: FAILURES.tooLarge };
+    await expect(replyOf(make()).text(bytes - 1)).rejects.toMatchObject(refused);
+    await expect(replyOf(make()).bytes(bytes - 1)).rejects.toMatchObject(refused);
+  }
 });

@@ -1,6 +1,7 @@
 /** A server of 2024-11-05 by a script: which call its messages go to, and what is left of one that failed. */
 import { expect, it } from "vitest";
 import { legacyServer } from "../../../../src/gateway/upstream/legacy-server.ts";
+import { responseOf } from "../../../support/mcp/answer.ts";
 
 const URL = "http://upstream.invalid/sse";
 const INITIALIZED = { protocolVersion: "2024-11-05", capabilities: {}, serverInfo: { name: "x" } };
@@ -25,8 +26,8 @@ async function scripted(...answers: Posted[]): Promise<Scripted> {
     sink = controller;
     say({}, "endpoint", "/messages");
   };
-  const server = legacyServer(URL, 1000, async (input) => {
-    const request = new Request(input);
+  const server = legacyServer(URL, 1000, async (input, init) => {
+    const request = new Request(input, init);
     if (request.method === "GET") return new Response(new ReadableStream({ start }), SSE);
     const { id, method } = (await request.clone().json()) as { id: number; method: string };
     if (method !== "initialize")
@@ -35,14 +36,12 @@ async function scripted(...answers: Posted[]): Promise<Scripted> {
     return new Response(null, { status: 202 });
   });
   const send = (method: string, id: number, sid: string | null, signal?: AbortSignal) =>
-    server.fetch(
-      new Request(URL, {
-        method: "POST",
-        headers: sid === null ? {} : { "mcp-session-id": sid },
-        body: JSON.stringify({ jsonrpc: "2.0", id, method, params: {} }),
-        signal: signal ?? null,
-      }),
-    );
+    server({
+      method: "POST",
+      headers: sid === null ? {} : { "mcp-session-id": sid },
+      body: JSON.stringify({ jsonrpc: "2.0", id, method, params: {} }),
+      signal: signal ?? null,
+    }).then(responseOf);
   const made = await send("initialize", 0, null);
   await made.text();
   const sid = made.headers.get("mcp-session-id");
@@ -86,15 +85,15 @@ it.each<[what: string, answer: () => Promise<Response>]>([
   ["is refused", async () => new Response(null, { status: 500 })],
 ])("keeps no stream where the POST of initialize %s", async (_what, answer) => {
   let held: AbortSignal | undefined;
-  const server = legacyServer(URL, 1000, async (input) => {
-    const request = new Request(input);
+  const server = legacyServer(URL, 1000, async (input, init) => {
+    const request = new Request(input, init);
     if (request.method !== "GET") return answer();
     held = request.signal;
     const endpoint = new TextEncoder().encode("event: endpoint\ndata: /messages\n\n");
     return new Response(new ReadableStream({ start: (c) => c.enqueue(endpoint) }), SSE);
   });
   const body = JSON.stringify({ jsonrpc: "2.0", id: 0, method: "initialize", params: {} });
-  const made = server.fetch(new Request(URL, { method: "POST", body }));
+  const made = server({ method: "POST", headers: {}, body });
   await made.catch(() => undefined);
   expect(held?.aborted).toBe(true);
 });
