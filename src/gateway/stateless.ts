@@ -10,9 +10,8 @@ import { KEEPALIVE_FRAME } from "../wire/sse-frame.ts";
 import { BLANK_LINE_LENGTH, endsEvent } from "../wire/sse-parser.ts";
 import { Refused } from "./answers.ts";
 import { forwardedHeaders, type GatewayCall } from "./request.ts";
-import { call } from "./upstream/call.ts";
+import { call, type Reply } from "./upstream/call.ts";
 import { FAILURES, failureOf, UpstreamError } from "./upstream/failure.ts";
-import type { Reply } from "./upstream/call.ts";
 import { firstReachable, type Upstream } from "./upstream/upstream.ts";
 
 const FORWARDED = /^mcp-(method|name|param-.+)$/;

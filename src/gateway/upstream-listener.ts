@@ -68,19 +68,17 @@ export class UpstreamListener {
     while (!signal.aborted) {
       const outcome = await this.#listen(backend, parser, signal);
       if (outcome === "refused" || signal.aborted) return;
-      if (outcome === "lost") return this.#reportLost(backend);
+      if (outcome === "lost") {
+        // Told once: an upstream that never recognises its own sessions must not be asked for ever.
+        if (!this.#lost) this.#say(UPSTREAM_LOST + JSON.stringify({ sid: backend.sid }));
+        this.#lost = true;
+        return;
+      }
       const ended = outcome === "ended";
       const delay = ended ? (parser.retryMs ?? UPSTREAM_RETRY_MS) : backoff;
       backoff = ended ? MIN_UPSTREAM_RETRY_MS : backoff * 2;
       await wait(clamp(delay, MIN_UPSTREAM_RETRY_MS, MAX_UPSTREAM_RETRY_MS), signal);
     }
-  }
-
-  /** Once in a row: an upstream may know no session that it makes, and would be asked to make more for ever. */
-  #reportLost({ sid }: Backend): void {
-    if (this.#lost) return;
-    this.#lost = true;
-    this.#say(UPSTREAM_LOST + JSON.stringify({ sid }));
   }
 
   async #listen(

@@ -6,18 +6,6 @@
  * waits then has it set for as long as that takes.
  */
 
-/** Resolves after `ms` milliseconds, or as soon as `signal` is aborted. */
-export async function wait(ms: number, signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return;
-  const { promise, resolve } = Promise.withResolvers<void>();
-  const timer = setTimeout(resolve, ms);
-  const stop = (): void => resolve();
-  signal.addEventListener("abort", stop);
-  await promise;
-  clearTimeout(timer);
-  signal.removeEventListener("abort", stop);
-}
-
 /** Milliseconds that the timer goes on for nothing at most: while it does, an object stays in memory. */
 const IDLE_MS = 250;
 
@@ -126,4 +114,16 @@ export class CallDeadline {
     this.#abort.abort();
     this.#lapsed.reject(new Error(why));
   }
+}
+
+/** Resolves after `ms` milliseconds, or as soon as `signal` is aborted. */
+export async function wait(ms: number, signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return;
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, ms);
+  const stop = (): void => resolve();
+  signal.addEventListener("abort", stop);
+  await promise;
+  clearTimeout(timer);
+  signal.removeEventListener("abort", stop);
 }

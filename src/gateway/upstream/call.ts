@@ -17,7 +17,7 @@ export interface Call {
 }
 
 /** What a call's life hangs on. */
-interface CallLife {
+interface CallOptions {
   /** Aborting it is giving up. */
   readonly signal?: AbortSignal | undefined;
   /** Shared with other calls of the same object, or its own. */
@@ -33,9 +33,9 @@ export async function call(
   upstream: Upstream,
   replica: Replica,
   { method, body, sid, version, lastEventId, headers }: Call,
-  { signal, timer = new SharedTimer() }: CallLife = {},
+  { signal, timer = new SharedTimer() }: CallOptions = {},
 ): Promise<Reply> {
-  const watch = new CallDeadline(upstream.timeoutMs, timer, signal);
+  const deadline = new CallDeadline(upstream.timeoutMs, timer, signal);
   const request: RequestParts = {
     method,
     headers: {
@@ -50,17 +50,17 @@ export async function call(
     ...(body !== undefined && { body }),
     // A redirect could lead the gateway, and the secrets in its headers, anywhere, so none is followed.
     redirect: "manual",
-    signal: watch.signal,
+    signal: deadline.signal,
   };
   try {
-    watch.signal.throwIfAborted();
+    deadline.signal.throwIfAborted();
     // A server in the same Worker may not look at the signal, so the time is raced as well.
-    const answer = await Promise.race([replica.send(request), watch.lapsed]);
-    return new Reply(answer, watch);
+    const answer = await Promise.race([replica.send(request), deadline.lapsed]);
+    return new Reply(answer, deadline);
   } catch (cause) {
-    watch.end();
-    if (watch.timedOut) throw new UpstreamError(FAILURES.timedOut, { cause });
-    const unreachable = !watch.signal.aborted;
+    deadline.end();
+    if (deadline.timedOut) throw new UpstreamError(FAILURES.timedOut, { cause });
+    const unreachable = !deadline.signal.aborted;
     throw new UpstreamError(FAILURES.unreachable, { cause, unreachable });
   }
 }
@@ -76,12 +76,12 @@ export class Reply {
   /** One of the two. */
   readonly #response: Response | undefined;
   readonly #whole: string | undefined;
-  readonly #watch: CallDeadline;
+  readonly #deadline: CallDeadline;
 
-  constructor(answer: Answer, watch: CallDeadline) {
+  constructor(answer: Answer, deadline: CallDeadline) {
     if (typeof answer === "string") this.#whole = answer;
     else this.#response = answer;
-    this.#watch = watch;
+    this.#deadline = deadline;
   }
 
   get ok(): boolean {
@@ -100,7 +100,7 @@ export class Reply {
 
   /** Whether it was cut because its time was up. */
   get timedOut(): boolean {
-    return this.#watch.timedOut;
+    return this.#deadline.timedOut;
   }
 
   get isEventStream(): boolean {
@@ -113,26 +113,26 @@ export class Reply {
 
   /** Lets go of an answer that nobody reads. */
   discard(): void {
-    this.#watch.end();
+    this.#deadline.end();
     void this.#response?.body?.cancel().catch(() => undefined);
   }
 
   /** One whose body was read already, to look into it, and which reads as if it had not been. */
   unread(text: string): Reply {
     const headers = { "content-type": this.header("content-type") ?? "" };
-    return new Reply(new Response(text, { status: this.status, headers }), this.#watch);
+    return new Reply(new Response(text, { status: this.status, headers }), this.#deadline);
   }
 
   /** The body of an event stream, to be passed on as it comes, however long it takes. */
   passOn(): ReadableStream<Uint8Array> | undefined {
     if (!this.isEventStream) return undefined;
-    this.#watch.release();
+    this.#deadline.release();
     return this.#response?.body as ReadableStream<Uint8Array>;
   }
 
   async text(maxBytes: number): Promise<string> {
     if (this.#response) return decoder.decode(await this.#bytesOf(this.#response, maxBytes));
-    this.#watch.end();
+    this.#deadline.end();
     const whole = this.#whole ?? "";
     if (exceeds(whole, maxBytes)) throw new UpstreamError(FAILURES.tooLarge);
     return whole;
@@ -149,14 +149,14 @@ export class Reply {
       const whole = isAnnouncedWithin(response, maxBytes)
         ? response.arrayBuffer()
         : read(response, maxBytes);
-      return await Promise.race([whole, this.#watch.lapsed]);
+      return await Promise.race([whole, this.#deadline.lapsed]);
     } catch (cause) {
       this.discard();
-      if (this.#watch.timedOut) throw new UpstreamError(FAILURES.timedOut, { cause });
+      if (this.#deadline.timedOut) throw new UpstreamError(FAILURES.timedOut, { cause });
       if (cause instanceof UpstreamError) throw cause;
       throw new UpstreamError(FAILURES.closed, { cause });
     } finally {
-      this.#watch.end();
+      this.#deadline.end();
     }
   }
 
@@ -171,10 +171,10 @@ export class Reply {
     if (!reader) return;
     parser.restart();
     const cancel = (): void => void reader.cancel().catch(() => undefined);
-    this.#watch.lapsed.catch(cancel);
+    this.#deadline.lapsed.catch(cancel);
     try {
       for (;;) {
-        if (silenceMs !== undefined) this.#watch.give(silenceMs);
+        if (silenceMs !== undefined) this.#deadline.give(silenceMs);
         const chunk = await reader.read().catch(() => undefined);
         if (!chunk || chunk.done) return;
         for (const event of parser.push(chunk.value)) if (event.event === "message") yield event;
@@ -184,7 +184,7 @@ export class Reply {
         throw new UpstreamError(FAILURES.tooLarge, { cause });
       throw cause;
     } finally {
-      this.#watch.end();
+      this.#deadline.end();
       cancel();
     }
   }
