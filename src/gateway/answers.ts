@@ -10,20 +10,11 @@ type Headers = Readonly<Record<string, string>>;
 /** Why a request is not carried out: the HTTP status, and the message and code of its JSON-RPC error. */
 export class Refused extends Error {
   override readonly name = "Refused";
-  readonly status: number;
-  readonly code: number;
-  readonly headers: Headers | undefined;
+  readonly failure: Failure;
 
-  constructor(
-    status: number,
-    message: string,
-    code: number = RPC_CODES.serverError,
-    headers?: Headers,
-  ) {
+  constructor(status: number, message: string, code: number = RPC_CODES.serverError) {
     super(message);
-    this.status = status;
-    this.code = code;
-    this.headers = headers;
+    this.failure = { status, message, code };
   }
 
   static as({ status, message, code }: Failure): Refused {
@@ -34,8 +25,8 @@ export class Refused extends Error {
 /** The answer to a request that failed. `id` is the request's; left out where it had none. */
 export function errorResponse(failure: unknown, log: Logger, id?: RequestId): Response {
   if (failure instanceof Refused) {
-    const { status, code, message, headers } = failure;
-    return jsonResponse(status, rpcError(code, message, id), headers);
+    const { status, code, message } = failure.failure;
+    return jsonResponse(status, rpcError(code, message, id));
   }
   const error = reportFailure(failure, log);
   const { status, message } = error;

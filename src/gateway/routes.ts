@@ -41,8 +41,9 @@ async function serve(
   const request = c.req.raw;
   const handler = methods[request.method];
   if (!handler) {
-    const headers = { allow: Object.keys(methods).join(", ") };
-    return errorResponse(new Refused(405, "Method not allowed", undefined, headers), log);
+    const response = errorResponse(new Refused(405, "Method not allowed"), log);
+    response.headers.set("allow", Object.keys(methods).join(", "));
+    return response;
   }
   const upstream = upstreams.get(c.req.param("upstream") ?? DEFAULT_UPSTREAM);
   if (!upstream) return errorResponse(new Refused(404, "There is no such upstream"), log);

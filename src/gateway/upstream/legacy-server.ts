@@ -5,7 +5,7 @@
  * awake. When that is lost, the answer is 404, and the gateway initializes anew.
  */
 import { derivedUpstreamUrl } from "../../config/upstreams.ts";
-import { idKey, messageOf, type RequestId } from "../json-rpc.ts";
+import { idKey, messageOf } from "../json-rpc.ts";
 import { parseJson } from "../../wire/json.ts";
 import { FrameStream } from "../../wire/sse-frame.ts";
 import { SseParser } from "../../wire/sse-parser.ts";
@@ -34,7 +34,7 @@ export function legacyServer(url: string, maxBytes: number, fetcher: typeof fetc
     }
     if (known) return known.post(body, headers, signal);
     // The stateless revision ends up here as well; its clients fall back when they are refused.
-    if (!isInitialize(body)) return new Response(null, { status: 400 });
+    if (requestsIn(body)[0]?.method !== "initialize") return new Response(null, { status: 400 });
     const made = crypto.randomUUID();
     const connection = new Connection(maxBytes, fetcher, () => connections.delete(made));
     // Given up, failed or refused before it was answered: nobody will ever name this session.
@@ -91,11 +91,11 @@ class Connection {
   /** Aborting `signal` gives up on the POST, and on what it was to be answered with. */
   async post(body: string, headers: Headers, signal: Signal): Promise<Response> {
     signal?.throwIfAborted();
-    const ids = requestIds(body);
+    const requests = requestsIn(body);
     // One that nobody reads would be sent what later calls are told of their progress.
     const forget = (): void => this.#forget(answers);
     const answers = new FrameStream(forget);
-    for (const id of ids) this.#awaited.set(idKey(id), answers);
+    for (const { id } of requests) this.#awaited.set(idKey(id), answers);
     signal?.addEventListener("abort", forget, { once: true });
     let response: Response;
     try {
@@ -106,7 +106,7 @@ class Connection {
       throw failure;
     }
     void response.body?.cancel().catch(() => undefined);
-    if (!response.ok || ids.length === 0) {
+    if (!response.ok || requests.length === 0) {
       forget();
       return new Response(null, { status: response.ok ? 202 : response.status });
     }
@@ -125,12 +125,9 @@ class Connection {
     endpoint: PromiseWithResolvers<string>,
   ): Promise<void> {
     const parser = new SseParser(this.#maxBytes);
-    const reader = body.getReader();
     try {
-      for (;;) {
-        const { done, value } = await reader.read();
-        if (done) break;
-        for (const { event, data } of parser.push(value)) {
+      for await (const chunk of body) {
+        for (const { event, data } of parser.push(chunk)) {
           if (event === "endpoint") endpoint.resolve(data);
           else this.#deliver(data);
         }
@@ -162,15 +159,8 @@ class Connection {
   }
 }
 
-function isInitialize(body: string): boolean {
-  const message = messageOf(parseJson(body));
-  return message?.kind === "request" && message.method === "initialize";
-}
-
-function requestIds(body: string): RequestId[] {
+function requestsIn(body: string) {
   const value = parseJson(body);
-  return (Array.isArray(value) ? value : [value]).flatMap((one) => {
-    const message = messageOf(one);
-    return message?.kind === "request" ? [message.id] : [];
-  });
+  const messages = (Array.isArray(value) ? value : [value]).map(messageOf);
+  return messages.filter((message) => message?.kind === "request");
 }
