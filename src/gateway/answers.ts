@@ -1,4 +1,4 @@
-/** The errors that the gateway answers with by itself: JSON-RPC over HTTP. */
+/** The gateway's own answers: a JSON-RPC error, or JSON, over HTTP. */
 import type { SessionError } from "../core/errors.ts";
 import { reportFailure } from "../http/problem.ts";
 import type { Logger } from "../logger.ts";
@@ -7,7 +7,12 @@ import { RPC_CODES, rpcError, type RequestId } from "./json-rpc.ts";
 
 type Headers = Readonly<Record<string, string>>;
 
-/** Why a request is not carried out: the HTTP status, and the message and code of its JSON-RPC error. */
+/**
+ * A handler throws this to refuse a request: `errorResponse` makes an HTTP answer of it with
+ * this status, and a JSON-RPC error with this message and code.
+ *
+ * @example throw new Refused(406, "Accept must take text/event-stream");
+ */
 export class Refused extends Error {
   override readonly name = "Refused";
   readonly failure: Failure;
@@ -22,7 +27,7 @@ export class Refused extends Error {
   }
 }
 
-/** The answer to a request that failed. `id` is the request's; left out where it had none. */
+/** The answer to a request whose handler threw `failure`. Without an `id`, the error has none. */
 export function errorResponse(failure: unknown, log: Logger, id?: RequestId): Response {
   if (failure instanceof Refused) {
     const { status, code, message } = failure.failure;
@@ -34,7 +39,7 @@ export function errorResponse(failure: unknown, log: Logger, id?: RequestId): Re
   return jsonResponse(status, rpcError(codeOf(error), message, id));
 }
 
-/** A host that failed is no lost session: its code must not have a client start a new one. */
+/** A client that reads the code of a lost session starts a new one, so a host that failed has another code. */
 function codeOf({ status, jsonRpcCode }: SessionError): number {
   return jsonRpcCode ?? (status >= 500 ? RPC_CODES.internalError : RPC_CODES.serverError);
 }

@@ -1,23 +1,23 @@
 /**
- * What a POST to the gateway is. Pure: it sees the parsed body and the headers,
- * and no session. The body decides first, because a stateless request must never
+ * Decides of which MCP era a POST is, and what it asks for. Pure: it sees the parsed body and one
+ * header, and no session. The body decides first, because a stateless request must never
  * touch a session, whatever its headers say.
  */
 import { isObject } from "../wire/json.ts";
 import { messageOf, RPC_CODES, type RequestId } from "./json-rpc.ts";
 import { isModernVersion, isSessionVersion, refusesBatches } from "./versions.ts";
 
-/** The key that makes a message one of the stateless revision. */
+/** A message whose `_meta` has this key is of the stateless era (MCP 2026-07-28). */
 const VERSION_META_KEY = "io.modelcontextprotocol/protocolVersion";
 
 export type Verdict =
-  /** Of the stateless revision: passed through untouched. */
+  /** Of the stateless era: it is passed through untouched. */
   | { readonly kind: "stateless"; readonly id?: RequestId }
   | { readonly kind: "initialize"; readonly id: RequestId }
   | {
       readonly kind: "exchange";
       readonly batch: boolean;
-      /** Ids of the requests in it, in order. */
+      /** Ids of its requests, in order. */
       readonly pending: readonly RequestId[];
       /** Ids of requests that it cancels. */
       readonly cancels: readonly RequestId[];
@@ -30,13 +30,17 @@ export type Verdict =
       readonly id?: RequestId;
     };
 
-/** The id that an error is answered with: a batch has none of its own. */
+/** The id for an error that answers the POST. A batch has no id of its own. */
 export function idOf(verdict: Verdict): RequestId | undefined {
   if (verdict.kind !== "exchange") return verdict.id;
   return verdict.batch ? undefined : verdict.pending[0];
 }
 
-/** `version` is the header `MCP-Protocol-Version`. */
+/**
+ * `version` is the value of the header `MCP-Protocol-Version`.
+ *
+ * @example classify({ jsonrpc: "2.0", id: 1, method: "ping" }, "2025-11-25").kind // "exchange"
+ */
 export function classify(body: unknown, version: string | undefined): Verdict {
   if (Array.isArray(body)) return classifyBatch(body, version);
   const message = messageOf(body);
@@ -44,7 +48,7 @@ export function classify(body: unknown, version: string | undefined): Verdict {
   if (claimsStateless(body)) return { kind: "stateless", ...(id !== undefined && { id }) };
   if (!message) return refused(RPC_CODES.invalidRequest, "Not a JSON-RPC 2.0 message", idIn(body));
   if (version !== undefined && isModernVersion(version)) {
-    // A notification has no room for the claim in every client, so its header is enough.
+    // Not every client can put `_meta` in a notification, so its header is enough.
     if (message.kind === "notification") return { kind: "stateless" };
     const claim = `params._meta["${VERSION_META_KEY}"] is missing`;
     return refused(RPC_CODES.invalidParams, `${claim}, which ${version} requires`, id);
@@ -62,7 +66,7 @@ export function classify(body: unknown, version: string | undefined): Verdict {
   };
 }
 
-/** What is wrong with the version that a session-era request names; undefined where nothing is. */
+/** Why a request of the session era cannot name this version; undefined where it can. */
 export function versionProblem(version: string | undefined): string | undefined {
   if (version === undefined || isSessionVersion(version)) return undefined;
   return "Unsupported MCP-Protocol-Version";
@@ -102,7 +106,7 @@ function cancelled(body: unknown): RequestId[] {
   return typeof id === "string" || typeof id === "number" ? [id] : [];
 }
 
-/** The id of something that is no message, so that its sender can tell what was refused. */
+/** The id of a body that is no message: it tells the sender which one was refused. */
 function idIn(body: unknown): RequestId | undefined {
   const id = isObject(body) && "method" in body ? body["id"] : undefined;
   return typeof id === "string" || typeof id === "number" ? id : undefined;

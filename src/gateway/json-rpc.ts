@@ -1,4 +1,4 @@
-/** JSON-RPC 2.0 messages as MCP uses them: what they are, and the errors of the gateway's own. */
+/** JSON-RPC 2.0 messages as MCP uses them, and the gateway's own errors. */
 import { ERROR_KINDS } from "../core/errors.ts";
 import { isObject } from "../wire/json.ts";
 
@@ -9,7 +9,7 @@ export type Message =
   | { readonly kind: "notification"; readonly method: string }
   | { readonly kind: "response"; readonly id: RequestId | undefined; readonly failed: boolean };
 
-/** Codes of JSON-RPC and of MCP that the gateway answers with. */
+/** The codes in the gateway's own errors, from JSON-RPC 2.0 and ToolHive (-32001). */
 export const RPC_CODES = {
   parseError: -32700,
   invalidRequest: -32600,
@@ -19,7 +19,7 @@ export const RPC_CODES = {
   sessionNotFound: ERROR_KINDS.session_not_found.jsonRpcCode,
 } as const;
 
-/** What a parsed JSON value is as a message; undefined where it is none. */
+/** Reads a parsed JSON value as a message; undefined where it is none. */
 export function messageOf(value: unknown): Message | undefined {
   if (!isObject(value) || value["jsonrpc"] !== "2.0") return undefined;
   const { id, method } = value;
@@ -30,7 +30,7 @@ export function messageOf(value: unknown): Message | undefined {
   const failed = isObject(value["error"]);
   if (!failed && !("result" in value)) return undefined;
   if (isRequestId(id)) return { kind: "response", id, failed };
-  // An error for a request that could not be read has no id, or null.
+  // An error about a request that could not be read has no id, or null.
   return failed && (id === null || id === undefined)
     ? { kind: "response", id: undefined, failed }
     : undefined;
@@ -40,12 +40,12 @@ function isRequestId(id: unknown): id is RequestId {
   return typeof id === "string" || (typeof id === "number" && Number.isFinite(id));
 }
 
-/** 1 and "1" are two ids, so the key of one keeps its type. */
+/** A key for a Map: 1 and "1" are two ids, so the key keeps the type. */
 export function idKey(id: RequestId): string {
   return JSON.stringify(id);
 }
 
-/** An error response; `id` is left out where there is none, never null. */
+/** An error response. Without an `id`, it has none: MCP does not allow null. */
 export function rpcError(code: number, message: string, id?: RequestId): string {
   const error = { code, message };
   return JSON.stringify({ jsonrpc: "2.0", ...(id !== undefined && { id }), error });

@@ -1,6 +1,6 @@
 /**
- * HTTP+SSE of 2024-11-05: one stream, which says where to POST, and all answers on
- * it. It is served from the same session, log and upstream as Streamable HTTP.
+ * Serves HTTP+SSE of 2024-11-05. A client opens one stream, reads on it where to POST, and gets
+ * every answer on it. The session, the log and the upstream are the same as for Streamable HTTP.
  */
 import { DEFAULT_UPSTREAM } from "../config/upstreams.ts";
 import { newSessionId } from "../core/id.ts";
@@ -32,7 +32,7 @@ export async function postLegacyMessage(call: GatewayCall): Promise<Response> {
   const named = new URL(call.request.url).searchParams.get("session_id");
   if (!named) throw new Refused(400, "session_id is required");
   const { body, value } = await readPosted(call);
-  // The legacy transport has no version header, whatever later revisions say of it.
+  // The legacy transport has no version header, so one that comes is ignored.
   const verdict = classify(value, undefined);
   if (verdict.kind === "stateless") {
     throw new Refused(400, "This endpoint is of 2024-11-05", RPC_CODES.invalidRequest);

@@ -1,4 +1,4 @@
-/** One request to the gateway: what its handlers are given, and what they ask of it. */
+/** One request to the gateway: what a handler gets, and the checks and readers that handlers share. */
 import type { Config } from "../config/service.ts";
 import type { Caller } from "../core/caller.ts";
 import { GATEWAY_KEYS } from "../core/content.ts";
@@ -22,16 +22,16 @@ export interface GatewayParts {
   readonly log: Logger;
 }
 
-/** One request to one upstream. */
+/** One HTTP request to one upstream. */
 export interface GatewayCall {
   readonly parts: GatewayParts;
   readonly request: Request;
   readonly upstream: Upstream;
-  /** The sessions as the caller may touch them. */
+  /** The sessions that the caller may touch. */
   readonly sessions: GatewaySessions;
-  /** Sessions are bound to its subject, if it has one. */
+  /** A new session is bound to its subject, if it has one. */
   readonly caller: Caller;
-  /** The id of the JSON-RPC request, once its handler has read it: an error is answered with it. */
+  /** The id of the JSON-RPC request. A handler sets it when it has read the body; errors carry it. */
   id?: RequestId | undefined;
 }
 
@@ -41,7 +41,7 @@ export function requireAccept({ request }: GatewayCall, ...types: readonly strin
   throw new Refused(406, `Accept must take ${types.join(" and ")}`);
 }
 
-/** Absent, the header takes everything (RFC 9110, 12.5.1). */
+/** Whether the Accept header takes all of `types`. Without one, a client takes everything (RFC 9110, 12.5.1). */
 export function accepts(header: string | null, types: readonly string[]): boolean {
   if (header === null) return true;
   const ranges = header
@@ -63,7 +63,10 @@ interface Posted {
   readonly value: unknown;
 }
 
-/** The JSON that was posted. Refuses what is no JSON, or too much of it. */
+/**
+ * Reads the posted JSON. Throws Refused for another media type, for text that is no JSON and for
+ * JSON nested too deep; throws a SessionError (`payload_too_large`) for a body over BODY_MAX_BYTES.
+ */
 export async function readPosted({ request, parts }: GatewayCall): Promise<Posted> {
   if (mediaTypeOf(request.headers.get("content-type")) !== "application/json") {
     throw new Refused(415, "Content-Type must be application/json");
@@ -84,18 +87,19 @@ export async function readPosted({ request, parts }: GatewayCall): Promise<Poste
   return { body, value };
 }
 
-/** The session that a client names. The gateway gives out one form of an id, and takes only that one back. */
+/** The id that a client names. The gateway gives out one spelling of an id, and takes no other back. */
 export function sessionIdIn(text: string): SessionId {
   const sessionId = parseSessionId(text);
   if (sessionId !== text) throw new SessionNotFoundError();
   return sessionId;
 }
 
+/** The session that a client names must be of this type and this upstream. */
 export function matchOf({ upstream }: GatewayCall, type: KnownSessionType): SessionMatch {
   return { type, upstream: upstream.name };
 }
 
-/** A session to come, bound to its caller and its upstream. */
+/** The content of a new session, which is bound to its caller and its upstream. */
 export function contentFor(call: GatewayCall, type: KnownSessionType): SessionContent {
   const { config } = call.parts;
   const { subject } = call.caller;
@@ -108,10 +112,10 @@ export function contentFor(call: GatewayCall, type: KnownSessionType): SessionCo
   };
 }
 
-/** Tracing headers (W3C) tell the upstream nothing about who is calling. */
+/** W3C tracing headers say nothing of the caller. */
 const FORWARDED = ["mcp-protocol-version", "traceparent", "tracestate"] as const;
 
-/** The client's headers that go on to the upstream in the session era. */
+/** The client's headers that the gateway sends on to the upstream. */
 export function forwardedHeaders({ request, upstream }: GatewayCall): Record<string, string> {
   const names = upstream.forwardAuthorization ? [...FORWARDED, "authorization"] : FORWARDED;
   const headers: Record<string, string> = {};

@@ -1,4 +1,4 @@
-/** The gateway's routes: `/mcp`, and `/sse` with `/messages`, for each upstream. */
+/** The gateway's routes, each with and without `/:upstream`: `/mcp`, `/sse` and `/messages`. */
 import type { Context, Hono } from "hono";
 import { DEFAULT_UPSTREAM } from "../config/upstreams.ts";
 import type { Caller } from "../core/caller.ts";
@@ -13,13 +13,14 @@ import { endSession, exchange, followStream, initialize } from "./streamable.ts"
 
 type Handler = (call: GatewayCall) => Promise<Response>;
 
-/** Handlers by method; what is not there is answered with 405. */
+/** Handlers by method. The gateway answers 405 to any other method. */
 type Methods = Readonly<Record<string, Handler>>;
 
 const STREAMABLE: Methods = { GET: followStream, POST: post, DELETE: endSession };
 const LEGACY_STREAM: Methods = { GET: openLegacyStream };
 const LEGACY_MESSAGES: Methods = { POST: postLegacyMessage };
 
+/** Mounts the routes on `app`. `guard` asks for their scope before any of them runs. */
 export function mountGateway(app: Hono, guard: Guard, parts: GatewayParts): void {
   const serving = (methods: Methods) => (c: Context, caller: Caller) =>
     serve(c, caller, parts, methods);
@@ -30,7 +31,7 @@ export function mountGateway(app: Hono, guard: Guard, parts: GatewayParts): void
   });
 }
 
-/** Every failure leaves as a JSON-RPC error, with the id of the request where it has one. */
+/** Finds the handler and the upstream, and answers every failure with a JSON-RPC error. */
 async function serve(
   c: Context,
   caller: Caller,
@@ -55,7 +56,7 @@ async function serve(
   }
 }
 
-/** A POST to the Streamable HTTP endpoint: its body says of which era it is. */
+/** A POST to the Streamable HTTP endpoint. Its body says of which era it is. */
 async function post(call: GatewayCall): Promise<Response> {
   requireAccept(call, "application/json", "text/event-stream");
   const { body, value } = await readPosted(call);

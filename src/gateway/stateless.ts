@@ -1,8 +1,8 @@
 /**
- * The stateless revision, 2026-07-28: passed through. No session is made or
- * looked for and no object is woken. The upstream's status and body are kept, as clients tell
- * from them which revision it speaks; what is between the gateway and the upstream alone is not
- * passed on. A client that leaves has cancelled.
+ * Passes requests of the stateless revision (2026-07-28) through: it makes no session and wakes no
+ * object. It keeps the upstream's status and body, from which clients tell the revision that the
+ * upstream speaks, and drops the headers that are between the gateway and the upstream alone.
+ * A client that leaves has cancelled its request.
  */
 import type { Config } from "../config/service.ts";
 import { describeFailure } from "../logger.ts";
@@ -15,7 +15,7 @@ import { FAILURES, failureOf, UpstreamError } from "./upstream/failure.ts";
 import { firstReachable, type Upstream } from "./upstream/upstream.ts";
 
 const FORWARDED = /^mcp-(method|name|param-.+)$/;
-/** What an upstream's answer may say about itself; its session id and its cookies stay behind. */
+/** The headers of an answer that are passed on. The upstream's session id and its cookies are not. */
 const ANSWERED = ["content-type", "cache-control", "retry-after", "allow"];
 
 export async function passThrough(gatewayCall: GatewayCall, body: string): Promise<Response> {
@@ -41,8 +41,8 @@ export async function passThrough(gatewayCall: GatewayCall, body: string): Promi
 }
 
 /**
- * A redirect says where the upstream is, a 401 is about the gateway's own secret unless the
- * client's is passed on, and an error page may hold anything.
+ * Whether an answer must not reach the client. A redirect shows where the upstream is. A 401 is
+ * about the gateway's own secret, unless the client's is sent on. An error page may hold anything.
  */
 function isForGateway(reply: Reply, { forwardAuthorization }: Upstream): boolean {
   const { status } = reply;
@@ -51,7 +51,7 @@ function isForGateway(reply: Reply, { forwardAuthorization }: Upstream): boolean
   return status >= 500 && !reply.isJson;
 }
 
-/** A stream is passed on as it comes, anything else when it is whole: it has bounds of time and size. */
+/** Passes a stream on as it comes. Anything else is read whole first, within bounds of time and size. */
 async function relay(
   reply: Reply,
   authorization: boolean,
@@ -72,9 +72,10 @@ async function relay(
 
 const encoder = new TextEncoder();
 const keepalive = encoder.encode(KEEPALIVE_FRAME);
+
 /**
- * The upstream's stream with a comment where it is silent: without a write a
- * client that has left is never noticed. A comment goes between events only.
+ * The upstream's stream, with comments between events while it is silent: only a failed write
+ * shows that the client has left.
  */
 function kept(
   body: ReadableStream<Uint8Array>,
@@ -82,7 +83,7 @@ function kept(
   keepaliveMs: number,
 ): ReadableStream<Uint8Array> {
   const reader = body.getReader();
-  /** The last bytes that were passed on, as text; a blank line may come in several chunks. */
+  /** The end of what was passed on: a blank line may come in several chunks. */
   let tail = "\n\n";
   let ended = false;
   let timer: ReturnType<typeof setInterval> | undefined;

@@ -1,4 +1,4 @@
-/** Streamable HTTP of the revisions that keep a session: 2025-03-26 to 2025-11-25 (and 2024-11-05 over it). */
+/** Serves Streamable HTTP of the revisions with sessions: 2025-03-26 to 2025-11-25, and 2024-11-05 over it. */
 import { SessionNotFoundError } from "../core/errors.ts";
 import { parseEventId } from "../core/event-id.ts";
 import { newSessionId, redactSessionId, type SessionId } from "../core/id.ts";
@@ -21,7 +21,7 @@ import {
 } from "./request.ts";
 import { UpstreamListener } from "./upstream-listener.ts";
 
-/** A client cannot choose its session's id: one that it sends is ignored. */
+/** Makes a session. The gateway chooses its id, and ignores one that the client sends. */
 export async function initialize(call: GatewayCall, body: string): Promise<Response> {
   if (exceeds(body, MAX_INIT_BODY_BYTES)) {
     throw new Refused(413, "The initialize request is too large");
@@ -44,6 +44,7 @@ export async function initialize(call: GatewayCall, body: string): Promise<Respo
   }
 }
 
+/** Carries a message or a batch to the upstream, and answers with JSON or a stream. */
 export async function exchange(
   call: GatewayCall,
   body: string,
@@ -73,6 +74,7 @@ export async function exchange(
   }
 }
 
+/** Opens the session's standalone stream, or resumes any of its streams after `Last-Event-ID`. */
 export async function followStream(call: GatewayCall): Promise<Response> {
   requireAccept(call, "text/event-stream");
   requireSessionVersion(call);
@@ -92,7 +94,7 @@ export async function endSession(call: GatewayCall): Promise<Response> {
   return new Response(null, { status: 204 });
 }
 
-/** A stream of the session's, as the body of an SSE response. */
+/** Answers with one of the session's streams, as Server-Sent Events. */
 export async function stream(
   call: GatewayCall,
   sessionId: SessionId,

@@ -1,7 +1,7 @@
 /**
- * Holds the upstream's standalone stream for as long as a client follows the
- * session's, and hands what comes on it to the session's object over the reader's socket.
- * It is the bridge that holds it, not the object, so that the object can sleep.
+ * Listens to the upstream's standalone stream while a client follows the session's, and sends its
+ * events to the session's object over the reader's socket. The Worker does this, and not the
+ * object, so that the object can sleep.
  */
 import type { StreamSocket } from "../core/host.ts";
 import {
@@ -24,18 +24,18 @@ import { replicaAt, type Upstream } from "./upstream/upstream.ts";
 
 interface ListenerParts {
   readonly upstream: Upstream;
-  /** To the session's object. */
+  /** The reader's socket, which leads to the session's object. */
   readonly socket: StreamSocket;
-  /** Of the client's: they go on to the upstream. */
+  /** The client's headers that are sent on. */
   readonly headers: Readonly<Record<string, string>>;
-  /** Bytes that one event may hold. */
+  /** Bytes that one event may hold, in UTF-8. */
   readonly maxBytes: number;
 }
 
 export class UpstreamListener {
   readonly #parts: ListenerParts;
   #held: AbortController | undefined;
-  /** The last answer was that the session is not known, and the object was told. */
+  /** The upstream did not know its session when it was last asked, and the object was sent that. */
   #lost = false;
   #ended = false;
 
@@ -43,14 +43,14 @@ export class UpstreamListener {
     this.#parts = parts;
   }
 
-  /** A word from the session's object: which upstream session to listen to from now on. */
+  /** Takes a message of the session's object: it names the upstream session to listen to from now on. */
   receive(word: string): void {
     if (!word.startsWith(BACKEND) || this.#ended) return;
-    // The object wrote it; no one else has the socket.
+    // Only the session's object writes to this socket.
     const backend = JSON.parse(word.slice(BACKEND.length)) as Backend;
     this.#held?.abort();
     this.#held = undefined;
-    // An upstream without sessions has no stream of a session's either.
+    // An upstream without sessions has no standalone stream.
     if (backend.sid === undefined) return;
     this.#held = new AbortController();
     void this.#hold(backend, this.#held.signal);
@@ -69,7 +69,7 @@ export class UpstreamListener {
       const outcome = await this.#listen(backend, parser, signal);
       if (outcome === "refused" || signal.aborted) return;
       if (outcome === "lost") {
-        // Told once: an upstream that never recognises its own sessions must not be asked for ever.
+        // Sent once: an upstream that never recognises its own sessions must not be asked for ever.
         if (!this.#lost) this.#say(UPSTREAM_LOST + JSON.stringify({ sid: backend.sid }));
         this.#lost = true;
         return;
@@ -91,7 +91,7 @@ export class UpstreamListener {
     const request = { method: "GET", sid, version, lastEventId, headers } as const;
     try {
       const reply = await call(upstream, replicaAt(upstream, url), request, { signal });
-      // It gives one stream at a time, and has not noticed yet that the last one was left.
+      // The upstream gives one stream at a time, and has not noticed yet that the last one was left.
       if (reply.status === 409) {
         reply.discard();
         return "failed";
@@ -106,7 +106,7 @@ export class UpstreamListener {
       }
       reply.discard();
       if (reply.status === 404 || reply.status === 400) return "lost";
-      // 405: this upstream has no such stream. Any other refusal will not change by asking again.
+      // A 405 says that there is no such stream. Asking again changes no other refusal either.
       return reply.status < 500 ? "refused" : "failed";
     } catch {
       this.#say(UPSTREAM_HELD);

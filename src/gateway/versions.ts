@@ -1,6 +1,6 @@
-/** The protocol revisions, and what differs between them here. */
+/** MCP's protocol revisions, and the differences between them that the gateway knows. */
 
-/** Revisions that keep a session, oldest first. */
+/** The revisions with sessions, oldest first. */
 const SESSION_VERSIONS: readonly string[] = [
   "2024-11-05",
   "2025-03-26",
@@ -14,23 +14,23 @@ export function isSessionVersion(version: string): boolean {
   return SESSION_VERSIONS.includes(version);
 }
 
-/** A revision without sessions, known or yet to come: versions are dates, so they sort. */
+/** Whether a revision has no sessions. Versions are dates, so this covers later ones too. */
 export function isModernVersion(version: string): boolean {
   return /^\d{4}-\d{2}-\d{2}$/.test(version) && version >= FIRST_STATELESS;
 }
 
-/** Batches were in 2025-03-26 and were taken out of the revision after it. */
+/** Revision 2025-06-18 took JSON-RPC batches out of MCP. */
 export function refusesBatches(version: string): boolean {
   return version >= "2025-06-18";
 }
 
 /**
  * Whether clients of this revision expect a stream to open with an event that has an id and empty
- * data. Older ones try to read the empty data as JSON.
+ * data. Older clients try to read the empty data as JSON.
  */
 export function readsEmptyEvents(version: string | undefined): boolean {
   return version !== undefined && version >= "2025-11-25";
 }
 
-/** What the gateway offers when it has to initialize an upstream by itself. */
+/** The version that the gateway offers when it initializes an upstream by itself. */
 export const NEWEST_SESSION_VERSION = "2025-11-25";

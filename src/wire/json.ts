@@ -1,8 +1,9 @@
+/** Whether a JSON value is an object, and no array. */
 export function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** JSON, or undefined where the text is none. A JSON text never says undefined itself. */
+/** Parses a text; undefined if it is no JSON. No JSON text stands for undefined. */
 export function parseJson(text: string): unknown {
   try {
     return JSON.parse(text) as unknown;

@@ -1,29 +1,30 @@
-/** Server-Sent Events frames, as the WHATWG HTML standard defines the stream format. */
+/** Writes Server-Sent Events (WHATWG HTML, 9.2.6). */
 
 interface SseFrame {
   readonly id?: string | undefined;
   readonly event?: string | undefined;
-  /** Each line becomes one `data:` line. Absent: the frame carries no data and dispatches nothing. */
+  /** Each line becomes one `data:` line. A client sees no event of a frame without data. */
   readonly data?: string | undefined;
   /** Reconnection time, in milliseconds. */
   readonly retry?: number | undefined;
 }
 
-/** A comment: keeps the connection in use and is ignored by every client. */
+/** A comment, which every client ignores: it keeps the connection in use. */
 export const KEEPALIVE_FRAME = ": keep-alive\n\n";
 
 /** CRLF, CR and LF each end a line in the stream format, so each must split the data. */
 const LINE_BREAK = /\r\n|\r|\n/;
 
-/** Whether a field's value can stand on one line: a CR or LF would start a new field, NUL voids an id. */
+/** Whether a field can have this value: a CR or LF would start a new field, and NUL voids an id. */
 export function isSafeFieldValue(value: string): boolean {
   return !/[\r\n\0]/.test(value);
 }
 
 /**
- * Writes one frame. Throws a RangeError where `id` or `event` holds CR, LF or
- * NUL: callers refuse such input by name first, this is the last guard against
- * a forged frame.
+ * Writes one frame. Throws a RangeError if `id` or `event` holds CR, LF or NUL. Callers refuse such
+ * input by name first; this is the last guard against a forged frame.
+ *
+ * @example encodeFrame({ id: "7", data: "a\nb" }) // "id: 7\ndata: a\ndata: b\n\n"
  */
 export function encodeFrame({ id, event, data, retry }: SseFrame): string {
   let frame = "";
@@ -38,12 +39,12 @@ export function encodeFrame({ id, event, data, retry }: SseFrame): string {
 
 const encoder = new TextEncoder();
 
-/** A body of messages that are sent as they come. */
+/** The body of an SSE response whose messages are sent as they come. */
 export class FrameStream {
   readonly body: ReadableStream<Uint8Array>;
   #controller!: ReadableStreamDefaultController<Uint8Array>;
 
-  /** `onCancel` is called when its reader leaves. */
+  /** `onCancel` is called when the body's reader leaves. */
   constructor(onCancel: () => void) {
     this.body = new ReadableStream({
       // Called before the constructor returns.

@@ -1,54 +1,60 @@
 /**
- * Reads Server-Sent Events from bytes as they come (WHATWG HTML, 9.2.6), with a bound on
- * one event: without it a server that never ends an event fills the memory of its reader.
- * `eventsource-parser` reads the fields; the bound, and the id to resume after, are kept here.
+ * Reads Server-Sent Events (WHATWG HTML, 9.2.6), with a bound on one event: without it, a server
+ * that never ends an event fills its reader's memory. `eventsource-parser` reads the fields. This
+ * file keeps the bound, and the id to resume after.
  */
 import { createParser, type EventSourceParser } from "eventsource-parser";
 import { exceeds } from "./bytes.ts";
 
 export interface SseEvent {
-  /** The id in force when the event came; undefined while the stream has set none. */
+  /** The last id that the stream has set, here or before; undefined while it has set none. */
   readonly id: string | undefined;
+  /** "message" if the server names none. */
   readonly event: string;
   readonly data: string;
 }
 
-/** One event, or one line, passed the bound. */
+/** One event, or one line, is over the bound. */
 export class SseEventTooLargeError extends Error {
   override readonly name = "SseEventTooLargeError";
 }
 
-/** Whether what was read ends with a blank line, which ends an event, however its lines end. */
+/** Whether a text ends with a blank line, which ends an event. A line ends with CR, LF or CRLF. */
 export function endsEvent(text: string): boolean {
   return /(?:\r\n|\n|\r(?!\n)){2}$/.test(text.slice(-BLANK_LINE_LENGTH));
 }
 
-/** Characters that the longest blank line takes, with the end of the line before it. */
+/** Characters of the longest such ending. */
 export const BLANK_LINE_LENGTH = "\r\n\r\n".length;
 
-/** Ends the event that was begun. NUL voids its last line: half an id is no id. */
+/** Ends an unfinished event. The NUL voids its last line: half an id is no id. */
 const CUT_SHORT = "\0\n\n";
 
+/**
+ * @example
+ * const parser = new SseParser(65_536);
+ * for await (const chunk of body) for (const { data } of parser.push(chunk)) take(data);
+ */
 export class SseParser {
   readonly #maxBytes: number;
   readonly #parser: EventSourceParser;
   #decoder = newDecoder();
   #events: SseEvent[] = [];
-  /** What came since the last chunk that ended an event, until it is longer than an event may be. */
+  /** The text since the last chunk that ended an event, while it is shorter than an event may be. */
   #begun = "";
-  /** What looks at such text from then on. */
+  /** Checks the text once it is longer. */
   #fits: ((text: string) => boolean) | undefined;
   #id: string | undefined;
   #tooLarge = false;
   /**
-   * The id of the last whole event that set one, with data or without: where a reader
-   * that is cut goes on. The id of an event that was cut is not it.
+   * The id of the last complete event that set one, with data or without. A reader that is cut
+   * resumes after it.
    */
   lastEventId: string | undefined;
-  /** Milliseconds that the server asks readers to wait before they come back. */
+  /** Milliseconds that the server asks readers to wait before they reconnect. */
   retryMs: number | undefined;
 
-  /** `lastEventId`: where the stream is resumed. */
+  /** `maxBytes` bounds the data of one event, in UTF-8. `lastEventId` is the id that the stream resumes after. */
   constructor(maxBytes: number, lastEventId?: string) {
     this.#maxBytes = maxBytes;
     this.#id = lastEventId;
@@ -67,7 +73,7 @@ export class SseParser {
     });
   }
 
-  /** The bytes that follow are of another connection: what was begun on the last one is not finished by them. */
+  /** Forgets the unfinished event: the next bytes are of another connection. */
   restart(): void {
     this.#decoder = newDecoder();
     this.#parser.reset();
@@ -78,8 +84,8 @@ export class SseParser {
   }
 
   /**
-   * The events that `chunk` completes. Throws SseEventTooLargeError after those that
-   * came before the one that is too large, which counts as read.
+   * The events that `chunk` completes. Throws SseEventTooLargeError after the events before the one
+   * that is too large. That event counts as read.
    */
   *push(chunk: Uint8Array): Generator<SseEvent, void, undefined> {
     const text = this.#decoder.decode(chunk, { stream: true });
@@ -102,7 +108,7 @@ export class SseParser {
     }
     this.#begun += text;
     if (!this.#fits && this.#begun.length <= this.#maxBytes) return true;
-    // It may be long by comments alone, which are not held.
+    // Comments alone may make it long, and the parser does not hold comments.
     this.#fits ??= bounded(this.#maxBytes);
     const begun = this.#begun;
     this.#begun = "";
@@ -114,7 +120,7 @@ export class SseParser {
     this.#fits = undefined;
   }
 
-  /** Takes the id of the event that is too large, or a reader that comes back would be sent it again, for ever. */
+  /** Takes the id of the event that is too large, or the server would send it again on every reconnect. */
   #cut(): void {
     const complete = this.#events.length;
     this.#parser.feed(CUT_SHORT);
@@ -124,9 +130,9 @@ export class SseParser {
 }
 
 /**
- * Whether the event and the line that the texts leave unfinished are within the bound, in
- * characters: these are never more than the bytes that they came in. The library has such a
- * bound, but forgets the id of what passes it, so it is a second parser's.
+ * Checks whether the event and the line that a text leaves unfinished are within the bound, in
+ * characters, which are never more than their bytes. The library has such a bound but forgets the id
+ * of the event that passes it, so a second parser has the bound.
  */
 function bounded(maxBytes: number): (text: string) => boolean {
   const maxBufferSize = maxBytes + "data: ".length;
@@ -140,14 +146,14 @@ function bounded(maxBytes: number): (text: string) => boolean {
   });
   return (text) => {
     feed(text);
-    // A line that is no field is not held, and yet has to end.
+    // The parser skips a line that is no field, and such a line must end too.
     const end = Math.max(text.lastIndexOf("\n"), text.lastIndexOf("\r"));
     lineLength = end < 0 ? lineLength + text.length : text.length - end - 1;
     return fits && lineLength <= maxBufferSize;
   };
 }
 
-/** The parser takes the byte order mark off. */
+/** Leaves the byte order mark to the parser. */
 function newDecoder(): TextDecoder {
   return new TextDecoder("utf-8", { fatal: false, ignoreBOM: true });
 }

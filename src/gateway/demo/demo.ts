@@ -1,7 +1,6 @@
 /**
- * The built-in demo server: what the gateway serves until UPSTREAMS names
- * another. It keeps no session of its own, so all that a client sees of sessions
- * and resumption is the gateway's doing.
+ * The built-in demo server, which the gateway serves until UPSTREAMS names another. It keeps no
+ * sessions, so the gateway does all that a client sees of sessions and resumption.
  */
 import {
   createMcpHandler,
@@ -18,20 +17,20 @@ import type { BuiltInServer } from "../upstream/open.ts";
 import { StandingServer } from "./standing-server.ts";
 import type { RequestParts } from "../upstream/upstream.ts";
 
-/** Longest run of the slow tool, in seconds: a demo is no place to hold an object in memory. */
+/** Longest run of the slow tool, in seconds. A call holds an object in memory while it runs. */
 const LONGEST_RUN_SECONDS = 300;
 
-/** What only requests without a session carry (MCP 2026-07-28): headers, and keys of `_meta`. */
+/** Headers, and keys of `_meta`, that only stateless requests have (MCP 2026-07-28). */
 const STATELESS_HEADERS = ["mcp-method", "mcp-name"];
 const STATELESS_META = "io.modelcontextprotocol/";
 
 export function demoServer(): BuiltInServer {
-  // The gateway keeps the client's connection alive; nothing lies between it and this server.
+  // The gateway keeps the client's connection alive. Nothing lies between it and this server.
   const handler = createMcpHandler(build, { keepAliveMs: 0 });
-  // One for each object, so that what an object had under way is gone with it.
+  // Each object has its own server, so an object's calls end with the object.
   let standing: StandingServer | undefined;
   return {
-    // A tool that tells nothing answers when it is done.
+    // A tool without progress answers only when it is done.
     timeoutMs: (LONGEST_RUN_SECONDS + 60) * 1000,
     async send(url, parts) {
       const parsedBody = parts.body === undefined ? undefined : parseJson(parts.body);
@@ -45,8 +44,8 @@ export function demoServer(): BuiltInServer {
 }
 
 /**
- * A call of a tool that is plainly of a revision with sessions: of those the SDK asks nothing
- * of HTTP. Whatever may be of another is the handler's to look at, which takes longer.
+ * Whether this is a tool call that is plainly of a revision with sessions: such a call needs none of
+ * the SDK's checks of HTTP. The SDK's handler, which is slower, serves every other request.
  */
 function isSessionCall(headers: RequestParts["headers"], body: unknown): body is JSONRPCRequest {
   const version = headers["mcp-protocol-version"];
@@ -56,7 +55,7 @@ function isSessionCall(headers: RequestParts["headers"], body: unknown): body is
   return !Object.keys(body.params?._meta ?? {}).some((key) => key.startsWith(STATELESS_META));
 }
 
-/** Made once: the handler builds a server for each request, and a schema costs more than a server. */
+/** Made once: the SDK's handler builds a server for each request, and a schema costs more than a server. */
 const INPUTS = {
   echo: z.object({ text: z.string() }),
   count: z.object({

@@ -1,10 +1,9 @@
 /**
- * One server of the SDK's that stays connected and answers many calls at a time. The
- * SDK's own handler makes a server and a stream for each request, which is most of
- * what a quick call costs; a call that needs neither is carried to the server as it is.
+ * Keeps one server of the SDK connected, and has it answer many calls at a time. The SDK's own
+ * handler makes a server and a stream for each request, which is most of the cost of a quick call.
  *
- * Only calls that are complete in themselves may come here: what a client would tell a
- * server about itself (initialize, a log level) would hold for all that call.
+ * Only a tool call may come here. A message that changes the server's state (initialize, a log
+ * level) would change it for every client.
  */
 import type {
   JSONRPCMessage,
@@ -16,10 +15,10 @@ import { FrameStream } from "../../wire/sse-frame.ts";
 import type { Answer } from "../upstream/upstream.ts";
 
 interface Call {
-  /** As its client numbers it; others may use the same id. */
+  /** The client's id. Other clients may use the same one. */
   readonly id: JSONRPCRequest["id"];
   readonly answer: (answer: Answer) => void;
-  /** Set once there is more to say than the result. */
+  /** Set once there is another message than the result. */
   stream?: FrameStream;
 }
 
@@ -30,7 +29,7 @@ export class StandingServer {
     send: (message, options) => Promise.resolve(this.#send(message, options?.relatedRequestId)),
   };
   readonly #connected: Promise<void>;
-  /** Calls under way, by the id that the server knows them by. */
+  /** The calls under way, by the ids that the server sees. */
   readonly #calls = new Map<unknown, Call>();
   #lastId = 0;
 
@@ -38,7 +37,7 @@ export class StandingServer {
     this.#connected = server.connect(this.#transport);
   }
 
-  /** The answer: JSON, or a stream of messages where there are more than the result. Aborting cancels the call. */
+  /** Answers with JSON, or with a stream if there are more messages than the result. Aborting cancels the call. */
   async call(request: JSONRPCRequest, signal: AbortSignal | null | undefined): Promise<Answer> {
     await this.#connected;
     signal?.throwIfAborted();

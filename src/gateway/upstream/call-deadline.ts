@@ -1,24 +1,25 @@
-/**
- * One timer for many things that are each to happen after some time, unless they are called
- * off. Most are over soon, and a timer that is set and cleared for each costs a
- * twentieth of a quick call (measured on workerd). So the timer fires within
- * `IDLE_MS` of the first of them, for nothing where nothing is left, and only what still
- * waits then has it set for as long as that takes.
- */
+/** Timers: one that many calls share, the deadline of one call, and a wait that can be aborted. */
 
-/** Milliseconds that the timer goes on for nothing at most: while it does, an object stays in memory. */
+/** Milliseconds until the shared timer first fires. An object stays in memory while its timer runs. */
 const IDLE_MS = 250;
 
+/**
+ * One timer for many callbacks, most of which are called off soon: to set and clear a timer for
+ * each costs a twentieth of a quick call (measured on workerd). So the timer fires `IDLE_MS` after
+ * the first of them, and is set for longer only if some still wait then.
+ *
+ * @example const callOff = timer.after(250, () => startStream());
+ */
 export class SharedTimer {
-  /** What waits, with when it is due. */
+  /** When each callback is due. */
   readonly #waiting = new Map<() => void, number>();
   #timer: ReturnType<typeof setTimeout> | undefined;
   /** When the timer fires. */
   #at = Infinity;
 
   /**
-   * Calls `callback` after `ms` unless the returned function is called before. One that
-   * waits already waits for that long from now instead.
+   * Calls `callback` after `ms` milliseconds, unless the returned function is called before. A
+   * callback that waits already waits for `ms` from now instead.
    */
   after(ms: number, callback: () => void): () => void {
     const now = Date.now();
@@ -51,14 +52,17 @@ export class SharedTimer {
         callback();
       }
     } finally {
-      // Where one threw, the others are looked at in a turn of their own.
+      // If a callback threw, the others are called in another turn.
       if (this.#waiting.size > 0)
         this.#wakeBy(Math.max(now, Math.min(...this.#waiting.values())), now);
     }
   }
 }
 
-/** How long one request to an upstream may still take. */
+/**
+ * How long one request to an upstream may still take. It lapses when the time is up, and when
+ * the caller gives up.
+ */
 export class CallDeadline {
   readonly #timer: SharedTimer;
   readonly #outer: AbortSignal | undefined;
@@ -70,40 +74,41 @@ export class CallDeadline {
     this.#lapse("timed out");
   };
   #callOff: (() => void) | undefined;
+  /** Whether it lapsed because the time was up. */
   timedOut = false;
 
-  /** Aborting `outer` is giving up. */
+  /** The caller gives up by aborting `outer`. */
   constructor(ms: number, timer: SharedTimer, outer?: AbortSignal) {
     this.#timer = timer;
     this.#outer = outer;
-    // Nobody may be waiting when it lapses.
+    // It may lapse while nobody waits for it.
     this.lapsed.catch(() => undefined);
     if (outer?.aborted) this.#giveUp();
     outer?.addEventListener("abort", this.#giveUp);
     this.give(ms);
   }
 
-  /** Rejects when the time is up, or whoever asked has given up. */
+  /** Rejects when the deadline lapses. */
   get lapsed(): Promise<never> {
     return this.#lapsed.promise;
   }
 
-  /** Aborted when this lapses. */
+  /** Aborted when the deadline lapses. */
   get signal(): AbortSignal {
     return this.#abort.signal;
   }
 
-  /** It may take this many milliseconds from now. */
+  /** Sets the time that is left, in milliseconds from now. */
   give(ms: number): void {
     if (!this.signal.aborted) this.#callOff = this.#timer.after(ms, this.#timeUp);
   }
 
-  /** It may take as long as it likes; giving up still ends it. */
+  /** Takes the limit of time away. The caller can still give up. */
   release(): void {
     this.#callOff?.();
   }
 
-  /** It is over. */
+  /** The request is over: the deadline does not lapse any more. */
   end(): void {
     this.release();
     this.#outer?.removeEventListener("abort", this.#giveUp);

@@ -1,4 +1,4 @@
-/** One HTTP request to an upstream, and reading its answer within bounds of time and size. */
+/** Sends one HTTP request to an upstream, and reads its answer within bounds of time and size. */
 import { mediaTypeOf } from "../../http/body.ts";
 import { boundedBody, exceeds } from "../../wire/bytes.ts";
 import { SseEventTooLargeError, type SseEvent, type SseParser } from "../../wire/sse-parser.ts";
@@ -12,22 +12,22 @@ export interface Call {
   readonly sid?: string | undefined;
   readonly version?: string | undefined;
   readonly lastEventId?: string | undefined;
-  /** Headers of the client's that go on. */
+  /** The client's headers that are sent on; the upstream's own take their place. */
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-/** What a call's life hangs on. */
 interface CallOptions {
-  /** Aborting it is giving up. */
+  /** The caller gives up by aborting it. */
   readonly signal?: AbortSignal | undefined;
-  /** Shared with other calls of the same object, or its own. */
+  /** Shared with other calls of the same object; else the call has its own. */
   readonly timer?: SharedTimer;
 }
 
 /**
- * Sends a request. The answer must begin within the upstream's timeout, and have
- * ended by then where it is read as a whole. Aborting `signal` ends its body too.
- * Throws UpstreamError.
+ * Sends a request. The answer must begin within the upstream's timeout; one that is read whole
+ * must end within it too. Aborting `signal` ends the answer's body as well. Throws UpstreamError.
+ *
+ * @example const reply = await call(upstream, replica, { method: "POST", body, sid });
  */
 export async function call(
   upstream: Upstream,
@@ -48,13 +48,13 @@ export async function call(
       ...(lastEventId !== undefined && { "last-event-id": lastEventId }),
     },
     ...(body !== undefined && { body }),
-    // A redirect could lead the gateway, and the secrets in its headers, anywhere, so none is followed.
+    // A redirect could take the secrets in the headers anywhere, so the gateway follows none.
     redirect: "manual",
     signal: deadline.signal,
   };
   try {
     deadline.signal.throwIfAborted();
-    // A server in the same Worker may not look at the signal, so the time is raced as well.
+    // A server in the same Worker may ignore the signal, so this races the deadline as well.
     const answer = await Promise.race([replica.send(request), deadline.lapsed]);
     return new Reply(answer, deadline);
   } catch (cause) {
@@ -71,9 +71,9 @@ const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 const JSON_TYPE = "application/json";
 
-/** Whoever gets one reads it or discards it: until then it holds a connection and a timer. */
+/** An upstream's answer. Read it or discard it: until then it holds a connection and a timer. */
 export class Reply {
-  /** One of the two. */
+  /** An answer has one of the two. */
   readonly #response: Response | undefined;
   readonly #whole: string | undefined;
   readonly #deadline: CallDeadline;
@@ -98,7 +98,7 @@ export class Reply {
     return name === "content-type" ? JSON_TYPE : null;
   }
 
-  /** Whether it was cut because its time was up. */
+  /** Whether it was cut short because its time was up. */
   get timedOut(): boolean {
     return this.#deadline.timedOut;
   }
@@ -111,25 +111,26 @@ export class Reply {
     return this.#mediaType === JSON_TYPE;
   }
 
-  /** Lets go of an answer that nobody reads. */
+  /** Lets the connection go without reading the body. */
   discard(): void {
     this.#deadline.end();
     void this.#response?.body?.cancel().catch(() => undefined);
   }
 
-  /** One whose body was read already, to look into it, and which reads as if it had not been. */
+  /** The same reply with `text` as its body, for a caller that has read the body to look into it. */
   unread(text: string): Reply {
     const headers = { "content-type": this.header("content-type") ?? "" };
     return new Reply(new Response(text, { status: this.status, headers }), this.#deadline);
   }
 
-  /** The body of an event stream, to be passed on as it comes, however long it takes. */
+  /** The body of an event stream, without a limit of time; undefined where the answer is none. */
   passOn(): ReadableStream<Uint8Array> | undefined {
     if (!this.isEventStream) return undefined;
     this.#deadline.release();
     return this.#response?.body as ReadableStream<Uint8Array>;
   }
 
+  /** The whole body, of at most `maxBytes`, as text. Throws UpstreamError. */
   async text(maxBytes: number): Promise<string> {
     if (this.#response) return decoder.decode(await this.#bytesOf(this.#response, maxBytes));
     this.#deadline.end();
@@ -138,7 +139,7 @@ export class Reply {
     return whole;
   }
 
-  /** The whole body, of at most `maxBytes`, within the time that the request had. */
+  /** The whole body, of at most `maxBytes`. Throws UpstreamError. */
   async bytes(maxBytes: number): Promise<Bytes> {
     if (this.#response) return this.#bytesOf(this.#response, maxBytes);
     return encoder.encode(await this.text(maxBytes));
@@ -161,10 +162,9 @@ export class Reply {
   }
 
   /**
-   * The messages of an SSE answer, until it ends or has been silent for `silenceMs`;
-   * without that, until the time that the request had is up. One that breaks off just
-   * ends: the caller knows whether it had said enough. Events of other names, such as
-   * pings, are no messages, as clients of EventSource have it.
+   * The messages of an SSE answer, until it ends or is silent for `silenceMs`; without `silenceMs`,
+   * until the deadline. An answer that breaks off just ends: the caller knows whether it was
+   * complete. Events of other names, such as pings, are no messages (WHATWG HTML, EventSource).
    */
   async *messages(parser: SseParser, silenceMs?: number): AsyncGenerator<SseEvent> {
     const reader = this.#response?.body?.getReader();
@@ -194,7 +194,7 @@ export class Reply {
   }
 }
 
-/** Then the platform can read it, which is quicker. A compressed body is longer than it says. */
+/** Such a body the platform reads, which is quicker. A compressed body is longer than it announces. */
 function isAnnouncedWithin({ headers }: Response, maxBytes: number): boolean {
   const length = headers.get("content-length");
   if (length === null || headers.has("content-encoding")) return false;

@@ -1,12 +1,12 @@
-/** What can go wrong with an upstream, and what a client may know of it. */
+/** The failures of an upstream, and the part of them that a client may know. */
 import type { Failure } from "../contract.ts";
 import { RPC_CODES } from "../json-rpc.ts";
 
-/** The upstream gave no usable answer. `failure` is what a client may know: never an URL or a header. */
+/** The upstream gave no usable answer. A client may see `failure`, which never holds a URL or a header. */
 export class UpstreamError extends Error {
   override readonly name = "UpstreamError";
   readonly failure: Failure;
-  /** Whether no connection was made, so that another replica may be asked. */
+  /** No connection was made, so another replica may be asked. */
   readonly unreachable: boolean;
 
   constructor(failure: Failure, options: ErrorOptions & { unreachable?: boolean } = {}) {
@@ -29,15 +29,15 @@ export const FAILURES = {
   changed: failure(502, "The upstream no longer agrees to what the session was made with"),
 } as const;
 
-/** What a client may know of why an upstream gave no answer. */
+/** The part of a failure that a client may know. */
 export function failureOf(cause: unknown): Failure {
   return cause instanceof UpstreamError ? cause.failure : FAILURES.broken;
 }
 
 /**
- * Whether a JSON-RPC error that came with this HTTP status is about the client's request. A 401
- * is about the gateway's own secret, a 404 about a session that the client does not know, and
- * a 5xx about the upstream.
+ * Whether the client may see a JSON-RPC error that came with this HTTP status. A 401 is about the
+ * gateway's own secret, a 404 about a session that the client does not know, and a 5xx about
+ * the upstream itself.
  */
 export function mayPass(status: number): boolean {
   return status !== 401 && status !== 404 && status < 500;

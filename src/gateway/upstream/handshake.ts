@@ -1,4 +1,4 @@
-/** Initializes an MCP session with an upstream, for a new session and to replace one that was lost. */
+/** Initializes a session with an upstream: for a new session, or in place of one that the upstream lost. */
 import { GATEWAY_KEYS, type Metadata } from "../../core/content.ts";
 import { idKey, messageOf, type RequestId } from "../json-rpc.ts";
 import { isObject, parseJson } from "../../wire/json.ts";
@@ -14,7 +14,7 @@ export interface Handshake {
   readonly sid: string | undefined;
   /** The version that the upstream chose. */
   readonly version: string;
-  /** The upstream's messages, the last one its answer. */
+  /** The upstream's messages. The last one is its answer. */
   readonly messages: readonly string[];
 }
 
@@ -33,7 +33,7 @@ export class HandshakeRefused extends Error {
 
 const OWN_ID = "holdfast-initialize";
 
-/** What the gateway sends for a client that never initialized: it claims nothing on that client's behalf. */
+/** The gateway sends this for a client that never initialized. It claims no capability for that client. */
 export const OWN_INITIALIZE = JSON.stringify({
   jsonrpc: "2.0",
   id: OWN_ID,
@@ -48,8 +48,8 @@ export const OWN_INITIALIZE = JSON.stringify({
 const INITIALIZED = JSON.stringify({ jsonrpc: "2.0", method: "notifications/initialized" });
 
 /**
- * Sends `body`, an initialize request, without a session id, to the first of
- * `replicas` that can be reached. Throws UpstreamError, or HandshakeRefused.
+ * Sends `body`, an initialize request, to the first of `replicas` that can be reached. `maxBytes`
+ * bounds the answer. Throws UpstreamError, or HandshakeRefused.
  */
 export async function initialize(
   upstream: Upstream,
@@ -64,7 +64,7 @@ export async function initialize(
   });
 }
 
-/** Tells the upstream that its new session is ready. Throws UpstreamError where it disagrees. */
+/** Tells the upstream that the client is ready. Throws UpstreamError if the upstream refuses. */
 export async function sendInitialized(
   upstream: Upstream,
   { replica, sid, version }: Handshake,
@@ -76,7 +76,7 @@ export async function sendInitialized(
   if (!reply.ok) throw new UpstreamError(FAILURES.refused);
 }
 
-/** Ends the upstream's session. Best effort: the upstream may be gone, or have no sessions to end. */
+/** Ends the upstream's session. Never rejects: the upstream may be gone, or unable to end sessions. */
 export async function terminate(
   upstream: Upstream,
   replica: Replica,
@@ -86,7 +86,7 @@ export async function terminate(
   try {
     (await call(upstream, replica, { method: "DELETE", sid, version })).discard();
   } catch {
-    // It will end the session by itself in its own time.
+    // The upstream ends the session in its own time.
   }
 }
 
@@ -101,7 +101,7 @@ async function read(
   const message = messageOf(value);
   if (message?.kind !== "response" || !isObject(value)) throw new UpstreamError(FAILURES.broken);
   if (message.failed) {
-    // It may not say which request it is about, and there was only one.
+    // The error may have no id. There was only one request.
     const body = JSON.stringify({ jsonrpc: "2.0", id, error: value["error"] });
     throw new HandshakeRefused(reply.status < 400 ? 200 : reply.status, body);
   }
@@ -143,14 +143,14 @@ function idIn(body: string): RequestId {
   return message.id;
 }
 
-/** The version that the client itself agreed on; undefined where it never initialized, or the gateway did so for it. */
+/** The version that the client agreed on; undefined if the client never initialized. */
 export function agreedVersion({ version, initBody }: Binding): string | undefined {
   const message = messageOf(parseJson(initBody ?? ""));
   const isOwn = message?.kind === "request" && message.id === OWN_ID;
   return isOwn ? undefined : version;
 }
 
-/** What a session's metadata says of its upstream session. */
+/** A session's metadata about its upstream session. */
 export interface Binding {
   readonly url: string | undefined;
   readonly sid: string | undefined;
@@ -167,7 +167,7 @@ export function bindingOf(metadata: Metadata): Binding {
   };
 }
 
-/** The metadata that a handshake leaves in its session. A key that is null is taken out. */
+/** The metadata that a session gets from a handshake. A null removes its key. */
 export function handshakeMetadata(
   { replica, sid, version }: Handshake,
   initBody: string,

@@ -1,8 +1,8 @@
 /**
- * An upstream that speaks only HTTP+SSE of 2024-11-05, made to look like a
- * Streamable HTTP one. Its one stream is a connection that must stay open, so a session with it
- * lives in the memory of whoever initialized it: the session's object, which it keeps
- * awake. When that is lost, the answer is 404, and the gateway initializes anew.
+ * Makes an upstream that speaks only HTTP+SSE of 2024-11-05 look like a Streamable HTTP one. The
+ * one stream of such a session must stay open, so the session lives in the memory of the session's
+ * object, and keeps it awake. When that memory is lost, this answers 404, and the gateway
+ * initializes again.
  */
 import { derivedUpstreamUrl } from "../../config/upstreams.ts";
 import { idKey, messageOf } from "../json-rpc.ts";
@@ -14,10 +14,14 @@ import type { RequestParts, Send } from "./upstream.ts";
 type Headers = RequestParts["headers"];
 type Signal = RequestParts["signal"];
 
+/**
+ * `url` is where the server opens its stream; `maxBytes` bounds one message; `fetcher` sends
+ * requests. An upstream's 404 to a session is made here.
+ */
 export function legacyServer(url: string, maxBytes: number, fetcher: typeof fetch): Send {
   const connections = new Map<string, Connection>();
   return async ({ method, headers: given, body = "", signal }) => {
-    // Nothing comes on a standalone stream that does not come on the connection.
+    // Every message comes on the one stream, so there is no standalone stream.
     if (method === "GET") return new Response(null, { status: 405 });
     // The legacy transport has no such headers.
     const {
@@ -33,11 +37,11 @@ export function legacyServer(url: string, maxBytes: number, fetcher: typeof fetc
       return new Response(null, { status: 204 });
     }
     if (known) return known.post(body, headers, signal);
-    // The stateless revision ends up here as well; its clients fall back when they are refused.
+    // Clients of the stateless revision fall back to another one when they get a 400.
     if (requestsIn(body)[0]?.method !== "initialize") return new Response(null, { status: 400 });
     const made = crypto.randomUUID();
     const connection = new Connection(maxBytes, fetcher, () => connections.delete(made));
-    // Given up, failed or refused before it was answered: nobody will ever name this session.
+    // If initialize fails or is given up, nobody ever names this session.
     signal?.addEventListener("abort", () => connection.close());
     try {
       await connection.open(url, headers);
@@ -58,7 +62,7 @@ class Connection {
   readonly #fetch: typeof fetch;
   readonly #onClose: () => void;
   readonly #abort = new AbortController();
-  /** Answers that are awaited, by the request's id; the same stream for all of a batch. */
+  /** The stream that awaits an answer, by the request's id. A batch has one stream. */
   readonly #awaited = new Map<string, FrameStream>();
   #endpoint = "";
 
@@ -68,7 +72,7 @@ class Connection {
     this.#onClose = onClose;
   }
 
-  /** Resolves when the server has said where to POST. Rejects where it does not. */
+  /** Opens the stream. Resolves when the server has named the URL for POSTs; rejects if it does not. */
   async open(url: string, headers: Headers): Promise<void> {
     const { "content-type": _type, ...others } = headers;
     const response = await this.#fetch(url, {
@@ -79,7 +83,7 @@ class Connection {
     if (!response.ok || !response.body) throw new Error(`the stream answered ${response.status}`);
     const endpoint = Promise.withResolvers<string>();
     void this.#read(response.body, endpoint).finally(() => this.close());
-    // What a server says must not send our headers to another one.
+    // A server must not send our headers to another server.
     const verdict = derivedUpstreamUrl(await endpoint.promise, new URL(url));
     if (!verdict.ok) {
       this.close();
@@ -88,11 +92,11 @@ class Connection {
     this.#endpoint = verdict.url.href;
   }
 
-  /** Aborting `signal` gives up on the POST, and on what it was to be answered with. */
+  /** Aborting `signal` gives up on the POST and on its answer. */
   async post(body: string, headers: Headers, signal: Signal): Promise<Response> {
     signal?.throwIfAborted();
     const requests = requestsIn(body);
-    // One that nobody reads would be sent what later calls are told of their progress.
+    // A stream that nobody reads would get the progress of later calls.
     const forget = (): void => this.#forget(answers);
     const answers = new FrameStream(forget);
     for (const { id } of requests) this.#awaited.set(idKey(id), answers);
@@ -133,12 +137,12 @@ class Connection {
         }
       }
     } catch {
-      // Broken off: those who wait see their streams end.
+      // The connection broke off: `close` ends the streams that wait.
     }
     endpoint.reject(new Error("the stream ended before it named an endpoint"));
   }
 
-  /** An answer goes to who awaits it. Anything else goes to one call under way: the wire does not say to which. */
+  /** Sends an answer to the stream that awaits it. Any other message names no call, so the first one gets it. */
   #deliver(data: string): void {
     const message = messageOf(parseJson(data));
     if (!message) return;

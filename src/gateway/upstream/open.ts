@@ -1,4 +1,4 @@
-/** Makes the upstreams that the configuration names, from what the environment binds. */
+/** Makes the upstreams that the configuration names, from the bindings and secrets of the environment. */
 import { legacyServer } from "./legacy-server.ts";
 import {
   isHeaderValue,
@@ -9,18 +9,19 @@ import {
 import type { Answer, Replica, RequestParts, Upstream, Upstreams } from "./upstream.ts";
 
 /**
- * MCP servers that are part of the Worker itself. The Worker's entry names them
- * before anything runs; the library names none, so that it depends on no MCP SDK.
+ * An MCP server that is part of the Worker. The Worker's entry provides it before anything runs.
+ * The library provides none, so it depends on no MCP SDK.
  */
 export interface BuiltInServer {
-  /** It is given requests in their parts: making one only to take it apart again costs more than many a call. */
+  /** Takes a request in its parts: making a Request only to take it apart costs more than many calls. */
   readonly send: (url: string, parts: RequestParts) => Promise<Answer>;
-  /** Milliseconds that its slowest answer takes to begin. */
+  /** Milliseconds until its slowest answer begins. */
   readonly timeoutMs: number;
 }
 
 const servers = new Map<string, () => BuiltInServer>();
 
+/** Makes `name` ("demo") usable in UPSTREAMS. */
 export function provideServer(name: string, make: () => BuiltInServer): void {
   servers.set(name, make);
 }
@@ -28,8 +29,8 @@ export function provideServer(name: string, make: () => BuiltInServer): void {
 type Environment = Readonly<Record<string, unknown>>;
 
 /**
- * How requests leave the service: by the binding's `fetch` where `OUTBOUND` is bound, which
- * `npm run serve` does (its workerd has no other way out); else by the platform's own.
+ * The `fetch` for requests that leave the service: the binding `OUTBOUND` if there is one, else the
+ * platform's. `npm run serve` binds it, because its workerd has no other way out.
  */
 export function outboundOf(env: Environment): typeof fetch {
   const bound = env["OUTBOUND"];
@@ -41,14 +42,14 @@ function isFetcher(value: unknown): value is { readonly fetch: typeof fetch } {
 }
 
 const MCP_PATH = "/mcp";
-/** Only a name: nothing is sent there. */
+/** Only a name. Nothing is sent there. */
 const DEMO_URL = `https://demo.invalid${MCP_PATH}`;
 
-/** Bytes of one message of a legacy server; what is logged of it is bounded by EVENT_MAX_BYTES. */
+/** Bytes of one message of a legacy server. EVENT_MAX_BYTES bounds a message that is logged. */
 const LARGEST_MESSAGE = 4 * 1024 * 1024;
 
 /**
- * The upstreams by name, without a demo that the entry has not provided. Throws an Error that
+ * The upstreams by name; without the demo, if the entry has not provided it. Throws an Error that
  * names the upstream whose binding or secret is missing, or whose secret no header can hold.
  */
 export function openUpstreams(settings: UpstreamsSettings, env: Environment): Upstreams {
@@ -103,7 +104,7 @@ function replicasOf(
   return [replica(url, bound.fetch.bind(bound))];
 }
 
-/** The secret that is the value of `header`. */
+/** Reads the secret `name`, which is the value of `header`. */
 function secret(upstream: string, header: string, name: string, env: Environment): string {
   const value = env[name];
   if (typeof value !== "string" || value === "") {

@@ -1,19 +1,15 @@
-/**
- * What the gateway knows of an MCP server behind it: something that answers
- * requests. A URL is one, a service binding is one, and so is a server in the
- * same Worker.
- */
+/** An MCP server behind the gateway: a URL, a service binding, or a server in the same Worker. */
 import { FAILURES, UpstreamError } from "./failure.ts";
 
 /**
- * A request in its parts: where it leaves the Worker, the platform makes a request of its own
- * from whatever it is given, and one that was made before is made in vain.
+ * Sends a request. It takes the request's parts, because the platform makes a Request of its own
+ * from whatever leaves the Worker.
  */
 export type Send = (parts: RequestParts) => Promise<Answer>;
 
 /**
- * A text is JSON, whole and with status 200: a server in the same Worker that has it need
- * not make a response that is only read again, at a twentieth of a quick call.
+ * A string is a whole JSON body with status 200. A server in the same Worker then makes no Response
+ * that is only read again, which would cost a twentieth of a quick call.
  */
 export type Answer = Response | string;
 
@@ -23,9 +19,9 @@ export interface RequestParts extends RequestInit {
   readonly body?: string;
 }
 
-/** One place where an upstream is served. */
+/** One place that serves an upstream. */
 export interface Replica {
-  /** What `backend_url` says of a session that lives here. */
+  /** Stored as `backend_url` with each session that lives here. */
   readonly url: string;
   /** Sends a request to `url`. Rejects where the server cannot be reached. */
   readonly send: Send;
@@ -33,7 +29,7 @@ export interface Replica {
 
 export interface Upstream {
   readonly name: string;
-  /** At least one, in the order in which they are tried. */
+  /** At least one. They are tried in this order. */
   readonly replicas: readonly Replica[];
   /** Sent with every request. */
   readonly headers: Readonly<Record<string, string>>;
@@ -42,14 +38,14 @@ export interface Upstream {
   readonly forwardAuthorization: boolean;
 }
 
-/** The replica of a session, or the first where its own is not one of ours any more. */
+/** The replica at `url`; the first one if the configuration no longer has that. */
 export function replicaAt(upstream: Upstream, url: string | undefined): Replica {
   const replica = upstream.replicas.find((one) => one.url === url) ?? upstream.replicas[0];
   if (!replica) throw new TypeError(`upstream ${upstream.name} has no replica`);
   return replica;
 }
 
-/** Asks one replica after the other until one can be reached. Throws what failed last. */
+/** Asks the replicas in turn until one can be reached. Throws the last failure. */
 export async function firstReachable<T>(
   replicas: readonly Replica[],
   ask: (replica: Replica) => Promise<T>,
