@@ -1,4 +1,4 @@
-/** What asks the client: server-to-client requests of the session era, and input_required of 2026-07-28. */
+/** Tools that ask the client: server-to-client requests of the session era, and input_required of 2026-07-28. */
 import {
   acceptedContent,
   inputRequired,

@@ -1,4 +1,4 @@
-/** What every revision's conformance scenarios call: plain tools, resources, prompts and completion. */
+/** For the conformance scenarios of every revision: plain tools, resources, prompts and completion. */
 import {
   completable,
   fromJsonSchema,

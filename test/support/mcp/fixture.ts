@@ -68,7 +68,7 @@ export class Fixture {
     return this.requests.filter(({ body }) => body.includes('"method":"initialize"')).length;
   }
 
-  /** What a restart does: all sessions are forgotten. */
+  /** Forgets all sessions, as a restart does. */
   forget(): void {
     this.#sessions.clear();
   }

@@ -43,7 +43,7 @@ export async function fixtureBehindGateway(
   return { ...gateway, fixture };
 }
 
-/** An upstream that answers as it is told. */
+/** An upstream that answers as its test says. */
 export async function startUpstream(handler: FetchHandler): Promise<Listening> {
   const listening = await listen(handler);
   onTestFinished(() => listening.close());

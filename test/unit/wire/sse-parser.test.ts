@@ -61,7 +61,7 @@ it("gives what came before an event over the bound, and goes on behind it", () =
   expect([...parser.push(bytes("data: b\n\n"))]).toMatchObject([{ id: "2", data: "b" }]);
 });
 
-/** What is read of a text that comes in chunks of `size` bytes, and whether it ended at the bound. */
+/** Reads a text in chunks of `size` bytes: its events, and whether one was over the bound. */
 function readInChunks(parser: SseParser, text: string, size: number) {
   const whole = bytes(text);
   const data: string[] = [];

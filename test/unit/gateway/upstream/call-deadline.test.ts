@@ -86,7 +86,7 @@ it("has one that waits already wait from now instead", () => {
   expect(called).toEqual(["a"]);
 });
 
-/** What became of a deadline: whether it has lapsed, why, and whether its signal says so. */
+/** Whether a deadline has lapsed, and why. Its signal must say the same. */
 async function stateOf(deadline: CallDeadline): Promise<string> {
   const pending = Promise.resolve("waits");
   const why = deadline.lapsed.catch(({ message }: Error) => message);

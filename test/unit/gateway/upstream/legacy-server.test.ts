@@ -17,7 +17,7 @@ interface Scripted {
   call(id: number, signal?: AbortSignal): Promise<Response>;
 }
 
-/** One that initializes, and answers each further POST as the next of `answers` does; with 202 when there are no more. */
+/** A server that initializes. It answers each later POST as the next of `answers` does, and with 202 after the last. */
 async function scripted(...answers: Posted[]): Promise<Scripted> {
   let sink: ReadableStreamDefaultController<Uint8Array> | undefined;
   const say = (message: object, event = "message", data = JSON.stringify(message)): void =>
@@ -48,7 +48,7 @@ async function scripted(...answers: Posted[]): Promise<Scripted> {
   return { say, call: (id, signal) => send("tools/call", id, sid, signal) };
 }
 
-/** The call with this id is told of its progress, and is answered. */
+/** Expects that the call with this id gets its progress and its answer. */
 async function expectProgress({ call, say }: Scripted, id: number): Promise<void> {
   const response = await call(id);
   const answer = { jsonrpc: "2.0", id, result: {} };
