@@ -39,20 +39,21 @@ export function encodeFrame({ id, event, data, retry }: SseFrame): string {
 
 const encoder = new TextEncoder();
 
-/** The body of an SSE response whose messages are sent as they come. */
+/** An SSE response whose messages are sent as they come. */
 export class FrameStream {
-  readonly body: ReadableStream<Uint8Array>;
+  readonly response: Response;
   #controller!: ReadableStreamDefaultController<Uint8Array>;
 
-  /** `onCancel` is called when the body's reader leaves. */
+  /** `onCancel` is called when the reader leaves. */
   constructor(onCancel: () => void) {
-    this.body = new ReadableStream({
+    const body = new ReadableStream<Uint8Array>({
       // Called before the constructor returns.
       start: (controller) => {
         this.#controller = controller;
       },
       cancel: onCancel,
     });
+    this.response = new Response(body, { headers: { "content-type": "text/event-stream" } });
   }
 
   send(data: string): void {

@@ -73,8 +73,7 @@ export class StandingServer {
   #streamOf(call: Call, id: number): FrameStream {
     if (call.stream) return call.stream;
     call.stream = new FrameStream(() => this.#cancel(id));
-    const headers = { "content-type": "text/event-stream" };
-    call.answer(new Response(call.stream.body, { headers }));
+    call.answer(call.stream.response);
     return call.stream;
   }
 }

@@ -114,7 +114,7 @@ class Connection {
       forget();
       return new Response(null, { status: response.ok ? 202 : response.status });
     }
-    return new Response(answers.body, { headers: { "content-type": "text/event-stream" } });
+    return answers.response;
   }
 
   close(): void {
