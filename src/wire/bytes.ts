@@ -59,9 +59,14 @@ function fillingReader(body: ReadableStream<Uint8Array>): ReadableStreamBYOBRead
 }
 const encoder = new TextEncoder();
 
+/** Bytes of the text in UTF-8. */
+export function utf8Length(text: string): number {
+  return encoder.encode(text).byteLength;
+}
+
 /** Whether the text is over `maxBytes` in UTF-8. Most texts need no encoding to know that. */
 export function exceeds(text: string, maxBytes: number): boolean {
   // A UTF-16 unit is at least one byte in UTF-8 and at most three.
   if (text.length > maxBytes) return true;
-  return text.length * 3 > maxBytes && encoder.encode(text).byteLength > maxBytes;
+  return text.length * 3 > maxBytes && utf8Length(text) > maxBytes;
 }
