@@ -4,46 +4,35 @@
  */
 import { isObject, parseJson } from "../wire/json.ts";
 
-/**
- * Where the gateway may send a request: to the origins that the configuration
- * names, and nowhere else by any input. Pure functions; the gateway asks them for
- * the configured URL, for each redirect, and for each address that an upstream or a
- * stored session hands it.
- */
-export type UpstreamUrlVerdict =
+/** Whether the gateway may send requests to a URL, and why not. */
+type UpstreamUrlVerdict =
   | { readonly ok: true; readonly url: URL }
   | { readonly ok: false; readonly reason: UpstreamUrlProblem };
 
-export type UpstreamUrlProblem =
-  | "not a URL"
-  | "not http or https"
+type UpstreamUrlProblem =
+  | "is not a URL"
+  | "is not http or https"
   | "has credentials"
-  | "is a private address"
-  | "is another host";
+  | "is of another origin";
 
-/** A URL that the configuration names. Private addresses are allowed: it is the operator who names them. */
+/** A URL that the configuration names. The operator may name a private address. */
 export function configuredUpstreamUrl(text: string): UpstreamUrlVerdict {
   const url = URL.parse(text);
-  if (!url) return refused("not a URL");
-  if (url.protocol !== "http:" && url.protocol !== "https:") return refused("not http or https");
+  if (!url) return refused("is not a URL");
+  if (!/^https?:$/.test(url.protocol)) return refused("is not http or https");
   if (url.username !== "" || url.password !== "") return refused("has credentials");
   return { ok: true, url };
 }
 
 /**
- * A URL that came from anywhere else: a redirect, an `endpoint` event, a session's
- * `backend_url`. It must be of an origin that the configuration names, with
- * `base` (what it was found at) among them.
+ * A URL that an upstream sends, found at `base`. It must be of the same origin: the gateway
+ * sends the upstream's secrets there, and must reach no address that the configuration does
+ * not name, whether private or public.
  */
-export function derivedUpstreamUrl(
-  text: string,
-  base: URL,
-  configuredOrigins: ReadonlySet<string> = new Set([base.origin]),
-): UpstreamUrlVerdict {
+export function derivedUpstreamUrl(text: string, base: URL): UpstreamUrlVerdict {
   const verdict = configuredUpstreamUrl(URL.parse(text, base.href)?.href ?? "");
-  if (!verdict.ok) return verdict;
-  if (configuredOrigins.has(verdict.url.origin)) return verdict;
-  return refused(isPrivateHost(verdict.url.hostname) ? "is a private address" : "is another host");
+  if (verdict.ok && verdict.url.origin !== base.origin) return refused("is of another origin");
+  return verdict;
 }
 
 function refused(reason: UpstreamUrlProblem): UpstreamUrlVerdict {
@@ -178,91 +167,4 @@ export function secretNames(settings: UpstreamsSettings): string[] {
           .filter((value) => value.startsWith("$"))
           .map((value) => value.slice(1)),
   );
-} /** Addresses that are no public server's: what a request forged on our behalf would aim at. */
-
-/** IPv4 networks that are not the public internet (IANA's special-purpose registry), as address and prefix length. */
-const PRIVATE_V4: readonly (readonly [string, number])[] = [
-  ["0.0.0.0", 8],
-  ["10.0.0.0", 8],
-  ["100.64.0.0", 10],
-  ["127.0.0.0", 8],
-  ["169.254.0.0", 16],
-  ["172.16.0.0", 12],
-  ["192.0.0.0", 24],
-  ["192.0.2.0", 24],
-  ["192.88.99.0", 24],
-  ["192.168.0.0", 16],
-  ["198.18.0.0", 15],
-  ["198.51.100.0", 24],
-  ["203.0.113.0", 24],
-  ["224.0.0.0", 4],
-  ["240.0.0.0", 4],
-];
-
-/** Names that stand for this machine or for what only a private network's resolver knows. */
-const PRIVATE_NAME =
-  /(^|\.)(localhost|local|internal|intranet|lan|home|corp|private|home\.arpa|onion|test|invalid)$/;
-
-/**
- * Whether a host, as the URL parser writes it (so `0x7f.1` has become
- * `127.0.0.1`), is not a public one. A public name whose record points to a
- * private address is not recognised: nothing is resolved here.
- */
-export function isPrivateHost(hostname: string): boolean {
-  const name = hostname.toLowerCase().replace(/\.$/, "");
-  if (name.startsWith("[")) return isPrivateV6(name.slice(1, -1));
-  if (/^\d+(\.\d+){3}$/.test(name)) return isPrivateV4(v4Number(name));
-  // A name without a dot is resolved within the network that it is used in.
-  return !name.includes(".") || PRIVATE_NAME.test(name);
-}
-
-function isPrivateV4(address: number): boolean {
-  return PRIVATE_V4.some(([network, length]) => {
-    const size = 2 ** (32 - length);
-    return Math.floor(address / size) === Math.floor(v4Number(network) / size);
-  });
-}
-
-function v4Number(text: string): number {
-  return text.split(".").reduce((sum, part) => sum * 256 + Number(part), 0);
-}
-
-function isPrivateV6(text: string): boolean {
-  const groups = v6Groups(text);
-  if (!groups) return true;
-  const [a = 0, b = 0, c = 0] = groups;
-  const embedded = embeddedV4(groups);
-  if (embedded !== undefined) return isPrivateV4(embedded);
-  // Global unicast is 2000::/3; of it, documentation (2001:db8::/32, 3fff::/20) and the rest of 2001::/23 are not public.
-  if (a >> 13 !== 1) return true;
-  return (
-    (a === 0x2001 && (b < 0x200 || b === 0xdb8)) ||
-    (a === 0x3fff && b < 0x1000) ||
-    (a === 0 && c === 0)
-  );
-}
-
-/** The IPv4 address that an IPv6 one stands for: mapped, compatible, NAT64 (RFC 6052), or 6to4. */
-function embeddedV4(groups: readonly number[]): number | undefined {
-  const [a = 0, b = 0, c = 0, , , f = 0, g = 0, h = 0] = groups;
-  const last = g * 65536 + h;
-  if (groups.slice(0, 5).every((group) => group === 0) && (f === 0xffff || f === 0)) return last;
-  if (a === 0x64 && b === 0xff9b)
-    return groups.slice(2, 6).every((group) => group === 0) ? last : 0;
-  if (a === 0x2002) return b * 65536 + c;
-  return undefined;
-}
-
-/** The eight groups of an IPv6 address as the URL parser writes it: without dots, `::` at most once. */
-function v6Groups(text: string): number[] | undefined {
-  const [head = "", tail] = text.split("::");
-  const read = (part: string) =>
-    part === "" ? [] : part.split(":").map((group) => parseInt(group, 16));
-  const before = read(head);
-  const after = tail === undefined ? [] : read(tail);
-  const zeros = tail === undefined ? 0 : 8 - before.length - after.length;
-  const groups = [...before, ...Array.from({ length: Math.max(0, zeros) }, () => 0), ...after];
-  return groups.length === 8 && groups.every((group) => group >= 0 && group <= 0xffff)
-    ? groups
-    : undefined;
 }
