@@ -6,7 +6,7 @@
 import { join } from "node:path";
 import { isLoopbackName, parseHost } from "../src/auth/origin.ts";
 import { loadAuthSettings } from "../src/auth/settings.ts";
-import { ConfigError } from "../src/config/env.ts";
+import { ConfigError, integer, text, type Environment } from "../src/config/env.ts";
 import { loadConfig } from "../src/config/service.ts";
 import { buildBundle, PROJECT } from "./bundle.ts";
 import { holdStateDir } from "./state-lock.ts";
@@ -14,14 +14,6 @@ import { startWorkerd, variables } from "./workerd.ts";
 
 /** Milliseconds that requests under way have to finish once we are told to end: on a busy machine all else took 2.6 s of the 5. */
 const GRACE_MS = 1000;
-
-function readPort(): number {
-  const text = process.env["PORT"] || "8788";
-  const port = /^\d+$/.test(text) ? Number(text) : NaN;
-  if (!(port <= 65535))
-    throw new ConfigError(`PORT must be a whole number from 0 to 65535, not "${text}"`);
-  return port;
-}
 
 /** An address that others can reach is served only once it is decided who may come in. */
 function refuseOpenHost(host: string): void {
@@ -33,11 +25,12 @@ function refuseOpenHost(host: string): void {
 
 async function main(): Promise<void> {
   loadConfig(process.env);
+  const own: Environment<"HOST" | "PORT" | "STATE_DIR"> = process.env;
   // As in a URL, or as an address.
-  const host = (process.env["HOST"] || "127.0.0.1").replace(/^\[(.*)\]$/, "$1");
+  const host = (text(own, "HOST") ?? "127.0.0.1").replace(/^\[(.*)\]$/, "$1");
   refuseOpenHost(host);
-  const port = readPort();
-  const stateDir = process.env["STATE_DIR"] || join(PROJECT, ".holdfast", "state");
+  const port = integer(own, "PORT", 8788, 0, 65_535);
+  const stateDir = text(own, "STATE_DIR") ?? join(PROJECT, ".holdfast", "state");
   holdStateDir(stateDir);
   const bundle = await buildBundle();
   const workerd = await startWorkerd({

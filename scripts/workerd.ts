@@ -10,6 +10,7 @@ import { basename, dirname, join, resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { unstable_readConfig } from "wrangler";
 import { AUTH_VARIABLES } from "../src/auth/settings.ts";
+import { text } from "../src/config/env.ts";
 import { CONFIG_VARIABLES } from "../src/config/service.ts";
 import { parseUpstreams, secretNames } from "../src/config/upstreams.ts";
 import { PROJECT } from "./bundle.ts";
@@ -146,7 +147,7 @@ export function variables(
   config = readWranglerConfig(),
 ): Record<string, string> {
   const declared = Object.entries(config.vars).map(([k, v]) => [k, String(v)]);
-  const secrets = secretNames(parseUpstreams(env["UPSTREAMS"] || undefined));
+  const secrets = secretNames(parseUpstreams(text(env, "UPSTREAMS")));
   const names = [...CONFIG_VARIABLES, ...AUTH_VARIABLES, ...secrets];
   const set = names.map((name) => [name, env[name]]).filter(([, v]) => v !== undefined);
   return Object.fromEntries([...declared, ...set]) as Record<string, string>;

@@ -1,10 +1,10 @@
 /** Reads the variables of access control once, into validated and frozen settings. */
 import * as z from "zod";
-import { ConfigError, type Environment } from "../config/env.ts";
+import { ConfigError, integer, refusal, text, type Environment } from "../config/env.ts";
 import { MAX_SUBJECT_LENGTH } from "../core/limits.ts";
-import { parseJson } from "../wire/json.ts";
 import type { ApiToken } from "./api-tokens.ts";
 import type { JwtSettings } from "./jwt.ts";
+import { parseJson } from "../wire/json.ts";
 import { isLoopbackName, parseHost } from "./origin.ts";
 import { SCOPES } from "./identity.ts";
 
@@ -25,6 +25,8 @@ export const AUTH_VARIABLES = [
 ] as const;
 
 type AuthVariable = (typeof AUTH_VARIABLES)[number];
+
+type AuthEnvironment = Environment<AuthVariable>;
 
 export type AuthMethod =
   /** `AUTH` is not set: anybody may call, but from this machine only. */
@@ -95,7 +97,7 @@ export function loadAuthSettings(env: Environment): AuthSettings {
   });
 }
 
-function methodOf(env: Environment): AuthMethod {
+function methodOf(env: AuthEnvironment): AuthMethod {
   const kind = text(env, "AUTH");
   switch (kind) {
     case undefined:
@@ -116,7 +118,7 @@ function methodOf(env: Environment): AuthMethod {
   }
 }
 
-function apiTokensOf(env: Environment): readonly ApiToken[] {
+function apiTokensOf(env: AuthEnvironment): readonly ApiToken[] {
   const expected = 'a JSON list of {"sha256", "subject", "scopes"}; npm run token makes an entry';
   const result = apiTokens.safeParse(parseJson(required(env, "API_TOKENS")));
   if (result.success) return result.data;
@@ -124,7 +126,7 @@ function apiTokensOf(env: Environment): readonly ApiToken[] {
   throw refusal("API_TOKENS", `${expected} (${issue?.path.join(".")}: ${issue?.message})`);
 }
 
-function jwksUrlOf(env: Environment): string {
+function jwksUrlOf(env: AuthEnvironment): string {
   const url = URL.parse(required(env, "JWKS_URL"));
   const secure =
     url?.protocol === "https:" || (url?.protocol === "http:" && isLoopbackName(url.hostname));
@@ -134,7 +136,7 @@ function jwksUrlOf(env: Environment): string {
   return url.href;
 }
 
-function ticketSecretsOf(env: Environment): readonly string[] {
+function ticketSecretsOf(env: AuthEnvironment): readonly string[] {
   const secrets = list(env, "TICKET_SECRET");
   if (secrets.length > 2 || secrets.some((secret) => secret.length < LEAST_SECRET_LENGTH)) {
     const expected = `one secret of at least ${LEAST_SECRET_LENGTH} characters, or two: the new one, then the old`;
@@ -143,7 +145,7 @@ function ticketSecretsOf(env: Environment): readonly string[] {
   return secrets;
 }
 
-function publicOriginOf(env: Environment): string | undefined {
+function publicOriginOf(env: AuthEnvironment): string | undefined {
   const value = text(env, "PUBLIC_URL");
   if (value === undefined) return undefined;
   const origin = originOf(value.replace(/\/$/, ""));
@@ -160,7 +162,7 @@ function originOf(value: string): string | undefined {
 
 /** Parses each entry of a list. Throws where `parse` returns undefined for one. */
 function setOf(
-  env: Environment,
+  env: AuthEnvironment,
   name: AuthVariable,
   parse: (entry: string) => string | undefined,
   expected: string,
@@ -171,7 +173,7 @@ function setOf(
 }
 
 /** Reads a list: separated by commas, or JSON. */
-function list(env: Environment, name: AuthVariable): readonly string[] {
+function list(env: AuthEnvironment, name: AuthVariable): readonly string[] {
   const value = text(env, name);
   if (value === undefined) return [];
   const entries: unknown = value.startsWith("[") ? parseJson(value) : value.split(",");
@@ -181,33 +183,19 @@ function list(env: Environment, name: AuthVariable): readonly string[] {
   return entries.map((entry: string) => entry.trim()).filter((entry) => entry !== "");
 }
 
+/** These refusals never quote the value: it may be a secret, set under the wrong name. */
 function number(
-  env: Environment,
+  env: AuthEnvironment,
   name: AuthVariable,
   fallback: number,
   least: number,
   most: number,
 ): number {
-  const value = text(env, name) ?? String(fallback);
-  const result = /^\d+$/.test(value) ? Number(value) : NaN;
-  if (result >= least && result <= most) return result;
-  throw refusal(name, `a whole number from ${least} to ${most}`);
+  return integer(env, name, fallback, least, most, false);
 }
 
-function required(env: Environment, name: AuthVariable): string {
+function required(env: AuthEnvironment, name: AuthVariable): string {
   const value = text(env, name);
   if (value !== undefined) return value;
   throw new ConfigError(`${name} must be set where AUTH is ${text(env, "AUTH")}`);
-}
-
-function text(env: Environment, name: AuthVariable): string | undefined {
-  const value = env[name];
-  if (value === undefined || value === null || value === "") return undefined;
-  // Wrangler passes a JSON value of [vars] as a value, not as text.
-  return (typeof value === "object" ? JSON.stringify(value) : String(value)).trim();
-}
-
-/** Never quotes the value, unlike the refusals of other variables: it may be a secret. */
-function refusal(name: AuthVariable, expected: string): ConfigError {
-  return new ConfigError(`${name} must be ${expected}`);
 }

@@ -1,54 +1,61 @@
-export type Environment = Readonly<Record<string, unknown>>;
+/**
+ * The one reader of environment variables. The readers take an `Environment` of the names
+ * that their caller declares, so a misspelt name does not compile.
+ */
+export type Environment<Name extends string = string> = { readonly [N in Name]?: unknown };
 
 /** A variable is missing or not what it must be. The message names it. */
 export class ConfigError extends Error {
   override readonly name = "ConfigError";
 }
 
-export const NUMBER = /^\d+(\.\d+)?$/;
-
-export function text(env: Environment, name: string): string | undefined {
+/** The variable's text without the space around it; undefined where it is unset or empty. */
+export function text<Name extends string>(
+  env: Environment<Name>,
+  name: NoInfer<Name>,
+): string | undefined {
   const value = env[name];
-  // An empty variable is how a shell or a .env file says unset.
+  // A shell or a .env file writes an unset variable as an empty one.
   if (value === undefined || value === null || value === "") return undefined;
-  return String(value).trim();
+  // Wrangler gives a JSON value of [vars] as it is.
+  return (typeof value === "object" ? JSON.stringify(value) : String(value)).trim();
 }
 
-export function seconds(
-  env: Environment,
-  name: string,
+/** Seconds, with a fraction or without; the answer is in milliseconds. */
+export function seconds<Name extends string>(
+  env: Environment<Name>,
+  name: NoInfer<Name>,
   fallback: number,
   least: number,
   most: number,
 ): number {
   const value = text(env, name);
   if (value === undefined) return fallback * 1000;
-  const number = NUMBER.test(value) ? Number(value) : NaN;
-  if (!(number >= least && number <= most)) {
-    throw refusal(name, `a number of seconds from ${least} to ${most}`, value);
-  }
-  return Math.round(number * 1000);
+  const number = /^\d+(\.\d+)?$/.test(value) ? Number(value) : NaN;
+  if (number >= least && number <= most) return Math.round(number * 1000);
+  throw refusal(name, `a number of seconds from ${least} to ${most}`, value);
 }
 
-export function integer(
-  env: Environment,
-  name: string,
+/** A whole number. A refusal quotes what is there instead, unless `quoted` is false. */
+export function integer<Name extends string>(
+  env: Environment<Name>,
+  name: NoInfer<Name>,
   fallback: number,
   least: number,
   most: number,
+  quoted = true,
 ): number {
   const value = text(env, name);
   if (value === undefined) return fallback;
   const number = /^\d+$/.test(value) ? Number(value) : NaN;
-  if (!(number >= least && number <= most)) {
-    throw refusal(name, `a whole number from ${least} to ${most}`, value);
-  }
-  return number;
+  if (number >= least && number <= most) return number;
+  throw refusal(name, `a whole number from ${least} to ${most}`, quoted ? value : undefined);
 }
 
-export function oneOf<T extends string>(
-  env: Environment,
-  name: string,
+/** One of some words. */
+export function oneOf<Name extends string, T extends string>(
+  env: Environment<Name>,
+  name: NoInfer<Name>,
   choices: readonly T[],
   fallback: T,
 ): T {
@@ -59,6 +66,8 @@ export function oneOf<T extends string>(
   return choice;
 }
 
-export function refusal(name: string, expected: string, value: string): ConfigError {
-  return new ConfigError(`${name} must be ${expected}, not ${JSON.stringify(value)}`);
+/** Quotes `value` where it is given; a caller whose variable holds a secret does not give it. */
+export function refusal(name: string, expected: string, value?: string): ConfigError {
+  const instead = value === undefined ? "" : `, not ${JSON.stringify(value)}`;
+  return new ConfigError(`${name} must be ${expected}${instead}`);
 }

@@ -57,6 +57,8 @@ export const CONFIG_VARIABLES = [
   "LOG_LEVEL",
 ] as const;
 
+type ConfigEnvironment = Environment<(typeof CONFIG_VARIABLES)[number]>;
+
 const MIB = 1024 * 1024;
 /** One event is one stored row of at most 2 MiB, with its frame beside it. */
 const LARGEST_EVENT = 1.5 * MIB;
@@ -64,7 +66,8 @@ const LARGEST_EVENT = 1.5 * MIB;
 const LONGEST_KEEPALIVE_SECONDS = 3600;
 
 /** Reads the configuration. Throws a ConfigError that names the first bad variable. */
-export function loadConfig(env: Environment): Config {
+export function loadConfig(variables: Environment): Config {
+  const env: ConfigEnvironment = variables;
   return Object.freeze({
     sessionTtlMs: seconds(env, "SESSION_TTL_SECONDS", 7200, MIN_TTL_MS / 1000, MAX_TTL_MS / 1000),
     sessionMaxLifetimeMs: lifetime(env),
@@ -83,14 +86,14 @@ export function loadConfig(env: Environment): Config {
   });
 }
 
-function lifetime(env: Environment): number {
+function lifetime(env: ConfigEnvironment): number {
   const name = "SESSION_MAX_LIFETIME_SECONDS";
   const value = text(env, name);
   if (value === undefined || Number(value) === 0) return 0;
   return seconds(env, name, 0, MIN_TTL_MS / 1000, MAX_TTL_MS / 1000);
 }
 
-function upstreams(env: Environment): UpstreamsSettings {
+function upstreams(env: ConfigEnvironment): UpstreamsSettings {
   try {
     return parseUpstreams(text(env, "UPSTREAMS"));
   } catch (failure) {

@@ -1,6 +1,6 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, expectTypeOf, it } from "vitest";
 import { CONFIG_VARIABLES, loadConfig } from "../../../src/config/service.ts";
-import { ConfigError } from "../../../src/config/env.ts";
+import { ConfigError, text, type Environment } from "../../../src/config/env.ts";
 
 describe("loadConfig", () => {
   it("fills in the documented defaults, and is frozen", () => {
@@ -50,4 +50,12 @@ describe("loadConfig", () => {
     loadConfig(new Proxy({}, { get: (_, name) => void asked.add(String(name)) }));
     expect([...asked].toSorted()).toEqual([...CONFIG_VARIABLES].toSorted());
   });
+});
+
+it("does not compile where the name of a variable is misspelt", () => {
+  const read = (env: Environment<"HOST" | "PORT">) => text<"HOST" | "PORT">(env, "PORT");
+  expect(read({ PORT: " 80 " })).toBe("80");
+  expectTypeOf(text<"HOST" | "PORT">)
+    .parameter(1)
+    .toEqualTypeOf<"HOST" | "PORT">();
 });
