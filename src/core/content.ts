@@ -1,17 +1,32 @@
-/** What a session holds for its owner: metadata and data, their merging and their bounds. */
+/** What a session holds for its owner: its type, metadata and data, their merging and their bounds. */
 import type { ErrorCode } from "./errors.ts";
 import { MAX_DATA_BYTES, MAX_METADATA_BYTES, MAX_METADATA_KEYS } from "./limits.ts";
 import { exceeds } from "../wire/bytes.ts";
-/** JSON Merge Patch, RFC 7396. */
+import { isObject } from "../wire/json.ts";
+
+/** The types that ToolHive's session package defines (`SessionType`). */
+export const SESSION_TYPES = ["mcp", "sse", "streamable"] as const;
+
+export type KnownSessionType = (typeof SESSION_TYPES)[number];
+
+/**
+ * A session's type. Records of types that this version does not know survive a
+ * round trip unchanged (ToolHive's behaviour), hence the open union.
+ */
+export type SessionType = KnownSessionType | (string & {});
+
+export const DEFAULT_SESSION_TYPE: KnownSessionType = "mcp";
+
+export function isKnownSessionType(type: string): type is KnownSessionType {
+  return (SESSION_TYPES as readonly string[]).includes(type);
+}
+
+export type Metadata = Readonly<Record<string, string>>;
 
 export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
 
-function isObject(value: Json | undefined): value is { [key: string]: Json } {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
 /**
- * Applies `patch` to `target` and returns the result; neither is changed. Keys
+ * JSON Merge Patch, RFC 7396. Applies `patch` to `target` and returns the result; neither is changed. Keys
  * named `__proto__` are data like any other, so nothing here assigns by key.
  */
 export function mergePatch(target: Json | undefined, patch: Json): Json {
@@ -25,16 +40,11 @@ export function mergePatch(target: Json | undefined, patch: Json): Json {
   return Object.fromEntries(result);
 }
 
-export interface ContentProblem {
-  readonly code: ErrorCode;
-  readonly detail: string;
-}
-
 /** Whether metadata and data are within their bounds; undefined where they are. */
 export function contentProblem(
   metadata: Metadata,
   dataJson: string | undefined,
-): ContentProblem | undefined {
+): { readonly code: ErrorCode; readonly detail: string } | undefined {
   const keys = Object.keys(metadata).length;
   if (keys > MAX_METADATA_KEYS) {
     return {
@@ -56,13 +66,8 @@ export function patchMetadata(
   metadata: Metadata,
   patch: Readonly<Record<string, string | null>> | null,
 ): Metadata {
-  if (patch === null) return {};
-  const merged = new Map(Object.entries(metadata));
-  for (const [key, value] of Object.entries(patch)) {
-    if (value === null) merged.delete(key);
-    else merged.set(key, value);
-  }
-  return Object.fromEntries(merged);
+  // A patch of text and null applied to text leaves text.
+  return patch === null ? {} : (mergePatch(metadata, patch) as Metadata);
 }
 
 /** Applies a merge patch (JSON text) to data; undefined where nothing is left. */
@@ -88,5 +93,3 @@ export const GATEWAY_KEYS = {
   /** The client's name and version, as JSON. */
   clientInfo: "client_info",
 } as const;
-
-export type Metadata = Readonly<Record<string, string>>;

@@ -9,8 +9,7 @@
  */
 import type { Caller } from "./caller.ts";
 import type { SessionId } from "./id.ts";
-import type { SessionType } from "./type.ts";
-import type { Metadata } from "./content.ts";
+import type { Metadata, SessionType } from "./content.ts";
 
 /**
  * A session's times as the record of the library has them: RFC 3339 with up to

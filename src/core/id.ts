@@ -4,6 +4,8 @@
  * Here each accepted form is normalised, so one UUID is one session.
  */
 
+import { InvalidSessionIdError } from "./errors.ts";
+
 declare const sessionIdBrand: unique symbol;
 
 /** A UUID in its canonical form: 36 characters, lower case. */
@@ -34,10 +36,11 @@ export function parseSessionId(text: string): SessionId | undefined {
   return HYPHENATED.test(uuid) ? (uuid as SessionId) : undefined;
 }
 
-/** A new random id: a version 4 UUID from the platform's secure generator. */
-export function newSessionId(): SessionId {
-  // randomUUID answers the canonical form by specification.
-  return crypto.randomUUID() as SessionId;
+/** As `parseSessionId`, but throws `InvalidSessionIdError` where the text is not an id. */
+export function requireSessionId(text: string): SessionId {
+  const id = typeof text === "string" ? parseSessionId(text) : undefined;
+  if (id !== undefined) return id;
+  throw new InvalidSessionIdError(text === "" ? "A session id must not be empty." : undefined);
 }
 
 /** What a log line may say of a session: enough to correlate, too little to use as the id. */

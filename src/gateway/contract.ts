@@ -3,11 +3,10 @@
  * bring back its answer, and to open a stream of messages.
  */
 import type { Caller } from "../core/caller.ts";
-import { type Metadata, GATEWAY_KEYS } from "../core/content.ts";
+import { GATEWAY_KEYS, type Metadata, type SessionType } from "../core/content.ts";
 import type { SessionContent, SessionHost, Sessions, StreamSocket } from "../core/host.ts";
 import type { SessionId } from "../core/id.ts";
 import type { RequestId } from "./json-rpc.ts";
-import type { SessionType } from "../core/type.ts";
 
 /**
  * What a caller's own session must be to be used here. One that differs is answered

@@ -3,7 +3,7 @@
  * every answer on it. The session, the log and the upstream are the same as for Streamable HTTP.
  */
 import { DEFAULT_UPSTREAM } from "../config/upstreams.ts";
-import { newSessionId } from "../core/id.ts";
+import { requireSessionId } from "../core/id.ts";
 import { Refused } from "./answers.ts";
 import { classify, idOf } from "./classify.ts";
 import { RPC_CODES } from "./json-rpc.ts";
@@ -21,7 +21,7 @@ import { stream } from "./streamable.ts";
 export async function openLegacyStream(call: GatewayCall): Promise<Response> {
   requireAccept(call, "text/event-stream");
   const { upstream } = call;
-  const sessionId = newSessionId();
+  const sessionId = requireSessionId(crypto.randomUUID());
   await call.sessions.create(sessionId, contentFor(call, "sse"));
   const path = upstream.name === DEFAULT_UPSTREAM ? "/messages" : `/messages/${upstream.name}`;
   const endpoint = `${path}?session_id=${sessionId}`;

@@ -6,7 +6,7 @@ import { SessionError, SessionNotFoundError } from "../core/errors.ts";
 import type { SessionContent } from "../core/host.ts";
 import { parseSessionId, type SessionId } from "../core/id.ts";
 import { MAX_JSON_DEPTH } from "../core/limits.ts";
-import type { KnownSessionType } from "../core/type.ts";
+import type { KnownSessionType } from "../core/content.ts";
 import { depthOf, mediaTypeOf, readBody, textOf } from "../http/body.ts";
 import type { Logger } from "../logger.ts";
 import { parseJson } from "../wire/json.ts";

@@ -1,7 +1,7 @@
 /** Serves Streamable HTTP of the revisions with sessions: 2025-03-26 to 2025-11-25, and 2024-11-05 over it. */
 import { SessionNotFoundError } from "../core/errors.ts";
 import { parseEventId } from "../core/event-id.ts";
-import { newSessionId, redactSessionId, type SessionId } from "../core/id.ts";
+import { redactSessionId, requireSessionId, type SessionId } from "../core/id.ts";
 import { MAX_INIT_BODY_BYTES } from "../core/limits.ts";
 import { STREAM_HEADERS } from "../http/problem.ts";
 import { bridge } from "../stream/bridge.ts";
@@ -26,7 +26,7 @@ export async function initialize(call: GatewayCall, body: string): Promise<Respo
   if (exceeds(body, MAX_INIT_BODY_BYTES)) {
     throw new Refused(413, "The initialize request is too large");
   }
-  const sessionId = newSessionId();
+  const sessionId = requireSessionId(crypto.randomUUID());
   const request = { upstream: call.upstream.name, body, headers: forwardedHeaders(call) };
   const answer = await call.sessions.initialize(sessionId, contentFor(call, "mcp"), request);
   switch (answer.kind) {

@@ -1,4 +1,4 @@
-import { systemClock, type Clock } from "./model/clock.ts";
+import { systemClock, type Clock } from "./model/time.ts";
 import {
   InvalidSessionIdError,
   SessionAlreadyExistsError,
@@ -7,11 +7,9 @@ import {
   UnavailableError,
 } from "../core/errors.ts";
 import { parseSessionId } from "../core/id.ts";
-import { ProxySession } from "./model/proxy-session.ts";
-import type { Session } from "./model/session.ts";
+import { ProxySession, type Session, StreamableSession } from "./model/session.ts";
 import { SSESession } from "./model/sse-session.ts";
-import { StreamableSession } from "./model/streamable-session.ts";
-import { DEFAULT_SESSION_TYPE, type SessionType } from "../core/type.ts";
+import { DEFAULT_SESSION_TYPE, type SessionType } from "../core/content.ts";
 import { withDeadline, lifetime, positiveTtl, timeout, notify } from "./storage/calls.ts";
 import { LocalStorage } from "./storage/local.ts";
 import type { RangeOptions, CallOptions, Storage } from "./storage/storage.ts";

@@ -4,10 +4,9 @@
  * frequent write, does not rewrite metadata and data. The owner stands apart as
  * well, so that refusing a stranger takes no longer for a large session.
  */
-import type { Metadata } from "../core/content.ts";
+import type { Metadata, SessionType } from "../core/content.ts";
 import type { RecordTimes } from "../core/host.ts";
 import type { SessionId } from "../core/id.ts";
-import type { SessionType } from "../core/type.ts";
 import { type StoredChannel, FRESH_CHANNEL } from "../stream/channel.ts";
 
 /**

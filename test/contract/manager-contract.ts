@@ -1,7 +1,7 @@
 /** What `SessionManager` promises over every storage: races between managers, and with others that write. */
 import { beforeEach, describe, expect, it } from "vitest";
 import { decodeSession } from "../../src/library/model/codec.ts";
-import { ProxySession } from "../../src/library/model/proxy-session.ts";
+import { ProxySession } from "../../src/library/model/session.ts";
 import { SessionManager } from "../../src/library/session-manager.ts";
 import type { Storage } from "../../src/library/storage/storage.ts";
 

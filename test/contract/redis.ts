@@ -1,6 +1,6 @@
 import { describe, expect, it, vi } from "vitest";
 import { CorruptRecordError } from "../../src/core/errors.ts";
-import { ProxySession } from "../../src/library/model/proxy-session.ts";
+import { ProxySession } from "../../src/library/model/session.ts";
 import type { RedisOptions } from "../../src/library/storage/redis/config.ts";
 import { RedisDataStorage } from "../../src/library/storage/redis/data-storage.ts";
 import { RedisStorage } from "../../src/library/storage/redis/storage.ts";

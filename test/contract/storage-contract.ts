@@ -5,9 +5,8 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { decodeSession, encodeSession } from "../../src/library/model/codec.ts";
 import { InvalidSessionIdError } from "../../src/core/errors.ts";
-import type { Session } from "../../src/library/model/session.ts";
+import { type Session, StreamableSession } from "../../src/library/model/session.ts";
 import { SSESession } from "../../src/library/model/sse-session.ts";
-import { StreamableSession } from "../../src/library/model/streamable-session.ts";
 import type { Storage } from "../../src/library/storage/storage.ts";
 import { sessionWith } from "../support/session-with.ts";
 import type { OpenedStorage, OpenStorage } from "./opened-storage.ts";

@@ -1,6 +1,6 @@
 /** A Redis that fails, and what each call of a storage must do then. Importing it ends after a file's tests what they started. */
 import { afterAll, expect } from "vitest";
-import { ProxySession } from "../../src/library/model/proxy-session.ts";
+import { ProxySession } from "../../src/library/model/session.ts";
 import { RedisStorage } from "../../src/library/storage/redis/storage.ts";
 import { startRedis, type RedisServer, type RedisServerOptions } from "./redis-server.ts";
 

@@ -1,4 +1,4 @@
-import type { Clock } from "../../src/library/model/clock.ts";
+import type { Clock } from "../../src/library/model/time.ts";
 
 /** A clock that stands still until a test moves it, and then runs the timers that are due. */
 export class FakeClock implements Clock {

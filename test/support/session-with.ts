@@ -1,4 +1,4 @@
-import { ProxySession } from "../../src/library/model/proxy-session.ts";
+import { ProxySession } from "../../src/library/model/session.ts";
 
 /** A session that can be told from others of the same id. */
 export function sessionWith(id: string, value: string): ProxySession {

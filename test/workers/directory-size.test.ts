@@ -9,7 +9,7 @@ import { DirectoryObject } from "../../src/directory/directory-object.ts";
 import { Revocations } from "../../src/directory/revocations.ts";
 import { ShardIndex } from "../../src/directory/shard-index.ts";
 import { compareNewest } from "../../src/directory/listing.ts";
-import { newSessionId } from "../../src/core/id.ts";
+import { newSessionId } from "../../src/library/model/session.ts";
 import { LAST_RETELL_MS, REVOKE_BATCH } from "../../src/core/limits.ts";
 import { SessionObject } from "../../src/session/session-object.ts";
 import { make, pathOf, request } from "../support/call.ts";

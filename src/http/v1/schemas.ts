@@ -12,7 +12,7 @@ import {
   RESERVED_EVENT_NAMES,
 } from "../../core/limits.ts";
 import { isSafeFieldValue } from "../../wire/sse-frame.ts";
-import { SESSION_TYPES } from "../../core/type.ts";
+import { SESSION_TYPES } from "../../core/content.ts";
 
 /**
  * Any JSON of a session or an event. A number is an IEEE 754 double (RFC 8259, section 6).

@@ -11,12 +11,12 @@ import type {
   SessionPatch,
 } from "../../core/host.ts";
 import { InvalidSessionIdError, SessionError, SessionNotFoundError } from "../../core/errors.ts";
-import { newSessionId, parseSessionId, type SessionId } from "../../core/id.ts";
+import { requireSessionId, type SessionId } from "../../core/id.ts";
 import { parseIfMatch, onlyWhereAbsent, refuseIfNoneMatch } from "../preconditions.ts";
 import { route } from "../route.ts";
 import { newSession, readQuery, session, sessionPatch } from "./schemas.ts";
 import type * as z from "zod";
-import { DEFAULT_SESSION_TYPE } from "../../core/type.ts";
+import { DEFAULT_SESSION_TYPE } from "../../core/content.ts";
 
 /** Throws a SessionError (`forbidden`) for metadata that only an admin may set. */
 function refuseBackend(
@@ -105,7 +105,7 @@ export const sessionRoutes = [
       "rate_limited",
     ],
     async handle({ caller, body }, { host, config }) {
-      const id = body.id === undefined ? newSessionId() : canonical(body.id);
+      const id = requireSessionId(body.id ?? crypto.randomUUID());
       return made(await host.as(caller).create(id, contentOf(body, caller, config)), caller);
     },
   }),
@@ -143,7 +143,7 @@ export const sessionRoutes = [
     errors: ["invalid_session_type", "precondition_failed", "session_not_found", "rate_limited"],
     async handle({ c, caller, body }, { host, config }) {
       const id = sessionIdOf(c);
-      if (body.id !== undefined && canonical(body.id) !== id) {
+      if (body.id !== undefined && requireSessionId(body.id) !== id) {
         throw new InvalidSessionIdError("id: is not the session's in the path");
       }
       const ifMatch = parseIfMatch(c.req.header("if-match"));
@@ -227,13 +227,7 @@ async function makeAbsent(
 
 /** Reads the session's id from the path. Throws InvalidSessionIdError for text that is no UUID. */
 export function sessionIdOf(c: Context): SessionId {
-  return canonical(c.req.param("id") ?? "");
-}
-
-function canonical(text: string): SessionId {
-  const id = parseSessionId(text);
-  if (id === undefined) throw new InvalidSessionIdError();
-  return id;
+  return requireSessionId(c.req.param("id") ?? "");
 }
 
 function made(view: SessionView, caller: Caller): Response {

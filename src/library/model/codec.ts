@@ -9,11 +9,16 @@
  */
 import { CorruptRecordError } from "../../core/errors.ts";
 import { goRawJson, goString, goStringMap, membersOf } from "./go-json.ts";
-import { ProxySession, type SessionOptions } from "./proxy-session.ts";
-import { recordOf, type Session, type SessionRecord } from "./session.ts";
+import {
+  ProxySession,
+  recordOf,
+  type Session,
+  type SessionOptions,
+  type SessionRecord,
+  StreamableSession,
+} from "./session.ts";
 import { SSESession } from "./sse-session.ts";
-import { StreamableSession } from "./streamable-session.ts";
-import { ZERO_TIME, parseTimestamp, type Timestamp } from "./timestamp.ts";
+import { ZERO_TIME, parseTimestamp, type Timestamp } from "./time.ts";
 
 type Metadata = Readonly<Record<string, string>>;
 

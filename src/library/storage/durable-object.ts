@@ -14,7 +14,7 @@ import type {
 } from "../../core/host.ts";
 import { parseSessionId, type SessionId } from "../../core/id.ts";
 import { recordOf, type Session } from "../model/session.ts";
-import { parseTimestamp, timestampFromMs } from "../model/timestamp.ts";
+import { parseTimestamp, timestampFromMs } from "../model/time.ts";
 import { withDeadline, lifetime, positiveTtl, timeOf, timeout } from "./calls.ts";
 import {
   pageLimit,

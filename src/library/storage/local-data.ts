@@ -1,4 +1,4 @@
-import { systemClock, type Clock } from "../model/clock.ts";
+import { systemClock, type Clock } from "../model/time.ts";
 import type { DataStorage, MetadataEntry, MetadataPage, SessionMetadata } from "./data-storage.ts";
 import { positiveTtl, storedId } from "./calls.ts";
 import {

@@ -1,4 +1,4 @@
-import { systemClock, type Clock } from "../model/clock.ts";
+import { systemClock, type Clock } from "../model/time.ts";
 import { SessionError } from "../../core/errors.ts";
 import type { Session } from "../model/session.ts";
 import { withDeadline, positiveTtl, timeOf, timeout, storedId, notify } from "./calls.ts";

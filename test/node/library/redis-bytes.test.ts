@@ -3,7 +3,7 @@ import { Redis } from "ioredis";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { decodeSession } from "../../../src/library/model/codec.ts";
 import { CorruptRecordError } from "../../../src/core/errors.ts";
-import { ProxySession } from "../../../src/library/model/proxy-session.ts";
+import { ProxySession } from "../../../src/library/model/session.ts";
 import { RedisDataStorage } from "../../../src/library/storage/redis/data-storage.ts";
 import { RedisStorage } from "../../../src/library/storage/redis/storage.ts";
 import { SessionManager } from "../../../src/library/session-manager.ts";

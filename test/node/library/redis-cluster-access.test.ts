@@ -1,6 +1,6 @@
 /** A Cluster that speaks TLS alone and wants passwords. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { ProxySession } from "../../../src/library/model/proxy-session.ts";
+import { ProxySession } from "../../../src/library/model/session.ts";
 import type { RedisOptions } from "../../../src/library/storage/redis/config.ts";
 import { RedisStorage } from "../../../src/library/storage/redis/storage.ts";
 import { makeCertificates, type Certificates } from "../../support/certificates.ts";

@@ -1,7 +1,7 @@
 /** The contracts over a Cluster of three, and what only a Cluster does. */
 import { Cluster } from "ioredis";
 import { afterAll, describe, expect, inject, it } from "vitest";
-import { ProxySession } from "../../../src/library/model/proxy-session.ts";
+import { ProxySession } from "../../../src/library/model/session.ts";
 import { RedisStorage } from "../../../src/library/storage/redis/storage.ts";
 import { describeRedisAdapters } from "../../contract/redis.ts";
 import { redisCli } from "../../support/redis-cli.ts";

@@ -1,7 +1,7 @@
 /** Sentinels, master and replica that speak TLS alone and want passwords. */
 import { inspect } from "node:util";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import { ProxySession } from "../../../src/library/model/proxy-session.ts";
+import { ProxySession } from "../../../src/library/model/session.ts";
 import type { RedisOptions } from "../../../src/library/storage/redis/config.ts";
 import { RedisStorage } from "../../../src/library/storage/redis/storage.ts";
 import { makeCertificates, type Certificates } from "../../support/certificates.ts";

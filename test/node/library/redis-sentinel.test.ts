@@ -1,7 +1,7 @@
 /** A master killed and failed over by Sentinels. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { SessionError } from "../../../src/core/errors.ts";
-import { ProxySession } from "../../../src/library/model/proxy-session.ts";
+import { ProxySession } from "../../../src/library/model/session.ts";
 import type { RedisOptions } from "../../../src/library/storage/redis/config.ts";
 import { RedisStorage } from "../../../src/library/storage/redis/storage.ts";
 import { redisCli } from "../../support/redis-cli.ts";

@@ -1,6 +1,6 @@
 /** Creators, writers and deleters of the service's sessions. */
 import { setTimeout as sleep } from "node:timers/promises";
-import { newSessionId } from "../../../src/core/id.ts";
+import { newSessionId } from "../../../src/library/model/session.ts";
 import type { Random } from "../../support/fuzz/random.ts";
 import type { Outcome } from "../history.ts";
 import type { Journal } from "../journal.ts";

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { newSessionId, parseSessionId, redactSessionId } from "../../../src/core/id.ts";
+import { parseSessionId, redactSessionId } from "../../../src/core/id.ts";
+import { newSessionId } from "../../../src/library/model/session.ts";
 
 const CANONICAL = "8c2d0cf4-7a2b-4b73-a7f5-4e3c0b6c1a01";
 

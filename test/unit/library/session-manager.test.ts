@@ -5,10 +5,12 @@ import {
   SessionNotFoundError,
   UnavailableError,
 } from "../../../src/core/errors.ts";
-import { ProxySession } from "../../../src/library/model/proxy-session.ts";
-import type { Session } from "../../../src/library/model/session.ts";
+import {
+  ProxySession,
+  type Session,
+  StreamableSession,
+} from "../../../src/library/model/session.ts";
 import { SSESession } from "../../../src/library/model/sse-session.ts";
-import { StreamableSession } from "../../../src/library/model/streamable-session.ts";
 import { LocalStorage } from "../../../src/library/storage/local.ts";
 import {
   DEFAULT_SESSION_TTL_MS,

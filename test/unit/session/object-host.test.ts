@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { DurableObjectHost } from "../../../src/session/object-host.ts";
 import { UnavailableError } from "../../../src/core/errors.ts";
-import { newSessionId } from "../../../src/core/id.ts";
+import { newSessionId } from "../../../src/library/model/session.ts";
 
 /** A session that is removed by the first call, whose answer is lost on its way. */
 function losingTheFirstAnswer() {

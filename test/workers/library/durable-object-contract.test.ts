@@ -3,8 +3,7 @@ import { afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import { sessionsIn, type ObjectNamespace } from "../../../src/entries/durable-object.ts";
 import { decodeSession, encodeSession } from "../../../src/library/model/codec.ts";
 import { SessionNotFoundError } from "../../../src/core/errors.ts";
-import { newSessionId } from "../../../src/core/id.ts";
-import { ProxySession } from "../../../src/library/model/proxy-session.ts";
+import { newSessionId, ProxySession } from "../../../src/library/model/session.ts";
 import {
   DurableObjectStorage,
   type DurableObjectStorageOptions,

@@ -3,7 +3,7 @@ import { env } from "cloudflare:workers";
 import { beforeAll, expect, it, onTestFinished } from "vitest";
 import { sessionsIn, type ObjectNamespace } from "../../../src/entries/durable-object.ts";
 import { SessionNotFoundError } from "../../../src/core/errors.ts";
-import { newSessionId } from "../../../src/core/id.ts";
+import { newSessionId } from "../../../src/library/model/session.ts";
 import { DurableObjectStorage } from "../../../src/library/storage/durable-object.ts";
 import { SessionManager } from "../../../src/library/session-manager.ts";
 import { allTold } from "../../support/directory.ts";

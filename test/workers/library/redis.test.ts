@@ -1,6 +1,6 @@
 /** What is different for Redis in workerd, and what must not be. */
 import { describe, expect, inject, it } from "vitest";
-import { ProxySession } from "../../../src/library/model/proxy-session.ts";
+import { ProxySession } from "../../../src/library/model/session.ts";
 import { currentRuntime, type RedisOptions } from "../../../src/library/storage/redis/config.ts";
 import { RedisStorage } from "../../../src/library/storage/redis/storage.ts";
 import { SessionManager } from "../../../src/library/session-manager.ts";

@@ -7,10 +7,12 @@ import {
   encodeSession,
 } from "../../../../src/library/model/codec.ts";
 import { compareUtf8 } from "../../../../src/library/model/go-json.ts";
-import { ProxySession } from "../../../../src/library/model/proxy-session.ts";
-import { recordOf } from "../../../../src/library/model/session.ts";
+import {
+  ProxySession,
+  recordOf,
+  StreamableSession,
+} from "../../../../src/library/model/session.ts";
 import { SSESession } from "../../../../src/library/model/sse-session.ts";
-import { StreamableSession } from "../../../../src/library/model/streamable-session.ts";
 import { goMap, goRecord, metadata, text } from "../../../support/arbitrary-records.ts";
 
 const runs = { numRuns: 500 };

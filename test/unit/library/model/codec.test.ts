@@ -8,10 +8,12 @@ import {
   encodeSession,
 } from "../../../../src/library/model/codec.ts";
 import { CorruptRecordError } from "../../../../src/core/errors.ts";
-import { ProxySession } from "../../../../src/library/model/proxy-session.ts";
-import type { Session } from "../../../../src/library/model/session.ts";
+import {
+  ProxySession,
+  type Session,
+  StreamableSession,
+} from "../../../../src/library/model/session.ts";
 import { SSESession } from "../../../../src/library/model/sse-session.ts";
-import { StreamableSession } from "../../../../src/library/model/streamable-session.ts";
 import { BROKEN_RECORDS, FOREIGN_RECORDS, GOLDEN_RECORDS } from "../../../fixtures/go-records.ts";
 
 const ID = "2f1c0a3e-6d0e-4c58-9a47-0d1b5f0c7a11";

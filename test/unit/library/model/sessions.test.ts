@@ -5,10 +5,8 @@ import {
   MessageChannelFullError,
   SessionDisconnectedError,
 } from "../../../../src/core/errors.ts";
-import { MessageQueue } from "../../../../src/library/model/message-queue.ts";
-import { ProxySession } from "../../../../src/library/model/proxy-session.ts";
-import { SSESession } from "../../../../src/library/model/sse-session.ts";
-import { StreamableSession } from "../../../../src/library/model/streamable-session.ts";
+import { MessageQueue, SSESession } from "../../../../src/library/model/sse-session.ts";
+import { ProxySession, StreamableSession } from "../../../../src/library/model/session.ts";
 import { FakeClock } from "../../../support/fake-clock.ts";
 
 const ID = "2f1c0a3e-6d0e-4c58-9a47-0d1b5f0c7a11";

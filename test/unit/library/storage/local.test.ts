@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from "vitest";
-import { ProxySession } from "../../../../src/library/model/proxy-session.ts";
+import { ProxySession } from "../../../../src/library/model/session.ts";
 import { SSESession } from "../../../../src/library/model/sse-session.ts";
 import { LocalDataStorage } from "../../../../src/library/storage/local-data.ts";
 import { LocalStorage } from "../../../../src/library/storage/local.ts";
