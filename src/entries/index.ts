@@ -48,22 +48,18 @@ export { ZERO_TIME, parseTimestamp, systemClock, timestampFromMs } from "../libr
 export type { Clock, Timestamp } from "../library/model/time.ts";
 export { DEFAULT_SESSION_TTL_MS, SessionManager } from "../library/session-manager.ts";
 export type { SessionFactory, SessionManagerOptions } from "../library/session-manager.ts";
-export type {
-  DataStorage,
-  MetadataEntry,
-  MetadataPage,
-  SessionMetadata,
-} from "../library/storage/data-storage.ts";
-export { LocalDataStorage } from "../library/storage/local-data.ts";
-export type { LocalDataStorageOptions } from "../library/storage/local-data.ts";
-export { LocalStorage } from "../library/storage/local.ts";
-export type { LocalStorageOptions } from "../library/storage/local.ts";
+export { LocalDataStorage, LocalStorage } from "../library/storage/local.ts";
+export type { LocalDataStorageOptions, LocalStorageOptions } from "../library/storage/local.ts";
 export type {
   AnyPage,
   CallOptions,
   ConditionOptions,
+  DataStorage,
+  MetadataEntry,
+  MetadataPage,
   PageOptions,
   RangeOptions,
+  SessionMetadata,
   SessionPage,
   Storage,
 } from "../library/storage/storage.ts";

@@ -10,5 +10,4 @@ export type {
   RedisSentinelOptions,
   RedisTlsOptions,
 } from "../library/storage/redis/config.ts";
-export { RedisDataStorage } from "../library/storage/redis/data-storage.ts";
-export { RedisStorage } from "../library/storage/redis/storage.ts";
+export { RedisDataStorage, RedisStorage } from "../library/storage/redis/storage.ts";

@@ -1,18 +1,25 @@
-import { systemClock, type Clock } from "./model/time.ts";
+import { DEFAULT_SESSION_TYPE, type SessionType } from "../core/content.ts";
 import {
   InvalidSessionIdError,
   SessionAlreadyExistsError,
-  SessionError,
   SessionNotFoundError,
   UnavailableError,
 } from "../core/errors.ts";
-import { parseSessionId } from "../core/id.ts";
-import { ProxySession, type Session, StreamableSession } from "./model/session.ts";
-import { SSESession } from "./model/sse-session.ts";
-import { DEFAULT_SESSION_TYPE, type SessionType } from "../core/content.ts";
-import { withDeadline, lifetime, positiveTtl, timeout, notify } from "./storage/calls.ts";
+import { requireSessionId } from "../core/id.ts";
+import { typedSession } from "./model/codec.ts";
+import type { Session } from "./model/session.ts";
+import { systemClock, type Clock } from "./model/time.ts";
+import {
+  idOf,
+  lifetime,
+  notify,
+  positiveTtl,
+  timeout,
+  tooLate,
+  withDeadline,
+} from "./storage/calls.ts";
 import { LocalStorage } from "./storage/local.ts";
-import type { RangeOptions, CallOptions, Storage } from "./storage/storage.ts";
+import type { CallOptions, RangeOptions, Storage } from "./storage/storage.ts";
 
 /** ToolHive's `DefaultSessionTTL`: two hours, in milliseconds. */
 export const DEFAULT_SESSION_TTL_MS = 2 * 60 * 60 * 1000;
@@ -70,6 +77,7 @@ export class SessionManager {
   /** Throws a RangeError where a duration is not what it must be, and a TypeError where `factory` and `type` are both given. */
   constructor(options: SessionManagerOptions = {}) {
     const { ttlMs = DEFAULT_SESSION_TTL_MS, clock = systemClock, maxLifetimeMs = 0 } = options;
+    const { type = DEFAULT_SESSION_TYPE } = options;
     if (options.factory && options.type !== undefined) {
       throw new TypeError("give the manager a factory or a type, not both");
     }
@@ -80,7 +88,7 @@ export class SessionManager {
       options.operationTimeoutMs ?? OPERATION_TIMEOUT_MS,
     );
     this.#clock = clock;
-    this.#factory = options.factory ?? typedFactory(options.type ?? DEFAULT_SESSION_TYPE, clock);
+    this.#factory = options.factory ?? ((id) => typedSession(id, type, { clock }));
     this.#onCleanupError = options.onCleanupError ?? (() => {});
     const onCloseError = this.#onCleanupError;
     this.#storage = options.storage ?? new LocalStorage({ ttlMs, clock, onCloseError });
@@ -100,9 +108,9 @@ export class SessionManager {
    * TypeError where the factory gave the session another id.
    */
   async addWithId(id: string, options?: CallOptions): Promise<Session> {
-    const uuid = requireUuid(id);
+    const uuid = requireSessionId(id);
     const session = this.#factory(uuid);
-    if (requireSession(session) !== uuid)
+    if (requireSessionId(idOf(session)) !== uuid)
       throw new TypeError("the factory made a session of another id than the one asked for");
     return this.addSession(session, options);
   }
@@ -113,7 +121,7 @@ export class SessionManager {
    * maximum lifetime.
    */
   async addSession(session: Session, { signal }: CallOptions = {}): Promise<Session> {
-    const id = requireSession(session);
+    const id = requireSessionId(idOf(session));
     this.#requireLifetime(session);
     const created = await this.#call(signal, (signal) => this.#create(id, session, signal));
     if (!created) throw new SessionAlreadyExistsError();
@@ -137,7 +145,7 @@ export class SessionManager {
    * `SessionNotFoundError` where the session has reached its maximum lifetime.
    */
   async upsertSession(session: Session, { signal }: CallOptions = {}): Promise<void> {
-    requireSession(session);
+    requireSessionId(idOf(session));
     this.#requireLifetime(session);
     await this.#call(signal, (signal) => this.#storage.store(session, { signal }));
   }
@@ -173,7 +181,7 @@ export class SessionManager {
 
   /** Removes a session. Repeating it is no error. Throws `InvalidSessionIdError` where the id is not a UUID. */
   async delete(id: string, { signal }: CallOptions = {}): Promise<void> {
-    const uuid = requireUuid(id);
+    const uuid = requireSessionId(id);
     await this.#call(signal, (signal) => this.#storage.delete(uuid, { signal }));
   }
 
@@ -227,7 +235,7 @@ export class SessionManager {
   async #stop(): Promise<void> {
     this.#stopCleanup();
     this.#stopped.abort(new Error("the session manager was stopped"));
-    const late = "The session store did not close";
+    const late = () => tooLate("The session store did not close", this.#timeoutMs);
     await withDeadline(() => this.#storage.close(), this.#timeoutMs, undefined, late);
   }
 
@@ -296,32 +304,6 @@ export class SessionManager {
   }
 }
 
-function typedFactory(type: SessionType, clock: Pick<Clock, "now">): SessionFactory {
-  return (id) => {
-    switch (type) {
-      case "sse":
-        return new SSESession(id, undefined, { clock });
-      case "streamable":
-        return new StreamableSession(id, { clock });
-      default:
-        return new ProxySession(id, type, { clock });
-    }
-  };
-}
-
 function anyOf(signal: AbortSignal | undefined, other: AbortSignal): AbortSignal {
   return signal ? AbortSignal.any([signal, other]) : other;
-}
-
-function requireSession(session: Session): string {
-  if (!session) throw new SessionError("invalid_request", "The session must not be null.");
-  return requireUuid(session.id);
-}
-
-function requireUuid(id: string): string {
-  const uuid = typeof id === "string" ? parseSessionId(id) : undefined;
-  if (uuid === undefined) {
-    throw new InvalidSessionIdError(id === "" ? "A session id must not be empty." : undefined);
-  }
-  return uuid;
 }

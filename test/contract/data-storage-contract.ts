@@ -1,7 +1,7 @@
 /** The contract of `DataStorage`, run over every adapter. */
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { InvalidSessionIdError } from "../../src/core/errors.ts";
-import type { DataStorage, MetadataEntry } from "../../src/library/storage/data-storage.ts";
+import type { DataStorage, MetadataEntry } from "../../src/library/storage/storage.ts";
 
 export interface OpenedDataStorage {
   readonly storage: DataStorage;

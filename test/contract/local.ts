@@ -1,5 +1,4 @@
-import { LocalDataStorage } from "../../src/library/storage/local-data.ts";
-import { LocalStorage } from "../../src/library/storage/local.ts";
+import { LocalDataStorage, LocalStorage } from "../../src/library/storage/local.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import { describeDataStorage } from "./data-storage-contract.ts";
 import { describeStorage } from "./storage-contract.ts";

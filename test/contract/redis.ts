@@ -2,8 +2,7 @@ import { describe, expect, it, vi } from "vitest";
 import { CorruptRecordError } from "../../src/core/errors.ts";
 import { ProxySession } from "../../src/library/model/session.ts";
 import type { RedisOptions } from "../../src/library/storage/redis/config.ts";
-import { RedisDataStorage } from "../../src/library/storage/redis/data-storage.ts";
-import { RedisStorage } from "../../src/library/storage/redis/storage.ts";
+import { RedisDataStorage, RedisStorage } from "../../src/library/storage/redis/storage.ts";
 import { describeDataStorage } from "./data-storage-contract.ts";
 import { describeStorage } from "./storage-contract.ts";
 

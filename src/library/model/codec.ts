@@ -7,6 +7,7 @@
  * ignored, names match in any case, a missing time is Go's zero time. It is
  * written exactly: what was read and not changed comes out with the same bytes.
  */
+import type { SessionType } from "../../core/content.ts";
 import { CorruptRecordError } from "../../core/errors.ts";
 import { goRawJson, goString, goStringMap, membersOf } from "./go-json.ts";
 import {
@@ -51,14 +52,18 @@ export function decodeSession(
 
 /** The session of a record: of its own class where the type is known, else a plain one that keeps its type. */
 export function sessionOf(record: SessionRecord, options: SessionOptions = {}): ProxySession {
-  const withRecord = { ...options, record };
-  switch (record.type) {
+  return typedSession(record.id, record.type, { ...options, record });
+}
+
+/** A session of the class that goes with its type. */
+export function typedSession(id: string, type: SessionType, options: SessionOptions): ProxySession {
+  switch (type) {
     case "sse":
-      return new SSESession(record.id, undefined, withRecord);
+      return new SSESession(id, undefined, options);
     case "streamable":
-      return new StreamableSession(record.id, withRecord);
+      return new StreamableSession(id, options);
     default:
-      return new ProxySession(record.id, record.type, withRecord);
+      return new ProxySession(id, type, options);
   }
 }
 

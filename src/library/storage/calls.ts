@@ -1,26 +1,31 @@
-import { UnavailableError, InvalidSessionIdError } from "../../core/errors.ts";
+/** The rules that every storage and the manager share: waits, durations, ids and pages. */
+import {
+  CorruptRecordError,
+  InvalidSessionIdError,
+  SessionError,
+  UnavailableError,
+} from "../../core/errors.ts";
 import { parseSessionId } from "../../core/id.ts";
+import type { Session } from "../model/session.ts";
+import type { AnyPage, PageOptions, RangeOptions } from "./storage.ts";
 
 /**
- * Waits for `work`, but no longer than `timeoutMs` milliseconds and not past
- * `signal`. Rejects with `UnavailableError` on the one, with the signal's reason
- * on the other; `work` gets a signal of its own that says so, and what becomes of
- * it then is nobody's concern. `late` begins what the error says.
+ * Waits for `work`, but no longer than `timeoutMs` milliseconds and not past `signal`.
+ * Rejects after the time with what `late` makes, and on the signal with its reason. `work`
+ * gets a signal of its own that aborts then; nobody looks at what it does after that.
  */
 export async function withDeadline<T>(
-  work: (signal: AbortSignal) => Promise<T>,
+  work: (abandoned: AbortSignal) => Promise<T>,
   timeoutMs: number,
   signal?: AbortSignal,
-  late = "The session store did not answer",
+  late: () => Error = () => tooLate("The session store did not answer", timeoutMs),
 ): Promise<T> {
   signal?.throwIfAborted();
   const controller = new AbortController();
   const abandoned = new Promise<never>((_resolve, reject) => {
     controller.signal.addEventListener("abort", () => reject(asError(controller.signal.reason)));
   });
-  const timer = setTimeout(() => {
-    controller.abort(new UnavailableError(`${late} within ${timeoutMs} ms.`));
-  }, timeoutMs);
+  const timer = setTimeout(() => controller.abort(late()), timeoutMs);
   const cancel = () => controller.abort(signal?.reason);
   signal?.addEventListener("abort", cancel);
   try {
@@ -31,10 +36,15 @@ export async function withDeadline<T>(
   }
 }
 
+/** The error of a wait that took too long; `problem` begins what it says. */
+export function tooLate(problem: string, timeoutMs: number): UnavailableError {
+  return new UnavailableError(`${problem} within ${timeoutMs} ms.`);
+}
+
 /** The reason of a signal can be anything; what is thrown should be an Error. */
 function asError(reason: unknown): Error {
   return reason instanceof Error ? reason : new Error(String(reason));
-} /** Durations that users give, in milliseconds, and what a runtime can keep of them. */
+}
 
 /** The longest that Go's `time.Duration` holds, and so ToolHive's TTLs: about 292 years. */
 export const LONGEST_TTL_MS = 9_223_372_036_854;
@@ -66,13 +76,6 @@ export function lifetime(maxLifetimeMs: number): number {
   );
 }
 
-/** A time to compare with, in milliseconds since the epoch. Throws a RangeError where it is none: nothing is before or after that. */
-export function timeOf(time: Date | number): number {
-  const ms = Number(time);
-  if (!Number.isNaN(ms)) return ms;
-  throw new RangeError("the time must be a valid Date, or milliseconds since the epoch");
-}
-
 /** How long to wait. Throws a RangeError, which names the option, where no timer can. */
 export function timeout(name: string, ms: number): number {
   if (isTimeout(ms)) return ms;
@@ -81,10 +84,23 @@ export function timeout(name: string, ms: number): number {
   );
 }
 
+/** A time in milliseconds since the epoch. Throws a RangeError where it is none: nothing is before or after that. */
+export function timeOf(time: Date | number): number {
+  const ms = Number(time);
+  if (!Number.isNaN(ms)) return ms;
+  throw new RangeError("the time must be a valid Date, or milliseconds since the epoch");
+}
+
+/** The session's id as it stands. Throws a SessionError (`invalid_request`) where there is no session. */
+export function idOf(session: Session): string {
+  if (!session) throw new SessionError("invalid_request", "The session must not be null.");
+  return session.id;
+}
+
 /**
- * The id under which a session is stored: of a UUID in any accepted form its
- * canonical one, so that one UUID is one session. Others are taken as they are,
- * as ToolHive's storages do; only its manager insists on UUIDs. Throws
+ * The id under which a session is stored. A UUID in any accepted form is stored in its
+ * canonical one, so that one UUID is one session. Other ids are taken as they are, as
+ * ToolHive's storages do; only its manager insists on UUIDs. Throws
  * `InvalidSessionIdError` where the id is empty.
  */
 export function storedId(id: string): string {
@@ -92,9 +108,11 @@ export function storedId(id: string): string {
     throw new InvalidSessionIdError("A session id must not be empty.");
   }
   return parseSessionId(id) ?? id;
-} /**
- * Tells a user's callback of a problem. What it throws is dropped: it is called from
- * timers and events, where nobody could catch it and the process would end.
+}
+
+/**
+ * Calls a user's callback with a problem, and drops what it throws: timers and events call
+ * this, so nobody could catch the error and the process would end.
  */
 export function notify<A extends unknown[]>(callback: (...args: A) => void, ...args: A): void {
   try {
@@ -102,4 +120,54 @@ export function notify<A extends unknown[]>(callback: (...args: A) => void, ...a
   } catch {
     // There is nobody left to tell.
   }
+}
+
+const DEFAULT_PAGE_LIMIT = 100;
+/** One page is one answer of the backend and is held in memory whole. */
+const MAX_PAGE_LIMIT = 1000;
+
+/** The limit to use. Throws a RangeError outside 1 to 1,000. */
+export function pageLimit(limit: number | undefined): number {
+  if (limit === undefined) return DEFAULT_PAGE_LIMIT;
+  if (Number.isInteger(limit) && limit >= 1 && limit <= MAX_PAGE_LIMIT) return limit;
+  throw new RangeError(
+    `a page's limit must be a whole number from 1 to ${MAX_PAGE_LIMIT}, not ${limit}`,
+  );
+}
+
+/** The refusal of a cursor that no page gave, or that leads nowhere any more. */
+export function badCursor(): SessionError {
+  return new SessionError(
+    "invalid_request",
+    "This cursor is not one that a page gave, or it leads nowhere any more; start again without one.",
+  );
+}
+
+/** Every item of every page, under the rules of `RangeOptions`. */
+export async function* walkPages<P extends AnyPage, T>(
+  page: (options: PageOptions) => Promise<P>,
+  itemsOf: (page: P) => readonly T[],
+  { signal, pageSize, onUnreadable }: RangeOptions = {},
+): AsyncGenerator<T, void, undefined> {
+  let cursor: string | undefined;
+  let first: CorruptRecordError | undefined;
+  let others = 0;
+  do {
+    const got = await page({ signal, limit: pageSize, cursor });
+    for (const item of itemsOf(got)) {
+      signal?.throwIfAborted();
+      yield item;
+    }
+    for (const error of got.unreadable ?? []) {
+      if (onUnreadable) onUnreadable(error);
+      else if (first) others++;
+      else first = error;
+    }
+    cursor = got.cursor;
+  } while (cursor !== undefined);
+  if (first) throw others === 0 ? first : andOthers(first, others);
+}
+
+function andOthers(first: CorruptRecordError, others: number): CorruptRecordError {
+  return new CorruptRecordError(`${first.message} (and ${others} more that cannot be read)`);
 }

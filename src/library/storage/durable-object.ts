@@ -1,10 +1,5 @@
 import { sessionOf } from "../model/codec.ts";
-import {
-  InvalidSessionIdError,
-  SessionError,
-  SessionNotFoundError,
-  UnavailableError,
-} from "../../core/errors.ts";
+import { SessionError, SessionNotFoundError, UnavailableError } from "../../core/errors.ts";
 import type {
   MaybePartial,
   SessionContent,
@@ -12,19 +7,26 @@ import type {
   Sessions,
   SessionView,
 } from "../../core/host.ts";
-import { parseSessionId, type SessionId } from "../../core/id.ts";
+import { requireSessionId, type SessionId } from "../../core/id.ts";
 import { recordOf, type Session } from "../model/session.ts";
 import { parseTimestamp, timestampFromMs } from "../model/time.ts";
-import { withDeadline, lifetime, positiveTtl, timeOf, timeout } from "./calls.ts";
 import {
+  idOf,
+  lifetime,
   pageLimit,
+  positiveTtl,
+  timeOf,
+  timeout,
   walkPages,
-  type PageOptions,
-  type RangeOptions,
-  type CallOptions,
-  type ConditionOptions,
-  type SessionPage,
-  type Storage,
+  withDeadline,
+} from "./calls.ts";
+import type {
+  CallOptions,
+  ConditionOptions,
+  PageOptions,
+  RangeOptions,
+  SessionPage,
+  Storage,
 } from "./storage.ts";
 
 /** What the storage asks of a host's sessions. */
@@ -92,11 +94,11 @@ export class DurableObjectStorage implements Storage {
   }
 
   async load(id: string, { signal }: CallOptions = {}): Promise<Session | undefined> {
-    return this.#read(requireUuid(id), true, signal);
+    return this.#read(requireSessionId(id), true, signal);
   }
 
   async delete(id: string, { signal, ifStill }: ConditionOptions = {}): Promise<void> {
-    const uuid = requireUuid(id);
+    const uuid = requireSessionId(id);
     const ifMatch = ifStill && this.#versionOf(ifStill);
     await this.#call(signal, () => this.#sessions.delete(uuid, ifMatch));
   }
@@ -162,8 +164,7 @@ export class DurableObjectStorage implements Storage {
   }
 
   #contentOf(session: Session): [SessionId, SessionContent] {
-    if (!session) throw new SessionError("invalid_request", "The session must not be null.");
-    const id = requireUuid(session.id);
+    const id = requireSessionId(idOf(session));
     const { type, metadata, dataJson, createdAt, updatedAt } = recordOf(session);
     const content = {
       type,
@@ -208,10 +209,4 @@ function toSession(view: SessionView): Session {
     ...(dataJson === undefined ? {} : { dataJson }),
     metadata,
   });
-}
-
-function requireUuid(id: string): SessionId {
-  const uuid = typeof id === "string" ? parseSessionId(id) : undefined;
-  if (uuid === undefined) throw new InvalidSessionIdError();
-  return uuid;
 }

@@ -1,13 +1,26 @@
-import { systemClock, type Clock } from "../model/time.ts";
-import { SessionError } from "../../core/errors.ts";
+/** Both storages in memory. */
 import type { Session } from "../model/session.ts";
-import { withDeadline, positiveTtl, timeOf, timeout, storedId, notify } from "./calls.ts";
-import { localCount, localPage, localRange } from "./local-data.ts";
+import { systemClock, type Clock } from "../model/time.ts";
+import {
+  idOf,
+  notify,
+  positiveTtl,
+  storedId,
+  timeOf,
+  timeout,
+  tooLate,
+  withDeadline,
+} from "./calls.ts";
+import { ExpiringMap, type Item } from "./expiring-map.ts";
 import type {
-  PageOptions,
-  RangeOptions,
   CallOptions,
   ConditionOptions,
+  DataStorage,
+  MetadataEntry,
+  MetadataPage,
+  PageOptions,
+  RangeOptions,
+  SessionMetadata,
   SessionPage,
   Storage,
 } from "./storage.ts";
@@ -29,126 +42,91 @@ export interface LocalStorageOptions {
 /** Closing ends a stream in memory; what takes longer waits for something else. */
 const CLOSE_TIMEOUT_MS = 1000;
 
-interface Entry {
-  readonly session: Session;
-  /** The storage's own, so that eviction does not depend on what a session does with its times. */
-  lastAccess: number;
-}
-
 /**
  * Sessions in memory (ToolHive's `LocalStorage`): what a single process needs.
  * What is stored is the session itself, with its streams and client.
  */
 export class LocalStorage implements Storage {
-  readonly #entries = new Map<string, Entry>();
-  readonly #ttlMs: number;
-  readonly #clock: Pick<Clock, "now">;
+  readonly #sessions: ExpiringMap<Session>;
   readonly #closeTimeoutMs: number;
   readonly #onCloseError: (error: unknown, session: Session) => void;
 
   /** Throws a RangeError where a duration is not what it must be. */
   constructor(options: LocalStorageOptions = {}) {
     const { ttlMs, clock = systemClock, closeTimeoutMs = CLOSE_TIMEOUT_MS } = options;
-    this.#ttlMs = ttlMs === undefined ? Infinity : positiveTtl(ttlMs);
-    this.#clock = clock;
+    const lives = ttlMs === undefined ? Infinity : positiveTtl(ttlMs);
+    this.#sessions = new ExpiringMap(lives, clock, (session) => void this.#end(session));
     this.#closeTimeoutMs = timeout("closeTimeoutMs", closeTimeoutMs);
     this.#onCloseError = options.onCloseError ?? (() => {});
   }
 
   async create(session: Session, { signal }: CallOptions = {}): Promise<boolean> {
     signal?.throwIfAborted();
-    const id = idOf(session);
-    if (this.#live(id)) return false;
-    this.#put(id, session);
+    const id = storedId(idOf(session));
+    if (this.#sessions.get(id)) return false;
+    this.#sessions.set(id, session);
     return true;
   }
 
   async store(session: Session, { signal }: CallOptions = {}): Promise<void> {
     signal?.throwIfAborted();
-    this.#put(idOf(session), session);
+    this.#replace(storedId(idOf(session)), session);
   }
 
   async update(session: Session, { signal, ifStill }: ConditionOptions = {}): Promise<boolean> {
     signal?.throwIfAborted();
-    const id = idOf(session);
-    const entry = this.#live(id);
-    if (!entry || isAnother(entry, ifStill)) return false;
-    this.#put(id, session);
+    const id = storedId(idOf(session));
+    const held = this.#sessions.get(id);
+    if (!held || (ifStill && held !== ifStill)) return false;
+    this.#replace(id, session);
     return true;
   }
 
   async load(id: string, { signal }: CallOptions = {}): Promise<Session | undefined> {
     signal?.throwIfAborted();
-    const entry = this.#live(storedId(id));
-    if (entry) entry.lastAccess = this.#clock.now();
-    return entry?.session;
+    return this.#sessions.use(storedId(id));
   }
 
   async delete(id: string, { signal, ifStill }: ConditionOptions = {}): Promise<void> {
     signal?.throwIfAborted();
-    const key = storedId(id);
-    const entry = this.#entries.get(key);
-    if (entry && !isAnother(entry, ifStill)) await this.#evict(key, entry);
+    const session = this.#sessions.take(storedId(id), ifStill);
+    if (session) await this.#end(session);
   }
 
   async deleteExpired(before: Date | number, { signal }: CallOptions = {}): Promise<number> {
     signal?.throwIfAborted();
-    const cutoff = timeOf(before);
     let deleted = 0;
-    for (const [id, entry] of Array.from(this.#entries)) {
-      signal?.throwIfAborted();
-      // Closing the ones before took time, in which this one may have been used or replaced.
-      if (entry.lastAccess >= cutoff || this.#entries.get(id) !== entry) continue;
-      await this.#evict(id, entry);
+    // Closing one takes time, in which the next may be used or replaced.
+    for (const session of this.#sessions.takeUnused(timeOf(before))) {
+      await this.#end(session);
       deleted++;
+      signal?.throwIfAborted();
     }
     return deleted;
   }
 
   async count(options?: CallOptions): Promise<number> {
-    return localCount(this.#entries, this.#isLive, options);
+    return this.#sessions.count(options);
   }
 
   async page(options: PageOptions = {}): Promise<SessionPage> {
-    const { items, ...rest } = localPage(this.#entries, this.#isLive, options);
-    return { ...rest, sessions: items.map(([, { session }]) => session) };
+    const { items, ...rest } = this.#sessions.page(options);
+    return { ...rest, sessions: items.map(([, session]) => session) };
   }
 
   async *range(options?: RangeOptions): AsyncGenerator<Session, void, undefined> {
-    for await (const [, { session }] of localRange(this.#entries, this.#isLive, options)) {
-      yield session;
-    }
+    for await (const [, session] of this.#sessions.range(options)) yield session;
   }
 
   /** Forgets every session, and then closes them all. */
   async close(): Promise<void> {
-    const entries = Array.from(this.#entries.values());
-    this.#entries.clear();
-    await Promise.all(entries.map(({ session }) => this.#end(session)));
+    await Promise.all(this.#sessions.takeAll().map((session) => this.#end(session)));
   }
 
-  #put(id: string, session: Session): void {
-    const replaced = this.#entries.get(id)?.session;
-    this.#entries.set(id, { session, lastAccess: this.#clock.now() });
+  #replace(id: string, session: Session): void {
+    const replaced = this.#sessions.set(id, session);
     // Nobody can reach it from here any more, so its stream would stay open for ever.
     if (replaced && replaced !== session) void this.#end(replaced);
-  }
-
-  readonly #isLive = ({ lastAccess }: Entry): boolean =>
-    this.#clock.now() - lastAccess < this.#ttlMs;
-
-  /** The entry, unless it has expired: then it is evicted here and now. */
-  #live(id: string): Entry | undefined {
-    const entry = this.#entries.get(id);
-    if (!entry || this.#isLive(entry)) return entry;
-    void this.#evict(id, entry);
-    return undefined;
-  }
-
-  /** Forgets the entry before it waits for anything; never rejects. */
-  async #evict(id: string, { session }: Entry): Promise<void> {
-    this.#entries.delete(id);
-    await this.#end(session);
   }
 
   /** Closes a session that is here no longer; never rejects, and never waits for long. */
@@ -156,7 +134,7 @@ export class LocalStorage implements Storage {
     try {
       const closing = session.close?.();
       if (closing === undefined) return;
-      const late = "A session did not close";
+      const late = () => tooLate("A session did not close", this.#closeTimeoutMs);
       await withDeadline(async () => closing, this.#closeTimeoutMs, undefined, late);
     } catch (error) {
       notify(this.#onCloseError, error, session);
@@ -164,11 +142,95 @@ export class LocalStorage implements Storage {
   }
 }
 
-function isAnother({ session }: Entry, expected: Session | undefined): boolean {
-  return expected !== undefined && session !== expected;
+export interface LocalDataStorageOptions {
+  /** Milliseconds that metadata lives after its last use. */
+  readonly ttlMs: number;
+  /** The system's clock unless given. */
+  readonly clock?: Clock;
 }
 
-function idOf(session: Session): string {
-  if (!session) throw new SessionError("invalid_request", "The session must not be null.");
-  return storedId(session.id);
+/**
+ * Metadata in memory (ToolHive's `LocalSessionDataStorage`). Expired entries are
+ * never returned, and are swept every half TTL until `close`.
+ */
+export class LocalDataStorage implements DataStorage {
+  readonly #maps: ExpiringMap<SessionMetadata>;
+  readonly #stopSweeping: () => void;
+
+  /** Throws a RangeError where `ttlMs` is not positive. */
+  constructor({ ttlMs, clock = systemClock }: LocalDataStorageOptions) {
+    this.#maps = new ExpiringMap(positiveTtl(ttlMs), clock);
+    this.#stopSweeping = clock.every(Math.max(1, ttlMs / 2), () => this.#maps.removeExpired());
+  }
+
+  /** Entries in memory, expired ones that were not swept yet included. */
+  get size(): number {
+    return this.#maps.size;
+  }
+
+  async create(
+    id: string,
+    metadata?: SessionMetadata | null,
+    { signal }: CallOptions = {},
+  ): Promise<boolean> {
+    return this.#write(id, metadata, false, signal);
+  }
+
+  async update(
+    id: string,
+    metadata?: SessionMetadata | null,
+    { signal }: CallOptions = {},
+  ): Promise<boolean> {
+    return this.#write(id, metadata, true, signal);
+  }
+
+  async load(
+    id: string,
+    { signal }: CallOptions = {},
+  ): Promise<Record<string, string> | undefined> {
+    signal?.throwIfAborted();
+    const metadata = this.#maps.use(storedId(id));
+    return metadata && { ...metadata };
+  }
+
+  async delete(id: string, { signal }: CallOptions = {}): Promise<void> {
+    signal?.throwIfAborted();
+    this.#maps.take(storedId(id));
+  }
+
+  async count(options?: CallOptions): Promise<number> {
+    return this.#maps.count(options);
+  }
+
+  async page(options: PageOptions = {}): Promise<MetadataPage> {
+    const { items, ...rest } = this.#maps.page(options);
+    return { ...rest, entries: items.map(copied) };
+  }
+
+  async *range(options?: RangeOptions): AsyncGenerator<MetadataEntry, void, undefined> {
+    for await (const item of this.#maps.range(options)) yield copied(item);
+  }
+
+  async close(): Promise<void> {
+    this.#stopSweeping();
+    this.#maps.takeAll();
+  }
+
+  /** Writes where there is metadata already, or where there is none; answers whether it did. */
+  #write(
+    id: string,
+    metadata: SessionMetadata | null | undefined,
+    exists: boolean,
+    signal: AbortSignal | undefined,
+  ): boolean {
+    signal?.throwIfAborted();
+    const key = storedId(id);
+    if ((this.#maps.get(key) !== undefined) !== exists) return false;
+    this.#maps.set(key, { ...metadata });
+    return true;
+  }
+}
+
+function copied([id, metadata]: Item<SessionMetadata>): MetadataEntry {
+  return { id, metadata: { ...metadata } };
 }

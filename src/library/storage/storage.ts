@@ -1,5 +1,5 @@
 import type { Session } from "../model/session.ts";
-import { CorruptRecordError, SessionError } from "../../core/errors.ts";
+import type { CorruptRecordError } from "../../core/errors.ts";
 
 /** Walking through what a storage holds, a page at a time: what `Storage` and `DataStorage` share. */
 export interface PageOptions extends CallOptions {
@@ -25,56 +25,6 @@ export interface RangeOptions extends CallOptions {
    * else first and then throws, so that nobody takes it for whole.
    */
   readonly onUnreadable?: ((error: CorruptRecordError) => void) | undefined;
-}
-
-const DEFAULT_PAGE_LIMIT = 100;
-/** One page is one answer of the backend and is held in memory whole. */
-const MAX_PAGE_LIMIT = 1000;
-
-/** The limit to use. Throws a RangeError outside 1 to 1,000. */
-export function pageLimit(limit: number | undefined): number {
-  if (limit === undefined) return DEFAULT_PAGE_LIMIT;
-  if (Number.isInteger(limit) && limit >= 1 && limit <= MAX_PAGE_LIMIT) return limit;
-  throw new RangeError(
-    `a page's limit must be a whole number from 1 to ${MAX_PAGE_LIMIT}, not ${limit}`,
-  );
-}
-
-/** The refusal of a cursor that no page gave, or that leads nowhere any more. */
-export function badCursor(): SessionError {
-  return new SessionError(
-    "invalid_request",
-    "This cursor is not one that a page gave, or it leads nowhere any more; start again without one.",
-  );
-}
-
-/** Every item of every page, under the rules of `RangeOptions`. */
-export async function* walkPages<P extends AnyPage, T>(
-  page: (options: PageOptions) => Promise<P>,
-  itemsOf: (page: P) => readonly T[],
-  { signal, pageSize, onUnreadable }: RangeOptions = {},
-): AsyncGenerator<T, void, undefined> {
-  let cursor: string | undefined;
-  let first: CorruptRecordError | undefined;
-  let others = 0;
-  do {
-    const got = await page({ signal, limit: pageSize, cursor });
-    for (const item of itemsOf(got)) {
-      signal?.throwIfAborted();
-      yield item;
-    }
-    for (const error of got.unreadable ?? []) {
-      if (onUnreadable) onUnreadable(error);
-      else if (first) others++;
-      else first = error;
-    }
-    cursor = got.cursor;
-  } while (cursor !== undefined);
-  if (first) throw others === 0 ? first : andOthers(first, others);
-}
-
-function andOthers(first: CorruptRecordError, others: number): CorruptRecordError {
-  return new CorruptRecordError(`${first.message} (and ${others} more that cannot be read)`);
 }
 
 export interface CallOptions {
@@ -175,6 +125,59 @@ export interface Storage {
 
   /** Every session, page by page; as exact as `page` is. Of records that cannot be read see `onUnreadable`. */
   range(options?: RangeOptions): AsyncIterable<Session>;
+
+  /** Releases what the adapter holds. Repeating it does nothing. */
+  close(): Promise<void>;
+}
+
+export type SessionMetadata = Readonly<Record<string, string>>;
+
+export interface MetadataEntry {
+  readonly id: string;
+  readonly metadata: Record<string, string>;
+}
+
+export interface MetadataPage extends AnyPage {
+  /** May be empty, or hold a few more than `limit`, while there is a cursor. */
+  readonly entries: readonly MetadataEntry[];
+}
+
+/**
+ * Keeps only the metadata of sessions, as string maps (ToolHive's `DataStorage`),
+ * with conditional writes. Adapters: `LocalDataStorage`, `RedisDataStorage`.
+ *
+ * Misses, failures, ids, cancelled calls and expiry are those of `Storage`.
+ * `create`, `update` and `load` give what they find or write a whole TTL from now;
+ * `count`, `page` and `range` are not use. An overwrite replaces the whole map.
+ * What is returned is a copy.
+ */
+export interface DataStorage {
+  /**
+   * Writes metadata only where the id has none, atomically: of many callers at
+   * once, one gets true. Null and undefined metadata is an empty map.
+   */
+  create(id: string, metadata?: SessionMetadata | null, options?: CallOptions): Promise<boolean>;
+
+  /**
+   * Overwrites metadata only where the id has some; false where it has none. Use
+   * it after `load`, so that a session deleted in between stays deleted.
+   */
+  update(id: string, metadata?: SessionMetadata | null, options?: CallOptions): Promise<boolean>;
+
+  /** The metadata, or undefined where there is none. Counts as use. */
+  load(id: string, options?: CallOptions): Promise<Record<string, string> | undefined>;
+
+  /** Removes the metadata. Repeating it, or naming an id that never was, is no error. */
+  delete(id: string, options?: CallOptions): Promise<void>;
+
+  /** How many ids have metadata. Approximate while writes go on, on Redis. */
+  count(options?: CallOptions): Promise<number>;
+
+  /** One page of ids with their metadata, in an order of the backend's own, under the rules of `Storage.page`. */
+  page(options?: PageOptions): Promise<MetadataPage>;
+
+  /** Every id with its metadata, page by page, under the rules of `Storage.range`. */
+  range(options?: RangeOptions): AsyncIterable<MetadataEntry>;
 
   /** Releases what the adapter holds. Repeating it does nothing. */
   close(): Promise<void>;

@@ -5,8 +5,7 @@
  */
 import { describe, expect, it } from "vitest";
 import { SessionError } from "../../../src/core/errors.ts";
-import { RedisDataStorage } from "../../../src/library/storage/redis/data-storage.ts";
-import { RedisStorage } from "../../../src/library/storage/redis/storage.ts";
+import { RedisDataStorage, RedisStorage } from "../../../src/library/storage/redis/storage.ts";
 import { SessionManager } from "../../../src/library/session-manager.ts";
 import {
   TIMEOUTS,

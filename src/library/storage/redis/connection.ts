@@ -151,10 +151,19 @@ export class RedisConnection {
 
   /** Waits for a connection, for `dialTimeoutMs`, or until a failure of the given kind. */
   #becomeReady(until: "first failure" | "hopeless failure"): Promise<void> {
+    const { dialTimeoutMs } = this.#settings;
+    const late = () => {
+      const why = this.#lastFailure ? ` ${this.#lastFailure.message}` : "";
+      return new RedisFailure("late", `No connection to Redis within ${dialTimeoutMs} ms.${why}`);
+    };
+    const ready = (abandoned: AbortSignal) => this.#whenReady(until, abandoned);
+    return withDeadline(ready, dialTimeoutMs, undefined, late);
+  }
+
+  #whenReady(until: "first failure" | "hopeless failure", abandoned: AbortSignal): Promise<void> {
     const client = this.#client;
     return new Promise((resolve, reject) => {
       const settle = (failure?: RedisFailure) => {
-        clearTimeout(timer);
         client.off("ready", onReady);
         client.off("error", onError);
         client.off("close", onClose);
@@ -162,6 +171,7 @@ export class RedisConnection {
         if (failure) reject(failure);
         else resolve();
       };
+      abandoned.addEventListener("abort", () => settle(lost()));
       this.#stopWaiting = () => settle(closed());
       const onReady = () => settle();
       const onEnd = () => settle(this.#closed ? closed() : (this.#lastFailure ?? lost()));
@@ -173,13 +183,6 @@ export class RedisConnection {
       const onClose = () => {
         if (until === "first failure") settle(this.#lastFailure ?? lost());
       };
-      const timer = setTimeout(() => {
-        const { dialTimeoutMs } = this.#settings;
-        const why = this.#lastFailure ? ` ${this.#lastFailure.message}` : "";
-        settle(
-          new RedisFailure("late", `No connection to Redis within ${dialTimeoutMs} ms.${why}`),
-        );
-      }, this.#settings.dialTimeoutMs);
       client.on("ready", onReady);
       client.on("error", onError);
       client.on("close", onClose);

@@ -1,15 +1,19 @@
-import { decodeSession, encodeSession } from "../../model/codec.ts";
-import { CorruptRecordError, SessionError } from "../../../core/errors.ts";
+/** Both storages over Redis: whole sessions, and metadata alone. */
+import { decodeMetadata, decodeSession, encodeMetadata, encodeSession } from "../../model/codec.ts";
+import { CorruptRecordError } from "../../../core/errors.ts";
 import type { Session } from "../../model/session.ts";
-import { timeOf, storedId } from "../calls.ts";
-import {
-  walkPages,
-  type PageOptions,
-  type RangeOptions,
-  type CallOptions,
-  type ConditionOptions,
-  type SessionPage,
-  type Storage,
+import { idOf, storedId, timeOf, walkPages } from "../calls.ts";
+import type {
+  CallOptions,
+  ConditionOptions,
+  DataStorage,
+  MetadataEntry,
+  MetadataPage,
+  PageOptions,
+  RangeOptions,
+  SessionMetadata,
+  SessionPage,
+  Storage,
 } from "../storage.ts";
 import type { RedisOptions } from "./config.ts";
 import { RedisRecords, type Stored } from "./records.ts";
@@ -121,9 +125,9 @@ export class RedisStorage implements Storage {
     session: Session,
     write: (id: string, text: string) => Promise<boolean>,
   ): Promise<boolean> {
-    if (!session) throw new SessionError("invalid_request", "The session must not be null.");
+    const id = idOf(session);
     const text = encodeSession(session);
-    const written = await write(session.id, text);
+    const written = await write(id, text);
     if (written) this.#stored.set(session, text);
     return written;
   }
@@ -133,4 +137,69 @@ export class RedisStorage implements Storage {
 async function matchesNothing({ signal }: CallOptions): Promise<false> {
   signal?.throwIfAborted();
   return false;
+}
+
+/**
+ * Metadata maps in Redis, in ToolHive's bytes (its `RedisSessionDataStorage`).
+ * Failures, timeouts and the walk through keys are those of `RedisStorage`.
+ */
+export class RedisDataStorage implements DataStorage {
+  readonly #records: RedisRecords<MetadataEntry>;
+
+  private constructor(records: RedisRecords<MetadataEntry>) {
+    this.#records = records;
+  }
+
+  /** As `RedisStorage.connect`. ToolHive's prefix is `VMCP_SESSION_KEY_PREFIX`. */
+  static async connect(options: RedisOptions): Promise<RedisDataStorage> {
+    const records = await RedisRecords.connect(options, (text, id, name) => {
+      return { id, metadata: decodeMetadata(text, name) };
+    });
+    return new RedisDataStorage(records);
+  }
+
+  async create(
+    id: string,
+    metadata?: SessionMetadata | null,
+    options?: CallOptions,
+  ): Promise<boolean> {
+    return this.#records.set(id, encodeMetadata(metadata ?? {}), "NX", options);
+  }
+
+  async update(
+    id: string,
+    metadata?: SessionMetadata | null,
+    options?: CallOptions,
+  ): Promise<boolean> {
+    return this.#records.set(id, encodeMetadata(metadata ?? {}), "XX", options);
+  }
+
+  async load(id: string, options?: CallOptions): Promise<Record<string, string> | undefined> {
+    return (await this.#records.load(id, options))?.metadata;
+  }
+
+  delete(id: string, options?: CallOptions): Promise<void> {
+    return this.#records.delete(id, options);
+  }
+
+  count(options?: CallOptions): Promise<number> {
+    return this.#records.count(options);
+  }
+
+  async page(options?: PageOptions): Promise<MetadataPage> {
+    const { records, ...rest } = await this.#records.page(options);
+    return { ...rest, entries: records };
+  }
+
+  range(options?: RangeOptions): AsyncIterable<MetadataEntry> {
+    return walkPages(
+      (page) => this.page(page),
+      ({ entries }) => entries,
+      options,
+    );
+  }
+
+  close(): Promise<void> {
+    return this.#records.close();
+  }
 }

@@ -1,8 +1,7 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import { ProxySession } from "../../../../src/library/model/session.ts";
 import { SSESession } from "../../../../src/library/model/sse-session.ts";
-import { LocalDataStorage } from "../../../../src/library/storage/local-data.ts";
-import { LocalStorage } from "../../../../src/library/storage/local.ts";
+import { LocalDataStorage, LocalStorage } from "../../../../src/library/storage/local.ts";
 import { FakeClock } from "../../../support/fake-clock.ts";
 
 const newId = () => crypto.randomUUID();
