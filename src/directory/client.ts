@@ -11,6 +11,8 @@ import {
   type DirectoryFilter,
   type DirectoryMessage,
   type DirectoryShard,
+  type HandedRevocation,
+  type HandedRow,
   type Layout,
 } from "./contract.ts";
 import { decodeCursor, encodeCursor, mergeNewest, takeUpTo } from "./listing.ts";
@@ -106,16 +108,13 @@ export class DirectoryClient {
   }
 
   /** Hands rows to a shard. */
-  async absorb(shard: number, rows: Parameters<DirectoryShard["absorb"]>[1]): Promise<void> {
-    await this.#ask(shard, (stub, to) => stub.absorb(to, rows));
+  absorb(shard: number, rows: readonly HandedRow[]): Promise<void> {
+    return this.#ask(shard, (stub, to) => stub.absorb(to, rows));
   }
 
   /** Tells a shard of revocations. */
-  async absorbRevocations(
-    shard: number,
-    revocations: Parameters<DirectoryShard["absorbRevocations"]>[1],
-  ): Promise<void> {
-    await this.#ask(shard, (stub, to) => stub.absorbRevocations(to, revocations));
+  absorbRevocations(shard: number, revocations: readonly HandedRevocation[]): Promise<void> {
+    return this.#ask(shard, (stub, to) => stub.absorbRevocations(to, revocations));
   }
 
   /** Reserves a place for one more session of a subject; false where it has `limit` already. */
@@ -138,13 +137,11 @@ export class DirectoryClient {
   ): Promise<Answers<T>> {
     const settled: PromiseSettledResult<T>[] = [];
     while (settled.length < this.#shards) {
-      const unasked = Array.from({ length: this.#shards - settled.length }, (_, i) => i);
       const from = settled.length;
-      settled.push(...(await Promise.allSettled(unasked.map((i) => this.#ask(from + i, call)))));
+      const unasked = Array.from({ length: this.#shards - from }, (_, i) => from + i);
+      settled.push(...(await Promise.allSettled(unasked.map((n) => this.#ask(n, call)))));
       for (const result of settled) {
-        if (result.status === "fulfilled") {
-          this.#learn(result.value.shards);
-        }
+        if (result.status === "fulfilled") this.#learn(result.value.shards);
       }
     }
     const values = settled.flatMap((r) => (r.status === "fulfilled" ? [r.value] : []));
@@ -188,8 +185,7 @@ function total(answers: readonly { readonly count: number }[]): number {
   return answers.reduce((sum, { count }) => sum + count, 0);
 }
 
-/** The directory, where this deployment keeps one. */
-/** Undefined where the class is bound under no name `DIRECTORY`, or `DIRECTORY_SHARDS` is 0. */
+/** The directory of this deployment; undefined where the class is bound under no name `DIRECTORY`, or `DIRECTORY_SHARDS` is 0. */
 export function directoryOf(env: Environment, config: Config): DirectoryClient | undefined {
   // wrangler.toml binds it; a Worker that uses SessionObject alone may not.
   const namespace = env["DIRECTORY"] as DirectoryNamespace | undefined;

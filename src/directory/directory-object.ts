@@ -75,11 +75,9 @@ export class DirectoryObject
       const stub: unknown = SESSIONS.get(SESSIONS.idFromName(id));
       return (stub as RevocableSession).remove(REVOKER, condition);
     });
-    this.#rebalance = new Rebalance(ctx.storage.kv, this.#index, this.#revocations, {
-      absorb: (to, rows) => this.#directory(to.shards).absorb(to.shard, rows),
-      absorbRevocations: (to, revocations) =>
-        this.#directory(to.shards).absorbRevocations(to.shard, revocations),
-    });
+    this.#rebalance = new Rebalance(ctx.storage.kv, this.#index, this.#revocations, (shards) =>
+      this.#directory(shards),
+    );
     this.#alarm = new AlarmClock(ctx.storage);
   }
 

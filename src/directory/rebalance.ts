@@ -8,6 +8,7 @@
  */
 import { REBALANCE_BATCH, MOVE_SETTLE_MS, REVOCATION_MEMORY_MS } from "../core/limits.ts";
 import type { Addressed, Elsewhere, HandedRevocation, HandedRow, Layout } from "./contract.ts";
+import type { DirectoryClient } from "./client.ts";
 import { placementOf } from "./placement.ts";
 import type { Revocations } from "./revocations.ts";
 import type { ShardIndex } from "./shard-index.ts";
@@ -19,30 +20,35 @@ interface StoredLayout extends Addressed {
   readonly movedThrough?: string;
   /** Shards from this one on may get entries by the move; absent (in older rows): any. */
   readonly movedFrom?: number;
-  /** The revocations that those shards have been told of: since when, and up to which subject. */
-  readonly told?: { readonly since: number; readonly through: string };
+  /**
+   * The revocations that were sent to those shards: since when, and up to which subject. (An older
+   * version stored this as `told`. Without it they are sent again, which changes nothing there.)
+   */
+  readonly sentRevocations?: { readonly since: number; readonly through: string };
   /** When the last move ended; milliseconds since the epoch. */
   readonly movedAt?: number;
 }
 
-/** The other shards. Each method rejects where it is not known that one took what it was given. */
-export interface Peers {
-  absorb(to: Addressed, rows: readonly HandedRow[]): Promise<void>;
-  absorbRevocations(to: Addressed, revocations: readonly HandedRevocation[]): Promise<void>;
-}
+/** The other shards. Each method rejects where it is not known that the shard took its part. */
+type Peers = Pick<DirectoryClient, "absorb" | "absorbRevocations">;
 
 export class Rebalance {
   readonly #kv: SyncKvStorage;
   readonly #index: ShardIndex;
   readonly #revocations: Revocations;
-  readonly #peers: Peers;
+  readonly #peersAmong: (shards: number) => Peers;
   #layout: StoredLayout | undefined;
 
-  constructor(kv: SyncKvStorage, index: ShardIndex, revocations: Revocations, peers: Peers) {
+  constructor(
+    kv: SyncKvStorage,
+    index: ShardIndex,
+    revocations: Revocations,
+    peersAmong: (shards: number) => Peers,
+  ) {
     this.#kv = kv;
     this.#index = index;
     this.#revocations = revocations;
-    this.#peers = peers;
+    this.#peersAmong = peersAmong;
     this.#layout = kv.get<StoredLayout>(KEY);
   }
 
@@ -97,24 +103,26 @@ export class Rebalance {
     if (layout?.movedThrough === undefined) return;
     const { shard, shards } = layout;
     // What went out long ago may be forgotten there.
-    const told =
-      layout.told && now < layout.told.since + REVOCATION_MEMORY_MS / 2
-        ? layout.told
+    const { sentRevocations: stored } = layout;
+    const sent =
+      stored && now < stored.since + REVOCATION_MEMORY_MS / 2
+        ? stored
         : { since: now, through: "" };
-    const untold = this.#revocations.known(told.through, REBALANCE_BATCH);
-    const lastUntold = untold.at(-1);
-    if (lastUntold) {
-      await this.#tell(layout, untold);
+    const unsent = this.#revocations.known(sent.through, REBALANCE_BATCH);
+    const lastUnsent = unsent.at(-1);
+    if (lastUnsent) {
+      await this.#sendRevocations(layout, unsent);
       if (this.#layout !== layout) return;
-      this.#save({ ...layout, told: { ...told, through: lastUntold.subject } });
+      this.#save({ ...layout, sentRevocations: { ...sent, through: lastUnsent.subject } });
       return;
     }
     const rows = this.#index.rowsAfter(layout.movedThrough, REBALANCE_BATCH);
     const byPlace = Map.groupBy(rows, ({ id }) => placementOf(id, shards));
     byPlace.delete(shard);
     for (const [place, misplaced] of byPlace) {
-      await this.#peers.absorb({ shard: place, shards }, misplaced);
-      this.#index.giveUp(misplaced);
+      await this.#peersAmong(shards).absorb(place, misplaced);
+      // A row that a message has changed meanwhile has a higher order, and stays.
+      for (const { id, order } of misplaced) this.#index.takeBack(id, order);
     }
     // A new move that began meanwhile starts from the first id, and must not be cut short.
     if (this.#layout !== layout) return;
@@ -123,17 +131,19 @@ export class Rebalance {
     else this.#save({ shard, shards, movedAt: now });
   }
 
-  async #tell(layout: StoredLayout, revocations: readonly HandedRevocation[]): Promise<void> {
-    const { shard, shards, movedFrom = 0 } = layout;
+  async #sendRevocations(
+    { shard, shards, movedFrom = 0 }: StoredLayout,
+    revocations: readonly HandedRevocation[],
+  ): Promise<void> {
+    const peers = this.#peersAmong(shards);
     for (let place = movedFrom; place < shards; place++) {
-      if (place !== shard)
-        await this.#peers.absorbRevocations({ shard: place, shards }, revocations);
+      if (place !== shard) await peers.absorbRevocations(place, revocations);
     }
   }
 
   /** Begins a move, from the first id, of entries that were placed among `from` shards or more. */
   #begin(layout: StoredLayout, shards: number, from: number): void {
-    const { told: _, ...rest } = layout;
+    const { sentRevocations: _, ...rest } = layout;
     const movedFrom = this.underWay ? Math.min(layout.movedFrom ?? 0, from) : from;
     this.#save({ ...rest, shards, movedFrom, movedThrough: "" });
   }

@@ -71,7 +71,12 @@ export class Revocations {
       const held = this.#row(subject);
       if (!held || held.at < at) this.begin(subject, at, now);
       // Its rows are still to come, so it must not be forgotten before them.
-      else this.#remember(subject, now + REVOCATION_MEMORY_MS);
+      else
+        this.#sql.exec(
+          "UPDATE revocations SET forget_at = ? WHERE subject = ?",
+          now + REVOCATION_MEMORY_MS,
+          subject,
+        );
     }
   }
 
@@ -138,10 +143,6 @@ export class Revocations {
 
   #row(subject: string): Row | undefined {
     return this.#sql.exec<Row>("SELECT * FROM revocations WHERE subject = ?", subject).toArray()[0];
-  }
-
-  #remember(subject: string, until: number): void {
-    this.#sql.exec("UPDATE revocations SET forget_at = ? WHERE subject = ?", until, subject);
   }
 
   /** Answers whether one or more could not be ended. */

@@ -165,16 +165,6 @@ export class ShardIndex {
       .map(handed);
   }
 
-  /** Drops rows that another shard has taken, where no message has come meanwhile. */
-  giveUp(rows: readonly HandedRow[]): void {
-    this.#storage.transactionSync(() => {
-      for (const { id, order } of rows) {
-        const held = this.#row(id);
-        if (held?.ord === order) this.#replace(held, undefined);
-      }
-    });
-  }
-
   /** Drops up to `limit` rows whose time is up; answers when the next one's is, if there is one. */
   sweep(now: number, limit: number): number | undefined {
     const due = this.#sql

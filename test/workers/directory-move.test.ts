@@ -7,7 +7,9 @@ import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { DirectoryObject } from "../../src/directory/directory-object.ts";
 import { placementOf } from "../../src/directory/placement.ts";
+import { Rebalance } from "../../src/directory/rebalance.ts";
 import { Revocations } from "../../src/directory/revocations.ts";
+import { ShardIndex } from "../../src/directory/shard-index.ts";
 import { type SessionId } from "../../src/core/id.ts";
 import { newSessionId } from "../../src/library/model/session.ts";
 import { MOVE_SETTLE_MS, REVOCATION_MEMORY_MS } from "../../src/core/limits.ts";
@@ -189,6 +191,26 @@ it("tells them again where a move takes so long that they may have forgotten", a
   wait(6);
   await alarms(raise.after);
   expect(await idsIn(to, raise.after, subject)).toEqual([id]);
+});
+
+it("sends revocations again where an older version noted them as `told`, and then goes on", async () => {
+  await runInDurableObject(shard(9_999), async (_object, { storage }) => {
+    const told = { since: now, through: "zoe" };
+    storage.kv.put("layout", { shard: 0, shards: 9, movedFrom: 8, movedThrough: "", told });
+    const index = new ShardIndex(storage);
+    const revocations = new Revocations(storage.sql, index, async () => {});
+    revocations.begin("alice", now, now);
+    const sent: unknown[] = [];
+    const rebalance = new Rebalance(storage.kv, index, revocations, () => ({
+      absorb: async () => {},
+      absorbRevocations: async (place, these) => void sent.push([place, these]),
+    }));
+    await rebalance.work(now);
+    expect(sent).toEqual([[8, [{ subject: "alice", at: now }]]]);
+    await rebalance.work(now);
+    expect(sent).toHaveLength(1);
+    expect(storage.kv.get("layout")).toEqual({ shard: 0, shards: 9, movedAt: now });
+  });
 });
 
 it("lists an entry that left one shard before it was read and reached the other after that", async () => {
