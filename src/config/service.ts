@@ -6,7 +6,7 @@
 import { parseUpstreams, type UpstreamsSettings } from "./upstreams.ts";
 import { MAX_DIRECTORY_SHARDS, MAX_TTL_MS, MIN_TTL_MS } from "../core/limits.ts";
 import type { LogLevel } from "../logger.ts";
-import { type Environment, seconds, integer, oneOf, text, ConfigError } from "./env.ts";
+import { integer, oneOf, seconds, text, type Environment } from "./env.ts";
 
 export interface Config {
   /** `SESSION_TTL_SECONDS` (7200): how long a session lives after its last use. */
@@ -79,7 +79,7 @@ export function loadConfig(variables: Environment): Config {
     streamBufferBytes: integer(env, "STREAM_BUFFER_BYTES", MIB, 1024, 64 * MIB),
     bodyMaxBytes: integer(env, "BODY_MAX_BYTES", 4 * MIB, 1, 64 * MIB),
     maxWriters: integer(env, "MAX_WRITERS", 32, 1, 10_000),
-    upstreams: upstreams(env),
+    upstreams: parseUpstreams(text(env, "UPSTREAMS")),
     directoryShards: integer(env, "DIRECTORY_SHARDS", 8, 0, MAX_DIRECTORY_SHARDS),
     maxSessionsPerSubject: integer(env, "MAX_SESSIONS_PER_SUBJECT", 0, 0, 1_000_000),
     logLevel: oneOf(env, "LOG_LEVEL", ["debug", "info", "warn", "error"], "info"),
@@ -91,12 +91,4 @@ function lifetime(env: ConfigEnvironment): number {
   const value = text(env, name);
   if (value === undefined || Number(value) === 0) return 0;
   return seconds(env, name, 0, MIN_TTL_MS / 1000, MAX_TTL_MS / 1000);
-}
-
-function upstreams(env: ConfigEnvironment): UpstreamsSettings {
-  try {
-    return parseUpstreams(text(env, "UPSTREAMS"));
-  } catch (failure) {
-    throw new ConfigError(`UPSTREAMS ${failure instanceof Error ? failure.message : "is invalid"}`);
-  }
 }

@@ -3,6 +3,7 @@
  * at `/mcp`, the others at `/mcp/{name}`. Unset, `default` is the demo server.
  */
 import { isObject, parseJson } from "../wire/json.ts";
+import { ConfigError } from "./env.ts";
 
 /** Whether the gateway may send requests to a URL, and why not. */
 type UpstreamUrlVerdict =
@@ -75,18 +76,22 @@ export const DEFAULT_UPSTREAM = "default";
 
 const UNSET: UpstreamsSettings = { [DEFAULT_UPSTREAM]: "demo" };
 
-/** Reads `UPSTREAMS`. Throws an Error that says what is wrong, without the variable's name or any value of it. */
+/** Reads `UPSTREAMS`. Throws a ConfigError that says what is wrong, and quotes no value: a header's may be a secret. */
 export function parseUpstreams(text: string | undefined): UpstreamsSettings {
   if (text === undefined) return UNSET;
   const value = parseJson(text);
-  if (value === undefined) throw new Error("must be JSON");
-  if (!isObject(value)) throw new Error("must be an object, name to upstream");
+  if (value === undefined) throw problem("must be JSON");
+  if (!isObject(value)) throw problem("must be an object, name to upstream");
   return Object.fromEntries(
     Object.entries(value).map(([name, one]) => {
-      if (!NAME.test(name)) throw new Error(`${name}: is no name: a-z, 0-9, - and _, at most 63`);
+      if (!NAME.test(name)) throw problem(`${name}: is no name: a-z, 0-9, - and _, at most 63`);
       return [name, upstreamOf(name, one)];
     }),
   );
+}
+
+function problem(what: string): ConfigError {
+  return new ConfigError(`UPSTREAMS ${what}`);
 }
 
 const OPTIONS = [
@@ -102,7 +107,7 @@ const OPTIONS = [
 function upstreamOf(name: string, value: unknown): UpstreamSettings {
   if (value === "demo") return value;
   const must = (what: string): never => {
-    throw new Error(`${name}: ${what}`);
+    throw problem(`${name}: ${what}`);
   };
   if (!isObject(value)) return must('must be "demo" or an object');
   const unknown = Object.keys(value).find((key) => !OPTIONS.includes(key));

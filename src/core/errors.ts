@@ -122,37 +122,21 @@ export class CorruptRecordError extends SessionError {
   }
 }
 
+/** The codes that have a class of their own. */
+const CLASSES: Partial<Record<ErrorCode, new (detail?: string) => SessionError>> = {
+  session_not_found: SessionNotFoundError,
+  session_already_exists: SessionAlreadyExistsError,
+  session_disconnected: SessionDisconnectedError,
+  message_channel_full: MessageChannelFullError,
+  invalid_session_type: InvalidSessionTypeError,
+  invalid_session_id: InvalidSessionIdError,
+  unavailable: UnavailableError,
+};
+
 /** The error for a code that crossed a boundary where classes are lost (RPC, a stored record). */
 export function errorFromCode(code: ErrorCode, detail?: string): SessionError {
-  switch (code) {
-    case "session_not_found":
-      return new SessionNotFoundError(detail);
-    case "session_already_exists":
-      return new SessionAlreadyExistsError(detail);
-    case "session_disconnected":
-      return new SessionDisconnectedError(detail);
-    case "message_channel_full":
-      return new MessageChannelFullError(detail);
-    case "invalid_session_type":
-      return new InvalidSessionTypeError(detail);
-    case "invalid_session_id":
-      return new InvalidSessionIdError(detail);
-    case "unavailable":
-      return new UnavailableError(detail);
-    case "invalid_request":
-    case "unsupported_media_type":
-    case "payload_too_large":
-    case "precondition_failed":
-    case "unauthorized":
-    case "forbidden":
-    case "rate_limited":
-    case "too_many_writers":
-    case "uri_too_long":
-    case "headers_too_large":
-    case "not_found":
-    case "method_not_allowed":
-      return new SessionError(code, detail);
-  }
+  const Class = CLASSES[code];
+  return Class ? new Class(detail) : new SessionError(code, detail);
 }
 
 /**

@@ -197,7 +197,7 @@ export class SessionManager {
    */
   async *range(options: RangeOptions = {}): AsyncGenerator<Session, void, undefined> {
     const left = new AbortController();
-    const signal = anyOf(options.signal, left.signal);
+    const signal = AbortSignal.any([left.signal, ...(options.signal ? [options.signal] : [])]);
     const sessions = this.#storage.range({ ...options, signal })[Symbol.asyncIterator]();
     try {
       for (;;) {
@@ -302,8 +302,4 @@ export class SessionManager {
       this.#cleaning = false;
     }
   }
-}
-
-function anyOf(signal: AbortSignal | undefined, other: AbortSignal): AbortSignal {
-  return signal ? AbortSignal.any([signal, other]) : other;
 }

@@ -76,30 +76,19 @@ export function decodeRecord(json: string, name = "session"): SessionRecord {
   let updatedAt = ZERO_TIME;
   let dataJson: string | undefined;
   let metadata: Metadata = {};
-  for (const member of membersOf(json)) {
-    const isNull = member.json === "null";
-    switch (foldAscii(member.key)) {
-      case "id":
-        if (!isNull) id = text(member.json, "id", name);
-        break;
-      case "type":
-        if (!isNull) type = text(member.json, "type", name);
-        break;
-      case "created_at":
-        if (!isNull) createdAt = time(member.json, "created_at", name);
-        break;
-      case "updated_at":
-        if (!isNull) updatedAt = time(member.json, "updated_at", name);
-        break;
-      case "data":
-        // Null is kept: Go's raw message holds it like any other value.
-        dataJson = member.json;
-        break;
-      case "metadata":
-        // A repeated map is merged into the first, as Go does; null empties it.
-        metadata = isNull ? {} : merge(metadata, decodeStringMap(member.json, name));
-        break;
-    }
+  for (const { key, json: value } of membersOf(json)) {
+    const field = foldAscii(key);
+    const isNull = value === "null";
+    // Null is kept as data: Go's raw message holds it like any other value.
+    if (field === "data") dataJson = value;
+    // A repeated map is merged into the first, as Go does; null empties it.
+    else if (field === "metadata")
+      metadata = isNull ? {} : { ...metadata, ...decodeStringMap(value, name) };
+    else if (isNull) continue;
+    else if (field === "id") id = text(value, field, name);
+    else if (field === "type") type = text(value, field, name);
+    else if (field === "created_at") createdAt = time(value, field, name);
+    else if (field === "updated_at") updatedAt = time(value, field, name);
   }
   return {
     id,
@@ -140,10 +129,6 @@ function decodeStringMap(json: string, name: string): Record<string, string> {
       throw corrupt(name, `${label} must be a string, not ${kindOf(value)}`);
     }),
   );
-}
-
-function merge(first: Metadata, second: Metadata): Metadata {
-  return Object.fromEntries([...Object.entries(first), ...Object.entries(second)]);
 }
 
 function text(json: string, field: string, name: string): string {

@@ -109,10 +109,7 @@ export interface SessionOptions {
 }
 
 /** Data is held as it was given: a value that the user set, or the JSON that a record held. */
-type Held =
-  | { readonly kind: "none" }
-  | { readonly kind: "value"; readonly value: unknown }
-  | { readonly kind: "json"; readonly json: string };
+type Held = { readonly value: unknown } | { readonly json: string };
 
 /**
  * A plain session (ToolHive's `ProxySession`; with a type, its
@@ -127,7 +124,7 @@ export class ProxySession implements Session {
   readonly #clock: Pick<Clock, "now">;
   readonly #created: Timestamp;
   #updated: Timestamp;
-  #data: Held = { kind: "none" };
+  #data: Held | undefined;
   readonly #metadata: Map<string, string>;
 
   /**
@@ -143,7 +140,7 @@ export class ProxySession implements Session {
       this.type = record.type;
       this.#created = record.createdAt;
       this.#updated = record.updatedAt;
-      if (record.dataJson !== undefined) this.#data = { kind: "json", json: record.dataJson };
+      if (record.dataJson !== undefined) this.#data = { json: record.dataJson };
       this.#metadata = new Map(Object.entries(record.metadata));
       return;
     }
@@ -184,29 +181,17 @@ export class ProxySession implements Session {
    * and keep them in `getDataJson`.
    */
   getData(): unknown {
-    switch (this.#data.kind) {
-      case "none":
-        return undefined;
-      case "value":
-        return this.#data.value;
-      case "json":
-        return JSON.parse(this.#data.json);
-    }
+    if (!this.#data) return undefined;
+    return "json" in this.#data ? JSON.parse(this.#data.json) : this.#data.value;
   }
 
   getDataJson(): string | undefined {
-    switch (this.#data.kind) {
-      case "none":
-        return undefined;
-      case "value":
-        return dataToJson(this.#data.value);
-      case "json":
-        return this.#data.json;
-    }
+    if (!this.#data) return undefined;
+    return "json" in this.#data ? this.#data.json : dataToJson(this.#data.value);
   }
 
   setData(data: unknown): void {
-    this.#data = data === undefined ? { kind: "none" } : { kind: "value", value: data };
+    this.#data = data === undefined ? undefined : { value: data };
     this.touch();
   }
 

@@ -1,5 +1,5 @@
 import { sessionOf } from "../model/codec.ts";
-import { SessionError, SessionNotFoundError, UnavailableError } from "../../core/errors.ts";
+import { SessionError, UnavailableError } from "../../core/errors.ts";
 import type {
   MaybePartial,
   SessionContent,
@@ -140,15 +140,12 @@ export class DurableObjectStorage implements Storage {
     touch: boolean,
     signal: AbortSignal | undefined,
   ): Promise<Session | undefined> {
-    try {
-      const view = await this.#call(signal, () => this.#sessions.read(id, touch));
-      const session = toSession(view);
-      this.#versions.set(session, view.version);
-      return session;
-    } catch (error) {
-      if (error instanceof SessionNotFoundError) return undefined;
-      throw error;
-    }
+    const read = this.#call(signal, () => this.#sessions.read(id, touch));
+    const view = await unless("session_not_found", read);
+    if (!view) return undefined;
+    const session = toSession(view);
+    this.#versions.set(session, view.version);
+    return session;
   }
 
   /** Notes what an object took as the session, if it took it, and answers whether. */

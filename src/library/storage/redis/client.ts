@@ -22,23 +22,27 @@ const DISCONNECT_TIMEOUT_MS = 200;
 const SENTINEL_ROUNDS = 3;
 
 export function createRedisClient(settings: RedisSettings): RedisClient {
-  const { topology } = settings;
+  const { topology, dialTimeoutMs, db } = settings;
+  const single = {
+    db,
+    lazyConnect: true,
+    enableOfflineQueue: false,
+    retryStrategy: reconnectDelays(dialTimeoutMs),
+    reconnectOnError: isStaleMaster,
+  };
   switch (topology.kind) {
     case "standalone":
       return new Redis({
         ...connectionOptions(settings, topology.address.host),
         ...topology.address,
-        db: settings.db,
-        lazyConnect: true,
-        enableOfflineQueue: false,
-        retryStrategy: reconnectDelays(settings.dialTimeoutMs),
-        reconnectOnError: isStaleMaster,
+        ...single,
         // It would ask INFO, which an ACL user may not; a server that loads says so by itself.
         enableReadyCheck: false,
       });
     case "sentinel":
       return new Redis({
         ...connectionOptions(settings),
+        ...single,
         connectTimeout: shareOfDialMs(settings, topology),
         name: topology.masterName,
         sentinels: topology.addresses.map((address) => ({ ...address })),
@@ -47,11 +51,6 @@ export function createRedisClient(settings: RedisSettings): RedisClient {
         ...sentinelTls(settings),
         sentinelCommandTimeout: Math.min(settings.readTimeoutMs, shareOfDialMs(settings, topology)),
         sentinelRetryStrategy: (round: number) => (round < SENTINEL_ROUNDS ? round * 100 : null),
-        db: settings.db,
-        lazyConnect: true,
-        enableOfflineQueue: false,
-        retryStrategy: reconnectDelays(settings.dialTimeoutMs),
-        reconnectOnError: isStaleMaster,
         // INFO tells a master from one that was demoted and that a Sentinel still names.
         enableReadyCheck: true,
       });
@@ -62,7 +61,7 @@ export function createRedisClient(settings: RedisSettings): RedisClient {
         enableReadyCheck: false,
         // Without it a command fails that comes while the connection to its node is being made.
         enableOfflineQueue: true,
-        clusterRetryStrategy: reconnectDelays(settings.dialTimeoutMs),
+        clusterRetryStrategy: reconnectDelays(dialTimeoutMs),
         slotsRefreshTimeout: shareOfDialMs(settings, topology),
         slotsRefreshInterval: 5000,
         // Sending a write again after its node went away is the one thing not to do; see above.
