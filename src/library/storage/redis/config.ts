@@ -113,24 +113,15 @@ export function readRedisOptions(
 ): RedisSettings {
   const topology = readTopology(options);
   const { username, password, db = 0, keyPrefix, ttlMs } = options;
-  if (username === "")
-    throw refuse("username must not be empty; leave it out for the default user");
-  if (password === "") throw refuse("password must not be empty; leave it out where there is none");
-  if (username !== undefined && password === undefined) {
-    throw refuse("username needs a password: Redis has no users without one");
-  }
-  if (!Number.isInteger(db) || db < 0) throw refuse("db must be a whole number of at least 0");
-  if (topology.kind === "cluster" && db !== 0)
-    throw refuse("db must be 0 in a cluster, which has no other");
-  if (typeof keyPrefix !== "string" || keyPrefix === "") throw refuse("keyPrefix is required");
-  if (!keyPrefix.endsWith(":")) {
-    throw refuse(
-      "keyPrefix must end with ':', so that no prefix can be the start of another's keys",
-    );
-  }
-  if (!isTtl(ttlMs)) {
-    throw refuse(`ttlMs must be a positive number of milliseconds, at most ${LONGEST_TTL_MS}`);
-  }
+  checkCredentials("", options);
+  check(Number.isInteger(db) && db >= 0, "db must be a whole number of at least 0");
+  check(topology.kind !== "cluster" || db === 0, "db must be 0 in a cluster, which has no other");
+  check(typeof keyPrefix === "string" && keyPrefix !== "", "keyPrefix is required");
+  check(
+    keyPrefix.endsWith(":"),
+    "keyPrefix must end with ':': else one prefix can begin another's keys",
+  );
+  check(isTtl(ttlMs), `ttlMs must be a positive number of milliseconds, at most ${LONGEST_TTL_MS}`);
   return {
     topology,
     username,
@@ -148,16 +139,12 @@ export function readRedisOptions(
 
 function readTopology({ addr, sentinel, cluster }: RedisOptions): RedisTopology {
   const given = [addr && "addr", sentinel && "sentinel", cluster && "cluster"].filter(Boolean);
-  if (given.length === 0) throw refuse("one of addr, sentinel and cluster is required");
-  if (given.length > 1) throw refuse(`${given.join(" and ")} exclude each other`);
+  check(given.length > 0, "one of addr, sentinel and cluster is required");
+  check(given.length === 1, `${given.join(" and ")} exclude each other`);
   if (sentinel) {
     const { masterName, addrs, username, password } = sentinel;
-    if (!masterName) throw refuse("sentinel.masterName is required");
-    if (username === "") throw refuse("sentinel.username must not be empty; leave it out");
-    if (password === "") throw refuse("sentinel.password must not be empty; leave it out");
-    if (username !== undefined && password === undefined) {
-      throw refuse("sentinel.username needs sentinel.password");
-    }
+    check(masterName, "sentinel.masterName is required");
+    checkCredentials("sentinel.", sentinel);
     const addresses = readAddresses("sentinel.addrs", addrs);
     return { kind: "sentinel", masterName, addresses, username, password };
   }
@@ -168,10 +155,19 @@ function readTopology({ addr, sentinel, cluster }: RedisOptions): RedisTopology 
   return { kind: "standalone", address: readAddress("addr", addr ?? "") };
 }
 
+function checkCredentials(
+  of: "" | "sentinel.",
+  { username, password }: Pick<RedisOptions, "username" | "password">,
+): void {
+  check(username !== "", `${of}username must not be empty; leave it out for the default user`);
+  check(password !== "", `${of}password must not be empty; leave it out where there is none`);
+  const known = username === undefined || password !== undefined;
+  check(known, `${of}username needs a password: Redis has no users without one`);
+}
+
 function readAddresses(name: string, addrs: readonly string[]): RedisAddress[] {
-  if (!Array.isArray(addrs) || addrs.length === 0)
-    throw refuse(`${name} needs at least one host:port`);
-  return addrs.map((addr: string) => readAddress(name, addr));
+  check(Array.isArray(addrs) && addrs.length > 0, `${name} needs at least one host:port`);
+  return addrs.map((addr) => readAddress(name, addr));
 }
 
 const ADDRESS = /^(?:\[([0-9a-f:.]+)\]|([^\s:@/[\]]+)):(\d{1,5})$/i;
@@ -180,43 +176,44 @@ const ADDRESS = /^(?:\[([0-9a-f:.]+)\]|([^\s:@/[\]]+)):(\d{1,5})$/i;
 function readAddress(name: string, addr: string): RedisAddress {
   const match = ADDRESS.exec(addr);
   const port = Number(match?.[3]);
-  if (!match || port < 1 || port > 65535)
-    throw refuse(`${name} must be host:port, such as redis.example:6379`);
+  check(
+    match && port >= 1 && port <= 65535,
+    `${name} must be host:port, such as redis.example:6379`,
+  );
   return { host: match[1] ?? match[2] ?? "", port };
 }
 
+const PEM = /-----BEGIN CERTIFICATE-----[\s\S]+-----END CERTIFICATE-----/;
+
 function readTls(tls: RedisTlsOptions | undefined, runtime: Runtime): RedisSettings["tls"] {
   if (tls === undefined) return undefined;
-  if (typeof tls !== "object" || tls === null)
-    throw refuse("tls must be an object; {} trusts the system's certificates");
+  const trusting = "tls must be an object; {} trusts the system's certificates";
+  check(typeof tls === "object" && tls !== null, trusting);
   const { caCert, insecureSkipVerify = false } = tls;
-  if (typeof insecureSkipVerify !== "boolean")
-    throw refuse("tls.insecureSkipVerify must be true or false");
-  if (caCert !== undefined && insecureSkipVerify) {
-    throw refuse(
-      "tls.caCert and tls.insecureSkipVerify exclude each other: one checks what the other does not",
-    );
-  }
+  const verify = !insecureSkipVerify;
+  check(typeof insecureSkipVerify === "boolean", "tls.insecureSkipVerify must be true or false");
+  check(
+    caCert === undefined || verify,
+    "tls.caCert and tls.insecureSkipVerify exclude each other: one checks what the other does not",
+  );
   // Measured: workerd ignores `ca`, and rejects the whole connection for `rejectUnauthorized`.
-  if (runtime === "workerd" && caCert !== undefined) {
-    throw refuse("tls.caCert cannot be honoured in workerd, which trusts only public certificates");
-  }
-  if (runtime === "workerd" && insecureSkipVerify) {
-    throw refuse("tls.insecureSkipVerify cannot be honoured in workerd, which always verifies");
+  if (runtime === "workerd") {
+    const why = "cannot be honoured in workerd, which";
+    check(caCert === undefined, `tls.caCert ${why} trusts only public certificates`);
+    check(verify, `tls.insecureSkipVerify ${why} always verifies`);
   }
   const ca = caCert instanceof Uint8Array ? new TextDecoder().decode(caCert) : caCert;
-  if (ca !== undefined && !/-----BEGIN CERTIFICATE-----[\s\S]+-----END CERTIFICATE-----/.test(ca)) {
-    throw refuse("tls.caCert must be certificates in PEM");
-  }
-  return { ca, verify: !insecureSkipVerify };
+  check(ca === undefined || PEM.test(ca), "tls.caCert must be certificates in PEM");
+  return { ca, verify };
 }
 
 function timeout(name: string, value: number | undefined, fallback: number): number {
   if (value === undefined) return fallback;
-  if (isTimeout(value)) return value;
-  throw refuse(`${name} must be a positive number of milliseconds, at most ${LONGEST_TIMEOUT_MS}`);
+  const most = `must be a positive number of milliseconds, at most ${LONGEST_TIMEOUT_MS}`;
+  check(isTimeout(value), `${name} ${most}`);
+  return value;
 }
 
-function refuse(problem: string): RedisConfigError {
-  return new RedisConfigError(`invalid Redis configuration: ${problem}`);
+function check(holds: unknown, problem: string): asserts holds {
+  if (!holds) throw new RedisConfigError(`invalid Redis configuration: ${problem}`);
 }
