@@ -14,7 +14,7 @@
 export const NATIVE_STREAM = 0;
 
 /** A place in a session's log: just after the event with this `seq`; 0 is before the first. */
-export interface EventPosition {
+interface EventPosition {
   readonly epoch: string;
   readonly seq: number;
   readonly stream: number;
@@ -47,7 +47,7 @@ export function parseEventId(text: string): EventPosition | undefined {
 }
 
 /** What a log holds: `first` is its oldest retained seq, `last` the newest; empty where `last < first`. */
-export interface RetainedRange {
+interface RetainedRange {
   readonly epoch: string;
   readonly first: number;
   readonly last: number;

@@ -12,7 +12,7 @@
 /** At most this many credits are written per TTL. */
 export const CREDITS_PER_TTL = 16;
 
-export interface Lifetime {
+interface Lifetime {
   /** Milliseconds since the epoch. */
   readonly createdAt: number;
   /** Milliseconds that a session lives after its last use. */

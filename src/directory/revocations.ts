@@ -34,7 +34,7 @@ interface Walk {
 type Row = { subject: string; at: number; forget_at: number };
 
 /** Ends one session if it fits. Rejects where that is not known to have happened. */
-export type EndSession = (id: string, condition: RevokeIf) => Promise<unknown>;
+type EndSession = (id: string, condition: RevokeIf) => Promise<unknown>;
 
 export class Revocations {
   readonly #sql: SqlStorage;

@@ -71,7 +71,7 @@ export function goRawJson(json: string): string {
   return escapeJson(compact + json.slice(from));
 }
 
-export interface Member {
+interface Member {
   readonly key: string;
   /** The value's own text. */
   readonly json: string;

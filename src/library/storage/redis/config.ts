@@ -68,12 +68,12 @@ export class RedisConfigError extends Error {
   override readonly name = "RedisConfigError";
 }
 
-export interface RedisAddress {
+interface RedisAddress {
   readonly host: string;
   readonly port: number;
 }
 
-export type RedisTopology =
+type RedisTopology =
   | { readonly kind: "standalone"; readonly address: RedisAddress }
   | {
       readonly kind: "sentinel";
@@ -98,7 +98,7 @@ export interface RedisSettings {
   readonly onConnectionProblem: (problem: string) => void;
 }
 
-export type Runtime = "node" | "workerd";
+type Runtime = "node" | "workerd";
 
 /** Workers' runtime names itself by this user agent, by specification of its own. */
 export function currentRuntime(): Runtime {

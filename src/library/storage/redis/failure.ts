@@ -32,7 +32,7 @@ const UNSENT = /enableOfflineQueue options is false$/;
 
 const CERTIFICATE = /CERT|SELF_SIGNED|UNABLE_TO_(?:VERIFY|GET_ISSUER)|HOSTNAME_MISMATCH/;
 
-export type RedisFailureKind =
+type RedisFailureKind =
   /** The client had no connection to write to: the command was never sent. */
   | "unsent"
   /** Redis answered with an error: the command was not carried out. */

@@ -20,9 +20,9 @@ export type Stored = string | Buffer;
  * Reads a record, in which what is no UTF-8 stands as U+FFFD, as Go reads it. `id` is
  * the one that its key names, `name` what an error calls it. Throws `CorruptRecordError`.
  */
-export type DecodeRecord<T> = (text: string, id: string, name: string, stored: Stored) => T;
+type DecodeRecord<T> = (text: string, id: string, name: string, stored: Stored) => T;
 
-export interface RecordPage<T> extends AnyPage {
+interface RecordPage<T> extends AnyPage {
   readonly records: readonly T[];
 }
 
