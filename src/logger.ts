@@ -1,7 +1,7 @@
 /**
- * Logs: one JSON line an event. Never a session's id in full at `info`, never
- * metadata, data or the content of an event; callers pass ids through
- * `redactSessionId`, or log at `debug`.
+ * Logs: one JSON line an event. A line at `info` holds no session's id in full, and no line
+ * holds metadata, data or an event's content. Callers redact ids (`redactSessionId`), or log
+ * at `debug`.
  */
 
 const RANK: Readonly<Record<LogLevel, number>> = { debug: 0, info: 1, warn: 2, error: 3 };
@@ -18,8 +18,8 @@ export interface Logger {
 }
 
 /**
- * What JSON leaves as it is and a terminal or a reader of logs may take for the end of
- * a line, or for a command: DEL and the C1 controls, NEL among them, and Unicode's own line ends.
+ * Characters that JSON leaves as they are and a terminal may take for the end of a line or for a
+ * command: DEL, the C1 controls with NEL, and Unicode's line ends.
  */
 // oxlint-disable-next-line no-control-regex -- they are what it is about
 const UNESCAPED = /[\u007f-\u009f\u2028\u2029]/g;
@@ -29,7 +29,7 @@ function oneLine(value: object): string {
   return JSON.stringify(value).replace(UNESCAPED, escape);
 }
 
-/** Input cannot forge a line of its own: every character that could end one is escaped. */
+/** Input cannot forge a line: every character that could end one is escaped. */
 export function createLogger(level: LogLevel, write: (line: string) => void = writeLine): Logger {
   const log = (at: LogLevel) => (event: string, fields?: LogFields) => {
     if (RANK[at] < RANK[level]) return;
@@ -49,9 +49,8 @@ function writeLine(line: string): void {
 }
 
 /**
- * What a log line says of a failure: its kind and message, without a stack or its
- * cause. A SyntaxError's message quotes the text that could not be read, which is
- * someone's content, so its kind is all that is said.
+ * A failure in a log line: its kind and message, without stack or cause. Of a SyntaxError the
+ * kind alone: its message quotes the text that could not be read, which is someone's content.
  */
 export function describeFailure(failure: unknown): string {
   if (failure instanceof SyntaxError) return failure.name;

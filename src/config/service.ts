@@ -1,7 +1,6 @@
 /**
- * The environment, read once, into a validated and frozen Config. A bad variable
- * stops the service with its name and what was expected, so a misspelt number
- * never becomes a default silently.
+ * Reads the environment once, into a validated and frozen Config. A bad variable stops the
+ * service, with its name and what was expected: a misspelt number never becomes a default.
  */
 import { parseUpstreams, type UpstreamsSettings } from "./upstreams.ts";
 import { MAX_DIRECTORY_SHARDS, MAX_TTL_MS, MIN_TTL_MS } from "../core/limits.ts";
@@ -23,7 +22,7 @@ export interface Config {
   readonly logMaxBytes: number;
   /** `EVENT_MAX_BYTES` (1048576): size of one event's name and data. */
   readonly eventMaxBytes: number;
-  /** `STREAM_BUFFER_BYTES` (1048576): what the bridge queues for a slow reader before it cuts it. */
+  /** `STREAM_BUFFER_BYTES` (1048576): bytes that the bridge queues for a slow reader before it cuts it off. */
   readonly streamBufferBytes: number;
   /** `BODY_MAX_BYTES` (4194304): size of a request body. */
   readonly bodyMaxBytes: number;
@@ -39,7 +38,7 @@ export interface Config {
   readonly logLevel: LogLevel;
 }
 
-/** Names of the variables that the service reads, for what passes an environment on. */
+/** The variables that the service reads; the commands pass these on. */
 export const CONFIG_VARIABLES = [
   "SESSION_TTL_SECONDS",
   "SESSION_MAX_LIFETIME_SECONDS",

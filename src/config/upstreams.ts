@@ -43,12 +43,12 @@ function refused(reason: UpstreamUrlProblem): UpstreamUrlVerdict {
 const NAME = /^[a-z0-9][a-z0-9_-]{0,62}$/;
 const HEADER_NAME = /^[\w-]+$/;
 /**
- * RFC 9110, 5.5, which takes no control character but the tab. What Fetch leaves out around
- * a value (2.2.2) may be there: a secret that comes from a file often ends with a line end.
- * Nothing beyond ASCII: workerd would send it as UTF-8, and warn of it in a line that holds the value.
+ * RFC 9110, 5.5, takes no control character but the tab. Around the value there may be what
+ * Fetch removes (2.2.2): a secret from a file often ends with a line end. Nothing beyond ASCII:
+ * workerd sends it as UTF-8, with a warning that quotes the value.
  */
 const HEADER_VALUE = /^[\t\n\r ]*[\t\x20-\x7e]*[\t\n\r ]*$/;
-/** Of a value that is none; the value itself may be a secret. */
+/** Says what is wrong without the value, which may be a secret. */
 export const NO_HEADER_VALUE =
   "must hold no line end, no other control character and none beyond ASCII";
 
@@ -57,12 +57,12 @@ const LONGEST_TIMEOUT_SECONDS = 86_400;
 const SHORTEST_TIMEOUT_SECONDS = 0.05;
 
 export interface ServerSettings {
-  /** Where the server is, in the order in which they are tried; empty where it is a service binding. */
+  /** Where the server is, in the order of trying; empty where it is a service binding. */
   readonly urls: readonly string[];
   readonly binding?: string;
   /** Sent with every request; a value `$NAME` is the secret of that name. */
   readonly headers: Readonly<Record<string, string>>;
-  /** How long the upstream may take to begin its answer, or to send it where it is JSON. */
+  /** How long the upstream may take to begin a stream, or to send a JSON answer whole. */
   readonly timeoutSeconds: number;
   readonly transport: "streamable" | "sse";
   /** Pass the client's Authorization header on. */
@@ -158,7 +158,7 @@ function isHeaders(value: unknown): value is Readonly<Record<string, string>> {
   );
 }
 
-/** Whether `Headers` takes it, and any server. */
+/** Whether `Headers` and every server take it. */
 export function isHeaderValue(text: string): boolean {
   return HEADER_VALUE.test(text);
 }

@@ -1,17 +1,15 @@
 /**
- * On whose behalf a session is touched, and whether it is theirs. The check
- * runs where the session is kept, in the same turn as what it allows, so nothing
- * can come between the two.
+ * Who touches a session, and whether it is theirs. The session's object checks this in the
+ * same turn as it acts, so nothing can come between the two.
  */
-
 export interface Caller {
-  /** Undefined for a caller that nobody has identified, and owns what nobody owns. */
+  /** Undefined where nobody has identified the caller: it owns the sessions that nobody owns. */
   readonly subject?: string | undefined;
   /** May touch anyone's sessions. */
   readonly admin: boolean;
 }
 
-/** Whether a session of `subject` is the caller's to touch. A session of nobody is an admin's, or nobody's. */
+/** Whether the caller may touch a session of `subject`. Of a session of nobody, an admin and nobody may. */
 export function owns(caller: Caller, subject: string | undefined): boolean {
   return caller.admin || caller.subject === subject;
 }

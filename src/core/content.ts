@@ -9,10 +9,7 @@ export const SESSION_TYPES = ["mcp", "sse", "streamable"] as const;
 
 export type KnownSessionType = (typeof SESSION_TYPES)[number];
 
-/**
- * A session's type. Records of types that this version does not know survive a
- * round trip unchanged (ToolHive's behaviour), hence the open union.
- */
+/** Open, since a record of a type that this version does not know survives a round trip (as in ToolHive). */
 export type SessionType = KnownSessionType | (string & {});
 
 export const DEFAULT_SESSION_TYPE: KnownSessionType = "mcp";
@@ -26,8 +23,8 @@ export type Metadata = Readonly<Record<string, string>>;
 export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
 
 /**
- * JSON Merge Patch, RFC 7396. Applies `patch` to `target` and returns the result; neither is changed. Keys
- * named `__proto__` are data like any other, so nothing here assigns by key.
+ * JSON Merge Patch, RFC 7396: the result of `patch` on `target`, neither of which changes. A key
+ * named `__proto__` is data like any other, so nothing here assigns by key.
  */
 export function mergePatch(target: Json | undefined, patch: Json): Json {
   if (!isObject(patch)) return patch;
@@ -40,7 +37,7 @@ export function mergePatch(target: Json | undefined, patch: Json): Json {
   return Object.fromEntries(result);
 }
 
-/** Whether metadata and data are within their bounds; undefined where they are. */
+/** The first bound that metadata or data break; undefined where they break none. */
 export function contentProblem(
   metadata: Metadata,
   dataJson: string | undefined,
@@ -78,15 +75,15 @@ export function patchData(dataJson: string | undefined, patchJson: string): stri
   return JSON.stringify(mergePatch(target, JSON.parse(patchJson) as Json));
 }
 
-/** Metadata keys of a gateway session. The first three are ToolHive's, with its meaning. */
+/** Metadata keys of a gateway session. The first three are ToolHive's, and mean what they mean there. */
 export const GATEWAY_KEYS = {
   /** Where the upstream's session lives. */
   backendUrl: "backend_url",
   /** The upstream's own session id; absent where it gave none. */
   backendSid: "backend_sid",
-  /** The client's initialize request, to be sent again should the upstream forget the session. */
+  /** The client's initialize request: the gateway sends it again if the upstream forgets the session. */
   initBody: "init_body",
-  /** Name of the upstream that the session belongs to. */
+  /** Name of the session's upstream. */
   upstream: "upstream",
   /** The protocol version that client and upstream agreed on. */
   protocolVersion: "protocol_version",

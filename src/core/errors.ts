@@ -1,9 +1,7 @@
 /**
- * One family of errors. Inside, code throws a `SessionError` or returns its
- * code; at the edge `problem.ts` (HTTP) and the gateway (JSON-RPC) map it, and
- * nothing else decides a status.
+ * One family of errors. Code throws a `SessionError` or returns its code; `problem.ts` maps
+ * it to HTTP, the gateway to JSON-RPC, and nothing else decides a status.
  */
-
 interface ErrorKind {
   /** HTTP status, RFC 9110. */
   readonly status: number;
@@ -12,7 +10,7 @@ interface ErrorKind {
   readonly jsonRpcCode?: number;
 }
 
-/** Every code that a caller can see, with the status that goes with it. */
+/** Every code that a caller can see. */
 export const ERROR_KINDS = {
   session_not_found: { status: 404, title: "Session not found", jsonRpcCode: -32001 },
   session_already_exists: { status: 409, title: "Session already exists" },
@@ -37,7 +35,17 @@ export const ERROR_KINDS = {
 
 export type ErrorCode = keyof typeof ERROR_KINDS;
 
-/** An error with a stable `code` and the HTTP `status` that goes with it. */
+/**
+ * An error with a stable `code` and the HTTP `status` that goes with it.
+ *
+ * @example
+ * try {
+ *   await manager.getWithError(id);
+ * } catch (error) {
+ *   if (error instanceof SessionError) respond(error.status, error.message);
+ *   else throw error;
+ * }
+ */
 export class SessionError extends Error {
   override readonly name: string = "SessionError";
   readonly code: ErrorCode;
@@ -54,7 +62,7 @@ export class SessionError extends Error {
   }
 }
 
-/** ToolHive's `ErrSessionNotFound`: there is no such session, or no longer. */
+/** ToolHive's `ErrSessionNotFound`: there is no such session, or it has ended. */
 export class SessionNotFoundError extends SessionError {
   override readonly name = "SessionNotFoundError";
   constructor(detail = "There is no session with this id, or it has ended.") {
@@ -102,7 +110,7 @@ export class InvalidSessionIdError extends SessionError {
   }
 }
 
-/** The backend failed, so nothing is known about the session: never to be read as absence. */
+/** The backend failed, so nobody knows whether the session exists: never read it as absence. */
 export class UnavailableError extends SessionError {
   override readonly name = "UnavailableError";
   constructor(detail = "The session store did not answer; try again.", options?: ErrorOptions) {
@@ -111,9 +119,8 @@ export class UnavailableError extends SessionError {
 }
 
 /**
- * A stored record cannot be read. The session is neither known nor absent, so to
- * a caller this is a store that fails; the message names the record and the key,
- * and quotes no content.
+ * A stored record cannot be read. The session is neither known nor absent, so a caller sees
+ * a store that fails. The message names the record and the key, and quotes no content.
  */
 export class CorruptRecordError extends SessionError {
   override readonly name = "CorruptRecordError";
@@ -140,9 +147,8 @@ export function errorFromCode(code: ErrorCode, detail?: string): SessionError {
 }
 
 /**
- * What a session's object answers over RPC, where error classes are lost: a
- * value, or the code of an expected error. Anything thrown instead means that
- * the object failed.
+ * The answer of a session's object over RPC, where error classes are lost: a value, or the
+ * code of an expected error. An object that throws has failed.
  */
 export type Outcome<T> =
   | { readonly ok: true; readonly value: T }
@@ -156,7 +162,7 @@ export function refuse(code: ErrorCode, detail?: string): Outcome<never> {
   return detail === undefined ? { ok: false, code } : { ok: false, code, detail };
 }
 
-/** The value, or the error thrown. */
+/** The value; throws the error where there is none. */
 export function unwrap<T>(outcome: Outcome<T>): T {
   if (outcome.ok) return outcome.value;
   throw errorFromCode(outcome.code, outcome.detail);

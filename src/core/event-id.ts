@@ -1,12 +1,10 @@
 /**
  * Event ids. An id is `EPOCH-SEQ-STREAM`:
- * - EPOCH (15 characters, base 36) is made with the session: its creation time
- *   and a random part. A session deleted and made again under the same id has
- *   another epoch, so an old id is recognised as foreign instead of pointing
- *   at some other event (the position of Centrifuge: offset plus epoch).
+ * - EPOCH (15 characters, base 36) holds the session's creation time and a random part. A
+ *   session deleted and made again under the same id has another epoch, so an old id is
+ *   foreign there and points at no event (as in Centrifuge: offset plus epoch).
  * - SEQ (12 digits) counts the events of one log: the session's own, or the gateway's.
- * - STREAM is the stream that the event belongs to; 0 is the session's own, and
- *   alone in its log; all others are in the gateway's.
+ * - STREAM is the event's stream: 0 in the session's own log, all others in the gateway's.
  * Ids of one log sort as strings in the order of publishing.
  */
 
@@ -46,7 +44,7 @@ export function parseEventId(text: string): EventPosition | undefined {
   return { epoch, seq: Number(seq), stream: Number(stream) };
 }
 
-/** What a log holds: `first` is its oldest retained seq, `last` the newest; empty where `last < first`. */
+/** The events of a log: `first` is its oldest retained seq, `last` the newest; empty where `last < first`. */
 interface RetainedRange {
   readonly epoch: string;
   readonly first: number;
@@ -58,8 +56,8 @@ export type ResumeVerdict =
   | { readonly kind: "gap"; readonly reason: "malformed" | "foreign" | "trimmed" | "future" };
 
 /**
- * Whether a client that saw `lastEventId` can be given every later event. It can
- * where the event just after it is still retained, or has yet to be published.
+ * Whether a client that saw `lastEventId` can get every later event: it can where the log
+ * retains the next one, or nobody has published it yet.
  */
 export function resumeVerdict(lastEventId: string, log: RetainedRange): ResumeVerdict {
   const position = parseEventId(lastEventId);

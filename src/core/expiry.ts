@@ -1,12 +1,11 @@
 /**
- * When a session ends. Pure: the clock is an argument.
+ * When a session ends. Time is an argument.
  *
- * A use extends a session's life by its TTL. Writing that down on each use would
- * cost a billed row per read, so a use is *credited ahead*: the stored
- * `usedUntil` lies up to TTL/16 in the future, and later uses before it cost
- * nothing. While the object stays in memory it knows the exact last use and ends
- * the session exactly; after an eviction only the credit is left, and the
- * session ends up to TTL/16 late. It never ends early.
+ * A use extends a session's life by its TTL. A row for each use would cost a billed write a
+ * read, so the object *credits a use ahead*: the stored `usedUntil` lies up to TTL/16 in the
+ * future, and uses before it write nothing. An object in memory knows the exact last use and
+ * ends the session on time. After an eviction it knows the credit alone, and ends the session
+ * up to TTL/16 late. It never ends one early.
  */
 
 /** At most this many credits are written per TTL. */
@@ -17,7 +16,7 @@ interface Lifetime {
   readonly createdAt: number;
   /** Milliseconds that a session lives after its last use. */
   readonly ttlMs: number;
-  /** Milliseconds that a session may live in all, whatever its use; 0 is no limit. */
+  /** Milliseconds that a session may live at most, however it is used; 0 is no limit. */
   readonly maxLifetimeMs: number;
 }
 
@@ -26,10 +25,9 @@ export type ExpiryVerdict =
   | { readonly kind: "live"; readonly until: number };
 
 /**
- * Whether the session has ended at `now`, and otherwise when to look again.
- * `lastUse` is the last use that is known (or credited), in milliseconds since
- * the epoch. `inUse` is true while a writer is attached or an exchange runs: that
- * is use at this very moment, and only `maxLifetimeMs` ends such a session.
+ * Whether the session has ended at `now`, and otherwise when to look again. Times are
+ * milliseconds since the epoch; `lastUse` is the last known or credited use. `inUse` is true
+ * while a subscriber is attached or an exchange runs: then only `maxLifetimeMs` ends it.
  */
 export function expiryVerdict(
   lifetime: Lifetime,
@@ -44,24 +42,20 @@ export function expiryVerdict(
   return { kind: "live", until: Math.min(idleAt, cap) };
 }
 
-/** The credit to store for a use at `now`, when the stored one does not reach it. */
+/** The credit to store for a use at `now` that the stored one does not reach. */
 export function creditUse(now: number, ttlMs: number): number {
   return now + Math.floor(ttlMs / CREDITS_PER_TTL);
 }
 
 /**
- * The credit to store while a writer is attached, or an exchange runs, at `now`.
- * It reaches to the next look at the session, a TTL away: should the object die
- * without a word in between, the client still has a whole TTL to come back.
+ * The credit to store while the session is in use at `now`. It reaches to the next look at the
+ * session, a TTL away: if the object dies in between, the client has a whole TTL to come back.
  */
 export function creditWhileInUse(now: number, ttlMs: number): number {
   return now + ttlMs;
 }
 
-/**
- * The last use, as far as an object that has just been loaded can know. A use
- * lies in the past, so a credit that reaches beyond `now` counts as `now`.
- */
+/** The last use that a freshly loaded object knows. A use lies in the past, so a later credit counts as `now`. */
 export function lastUseOnLoad(usedUntil: number, now: number): number {
   return Math.min(usedUntil, now);
 }

@@ -1,7 +1,7 @@
 /**
- * Session ids are UUIDs. ToolHive accepts every form that Go's `uuid.Parse`
- * does and stores it as given, so one UUID can name several sessions there.
- * Here each accepted form is normalised, so one UUID is one session.
+ * Session ids are UUIDs. ToolHive accepts the forms of Go's `uuid.Parse` and stores each as
+ * given, so one UUID can name several sessions there. Here every form becomes the canonical
+ * one, so one UUID is one session.
  */
 
 import { InvalidSessionIdError } from "./errors.ts";
@@ -18,9 +18,12 @@ const URN_PREFIX = "urn:uuid:";
 const LONGEST_FORM = URN_PREFIX.length + 36;
 
 /**
- * Reads a session id in any of the forms of RFC 9562 that ToolHive accepts: 36
- * characters, 32 hex digits, in braces, or as a `urn:uuid:`, in either case.
- * Returns its canonical form, or undefined if it is none of these.
+ * Reads a UUID (RFC 9562) in any form that ToolHive accepts, in either case: 36 characters,
+ * 32 hex digits, in braces, or as a `urn:uuid:`. Answers the canonical form, or undefined.
+ *
+ * @example
+ * parseSessionId("{8C2D0CF4-5F0A-4B5E-9A5B-0A4F7A1E3F10}"); // "8c2d0cf4-5f0a-4b5e-9a5b-0a4f7a1e3f10"
+ * parseSessionId("session-1"); // undefined
  */
 export function parseSessionId(text: string): SessionId | undefined {
   // The canonical form first: nearly every call brings it.
@@ -32,7 +35,7 @@ export function parseSessionId(text: string): SessionId | undefined {
     uuid = uuid.slice(1, -1);
     if (uuid.length !== 36) return undefined;
   } else if (uuid.length === 32) uuid = uuid.replace(BARE_HEX, "$1-$2-$3-$4-$5");
-  // The pattern just checked that it is a canonical UUID, which is all the brand says.
+  // The brand says no more than the pattern: this is a canonical UUID.
   return HYPHENATED.test(uuid) ? (uuid as SessionId) : undefined;
 }
 
@@ -43,7 +46,7 @@ export function requireSessionId(text: string): SessionId {
   throw new InvalidSessionIdError(text === "" ? "A session id must not be empty." : undefined);
 }
 
-/** What a log line may say of a session: enough to correlate, too little to use as the id. */
+/** A session in a log line: enough to correlate, too little to use as the id. */
 export function redactSessionId(id: string): string {
   return `${id.slice(0, 8)}…`;
 }

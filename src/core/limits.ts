@@ -1,177 +1,137 @@
-/**
- * Every fixed bound, with its unit and its reason. What an operator may change
- * is in `config.ts` instead.
- */
+/** Every fixed bound, with its unit and its reason. An operator's bounds are in `config/service.ts`. */
 
 /** Events in one publish: an array is one atomic write, and this keeps it short. */
 export const MAX_EVENTS_PER_PUBLISH = 100;
-
 /** Characters in an event's name: names are labels; this keeps frames small. */
 export const MAX_EVENT_NAME_LENGTH = 256;
-
-/** Names of the frames that the service itself sends on a stream; publishing under them would forge one. */
+/** The service sends frames of these names itself; a client that published one would forge it. */
 export const RESERVED_EVENT_NAMES: readonly string[] = ["gap", "expired", "deleted"];
 
 /** Metadata keys in a session: metadata is a label map, read and written whole. */
 export const MAX_METADATA_KEYS = 256;
-
 /** UTF-8 bytes of a session's metadata as JSON: with the data it must fit one stored value. */
 export const MAX_METADATA_BYTES = 128 * 1024;
-
 /**
  * UTF-8 bytes of a session's data as JSON. A stored value holds at most 2 MiB, and
  * a string with a single character beyond Latin-1 takes two bytes for each.
  */
 export const MAX_DATA_BYTES = 768 * 1024;
-
 /** Levels of nesting in a JSON body: deeper ones are attacks on a recursive reader. */
 export const MAX_JSON_DEPTH = 64;
-
-/** Characters in a subject: issuer and subject of a token fit (each at most 2,048 in practice far less). */
+/** Characters in a subject: a token's issuer and subject fit many times over. */
 export const MAX_SUBJECT_LENGTH = 1024;
 
 /** Shortest TTL, in milliseconds: below this the alarm's own latency dominates. */
 export const MIN_TTL_MS = 100;
-
 /** Longest TTL and lifetime, in milliseconds: one year. Longer is not a session. */
 export const MAX_TTL_MS = 365 * 24 * 60 * 60 * 1000;
 
 /**
- * Bytes of replay sent at once to a writer that is behind; it asks for the next page
- * when it has drained. At most a quarter of `STREAM_BUFFER_BYTES`, so that a page
- * never passes the bridge's bound by itself.
+ * Bytes of replay that a subscriber gets at once; it asks for the next page when these are
+ * sent. At most a quarter of `STREAM_BUFFER_BYTES`: a page must not pass the bridge's bound alone.
  */
 export const REPLAY_PAGE_BYTES = 256 * 1024;
-
 /**
- * Milliseconds after which a first reader's connection is tried once more before
- * the queue counts as read. A connection that was reset while the queue
- * was on its way takes the bytes without an error; it is found out by the next.
+ * Milliseconds after which the bridge writes to a first reader once more before the queue
+ * counts as read. A connection that was reset while the queue was on its way takes those
+ * bytes without an error; the next write fails.
  */
 export const CONFIRM_AFTER_MS = 250;
-
 /**
  * Where several publishes have come together, those after them are held for a millisecond
- * more for each so many writers, and at most for `MAX_HOLD_MS`. (Measured with 16
+ * more for each so many subscribers, and at most for `MAX_HOLD_MS`. (Measured with 16
  * publishes under way: bench/README.md, "Fan-out".)
  */
 export const WRITERS_PER_HELD_MS = 4;
 export const MAX_HOLD_MS = 10;
-
 /**
- * How much of what the log retains publishes that are stored together may take, by
- * count and by bytes: a reader that is there must not find them trimmed already.
+ * The share of the log, by count and by bytes, that publishes stored together may take: a
+ * larger one would trim events before a reader that is attached gets them.
  */
 export const MAX_SHARED_LOG = 1 / 4;
-
 /** Milliseconds before a client reconnects; a spread of as much again keeps 200 of them from coming at once. */
 export const RETRY_MS = 1000;
 
 /** Characters in a request's URL: an id, a ticket and a resume position fit several times over. */
 export const MAX_URL_LENGTH = 8192;
-
-/** Bytes of all request headers: what common HTTP servers take, and room for a large access token. */
+/** Bytes of all request headers: common HTTP servers take as many, and a large access token fits. */
 export const MAX_HEADER_BYTES = 32 * 1024;
-
 /** Milliseconds that a body has to arrive in: 4 MiB at 1.2 Mbit/s. */
 export const BODY_MS = 30_000;
-
 /**
- * Bytes, and milliseconds, for which a body that was refused is still taken in, so that its
- * sender gets to read why. Whoever sends more, or for longer, may lose the answer with the connection.
+ * Bytes, and milliseconds, for which the service still takes in a body that it refused, so
+ * that its sender reads the answer. A sender of more may lose the answer with the connection.
  */
 export const LINGER_BYTES = 64 * 1024 * 1024;
 export const LINGER_MS = 5_000;
-
 /** Milliseconds that such a body has to end before it is answered: one that came with its head has by then. */
 export const UNANSWERED_MS = 5;
 
 /** Milliseconds that an upstream's answer may take and still be answered as JSON; after that it is a stream. */
 export const QUICK_ANSWER_MS = 250;
-
 /**
- * Milliseconds that an SSE answer of the upstream's may take to be nothing but its
- * one response, which is then answered as JSON and costs no event rows. Most servers answer
- * every request as SSE.
+ * Milliseconds for which the gateway waits whether an upstream's SSE answer is its one
+ * response and nothing else. Then it answers JSON, which costs no event rows. Most servers
+ * answer every request as SSE.
  */
 export const UPSTREAM_SETTLE_MS = 20;
-
 /** Milliseconds that an upstream's stream may be silent. Without a bound a dead one would hold the object in memory. */
 export const UPSTREAM_SILENCE_MS = 10 * 60 * 1000;
-
-/** Milliseconds before an upstream's broken stream is taken up again, unless the upstream says otherwise. */
+/** Milliseconds before the gateway resumes an upstream's broken stream, unless the upstream says otherwise. */
 export const UPSTREAM_RETRY_MS = 1000;
-
-/** Milliseconds before an upstream's standalone stream is asked for again; doubled while it is not given. */
-export const MIN_UPSTREAM_RETRY_MS = 100;
-
-/** Times in a row that an upstream's stream is taken up without bringing anything. */
-export const MAX_UPSTREAM_RESUMES = 60;
-
 /** The longest of such waits that an upstream can ask for, in milliseconds. */
 export const MAX_UPSTREAM_RETRY_MS = 30_000;
-
-/** UTF-8 bytes of an initialize request: it is kept as metadata, to be sent again. */
-export const MAX_INIT_BODY_BYTES = 64 * 1024;
-
+/** Milliseconds before the gateway asks for an upstream's standalone stream again; doubled with each refusal. */
+export const MIN_UPSTREAM_RETRY_MS = 100;
+/** Times in a row that the gateway resumes an upstream's stream that brings nothing. */
+export const MAX_UPSTREAM_RESUMES = 60;
 /** Milliseconds that a call waits at most for the upstream's standalone stream to be opened first. */
 export const UPSTREAM_HELD_MS = 1000;
+/** UTF-8 bytes of an initialize request: metadata keeps it, to be sent again. */
+export const MAX_INIT_BODY_BYTES = 64 * 1024;
 
 /** Entries in one page over HTTP: a page is one answer of every shard. */
 export const MAX_LIST_LIMIT = 200;
-
 /** Entries in a page where the caller names no limit. */
 export const DEFAULT_LIST_LIMIT = 50;
-
 /** Shards of the directory: a listing asks each of them. */
 export const MAX_DIRECTORY_SHARDS = 256;
-
 /** Milliseconds that a call to a directory shard may take before the shard counts as down. */
 export const SHARD_TIMEOUT_MS = 5_000;
-
 /** Milliseconds past a session's last possible deadline after which a shard drops an entry unheard. */
 export const ENTRY_GRACE_MS = 10_000;
-
 /** Milliseconds for which a shard remembers a removal: longer than any message can be under way. */
 export const REMOVAL_MEMORY_MS = 10 * 60 * 1000;
-
 /**
- * Milliseconds before the directory is told of a change: the answer to the caller
- * goes first, where both share a thread, and changes in quick succession are told once.
+ * Milliseconds before a session tells the directory of a change: the answer to the caller
+ * goes first, where both share a thread, and one message covers changes in quick succession.
  */
 export const TELL_DELAY_MS = 10;
-
 /**
  * Milliseconds for which a shard gathers messages before it stores them together.
  * Nobody waits for it but a caller whose subject has a limit of sessions. (Measured
  * with 16 creates under way: a directory's share of the work fell by half.)
  */
 export const GATHER_MS = 5;
-
 /** Milliseconds before an undelivered message to the directory is sent again, for the first time and at most. */
 export const FIRST_RETELL_MS = 2_000;
 export const LAST_RETELL_MS = 5 * 60 * 1000;
 /** Times that a message is stamped anew because a shard holds a later one, before it waits for a retry. */
 export const MAX_RESTAMPS = 3;
-
-/** Rows that a shard drops or hands over in one go: each go is one short turn. */
+/** Rows that a shard drops, or moves to other shards, in one go: each go is one short turn. */
 export const SWEEP_BATCH = 500;
 export const REBALANCE_BATCH = 250;
 /** Milliseconds between two sweeps, so that entries that end one by one do not wake a shard for each. */
 export const SWEEP_INTERVAL_MS = 5_000;
-
 /** Types that a listing in a shard merges; with more it has an index over all: see docs/directory.md. */
 export const MAX_MERGED_TYPES = 4;
-
 /** Sessions that a shard ends in one go: each is a call to an object, and an invocation has a bound on those. */
 export const REVOKE_BATCH = 100;
 /** Milliseconds before a shard goes on with work that failed. */
 export const SHARD_RETRY_MS = 5_000;
 /** Milliseconds for which a revocation also ends sessions whose entry comes late. */
 export const REVOCATION_MEMORY_MS = 60 * 60 * 1000;
-
 /** Milliseconds for which a listing reads twice after a move of entries has ended. */
 export const MOVE_SETTLE_MS = 60_000;
-
-/** Milliseconds for which a place is reserved for a session that is being made. */
+/** Milliseconds for which a shard reserves a place for a session that is being made. */
 export const RESERVATION_MS = 30_000;
