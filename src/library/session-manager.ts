@@ -14,7 +14,7 @@ import {
   lifetime,
   notify,
   positiveTtl,
-  timeout,
+  duration,
   tooLate,
   withDeadline,
 } from "./storage/calls.ts";
@@ -83,7 +83,7 @@ export class SessionManager {
     }
     this.#ttlMs = positiveTtl(ttlMs);
     this.#maxLifetimeMs = lifetime(maxLifetimeMs);
-    this.#timeoutMs = timeout(
+    this.#timeoutMs = duration(
       "operationTimeoutMs",
       options.operationTimeoutMs ?? OPERATION_TIMEOUT_MS,
     );

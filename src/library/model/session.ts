@@ -2,6 +2,7 @@
 import { DEFAULT_SESSION_TYPE, type SessionType } from "../../core/content.ts";
 import { InvalidSessionIdError, InvalidSessionTypeError } from "../../core/errors.ts";
 import { parseSessionId, requireSessionId, type SessionId } from "../../core/id.ts";
+import { parseJson } from "../../wire/json.ts";
 import {
   parseTimestamp,
   systemClock,
@@ -83,14 +84,8 @@ function timestamp(date: Date, text: string | undefined): Timestamp {
 }
 
 function requireJson(json: string | undefined): string | undefined {
-  if (json === undefined) return undefined;
-  try {
-    JSON.parse(json);
-  } catch {
-    // The parser's own message quotes the data.
-    throw new TypeError("a session's data as text must be JSON");
-  }
-  return json;
+  if (json === undefined || parseJson(json) !== undefined) return json;
+  throw new TypeError("a session's data as text must be JSON");
 }
 
 /** The JSON of a session's data. Throws a TypeError where the value has none. */

@@ -9,13 +9,13 @@ export interface Clock {
   every(intervalMs: number, task: () => void): () => void;
 }
 
-/** A timer in JavaScript holds at most 2^31-1 ms; a longer one would fire at once. */
-const LONGEST_INTERVAL_MS = 2 ** 31 - 1;
+/** A timer in JavaScript holds at most 2^31-1 ms; a longer one fires at once. */
+export const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 export const systemClock: Clock = {
   now: () => Date.now(),
   every(intervalMs, task) {
-    const timer: unknown = setInterval(task, Math.min(intervalMs, LONGEST_INTERVAL_MS));
+    const timer: unknown = setInterval(task, Math.min(intervalMs, LONGEST_TIMER_MS));
     // In Node a clean-up timer must not keep a process alive that is done.
     if (isUnrefable(timer)) timer.unref();
     // What setInterval returned is what clearInterval takes, whatever the runtime calls its type.

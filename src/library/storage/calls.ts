@@ -7,6 +7,7 @@ import {
 } from "../../core/errors.ts";
 import { parseSessionId } from "../../core/id.ts";
 import type { Session } from "../model/session.ts";
+import { LONGEST_TIMER_MS } from "../model/time.ts";
 import type { AnyPage, PageOptions, RangeOptions } from "./storage.ts";
 
 /**
@@ -49,23 +50,21 @@ function asError(reason: unknown): Error {
 /** The longest that Go's `time.Duration` holds, and so ToolHive's TTLs: about 292 years. */
 export const LONGEST_TTL_MS = 9_223_372_036_854;
 
-/** A timer in JavaScript holds at most 2^31-1 ms; a longer one would fire at once. */
-export const LONGEST_TIMEOUT_MS = 2 ** 31 - 1;
-
-export function isTtl(ms: number): boolean {
-  return typeof ms === "number" && ms > 0 && ms <= LONGEST_TTL_MS;
+export function isDuration(ms: number, longest: number): boolean {
+  return typeof ms === "number" && ms > 0 && ms <= longest;
 }
 
-export function isTimeout(ms: number): boolean {
-  return typeof ms === "number" && ms > 0 && ms <= LONGEST_TIMEOUT_MS;
+/** Throws a RangeError, which names the option, where a duration is not positive, or is over `longest`. */
+export function duration(name: string, ms: number, longest = LONGEST_TIMER_MS): number {
+  if (isDuration(ms, longest)) return ms;
+  throw new RangeError(
+    `${name} must be a positive number of milliseconds, at most ${longest}, not ${String(ms)}`,
+  );
 }
 
 /** A TTL. Throws a RangeError where it is not positive, or is over 292 years: Go panics there. */
 export function positiveTtl(ttlMs: number): number {
-  if (isTtl(ttlMs)) return ttlMs;
-  throw new RangeError(
-    `ttlMs must be a positive number of milliseconds, at most ${LONGEST_TTL_MS}, not ${String(ttlMs)}`,
-  );
+  return duration("ttlMs", ttlMs, LONGEST_TTL_MS);
 }
 
 /** A limit on a whole life; 0 is no limit. Throws a RangeError where it is negative or no number. */
@@ -73,14 +72,6 @@ export function lifetime(maxLifetimeMs: number): number {
   if (typeof maxLifetimeMs === "number" && maxLifetimeMs >= 0) return maxLifetimeMs;
   throw new RangeError(
     `maxLifetimeMs must be 0 or more milliseconds, not ${String(maxLifetimeMs)}`,
-  );
-}
-
-/** How long to wait. Throws a RangeError, which names the option, where no timer can. */
-export function timeout(name: string, ms: number): number {
-  if (isTimeout(ms)) return ms;
-  throw new RangeError(
-    `${name} must be a positive number of milliseconds, at most ${LONGEST_TIMEOUT_MS}, not ${String(ms)}`,
   );
 }
 
@@ -165,9 +156,7 @@ export async function* walkPages<P extends AnyPage, T>(
     }
     cursor = got.cursor;
   } while (cursor !== undefined);
-  if (first) throw others === 0 ? first : andOthers(first, others);
-}
-
-function andOthers(first: CorruptRecordError, others: number): CorruptRecordError {
-  return new CorruptRecordError(`${first.message} (and ${others} more that cannot be read)`);
+  if (first && others === 0) throw first;
+  if (first)
+    throw new CorruptRecordError(`${first.message} (and ${others} more that cannot be read)`);
 }

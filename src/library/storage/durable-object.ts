@@ -16,7 +16,7 @@ import {
   pageLimit,
   positiveTtl,
   timeOf,
-  timeout,
+  duration,
   walkPages,
   withDeadline,
 } from "./calls.ts";
@@ -70,7 +70,7 @@ export class DurableObjectStorage implements Storage {
     this.#sessions = options.sessions;
     this.#ttlMs = positiveTtl(options.ttlMs);
     this.#maxLifetimeMs = lifetime(options.maxLifetimeMs ?? 0);
-    this.#timeoutMs = timeout("timeoutMs", options.timeoutMs ?? DEFAULT_TIMEOUT_MS);
+    this.#timeoutMs = duration("timeoutMs", options.timeoutMs ?? DEFAULT_TIMEOUT_MS);
   }
 
   async create(session: Session, { signal }: CallOptions = {}): Promise<boolean> {

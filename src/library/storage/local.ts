@@ -7,7 +7,7 @@ import {
   positiveTtl,
   storedId,
   timeOf,
-  timeout,
+  duration,
   tooLate,
   withDeadline,
 } from "./calls.ts";
@@ -56,7 +56,7 @@ export class LocalStorage implements Storage {
     const { ttlMs, clock = systemClock, closeTimeoutMs = CLOSE_TIMEOUT_MS } = options;
     const lives = ttlMs === undefined ? Infinity : positiveTtl(ttlMs);
     this.#sessions = new ExpiringMap(lives, clock, (session) => void this.#end(session));
-    this.#closeTimeoutMs = timeout("closeTimeoutMs", closeTimeoutMs);
+    this.#closeTimeoutMs = duration("closeTimeoutMs", closeTimeoutMs);
     this.#onCloseError = options.onCloseError ?? (() => {});
   }
 
@@ -168,26 +168,15 @@ export class LocalDataStorage implements DataStorage {
     return this.#maps.size;
   }
 
-  async create(
-    id: string,
-    metadata?: SessionMetadata | null,
-    { signal }: CallOptions = {},
-  ): Promise<boolean> {
-    return this.#write(id, metadata, false, signal);
+  async create(id: string, metadata?: SessionMetadata | null, options?: CallOptions) {
+    return this.#write(id, metadata, false, options);
   }
 
-  async update(
-    id: string,
-    metadata?: SessionMetadata | null,
-    { signal }: CallOptions = {},
-  ): Promise<boolean> {
-    return this.#write(id, metadata, true, signal);
+  async update(id: string, metadata?: SessionMetadata | null, options?: CallOptions) {
+    return this.#write(id, metadata, true, options);
   }
 
-  async load(
-    id: string,
-    { signal }: CallOptions = {},
-  ): Promise<Record<string, string> | undefined> {
+  async load(id: string, { signal }: CallOptions = {}) {
     signal?.throwIfAborted();
     const metadata = this.#maps.use(storedId(id));
     return metadata && { ...metadata };
@@ -221,7 +210,7 @@ export class LocalDataStorage implements DataStorage {
     id: string,
     metadata: SessionMetadata | null | undefined,
     exists: boolean,
-    signal: AbortSignal | undefined,
+    { signal }: CallOptions = {},
   ): boolean {
     signal?.throwIfAborted();
     const key = storedId(id);

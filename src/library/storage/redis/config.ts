@@ -3,7 +3,8 @@
  * has a message of its own, and what the runtime cannot do is refused instead of
  * being done more weakly. No message quotes a password.
  */
-import { LONGEST_TIMEOUT_MS, LONGEST_TTL_MS, isTimeout, isTtl } from "../calls.ts";
+import { LONGEST_TIMER_MS } from "../../model/time.ts";
+import { LONGEST_TTL_MS, isDuration } from "../calls.ts";
 
 export interface RedisTlsOptions {
   /** Certificates that the server's must descend from, as PEM, in place of the system's. Not in workerd. */
@@ -59,9 +60,9 @@ export const PROXY_SESSION_KEY_PREFIX = "thv:proxy:session:";
 /** ToolHive's prefix of metadata maps. */
 export const VMCP_SESSION_KEY_PREFIX = "thv:vmcp:session:";
 
-const DEFAULT_DIAL_TIMEOUT_MS = 5000;
-const DEFAULT_READ_TIMEOUT_MS = 3000;
-const DEFAULT_WRITE_TIMEOUT_MS = 3000;
+/** The defaults of go-redis, which ToolHive uses: to connect, and to write or to read. */
+const DIAL_TIMEOUT_MS = 5000;
+const ANSWER_TIMEOUT_MS = 3000;
 
 /** The options ask for what makes no sense, or for what this runtime cannot do. */
 export class RedisConfigError extends Error {
@@ -121,7 +122,7 @@ export function readRedisOptions(
     keyPrefix.endsWith(":"),
     "keyPrefix must end with ':': else one prefix can begin another's keys",
   );
-  check(isTtl(ttlMs), `ttlMs must be a positive number of milliseconds, at most ${LONGEST_TTL_MS}`);
+  checkDuration("ttlMs", ttlMs, LONGEST_TTL_MS);
   return {
     topology,
     username,
@@ -129,9 +130,9 @@ export function readRedisOptions(
     db,
     keyPrefix,
     ttlMs,
-    dialTimeoutMs: timeout("dialTimeoutMs", options.dialTimeoutMs, DEFAULT_DIAL_TIMEOUT_MS),
-    readTimeoutMs: timeout("readTimeoutMs", options.readTimeoutMs, DEFAULT_READ_TIMEOUT_MS),
-    writeTimeoutMs: timeout("writeTimeoutMs", options.writeTimeoutMs, DEFAULT_WRITE_TIMEOUT_MS),
+    dialTimeoutMs: timeout("dialTimeoutMs", options.dialTimeoutMs, DIAL_TIMEOUT_MS),
+    readTimeoutMs: timeout("readTimeoutMs", options.readTimeoutMs, ANSWER_TIMEOUT_MS),
+    writeTimeoutMs: timeout("writeTimeoutMs", options.writeTimeoutMs, ANSWER_TIMEOUT_MS),
     tls: readTls(options.tls, runtime),
     onConnectionProblem: options.onConnectionProblem ?? (() => {}),
   };
@@ -209,9 +210,13 @@ function readTls(tls: RedisTlsOptions | undefined, runtime: Runtime): RedisSetti
 
 function timeout(name: string, value: number | undefined, fallback: number): number {
   if (value === undefined) return fallback;
-  const most = `must be a positive number of milliseconds, at most ${LONGEST_TIMEOUT_MS}`;
-  check(isTimeout(value), `${name} ${most}`);
+  checkDuration(name, value, LONGEST_TIMER_MS);
   return value;
+}
+
+function checkDuration(name: string, ms: number, longest: number): void {
+  const problem = `${name} must be a positive number of milliseconds, at most ${longest}`;
+  check(isDuration(ms, longest), problem);
 }
 
 function check(holds: unknown, problem: string): asserts holds {

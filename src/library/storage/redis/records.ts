@@ -107,13 +107,20 @@ export class RedisRecords<T> {
     if (typeof reply !== "number") throw unexpected();
   }
 
-  async count(options: CallOptions = {}): Promise<number> {
-    return countKeys(this.#connection, this.#settings.keyPrefix, options);
+  /** Counts keys by SCAN. Approximate while writes go on. */
+  async count({ signal }: CallOptions = {}): Promise<number> {
+    let count = 0;
+    let cursor: string | undefined;
+    do {
+      const page: KeyPage = await this.#scan({ signal, cursor, limit: COUNT_PAGE });
+      count += page.keys.length;
+      cursor = page.cursor;
+    } while (cursor !== undefined);
+    return count;
   }
 
   async page({ cursor, limit, signal }: PageOptions = {}): Promise<RecordPage<T>> {
-    const scan = { cursor, signal, limit: pageLimit(limit) };
-    const { keys, ...rest } = await scanPage(this.#connection, this.#settings.keyPrefix, scan);
+    const { keys, ...rest } = await this.#scan({ cursor, signal, limit: pageLimit(limit) });
     // One wait for all: each of its own would listen to the caller's signal, and Node 20 warns of more than ten.
     const found = await this.#connection.within(
       () => Promise.all(keys.map((key) => this.#peek(key))),
@@ -131,6 +138,21 @@ export class RedisRecords<T> {
 
   close(): Promise<void> {
     return this.#connection.close();
+  }
+
+  /** One step of SCAN, over each server in turn. The cursor names the server and its own cursor. */
+  async #scan({ cursor, limit, signal }: PageOptions & { limit: number }): Promise<KeyPage> {
+    const { keyPrefix } = this.#settings;
+    const holders = await this.#connection.keyHolders({ signal });
+    const [holder, at] = readCursor(cursor, holders);
+    const args = [at, "MATCH", `${escapeGlob(keyPrefix)}*`, "COUNT", limit];
+    const options = { signal, repeatable: true };
+    const reply = await this.#connection.commandTo(holder, "SCAN", args, options);
+    const [next, found] = readScanReply(reply);
+    const keys = [...new Set(found)].filter((key) => isReachable(keyPrefix, key));
+    if (next !== "0") return { keys, cursor: `${next}@${holder}` };
+    const following = holders[holders.indexOf(holder) + 1];
+    return following === undefined ? { keys } : { keys, cursor: `0@${following}` };
   }
 
   /** Reads a record without extending its life. What cannot be read is a value here: it is no failure of the page. */
@@ -247,40 +269,6 @@ function expiryArguments(ttlMs: number): readonly [string, number] {
 interface KeyPage {
   readonly keys: readonly string[];
   readonly cursor?: string;
-}
-
-/** One step of SCAN, over each server in turn. The cursor names the server and its own cursor. */
-async function scanPage(
-  connection: RedisConnection,
-  prefix: string,
-  options: CallOptions & { readonly cursor?: string | undefined; readonly limit: number },
-): Promise<KeyPage> {
-  const { signal, limit } = options;
-  const holders = await connection.keyHolders({ signal });
-  const [holder, at] = readCursor(options.cursor, holders);
-  const args = [at, "MATCH", `${escapeGlob(prefix)}*`, "COUNT", limit];
-  const reply = await connection.commandTo(holder, "SCAN", args, { signal, repeatable: true });
-  const [next, found] = readScanReply(reply);
-  const keys = [...new Set(found)].filter((key) => isReachable(prefix, key));
-  if (next !== "0") return { keys, cursor: `${next}@${holder}` };
-  const following = holders[holders.indexOf(holder) + 1];
-  return following === undefined ? { keys } : { keys, cursor: `0@${following}` };
-}
-
-/** Counts keys by SCAN. Approximate while writes go on. */
-async function countKeys(
-  connection: RedisConnection,
-  prefix: string,
-  { signal }: CallOptions,
-): Promise<number> {
-  let count = 0;
-  let cursor: string | undefined;
-  do {
-    const page: KeyPage = await scanPage(connection, prefix, { signal, cursor, limit: COUNT_PAGE });
-    count += page.keys.length;
-    cursor = page.cursor;
-  } while (cursor !== undefined);
-  return count;
 }
 
 function readCursor(cursor: string | undefined, holders: readonly string[]): [string, string] {

@@ -158,19 +158,11 @@ export class RedisDataStorage implements DataStorage {
     return new RedisDataStorage(records);
   }
 
-  async create(
-    id: string,
-    metadata?: SessionMetadata | null,
-    options?: CallOptions,
-  ): Promise<boolean> {
+  async create(id: string, metadata?: SessionMetadata | null, options?: CallOptions) {
     return this.#records.set(id, encodeMetadata(metadata ?? {}), "NX", options);
   }
 
-  async update(
-    id: string,
-    metadata?: SessionMetadata | null,
-    options?: CallOptions,
-  ): Promise<boolean> {
+  async update(id: string, metadata?: SessionMetadata | null, options?: CallOptions) {
     return this.#records.set(id, encodeMetadata(metadata ?? {}), "XX", options);
   }
 
