@@ -1,4 +1,4 @@
-/** The directory as its callers see it: all shards as one. */
+/** All shards as one directory. */
 import { UnavailableError } from "../core/errors.ts";
 import type { ListQuery, Revoked, SessionCount, SessionList } from "../core/host.ts";
 import { SHARD_TIMEOUT_MS } from "../core/limits.ts";
@@ -20,7 +20,7 @@ import { placementOf, shardName } from "./placement.ts";
 import type { Config } from "../config/service.ts";
 import type { Environment } from "../config/env.ts";
 
-/** What finds a shard: a binding of the DirectoryObject class, seen through what is used of it. */
+/** The part of a binding of the DirectoryObject class that finds a shard. */
 export type DirectoryNamespace = Pick<DurableObjectNamespace, "idFromName" | "get">;
 
 /** The answers of all shards that gave one. */
@@ -31,7 +31,7 @@ interface Answers<T> {
 
 export class DirectoryClient {
   readonly #namespace: DirectoryNamespace;
-  /** Grows when a shard has heard of more: another version of the Worker may be ahead of this one. */
+  /** Grows when a shard knows of more: another version of the Worker may be ahead of this one. */
   #shards: number;
 
   /** `shards` is `DIRECTORY_SHARDS`: how many there are, at least 1. */
@@ -49,8 +49,8 @@ export class DirectoryClient {
     const after = cursor === undefined ? undefined : decodeCursor(cursor);
     const ask = (shard: DirectoryShard, to: Addressed) => shard.page(to, filter, after, limit + 1);
     const first = await this.#askAll(ask);
-    // An entry on its way may have left one shard before it was read and entered the other after
-    // that was: whoever reads again once the first reading is over finds it where it went.
+    // An entry on its way may leave one shard before that one is read, and reach the other after
+    // that one was read. A second reading finds it where it went.
     const again = first.values.some(({ moving }) => moving) ? await this.#askAll(ask) : undefined;
     const pages = [...first.values, ...(again?.values ?? [])];
     const merged = mergeNewest(pages.map(({ entries }) => entries));
@@ -63,7 +63,7 @@ export class DirectoryClient {
     };
   }
 
-  /** Every session that fits, newest first: one that lives through the walk comes exactly once. */
+  /** Every session that fits, newest first. A session that lives through the walk comes exactly once. */
   async *walk(filter: DirectoryFilter, pageSize: number): AsyncGenerator<DirectoryEntry> {
     let cursor: string | undefined;
     do {
@@ -80,17 +80,17 @@ export class DirectoryClient {
     return { count: total(values), ...(partial && { partial }) };
   }
 
-  /** Ends every session of a subject made up to `at`, milliseconds since the epoch. May be repeated. */
+  /** Ends every session of a subject made up to `at`, milliseconds since the epoch. Safe to repeat. */
   async revoke(subject: string, at: number): Promise<Revoked> {
     const { values, partial } = await this.#askAll((shard, to) => shard.revoke(to, subject, at));
     return { deleted: total(values), ...(partial && { partial }) };
   }
 
   /**
-   * Tells the directory of one session. `toldShards` is how many shards there were
-   * when it was last told: where that placed the entry elsewhere, it is taken back
-   * there, after the new place has it. Where there are more shards than this caller
-   * knows, a lower number would strand the entry, so the highest is used.
+   * Sends one session's message. `toldShards` is the number of shards at its last message:
+   * where that placed the entry elsewhere, this takes it back there once the new place has it.
+   * Of the numbers of shards that this client hears of it uses the highest: a lower one would
+   * strand the entry.
    */
   async deliver(message: DirectoryMessage, toldShards?: number): Promise<Delivery> {
     const id = idOf(message);
@@ -99,7 +99,7 @@ export class DirectoryClient {
     const before = toldShards === undefined ? place : placementOf(id, toldShards);
     const delivery = await this.#ask(place, (shard, to) => shard.deliver(to, message));
     if (delivery.kind === "elsewhere") {
-      // Each such answer tells of more shards, so this ends.
+      // Each such answer knows of more shards, so this ends.
       this.#learn(delivery.shards);
       return this.deliver(message, toldShards);
     }
@@ -107,12 +107,12 @@ export class DirectoryClient {
     return this.#ask(before, (shard, to) => shard.takeBack(to, id, message.order));
   }
 
-  /** Hands rows to a shard. */
+  /** Moves rows to a shard. */
   absorb(shard: number, rows: readonly HandedRow[]): Promise<void> {
     return this.#ask(shard, (stub, to) => stub.absorb(to, rows));
   }
 
-  /** Tells a shard of revocations. */
+  /** Sends revocations to a shard. */
   absorbRevocations(shard: number, revocations: readonly HandedRevocation[]): Promise<void> {
     return this.#ask(shard, (stub, to) => stub.absorbRevocations(to, revocations));
   }
@@ -131,7 +131,7 @@ export class DirectoryClient {
     await this.#ask(home, (shard, to) => shard.release(to, subject, id));
   }
 
-  /** Asks every shard, and those that an answer tells of as well. */
+  /** Asks every shard, also those that an answer adds. */
   async #askAll<T extends Layout>(
     call: (shard: DirectoryShard, to: Addressed) => Promise<T>,
   ): Promise<Answers<T>> {

@@ -1,19 +1,15 @@
 /**
- * The directory: an index of the sessions, for what no single session's object
- * can answer. It is never the truth: whether a session exists, and what it
- * holds, its own object says.
+ * The directory: an index of the sessions, for questions that no single session's object can
+ * answer. The object alone knows whether its session exists and what it holds.
  *
- * An entry follows its session within moments, and later while a shard is down;
- * it is never lost, for the session's outbox keeps what the directory has yet to
- * be told. Throwing means that no part of the directory answered.
+ * An entry follows its session within moments, or later while a shard is down. It is never
+ * lost: the session's outbox keeps each message until a shard has taken it. A method throws
+ * where no part of the directory answered.
  */
 import type { SessionEntry, SessionFilter } from "../core/host.ts";
 import type { SessionId } from "../core/id.ts";
 
-/** What the directory says of a session. */
 export type DirectoryEntry = SessionEntry;
-
-/** Which sessions are meant. */
 export type DirectoryFilter = SessionFilter;
 
 /** A place in the order of listings. */
@@ -23,11 +19,10 @@ export interface Position {
 }
 
 /**
- * A session's word to the directory. A session has one sender, its object, and
- * each message has a higher `order` than those before it, over deletion and
- * re-creation too: so a shard that has taken one ignores what comes twice or late.
- * The order is the time of sending in milliseconds, or one more than the last
- * where the clock has not moved (on).
+ * A session's message to the directory. Its object alone sends them, each with a higher
+ * `order` than the last, also after the session was deleted and made again: so a shard ignores
+ * a message that comes twice or late. The order is the time of sending in milliseconds, or one
+ * more than the last order where the clock has not moved on.
  */
 export type DirectoryMessage =
   | {
@@ -39,13 +34,13 @@ export type DirectoryMessage =
     }
   | { readonly op: "remove"; readonly order: number; readonly id: SessionId };
 
-/** What a shard made of a message. */
+/** A shard's answer to a message. */
 export type Delivery =
   | { readonly kind: "taken" }
-  /** It holds a message of this order already, which is as high or higher. */
+  /** The shard holds a message of this order, which is as high or higher. */
   | { readonly kind: "superseded"; readonly by: number };
 
-/** It did nothing: what is asked for belongs elsewhere, for there are more shards than its caller knows. */
+/** The shard did nothing: there are more shards than the caller knows, and another one is responsible. */
 export interface Elsewhere {
   readonly kind: "elsewhere";
   readonly shards: number;
@@ -57,15 +52,15 @@ export interface Addressed {
   readonly shards: number;
 }
 
-/** What every shard says of the layout besides its answer. */
+/** Every shard adds this to its answer. */
 export interface Layout {
   /** The most shards that it has heard of. */
   readonly shards: number;
-  /** It is, or was a moment ago, handing entries to other shards: one may have been missed in both. */
+  /** The shard moves entries to others, or did a moment ago: a listing may miss one in both. */
   readonly moving: boolean;
 }
 
-/** A session's row as one shard hands it to another; without an entry it is the trace of a removal. */
+/** A session's row on its way to another shard; without an entry it is the trace of a removal. */
 export interface HandedRow {
   readonly id: string;
   readonly order: number;
@@ -73,20 +68,20 @@ export interface HandedRow {
   readonly entry?: DirectoryEntry;
 }
 
-/** A revocation as one shard tells another of it. */
+/** A revocation on its way to another shard. */
 export interface HandedRevocation {
   readonly subject: string;
-  /** Whom it spares: sessions made after this; milliseconds since the epoch. */
+  /** Sessions made after this live on; milliseconds since the epoch. */
   readonly at: number;
 }
 
-/** What a shard answers to a caller over RPC. */
+/** A shard's methods over RPC. */
 export interface DirectoryShard {
   deliver(to: Addressed, message: DirectoryMessage): Promise<Delivery | Elsewhere>;
   /**
-   * Drops what it holds of a session whose message of this order another shard has
-   * taken. No trace stays: with the same order it would stand against the entry where
-   * a later move brings both, and what comes late is sent elsewhere anyway.
+   * Drops a session's row, since another shard has taken the message of this order. No trace
+   * stays: a trace of the same order would win over the entry where a later move brings both
+   * to one shard, and this shard sends late messages elsewhere anyway.
    */
   takeBack(to: Addressed, id: SessionId, order: number): Promise<Delivery>;
   /** Up to `limit` entries after a position, newest first. */
@@ -96,7 +91,7 @@ export interface DirectoryShard {
     after: Position | undefined,
     limit: number,
   ): Promise<Layout & { readonly entries: readonly DirectoryEntry[] }>;
-  /** Without the sessions of `except`, whether or not they are here. */
+  /** Does not count the sessions of `except`. */
   count(
     to: Addressed,
     filter: DirectoryFilter,
@@ -104,28 +99,27 @@ export interface DirectoryShard {
   ): Promise<Layout & { readonly count: number }>;
   /** Ends every session of a subject made up to `at`: some before it answers, the rest in the background. */
   revoke(to: Addressed, subject: string, at: number): Promise<Layout & { readonly count: number }>;
-  /** Takes rows that another shard hands over. */
+  /** Takes rows that another shard moves here. */
   absorb(to: Addressed, rows: readonly HandedRow[]): Promise<void>;
-  /** Takes revocations that another shard knows of: before its rows, which they may concern. */
+  /** Takes another shard's revocations. They come before its rows, whose sessions they may end. */
   absorbRevocations(to: Addressed, revocations: readonly HandedRevocation[]): Promise<void>;
   /**
-   * Reserves a place for a new session of a subject that may have `limit`; false where
-   * there is none. Two homes of one subject would each admit `limit`, so one that
-   * knows of another home than its caller decides nothing.
+   * Reserves a place for a new session of a subject that may have `limit`; false where there is
+   * none. Two shards would each admit `limit`, so one that is not the subject's home refuses to decide.
    */
   admit(to: Addressed, subject: string, id: string, limit: number): Promise<boolean | Elsewhere>;
-  /** Gives a reservation back: the session is indexed, or was not made. */
+  /** Ends a reservation: the session is indexed, or was not made. */
   release(to: Addressed, subject: string, id: string): Promise<void>;
 }
 
-/** Which sessions a revocation ends: another's, or a later one under the same id, are left alone. */
+/** Which sessions a revocation ends: it leaves another subject's, and a later one of the same id. */
 export interface RevokeIf {
   readonly subject: string;
   /** Made up to here; milliseconds since the epoch. */
   readonly createdBy: number;
 }
 
-/** Which session a message tells of. */
+/** The session of a message. */
 export function idOf(message: DirectoryMessage): SessionId {
   return message.op === "put" ? message.entry.id : message.id;
 }

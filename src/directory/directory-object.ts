@@ -26,10 +26,10 @@ import { Revocations } from "./revocations.ts";
 import { ShardIndex } from "./shard-index.ts";
 import { SharedTurn } from "../group-commit.ts";
 
-/** A revocation ends whose sessions it names; who may revoke was asked where it was called for. */
+/** The HTTP front has checked that the caller may revoke. */
 const REVOKER: Caller = { admin: true };
 
-/** What a shard uses of a session's object. */
+/** The part of a session's object that a shard calls. */
 interface RevocableSession {
   remove(caller: Caller, condition: RevokeIf): Promise<unknown>;
 }
@@ -46,9 +46,9 @@ type Implements<T> = {
 };
 
 /**
- * One shard of the directory: the entries of the sessions that `placement.ts` puts
- * here, and an alarm for what is done by itself: dropping entries whose session
- * was not heard of again, going on with revocations, handing entries over.
+ * One shard of the directory: it holds the entries of the sessions that `placement.ts` puts
+ * here. Its alarm drops entries whose session sends nothing more, goes on with revocations and
+ * moves entries to other shards.
  */
 export class DirectoryObject
   extends DurableObject<Environment>
@@ -61,7 +61,7 @@ export class DirectoryObject
   readonly #reservations = new Reservations();
   readonly #deliveries = new SharedTurn(GATHER_MS);
   readonly #alarm: AlarmClock;
-  /** No batch of a move before this, for the last one failed; milliseconds since the epoch. */
+  /** The last batch of a move failed; no other before this, in milliseconds since the epoch. */
   #rebalanceAt = 0;
 
   constructor(ctx: DurableObjectState, env: Environment) {
@@ -105,7 +105,7 @@ export class DirectoryObject
     const now = this.#hear(to);
     const count = this.#index.count({ subject });
     this.#revocations.begin(subject, at, now);
-    // Set before the first batch: should the object die in it, the alarm goes on.
+    // Set before the first batch: if the object dies in it, the alarm goes on.
     this.#alarm.wakeBy(now + SHARD_RETRY_MS);
     await this.#revocations.workOn(subject, now);
     this.#settleAlarm(Date.now());
@@ -143,7 +143,7 @@ export class DirectoryObject
   override async alarm(): Promise<void> {
     this.#alarm.fired();
     const now = Date.now();
-    // Set before the work: should the object die in it, this goes on.
+    // Set before the work: if the object dies in it, this alarm goes on.
     this.#alarm.wakeBy(now + SHARD_RETRY_MS);
     this.#index.sweep(now, SWEEP_BATCH);
     await this.#revocations.work(now);
@@ -151,7 +151,7 @@ export class DirectoryObject
     this.#settleAlarm(Date.now());
   }
 
-  /** A batch of a move. One that failed waits, and holds up nothing else meanwhile. */
+  /** One batch of a move. A batch that failed waits, and holds up no other work. */
   async #continueRebalance(now: number): Promise<void> {
     if (now < this.#rebalanceAt) return;
     try {
@@ -163,8 +163,8 @@ export class DirectoryObject
   }
 
   /**
-   * Makes sure that the shard wakes at `at` or before. One that has just been loaded
-   * does not know its alarm, and must not put off what that was set for.
+   * Makes sure that the shard wakes at `at` or before. A freshly loaded shard does not know its
+   * alarm, and must not put off the work that it was set for.
    */
   #wakeBy(at: number, now: number): void {
     this.#alarm.wakeBy(this.#alarm.known ? at : Math.min(at, this.#nextWork(now)));
@@ -196,7 +196,7 @@ export class DirectoryObject
     return Math.min(move, sweep, this.#revocations.nextWork() ?? Infinity);
   }
 
-  /** After work: sleep until there is more, or without an alarm where there is none. */
+  /** Sets the alarm for the next work, or clears it where there is none. */
   #settleAlarm(now: number): void {
     const next = this.#nextWork(now);
     if (next === Infinity) this.#alarm.clear();

@@ -1,4 +1,4 @@
-/** Many listings, each newest first, as one. */
+/** Merges listings, each newest first, and makes cursors. */
 import type { DirectoryEntry, Position } from "./contract.ts";
 import { SessionError } from "../core/errors.ts";
 import { parseSessionId } from "../core/id.ts";
@@ -11,8 +11,8 @@ export function compareNewest(a: Position, b: Position): number {
 }
 
 /**
- * A k-way merge that reads no further than it is read. An entry that several
- * sources have (one on its way between two shards) comes once.
+ * A k-way merge that reads its sources no further than needed. An entry of several sources (it
+ * is on its way between two shards) comes once.
  */
 export function* mergeNewest(
   sources: readonly Iterable<DirectoryEntry>[],
@@ -45,16 +45,13 @@ export function takeUpTo<T>(sequence: Iterable<T>, limit: number): { taken: T[];
 }
 
 /**
- * Cursors: a place in the order of listings, opaque to clients. The place is that
- * of the last entry given, not a count, so entries that come and go before it
- * change nothing for those after it.
+ * The form of a cursor; its first digit tells it from a later form. Clients do not look inside: it is the place of the last entry given, not
+ * a count, so entries that come and go before it change nothing for those after it.
  */
-/** Says which form this is, so that a later one can be told from it. */
-const VERSION = "1";
 const FORM = /^1\.([0-9a-z]{1,11})\.([0-9a-f]{32})$/;
 
 export function encodeCursor({ createdAt, id }: Position): string {
-  return btoa(`${VERSION}.${createdAt.toString(36)}.${id.replaceAll("-", "")}`)
+  return btoa(`1.${createdAt.toString(36)}.${id.replaceAll("-", "")}`)
     .replaceAll("+", "-")
     .replaceAll("/", "_")
     .replaceAll("=", "");

@@ -1,8 +1,7 @@
 /**
- * Which shard holds a session's entry: a stable hash of the id, and of the
- * number of shards alone. With more shards an entry stays where it is or moves to
- * one of the new ones (Lamping and Veach, "A Fast, Minimal Memory, Consistent
- * Hash Algorithm", 2014), so raising their number moves as little as can be.
+ * Which shard holds a session's entry: a hash of the id and the number of shards alone. With
+ * more shards an entry stays or moves to a new one (Lamping and Veach, "A Fast, Minimal Memory,
+ * Consistent Hash Algorithm", 2014), so raising their number moves as few as possible.
  *
  * These functions are part of the stored data: changing them strands entries.
  */
@@ -11,7 +10,7 @@ const FNV_OFFSET = 0xcbf29ce484222325n;
 const FNV_PRIME = 0x100000001b3n;
 const JUMP_FACTOR = 2862933555777941757n;
 
-/** The shard, from 0 to `shards` - 1, of what this key names. */
+/** The shard of a key, from 0 to `shards` - 1. */
 export function placementOf(key: string, shards: number): number {
   return jump(hash(key), shards);
 }

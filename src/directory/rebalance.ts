@@ -1,10 +1,9 @@
 /**
- * Moves a shard's misplaced entries after `DIRECTORY_SHARDS` was raised. A shard
- * learns the number from its callers, and keeps the highest. It then hands what
- * belongs elsewhere to the new shards in batches, and drops a row only once the
- * other shard has taken it: so an entry is in one place or in both, never in none.
- * Before all entries go the revocations, or a session would escape the one that was
- * about to end it by moving to a shard that has not heard of it.
+ * Moves a shard's misplaced entries after `DIRECTORY_SHARDS` was raised. A shard learns the
+ * number from its callers and keeps the highest. It moves entries to the new shards in batches,
+ * and drops a row only once the other shard has taken it: an entry is in one place or in both,
+ * never in none. The revocations go first: otherwise a session escapes its revocation by moving
+ * to a shard that does not know of it.
  */
 import { REBALANCE_BATCH, MOVE_SETTLE_MS, REVOCATION_MEMORY_MS } from "../core/limits.ts";
 import type { Addressed, Elsewhere, HandedRevocation, HandedRow, Layout } from "./contract.ts";
@@ -16,9 +15,9 @@ import type { ShardIndex } from "./shard-index.ts";
 const KEY = "layout";
 
 interface StoredLayout extends Addressed {
-  /** The move has handed over what it had to up to this id; absent where none is under way. */
+  /** The move has done every row up to this id; absent where no move is under way. */
   readonly movedThrough?: string;
-  /** Shards from this one on may get entries by the move; absent (in older rows): any. */
+  /** The move brings entries to shards from this one on; absent (in older rows): to any. */
   readonly movedFrom?: number;
   /**
    * The revocations that were sent to those shards: since when, and up to which subject. (An older
@@ -52,7 +51,7 @@ export class Rebalance {
     this.#layout = kv.get<StoredLayout>(KEY);
   }
 
-  /** A caller has said how many shards there are. Answers whether a move begins with that. */
+  /** Learns the number of shards from a caller. Answers whether a move begins. */
   learn(call: Addressed): boolean {
     if (!this.#layout) {
       this.#save({ ...call });
@@ -63,10 +62,7 @@ export class Rebalance {
     return true;
   }
 
-  /**
-   * Rows have come from a shard that knows of fewer than this one: those that belong
-   * elsewhere by now have to go on.
-   */
+  /** Begins a move where rows came from a shard that knows of fewer shards, and belong elsewhere by now. */
   absorbed(call: Addressed, rows: readonly HandedRow[]): void {
     const layout = this.#layout;
     if (!layout || call.shards >= layout.shards) return;
@@ -75,10 +71,9 @@ export class Rebalance {
   }
 
   /**
-   * Something has come that is placed by a key: a session's message, or a subject's
-   * wish for a place. Answers how many shards there are where its caller knows of
-   * fewer and it therefore belongs elsewhere: an entry taken here would be moved away
-   * again, to where its session does not look for it.
+   * How many shards there are, where a caller knows of fewer and the key (a session's, or a
+   * subject's) therefore belongs elsewhere. An entry taken here would move away again, to a
+   * shard where its session does not look for it.
    */
   elsewhere(call: Addressed, key: string): Elsewhere | undefined {
     const layout = this.#layout;
@@ -91,13 +86,12 @@ export class Rebalance {
     return this.#layout?.movedThrough !== undefined;
   }
 
-  /** What callers are told of the layout. */
   seenAt(now: number): Layout {
     const { shards = 0, movedAt = -Infinity } = this.#layout ?? {};
     return { shards, moving: this.underWay || now < movedAt + MOVE_SETTLE_MS };
   }
 
-  /** One batch. Rejects where a shard did not take its part; to be tried again. */
+  /** Does one batch. Rejects where a shard did not take its part: the caller tries again. */
   async work(now: number): Promise<void> {
     const layout = this.#layout;
     if (layout?.movedThrough === undefined) return;
@@ -124,7 +118,7 @@ export class Rebalance {
       // A row that a message has changed meanwhile has a higher order, and stays.
       for (const { id, order } of misplaced) this.#index.takeBack(id, order);
     }
-    // A new move that began meanwhile starts from the first id, and must not be cut short.
+    // A move that began meanwhile starts from the first id; saving this would cut it short.
     if (this.#layout !== layout) return;
     const last = rows.at(-1);
     if (last && rows.length === REBALANCE_BATCH) this.#save({ ...layout, movedThrough: last.id });

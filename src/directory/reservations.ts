@@ -1,8 +1,8 @@
 /**
- * Places reserved for sessions that are being made, so that callers at once do
- * not pass `MAX_SESSIONS_PER_SUBJECT` together. One shard, the subject's home,
- * keeps them, in memory: a place is needed for moments, until the session is
- * indexed or was refused. Losing them to an eviction lets a few more in, once.
+ * Reserves places for sessions that are being made, so that concurrent callers do not pass
+ * `MAX_SESSIONS_PER_SUBJECT` together. One shard, the subject's home, keeps the places in
+ * memory, for the moments until a session is indexed or refused. An eviction loses them, and
+ * lets a few sessions too many in, once.
  */
 import { RESERVATION_MS } from "../core/limits.ts";
 
@@ -13,10 +13,9 @@ export class Reservations {
   readonly #queues = new Map<string, Promise<unknown>>();
 
   /**
-   * Reserves a place where the indexed sessions and the places together are below
-   * `limit`. A session that is indexed and has its place still, or gave it back while
-   * the index was read, counts once: the index is asked for all but those. One decision
-   * of a subject at a time: the next one sees this one's place.
+   * Reserves a place where the indexed sessions and the places together are below `limit`. The
+   * index counts all sessions but those with a place, so none counts twice. One decision of a
+   * subject at a time: the next one sees this one's place.
    */
   async admit(
     subject: string,
@@ -32,7 +31,7 @@ export class Reservations {
       const reserved = [...known.keys()];
       const indexed = await countIndexed(reserved);
       const admitted = indexed + reserved.length < limit;
-      // Read anew: the last place may have been given back meanwhile.
+      // Read again: a release may have removed the last place meanwhile.
       const places = this.#places.get(subject) ?? known;
       if (admitted) places.set(id, clock() + RESERVATION_MS);
       if (places.size > 0) this.#places.set(subject, places);

@@ -1,8 +1,7 @@
 /**
- * Ends the sessions of revoked subjects, page by page. A revocation is a row, so
- * it goes on after an eviction; what it has done is gone from the index, so it
- * starts again from the top without harm. For a while after its last session it
- * also ends those whose entry comes late, because their outbox was waiting.
+ * Ends the sessions of revoked subjects, page by page. A revocation is a row, so it goes on
+ * after an eviction; the sessions that it has ended have left the index, so it can start again
+ * from the top. For a while it also ends sessions whose entry comes late from a waiting outbox.
  */
 import { REVOCATION_MEMORY_MS, REVOKE_BATCH } from "../core/limits.ts";
 import {
@@ -25,7 +24,7 @@ const SCHEMA = `CREATE TABLE IF NOT EXISTS revocations (
 /** After every id of its millisecond in a listing, which is newest first. */
 const LAST_ID = "~";
 
-/** How far a revocation has come, and whether a session on the way could not be ended. */
+/** How far a revocation has come, and whether it failed to end a session on the way. */
 interface Walk {
   after: Position;
   failed: boolean;
@@ -33,14 +32,14 @@ interface Walk {
 
 type Row = { subject: string; at: number; forget_at: number };
 
-/** Ends one session if it fits. Rejects where that is not known to have happened. */
+/** Ends one session if it fits. Rejects where nobody knows whether it did. */
 type EndSession = (id: string, condition: RevokeIf) => Promise<unknown>;
 
 export class Revocations {
   readonly #sql: SqlStorage;
   readonly #index: ShardIndex;
   readonly #end: EndSession;
-  /** The walks under way. One that is not here any more has been overtaken by a newer wish. */
+  /** The walks under way. A newer revocation of the subject removes its walk. */
   readonly #walks = new Map<string, Walk>();
 
   constructor(sql: SqlStorage, index: ShardIndex, end: EndSession) {
@@ -51,7 +50,7 @@ export class Revocations {
     if (!table) sql.exec(SCHEMA);
   }
 
-  /** Begins a revocation, or moves one that is known to a later `at`. */
+  /** Begins a revocation, or moves a known one to a later `at`. */
   begin(subject: string, at: number, now: number): void {
     this.#sql.exec(
       `INSERT INTO revocations (subject, at, next, forget_at) VALUES (?, ?, ?, ?)
@@ -65,12 +64,12 @@ export class Revocations {
     this.#walks.delete(subject);
   }
 
-  /** Takes what another shard knows of. What is known here already does not begin again. */
+  /** Takes another shard's revocations. One that is known here does not begin again. */
   absorb(revocations: readonly HandedRevocation[], now: number): void {
     for (const { subject, at } of revocations) {
       const held = this.#row(subject);
       if (!held || held.at < at) this.begin(subject, at, now);
-      // Its rows are still to come, so it must not be forgotten before them.
+      // The other shard's rows are still to come: forgetting it before them would spare their sessions.
       else
         this.#sql.exec(
           "UPDATE revocations SET forget_at = ? WHERE subject = ?",
@@ -80,7 +79,7 @@ export class Revocations {
     }
   }
 
-  /** Up to `limit` of those known here, in the order of subjects, after one. */
+  /** Up to `limit` known revocations after a subject, in the order of subjects. */
   known(after: string, limit: number): HandedRevocation[] {
     return this.#sql
       .exec<{ subject: string; at: number }>(
@@ -91,7 +90,7 @@ export class Revocations {
       .toArray();
   }
 
-  /** An entry has come. Answers whether it is one that a revocation missed. */
+  /** Whether an entry that has come is one that a revocation missed; it then goes on. */
   catches({ subject, createdAt }: DirectoryEntry, now: number): boolean {
     if (subject === undefined) return false;
     const row = this.#row(subject);
@@ -101,7 +100,7 @@ export class Revocations {
     return true;
   }
 
-  /** When there is something to do; undefined where there is nothing. */
+  /** When the next work is due; undefined where there is none. */
   nextWork(): number | undefined {
     const { at } = this.#sql
       .exec<{ at: number | null }>("SELECT min(coalesce(next, forget_at)) AS at FROM revocations")
@@ -109,7 +108,7 @@ export class Revocations {
     return at ?? undefined;
   }
 
-  /** One batch of what is due. */
+  /** Does one batch of the revocation that is due. */
   async work(now: number): Promise<void> {
     this.#sql.exec("DELETE FROM revocations WHERE next IS NULL AND forget_at <= ?", now);
     const [due] = this.#sql.exec<Row>(
@@ -119,7 +118,7 @@ export class Revocations {
     if (due) await this.workOn(due.subject, now);
   }
 
-  /** One batch of one subject. */
+  /** Does one batch of one subject. */
   async workOn(subject: string, now: number): Promise<void> {
     const row = this.#row(subject);
     if (!row) return;
@@ -145,14 +144,14 @@ export class Revocations {
     return this.#sql.exec<Row>("SELECT * FROM revocations WHERE subject = ?", subject).toArray()[0];
   }
 
-  /** Answers whether one or more could not be ended. */
+  /** Answers whether it failed to end one or more. */
   async #endAll(page: readonly DirectoryEntry[], row: Row, now: number): Promise<boolean> {
     const condition: RevokeIf = { subject: row.subject, createdBy: row.at };
     const results = await Promise.allSettled(
       page.map(async ({ id }) => {
         const order = this.#index.orderOf(id);
         await this.#end(id, condition);
-        // Its own outbox will say so too; but a session that was no more says nothing.
+        // The session's outbox sends a removal too, but a session that did not exist has no outbox.
         if (order !== undefined) this.#index.forget(id, order, now);
       }),
     );

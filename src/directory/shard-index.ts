@@ -1,8 +1,7 @@
 /**
- * What one shard holds, in SQLite: a row for each session, and for a while one
- * for each that was removed, so that a message that comes late does not bring it
- * back. Sizes are kept as counters by type, in one row for all sessions and one for
- * each subject's: counting reads one row.
+ * The rows of one shard, in SQLite: one for each session, and for a while one for each removed
+ * session, so that a late message does not bring it back. Counters by type, in one row for all
+ * sessions and one for each subject, let a count read one row.
  */
 import {
   idOf,
@@ -17,7 +16,7 @@ import type { SessionId } from "../core/id.ts";
 import { MAX_MERGED_TYPES, REMOVAL_MEMORY_MS } from "../core/limits.ts";
 import { mergeNewest, takeUpTo } from "./listing.ts";
 
-/** In a removed session's row type and subject are NULL, so it is in no index but that of `drop_at`. */
+/** A removed session's row has type and subject NULL, so it is in no index but that of `drop_at`. */
 const SCHEMA = `
 CREATE TABLE IF NOT EXISTS entries (
   id TEXT PRIMARY KEY,
@@ -37,15 +36,14 @@ CREATE TABLE IF NOT EXISTS counts (
 ) WITHOUT ROWID;`;
 
 /**
- * Made once there are more types than a listing of all can merge: a merge reads a
- * few rows of each. The service has three types, so its shards do without, which
- * saves two written rows an entry.
+ * Made once there are more types than a listing can merge: a merge reads a few rows of each. The
+ * service has three types, so its shards do without, and write two rows less for each entry.
  */
 const SCHEMA_OF_MANY_TYPES = `
 CREATE INDEX IF NOT EXISTS by_created ON entries (created DESC, id DESC) WHERE type IS NOT NULL;
 CREATE INDEX IF NOT EXISTS by_subject_created ON entries (subject, created DESC, id DESC) WHERE subject IS NOT NULL;`;
 
-/** The counters' subject for all sessions. An empty subject, which only the library could give, is none. */
+/** The counters' subject for all sessions. An empty subject, which only the library can give, is none. */
 const ALL = "";
 
 /** Comes before every entry in a listing. */
@@ -80,14 +78,14 @@ export class ShardIndex {
     this.#manyTypes = made.includes("by_subject_created");
   }
 
-  /** Takes a session's message, unless a later one of that session has been taken. */
+  /** Takes a session's message, unless the shard has taken a later one. */
   apply(message: DirectoryMessage, now: number): Delivery {
     const { op, order } = message;
     const id = idOf(message);
     const held = this.#row(id);
     if (held && held.ord > order) return { kind: "superseded", by: held.ord };
     if (held?.ord === order) {
-      // Twice the same, or two that share an order, which only a clock set back can bring about.
+      // The same message again, or two of one order: only a clock that was set back makes such two.
       const same = (held.type !== null) === (op === "put");
       return same ? { kind: "taken" } : { kind: "superseded", by: held.ord };
     }
@@ -99,7 +97,7 @@ export class ShardIndex {
     return { kind: "taken" };
   }
 
-  /** Drops what is held of a session, unless a later message of that session has been taken. */
+  /** Drops a session's row, unless the shard has taken a later message of that session. */
   takeBack(id: string, order: number): Delivery {
     const held = this.#row(id);
     if (held && held.ord > order) return { kind: "superseded", by: held.ord };
@@ -107,7 +105,7 @@ export class ShardIndex {
     return { kind: "taken" };
   }
 
-  /** Takes rows of another shard, where nothing later is held. */
+  /** Takes another shard's rows, but none where a later one is here. */
   absorb(rows: readonly HandedRow[]): void {
     this.#storage.transactionSync(() => {
       for (const row of rows) {
@@ -148,7 +146,7 @@ export class ShardIndex {
     return this.#row(id)?.ord;
   }
 
-  /** Makes an entry the trace of a removal, where no message has come since `order`. */
+  /** Turns an entry into the trace of a removal, if no message has come since `order`. */
   forget(id: string, order: number, now: number): void {
     const held = this.#row(id);
     if (held?.ord !== order || held.type === null) return;
@@ -165,15 +163,14 @@ export class ShardIndex {
       .map(handed);
   }
 
-  /** Drops up to `limit` rows whose time is up; answers when the next one's is, if there is one. */
-  sweep(now: number, limit: number): number | undefined {
+  /** Drops up to `limit` rows whose time is up. */
+  sweep(now: number, limit: number): void {
     const due = this.#sql
       .exec<Row>("SELECT * FROM entries WHERE drop_at <= ? ORDER BY drop_at LIMIT ?", now, limit)
       .toArray();
     this.#storage.transactionSync(() => {
       for (const row of due) this.#replace(row, undefined);
     });
-    return this.nextDrop();
   }
 
   nextDrop(): number | undefined {
@@ -187,7 +184,7 @@ export class ShardIndex {
     return this.#sql.exec<Row>("SELECT * FROM entries WHERE id = ?", id).toArray()[0];
   }
 
-  /** How many there are of each type; none is 0. */
+  /** How many there are of each type that has any. */
   #counts(subject: string): Map<string, number> {
     const [row] = this.#sql.exec<{ by_type: string }>(
       "SELECT by_type FROM counts WHERE subject = ?",
@@ -197,7 +194,7 @@ export class ShardIndex {
     return new Map(row && (JSON.parse(row.by_type) as [string, number][]));
   }
 
-  /** What one index lists, read as it is asked for: what a merge does not need is not read. */
+  /** The entries of one index, read one by one: a merge reads no row that it does not need. */
   *#listed(
     { type, subject }: DirectoryFilter,
     after: Position,
