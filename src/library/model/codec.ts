@@ -1,11 +1,10 @@
 /**
- * ToolHive's stored records, byte for byte (`serialization.go` of its session
- * package, and the metadata map of its session data storage). Pure: text in,
- * text out.
+ * ToolHive's stored records, byte for byte (`serialization.go` of its session package, and the
+ * metadata map of its session data storage).
  *
- * A record is read leniently, as Go's encoding/json does: unknown members are
- * ignored, names match in any case, a missing time is Go's zero time. It is
- * written exactly: what was read and not changed comes out with the same bytes.
+ * The decoder is as lenient as Go's encoding/json: it ignores unknown members, matches names in
+ * any case, and takes a missing time for Go's zero time. The encoder is exact: a record that was
+ * read and not changed comes out with the same bytes.
  */
 import type { SessionType } from "../../core/content.ts";
 import { CorruptRecordError } from "../../core/errors.ts";
@@ -23,7 +22,13 @@ import { ZERO_TIME, parseTimestamp, type Timestamp } from "./time.ts";
 
 type Metadata = Readonly<Record<string, string>>;
 
-/** Writes a session as Go does. Throws a TypeError where its data is not JSON. */
+/**
+ * Writes a session as Go does. Throws a TypeError where its data is not JSON.
+ *
+ * @example
+ * const json = encodeSession(session); // {"id":"8c2d…","type":"mcp","created_at":…}
+ * const copy = decodeSession(json);
+ */
 export function encodeSession(session: Session): string {
   return encodeRecord(recordOf(session));
 }
@@ -38,10 +43,7 @@ export function encodeRecord(record: SessionRecord): string {
   return `${json}}`;
 }
 
-/**
- * Reads a session. `name` is what an error calls the record, such as its session
- * id and key. Throws `CorruptRecordError`, which is never to be read as absence.
- */
+/** Reads a session. Throws `CorruptRecordError`, which calls the record by `name` and never means absence. */
 export function decodeSession(
   json: string,
   name = "session",
@@ -50,12 +52,12 @@ export function decodeSession(
   return sessionOf(decodeRecord(json, name), options);
 }
 
-/** The session of a record: of its own class where the type is known, else a plain one that keeps its type. */
+/** The session of a record: of its type's class, or a plain one that keeps its unknown type. */
 export function sessionOf(record: SessionRecord, options: SessionOptions = {}): ProxySession {
   return typedSession(record.id, record.type, { ...options, record });
 }
 
-/** A session of the class that goes with its type. */
+/** A new session of its type's class. */
 export function typedSession(id: string, type: SessionType, options: SessionOptions): ProxySession {
   switch (type) {
     case "sse":
@@ -111,7 +113,7 @@ export function decodeMetadata(json: string, name = "session"): Record<string, s
   return decodeStringMap(json, name);
 }
 
-/** Go folds names under Unicode's simple folding, of which only ASCII reaches the names of a record. */
+/** Go folds names by Unicode's simple folding; of that, only ASCII reaches the names of a record. */
 function foldAscii(key: string): string {
   return key.replace(/[A-Z]/g, (letter) => letter.toLowerCase());
 }

@@ -1,7 +1,6 @@
 /**
- * JSON as Go's encoding/json writes it, and the few things that `JSON.parse`
- * cannot tell: a value's own text, and every member in order. Nothing here checks
- * syntax; callers hand in JSON that `JSON.parse` took.
+ * JSON as Go's encoding/json writes it, and what `JSON.parse` does not keep: a value's own text,
+ * and every member in order. Nothing here checks syntax: `JSON.parse` has taken the text before.
  */
 
 const GO_ESCAPES: Readonly<Record<string, string>> = {
@@ -12,22 +11,19 @@ const GO_ESCAPES: Readonly<Record<string, string>> = {
   "\u2029": "\\u2029",
 };
 
-/**
- * Escapes what Go escapes and JavaScript does not. In JSON these characters occur
- * in strings only, so the whole text can be treated at once.
- */
+/** Escapes the characters that Go escapes and JavaScript does not. JSON has them in strings only. */
 export function escapeJson(json: string): string {
   return json.replace(/[<>&\u2028\u2029]/g, (character) => GO_ESCAPES[character] ?? character);
 }
 
-/** A string as Go writes it. Half a surrogate pair becomes U+FFFD, for it has no UTF-8. */
+/** A string as Go writes it. Half a surrogate pair, which has no UTF-8, becomes U+FFFD. */
 export function goString(text: string): string {
   return escapeJson(JSON.stringify(text.toWellFormed()));
 }
 
 /**
- * A string map as Go writes it: compact, its keys in UTF-8 byte order. Of keys that
- * differ in halves of surrogate pairs alone, and so are one in UTF-8, the last counts.
+ * A string map as Go writes it: compact, its keys in UTF-8 byte order. Of keys that differ only
+ * in halves of surrogate pairs, which are the same in UTF-8, the last counts.
  */
 export function goStringMap(map: Readonly<Record<string, string>>): string {
   const entries = new Map(Object.entries(map).map(([key, value]) => [key.toWellFormed(), value]));
@@ -37,10 +33,7 @@ export function goStringMap(map: Readonly<Record<string, string>>): string {
   return `{${members.join(",")}}`;
 }
 
-/**
- * Orders strings by their UTF-8 bytes, which is by code point. JavaScript compares
- * UTF-16 units, and so puts U+1F600 (a surrogate pair) before U+FF5E.
- */
+/** Orders strings by code point, as UTF-8 does. JavaScript compares UTF-16 units: U+1F600 before U+FF5E. */
 export function compareUtf8(a: string, b: string): number {
   const length = Math.min(a.length, b.length);
   for (let i = 0; i < length; i++) {
@@ -57,7 +50,7 @@ function rank(unit: number): number {
   return isSurrogate ? unit + 0x10000 : unit;
 }
 
-/** Raw JSON as Go's `json.RawMessage` is written: compact and escaped, its order and numbers kept. */
+/** Raw JSON as Go writes a `json.RawMessage`: compact and escaped, with its own order and numbers. */
 export function goRawJson(json: string): string {
   let compact = "";
   let from = 0;

@@ -1,26 +1,30 @@
 /**
- * ToolHive's answer for a session that is not there: HTTP 404 with a JSON-RPC
- * error. MCP types an error's id as a string or a number and lets it be absent,
- * never null; a null id makes the official client's transport throw.
+ * ToolHive's answer where there is no session: HTTP 404 with a JSON-RPC error. In MCP an error's
+ * id is a string, a number or absent; a null one makes the official client's transport throw.
  */
 import { escapeJson } from "./go-json.ts";
 
-/** The id of a JSON-RPC request: parsed, or as the raw JSON of a request that must not be rounded. */
+/** The id of a JSON-RPC request: parsed, or as raw JSON, which rounds no number. */
 export type JsonRpcId = string | number | bigint | { readonly rawJson: string };
 
-/** JSON-RPC code of a session that is not there: what MCP clients recover from. */
+/** The JSON-RPC code from which MCP clients recover with a new session. */
 export const CODE_SESSION_NOT_FOUND = -32001;
 export const MESSAGE_SESSION_NOT_FOUND = "Session not found";
 
 /** Whether a request has an id to echo. 0 and "" are ids; null, undefined and empty raw JSON are not. */
 export function hasJsonRpcId(id: JsonRpcId | null | undefined): id is JsonRpcId {
   if (id === null || id === undefined) return false;
-  // What JSON has no number for would not be one in the answer either.
+  // JSON has no other numbers.
   if (typeof id === "number") return Number.isFinite(id);
   return typeof id !== "object" || (id.rawJson !== "" && id.rawJson !== "null");
 }
 
-/** The body, with `id` only where the request had one. */
+/**
+ * The body, with `id` only where the request had one.
+ *
+ * @example
+ * notFoundBody(7); // {"error":{"code":-32001,"message":"Session not found"},"id":7,"jsonrpc":"2.0"}
+ */
 export function notFoundBody(id?: JsonRpcId | null): string {
   const echoed = hasJsonRpcId(id) ? `"id":${idJson(id)},` : "";
   const error = `{"code":${CODE_SESSION_NOT_FOUND},"message":"${MESSAGE_SESSION_NOT_FOUND}"}`;

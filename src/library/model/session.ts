@@ -17,9 +17,16 @@ export function newSessionId(): SessionId {
 }
 
 /**
- * ToolHive's `Session`. The library's own sessions are `ProxySession`,
- * `SSESession` and `StreamableSession`; anything of this shape can be stored.
+ * The id under which a session is stored: of a UUID in any accepted form the canonical one, so
+ * that one UUID is one session. Other ids stay as they are, as in ToolHive's storages; only its
+ * manager insists on UUIDs. Throws `InvalidSessionIdError` where the id is empty.
  */
+export function storedId(id: string): string {
+  if (typeof id === "string" && id !== "") return parseSessionId(id) ?? id;
+  throw new InvalidSessionIdError("A session id must not be empty.");
+}
+
+/** ToolHive's `Session`. The library has three classes of it; a storage takes anything of this shape. */
 export interface Session {
   readonly id: string;
   readonly type: SessionType;
@@ -37,17 +44,17 @@ export interface Session {
   getMetadataValue(key: string): string | undefined;
   setMetadata(key: string, value: string): void;
 
-  /** `createdAt` as RFC 3339, with the nanoseconds that a record was read with. */
+  /** `createdAt` as RFC 3339, with the nanoseconds of the record that it was read from. */
   readonly createdAtText?: string;
-  /** `updatedAt` as RFC 3339, with the nanoseconds that a record was read with. */
+  /** `updatedAt` likewise. */
   readonly updatedAtText?: string;
-  /** The data as JSON text, with the key order and number text that a record was read with. */
+  /** The data as JSON text, with the record's own key order and number text. */
   getDataJson?(): string | undefined;
-  /** Frees what the session holds, such as its stream. Called when a store evicts or deletes it. */
+  /** Frees what the session holds, such as its stream. A store calls it when it evicts or deletes it. */
   close?(): void | Promise<void>;
 }
 
-/** What a store keeps of a session: all that survives a round trip. */
+/** The part of a session that survives a round trip through a store. */
 export interface SessionRecord {
   readonly id: string;
   readonly type: SessionType;
@@ -58,10 +65,7 @@ export interface SessionRecord {
   readonly metadata: Readonly<Record<string, string>>;
 }
 
-/**
- * Takes the record of any session. Throws a TypeError where its data is not JSON or
- * the text of a time is none: what is written must be what can be read.
- */
+/** The record of any session. Throws a TypeError where its data is not JSON, or the text of a time is not RFC 3339. */
 export function recordOf(session: Session): SessionRecord {
   const dataJson = session.getDataJson
     ? requireJson(session.getDataJson())
@@ -99,19 +103,23 @@ export function dataToJson(data: unknown): string | undefined {
 export interface SessionOptions {
   /** The system's clock unless given. */
   readonly clock?: Pick<Clock, "now">;
-  /** A stored record to start from, as a storage adapter reads it. Its id and type are kept as they are. */
+  /** A stored record to start from, as a storage adapter reads it. Its id and type stay as they are. */
   readonly record?: SessionRecord;
 }
 
-/** Data is held as it was given: a value that the user set, or the JSON that a record held. */
+/** Data as it came: a value that the user set, or the JSON of a record. */
 type Held = { readonly value: unknown } | { readonly json: string };
 
 /**
- * A plain session (ToolHive's `ProxySession`; with a type, its
- * `NewTypedProxySession`). A type that the library does not know is kept.
+ * A plain session (ToolHive's `ProxySession`; with a type, its `NewTypedProxySession`). It keeps
+ * a type that the library does not know. A change of content moves `updatedAt`; in ToolHive only
+ * an explicit `Touch` does, and nothing there calls it.
  *
- * Changing content moves `updatedAt`, which in ToolHive only an explicit `Touch`
- * does, and nothing there calls it.
+ * @example
+ * const session = new ProxySession(newSessionId());
+ * session.setMetadata("user", "ada");
+ * session.setData({ cart: [1, 2] });
+ * await storage.store(session);
  */
 export class ProxySession implements Session {
   readonly id: string;
@@ -122,11 +130,7 @@ export class ProxySession implements Session {
   #data: Held | undefined;
   readonly #metadata: Map<string, string>;
 
-  /**
-   * A UUID in any accepted form is kept in its canonical one. Throws
-   * `InvalidSessionIdError` where the id is empty, and `InvalidSessionTypeError`
-   * where the type is.
-   */
+  /** Throws `InvalidSessionIdError` where the id is empty, `InvalidSessionTypeError` where the type is. */
   constructor(id: string, type: SessionType = DEFAULT_SESSION_TYPE, options: SessionOptions = {}) {
     const { clock = systemClock, record } = options;
     this.#clock = clock;
@@ -139,11 +143,9 @@ export class ProxySession implements Session {
       this.#metadata = new Map(Object.entries(record.metadata));
       return;
     }
-    if (typeof id !== "string" || id === "")
-      throw new InvalidSessionIdError("A session id must not be empty.");
+    this.id = storedId(id);
     if (typeof type !== "string" || type === "")
       throw new InvalidSessionTypeError("A session type must not be empty.");
-    this.id = parseSessionId(id) ?? id;
     this.type = type;
     this.#created = timestampFromMs(clock.now());
     this.#updated = this.#created;
@@ -171,9 +173,8 @@ export class ProxySession implements Session {
   }
 
   /**
-   * What `setData` was given. Of a session that was loaded, the JSON parsed anew
-   * on each call: to change it, set it again. Numbers past 2^53 lose digits here,
-   * and keep them in `getDataJson`.
+   * The value that `setData` got. A loaded session parses its JSON on each call: to change the
+   * data, set them again. Numbers past 2^53 lose digits here, and keep them in `getDataJson`.
    */
   getData(): unknown {
     if (!this.#data) return undefined;
@@ -210,16 +211,13 @@ export class ProxySession implements Session {
   }
 }
 
-/** Half a surrogate pair has no UTF-8, so it would come back from a store as something else. */
+/** Half a surrogate pair has no UTF-8, so it comes back from a store as something else. */
 function wellFormed(text: string): string {
   if (typeof text !== "string") throw new TypeError("session metadata must be strings");
   return text.toWellFormed();
 }
 
-/**
- * A session of Streamable HTTP (ToolHive's `StreamableSession`). Its type is
- * fixed; it has no data, and setting some does nothing.
- */
+/** A session of Streamable HTTP (ToolHive's `StreamableSession`). It has no data; `setData` does nothing. */
 export class StreamableSession extends ProxySession {
   #connected = true;
 

@@ -8,9 +8,14 @@ export const MESSAGE_QUEUE_CAPACITY = 100;
 type Waiting = (result: IteratorResult<string, undefined>) => void;
 
 /**
- * Messages on their way to one reader, bounded: ToolHive's `MessageCh`. Like a Go
- * channel, a closed queue still gives out what it holds, and each message goes to
- * one reader only.
+ * A bounded queue of messages for one client: ToolHive's `MessageCh`. Like a Go channel, it
+ * still gives out its messages once it is closed, and each message goes to one reader only.
+ *
+ * @example
+ * const queue = new MessageQueue();
+ * queue.push("hello");
+ * queue.close();
+ * for await (const message of queue) console.log(message); // hello
  */
 export class MessageQueue implements AsyncIterable<string> {
   readonly capacity: number;
@@ -37,7 +42,7 @@ export class MessageQueue implements AsyncIterable<string> {
     return this.#held.length;
   }
 
-  /** Gives a message to a waiting reader, or holds it. False where the queue is full or closed. */
+  /** Gives a message to a waiting reader, or keeps it. False where the queue is full or closed. */
   push(message: string): boolean {
     if (this.#closed) return false;
     const reader = this.#waiting.shift();
@@ -50,16 +55,13 @@ export class MessageQueue implements AsyncIterable<string> {
     return true;
   }
 
-  /** Takes no more messages; readers get what is held, then the end. Repeating it does nothing. */
+  /** Takes no more messages; readers get the queued ones, then the end. Repeating it does nothing. */
   close(): void {
     this.#closed = true;
     for (const reader of this.#waiting.splice(0)) reader({ done: true, value: undefined });
   }
 
-  /**
-   * Closes this queue, and passes on to another what nobody has read, in its order
-   * and as far as it has room. What it had no room for is still read here.
-   */
+  /** Closes this queue and moves its unread messages to another, in order. Those that do not fit stay here. */
   closeInto(next: MessageQueue): void {
     const left = this.#held.findIndex((message) => !next.push(message));
     this.#held.splice(0, left < 0 ? this.#held.length : left);
@@ -74,7 +76,7 @@ export class MessageQueue implements AsyncIterable<string> {
     return new Promise((resolve) => this.#waiting.push(resolve));
   }
 
-  /** Reading ends with the queue, not with the loop: a second loop goes on where the first broke off. */
+  /** A loop that breaks off leaves the rest: a second loop goes on there. */
   [Symbol.asyncIterator](): AsyncIterator<string, undefined> {
     return { next: () => this.next() };
   }
@@ -90,11 +92,13 @@ export interface SSEClient {
 
 /**
  * A session with one client (ToolHive's `SSESession`; with a client, its
- * `NewSSESessionWithClient`). Messages wait in a queue of 100, and the client
- * reads them with `for await (const message of session.messages)`.
+ * `NewSSESessionWithClient`). Messages wait in a queue of 100. A store other than memory keeps
+ * the record alone: a session loaded from it has an empty queue and no client.
  *
- * Only the record is stored: a session that was loaded from a store other than
- * memory has a new, empty queue and no client.
+ * @example
+ * session.sendMessage("hello");
+ * session.disconnect();
+ * for await (const message of session.messages) console.log(message); // hello
  */
 export class SSESession extends ProxySession {
   #messages: MessageQueue;
@@ -125,28 +129,26 @@ export class SSESession extends ProxySession {
   }
 
   /**
-   * Sets the client, and sends to its queue from now on. What nobody has read of the
-   * queue before goes to the new one, as far as it has room, and whoever waits at the
-   * old one gets its end. Undefined forgets the client and keeps the queue.
+   * Sets the client, and sends to its queue from now on. Unread messages of the old queue move
+   * there as far as they fit, and the old queue ends. Undefined forgets the client and keeps the queue.
    */
   setClientInfo(client: SSEClient | undefined): void {
     this.#client = client;
     if (!client || client.messages === this.#messages) return;
     this.#messages.closeInto(client.messages);
     this.#messages = client.messages;
-    // A reader of a session that has ended must not wait for what never comes.
+    // The session has ended: a reader of the new queue would wait for ever.
     if (!this.#connected) this.#messages.close();
   }
 
-  /** When the client connected; without one, when the session was created. */
+  /** The time when the client connected, or without a client that of the session's creation. */
   getCreatedAt(): Date {
     return this.#client ? new Date(this.#client.createdAt) : this.createdAt;
   }
 
   /**
-   * Queues a message for the client. Throws `SessionDisconnectedError` after
-   * `disconnect`, and `MessageChannelFullError` while 100 messages wait: an
-   * accepted message is never dropped to make room for another.
+   * Queues a message for the client. Throws `SessionDisconnectedError` after `disconnect`, and
+   * `MessageChannelFullError` while 100 messages wait: no accepted message makes room for another.
    */
   sendMessage(message: string): void {
     if (!this.#connected || this.#messages.closed) {
@@ -159,7 +161,7 @@ export class SSESession extends ProxySession {
     }
   }
 
-  /** Ends the client's stream after what is queued. Repeating it does nothing. */
+  /** Ends the client's stream after the queued messages. Repeating it does nothing. */
   disconnect(): void {
     this.#connected = false;
     this.#messages.close();

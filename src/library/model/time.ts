@@ -1,7 +1,4 @@
-/**
- * Time, as an argument. Whatever decides by the clock takes a `Clock`, so a test
- * drives it; the system's is only the default of the classes that users make.
- */
+/** Time as an argument, so that a test can drive it. Users' classes default to `systemClock`. */
 export interface Clock {
   /** Milliseconds since the epoch. */
   now(): number;
@@ -16,9 +13,9 @@ export const systemClock: Clock = {
   now: () => Date.now(),
   every(intervalMs, task) {
     const timer: unknown = setInterval(task, Math.min(intervalMs, LONGEST_TIMER_MS));
-    // In Node a clean-up timer must not keep a process alive that is done.
+    // In Node a clean-up timer must not keep a finished process alive.
     if (isUnrefable(timer)) timer.unref();
-    // What setInterval returned is what clearInterval takes, whatever the runtime calls its type.
+    // clearInterval takes what setInterval returned, whatever the runtime calls its type.
     return () => clearInterval(timer as Parameters<typeof clearInterval>[0]);
   },
 };
@@ -28,9 +25,8 @@ function isUnrefable(timer: unknown): timer is { unref(): void } {
 }
 
 /**
- * Times as Go's encoding/json writes them: RFC 3339 with up to nine digits of a
- * second, trailing zeros trimmed. A `Date` holds milliseconds, so what was read
- * keeps its text beside it and is written back with the same digits.
+ * A time as Go's encoding/json writes it: RFC 3339 with up to nine digits of a second, trailing
+ * zeros trimmed. A `Date` holds milliseconds, so the text stands beside it for the other digits.
  */
 export interface Timestamp {
   /** Milliseconds since the epoch; finer digits are cut. */
@@ -39,7 +35,7 @@ export interface Timestamp {
   readonly text: string;
 }
 
-/** Go's zero time: what a record without a time is read as. */
+/** Go's zero time: a record without a time has this one. */
 export const ZERO_TIME: Timestamp = Object.freeze({
   ms: Date.parse("0001-01-01T00:00:00.000Z"),
   text: "0001-01-01T00:00:00Z",
@@ -48,13 +44,10 @@ export const ZERO_TIME: Timestamp = Object.freeze({
 const FORM =
   /^(\d{4})-(\d{2})-(\d{2})T(\d{2}):(\d{2}):(\d{2})(?:\.(\d+))?(Z|([+-])(\d{2}):(\d{2}))$/;
 
-/** Go keeps nanoseconds and cuts what is finer. */
+/** Go keeps nanoseconds and cuts finer digits. */
 const DIGITS = 9;
 
-/**
- * Reads a time as Go's `time.Time` does from JSON. Answers undefined where the
- * text is not an RFC 3339 time, or names a day or hour that does not exist.
- */
+/** Reads RFC 3339 as Go's `time.Time` does. Undefined where the text is none, or its day or hour does not exist. */
 export function parseTimestamp(text: string): Timestamp | undefined {
   const match = FORM.exec(text);
   if (!match) return undefined;

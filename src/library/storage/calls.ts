@@ -1,11 +1,5 @@
 /** The rules that every storage and the manager share: waits, durations, ids and pages. */
-import {
-  CorruptRecordError,
-  InvalidSessionIdError,
-  SessionError,
-  UnavailableError,
-} from "../../core/errors.ts";
-import { parseSessionId } from "../../core/id.ts";
+import { CorruptRecordError, SessionError, UnavailableError } from "../../core/errors.ts";
 import type { Session } from "../model/session.ts";
 import { LONGEST_TIMER_MS } from "../model/time.ts";
 import type { AnyPage, PageOptions, RangeOptions } from "./storage.ts";
@@ -86,19 +80,6 @@ export function timeOf(time: Date | number): number {
 export function idOf(session: Session): string {
   if (!session) throw new SessionError("invalid_request", "The session must not be null.");
   return session.id;
-}
-
-/**
- * The id under which a session is stored. A UUID in any accepted form is stored in its
- * canonical one, so that one UUID is one session. Other ids are taken as they are, as
- * ToolHive's storages do; only its manager insists on UUIDs. Throws
- * `InvalidSessionIdError` where the id is empty.
- */
-export function storedId(id: string): string {
-  if (typeof id !== "string" || id === "") {
-    throw new InvalidSessionIdError("A session id must not be empty.");
-  }
-  return parseSessionId(id) ?? id;
 }
 
 /**

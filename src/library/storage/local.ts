@@ -1,16 +1,7 @@
 /** Both storages in memory. */
-import type { Session } from "../model/session.ts";
+import { storedId, type Session } from "../model/session.ts";
 import { systemClock, type Clock } from "../model/time.ts";
-import {
-  idOf,
-  notify,
-  positiveTtl,
-  storedId,
-  timeOf,
-  duration,
-  tooLate,
-  withDeadline,
-} from "./calls.ts";
+import { idOf, notify, positiveTtl, timeOf, duration, tooLate, withDeadline } from "./calls.ts";
 import { ExpiringMap, type Item } from "./expiring-map.ts";
 import type {
   CallOptions,

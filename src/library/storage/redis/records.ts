@@ -7,7 +7,8 @@ import {
   InvalidSessionIdError,
   UnavailableError,
 } from "../../../core/errors.ts";
-import { badCursor, pageLimit, storedId } from "../calls.ts";
+import { storedId } from "../../model/session.ts";
+import { badCursor, pageLimit } from "../calls.ts";
 import type { AnyPage, CallOptions, PageOptions } from "../storage.ts";
 import { readRedisOptions, type RedisOptions, type RedisSettings } from "./config.ts";
 import { RedisConnection, type RedisCallOptions } from "./connection.ts";

@@ -1,8 +1,8 @@
 /** Both storages over Redis: whole sessions, and metadata alone. */
 import { decodeMetadata, decodeSession, encodeMetadata, encodeSession } from "../../model/codec.ts";
 import { CorruptRecordError } from "../../../core/errors.ts";
-import type { Session } from "../../model/session.ts";
-import { idOf, storedId, timeOf, walkPages } from "../calls.ts";
+import { storedId, type Session } from "../../model/session.ts";
+import { idOf, timeOf, walkPages } from "../calls.ts";
 import type {
   CallOptions,
   ConditionOptions,
