@@ -36,7 +36,7 @@ export function tooLate(problem: string, timeoutMs: number): UnavailableError {
   return new UnavailableError(`${problem} within ${timeoutMs} ms.`);
 }
 
-/** The reason of a signal can be anything; what is thrown should be an Error. */
+/** The reason of a signal can be anything; callers expect an Error. */
 function asError(reason: unknown): Error {
   return reason instanceof Error ? reason : new Error(String(reason));
 }
@@ -69,7 +69,7 @@ export function lifetime(maxLifetimeMs: number): number {
   );
 }
 
-/** A time in milliseconds since the epoch. Throws a RangeError where it is none: nothing is before or after that. */
+/** A time in milliseconds since the epoch. Throws a RangeError where it is none. */
 export function timeOf(time: Date | number): number {
   const ms = Number(time);
   if (!Number.isNaN(ms)) return ms;
@@ -95,7 +95,7 @@ export function notify<A extends unknown[]>(callback: (...args: A) => void, ...a
 }
 
 const DEFAULT_PAGE_LIMIT = 100;
-/** One page is one answer of the backend and is held in memory whole. */
+/** One page is one answer of the backend, and memory holds it whole. */
 const MAX_PAGE_LIMIT = 1000;
 
 /** The limit to use. Throws a RangeError outside 1 to 1,000. */

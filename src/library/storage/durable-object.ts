@@ -29,7 +29,7 @@ import type {
   Storage,
 } from "./storage.ts";
 
-/** What the storage asks of a host's sessions. */
+/** The part of a host's sessions that the storage calls. */
 export type ListedSessions = Pick<Sessions, "create" | "read" | "upsert" | "delete"> &
   Pick<SessionHost, "list" | "count">;
 
@@ -38,7 +38,7 @@ export interface DurableObjectStorageOptions {
   readonly sessions: ListedSessions;
   /** Milliseconds that a session lives after its last use. */
   readonly ttlMs: number;
-  /** Milliseconds that a session may live in all, whatever its use; 0, the default, is no limit. */
+  /** Milliseconds that a session may live at most, however it is used; 0, the default, is no limit. */
   readonly maxLifetimeMs?: number;
   /** Milliseconds that one call may take (5,000). */
   readonly timeoutMs?: number;
@@ -47,22 +47,25 @@ export interface DurableObjectStorageOptions {
 const DEFAULT_TIMEOUT_MS = 5000;
 
 /**
- * Whole sessions in Durable Objects, the same ones that the service serves: what
- * is stored here is read at `/v1`, and the other way round. Replacing a session
- * keeps its events and its streams. Ids must be UUIDs, and content is bounded:
- * 256 metadata keys, 128 KiB of metadata, 768 KiB of data. The objects expire by
- * themselves.
+ * Whole sessions in Durable Objects: the service serves the same ones at `/v1`. Replacing a
+ * session keeps its events and its streams. Ids must be UUIDs. A session holds at most 256
+ * metadata keys, 128 KiB of metadata and 768 KiB of data. The objects expire by themselves.
  *
- * `count`, `page` and `range` ask the directory, which follows the sessions within
- * moments, newest first. Where it or a part of it does not answer, or there is
- * none, they reject with `UnavailableError`: half a count is not given for a whole one.
+ * `count`, `page` and `range` ask the directory, which follows the sessions within moments,
+ * newest first. Where a part of it does not answer, or there is no directory, they reject with
+ * `UnavailableError`: half a count is never given for a whole one.
+ *
+ * @example
+ * const sessions = sessionsIn(env.SESSIONS, env.DIRECTORY);
+ * const storage = new DurableObjectStorage({ sessions, ttlMs: 60_000 });
+ * await storage.create(new ProxySession(newSessionId()));
  */
 export class DurableObjectStorage implements Storage {
   readonly #sessions: DurableObjectStorageOptions["sessions"];
   readonly #ttlMs: number;
   readonly #maxLifetimeMs: number;
   readonly #timeoutMs: number;
-  /** The version of what an object last gave or took as a session. */
+  /** The version that an object last gave or took as a session. */
   readonly #versions = new WeakMap<Session, string>();
 
   /** Throws a RangeError where a duration is not what it must be. */
@@ -148,13 +151,13 @@ export class DurableObjectStorage implements Storage {
     return session;
   }
 
-  /** Notes what an object took as the session, if it took it, and answers whether. */
+  /** Notes the version that an object took as the session. Answers whether it took it. */
   #took(session: Session, view: SessionView | undefined): boolean {
     if (view) this.#versions.set(session, view.version);
     return view !== undefined;
   }
 
-  /** As If-Match has it: a session that was neither given nor taken matches nothing. */
+  /** For If-Match: a session that no object gave or took matches nothing. */
   #versionOf(session: Session): readonly string[] {
     const version = this.#versions.get(session);
     return version === undefined ? [] : [version];
@@ -184,7 +187,7 @@ function whole<T extends MaybePartial>(answer: T): T {
   return answer;
 }
 
-/** What the call answers, or undefined where it was refused with the code that stands for its condition. */
+/** The call's answer, or undefined where the object refused it with this code. */
 async function unless<T>(refusal: string, call: Promise<T>): Promise<T | undefined> {
   try {
     return await call;

@@ -26,17 +26,17 @@ export class ExpiringMap<V> {
     this.#onExpired = onExpired;
   }
 
-  /** Expired values that nothing has removed yet are included. */
+  /** How many there are, with expired ones that nothing has removed yet. */
   get size(): number {
     return this.#entries.size;
   }
 
-  /** The value where it has not expired; an expired one is removed here and now. */
+  /** The value, unless it has expired: then this removes it. */
   get(id: string): V | undefined {
     return this.#live(id)?.value;
   }
 
-  /** As `get`, and the value has a whole TTL from now. */
+  /** As `get`, and gives the value a whole TTL from now. */
   use(id: string): V | undefined {
     const entry = this.#live(id);
     if (entry) entry.lastUse = this.#clock.now();
@@ -50,7 +50,7 @@ export class ExpiringMap<V> {
     return replaced;
   }
 
-  /** Removes the value, expired or not, where it is `only` or where that is not given. Answers it. */
+  /** Removes and answers the value, expired or not; with `only`, no other than that. */
   take(id: string, only?: V): V | undefined {
     const value = this.#entries.get(id)?.value;
     if (only !== undefined && value !== only) return undefined;

@@ -24,9 +24,9 @@ export interface LocalStorageOptions {
   readonly ttlMs?: number;
   /** The system's clock unless given. */
   readonly clock?: Pick<Clock, "now">;
-  /** Milliseconds that `close` of a session that goes is waited for (1,000). */
+  /** Milliseconds that the storage waits for the `close` of a session that goes (1,000). */
   readonly closeTimeoutMs?: number;
-  /** Told of a session that goes and whose `close` failed, or took too long; the session is gone all the same. */
+  /** Gets a session that goes and whose `close` failed or took too long. It is gone all the same. */
   readonly onCloseError?: (error: unknown, session: Session) => void;
 }
 
@@ -34,8 +34,13 @@ export interface LocalStorageOptions {
 const CLOSE_TIMEOUT_MS = 1000;
 
 /**
- * Sessions in memory (ToolHive's `LocalStorage`): what a single process needs.
- * What is stored is the session itself, with its streams and client.
+ * Sessions in the memory of one process (ToolHive's `LocalStorage`). It holds the session itself,
+ * with its streams and client.
+ *
+ * @example
+ * const storage = new LocalStorage({ ttlMs: 30 * 60_000 });
+ * await storage.create(session); // false where the id is taken
+ * await storage.load(session.id); // the very same object
  */
 export class LocalStorage implements Storage {
   readonly #sessions: ExpiringMap<Session>;
@@ -116,11 +121,11 @@ export class LocalStorage implements Storage {
 
   #replace(id: string, session: Session): void {
     const replaced = this.#sessions.set(id, session);
-    // Nobody can reach it from here any more, so its stream would stay open for ever.
+    // Nobody can reach it from here any more: left open, its stream would never end.
     if (replaced && replaced !== session) void this.#end(replaced);
   }
 
-  /** Closes a session that is here no longer; never rejects, and never waits for long. */
+  /** Closes a session that has left the map. Never rejects, and never waits for long. */
   async #end(session: Session): Promise<void> {
     try {
       const closing = session.close?.();
@@ -141,8 +146,13 @@ export interface LocalDataStorageOptions {
 }
 
 /**
- * Metadata in memory (ToolHive's `LocalSessionDataStorage`). Expired entries are
- * never returned, and are swept every half TTL until `close`.
+ * Metadata in memory (ToolHive's `LocalSessionDataStorage`). It sweeps expired entries every half
+ * TTL until `close`.
+ *
+ * @example
+ * const storage = new LocalDataStorage({ ttlMs: 30 * 60_000 });
+ * await storage.create(id, { user: "ada" }); // false where the id has metadata
+ * await storage.close();
  */
 export class LocalDataStorage implements DataStorage {
   readonly #maps: ExpiringMap<SessionMetadata>;
@@ -154,7 +164,7 @@ export class LocalDataStorage implements DataStorage {
     this.#stopSweeping = clock.every(Math.max(1, ttlMs / 2), () => this.#maps.removeExpired());
   }
 
-  /** Entries in memory, expired ones that were not swept yet included. */
+  /** Entries in memory, with expired ones that no sweep has removed yet. */
   get size(): number {
     return this.#maps.size;
   }

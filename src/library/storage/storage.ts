@@ -1,7 +1,6 @@
 import type { Session } from "../model/session.ts";
 import type { CorruptRecordError } from "../../core/errors.ts";
 
-/** Walking through what a storage holds, a page at a time: what `Storage` and `DataStorage` share. */
 export interface PageOptions extends CallOptions {
   /** Where to go on: the `cursor` of the page before. Absent: from the start. */
   readonly cursor?: string | undefined;
@@ -9,11 +8,11 @@ export interface PageOptions extends CallOptions {
   readonly limit?: number | undefined;
 }
 
-/** What every page has, whatever it is a page of. */
+/** The part that every page has. */
 export interface AnyPage {
   /** Absent on the last page. */
   readonly cursor?: string;
-  /** What lies there and cannot be read, each named by its error. Absent: nothing. */
+  /** The records that cannot be read, each named by its error. Absent: none. */
   readonly unreadable?: readonly CorruptRecordError[];
 }
 
@@ -21,27 +20,23 @@ export interface RangeOptions extends CallOptions {
   /** How many entries are fetched at a time, from 1 to 1,000 (100). */
   readonly pageSize?: number | undefined;
   /**
-   * Told of each record that cannot be read. Without it the range gives everything
-   * else first and then throws, so that nobody takes it for whole.
+   * Gets each record that cannot be read. Without it the range gives everything else first and
+   * then throws, so that nobody takes it for whole.
    */
   readonly onUnreadable?: ((error: CorruptRecordError) => void) | undefined;
 }
 
 export interface CallOptions {
-  /**
-   * Cancels the call, which then rejects with the signal's reason. A call that
-   * had already been sent may still take effect.
-   */
+  /** Cancels the call, which then rejects with the signal's reason. The backend may still carry it out. */
   readonly signal?: AbortSignal | undefined;
 }
 
 export interface ConditionOptions extends CallOptions {
   /**
-   * Carries the call out only where the storage still holds what it gave as this
-   * session (by `load`, `page` or `range`) or took as it (by `create`, `store` or
-   * `update`), atomically. Where another write came between, and where the storage
-   * neither gave nor took this session, nothing changes. `LocalStorage` holds the
-   * session itself, so there it is the same one until another takes its place.
+   * Carries the call out only where the storage still holds the record that it gave as this
+   * session (by `load`, `page` or `range`) or took as it (by `create`, `store` or `update`),
+   * atomically. Where another write came between, or the storage neither gave nor took this
+   * session, nothing changes. `LocalStorage` compares the session object itself.
    */
   readonly ifStill?: Session | undefined;
 }
@@ -52,61 +47,50 @@ export interface SessionPage extends AnyPage {
 }
 
 /**
- * Keeps whole sessions (ToolHive's `Storage`). Adapters: `LocalStorage`,
- * `RedisStorage`, `DurableObjectStorage`.
+ * Keeps whole sessions (ToolHive's `Storage`). Adapters: `LocalStorage`, `RedisStorage`,
+ * `DurableObjectStorage`.
  *
- * - **A miss is a value**: `undefined` or `false`. **Throwing means that the
- *   backend failed** and nothing is known of the session: `UnavailableError` (503)
- *   where it did not answer, `CorruptRecordError` where what it holds cannot be
- *   read. A failure is never reported as a miss.
- * - **Ids.** A UUID in any form that ToolHive accepts names one session. An empty
- *   id is refused with `InvalidSessionIdError`, by every method.
- * - **Use extends life.** `create`, `store`, `update` and `load` each give the
- *   session a whole TTL from now. `load` never changes `updatedAt`. `count`, `page`
- *   and `range` are not use.
- * - **Expired is absent**: an expired session is never returned, whether or not
- *   anything has cleaned it up.
- * - **An overwrite replaces the whole record**, whatever its type; the last writer
- *   wins, unless it asks with `ifStill` not to. What is replaced in memory, evicted
- *   or deleted is closed, so that its stream ends; storing the very session again
- *   closes nothing. (A Durable Object keeps its stream when it is stored again.)
+ * - **A miss is a value**: `undefined` or `false`. **An error means that the backend failed**,
+ *   and nobody knows whether there is a session: `UnavailableError` (503) where it did not
+ *   answer, `CorruptRecordError` where its record cannot be read. A failure is never a miss.
+ * - **Ids.** A UUID in any form that ToolHive accepts names one session. Every method refuses an
+ *   empty id with `InvalidSessionIdError`.
+ * - **Use extends life.** `create`, `store`, `update` and `load` each give the session a whole
+ *   TTL from now. `load` never changes `updatedAt`. `count`, `page` and `range` are not use.
+ * - **Expired is absent**: no method returns an expired session, cleaned up or not.
+ * - **An overwrite replaces the whole record**, whatever its type. The last writer wins, unless
+ *   it asks with `ifStill` not to. A storage in memory closes a session that it replaces, evicts
+ *   or deletes, so that its stream ends; storing the very same session closes nothing. (A
+ *   Durable Object keeps its stream when it is stored again.)
  * - **A repeated delete** is no error.
- * - **A cancelled call** rejects with the reason of its signal. What was already
- *   sent to a backend may still take effect.
- * - **What comes back.** `LocalStorage` returns the very session that was stored;
- *   the others a new one with the same record, without streams or clients.
+ * - **A cancelled call** rejects with its signal's reason. The backend may still carry it out.
+ * - **Results.** `LocalStorage` returns the very session that it stored; the others a new one
+ *   with the same record, without streams or clients.
  */
 export interface Storage {
-  /**
-   * Stores a session only where there is none with its id, atomically: of many
-   * callers at once, one gets true. False leaves what exists as it was.
-   */
+  /** Stores a session only where its id has none, atomically: of many callers at once, one gets true. */
   create(session: Session, options?: CallOptions): Promise<boolean>;
 
-  /** Stores a session, replacing what exists whatever its type. */
+  /** Stores a session, in place of one that exists. */
   store(session: Session, options?: CallOptions): Promise<void>;
 
   /**
-   * Replaces a session only where there is one, atomically; false where there is
-   * none. A late write through `update` never brings back what was deleted. With
-   * `ifStill` it does not undo another write either, and is false then too.
+   * Replaces a session only where there is one, atomically; false where there is none. A late
+   * `update` never brings a deleted session back. With `ifStill` it does not undo another write
+   * either, and is false then too.
    */
   update(session: Session, options?: ConditionOptions): Promise<boolean>;
 
   /** The session, or undefined where there is none. Counts as use. */
   load(id: string, options?: CallOptions): Promise<Session | undefined>;
 
-  /**
-   * Removes a session. Repeating it, or naming one that never was, is no error. With
-   * `ifStill` one that was made or changed since stays.
-   */
+  /** Removes a session, if there is one. With `ifStill` one that was made or changed since stays. */
   delete(id: string, options?: ConditionOptions): Promise<void>;
 
   /**
-   * Removes sessions not used since `before` (a Date, or milliseconds since the
-   * epoch) and answers how many. Backends that expire sessions by themselves do
-   * nothing and answer 0. Cancelled in the middle, it has removed some. What is no
-   * time is refused with a RangeError.
+   * Removes sessions not used since `before` (a Date, or milliseconds since the epoch) and answers
+   * how many. A backend that expires sessions by itself does nothing and answers 0. A cancelled
+   * call may have removed some. Throws a RangeError where `before` is no time.
    */
   deleteExpired(before: Date | number, options?: CallOptions): Promise<number>;
 
@@ -114,16 +98,15 @@ export interface Storage {
   count(options?: CallOptions): Promise<number>;
 
   /**
-   * One page of sessions, in an order of the backend's own. A session that is
-   * there from the first page to the last is in one of them; one made or deleted
-   * meanwhile may or may not be, and Redis may name one twice. Records that cannot be
-   * read are in `unreadable`, and keep nobody from the rest. A cursor that no page
-   * gave is refused with a SessionError (`invalid_request`), a `limit` out of bounds
-   * with a RangeError.
+   * One page of sessions, in an order of the backend's own. A session that exists from the first
+   * page to the last is in one of them; one made or deleted meanwhile may be, and Redis may name
+   * one twice. Records that cannot be read are in `unreadable` and hide no others. Throws a
+   * SessionError (`invalid_request`) for a cursor that no page gave, a RangeError for a `limit`
+   * out of bounds.
    */
   page(options?: PageOptions): Promise<SessionPage>;
 
-  /** Every session, page by page; as exact as `page` is. Of records that cannot be read see `onUnreadable`. */
+  /** Every session, page by page; as exact as `page`. For records that cannot be read see `onUnreadable`. */
   range(options?: RangeOptions): AsyncIterable<Session>;
 
   /** Releases what the adapter holds. Repeating it does nothing. */
@@ -143,31 +126,23 @@ export interface MetadataPage extends AnyPage {
 }
 
 /**
- * Keeps only the metadata of sessions, as string maps (ToolHive's `DataStorage`),
- * with conditional writes. Adapters: `LocalDataStorage`, `RedisDataStorage`.
+ * Keeps only the metadata of sessions, as string maps (ToolHive's `DataStorage`). Adapters:
+ * `LocalDataStorage`, `RedisDataStorage`.
  *
- * Misses, failures, ids, cancelled calls and expiry are those of `Storage`.
- * `create`, `update` and `load` give what they find or write a whole TTL from now;
- * `count`, `page` and `range` are not use. An overwrite replaces the whole map.
- * What is returned is a copy.
+ * Misses, failures, ids, cancelled calls, use and expiry are those of `Storage`. An overwrite
+ * replaces the whole map. Results are copies.
  */
 export interface DataStorage {
-  /**
-   * Writes metadata only where the id has none, atomically: of many callers at
-   * once, one gets true. Null and undefined metadata is an empty map.
-   */
+  /** Writes metadata (an empty map, unless given) only where the id has none, atomically. */
   create(id: string, metadata?: SessionMetadata | null, options?: CallOptions): Promise<boolean>;
 
-  /**
-   * Overwrites metadata only where the id has some; false where it has none. Use
-   * it after `load`, so that a session deleted in between stays deleted.
-   */
+  /** Overwrites metadata only where the id has some. Use it after `load`: a session deleted in between stays deleted. */
   update(id: string, metadata?: SessionMetadata | null, options?: CallOptions): Promise<boolean>;
 
   /** The metadata, or undefined where there is none. Counts as use. */
   load(id: string, options?: CallOptions): Promise<Record<string, string> | undefined>;
 
-  /** Removes the metadata. Repeating it, or naming an id that never was, is no error. */
+  /** Removes the metadata, if there is any. */
   delete(id: string, options?: CallOptions): Promise<void>;
 
   /** How many ids have metadata. Approximate while writes go on, on Redis. */
