@@ -1,6 +1,6 @@
 /**
- * The library's entry `holdfast/durable-object`. It can be imported anywhere; the
- * objects' classes themselves, which only a Worker can run, are `holdfast/object`.
+ * The library's entry `holdfast/durable-object`. It loads anywhere; the classes of the objects,
+ * which only a Worker can run, are `holdfast/object`.
  */
 import type { GatewaySessions } from "../gateway/contract.ts";
 import { DirectoryClient, type DirectoryNamespace } from "../directory/client.ts";
@@ -17,22 +17,19 @@ export type {
 export type { Caller } from "../core/caller.ts";
 export type { SessionHost, Sessions } from "../core/host.ts";
 
-/** A binding to the namespace of a class of objects, in words that need no platform's types. */
+/** A binding to the namespace of a class of objects, typed without the platform. */
 export interface ObjectNamespace {
   idFromName(name: string): unknown;
 }
 
-/** `DIRECTORY_SHARDS`, unless said otherwise there and here. */
-const DEFAULT_SHARDS = 8;
-
 export interface SessionsInOptions {
-  /** The service's `DIRECTORY_SHARDS`; 8 unless said otherwise there and here. */
+  /** The service's `DIRECTORY_SHARDS` (8, as its own default). */
   readonly shards?: number;
-  /** Who asks. Who holds the binding may touch every session, unless a caller is given that may not. */
+  /** Who asks. Absent: an admin, since the holder of the binding may touch every session. */
   readonly caller?: Caller;
 }
 
-/** What the service's own front does with sessions, but for the gateway. */
+/** The calls of the service's own front, without those of its gateway. */
 export type LibrarySessions = Omit<
   GatewaySessions,
   "document" | "initialize" | "exchange" | "follow"
@@ -40,16 +37,20 @@ export type LibrarySessions = Omit<
   ListedSessions;
 
 /**
- * The sessions of a namespace of `SessionObject`, as the service's own front uses
- * them. Without `directory`, a namespace of `DirectoryObject`, they cannot be
- * counted or listed.
+ * The sessions of a namespace of `SessionObject`, as the service's own front uses them. Without
+ * `directory`, a namespace of `DirectoryObject`, `list` and `count` throw `UnavailableError`.
+ *
+ * @example
+ * const sessions = sessionsIn(env.SESSIONS, env.DIRECTORY);
+ * await sessions.publish(id, [{ data: "hello" }]); // { ids: [event id], writers: 0 }
+ * const { count } = await sessions.count({ type: "mcp" });
  */
 export function sessionsIn(
   sessions: ObjectNamespace,
   directory?: ObjectNamespace,
-  { shards = DEFAULT_SHARDS, caller = { admin: true } }: SessionsInOptions = {},
+  { shards = 8, caller = { admin: true } }: SessionsInOptions = {},
 ): LibrarySessions {
-  // Only a Worker has such bindings, and there they are these.
+  // A Worker alone has such bindings, and its bindings have these types.
   const host = new DurableObjectHost(sessions as unknown as DurableObjectNamespace<SessionObject>, {
     directory: directory && new DirectoryClient(directory as unknown as DirectoryNamespace, shards),
   });

@@ -1,6 +1,6 @@
 /**
- * The library's core: sessions, their manager, the storages that need nothing
- * else. It imports no Redis client; that is `holdfast/redis`.
+ * The library's entry `holdfast`: sessions, their manager and the storages in memory. It imports
+ * no Redis client; that is `holdfast/redis`.
  */
 export { DEFAULT_SESSION_TYPE, SESSION_TYPES, isKnownSessionType } from "../core/content.ts";
 export type { KnownSessionType, SessionType } from "../core/content.ts";

@@ -26,9 +26,9 @@ export const DEFAULT_SESSION_TTL_MS = 2 * 60 * 60 * 1000;
 
 /** ToolHive's own bound on one call of a storage, in milliseconds. */
 const OPERATION_TIMEOUT_MS = 5000;
-/** Clean-up may walk through many sessions, each of which is closed. */
+/** Clean-up may close many sessions. */
 const CLEANUP_TIMEOUT_MS = 30_000;
-/** How often a conditional write is tried anew because another write came between. */
+/** How often the manager repeats a conditional write because another write came between. */
 const MAX_TRIES = 10;
 
 export type SessionFactory = (id: string) => Session;
@@ -36,30 +36,37 @@ export type SessionFactory = (id: string) => Session;
 export interface SessionManagerOptions {
   /** Milliseconds that a session lives after its last use (`DEFAULT_SESSION_TTL_MS`). Must be positive. */
   readonly ttlMs?: number;
-  /** Where sessions are kept. Absent: a `LocalStorage` with the same TTL. A given one has its own TTL. */
+  /** Keeps the sessions, with a TTL of its own. Absent: a `LocalStorage` with the manager's TTL. */
   readonly storage?: Storage;
   /** Makes the sessions of `addWithId`. */
   readonly factory?: SessionFactory;
   /** The type that `addWithId` makes (`mcp`); excludes `factory`. */
   readonly type?: SessionType;
-  /** Milliseconds that a session may live in all, whatever its use; 0, the default, is no limit. */
+  /** Milliseconds that a session may live at most, however it is used; 0, the default, is no limit. */
   readonly maxLifetimeMs?: number;
   /** Milliseconds that one call may take, and each step of a range (5,000). */
   readonly operationTimeoutMs?: number;
   /** The system's clock unless given. */
   readonly clock?: Clock;
   /**
-   * Told when a clean-up fails, when a session that has reached its maximum lifetime
-   * cannot be removed, and, of the manager's own storage, when closing a session fails.
+   * Gets the error when a clean-up fails, when the storage does not remove a session past its
+   * maximum lifetime, and, for the manager's own storage, when closing a session fails.
    */
   readonly onCleanupError?: (error: unknown) => void;
 }
 
 /**
- * Sessions over any storage, with clean-up every half TTL (ToolHive's `Manager`).
- * A miss is undefined; a storage that fails throws, and is never taken for a miss.
- * After `stop` every call fails with `UnavailableError`. In a Worker, make it in a
- * handler or an object: it starts a timer.
+ * Sessions over any storage, with clean-up every half TTL (ToolHive's `Manager`). A miss is
+ * undefined; a storage that fails throws, and its failure is never a miss. After `stop` every call
+ * fails with `UnavailableError`. In a Worker, make it in a handler or an object: it starts a timer.
+ *
+ * @example
+ * const manager = new SessionManager({ ttlMs: 30 * 60_000 });
+ * const session = await manager.add(newSessionId());
+ * session.setMetadata("user", "ada");
+ * await manager.upsert(session);
+ * await manager.get(session.id); // the session; undefined once it has ended
+ * await manager.stop();
  */
 export class SessionManager {
   readonly #storage: Storage;
@@ -74,7 +81,7 @@ export class SessionManager {
   #stopping: Promise<void> | undefined;
   #cleaning = false;
 
-  /** Throws a RangeError where a duration is not what it must be, and a TypeError where `factory` and `type` are both given. */
+  /** Throws a RangeError where a duration is out of range, a TypeError where `factory` and `type` are both given. */
   constructor(options: SessionManagerOptions = {}) {
     const { ttlMs = DEFAULT_SESSION_TTL_MS, clock = systemClock, maxLifetimeMs = 0 } = options;
     const { type = DEFAULT_SESSION_TYPE } = options;
@@ -103,9 +110,9 @@ export class SessionManager {
   }
 
   /**
-   * Makes a session with the factory and adds it. Throws `InvalidSessionIdError`
-   * where the id is not a UUID, `SessionAlreadyExistsError` where it is taken, and a
-   * TypeError where the factory gave the session another id.
+   * Makes a session with the factory and adds it. Throws `InvalidSessionIdError` where the id is
+   * not a UUID, `SessionAlreadyExistsError` where it is taken, and a TypeError where the factory
+   * gave the session another id.
    */
   async addWithId(id: string, options?: CallOptions): Promise<Session> {
     const uuid = requireSessionId(id);
@@ -116,9 +123,8 @@ export class SessionManager {
   }
 
   /**
-   * Adds a session, atomically: of many callers at once, one succeeds. Throws as
-   * `addWithId` does, and `SessionNotFoundError` where the session has reached its
-   * maximum lifetime.
+   * Adds a session, atomically: of many callers at once, one succeeds. Throws as `addWithId`, and
+   * `SessionNotFoundError` where the session has reached its maximum lifetime.
    */
   async addSession(session: Session, { signal }: CallOptions = {}): Promise<Session> {
     const id = requireSessionId(idOf(session));
@@ -140,10 +146,7 @@ export class SessionManager {
     return session;
   }
 
-  /**
-   * Stores a session, replacing one of the same id, whatever its type. Throws
-   * `SessionNotFoundError` where the session has reached its maximum lifetime.
-   */
+  /** Stores a session, in place of one of the same id. Throws `SessionNotFoundError` past its maximum lifetime. */
   async upsertSession(session: Session, { signal }: CallOptions = {}): Promise<void> {
     requireSessionId(idOf(session));
     this.#requireLifetime(session);
@@ -156,9 +159,9 @@ export class SessionManager {
   }
 
   /**
-   * Counts as use and moves the stored `updatedAt` to now. False where there is no
-   * such session, also where it was deleted meanwhile. It never brings a session back
-   * and never undoes another write: where one comes between, it starts again.
+   * Counts as use and moves the stored `updatedAt` to now. False where there is no such session,
+   * or no longer. It brings no session back and undoes no other write: where one comes between,
+   * it starts again.
    */
   async touch(id: string, { signal }: CallOptions = {}): Promise<boolean> {
     return this.#call(signal, async (signal) => {
@@ -168,7 +171,7 @@ export class SessionManager {
         if (!session) return false;
         const updatedAt = session.updatedAt.getTime();
         first ??= updatedAt;
-        // The write that came between has moved it already.
+        // The write that came between has moved the time already.
         if (updatedAt > first) return true;
         session.touch();
         // It was touched in this very millisecond.
@@ -191,9 +194,9 @@ export class SessionManager {
   }
 
   /**
-   * Every session that has not ended; as exact as the storage's own `range`, and under
-   * its rules for what cannot be read. Not use. Throws `UnavailableError` where the
-   * next session does not come within `operationTimeoutMs`.
+   * Every session that has not ended; as exact as the storage's own `range`, with its rules for
+   * records that cannot be read. Not use. Throws `UnavailableError` where the next session does
+   * not come within `operationTimeoutMs`.
    */
   async *range(options: RangeOptions = {}): AsyncGenerator<Session, void, undefined> {
     const left = new AbortController();
@@ -206,13 +209,13 @@ export class SessionManager {
         if (!this.#isPastLifetime(next.value)) yield next.value;
       }
     } finally {
-      // A storage that hangs would not answer `return` either, so nobody waits for it.
+      // A storage that hangs does not answer `return` either, so nobody waits for it.
       left.abort(new Error("the range has ended"));
       sessions.return?.().then(undefined, () => {});
     }
   }
 
-  /** Removes what has not been used for a TTL, and answers how many. Runs by itself every half TTL. */
+  /** Removes sessions that nobody used for a TTL, and answers how many. Runs by itself every half TTL. */
   cleanupExpiredOnce({ signal }: CallOptions = {}): Promise<number> {
     const cutoff = this.#clock.now() - this.#ttlMs;
     return this.#call(
@@ -223,9 +226,8 @@ export class SessionManager {
   }
 
   /**
-   * Ends clean-up and closes the storage. Throws `UnavailableError` where that takes
-   * longer than `operationTimeoutMs`; the manager is stopped all the same. Repeating
-   * it does nothing more.
+   * Ends clean-up and closes the storage. Throws `UnavailableError` where that takes longer than
+   * `operationTimeoutMs`; the manager is stopped all the same. Repeating it does nothing more.
    */
   stop(): Promise<void> {
     this.#stopping ??= this.#stop();
@@ -252,7 +254,7 @@ export class SessionManager {
     for (let tries = 0; tries < MAX_TRIES; tries++) {
       if (await this.#storage.create(session, { signal })) return true;
       if (this.#maxLifetimeMs === 0) return false;
-      // What has reached its cap is gone, although the storage still holds it.
+      // A session past its maximum lifetime has ended, although the storage still holds it.
       const existing = await this.#storage.load(id, { signal });
       if (!existing) continue;
       if (!this.#isPastLifetime(existing)) return false;
@@ -261,11 +263,11 @@ export class SessionManager {
     return false;
   }
 
-  /** The session, if there is one that has not reached its cap. */
+  /** The session, unless it has reached its maximum lifetime. */
   async #load(id: string, signal: AbortSignal): Promise<Session | undefined> {
     if (typeof id !== "string" || id === "") return undefined;
     const session = await this.#storage.load(id, { signal }).catch((error: unknown) => {
-      // What cannot be an id in this storage names no session in it.
+      // The storage has no such ids, and so no such session.
       if (error instanceof InvalidSessionIdError) return undefined;
       throw error;
     });
@@ -274,7 +276,7 @@ export class SessionManager {
       // Not one that took its place meanwhile.
       await this.#storage.delete(id, { signal, ifStill: session });
     } catch (error) {
-      // It has ended, whether or not it could be removed.
+      // It has ended, whether or not the storage removed it.
       notify(this.#onCleanupError, error);
     }
     return undefined;
@@ -291,7 +293,7 @@ export class SessionManager {
   }
 
   async #cleanUp(): Promise<void> {
-    // A slow storage must not be swept twice at once.
+    // Two sweeps at once would slow a slow storage further.
     if (this.#cleaning) return;
     this.#cleaning = true;
     try {

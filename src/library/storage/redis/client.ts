@@ -1,8 +1,7 @@
 /**
- * Makes the ioredis client for one configuration. Nothing is sent twice: a command
- * whose connection breaks fails at once, for a conditional write sent again would
- * report its own first try as somebody else's. Nothing waits in the client either,
- * but for a connection to one node of a Cluster.
+ * Makes the ioredis client for one configuration. It sends no command twice: a conditional write
+ * that it repeats after a broken connection would meet its own first try. No command waits in it
+ * either, but for a connection to one node of a Cluster.
  */
 import { Cluster, Redis } from "ioredis";
 import type { RedisSettings } from "./config.ts";
@@ -14,7 +13,7 @@ const MAX_RECONNECTS = 30;
 const FIRST_RECONNECT_MS = 25;
 /** Short, so that calls that wait for a server that restarts go on soon after it. */
 const LONGEST_RECONNECT_MS = 500;
-/** At least so many attempts fall into the time that a call waits for a connection. */
+/** A call waits for a connection for at least so many attempts. */
 const RECONNECTS_PER_DIAL_TIMEOUT = 4;
 /** Milliseconds that a polite end of a connection may take. */
 const DISCONNECT_TIMEOUT_MS = 200;
@@ -36,7 +35,7 @@ export function createRedisClient(settings: RedisSettings): RedisClient {
         ...connectionOptions(settings, topology.address.host),
         ...topology.address,
         ...single,
-        // It would ask INFO, which an ACL user may not; a server that loads says so by itself.
+        // It asks INFO, which an ACL user may not; a server that loads answers with LOADING anyway.
         enableReadyCheck: false,
       });
     case "sentinel":
@@ -51,22 +50,22 @@ export function createRedisClient(settings: RedisSettings): RedisClient {
         ...sentinelTls(settings),
         sentinelCommandTimeout: Math.min(settings.readTimeoutMs, shareOfDialMs(settings, topology)),
         sentinelRetryStrategy: (round: number) => (round < SENTINEL_ROUNDS ? round * 100 : null),
-        // INFO tells a master from one that was demoted and that a Sentinel still names.
+        // INFO tells a master from a demoted one that a Sentinel still names.
         enableReadyCheck: true,
       });
     case "cluster":
       return new Cluster([...topology.addresses], {
         lazyConnect: true,
-        // It would ask any node, also one that is away; a Cluster that is down says so by itself.
+        // It asks any node, also one that is away; a Cluster that is down answers CLUSTERDOWN anyway.
         enableReadyCheck: false,
-        // Without it a command fails that comes while the connection to its node is being made.
+        // Without it a command fails while the client connects to its node.
         enableOfflineQueue: true,
         clusterRetryStrategy: reconnectDelays(dialTimeoutMs),
         slotsRefreshTimeout: shareOfDialMs(settings, topology),
         slotsRefreshInterval: 5000,
-        // Sending a write again after its node went away is the one thing not to do; see above.
+        // Nothing may send a write again after its node went away; see above.
         retryDelayOnFailover: 0,
-        // Names are resolved when connecting, by the socket, so that TLS still sees them.
+        // The socket resolves names when it connects, so that TLS still sees them.
         dnsLookup: (host, done) => done(null, host),
         redisOptions: connectionOptions(settings),
       });
@@ -74,10 +73,9 @@ export function createRedisClient(settings: RedisSettings): RedisClient {
 }
 
 /**
- * Milliseconds for each Sentinel or node that is asked for the way, so that one that
- * is silent leaves time for the next. Where most of them live, which they need to
- * work at all, there is a share for each of the others, for one that answers and for
- * the server that it names.
+ * Milliseconds for each Sentinel or node that the client asks for the way, so that a silent one
+ * leaves time for the next. Most of them must live to work at all: that leaves a share for each
+ * dead one, for one that answers and for the server that it names.
  */
 function shareOfDialMs(
   { dialTimeoutMs }: RedisSettings,
@@ -91,7 +89,7 @@ function connectionOptions(settings: RedisSettings, host?: string) {
   return {
     connectTimeout: settings.dialTimeoutMs,
     commandTimeout: answerMs,
-    // Ends a connection that owes an answer, so that a half-open one does not fail every call after it.
+    // Ends a connection that owes an answer: a half-open one would fail every call after it.
     socketTimeout: answerMs,
     disconnectTimeout: DISCONNECT_TIMEOUT_MS,
     maxRetriesPerRequest: 0,
@@ -122,10 +120,7 @@ function isIpAddress(host: string): boolean {
   return host.includes(":") || /^\d+(\.\d+){3}$/.test(host);
 }
 
-/**
- * Milliseconds before each next attempt, or null to rest. Doubling and bounded, with
- * a spread that keeps a fleet from coming back all at once.
- */
+/** Milliseconds before each attempt, or null to rest: doubled, bounded, and spread so that a fleet does not return at once. */
 export function reconnectDelays(dialTimeoutMs: number): (attempt: number) => number | null {
   const longest = Math.min(LONGEST_RECONNECT_MS, dialTimeoutMs / RECONNECTS_PER_DIAL_TIMEOUT);
   return (attempt) => {

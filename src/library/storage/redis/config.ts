@@ -1,7 +1,6 @@
 /**
- * How to reach Redis, checked when a storage is made: each thing that is wrong
- * has a message of its own, and what the runtime cannot do is refused instead of
- * being done more weakly. No message quotes a password.
+ * The options for Redis, checked when a storage is made. Each mistake has a message of its own.
+ * An option that the runtime cannot honour is refused, not weakened. No message quotes a password.
  */
 import { LONGEST_TIMER_MS } from "../../model/time.ts";
 import { LONGEST_TTL_MS, isDuration } from "../calls.ts";
@@ -34,11 +33,11 @@ export interface RedisOptions {
   readonly password?: string | undefined;
   /** Database number (0). A Cluster has only 0. */
   readonly db?: number | undefined;
-  /** What every key starts with, such as `thv:proxy:session:`. Must end in `:`. */
+  /** The start of every key, such as `thv:proxy:session:`. Must end in `:`. */
   readonly keyPrefix: string;
   /** Milliseconds that a session lives after its last use. */
   readonly ttlMs: number;
-  /** Milliseconds to wait for a connection (5,000); a Sentinel or a node that is asked for the way gets a share of them. */
+  /** Milliseconds to wait for a connection (5,000); each Sentinel or node on the way there gets a share. */
   readonly dialTimeoutMs?: number | undefined;
   /** Milliseconds to wait for an answer (3,000), after `writeTimeoutMs`. */
   readonly readTimeoutMs?: number | undefined;
@@ -46,7 +45,7 @@ export interface RedisOptions {
   readonly writeTimeoutMs?: number | undefined;
   /** Given, even empty: speak TLS, to the Sentinels too. */
   readonly tls?: RedisTlsOptions | undefined;
-  /** Told what is wrong with the connection, for a log. Never holds a secret or a session. */
+  /** Gets each problem of the connection in words, for a log. They hold no secret and no session. */
   readonly onConnectionProblem?: ((problem: string) => void) | undefined;
   /** Cancels connecting. */
   readonly signal?: AbortSignal | undefined;
@@ -60,11 +59,11 @@ export const PROXY_SESSION_KEY_PREFIX = "thv:proxy:session:";
 /** ToolHive's prefix of metadata maps. */
 export const VMCP_SESSION_KEY_PREFIX = "thv:vmcp:session:";
 
-/** The defaults of go-redis, which ToolHive uses: to connect, and to write or to read. */
+/** To connect, and to write or to read; as in go-redis. */
 const DIAL_TIMEOUT_MS = 5000;
 const ANSWER_TIMEOUT_MS = 3000;
 
-/** The options ask for what makes no sense, or for what this runtime cannot do. */
+/** The options contradict each other, or this runtime cannot honour them. */
 export class RedisConfigError extends Error {
   override readonly name = "RedisConfigError";
 }
@@ -101,7 +100,7 @@ export interface RedisSettings {
 
 type Runtime = "node" | "workerd";
 
-/** Workers' runtime names itself by this user agent, by specification of its own. */
+/** Cloudflare documents this user agent as the name of its runtime. */
 export function currentRuntime(): Runtime {
   const { navigator } = globalThis as { navigator?: { userAgent?: string } };
   return navigator?.userAgent === "Cloudflare-Workers" ? "workerd" : "node";
@@ -173,7 +172,7 @@ function readAddresses(name: string, addrs: readonly string[]): RedisAddress[] {
 
 const ADDRESS = /^(?:\[([0-9a-f:.]+)\]|([^\s:@/[\]]+)):(\d{1,5})$/i;
 
-/** `host:port`, or `[address]:port` for IPv6. A URL is refused: it could hold a password, and name a scheme. */
+/** `host:port`, or `[address]:port` for IPv6. No URL: it could hold a password, and name a scheme. */
 function readAddress(name: string, addr: string): RedisAddress {
   const match = ADDRESS.exec(addr);
   const port = Number(match?.[3]);

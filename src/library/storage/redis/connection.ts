@@ -1,8 +1,7 @@
 /**
- * One connection to Redis (or one to each node of a Cluster) and the rules of its
- * failures: a call ends within the timeouts, with Redis's answer or with a
- * `RedisFailure`, which is an `UnavailableError`. A server that goes away and
- * comes back is waited for, for `dialTimeoutMs`.
+ * One connection to Redis (or one to each node of a Cluster) and the rules of its failures. A
+ * call ends within the timeouts, with Redis's answer or with a `RedisFailure`, which is an
+ * `UnavailableError`. It waits for a server that went away, for `dialTimeoutMs`.
  */
 import { Cluster } from "ioredis";
 import { withDeadline, notify } from "../calls.ts";
@@ -13,9 +12,8 @@ import type { CallOptions } from "../storage.ts";
 
 export interface RedisCallOptions extends CallOptions {
   /**
-   * Sends the command once more where the connection broke. Only for reads: a
-   * conditional write would meet its own first try, and a delete sent twice can
-   * delete what was made in between.
+   * Sends the command once more where the connection broke. Only for reads: a conditional write
+   * would meet its own first try, and a second delete can delete a session made in between.
    */
   readonly repeatable?: boolean;
   /** Answers a text as its bytes. */
@@ -23,9 +21,9 @@ export interface RedisCallOptions extends CallOptions {
 }
 
 /**
- * Milliseconds before a command that was never sent is tried again. Not zero, and
- * not a failure at once: a caller who tries again at once would keep the event
- * that ends the connection from ever being handled (measured: a process that hung).
+ * Milliseconds before the connection tries again a command that it could not send. Not zero, and
+ * no failure at once: a caller that tries again at once keeps the event that ends the connection
+ * from ever being handled (measured: a process that hung).
  */
 const UNSENT_PAUSE_MS = 5;
 
@@ -35,7 +33,7 @@ export class RedisConnection {
   readonly #timeoutMs: number;
   #lastFailure: RedisFailure | undefined;
   #waiting: Promise<void> | undefined;
-  /** Ends the wait for a connection: the client says nothing where it is closed between two attempts. */
+  /** Ends the wait for a connection: the client emits nothing when it is closed between two attempts. */
   #stopWaiting = () => {};
   #closed = false;
 
@@ -101,7 +99,7 @@ export class RedisConnection {
     );
   }
 
-  /** Waits for several commands, no longer than for one of them and not past `signal`. They go without it. */
+  /** Waits for several commands as long as for one, and not past `signal`; the commands themselves get no signal. */
   within<T>(work: () => Promise<T>, { signal }: CallOptions): Promise<T> {
     return withDeadline(work, this.#timeoutMs, signal);
   }
@@ -120,7 +118,7 @@ export class RedisConnection {
     return withDeadline(
       async (abandoned) => {
         for (let repeats = repeatable ? 1 : 0; ;) {
-          // Also after a failure: closing fails what is under way, and nothing may connect again.
+          // Also after a failure: closing fails the commands under way, and none may connect again.
           if (this.#closed) throw closed();
           await this.#ready();
           if (abandoned.aborted) throw new RedisFailure("late", "Redis did not answer in time.");
@@ -140,7 +138,7 @@ export class RedisConnection {
     );
   }
 
-  /** Callers that wait share one wait: each listener of its own would be one too many for an emitter. */
+  /** Callers share one wait: an emitter warns of too many listeners. */
   #ready(): Promise<void> {
     if (this.#client.status === "ready") return Promise.resolve();
     this.#waiting ??= this.#becomeReady("hopeless failure").finally(
@@ -195,12 +193,12 @@ export class RedisConnection {
   }
 
   #noteProblem(error: unknown): void {
-    // Of the servers that were named until now more is known.
+    // The last failure, of a server that a Sentinel named, says more.
     if (this.#lastFailure && isRoundOfSentinels(error)) return;
     const failure = redisFailure(error);
     this.#lastFailure = failure;
     notify(this.#settings.onConnectionProblem, failure.message);
-    // The client would go on in database 0, where these sessions are not.
+    // The client would go on in database 0, which does not have these sessions.
     if (isSelectRefusal(error)) this.#client.disconnect(true);
   }
 }

@@ -1,7 +1,7 @@
 /**
- * What went wrong with Redis, in words that are safe to show. The client's errors
- * carry the command with its arguments, which hold whole sessions and, for AUTH
- * and HELLO, the password; so nothing of them is passed on but a code of ours.
+ * Failures of Redis in words that are safe to show. The client's errors carry the command with
+ * its arguments, which hold whole sessions and, for AUTH and HELLO, the password: so these keep
+ * nothing of them but the code.
  */
 import { UnavailableError } from "../../../core/errors.ts";
 
@@ -24,10 +24,10 @@ const REPLIES: Readonly<Record<string, string>> = {
   WRONGTYPE: "The key holds something other than a session",
 };
 
-/** Failures that trying again cannot mend: a caller who waits for them waits in vain. */
+/** Failures that no further try mends: a caller that waits for them waits in vain. */
 const HOPELESS = new Set(["NOAUTH", "WRONGPASS", "NOPERM"]);
 
-/** What the client says where it may not queue and cannot write. */
+/** The client's message where it may not queue and cannot write. */
 const UNSENT = /enableOfflineQueue options is false$/;
 
 const CERTIFICATE = /CERT|SELF_SIGNED|UNABLE_TO_(?:VERIFY|GET_ISSUER)|HOSTNAME_MISMATCH/;
@@ -35,16 +35,16 @@ const CERTIFICATE = /CERT|SELF_SIGNED|UNABLE_TO_(?:VERIFY|GET_ISSUER)|HOSTNAME_M
 type RedisFailureKind =
   /** The client had no connection to write to: the command was never sent. */
   | "unsent"
-  /** Redis answered with an error: the command was not carried out. */
+  /** Redis answered with an error: it did not carry the command out. */
   | "refused"
-  /** The connection broke or was not there: the command may have been carried out. */
+  /** The connection broke or was not there: Redis may have carried the command out. */
   | "lost"
-  /** No answer in time: the command may have been carried out. */
+  /** No answer in time: Redis may have carried the command out. */
   | "late";
 
 export class RedisFailure extends UnavailableError {
   readonly kind: RedisFailureKind;
-  /** Trying again cannot mend it. */
+  /** No further try mends it. */
   readonly hopeless: boolean;
   /** The code of Redis's error, where it answered with one. */
   readonly reply: string | undefined;
@@ -92,16 +92,13 @@ function inWords(reply: string): string {
   return `${REPLIES[reply] ?? "Redis refused the command"} (${reply}).`;
 }
 
-/**
- * Whether the error is the client's, of a round through the Sentinels that named no
- * master and of another to come: also where each has named one before, that was away.
- */
+/** Whether the client ended a round through the Sentinels without a master and begins another. */
 export function isRoundOfSentinels(error: unknown): boolean {
   const message = String(member(error, "message") ?? "");
   return message.startsWith("All sentinels are unreachable. Retrying");
 }
 
-/** Whether the error is Redis refusing to choose the database: the client would go on in database 0. */
+/** Whether Redis refused to choose the database: the client would go on in database 0. */
 export function isSelectRefusal(error: unknown): boolean {
   return member(member(error, "command"), "name") === "select";
 }

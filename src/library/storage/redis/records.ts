@@ -1,7 +1,4 @@
-/**
- * Records as texts under keys with a TTL: what both storages over Redis share. They
- * differ in what a text says.
- */
+/** Records as texts under keys with a TTL: both storages over Redis read and write them here. */
 import {
   CorruptRecordError,
   InvalidSessionIdError,
@@ -14,12 +11,12 @@ import { readRedisOptions, type RedisOptions, type RedisSettings } from "./confi
 import { RedisConnection, type RedisCallOptions } from "./connection.ts";
 import { RedisFailure } from "./failure.ts";
 
-/** What Redis holds: its text, or its bytes where they are no UTF-8, which a text would not keep. */
+/** A value in Redis: its text, or its bytes where they are no UTF-8, which a text does not keep. */
 export type Stored = string | Buffer;
 
 /**
- * Reads a record, in which what is no UTF-8 stands as U+FFFD, as Go reads it. `id` is
- * the one that its key names, `name` what an error calls it. Throws `CorruptRecordError`.
+ * Reads a record; bytes that are no UTF-8 are U+FFFD in `text`, as for Go. `id` comes from the
+ * key, and an error calls the record by `name`. Throws `CorruptRecordError`.
  */
 type DecodeRecord<T> = (text: string, id: string, name: string, stored: Stored) => T;
 
@@ -28,9 +25,8 @@ interface RecordPage<T> extends AnyPage {
 }
 
 /*
- * Scripts, since Redis compares no value before 8.4. (WATCH would do it too, but it
- * belongs to a connection, and all calls share one.) One key each, so that a Cluster
- * can run them.
+ * Scripts, since Redis compares no value before 8.4, and WATCH belongs to a connection, which all
+ * calls share. One key each, so that a Cluster can run them.
  */
 const REPLACE_IF_SAME =
   "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end redis.call('SET', KEYS[1], ARGV[2], ARGV[3], ARGV[4]) return 1";
@@ -63,7 +59,7 @@ export class RedisRecords<T> {
     return new RedisRecords(connection, settings, decode);
   }
 
-  /** Writes a text, on condition that there is none (`NX`) or one (`XX`) where that is asked for; answers whether it did. */
+  /** Writes a text: with `NX` only where there is none, with `XX` only where there is one. Answers whether it did. */
   async set(
     id: string,
     text: string,
@@ -77,7 +73,7 @@ export class RedisRecords<T> {
     throw unexpected();
   }
 
-  /** Writes a text where `expected` still stands, atomically; answers whether it did. */
+  /** Writes a text where `expected` still stands, atomically. Answers whether it did. */
   async replace(
     id: string,
     expected: Stored,
@@ -122,7 +118,7 @@ export class RedisRecords<T> {
 
   async page({ cursor, limit, signal }: PageOptions = {}): Promise<RecordPage<T>> {
     const { keys, ...rest } = await this.#scan({ cursor, signal, limit: pageLimit(limit) });
-    // One wait for all: each of its own would listen to the caller's signal, and Node 20 warns of more than ten.
+    // One wait for all: each of its own listens to the caller's signal, and Node 20 warns of more than ten.
     const found = await this.#connection.within(
       () => Promise.all(keys.map((key) => this.#peek(key))),
       { signal },
@@ -156,7 +152,7 @@ export class RedisRecords<T> {
     return following === undefined ? { keys } : { keys, cursor: `0@${following}` };
   }
 
-  /** Reads a record without extending its life. What cannot be read is a value here: it is no failure of the page. */
+  /** Reads a record without extending its life. A page does not fail for one that cannot be read: it is a value. */
   async #peek(key: string): Promise<{ readonly value: T } | CorruptRecordError | undefined> {
     try {
       return await this.#read("GET", key, [], undefined);
@@ -228,21 +224,18 @@ export class RedisRecords<T> {
   }
 }
 
-/** Something between Redis and us answers in its place. Whether the command was carried out is not known. */
+/** Something between Redis and us answers in its place. Nobody knows whether Redis carried the command out. */
 function unexpected(): RedisFailure {
   return new RedisFailure("lost", "Redis answered with what is no answer to the command.");
 }
 
-/** Keys that one SCAN looks at while counting: some milliseconds of a server that does nothing else meanwhile. */
+/** Keys that one SCAN looks at while counting: it blocks the server for some milliseconds. */
 const COUNT_PAGE = 1000;
 
 /** SCAN's own cursors are of 64 bits. */
 const LAST_SCAN_CURSOR = 2n ** 64n - 1n;
 
-/**
- * The key of a session. An id with `:` is refused: under one prefix it could name a
- * session of a longer one, and so open another server's.
- */
+/** The key of a session. No id with `:`: under one prefix it could name another server's session under a longer one. */
 function redisKey(prefix: string, id: string): string {
   const stored = storedId(id);
   if (stored.includes(":"))
@@ -255,13 +248,13 @@ function idOfKey(prefix: string, key: string): string {
   return key.slice(prefix.length);
 }
 
-/** Whether some call could ask for the key: not one of a longer prefix, nor of a UUID in another form. */
+/** Whether a call can ask for the key: no key of a longer prefix, or of a UUID in another form. */
 function isReachable(prefix: string, key: string): boolean {
   const id = idOfKey(prefix, key);
   return id !== "" && !id.includes(":") && storedId(id) === id;
 }
 
-/** `EX` with seconds, or `PX` with milliseconds where the TTL is not whole seconds: as go-redis writes it. */
+/** As go-redis writes a TTL: `EX` with whole seconds, else `PX` with milliseconds. */
 function expiryArguments(ttlMs: number): readonly [string, number] {
   if (ttlMs >= 1000 && ttlMs % 1000 === 0) return ["EX", ttlMs / 1000];
   return ["PX", Math.max(1, Math.trunc(ttlMs))];

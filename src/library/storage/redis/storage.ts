@@ -19,24 +19,22 @@ import type { RedisOptions } from "./config.ts";
 import { RedisRecords, type Stored } from "./records.ts";
 
 /**
- * Whole sessions in Redis, in ToolHive's bytes, so that both sides read each
- * other's (ToolHive's `RedisStorage`). Redis 6.2 or newer. Redis expires sessions by itself.
+ * Whole sessions in Redis 6.2 or newer, in ToolHive's bytes, so that both sides read each other's
+ * (ToolHive's `RedisStorage`). Redis expires sessions by itself.
  *
- * `count`, `page` and `range` walk the keys by SCAN, never KEYS: each step is
- * bounded, a page may be empty or a little longer than asked for, and while keys
- * come and go the result is approximate. A page is not use. Keys whose id is a UUID
- * in another form than the canonical one, which no `load` asks for, are passed over.
+ * `count`, `page` and `range` walk the keys by SCAN, never KEYS: each step is bounded, a page may
+ * be empty or a little too long, and the result is approximate while keys come and go. They pass
+ * over keys with a UUID in another form than the canonical one, for which no `load` asks.
  *
- * `ifStill` compares the record's bytes, in a script of one command and one key: an
- * ACL user needs EVAL for it, besides SET, GET, GETEX, DEL, SCAN and PING.
+ * `ifStill` compares the record's bytes in a script of one key: an ACL user needs EVAL for it,
+ * besides SET, GET, GETEX, DEL, SCAN and PING.
  *
- * A call that fails rejects with `UnavailableError` within `dialTimeoutMs +
- * writeTimeoutMs + readTimeoutMs`; `count` and `page` take several commands, each of
- * which does. A write that fails so may have been carried out.
+ * A command that fails rejects with `UnavailableError` within `dialTimeoutMs + writeTimeoutMs +
+ * readTimeoutMs`; `count` and `page` send several. Redis may have carried out a write that failed.
  */
 export class RedisStorage implements Storage {
   readonly #records: RedisRecords<Session>;
-  /** What Redis last gave or took as a session. */
+  /** The value that Redis last gave or took as a session. */
   readonly #stored: WeakMap<Session, Stored>;
 
   private constructor(records: RedisRecords<Session>, stored: WeakMap<Session, Stored>) {
@@ -45,16 +43,23 @@ export class RedisStorage implements Storage {
   }
 
   /**
-   * Checks the options, connects and pings. Rejects with `RedisConfigError` where
-   * the options are wrong, and with `UnavailableError` where Redis is not there or
-   * refuses the credentials. A master that the Sentinels name and that is away is
-   * waited for, as is the next one that they name, for `dialTimeoutMs`.
+   * Checks the options, connects and pings. Rejects with `RedisConfigError` where the options are
+   * wrong, and with `UnavailableError` where Redis is not there or refuses the credentials. It
+   * waits `dialTimeoutMs` for a master that the Sentinels name and that is away, or for the next.
+   *
+   * @example
+   * const storage = await RedisStorage.connect({
+   *   addr: "127.0.0.1:6379",
+   *   keyPrefix: PROXY_SESSION_KEY_PREFIX,
+   *   ttlMs: 2 * 60 * 60_000,
+   * });
+   * const manager = new SessionManager({ storage });
    */
   static async connect(options: RedisOptions): Promise<RedisStorage> {
     const given = new WeakMap<Session, Stored>();
     const records = await RedisRecords.connect(options, (text, id, name, stored) => {
       const session = decodeSession(text, name);
-      // Storing it again would write to another key than the one it was read from.
+      // Storing such a session again would write to another key than its own.
       if (session.id === "") throw new CorruptRecordError(`${name}: the record has no id`);
       if (storedId(session.id) !== id)
         throw new CorruptRecordError(`${name}: the record is that of another session`);
@@ -120,7 +125,7 @@ export class RedisStorage implements Storage {
     return this.#records.close();
   }
 
-  /** Notes the bytes that Redis took as the session, where it took them, and answers whether. */
+  /** Notes the bytes that Redis took as the session. Answers whether it took them. */
   async #write(
     session: Session,
     write: (id: string, text: string) => Promise<boolean>,
@@ -150,7 +155,14 @@ export class RedisDataStorage implements DataStorage {
     this.#records = records;
   }
 
-  /** As `RedisStorage.connect`. ToolHive's prefix is `VMCP_SESSION_KEY_PREFIX`. */
+  /**
+   * As `RedisStorage.connect`. ToolHive's prefix is `VMCP_SESSION_KEY_PREFIX`.
+   *
+   * @example
+   * const keyPrefix = VMCP_SESSION_KEY_PREFIX;
+   * const storage = await RedisDataStorage.connect({ addr, keyPrefix, ttlMs: 60_000 });
+   * await storage.create(id, { user: "ada" }); // false where the id has metadata
+   */
   static async connect(options: RedisOptions): Promise<RedisDataStorage> {
     const records = await RedisRecords.connect(options, (text, id, name) => {
       return { id, metadata: decodeMetadata(text, name) };
