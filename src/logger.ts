@@ -4,6 +4,8 @@
  * at `debug`.
  */
 
+export type LogLevel = "debug" | "info" | "warn" | "error";
+
 const RANK: Readonly<Record<LogLevel, number>> = { debug: 0, info: 1, warn: 2, error: 3 };
 
 type LogFields = Readonly<Record<string, string | number | boolean | undefined>>;
@@ -30,7 +32,10 @@ function oneLine(value: object): string {
 }
 
 /** Input cannot forge a line: every character that could end one is escaped. */
-export function createLogger(level: LogLevel, write: (line: string) => void = writeLine): Logger {
+export function createLogger(
+  level: LogLevel,
+  write = (line: string): void => console.log(line),
+): Logger {
   const log = (at: LogLevel) => (event: string, fields?: LogFields) => {
     if (RANK[at] < RANK[level]) return;
     write(oneLine({ time: new Date().toISOString(), level: at, event, ...fields }));
@@ -44,10 +49,6 @@ export function createLogger(level: LogLevel, write: (line: string) => void = wr
   };
 }
 
-function writeLine(line: string): void {
-  console.log(line);
-}
-
 /**
  * A failure in a log line: its kind and message, without stack or cause. Of a SyntaxError the
  * kind alone: its message quotes the text that could not be read, which is someone's content.
@@ -56,5 +57,3 @@ export function describeFailure(failure: unknown): string {
   if (failure instanceof SyntaxError) return failure.name;
   return failure instanceof Error ? `${failure.name}: ${failure.message}` : String(failure);
 }
-
-export type LogLevel = "debug" | "info" | "warn" | "error";

@@ -69,7 +69,11 @@ export function loadConfig(variables: Environment): Config {
   const env: ConfigEnvironment = variables;
   return Object.freeze({
     sessionTtlMs: seconds(env, "SESSION_TTL_SECONDS", 7200, MIN_TTL_MS / 1000, MAX_TTL_MS / 1000),
-    sessionMaxLifetimeMs: lifetime(env),
+    // 0 is no limit, and the shortest limit is longer.
+    sessionMaxLifetimeMs:
+      Number(text(env, "SESSION_MAX_LIFETIME_SECONDS")) === 0
+        ? 0
+        : seconds(env, "SESSION_MAX_LIFETIME_SECONDS", 0, MIN_TTL_MS / 1000, MAX_TTL_MS / 1000),
     keepaliveMs: seconds(env, "KEEPALIVE_SECONDS", 15, 0.05, LONGEST_KEEPALIVE_SECONDS),
     queueCapacity: integer(env, "QUEUE_CAPACITY", 100, 1, 100_000),
     logMaxEvents: integer(env, "LOG_MAX_EVENTS", 1000, 1, 1_000_000),
@@ -83,11 +87,4 @@ export function loadConfig(variables: Environment): Config {
     maxSessionsPerSubject: integer(env, "MAX_SESSIONS_PER_SUBJECT", 0, 0, 1_000_000),
     logLevel: oneOf(env, "LOG_LEVEL", ["debug", "info", "warn", "error"], "info"),
   });
-}
-
-function lifetime(env: ConfigEnvironment): number {
-  const name = "SESSION_MAX_LIFETIME_SECONDS";
-  const value = text(env, name);
-  if (value === undefined || Number(value) === 0) return 0;
-  return seconds(env, name, 0, MIN_TTL_MS / 1000, MAX_TTL_MS / 1000);
 }

@@ -106,43 +106,35 @@ const OPTIONS = [
 
 function upstreamOf(name: string, value: unknown): UpstreamSettings {
   if (value === "demo") return value;
-  const must = (what: string): never => {
-    throw problem(`${name}: ${what}`);
-  };
-  if (!isObject(value)) return must('must be "demo" or an object');
+  function check(holds: unknown, what: string): asserts holds {
+    if (!holds) throw problem(`${name}: ${what}`);
+  }
+  check(isObject(value), 'must be "demo" or an object');
   const unknown = Object.keys(value).find((key) => !OPTIONS.includes(key));
-  if (unknown !== undefined) must(`has no option ${unknown}; there are ${OPTIONS.join(", ")}`);
+  check(unknown === undefined, `has no option ${unknown}; there are ${OPTIONS.join(", ")}`);
   const { url, replicas = [], binding, headers = {}, forwardAuthorization = false } = value;
   const { timeoutSeconds = 60, transport = "streamable" } = value;
-  if (!Array.isArray(replicas)) return must("replicas must be a list of URLs");
+  check(Array.isArray(replicas), "replicas must be a list of URLs");
   const urls = [...new Set([...(url === undefined ? [] : [url]), ...(replicas as unknown[])])];
-  if (!urls.every(isUpstreamUrl)) {
-    return must("url and replicas must be http or https URLs without credentials");
-  }
-  if (binding !== undefined && (typeof binding !== "string" || binding === "")) {
-    return must("binding must be the name of a service binding");
-  }
-  if ((binding === undefined) === (urls.length === 0)) {
-    must("must have either url or replicas, or binding");
-  }
+  const invalid = "url and replicas must be http or https URLs without credentials";
+  check(urls.every(isUpstreamUrl), invalid);
+  const named = binding === undefined || (typeof binding === "string" && binding !== "");
+  check(named, "binding must be the name of a service binding");
+  const either = (binding === undefined) !== (urls.length === 0);
+  check(either, "must have either url or replicas, or binding");
   const inRange =
     typeof timeoutSeconds === "number" &&
     timeoutSeconds >= SHORTEST_TIMEOUT_SECONDS &&
     timeoutSeconds <= LONGEST_TIMEOUT_SECONDS;
-  if (!inRange) {
-    return must(
-      `timeoutSeconds must be from ${SHORTEST_TIMEOUT_SECONDS} to ${LONGEST_TIMEOUT_SECONDS}`,
-    );
-  }
-  if (transport !== "streamable" && transport !== "sse") {
-    return must("transport must be streamable or sse");
-  }
-  if (typeof forwardAuthorization !== "boolean") {
-    return must("forwardAuthorization must be true or false");
-  }
-  if (!isHeaders(headers)) return must("headers must be an object, name to text");
+  const range = `from ${SHORTEST_TIMEOUT_SECONDS} to ${LONGEST_TIMEOUT_SECONDS}`;
+  check(inRange, `timeoutSeconds must be ${range}`);
+  const known = transport === "streamable" || transport === "sse";
+  check(known, "transport must be streamable or sse");
+  const forwards = typeof forwardAuthorization === "boolean";
+  check(forwards, "forwardAuthorization must be true or false");
+  check(isHeaders(headers), "headers must be an object, name to text");
   const bad = Object.entries(headers).find(([, text]) => !isHeaderValue(text));
-  if (bad) must(`headers.${bad[0]} ${NO_HEADER_VALUE}`);
+  check(!bad, `headers.${bad?.[0]} ${NO_HEADER_VALUE}`);
   const bound = binding === undefined ? {} : { binding };
   return { urls, ...bound, headers, timeoutSeconds, transport, forwardAuthorization };
 }
@@ -165,11 +157,8 @@ export function isHeaderValue(text: string): boolean {
 
 /** Names of the secrets that the headers refer to. */
 export function secretNames(settings: UpstreamsSettings): string[] {
-  return Object.values(settings).flatMap((one) =>
-    one === "demo"
-      ? []
-      : Object.values(one.headers)
-          .filter((value) => value.startsWith("$"))
-          .map((value) => value.slice(1)),
-  );
+  return Object.values(settings)
+    .flatMap((one) => (one === "demo" ? [] : Object.values(one.headers)))
+    .filter((value) => value.startsWith("$"))
+    .map((value) => value.slice(1));
 }

@@ -24,6 +24,7 @@ it.each([
   ["[]", "must be an object"],
   ['{"default":{"url":"ftp://x"}}', "default"],
   ['{"default":{"uri":"http://x"}}', "default: has no option uri"],
+  ['{"default":{"url":"http://x","":1}}', "default: has no option"],
   ['{"default":{}}', "default: must have either"],
   ['{"default":{"url":"http://x","binding":"B"}}', "default: must have either"],
   ['{"default":{"url":"http://x","headers":{"a b":"c"}}}', "default: headers"],

@@ -161,30 +161,24 @@ export class RedisConnection {
   #whenReady(until: "first failure" | "hopeless failure", abandoned: AbortSignal): Promise<void> {
     const client = this.#client;
     return new Promise((resolve, reject) => {
+      const listeners = Object.entries({
+        ready: () => settle(),
+        error: (error: unknown) => {
+          const failure = redisFailure(error);
+          if (until === "first failure" || failure.hopeless) settle(failure);
+        },
+        // A server that hangs up without an error, as one that expects TLS does.
+        close: () => until === "first failure" && settle(this.#lastFailure ?? lost()),
+        end: () => settle(this.#closed ? closed() : (this.#lastFailure ?? lost())),
+      });
       const settle = (failure?: RedisFailure) => {
-        client.off("ready", onReady);
-        client.off("error", onError);
-        client.off("close", onClose);
-        client.off("end", onEnd);
+        for (const [event, listener] of listeners) client.off(event, listener);
         if (failure) reject(failure);
         else resolve();
       };
       abandoned.addEventListener("abort", () => settle(lost()));
       this.#stopWaiting = () => settle(closed());
-      const onReady = () => settle();
-      const onEnd = () => settle(this.#closed ? closed() : (this.#lastFailure ?? lost()));
-      const onError = (error: unknown) => {
-        const failure = redisFailure(error);
-        if (until === "first failure" || failure.hopeless) settle(failure);
-      };
-      // A server that hangs up without an error, as one that expects TLS does.
-      const onClose = () => {
-        if (until === "first failure") settle(this.#lastFailure ?? lost());
-      };
-      client.on("ready", onReady);
-      client.on("error", onError);
-      client.on("close", onClose);
-      client.on("end", onEnd);
+      for (const [event, listener] of listeners) client.on(event, listener);
       if (client.status === "wait" || client.status === "end") {
         // Its failure also comes as an event, which is where it is handled.
         client.connect().catch(() => {});

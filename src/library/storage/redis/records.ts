@@ -67,7 +67,7 @@ export class RedisRecords<T> {
     options?: CallOptions,
   ): Promise<boolean> {
     const more = condition === undefined ? [] : [condition];
-    const reply = await this.#command("SET", id, [text, ...this.#expiry, ...more], options);
+    const reply = await this.#send("SET", id, [text, ...this.#expiry, ...more], options);
     if (reply === "OK") return true;
     if (reply === null) return false;
     throw unexpected();
@@ -81,26 +81,24 @@ export class RedisRecords<T> {
     options?: CallOptions,
   ): Promise<boolean> {
     const args = [expected, text, ...this.#expiry];
-    const reply = await this.#script(REPLACE_IF_SAME, id, args, options);
+    const reply = await this.#send("EVAL", id, args, options, REPLACE_IF_SAME);
     if (reply !== 1 && reply !== 0) throw unexpected();
     return reply === 1;
   }
 
   /** Reads a record and gives it a whole TTL from now. */
   async load(id: string, { signal }: CallOptions = {}): Promise<T | undefined> {
-    const key = this.#key(id);
-    const record = await this.#read("GETEX", key, this.#expiry, signal);
-    return record?.value;
+    return (await this.#read("GETEX", id, this.#expiry, signal))?.value;
   }
 
   async delete(id: string, options?: CallOptions): Promise<void> {
-    const reply = await this.#command("DEL", id, [], options);
+    const reply = await this.#send("DEL", id, [], options);
     if (typeof reply !== "number") throw unexpected();
   }
 
   /** Deletes a record where `expected` still stands, atomically. */
   async deleteIfSame(id: string, expected: Stored, options?: CallOptions): Promise<void> {
-    const reply = await this.#script(DELETE_IF_SAME, id, [expected], options);
+    const reply = await this.#send("EVAL", id, [expected], options, DELETE_IF_SAME);
     if (typeof reply !== "number") throw unexpected();
   }
 
@@ -109,18 +107,18 @@ export class RedisRecords<T> {
     let count = 0;
     let cursor: string | undefined;
     do {
-      const page: KeyPage = await this.#scan({ signal, cursor, limit: COUNT_PAGE });
-      count += page.keys.length;
+      const page: IdPage = await this.#scan({ signal, cursor, limit: COUNT_PAGE });
+      count += page.ids.length;
       cursor = page.cursor;
     } while (cursor !== undefined);
     return count;
   }
 
   async page({ cursor, limit, signal }: PageOptions = {}): Promise<RecordPage<T>> {
-    const { keys, ...rest } = await this.#scan({ cursor, signal, limit: pageLimit(limit) });
+    const { ids, ...rest } = await this.#scan({ cursor, signal, limit: pageLimit(limit) });
     // One wait for all: each of its own listens to the caller's signal, and Node 20 warns of more than ten.
     const found = await this.#connection.within(
-      () => Promise.all(keys.map((key) => this.#peek(key))),
+      () => Promise.all(ids.map((id) => this.#peek(id))),
       { signal },
     );
     const unreadable = found.filter((record) => record instanceof CorruptRecordError);
@@ -138,7 +136,7 @@ export class RedisRecords<T> {
   }
 
   /** One step of SCAN, over each server in turn. The cursor names the server and its own cursor. */
-  async #scan({ cursor, limit, signal }: PageOptions & { limit: number }): Promise<KeyPage> {
+  async #scan({ cursor, limit, signal }: PageOptions & { limit: number }): Promise<IdPage> {
     const { keyPrefix } = this.#settings;
     const holders = await this.#connection.keyHolders({ signal });
     const [holder, at] = readCursor(cursor, holders);
@@ -146,16 +144,16 @@ export class RedisRecords<T> {
     const options = { signal, repeatable: true };
     const reply = await this.#connection.commandTo(holder, "SCAN", args, options);
     const [next, found] = readScanReply(reply);
-    const keys = [...new Set(found)].filter((key) => isReachable(keyPrefix, key));
-    if (next !== "0") return { keys, cursor: `${next}@${holder}` };
+    const ids = [...new Set(found)].map((key) => this.#idOf(key)).filter(isReachable);
+    if (next !== "0") return { ids, cursor: `${next}@${holder}` };
     const following = holders[holders.indexOf(holder) + 1];
-    return following === undefined ? { keys } : { keys, cursor: `0@${following}` };
+    return following === undefined ? { ids } : { ids, cursor: `0@${following}` };
   }
 
   /** Reads a record without extending its life. A page does not fail for one that cannot be read: it is a value. */
-  async #peek(key: string): Promise<{ readonly value: T } | CorruptRecordError | undefined> {
+  async #peek(id: string): Promise<{ readonly value: T } | CorruptRecordError | undefined> {
     try {
-      return await this.#read("GET", key, [], undefined);
+      return await this.#read("GET", id, [], undefined);
     } catch (error) {
       if (error instanceof CorruptRecordError) return error;
       throw error;
@@ -164,63 +162,53 @@ export class RedisRecords<T> {
 
   async #read(
     command: "GET" | "GETEX",
-    key: string,
+    id: string,
     args: readonly (string | number)[],
     signal: AbortSignal | undefined,
   ): Promise<{ readonly value: T } | undefined> {
-    const options = { signal, repeatable: true, bytes: true };
-    const reply = await this.#send(command, key, [key, ...args], options);
+    const reply = await this.#send(command, id, args, { signal, repeatable: true, bytes: true });
     if (reply === null) return undefined;
     if (!(reply instanceof Uint8Array)) throw unexpected();
     // The client's bytes are of no other class.
     const bytes = reply as Buffer;
     const text = bytes.toString();
     const stored = text.includes("\ufffd") ? bytes : text;
-    const id = idOfKey(this.#settings.keyPrefix, key);
-    return { value: this.#decode(text, id, this.#nameOf(key), stored) };
-  }
-
-  #command(
-    name: string,
-    id: string,
-    args: readonly (string | number)[],
-    options?: RedisCallOptions,
-  ): Promise<unknown> {
     const key = this.#key(id);
-    return this.#send(name, key, [key, ...args], options);
+    return { value: this.#decode(text, this.#idOf(key), this.#nameOf(key), stored) };
   }
 
-  #script(
-    script: string,
-    id: string,
-    args: readonly (Stored | number)[],
-    options?: CallOptions,
-  ): Promise<unknown> {
-    const key = this.#key(id);
-    return this.#send("EVAL", key, [script, 1, key, ...args], options);
-  }
-
-  /** A key that holds no text at all is a record that cannot be read, not a Redis that fails. */
+  /** Sends a command for one record, with a script before its key where the command is EVAL. */
   async #send(
-    name: string,
-    key: string,
+    command: string,
+    id: string,
     args: readonly (Stored | number)[],
     options: RedisCallOptions = {},
+    script?: string,
   ): Promise<unknown> {
+    const key = this.#key(id);
+    const before = script === undefined ? [] : [script, 1];
     try {
-      return await this.#connection.command(name, args, options);
+      return await this.#connection.command(command, [...before, key, ...args], options);
     } catch (error) {
+      // A key that holds no text at all is a record that cannot be read, not a Redis that fails.
       if (!(error instanceof RedisFailure && error.reply === "WRONGTYPE")) throw error;
       throw new CorruptRecordError(`${this.#nameOf(key)}: ${error.message}`);
     }
   }
 
   #nameOf(key: string): string {
-    return `session ${idOfKey(this.#settings.keyPrefix, key)} under key ${key}`;
+    return `session ${this.#idOf(key)} under key ${key}`;
   }
 
+  /** No id with `:`: under one prefix it could name another server's session under a longer one. */
   #key(id: string): string {
-    return redisKey(this.#settings.keyPrefix, id);
+    const stored = storedId(id);
+    if (!stored.includes(":")) return this.#settings.keyPrefix + stored;
+    throw new InvalidSessionIdError("A session id in Redis must not hold ':'.");
+  }
+
+  #idOf(key: string): string {
+    return key.slice(this.#settings.keyPrefix.length);
   }
 }
 
@@ -235,22 +223,8 @@ const COUNT_PAGE = 1000;
 /** SCAN's own cursors are of 64 bits. */
 const LAST_SCAN_CURSOR = 2n ** 64n - 1n;
 
-/** The key of a session. No id with `:`: under one prefix it could name another server's session under a longer one. */
-function redisKey(prefix: string, id: string): string {
-  const stored = storedId(id);
-  if (stored.includes(":"))
-    throw new InvalidSessionIdError("A session id in Redis must not hold ':'.");
-  return prefix + stored;
-}
-
-/** The id that a key names. */
-function idOfKey(prefix: string, key: string): string {
-  return key.slice(prefix.length);
-}
-
-/** Whether a call can ask for the key: no key of a longer prefix, or of a UUID in another form. */
-function isReachable(prefix: string, key: string): boolean {
-  const id = idOfKey(prefix, key);
+/** Whether a call can ask for the id: none of a key of a longer prefix, or of a UUID in another form. */
+function isReachable(id: string): boolean {
   return id !== "" && !id.includes(":") && storedId(id) === id;
 }
 
@@ -260,8 +234,8 @@ function expiryArguments(ttlMs: number): readonly [string, number] {
   return ["PX", Math.max(1, Math.trunc(ttlMs))];
 }
 
-interface KeyPage {
-  readonly keys: readonly string[];
+interface IdPage {
+  readonly ids: readonly string[];
   readonly cursor?: string;
 }
 
