@@ -1,4 +1,4 @@
-/** What a session holds for its owner: its type, metadata and data, their merging and their bounds. */
+/** The content of a session: its type, metadata and data, with their merging and their bounds. */
 import type { ErrorCode } from "./errors.ts";
 import { MAX_DATA_BYTES, MAX_METADATA_BYTES, MAX_METADATA_KEYS } from "./limits.ts";
 import { exceeds } from "../wire/bytes.ts";

@@ -95,9 +95,8 @@ export class Rebalance {
   async work(now: number): Promise<void> {
     const layout = this.#layout;
     if (layout?.movedThrough === undefined) return;
-    const { shard, shards } = layout;
-    // What went out long ago may be forgotten there.
-    const { sentRevocations: stored } = layout;
+    const { shard, shards, sentRevocations: stored } = layout;
+    // The other shards may have forgotten revocations that went out long ago.
     const sent =
       stored && now < stored.since + REVOCATION_MEMORY_MS / 2
         ? stored

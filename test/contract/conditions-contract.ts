@@ -1,4 +1,4 @@
-/** What `ifStill` promises over every storage: writes and removals that undo nobody else's. */
+/** The promise of `ifStill` over every storage: writes and removals that undo no other write. */
 import { beforeEach, describe, expect, it } from "vitest";
 import type { Storage } from "../../src/library/storage/storage.ts";
 import { sessionWith } from "../support/session-with.ts";
@@ -23,7 +23,7 @@ export function describeConditions(opened: () => OpenedStorage): void {
       const loaded = await storage.load(id);
       const second = sessionWith(id, "second");
       expect(await storage.update(second, { ifStill: loaded })).toBe(true);
-      // What was taken is what is there now.
+      // The storage holds the record that it took.
       expect(await storage.update(sessionWith(id, "third"), { ifStill: second })).toBe(true);
       expect(await valueOf(id)).toBe("third");
     });

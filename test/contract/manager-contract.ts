@@ -1,4 +1,4 @@
-/** What `SessionManager` promises over every storage: races between managers, and with others that write. */
+/** The promises of `SessionManager` over every storage: races between managers, and with other writers. */
 import { beforeEach, describe, expect, it } from "vitest";
 import { decodeSession } from "../../src/library/model/codec.ts";
 import { ProxySession } from "../../src/library/model/session.ts";

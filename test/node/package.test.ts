@@ -119,7 +119,7 @@ describe("the packed library, in an empty project", () => {
     const isForWorker = (code: string) => code.includes("holdfast/object");
     const examples = blocks.filter((code) => !isForWorker(code));
     expect([blocks.length, examples.length]).toEqual([5, 4]);
-    // What it imports must be there; the like of it runs in a test below.
+    // The example must find its imports; a test below runs one like it.
     const contents = blocks.find(isForWorker) ?? "";
     await build({
       stdin: { contents, loader: "ts", resolveDir: consumer },

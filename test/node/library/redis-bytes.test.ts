@@ -1,4 +1,4 @@
-/** What goes to Redis and what is there: keys, bytes, commands, lifetimes. */
+/** The keys, bytes, commands and lifetimes that Redis gets and holds. */
 import { Redis } from "ioredis";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { decodeSession } from "../../../src/library/model/codec.ts";

@@ -1,7 +1,7 @@
 /**
  * Redis that is gone or silent. Whatever it does, a call
  * ends within the timeouts with `UnavailableError`, and never with "not found".
- * What this cannot show is a network that loses packets.
+ * No test here has a network that loses packets.
  */
 import { describe, expect, it } from "vitest";
 import { SessionError } from "../../../src/core/errors.ts";

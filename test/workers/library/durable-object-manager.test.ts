@@ -36,7 +36,7 @@ it("counts and iterates exactly the sessions that there are", async () => {
 
   const gone = ids.splice(0, 9);
   for (const id of gone) await manager.delete(id);
-  // One that has ended is not iterated, even where the directory has yet to hear of it.
+  // The range leaves an ended session out, even before the directory hears of its end.
   expect(await ranged()).toEqual(ids.toSorted());
   await allTold(gone);
   expect([await manager.count(), await ranged()]).toEqual([14, ids.toSorted()]);

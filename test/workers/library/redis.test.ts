@@ -1,4 +1,4 @@
-/** What is different for Redis in workerd, and what must not be. */
+/** The differences of Redis in workerd, and the things that must be the same there. */
 import { describe, expect, inject, it } from "vitest";
 import { ProxySession } from "../../../src/library/model/session.ts";
 import { currentRuntime, type RedisOptions } from "../../../src/library/storage/redis/config.ts";
