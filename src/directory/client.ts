@@ -11,8 +11,8 @@ import {
   type DirectoryFilter,
   type DirectoryMessage,
   type DirectoryShard,
-  type HandedRevocation,
-  type HandedRow,
+  type Revocation,
+  type ShardRow,
   type Layout,
 } from "./contract.ts";
 import { decodeCursor, encodeCursor, mergeNewest, takeUpTo } from "./listing.ts";
@@ -87,33 +87,33 @@ export class DirectoryClient {
   }
 
   /**
-   * Sends one session's message. `toldShards` is the number of shards at its last message:
+   * Sends one session's message. `shardsThen` is the number of shards at its last message:
    * where that placed the entry elsewhere, this takes it back there once the new place has it.
    * Of the numbers of shards that this client hears of it uses the highest: a lower one would
    * strand the entry.
    */
-  async deliver(message: DirectoryMessage, toldShards?: number): Promise<Delivery> {
+  async deliver(message: DirectoryMessage, shardsThen?: number): Promise<Delivery> {
     const id = idOf(message);
-    this.#learn(toldShards ?? 0);
+    this.#learn(shardsThen ?? 0);
     const place = placementOf(id, this.#shards);
-    const before = toldShards === undefined ? place : placementOf(id, toldShards);
+    const before = shardsThen === undefined ? place : placementOf(id, shardsThen);
     const delivery = await this.#ask(place, (shard, to) => shard.deliver(to, message));
     if (delivery.kind === "elsewhere") {
       // Each such answer knows of more shards, so this ends.
       this.#learn(delivery.shards);
-      return this.deliver(message, toldShards);
+      return this.deliver(message, shardsThen);
     }
     if (delivery.kind === "superseded" || before === place) return delivery;
     return this.#ask(before, (shard, to) => shard.takeBack(to, id, message.order));
   }
 
   /** Moves rows to a shard. */
-  absorb(shard: number, rows: readonly HandedRow[]): Promise<void> {
+  absorb(shard: number, rows: readonly ShardRow[]): Promise<void> {
     return this.#ask(shard, (stub, to) => stub.absorb(to, rows));
   }
 
   /** Sends revocations to a shard. */
-  absorbRevocations(shard: number, revocations: readonly HandedRevocation[]): Promise<void> {
+  absorbRevocations(shard: number, revocations: readonly Revocation[]): Promise<void> {
     return this.#ask(shard, (stub, to) => stub.absorbRevocations(to, revocations));
   }
 

@@ -60,16 +60,16 @@ export interface Layout {
   readonly moving: boolean;
 }
 
-/** A session's row on its way to another shard; without an entry it is the trace of a removal. */
-export interface HandedRow {
+/** A session's row in a shard, or on its way to another; without an entry it is the trace of a removal. */
+export interface ShardRow {
   readonly id: string;
   readonly order: number;
   readonly dropAt: number;
   readonly entry?: DirectoryEntry;
 }
 
-/** A revocation on its way to another shard. */
-export interface HandedRevocation {
+/** A revocation as shards send it to each other. */
+export interface Revocation {
   readonly subject: string;
   /** Sessions made after this live on; milliseconds since the epoch. */
   readonly at: number;
@@ -100,9 +100,9 @@ export interface DirectoryShard {
   /** Ends every session of a subject made up to `at`: some before it answers, the rest in the background. */
   revoke(to: Addressed, subject: string, at: number): Promise<Layout & { readonly count: number }>;
   /** Takes rows that another shard moves here. */
-  absorb(to: Addressed, rows: readonly HandedRow[]): Promise<void>;
+  absorb(to: Addressed, rows: readonly ShardRow[]): Promise<void>;
   /** Takes another shard's revocations. They come before its rows, whose sessions they may end. */
-  absorbRevocations(to: Addressed, revocations: readonly HandedRevocation[]): Promise<void>;
+  absorbRevocations(to: Addressed, revocations: readonly Revocation[]): Promise<void>;
   /**
    * Reserves a place for a new session of a subject that may have `limit`; false where there is
    * none. Two shards would each admit `limit`, so one that is not the subject's home refuses to decide.

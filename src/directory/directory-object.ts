@@ -15,8 +15,8 @@ import {
   type DirectoryMessage,
   type DirectoryShard,
   type Elsewhere,
-  type HandedRevocation,
-  type HandedRow,
+  type Revocation,
+  type ShardRow,
   type Position,
   type RevokeIf,
 } from "./contract.ts";
@@ -112,7 +112,7 @@ export class DirectoryObject
     return { count, ...this.#rebalance.seenAt(now) };
   }
 
-  absorb(to: Addressed, rows: readonly HandedRow[]): void {
+  absorb(to: Addressed, rows: readonly ShardRow[]): void {
     const now = this.#hear(to);
     this.#index.absorb(rows);
     for (const { entry } of rows) if (entry) this.#revocations.catches(entry, now);
@@ -120,7 +120,7 @@ export class DirectoryObject
     this.#settleAlarm(now);
   }
 
-  absorbRevocations(to: Addressed, revocations: readonly HandedRevocation[]): void {
+  absorbRevocations(to: Addressed, revocations: readonly Revocation[]): void {
     const now = this.#hear(to);
     this.#revocations.absorb(revocations, now);
     this.#settleAlarm(now);

@@ -6,7 +6,7 @@
  * to a shard that does not know of it.
  */
 import { REBALANCE_BATCH, MOVE_SETTLE_MS, REVOCATION_MEMORY_MS } from "../core/limits.ts";
-import type { Addressed, Elsewhere, HandedRevocation, HandedRow, Layout } from "./contract.ts";
+import type { Addressed, Elsewhere, Revocation, ShardRow, Layout } from "./contract.ts";
 import type { DirectoryClient } from "./client.ts";
 import { placementOf } from "./placement.ts";
 import type { Revocations } from "./revocations.ts";
@@ -63,7 +63,7 @@ export class Rebalance {
   }
 
   /** Begins a move where rows came from a shard that knows of fewer shards, and belong elsewhere by now. */
-  absorbed(call: Addressed, rows: readonly HandedRow[]): void {
+  absorbed(call: Addressed, rows: readonly ShardRow[]): void {
     const layout = this.#layout;
     if (!layout || call.shards >= layout.shards) return;
     if (rows.every(({ id }) => placementOf(id, layout.shards) === layout.shard)) return;
@@ -126,7 +126,7 @@ export class Rebalance {
 
   async #sendRevocations(
     { shard, shards, movedFrom = 0 }: StoredLayout,
-    revocations: readonly HandedRevocation[],
+    revocations: readonly Revocation[],
   ): Promise<void> {
     const peers = this.#peersAmong(shards);
     for (let place = movedFrom; place < shards; place++) {

@@ -7,7 +7,7 @@ import { REVOCATION_MEMORY_MS, REVOKE_BATCH } from "../core/limits.ts";
 import {
   positionOf,
   type DirectoryEntry,
-  type HandedRevocation,
+  type Revocation,
   type Position,
   type RevokeIf,
 } from "./contract.ts";
@@ -65,7 +65,7 @@ export class Revocations {
   }
 
   /** Takes another shard's revocations. One that is known here does not begin again. */
-  absorb(revocations: readonly HandedRevocation[], now: number): void {
+  absorb(revocations: readonly Revocation[], now: number): void {
     for (const { subject, at } of revocations) {
       const held = this.#row(subject);
       if (!held || held.at < at) this.begin(subject, at, now);
@@ -80,7 +80,7 @@ export class Revocations {
   }
 
   /** Up to `limit` known revocations after a subject, in the order of subjects. */
-  known(after: string, limit: number): HandedRevocation[] {
+  known(after: string, limit: number): Revocation[] {
     return this.#sql
       .exec<{ subject: string; at: number }>(
         "SELECT subject, at FROM revocations WHERE subject > ? ORDER BY subject LIMIT ?",

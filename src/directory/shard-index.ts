@@ -9,7 +9,7 @@ import {
   type DirectoryEntry,
   type DirectoryFilter,
   type DirectoryMessage,
-  type HandedRow,
+  type ShardRow,
   type Position,
 } from "./contract.ts";
 import type { SessionId } from "../core/id.ts";
@@ -89,7 +89,7 @@ export class ShardIndex {
       const same = (held.type !== null) === (op === "put");
       return same ? { kind: "taken" } : { kind: "superseded", by: held.ord };
     }
-    const next: HandedRow =
+    const next: ShardRow =
       op === "put"
         ? { id, order, dropAt: message.dropAt, entry: message.entry }
         : { id, order, dropAt: now + REMOVAL_MEMORY_MS };
@@ -106,7 +106,7 @@ export class ShardIndex {
   }
 
   /** Takes another shard's rows, but none where a later one is here. */
-  absorb(rows: readonly HandedRow[]): void {
+  absorb(rows: readonly ShardRow[]): void {
     this.#storage.transactionSync(() => {
       for (const row of rows) {
         const held = this.#row(row.id);
@@ -156,11 +156,11 @@ export class ShardIndex {
   }
 
   /** Up to `limit` rows in the order of ids, after an id. */
-  rowsAfter(id: string, limit: number): HandedRow[] {
+  rowsAfter(id: string, limit: number): ShardRow[] {
     return this.#sql
       .exec<Row>("SELECT * FROM entries WHERE id > ? ORDER BY id LIMIT ?", id, limit)
       .toArray()
-      .map(handed);
+      .map(shardRow);
   }
 
   /** Drops up to `limit` rows whose time is up. */
@@ -213,14 +213,14 @@ export class ShardIndex {
       limit,
     );
     for (const row of rows) {
-      const { entry } = handed(row);
+      const { entry } = shardRow(row);
       if (entry) yield entry;
     }
   }
 
   /** The one place that writes entries, so that rows and counters cannot disagree. */
-  #replace(held: Row | undefined, next: HandedRow | undefined): void {
-    const was = held && handed(held).entry;
+  #replace(held: Row | undefined, next: ShardRow | undefined): void {
+    const was = held && shardRow(held).entry;
     const is = next?.entry;
     if (next) {
       this.#sql.exec(
@@ -268,7 +268,7 @@ export class ShardIndex {
   }
 }
 
-function handed(row: Row): HandedRow {
+function shardRow(row: Row): ShardRow {
   const { id, ord: order, drop_at: dropAt, type, subject } = row;
   if (type === null) return { id, order, dropAt };
   return {
@@ -276,7 +276,7 @@ function handed(row: Row): HandedRow {
     order,
     dropAt,
     entry: {
-      // Only canonical ids are ever told to a shard.
+      // Sessions send canonical ids alone.
       id: id as SessionId,
       type,
       ...(subject !== null && { subject }),
