@@ -200,8 +200,9 @@ export class SessionManager {
    */
   async *range(options: RangeOptions = {}): AsyncGenerator<Session, void, undefined> {
     const left = new AbortController();
-    const signal = AbortSignal.any([left.signal, ...(options.signal ? [options.signal] : [])]);
-    const sessions = this.#storage.range({ ...options, signal })[Symbol.asyncIterator]();
+    const sessions = this.#storage
+      .range({ ...options, signal: left.signal })
+      [Symbol.asyncIterator]();
     try {
       for (;;) {
         const next = await this.#call(options.signal, () => sessions.next());
