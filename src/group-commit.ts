@@ -1,117 +1,88 @@
 /**
- * Has calls that come close together done in one turn, so that they share a commit: that
- * is a flush to disk whatever it holds. A call that comes alone is done at once. Those
- * that come while its commit is under way are done together once that is over; and
- * where they were several, what comes after them is held a little longer.
+ * Does calls that come close together in one turn, so that they share a commit: a commit
+ * costs one flush to disk, however much it holds.
  */
-export interface SharedCommitParts<Job, Result> {
-  /** Does the jobs in one turn, and answers for each. */
-  readonly work: (jobs: readonly Job[]) => readonly PromiseSettledResult<Result>[];
-  /** How much of a turn a job takes: those that share one come to 1 at most. */
-  readonly weigh: (job: Job) => number;
-  /** Settles when what was written is durable, or never will be. */
-  readonly untilCommitted: () => Promise<unknown>;
-  /** What else calls wait for once several have come together. */
-  readonly hold: () => Promise<unknown>;
+export interface GroupCommitParts<Job, Done, Result> {
+  /** Does one job. What it throws rejects its own call, and no other. */
+  readonly work: (job: Job) => Done;
+  /** Ends a turn with all that it has done. Returns what answers each of them. */
+  readonly finish: (done: readonly Done[]) => (done: Done) => Result;
+  /** The share of a turn that a job takes: the jobs of one turn come to 1 at most. 0 where it is absent. */
+  readonly weigh?: (job: Job) => number;
+  /** Milliseconds that a turn waits for more calls. Absent: a call that comes alone is done at once. */
+  readonly gatherMs?: number;
+  /** Settles when the next turn may begin, after a turn of `calls` calls. */
+  readonly pause?: (calls: number) => Promise<unknown>;
 }
 
-interface Waiting<Job, Result> {
+interface Call<Job, Result> {
   readonly job: Job;
   readonly resolve: (result: Result) => void;
   readonly reject: (reason: unknown) => void;
 }
 
-export class SharedCommit<Job, Result> {
-  readonly #parts: SharedCommitParts<Job, Result>;
-  /** Undefined while nothing is being committed. */
-  #waiting: Waiting<Job, Result>[] | undefined;
+export class GroupCommit<Job, Done, Result> {
+  readonly #parts: GroupCommitParts<Job, Done, Result>;
+  readonly #waiting: Call<Job, Result>[] = [];
+  #busy = false;
 
-  constructor(parts: SharedCommitParts<Job, Result>) {
+  constructor(parts: GroupCommitParts<Job, Done, Result>) {
     this.#parts = parts;
   }
 
+  /** Whether a call that comes now has to wait for its turn. */
+  get busy(): boolean {
+    return this.#busy;
+  }
+
+  /** Resolves with the answer of `finish`. Rejects with what `work` or `finish` throws. */
   do(job: Job): Promise<Result> {
     return new Promise((resolve, reject) => {
-      const one = { job, resolve, reject };
-      if (this.#waiting) this.#waiting.push(one);
-      else void this.#workOff(one);
+      this.#waiting.push({ job, resolve, reject });
+      if (!this.#busy) void this.#workOff();
     });
   }
 
-  async #workOff(first: Waiting<Job, Result>): Promise<void> {
-    const waiting = (this.#waiting = [first]);
-    while (waiting.length > 0) {
-      const due = this.#takeTurn(waiting);
-      this.#turn(due);
-      await this.#pause(due.length > 1);
+  async #workOff(): Promise<void> {
+    const { gatherMs, pause } = this.#parts;
+    this.#busy = true;
+    while (this.#waiting.length > 0) {
+      if (gatherMs !== undefined) await new Promise((resolve) => setTimeout(resolve, gatherMs));
+      const calls = this.#takeTurn();
+      this.#doTurn(calls);
+      // The platform itself fails a call whose commit failed: it does not let the answer out.
+      await pause?.(calls.length).catch(() => undefined);
     }
-    this.#waiting = undefined;
+    this.#busy = false;
   }
 
   /** The first that wait: as many as one turn holds, and at least one. */
-  #takeTurn(waiting: Waiting<Job, Result>[]): Waiting<Job, Result>[] {
+  #takeTurn(): Call<Job, Result>[] {
+    const { weigh = () => 0 } = this.#parts;
     let weight = 0;
-    const tooMuch = waiting.findIndex(({ job }, n) => {
-      weight += this.#parts.weigh(job);
+    const tooMuch = this.#waiting.findIndex(({ job }, n) => {
+      weight += weigh(job);
       return n > 0 && weight > 1;
     });
-    return waiting.splice(0, tooMuch < 0 ? waiting.length : tooMuch);
+    return this.#waiting.splice(0, tooMuch < 0 ? this.#waiting.length : tooMuch);
   }
 
-  /** Whatever goes wrong, everybody is answered and those who come later get their turn. */
-  #turn(due: readonly Waiting<Job, Result>[]): void {
-    let results: readonly PromiseSettledResult<Result>[] = [];
-    let failure: unknown = new Error("a job was not answered");
-    try {
-      results = this.#parts.work(due.map(({ job }) => job));
-    } catch (thrown) {
-      failure = thrown;
-    }
-    due.forEach(({ resolve, reject }, n) => {
-      const result = results[n] ?? { status: "rejected", reason: failure };
-      if (result.status === "fulfilled") resolve(result.value);
-      else reject(result.reason);
+  /** Answers every call, whatever goes wrong. */
+  #doTurn(calls: readonly Call<Job, Result>[]): void {
+    const { work, finish } = this.#parts;
+    const done = calls.flatMap((call) => {
+      try {
+        return [{ call, done: work(call.job) }];
+      } catch (failure) {
+        call.reject(failure);
+        return [];
+      }
     });
-  }
-
-  async #pause(several: boolean): Promise<void> {
     try {
-      await this.#parts.untilCommitted();
-      if (several) await this.#parts.hold();
-    } catch {
-      // Those whose commit failed hear of it from the platform, which does not let their answers out.
+      const answer = finish(done.map((one) => one.done));
+      for (const one of done) one.call.resolve(answer(one.done));
+    } catch (failure) {
+      for (const { call } of done) call.reject(failure);
     }
-  }
-} /**
- * Does what comes in close together in one turn, so that the storage commits it
- * all at once: each commit is a write to disk that lasts, whatever it holds.
- */
-export class SharedTurn {
-  readonly #gatherMs: number;
-  #waiting: (() => void)[] = [];
-
-  constructor(gatherMs: number) {
-    this.#gatherMs = gatherMs;
-  }
-
-  /** Resolves with what `work` returns, once its turn has come; rejects with what it throws, which harms no other. */
-  do<T>(work: () => T): Promise<T> {
-    return new Promise((resolve, reject) => {
-      const first = this.#waiting.length === 0;
-      this.#waiting.push(() => {
-        try {
-          resolve(work());
-        } catch (failure) {
-          reject(failure);
-        }
-      });
-      if (first) setTimeout(() => this.#take(), this.#gatherMs);
-    });
-  }
-
-  #take(): void {
-    const waiting = this.#waiting;
-    this.#waiting = [];
-    for (const work of waiting) work();
   }
 }

@@ -24,7 +24,7 @@ import { Rebalance } from "./rebalance.ts";
 import { Reservations } from "./reservations.ts";
 import { Revocations } from "./revocations.ts";
 import { ShardIndex } from "./shard-index.ts";
-import { SharedTurn } from "../group-commit.ts";
+import { GroupCommit } from "../group-commit.ts";
 
 /** The HTTP front has checked that the caller may revoke. */
 const REVOKER: Caller = { admin: true };
@@ -37,6 +37,11 @@ interface RevocableSession {
 interface Bindings {
   readonly DIRECTORY: DirectoryNamespace;
   readonly SESSIONS: Pick<DurableObjectNamespace, "idFromName" | "get">;
+}
+
+interface Delivered {
+  readonly to: Addressed;
+  readonly message: DirectoryMessage;
 }
 
 type Implements<T> = {
@@ -59,7 +64,11 @@ export class DirectoryObject
   readonly #revocations: Revocations;
   readonly #rebalance: Rebalance;
   readonly #reservations = new Reservations();
-  readonly #deliveries = new SharedTurn(GATHER_MS);
+  readonly #deliveries = new GroupCommit({
+    work: ({ to, message }: Delivered) => this.#take(to, message),
+    finish: () => (delivery) => delivery,
+    gatherMs: GATHER_MS,
+  });
   readonly #alarm: AlarmClock;
   /** The last batch of a move failed; no other before this, in milliseconds since the epoch. */
   #rebalanceAt = 0;
@@ -82,7 +91,7 @@ export class DirectoryObject
   }
 
   deliver(to: Addressed, message: DirectoryMessage): Promise<Delivery | Elsewhere> {
-    return this.#deliveries.do(() => this.#take(to, message));
+    return this.#deliveries.do({ to, message });
   }
 
   takeBack(to: Addressed, id: SessionId, order: number): Delivery {

@@ -14,9 +14,9 @@ import {
   type LoggedEvent,
   type SizedEvent,
 } from "../stream/event-log.ts";
-import type { Lifecycle } from "./lifecycle.ts";
+import type { Lifecycle, LiveSession } from "./lifecycle.ts";
 import type { NativeStream } from "../stream/channel.ts";
-import { SharedCommit } from "../group-commit.ts";
+import { GroupCommit } from "../group-commit.ts";
 
 export interface PublishingParts {
   readonly storage: DurableObjectStorage;
@@ -35,60 +35,54 @@ interface Publish {
 
 /** A publish that has been stored, and is to be sent. */
 interface Stored {
-  readonly ids: readonly string[];
+  readonly session: LiveSession;
   readonly logged: readonly LoggedEvent[];
 }
 
 export class Publishing {
   readonly #parts: PublishingParts;
-  readonly #commit: SharedCommit<Publish, Outcome<Published>>;
+  readonly #commit: GroupCommit<Publish, Outcome<Stored>, Outcome<Published>>;
 
   constructor(parts: PublishingParts) {
     this.#parts = parts;
-    this.#commit = new SharedCommit({
-      work: (publishes) => this.#publishAll(publishes),
+    this.#commit = new GroupCommit({
+      work: (publish) => this.#store(publish),
+      finish: (outcomes) => this.#send(outcomes),
       weigh: (publish) => this.#shareOfLog(publish) / MAX_SHARED_LOG,
-      untilCommitted: () => parts.storage.sync(),
-      hold: () => this.#hold(),
+      pause: (publishes) => this.#pause(publishes),
     });
   }
 
   /** Stores events, all or none, and sends them. */
-  async publish(caller: Caller, published: readonly NewEvent[]): Promise<Outcome<Published>> {
-    const { life, limits } = this.#parts;
-    // Looked at before anything waits, so that a stranger holds up nobody, and learns nothing from waiting.
-    if (!life.owned(caller, Date.now())) return refuse("session_not_found");
-    const events = published.map(sized);
-    const tooLarge = events.findIndex(({ bytes }) => bytes > limits.eventMaxBytes);
-    if (tooLarge >= 0) {
-      const where = events.length > 1 ? `event ${tooLarge}` : "the event";
-      const detail = `${where} is over EVENT_MAX_BYTES (${limits.eventMaxBytes})`;
-      return refuse("payload_too_large", detail);
+  async publish(caller: Caller, events: readonly NewEvent[]): Promise<Outcome<Published>> {
+    const publish = { caller, events: events.map(sized) };
+    if (this.#commit.busy) {
+      // It has to wait. What is refused is refused before, so that a stranger holds up nobody
+      // and learns nothing from waiting. It is checked again when it is stored.
+      const admitted = this.#admit(publish, Date.now());
+      if (!admitted.ok) return admitted;
     }
-    return this.#commit.do({ caller, events });
+    return this.#commit.do(publish);
   }
 
-  #publishAll(publishes: readonly Publish[]): PromiseSettledResult<Outcome<Published>>[] {
-    const { life, stream } = this.#parts;
-    const now = Date.now();
-    const stored = publishes.map((publish) => settle(() => this.#store(publish, now)));
-    const events = stored.flatMap((one) =>
-      one.status === "fulfilled" && one.value.ok ? one.value.value.logged : [],
-    );
-    // Asked for anew: a store that failed has made the log forget what it had counted.
-    const log = life.load(now)?.log;
-    const writers = log ? stream.send(log, events) : 0;
-    return stored.map((one) => {
-      if (one.status === "rejected") return one;
-      const outcome = one.value;
-      return fulfilled(outcome.ok ? succeed({ ids: outcome.value.ids, writers }) : outcome);
-    });
-  }
-
-  #store({ caller, events }: Publish, now: number): Outcome<Stored> {
-    const { life, limits, storage, stream } = this.#parts;
+  #admit({ caller, events }: Publish, now: number): Outcome<LiveSession> {
+    const { life, limits } = this.#parts;
     const session = life.owned(caller, now);
     if (!session) return refuse("session_not_found");
+    const tooLarge = events.findIndex(({ bytes }) => bytes > limits.eventMaxBytes);
+    if (tooLarge < 0) return succeed(session);
+    const where = events.length > 1 ? `event ${tooLarge}` : "the event";
+    const detail = `${where} is over EVENT_MAX_BYTES (${limits.eventMaxBytes})`;
+    return refuse("payload_too_large", detail);
+  }
+
+  #store(publish: Publish): Outcome<Stored> {
+    const { life, limits, storage, stream } = this.#parts;
+    const { events } = publish;
+    const now = Date.now();
+    const admitted = this.#admit(publish, now);
+    if (!admitted.ok) return admitted;
+    const session = admitted.value;
     if (stream.writers === 0) {
       if (session.channel.disconnected) return refuse("session_disconnected");
       if (!session.log.queueHasRoomFor(events, limits.queueCapacity))
@@ -98,13 +92,26 @@ export class Publishing {
     try {
       // One transaction: a row that cannot be stored takes the others back with it.
       const logged = storage.transactionSync(() => stream.store(session.log, events));
-      const ids = logged.map(({ seq }) => session.log.idOf(seq, NATIVE_STREAM));
-      return succeed({ ids, logged });
+      return succeed({ session, logged });
     } catch (failure) {
       // The log in memory has counted what was not stored, so it is read anew.
       life.forget();
       throw failure;
     }
+  }
+
+  #send(outcomes: readonly Outcome<Stored>[]): (outcome: Outcome<Stored>) => Outcome<Published> {
+    const { life, stream } = this.#parts;
+    const events = outcomes.flatMap((one) => (one.ok ? one.value.logged : []));
+    // Asked for anew: a store that failed has made the log forget what it had counted.
+    const log = life.load(Date.now())?.log;
+    const writers = log ? stream.send(log, events) : 0;
+    return (one) => {
+      if (!one.ok) return one;
+      const { session, logged } = one.value;
+      const ids = logged.map(({ seq }) => session.log.idOf(seq, NATIVE_STREAM));
+      return succeed({ ids, writers });
+    };
   }
 
   #shareOfLog({ events }: Publish): number {
@@ -113,21 +120,14 @@ export class Publishing {
     return Math.max(bytes / logMaxBytes, events.length / logMaxEvents);
   }
 
-  /** A message to a writer costs the same whatever it holds, so the more writers, the longer it is worth to wait. */
-  async #hold(): Promise<void> {
-    const ms = Math.min(Math.ceil(this.#parts.stream.writers / WRITERS_PER_HELD_MS), MAX_HOLD_MS);
+  /**
+   * Waits until the turn is durable, and after several publishes a little longer: a message
+   * to a writer costs the same whatever it holds, so the more writers, the longer it is worth to wait.
+   */
+  async #pause(publishes: number): Promise<void> {
+    await this.#parts.storage.sync();
+    const { writers } = this.#parts.stream;
+    const ms = publishes > 1 ? Math.min(Math.ceil(writers / WRITERS_PER_HELD_MS), MAX_HOLD_MS) : 0;
     if (ms > 0) await new Promise((resolve) => setTimeout(resolve, ms));
-  }
-}
-
-function fulfilled<T>(value: T): PromiseFulfilledResult<T> {
-  return { status: "fulfilled", value };
-}
-
-function settle<T>(work: () => T): PromiseSettledResult<T> {
-  try {
-    return fulfilled(work());
-  } catch (reason) {
-    return { status: "rejected", reason };
   }
 }

@@ -1,28 +1,30 @@
-import { expect, it } from "vitest";
-import { SharedCommit } from "../../src/group-commit.ts";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { GroupCommit } from "../../src/group-commit.ts";
 
 /** A commit whose every step the test decides. */
 function commitOf() {
   const turns: string[][] = [];
   const waits: { readonly for: string; readonly end: PromiseWithResolvers<void> }[] = [];
-  const wait = (what: string) => () => {
+  const wait = (what: string) => {
     const end = Promise.withResolvers<void>();
     waits.push({ for: what, end });
     return end.promise;
   };
-  const commit = new SharedCommit<string, string>({
-    work(jobs) {
+  const commit = new GroupCommit<string, string, string>({
+    work(job) {
+      if (job.startsWith("bad")) throw new Error(job);
+      return job;
+    },
+    finish(jobs) {
       turns.push([...jobs]);
       if (jobs.includes("throw")) throw new Error("the turn failed");
-      return jobs.map((job) =>
-        job.startsWith("bad")
-          ? { status: "rejected", reason: new Error(job) }
-          : { status: "fulfilled", value: job.toUpperCase() },
-      );
+      return (job) => job.toUpperCase();
     },
     weigh: (job) => (job.startsWith("heavy") ? 0.6 : 0.01),
-    untilCommitted: wait("commit"),
-    hold: wait("hold"),
+    async pause(calls) {
+      await wait("commit");
+      if (calls > 1) await wait("hold");
+    },
   });
   return { commit, turns, waits };
 }
@@ -31,11 +33,14 @@ const settled = () => new Promise((resolve) => setImmediate(resolve));
 
 it("does a call that comes alone at once, and the next once its commit is over", async () => {
   const { commit, turns, waits } = commitOf();
+  expect(commit.busy).toBe(false);
   const first = commit.do("a");
   expect(turns).toEqual([["a"]]);
+  expect(commit.busy).toBe(true);
   expect(await first).toBe("A");
   waits[0]!.end.resolve();
   await settled();
+  expect(commit.busy).toBe(false);
   const second = commit.do("b");
   expect(turns).toEqual([["a"], ["b"]]);
   expect(await second).toBe("B");
@@ -116,4 +121,48 @@ it("does no more in one turn than that holds, and at least one", async () => {
   }
   await Promise.all(all);
   expect(turns).toEqual([["a"], ["heavy 1", "b"], ["heavy 2"], ["heavy 3", "c"]]);
+});
+
+describe("with a time to gather", () => {
+  beforeEach(() => void vi.useFakeTimers());
+  afterEach(() => void vi.useRealTimers());
+
+  function gathering() {
+    const done: string[] = [];
+    const commit = new GroupCommit<string, string, string>({
+      work(job) {
+        if (job === "bad") throw new Error("full");
+        done.push(job);
+        return job;
+      },
+      finish: () => (job) => job.toUpperCase(),
+      gatherMs: 5,
+    });
+    return { commit, done };
+  }
+
+  it("does what came within its time in one turn, in order, and what comes later in another", async () => {
+    const { commit, done } = gathering();
+    const first = commit.do("a");
+    await vi.advanceTimersByTimeAsync(4);
+    const second = commit.do("b");
+    expect(done).toEqual([]);
+    await vi.advanceTimersByTimeAsync(1);
+    expect(done).toEqual(["a", "b"]);
+    expect(await Promise.all([first, second])).toEqual(["A", "B"]);
+    const third = commit.do("c");
+    await vi.advanceTimersByTimeAsync(4);
+    expect(done).toEqual(["a", "b"]);
+    await vi.advanceTimersByTimeAsync(1);
+    expect(await third).toBe("C");
+  });
+
+  it("tells a failure to its own caller alone", async () => {
+    const { commit } = gathering();
+    const outcomes = Promise.allSettled([commit.do("bad"), commit.do("other")]);
+    await vi.advanceTimersByTimeAsync(5);
+    const [failed, fine] = await outcomes;
+    expect(failed).toMatchObject({ status: "rejected", reason: new Error("full") });
+    expect(fine).toEqual({ status: "fulfilled", value: "OTHER" });
+  });
 });

@@ -225,6 +225,27 @@ describe("publishes that come together", () => {
     expect((await late).status).toBe(404);
   });
 
+  it.each(["given to another", "made again by another"])(
+    "find no session where it was %s before them",
+    async (how) => {
+      const alice = { admin: false, subject: "alice" };
+      const { id } = await make({ subject: "alice" });
+      const end = await slowCommits(id);
+      await publish(id, { data: "first" });
+      const late = Promise.resolve(objectOf(id).publish(alice, [{ data: "late" }]));
+      await reached(id);
+      if (how === "made again by another") await call("DELETE", pathOf(id));
+      expect((await call("PUT", pathOf(id), { subject: "bob" })).status).toBeLessThan(300);
+      await end();
+      expect(await late).toEqual({ ok: false, code: "session_not_found" });
+      const { json } = await publish(id, { data: "bob's" });
+      const replay = await (await follow(id, "?from=earliest")).take(1);
+      const frames = how === "given to another" ? ["first"] : ["bob's"];
+      expect(dataOf(replay)).toEqual(frames);
+      expect(json.id).toBeDefined();
+    },
+  );
+
   it("are not acknowledged where the object dies before their turn", async () => {
     const { id } = await make();
     await slowCommits(id);
