@@ -23,16 +23,16 @@ export class AlarmClock {
   /** Makes sure that the object wakes at `at` (milliseconds since the epoch) or before. */
   wakeBy(at: number): void {
     if (this.#setFor !== undefined && this.#setFor <= at) return;
-    this.#setFor = at;
     // Buffered with the other writes of this turn; the output gate holds the answer until all are durable.
     void this.#storage.setAlarm(at);
+    this.#setFor = at;
   }
 
   /** Makes the object wake at `at` and not before: what was to be done earlier has been done. */
   moveTo(at: number): void {
     if (this.#setFor === at) return;
-    this.#setFor = at;
     void this.#storage.setAlarm(at);
+    this.#setFor = at;
   }
 
   /** The alarm has fired, so none is set. */
@@ -42,7 +42,7 @@ export class AlarmClock {
 
   /** Takes the alarm back. */
   clear(): void {
-    this.#setFor = Infinity;
     void this.#storage.deleteAlarm();
+    this.#setFor = Infinity;
   }
 }

@@ -8,7 +8,7 @@ export type LogLevel = "debug" | "info" | "warn" | "error";
 
 const RANK: Readonly<Record<LogLevel, number>> = { debug: 0, info: 1, warn: 2, error: 3 };
 
-type LogFields = Readonly<Record<string, string | number | boolean | undefined>>;
+export type LogFields = Readonly<Record<string, string | number | boolean | undefined>>;
 
 export interface Logger {
   /** Whether `debug` lines are written: guards work that only a debug line needs. */

@@ -12,6 +12,7 @@ import type { DirectoryClient } from "./client.ts";
 import type { DirectoryEntry, DirectoryMessage } from "./contract.ts";
 import { stalenessOf, dropTime, retryTime } from "./staleness.ts";
 import { describeFailure, type Logger } from "../logger.ts";
+import type { SessionEntry } from "../core/host.ts";
 import type { SessionId } from "../core/id.ts";
 import { FIRST_RETELL_MS, MAX_RESTAMPS, TELL_DELAY_MS } from "../core/limits.ts";
 import type { AlarmClock } from "../alarm-clock.ts";
@@ -55,11 +56,13 @@ type StoredOutbox =
 
 /** The session as the outbox sees it at one moment. */
 export interface Listed {
-  readonly entry: DirectoryEntry;
-  readonly ttlMs: number;
-  /** Its last change; milliseconds since the epoch. */
-  readonly updatedAt: number;
-  /** When the object has to wake for the session itself. */
+  /** Its record. Times are milliseconds since the epoch. */
+  readonly session: Omit<SessionEntry, "expiresAt"> & {
+    readonly ttlMs: number;
+    /** Its last change. */
+    readonly updatedAt: number;
+  };
+  /** When it ends as things stand. */
   readonly deadline: number;
 }
 
@@ -67,14 +70,14 @@ export interface OutboxParts {
   readonly ctx: DurableObjectState;
   readonly alarm: AlarmClock;
   readonly log: Logger;
-  /** Undefined where there is no directory: then nothing is told, and nothing is stored for it. */
+  /** Undefined where there is no directory: then nothing is sent, and nothing is stored for it. */
   readonly directory: DirectoryClient | undefined;
-  /** The session now, as the directory should list it; undefined where there is none. */
-  readonly listed: (now: number) => Listed | undefined;
 }
 
 export class Outbox {
   readonly #parts: OutboxParts;
+  /** The session as it was when the outbox last heard of it; undefined where there is none. */
+  #listed: Listed | undefined;
   /** Undefined: not read yet. Null: there is no row. */
   #row: StoredOutbox | null | undefined;
   /** The highest order given to a message. */
@@ -90,23 +93,20 @@ export class Outbox {
     this.#parts = parts;
   }
 
-  /** The session was made or changed: tell the directory if that concerns it. */
-  changed(now: number): void {
+  /**
+   * The session was made, changed or used: sends what concerns the directory. Returns by when
+   * the object has to wake to send a deadline that moved, should no use send it before:
+   * while the entry is still listed. Infinity where nothing waits for that.
+   */
+  changed(listed: Listed, now: number): number {
+    this.#listed = listed;
     const update = this.#pendingUpdate(now);
-    if (!update) return;
+    if (!update) return Infinity;
     // The object may die before a shard answers, and nobody may ever call this session again.
     if (update.urgent) this.#wakeBy(retryTime(update.since, now));
     this.#send(now);
-  }
-
-  /**
-   * By when the object has to wake to tell of a deadline that moved, should no use
-   * tell of it before: while the entry is still listed.
-   */
-  updateBy(now: number): number {
     const row = this.#read();
-    const update = this.#pendingUpdate(now);
-    return update && !update.urgent && row?.kind === "told" ? row.entry.expiresAt : Infinity;
+    return !update.urgent && row?.kind === "told" ? row.entry.expiresAt : Infinity;
   }
 
   /**
@@ -114,6 +114,7 @@ export class Outbox {
    * turn's own transaction. What is left goes when the directory has taken it.
    */
   ended(id: SessionId, now: number): void {
+    this.#listed = undefined;
     const { ctx, alarm, directory } = this.#parts;
     if (!directory) {
       alarm.clear();
@@ -130,12 +131,14 @@ export class Outbox {
     this.#send(now);
   }
 
-  /** The alarm has fired: sends what is not told yet. Resolves as `settled` does. */
-  async resume(now: number): Promise<void> {
+  /** The alarm has fired: sends what was not sent yet. `listed` is the session, where there is one. Resolves as `settled` does. */
+  async resume(now: number, listed?: Listed): Promise<void> {
+    this.#listed = listed;
     this.#alarmIsOurs = false;
-    if (this.#untellable(now)) {
-      this.#row = null;
+    if (!this.#parts.directory && !listed && this.#read()?.kind === "ended") {
+      // The directory was turned off, and will never hear of that end.
       void this.#parts.ctx.storage.deleteAll();
+      this.#row = null;
       return;
     }
     const update = this.#pendingUpdate(now);
@@ -187,24 +190,23 @@ export class Outbox {
   }
 
   #taken(message: DirectoryMessage, ttlMs: number, shards: number): void {
-    const { ctx, alarm, listed } = this.#parts;
-    const now = Date.now();
-    const session = listed(now);
+    const { ctx, alarm } = this.#parts;
+    const listed = this.#listed;
     if (message.op === "put") {
       // Ended meanwhile: the row says so, and the next message will.
-      if (!session) return;
+      if (!listed) return;
       this.#write({ kind: "told", entry: message.entry, ttlMs, order: message.order, shards });
-      if (!this.#alarmIsOurs || this.#pendingUpdate(now)) return;
+      if (!this.#alarmIsOurs || this.#pendingUpdate(Date.now())) return;
       this.#alarmIsOurs = false;
-      alarm.moveTo(session.deadline);
+      alarm.moveTo(listed.deadline);
       return;
     }
     // Made again meanwhile: the new session's message overwrites the row.
-    if (session) return;
-    this.#row = null;
+    if (listed) return;
     this.#alarmIsOurs = false;
     alarm.clear();
     void ctx.storage.deleteAll();
+    this.#row = null;
   }
 
   #failed(since: number, failure: unknown): void {
@@ -222,25 +224,20 @@ export class Outbox {
     this.#parts.alarm.wakeBy(at);
   }
 
-  /** Whether all that is left is an end of which no directory will ever hear: it was turned off. */
-  #untellable(now: number): boolean {
-    const { directory, listed } = this.#parts;
-    return !directory && this.#read()?.kind === "ended" && !listed(now);
-  }
-
   /** What there is to tell, and since when. */
   #pendingUpdate(now: number): PendingUpdate | undefined {
     if (!this.#parts.directory) return undefined;
-    const session = this.#parts.listed(now);
     const row = this.#read();
-    if (!session) {
+    if (!this.#listed) {
       if (row?.kind !== "ended") return undefined;
       return { message: { op: "remove", id: row.id }, since: row.at, urgent: true, ttlMs: 0 };
     }
-    const { entry, ttlMs } = session;
-    const told = row?.kind === "told" ? row : undefined;
+    const { session, deadline } = this.#listed;
+    const { ttlMs } = session;
+    const entry = entryOf(session, deadline);
+    const known = row?.kind === "told" ? row : undefined;
     // A TTL that has grown does not make the shard keep the entry for longer.
-    const staleness = stalenessOf(told?.entry, entry, Math.min(told?.ttlMs ?? ttlMs, ttlMs));
+    const staleness = stalenessOf(known?.entry, entry, Math.min(known?.ttlMs ?? ttlMs, ttlMs));
     if (!staleness) return undefined;
     const dropAt = dropTime(entry.expiresAt, ttlMs);
     return {
@@ -260,9 +257,13 @@ export class Outbox {
   }
 
   #write(row: StoredOutbox): void {
-    this.#row = row;
     this.#parts.ctx.storage.kv.put(KEY, row);
+    this.#row = row;
   }
+}
+
+function entryOf({ id, type, createdAt, subject }: Listed["session"], expiresAt: number) {
+  return { id, type, createdAt, expiresAt, ...(subject !== undefined && { subject }) };
 }
 
 /** A message that has yet to get its order. */

@@ -19,9 +19,9 @@ export interface SessionMatch {
 
 export function matches(
   session: { readonly type: string; readonly metadata: Metadata },
-  gate: SessionMatch,
+  match: SessionMatch,
 ): boolean {
-  return session.type === gate.type && session.metadata[GATEWAY_KEYS.upstream] === gate.upstream;
+  return session.type === match.type && session.metadata[GATEWAY_KEYS.upstream] === match.upstream;
 }
 
 /** The stream of messages that belong to no exchange: what a GET without `Last-Event-ID` follows. */
@@ -75,10 +75,27 @@ export interface InitializeRequest {
 
 export type InitializeAnswer =
   /** The session is made; these are the upstream's messages, the last one its answer. */
-  | { readonly kind: "initialized"; readonly messages: readonly string[] }
+  { readonly kind: "initialized"; readonly messages: readonly string[] } | NotInitialized;
+
+export type NotInitialized =
   /** The upstream answered with a JSON-RPC error. No session was made. */
   | { readonly kind: "refused"; readonly status: number; readonly body: string }
   | { readonly kind: "failed"; readonly failure: Failure };
+
+/** A session as the gateway's part of its object sees it. */
+export interface GatewaySession {
+  /** Made with the session: another epoch is another session. */
+  readonly epoch: string;
+  readonly metadata: Metadata;
+  /**
+   * Changes metadata, and returns them as they are then; a null value removes its key.
+   * Undefined: the session has no room for that, and nothing has changed.
+   */
+  patchMetadata(patch: Readonly<Record<string, string | null>>): Metadata | undefined;
+}
+
+/** The session that there is now; null once it has expired or was deleted. Looking is no use. */
+export type SessionAccess = () => GatewaySession | null;
 
 /** Where a gateway stream starts. */
 export type GatewayStart = { readonly gate: SessionMatch } & (

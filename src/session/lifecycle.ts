@@ -1,99 +1,91 @@
 /**
- * The life of one session: whether there is one, and all that makes, changes and
- * ends it. What is held in memory and what is stored change together here, and so do
- * the alarm that ends the session and what the directory is to be told of it.
+ * The life of one session: whether there is one, and all that makes, uses, changes and
+ * ends it. What is held in memory and what is stored change together here, the row first.
+ * So do the alarm that ends the session and what the directory is to say of it.
  *
  * No method awaits between its checks and its writes.
  */
-import type { DirectoryClient } from "../directory/client.ts";
-import type { Logger } from "../logger.ts";
+import type { AlarmClock } from "../alarm-clock.ts";
 import { owns, type Caller } from "../core/caller.ts";
 import { contentProblem } from "../core/content.ts";
+import { refuse, succeed, type Outcome } from "../core/errors.ts";
 import {
-  expiryVerdict,
-  type ExpiryVerdict,
   creditUse,
   creditWhileInUse,
+  expiryVerdict,
   lastUseOnLoad,
+  type ExpiryVerdict,
 } from "../core/expiry.ts";
 import type { SessionContent, SessionView } from "../core/host.ts";
 import { redactSessionId, type SessionId } from "../core/id.ts";
-import { refuse, succeed, type Outcome } from "../core/errors.ts";
-import { AlarmClock } from "../alarm-clock.ts";
-import { EventLog, type EventLogLimits } from "../stream/event-log.ts";
-import type { StreamState, StoredChannel } from "../stream/channel.ts";
-import { Outbox } from "../directory/outbox.ts";
+import type { Outbox } from "../directory/outbox.ts";
+import type { Gateway } from "../gateway/object/gateway.ts";
+import type { Logger } from "../logger.ts";
+import type { ChannelParts } from "../stream/channel.ts";
+import { EventChannel } from "../stream/event-channel.ts";
+import { CLOSE_CODES } from "../stream/protocol.ts";
+import { encodeFrame } from "../wire/sse-frame.ts";
 import type { RecordStore, StoredSession } from "./record.ts";
-import { newRecord, listedAs, viewOf } from "./record-changes.ts";
+import { newRecord, viewOf } from "./record-changes.ts";
 
 /**
  * When the session was last used: exactly in memory, coarsely in storage. The
- * rules are those of `session/expiry.ts`; this keeps the two in step.
+ * rules are those of `core/expiry.ts`; this keeps the two in step.
  */
-export class Use {
+class LastUse {
   readonly #records: RecordStore;
-  readonly #moved: (now: number) => void;
-  #lastUse: number;
+  #at: number;
   /** What is stored: up to when use has been credited. */
   #usedUntil: number;
 
-  /** `moved` is called after each use: the session's deadline may be another. */
-  constructor(
-    records: RecordStore,
-    session: StoredSession,
-    now: number,
-    moved: (now: number) => void,
-  ) {
+  constructor(records: RecordStore, session: StoredSession, now: number) {
     this.#records = records;
-    this.#moved = moved;
     this.#usedUntil = records.loadUsedUntil(session);
-    this.#lastUse = lastUseOnLoad(this.#usedUntil, now);
+    this.#at = lastUseOnLoad(this.#usedUntil, now);
   }
 
-  /** Milliseconds since the epoch: exact while the object has been in memory since, else what was credited. */
-  get lastUse(): number {
-    return this.#lastUse;
+  /** Milliseconds since the epoch: exact for uses since the object was loaded, else what was credited. */
+  get at(): number {
+    return this.#at;
   }
 
   /** Counts a use; writes a row only where no credit reaches it. */
   touch(now: number, ttlMs: number): void {
-    this.#lastUse = Math.max(this.#lastUse, now);
     if (now > this.#usedUntil) this.#credit(creditUse(now, ttlMs));
-    this.#moved(now);
+    this.#at = Math.max(this.#at, now);
   }
 
   /** Something holds the session open from `now` on. */
   hold(now: number, ttlMs: number): void {
-    this.#lastUse = Math.max(this.#lastUse, now);
     const usedUntil = creditWhileInUse(now, ttlMs);
     if (usedUntil > this.#usedUntil) this.#credit(usedUntil);
-    this.#moved(now);
+    this.#at = Math.max(this.#at, now);
   }
 
   /** Nothing holds it open any more: what was credited ahead for that is taken back. */
   release(now: number, ttlMs: number): void {
-    this.#lastUse = now;
     if (this.#usedUntil > creditUse(now, ttlMs)) this.#credit(now);
-    this.#moved(now);
+    this.#at = now;
   }
 
   /** The TTL has become shorter: what was credited ahead by the longer one is taken back. */
   shorten(now: number, ttlMs: number, inUse: boolean): void {
-    this.#lastUse = now;
     const credit = inUse ? creditWhileInUse(now, ttlMs) : now;
     if (this.#usedUntil > credit) this.#credit(credit);
+    this.#at = now;
   }
 
   #credit(usedUntil: number): void {
-    this.#usedUntil = usedUntil;
     this.#records.saveUsedUntil(usedUntil);
+    this.#usedUntil = usedUntil;
   }
 }
 
 /** A session that exists, as its object holds it in memory. */
-export interface LiveSession extends StreamState {
+export interface LiveSession {
   record: StoredSession;
-  readonly use: Use;
+  readonly use: LastUse;
+  readonly events: EventChannel;
 }
 
 export type EndReason = "expired" | "deleted";
@@ -101,50 +93,31 @@ export type EndReason = "expired" | "deleted";
 export interface LifecycleParts {
   readonly ctx: DurableObjectState;
   readonly records: RecordStore;
-  readonly directory: DirectoryClient | undefined;
-  readonly limits: EventLogLimits;
+  readonly alarm: AlarmClock;
+  readonly outbox: Outbox;
+  readonly channel: ChannelParts;
+  readonly gateway: Gateway;
   readonly log: Logger;
-  /** Whether something holds the session open at this very moment. */
-  readonly inUse: () => boolean;
-  /** Writers of the session's own stream. */
-  readonly writers: () => number;
-  /** A session was found in storage: the object has started anew. */
-  readonly found: () => void;
-  /** The session ends: called before anything of it is removed. */
-  readonly ending: (session: LiveSession, reason: EndReason) => void;
 }
+
+const encoder = new TextEncoder();
 
 export class Lifecycle {
   readonly #parts: LifecycleParts;
-  readonly #alarm: AlarmClock;
-  readonly #outbox: Outbox;
   /** Undefined: not looked for yet. Null: there is no session. */
   #loaded: LiveSession | null | undefined;
 
   constructor(parts: LifecycleParts) {
-    const { ctx, directory, log } = parts;
     this.#parts = parts;
-    this.#alarm = new AlarmClock(ctx.storage);
-    this.#outbox = new Outbox({
-      ctx,
-      alarm: this.#alarm,
-      log,
-      directory,
-      listed: (now) => {
-        const session = this.load(now);
-        return session ? listedAs(session.record, this.#deadline(session, now)) : undefined;
-      },
-    });
   }
 
   /** The session, if it is stored, whether or not its time is up. */
   load(now: number): LiveSession | null {
     if (this.#loaded !== undefined) return this.#loaded;
-    const { records, found } = this.#parts;
+    const { records, gateway } = this.#parts;
     const record = records.loadSession();
-    if (!record) return (this.#loaded = null);
-    this.#loaded = this.#open(record, records.loadChannel(), now);
-    found();
+    this.#loaded = record ? this.#open(record, now) : null;
+    if (record) gateway.answerInterrupted(record);
     return this.#loaded;
   }
 
@@ -173,92 +146,130 @@ export class Lifecycle {
     if (problem) return refuse(problem.code, problem.detail);
     const record = newRecord(id, content, now, Math.random());
     this.#parts.records.saveSession(record);
-    const session = this.#open(record, { drainedSeq: 0, disconnected: false }, now);
-    this.#loaded = session;
-    this.#outbox.changed(now);
-    this.#wakeAtDeadline(session, now);
-    return succeed(this.view(session, now));
+    this.#loaded = this.#open(record, now);
+    return succeed(this.#settle(this.#loaded, now));
   }
 
   /** Stores a changed record, which is a use as well. */
   change(session: LiveSession, changed: StoredSession, now: number): Outcome<SessionView> {
     const problem = contentProblem(changed.metadata, changed.dataJson);
     if (problem) return refuse(problem.code, problem.detail);
-    const { records, inUse } = this.#parts;
     const record = { ...changed, updatedAt: now, revision: session.record.revision + 1 };
-    // Stored first: a write that throws must not leave the change in memory.
-    records.saveSession(record);
-    if (record.ttlMs < session.record.ttlMs) session.use.shorten(now, record.ttlMs, inUse());
+    this.#parts.records.saveSession(record);
+    if (record.ttlMs < session.record.ttlMs) session.use.shorten(now, record.ttlMs, this.#inUse);
     session.record = record;
     session.use.touch(now, record.ttlMs);
-    this.#wakeAtDeadline(session, now);
-    return succeed(this.view(session, now));
+    return succeed(this.#settle(session, now));
   }
 
-  /** Nothing is left: no stream, no row, no alarm, once the directory has been told. */
-  end(session: LiveSession, reason: EndReason, now: number): void {
-    const { id } = session.record;
-    this.#parts.ending(session, reason);
-    this.#loaded = null;
-    this.#outbox.ended(id, now);
-    this.#parts.log.info(`session.${reason}`, { session: redactSessionId(id) });
+  /** Counts a use. Returns when the session ends as things stand, in milliseconds since the epoch. */
+  touch(session: LiveSession, now: number): number {
+    session.use.touch(now, session.record.ttlMs);
+    return this.#used(session, now);
   }
 
-  /** What is in memory may not be what is stored: it is read anew. */
-  forget(): void {
-    this.#loaded = undefined;
+  /** A reader is about to hold the session open. */
+  hold(session: LiveSession, now: number): void {
+    session.use.hold(now, session.record.ttlMs);
+    this.#used(session, now);
   }
 
-  view(session: LiveSession, now: number): SessionView {
-    const { record, log } = session;
-    return viewOf(record, log, this.#deadline(session, now), this.#parts.writers());
-  }
-
-  /** Resolves when the directory knows of the last change, or the try to tell it has failed. */
-  untilListed(): Promise<void> {
-    return this.#outbox.settled();
-  }
-
-  /** The alarm has fired. */
-  async wake(now: number): Promise<void> {
-    this.#alarm.fired();
+  /** A reader has left, or an exchange has ended, and with it, perhaps, the use that kept the session alive. */
+  release(now: number): void {
     const session = this.load(now);
-    if (!session) return this.#outbox.resume(now);
+    if (!session || this.#inUse) return;
+    session.use.release(now, session.record.ttlMs);
+    this.#used(session, now);
+  }
+
+  /** Nothing is left: no row and no stream, and no alarm once the directory knows of the end. */
+  end(session: LiveSession, reason: EndReason, now: number): void {
+    const { ctx, outbox, gateway, log } = this.#parts;
+    const { id, metadata } = session.record;
+    outbox.ended(id, now);
+    this.#loaded = null;
+    ctx.waitUntil(gateway.end(metadata));
+    const lastFrame = encodeFrame({ event: reason, data: JSON.stringify({ id }) });
+    this.#closeSubscribers(id, CLOSE_CODES.ended, encoder.encode(lastFrame));
+    log.info(`session.${reason}`, { session: redactSessionId(id) });
+  }
+
+  /** Ends every stream that is followed; a client that comes back is asked anew who it is. */
+  endStreams({ record }: LiveSession, now: number): void {
+    if (this.#parts.channel.subscribers.size === 0) return;
+    this.#closeSubscribers(record.id, CLOSE_CODES.disconnected);
+    this.release(now);
+  }
+
+  /** The session as its host is shown it. `deadline`, where it is known, is when it ends as things stand. */
+  view(session: LiveSession, now: number, deadline = this.#deadline(session, now)): SessionView {
+    return viewOf(session.record, session.events, deadline);
+  }
+
+  /** The alarm has fired: the session ends or sleeps on, and the directory is sent what it does not know yet. */
+  async wake(now: number): Promise<void> {
+    const { alarm, outbox, log } = this.#parts;
+    alarm.fired();
+    const session = this.load(now);
+    if (!session) return outbox.resume(now);
     const verdict = this.#verdict(session, now);
-    this.#parts.log.debug("object.alarm", {
+    log.debug("object.alarm", {
       session: session.record.id,
       verdict: verdict.kind === "expire" ? `expire: ${verdict.reason}` : "live",
     });
     if (verdict.kind === "expire") {
       this.end(session, "expired", now);
-      return this.#outbox.settled();
+      return outbox.settled();
     }
-    if (this.#parts.inUse()) session.use.hold(now, session.record.ttlMs);
-    const told = this.#outbox.resume(now);
-    this.#alarm.wakeBy(verdict.until);
-    return told;
+    if (this.#inUse) session.use.hold(now, session.record.ttlMs);
+    const sent = outbox.resume(now, { session: session.record, deadline: verdict.until });
+    alarm.wakeBy(verdict.until);
+    return sent;
   }
 
-  #open(record: StoredSession, channel: StoredChannel, now: number): LiveSession {
-    const { ctx, limits, records } = this.#parts;
+  /** Whether something holds the session open at this very moment. */
+  get #inUse(): boolean {
+    return this.#parts.channel.subscribers.size > 0 || this.#parts.gateway.running > 0;
+  }
+
+  #open(record: StoredSession, now: number): LiveSession {
+    const { records, channel } = this.#parts;
     return {
       record,
-      channel,
-      log: new EventLog(ctx.storage.sql, "events", limits, record.epoch, channel.drainedSeq),
-      use: new Use(records, record, now, (at) => this.#outbox.changed(at)),
+      use: new LastUse(records, record, now),
+      events: new EventChannel(channel, record.epoch),
     };
   }
 
-  #verdict(session: LiveSession, now: number): ExpiryVerdict {
-    return expiryVerdict(session.record, session.use.lastUse, now, this.#parts.inUse());
+  /** The record is stored: the directory and the alarm follow it. */
+  #settle(session: LiveSession, now: number): SessionView {
+    const { alarm, outbox } = this.#parts;
+    const deadline = this.#deadline(session, now);
+    const updateBy = outbox.changed({ session: session.record, deadline }, now);
+    alarm.wakeBy(Math.min(deadline, updateBy));
+    return this.view(session, now, deadline);
   }
 
-  #wakeAtDeadline(session: LiveSession, now: number): void {
-    this.#alarm.wakeBy(Math.min(this.#deadline(session, now), this.#outbox.updateBy(now)));
+  /** The session was used. The alarm stays: when it fires, it finds the later deadline. */
+  #used(session: LiveSession, now: number): number {
+    const deadline = this.#deadline(session, now);
+    this.#parts.outbox.changed({ session: session.record, deadline }, now);
+    return deadline;
+  }
+
+  #verdict(session: LiveSession, now: number): ExpiryVerdict {
+    return expiryVerdict(session.record, session.use.at, now, this.#inUse);
   }
 
   #deadline(session: LiveSession, now: number): number {
     const verdict = this.#verdict(session, now);
     return verdict.kind === "live" ? verdict.until : now;
+  }
+
+  #closeSubscribers(id: SessionId, code: number, lastFrame?: Uint8Array): void {
+    const closed = this.#parts.channel.subscribers.closeAll(code, lastFrame);
+    for (let left = closed - 1; left >= 0; left--) {
+      this.#parts.log.debug("writer.leave", { session: id, code, writers: left });
+    }
   }
 }

@@ -15,13 +15,14 @@ import {
   type SizedEvent,
 } from "../stream/event-log.ts";
 import type { Lifecycle, LiveSession } from "./lifecycle.ts";
-import type { NativeStream } from "../stream/channel.ts";
+import type { Subscribers } from "../stream/subscribers.ts";
+import type { EventChannel } from "../stream/event-channel.ts";
 import { GroupCommit } from "../group-commit.ts";
 
 export interface PublishingParts {
   readonly storage: DurableObjectStorage;
   readonly life: Lifecycle;
-  readonly stream: NativeStream;
+  readonly subscribers: Subscribers;
   readonly limits: EventLogLimits & {
     readonly eventMaxBytes: number;
     readonly queueCapacity: number;
@@ -35,7 +36,7 @@ interface Publish {
 
 /** A publish that has been stored, and is to be sent. */
 interface Stored {
-  readonly session: LiveSession;
+  readonly channel: EventChannel;
   readonly logged: readonly LoggedEvent[];
 }
 
@@ -77,40 +78,27 @@ export class Publishing {
   }
 
   #store(publish: Publish): Outcome<Stored> {
-    const { life, limits, storage, stream } = this.#parts;
-    const { events } = publish;
+    const { life, limits } = this.#parts;
     const now = Date.now();
     const admitted = this.#admit(publish, now);
     if (!admitted.ok) return admitted;
     const session = admitted.value;
-    if (stream.writers === 0) {
-      if (session.channel.disconnected) return refuse("session_disconnected");
-      if (!session.log.queueHasRoomFor(events, limits.queueCapacity))
-        return refuse("message_channel_full");
-    }
-    session.use.touch(now, session.record.ttlMs);
-    try {
-      // One transaction: a row that cannot be stored takes the others back with it.
-      const logged = storage.transactionSync(() => stream.store(session.log, events));
-      return succeed({ session, logged });
-    } catch (failure) {
-      // The log in memory has counted what was not stored, so it is read anew.
-      life.forget();
-      throw failure;
-    }
+    const refusal = session.events.refusal(publish.events, limits.queueCapacity);
+    if (refusal) return refuse(refusal);
+    life.touch(session, now);
+    return succeed({ channel: session.events, logged: session.events.append(publish.events) });
   }
 
+  /** All that were stored in one turn are of one session: nothing ends it in between. */
   #send(outcomes: readonly Outcome<Stored>[]): (outcome: Outcome<Stored>) => Outcome<Published> {
-    const { life, stream } = this.#parts;
-    const events = outcomes.flatMap((one) => (one.ok ? one.value.logged : []));
-    // Asked for anew: a store that failed has made the log forget what it had counted.
-    const log = life.load(Date.now())?.log;
-    const writers = log ? stream.send(log, events) : 0;
+    const stored = outcomes.flatMap((one) => (one.ok ? [one.value] : []));
+    const logged = stored.flatMap((one) => one.logged);
+    stored[0]?.channel.send(NATIVE_STREAM, logged);
+    const writers = this.#parts.subscribers.count(NATIVE_STREAM);
     return (one) => {
       if (!one.ok) return one;
-      const { session, logged } = one.value;
-      const ids = logged.map(({ seq }) => session.log.idOf(seq, NATIVE_STREAM));
-      return succeed({ ids, writers });
+      const { channel, logged } = one.value;
+      return succeed({ ids: logged.map(({ seq }) => channel.idOf(seq)), writers });
     };
   }
 
@@ -126,7 +114,7 @@ export class Publishing {
    */
   async #pause(publishes: number): Promise<void> {
     await this.#parts.storage.sync();
-    const { writers } = this.#parts.stream;
+    const writers = this.#parts.subscribers.count(NATIVE_STREAM);
     const ms = publishes > 1 ? Math.min(Math.ceil(writers / WRITERS_PER_HELD_MS), MAX_HOLD_MS) : 0;
     if (ms > 0) await new Promise((resolve) => setTimeout(resolve, ms));
   }

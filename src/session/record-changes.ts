@@ -3,12 +3,11 @@ import type { RevokeIf } from "../directory/contract.ts";
 import type { Caller } from "../core/caller.ts";
 import { patchData, patchMetadata, GATEWAY_KEYS, type Metadata } from "../core/content.ts";
 import { BACKEND_KEYS } from "../core/document.ts";
-import { newEpoch, NATIVE_STREAM } from "../core/event-id.ts";
+import { newEpoch } from "../core/event-id.ts";
 import type { IfMatch, SessionContent, SessionPatch, SessionView } from "../core/host.ts";
 import type { SessionId } from "../core/id.ts";
 import { SCHEMA_VERSION, timesAfterChange, type StoredSession } from "./record.ts";
-import type { EventLog } from "../stream/event-log.ts";
-import type { Listed } from "../directory/outbox.ts";
+import type { EventChannel } from "../stream/event-channel.ts";
 
 /** A new session's. `random` is in [0, 1). */
 export function newRecord(
@@ -113,14 +112,9 @@ export function isMeant(record: StoredSession, condition: RemoveIf): boolean {
   return record.subject === condition.subject && record.createdAt <= condition.createdBy;
 }
 
-/** A session as its host and the directory are shown it. Pure. */
-/** `deadline` is when the session ends as things stand, in milliseconds since the epoch. */
-export function viewOf(
-  record: StoredSession,
-  log: EventLog,
-  deadline: number,
-  writers: number,
-): SessionView {
+/** A session as its host is shown it. `deadline` is when it ends as things stand, in milliseconds since the epoch. */
+export function viewOf(record: StoredSession, events: EventChannel, deadline: number): SessionView {
+  const { lastEventId } = events;
   return {
     id: record.id,
     type: record.type,
@@ -133,16 +127,8 @@ export function viewOf(
     ...(record.dataJson !== undefined && { dataJson: record.dataJson }),
     ...(record.subject !== undefined && { subject: record.subject }),
     ...(record.times !== undefined && { times: record.times }),
-    writers,
-    ...(log.lastSeq > 0 && { lastEventId: log.idOf(log.lastSeq, NATIVE_STREAM) }),
+    writers: events.writers,
+    ...(lastEventId !== undefined && { lastEventId }),
     version: versionOf(record),
   };
-}
-
-/** What the directory is to say of the session. */
-export function listedAs(record: StoredSession, deadline: number): Listed {
-  const { id, type, createdAt, updatedAt, subject, ttlMs } = record;
-  const owner = subject !== undefined && { subject };
-  const entry = { id, type, createdAt, expiresAt: deadline, ...owner };
-  return { entry, ttlMs, updatedAt, deadline };
 }

@@ -1,13 +1,12 @@
 /**
- * What a session's object stores about it, under four keys of its key-value
- * storage. Content, use and channel are apart so that the coarse touch, the most
- * frequent write, does not rewrite metadata and data. The owner stands apart as
- * well, so that refusing a stranger takes no longer for a large session.
+ * What a session's object stores about it, under keys of its key-value storage. Content and
+ * use are apart so that the coarse touch, the most frequent write, does not rewrite metadata
+ * and data. The owner stands apart as well, so that refusing a stranger takes no longer for a
+ * large session. `stream/event-channel.ts` keeps a key of its own beside these.
  */
 import type { Metadata, SessionType } from "../core/content.ts";
 import type { RecordTimes } from "../core/host.ts";
 import type { SessionId } from "../core/id.ts";
-import { type StoredChannel, FRESH_CHANNEL } from "../stream/channel.ts";
 
 /**
  * The storage schema and its numbered migrations. docs/storage.md describes the
@@ -75,7 +74,6 @@ export function timesAfterChange({ times }: StoredSession): Pick<StoredSession, 
 const SESSION = "session";
 const OWNER = "owner";
 const USED_UNTIL = "used-until";
-const CHANNEL = "channel";
 
 /** Reads and writes those keys. Each `save` is one row written. */
 export class RecordStore {
@@ -116,13 +114,5 @@ export class RecordStore {
 
   saveUsedUntil(usedUntil: number): void {
     this.#storage.kv.put(USED_UNTIL, usedUntil);
-  }
-
-  loadChannel(): StoredChannel {
-    return this.#storage.kv.get<StoredChannel>(CHANNEL) ?? FRESH_CHANNEL;
-  }
-
-  saveChannel(channel: StoredChannel): void {
-    this.#storage.kv.put(CHANNEL, channel);
   }
 }

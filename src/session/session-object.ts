@@ -1,7 +1,8 @@
 import { DurableObject } from "cloudflare:workers";
 import { loadConfig, type Config } from "../config/service.ts";
 import type { Environment } from "../config/env.ts";
-import { createLogger, type Logger } from "../logger.ts";
+import { AlarmClock } from "../alarm-clock.ts";
+import { createLogger, type LogFields, type Logger } from "../logger.ts";
 import type { Caller } from "../core/caller.ts";
 import { documentOf, packDocument } from "../core/document.ts";
 import { ERROR_KINDS, type ErrorCode, refuse, succeed, type Outcome } from "../core/errors.ts";
@@ -10,6 +11,7 @@ import {
   matches,
   type ExchangeAnswer,
   type ExchangeRequest,
+  type GatewaySession,
   type GatewayStart,
   type InitializeAnswer,
   type InitializeRequest,
@@ -24,14 +26,13 @@ import type {
   StreamStart,
 } from "../core/host.ts";
 import type { SessionId } from "../core/id.ts";
-import { encodeFrame } from "../wire/sse-frame.ts";
-import { CLOSE_CODES, MORE, TAKEN } from "../stream/protocol.ts";
+import { MORE, TAKEN } from "../stream/protocol.ts";
 import { openUpstreams } from "../gateway/upstream/open.ts";
 import { Gateway } from "../gateway/object/gateway.ts";
 import { directoryOf } from "../directory/client.ts";
-import { Lifecycle, type EndReason, type LiveSession } from "./lifecycle.ts";
-import { RecordStore, type StoredSession } from "./record.ts";
-import { NativeStream } from "../stream/channel.ts";
+import { Outbox } from "../directory/outbox.ts";
+import { Lifecycle, type LiveSession } from "./lifecycle.ts";
+import { RecordStore } from "./record.ts";
 import {
   forbiddenChange,
   isMeant,
@@ -50,8 +51,6 @@ export interface Attachment {
   readonly start: StreamStart | GatewayStart;
 }
 
-const encoder = new TextEncoder();
-
 /**
  * One session: its record, its event log, its writers and its alarm. The object
  * is the only writer of the session and runs one turn at a time, and no method
@@ -63,48 +62,46 @@ export class SessionObject extends DurableObject<Environment> {
   readonly #config: Config;
   readonly #log: Logger;
   readonly #subscribers: Subscribers;
-  readonly #native: NativeStream;
   readonly #gateway: Gateway;
+  readonly #outbox: Outbox;
   readonly #life: Lifecycle;
   readonly #publishing: Publishing;
 
   constructor(ctx: DurableObjectState, env: Environment) {
     super(ctx, env);
-    this.#config = loadConfig(env);
-    this.#log = createLogger(this.#config.logLevel);
-    const records = new RecordStore(ctx.storage);
-    this.#subscribers = new Subscribers(ctx);
-    this.#native = new NativeStream(this.#subscribers, records);
+    const config = loadConfig(env);
+    const log = createLogger(config.logLevel);
+    const subscribers = new Subscribers(ctx);
+    const channel = { storage: ctx.storage, subscribers, limits: config };
+    const alarm = new AlarmClock(ctx.storage);
+    const directory = directoryOf(env, config);
+    this.#config = config;
+    this.#log = log;
+    this.#subscribers = subscribers;
     this.#gateway = new Gateway({
-      storage: ctx.storage,
-      writers: this.#subscribers,
-      session: {
-        record: () => this.#life.load(Date.now())?.record ?? null,
-        patchMetadata: (metadata) => this.patch({ admin: true }, { metadata }).ok,
-        exchangeEnded: () => this.#exchangeEnded(),
-      },
-      openUpstreams: () => openUpstreams(this.#config.upstreams, env),
-      limits: this.#config,
-      log: this.#log,
+      session: () => this.#gatewaySession(),
+      channel,
+      openUpstreams: () => openUpstreams(config.upstreams, env),
+      limits: config,
+      log,
     });
+    this.#outbox = new Outbox({ ctx, alarm, log, directory });
     this.#life = new Lifecycle({
       ctx,
-      records,
-      directory: directoryOf(env, this.#config),
-      limits: this.#config,
-      log: this.#log,
-      inUse: () => this.#inUse,
-      writers: () => this.#native.writers,
-      found: () => this.#gateway.interrupted(),
-      ending: (session, reason) => this.#ending(session, reason),
+      records: new RecordStore(ctx.storage),
+      alarm,
+      outbox: this.#outbox,
+      channel,
+      gateway: this.#gateway,
+      log,
     });
     this.#publishing = new Publishing({
       storage: ctx.storage,
       life: this.#life,
-      stream: this.#native,
-      limits: this.#config,
+      subscribers,
+      limits: config,
     });
-    this.#log.debug("object.start", { object: ctx.id.toString(), writers: this.#subscribers.size });
+    log.debug("object.start", { object: ctx.id.toString(), writers: subscribers.size });
   }
 
   create(caller: Caller, id: SessionId, content: SessionContent): Outcome<SessionView> {
@@ -117,8 +114,8 @@ export class SessionObject extends DurableObject<Environment> {
     const now = Date.now();
     const session = this.#life.owned(caller, now);
     if (!session) return refuse("session_not_found");
-    if (touch) session.use.touch(now, session.record.ttlMs);
-    return succeed(this.#life.view(session, now));
+    const deadline = touch ? this.#life.touch(session, now) : undefined;
+    return succeed(this.#life.view(session, now, deadline));
   }
 
   /** As `read`; what was found comes as a packed document. */
@@ -149,7 +146,7 @@ export class SessionObject extends DurableObject<Environment> {
     const changed = this.#life.change(session, replaced(session.record, content, caller), now);
     if (!changed.ok) return changed;
     // Whoever followed it as its owner follows nobody else's.
-    if (session.record.subject !== subject) this.#endStreams(session, now);
+    if (session.record.subject !== subject) this.#life.endStreams(session, now);
     return succeed({ created: false, session: this.#life.view(session, now) });
   }
 
@@ -174,7 +171,7 @@ export class SessionObject extends DurableObject<Environment> {
 
   /** Resolves when the directory knows of the last change, or the try to tell it has failed. */
   untilListed(): Promise<void> {
-    return this.#life.untilListed();
+    return this.#outbox.settled();
   }
 
   publish(caller: Caller, events: readonly NewEvent[]): Promise<Outcome<Published>> {
@@ -186,9 +183,9 @@ export class SessionObject extends DurableObject<Environment> {
     const now = Date.now();
     const session = this.#life.owned(caller, now);
     if (!session) return refuse("session_not_found");
-    session.use.touch(now, session.record.ttlMs);
-    this.#native.disconnect(session);
-    this.#endStreams(session, now);
+    this.#life.touch(session, now);
+    session.events.disconnect();
+    this.#life.endStreams(session, now);
     return succeed(null);
   }
 
@@ -199,13 +196,17 @@ export class SessionObject extends DurableObject<Environment> {
     request: InitializeRequest,
   ): Promise<Outcome<InitializeAnswer>> {
     if (this.#life.live(Date.now())) return refuse("session_already_exists");
-    return this.#gateway.initialize(request, (metadata) =>
-      // The gateway has named the owner.
-      this.create({ admin: true }, id, {
-        ...content,
-        metadata: { ...content.metadata, ...metadata },
-      }),
-    );
+    const opened = await this.#gateway.initialize(request);
+    if (!opened.ok || opened.value.kind !== "initialized") return opened;
+    const { metadata, messages } = opened.value;
+    // The gateway has named the owner.
+    const made = this.create({ admin: true }, id, {
+      ...content,
+      metadata: { ...content.metadata, ...metadata },
+    });
+    if (made.ok) return succeed({ kind: "initialized", messages });
+    this.ctx.waitUntil(this.#gateway.terminate(metadata));
+    return made;
   }
 
   /** Carries one POST of an MCP client's to its upstream. */
@@ -213,8 +214,11 @@ export class SessionObject extends DurableObject<Environment> {
     const now = Date.now();
     const session = this.#life.owned(caller, now);
     if (!session || !matches(session.record, request.match)) return refuse("session_not_found");
-    session.use.touch(now, session.record.ttlMs);
-    return this.#gateway.exchange(request);
+    this.#life.touch(session, now);
+    const exchange = this.#gateway.exchange(request);
+    if (!exchange.ok) return exchange;
+    void exchange.value.ended.then(() => this.#life.release(Date.now()));
+    return exchange.value.answer;
   }
 
   /** Attaches a writer: a WebSocket upgrade, with an Attachment as JSON in `attach`. */
@@ -231,9 +235,15 @@ export class SessionObject extends DurableObject<Environment> {
     if (this.#subscribers.size >= this.#config.maxWriters) return refusal("too_many_writers");
     const { 0: client, 1: server } = new WebSocketPair();
     if ("gate" in start) {
-      if (!this.#gateway.attach(server, start)) return new Response(null, { status: 400 });
-      session.use.hold(now, session.record.ttlMs);
-    } else this.#attach(session, server, start, now);
+      const place = this.#gateway.placeOf(start);
+      if (!place) return new Response(null, { status: 400 });
+      this.#life.hold(session, now);
+      this.#gateway.attach(server, start, place);
+    } else {
+      this.#life.hold(session, now);
+      session.events.attach(server, start);
+      this.#logWriters("writer.attach", session, { start: start.kind });
+    }
     return new Response(null, { status: 101, webSocket: client });
   }
 
@@ -242,8 +252,8 @@ export class SessionObject extends DurableObject<Environment> {
     const stream = this.#subscribers.state(socket)?.stream;
     if (!session || stream === undefined || typeof message !== "string") return;
     if (stream !== NATIVE_STREAM) this.#gateway.receive(socket, stream, message);
-    else if (message === MORE) this.#native.sendPage(session.log, socket);
-    else if (message === TAKEN) this.#native.taken(session, socket);
+    else if (message === MORE) session.events.sendPage(socket);
+    else if (message === TAKEN) session.events.confirm(socket);
   }
 
   override webSocketClose(socket: WebSocket, code: number): void {
@@ -258,62 +268,27 @@ export class SessionObject extends DurableObject<Environment> {
     return this.#life.wake(Date.now());
   }
 
-  /** Whether the session is being used at this very moment. */
-  get #inUse(): boolean {
-    return this.#subscribers.size > 0 || this.#gateway.running > 0;
-  }
-
-  #attach(session: LiveSession, socket: WebSocket, start: StreamStart, now: number): void {
-    this.#native.attach(session, socket, start);
-    session.use.hold(now, session.record.ttlMs);
-    this.#log.debug("writer.attach", {
-      session: session.record.id,
-      start: start.kind,
-      writers: this.#subscribers.size,
-    });
-  }
-
   #detach(socket: WebSocket, code: number): void {
-    // A socket that the object closed itself is no writer any more.
+    // A socket that the object closed itself is no subscriber any more.
     if (!this.#subscribers.detach(socket)) return;
     const now = Date.now();
     const session = this.#life.load(now);
     if (!session) return;
-    if (!this.#inUse) session.use.release(now, session.record.ttlMs);
-    this.#log.debug("writer.leave", {
-      session: session.record.id,
-      code,
-      writers: this.#subscribers.size,
-    });
+    this.#life.release(now);
+    this.#logWriters("writer.leave", session, { code });
   }
 
-  /** With an exchange of the gateway's ends, perhaps, the use that kept the session alive. */
-  #exchangeEnded(): void {
-    const now = Date.now();
-    const session = this.#life.load(now);
-    if (session && !this.#inUse) session.use.release(now, session.record.ttlMs);
+  #logWriters(event: string, { record }: LiveSession, fields: LogFields): void {
+    this.#log.debug(event, { session: record.id, ...fields, writers: this.#subscribers.size });
   }
 
-  /** Ends every stream that is followed; whoever comes back is asked anew who they are. */
-  #endStreams(session: LiveSession, now: number): void {
-    if (this.#subscribers.size === 0) return;
-    this.#closeWriters(session.record, CLOSE_CODES.disconnected);
-    if (!this.#inUse) session.use.release(now, session.record.ttlMs);
-  }
-
-  #closeWriters({ id }: StoredSession, code: number, lastFrame?: Uint8Array): void {
-    const closed = this.#subscribers.closeAll(code, lastFrame);
-    for (let left = closed - 1; left >= 0; left--) {
-      this.#log.debug("writer.leave", { session: id, code, writers: left });
-    }
-  }
-
-  /** Before anything of the session is removed: its streams and its upstream session end. */
-  #ending({ record }: LiveSession, reason: EndReason): void {
-    const { id, metadata } = record;
-    this.ctx.waitUntil(this.#gateway.end(metadata));
-    const lastFrame = encodeFrame({ event: reason, data: JSON.stringify({ id }) });
-    this.#closeWriters(record, CLOSE_CODES.ended, encoder.encode(lastFrame));
+  #gatewaySession(): GatewaySession | null {
+    const session = this.#life.load(Date.now());
+    if (!session) return null;
+    const { epoch, metadata } = session.record;
+    const patchMetadata: GatewaySession["patchMetadata"] = (patch) =>
+      this.patch({ admin: true }, { metadata: patch }).ok ? session.record.metadata : undefined;
+    return { epoch, metadata, patchMetadata };
   }
 }
 

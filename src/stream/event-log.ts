@@ -1,29 +1,24 @@
 /**
- * A bounded log of a session's events, in SQLite. Every event is appended
- * before it is sent, one row each. What would otherwise be counters written
- * beside it is carried in the rows: a running sum of sizes, and where the queue
- * of undelivered events begins.
+ * A bounded log of a session's events, in SQLite, with one row for each event. The rows carry
+ * what would otherwise be counters written beside them: a running sum of sizes, and where the
+ * queue of the first reader begins.
  *
- * Retention is exact (`logMaxEvents`, `logMaxBytes`) although rows are deleted in
- * batches: `first` moves with every append, and the rows before it, invisible
- * already, go once there are enough of them.
+ * Retention is exact (`logMaxEvents`, `logMaxBytes`) although rows are deleted in batches:
+ * `first` moves with every append. The rows before it are invisible from then on, and go once
+ * there are enough of them.
  */
-import {
-  formatEventId,
-  NATIVE_STREAM,
-  resumeVerdict,
-  type ResumeVerdict,
-} from "../core/event-id.ts";
+import { formatEventId, resumeVerdict, type ResumeVerdict } from "../core/event-id.ts";
 import type { NewEvent } from "../core/host.ts";
 import { REPLAY_PAGE_BYTES } from "../core/limits.ts";
+import { utf8Length } from "../wire/bytes.ts";
 import { encodeFrame } from "../wire/sse-frame.ts";
 
 /** Rows are deleted once this share of a bound (count or bytes) lies behind `first`. */
 const TRIM_SHARE = 8;
 
 /**
- * The tables of the logs. What `/v1` publishes and what the gateway carries are kept
- * apart, each within the bounds by itself, so that neither can push the other out.
+ * The tables of the logs: `events` has what `/v1` publishes, `messages` what the gateway carries.
+ * Each is within the bounds by itself, so neither can push the other out.
  */
 export type LogTable = "events" | "messages";
 
@@ -44,7 +39,6 @@ function statementsOn(table: LogTable) {
     firstOfStream: `SELECT min(seq) AS first FROM ${table} WHERE stream = ? AND seq >= ?`,
     after: `SELECT seq, bytes_sum, queue_from, event, data FROM ${table} WHERE seq > ? AND stream = ? ORDER BY seq`,
     sumThrough: `SELECT bytes_sum FROM ${table} WHERE seq = ?`,
-    countQueued: `SELECT count(*) AS count FROM ${table} WHERE seq BETWEEN ? AND ? AND stream = ?`,
     last: `SELECT * FROM ${table} ORDER BY seq DESC LIMIT 1`,
     oldest: `SELECT * FROM ${table} ORDER BY seq LIMIT 1`,
   };
@@ -86,11 +80,12 @@ type EventRow = {
 const encoder = new TextEncoder();
 
 export class EventLog {
+  readonly limits: EventLogLimits;
+  readonly #storage: DurableObjectStorage;
   readonly #sql: SqlStorage;
-  readonly #limits: EventLogLimits;
   readonly #epoch: string;
   readonly #statements: ReturnType<typeof statementsOn>;
-  #tableExists: boolean;
+  #tableExists = false;
   /** Oldest row still stored. */
   #firstStored = 1;
   /** Oldest event retained. */
@@ -98,30 +93,24 @@ export class EventLog {
   #last = 0;
   /** Running sum of sizes before `#firstStored`, before `#first` and up to `#last`. */
   #sumBeforeStored = 0;
-  /** Undefined until it is asked for: most appends move `first` and need it not. */
-  #sumBeforeFirst: number | undefined;
+  /** Undefined until it is asked for: most appends move `first` and do not need it. */
+  #sumBeforeFirst: number | undefined = 0;
   #sum = 0;
-  /** First event that no reader was sent; 0 where there is none. */
   #queueFrom = 0;
-  /** Last such event. After a load the end of the log stands in for it. */
-  #queueThrough = 0;
-  #queueCount = 0;
-  #sumBeforeQueue = 0;
 
-  /** Opens a log of the session with this epoch. `drainedSeq` is what the record knows of the queue. */
+  /** Opens a log of the session with this epoch. */
   constructor(
-    sql: SqlStorage,
+    storage: DurableObjectStorage,
     table: LogTable,
     limits: EventLogLimits,
     epoch: string,
-    drainedSeq: number,
   ) {
-    this.#sql = sql;
-    this.#limits = limits;
+    this.limits = limits;
+    this.#storage = storage;
+    this.#sql = storage.sql;
     this.#epoch = epoch;
     this.#statements = statementsOn(table);
-    this.#tableExists = sql.exec(this.#statements.exists).toArray().length > 0;
-    if (this.#tableExists) this.#load(drainedSeq);
+    this.#load();
   }
 
   get lastSeq(): number {
@@ -133,9 +122,9 @@ export class EventLog {
     return this.#first - 1;
   }
 
-  /** Where a first reader starts: just before the queue, or at the end where nothing is queued. */
-  get beforeQueue(): number {
-    return this.#queueFrom > 0 ? this.#queueFrom - 1 : this.#last;
+  /** Where the queue began when the last event was appended; 0 where there was none. */
+  get queueFrom(): number {
+    return this.#queueFrom;
   }
 
   /** The seq just before the first retained event of a stream; the last one where it has none yet. */
@@ -147,10 +136,6 @@ export class EventLog {
     return first === null ? this.#last : first - 1;
   }
 
-  get queueCount(): number {
-    return this.#queueCount;
-  }
-
   idOf(seq: number, stream: number): string {
     return formatEventId({ epoch: this.#epoch, seq, stream });
   }
@@ -160,52 +145,37 @@ export class EventLog {
     return resumeVerdict(lastEventId, { epoch: this.#epoch, first: this.#first, last: this.#last });
   }
 
-  /** Whether `events` still fit, when nobody reads: what is queued is never dropped to make room. */
-  queueHasRoomFor(events: readonly SizedEvent[], capacity: number): boolean {
-    const count = this.#queueCount + events.length;
-    if (count > Math.min(capacity, this.#limits.logMaxEvents)) return false;
-    const queued = this.#queueFrom > 0 ? this.#sum - this.#sumBeforeQueue : 0;
-    const bytes = events.reduce((sum, { bytes: size }) => sum + size, queued);
-    // A single event always has room: the log retains at least its last one.
-    return count === 1 || bytes <= this.#limits.logMaxBytes;
+  /** Running sum of sizes up to and with `seq`. */
+  sumThrough(seq: number): number {
+    if (seq < this.#firstStored) return this.#sumBeforeStored;
+    if (seq === this.#last) return this.#sum;
+    return this.#sql.exec<{ bytes_sum: number }>(this.#statements.sumThrough, seq).one().bytes_sum;
   }
 
   /**
-   * Appends events, all or none, and returns them with their seqs. `queued`
-   * says that no reader is there to be sent them.
+   * Appends events, all or none, and returns them with their seqs. `queueFrom` is the first
+   * event that waits for a first reader, as of these; 0 where none does.
    */
-  append(stream: number, events: readonly SizedEvent[], queued: boolean): LoggedEvent[] {
-    if (!this.#tableExists) {
-      this.#sql.exec(this.#statements.create);
-      this.#tableExists = true;
+  append(stream: number, events: readonly SizedEvent[], queueFrom = 0): LoggedEvent[] {
+    try {
+      return this.#storage.transactionSync(() => {
+        if (!this.#tableExists) this.#sql.exec(this.#statements.create);
+        this.#tableExists = true;
+        this.#queueFrom = queueFrom;
+        const logged = events.map((event) => this.#insert(stream, event));
+        this.#retain();
+        return logged;
+      });
+    } catch (failure) {
+      // The counts in memory include what was not stored.
+      this.#load();
+      throw failure;
     }
-    const logged = events.map((event) => this.#insert(stream, event, queued));
-    this.#retain();
-    return logged;
-  }
-
-  /** Whether events up to `seq` include some that wait for a first reader. */
-  queuedThrough(seq: number): boolean {
-    return this.#queueFrom > 0 && seq >= this.#queueFrom;
-  }
-
-  /** The queue up to `seq` has been read. Returns whether that is news to be stored. */
-  drain(seq: number): boolean {
-    if (this.#queueFrom === 0 || seq < this.#queueFrom) return false;
-    if (seq >= this.#queueThrough) {
-      this.#queueFrom = 0;
-      this.#queueCount = 0;
-    } else {
-      this.#queueFrom = seq + 1;
-      this.#sumBeforeQueue = this.#sumThrough(seq);
-      this.#queueCount = this.#countQueued();
-    }
-    return true;
   }
 
   /** A quarter of what the bridge may queue at most, so that a page never passes its bound. */
   get pageBytes(): number {
-    return Math.min(REPLAY_PAGE_BYTES, this.#limits.streamBufferBytes / 4);
+    return Math.min(REPLAY_PAGE_BYTES, this.limits.streamBufferBytes / 4);
   }
 
   /** One page of a stream's retained events after `seq`: up to `pageBytes` of frames, at least one event. */
@@ -228,29 +198,14 @@ export class EventLog {
     return { frames, through: this.#last, complete: true };
   }
 
-  #insert(stream: number, event: SizedEvent, queued: boolean): LoggedEvent {
+  #insert(stream: number, { event: name, data, bytes }: SizedEvent): LoggedEvent {
+    const event = name ?? null;
     const seq = this.#last + 1;
-    const frame = this.#frame(seq, stream, event.event ?? null, event.data);
-    if (queued && stream === NATIVE_STREAM) {
-      if (this.#queueFrom === 0) {
-        this.#queueFrom = seq;
-        this.#sumBeforeQueue = this.#sum;
-      }
-      this.#queueThrough = seq;
-      this.#queueCount++;
-    }
-    this.#sum += event.bytes;
-    this.#sql.exec(
-      this.#statements.insert,
-      seq,
-      stream,
-      this.#sum,
-      this.#queueFrom,
-      event.event ?? null,
-      event.data,
-    );
+    const sum = this.#sum + bytes;
+    this.#sql.exec(this.#statements.insert, seq, stream, sum, this.#queueFrom, event, data);
     this.#last = seq;
-    return { seq, frame };
+    this.#sum = sum;
+    return { seq, frame: this.#frame(seq, stream, event, data) };
   }
 
   #frame(seq: number, stream: number, event: string | null, data: string): Uint8Array {
@@ -261,7 +216,7 @@ export class EventLog {
 
   /** Moves `first` to what the bounds allow, and deletes rows once enough lie behind it. */
   #retain(): void {
-    const { logMaxEvents, logMaxBytes } = this.#limits;
+    const { logMaxEvents, logMaxBytes } = this.limits;
     const byCount = this.#last - logMaxEvents + 1;
     if (byCount > this.#first) this.#moveFirst(byCount);
     // Where all that is stored is within the bound, so is what is retained, and no sum need be read.
@@ -283,56 +238,24 @@ export class EventLog {
   #moveFirst(first: number): void {
     this.#first = first;
     this.#sumBeforeFirst = undefined;
-    if (this.#queueFrom > 0 && this.#queueThrough < first) {
-      this.#queueFrom = 0;
-      this.#queueCount = 0;
-    } else if (this.#queueFrom > 0 && this.#queueFrom < first) {
-      // A reader was attached and did not keep up; without one the queue is never overrun.
-      this.#queueFrom = first;
-      this.#sumBeforeQueue = this.#goneBytes;
-      this.#queueCount = this.#countQueued();
-    }
   }
 
   /** Running sum of sizes before `first`. */
   get #goneBytes(): number {
-    return (this.#sumBeforeFirst ??= this.#sumThrough(this.#first - 1));
+    return (this.#sumBeforeFirst ??= this.sumThrough(this.#first - 1));
   }
 
-  /** Running sum of sizes up to and with `seq`. */
-  #sumThrough(seq: number): number {
-    if (seq < this.#firstStored) return this.#sumBeforeStored;
-    return this.#sql.exec<{ bytes_sum: number }>(this.#statements.sumThrough, seq).one().bytes_sum;
-  }
-
-  #countQueued(): number {
-    return this.#sql
-      .exec<{ count: number }>(
-        this.#statements.countQueued,
-        this.#queueFrom,
-        this.#queueThrough,
-        NATIVE_STREAM,
-      )
-      .one().count;
-  }
-
-  #load(drainedSeq: number): void {
-    const [last] = this.#sql.exec<EventRow>(this.#statements.last);
-    const [oldest] = this.#sql.exec<EventRow>(this.#statements.oldest);
-    if (!last || !oldest) return;
-    this.#last = last.seq;
-    this.#sum = last.bytes_sum;
-    this.#firstStored = this.#first = oldest.seq;
-    this.#sumBeforeStored = this.#sumBeforeFirst =
-      oldest.bytes_sum -
-      sizeOf({ data: oldest.data, ...(oldest.event !== null && { event: oldest.event }) });
-    if (last.queue_from > 0 && drainedSeq < this.#last) {
-      this.#queueThrough = this.#last;
-      this.#queueFrom = Math.max(last.queue_from, drainedSeq + 1, this.#firstStored);
-      this.#sumBeforeQueue = this.#sumThrough(this.#queueFrom - 1);
-      this.#queueCount = this.#countQueued();
-    }
-    this.#retain();
+  /** Reads from the rows all that is kept in memory. */
+  #load(): void {
+    this.#tableExists = this.#sql.exec(this.#statements.exists).toArray().length > 0;
+    const [last] = this.#tableExists ? this.#sql.exec<EventRow>(this.#statements.last) : [];
+    const [oldest] = this.#tableExists ? this.#sql.exec<EventRow>(this.#statements.oldest) : [];
+    this.#last = last?.seq ?? 0;
+    this.#sum = last?.bytes_sum ?? 0;
+    this.#queueFrom = last?.queue_from ?? 0;
+    this.#firstStored = this.#first = oldest?.seq ?? 1;
+    this.#sumBeforeStored = this.#sumBeforeFirst = oldest ? oldest.bytes_sum - sizeOf(oldest) : 0;
+    if (last) this.#retain();
   }
 }
 
@@ -340,10 +263,6 @@ export function sized(event: NewEvent): SizedEvent {
   return { ...event, bytes: sizeOf(event) };
 }
 
-function sizeOf(event: NewEvent): number {
-  return utf8Length(event.data) + (event.event === undefined ? 0 : utf8Length(event.event));
-}
-
-function utf8Length(text: string): number {
-  return encoder.encode(text).byteLength;
+function sizeOf({ event, data }: { event?: string | null; data: string }): number {
+  return utf8Length(data) + (event ? utf8Length(event) : 0);
 }

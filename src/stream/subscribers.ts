@@ -9,7 +9,7 @@ import type { LogPage } from "./event-log.ts";
 
 /** A writer as its socket's attachment says. */
 export interface SubscriberState {
-  readonly kind: "writer";
+  readonly kind: "subscriber";
   readonly stream: number;
   /**
    * Where a writer that is behind stands: the last seq that it was sent. It
@@ -23,12 +23,12 @@ export interface SubscriberState {
 
 function stateOf(socket: WebSocket): SubscriberState | undefined {
   const attachment: unknown = socket.deserializeAttachment();
-  const isWriter =
+  const isSubscriber =
     typeof attachment === "object" &&
     attachment !== null &&
-    (attachment as { kind?: unknown }).kind === "writer";
+    (attachment as { kind?: unknown }).kind === "subscriber";
   // Only this module writes attachments of that kind.
-  return isWriter ? (attachment as SubscriberState) : undefined;
+  return isSubscriber ? (attachment as SubscriberState) : undefined;
 }
 
 export class Subscribers {
@@ -65,7 +65,7 @@ export class Subscribers {
   /** Takes a new socket as a writer that has been sent everything up to `seq` of its stream. */
   attach(socket: WebSocket, stream: number, seq: number): void {
     this.#ctx.acceptWebSocket(socket);
-    this.#save(socket, { kind: "writer", stream, replayingFrom: seq });
+    this.#save(socket, { kind: "subscriber", stream, replayingFrom: seq });
   }
 
   /** Sends a page to a writer that is behind; with the last page it is live. */
@@ -73,7 +73,7 @@ export class Subscribers {
     const state = this.#states.get(socket);
     if (!state) return;
     for (const frame of page.frames) this.send(socket, frame);
-    const { replayingFrom: _behindAt, ...live } = state;
+    const { replayingFrom: _replayed, ...live } = state;
     if (page.complete) this.#save(socket, live);
     else {
       this.#save(socket, { ...state, replayingFrom: page.through });

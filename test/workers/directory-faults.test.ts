@@ -195,7 +195,6 @@ it("an end that waits to be told leaves nothing behind once the directory is tur
       alarm: new AlarmClock(ctx.storage),
       log: createLogger("error"),
       directory: undefined,
-      listed: () => undefined,
     }).resume(Date.now()),
   );
   await evict(id);

@@ -73,10 +73,11 @@ export class ExchangeTable {
       this.#sql.exec(CREATE_TABLE);
       this.#tableExists = true;
     } else this.#sql.exec("DELETE FROM exchanges WHERE owed = ?", NONE_PENDING);
-    const id = ++this.#highest;
-    const stream = standalone ? STANDALONE_STREAM : id;
-    this.#save({ id, stream, pending });
-    return { id, stream, pending };
+    const id = this.#highest + 1;
+    const exchange = { id, stream: standalone ? STANDALONE_STREAM : id, pending };
+    this.#save(exchange);
+    this.#highest = id;
+    return exchange;
   }
 
   /** These requests are left to be answered; with none left, the exchange has ended. */

@@ -3,7 +3,7 @@
  * stream that the answer may become. It belongs to the session's object, so it goes
  * on when the client leaves. docs/mcp.md draws its states.
  */
-import type { Logger } from "../../logger.ts";
+import { describeFailure, type Logger } from "../../logger.ts";
 import type { ExchangeAnswer, ExchangeRequest, Failure } from "../contract.ts";
 import { idKey, messageOf, RPC_CODES, rpcError, type RequestId } from "../json-rpc.ts";
 import { isObject, parseJson } from "../../wire/json.ts";
@@ -22,8 +22,9 @@ import { FAILURES, failureOf, mayPass, UpstreamError } from "../upstream/failure
 import { HandshakeRefused } from "../upstream/handshake.ts";
 import type { Reply } from "../upstream/call.ts";
 import { wait } from "../upstream/call-deadline.ts";
+import type { Upstream } from "../upstream/upstream.ts";
 import type { OpenExchange } from "./exchange-table.ts";
-import type { GatewayPort } from "./streams.ts";
+import type { GatewayStreams } from "./streams.ts";
 import { SessionGone, type UpstreamLink } from "./upstream-link.ts";
 
 export interface ExchangeLimits {
@@ -46,7 +47,7 @@ export class Exchange {
   readonly #resolve: (answer: Outcome<ExchangeAnswer>) => void;
   readonly #request: ExchangeRequest;
   readonly #link: UpstreamLink;
-  readonly #port: GatewayPort;
+  readonly #streams: GatewayStreams;
   readonly #limits: ExchangeLimits;
   readonly #log: Logger;
   readonly #pending: Map<string, RequestId>;
@@ -58,13 +59,13 @@ export class Exchange {
   constructor(
     request: ExchangeRequest,
     link: UpstreamLink,
-    port: GatewayPort,
+    streams: GatewayStreams,
     limits: ExchangeLimits,
     log: Logger,
   ) {
     this.#request = request;
     this.#link = link;
-    this.#port = port;
+    this.#streams = streams;
     this.#limits = limits;
     this.#log = log;
     this.#pending = new Map(request.pending.map((id) => [idKey(id), id]));
@@ -101,7 +102,10 @@ export class Exchange {
     if (this.#state.kind === "streaming") {
       const { stream } = this.#state.row;
       for (const id of this.#pending.values()) {
-        this.#port.sendLast(stream, rpcError(RPC_CODES.sessionNotFound, "Session not found", id));
+        this.#streams.sendLast(
+          stream,
+          rpcError(RPC_CODES.sessionNotFound, "Session not found", id),
+        );
       }
     }
     this.#state = { kind: "ended" };
@@ -122,7 +126,7 @@ export class Exchange {
 
   async #carry(): Promise<void> {
     const { body, headers } = this.#request;
-    if (this.#pending.size > 0) await this.#port.upstreamHeld();
+    if (this.#pending.size > 0) await this.#streams.upstreamHeld();
     const reply = await this.#link.post(body, headers, this.#abort.signal);
     if (this.#pending.size === 0) return this.#acknowledge(reply);
     if (reply.ok && reply.isEventStream) return this.#readStream(reply);
@@ -203,7 +207,7 @@ export class Exchange {
 
   /** Has the answer become a stream where it is not over in `ms`; the returned function calls that off. */
   #streamIn(ms: number): () => void {
-    return this.#port.timer.after(ms, () => this.#startStream());
+    return this.#link.timer.after(ms, () => this.#startStream());
   }
 
   /** The state may have changed while this exchange waited; the compiler cannot know. */
@@ -224,22 +228,24 @@ export class Exchange {
       return;
     }
     this.#startStream();
-    if (this.#state.kind === "streaming") this.#append(this.#state.row, data);
+    if (this.#state.kind !== "streaming") return;
+    this.#streams.append(this.#state.row.stream, this.#loggable(data));
   }
 
-  #append(row: OpenExchange, data: string): void {
-    // What came as JSON may be larger than what can be logged.
+  /** A message that came as JSON may be larger than one that can be logged. */
+  #loggable(data: string): string {
     if (exceeds(data, this.#limits.eventMaxBytes)) throw new UpstreamError(FAILURES.tooLarge);
-    this.#port.append(row.stream, data);
+    return data;
   }
 
-  /** An answer that is owed. */
+  /** An answer that is pending. */
   #take(key: string, data: string): void {
     if (this.#state.kind === "streaming") {
       const { row } = this.#state;
-      this.#append(row, data);
+      const left = new Map(this.#pending);
+      left.delete(key);
+      this.#streams.answer(row, [this.#loggable(data)], [...left.values()]);
       this.#pending.delete(key);
-      this.#port.pendingChanged(row, [...this.#pending.values()]);
       if (this.#pending.size === 0) this.#end(row);
       return;
     }
@@ -263,7 +269,7 @@ export class Exchange {
       if (legacy) this.#resolve(succeed({ kind: "accepted" }));
       return;
     }
-    const row = this.#port.beginExchange([...this.#request.pending], legacy);
+    const row = this.#streams.beginExchange([...this.#request.pending], legacy);
     this.#state = { kind: "streaming", row };
     this.#resolve(succeed(legacy ? { kind: "accepted" } : { kind: "stream", stream: row.stream }));
     for (const [key, data] of this.#held) this.#take(key, data);
@@ -272,13 +278,7 @@ export class Exchange {
   #failed(cause: unknown): void {
     if (this.#state.kind === "ended") return;
     if (cause instanceof SessionGone) return this.abandon();
-    const failure = failureOf(cause);
-    this.#log.warn("upstream.failed", {
-      upstream: this.#link.upstream.name,
-      failure: failure.message,
-      cause: cause instanceof UpstreamError ? undefined : String(cause),
-    });
-    this.#fail(failure);
+    this.#fail(reportFailure(this.#log, this.#link.upstream, cause));
   }
 
   #fail(failure: Failure): void {
@@ -293,6 +293,17 @@ export class Exchange {
 
   #end(row: OpenExchange): void {
     this.#state = { kind: "ended" };
-    if (this.#request.delivery === "own") this.#port.endStream(row.stream);
+    if (this.#request.delivery === "own") this.#streams.endStream(row.stream);
   }
+}
+
+/** Logs why an upstream gave no answer, and returns what its client is told. */
+export function reportFailure(log: Logger, { name }: Upstream, cause: unknown): Failure {
+  const failure = failureOf(cause);
+  log.warn("upstream.failed", {
+    upstream: name,
+    failure: failure.message,
+    cause: cause instanceof UpstreamError ? undefined : describeFailure(cause),
+  });
+  return failure;
 }

@@ -5,19 +5,8 @@
  */
 import type { Logger } from "../../logger.ts";
 import { GATEWAY_KEYS, type Metadata } from "../../core/content.ts";
-import {
-  type ExchangeAnswer,
-  type ExchangeRequest,
-  type InitializeAnswer,
-  type InitializeRequest,
-  type GatewayStart,
-  STANDALONE_STREAM,
-} from "../contract.ts";
-import { isObject, parseJson } from "../../wire/json.ts";
-import { messageOf, rpcError } from "../json-rpc.ts";
-import { refusesBatches } from "../versions.ts";
 import { refuse, succeed, type Outcome } from "../../core/errors.ts";
-import { exceeds } from "../../wire/bytes.ts";
+import type { ChannelParts } from "../../stream/channel.ts";
 import {
   MORE,
   readUpstreamMessage,
@@ -25,7 +14,20 @@ import {
   UPSTREAM_LOST,
   UPSTREAM_MESSAGE,
 } from "../../stream/protocol.ts";
-import { FAILURES, failureOf, mayPass } from "../upstream/failure.ts";
+import { exceeds } from "../../wire/bytes.ts";
+import { isObject, parseJson } from "../../wire/json.ts";
+import {
+  STANDALONE_STREAM,
+  type ExchangeAnswer,
+  type ExchangeRequest,
+  type GatewaySession,
+  type GatewayStart,
+  type InitializeRequest,
+  type NotInitialized,
+  type SessionAccess,
+} from "../contract.ts";
+import { messageOf } from "../json-rpc.ts";
+import { FAILURES, mayPass } from "../upstream/failure.ts";
 import {
   agreedVersion,
   bindingOf,
@@ -33,43 +35,46 @@ import {
   HandshakeRefused,
   initialize,
   terminate,
-  type Handshake,
 } from "../upstream/handshake.ts";
 import { replicaAt, type Upstream, type Upstreams } from "../upstream/upstream.ts";
-import type { EventLogLimits } from "../../stream/event-log.ts";
-import { Exchange, type ExchangeLimits } from "./exchange.ts";
-import { GatewayStreams, type SessionHolder } from "./streams.ts";
+import { refusesBatches } from "../versions.ts";
+import { Exchange, reportFailure, type ExchangeLimits } from "./exchange.ts";
+import { GatewayStreams, type StreamPlace } from "./streams.ts";
 import { UpstreamLink } from "./upstream-link.ts";
-import type { Subscribers } from "../../stream/subscribers.ts";
-
-/** What a session made by an initialize is stored with. */
-export type InitializedMetadata = Readonly<Record<string, string>>;
 
 export interface GatewayParts {
-  readonly storage: DurableObjectStorage;
-  readonly writers: Subscribers;
-  readonly session: SessionHolder;
+  readonly session: SessionAccess;
+  readonly channel: ChannelParts;
   /** Makes the configured upstreams; called once, by the first session that has one. */
   readonly openUpstreams: () => Upstreams;
-  readonly limits: ExchangeLimits & EventLogLimits;
+  readonly limits: ExchangeLimits;
   readonly log: Logger;
 }
 
-export class Gateway {
-  readonly #port: GatewayStreams;
-  readonly #limits: ExchangeLimits;
-  readonly #log: Logger;
-  readonly #open: () => Upstreams;
-  #upstreams: Upstreams | undefined;
-  #running = new Set<Exchange>();
-  #looked = false;
-  #link: { readonly epoch: string; readonly link: UpstreamLink } | undefined;
+/** An upstream session that was made for a session to come, which is to be stored with this metadata. */
+export interface Initialized {
+  readonly kind: "initialized";
+  readonly metadata: Metadata;
+  /** The upstream's messages, the last one its answer. */
+  readonly messages: readonly string[];
+}
 
-  constructor({ storage, writers, session, openUpstreams, limits, log }: GatewayParts) {
-    this.#port = new GatewayStreams(storage, writers, session, limits);
-    this.#open = openUpstreams;
-    this.#limits = limits;
-    this.#log = log;
+export interface RunningExchange {
+  /** What the client's POST is answered with. */
+  readonly answer: Promise<Outcome<ExchangeAnswer>>;
+  /** Resolves when nothing of the exchange runs any more. */
+  readonly ended: Promise<void>;
+}
+
+export class Gateway {
+  readonly #parts: GatewayParts;
+  readonly #running = new Set<Exchange>();
+  #upstreams: Upstreams | undefined;
+  #streams: GatewayStreams | undefined;
+  #link: UpstreamLink | undefined;
+
+  constructor(parts: GatewayParts) {
+    this.#parts = parts;
   }
 
   /** Exchanges under way. */
@@ -77,148 +82,153 @@ export class Gateway {
     return this.#running.size;
   }
 
-  /** Makes an upstream session for a session to come; `make` makes that, and refuses where it cannot. */
-  async initialize(
-    { upstream: name, body, headers }: InitializeRequest,
-    make: (metadata: InitializedMetadata) => Outcome<unknown>,
-  ): Promise<Outcome<InitializeAnswer>> {
+  /** Makes an upstream session for a session to come, which `terminate` ends should that not be made. */
+  async initialize({
+    upstream: name,
+    body,
+    headers,
+  }: InitializeRequest): Promise<Outcome<Initialized | NotInitialized>> {
     const upstream = this.#upstream(name);
     if (!upstream) return refuse("session_not_found");
-    let handshake: Handshake;
     try {
-      const { bodyMaxBytes } = this.#limits;
-      handshake = await initialize(upstream, upstream.replicas, body, headers, bodyMaxBytes);
+      const { bodyMaxBytes } = this.#parts.limits;
+      const handshake = await initialize(upstream, upstream.replicas, body, headers, bodyMaxBytes);
+      const kept = Object.entries(handshakeMetadata(handshake, body)).filter(
+        (entry): entry is [string, string] => entry[1] !== null,
+      );
+      const metadata = { ...Object.fromEntries(kept), [GATEWAY_KEYS.upstream]: name };
+      return succeed({ kind: "initialized", metadata, messages: handshake.messages });
     } catch (failure) {
       return succeed(this.#notInitialized(upstream, failure));
     }
-    const metadata = handshakeMetadata(handshake, body);
-    const kept = Object.entries(metadata).filter(
-      (entry): entry is [string, string] => entry[1] !== null,
-    );
-    const made = make({ ...Object.fromEntries(kept), [GATEWAY_KEYS.upstream]: name });
-    if (made.ok) return succeed({ kind: "initialized", messages: handshake.messages });
-    const { replica, sid, version } = handshake;
-    if (sid !== undefined) void terminate(upstream, replica, sid, version);
-    return made;
   }
 
-  /** Carries one POST of the client's. The session is there, and admits the caller. */
-  async exchange(request: ExchangeRequest): Promise<Outcome<ExchangeAnswer>> {
-    const link = this.#linkNow();
+  /** Begins to carry one POST of the client's. */
+  exchange(request: ExchangeRequest): Outcome<RunningExchange> {
+    const session = this.#parts.session();
+    const link = session && this.#linkOf(session);
     if (!link) return refuse("session_not_found");
-    if (request.batch) {
-      const version = agreedVersion(bindingOf(this.#port.session()?.metadata ?? {}));
-      if (version !== undefined && refusesBatches(version)) {
-        return refuse("invalid_request", `${version} has no batches`);
-      }
+    const version = request.batch ? agreedVersion(bindingOf(session.metadata)) : undefined;
+    if (version !== undefined && refusesBatches(version)) {
+      return refuse("invalid_request", `${version} has no batches`);
     }
-    const exchange = new Exchange(request, link, this.#port, this.#limits, this.#log);
+    const { limits, log } = this.#parts;
+    const exchange = new Exchange(request, link, this.#streamsOf(session), limits, log);
     this.#running.add(exchange);
-    void exchange.run().finally(() => {
-      this.#running.delete(exchange);
-      this.#port.exchangeEnded();
-    });
+    const ended = exchange.run().finally(() => this.#running.delete(exchange));
+    return succeed({ answer: this.#answerOf(exchange, request), ended });
+  }
+
+  async #answerOf(
+    exchange: Exchange,
+    { cancels }: ExchangeRequest,
+  ): Promise<Outcome<ExchangeAnswer>> {
     const answer = await exchange.answer;
     if (answer.ok && answer.value.kind === "accepted") {
-      for (const id of request.cancels) for (const one of this.#running) one.cancel(id);
+      for (const id of cancels) for (const one of this.#running) one.cancel(id);
     }
     return answer;
   }
 
-  /** Attaches a stream's reader, in place of the one it had. False: it cannot start there. */
-  attach(socket: WebSocket, start: GatewayStart): boolean {
-    return this.#port.attach(socket, start);
+  /** Where a reader starts; undefined where it cannot start there. */
+  placeOf(start: GatewayStart): StreamPlace | undefined {
+    const session = this.#parts.session();
+    return session ? this.#streamsOf(session).placeOf(start) : undefined;
+  }
+
+  /** Attaches a stream's reader, in place of the one that it had. */
+  attach(socket: WebSocket, start: GatewayStart, place: StreamPlace): void {
+    const session = this.#parts.session();
+    if (session) this.#streamsOf(session).attach(socket, start, place, session.metadata);
   }
 
   /** A word from the bridge of one of the streams: about the reader, or about the upstream's stream that it holds. */
   receive(socket: WebSocket, stream: number, word: string): void {
-    if (word === MORE) return this.#port.sendPage(socket);
+    const session = this.#parts.session();
+    if (!session) return;
+    const streams = this.#streamsOf(session);
+    if (word === MORE) return void streams.sendPage(socket);
     if (stream !== STANDALONE_STREAM) return;
-    if (word === UPSTREAM_HELD) this.#port.held();
-    else if (word.startsWith(UPSTREAM_MESSAGE)) this.#deliver(word);
-    else if (word.startsWith(UPSTREAM_LOST)) this.#lost(word.slice(UPSTREAM_LOST.length));
+    if (word === UPSTREAM_HELD) streams.held();
+    else if (word.startsWith(UPSTREAM_MESSAGE)) this.#deliver(streams, word);
+    else if (word.startsWith(UPSTREAM_LOST)) this.#lost(session, word.slice(UPSTREAM_LOST.length));
   }
 
-  /**
-   * Exchanges that were under way when the object was last in memory will not be
-   * answered by anybody else. Those that began since then are not among them, so this
-   * looks once, however often the session is loaded.
-   */
-  interrupted(): void {
-    if (this.#looked) return;
-    this.#looked = true;
-    const table = this.#port.exchanges();
-    for (const open of table.open()) {
-      for (const id of open.pending) {
-        const { code, message } = FAILURES.interrupted;
-        this.#port.append(open.stream, rpcError(code, message, id));
-      }
-      table.savePending(open, []);
-      if (open.stream !== STANDALONE_STREAM) this.#port.endStream(open.stream);
-    }
+  /** The object has started anew, and this is its session: nobody answers what was under way before. */
+  answerInterrupted(session: { readonly epoch: string }): void {
+    this.#streamsOf(session).answerInterrupted();
   }
 
   /** The session has ended: so do its exchanges, and its upstream session. Resolves when the upstream was told. */
-  async end(metadata: Metadata): Promise<void> {
+  end(metadata: Metadata): Promise<void> {
+    this.#streams = undefined;
     this.#link = undefined;
     for (const exchange of this.#running) exchange.abandon();
-    this.#running = new Set();
+    this.#running.clear();
+    return this.terminate(metadata);
+  }
+
+  /** Ends the upstream session that this metadata names. */
+  async terminate(metadata: Metadata): Promise<void> {
     const { url, sid, version } = bindingOf(metadata);
     const upstream = this.#upstream(metadata[GATEWAY_KEYS.upstream]);
-    if (upstream && sid !== undefined) {
-      await terminate(upstream, replicaAt(upstream, url), sid, version);
-    }
+    if (!upstream || sid === undefined) return;
+    await terminate(upstream, replicaAt(upstream, url), sid, version);
   }
 
   #upstream(name: string | undefined): Upstream | undefined {
     if (name === undefined) return undefined;
-    this.#upstreams ??= this.#open();
+    this.#upstreams ??= this.#parts.openUpstreams();
     return this.#upstreams.get(name);
   }
 
-  #linkNow(): UpstreamLink | undefined {
-    const session = this.#port.session();
-    if (!session) return undefined;
-    if (this.#link?.epoch === session.epoch) return this.#link.link;
-    const upstream = this.#upstream(session.metadata[GATEWAY_KEYS.upstream]);
-    if (!upstream) return undefined;
-    const { epoch } = session;
-    const { bodyMaxBytes } = this.#limits;
-    const link = new UpstreamLink(upstream, this.#port, epoch, bodyMaxBytes);
-    this.#link = { epoch, link };
-    return link;
+  #streamsOf({ epoch }: { readonly epoch: string }): GatewayStreams {
+    return (this.#streams ??= new GatewayStreams(this.#parts.channel, epoch));
   }
 
-  #notInitialized(upstream: Upstream, failure: unknown): InitializeAnswer {
+  #linkOf(session: GatewaySession): UpstreamLink | undefined {
+    if (this.#link) return this.#link;
+    const upstream = this.#upstream(session.metadata[GATEWAY_KEYS.upstream]);
+    if (!upstream) return undefined;
+    const { limits } = this.#parts;
+    return (this.#link = new UpstreamLink(
+      upstream,
+      this.#parts.session,
+      this.#streamsOf(session),
+      limits.bodyMaxBytes,
+    ));
+  }
+
+  #notInitialized(upstream: Upstream, failure: unknown): NotInitialized {
     if (failure instanceof HandshakeRefused) {
       const { status, body } = failure;
       return mayPass(status)
         ? { kind: "refused", status, body }
         : { kind: "failed", failure: FAILURES.refused };
     }
-    const seen = failureOf(failure);
-    this.#log.warn("upstream.failed", { upstream: upstream.name, failure: seen.message });
-    return { kind: "failed", failure: seen };
+    return { kind: "failed", failure: reportFailure(this.#parts.log, upstream, failure) };
   }
 
   /** The upstream's stream carries requests and notifications; an answer on it is to nobody. */
-  #deliver(word: string): void {
-    if (!this.#port.session()) return;
+  #deliver(streams: GatewayStreams, word: string): void {
     const { id, data } = readUpstreamMessage(word);
     const message = messageOf(parseJson(data));
-    const fits = !exceeds(data, this.#limits.eventMaxBytes);
+    const fits = !exceeds(data, this.#parts.limits.eventMaxBytes);
     const isForClient = message !== undefined && message.kind !== "response" && fits;
-    this.#port.take(id, isForClient ? data : undefined);
+    streams.receive(id, isForClient ? data : undefined);
   }
 
-  #lost(json: string): void {
-    const link = this.#linkNow();
-    const told = parseJson(json);
-    if (!link || !isObject(told)) return;
-    const { sid } = bindingOf(this.#port.session()?.metadata ?? {});
-    if (sid === undefined || told["sid"] !== sid) return;
+  #lost(session: GatewaySession, json: string): void {
+    const link = this.#linkOf(session);
+    const lost = parseJson(json);
+    if (!link || !isObject(lost)) return;
+    const { sid } = bindingOf(session.metadata);
+    if (sid === undefined || lost["sid"] !== sid) return;
     link.confirm().catch((cause: unknown) => {
-      this.#log.warn("upstream.failed", { upstream: link.upstream.name, cause: String(cause) });
+      this.#parts.log.warn("upstream.failed", {
+        upstream: link.upstream.name,
+        cause: String(cause),
+      });
     });
   }
 }

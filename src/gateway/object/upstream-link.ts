@@ -19,7 +19,9 @@ import { call } from "../upstream/call.ts";
 import { FAILURES, UpstreamError } from "../upstream/failure.ts";
 import type { Reply } from "../upstream/call.ts";
 import { replicaAt, type Replica, type Upstream } from "../upstream/upstream.ts";
-import type { GatewayPort } from "./streams.ts";
+import { SharedTimer } from "../upstream/call-deadline.ts";
+import type { GatewaySession, SessionAccess } from "../contract.ts";
+import type { GatewayStreams } from "./streams.ts";
 
 const PING = JSON.stringify({ jsonrpc: "2.0", id: "holdfast-ping", method: "ping" });
 
@@ -46,18 +48,25 @@ export class SessionGone extends Error {
 }
 
 export class UpstreamLink {
+  /** The timer of all that the session's exchanges wait for. */
+  readonly timer = new SharedTimer();
   readonly #upstream: Upstream;
-  readonly #port: GatewayPort;
-  readonly #epoch: string;
+  readonly #session: SessionAccess;
+  readonly #streams: GatewayStreams;
   readonly #maxBytes: number;
   /** Set while a new upstream session is being made: every request that needs one waits for the same. */
   #recovery: Promise<void> | undefined;
 
   /** `maxBytes` bounds one message of the upstream's. */
-  constructor(upstream: Upstream, port: GatewayPort, epoch: string, maxBytes: number) {
+  constructor(
+    upstream: Upstream,
+    session: SessionAccess,
+    streams: GatewayStreams,
+    maxBytes: number,
+  ) {
     this.#upstream = upstream;
-    this.#port = port;
-    this.#epoch = epoch;
+    this.#session = session;
+    this.#streams = streams;
     this.#maxBytes = maxBytes;
   }
 
@@ -96,7 +105,7 @@ export class UpstreamLink {
       this.#upstream,
       replica,
       { method: "GET", sid, version, lastEventId, headers },
-      { signal, timer: this.#port.timer },
+      { signal, timer: this.timer },
     );
   }
 
@@ -141,9 +150,15 @@ export class UpstreamLink {
   }
 
   #binding(): Binding {
-    const session = this.#port.session();
-    if (session?.epoch !== this.#epoch) throw new SessionGone();
+    const session = this.#current();
+    if (!session) throw new SessionGone();
     return bindingOf(session.metadata);
+  }
+
+  /** The session that the link is of; undefined once it has ended, though another was made under its id. */
+  #current(): GatewaySession | undefined {
+    const session = this.#session();
+    return session?.epoch === this.#streams.epoch ? session : undefined;
   }
 
   /** A client of a legacy stream that came back after a drop does not initialize again. */
@@ -166,7 +181,7 @@ export class UpstreamLink {
       this.#upstream,
       replica,
       { method: "POST", body, sid, version: agreed, headers },
-      { signal, timer: this.#port.timer },
+      { signal, timer: this.timer },
     );
   }
 
@@ -212,14 +227,16 @@ export class UpstreamLink {
 
   /** Stores the new upstream session; one made for a session that has ended is ended too. */
   #adopt(handshake: Handshake, body: string): void {
-    this.#mustExist(handshake);
-    if (this.#port.saveMetadata(handshakeMetadata(handshake, body))) return;
+    const session = this.#mustExist(handshake);
+    const metadata = session.patchMetadata(handshakeMetadata(handshake, body));
+    if (metadata) return this.#streams.followUpstream(metadata);
     this.#drop(handshake);
     throw new UpstreamError(FAILURES.noRoom);
   }
 
-  #mustExist(handshake: Handshake): void {
-    if (this.#port.session()?.epoch === this.#epoch) return;
+  #mustExist(handshake: Handshake): GatewaySession {
+    const session = this.#current();
+    if (session) return session;
     this.#drop(handshake);
     throw new SessionGone();
   }
