@@ -8,6 +8,9 @@ import type { Caller } from "./caller.ts";
 import { GATEWAY_KEYS } from "./content.ts";
 import type { SessionView, SessionDocument } from "./host.ts";
 
+/** What a session's object answers as a session: a view, or a document in one string. */
+export type Form = "view" | "document";
+
 /**
  * Metadata in which the gateway keeps where an upstream is, and under which id it
  * knows the session: whoever has both can go there past the gateway. They are an

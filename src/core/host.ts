@@ -149,8 +149,10 @@ export interface Revoked extends MaybePartial {
 }
 
 export interface SessionHost {
-  /** The sessions as this caller may touch them: the only way to touch one. What follows it is an admin's. */
+  /** The sessions as this caller may touch them: the only way to touch one. The methods after these two are an admin's. */
   as(caller: Caller): Sessions;
+  /** The same sessions, each answered as the document that `/v1` shows this caller. */
+  documents(caller: Caller): Sessions<SessionDocument>;
   /**
    * A page of the sessions that fit. A walk over all pages gives a session that
    * lives throughout exactly once. Throws a SessionError (`invalid_request`) for a
@@ -166,23 +168,22 @@ export interface SessionHost {
 /**
  * Sessions in the hands of one caller. Another's session and an id that was never
  * made are the same to it: the same answer, and nothing changes. Only an attempt to
- * make a session under a taken id tells, since it cannot succeed.
+ * make a session under a taken id tells, since it cannot succeed. `Shown` is what a session is
+ * answered as.
  */
-export interface Sessions {
+export interface Sessions<Shown = SessionView> {
   /** Makes a session. Throws `SessionAlreadyExistsError` where the id is taken. */
-  create(id: SessionId, content: SessionContent): Promise<SessionView>;
+  create(id: SessionId, content: SessionContent): Promise<Shown>;
   /** Reads a session; counts as use where `touch` is true. */
-  read(id: SessionId, touch: boolean): Promise<SessionView>;
-  /** As `read`, written out. */
-  document(id: SessionId, touch: boolean): Promise<SessionDocument>;
+  read(id: SessionId, touch: boolean): Promise<Shown>;
   /** Makes a session or replaces its content. Its events stay, and its writers, unless it becomes another's. That of another is not found. */
   upsert(
     id: SessionId,
     content: SessionContent,
     ifMatch?: IfMatch,
-  ): Promise<{ readonly created: boolean; readonly session: SessionView }>;
+  ): Promise<{ readonly created: boolean; readonly session: Shown }>;
   /** Changes a session that exists. Never makes one. */
-  patch(id: SessionId, patch: SessionPatch, ifMatch?: IfMatch): Promise<SessionView>;
+  patch(id: SessionId, patch: SessionPatch, ifMatch?: IfMatch): Promise<Shown>;
   /** Ends a session and its streams. False where there was none, or none of these versions. */
   delete(id: SessionId, ifMatch?: IfMatch): Promise<boolean>;
   /** Appends events, all or none, and sends them. Returns once they are durable. */
@@ -193,6 +194,7 @@ export interface Sessions {
   subscribe(id: SessionId, start: StreamStart): Promise<StreamSocket>;
 }
 
+/** A session written out as JSON, as `/v1` shows it to one caller. */
 export interface SessionDocument {
   /** As in SessionView. */
   readonly version: string;

@@ -1,46 +1,29 @@
 /**
- * What the directory has yet to be told of this session. The wish to tell is not
- * a queue of messages but a difference: what the directory was last told is
- * stored, and what it should be told follows from the session's own record. So the
- * wish is stored in the same transaction as every change, survives a crash at any
- * point, and however many changes wait, one message settles them.
+ * Tells the directory of one session. It stores no queue of messages, but what the directory was
+ * last told: what there is to send is the difference between that and the session's own record.
+ * So every change stores it in its own transaction, it survives a crash at any point, and one
+ * message settles all changes that wait.
  *
- * An ended session leaves no record; in its place stays the trace of its entry,
- * until a shard has taken the removal. Then the storage is emptied.
+ * An ended session leaves no record. The trace of its entry stays in its place until a shard has
+ * taken the removal. Then the storage is emptied.
  */
-import type { DirectoryClient } from "./client.ts";
-import type { DirectoryEntry, DirectoryMessage } from "./contract.ts";
-import { stalenessOf, dropTime, retryTime } from "./staleness.ts";
-import { describeFailure, type Logger } from "../logger.ts";
+import type { AlarmClock } from "../alarm-clock.ts";
 import type { SessionEntry } from "../core/host.ts";
 import type { SessionId } from "../core/id.ts";
 import { FIRST_RETELL_MS, MAX_RESTAMPS, TELL_DELAY_MS } from "../core/limits.ts";
-import type { AlarmClock } from "../alarm-clock.ts";
-/**
- * Empties an object's storage but for one key, within the transaction of the turn.
- * `deleteAll` cannot: what it deletes and what is put after it are two steps, and
- * a crash between them would lose the key. Tables stay, without rows: SQLite drops
- * none that some cursor still reads, and one may have stopped in mid-page.
- */
-export function emptyExcept(storage: DurableObjectStorage, kept: string): void {
-  const tables = storage.sql.exec<{ name: string }>(
-    "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE '\\_cf\\_%' ESCAPE '\\' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'",
-  );
-  // Without WHERE, SQLite frees the pages at once instead of deleting row by row.
-  for (const { name } of tables.toArray()) storage.sql.exec(`DELETE FROM "${name}"`);
-  // Listed first: deleting under a listing would disturb it.
-  const keys = Array.from(storage.kv.list(), ([key]) => key);
-  for (const key of keys) if (key !== kept) storage.kv.delete(key);
-}
+import { describeFailure, type Logger } from "../logger.ts";
+import type { DirectoryClient } from "./client.ts";
+import type { DirectoryEntry, DirectoryMessage } from "./contract.ts";
+import { dropTime, retryTime, stalenessOf } from "./staleness.ts";
 
 const KEY = "directory";
 
-/** One row. It is made with the first answer of a shard, or with the session's end. */
+/** One row. The first answer of a shard makes it, or the session's end. */
 type StoredOutbox =
   | {
       readonly kind: "told";
       readonly entry: DirectoryEntry;
-      /** The session's TTL then: how long the shard keeps the entry follows from it. Absent in older rows. */
+      /** The session's TTL then: it decides how long the shard keeps the entry. Absent in older rows. */
       readonly ttlMs?: number;
       readonly order: number;
       /** How many shards there were; with another number the entry's place may be another. */
@@ -54,9 +37,8 @@ type StoredOutbox =
       readonly shards?: number;
     };
 
-/** The session as the outbox sees it at one moment. */
+/** A session to be listed. Times are milliseconds since the epoch. */
 export interface Listed {
-  /** Its record. Times are milliseconds since the epoch. */
   readonly session: Omit<SessionEntry, "expiresAt"> & {
     readonly ttlMs: number;
     /** Its last change. */
@@ -64,6 +46,14 @@ export interface Listed {
   };
   /** When it ends as things stand. */
   readonly deadline: number;
+}
+
+interface Update {
+  readonly message: (order: number) => DirectoryMessage;
+  /** When there came to be something to send; milliseconds since the epoch. */
+  readonly since: number;
+  /** Whether it may not wait for the session's next use or deadline. */
+  readonly urgent: boolean;
 }
 
 export interface OutboxParts {
@@ -76,7 +66,7 @@ export interface OutboxParts {
 
 export class Outbox {
   readonly #parts: OutboxParts;
-  /** The session as it was when the outbox last heard of it; undefined where there is none. */
+  /** The session as the outbox last heard of it; undefined where there is none. */
   #listed: Listed | undefined;
   /** Undefined: not read yet. Null: there is no row. */
   #row: StoredOutbox | null | undefined;
@@ -100,7 +90,7 @@ export class Outbox {
    */
   changed(listed: Listed, now: number): number {
     this.#listed = listed;
-    const update = this.#pendingUpdate(now);
+    const update = this.#update(now);
     if (!update) return Infinity;
     // The object may die before a shard answers, and nobody may ever call this session again.
     if (update.urgent) this.#wakeBy(retryTime(update.since, now));
@@ -110,17 +100,13 @@ export class Outbox {
   }
 
   /**
-   * The session has ended: empties the storage but for the wish to say so, in the
-   * turn's own transaction. What is left goes when the directory has taken it.
+   * The session has ended: empties the storage in the turn's own transaction. Only what the
+   * directory has yet to hear stays, until the directory has taken it.
    */
   ended(id: SessionId, now: number): void {
-    this.#listed = undefined;
     const { ctx, alarm, directory } = this.#parts;
-    if (!directory) {
-      alarm.clear();
-      void ctx.storage.deleteAll();
-      return;
-    }
+    this.#listed = undefined;
+    if (!directory) return this.#clear();
     const row = this.#read();
     const order = Math.max(row?.order ?? 0, this.#order);
     const shards = row?.shards;
@@ -135,13 +121,9 @@ export class Outbox {
   async resume(now: number, listed?: Listed): Promise<void> {
     this.#listed = listed;
     this.#alarmIsOurs = false;
-    if (!this.#parts.directory && !listed && this.#read()?.kind === "ended") {
-      // The directory was turned off, and will never hear of that end.
-      void this.#parts.ctx.storage.deleteAll();
-      this.#row = null;
-      return;
-    }
-    const update = this.#pendingUpdate(now);
+    // The directory was turned off, and will never hear of that end.
+    if (!this.#parts.directory && !listed && this.#read()?.kind === "ended") return this.#clear();
+    const update = this.#update(now);
     if (!update) return;
     this.#wakeBy(retryTime(update.since, now));
     this.#retryAt = 0;
@@ -149,13 +131,13 @@ export class Outbox {
     await this.settled();
   }
 
-  /** Resolves when the directory has been told, or the try under way has failed. */
+  /** Resolves when the directory knows of the last change, or the try under way has failed. */
   async settled(): Promise<void> {
     await this.#sending;
   }
 
   #send(now: number): void {
-    // What is being sent asks for the next wish when it is done.
+    // A try that is under way looks for more to send when it is done.
     if (this.#sending || now < this.#retryAt) return;
     this.#sending = this.#deliverAll().finally(() => (this.#sending = undefined));
     this.#parts.ctx.waitUntil(this.#sending);
@@ -165,58 +147,46 @@ export class Outbox {
     const { directory } = this.#parts;
     if (!directory) return;
     await new Promise((resolve) => setTimeout(resolve, TELL_DELAY_MS));
-    let restamps = 0;
-    for (;;) {
+    for (let restamps = 0; ;) {
       const now = Date.now();
-      const update = this.#pendingUpdate(now);
+      const update = this.#update(now);
       if (!update) return;
-      const message = this.#stamp(update.message, now);
+      const ttlMs = this.#listed?.session.ttlMs ?? 0;
+      // Later than every message before it, whatever the clock does.
+      this.#order = Math.max(now, this.#order + 1, (this.#read()?.order ?? 0) + 1);
+      const message = update.message(this.#order);
       try {
         const delivery = await directory.deliver(message, this.#read()?.shards);
-        if (delivery.kind === "taken") this.#taken(message, update.ttlMs, directory.shards);
+        if (delivery.kind === "taken") this.#taken(message, ttlMs, directory.shards);
         else if (restamps++ < MAX_RESTAMPS) this.#order = Math.max(this.#order, delivery.by);
         else throw new Error("the directory holds a later order, again and again");
       } catch (failure) {
-        this.#failed(update.since, failure);
-        return;
+        return this.#failed(update.since, failure);
       }
     }
   }
 
-  /** A message with the next order: later than every one before it, whatever the clock does. */
-  #stamp(message: Unstamped, now: number): DirectoryMessage {
-    this.#order = Math.max(now, this.#order + 1, (this.#read()?.order ?? 0) + 1);
-    return { ...message, order: this.#order };
-  }
-
   #taken(message: DirectoryMessage, ttlMs: number, shards: number): void {
-    const { ctx, alarm } = this.#parts;
     const listed = this.#listed;
-    if (message.op === "put") {
-      // Ended meanwhile: the row says so, and the next message will.
-      if (!listed) return;
-      this.#write({ kind: "told", entry: message.entry, ttlMs, order: message.order, shards });
-      if (!this.#alarmIsOurs || this.#pendingUpdate(Date.now())) return;
-      this.#alarmIsOurs = false;
-      alarm.moveTo(listed.deadline);
+    if (message.op === "remove") {
+      // Made again meanwhile: the new session's message overwrites the row.
+      if (!listed) this.#clear();
       return;
     }
-    // Made again meanwhile: the new session's message overwrites the row.
-    if (listed) return;
+    // Ended meanwhile: the row says so, and the next message will.
+    if (!listed) return;
+    this.#write({ kind: "told", entry: message.entry, ttlMs, order: message.order, shards });
+    if (!this.#alarmIsOurs || this.#update(Date.now())) return;
     this.#alarmIsOurs = false;
-    alarm.clear();
-    void ctx.storage.deleteAll();
-    this.#row = null;
+    this.#parts.alarm.moveTo(listed.deadline);
   }
 
   #failed(since: number, failure: unknown): void {
     const now = Date.now();
     this.#retryAt = retryTime(since, now);
     this.#wakeBy(this.#retryAt);
-    this.#parts.log.warn("directory.untold", {
-      untoldMs: now - since,
-      cause: describeFailure(failure),
-    });
+    const cause = describeFailure(failure);
+    this.#parts.log.warn("directory.untold", { untoldMs: now - since, cause });
   }
 
   #wakeBy(at: number): void {
@@ -224,29 +194,39 @@ export class Outbox {
     this.#parts.alarm.wakeBy(at);
   }
 
-  /** What there is to tell, and since when. */
-  #pendingUpdate(now: number): PendingUpdate | undefined {
+  /** What there is to send; undefined where the directory knows everything. */
+  #update(now: number): Update | undefined {
     if (!this.#parts.directory) return undefined;
     const row = this.#read();
     if (!this.#listed) {
       if (row?.kind !== "ended") return undefined;
-      return { message: { op: "remove", id: row.id }, since: row.at, urgent: true, ttlMs: 0 };
+      const { id, at } = row;
+      return { message: (order) => ({ op: "remove", id, order }), since: at, urgent: true };
     }
     const { session, deadline } = this.#listed;
-    const { ttlMs } = session;
-    const entry = entryOf(session, deadline);
+    const { id, type, createdAt, subject, ttlMs, updatedAt } = session;
+    const owner = subject !== undefined && { subject };
+    const entry = { id, type, createdAt, expiresAt: deadline, ...owner };
     const known = row?.kind === "told" ? row : undefined;
     // A TTL that has grown does not make the shard keep the entry for longer.
     const staleness = stalenessOf(known?.entry, entry, Math.min(known?.ttlMs ?? ttlMs, ttlMs));
     if (!staleness) return undefined;
-    const dropAt = dropTime(entry.expiresAt, ttlMs);
+    const urgent = staleness === "content";
+    const dropAt = dropTime(deadline, ttlMs);
     return {
-      message: { op: "put", entry, dropAt },
+      message: (order) => ({ op: "put", entry, dropAt, order }),
       // An order is the time of its message.
-      since: staleness === "content" ? session.updatedAt : (row?.order ?? now),
-      urgent: staleness === "content",
-      ttlMs,
+      since: urgent ? updatedAt : (row?.order ?? now),
+      urgent,
     };
+  }
+
+  /** Nothing is left, and no alarm. */
+  #clear(): void {
+    this.#parts.alarm.clear();
+    void this.#parts.ctx.storage.deleteAll();
+    this.#alarmIsOurs = false;
+    this.#row = null;
   }
 
   #read(): StoredOutbox | null {
@@ -262,23 +242,19 @@ export class Outbox {
   }
 }
 
-function entryOf({ id, type, createdAt, subject }: Listed["session"], expiresAt: number) {
-  return { id, type, createdAt, expiresAt, ...(subject !== undefined && { subject }) };
-}
-
-/** A message that has yet to get its order. */
-type Unstamped = DirectoryMessage extends infer M
-  ? M extends DirectoryMessage
-    ? Omit<M, "order">
-    : never
-  : never;
-
-interface PendingUpdate {
-  readonly message: Unstamped;
-  /** When it became one; milliseconds since the epoch. */
-  readonly since: number;
-  /** Whether it may not wait for the session's next use or deadline. */
-  readonly urgent: boolean;
-  /** The session's; 0 where it has ended. */
-  readonly ttlMs: number;
+/**
+ * Empties an object's storage but for one key, within the transaction of the turn. `deleteAll`
+ * cannot: it deletes in one step and the key would be put back in another, and a crash between
+ * the two would lose it. Tables stay, without rows: SQLite drops no table that a cursor still
+ * reads, and one may have stopped in mid-page.
+ */
+function emptyExcept(storage: DurableObjectStorage, kept: string): void {
+  const tables = storage.sql.exec<{ name: string }>(
+    "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE '\\_cf\\_%' ESCAPE '\\' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'",
+  );
+  // Without WHERE, SQLite frees the pages at once instead of deleting row by row.
+  for (const { name } of tables.toArray()) storage.sql.exec(`DELETE FROM "${name}"`);
+  // Listed first: deleting under a listing would disturb it.
+  const keys = Array.from(storage.kv.list(), ([key]) => key);
+  for (const key of keys) if (key !== kept) storage.kv.delete(key);
 }

@@ -30,10 +30,7 @@ export interface SessionsInOptions {
 }
 
 /** The calls of the service's own front, without those of its gateway. */
-export type LibrarySessions = Omit<
-  GatewaySessions,
-  "document" | "initialize" | "exchange" | "follow"
-> &
+export type LibrarySessions = Omit<GatewaySessions, "initialize" | "exchange" | "follow"> &
   ListedSessions;
 
 /**

@@ -4,7 +4,13 @@
  */
 import type { Caller } from "../core/caller.ts";
 import { GATEWAY_KEYS, type Metadata, type SessionType } from "../core/content.ts";
-import type { SessionContent, SessionHost, Sessions, StreamSocket } from "../core/host.ts";
+import type {
+  SessionContent,
+  SessionHost,
+  Sessions,
+  SessionView,
+  StreamSocket,
+} from "../core/host.ts";
 import type { SessionId } from "../core/id.ts";
 import type { RequestId } from "./json-rpc.ts";
 
@@ -106,7 +112,7 @@ export type GatewayStart = { readonly gate: SessionMatch } & (
 );
 
 /** What the gateway asks of one caller's sessions, besides what `/v1` does. */
-export interface GatewaySessions extends Sessions {
+export interface GatewaySessions<Shown = SessionView> extends Sessions<Shown> {
   /** Makes an MCP client's session and its upstream session, both or neither. `content` says the rest of it. */
   initialize(
     id: SessionId,

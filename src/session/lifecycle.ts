@@ -62,16 +62,10 @@ class LastUse {
     this.#at = Math.max(this.#at, now);
   }
 
-  /** Nothing holds it open any more: what was credited ahead for that is taken back. */
-  release(now: number, ttlMs: number): void {
-    if (this.#usedUntil > creditUse(now, ttlMs)) this.#credit(now);
-    this.#at = now;
-  }
-
-  /** The TTL has become shorter: what was credited ahead by the longer one is taken back. */
-  shorten(now: number, ttlMs: number, inUse: boolean): void {
-    const credit = inUse ? creditWhileInUse(now, ttlMs) : now;
-    if (this.#usedUntil > credit) this.#credit(credit);
+  /** Takes back what was credited too far ahead: nothing holds the session open any more, or its TTL has become shorter. */
+  takeBack(now: number, ttlMs: number, inUse: boolean): void {
+    const most = inUse ? creditWhileInUse(now, ttlMs) : creditUse(now, ttlMs);
+    if (this.#usedUntil > most) this.#credit(inUse ? most : now);
     this.#at = now;
   }
 
@@ -156,7 +150,7 @@ export class Lifecycle {
     if (problem) return refuse(problem.code, problem.detail);
     const record = { ...changed, updatedAt: now, revision: session.record.revision + 1 };
     this.#parts.records.saveSession(record);
-    if (record.ttlMs < session.record.ttlMs) session.use.shorten(now, record.ttlMs, this.#inUse);
+    if (record.ttlMs < session.record.ttlMs) session.use.takeBack(now, record.ttlMs, this.#inUse);
     session.record = record;
     session.use.touch(now, record.ttlMs);
     return succeed(this.#settle(session, now));
@@ -178,7 +172,7 @@ export class Lifecycle {
   release(now: number): void {
     const session = this.load(now);
     if (!session || this.#inUse) return;
-    session.use.release(now, session.record.ttlMs);
+    session.use.takeBack(now, session.record.ttlMs, false);
     this.#used(session, now);
   }
 

@@ -1,29 +1,38 @@
 /** The session host of the Worker: each session is a Durable Object, found by its id. */
-import type { GatewayHost, GatewaySessions } from "../gateway/contract.ts";
+import type { Caller } from "../core/caller.ts";
+import { unpackDocument, type Form } from "../core/document.ts";
 import {
   errorFromCode,
   SessionError,
   UnavailableError,
-  type ErrorCode,
   unwrap,
+  type ErrorCode,
+  type Outcome,
 } from "../core/errors.ts";
-import type { DirectoryClient } from "../directory/client.ts";
-import { unpackDocument } from "../core/document.ts";
-import type { Caller } from "../core/caller.ts";
 import type {
   IfMatch,
   ListQuery,
   NewEvent,
   SessionContent,
+  SessionDocument,
   SessionFilter,
   SessionPatch,
+  Sessions,
+  SessionView,
   StreamStart,
 } from "../core/host.ts";
-import type { ExchangeRequest, GatewayStart, InitializeRequest } from "../gateway/contract.ts";
 import type { SessionId } from "../core/id.ts";
 import { Admission } from "../directory/admission.ts";
-import { withEvenRefusals, RefusalTime } from "./refusal-timing.ts";
-import type { Attachment, SessionObject } from "./session-object.ts";
+import type { DirectoryClient } from "../directory/client.ts";
+import type {
+  ExchangeRequest,
+  GatewayHost,
+  GatewaySessions,
+  GatewayStart,
+  InitializeRequest,
+} from "../gateway/contract.ts";
+import { RefusalTime, withEvenRefusals } from "./refusal-timing.ts";
+import type { Attachment, SessionObject, Shown } from "./session-object.ts";
 
 /** The object's methods as a caller over RPC sees them: each answers a promise. */
 type Remote<T> = {
@@ -32,30 +41,14 @@ type Remote<T> = {
     : never;
 };
 
-type SessionStub = Remote<
-  Pick<
-    SessionObject,
-    | "create"
-    | "read"
-    | "document"
-    | "upsert"
-    | "patch"
-    | "remove"
-    | "publish"
-    | "disconnect"
-    | "initialize"
-    | "exchange"
-    | "untilListed"
-  >
-> &
-  Fetcher;
+type SessionStub = Remote<Omit<SessionObject, keyof Fetcher>> & Fetcher;
 
 /** Further tries of a call that may be repeated, when the platform says that the failure is passing. */
 const RETRIES = 2;
 /** Milliseconds before the first retry; doubled each time, with as much again at random. */
 const RETRY_DELAY_MS = 50;
 
-/** What the object refuses an attachment with, by status. */
+/** The error for a status with which the object refuses an attachment. */
 const REFUSALS: Readonly<Record<number, ErrorCode>> = {
   404: "session_not_found",
   429: "too_many_writers",
@@ -86,9 +79,11 @@ export class DurableObjectHost implements GatewayHost {
   }
 
   as(caller: Caller): GatewaySessions {
-    const sessions = new DurableObjectSessions(this.#sessions, caller, this.#admission);
-    // An admin may know which ids exist.
-    return caller.admin ? sessions : withEvenRefusals(sessions, this.#refusalTime);
+    return this.#sessionsOf(caller, VIEW);
+  }
+
+  documents(caller: Caller): Sessions<SessionDocument> {
+    return this.#sessionsOf(caller, DOCUMENT);
   }
 
   async list(query: ListQuery) {
@@ -103,46 +98,77 @@ export class DurableObjectHost implements GatewayHost {
     return this.#listing().revoke(subject, Date.now());
   }
 
+  #sessionsOf<T>(caller: Caller, shape: Shape<T>): DurableObjectSessions<T> {
+    const sessions = new DurableObjectSessions(this.#sessions, caller, this.#admission, shape);
+    // An admin may know which ids exist.
+    return caller.admin ? sessions : withEvenRefusals(sessions, this.#refusalTime);
+  }
+
   #listing(): DirectoryClient {
     if (this.#directory) return this.#directory;
     throw new UnavailableError("This service keeps no directory of its sessions.");
   }
 }
 
+/** In which form an object is asked for its session, and how an answer of that form is read. */
+interface Shape<T> {
+  readonly form: Form;
+  readonly read: (shown: Shown) => T;
+}
+
+const VIEW: Shape<SessionView> = { form: "view", read: (shown) => shown as SessionView };
+const DOCUMENT: Shape<SessionDocument> = {
+  form: "document",
+  read: (shown) => unpackDocument(shown as string),
+};
+
 /** Each call carries its caller, and the object itself decides. */
-class DurableObjectSessions implements GatewaySessions {
+class DurableObjectSessions<T> implements GatewaySessions<T> {
   readonly #sessions: DurableObjectNamespace<SessionObject>;
   readonly #caller: Caller;
   readonly #admission: Admission | undefined;
+  readonly #shape: Shape<T>;
 
   constructor(
     sessions: DurableObjectNamespace<SessionObject>,
     caller: Caller,
     admission: Admission | undefined,
+    shape: Shape<T>,
   ) {
     this.#sessions = sessions;
     this.#caller = caller;
     this.#admission = admission;
+    this.#shape = shape;
   }
 
-  // Not repeated: a create or a publish that failed half way may have happened.
+  // A create or a publish is asked for once: one that failed half way may have happened.
   async create(id: SessionId, content: SessionContent) {
+    const { form, read } = this.#shape;
+    const create = (object: SessionStub) => object.create(this.#caller, id, content, form);
     return this.#admitted(id, content.subject ?? this.#caller.subject, async () =>
-      unwrap(await once(() => this.#stub(id).create(this.#caller, id, content))),
+      read(await this.#ask(id, once, create)),
     );
   }
 
-  async publish(id: SessionId, events: readonly NewEvent[]) {
-    return unwrap(await once(() => this.#stub(id).publish(this.#caller, events)));
+  publish(id: SessionId, events: readonly NewEvent[]) {
+    return this.#ask(id, once, (object) => object.publish(this.#caller, events));
   }
 
   async patch(id: SessionId, patch: SessionPatch, ifMatch?: IfMatch) {
-    return unwrap(await once(() => this.#stub(id).patch(this.#caller, patch, ifMatch)));
+    const { form, read } = this.#shape;
+    return read(
+      await this.#ask(id, once, (object) => object.patch(this.#caller, patch, ifMatch, form)),
+    );
   }
 
   async upsert(id: SessionId, content: SessionContent, ifMatch?: IfMatch) {
-    const upsert = async () =>
-      unwrap(await once(() => this.#stub(id).upsert(this.#caller, id, content, ifMatch)));
+    const { form, read } = this.#shape;
+    const upsert = async () => {
+      const { created, session } = await this.#ask(id, once, (object) =>
+        object.upsert(this.#caller, id, content, ifMatch, form),
+      );
+      return { created, session: read(session) };
+    };
     if (!this.#admission) return upsert();
     // Replacing the content of a session that counts already takes no further place.
     const owner = await this.#ownerOf(id);
@@ -151,35 +177,35 @@ class DurableObjectSessions implements GatewaySessions {
   }
 
   async read(id: SessionId, touch: boolean) {
-    return unwrap(await repeatable(() => this.#stub(id).read(this.#caller, touch)));
-  }
-
-  async document(id: SessionId, touch: boolean) {
-    const answer = await repeatable(() => this.#stub(id).document(this.#caller, touch));
-    return typeof answer === "string" ? unpackDocument(answer) : unwrap(answer);
+    const { form, read } = this.#shape;
+    return read(
+      await this.#ask(id, repeatable, (object) => object.read(this.#caller, touch, form)),
+    );
   }
 
   async delete(id: SessionId, ifMatch?: IfMatch) {
     const condition = ifMatch && { ifMatch };
     // Repeated after a removal whose answer was lost, a condition would fail on what it removed itself.
     const attempt = condition ? once : repeatable;
-    const removed = unwrap(await attempt(() => this.#stub(id).remove(this.#caller, condition)));
+    const removed = await this.#ask(id, attempt, (object) =>
+      object.remove(this.#caller, condition),
+    );
     if (removed && this.#admission) await this.#untilListed(id);
     return removed;
   }
 
   async disconnect(id: SessionId) {
-    unwrap(await repeatable(() => this.#stub(id).disconnect(this.#caller)));
+    await this.#ask(id, repeatable, (object) => object.disconnect(this.#caller));
   }
 
-  async initialize(id: SessionId, content: SessionContent, request: InitializeRequest) {
-    return this.#admitted(id, content.subject, async () =>
-      unwrap(await once(() => this.#stub(id).initialize(id, content, request))),
+  initialize(id: SessionId, content: SessionContent, request: InitializeRequest) {
+    return this.#admitted(id, content.subject, () =>
+      this.#ask(id, once, (object) => object.initialize(id, content, request)),
     );
   }
 
-  async exchange(id: SessionId, request: ExchangeRequest) {
-    return unwrap(await once(() => this.#stub(id).exchange(this.#caller, request)));
+  exchange(id: SessionId, request: ExchangeRequest) {
+    return this.#ask(id, once, (object) => object.exchange(this.#caller, request));
   }
 
   subscribe(id: SessionId, start: StreamStart) {
@@ -191,7 +217,7 @@ class DurableObjectSessions implements GatewaySessions {
     return this.#open(id, start, repeatable);
   }
 
-  async #open(id: SessionId, start: StreamStart | GatewayStart, attempt: typeof once) {
+  async #open(id: SessionId, start: StreamStart | GatewayStart, attempt: Attempt) {
     const attachment: Attachment = { caller: this.#caller, start };
     const url = `https://session.invalid/?attach=${encodeURIComponent(JSON.stringify(attachment))}`;
     const response = await attempt(() =>
@@ -205,12 +231,12 @@ class DurableObjectSessions implements GatewaySessions {
   }
 
   /** Makes a session where its subject may have one more. */
-  #admitted<T>(id: SessionId, subject: string | undefined, make: () => Promise<T>): Promise<T> {
+  #admitted<R>(id: SessionId, subject: string | undefined, make: () => Promise<R>): Promise<R> {
     if (!this.#admission || subject === undefined) return make();
     return this.#admission.run(subject, id, make, () => this.#untilListed(id));
   }
 
-  /** Waits until the directory knows of the last change; not knowing that is no failure of the change. */
+  /** Waits until the directory knows of the last change; a directory that cannot be reached is no failure of the change. */
   async #untilListed(id: SessionId): Promise<void> {
     await this.#stub(id)
       .untilListed()
@@ -220,7 +246,16 @@ class DurableObjectSessions implements GatewaySessions {
   /** Whose the session is, as far as the caller may know. */
   async #ownerOf(id: SessionId): Promise<string | undefined> {
     const found = await repeatable(() => this.#stub(id).read(this.#caller, false));
-    return found.ok ? found.value.subject : undefined;
+    return found.ok ? VIEW.read(found.value).subject : undefined;
+  }
+
+  /** The object's answer. Throws the error that it refuses with, or `UnavailableError` where it fails. */
+  async #ask<R>(
+    id: SessionId,
+    attempt: Attempt,
+    call: (object: SessionStub) => Promise<Outcome<R>>,
+  ): Promise<R> {
+    return unwrap(await attempt(() => call(this.#stub(id))));
   }
 
   // A stub that has failed may stay broken, so each try gets a new one.
@@ -230,7 +265,9 @@ class DurableObjectSessions implements GatewaySessions {
   }
 }
 
-async function once<T>(call: () => Promise<T>): Promise<T> {
+type Attempt = <R>(call: () => Promise<R>) => Promise<R>;
+
+async function once<R>(call: () => Promise<R>): Promise<R> {
   try {
     return await call();
   } catch (failure) {
@@ -238,7 +275,7 @@ async function once<T>(call: () => Promise<T>): Promise<T> {
   }
 }
 
-async function repeatable<T>(call: () => Promise<T>): Promise<T> {
+async function repeatable<R>(call: () => Promise<R>): Promise<R> {
   for (let attempt = 0; ; attempt++) {
     try {
       return await call();

@@ -3,6 +3,7 @@ import type { RevokeIf } from "../directory/contract.ts";
 import type { Caller } from "../core/caller.ts";
 import { patchData, patchMetadata, GATEWAY_KEYS, type Metadata } from "../core/content.ts";
 import { BACKEND_KEYS } from "../core/document.ts";
+import { refuse, type Outcome } from "../core/errors.ts";
 import { newEpoch } from "../core/event-id.ts";
 import type { IfMatch, SessionContent, SessionPatch, SessionView } from "../core/host.ts";
 import type { SessionId } from "../core/id.ts";
@@ -65,18 +66,28 @@ function keptFrom({ admin }: Caller, { metadata }: StoredSession): Metadata {
   return Object.fromEntries(Object.entries(metadata).filter(([key]) => keys.includes(key)));
 }
 
+/** Why the caller may not make this change; undefined where it may. `metadata` is what the change says of it. */
+export function changeRefusal(
+  caller: Caller,
+  record: StoredSession,
+  metadata: MetadataChange,
+  ifMatch: IfMatch | undefined,
+): Outcome<never> | undefined {
+  if (!matchesVersion(record, ifMatch)) return refuse("precondition_failed");
+  const forbidden = caller.admin ? undefined : forbiddenChange(record, metadata);
+  return forbidden === undefined ? undefined : refuse("forbidden", forbidden);
+}
+
+type MetadataChange = Readonly<Record<string, string | null>> | null | undefined;
+
 /**
- * What is wrong with a change to metadata that only an admin may make; undefined where it is
- * none. Only the gateway and an admin know whose the session's id at an upstream is, so nobody
- * else sets it, or has the gateway name it to another upstream. A value that is there already
- * may be stored again, as a library's caller does with what it read.
+ * What only an admin may change in metadata. Only the gateway and an admin know whose the
+ * session's id at an upstream is, so nobody else sets it, or has the gateway name it to another
+ * upstream. A value that is there already may be stored again, as a library's caller does with
+ * what it read.
  */
-export function forbiddenChange(
-  { admin }: Caller,
-  { metadata }: StoredSession,
-  change: Readonly<Record<string, string | null>> | null | undefined,
-): string | undefined {
-  if (admin || !change) return undefined;
+function forbiddenChange({ metadata }: StoredSession, change: MetadataChange): string | undefined {
+  if (!change) return undefined;
   const set = BACKEND_KEYS.find(
     (key) => key in change && (change[key] ?? undefined) !== metadata[key],
   );
@@ -94,12 +105,12 @@ export function ownedBy(caller: Caller, content: SessionContent): SessionContent
 }
 
 /** Identifies one state of a session's content, over re-creations too. */
-export function versionOf(record: StoredSession): string {
+function versionOf(record: StoredSession): string {
   return `${record.epoch}.${record.revision}`;
 }
 
 /** Whether a change that asks for one of these versions may be made. */
-export function matchesVersion(record: StoredSession, ifMatch: IfMatch | undefined): boolean {
+function matchesVersion(record: StoredSession, ifMatch: IfMatch | undefined): boolean {
   if (ifMatch === undefined || ifMatch === "*") return true;
   return ifMatch.includes(versionOf(record));
 }

@@ -5,7 +5,6 @@
  * machine with four times the work that it can do). A stranger who could time that would learn
  * which ids exist, and can make the machine busy.
  */
-import type { GatewaySessions } from "../gateway/contract.ts";
 import { SessionError } from "../core/errors.ts";
 
 /** Milliseconds that such an answer takes at least: several times what the slowest of them takes on a machine at rest. */
@@ -29,7 +28,7 @@ export class RefusalTime {
   }
 }
 
-export function withEvenRefusals(sessions: GatewaySessions, time: RefusalTime): GatewaySessions {
+export function withEvenRefusals<T extends object>(sessions: T, time: RefusalTime): T {
   return new Proxy(sessions, {
     get(target, name) {
       const method: unknown = Reflect.get(target, name, target);

@@ -4,7 +4,7 @@ import type { Environment } from "../config/env.ts";
 import { AlarmClock } from "../alarm-clock.ts";
 import { createLogger, type LogFields, type Logger } from "../logger.ts";
 import type { Caller } from "../core/caller.ts";
-import { documentOf, packDocument } from "../core/document.ts";
+import { documentOf, packDocument, type Form } from "../core/document.ts";
 import { ERROR_KINDS, type ErrorCode, refuse, succeed, type Outcome } from "../core/errors.ts";
 import { NATIVE_STREAM } from "../core/event-id.ts";
 import {
@@ -34,9 +34,8 @@ import { Outbox } from "../directory/outbox.ts";
 import { Lifecycle, type LiveSession } from "./lifecycle.ts";
 import { RecordStore } from "./record.ts";
 import {
-  forbiddenChange,
+  changeRefusal,
   isMeant,
-  matchesVersion,
   ownedBy,
   patched,
   replaced,
@@ -44,6 +43,9 @@ import {
 } from "./record-changes.ts";
 import { Publishing } from "./publishing.ts";
 import { Subscribers } from "../stream/subscribers.ts";
+
+/** A session as its object answers it, in the form that was asked for: a string is a packed document. */
+export type Shown = SessionView | string;
 
 /** What the host asks for when it attaches a writer. */
 export interface Attachment {
@@ -104,24 +106,23 @@ export class SessionObject extends DurableObject<Environment> {
     log.debug("object.start", { object: ctx.id.toString(), writers: subscribers.size });
   }
 
-  create(caller: Caller, id: SessionId, content: SessionContent): Outcome<SessionView> {
+  create(
+    caller: Caller,
+    id: SessionId,
+    content: SessionContent,
+    form: Form = "view",
+  ): Outcome<Shown> {
     const now = Date.now();
     if (this.#life.live(now)) return refuse("session_already_exists");
-    return this.#life.make(id, ownedBy(caller, content), now);
+    return shown(this.#life.make(id, ownedBy(caller, content), now), caller, form);
   }
 
-  read(caller: Caller, touch: boolean): Outcome<SessionView> {
+  read(caller: Caller, touch: boolean, form: Form = "view"): Outcome<Shown> {
     const now = Date.now();
     const session = this.#life.owned(caller, now);
     if (!session) return refuse("session_not_found");
     const deadline = touch ? this.#life.touch(session, now) : undefined;
-    return succeed(this.#life.view(session, now, deadline));
-  }
-
-  /** As `read`; what was found comes as a packed document. */
-  document(caller: Caller, touch: boolean): string | Outcome<never> {
-    const read = this.read(caller, touch);
-    return read.ok ? packDocument(documentOf(read.value, caller)) : read;
+    return shown(succeed(this.#life.view(session, now, deadline)), caller, form);
   }
 
   upsert(
@@ -129,35 +130,36 @@ export class SessionObject extends DurableObject<Environment> {
     id: SessionId,
     content: SessionContent,
     ifMatch?: IfMatch,
-  ): Outcome<{ created: boolean; session: SessionView }> {
+    form: Form = "view",
+  ): Outcome<{ created: boolean; session: Shown }> {
     const now = Date.now();
-    const session = this.#life.owned(caller, now);
-    if (!session) {
-      if (ifMatch !== undefined) return refuse("precondition_failed");
-      // Another's: it cannot be made, and must not be taken over.
-      if (this.#life.live(now)) return refuse("session_not_found");
-      const made = this.#life.make(id, ownedBy(caller, content), now);
-      return made.ok ? succeed({ created: true, session: made.value }) : made;
-    }
-    if (!matchesVersion(session.record, ifMatch)) return refuse("precondition_failed");
-    const forbidden = forbiddenChange(caller, session.record, content.metadata);
-    if (forbidden !== undefined) return refuse("forbidden", forbidden);
-    const { subject } = session.record;
-    const changed = this.#life.change(session, replaced(session.record, content, caller), now);
-    if (!changed.ok) return changed;
-    // Whoever followed it as its owner follows nobody else's.
-    if (session.record.subject !== subject) this.#life.endStreams(session, now);
-    return succeed({ created: false, session: this.#life.view(session, now) });
+    const owned = this.#life.owned(caller, now);
+    if (!owned && ifMatch !== undefined) return refuse("precondition_failed");
+    // Another's: it cannot be made, and must not be taken over.
+    if (!owned && this.#life.live(now)) return refuse("session_not_found");
+    const stored = owned
+      ? this.#replace(caller, owned, content, ifMatch, now)
+      : this.#life.make(id, ownedBy(caller, content), now);
+    const session = shown(stored, caller, form);
+    return session.ok ? succeed({ created: !owned, session: session.value }) : session;
   }
 
-  patch(caller: Caller, patch: SessionPatch, ifMatch?: IfMatch): Outcome<SessionView> {
+  patch(
+    caller: Caller,
+    patch: SessionPatch,
+    ifMatch?: IfMatch,
+    form: Form = "view",
+  ): Outcome<Shown> {
     const now = Date.now();
     const session = this.#life.owned(caller, now);
     if (!session) return refuse("session_not_found");
-    if (!matchesVersion(session.record, ifMatch)) return refuse("precondition_failed");
-    const forbidden = forbiddenChange(caller, session.record, patch.metadata);
-    if (forbidden !== undefined) return refuse("forbidden", forbidden);
-    return this.#life.change(session, patched(session.record, patch, caller), now);
+    const refusal = changeRefusal(caller, session.record, patch.metadata, ifMatch);
+    if (refusal) return refusal;
+    return shown(
+      this.#life.change(session, patched(session.record, patch, caller), now),
+      caller,
+      form,
+    );
   }
 
   /** Ends the session, if it is what the condition means. Answers whether it did. */
@@ -218,7 +220,9 @@ export class SessionObject extends DurableObject<Environment> {
     const exchange = this.#gateway.exchange(request);
     if (!exchange.ok) return exchange;
     void exchange.value.ended.then(() => this.#life.release(Date.now()));
-    return exchange.value.answer;
+    const answer = await exchange.value.answer;
+    if (answer.ok && answer.value.kind === "accepted") this.#gateway.cancel(request.cancels);
+    return answer;
   }
 
   /** Attaches a writer: a WebSocket upgrade, with an Attachment as JSON in `attach`. */
@@ -268,6 +272,23 @@ export class SessionObject extends DurableObject<Environment> {
     return this.#life.wake(Date.now());
   }
 
+  #replace(
+    caller: Caller,
+    session: LiveSession,
+    content: SessionContent,
+    ifMatch: IfMatch | undefined,
+    now: number,
+  ): Outcome<SessionView> {
+    const { record } = session;
+    const refusal = changeRefusal(caller, record, content.metadata, ifMatch);
+    if (refusal) return refusal;
+    const changed = this.#life.change(session, replaced(record, content, caller), now);
+    if (!changed.ok || session.record.subject === record.subject) return changed;
+    // A reader that followed it as its owner follows nobody else's.
+    this.#life.endStreams(session, now);
+    return succeed(this.#life.view(session, now));
+  }
+
   #detach(socket: WebSocket, code: number): void {
     // A socket that the object closed itself is no subscriber any more.
     if (!this.#subscribers.detach(socket)) return;
@@ -290,6 +311,11 @@ export class SessionObject extends DurableObject<Environment> {
       this.patch({ admin: true }, { metadata: patch }).ok ? session.record.metadata : undefined;
     return { epoch, metadata, patchMetadata };
   }
+}
+
+function shown(view: Outcome<SessionView>, caller: Caller, form: Form): Outcome<Shown> {
+  if (!view.ok || form === "view") return view;
+  return succeed(packDocument(documentOf(view.value, caller)));
 }
 
 /** A refused attachment; the host reads the code. */

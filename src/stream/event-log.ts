@@ -218,12 +218,15 @@ export class EventLog {
   #retain(): void {
     const { logMaxEvents, logMaxBytes } = this.limits;
     const byCount = this.#last - logMaxEvents + 1;
-    if (byCount > this.#first) this.#moveFirst(byCount);
+    if (byCount > this.#first) {
+      this.#first = byCount;
+      this.#sumBeforeFirst = undefined;
+    }
     // Where all that is stored is within the bound, so is what is retained, and no sum need be read.
     const mayBeOver = this.#sum - this.#sumBeforeStored > logMaxBytes;
     if (mayBeOver) {
       while (this.#first < this.#last && this.#sum - this.#goneBytes > logMaxBytes) {
-        this.#moveFirst(this.#first + 1);
+        this.#sumBeforeFirst = this.sumThrough(this.#first++);
       }
     }
     const deadRows = this.#first - this.#firstStored;
@@ -233,11 +236,6 @@ export class EventLog {
     this.#sumBeforeStored = this.#goneBytes;
     this.#sql.exec(this.#statements.deleteBefore, this.#first);
     this.#firstStored = this.#first;
-  }
-
-  #moveFirst(first: number): void {
-    this.#first = first;
-    this.#sumBeforeFirst = undefined;
   }
 
   /** Running sum of sizes before `first`. */

@@ -1,74 +1,65 @@
 /**
- * The writers of a session: hibernatable WebSockets, each feeding one reader's
- * stream through a bridge. What a writer is must survive eviction, so it lies in
- * the socket's attachment; a socket without one is not ours and is left alone.
+ * The subscribers of a session: hibernatable WebSockets, each of which feeds one reader's stream
+ * through a bridge. The state of a subscriber must survive eviction, so it lies in the socket's
+ * attachment. A socket without one is not ours and is left alone.
  */
 import { NATIVE_STREAM } from "../core/event-id.ts";
-import { BEHIND, CONFIRM } from "./protocol.ts";
 import type { LogPage } from "./event-log.ts";
+import { BEHIND, CONFIRM } from "./protocol.ts";
 
-/** A writer as its socket's attachment says. */
+/** A subscriber as its socket's attachment says. */
 export interface SubscriberState {
   readonly kind: "subscriber";
   readonly stream: number;
   /**
-   * Where a writer that is behind stands: the last seq that it was sent. It
-   * gets pages from the log as it asks for them, and no events as they come.
-   * Undefined: it has been sent all there is, and gets events as they come.
+   * The last seq that a subscriber that is behind was sent. It gets pages from the log as it
+   * asks for them, and no events as they come. Undefined: the subscriber is live. It has been
+   * sent all there is, and gets events as they come.
    */
   readonly replayingFrom?: number;
-  /** The last queued event that it was sent, while it has not been heard to have lived on after it. */
+  /** The last queued event that it was sent, until its reader is known to have lived on after it. */
   readonly unconfirmedThrough?: number;
-}
-
-function stateOf(socket: WebSocket): SubscriberState | undefined {
-  const attachment: unknown = socket.deserializeAttachment();
-  const isSubscriber =
-    typeof attachment === "object" &&
-    attachment !== null &&
-    (attachment as { kind?: unknown }).kind === "subscriber";
-  // Only this module writes attachments of that kind.
-  return isSubscriber ? (attachment as SubscriberState) : undefined;
 }
 
 export class Subscribers {
   readonly #ctx: DurableObjectState;
   readonly #states = new Map<WebSocket, SubscriberState>();
 
-  /** Adopts the writers that were there before the object was loaded. */
+  /** Adopts the subscribers that were there before the object was loaded. */
   constructor(ctx: DurableObjectState) {
     this.#ctx = ctx;
     for (const socket of ctx.getWebSockets()) {
-      const state = stateOf(socket);
-      if (state) this.#states.set(socket, state);
+      // Only this module writes attachments of that kind.
+      const state = socket.deserializeAttachment() as SubscriberState | null | undefined;
+      if (state?.kind === "subscriber") this.#states.set(socket, state);
     }
   }
 
-  /** All writers, of every stream. */
+  /** All subscribers, of every stream. */
   get size(): number {
     return this.#states.size;
   }
 
+  /** The subscribers of one stream. */
   count(stream: number): number {
     return this.#on(stream).length;
   }
 
-  /** Whether some reader of the stream is sent events as they come. */
   hasLive(stream: number): boolean {
-    return this.#on(stream).some(([, state]) => state.replayingFrom === undefined);
+    return this.#on(stream, true).length > 0;
   }
 
   state(socket: WebSocket): SubscriberState | undefined {
     return this.#states.get(socket);
   }
 
-  /** Takes a new socket as a writer that has been sent everything up to `seq` of its stream. */
+  /** Takes a new socket as a subscriber that has been sent everything up to `seq` of its stream. */
   attach(socket: WebSocket, stream: number, seq: number): void {
     this.#ctx.acceptWebSocket(socket);
     this.#save(socket, { kind: "subscriber", stream, replayingFrom: seq });
   }
 
-  /** Sends a page to a writer that is behind; with the last page it is live. */
+  /** Sends a page to a subscriber that is behind; with the last page it is live. */
   sendPage(socket: WebSocket, page: LogPage): void {
     const state = this.#states.get(socket);
     if (!state) return;
@@ -81,7 +72,7 @@ export class Subscribers {
     }
   }
 
-  /** A writer was sent queued events up to `seq`: asks it to say when its reader has taken them. */
+  /** A subscriber was sent queued events up to `seq`: asks it to say when its reader has taken them. */
   awaitConfirmation(socket: WebSocket, seq: number): void {
     const state = this.#states.get(socket);
     if (!state) return;
@@ -89,7 +80,7 @@ export class Subscribers {
     this.send(socket, CONFIRM);
   }
 
-  /** A writer's reader has taken the queued events that it was sent. Returns the last of them. */
+  /** The reader has taken the queued events that it was sent. Returns the last of them. */
   confirmed(socket: WebSocket): number | undefined {
     const state = this.#states.get(socket);
     if (state?.unconfirmedThrough === undefined) return undefined;
@@ -100,25 +91,25 @@ export class Subscribers {
 
   /** Whether some reader is being sent the queue. */
   get isQueueBeingRead(): boolean {
-    return [...this.#states.values()].some(
-      ({ unconfirmedThrough }) => unconfirmedThrough !== undefined,
-    );
+    return [...this.#states.values()].some((state) => state.unconfirmedThrough !== undefined);
   }
 
-  /** Sends one or more frames, as one message, to every live writer of a stream. */
+  /** Sends one or more frames, as one message, to every live subscriber of a stream. */
   broadcast(stream: number, message: Uint8Array): void {
-    for (const [socket, state] of this.#on(stream)) {
-      if (state.replayingFrom === undefined) this.send(socket, message);
-    }
+    for (const socket of this.#on(stream, true)) this.send(socket, message);
   }
 
-  /** Makes every live writer of a stream one that is behind at `seq`, and returns them. */
+  /** Makes every live subscriber of a stream one that is behind at `seq`, and returns them. */
   startReplay(stream: number, seq: number): WebSocket[] {
-    const live = this.#on(stream).filter(([, state]) => state.replayingFrom === undefined);
-    for (const [socket, state] of live) this.#save(socket, { ...state, replayingFrom: seq });
-    return live.map(([socket]) => socket);
+    const live = this.#on(stream, true);
+    for (const socket of live) {
+      const state = this.#states.get(socket);
+      if (state) this.#save(socket, { ...state, replayingFrom: seq });
+    }
+    return live;
   }
 
+  /** Sends to one subscriber. */
   send(socket: WebSocket, message: string | Uint8Array): void {
     try {
       socket.send(message);
@@ -128,51 +119,50 @@ export class Subscribers {
     }
   }
 
-  /** Ends every writer; the session's own stream gets a last frame, where one is given. Returns how many there were. */
+  /** Sends a control word to every subscriber of a stream. */
+  sendControl(stream: number, word: string): void {
+    for (const socket of this.#on(stream)) this.send(socket, word);
+  }
+
+  /** Ends every subscriber, the session's own stream with a last frame where one is given. Returns how many there were. */
   closeAll(code: number, lastFrame?: Uint8Array): number {
-    const { size } = this.#states;
-    for (const [socket, { stream }] of this.#states) {
-      if (lastFrame && stream === NATIVE_STREAM) this.send(socket, lastFrame);
-      close(socket, code);
-    }
-    this.#states.clear();
-    return size;
+    const sockets = [...this.#states.keys()];
+    if (lastFrame) for (const socket of this.#on(NATIVE_STREAM)) this.send(socket, lastFrame);
+    for (const socket of sockets) this.close(socket, code);
+    return sockets.length;
   }
 
-  /** Ends the writers of one stream. */
+  /** Ends the subscribers of one stream. */
   closeStream(stream: number, code: number): void {
-    for (const [socket] of this.#on(stream)) this.close(socket, code);
+    for (const socket of this.#on(stream)) this.close(socket, code);
   }
 
-  /** Ends the live writers of one stream. One that is behind is ended by whoever sends its last page. */
+  /** Ends the live subscribers of one stream. One that is behind is ended with its last page. */
   closeLive(stream: number, code: number): void {
-    for (const [socket, state] of this.#on(stream)) {
-      if (state.replayingFrom === undefined) this.close(socket, code);
-    }
+    for (const socket of this.#on(stream, true)) this.close(socket, code);
   }
 
-  /** Ends one writer. */
+  /** Ends one subscriber. */
   close(socket: WebSocket, code: number): void {
     this.#states.delete(socket);
     close(socket, code);
   }
 
-  /** Sends a control word to every writer of a stream. */
-  sendControl(stream: number, word: string): void {
-    for (const [socket] of this.#on(stream)) this.send(socket, word);
-  }
-
-  /** A socket has closed. Returns the writer that it was; undefined where it was none (any more). */
-  detach(socket: WebSocket): SubscriberState | undefined {
-    const state = this.#states.get(socket);
-    this.#states.delete(socket);
+  /** A socket has closed. Returns whether it was still a subscriber. */
+  detach(socket: WebSocket): boolean {
+    const was = this.#states.delete(socket);
     // Completes the closing handshake with a code of our own: reserved ones must not be echoed.
     close(socket, 1000);
-    return state;
+    return was;
   }
 
-  #on(stream: number): [WebSocket, SubscriberState][] {
-    return [...this.#states].filter(([, state]) => state.stream === stream);
+  #on(stream: number, liveOnly = false): WebSocket[] {
+    const sockets: WebSocket[] = [];
+    for (const [socket, state] of this.#states) {
+      const isMeant = !liveOnly || state.replayingFrom === undefined;
+      if (state.stream === stream && isMeant) sockets.push(socket);
+    }
+    return sockets;
   }
 
   #save(socket: WebSocket, state: SubscriberState): void {

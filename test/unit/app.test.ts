@@ -5,6 +5,7 @@ import { createAccess } from "../../src/auth/access.ts";
 import { loadAuthSettings } from "../../src/auth/settings.ts";
 import { loadConfig } from "../../src/config/service.ts";
 import { UnavailableError } from "../../src/core/errors.ts";
+import type { SessionDocument, Sessions } from "../../src/core/host.ts";
 import { PUBLIC, UNGUARDED } from "../../src/http/route.ts";
 import type { GatewayHost, GatewaySessions } from "../../src/gateway/contract.ts";
 
@@ -14,8 +15,10 @@ const SECRET = "redis://user:hunter2@10.0.0.5";
 /** A host whose methods all fail. */
 function failingHost(failure: () => Error): GatewayHost {
   const fail = () => Promise.reject(failure());
-  const sessions = new Proxy({} as GatewaySessions, { get: () => fail });
-  return { as: () => sessions, list: fail, count: fail, revoke: fail };
+  const sessions = new Proxy({} as GatewaySessions & Sessions<SessionDocument>, {
+    get: () => fail,
+  });
+  return { as: () => sessions, documents: () => sessions, list: fail, count: fail, revoke: fail };
 }
 
 interface Call {

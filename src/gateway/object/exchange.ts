@@ -24,7 +24,6 @@ import type { Reply } from "../upstream/call.ts";
 import { wait } from "../upstream/call-deadline.ts";
 import type { Upstream } from "../upstream/upstream.ts";
 import type { OpenExchange } from "./exchange-table.ts";
-import type { GatewayStreams } from "./streams.ts";
 import { SessionGone, type UpstreamLink } from "./upstream-link.ts";
 
 export interface ExchangeLimits {
@@ -44,10 +43,11 @@ type State =
 export class Exchange {
   /** What the client's POST is answered with. */
   readonly answer: Promise<Outcome<ExchangeAnswer>>;
+  /** Resolves when nothing of the exchange runs any more. Never rejects. */
+  readonly ended: Promise<void>;
   readonly #resolve: (answer: Outcome<ExchangeAnswer>) => void;
   readonly #request: ExchangeRequest;
   readonly #link: UpstreamLink;
-  readonly #streams: GatewayStreams;
   readonly #limits: ExchangeLimits;
   readonly #log: Logger;
   readonly #pending: Map<string, RequestId>;
@@ -56,26 +56,19 @@ export class Exchange {
   /** Answers that came while waiting, by what they answer: a batch may have several. */
   readonly #held = new Map<string, string>();
 
-  constructor(
-    request: ExchangeRequest,
-    link: UpstreamLink,
-    streams: GatewayStreams,
-    limits: ExchangeLimits,
-    log: Logger,
-  ) {
+  constructor(request: ExchangeRequest, link: UpstreamLink, limits: ExchangeLimits, log: Logger) {
     this.#request = request;
     this.#link = link;
-    this.#streams = streams;
     this.#limits = limits;
     this.#log = log;
     this.#pending = new Map(request.pending.map((id) => [idKey(id), id]));
     const { promise, resolve } = Promise.withResolvers<Outcome<ExchangeAnswer>>();
     this.answer = promise;
     this.#resolve = resolve;
+    this.ended = this.#run();
   }
 
-  /** Carries the exchange to its end. Never rejects. */
-  async run(): Promise<void> {
+  async #run(): Promise<void> {
     const legacy = this.#request.delivery === "standalone";
     if (legacy) this.#startStream();
     const hasRequests = this.#pending.size > 0;
@@ -97,19 +90,15 @@ export class Exchange {
     if (this.#isEnded()) this.#abort.abort();
   }
 
-  /** The session has ended, and whoever waits for an answer is told so. */
+  /** The session has ended: each request that waits for an answer gets an error. */
   abandon(): void {
     if (this.#state.kind === "streaming") {
-      const { stream } = this.#state.row;
       for (const id of this.#pending.values()) {
-        this.#streams.sendLast(
-          stream,
-          rpcError(RPC_CODES.sessionNotFound, "Session not found", id),
-        );
+        const error = rpcError(RPC_CODES.sessionNotFound, "Session not found", id);
+        this.#link.streams.sendLast(this.#state.row.stream, error);
       }
     }
-    this.#state = { kind: "ended" };
-    this.#resolve(refuse("session_not_found"));
+    this.#end(refuse("session_not_found"));
     this.#abort.abort();
   }
 
@@ -126,19 +115,14 @@ export class Exchange {
 
   async #carry(): Promise<void> {
     const { body, headers } = this.#request;
-    if (this.#pending.size > 0) await this.#streams.upstreamHeld();
+    if (this.#pending.size > 0) await this.#link.streams.upstreamHeld();
     const reply = await this.#link.post(body, headers, this.#abort.signal);
-    if (this.#pending.size === 0) return this.#acknowledge(reply);
-    if (reply.ok && reply.isEventStream) return this.#readStream(reply);
-    return this.#readJson(reply);
-  }
-
-  /** Nothing is owed: the upstream took it, or it did not. */
-  #acknowledge(reply: Reply): void {
+    if (this.#pending.size > 0) {
+      return reply.ok && reply.isEventStream ? this.#readStream(reply) : this.#readJson(reply);
+    }
     reply.discard();
     if (!reply.ok) throw new UpstreamError(FAILURES.refused);
-    this.#state = { kind: "ended" };
-    this.#resolve(succeed({ kind: "accepted" }));
+    this.#end(succeed({ kind: "accepted" }));
   }
 
   async #readJson(reply: Reply): Promise<void> {
@@ -162,11 +146,8 @@ export class Exchange {
     const errors = [...this.#pending.values()].map((id) =>
       JSON.stringify({ jsonrpc: "2.0", id, error }),
     );
-    if (this.#state.kind !== "waiting") {
-      for (const one of errors) this.#message(one);
-      return;
-    }
-    this.#answerJson(status, errors);
+    if (this.#state.kind === "waiting") this.#answerJson(status, errors);
+    else for (const one of errors) this.#message(one);
   }
 
   /** Reads an SSE answer; one that the upstream breaks off is taken up where it ended. */
@@ -189,10 +170,8 @@ export class Exchange {
           throw new UpstreamError(FAILURES.closed);
         }
         this.#startStream();
-        await wait(
-          Math.min(parser.retryMs ?? UPSTREAM_RETRY_MS, MAX_UPSTREAM_RETRY_MS),
-          this.#abort.signal,
-        );
+        const pause = Math.min(parser.retryMs ?? UPSTREAM_RETRY_MS, MAX_UPSTREAM_RETRY_MS);
+        await wait(pause, this.#abort.signal);
         if (this.#isEnded()) return;
         reply = await this.#link.resume(lastEventId, this.#request.headers, this.#abort.signal);
         if (!reply.ok || !reply.isEventStream) {
@@ -229,7 +208,7 @@ export class Exchange {
     }
     this.#startStream();
     if (this.#state.kind !== "streaming") return;
-    this.#streams.append(this.#state.row.stream, this.#loggable(data));
+    this.#link.streams.append(this.#state.row.stream, this.#loggable(data));
   }
 
   /** A message that came as JSON may be larger than one that can be logged. */
@@ -244,9 +223,11 @@ export class Exchange {
       const { row } = this.#state;
       const left = new Map(this.#pending);
       left.delete(key);
-      this.#streams.answer(row, [this.#loggable(data)], [...left.values()]);
+      this.#link.streams.answer(row, [this.#loggable(data)], [...left.values()]);
       this.#pending.delete(key);
-      if (this.#pending.size === 0) this.#end(row);
+      if (this.#pending.size > 0) return;
+      this.#state = { kind: "ended" };
+      if (this.#request.delivery === "own") this.#link.streams.endStream(row.stream);
       return;
     }
     this.#held.set(key, data);
@@ -256,8 +237,7 @@ export class Exchange {
   #answerJson(status: number, answers: readonly string[]): void {
     const body = this.#request.batch ? `[${answers.join(",")}]` : (answers[0] ?? "");
     this.#pending.clear();
-    this.#state = { kind: "ended" };
-    this.#resolve(succeed({ kind: "json", status, body }));
+    this.#end(succeed({ kind: "json", status, body }));
   }
 
   /** The answer takes long, or is a stream: from here on it is logged, and the client follows it. */
@@ -269,7 +249,7 @@ export class Exchange {
       if (legacy) this.#resolve(succeed({ kind: "accepted" }));
       return;
     }
-    const row = this.#streams.beginExchange([...this.#request.pending], legacy);
+    const row = this.#link.streams.beginExchange([...this.#request.pending], legacy);
     this.#state = { kind: "streaming", row };
     this.#resolve(succeed(legacy ? { kind: "accepted" } : { kind: "stream", stream: row.stream }));
     for (const [key, data] of this.#held) this.#take(key, data);
@@ -278,22 +258,16 @@ export class Exchange {
   #failed(cause: unknown): void {
     if (this.#state.kind === "ended") return;
     if (cause instanceof SessionGone) return this.abandon();
-    this.#fail(reportFailure(this.#log, this.#link.upstream, cause));
+    const failure = reportFailure(this.#log, this.#link.upstream, cause);
+    if (this.#state.kind === "waiting") return this.#end(succeed({ kind: "failed", failure }));
+    for (const [key, id] of this.#pending)
+      this.#take(key, rpcError(failure.code, failure.message, id));
   }
 
-  #fail(failure: Failure): void {
-    if (this.#state.kind === "streaming") {
-      for (const [key, id] of this.#pending)
-        this.#take(key, rpcError(failure.code, failure.message, id));
-      return;
-    }
+  /** Nothing more is said. `answer` is the client's where it has none yet. */
+  #end(answer: Outcome<ExchangeAnswer>): void {
     this.#state = { kind: "ended" };
-    this.#resolve(succeed({ kind: "failed", failure }));
-  }
-
-  #end(row: OpenExchange): void {
-    this.#state = { kind: "ended" };
-    if (this.#request.delivery === "own") this.#streams.endStream(row.stream);
+    this.#resolve(answer);
   }
 }
 

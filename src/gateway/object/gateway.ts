@@ -18,7 +18,6 @@ import { exceeds } from "../../wire/bytes.ts";
 import { isObject, parseJson } from "../../wire/json.ts";
 import {
   STANDALONE_STREAM,
-  type ExchangeAnswer,
   type ExchangeRequest,
   type GatewaySession,
   type GatewayStart,
@@ -26,7 +25,7 @@ import {
   type NotInitialized,
   type SessionAccess,
 } from "../contract.ts";
-import { messageOf } from "../json-rpc.ts";
+import { messageOf, type RequestId } from "../json-rpc.ts";
 import { FAILURES, mayPass } from "../upstream/failure.ts";
 import {
   agreedVersion,
@@ -57,13 +56,6 @@ export interface Initialized {
   readonly metadata: Metadata;
   /** The upstream's messages, the last one its answer. */
   readonly messages: readonly string[];
-}
-
-export interface RunningExchange {
-  /** What the client's POST is answered with. */
-  readonly answer: Promise<Outcome<ExchangeAnswer>>;
-  /** Resolves when nothing of the exchange runs any more. */
-  readonly ended: Promise<void>;
 }
 
 export class Gateway {
@@ -104,7 +96,7 @@ export class Gateway {
   }
 
   /** Begins to carry one POST of the client's. */
-  exchange(request: ExchangeRequest): Outcome<RunningExchange> {
+  exchange(request: ExchangeRequest): Outcome<Exchange> {
     const session = this.#parts.session();
     const link = session && this.#linkOf(session);
     if (!link) return refuse("session_not_found");
@@ -113,21 +105,15 @@ export class Gateway {
       return refuse("invalid_request", `${version} has no batches`);
     }
     const { limits, log } = this.#parts;
-    const exchange = new Exchange(request, link, this.#streamsOf(session), limits, log);
+    const exchange = new Exchange(request, link, limits, log);
     this.#running.add(exchange);
-    const ended = exchange.run().finally(() => this.#running.delete(exchange));
-    return succeed({ answer: this.#answerOf(exchange, request), ended });
+    void exchange.ended.then(() => this.#running.delete(exchange));
+    return succeed(exchange);
   }
 
-  async #answerOf(
-    exchange: Exchange,
-    { cancels }: ExchangeRequest,
-  ): Promise<Outcome<ExchangeAnswer>> {
-    const answer = await exchange.answer;
-    if (answer.ok && answer.value.kind === "accepted") {
-      for (const id of cancels) for (const one of this.#running) one.cancel(id);
-    }
-    return answer;
+  /** The upstream has taken a client's word that it cancels these requests. */
+  cancel(ids: readonly RequestId[]): void {
+    for (const id of ids) for (const one of this.#running) one.cancel(id);
   }
 
   /** Where a reader starts; undefined where it cannot start there. */
@@ -202,9 +188,8 @@ export class Gateway {
   #notInitialized(upstream: Upstream, failure: unknown): NotInitialized {
     if (failure instanceof HandshakeRefused) {
       const { status, body } = failure;
-      return mayPass(status)
-        ? { kind: "refused", status, body }
-        : { kind: "failed", failure: FAILURES.refused };
+      if (mayPass(status)) return { kind: "refused", status, body };
+      return { kind: "failed", failure: FAILURES.refused };
     }
     return { kind: "failed", failure: reportFailure(this.#parts.log, upstream, failure) };
   }

@@ -15,7 +15,7 @@ import {
   type Binding,
   type Handshake,
 } from "../upstream/handshake.ts";
-import { call } from "../upstream/call.ts";
+import { call, type Call } from "../upstream/call.ts";
 import { FAILURES, UpstreamError } from "../upstream/failure.ts";
 import type { Reply } from "../upstream/call.ts";
 import { replicaAt, type Replica, type Upstream } from "../upstream/upstream.ts";
@@ -50,9 +50,9 @@ export class SessionGone extends Error {
 export class UpstreamLink {
   /** The timer of all that the session's exchanges wait for. */
   readonly timer = new SharedTimer();
+  readonly streams: GatewayStreams;
   readonly #upstream: Upstream;
   readonly #session: SessionAccess;
-  readonly #streams: GatewayStreams;
   readonly #maxBytes: number;
   /** Set while a new upstream session is being made: every request that needs one waits for the same. */
   #recovery: Promise<void> | undefined;
@@ -66,7 +66,7 @@ export class UpstreamLink {
   ) {
     this.#upstream = upstream;
     this.#session = session;
-    this.#streams = streams;
+    this.streams = streams;
     this.#maxBytes = maxBytes;
   }
 
@@ -82,7 +82,7 @@ export class UpstreamLink {
     const binding = await this.#initialized(headers);
     let reply: Reply | undefined;
     try {
-      reply = await this.#call(binding, body, headers, signal);
+      reply = await this.#post(binding, body, headers, signal);
       if (binding.sid === undefined) return reply;
       if (reply.status === 400 && reply.isJson) {
         const text = await reply.text(this.#maxBytes);
@@ -94,19 +94,14 @@ export class UpstreamLink {
       if (this.#upstream.replicas.length < 2) throw failure;
     }
     await this.#recover(binding, headers, reply === undefined);
-    return this.#call(this.#binding(), body, headers, signal);
+    return this.#post(this.#binding(), body, headers, signal);
   }
 
   /** Takes up an SSE answer that broke off. */
-  async resume(lastEventId: string, headers: Headers, signal: AbortSignal): Promise<Reply> {
-    const { url, sid, version } = this.#binding();
-    const replica = replicaAt(this.#upstream, url);
-    return call(
-      this.#upstream,
-      replica,
-      { method: "GET", sid, version, lastEventId, headers },
-      { signal, timer: this.timer },
-    );
+  resume(lastEventId: string, headers: Headers, signal: AbortSignal): Promise<Reply> {
+    const binding = this.#binding();
+    const { version } = binding;
+    return this.#call(binding, { method: "GET", lastEventId, version, headers }, signal);
   }
 
   /**
@@ -158,7 +153,7 @@ export class UpstreamLink {
   /** The session that the link is of; undefined once it has ended, though another was made under its id. */
   #current(): GatewaySession | undefined {
     const session = this.#session();
-    return session?.epoch === this.#streams.epoch ? session : undefined;
+    return session?.epoch === this.streams.epoch ? session : undefined;
   }
 
   /** A client of a legacy stream that came back after a drop does not initialize again. */
@@ -169,32 +164,24 @@ export class UpstreamLink {
     return this.#binding();
   }
 
-  #call(
-    { url, sid, version }: Binding,
-    body: string,
-    headers: Headers,
-    signal: AbortSignal | undefined,
-  ): Promise<Reply> {
+  #post(binding: Binding, body: string, headers: Headers, signal?: AbortSignal): Promise<Reply> {
+    const version = headers["mcp-protocol-version"] ?? binding.version;
+    return this.#call(binding, { method: "POST", body, version, headers }, signal);
+  }
+
+  #call({ url, sid }: Binding, parts: Omit<Call, "sid">, signal?: AbortSignal): Promise<Reply> {
     const replica = replicaAt(this.#upstream, url);
-    const agreed = headers["mcp-protocol-version"] ?? version;
-    return call(
-      this.#upstream,
-      replica,
-      { method: "POST", body, sid, version: agreed, headers },
-      { signal, timer: this.timer },
-    );
+    return call(this.#upstream, replica, { ...parts, sid }, { signal, timer: this.timer });
   }
 
   async #reinitialize(stale: Binding, headers: Headers, elsewhere: boolean): Promise<void> {
     const body = stale.initBody ?? OWN_INITIALIZE;
-    const handshake = await this.#handshake(body, headers, this.#order(stale.url, elsewhere));
+    const handshake = await this.#handshake(stale, body, headers, elsewhere);
     this.#mustExist(handshake);
-    const { version } = stale;
-    if (version !== undefined && handshake.version !== version) {
-      this.#drop(handshake);
-      throw new UpstreamError(FAILURES.changed);
-    }
     try {
+      if (stale.version !== undefined && handshake.version !== stale.version) {
+        throw new UpstreamError(FAILURES.changed);
+      }
       await sendInitialized(this.#upstream, handshake, headers);
     } catch (failure) {
       this.#drop(handshake);
@@ -207,9 +194,17 @@ export class UpstreamLink {
    * Not aborted when the session ends: the upstream may have made a session by then,
    * and only the answer says which one to end.
    */
-  async #handshake(body: string, headers: Headers, replicas: readonly Replica[]) {
+  async #handshake(
+    { url }: Binding,
+    body: string,
+    headers: Headers,
+    elsewhere: boolean,
+  ): Promise<Handshake> {
     // The version that the client agreed on is for requests; initialize is where it is agreed on.
     const { "mcp-protocol-version": _agreed, ...others } = headers;
+    // The session's own replica first, or last where it is the one that cannot be reached.
+    const isLater = (replica: Replica) => Number((replica.url === url) === elsewhere);
+    const replicas = this.#upstream.replicas.toSorted((a, b) => isLater(a) - isLater(b));
     try {
       return await initialize(this.#upstream, replicas, body, others, this.#maxBytes);
     } catch (failure) {
@@ -218,18 +213,11 @@ export class UpstreamLink {
     }
   }
 
-  /** The session's own replica first, or last where it is the one that cannot be reached. */
-  #order(url: string | undefined, elsewhere: boolean): Replica[] {
-    const own = this.#upstream.replicas.filter((replica) => replica.url === url);
-    const others = this.#upstream.replicas.filter((replica) => replica.url !== url);
-    return elsewhere ? [...others, ...own] : [...own, ...others];
-  }
-
   /** Stores the new upstream session; one made for a session that has ended is ended too. */
   #adopt(handshake: Handshake, body: string): void {
     const session = this.#mustExist(handshake);
     const metadata = session.patchMetadata(handshakeMetadata(handshake, body));
-    if (metadata) return this.#streams.followUpstream(metadata);
+    if (metadata) return this.streams.followUpstream(metadata);
     this.#drop(handshake);
     throw new UpstreamError(FAILURES.noRoom);
   }

@@ -2,14 +2,8 @@
 import type { Context } from "hono";
 import type { Config } from "../../config/service.ts";
 import { mayName, type Caller } from "../../core/caller.ts";
-import { documentOf, BACKEND_KEYS } from "../../core/document.ts";
-import type {
-  SessionDocument,
-  SessionContent,
-  SessionView,
-  Sessions,
-  SessionPatch,
-} from "../../core/host.ts";
+import { BACKEND_KEYS } from "../../core/document.ts";
+import type { SessionDocument, SessionContent, Sessions, SessionPatch } from "../../core/host.ts";
 import { InvalidSessionIdError, SessionError, SessionNotFoundError } from "../../core/errors.ts";
 import { requireSessionId, type SessionId } from "../../core/id.ts";
 import { parseIfMatch, onlyWhereAbsent, refuseIfNoneMatch } from "../preconditions.ts";
@@ -106,7 +100,7 @@ export const sessionRoutes = [
     ],
     async handle({ caller, body }, { host, config }) {
       const id = requireSessionId(body.id ?? crypto.randomUUID());
-      return made(await host.as(caller).create(id, contentOf(body, caller, config)), caller);
+      return made(id, await host.documents(caller).create(id, contentOf(body, caller, config)));
     },
   }),
   route({
@@ -119,8 +113,8 @@ export const sessionRoutes = [
     answers: { 200: { description: "The session", schema: session, headers: ETAG } },
     errors: ["session_not_found"],
     async handle({ c, caller, query }, { host }) {
-      const sessions = host.as(caller);
-      return answer(await sessions.document(sessionIdOf(c), query.touch !== "false"));
+      const sessions = host.documents(caller);
+      return answer(await sessions.read(sessionIdOf(c), query.touch !== "false"));
     },
   }),
   route({
@@ -149,14 +143,14 @@ export const sessionRoutes = [
       const ifMatch = parseIfMatch(c.req.header("if-match"));
       const onlyMake = onlyWhereAbsent(c.req.header("if-none-match"));
       const content = contentOf(body, caller, config);
-      const sessions = host.as(caller);
+      const sessions = host.documents(caller);
       if (onlyMake) {
         // One condition asks for a session that exists, the other for one that does not.
         if (ifMatch !== undefined) throw new SessionError("precondition_failed");
-        return made(await makeAbsent(sessions, id, content), caller);
+        return made(id, await makeAbsent(sessions, id, content));
       }
       const { created, session } = await sessions.upsert(id, content, ifMatch);
-      return created ? made(session, caller) : answer(documentOf(session, caller));
+      return created ? made(id, session) : answer(session);
     },
   }),
   route({
@@ -173,8 +167,7 @@ export const sessionRoutes = [
       const ifMatch = parseIfMatch(c.req.header("if-match"));
       refuseIfNoneMatch(c.req.header("if-none-match"));
       const patch = patchOf(body, caller, config);
-      const session = await host.as(caller).patch(sessionIdOf(c), patch, ifMatch);
-      return answer(documentOf(session, caller));
+      return answer(await host.documents(caller).patch(sessionIdOf(c), patch, ifMatch));
     },
   }),
   route({
@@ -203,10 +196,10 @@ export const sessionRoutes = [
  * `SessionNotFoundError` for another's session, as every PUT does, or for one that has just ended.
  */
 async function makeAbsent(
-  sessions: Sessions,
+  sessions: Sessions<SessionDocument>,
   id: SessionId,
   content: SessionContent,
-): Promise<SessionView> {
+): Promise<SessionDocument> {
   try {
     return await sessions.create(id, content);
   } catch (failure) {
@@ -230,9 +223,8 @@ export function sessionIdOf(c: Context): SessionId {
   return requireSessionId(c.req.param("id") ?? "");
 }
 
-function made(view: SessionView, caller: Caller): Response {
-  const location = `/v1/sessions/${view.id}`;
-  return answer(documentOf(view, caller), 201, { location });
+function made(id: SessionId, document: SessionDocument): Response {
+  return answer(document, 201, { location: `/v1/sessions/${id}` });
 }
 
 function answer(

@@ -22,7 +22,7 @@ const upstream: Upstream = {
 function failingHost(failure: () => Error): GatewayHost {
   const fail = () => Promise.reject(failure());
   const sessions = new Proxy({} as GatewaySessions, { get: () => fail });
-  return { as: () => sessions, list: fail, count: fail, revoke: fail };
+  return { as: () => sessions, documents: fail as never, list: fail, count: fail, revoke: fail };
 }
 
 const rpc = (method: string) => ({ jsonrpc: "2.0", id: 7, method, params: {} });
