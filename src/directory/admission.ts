@@ -1,14 +1,14 @@
 /**
- * `MAX_SESSIONS_PER_SUBJECT`: who may make one more session. With a limit, making
- * and ending a session of a subject wait until the directory knows, so that the
- * next caller's count is right; without one nothing waits.
+ * `MAX_SESSIONS_PER_SUBJECT`: whether a subject may have one more session. With a limit, a call
+ * that makes or ends a session of a subject waits until the directory knows of it, so that the
+ * next count is right. Without one nothing waits.
  *
- * A directory that cannot be asked stops nobody: a limit protects the service,
- * and must not be what takes it down.
+ * A directory that cannot be asked stops nobody: a limit that took the service down would not
+ * protect it.
  */
-import type { DirectoryClient } from "./client.ts";
 import { SessionError } from "../core/errors.ts";
 import type { SessionId } from "../core/id.ts";
+import type { DirectoryClient } from "./client.ts";
 
 export class Admission {
   readonly #directory: DirectoryClient;
@@ -20,14 +20,14 @@ export class Admission {
   }
 
   /**
-   * Runs `make` if the subject has room for one more session; `told` waits for the
-   * directory. Throws a SessionError (`rate_limited`) where there is no room.
+   * Runs `make` if the subject has room for one more session. `untilListed` waits until the
+   * directory knows of it. Throws a SessionError (`rate_limited`) where there is no room.
    */
   async run<T>(
     subject: string,
     id: SessionId,
     make: () => Promise<T>,
-    told: () => Promise<void>,
+    untilListed: () => Promise<void>,
   ): Promise<T> {
     const admitted = await this.#directory.admit(subject, id, this.#limit).catch(() => true);
     if (!admitted) {
@@ -38,7 +38,7 @@ export class Admission {
     }
     try {
       const made = await make();
-      await told();
+      await untilListed();
       return made;
     } finally {
       // The place lapses by itself where this does not arrive.

@@ -1,51 +1,45 @@
 /**
- * When the directory is to be told about a session again. Pure: the outbox asks
- * this, and what it answers follows from stored state alone; so the wish to tell
- * is stored with every change of the session, in the same transaction, without a
- * row of its own.
+ * When the directory has to hear of a session again. Pure, and it follows from stored state
+ * alone: a change that is stored is one that will be sent, without a row that says so.
  */
 import { CREDITS_PER_TTL } from "../core/expiry.ts";
 import { ENTRY_GRACE_MS, FIRST_RETELL_MS, LAST_RETELL_MS } from "../core/limits.ts";
 import type { DirectoryEntry } from "./contract.ts";
 
 /** A deadline may move by this share of the TTL before the directory hears of it. */
-export const UNTOLD_SHARE = 1 / 4;
+const STALE_SHARE = 1 / 4;
 
 /**
- * What the entry is wrong about: `content` where it is missing, or differs in more
- * than its deadline; `deadline` where that has moved by more than a quarter of the
- * TTL; undefined where the directory is right enough.
+ * What is stale about the entry that is listed: `content` where it is missing or differs in more
+ * than its deadline; `deadline` where that has moved by more than a quarter of the TTL.
  */
 export function stalenessOf(
-  told: DirectoryEntry | undefined,
+  listed: DirectoryEntry | undefined,
   now: DirectoryEntry,
   ttlMs: number,
 ): "content" | "deadline" | undefined {
-  if (
-    told?.id !== now.id ||
-    told.type !== now.type ||
-    told.subject !== now.subject ||
-    told.createdAt !== now.createdAt
-  ) {
-    return "content";
-  }
-  return Math.abs(now.expiresAt - told.expiresAt) > ttlMs * UNTOLD_SHARE ? "deadline" : undefined;
+  const isSame =
+    listed?.id === now.id &&
+    listed.type === now.type &&
+    listed.subject === now.subject &&
+    listed.createdAt === now.createdAt;
+  if (!isSame) return "content";
+  return Math.abs(now.expiresAt - listed.expiresAt) > ttlMs * STALE_SHARE ? "deadline" : undefined;
 }
 
 /**
- * When a shard that has heard nothing more may drop an entry. A live session is at
- * most the untold share and one credit of use (`expiry.ts`) past the deadline that
- * it told, and then its alarm has to fire and its message to arrive.
+ * When a shard that hears nothing more may drop an entry. A live session is at most that share
+ * and one credit of use (`expiry.ts`) past the deadline that is listed. Then its alarm has to
+ * fire and its message to arrive.
  */
 export function dropTime(expiresAt: number, ttlMs: number): number {
-  return Math.ceil(expiresAt + ttlMs * (UNTOLD_SHARE + 1 / CREDITS_PER_TTL) + ENTRY_GRACE_MS);
+  return Math.ceil(expiresAt + ttlMs * (STALE_SHARE + 1 / CREDITS_PER_TTL) + ENTRY_GRACE_MS);
 }
 
-/** When to try again what failed between a session and the directory. */
 /**
- * After as long as it has waited already, so that tries get rarer without a counter
- * to be stored; and a little spread, so that those which failed together do not come
- * back together. All in milliseconds since the epoch.
+ * When to try again to send what has waited since `since`; all in milliseconds since the epoch.
+ * It waits as long again as it has waited, so tries get rarer without a stored counter. A little
+ * spread keeps those that failed together from coming back together.
  */
 export function retryTime(since: number, now: number): number {
   const waited = Math.min(Math.max(now - since, FIRST_RETELL_MS), LAST_RETELL_MS);

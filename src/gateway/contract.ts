@@ -93,6 +93,9 @@ export interface GatewaySession {
   /** Made with the session: another epoch is another session. */
   readonly epoch: string;
   readonly metadata: Metadata;
+}
+
+export interface OpenSession extends GatewaySession {
   /**
    * Changes metadata, and returns them as they are then; a null value removes its key.
    * Undefined: the session has no room for that, and nothing has changed.
@@ -101,7 +104,7 @@ export interface GatewaySession {
 }
 
 /** The session that there is now; null once it has expired or was deleted. Looking is no use. */
-export type SessionAccess = () => GatewaySession | null;
+export type SessionAccess = () => OpenSession | null;
 
 /** Where a gateway stream starts. */
 export type GatewayStart = { readonly gate: SessionMatch } & (

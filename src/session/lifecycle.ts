@@ -111,7 +111,7 @@ export class Lifecycle {
     const { records, gateway } = this.#parts;
     const record = records.loadSession();
     this.#loaded = record ? this.#open(record, now) : null;
-    if (record) gateway.answerInterrupted(record);
+    if (record) gateway.streamsOf(record).answerInterrupted();
     return this.#loaded;
   }
 

@@ -1,38 +1,23 @@
 /** The session host of the Worker: each session is a Durable Object, found by its id. */
 import type { Caller } from "../core/caller.ts";
 import { unpackDocument, type Form } from "../core/document.ts";
-import {
-  errorFromCode,
-  SessionError,
-  UnavailableError,
-  unwrap,
-  type ErrorCode,
-  type Outcome,
-} from "../core/errors.ts";
+import { errorFromCode, SessionError, UnavailableError, unwrap } from "../core/errors.ts";
+import type { ErrorCode, Outcome } from "../core/errors.ts";
 import type {
-  IfMatch,
   ListQuery,
-  NewEvent,
-  SessionContent,
   SessionDocument,
   SessionFilter,
-  SessionPatch,
   Sessions,
   SessionView,
-  StreamStart,
 } from "../core/host.ts";
 import type { SessionId } from "../core/id.ts";
 import { Admission } from "../directory/admission.ts";
 import type { DirectoryClient } from "../directory/client.ts";
-import type {
-  ExchangeRequest,
-  GatewayHost,
-  GatewaySessions,
-  GatewayStart,
-  InitializeRequest,
-} from "../gateway/contract.ts";
+import type { GatewayHost, GatewaySessions } from "../gateway/contract.ts";
 import { RefusalTime, withEvenRefusals } from "./refusal-timing.ts";
 import type { Attachment, SessionObject, Shown } from "./session-object.ts";
+
+type Namespace = DurableObjectNamespace<SessionObject>;
 
 /** The object's methods as a caller over RPC sees them: each answers a promise. */
 type Remote<T> = {
@@ -62,16 +47,16 @@ export interface DurableObjectHostOptions {
 }
 
 export class DurableObjectHost implements GatewayHost {
-  readonly #sessions: DurableObjectNamespace<SessionObject>;
+  readonly #namespace: Namespace;
   readonly #directory: DirectoryClient | undefined;
   readonly #admission: Admission | undefined;
   readonly #refusalTime = new RefusalTime();
 
   constructor(
-    sessions: DurableObjectNamespace<SessionObject>,
+    namespace: Namespace,
     { directory, maxSessionsPerSubject = 0 }: DurableObjectHostOptions = {},
   ) {
-    this.#sessions = sessions;
+    this.#namespace = namespace;
     this.#directory = directory;
     if (directory && maxSessionsPerSubject > 0) {
       this.#admission = new Admission(directory, maxSessionsPerSubject);
@@ -98,8 +83,8 @@ export class DurableObjectHost implements GatewayHost {
     return this.#listing().revoke(subject, Date.now());
   }
 
-  #sessionsOf<T>(caller: Caller, shape: Shape<T>): DurableObjectSessions<T> {
-    const sessions = new DurableObjectSessions(this.#sessions, caller, this.#admission, shape);
+  #sessionsOf<T>(caller: Caller, shape: Shape<T>): GatewaySessions<T> {
+    const sessions = sessionsOf(this.#namespace, caller, this.#admission, shape);
     // An admin may know which ids exist.
     return caller.admin ? sessions : withEvenRefusals(sessions, this.#refusalTime);
   }
@@ -122,147 +107,93 @@ const DOCUMENT: Shape<SessionDocument> = {
   read: (shown) => unpackDocument(shown as string),
 };
 
-/** Each call carries its caller, and the object itself decides. */
-class DurableObjectSessions<T> implements GatewaySessions<T> {
-  readonly #sessions: DurableObjectNamespace<SessionObject>;
-  readonly #caller: Caller;
-  readonly #admission: Admission | undefined;
-  readonly #shape: Shape<T>;
-
-  constructor(
-    sessions: DurableObjectNamespace<SessionObject>,
-    caller: Caller,
-    admission: Admission | undefined,
-    shape: Shape<T>,
-  ) {
-    this.#sessions = sessions;
-    this.#caller = caller;
-    this.#admission = admission;
-    this.#shape = shape;
-  }
-
-  // A create or a publish is asked for once: one that failed half way may have happened.
-  async create(id: SessionId, content: SessionContent) {
-    const { form, read } = this.#shape;
-    const create = (object: SessionStub) => object.create(this.#caller, id, content, form);
-    return this.#admitted(id, content.subject ?? this.#caller.subject, async () =>
-      read(await this.#ask(id, once, create)),
-    );
-  }
-
-  publish(id: SessionId, events: readonly NewEvent[]) {
-    return this.#ask(id, once, (object) => object.publish(this.#caller, events));
-  }
-
-  async patch(id: SessionId, patch: SessionPatch, ifMatch?: IfMatch) {
-    const { form, read } = this.#shape;
-    return read(
-      await this.#ask(id, once, (object) => object.patch(this.#caller, patch, ifMatch, form)),
-    );
-  }
-
-  async upsert(id: SessionId, content: SessionContent, ifMatch?: IfMatch) {
-    const { form, read } = this.#shape;
-    const upsert = async () => {
-      const { created, session } = await this.#ask(id, once, (object) =>
-        object.upsert(this.#caller, id, content, ifMatch, form),
-      );
-      return { created, session: read(session) };
-    };
-    if (!this.#admission) return upsert();
-    // Replacing the content of a session that counts already takes no further place.
-    const owner = await this.#ownerOf(id);
-    const subject = content.subject ?? owner ?? this.#caller.subject;
-    return owner === subject ? upsert() : this.#admitted(id, subject, upsert);
-  }
-
-  async read(id: SessionId, touch: boolean) {
-    const { form, read } = this.#shape;
-    return read(
-      await this.#ask(id, repeatable, (object) => object.read(this.#caller, touch, form)),
-    );
-  }
-
-  async delete(id: SessionId, ifMatch?: IfMatch) {
-    const condition = ifMatch && { ifMatch };
-    // Repeated after a removal whose answer was lost, a condition would fail on what it removed itself.
-    const attempt = condition ? once : repeatable;
-    const removed = await this.#ask(id, attempt, (object) =>
-      object.remove(this.#caller, condition),
-    );
-    if (removed && this.#admission) await this.#untilListed(id);
-    return removed;
-  }
-
-  async disconnect(id: SessionId) {
-    await this.#ask(id, repeatable, (object) => object.disconnect(this.#caller));
-  }
-
-  initialize(id: SessionId, content: SessionContent, request: InitializeRequest) {
-    return this.#admitted(id, content.subject, () =>
-      this.#ask(id, once, (object) => object.initialize(id, content, request)),
-    );
-  }
-
-  exchange(id: SessionId, request: ExchangeRequest) {
-    return this.#ask(id, once, (object) => object.exchange(this.#caller, request));
-  }
-
-  subscribe(id: SessionId, start: StreamStart) {
-    // A first reader's attach is not repeated: one whose answer was lost would hold the queue.
-    return this.#open(id, start, start.kind === "queued" ? once : repeatable);
-  }
-
-  follow(id: SessionId, start: GatewayStart) {
-    return this.#open(id, start, repeatable);
-  }
-
-  async #open(id: SessionId, start: StreamStart | GatewayStart, attempt: Attempt) {
-    const attachment: Attachment = { caller: this.#caller, start };
-    const url = `https://session.invalid/?attach=${encodeURIComponent(JSON.stringify(attachment))}`;
-    const response = await attempt(() =>
-      this.#stub(id).fetch(url, { headers: { upgrade: "websocket" } }),
-    );
-    const refusal = REFUSALS[response.status];
-    if (refusal) throw errorFromCode(refusal);
-    if (response.status === 400) throw new SessionError("invalid_request", "Unknown Last-Event-ID");
-    if (!response.webSocket) throw new UnavailableError();
-    return response.webSocket;
-  }
-
-  /** Makes a session where its subject may have one more. */
-  #admitted<R>(id: SessionId, subject: string | undefined, make: () => Promise<R>): Promise<R> {
-    if (!this.#admission || subject === undefined) return make();
-    return this.#admission.run(subject, id, make, () => this.#untilListed(id));
-  }
-
-  /** Waits until the directory knows of the last change; a directory that cannot be reached is no failure of the change. */
-  async #untilListed(id: SessionId): Promise<void> {
-    await this.#stub(id)
-      .untilListed()
-      .catch(() => undefined);
-  }
-
-  /** Whose the session is, as far as the caller may know. */
-  async #ownerOf(id: SessionId): Promise<string | undefined> {
-    const found = await repeatable(() => this.#stub(id).read(this.#caller, false));
-    return found.ok ? VIEW.read(found.value).subject : undefined;
-  }
+/** The sessions as one caller may touch them: each call carries the caller, and the object decides. */
+function sessionsOf<T>(
+  namespace: Namespace,
+  caller: Caller,
+  admission: Admission | undefined,
+  { form, read }: Shape<T>,
+): GatewaySessions<T> {
+  // A stub that has failed may stay broken, so each try gets a new one. The platform's
+  // own stub type distributes over the union in Outcome and loses its value.
+  const stub = (id: SessionId) => namespace.get(namespace.idFromName(id)) as unknown as SessionStub;
 
   /** The object's answer. Throws the error that it refuses with, or `UnavailableError` where it fails. */
-  async #ask<R>(
+  const ask = async <R>(
     id: SessionId,
     attempt: Attempt,
     call: (object: SessionStub) => Promise<Outcome<R>>,
-  ): Promise<R> {
-    return unwrap(await attempt(() => call(this.#stub(id))));
-  }
+  ): Promise<R> => unwrap(await attempt(() => call(stub(id))));
 
-  // A stub that has failed may stay broken, so each try gets a new one.
-  #stub(id: SessionId): SessionStub {
-    // The platform's own stub type distributes over the union in Outcome and loses its value.
-    return this.#sessions.get(this.#sessions.idFromName(id)) as unknown as SessionStub;
-  }
+  /** Waits until the directory knows of the last change. A directory that cannot be reached is no failure of the change. */
+  const untilListed = (id: SessionId): Promise<void> =>
+    stub(id)
+      .untilListed()
+      .catch(() => undefined);
+
+  /** Makes a session where its subject may have one more. */
+  const admitted = <R>(id: SessionId, subject: string | undefined, make: () => Promise<R>) =>
+    admission && subject !== undefined
+      ? admission.run(subject, id, make, () => untilListed(id))
+      : make();
+
+  const open = async (id: SessionId, start: Attachment["start"], attempt: Attempt) => {
+    const attachment: Attachment = { caller, start };
+    const url = `https://session.invalid/?attach=${encodeURIComponent(JSON.stringify(attachment))}`;
+    const headers = { upgrade: "websocket" };
+    const { status, webSocket } = await attempt(() => stub(id).fetch(url, { headers }));
+    const refusal = REFUSALS[status];
+    if (refusal) throw errorFromCode(refusal);
+    if (status === 400) throw new SessionError("invalid_request", "Unknown Last-Event-ID");
+    if (!webSocket) throw new UnavailableError();
+    return webSocket;
+  };
+
+  return {
+    // A create or a publish is asked for once: one that failed half way may have happened.
+    create: (id, content) =>
+      admitted(id, content.subject ?? caller.subject, async () =>
+        read(await ask(id, once, (object) => object.create(caller, id, content, form))),
+      ),
+    publish: (id, events) => ask(id, once, (object) => object.publish(caller, events)),
+    patch: async (id, patch, ifMatch) =>
+      read(await ask(id, once, (object) => object.patch(caller, patch, ifMatch, form))),
+    async upsert(id, content, ifMatch) {
+      const upsert = async () => {
+        const { created, session } = await ask(id, once, (object) =>
+          object.upsert(caller, id, content, ifMatch, form),
+        );
+        return { created, session: read(session) };
+      };
+      if (!admission) return upsert();
+      // Replacing the content of a session that counts already takes no further place.
+      const found = await repeatable(() => stub(id).read(caller, false));
+      const owner = found.ok ? VIEW.read(found.value).subject : undefined;
+      const subject = content.subject ?? owner ?? caller.subject;
+      return owner === subject ? upsert() : admitted(id, subject, upsert);
+    },
+    read: async (id, touch) =>
+      read(await ask(id, repeatable, (object) => object.read(caller, touch, form))),
+    async delete(id, ifMatch) {
+      const condition = ifMatch && { ifMatch };
+      // Repeated after a removal whose answer was lost, a condition would fail on what it removed itself.
+      const attempt = condition ? once : repeatable;
+      const removed = await ask(id, attempt, (object) => object.remove(caller, condition));
+      if (removed && admission) await untilListed(id);
+      return removed;
+    },
+    async disconnect(id) {
+      await ask(id, repeatable, (object) => object.disconnect(caller));
+    },
+    initialize: (id, content, request) =>
+      admitted(id, content.subject, () =>
+        ask(id, once, (object) => object.initialize(id, content, request)),
+      ),
+    exchange: (id, request) => ask(id, once, (object) => object.exchange(caller, request)),
+    // A first reader's attach is not repeated: one whose answer was lost would hold the queue.
+    subscribe: (id, start) => open(id, start, start.kind === "queued" ? once : repeatable),
+    follow: (id, start) => open(id, start, repeatable),
+  };
 }
 
 type Attempt = <R>(call: () => Promise<R>) => Promise<R>;

@@ -11,10 +11,10 @@ import {
   matches,
   type ExchangeAnswer,
   type ExchangeRequest,
-  type GatewaySession,
   type GatewayStart,
   type InitializeAnswer,
   type InitializeRequest,
+  type OpenSession,
 } from "../gateway/contract.ts";
 import type {
   IfMatch,
@@ -81,7 +81,7 @@ export class SessionObject extends DurableObject<Environment> {
     this.#log = log;
     this.#subscribers = subscribers;
     this.#gateway = new Gateway({
-      session: () => this.#gatewaySession(),
+      session: () => this.#openSession(),
       channel,
       openUpstreams: () => openUpstreams(config.upstreams, env),
       limits: config,
@@ -217,7 +217,7 @@ export class SessionObject extends DurableObject<Environment> {
     const session = this.#life.owned(caller, now);
     if (!session || !matches(session.record, request.match)) return refuse("session_not_found");
     this.#life.touch(session, now);
-    const exchange = this.#gateway.exchange(request);
+    const exchange = this.#gateway.exchange(session.record, request);
     if (!exchange.ok) return exchange;
     void exchange.value.ended.then(() => this.#life.release(Date.now()));
     const answer = await exchange.value.answer;
@@ -239,10 +239,11 @@ export class SessionObject extends DurableObject<Environment> {
     if (this.#subscribers.size >= this.#config.maxWriters) return refusal("too_many_writers");
     const { 0: client, 1: server } = new WebSocketPair();
     if ("gate" in start) {
-      const place = this.#gateway.placeOf(start);
+      const streams = this.#gateway.streamsOf(session.record);
+      const place = streams.placeOf(start);
       if (!place) return new Response(null, { status: 400 });
       this.#life.hold(session, now);
-      this.#gateway.attach(server, start, place);
+      streams.attach(server, start, place, session.record.metadata);
     } else {
       this.#life.hold(session, now);
       session.events.attach(server, start);
@@ -255,7 +256,7 @@ export class SessionObject extends DurableObject<Environment> {
     const session = this.#life.live(Date.now());
     const stream = this.#subscribers.state(socket)?.stream;
     if (!session || stream === undefined || typeof message !== "string") return;
-    if (stream !== NATIVE_STREAM) this.#gateway.receive(socket, stream, message);
+    if (stream !== NATIVE_STREAM) this.#gateway.receive(session.record, socket, stream, message);
     else if (message === MORE) session.events.sendPage(socket);
     else if (message === TAKEN) session.events.confirm(socket);
   }
@@ -303,11 +304,11 @@ export class SessionObject extends DurableObject<Environment> {
     this.#log.debug(event, { session: record.id, ...fields, writers: this.#subscribers.size });
   }
 
-  #gatewaySession(): GatewaySession | null {
+  #openSession(): OpenSession | null {
     const session = this.#life.load(Date.now());
     if (!session) return null;
     const { epoch, metadata } = session.record;
-    const patchMetadata: GatewaySession["patchMetadata"] = (patch) =>
+    const patchMetadata: OpenSession["patchMetadata"] = (patch) =>
       this.patch({ admin: true }, { metadata: patch }).ok ? session.record.metadata : undefined;
     return { epoch, metadata, patchMetadata };
   }

@@ -1,19 +1,18 @@
 /**
- * The bridge between a session's object and one reader: frames come from the
- * object over a socket and leave as the body of an SSE response. The object may
- * sleep while the bridge holds the connection.
+ * The bridge between a session's object and one reader: frames come from the object over a
+ * socket and leave as the body of an SSE response. The object may sleep while the bridge holds
+ * the connection.
  *
- * - A reader's absence is noticed only when something is written to it, so an idle
- *   stream gets a comment every `keepaliveMs`. (Measured on workerd: never
- *   without a write, at the next one with it.)
- * - A socket gives its sender no back-pressure, so what is queued for a slow
- *   reader is bounded. A reader past the bound, or one that has taken nothing for
- *   a whole keep-alive interval while something waits, is cut; it comes
- *   back with `Last-Event-ID` and loses nothing.
+ * - The platform notices that a reader has gone only when something is written to it (measured on
+ *   workerd: never without a write, at the next one with it). So an idle stream gets a comment
+ *   every `keepaliveMs`.
+ * - A socket gives its sender no back-pressure, so the bridge bounds what waits for a slow
+ *   reader. It cuts a reader past the bound, and one that takes nothing for a whole keep-alive
+ *   interval while something waits. Such a reader comes back with `Last-Event-ID` and loses nothing.
  */
-import { concat } from "../wire/bytes.ts";
 import type { StreamSocket } from "../core/host.ts";
 import { CONFIRM_AFTER_MS } from "../core/limits.ts";
+import { concat } from "../wire/bytes.ts";
 import { KEEPALIVE_FRAME } from "../wire/sse-frame.ts";
 import { BEHIND, CONFIRM, MORE, READER_GONE, TAKEN } from "./protocol.ts";
 
@@ -24,18 +23,17 @@ export interface BridgeOptions {
   readonly keepaliveMs: number;
   /** Bytes that may wait for the reader; the frame that passes them is its last. */
   readonly bufferBytes: number;
-  /** Told why a reader was cut; for the log. */
+  /** Called with the reason when a reader is cut; for the log. */
   readonly onCut?: (reason: CutReason) => void;
-  /** Told of words from the object that are not the bridge's own. */
+  /** Called with words from the object that are not the bridge's own. */
   readonly onWord?: (word: string) => void;
-  /** Told once when the stream has ended, from either side. */
+  /** Called once when the stream has ended, from either side. */
   readonly onEnd?: () => void;
 }
 
-const encoder = new TextEncoder();
-const keepalive = encoder.encode(KEEPALIVE_FRAME);
+const keepalive = new TextEncoder().encode(KEEPALIVE_FRAME);
 
-/** The body of an SSE response that carries what the socket brings. */
+/** The body of an SSE response that carries the frames of the socket. */
 export function bridge(socket: StreamSocket, options: BridgeOptions): ReadableStream<Uint8Array> {
   const reader = new BridgedReader(socket, options);
   return new ReadableStream<Uint8Array>(
@@ -44,7 +42,7 @@ export function bridge(socket: StreamSocket, options: BridgeOptions): ReadableSt
       pull: () => reader.pull(),
       cancel: () => reader.finish(),
     },
-    // Nothing is taken from the queue before the connection wants it.
+    // The stream takes nothing from the queue before the connection wants it.
     { highWaterMark: 0 },
   );
 }
@@ -64,7 +62,7 @@ class BridgedReader {
   #tookSinceTick = true;
   /** The object has another page. */
   #behind = false;
-  /** The object waits to hear that the reader lives; what was sent then must be taken first. */
+  /** `sent`: the object wants to know that the reader lives on, once it has taken what was sent. `probing`: a comment is on its way to try that. */
   #confirm: "idle" | "sent" | "probing" = "idle";
   /** No more frames come; what is queued is still handed over. */
   #closed = false;
@@ -102,15 +100,12 @@ class BridgedReader {
         return;
       }
       this.#drained();
-      await new Promise<void>((resolve) => {
-        this.#wanted = resolve;
-      });
+      await new Promise<void>((resolve) => (this.#wanted = resolve));
       this.#wanted = undefined;
     }
     this.#inFlightBytes = this.#queuedBytes;
     this.#controller?.enqueue(concat(this.#queue));
-    this.#queue = [];
-    this.#queuedBytes = 0;
+    this.#clearQueue();
   }
 
   /** The reader has gone, or has had its last byte: nothing of it is left. */
@@ -119,12 +114,10 @@ class BridgedReader {
     this.#finished = true;
     clearInterval(this.#timer);
     clearTimeout(this.#confirmTimer);
-    this.#queue = [];
-    this.#queuedBytes = 0;
+    this.#clearQueue();
     this.#closeSocket();
   }
 
-  /** No more frames come, and whoever waits for that is told once. */
   #end(): void {
     if (this.#closed) return;
     this.#closed = true;
@@ -141,11 +134,16 @@ class BridgedReader {
   }
 
   #push(frame: Uint8Array): void {
-    if (this.#queuedBytes + this.#inFlightBytes > this.#options.bufferBytes)
-      return this.#cut("slow");
+    const waiting = this.#queuedBytes + this.#inFlightBytes;
+    if (waiting > this.#options.bufferBytes) return this.#cut("slow");
     this.#queue.push(frame);
     this.#queuedBytes += frame.byteLength;
     this.#wanted?.();
+  }
+
+  #clearQueue(): void {
+    this.#queue = [];
+    this.#queuedBytes = 0;
   }
 
   /** The connection has taken everything. */

@@ -1,11 +1,11 @@
 /**
- * What a session's object and the bridge in the Worker say to each other over a
- * writer's socket, besides SSE frames (binary messages).
+ * The words that a session's object and the bridge in the Worker say to each other over a
+ * subscriber's socket, besides SSE frames (binary messages).
  *
- * Replay is paged. A log may hold far more than the bridge may queue, and a
- * WebSocket gives its sender no back-pressure; so a writer that is behind gets one
- * page, ending in `behind`, and the next one when the bridge has drained and
- * asks for `more`. The last page ends without a word, and the writer is live.
+ * Replay is paged: a log may hold far more than the bridge may queue, and a WebSocket gives its
+ * sender no back-pressure. A subscriber that is behind gets one page, ending in `behind`, and the
+ * next one when the bridge has drained and asks for `more`. The last page ends without a word,
+ * and the subscriber is live.
  */
 
 /** From the object: this page is not the last, ask for more. */
@@ -15,25 +15,25 @@ export const BEHIND = "behind";
 export const MORE = "more";
 
 /**
- * From the object: what was sent includes events that were queued for a first
- * reader; say `taken` once this reader is known to have lived on after taking them.
+ * From the object: these frames include events that were queued for a first reader. Say `taken`
+ * once this reader is known to have lived on after it took them.
  */
 export const CONFIRM = "confirm";
 
-/** From the bridge: the reader took what was sent, and its connection was still good a while later. */
+/** From the bridge: the reader took the frames, and its connection was still good a while later. */
 export const TAKEN = "taken";
 
 /** Close codes of the object's side; the range 4000 to 4999 is an application's own (RFC 6455). */
 export const CLOSE_CODES = {
   /** The session expired or was deleted; its last frame has been sent. */
   ended: 4000,
-  /** The caller disconnected the session's writers. */
+  /** The caller disconnected the session's readers. */
   disconnected: 4001,
   /** The stream's last message has been sent. */
   finished: 4002,
   /** Another reader has taken the stream over: a message goes to one reader. */
   superseded: 4003,
-  /** What the stream was to be sent could not be read; its reader may come back. */
+  /** A page of the stream could not be read; its reader may come back for it. */
   unreadable: 4004,
 } as const;
 
@@ -41,12 +41,12 @@ export const CLOSE_CODES = {
 export const READER_GONE = 4100;
 
 /**
- * On a gateway session's standalone stream: words that carry JSON after their
- * name. The bridge holds the upstream's own stream, so that the object can sleep.
+ * From the object, on a gateway session's standalone stream: a `Backend` as JSON follows. The
+ * bridge holds the upstream's own stream, so that the object can sleep.
  */
 export const BACKEND = "backend ";
 
-/** What `BACKEND` carries, from the object: the upstream session whose stream to hold. */
+/** The upstream session whose stream the bridge is to hold. */
 export interface Backend {
   readonly url: string | undefined;
   readonly sid: string | undefined;
@@ -56,13 +56,13 @@ export interface Backend {
 }
 
 /**
- * From the bridge: the upstream has answered the request for its stream, with the stream or
- * a refusal. Servers send some messages there and nowhere else, so a call waits
- * for this while a stream is being opened.
+ * From the bridge: the upstream has answered the request for its stream, with the stream or a
+ * refusal. Servers send some messages there and nowhere else, so a call waits for this while a
+ * stream is being opened.
  */
 export const UPSTREAM_HELD = "held";
 
-/** From the bridge: an event that the upstream sent on its stream, after its encoded id and a line break. */
+/** From the bridge: an event of the upstream's stream, after its encoded id and a line break. */
 export const UPSTREAM_MESSAGE = "upstream ";
 
 export function upstreamMessage(id: string | undefined, data: string): string {

@@ -1,13 +1,13 @@
 /**
- * The exchanges whose answers go to a stream, in SQLite: what an object that was
- * restarted needs to know to tell their clients. An exchange that is answered at
- * once as JSON has no row.
+ * The exchanges whose answers go to a stream, in SQLite: an object that was restarted answers
+ * their clients from these rows. An exchange that is answered at once as JSON has no row.
  *
  * Only open exchanges and the newest one have rows; any older stream has ended.
  */
 import { FIRST_EXCHANGE_STREAM, STANDALONE_STREAM } from "../contract.ts";
 import type { RequestId } from "../json-rpc.ts";
 
+const TABLE_EXISTS = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'exchanges'";
 const CREATE_TABLE = `CREATE TABLE IF NOT EXISTS exchanges (
   id INTEGER PRIMARY KEY,
   stream INTEGER NOT NULL,
@@ -32,47 +32,37 @@ export class ExchangeTable {
 
   constructor(sql: SqlStorage) {
     this.#sql = sql;
-    this.#tableExists =
-      sql.exec("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'exchanges'").toArray()
-        .length > 0;
+    this.#tableExists = sql.exec(TABLE_EXISTS).toArray().length > 0;
     if (!this.#tableExists) return;
     const [row] = sql.exec<{ id: number }>("SELECT id FROM exchanges ORDER BY id DESC LIMIT 1");
     if (row) this.#highest = row.id;
   }
 
-  /** Those that were open when the object was loaded. */
   open(): OpenExchange[] {
     if (!this.#tableExists) return [];
-    return this.#sql
-      .exec<Row>("SELECT * FROM exchanges WHERE owed <> ?", NONE_PENDING)
-      .toArray()
-      .map(({ id, stream, owed }) => ({ id, stream, pending: JSON.parse(owed) as RequestId[] }));
+    const rows = this.#sql.exec<Row>("SELECT * FROM exchanges WHERE owed <> ?", NONE_PENDING);
+    return rows.toArray().map(({ id, stream, owed }) => {
+      return { id, stream, pending: JSON.parse(owed) as RequestId[] };
+    });
   }
 
   /** Whether this stream was ever begun. */
   knows(stream: number): boolean {
-    return (
-      stream === STANDALONE_STREAM || (stream >= FIRST_EXCHANGE_STREAM && stream <= this.#highest)
-    );
+    if (stream === STANDALONE_STREAM) return true;
+    return stream >= FIRST_EXCHANGE_STREAM && stream <= this.#highest;
   }
 
   /** Whether more may come on this stream. */
   isOpen(stream: number): boolean {
     if (stream === STANDALONE_STREAM) return true;
-    if (!this.#tableExists) return false;
-    return (
-      this.#sql
-        .exec("SELECT 1 FROM exchanges WHERE id = ? AND owed <> ?", stream, NONE_PENDING)
-        .toArray().length > 0
-    );
+    return this.open().some(({ id }) => id === stream);
   }
 
   /** Begins an exchange with a stream of its own, or one that answers on the standalone stream. */
   begin(pending: readonly RequestId[], standalone: boolean): OpenExchange {
-    if (!this.#tableExists) {
-      this.#sql.exec(CREATE_TABLE);
-      this.#tableExists = true;
-    } else this.#sql.exec("DELETE FROM exchanges WHERE owed = ?", NONE_PENDING);
+    if (this.#tableExists) this.#sql.exec("DELETE FROM exchanges WHERE owed = ?", NONE_PENDING);
+    else this.#sql.exec(CREATE_TABLE);
+    this.#tableExists = true;
     const id = this.#highest + 1;
     const exchange = { id, stream: standalone ? STANDALONE_STREAM : id, pending };
     this.#save(exchange);
@@ -80,18 +70,14 @@ export class ExchangeTable {
     return exchange;
   }
 
-  /** These requests are left to be answered; with none left, the exchange has ended. */
+  /** Stores which requests are left to be answered. With none left, the exchange has ended. */
   savePending(exchange: OpenExchange, pending: readonly RequestId[]): void {
     if (pending.length > 0 || exchange.id === this.#highest) this.#save({ ...exchange, pending });
     else this.#sql.exec("DELETE FROM exchanges WHERE id = ?", exchange.id);
   }
 
   #save({ id, stream, pending }: OpenExchange): void {
-    this.#sql.exec(
-      "INSERT OR REPLACE INTO exchanges (id, stream, owed) VALUES (?, ?, ?)",
-      id,
-      stream,
-      JSON.stringify(pending),
-    );
+    const insert = "INSERT OR REPLACE INTO exchanges (id, stream, owed) VALUES (?, ?, ?)";
+    this.#sql.exec(insert, id, stream, JSON.stringify(pending));
   }
 }

@@ -20,7 +20,6 @@ import {
   STANDALONE_STREAM,
   type ExchangeRequest,
   type GatewaySession,
-  type GatewayStart,
   type InitializeRequest,
   type NotInitialized,
   type SessionAccess,
@@ -38,7 +37,7 @@ import {
 import { replicaAt, type Upstream, type Upstreams } from "../upstream/upstream.ts";
 import { refusesBatches } from "../versions.ts";
 import { Exchange, reportFailure, type ExchangeLimits } from "./exchange.ts";
-import { GatewayStreams, type StreamPlace } from "./streams.ts";
+import { GatewayStreams } from "./streams.ts";
 import { UpstreamLink } from "./upstream-link.ts";
 
 export interface GatewayParts {
@@ -96,16 +95,14 @@ export class Gateway {
   }
 
   /** Begins to carry one POST of the client's. */
-  exchange(request: ExchangeRequest): Outcome<Exchange> {
-    const session = this.#parts.session();
-    const link = session && this.#linkOf(session);
+  exchange(session: GatewaySession, request: ExchangeRequest): Outcome<Exchange> {
+    const link = this.#linkOf(session);
     if (!link) return refuse("session_not_found");
     const version = request.batch ? agreedVersion(bindingOf(session.metadata)) : undefined;
     if (version !== undefined && refusesBatches(version)) {
       return refuse("invalid_request", `${version} has no batches`);
     }
-    const { limits, log } = this.#parts;
-    const exchange = new Exchange(request, link, limits, log);
+    const exchange = new Exchange(request, link, this.#parts.limits, this.#parts.log);
     this.#running.add(exchange);
     void exchange.ended.then(() => this.#running.delete(exchange));
     return succeed(exchange);
@@ -116,33 +113,19 @@ export class Gateway {
     for (const id of ids) for (const one of this.#running) one.cancel(id);
   }
 
-  /** Where a reader starts; undefined where it cannot start there. */
-  placeOf(start: GatewayStart): StreamPlace | undefined {
-    const session = this.#parts.session();
-    return session ? this.#streamsOf(session).placeOf(start) : undefined;
-  }
-
-  /** Attaches a stream's reader, in place of the one that it had. */
-  attach(socket: WebSocket, start: GatewayStart, place: StreamPlace): void {
-    const session = this.#parts.session();
-    if (session) this.#streamsOf(session).attach(socket, start, place, session.metadata);
+  /** The session's streams: for a reader to attach to. */
+  streamsOf({ epoch }: GatewaySession): GatewayStreams {
+    return (this.#streams ??= new GatewayStreams(this.#parts.channel, epoch));
   }
 
   /** A word from the bridge of one of the streams: about the reader, or about the upstream's stream that it holds. */
-  receive(socket: WebSocket, stream: number, word: string): void {
-    const session = this.#parts.session();
-    if (!session) return;
-    const streams = this.#streamsOf(session);
-    if (word === MORE) return void streams.sendPage(socket);
-    if (stream !== STANDALONE_STREAM) return;
-    if (word === UPSTREAM_HELD) streams.held();
+  receive(session: GatewaySession, socket: WebSocket, stream: number, word: string): void {
+    const streams = this.streamsOf(session);
+    if (word === MORE) streams.sendPage(socket);
+    else if (stream !== STANDALONE_STREAM) return;
+    else if (word === UPSTREAM_HELD) streams.held();
     else if (word.startsWith(UPSTREAM_MESSAGE)) this.#deliver(streams, word);
     else if (word.startsWith(UPSTREAM_LOST)) this.#lost(session, word.slice(UPSTREAM_LOST.length));
-  }
-
-  /** The object has started anew, and this is its session: nobody answers what was under way before. */
-  answerInterrupted(session: { readonly epoch: string }): void {
-    this.#streamsOf(session).answerInterrupted();
   }
 
   /** The session has ended: so do its exchanges, and its upstream session. Resolves when the upstream was told. */
@@ -168,21 +151,13 @@ export class Gateway {
     return this.#upstreams.get(name);
   }
 
-  #streamsOf({ epoch }: { readonly epoch: string }): GatewayStreams {
-    return (this.#streams ??= new GatewayStreams(this.#parts.channel, epoch));
-  }
-
   #linkOf(session: GatewaySession): UpstreamLink | undefined {
     if (this.#link) return this.#link;
     const upstream = this.#upstream(session.metadata[GATEWAY_KEYS.upstream]);
     if (!upstream) return undefined;
-    const { limits } = this.#parts;
-    return (this.#link = new UpstreamLink(
-      upstream,
-      this.#parts.session,
-      this.#streamsOf(session),
-      limits.bodyMaxBytes,
-    ));
+    const { session: access, limits } = this.#parts;
+    const streams = this.streamsOf(session);
+    return (this.#link = new UpstreamLink(upstream, access, streams, limits.bodyMaxBytes));
   }
 
   #notInitialized(upstream: Upstream, failure: unknown): NotInitialized {

@@ -20,7 +20,7 @@ import { FAILURES, UpstreamError } from "../upstream/failure.ts";
 import type { Reply } from "../upstream/call.ts";
 import { replicaAt, type Replica, type Upstream } from "../upstream/upstream.ts";
 import { SharedTimer } from "../upstream/call-deadline.ts";
-import type { GatewaySession, SessionAccess } from "../contract.ts";
+import type { OpenSession, SessionAccess } from "../contract.ts";
 import type { GatewayStreams } from "./streams.ts";
 
 const PING = JSON.stringify({ jsonrpc: "2.0", id: "holdfast-ping", method: "ping" });
@@ -151,7 +151,7 @@ export class UpstreamLink {
   }
 
   /** The session that the link is of; undefined once it has ended, though another was made under its id. */
-  #current(): GatewaySession | undefined {
+  #current(): OpenSession | undefined {
     const session = this.#session();
     return session?.epoch === this.streams.epoch ? session : undefined;
   }
@@ -222,7 +222,7 @@ export class UpstreamLink {
     throw new UpstreamError(FAILURES.noRoom);
   }
 
-  #mustExist(handshake: Handshake): GatewaySession {
+  #mustExist(handshake: Handshake): OpenSession {
     const session = this.#current();
     if (session) return session;
     this.#drop(handshake);
