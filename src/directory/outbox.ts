@@ -56,7 +56,7 @@ interface Update {
   readonly urgent: boolean;
 }
 
-export interface OutboxParts {
+interface OutboxParts {
   readonly ctx: DurableObjectState;
   readonly alarm: AlarmClock;
   readonly log: Logger;

@@ -82,9 +82,7 @@ export interface LiveSession {
   readonly events: EventChannel;
 }
 
-export type EndReason = "expired" | "deleted";
-
-export interface LifecycleParts {
+interface LifecycleParts {
   readonly ctx: DurableObjectState;
   readonly records: RecordStore;
   readonly alarm: AlarmClock;
@@ -177,7 +175,7 @@ export class Lifecycle {
   }
 
   /** Nothing is left: no row and no stream, and no alarm once the directory knows of the end. */
-  end(session: LiveSession, reason: EndReason, now: number): void {
+  end(session: LiveSession, reason: "expired" | "deleted", now: number): void {
     const { ctx, outbox, gateway, log } = this.#parts;
     const { id, metadata } = session.record;
     outbox.ended(id, now);
@@ -227,12 +225,8 @@ export class Lifecycle {
   }
 
   #open(record: StoredSession, now: number): LiveSession {
-    const { records, channel } = this.#parts;
-    return {
-      record,
-      use: new LastUse(records, record, now),
-      events: new EventChannel(channel, record.epoch),
-    };
+    const use = new LastUse(this.#parts.records, record, now);
+    return { record, use, events: new EventChannel(this.#parts.channel, record.epoch) };
   }
 
   /** The record is stored: the directory and the alarm follow it. */

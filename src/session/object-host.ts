@@ -39,7 +39,7 @@ const REFUSALS: Readonly<Record<number, ErrorCode>> = {
   429: "too_many_writers",
 };
 
-export interface DurableObjectHostOptions {
+interface DurableObjectHostOptions {
   /** Without it nothing can be listed, counted or revoked, and no limit holds. */
   readonly directory?: DirectoryClient | undefined;
   /** How many sessions a subject may have at a time; 0, the default, is no limit. */

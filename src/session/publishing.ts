@@ -19,7 +19,7 @@ import type { Subscribers } from "../stream/subscribers.ts";
 import type { EventChannel } from "../stream/event-channel.ts";
 import { GroupCommit } from "../group-commit.ts";
 
-export interface PublishingParts {
+interface PublishingParts {
   readonly storage: DurableObjectStorage;
   readonly life: Lifecycle;
   readonly subscribers: Subscribers;

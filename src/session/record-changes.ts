@@ -125,21 +125,8 @@ export function isMeant(record: StoredSession, condition: RemoveIf): boolean {
 
 /** A session as its host is shown it. `deadline` is when it ends as things stand, in milliseconds since the epoch. */
 export function viewOf(record: StoredSession, events: EventChannel, deadline: number): SessionView {
-  const { lastEventId } = events;
-  return {
-    id: record.id,
-    type: record.type,
-    createdAt: record.createdAt,
-    updatedAt: record.updatedAt,
-    expiresAt: deadline,
-    ttlMs: record.ttlMs,
-    maxLifetimeMs: record.maxLifetimeMs,
-    metadata: record.metadata,
-    ...(record.dataJson !== undefined && { dataJson: record.dataJson }),
-    ...(record.subject !== undefined && { subject: record.subject }),
-    ...(record.times !== undefined && { times: record.times }),
-    writers: events.writers,
-    ...(lastEventId !== undefined && { lastEventId }),
-    version: versionOf(record),
-  };
+  const { schema: _schema, epoch: _epoch, revision: _revision, ...shown } = record;
+  const { writers, lastEventId } = events;
+  const last = lastEventId !== undefined && { lastEventId };
+  return { ...shown, expiresAt: deadline, writers, ...last, version: versionOf(record) };
 }

@@ -97,12 +97,7 @@ export class SessionObject extends DurableObject<Environment> {
       gateway: this.#gateway,
       log,
     });
-    this.#publishing = new Publishing({
-      storage: ctx.storage,
-      life: this.#life,
-      subscribers,
-      limits: config,
-    });
+    this.#publishing = new Publishing({ ...channel, life: this.#life, limits: config });
     log.debug("object.start", { object: ctx.id.toString(), writers: subscribers.size });
   }
 
@@ -233,8 +228,7 @@ export class SessionObject extends DurableObject<Environment> {
       new URL(request.url).searchParams.get("attach") ?? "",
     ) as Attachment;
     const session = this.#life.owned(caller, now);
-    if (!session) return refusal("session_not_found");
-    if ("gate" in start && !matches(session.record, start.gate))
+    if (!session || ("gate" in start && !matches(session.record, start.gate)))
       return refusal("session_not_found");
     if (this.#subscribers.size >= this.#config.maxWriters) return refusal("too_many_writers");
     const { 0: client, 1: server } = new WebSocketPair();
@@ -262,11 +256,17 @@ export class SessionObject extends DurableObject<Environment> {
   }
 
   override webSocketClose(socket: WebSocket, code: number): void {
-    this.#detach(socket, code);
+    // A socket that the object closed itself is no subscriber any more.
+    if (!this.#subscribers.detach(socket)) return;
+    const now = Date.now();
+    const session = this.#life.load(now);
+    if (!session) return;
+    this.#life.release(now);
+    this.#logWriters("writer.leave", session, { code });
   }
 
   override webSocketError(socket: WebSocket): void {
-    this.#detach(socket, 1006);
+    this.webSocketClose(socket, 1006);
   }
 
   override alarm(): Promise<void> {
@@ -288,16 +288,6 @@ export class SessionObject extends DurableObject<Environment> {
     // A reader that followed it as its owner follows nobody else's.
     this.#life.endStreams(session, now);
     return succeed(this.#life.view(session, now));
-  }
-
-  #detach(socket: WebSocket, code: number): void {
-    // A socket that the object closed itself is no subscriber any more.
-    if (!this.#subscribers.detach(socket)) return;
-    const now = Date.now();
-    const session = this.#life.load(now);
-    if (!session) return;
-    this.#life.release(now);
-    this.#logWriters("writer.leave", session, { code });
   }
 
   #logWriters(event: string, { record }: LiveSession, fields: LogFields): void {

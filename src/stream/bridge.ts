@@ -16,7 +16,7 @@ import { concat } from "../wire/bytes.ts";
 import { KEEPALIVE_FRAME } from "../wire/sse-frame.ts";
 import { BEHIND, CONFIRM, MORE, READER_GONE, TAKEN } from "./protocol.ts";
 
-export type CutReason = "slow" | "stalled";
+type CutReason = "slow" | "stalled";
 
 export interface BridgeOptions {
   /** Milliseconds between keep-alive comments. */

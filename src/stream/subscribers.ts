@@ -8,7 +8,7 @@ import type { LogPage } from "./event-log.ts";
 import { BEHIND, CONFIRM } from "./protocol.ts";
 
 /** A subscriber as its socket's attachment says. */
-export interface SubscriberState {
+interface SubscriberState {
   readonly kind: "subscriber";
   readonly stream: number;
   /**

@@ -40,7 +40,7 @@ import { Exchange, reportFailure, type ExchangeLimits } from "./exchange.ts";
 import { GatewayStreams } from "./streams.ts";
 import { UpstreamLink } from "./upstream-link.ts";
 
-export interface GatewayParts {
+interface GatewayParts {
   readonly session: SessionAccess;
   readonly channel: ChannelParts;
   /** Makes the configured upstreams; called once, by the first session that has one. */
@@ -50,7 +50,7 @@ export interface GatewayParts {
 }
 
 /** An upstream session that was made for a session to come, which is to be stored with this metadata. */
-export interface Initialized {
+interface Initialized {
   readonly kind: "initialized";
   readonly metadata: Metadata;
   /** The upstream's messages, the last one its answer. */

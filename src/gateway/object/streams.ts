@@ -14,7 +14,7 @@ import { readsEmptyEvents } from "../versions.ts";
 import { ExchangeTable, type OpenExchange } from "./exchange-table.ts";
 
 /** A place in the log where a reader starts. */
-export interface StreamPlace {
+interface StreamPlace {
   readonly stream: number;
   /** The stream's events after this seq are sent. */
   readonly seq: number;
