@@ -3,17 +3,13 @@
  * together share a commit and one message to each writer, and each is still
  * answered, refused or failed by itself.
  */
+import type { Config } from "../config/service.ts";
 import type { Caller } from "../core/caller.ts";
 import { NATIVE_STREAM } from "../core/event-id.ts";
 import type { NewEvent, Published } from "../core/host.ts";
 import { MAX_HOLD_MS, MAX_SHARED_LOG, WRITERS_PER_HELD_MS } from "../core/limits.ts";
 import { refuse, succeed, type Outcome } from "../core/errors.ts";
-import {
-  sized,
-  type EventLogLimits,
-  type LoggedEvent,
-  type SizedEvent,
-} from "../stream/event-log.ts";
+import { sized, type LoggedEvent, type SizedEvent } from "../stream/event-log.ts";
 import type { Lifecycle, LiveSession } from "./lifecycle.ts";
 import type { Subscribers } from "../stream/subscribers.ts";
 import type { EventChannel } from "../stream/event-channel.ts";
@@ -23,10 +19,7 @@ interface PublishingParts {
   readonly storage: DurableObjectStorage;
   readonly life: Lifecycle;
   readonly subscribers: Subscribers;
-  readonly limits: EventLogLimits & {
-    readonly eventMaxBytes: number;
-    readonly queueCapacity: number;
-  };
+  readonly limits: Config;
 }
 
 interface Publish {

@@ -35,7 +35,10 @@ export function withEvenRefusals<T extends object>(sessions: T, time: RefusalTim
       if (typeof method !== "function") return method;
       return async (...args: unknown[]) => {
         const began = Date.now();
-        const even = () => until(began + time.for(Date.now() - began));
+        const even = () => {
+          const tookMs = Date.now() - began;
+          return new Promise((resolve) => setTimeout(resolve, time.for(tookMs) - tookMs));
+        };
         try {
           const value: unknown = await Reflect.apply(method, target, args);
           if (value === false) await even();
@@ -52,8 +55,4 @@ export function withEvenRefusals<T extends object>(sessions: T, time: RefusalTim
 function saysAbsent(failure: unknown): boolean {
   if (!(failure instanceof SessionError)) return false;
   return failure.code === "session_not_found" || failure.code === "precondition_failed";
-}
-
-function until(at: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, Math.max(0, at - Date.now())));
 }

@@ -150,11 +150,8 @@ export class SessionObject extends DurableObject<Environment> {
     if (!session) return refuse("session_not_found");
     const refusal = changeRefusal(caller, session.record, patch.metadata, ifMatch);
     if (refusal) return refusal;
-    return shown(
-      this.#life.change(session, patched(session.record, patch, caller), now),
-      caller,
-      form,
-    );
+    const changed = patched(session.record, patch, caller);
+    return shown(this.#life.change(session, changed, now), caller, form);
   }
 
   /** Ends the session, if it is what the condition means. Answers whether it did. */

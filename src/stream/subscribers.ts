@@ -132,14 +132,9 @@ export class Subscribers {
     return sockets.length;
   }
 
-  /** Ends the subscribers of one stream. */
-  closeStream(stream: number, code: number): void {
-    for (const socket of this.#on(stream)) this.close(socket, code);
-  }
-
-  /** Ends the live subscribers of one stream. One that is behind is ended with its last page. */
-  closeLive(stream: number, code: number): void {
-    for (const socket of this.#on(stream, true)) this.close(socket, code);
+  /** Ends the subscribers of one stream, or its live ones alone. */
+  closeStream(stream: number, code: number, liveOnly = false): void {
+    for (const socket of this.#on(stream, liveOnly)) this.close(socket, code);
   }
 
   /** Ends one subscriber. */

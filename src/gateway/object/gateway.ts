@@ -74,11 +74,8 @@ export class Gateway {
   }
 
   /** Makes an upstream session for a session to come, which `terminate` ends should that not be made. */
-  async initialize({
-    upstream: name,
-    body,
-    headers,
-  }: InitializeRequest): Promise<Outcome<Initialized | NotInitialized>> {
+  async initialize(request: InitializeRequest): Promise<Outcome<Initialized | NotInitialized>> {
+    const { upstream: name, body, headers } = request;
     const upstream = this.#upstream(name);
     if (!upstream) return refuse("session_not_found");
     try {
@@ -90,7 +87,13 @@ export class Gateway {
       const metadata = { ...Object.fromEntries(kept), [GATEWAY_KEYS.upstream]: name };
       return succeed({ kind: "initialized", metadata, messages: handshake.messages });
     } catch (failure) {
-      return succeed(this.#notInitialized(upstream, failure));
+      if (!(failure instanceof HandshakeRefused)) {
+        const reported = reportFailure(this.#parts.log, upstream, failure);
+        return succeed({ kind: "failed", failure: reported });
+      }
+      const { status, body } = failure;
+      if (mayPass(status)) return succeed({ kind: "refused", status, body });
+      return succeed({ kind: "failed", failure: FAILURES.refused });
     }
   }
 
@@ -158,15 +161,6 @@ export class Gateway {
     const { session: access, limits } = this.#parts;
     const streams = this.streamsOf(session);
     return (this.#link = new UpstreamLink(upstream, access, streams, limits.bodyMaxBytes));
-  }
-
-  #notInitialized(upstream: Upstream, failure: unknown): NotInitialized {
-    if (failure instanceof HandshakeRefused) {
-      const { status, body } = failure;
-      if (mayPass(status)) return { kind: "refused", status, body };
-      return { kind: "failed", failure: FAILURES.refused };
-    }
-    return { kind: "failed", failure: reportFailure(this.#parts.log, upstream, failure) };
   }
 
   /** The upstream's stream carries requests and notifications; an answer on it is to nobody. */

@@ -47,11 +47,7 @@ export class GatewayStreams extends Channel {
   }
 
   /** Logs answers, after which these requests are still to be answered, and sends them. */
-  answer(
-    exchange: OpenExchange,
-    answers: readonly string[],
-    pending: readonly RequestId[] = [],
-  ): void {
+  answer(exchange: OpenExchange, answers: readonly string[], pending: readonly RequestId[]): void {
     const logged = this.storage.transactionSync(() => {
       this.#exchanges.savePending(exchange, pending);
       return this.#store(exchange.stream, answers);
@@ -63,10 +59,8 @@ export class GatewayStreams extends Channel {
   answerInterrupted(): void {
     const { code, message } = FAILURES.interrupted;
     for (const exchange of this.#exchanges.open()) {
-      this.answer(
-        exchange,
-        exchange.pending.map((id) => rpcError(code, message, id)),
-      );
+      const answers = exchange.pending.map((id) => rpcError(code, message, id));
+      this.answer(exchange, answers, []);
       if (exchange.stream !== STANDALONE_STREAM) this.endStream(exchange.stream);
     }
   }
@@ -78,7 +72,7 @@ export class GatewayStreams extends Channel {
 
   /** No more comes on this stream: its reader is let go when it has been sent everything. */
   endStream(stream: number): void {
-    this.subscribers.closeLive(stream, CLOSE_CODES.finished);
+    this.subscribers.closeStream(stream, CLOSE_CODES.finished, true);
   }
 
   /** Where a reader starts; undefined where it asks for a place that the log cannot give. */
@@ -102,7 +96,9 @@ export class GatewayStreams extends Channel {
     const empty = readsEmptyEvents(metadata[GATEWAY_KEYS.protocolVersion]) ? { data: "" } : {};
     const priming = encodeFrame({ retry: RETRY_MS, id: this.log.idOf(seq, stream), ...empty });
     this.subscribers.closeStream(stream, CLOSE_CODES.superseded);
-    this.subscribe(socket, stream, seq, priming + endpointFrame(start));
+    const endpoint = start.kind === "standalone" ? start.endpoint : undefined;
+    const said = endpoint === undefined ? "" : encodeFrame({ event: "endpoint", data: endpoint });
+    this.subscribe(socket, stream, seq, priming + said);
     if (stream === STANDALONE_STREAM) this.#openUpstream(socket, metadata);
     this.sendPage(socket);
   }
@@ -169,9 +165,4 @@ export class GatewayStreams extends Channel {
   get #exchanges(): ExchangeTable {
     return (this.#table ??= new ExchangeTable(this.storage.sql));
   }
-}
-
-function endpointFrame(start: GatewayStart): string {
-  if (start.kind !== "standalone" || start.endpoint === undefined) return "";
-  return encodeFrame({ event: "endpoint", data: start.endpoint });
 }

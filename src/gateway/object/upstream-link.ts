@@ -51,7 +51,7 @@ export class UpstreamLink {
   /** The timer of all that the session's exchanges wait for. */
   readonly timer = new SharedTimer();
   readonly streams: GatewayStreams;
-  readonly #upstream: Upstream;
+  readonly upstream: Upstream;
   readonly #session: SessionAccess;
   readonly #maxBytes: number;
   /** Set while a new upstream session is being made: every request that needs one waits for the same. */
@@ -64,14 +64,10 @@ export class UpstreamLink {
     streams: GatewayStreams,
     maxBytes: number,
   ) {
-    this.#upstream = upstream;
+    this.upstream = upstream;
     this.#session = session;
     this.streams = streams;
     this.#maxBytes = maxBytes;
-  }
-
-  get upstream(): Upstream {
-    return this.#upstream;
   }
 
   /**
@@ -91,7 +87,7 @@ export class UpstreamLink {
       else return reply;
     } catch (failure) {
       if (!(failure instanceof UpstreamError) || !failure.unreachable) throw failure;
-      if (this.#upstream.replicas.length < 2) throw failure;
+      if (this.upstream.replicas.length < 2) throw failure;
     }
     await this.#recover(binding, headers, reply === undefined);
     return this.#post(this.#binding(), body, headers, signal);
@@ -130,8 +126,8 @@ export class UpstreamLink {
   async initialize(body: string, headers: Headers): Promise<Handshake> {
     const { url, sid, version } = this.#binding();
     const handshake = await initialize(
-      this.#upstream,
-      this.#upstream.replicas,
+      this.upstream,
+      this.upstream.replicas,
       body,
       headers,
       this.#maxBytes,
@@ -139,7 +135,7 @@ export class UpstreamLink {
     this.#adopt(handshake, body);
     // One that initializes again has given up what it had.
     if (sid !== undefined) {
-      void terminate(this.#upstream, replicaAt(this.#upstream, url), sid, version);
+      void terminate(this.upstream, replicaAt(this.upstream, url), sid, version);
     }
     return handshake;
   }
@@ -170,8 +166,8 @@ export class UpstreamLink {
   }
 
   #call({ url, sid }: Binding, parts: Omit<Call, "sid">, signal?: AbortSignal): Promise<Reply> {
-    const replica = replicaAt(this.#upstream, url);
-    return call(this.#upstream, replica, { ...parts, sid }, { signal, timer: this.timer });
+    const replica = replicaAt(this.upstream, url);
+    return call(this.upstream, replica, { ...parts, sid }, { signal, timer: this.timer });
   }
 
   async #reinitialize(stale: Binding, headers: Headers, elsewhere: boolean): Promise<void> {
@@ -182,7 +178,7 @@ export class UpstreamLink {
       if (stale.version !== undefined && handshake.version !== stale.version) {
         throw new UpstreamError(FAILURES.changed);
       }
-      await sendInitialized(this.#upstream, handshake, headers);
+      await sendInitialized(this.upstream, handshake, headers);
     } catch (failure) {
       this.#drop(handshake);
       throw failure;
@@ -204,9 +200,9 @@ export class UpstreamLink {
     const { "mcp-protocol-version": _agreed, ...others } = headers;
     // The session's own replica first, or last where it is the one that cannot be reached.
     const isLater = (replica: Replica) => Number((replica.url === url) === elsewhere);
-    const replicas = this.#upstream.replicas.toSorted((a, b) => isLater(a) - isLater(b));
+    const replicas = this.upstream.replicas.toSorted((a, b) => isLater(a) - isLater(b));
     try {
-      return await initialize(this.#upstream, replicas, body, others, this.#maxBytes);
+      return await initialize(this.upstream, replicas, body, others, this.#maxBytes);
     } catch (failure) {
       if (!(failure instanceof HandshakeRefused)) throw failure;
       throw new UpstreamError(FAILURES.refused, { cause: failure });
@@ -230,6 +226,6 @@ export class UpstreamLink {
   }
 
   #drop({ replica, sid, version }: Handshake): void {
-    if (sid !== undefined) void terminate(this.#upstream, replica, sid, version);
+    if (sid !== undefined) void terminate(this.upstream, replica, sid, version);
   }
 }
