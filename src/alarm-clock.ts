@@ -1,21 +1,18 @@
 /**
- * The one owner of the object's alarm; nothing else calls `setAlarm`. Each
- * setting is a billed row write, so an alarm that fires too early is left alone:
- * when it fires, the object looks at its deadlines again.
- *
- * The rule that makes this safe: at every moment some alarm is set at or before
- * the earliest deadline of a session that exists.
+ * The one owner of the object's alarm; nothing else calls `setAlarm`. Each setting is a billed row
+ * write, so an alarm that is too early stays: when it fires, the object looks at its deadlines
+ * again. This is safe since some alarm is always set at or before the earliest deadline.
  */
 export class AlarmClock {
   readonly #storage: DurableObjectStorage;
-  /** When the alarm is set for; undefined after a load, which does not read it. */
+  /** The time that the alarm is set for; undefined after a load, which does not read it. */
   #setFor: number | undefined;
 
   constructor(storage: DurableObjectStorage) {
     this.#storage = storage;
   }
 
-  /** Whether it is known when the alarm is set for: not after a load, until something sets it. */
+  /** Whether the alarm's time is known: after a load it is not, until something sets it. */
   get known(): boolean {
     return this.#setFor !== undefined;
   }
@@ -28,7 +25,7 @@ export class AlarmClock {
     this.#setFor = at;
   }
 
-  /** Makes the object wake at `at` and not before: what was to be done earlier has been done. */
+  /** Makes the object wake at `at` and not before: all earlier work is done. */
   moveTo(at: number): void {
     if (this.#setFor === at) return;
     void this.#storage.setAlarm(at);

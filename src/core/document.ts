@@ -1,20 +1,18 @@
 /**
- * A session written out, as `/v1` shows it to one caller. It is made where the
- * session is kept and sent on as it is: text crosses RPC for nothing, where a view
- * takes 10 to 14 µs to be taken apart and put together (measured on workerd, November
- * 2026), and would be put into JSON after that all the same.
+ * A session written out as JSON, as `/v1` shows it to one caller. The session's object writes it
+ * and the Worker sends it on: text crosses RPC for nothing, while a view costs 10 to 14 µs there
+ * (measured on workerd, November 2026) and would become JSON after that all the same.
  */
 import type { Caller } from "./caller.ts";
 import { GATEWAY_KEYS } from "./content.ts";
 import type { SessionView, SessionDocument } from "./host.ts";
 
-/** What a session's object answers as a session: a view, or a document in one string. */
+/** How a session's object answers a session: as a view, or as a document in one string. */
 export type Form = "view" | "document";
 
 /**
- * Metadata in which the gateway keeps where an upstream is, and under which id it
- * knows the session: whoever has both can go there past the gateway. They are an
- * admin's to see and to set.
+ * Metadata in which the gateway keeps the upstream's address and its id for the session. A caller
+ * with both could go there past the gateway, so only an admin may see or set them.
  */
 export const BACKEND_KEYS: readonly string[] = [GATEWAY_KEYS.backendUrl, GATEWAY_KEYS.backendSid];
 
@@ -28,7 +26,7 @@ export function documentOf(view: SessionView, caller: Caller): SessionDocument {
   };
 }
 
-/** As one string: a version holds no line feed. */
+/** Packs a document into one string: a version holds no line feed. */
 export function packDocument({ version, json }: SessionDocument): string {
   return `${version}\n${json}`;
 }
@@ -38,7 +36,7 @@ export function unpackDocument(packed: string): SessionDocument {
   return { version: packed.slice(0, end), json: packed.slice(end + 1) };
 }
 
-/** All but the data. */
+/** Everything but the data. */
 function members(view: SessionView, caller: Caller) {
   return {
     id: view.id,

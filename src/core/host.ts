@@ -1,20 +1,17 @@
 /**
- * The session host: all that the HTTP front needs from whatever keeps sessions.
- * The Worker gives the app a host of Durable Objects; another runtime can give
- * it another one.
+ * The session host: everything that the HTTP front needs from a keeper of sessions. The Worker
+ * gives the app a host of Durable Objects; another runtime can give it another one.
  *
- * A method that cannot reach the backend throws `UnavailableError`; that is
- * never the same as a session that is not there, which is
- * `SessionNotFoundError`. Ids are canonical (`parseSessionId`).
+ * A method that cannot reach the backend throws `UnavailableError`. A session that is not there is
+ * another matter, and throws `SessionNotFoundError`. Ids are canonical (`parseSessionId`).
  */
 import type { Caller } from "./caller.ts";
 import type { SessionId } from "./id.ts";
 import type { Metadata, SessionType } from "./content.ts";
 
 /**
- * A session's times as the record of the library has them: RFC 3339 with up to
- * nine digits of a second, which a number of milliseconds cannot hold. Expiry does
- * not look at them.
+ * A session's times as the record of the library has them: RFC 3339 with up to nine digits of a
+ * second, which a number of milliseconds cannot hold. Expiry does not look at them.
  */
 export interface RecordTimes {
   readonly createdAt: string;
@@ -31,7 +28,7 @@ export interface SessionContent {
   readonly ttlMs: number;
   /** 0 is no limit. */
   readonly maxLifetimeMs: number;
-  /** Whose it is. Absent: the caller's where it is made, its owner's still where it is replaced. */
+  /** The owner. Absent: a new session is the caller's, and one that is replaced keeps its owner. */
   readonly subject?: string;
   readonly times?: RecordTimes;
 }
@@ -59,7 +56,7 @@ export interface SessionView {
   readonly dataJson?: string;
   readonly subject?: string;
   readonly times?: RecordTimes;
-  /** Writers attached to the session's own stream. */
+  /** Readers attached to the session's own stream. */
   readonly writers: number;
   readonly lastEventId?: string;
   /** Changes with the content; an HTTP entity tag without its quotes. */
@@ -73,23 +70,23 @@ export interface NewEvent {
 
 export interface Published {
   readonly ids: readonly string[];
-  /** How many writers get it. One that is behind does when it has been sent what came before. */
+  /** How many readers get it. A reader that is behind gets it after the events before it. */
   readonly writers: number;
 }
 
 /** Where a new stream starts. */
 export type StreamStart =
-  /** What is still queued for a first reader. */
+  /** With the events that still wait for a first reader. */
   | { readonly kind: "queued" }
-  /** All that is retained. */
+  /** With everything that is retained. */
   | { readonly kind: "earliest" }
   /** After an event that the client saw. */
   | { readonly kind: "after"; readonly lastEventId: string };
 
 /**
- * The socket over which a host feeds one reader. Binary messages are whole SSE
- * frames; a text message from the host is a control word, and so is one to it
- * (`src/stream/protocol.ts`). Workers' and browsers' WebSocket both fit.
+ * The socket over which a host feeds one reader. Binary messages are whole SSE frames. Text
+ * messages are control words, either way (`src/stream/protocol.ts`). The WebSocket of Workers and
+ * that of browsers both fit.
  */
 export interface StreamSocket {
   binaryType: string;
@@ -103,7 +100,7 @@ export interface StreamSocket {
 /** The content tags of an If-Match header; "*" matches any session that exists. */
 export type IfMatch = "*" | readonly string[];
 
-/** What a listing says of a session: an index follows its sessions within moments. Times as in SessionView. */
+/** A session in a listing. The index follows its sessions within moments. Times as in SessionView. */
 export interface SessionEntry {
   readonly id: SessionId;
   readonly type: SessionType;
@@ -114,13 +111,13 @@ export interface SessionEntry {
   readonly expiresAt: number;
 }
 
-/** Which sessions are meant; an absent member means any. */
+/** Selects sessions; an absent member selects any. */
 export interface SessionFilter {
   readonly type?: SessionType;
   readonly subject?: string;
 }
 
-/** What is given comes from a part of the index: another part did not answer. */
+/** `partial`: a part of the index did not answer, so the result lacks its sessions. */
 export interface MaybePartial {
   readonly partial?: true;
 }
@@ -154,9 +151,9 @@ export interface SessionHost {
   /** The same sessions, each answered as the document that `/v1` shows this caller. */
   documents(caller: Caller): Sessions<SessionDocument>;
   /**
-   * A page of the sessions that fit. A walk over all pages gives a session that
-   * lives throughout exactly once. Throws a SessionError (`invalid_request`) for a
-   * cursor that no listing gave, and `UnavailableError` where nothing answered.
+   * A page of the sessions that fit. A walk over all pages gives a session that lives throughout
+   * exactly once. Throws a SessionError (`invalid_request`) for a cursor that no listing gave, and
+   * `UnavailableError` where nothing answered.
    */
   list(query: ListQuery): Promise<SessionList>;
   /** How many sessions fit. */
@@ -166,17 +163,16 @@ export interface SessionHost {
 }
 
 /**
- * Sessions in the hands of one caller. Another's session and an id that was never
- * made are the same to it: the same answer, and nothing changes. Only an attempt to
- * make a session under a taken id tells, since it cannot succeed. `Shown` is what a session is
- * answered as.
+ * Sessions in the hands of one caller. Another's session and an id that was never made are the
+ * same to it: the same answer, and nothing changes. Only an attempt to make a session under a
+ * taken id tells the two apart, since it cannot succeed. A session is answered as a `Shown`.
  */
 export interface Sessions<Shown = SessionView> {
   /** Makes a session. Throws `SessionAlreadyExistsError` where the id is taken. */
   create(id: SessionId, content: SessionContent): Promise<Shown>;
   /** Reads a session; counts as use where `touch` is true. */
   read(id: SessionId, touch: boolean): Promise<Shown>;
-  /** Makes a session or replaces its content. Its events stay, and its writers, unless it becomes another's. That of another is not found. */
+  /** Makes a session or replaces its content. Its events stay, and its readers unless the owner changes. Another's session is not found. */
   upsert(
     id: SessionId,
     content: SessionContent,
@@ -188,9 +184,9 @@ export interface Sessions<Shown = SessionView> {
   delete(id: SessionId, ifMatch?: IfMatch): Promise<boolean>;
   /** Appends events, all or none, and sends them. Returns once they are durable. */
   publish(id: SessionId, events: readonly NewEvent[]): Promise<Published>;
-  /** Ends every writer; publishing fails until one attaches again. */
+  /** Ends every stream. Publishing fails until a reader attaches again. */
   disconnect(id: SessionId): Promise<void>;
-  /** Attaches a writer. */
+  /** Attaches a reader. */
   subscribe(id: SessionId, start: StreamStart): Promise<StreamSocket>;
 }
 

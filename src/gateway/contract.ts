@@ -1,7 +1,4 @@
-/**
- * What the gateway asks of a session: to carry one POST to the upstream and to
- * bring back its answer, and to open a stream of messages.
- */
+/** The gateway's contract with a session: it carries a POST to the upstream, and opens a stream of messages. */
 import type { Caller } from "../core/caller.ts";
 import { GATEWAY_KEYS, type Metadata, type SessionType } from "../core/content.ts";
 import type {
@@ -14,10 +11,7 @@ import type {
 import type { SessionId } from "../core/id.ts";
 import type { RequestId } from "./json-rpc.ts";
 
-/**
- * What a caller's own session must be to be used here. One that differs is answered
- * as if it were not there.
- */
+/** What a session must be to be used through a route. One that differs is answered as if it were not there. */
 export interface SessionMatch {
   readonly type: SessionType;
   readonly upstream: string;
@@ -30,7 +24,7 @@ export function matches(
   return session.type === match.type && session.metadata[GATEWAY_KEYS.upstream] === match.upstream;
 }
 
-/** The stream of messages that belong to no exchange: what a GET without `Last-Event-ID` follows. */
+/** The stream of messages that belong to no exchange. A GET without `Last-Event-ID` follows it. */
 export const STANDALONE_STREAM = 1;
 
 /** The first stream that can be an exchange's own. */
@@ -41,22 +35,22 @@ export interface ExchangeRequest {
   /** One JSON-RPC message or a batch, as the client sent it. */
   readonly body: string;
   readonly batch: boolean;
-  /** Requests in it, each owed an answer; none where it is notifications and responses only. */
+  /** Requests in the body, each of which needs an answer; empty where it has notifications and responses only. */
   readonly pending: readonly RequestId[];
-  /** Requests that it cancels. */
+  /** Requests that the body cancels. */
   readonly cancels: readonly RequestId[];
   /** An initialize request; only the session of a legacy stream gets one this way. */
   readonly initialize: boolean;
   /** The client's headers that go on to the upstream. */
   readonly headers: Readonly<Record<string, string>>;
   /**
-   * Where the answer goes: `own` is JSON or a stream of the exchange's own,
-   * `standalone` is the session's one stream, as legacy clients expect.
+   * Where the answer goes: `own` is JSON or a stream of this exchange alone, `standalone` is the
+   * session's one stream, as legacy clients expect.
    */
   readonly delivery: "own" | "standalone";
 }
 
-/** What the client is told when the upstream gave no answer that could be passed on. */
+/** The client's answer when the upstream gave none that could be passed on. */
 export interface Failure {
   /** HTTP status, where the answer has not begun as a stream. */
   readonly status: number;
@@ -65,7 +59,7 @@ export interface Failure {
 }
 
 export type ExchangeAnswer =
-  /** The upstream took it; there is nothing to answer. */
+  /** The upstream took the body; there is nothing to answer. */
   | { readonly kind: "accepted" }
   /** The whole answer. */
   | { readonly kind: "json"; readonly status: number; readonly body: string }
@@ -109,24 +103,24 @@ export type SessionAccess = () => OpenSession | null;
 /** Where a gateway stream starts. */
 export type GatewayStart = { readonly gate: SessionMatch } & (
   | { readonly kind: "exchange"; readonly stream: number }
-  /** `endpoint` is said first: where a legacy client is to POST. */
+  /** `endpoint` comes first: the address to which a legacy client POSTs. */
   | { readonly kind: "standalone"; readonly endpoint?: string }
   | { readonly kind: "resume"; readonly lastEventId: string }
 );
 
-/** What the gateway asks of one caller's sessions, besides what `/v1` does. */
+/** One caller's sessions, with the methods that only the gateway uses. */
 export interface GatewaySessions<Shown = SessionView> extends Sessions<Shown> {
-  /** Makes an MCP client's session and its upstream session, both or neither. `content` says the rest of it. */
+  /** Makes an MCP client's session and its upstream session, both or neither. `content` has the rest of the session. */
   initialize(
     id: SessionId,
     content: SessionContent,
     request: InitializeRequest,
   ): Promise<InitializeAnswer>;
-  /** Carries one POST of an MCP client's. One that the gate does not admit finds no session. */
+  /** Carries one POST of an MCP client. Throws `SessionNotFoundError` where the session does not match. */
   exchange(id: SessionId, request: ExchangeRequest): Promise<ExchangeAnswer>;
   /**
-   * Follows a gateway stream. Throws an `invalid_request` where the place it should
-   * resume at is unknown.
+   * Follows a gateway stream. Throws a SessionError (`invalid_request`) where `Last-Event-ID` is
+   * unknown.
    */
   follow(id: SessionId, start: GatewayStart): Promise<StreamSocket>;
 }

@@ -1,9 +1,7 @@
 /**
- * The life of one session: whether there is one, and all that makes, uses, changes and
- * ends it. What is held in memory and what is stored change together here, the row first.
- * So do the alarm that ends the session and what the directory is to say of it.
- *
- * No method awaits between its checks and its writes.
+ * The life of one session: finds, makes, uses, changes and ends it. Each method stores a row first
+ * and changes memory after it, and moves the alarm and the directory's entry along. No method
+ * awaits between its checks and its writes.
  */
 import type { AlarmClock } from "../alarm-clock.ts";
 import { owns, type Caller } from "../core/caller.ts";
@@ -28,14 +26,11 @@ import { encodeFrame } from "../wire/sse-frame.ts";
 import type { RecordStore, StoredSession } from "./record.ts";
 import { newRecord, viewOf } from "./record-changes.ts";
 
-/**
- * When the session was last used: exactly in memory, coarsely in storage. The
- * rules are those of `core/expiry.ts`; this keeps the two in step.
- */
+/** When the session was last used: exactly in memory, coarsely in storage, by the rules of `core/expiry.ts`. */
 class LastUse {
   readonly #records: RecordStore;
   #at: number;
-  /** What is stored: up to when use has been credited. */
+  /** As stored: use has been credited up to then. */
   #usedUntil: number;
 
   constructor(records: RecordStore, session: StoredSession, now: number) {
@@ -44,7 +39,7 @@ class LastUse {
     this.#at = lastUseOnLoad(this.#usedUntil, now);
   }
 
-  /** Milliseconds since the epoch: exact for uses since the object was loaded, else what was credited. */
+  /** Milliseconds since the epoch: exact for a use since the object was loaded, credited for one before. */
   get at(): number {
     return this.#at;
   }
@@ -62,7 +57,7 @@ class LastUse {
     this.#at = Math.max(this.#at, now);
   }
 
-  /** Takes back what was credited too far ahead: nothing holds the session open any more, or its TTL has become shorter. */
+  /** Takes back a credit that reaches too far: nothing holds the session open any more, or its TTL has become shorter. */
   takeBack(now: number, ttlMs: number, inUse: boolean): void {
     const most = inUse ? creditWhileInUse(now, ttlMs) : creditUse(now, ttlMs);
     if (this.#usedUntil > most) this.#credit(inUse ? most : now);
@@ -75,7 +70,6 @@ class LastUse {
   }
 }
 
-/** A session that exists, as its object holds it in memory. */
 export interface LiveSession {
   record: StoredSession;
   readonly use: LastUse;
@@ -123,16 +117,16 @@ export class Lifecycle {
   }
 
   /**
-   * The session, if it lives and is the caller's. Whose it is is looked at first and
-   * alone, so that another's session takes the same steps as an id that was never
-   * made: one small read, no write, whatever the session holds.
+   * The session, if it lives and is the caller's. This looks at the owner first and alone, so
+   * that another's session takes the same steps as an id that was never made: one small read
+   * and no write, whatever the session holds.
    */
   owned(caller: Caller, now: number): LiveSession | null {
     const owner = this.#loaded ? this.#loaded.record.subject : this.#parts.records.loadOwner();
     return owns(caller, owner) ? this.live(now) : null;
   }
 
-  /** Makes the session. The caller has seen that there is none. */
+  /** Makes the session. The calling code has seen that there is none. */
   make(id: SessionId, content: SessionContent, now: number): Outcome<SessionView> {
     const problem = contentProblem(content.metadata, content.dataJson);
     if (problem) return refuse(problem.code, problem.detail);
@@ -166,7 +160,7 @@ export class Lifecycle {
     this.#used(session, now);
   }
 
-  /** A reader has left, or an exchange has ended, and with it, perhaps, the use that kept the session alive. */
+  /** A reader has left or an exchange has ended: if it was the last, it no longer holds the session open. */
   release(now: number): void {
     const session = this.load(now);
     if (!session || this.#inUse) return;
@@ -174,7 +168,7 @@ export class Lifecycle {
     this.#used(session, now);
   }
 
-  /** Nothing is left: no row and no stream, and no alarm once the directory knows of the end. */
+  /** Ends the session: clears its storage first, then ends its exchanges and its streams. */
   end(session: LiveSession, reason: "expired" | "deleted", now: number): void {
     const { ctx, outbox, gateway, log } = this.#parts;
     const { id, metadata } = session.record;
@@ -186,19 +180,19 @@ export class Lifecycle {
     log.info(`session.${reason}`, { session: redactSessionId(id) });
   }
 
-  /** Ends every stream that is followed; a client that comes back is asked anew who it is. */
+  /** Ends every stream. A client that comes back has to say anew who it is. */
   endStreams({ record }: LiveSession, now: number): void {
     if (this.#parts.channel.subscribers.size === 0) return;
     this.#closeSubscribers(record.id, CLOSE_CODES.disconnected);
     this.release(now);
   }
 
-  /** The session as its host is shown it. `deadline`, where it is known, is when it ends as things stand. */
+  /** `deadline`, where the calling code knows it, is when the session ends as things stand. */
   view(session: LiveSession, now: number, deadline = this.#deadline(session, now)): SessionView {
     return viewOf(session.record, session.events, deadline);
   }
 
-  /** The alarm has fired: the session ends or sleeps on, and the directory is sent what it does not know yet. */
+  /** The alarm has fired: ends the session or sleeps on, and sends the directory what it does not know yet. */
   async wake(now: number): Promise<void> {
     const { alarm, outbox, log } = this.#parts;
     alarm.fired();
@@ -219,7 +213,7 @@ export class Lifecycle {
     return sent;
   }
 
-  /** Whether something holds the session open at this very moment. */
+  /** A reader or an exchange holds the session open. */
   get #inUse(): boolean {
     return this.#parts.channel.subscribers.size > 0 || this.#parts.gateway.running > 0;
   }
@@ -229,7 +223,7 @@ export class Lifecycle {
     return { record, use, events: new EventChannel(this.#parts.channel, record.epoch) };
   }
 
-  /** The record is stored: the directory and the alarm follow it. */
+  /** Has the directory and the alarm follow a record that was stored. */
   #settle(session: LiveSession, now: number): SessionView {
     const { alarm, outbox } = this.#parts;
     const deadline = this.#deadline(session, now);
@@ -238,7 +232,7 @@ export class Lifecycle {
     return this.view(session, now, deadline);
   }
 
-  /** The session was used. The alarm stays: when it fires, it finds the later deadline. */
+  /** Has the directory follow a use. The alarm stays: when it fires, it finds the later deadline. */
   #used(session: LiveSession, now: number): number {
     const deadline = this.#deadline(session, now);
     this.#parts.outbox.changed({ session: session.record, deadline }, now);

@@ -1,7 +1,6 @@
 /**
- * What a session is published to: checks, stores and sends. Publishes that come close
- * together share a commit and one message to each writer, and each is still
- * answered, refused or failed by itself.
+ * Publishing to a session: checks, stores and sends. Publishes that come close together share a
+ * commit and one message to each reader. Each of them is answered, refused or fails by itself.
  */
 import type { Config } from "../config/service.ts";
 import type { Caller } from "../core/caller.ts";
@@ -27,7 +26,7 @@ interface Publish {
   readonly events: readonly SizedEvent[];
 }
 
-/** A publish that has been stored, and is to be sent. */
+/** A publish that is stored and not yet sent. */
 interface Stored {
   readonly channel: EventChannel;
   readonly logged: readonly LoggedEvent[];
@@ -51,8 +50,8 @@ export class Publishing {
   async publish(caller: Caller, events: readonly NewEvent[]): Promise<Outcome<Published>> {
     const publish = { caller, events: events.map(sized) };
     if (this.#commit.busy) {
-      // It has to wait. What is refused is refused before, so that a stranger holds up nobody
-      // and learns nothing from waiting. It is checked again when it is stored.
+      // A publish that has to wait is checked before, so that a stranger holds up nobody and learns
+      // nothing from waiting. By the time it is stored the session may be another's: see `#store`.
       const admitted = this.#admit(publish, Date.now());
       if (!admitted.ok) return admitted;
     }
@@ -82,7 +81,7 @@ export class Publishing {
     return succeed({ channel: session.events, logged: session.events.append(publish.events) });
   }
 
-  /** All that were stored in one turn are of one session: nothing ends it in between. */
+  /** Sends everything that the turn stored. It is of one session: nothing ends it within a turn. */
   #send(outcomes: readonly Outcome<Stored>[]): (outcome: Outcome<Stored>) => Outcome<Published> {
     const stored = outcomes.flatMap((one) => (one.ok ? [one.value] : []));
     const logged = stored.flatMap((one) => one.logged);
@@ -102,8 +101,8 @@ export class Publishing {
   }
 
   /**
-   * Waits until the turn is durable, and after several publishes a little longer: a message
-   * to a writer costs the same whatever it holds, so the more writers, the longer it is worth to wait.
+   * Waits until the turn is durable, and after several publishes a little longer. A message to a
+   * reader costs the same whatever it holds, so it pays to gather for longer the more readers there are.
    */
   async #pause(publishes: number): Promise<void> {
     await this.#parts.storage.sync();

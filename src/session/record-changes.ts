@@ -1,4 +1,4 @@
-/** What a call makes of a session's record. Pure: the clock and chance are arguments. */
+/** Makes the new record for a call that changes a session. Pure: the clock and chance are arguments. */
 import type { RevokeIf } from "../directory/contract.ts";
 import type { Caller } from "../core/caller.ts";
 import { patchData, patchMetadata, GATEWAY_KEYS, type Metadata } from "../core/content.ts";
@@ -10,7 +10,7 @@ import type { SessionId } from "../core/id.ts";
 import { SCHEMA_VERSION, timesAfterChange, type StoredSession } from "./record.ts";
 import type { EventChannel } from "../stream/event-channel.ts";
 
-/** A new session's. `random` is in [0, 1). */
+/** The record of a new session. `random` is in [0, 1). */
 export function newRecord(
   id: SessionId,
   content: SessionContent,
@@ -28,7 +28,7 @@ export function newRecord(
   };
 }
 
-/** With all of its content replaced that is the caller's. Whose it is stays, unless the new content says. */
+/** Replaces all content that the caller may change. The owner stays, unless the new content names one. */
 export function replaced(
   record: StoredSession,
   content: SessionContent,
@@ -39,7 +39,7 @@ export function replaced(
   return { ...kept, ...timesAfterChange(kept), ...content, metadata };
 }
 
-/** With a merge patch applied to what is the caller's. */
+/** Applies a merge patch to the content that the caller may change. */
 export function patched(record: StoredSession, patch: SessionPatch, caller: Caller): StoredSession {
   const { dataJson, ...kept } = record;
   const data =
@@ -55,10 +55,7 @@ export function patched(record: StoredSession, patch: SessionPatch, caller: Call
   };
 }
 
-/**
- * Metadata that the caller cannot take away, not with all the rest either: they are
- * not shown to anyone but an admin, nor may others say to which upstream they belong.
- */
+/** Metadata that only an admin may remove: nobody else sees it, or moves a session to another upstream. */
 function keptFrom({ admin }: Caller, { metadata }: StoredSession): Metadata {
   if (admin) return {};
   const { upstream, backendSid } = GATEWAY_KEYS;
@@ -66,7 +63,7 @@ function keptFrom({ admin }: Caller, { metadata }: StoredSession): Metadata {
   return Object.fromEntries(Object.entries(metadata).filter(([key]) => keys.includes(key)));
 }
 
-/** Why the caller may not make this change; undefined where it may. `metadata` is what the change says of it. */
+/** Why the caller may not make this change; undefined where it may. `metadata` is the change's part for it. */
 export function changeRefusal(
   caller: Caller,
   record: StoredSession,
@@ -81,10 +78,9 @@ export function changeRefusal(
 type MetadataChange = Readonly<Record<string, string | null>> | null | undefined;
 
 /**
- * What only an admin may change in metadata. Only the gateway and an admin know whose the
- * session's id at an upstream is, so nobody else sets it, or has the gateway name it to another
- * upstream. A value that is there already may be stored again, as a library's caller does with
- * what it read.
+ * Only the gateway and an admin know whose the session's id at an upstream is. So nobody else sets
+ * it, or has the gateway send it to another upstream. A value that is there already may be stored
+ * again, as a library's caller does after a read.
  */
 function forbiddenChange({ metadata }: StoredSession, change: MetadataChange): string | undefined {
   if (!change) return undefined;
@@ -98,24 +94,23 @@ function forbiddenChange({ metadata }: StoredSession, change: MetadataChange): s
   return moves ? "metadata.upstream: only an admin may move a session." : undefined;
 }
 
-/** What a new session holds: it is the caller's unless another owner was named. */
+/** A new session is the caller's, unless its content names another owner. */
 export function ownedBy(caller: Caller, content: SessionContent): SessionContent {
   if (content.subject !== undefined || caller.subject === undefined) return content;
   return { ...content, subject: caller.subject };
 }
 
-/** Identifies one state of a session's content, over re-creations too. */
+/** Identifies one state of the content, even if the session is made again under its id. */
 function versionOf(record: StoredSession): string {
   return `${record.epoch}.${record.revision}`;
 }
 
-/** Whether a change that asks for one of these versions may be made. */
 function matchesVersion(record: StoredSession, ifMatch: IfMatch | undefined): boolean {
   if (ifMatch === undefined || ifMatch === "*") return true;
   return ifMatch.includes(versionOf(record));
 }
 
-/** What a session must be for a call to remove it: one that a revocation means, or of one of these versions. */
+/** A removal's condition: the session is one that a revocation means, or has one of these versions. */
 export type RemoveIf = RevokeIf | { readonly ifMatch: IfMatch };
 
 export function isMeant(record: StoredSession, condition: RemoveIf): boolean {

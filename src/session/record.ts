@@ -1,17 +1,15 @@
 /**
- * What a session's object stores about it, under keys of its key-value storage. Content and
- * use are apart so that the coarse touch, the most frequent write, does not rewrite metadata
- * and data. The owner stands apart as well, so that refusing a stranger takes no longer for a
- * large session. `stream/event-channel.ts` keeps a key of its own beside these.
+ * The session's record in the key-value storage of its object. Content and use have a key each, so
+ * that the coarse touch, the most frequent write, does not rewrite metadata and data. The owner
+ * has one too, so that refusing a stranger takes no longer for a large session.
  */
 import type { Metadata, SessionType } from "../core/content.ts";
 import type { RecordTimes } from "../core/host.ts";
 import type { SessionId } from "../core/id.ts";
 
 /**
- * The storage schema and its numbered migrations. docs/storage.md describes the
- * current one. A migration runs once per session, when its object is next
- * loaded, in one transaction with the record's new schema number.
+ * A step to the next storage schema (docs/storage.md). It runs once per session, when its object
+ * is next loaded, in one transaction with the record's new schema number.
  */
 export interface Migration {
   /** The schema that a session has after this migration. */
@@ -25,10 +23,7 @@ export const SCHEMA_VERSION = 1;
 /** In ascending order of `to`, without holes, from 2 up to SCHEMA_VERSION. */
 const MIGRATIONS: readonly Migration[] = [];
 
-/**
- * Brings a stored session to the schema `target`. Throws where the session was
- * written by a newer version: reading it by guess could lose what it holds.
- */
+/** Brings a stored session to the schema `target`. Throws for one that a newer version wrote: reading it by guess could lose content. */
 export function migrate(
   stored: StoredSession,
   storage: DurableObjectStorage,
@@ -66,7 +61,7 @@ export interface StoredSession {
   readonly times?: RecordTimes;
 }
 
-/** What is left of those times when another caller changes the content. */
+/** The times that are still true when another caller changes the content. */
 export function timesAfterChange({ times }: StoredSession): Pick<StoredSession, "times"> {
   return times ? { times: { createdAt: times.createdAt } } : {};
 }
@@ -75,7 +70,7 @@ const SESSION = "session";
 const OWNER = "owner";
 const USED_UNTIL = "used-until";
 
-/** Reads and writes those keys. Each `save` is one row written. */
+/** Each `save` writes one row. */
 export class RecordStore {
   readonly #storage: DurableObjectStorage;
 
@@ -83,7 +78,7 @@ export class RecordStore {
     this.#storage = storage;
   }
 
-  /** The session, brought to the current schema; undefined where none was made. Writes nothing for a miss. */
+  /** The session in the current schema; undefined where none was made. A miss writes nothing. */
   loadSession(): StoredSession | undefined {
     const stored = this.#storage.kv.get<StoredSession>(SESSION);
     if (!stored || stored.schema === SCHEMA_VERSION) return stored;
@@ -94,7 +89,7 @@ export class RecordStore {
     });
   }
 
-  /** Stores the session. A subject that changed, or is new, costs one row more. */
+  /** A subject that is new or has changed costs one row more. */
   saveSession(session: StoredSession): void {
     this.#storage.kv.put(SESSION, session);
     if (session.subject !== undefined && session.subject !== this.loadOwner()) {
@@ -102,12 +97,12 @@ export class RecordStore {
     }
   }
 
-  /** Whose session it is; undefined for nobody's, and where there is none. Reads no content. */
+  /** Undefined where the session is nobody's, and where there is none. Reads no content. */
   loadOwner(): string | undefined {
     return this.#storage.kv.get<string>(OWNER);
   }
 
-  /** Up to when use has been credited (`expiry.ts`). A session never used since it was made has no entry. */
+  /** Use has been credited up to then (`core/expiry.ts`). A session that was never used has no entry. */
   loadUsedUntil(session: StoredSession): number {
     return this.#storage.kv.get<number>(USED_UNTIL) ?? session.createdAt;
   }

@@ -1,27 +1,26 @@
 /**
- * Makes every "no such session" take as long. What stands behind one differs: an
- * object in memory or not, a file that exists or is made (measured on plain workerd:
- * 2.2 ms for another's session, 3.6 ms for an id never asked for before; 18 and 40 ms on a
- * machine with four times the work that it can do). A stranger who could time that would learn
- * which ids exist, and can make the machine busy.
+ * Makes every "no such session" take equally long. By itself it does not: the object may be in
+ * memory or not, and its file may exist or not (measured on plain workerd: 2.2 ms for another's
+ * session, 3.6 ms for an id never asked for before; 18 and 40 ms on an overloaded machine). A
+ * stranger who timed that, and made the machine busy, would learn which ids exist.
  */
 import { SessionError } from "../core/errors.ts";
 
-/** Milliseconds that such an answer takes at least: several times what the slowest of them takes on a machine at rest. */
+/** Milliseconds that such an answer takes at least: several times the slowest one on a machine at rest. */
 const LEAST_MS = 10;
 
-/** Milliseconds that one is held back at most, however slow others were: a client waits for it. */
+/** Milliseconds that such an answer is held back at most: a client waits for it. */
 const MOST_MS = 250;
 
-/** Such answers that are remembered: enough for a slow one to be among them, few enough for a slow while to pass. */
+/** Remembered answers: enough to hold a slow one, few enough to forget a slow moment. */
 const REMEMBERED = 64;
 
-/** How long a refusal is to take: as long as the slowest of the last ones took by itself. */
+/** Has a refusal take as long as the slowest of the last ones took by itself. */
 export class RefusalTime {
   readonly #took: number[] = [];
   #count = 0;
 
-  /** Milliseconds in all for one that took so many by itself. */
+  /** Milliseconds that a refusal is to take in all, if it took `tookMs` by itself. */
   for(tookMs: number): number {
     this.#took[this.#count++ % REMEMBERED] = tookMs;
     return Math.min(Math.max(LEAST_MS, ...this.#took), MOST_MS);

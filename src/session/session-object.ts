@@ -44,21 +44,19 @@ import {
 import { Publishing } from "./publishing.ts";
 import { Subscribers } from "../stream/subscribers.ts";
 
-/** A session as its object answers it, in the form that was asked for: a string is a packed document. */
+/** A session in the form that the caller asked for: a string is a packed document. */
 export type Shown = SessionView | string;
 
-/** What the host asks for when it attaches a writer. */
+/** The host's request to attach a reader. */
 export interface Attachment {
   readonly caller: Caller;
   readonly start: StreamStart | GatewayStart;
 }
 
 /**
- * One session: its record, its event log, its writers and its alarm. The object
- * is the only writer of the session and runs one turn at a time, and no method
- * awaits between its checks and its writes, so every call is atomic.
- *
- * An id that was never created costs nothing: nothing is written before `create`.
+ * One session: its record, its event log, its readers and its alarm. Nothing else writes the
+ * session, the object runs one turn at a time, and no method awaits between its checks and its
+ * writes, so every call is atomic. An id that was never created has no storage.
  */
 export class SessionObject extends DurableObject<Environment> {
   readonly #config: Config;
@@ -130,7 +128,7 @@ export class SessionObject extends DurableObject<Environment> {
     const now = Date.now();
     const owned = this.#life.owned(caller, now);
     if (!owned && ifMatch !== undefined) return refuse("precondition_failed");
-    // Another's: it cannot be made, and must not be taken over.
+    // A session of another owner cannot be made again, and must not be taken over.
     if (!owned && this.#life.live(now)) return refuse("session_not_found");
     const stored = owned
       ? this.#replace(caller, owned, content, ifMatch, now)
@@ -154,7 +152,7 @@ export class SessionObject extends DurableObject<Environment> {
     return shown(this.#life.change(session, changed, now), caller, form);
   }
 
-  /** Ends the session, if it is what the condition means. Answers whether it did. */
+  /** Ends the session, if it meets the condition. Answers whether it did. */
   remove(caller: Caller, condition?: RemoveIf): Outcome<boolean> {
     const now = Date.now();
     const session = this.#life.owned(caller, now);
@@ -163,7 +161,7 @@ export class SessionObject extends DurableObject<Environment> {
     return succeed(true);
   }
 
-  /** Resolves when the directory knows of the last change, or the try to tell it has failed. */
+  /** Resolves when the directory knows of the last change, or the try to send it has failed. */
   untilListed(): Promise<void> {
     return this.#outbox.settled();
   }
@@ -172,7 +170,7 @@ export class SessionObject extends DurableObject<Environment> {
     return this.#publishing.publish(caller, events);
   }
 
-  /** Ends every writer; publishing is refused until one attaches again. */
+  /** Ends every stream. Publishing is refused until a reader attaches again. */
   disconnect(caller: Caller): Outcome<null> {
     const now = Date.now();
     const session = this.#life.owned(caller, now);
@@ -203,7 +201,7 @@ export class SessionObject extends DurableObject<Environment> {
     return made;
   }
 
-  /** Carries one POST of an MCP client's to its upstream. */
+  /** Carries one POST of an MCP client to its upstream. */
   async exchange(caller: Caller, request: ExchangeRequest): Promise<Outcome<ExchangeAnswer>> {
     const now = Date.now();
     const session = this.#life.owned(caller, now);
@@ -217,10 +215,10 @@ export class SessionObject extends DurableObject<Environment> {
     return answer;
   }
 
-  /** Attaches a writer: a WebSocket upgrade, with an Attachment as JSON in `attach`. */
+  /** Attaches a reader: a WebSocket upgrade, with an Attachment as JSON in `attach`. */
   override fetch(request: Request): Response {
     const now = Date.now();
-    // Only the Durable Object host calls this, with what the HTTP front has validated.
+    // Only the Durable Object host calls this, after the HTTP front has validated the request.
     const { caller, start } = JSON.parse(
       new URL(request.url).searchParams.get("attach") ?? "",
     ) as Attachment;
@@ -306,7 +304,7 @@ function shown(view: Outcome<SessionView>, caller: Caller, form: Form): Outcome<
   return succeed(packDocument(documentOf(view.value, caller)));
 }
 
-/** A refused attachment; the host reads the code. */
+/** Refuses an attachment. The host reads the status. */
 function refusal(code: ErrorCode): Response {
   return new Response(code, { status: ERROR_KINDS[code].status });
 }

@@ -1,7 +1,6 @@
 /**
- * A log and those who follow it. `/v1`'s events and the gateway's messages are each one, in a
- * table of their own; what differs between the two is built on top (`event-channel.ts`,
- * `gateway/object/streams.ts`).
+ * A log and its subscribers. The events of `/v1` are one channel and the gateway's messages
+ * another, each in its own table (`event-channel.ts`, `gateway/object/streams.ts`).
  */
 import { concat } from "../wire/bytes.ts";
 import { CLOSE_CODES } from "./protocol.ts";
@@ -14,7 +13,7 @@ import {
 } from "./event-log.ts";
 import type { Subscribers } from "./subscribers.ts";
 
-/** What the channels of a session's object have in common. */
+/** The channels of one object share these. */
 export interface ChannelParts {
   readonly storage: DurableObjectStorage;
   readonly subscribers: Subscribers;
@@ -31,7 +30,7 @@ export abstract class Channel {
   readonly #epoch: string;
   #log: EventLog | undefined;
 
-  /** Of the session with this epoch: another epoch is another session. */
+  /** `epoch` names the session: another epoch is another session. */
   constructor(parts: ChannelParts, table: LogTable, epoch: string) {
     this.storage = parts.storage;
     this.subscribers = parts.subscribers;
@@ -40,18 +39,18 @@ export abstract class Channel {
     this.#epoch = epoch;
   }
 
-  /** Opened when it is first needed: a session of which no event is asked reads no row of its log. */
+  /** Opened when it is first needed, so that most calls read no row of it. */
   protected get log(): EventLog {
     return (this.#log ??= new EventLog(this.storage, this.#table, this.#limits, this.#epoch));
   }
 
-  /** Takes a socket as a subscriber that has been sent everything up to `seq` of its stream, and sends it the rest. */
+  /** Takes a socket as a subscriber that is behind at `seq` of its stream, and sends it the preamble. */
   protected subscribe(socket: WebSocket, stream: number, seq: number, preamble: string): void {
     this.subscribers.attach(socket, stream, seq);
     this.subscribers.send(socket, encoder.encode(preamble));
   }
 
-  /** Sends the newest events of the log to the live subscribers of a stream. One that is behind gets them with its pages. */
+  /** Sends the newest events of the log to the live subscribers of a stream. The others get them with their pages. */
   send(stream: number, logged: readonly LoggedEvent[]): void {
     const [first] = logged;
     if (!first) return;
@@ -66,7 +65,7 @@ export abstract class Channel {
       try {
         this.sendPage(socket);
       } catch {
-        // The events are stored, so their publisher must not fail: the reader is cut, and comes back for them.
+        // The events are stored, so the publish must not fail: the reader is cut, and comes back for them.
         this.subscribers.close(socket, CLOSE_CODES.unreadable);
       }
     }

@@ -1,4 +1,4 @@
-/** The channel of what `/v1` publishes, with the account of what still waits for a first reader. */
+/** The channel of the events of `/v1`, with the queue of those that wait for a first reader. */
 import type { ErrorCode } from "../core/errors.ts";
 import { NATIVE_STREAM } from "../core/event-id.ts";
 import type { StreamStart } from "../core/host.ts";
@@ -16,15 +16,13 @@ interface Opening {
   readonly position: number;
 }
 
-/** How the channel stands, as it is stored. */
 interface StoredChannel {
-  /** Every queued event up to this seq has been read. */
+  /** Readers have read every queued event up to this seq. */
   readonly drainedSeq: number;
   /** Publishing is refused until a reader attaches. */
   readonly disconnected: boolean;
 }
 
-/** The key that it is stored under. */
 const CHANNEL = "channel";
 
 const encoder = new TextEncoder();
@@ -37,12 +35,10 @@ export class EventChannel extends Channel {
     super(parts, "events", epoch);
   }
 
-  /** Readers of the stream. */
   get writers(): number {
     return this.subscribers.count(NATIVE_STREAM);
   }
 
-  /** The id of the last event; undefined where none was published. */
   get lastEventId(): string | undefined {
     const { lastSeq } = this.log;
     return lastSeq > 0 ? this.idOf(lastSeq) : undefined;
@@ -59,7 +55,7 @@ export class EventChannel extends Channel {
     return this.#queue.hasRoomFor(events, capacity) ? undefined : "message_channel_full";
   }
 
-  /** Stores events, all or none. They are sent by `send`, in the same turn. */
+  /** Stores events, all or none. `send` sends them, in the same turn. */
   append(events: readonly SizedEvent[]): LoggedEvent[] {
     return this.#queue.append(events, this.subscribers.hasLive(NATIVE_STREAM));
   }
@@ -86,7 +82,7 @@ export class EventChannel extends Channel {
     return page;
   }
 
-  /** A subscriber's reader has taken the queued events that it was sent, and lived on. */
+  /** The reader of a subscriber has taken the queued events that it was sent, and lived on. */
   confirm(socket: WebSocket): void {
     const seq = this.subscribers.confirmed(socket);
     if (seq !== undefined) this.#drain(seq);
@@ -125,7 +121,7 @@ export class EventChannel extends Channel {
       case "earliest":
         return this.#opening(this.log.beforeFirst);
       case "queued":
-        // One reader at a time is sent the queue. Should it leave before it has taken it, the next one is.
+        // One reader at a time gets the queue. If it leaves before it has taken it, the next one does.
         return this.#opening(
           this.subscribers.isQueueBeingRead ? this.log.lastSeq : this.#queue.start,
         );
@@ -133,7 +129,7 @@ export class EventChannel extends Channel {
         const verdict = this.log.resume(start.lastEventId);
         if (verdict.kind === "resume" && verdict.position.stream === NATIVE_STREAM)
           return this.#opening(verdict.position.seq);
-        // The log cannot give that place: the stream says so, and starts with all that is retained.
+        // The log no longer has that place: the stream says so, and starts with all that is retained.
         const { preamble, position } = this.#opening(this.log.beforeFirst);
         return { preamble: preamble + this.#gapFrame(start.lastEventId), position };
       }

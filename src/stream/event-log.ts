@@ -1,11 +1,10 @@
 /**
- * A bounded log of a session's events, in SQLite, with one row for each event. The rows carry
- * what would otherwise be counters written beside them: a running sum of sizes, and where the
- * queue of the first reader begins.
+ * A bounded log of a session's events, in SQLite, with one row for each event. A row also carries
+ * the running sum of sizes and the start of the first reader's queue, so that an append writes no
+ * counters beside it.
  *
- * Retention is exact (`logMaxEvents`, `logMaxBytes`) although rows are deleted in batches:
- * `first` moves with every append. The rows before it are invisible from then on, and go once
- * there are enough of them.
+ * Retention is exact (`logMaxEvents`, `logMaxBytes`) although rows are deleted in batches: `first`
+ * moves with every append, and the rows before it are invisible until a batch is full.
  */
 import { formatEventId, resumeVerdict, type ResumeVerdict } from "../core/event-id.ts";
 import type { NewEvent } from "../core/host.ts";
@@ -16,13 +15,10 @@ import { encodeFrame } from "../wire/sse-frame.ts";
 /** Rows are deleted once this share of a bound (count or bytes) lies behind `first`. */
 const TRIM_SHARE = 8;
 
-/**
- * The tables of the logs: `events` has what `/v1` publishes, `messages` what the gateway carries.
- * Each is within the bounds by itself, so neither can push the other out.
- */
+/** `/v1` has its own table and the gateway another, each with bounds of its own: neither can push the other out. */
 export type LogTable = "events" | "messages";
 
-/** Written out once, so that SQLite finds each statement prepared. */
+/** The same text each time, so that SQLite finds each statement prepared. */
 function statementsOn(table: LogTable) {
   return {
     exists: `SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = '${table}'`,
@@ -50,7 +46,7 @@ export interface EventLogLimits {
   readonly streamBufferBytes: number;
 }
 
-/** An event to be logged, with what it counts against the log's byte bound: its name and data in UTF-8. */
+/** An event with its size: the bytes of its name and data in UTF-8. */
 export interface SizedEvent extends NewEvent {
   readonly bytes: number;
 }
@@ -98,7 +94,6 @@ export class EventLog {
   #sum = 0;
   #queueFrom = 0;
 
-  /** Opens a log of the session with this epoch. */
   constructor(
     storage: DurableObjectStorage,
     table: LogTable,
@@ -117,12 +112,12 @@ export class EventLog {
     return this.#last;
   }
 
-  /** The seq of the last event before those that are retained: where a replay of all starts. */
+  /** The seq just before the first retained event: a replay of everything starts there. */
   get beforeFirst(): number {
     return this.#first - 1;
   }
 
-  /** Where the queue began when the last event was appended; 0 where there was none. */
+  /** Where the queue began as of the last event; 0 where there was none. */
   get queueFrom(): number {
     return this.#queueFrom;
   }
@@ -222,7 +217,7 @@ export class EventLog {
       this.#first = byCount;
       this.#sumBeforeFirst = undefined;
     }
-    // Where all that is stored is within the bound, so is what is retained, and no sum need be read.
+    // No sum need be read while all that is stored is within the bound.
     const mayBeOver = this.#sum - this.#sumBeforeStored > logMaxBytes;
     if (mayBeOver) {
       while (this.#first < this.#last && this.#sum - this.#goneBytes > logMaxBytes) {
@@ -243,7 +238,7 @@ export class EventLog {
     return (this.#sumBeforeFirst ??= this.sumThrough(this.#first - 1));
   }
 
-  /** Reads from the rows all that is kept in memory. */
+  /** Sets everything in memory from the rows. */
   #load(): void {
     this.#tableExists = this.#sql.exec(this.#statements.exists).toArray().length > 0;
     const [last] = this.#tableExists ? this.#sql.exec<EventRow>(this.#statements.last) : [];

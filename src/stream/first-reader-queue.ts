@@ -1,6 +1,6 @@
 /**
- * The account of what `/v1` has published and no reader is known to have taken. It waits in
- * the log for a first reader, from one event to the end: a reader that comes is sent all of that.
+ * Which events of `/v1` wait for a first reader, since no reader is known to have taken them. They
+ * reach from one event to the end of the log, and the next reader gets all of that.
  */
 import { NATIVE_STREAM } from "../core/event-id.ts";
 import type { EventLog, LoggedEvent, SizedEvent } from "./event-log.ts";
@@ -9,12 +9,12 @@ export class FirstReaderQueue {
   readonly #log: EventLog;
   /** The first event that waits; 0 where none does. */
   #from: number;
-  /** The last event that waits. After a load the end of the log stands in for it. */
+  /** The last event that waits. After a load it is the end of the log. */
   #through: number;
   /** The log's running sum before `#from`; undefined until it is asked for. */
   #sumBefore: number | undefined;
 
-  /** `drainedSeq` is the last event that is known to have been read. */
+  /** `drainedSeq` is the last event that a reader is known to have read. */
   constructor(log: EventLog, drainedSeq: number) {
     this.#log = log;
     const waits = log.queueFrom > 0 && drainedSeq < log.lastSeq;
@@ -63,7 +63,7 @@ export class FirstReaderQueue {
     this.#sumBefore = undefined;
   }
 
-  /** The first event that waits and has not been trimmed. With a reader there that did not keep up, the log may pass the queue. */
+  /** The first event that waits and is retained. While a reader is there that does not keep up, the log may trim the queue. */
   #retained(): number {
     const { beforeFirst } = this.#log;
     if (this.#from > 0 && this.#from <= beforeFirst)

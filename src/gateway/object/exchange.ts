@@ -1,7 +1,7 @@
 /**
- * One exchange: a POST of the client's, the upstream's answer to it, and the
- * stream that the answer may become. It belongs to the session's object, so it goes
- * on when the client leaves. docs/mcp.md draws its states.
+ * One exchange: a POST of the client, the upstream's answer to it, and the stream that the answer
+ * may become. It belongs to the session's object, so it goes on when the client leaves.
+ * docs/mcp.md draws its states.
  */
 import { describeFailure, type Logger } from "../../logger.ts";
 import type { ExchangeAnswer, ExchangeRequest, Failure } from "../contract.ts";
@@ -41,7 +41,7 @@ type State =
   | { readonly kind: "ended" };
 
 export class Exchange {
-  /** What the client's POST is answered with. */
+  /** The answer to the client's POST. */
   readonly answer: Promise<Outcome<ExchangeAnswer>>;
   /** Resolves when nothing of the exchange runs any more. Never rejects. */
   readonly ended: Promise<void>;
@@ -53,7 +53,7 @@ export class Exchange {
   readonly #pending: Map<string, RequestId>;
   readonly #abort = new AbortController();
   #state: State = { kind: "waiting" };
-  /** Answers that came while waiting, by what they answer: a batch may have several. */
+  /** Answers that came while waiting, by the id of their request: a batch may have several. */
   readonly #held = new Map<string, string>();
 
   constructor(request: ExchangeRequest, link: UpstreamLink, limits: ExchangeLimits, log: Logger) {
@@ -83,7 +83,7 @@ export class Exchange {
     }
   }
 
-  /** The client cancelled this request. It is not answered any more, and what waits for it must end. */
+  /** The client cancelled this request: it gets an error, and an exchange with no other request ends. */
   cancel(id: RequestId): void {
     if (!this.#pending.has(idKey(id)) || this.#state.kind === "ended") return;
     this.#take(idKey(id), rpcError(FAILURES.cancelled.code, FAILURES.cancelled.message, id));
@@ -138,7 +138,7 @@ export class Exchange {
     if (this.#pending.size > 0) throw new UpstreamError(FAILURES.broken);
   }
 
-  /** An HTTP error with a JSON-RPC error in it, which may not say which request it is about. */
+  /** Passes on a JSON-RPC error in an HTTP error. It may not say which request it is about. */
   #readError(status: number, value: unknown): void {
     const error =
       messageOf(value)?.kind === "response" && isObject(value) ? value["error"] : undefined;
@@ -150,7 +150,7 @@ export class Exchange {
     else for (const one of errors) this.#message(one);
   }
 
-  /** Reads an SSE answer; one that the upstream breaks off is taken up where it ended. */
+  /** Reads an SSE answer, and resumes it where the upstream broke it off. */
   async #readStream(first: Reply): Promise<void> {
     const settled = this.#streamIn(UPSTREAM_SETTLE_MS);
     const parser = new SseParser(this.#limits.eventMaxBytes);
@@ -184,7 +184,7 @@ export class Exchange {
     }
   }
 
-  /** Has the answer become a stream where it is not over in `ms`; the returned function calls that off. */
+  /** Makes the answer a stream unless it is over in `ms`; the returned function calls that off. */
   #streamIn(ms: number): () => void {
     return this.#link.timer.after(ms, () => this.#startStream());
   }
@@ -194,7 +194,7 @@ export class Exchange {
     return this.#state.kind === "ended";
   }
 
-  /** A message of the upstream's that came as part of its answer. */
+  /** Handles a message that came as part of the upstream's answer. */
   #message(data: string, value = parseJson(data)): void {
     if (this.#isEnded()) return;
     const message = messageOf(value);
@@ -211,13 +211,13 @@ export class Exchange {
     this.#link.streams.append(this.#state.row.stream, this.#loggable(data));
   }
 
-  /** A message that came as JSON may be larger than one that can be logged. */
+  /** Throws where a message is too large for the log: JSON answers have a larger bound. */
   #loggable(data: string): string {
     if (exceeds(data, this.#limits.eventMaxBytes)) throw new UpstreamError(FAILURES.tooLarge);
     return data;
   }
 
-  /** An answer that is pending. */
+  /** Handles the answer to a pending request. */
   #take(key: string, data: string): void {
     if (this.#state.kind === "streaming") {
       const { row } = this.#state;
@@ -240,12 +240,12 @@ export class Exchange {
     this.#end(succeed({ kind: "json", status, body }));
   }
 
-  /** The answer takes long, or is a stream: from here on it is logged, and the client follows it. */
+  /** The answer takes long, or is a stream: from here on the log has it, and the client follows that. */
   #startStream(): void {
     if (this.#state.kind !== "waiting") return;
     const legacy = this.#request.delivery === "standalone";
     if (this.#pending.size === 0) {
-      // A legacy client is not told what became of a notification.
+      // A legacy client does not hear of a notification that failed.
       if (legacy) this.#resolve(succeed({ kind: "accepted" }));
       return;
     }
@@ -264,14 +264,14 @@ export class Exchange {
       this.#take(key, rpcError(failure.code, failure.message, id));
   }
 
-  /** Nothing more is said. `answer` is the client's where it has none yet. */
+  /** Ends the exchange. The client gets `answer` unless it has one already. */
   #end(answer: Outcome<ExchangeAnswer>): void {
     this.#state = { kind: "ended" };
     this.#resolve(answer);
   }
 }
 
-/** Logs why an upstream gave no answer, and returns what its client is told. */
+/** Logs why an upstream gave no answer, and returns the failure for the client. */
 export function reportFailure(log: Logger, { name }: Upstream, cause: unknown): Failure {
   const failure = failureOf(cause);
   log.warn("upstream.failed", {

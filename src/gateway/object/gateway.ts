@@ -1,8 +1,4 @@
-/**
- * The gateway's part of a session's object, all that the object sees of it: its
- * exchanges, its streams, its link to the upstream, and what the end of the session
- * means for them.
- */
+/** The gateway's part of a session's object: its exchanges, its streams and its link to the upstream. */
 import type { Logger } from "../../logger.ts";
 import { GATEWAY_KEYS, type Metadata } from "../../core/content.ts";
 import { refuse, succeed, type Outcome } from "../../core/errors.ts";
@@ -43,13 +39,13 @@ import { UpstreamLink } from "./upstream-link.ts";
 interface GatewayParts {
   readonly session: SessionAccess;
   readonly channel: ChannelParts;
-  /** Makes the configured upstreams; called once, by the first session that has one. */
+  /** Makes the configured upstreams. It is called once, when a session first needs one. */
   readonly openUpstreams: () => Upstreams;
   readonly limits: ExchangeLimits;
   readonly log: Logger;
 }
 
-/** An upstream session that was made for a session to come, which is to be stored with this metadata. */
+/** An upstream session that was made, for a session that is yet to be stored with this metadata. */
 interface Initialized {
   readonly kind: "initialized";
   readonly metadata: Metadata;
@@ -73,7 +69,7 @@ export class Gateway {
     return this.#running.size;
   }
 
-  /** Makes an upstream session for a session to come, which `terminate` ends should that not be made. */
+  /** Makes an upstream session for a session to come. If that cannot be made, the caller ends it by `terminate`. */
   async initialize(request: InitializeRequest): Promise<Outcome<Initialized | NotInitialized>> {
     const { upstream: name, body, headers } = request;
     const upstream = this.#upstream(name);
@@ -97,7 +93,7 @@ export class Gateway {
     }
   }
 
-  /** Begins to carry one POST of the client's. */
+  /** Begins to carry one POST of the client. */
   exchange(session: GatewaySession, request: ExchangeRequest): Outcome<Exchange> {
     const link = this.#linkOf(session);
     if (!link) return refuse("session_not_found");
@@ -111,17 +107,16 @@ export class Gateway {
     return succeed(exchange);
   }
 
-  /** The upstream has taken a client's word that it cancels these requests. */
+  /** The client has cancelled these requests, and the upstream has taken its word. */
   cancel(ids: readonly RequestId[]): void {
     for (const id of ids) for (const one of this.#running) one.cancel(id);
   }
 
-  /** The session's streams: for a reader to attach to. */
   streamsOf({ epoch }: GatewaySession): GatewayStreams {
     return (this.#streams ??= new GatewayStreams(this.#parts.channel, epoch));
   }
 
-  /** A word from the bridge of one of the streams: about the reader, or about the upstream's stream that it holds. */
+  /** Handles a word from a bridge: about its reader, or about the upstream's stream that it holds. */
   receive(session: GatewaySession, socket: WebSocket, stream: number, word: string): void {
     const streams = this.streamsOf(session);
     if (word === MORE) streams.sendPage(socket);
@@ -131,7 +126,7 @@ export class Gateway {
     else if (word.startsWith(UPSTREAM_LOST)) this.#lost(session, word.slice(UPSTREAM_LOST.length));
   }
 
-  /** The session has ended: so do its exchanges, and its upstream session. Resolves when the upstream was told. */
+  /** The session has ended: ends its exchanges and its upstream session. Resolves when the upstream has answered. */
   end(metadata: Metadata): Promise<void> {
     this.#streams = undefined;
     this.#link = undefined;
@@ -163,7 +158,7 @@ export class Gateway {
     return (this.#link = new UpstreamLink(upstream, access, streams, limits.bodyMaxBytes));
   }
 
-  /** The upstream's stream carries requests and notifications; an answer on it is to nobody. */
+  /** Logs what came on the upstream's stream. Requests and notifications do; nobody waits for an answer there. */
   #deliver(streams: GatewayStreams, word: string): void {
     const { id, data } = readUpstreamMessage(word);
     const message = messageOf(parseJson(data));

@@ -1,4 +1,4 @@
-/** The streams of one gateway session: what is logged on them, who reads them, and when they end. */
+/** The streams of one gateway session: their log, their readers and their ends. */
 import { GATEWAY_KEYS, type Metadata } from "../../core/content.ts";
 import { NATIVE_STREAM } from "../../core/event-id.ts";
 import { RETRY_MS, UPSTREAM_HELD_MS } from "../../core/limits.ts";
@@ -41,12 +41,11 @@ export class GatewayStreams extends Channel {
     return this.#exchanges.begin(pending, standalone);
   }
 
-  /** Logs a message on a stream and sends it to the stream's reader. */
   append(stream: number, data: string): void {
     this.send(stream, this.#store(stream, [data]));
   }
 
-  /** Logs answers, after which these requests are still to be answered, and sends them. */
+  /** Logs answers together with the requests that are still pending after them, and sends them. */
   answer(exchange: OpenExchange, answers: readonly string[], pending: readonly RequestId[]): void {
     const logged = this.storage.transactionSync(() => {
       this.#exchanges.savePending(exchange, pending);
@@ -55,7 +54,7 @@ export class GatewayStreams extends Channel {
     this.send(exchange.stream, logged);
   }
 
-  /** Answers the exchanges that were under way when the object was last in memory: nobody else will. */
+  /** Answers the exchanges that were under way when the object left memory: nobody else will. */
   answerInterrupted(): void {
     const { code, message } = FAILURES.interrupted;
     for (const exchange of this.#exchanges.open()) {
@@ -65,12 +64,12 @@ export class GatewayStreams extends Channel {
     }
   }
 
-  /** Sends a message to the stream's reader without logging it: the session has ended. */
+  /** Sends a message without logging it: the session has ended, and its log with it. */
   sendLast(stream: number, data: string): void {
     this.subscribers.broadcast(stream, encoder.encode(encodeFrame({ data })));
   }
 
-  /** No more comes on this stream: its reader is let go when it has been sent everything. */
+  /** The stream has ended. A reader that is behind is let go with its last page. */
   endStream(stream: number): void {
     this.subscribers.closeStream(stream, CLOSE_CODES.finished, true);
   }
@@ -80,7 +79,7 @@ export class GatewayStreams extends Channel {
     if (start.kind === "exchange") {
       return { stream: start.stream, seq: this.log.beforeStream(start.stream) };
     }
-    // Nothing is kept for a reader that never was: the upstream's stream is read only while there is one.
+    // Nothing waits for a reader that never was: the upstream's stream is read only while there is one.
     if (start.kind === "standalone") return { stream: STANDALONE_STREAM, seq: this.log.lastSeq };
     const verdict = this.log.resume(start.lastEventId);
     if (verdict.kind === "gap") return undefined;
@@ -91,8 +90,8 @@ export class GatewayStreams extends Channel {
   /** Attaches a stream's reader, in place of the one that it had. */
   attach(socket: WebSocket, start: GatewayStart, place: StreamPlace, metadata: Metadata): void {
     const { stream, seq } = place;
-    // The id comes before anything else, so that a client that is cut here can resume. As
-    // an event of its own it is seen by clients that forget the id of one without data.
+    // The id comes first, so that a client that is cut here can resume. Some clients forget the
+    // id of a frame without data, so these get it as an event of its own.
     const empty = readsEmptyEvents(metadata[GATEWAY_KEYS.protocolVersion]) ? { data: "" } : {};
     const priming = encodeFrame({ retry: RETRY_MS, id: this.log.idOf(seq, stream), ...empty });
     this.subscribers.closeStream(stream, CLOSE_CODES.superseded);
@@ -113,12 +112,11 @@ export class GatewayStreams extends Channel {
     return page;
   }
 
-  /** Resolves when no stream of the upstream's is being opened for a client that has just asked for it. */
+  /** Resolves when the bridge has the upstream's stream, or will not get it. */
   upstreamHeld(): Promise<void> {
     return this.#opening?.promise ?? Promise.resolve();
   }
 
-  /** The bridge has the upstream's stream, or will not get it. */
   held(): void {
     this.#opening?.resolve();
     this.#opening = undefined;
@@ -133,7 +131,7 @@ export class GatewayStreams extends Channel {
     this.send(STANDALONE_STREAM, logged);
   }
 
-  /** The session has another upstream session: the ids of the last one mean nothing to it, and its stream is another. */
+  /** The session has another upstream session, to which the last one's event ids mean nothing. Has the bridge follow it. */
   followUpstream(metadata: Metadata): void {
     this.storage.kv.delete(UPSTREAM_EVENT_ID);
     this.subscribers.sendControl(STANDALONE_STREAM, this.#backend(metadata));
@@ -143,12 +141,12 @@ export class GatewayStreams extends Channel {
     const opening = Promise.withResolvers<void>();
     this.#opening?.resolve();
     this.#opening = bindingOf(metadata).sid === undefined ? undefined : opening;
-    // A bridge that is cut here says nothing any more.
+    // A bridge that is cut here never answers.
     if (this.#opening) setTimeout(() => opening.resolve(), UPSTREAM_HELD_MS);
     this.subscribers.send(socket, this.#backend(metadata));
   }
 
-  /** Tells the bridge whose standalone stream of the upstream's to hold. */
+  /** The word that tells the bridge which stream of the upstream to hold. */
   #backend(metadata: Metadata): string {
     const { url, sid, version } = bindingOf(metadata);
     const lastEventId = this.storage.kv.get<string>(UPSTREAM_EVENT_ID);

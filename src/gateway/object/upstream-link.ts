@@ -1,6 +1,6 @@
 /**
- * A session's link to its upstream: sends requests under the upstream's own
- * session id, and makes a new upstream session, once, when that one is lost.
+ * A session's link to its upstream: sends requests under the upstream's own session id, and makes
+ * a new upstream session, once, when that one is lost.
  */
 import { isObject, parseJson } from "../../wire/json.ts";
 import { RPC_CODES } from "../json-rpc.ts";
@@ -28,10 +28,9 @@ const PING = JSON.stringify({ jsonrpc: "2.0", id: "holdfast-ping", method: "ping
 type Headers = Readonly<Record<string, string>>;
 
 /**
- * Whether the JSON-RPC error in a 400 is about the session. The specification has
- * servers answer 404 to an id that they do not know, but the SDKs' examples, and what was
- * made after them, answer 400, and an id that was given out by the server is wrong in
- * no other way. `-32000` and `-32600` are the codes that they use.
+ * Whether the JSON-RPC error in a 400 is about the session. The specification has servers answer
+ * 404 to an id that they do not know, but the SDKs' examples answer 400, and so do the servers
+ * that follow them, with one of these two codes.
  */
 function saysSessionLost(text: string): boolean {
   const value = parseJson(text);
@@ -48,16 +47,16 @@ export class SessionGone extends Error {
 }
 
 export class UpstreamLink {
-  /** The timer of all that the session's exchanges wait for. */
+  /** One timer for everything that the session's exchanges wait for. */
   readonly timer = new SharedTimer();
   readonly streams: GatewayStreams;
   readonly upstream: Upstream;
   readonly #session: SessionAccess;
   readonly #maxBytes: number;
-  /** Set while a new upstream session is being made: every request that needs one waits for the same. */
+  /** Set while a new upstream session is being made. Every request that needs one waits for it. */
   #recovery: Promise<void> | undefined;
 
-  /** `maxBytes` bounds one message of the upstream's. */
+  /** `maxBytes` bounds one message of the upstream. */
   constructor(
     upstream: Upstream,
     session: SessionAccess,
@@ -71,8 +70,8 @@ export class UpstreamLink {
   }
 
   /**
-   * Posts a body. Where the upstream has forgotten the session, or cannot be reached and
-   * has another replica, it is initialized anew and the body sent once more.
+   * Posts a body. Where the upstream has forgotten the session, or cannot be reached and has
+   * another replica, this initializes anew and sends the body once more.
    */
   async post(body: string, headers: Headers, signal?: AbortSignal): Promise<Reply> {
     const binding = await this.#initialized(headers);
@@ -101,15 +100,15 @@ export class UpstreamLink {
   }
 
   /**
-   * The upstream would not give the session's standalone stream. Servers answer alike to a
-   * session that they do not know and where they have no such stream, so a ping tells,
-   * and like any other request it is sent under a new session where this one is lost.
+   * The upstream would not give the session's standalone stream. A server answers alike where it
+   * does not know the session and where it has no such stream. A ping tells the two apart, and
+   * makes a new upstream session where this one is lost, as any request does.
    */
   async confirm(): Promise<void> {
     (await this.post(PING, {})).discard();
   }
 
-  /** Makes a new upstream session in place of the one in `stale`, unless that has been done meanwhile. */
+  /** Makes a new upstream session in place of the one in `stale`, unless another call has done so meanwhile. */
   async #recover(stale: Binding, headers: Headers, elsewhere: boolean): Promise<void> {
     if (!this.#recovery) {
       const { url, sid } = this.#binding();
@@ -133,7 +132,7 @@ export class UpstreamLink {
       this.#maxBytes,
     );
     this.#adopt(handshake, body);
-    // One that initializes again has given up what it had.
+    // A client that initializes again has given up the session that it had.
     if (sid !== undefined) {
       void terminate(this.upstream, replicaAt(this.upstream, url), sid, version);
     }
@@ -146,7 +145,7 @@ export class UpstreamLink {
     return bindingOf(session.metadata);
   }
 
-  /** The session that the link is of; undefined once it has ended, though another was made under its id. */
+  /** The session of this link; undefined once it has ended, even if another was made under its id. */
   #current(): OpenSession | undefined {
     const session = this.#session();
     return session?.epoch === this.streams.epoch ? session : undefined;
@@ -187,8 +186,8 @@ export class UpstreamLink {
   }
 
   /**
-   * Not aborted when the session ends: the upstream may have made a session by then,
-   * and only the answer says which one to end.
+   * The end of the session does not abort this: the upstream may have made a session by then, and
+   * only its answer says which one to end.
    */
   async #handshake(
     { url }: Binding,
@@ -196,9 +195,9 @@ export class UpstreamLink {
     headers: Headers,
     elsewhere: boolean,
   ): Promise<Handshake> {
-    // The version that the client agreed on is for requests; initialize is where it is agreed on.
+    // This header says what initialize agreed on, so initialize itself has none.
     const { "mcp-protocol-version": _agreed, ...others } = headers;
-    // The session's own replica first, or last where it is the one that cannot be reached.
+    // The session's own replica comes first, or last where it cannot be reached.
     const isLater = (replica: Replica) => Number((replica.url === url) === elsewhere);
     const replicas = this.upstream.replicas.toSorted((a, b) => isLater(a) - isLater(b));
     try {
@@ -209,7 +208,7 @@ export class UpstreamLink {
     }
   }
 
-  /** Stores the new upstream session; one made for a session that has ended is ended too. */
+  /** Stores the new upstream session, or ends it where its session has ended. */
   #adopt(handshake: Handshake, body: string): void {
     const session = this.#mustExist(handshake);
     const metadata = session.patchMetadata(handshakeMetadata(handshake, body));
