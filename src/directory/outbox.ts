@@ -100,18 +100,23 @@ export class Outbox {
   }
 
   /**
-   * The session has ended: empties the storage in the turn's own transaction. Only what the
-   * directory has yet to hear stays, until the directory has taken it.
+   * The session has ended: empties the storage in one transaction. Only what the directory has
+   * yet to hear stays, until the directory has taken it.
    */
   ended(id: SessionId, now: number): void {
     const { ctx, alarm, directory } = this.#parts;
-    this.#listed = undefined;
-    if (!directory) return this.#clear();
+    if (!directory) {
+      this.#listed = undefined;
+      return this.#clear();
+    }
     const row = this.#read();
     const order = Math.max(row?.order ?? 0, this.#order);
-    const shards = row?.shards;
-    emptyExcept(ctx.storage, KEY);
-    this.#write({ kind: "ended", id, at: now, order, ...(shards !== undefined && { shards }) });
+    const shards = row?.shards !== undefined && { shards: row.shards };
+    ctx.storage.transactionSync(() => {
+      emptyExcept(ctx.storage, KEY);
+      this.#write({ kind: "ended", id, at: now, order, ...shards });
+    });
+    this.#listed = undefined;
     this.#alarmIsOurs = true;
     alarm.moveTo(now + FIRST_RETELL_MS);
     this.#send(now);

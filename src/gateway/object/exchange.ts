@@ -43,7 +43,7 @@ type State =
 export class Exchange {
   /** The answer to the client's POST. */
   readonly answer: Promise<Outcome<ExchangeAnswer>>;
-  /** Resolves when nothing of the exchange runs any more. Never rejects. */
+  /** Settles when nothing of the exchange runs any more. Rejects only where its failure cannot be stored. */
   readonly ended: Promise<void>;
   readonly #resolve: (answer: Outcome<ExchangeAnswer>) => void;
   readonly #request: ExchangeRequest;
