@@ -200,9 +200,8 @@ export class SessionManager {
    */
   async *range(options: RangeOptions = {}): AsyncGenerator<Session, void, undefined> {
     const left = new AbortController();
-    const sessions = this.#storage
-      .range({ ...options, signal: left.signal })
-      [Symbol.asyncIterator]();
+    const range = this.#storage.range({ ...options, signal: left.signal });
+    const sessions = range[Symbol.asyncIterator]();
     try {
       for (;;) {
         const next = await this.#call(options.signal, () => sessions.next());
