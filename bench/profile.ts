@@ -6,7 +6,7 @@
  * profile, for a browser's developer tools, in .holdfast/.
  */
 import { once } from "node:events";
-import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { PROJECT } from "../scripts/bundle.ts";
 import { freePort } from "../test/support/free-port.ts";
@@ -16,7 +16,7 @@ import type { Sample } from "./measure.ts";
 import { OptionError, readSeconds } from "./options.ts";
 import { callLoad, INITIALIZE_LOAD, openSessions } from "./peers/mcp-sessions.ts";
 import { startProcess } from "./peers/process.ts";
-import { makeSession, startWorker, withServers, type Start } from "./servers.ts";
+import { makeSession, startVariant, withServers, type Start } from "./servers.ts";
 
 const UPSTREAM = join(PROJECT, "bench", "peers", "gateways", "upstream.ts");
 /** Microseconds between two samples. */
@@ -106,11 +106,15 @@ async function run({ kind, prepare, seconds }: Asked, start: Start): Promise<voi
     const url = `http://127.0.0.1:${upstream}/mcp`;
     Object.assign(env, { UPSTREAMS: JSON.stringify({ default: { url } }) });
   }
-  const worker = startWorker("profile", await readableConfig(), {
-    env,
-    args: [`--inspector-addr=127.0.0.1:${port}`],
-    onLine: (line) => console.error(line),
-  });
+  const worker = startVariant(
+    "profile",
+    { readable: true },
+    {
+      env,
+      args: [`--inspector-addr=127.0.0.1:${port}`],
+      onLine: (line) => console.error(line),
+    },
+  );
   const load = await prepare(await start(worker));
   await load(1);
   const inspector = await connect(port);
@@ -127,17 +131,6 @@ async function run({ kind, prepare, seconds }: Asked, start: Start): Promise<voi
     console.log(`${(micros / served).toFixed(1).padStart(8)} µs each  ${name}`);
   }
   console.log(`${served} served; the whole profile is ${path}`);
-}
-
-/** A configuration whose bundle has the names that its source has. */
-async function readableConfig(): Promise<string> {
-  const config = join(PROJECT, ".holdfast", "profile.wrangler.toml");
-  const toml = await readFile(join(PROJECT, "wrangler.toml"), "utf8");
-  const main = `main = ${JSON.stringify(join(PROJECT, "src", "worker.ts"))}`;
-  const readable = toml.replace("minify = true", "minify = false");
-  await mkdir(join(PROJECT, ".holdfast"), { recursive: true });
-  await writeFile(config, readable.replace('main = "src/worker.ts"', main));
-  return config;
 }
 
 function heaviest({ nodes, samples, timeDeltas }: Profile): [string, number][] {

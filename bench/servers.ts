@@ -113,17 +113,25 @@ export function startFloor(folder?: string): Promise<WorkerServer> {
   return startWorker("floor", config, folder === undefined ? {} : { folder });
 }
 
-/** The service with a Worker of the benchmarks' own around it (`bench/NAME/worker.ts`), configured as the service is. */
+/**
+ * The service with another entry (`main`, a path) or with the names of its functions kept
+ * (`readable`), and otherwise configured and bundled as `wrangler.toml` says.
+ */
 export async function startVariant(
   name: string,
+  variant: { readonly main?: string; readonly readable?: boolean },
   options: WorkerOptions = {},
 ): Promise<WorkerServer> {
-  const holdfast = join(PROJECT, ".holdfast");
-  const configPath = join(holdfast, `${name}.wrangler.toml`);
+  const folder = join(PROJECT, ".holdfast");
+  const configPath = join(folder, `${name}.wrangler.toml`);
   const toml = await readFile(join(PROJECT, "wrangler.toml"), "utf8");
-  const main = `main = ${JSON.stringify(join(PROJECT, "bench", name, "worker.ts"))}`;
-  await mkdir(holdfast, { recursive: true });
-  await writeFile(configPath, toml.replace('main = "src/worker.ts"', main));
+  const main = JSON.stringify(variant.main ?? join(PROJECT, "src", "worker.ts"));
+  const entered = toml.replace('main = "src/worker.ts"', `main = ${main}`);
+  await mkdir(folder, { recursive: true });
+  await writeFile(
+    configPath,
+    variant.readable ? entered.replace("minify = true", "minify = false") : entered,
+  );
   return startWorker(name, configPath, options);
 }
 

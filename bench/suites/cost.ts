@@ -1,4 +1,5 @@
 /** What each operation asks of the platform, counted, and what that costs at the published prices. */
+import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { claim, type Claim, type Report, type Row } from "../report.ts";
 import { KINDS, noCounts, type Counts, type Tally } from "../counting/counts.ts";
@@ -20,6 +21,7 @@ const MONTH_SECONDS = 30 * 24 * 3600;
 /** A command of a serverless Redis billed by command: 0.20 dollars per 100,000. */
 const REDIS_COMMAND = 2e-6;
 
+const COUNTING_WORKER = join(import.meta.dirname, "..", "counting", "worker.ts");
 const HELD = "held in the object";
 const REPEATS = 3;
 /** So many that every shard of the directory has an entry. */
@@ -167,9 +169,13 @@ const OPERATIONS: readonly Operation[] = [
 ];
 
 export async function cost(): Promise<Report> {
-  const server = await startVariant("counting", {
-    env: { LOG_LEVEL: "warn", KEEPALIVE_SECONDS: "0.05" },
-  });
+  const server = await startVariant(
+    "counting",
+    { main: COUNTING_WORKER },
+    {
+      env: { LOG_LEVEL: "warn", KEEPALIVE_SECONDS: "0.05" },
+    },
+  );
   try {
     // A shard's first entry makes its tables, which is not what a create costs.
     for (let n = 0; n < WARMING; n++) await makeSession(server);

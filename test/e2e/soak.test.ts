@@ -1,6 +1,6 @@
 /**
  * A short soak, with each kind of fault. It keeps `npm run soak` working and shows that its auditor finds
- * nothing lost; that the auditor finds what is lost is shown by test/unit/bench/soak.
+ * nothing lost; that the auditor finds what is lost is shown by test/unit/soak.
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -53,7 +53,7 @@ it.each([
   async (signal, status) => {
     const folder = mkdtempSync(join(tmpdir(), "ended-soak-"));
     onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
-    const run = spawn(process.execPath, [join(PROJECT, "bench", "soak", "run.ts")], {
+    const run = spawn(process.execPath, [join(PROJECT, "test", "soak", "run.ts")], {
       env: { ...process.env, TMPDIR: folder },
       stdio: "ignore",
     });

@@ -1,4 +1,5 @@
 /** Everything that takes part in a soak, started and ready. */
+import { join } from "node:path";
 import { Random } from "../support/fuzz/random.ts";
 import { SeveringRelay } from "../support/severing-relay.ts";
 import { makeFolder, removeFolder, startVariant, type WorkerServer } from "../../bench/servers.ts";
@@ -11,6 +12,7 @@ import { Follower } from "./traffic/follower.ts";
 import { RedisTraffic } from "./traffic/redis.ts";
 import { SessionTraffic } from "./traffic/sessions.ts";
 
+const WORKER = join(import.meta.dirname, "worker.ts");
 const RELAYS = 3;
 export const SHARDS = 8;
 const KEEPALIVE_SECONDS = 1;
@@ -44,7 +46,7 @@ export async function setStage(options: SoakOptions, endings: Ending[]): Promise
     KEEPALIVE_SECONDS: String(KEEPALIVE_SECONDS),
     DIRECTORY_SHARDS: String(SHARDS),
   };
-  const server = await startVariant("soak", { env, folder });
+  const server = await startVariant("soak", { main: WORKER }, { env, folder });
   endings.push(() => server.stop());
   const port = Number(new URL(server.url).port);
   const relays = await Promise.all(Array.from({ length: RELAYS }, () => SeveringRelay.open(port)));
