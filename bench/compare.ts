@@ -1,114 +1,57 @@
-/** Runs Holdfast and others in turn, and makes rows of what they did and claims of how they compare. */
-import { claim, type Claim, type Target, type Row } from "./report.ts";
-import {
-  alternate,
-  median,
-  summarise,
-  type Contender,
-  type Effort,
-  type Measured,
-  type Round,
-  type Summary,
-} from "./measure.ts";
+/**
+ * Compares this checkout with another in turns: `node bench/compare.ts PATH [KIND…]`. Each is
+ * bundled from its own source and configuration, and runs as a process of its own.
+ */
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { PROJECT } from "../scripts/bundle.ts";
+import { compareUsage, readCompare, type CompareOptions } from "./command-lines.ts";
+import { compare, compareAll, cpu, OURS, p50, rate, type Compared } from "./comparison.ts";
+import { CONNECTIONS, LOADS } from "./loads.ts";
+import type { Contender } from "./measure.ts";
+import { named, runCommand } from "./options.ts";
+import { startUpstream } from "./peers/gateways/start.ts";
+import { printReport } from "./report.ts";
+import { memoryFolder, startWorker, withServers } from "./servers.ts";
 
-/** The contender that the others are compared with, if nothing else is said. */
-export const OURS = "holdfast";
-
-/** A figure of a round that is compared. */
-export interface Measure {
-  /** What it is, with its unit. */
-  readonly of: string;
-  readonly figure: (round: Round, base: Round | undefined) => number;
-  readonly target?: Target | undefined;
-}
-
-export const rate = (target?: Target, of = "a second"): Measure => ({
-  of,
-  figure: ({ perSecond }) => perSecond,
-  target,
-});
-export const p50 = (target?: Target): Measure => ({
-  of: "p50, ms",
-  figure: (round) => round.p50,
-  target,
-});
-/** What a contender adds to the base. */
-export const addedP50 = (target?: Target): Measure => ({
-  of: "added p50, ms",
-  figure: (round, base) => added("p50", round, base),
-  target,
-});
-
-/** In one round, with the base's of the same: what a contender adds is the median of these differences, never the difference of medians. */
-function added(quantile: "p50" | "p99", round: Round, base: Round | undefined): number {
-  return round[quantile] - (base?.[quantile] ?? NaN);
-}
-
-export interface Comparison {
-  readonly job: string;
-  /** The contender that the others are compared with, where it is not Holdfast as such. */
-  readonly ours?: string;
-  readonly measures: readonly Measure[];
-  /** The contender that does the job without what the others add to it. */
-  readonly base?: string;
-  /** Columns of one contender's own. */
-  readonly more?: (summary: Summary) => Row;
-}
-
-export interface Compared {
-  readonly rows: readonly Row[];
-  readonly claims: readonly Claim[];
-}
-
-export async function compare(
-  { job, ours: chosen = OURS, measures, base, more }: Comparison,
-  contenders: readonly Contender[],
-  effort: Effort,
-): Promise<Compared> {
-  process.stderr.write(`${job}\n`);
-  const measured = await alternate(contenders, effort);
-  const [ours, under] = [chosen, base].map((name) => measured.find((one) => one.name === name));
-  const others = measured.filter((one) => one !== ours && one !== under);
-  const figures = (of: Measured | undefined, figure: Measure["figure"]) =>
-    (of?.rounds ?? []).map((round, n) => figure(round, under?.rounds[n]));
-  const rows = measured.map((one) => {
-    const { cpuMicros, ...summary } = summarise(one);
-    return {
-      job,
-      server: one.name,
-      ...summary,
-      "server CPU µs each": Math.round(cpuMicros),
-      ...(under && {
-        "added p50": median(figures(one, (round, base) => added("p50", round, base))),
-        "added p99": median(figures(one, (round, base) => added("p99", round, base))),
-      }),
-      ...more?.({ ...summary, cpuMicros }),
-    };
+/** One load on both checkouts, each with storage that no other load has used. */
+function compareOn(kind: string, { other, effort, memory }: CompareOptions): Promise<Compared> {
+  return withServers(async (start) => {
+    const env: Record<string, string> = { LOG_LEVEL: "warn", MAX_WRITERS: "1000" };
+    if (kind === "gateway") {
+      const { url } = await start(startUpstream());
+      env["UPSTREAMS"] = JSON.stringify({ default: { url } });
+    }
+    const folder = memory ? await memoryFolder() : tmpdir();
+    const prepare = named("kind", kind, LOADS);
+    const contenders: Contender[] = [];
+    for (const [name, bundle, checkout] of [
+      [OURS, "holdfast", PROJECT],
+      [other, "other", other],
+    ] as const) {
+      const config = join(checkout, "wrangler.toml");
+      const server = await start(startWorker(bundle, config, { env, folder }));
+      contenders.push({ name, pid: server.pid, run: await prepare(server) });
+    }
+    return compare({ job: kind, measures: [rate(), p50(), cpu] }, contenders, effort);
   });
-  const claims = others.flatMap((other) =>
-    measures.map((measure) =>
-      claim({
-        what: [job, ...(chosen === OURS ? [] : [chosen]), measure.of].join(", "),
-        other: other.name,
-        ours: figures(ours, measure.figure),
-        theirs: figures(other, measure.figure),
-        target: measure.target,
-      }),
-    ),
-  );
-  return { rows, claims };
 }
 
-/** Several comparisons, one after the other, as one. */
-export async function compareAll(
-  comparisons: readonly (() => Promise<Compared>)[],
-): Promise<Compared> {
-  const rows: Row[] = [];
-  const claims: Claim[] = [];
-  for (const next of comparisons) {
-    const compared = await next();
-    rows.push(...compared.rows);
-    claims.push(...compared.claims);
-  }
-  return { rows, claims };
+async function run(asked: CompareOptions): Promise<void> {
+  const { other, kinds, effort, memory } = asked;
+  const compared = await compareAll(kinds.map((kind) => () => compareOn(kind, asked)));
+  const given = [...kinds, "--rounds", effort.rounds, "--seconds", effort.seconds];
+  printReport({
+    suite: "compare",
+    title: "This checkout against another",
+    command: ["node bench/compare.ts", other, ...given, ...(memory ? ["--memory"] : [])].join(" "),
+    ...compared,
+    notes: [
+      `In turns for ${effort.rounds} rounds of ${effort.seconds} s after a warm-up, ${CONNECTIONS} under way at a time${memory ? ", storage in memory" : ""}. A ratio is of the medians of rounds, with the least and the greatest of one round in brackets.`,
+    ],
+  });
 }
+
+await runCommand("compare", compareUsage(LOADS), async (args) =>
+  run(await readCompare(args, LOADS)),
+);

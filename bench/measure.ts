@@ -1,7 +1,6 @@
 /** Alternates what is compared, and reduces rounds to medians. */
 import { readFile } from "node:fs/promises";
 
-/** What a process takes of the machine, as Linux tells it. */
 /** Linux counts in hundredths of a second, whatever the kernel's own tick. */
 const TICKS_PER_SECOND = 100;
 
@@ -40,11 +39,19 @@ export interface Contender {
   readonly name: string;
   /** The server's process, whose CPU time is counted. */
   readonly pid: number;
-  run(seconds: number): Promise<Sample>;
+  readonly run: Load;
 }
 
-/** A load of so many seconds on one of several things alike. */
-export type Run<Of> = (of: Of, seconds: number) => Promise<Sample>;
+/** A load of so many seconds, which can be repeated. */
+export type Load = (seconds: number) => Promise<Sample>;
+
+/** Several servers that each take the same load. */
+export function contend<Of extends Pick<Contender, "name" | "pid">>(
+  all: readonly Of[],
+  load: (of: Of) => Load,
+): Contender[] {
+  return all.map((of) => ({ name: of.name, pid: of.pid, run: load(of) }));
+}
 
 export interface Round extends Sample {
   /** The server's CPU time in this round, divided by what it did. */

@@ -1,133 +1,85 @@
-/** What the benchmarks are told on their command line. */
-import { parseArgs } from "node:util";
-import type { Effort } from "./measure.ts";
+/** Command lines: one strict parser for the benchmarks, the profiler and the soak. */
+import { parseArgs, type ParseArgsConfig } from "node:util";
 
-/** The suites that there are. */
-export interface Known {
-  readonly suites: readonly string[];
-  /** Those that count and compare nothing in rounds, so that an effort means nothing to them. */
-  readonly counting: readonly string[];
-  /** Names for several at once. */
-  readonly groups: Readonly<Record<string, readonly string[]>>;
-}
-
-export interface BenchOptions {
-  /** What is to be run, in the order in which they are known; all unless some are named. */
-  readonly suites: readonly string[];
-  /** What was given, in place of each suite's own default. */
-  readonly effort: Partial<Effort>;
-  /** Whether results are kept, and quoted in the README. */
-  readonly keep: boolean;
-  /** Only the README is written anew. */
-  readonly quote: boolean;
-  /** The options as they were given, to be recorded with what is kept. */
-  readonly given: readonly string[];
-}
-
-export const USAGE = `npm run bench -- [NAME…] [options]   NAME is a suite, or peers; all where there is none
-  --rounds N    rounds of each comparison, in place of the suite's own default
-  --seconds N   seconds of each contender in a round, likewise
-  --keep        keep the results, and quote them in README.md, although --rounds or --seconds is given
-  --quote       run nothing, only write README.md's section from the results that are kept
-  --help        print this`;
-
-/** A bad argument; the message names it. */
+/** A bad argument. The message is one line that names it. */
 export class OptionError extends Error {
   override readonly name = "OptionError";
 }
 
-/** A load that takes longer than this was not meant. */
-const MOST_SECONDS = 3600;
-const MOST_ROUNDS = 1000;
-
-/** Reads the arguments. Throws an OptionError for the first that is wrong. */
-export function readOptions(args: readonly string[], known: Known): BenchOptions {
-  const { values, positionals } = parse(args);
-  const rounds = readRounds(values.rounds);
-  const seconds = readSeconds(values.seconds, "--seconds");
-  const effort = { ...(rounds && { rounds }), ...(seconds && { seconds }) };
-  const limited = Object.keys(effort).length > 0;
-  const { keep = false, quote = false } = values;
-  if (quote && (limited || keep || positionals.length > 0)) {
-    throw new OptionError("--quote runs nothing, so it goes with nothing else");
+/** Reads a command line strictly. Throws an OptionError for the first argument that is wrong. */
+export function parseOptions<const T extends NonNullable<ParseArgsConfig["options"]>>(
+  args: readonly string[],
+  options: T,
+  allowPositionals = false,
+) {
+  try {
+    return parseArgs({ args: [...args], options, allowPositionals, strict: true });
+  } catch (failure) {
+    // Node explains "--seconds -1" in three lines, of which the first names the option.
+    const [line = ""] = (failure instanceof Error ? failure.message : String(failure)).split("\n");
+    throw new OptionError(line);
   }
-  const named = positionals.flatMap((name) => suitesOf(name, known));
-  const counting = named.find((name) => known.counting.includes(name));
-  if (limited && counting !== undefined) {
-    throw new OptionError(`${counting} counts, and takes no --rounds or --seconds`);
-  }
-  return {
-    suites: known.suites.filter((name) => named.length === 0 || named.includes(name)),
-    effort,
-    keep: keep || !limited,
-    quote,
-    given: limited ? [...said(effort), ...(keep ? ["--keep"] : [])] : [],
-  };
 }
 
-/** Seconds of a load; undefined where none were given. Throws an OptionError that names the argument. */
-export function readSeconds(text: string | undefined, name: string): number | undefined {
-  const seconds = decimal(text);
-  if (seconds === undefined || (seconds > 0 && seconds <= MOST_SECONDS)) return seconds;
-  throw new OptionError(
-    `${name} must be a number more than 0 and at most ${MOST_SECONDS}, not "${text}"`,
-  );
+export interface Bounds {
+  readonly least: number;
+  readonly most?: number;
+  readonly whole?: boolean;
 }
 
-function readRounds(text: string | undefined): number | undefined {
-  const rounds = decimal(text);
-  if (rounds === undefined) return undefined;
-  if (Number.isInteger(rounds) && rounds >= 1 && rounds <= MOST_ROUNDS) return rounds;
-  throw new OptionError(`--rounds must be a whole number from 1 to ${MOST_ROUNDS}, not "${text}"`);
-}
-
-function decimal(text: string | undefined): number | undefined {
+/** A number as it was given; undefined where none was. Throws an OptionError that names the argument. */
+export function readNumber(
+  name: string,
+  text: string | undefined,
+  { least, most = Infinity, whole = false }: Bounds,
+): number | undefined {
   if (text === undefined) return undefined;
-  return /^\d+(\.\d+)?$/.test(text) ? Number(text) : NaN;
+  const read = /^\d+(\.\d+)?$/.test(text) ? Number(text) : NaN;
+  if (read >= least && read <= most && (!whole || Number.isInteger(read))) return read;
+  const range = most === Infinity ? `of at least ${least}` : `from ${least} to ${most}`;
+  const kind = whole ? "whole number" : "number";
+  throw new OptionError(`${name} must be a ${kind} ${range}, not "${text}"`);
 }
 
-function suitesOf(name: string, { suites, groups }: Known): readonly string[] {
-  if (suites.includes(name)) return [name];
-  const group = Object.hasOwn(groups, name) ? groups[name] : undefined;
-  if (group) return group;
-  const all = [...suites, ...Object.keys(groups)].join(", ");
-  throw new OptionError(`no suite "${name}"; there are ${all}`);
+/** The member of a record that has this name. Throws an OptionError that says which names there are. */
+export function named<T>(what: string, name: string, all: Readonly<Record<string, T>>): T {
+  const found = Object.hasOwn(all, name) ? all[name] : undefined;
+  if (found !== undefined) return found;
+  throw new OptionError(`no ${what} "${name}"; there are ${Object.keys(all).join(", ")}`);
 }
 
-const said = (effort: Partial<Effort>): string[] =>
-  Object.entries(effort).map(([name, value]) => `--${name} ${value}`);
-
-const OPTIONS = {
-  rounds: { type: "string" },
-  seconds: { type: "string" },
-  keep: { type: "boolean" },
-  quote: { type: "boolean" },
-} as const;
-
-function parse(args: readonly string[]) {
-  // What is strict about parseArgs answers "--seconds -1" with advice of three lines; so it is strict here.
-  const { tokens } = parseArgs({
-    args: [...args],
-    options: OPTIONS,
-    allowPositionals: true,
-    strict: false,
-    tokens: true,
-  });
-  const values: { rounds?: string; seconds?: string; keep?: true; quote?: true } = {};
-  const positionals: string[] = [];
-  for (const token of tokens) {
-    if (token.kind === "positional") positionals.push(token.value);
-    if (token.kind !== "option") continue;
-    const { name, rawName, value } = token;
-    if (name === "rounds" || name === "seconds") {
-      if (value === undefined) throw new OptionError(`${rawName} needs a number`);
-      values[name] = value;
-    } else if (name === "keep" || name === "quote") {
-      if (value !== undefined) throw new OptionError(`${rawName} takes no value`);
-      values[name] = true;
-    } else {
-      throw new OptionError(`no option ${rawName}`);
-    }
+/**
+ * Runs a command and ends the process: with 2 for a bad argument, with `failed` where the command
+ * fails, with 130 or 143 where SIGINT or SIGTERM ends it (as a shell tells it), and else with the
+ * status that the command has set.
+ */
+export async function runCommand(
+  name: string,
+  usage: string,
+  main: (args: readonly string[]) => Promise<void>,
+  failed = 1,
+): Promise<never> {
+  for (const [signal, status] of [
+    ["SIGINT", 130],
+    ["SIGTERM", 143],
+  ] as const) {
+    process.once(signal, () => {
+      console.error(`${name}: ended by ${signal}, without a result`);
+      process.exit(status);
+    });
   }
-  return { values, positionals };
+  const args = process.argv.slice(2);
+  try {
+    if (args.includes("--help")) console.log(usage);
+    else await main(args);
+  } catch (failure) {
+    const isOption = failure instanceof OptionError;
+    console.error(isOption ? `${name}: ${failure.message}\n${usage}` : failure);
+    // A status that the command has set says more: the soak's, that something was lost.
+    process.exitCode ??= isOption ? 2 : failed;
+  }
+  // A server or a connection that was left behind would keep the process for ever. Left to end by
+  // itself, Node 24.21 also spins in the clean-up of its handles after relays have reset
+  // connections (measured with perf), when nothing keeps its loop alive.
+  process.exit();
 }

@@ -10,15 +10,12 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { PROJECT } from "../scripts/bundle.ts";
 import { freePort } from "../test/support/free-port.ts";
-import type { RequestPlan } from "./client/requests.ts";
-import { delivery, requests } from "./load-client.ts";
-import type { Sample } from "./measure.ts";
-import { OptionError, readSeconds } from "./options.ts";
-import { callLoad, INITIALIZE_LOAD, openSessions } from "./peers/mcp-sessions.ts";
-import { startProcess } from "./peers/process.ts";
-import { makeSession, startVariant, withServers, type Start } from "./servers.ts";
+import { profileUsage, readProfile, type ProfileOptions } from "./command-lines.ts";
+import { LOADS } from "./loads.ts";
+import { named, runCommand } from "./options.ts";
+import { startUpstream } from "./peers/gateways/start.ts";
+import { startVariant, withServers, type Start } from "./servers.ts";
 
-const UPSTREAM = join(PROJECT, "bench", "peers", "gateways", "upstream.ts");
 /** Microseconds between two samples. */
 const INTERVAL = 200;
 const TOP = 25;
@@ -32,79 +29,12 @@ interface Profile {
   readonly timeDeltas: readonly number[];
 }
 
-const CONNECTIONS = 16;
-
-interface Served {
-  readonly url: string;
-}
-/** A load that can be repeated, of so many seconds. */
-type Load = (seconds: number) => Promise<Sample>;
-
-function requesting(
-  { url }: Served,
-  plan: Omit<RequestPlan, "url" | "connections" | "seconds">,
-): Load {
-  return (time) => requests({ ...plan, url, connections: CONNECTIONS, seconds: time });
-}
-
-async function call(server: Served): Promise<Load> {
-  const sessions = await openSessions(`${server.url}/mcp`, 50);
-  return requesting(server, { ...callLoad(sessions), paths: ["/mcp"] });
-}
-
-function following(server: Served, subscribers: number): Load {
-  return async (time) => {
-    const path = `/v1/sessions/${await makeSession(server)}/events`;
-    return delivery({
-      url: server.url,
-      followPath: path,
-      publishPath: path,
-      body: '{"data":"$"}',
-      subscribers,
-      publishers: CONNECTIONS,
-      seconds: time,
-      padding: 100,
-    });
-  };
-}
-
-const LOADS: Readonly<Record<string, (server: Served) => Load | Promise<Load>>> = {
-  async read(server) {
-    const ids = await Promise.all(Array.from({ length: 50 }, () => makeSession(server)));
-    return requesting(server, { method: "GET", paths: ids.map((id) => `/v1/sessions/${id}`) });
-  },
-  create: (server) => requesting(server, { method: "POST", paths: ["/v1/sessions"], body: "{}" }),
-  initialize: (server) => requesting(server, { ...INITIALIZE_LOAD, paths: ["/mcp"] }),
-  call,
-  gateway: call,
-  publish: (server) => following(server, 1),
-  "fan-out": (server) => following(server, 100),
-};
-
-const KINDS = Object.keys(LOADS).join(", ");
-const USAGE = `node bench/profile.ts [KIND] [seconds]   KIND is one of ${KINDS} (read); seconds of load (5)`;
-
-interface Asked {
-  readonly kind: string;
-  readonly prepare: (server: Served) => Load | Promise<Load>;
-  readonly seconds: number;
-}
-
-/** Reads the arguments before anything starts. Throws an OptionError for the first that is wrong. */
-function readArguments([kind = "read", seconds, ...more]: readonly string[]): Asked {
-  const prepare = Object.hasOwn(LOADS, kind) ? LOADS[kind] : undefined;
-  if (!prepare) throw new OptionError(`no "${kind}"; there are ${KINDS}`);
-  if (more.length > 0) throw new OptionError(`nothing comes after seconds, not "${more[0]}"`);
-  return { kind, prepare, seconds: readSeconds(seconds, "seconds") ?? 5 };
-}
-
-async function run({ kind, prepare, seconds }: Asked, start: Start): Promise<void> {
-  const [port, upstream] = [await freePort(), await freePort()];
-  const env = { LOG_LEVEL: "warn", MAX_WRITERS: "1000" };
+async function run({ kind, seconds }: ProfileOptions, start: Start): Promise<void> {
+  const port = await freePort();
+  const env: Record<string, string> = { LOG_LEVEL: "warn", MAX_WRITERS: "1000" };
   if (kind === "gateway") {
-    await start(startProcess(process.execPath, [UPSTREAM, String(upstream)], upstream));
-    const url = `http://127.0.0.1:${upstream}/mcp`;
-    Object.assign(env, { UPSTREAMS: JSON.stringify({ default: { url } }) });
+    const { url } = await start(startUpstream());
+    env["UPSTREAMS"] = JSON.stringify({ default: { url } });
   }
   const worker = startVariant(
     "profile",
@@ -115,7 +45,7 @@ async function run({ kind, prepare, seconds }: Asked, start: Start): Promise<voi
       onLine: (line) => console.error(line),
     },
   );
-  const load = await prepare(await start(worker));
+  const load = await named("kind", kind, LOADS)(await start(worker));
   await load(1);
   const inspector = await connect(port);
   await inspector.send("Profiler.enable");
@@ -171,19 +101,7 @@ async function connect(inspectorPort: number) {
   };
 }
 
-for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(1));
-
-try {
-  const args = process.argv.slice(2);
-  if (args.includes("--help")) {
-    console.log(USAGE);
-  } else {
-    const asked = readArguments(args);
-    await withServers((start) => run(asked, start));
-  }
-} catch (failure) {
-  const isOption = failure instanceof OptionError;
-  console.error(isOption ? `profile: ${failure.message}\n${USAGE}` : failure);
-  process.exitCode = isOption ? 2 : 1;
-}
-process.exit();
+await runCommand("profile", profileUsage(LOADS), (args) => {
+  const asked = readProfile(args, LOADS);
+  return withServers((start) => run(asked, start));
+});

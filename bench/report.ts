@@ -1,14 +1,10 @@
-/** What a suite found: JSON lines for machines, Markdown for people, both from the same rows and claims. */
-import { mkdir, writeFile, readdir, readFile } from "node:fs/promises";
+/** What a suite found: kept as JSON lines, and printed from them as tables. */
+import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { cpus, totalmem } from "node:os";
 import { join } from "node:path";
 import { PROJECT } from "../scripts/bundle.ts";
-import { median } from "./measure.ts";
 
-/** What a suite claims: one figure of Holdfast's beside another's, and whether their ratio is what was wanted. */
-/** What a ratio, Holdfast's figure over the other's, is to be. */
-export type Target = readonly [relation: "≥" | "≤" | "<", bound: number];
-
+/** A comparison: one figure of Holdfast's beside another's, and whether their ratio meets the target. */
 export interface Claim {
   /** The job, and what was measured in which unit. */
   readonly what: string;
@@ -24,45 +20,115 @@ export interface Claim {
   readonly met?: boolean;
 }
 
-export interface Evidence {
-  readonly what: string;
-  readonly other: string;
-  /** A figure for each round, in the same order. */
-  readonly ours: readonly number[];
-  readonly theirs: readonly number[];
-  readonly target?: Target | undefined;
+/** Figures of one contender; null is a number that could not be read. */
+export type Row = Readonly<Record<string, string | number | boolean | null>>;
+
+export interface Report {
+  readonly suite: string;
+  readonly title: string;
+  readonly notes: readonly string[];
+  readonly rows: readonly Row[];
+  readonly claims?: readonly Claim[];
+  /** A peer that is not installed, and how it is. The results that are kept stand then. */
+  readonly missing?: string;
+  /** The command that reproduces it, where that is not `npm run bench -- SUITE`. */
+  readonly command?: string;
+  /** What happened when, after the rows: kept, not printed. */
+  readonly more?: readonly Moment[];
 }
 
-export function claim({ what, other, ours, theirs, target }: Evidence): Claim {
-  const [holdfast, its] = [median(ours), median(theirs)];
-  const ratio = holdfast / its;
-  const ratios = ours.map((figure, round) => figure / (theirs[round] ?? NaN));
+/** A figure of one moment of a run, `at` seconds from its start. */
+export type Moment = object & { readonly at: number };
+
+/** A report with the day and the machine of its run. */
+export interface Result extends Required<Omit<Report, "missing">> {
+  readonly date: string;
+  readonly machine: string;
+}
+
+export function resultOf(report: Report): Result {
+  const cores = `${cpus().length} cores (${cpus()[0]?.model.trim() ?? "unknown"})`;
+  const { missing: _, ...found } = report;
   return {
-    what,
-    holdfast,
-    other,
-    its,
-    ratio,
-    ...(ratios.length > 1 && { least: Math.min(...ratios), greatest: Math.max(...ratios) }),
-    ...(target && { target: target.join(" "), met: meets(ratio, target) }),
+    claims: [],
+    more: [],
+    command: `npm run bench -- ${report.suite}`,
+    ...found,
+    date: new Date().toISOString().slice(0, 10),
+    machine: `${cores}, ${Math.round(totalmem() / 2 ** 30)} GiB, Node ${process.versions.node}`,
   };
 }
 
-function meets(ratio: number, [relation, bound]: Target): boolean {
-  if (relation === "≥") return ratio >= bound;
-  return relation === "≤" ? ratio <= bound : ratio < bound;
+/** Why a report is printed only; undefined where it is kept. `wanted`: whether to keep it was asked for. */
+export function whyNotKept({ missing }: Report, wanted: boolean): string | undefined {
+  if (missing !== undefined) return missing;
+  return wanted ? undefined : "its effort is not the default one (--keep keeps it)";
 }
 
-/** Rows and claims as tables of Markdown. */
-/** One line of a suite's result. Numbers are rounded for the table only. */
-export type Row = Readonly<Record<string, string | number | boolean>>;
+/** Prints JSON lines for machines, and tables for people. */
+export function printReport(report: Report): void {
+  const result = resultOf(report);
+  console.log(`${lines({ ...result, more: [] })}\n${tables(result).join("\n")}`);
+}
+
+export const RESULTS = join(PROJECT, "bench", "results");
+
+/** Keeps a report as bench/results/SUITE.jsonl: a line of heading, then the claims, the rows and the rest. */
+export async function keep(report: Report, folder = RESULTS): Promise<void> {
+  await mkdir(folder, { recursive: true });
+  await writeFile(join(folder, `${report.suite}.jsonl`), lines(resultOf(report)));
+}
+
+function lines({ suite, date, title, command, machine, notes, claims, rows, more }: Result) {
+  const all = [{ title, command, machine, notes }, ...claims, ...rows, ...more];
+  return all.map((line) => `${JSON.stringify({ suite, date, ...line })}\n`).join("");
+}
+
+/** All that is kept, in the order of the suites' names. */
+export async function readResults(folder = RESULTS): Promise<Result[]> {
+  const names = (await readdir(folder)).filter((name) => name.endsWith(".jsonl"));
+  return Promise.all(
+    names.toSorted().map(async (name) => parse(await readFile(join(folder, name), "utf8"))),
+  );
+}
+
+function parse(text: string): Result {
+  const [heading, ...lines] = text
+    .trimEnd()
+    .split("\n")
+    .map((line) => JSON.parse(line) as object);
+  const figures = lines.map((line) => {
+    const { suite: _suite, date: _date, ...figure } = line as Row;
+    return figure;
+  });
+  const isMoment = (line: object): line is Moment => "at" in line;
+  return {
+    ...(heading as Omit<Result, "claims" | "rows" | "more">),
+    claims: figures.filter((line) => "ratio" in line) as unknown as Claim[],
+    rows: figures.filter((line) => !("ratio" in line) && !isMoment(line)),
+    more: (figures as readonly object[]).filter(isMoment),
+  };
+}
+
+/** All tables of a result as Markdown, with its notes. */
+export function tables({ title, date, command, machine, claims, rows, notes }: Result): string[] {
+  return [
+    `## ${title}`,
+    "",
+    `${date}, \`${command}\`, ${machine}.`,
+    "",
+    ...(claims.length > 0 ? [...claimTable(claims), ""] : []),
+    ...table(rows),
+    "",
+    ...notes.map((note) => `- ${note}`),
+    "",
+  ];
+}
 
 export function table(rows: readonly Row[]): string[] {
   const columns = [...new Set(rows.flatMap((row) => Object.keys(row)))];
-  const cell = (value: Row[string] | undefined) => {
-    if (value === undefined) return "";
-    return typeof value === "number" ? figure(value) : String(value);
-  };
+  const cell = (value: Row[string] | undefined) =>
+    typeof value === "number" ? figure(value) : String(value ?? "");
   return [
     `| ${columns.join(" | ")} |`,
     `|${columns.map(() => "---").join("|")}|`,
@@ -88,145 +154,8 @@ function range(ratio: number, least: number | undefined, greatest: number | unde
   return `${figure(ratio)} (${figure(least)} to ${figure(greatest)})`;
 }
 
+/** A number rounded for a table. */
 function figure(value: number): string {
   if (Number.isInteger(value)) return value.toLocaleString("en");
   return Math.abs(value) >= 100 ? Math.round(value).toLocaleString("en") : value.toPrecision(3);
-}
-
-export const RESULTS = join(PROJECT, "bench", "results");
-
-export interface Report {
-  readonly suite: string;
-  readonly title: string;
-  readonly notes: readonly string[];
-  readonly rows: readonly Row[];
-  /** How Holdfast compares, which the README quotes. */
-  readonly claims?: readonly Claim[];
-  /** What was to be compared and is not installed, and how it is. What is kept stands then. */
-  readonly missing?: string;
-  /** What reproduces it, where that is not `npm run bench -- SUITE`. */
-  readonly command?: string;
-  /** Lines for machines alone, after the rows: kept, not printed. */
-  readonly more?: readonly object[];
-}
-
-/** The first line of what is kept. */
-export interface Heading {
-  readonly title: string;
-  readonly command: string;
-  readonly machine: string;
-}
-
-/** Why a report is printed only; undefined where it is kept. `wanted` is what was asked for. */
-export function whyNotKept({ missing }: Report, wanted: boolean): string | undefined {
-  if (missing !== undefined) return missing;
-  return wanted ? undefined : "its effort is not the default one (--keep keeps it)";
-}
-
-export function printReport(report: Report): void {
-  const { lines, markdown } = render(report);
-  for (const each of lines) console.log(each);
-  console.log(`\n${markdown}`);
-}
-
-/** As bench/results/SUITE.jsonl and .md. */
-export async function keepReport(report: Report, folder = RESULTS): Promise<void> {
-  const { lines, more, markdown } = render(report);
-  await mkdir(folder, { recursive: true });
-  await writeFile(join(folder, `${report.suite}.jsonl`), `${[...lines, ...more].join("\n")}\n`);
-  await writeFile(join(folder, `${report.suite}.md`), markdown);
-}
-
-function render({ suite, title, rows, notes, claims = [], more = [], ...report }: Report) {
-  const date = new Date().toISOString().slice(0, 10);
-  const machine = `${cpus().length} cores (${cpus()[0]?.model.trim() ?? "unknown"}), ${Math.round(totalmem() / 2 ** 30)} GiB, Node ${process.versions.node}`;
-  const command = report.command ?? `npm run bench -- ${suite}`;
-  const heading: Heading = { title, command, machine };
-  const line = (row: object) => JSON.stringify({ suite, date, ...row });
-  const markdown = [
-    `## ${title}`,
-    "",
-    `${date}, \`${command}\`, ${machine}.`,
-    "",
-    ...(claims.length > 0 ? [...claimTable(claims), ""] : []),
-    ...table(rows),
-    "",
-    ...notes.map((note) => `- ${note}`),
-    "",
-  ].join("\n");
-  return { lines: [heading, ...claims, ...rows].map(line), more: more.map(line), markdown };
-}
-
-/**
- * The README's performance section, written from the results that are kept, so that
- * no number in it was typed. `npm run bench` does it for each result that it keeps; `npm run bench -- --quote` does it alone.
- */
-const README = join(PROJECT, "README.md");
-const START = "<!-- results: npm run bench -- --quote writes what follows -->";
-const END = "<!-- end of results -->";
-
-/** The suites that are quoted, in this order. */
-const ORDER = [
-  "floor",
-  "mcp-agent",
-  "gateways",
-  "nchan",
-  "express-session",
-  "growth",
-  "directory",
-  "cost",
-];
-
-export interface Result {
-  readonly suite: string;
-  readonly heading: Heading & { readonly date: string };
-  readonly claims: readonly Claim[];
-}
-
-type Line = Partial<Heading & Claim> & { readonly suite: string; readonly date: string };
-
-export async function readResults(folder = RESULTS): Promise<Result[]> {
-  const kept = (await readdir(folder)).filter((name) => name.endsWith(".jsonl"));
-  const results = await Promise.all(
-    kept.map(async (name) => parse(await readFile(join(folder, name), "utf8"))),
-  );
-  return results
-    .filter(({ suite }) => ORDER.includes(suite))
-    .toSorted((a, b) => ORDER.indexOf(a.suite) - ORDER.indexOf(b.suite));
-}
-
-function parse(text: string): Result {
-  const lines = text
-    .trimEnd()
-    .split("\n")
-    .map((line) => JSON.parse(line) as Line);
-  const [heading] = lines;
-  return {
-    suite: heading?.suite ?? "",
-    heading: heading as Result["heading"],
-    claims: lines.filter((line): line is Line & Claim => line.ratio !== undefined),
-  };
-}
-
-/** The section without its markers. */
-export function section(results: readonly Result[]): string {
-  return results
-    .flatMap(({ heading: { title, date, command, machine }, claims }) => [
-      `**${title}** (${date}, \`${command}\`, ${machine})`,
-      "",
-      ...claimTable(claims),
-      "",
-    ])
-    .join("\n");
-}
-
-/** The text with the section between its markers replaced. */
-export function withSection(readme: string, results: readonly Result[]): string {
-  const [start, end] = [readme.indexOf(START), readme.indexOf(END)];
-  if (start < 0 || end < start) throw new Error(`README.md has no ${START} … ${END}`);
-  return `${readme.slice(0, start + START.length)}\n${section(results)}${readme.slice(end)}`;
-}
-
-export async function writeSummary(): Promise<void> {
-  await writeFile(README, withSection(await readFile(README, "utf8"), await readResults()));
 }

@@ -1,8 +1,13 @@
-/** `npm run bench` runs every suite, `npm run bench -- NAME…` those that are named. `options.ts` has the rest. */
+/** `npm run bench` runs every suite, `npm run bench -- NAME…` those that are named. */
+import { BENCH_USAGE, readBench, type BenchOptions } from "./command-lines.ts";
 import { progress, type Effort } from "./measure.ts";
-import { OptionError, readOptions, USAGE, type BenchOptions } from "./options.ts";
-import { PEERS } from "./peers/suites.ts";
-import { keepReport, printReport, whyNotKept, type Report, writeSummary } from "./report.ts";
+import { runCommand } from "./options.ts";
+import { expressSession } from "./peers/express-session/suite.ts";
+import { gateways } from "./peers/gateways/suite.ts";
+import { mcpAgent } from "./peers/mcp-agent/suite.ts";
+import { nchan } from "./peers/nchan/suite.ts";
+import { keep, printReport, readResults, tables, whyNotKept, type Report } from "./report.ts";
+import { quoteResults } from "./quote.ts";
 import { cost } from "./suites/cost.ts";
 import { directory } from "./suites/directory.ts";
 import { floor } from "./suites/floor.ts";
@@ -11,36 +16,38 @@ import { growth } from "./suites/growth/suite.ts";
 /** A suite; it takes what it is given of an effort in place of its own default. */
 type Suite = (effort: Partial<Effort>) => Promise<Report>;
 
-const COUNTING: Readonly<Record<string, Suite>> = { cost };
-const SUITES: Readonly<Record<string, Suite>> = { floor, ...COUNTING, directory, growth, ...PEERS };
+const PEERS = { "mcp-agent": mcpAgent, gateways, nchan, "express-session": expressSession };
+const SUITES: Readonly<Record<string, Suite>> = { floor, cost, directory, growth, ...PEERS };
 
 const KNOWN = {
   suites: Object.keys(SUITES),
-  counting: Object.keys(COUNTING),
+  counting: ["cost"],
   groups: { peers: Object.keys(PEERS) },
 };
-
-for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(1));
 
 async function run(name: string, suite: Suite, options: BenchOptions): Promise<void> {
   const started = performance.now();
   const found = await suite(options.effort);
-  const given = Object.hasOwn(COUNTING, name) ? [] : options.given;
+  const given = KNOWN.counting.includes(name) ? [] : options.given;
   const report = { ...found, command: ["npm run bench --", name, ...given].join(" ") };
   printReport(report);
   progress(`${name}: ${((performance.now() - started) / 1000).toFixed(0)} s`);
   const why = whyNotKept(report, options.keep);
   if (why !== undefined) return progress(`${name} is not kept: ${why}`);
-  await keepReport(report);
-  // At once, so that what is quoted is what is kept, whatever comes of the suites after it.
-  await writeSummary();
+  await keep(report);
+  // At once, so that docs/performance.md agrees with what is kept, whatever comes of the next suites.
+  await quoteResults();
 }
 
 async function main(options: BenchOptions): Promise<void> {
-  if (options.quote) return writeSummary();
+  if (options.instead === "quote") return quoteResults();
+  if (options.instead === "print") {
+    const kept = (await readResults()).filter(({ suite }) => options.suites.includes(suite));
+    return console.log(kept.map((result) => tables(result).join("\n")).join("\n"));
+  }
   for (const [name, suite] of Object.entries(SUITES)) {
     if (!options.suites.includes(name)) continue;
-    // One that fails, for want of a network perhaps, keeps the others from nothing.
+    // The others still run where one fails, for want of a network perhaps.
     await run(name, suite, options).catch((failure: unknown) => {
       console.error(`bench: ${name} failed:`, failure);
       process.exitCode = 1;
@@ -48,14 +55,4 @@ async function main(options: BenchOptions): Promise<void> {
   }
 }
 
-try {
-  const args = process.argv.slice(2);
-  if (args.includes("--help")) console.log(USAGE);
-  else await main(readOptions(args, KNOWN));
-} catch (failure) {
-  const isOption = failure instanceof OptionError;
-  console.error(isOption ? `bench: ${failure.message}\n${USAGE}` : failure);
-  process.exitCode = isOption ? 2 : 1;
-}
-// A server or a connection that a suite left behind would keep this process for ever.
-process.exit();
+await runCommand("bench", BENCH_USAGE, (args) => main(readBench(args, KNOWN)));

@@ -3,21 +3,19 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { connect } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
+import { freePort } from "../../test/support/free-port.ts";
+import type { Server } from "../servers.ts";
 
 /** A server that does not listen by then will not. */
 const START_TIMEOUT_MS = 15_000;
 
-export interface PeerProcess {
-  readonly pid: number;
-  stop(): Promise<void>;
-}
-
-/** Starts a server and waits until it takes connections on a loopback port. */
+/** Starts a server on a free loopback port, and waits until it takes connections there. */
 export async function startProcess(
   command: string,
-  args: readonly string[],
-  port: number,
-): Promise<PeerProcess> {
+  argsFor: (port: number) => readonly string[] | Promise<readonly string[]>,
+): Promise<Server> {
+  const port = await freePort();
+  const args = await argsFor(port);
   const child = spawn(command, args, { stdio: ["ignore", "ignore", "pipe"] });
   const kill = () => child.kill("SIGKILL");
   // Before its folder is deleted, into which it would go on to write.
@@ -36,6 +34,7 @@ export async function startProcess(
     throw new Error(`${command} ${args.join(" ")} did not start: ${failure}\n${complaint}`);
   }
   return {
+    url: `http://127.0.0.1:${port}`,
     pid: child.pid ?? 0,
     async stop() {
       kill();

@@ -1,10 +1,11 @@
 /** What each operation asks of the platform, counted, and what that costs at the published prices. */
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { claim, type Claim, type Report, type Row } from "../report.ts";
+import { claim } from "../comparison.ts";
 import { KINDS, noCounts, type Counts, type Tally } from "../counting/counts.ts";
 import { progress } from "../measure.ts";
 import { callLoad, INITIALIZE_LOAD, openSessions, type Load } from "../peers/mcp-sessions.ts";
+import type { Claim, Report, Row } from "../report.ts";
 import { makeSession, startVariant, type Server } from "../servers.ts";
 
 /** Dollars, Workers Paid, as published in November 2026 beyond what the plan includes. */

@@ -2,41 +2,37 @@
  * What the directory adds to a create: the same bundle with its directory and
  * without one (`DIRECTORY_SHARDS=0`), in turns.
  */
-import { compare, compareAll, OURS, p50, rate } from "../compare.ts";
-import { requests } from "../load-client.ts";
-import type { Contender, Effort } from "../measure.ts";
+import { compare, compareAll, OURS, p50, rate, type Measure } from "../comparison.ts";
+import { CONNECTIONS, requesting } from "../loads.ts";
+import { contend, type Contender, type Effort } from "../measure.ts";
 import type { Report } from "../report.ts";
 import { startHoldfast, withServers } from "../servers.ts";
 
 const DEFAULT: Effort = { rounds: 5, seconds: 0.7 };
 /** Milliseconds between creates, so that what one delivers in the background is over before the next. */
 const PAUSE_MS = 30;
-const CONNECTIONS = 16;
+
+const withShards = (shards: number) => startHoldfast({ DIRECTORY_SHARDS: String(shards) });
 
 export function directory(given: Partial<Effort>): Promise<Report> {
   const effort = { ...DEFAULT, ...given };
   return withServers(async (start) => {
     const servers = [
-      [OURS, await start(startHoldfast({ DIRECTORY_SHARDS: "8" }))],
-      ["without a directory", await start(startHoldfast({ DIRECTORY_SHARDS: "0" }))],
-    ] as const;
-    const contenders = (load: { connections: number; pauseMs?: number }) =>
-      servers.map(([name, { url, pid }]): Contender => {
-        const plan = { url, method: "POST", paths: ["/v1/sessions"], body: '{"subject":"s-$n"}' };
-        return { name, pid, run: (seconds) => requests({ ...plan, seconds, ...load }) };
+      { name: OURS, ...(await start(withShards(8))) },
+      { name: "without a directory", ...(await start(withShards(0))) },
+    ];
+    const contenders = (connections: number, pauseMs?: number) =>
+      contend(servers, (server) => {
+        const plan = { method: "POST", paths: ["/v1/sessions"], body: '{"subject":"s-$n"}' };
+        return requesting(server, { ...plan, ...(pauseMs && { pauseMs }) }, connections);
       });
-    const job =
-      (name: string, load: { connections: number; pauseMs?: number }, paced = false) =>
-      () =>
-        compare(
-          { job: name, measures: paced ? [p50(["≤", 1.15])] : [p50(), rate()] },
-          contenders(load),
-          effort,
-        );
+    const job = (job: string, measures: readonly Measure[], load: readonly Contender[]) => () =>
+      compare({ job, measures }, load, effort);
+    const both = [p50(), rate()];
     const compared = await compareAll([
-      job(`one create every ${PAUSE_MS} ms`, { connections: 1, pauseMs: PAUSE_MS }, true),
-      job("one create after another", { connections: 1 }),
-      job(`${CONNECTIONS} creates under way`, { connections: CONNECTIONS }),
+      job(`one create every ${PAUSE_MS} ms`, [p50(["≤", 1.15])], contenders(1, PAUSE_MS)),
+      job("one create after another", both, contenders(1)),
+      job(`${CONNECTIONS} creates under way`, both, contenders(CONNECTIONS)),
     ]);
     return {
       suite: "directory",

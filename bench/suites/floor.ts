@@ -1,13 +1,12 @@
 /** Holdfast against the least that this runtime could do for the same job. */
-import { compare, compareAll, OURS, p50, rate, type Measure } from "../compare.ts";
-import { delivery, requests } from "../load-client.ts";
-import type { Contender, Effort } from "../measure.ts";
+import { compare, compareAll, OURS, p50, rate, type Measure } from "../comparison.ts";
+import { CONNECTIONS, delivering, EVENT, newEvents, requesting } from "../loads.ts";
+import { contend, type Contender, type Effort } from "../measure.ts";
 import type { Report } from "../report.ts";
 import { makeSession, startFloor, startHoldfast, type Server, withServers } from "../servers.ts";
 
 const DEFAULT: Effort = { rounds: 4, seconds: 0.8 };
 const FLOOR = "floor";
-const CONNECTIONS = 16;
 const OBJECTS = 50;
 
 export function floor(given: Partial<Effort>): Promise<Report> {
@@ -17,36 +16,58 @@ export function floor(given: Partial<Effort>): Promise<Report> {
   );
 }
 
+/** One of the two, and where it does each job. */
+interface Side {
+  readonly name: string;
+  readonly pid: number;
+  readonly server: Server;
+  readonly reads: readonly string[];
+  readonly create: string;
+}
+
 async function against(holdfast: Server, base: Server, effort: Effort): Promise<Report> {
+  const ids = await Promise.all(Array.from({ length: OBJECTS }, () => makeSession(holdfast)));
+  const side = (name: string, server: Server, read: string, create: string): Side => {
+    return { name, pid: server.pid, server, reads: ids.map((id) => `${read}/${id}`), create };
+  };
+  const sides = [
+    side(OURS, holdfast, "/v1/sessions", "/v1/sessions"),
+    side(FLOOR, base, "/read", "/create"),
+  ];
+  const reading = (connections: number) =>
+    contend(sides, ({ server, reads: paths }) =>
+      requesting(server, { method: "GET", paths }, connections),
+    );
+  const creating = (connections: number) =>
+    contend(sides, ({ server, create }) =>
+      requesting(server, { method: "POST", paths: [create], body: "{}" }, connections),
+    );
+  /** One subscriber. `follow` and `publish` are the floor's routes. */
   const publishing = (publishers: number, follow: string, publish: string) =>
-    deliveries(holdfast, base, { publishers, follow, publish });
-  const job =
-    (name: string, measures: readonly Measure[], contenders: readonly Contender[]) => () =>
-      compare({ job: name, measures }, contenders, effort);
+    contend(sides, ({ name, server }) =>
+      delivering(server, { body: EVENT, subscribers: 1, publishers }, () => {
+        if (name === OURS) return newEvents(server);
+        const id = crypto.randomUUID();
+        return { followPath: `/${follow}/${id}`, publishPath: `/${publish}/${id}` };
+      }),
+    );
+  const job = (job: string, measure: Measure, contenders: readonly Contender[]) => () =>
+    compare({ job, measures: [measure] }, contenders, effort);
   // p50 is the target where one thing is done at a time; where sixteen are, it says once more what the rate says.
   const latency = p50(["≤", 1.15]);
-  const reading = await reads(holdfast, base);
-  const creating = creates(holdfast, base);
+  const one = "delivery, one at a time, against";
   const compared = await compareAll([
-    job("read", [rate(["≥", 0.85])], reading(CONNECTIONS)),
-    job("read, one at a time", [latency], reading(1)),
-    job("create", [rate(["≥", 0.7])], creating(CONNECTIONS)),
-    job("create, one at a time", [latency], creating(1)),
+    job("read", rate(["≥", 0.85]), reading(CONNECTIONS)),
+    job("read, one at a time", latency, reading(1)),
+    job("create", rate(["≥", 0.7]), creating(CONNECTIONS)),
+    job("create, one at a time", latency, creating(1)),
     job(
       "publish to one subscriber",
-      [rate(["≥", 0.8])],
+      rate(["≥", 0.8]),
       publishing(CONNECTIONS, "follow", "publish"),
     ),
-    job(
-      "delivery, one at a time, against a stream that stores nothing",
-      [latency],
-      publishing(1, "stream", "emit"),
-    ),
-    job(
-      "delivery, one at a time, against one that stores",
-      [latency],
-      publishing(1, "follow", "publish"),
-    ),
+    job(`${one} a stream that stores nothing`, latency, publishing(1, "stream", "emit")),
+    job(`${one} one that stores`, latency, publishing(1, "follow", "publish")),
   ]);
   return {
     suite: "floor",
@@ -58,65 +79,4 @@ async function against(holdfast: Server, base: Server, effort: Effort): Promise<
       "Latency of delivery is from the start of a publish to its receipt. Holdfast's event is durable before it is sent; the stream straight from the object is not, and no flush to a disk fits into its time.",
     ],
   };
-}
-
-/** A load of so many connections. */
-type Load = (connections: number) => Contender[];
-
-async function reads(holdfast: Server, base: Server): Promise<Load> {
-  const ids = await Promise.all(Array.from({ length: OBJECTS }, () => makeSession(holdfast)));
-  const paths = (folder: string) => ids.map((id) => `${folder}/${id}`);
-  return loads({ method: "GET" }, [holdfast, paths("/v1/sessions")], [base, paths("/read")]);
-}
-
-function creates(holdfast: Server, base: Server): Load {
-  const load = { method: "POST", body: "{}" };
-  return loads(load, [holdfast, ["/v1/sessions"]], [base, ["/create"]]);
-}
-
-type Place = readonly [server: Server, paths: readonly string[]];
-
-function loads(load: { method: string; body?: string }, ours: Place, floors: Place): Load {
-  return (connections) =>
-    [ours, floors].map(([{ url, pid }, paths], n) => ({
-      name: n === 0 ? OURS : FLOOR,
-      pid,
-      run: (seconds) => requests({ ...load, url, paths, connections, seconds }),
-    }));
-}
-
-interface Delivering {
-  readonly publishers: number;
-  /** The floor's routes. */
-  readonly follow: string;
-  readonly publish: string;
-}
-
-/** One subscriber; each run has an object of its own. */
-function deliveries(
-  holdfast: Server,
-  base: Server,
-  { publishers, follow, publish }: Delivering,
-): Contender[] {
-  const plan = { body: '{"data":"$"}', subscribers: 1, publishers, padding: 100 };
-  return [
-    {
-      name: OURS,
-      pid: holdfast.pid,
-      async run(seconds) {
-        const path = `/v1/sessions/${await makeSession(holdfast)}/events`;
-        const paths = { followPath: path, publishPath: path };
-        return delivery({ ...plan, url: holdfast.url, ...paths, seconds });
-      },
-    },
-    {
-      name: FLOOR,
-      pid: base.pid,
-      run(seconds) {
-        const id = crypto.randomUUID();
-        const paths = { followPath: `/${follow}/${id}`, publishPath: `/${publish}/${id}` };
-        return delivery({ ...plan, url: base.url, ...paths, seconds });
-      },
-    },
-  ];
 }

@@ -1,6 +1,5 @@
 /** What a soak is told on its command line. */
-import { parseArgs } from "node:util";
-import { OptionError } from "../../bench/options.ts";
+import { OptionError, parseOptions, readNumber } from "../../bench/options.ts";
 
 /** Times a second, over all who do it. */
 export interface Rates {
@@ -56,6 +55,18 @@ export const USAGE = `npm run soak -- [options]
   --faults NAME=N,…           seconds between two of a kind, 0 for none (${listed(DEFAULTS.faults)})
   --keep                      keeps the results of a soak that is shorter than ${DEFAULTS.seconds / 60} minutes, too`;
 
+const OPTIONS = {
+  minutes: { type: "string" },
+  seconds: { type: "string" },
+  seed: { type: "string" },
+  sessions: { type: "string" },
+  subscribers: { type: "string" },
+  retain: { type: "string" },
+  rates: { type: "string" },
+  faults: { type: "string" },
+  keep: { type: "boolean" },
+} as const;
+
 /** Whether a soak's results take the place of those in bench/results: a short trial's say less. */
 export function isKept({ seconds, keep }: SoakOptions): boolean {
   return keep || seconds >= DEFAULTS.seconds;
@@ -63,18 +74,15 @@ export function isKept({ seconds, keep }: SoakOptions): boolean {
 
 /** Reads the options. Throws an OptionError for the first that is wrong. */
 export function readOptions(args: readonly string[]): SoakOptions {
-  const text = { type: "string" } as const;
-  const names = { minutes: text, seconds: text, seed: text, sessions: text, subscribers: text };
-  const more = { retain: text, rates: text, faults: text, keep: { type: "boolean" } } as const;
-  const { values } = parse([...args], { ...names, ...more });
+  const { values } = parseOptions(args, OPTIONS);
   if (values.minutes !== undefined && values.seconds !== undefined) {
     throw new OptionError("give --minutes or --seconds, not both");
   }
   const whole = (name: "seed" | "sessions" | "subscribers" | "retain", least: number) =>
-    number(`--${name}`, values[name], DEFAULTS[name], least, true);
-  const minutes = number("--minutes", values.minutes, DEFAULTS.seconds / 60, 0.1);
+    readNumber(`--${name}`, values[name], { least, whole: true }) ?? DEFAULTS[name];
+  const minutes = readNumber("--minutes", values.minutes, { least: 0.1 }) ?? DEFAULTS.seconds / 60;
   return {
-    seconds: number("--seconds", values.seconds, minutes * 60, 5),
+    seconds: readNumber("--seconds", values.seconds, { least: 5 }) ?? minutes * 60,
     seed: whole("seed", 0),
     sessions: whole("sessions", 1),
     subscribers: whole("subscribers", 1),
@@ -85,39 +93,14 @@ export function readOptions(args: readonly string[]): SoakOptions {
   };
 }
 
-function parse<T extends Readonly<Record<string, { readonly type: "string" | "boolean" }>>>(
-  args: string[],
-  options: T,
-) {
-  try {
-    return parseArgs({ args, options });
-  } catch (failure) {
-    throw new OptionError(failure instanceof Error ? failure.message : String(failure));
-  }
-}
-
-function number(
-  name: string,
-  value: string | undefined,
-  fallback: number,
-  least: number,
-  whole = false,
-): number {
-  if (value === undefined) return fallback;
-  const read = /^\d+(\.\d+)?$/.test(value) ? Number(value) : NaN;
-  if (read >= least && (!whole || Number.isInteger(read))) return read;
-  throw new OptionError(
-    `${name} must be a ${whole ? "whole " : ""}number of at least ${least}, not "${value}"`,
-  );
-}
-
 function settings<T extends object>(name: string, value: string | undefined, defaults: T): T {
   const known = Object.keys(defaults);
   const given = (value ?? "").split(",").filter((part) => part !== "");
   const read = given.map((part): [string, number] => {
     const at = part.includes("=") ? part.indexOf("=") : part.length;
     const [key, amount] = [part.slice(0, at), part.slice(at + 1)];
-    if (known.includes(key)) return [key, number(`${name} ${key}`, amount, 0, 0)];
+    const read = known.includes(key) && readNumber(`${name} ${key}`, amount, { least: 0 });
+    if (typeof read === "number") return [key, read];
     throw new OptionError(`${name} has no "${key}"; it has ${known.join(", ")}`);
   });
   return { ...defaults, ...Object.fromEntries(read) };

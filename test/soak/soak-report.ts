@@ -1,22 +1,16 @@
-/** What a soak found: the table of what was done and what became of it, and the picture over time. */
-import { execFile } from "node:child_process";
-import { existsSync } from "node:fs";
-import { join } from "node:path";
-import { promisify } from "node:util";
-import { PROJECT } from "../../scripts/bundle.ts";
-import { keepReport, printReport, type Report, type Row } from "../../bench/report.ts";
+/** What a soak found: the table of what was done and what became of it, and how it went over time. */
+import { quoteResults } from "../../bench/quote.ts";
+import { keep, printReport, type Moment, type Report, type Row } from "../../bench/report.ts";
 import type { Loss } from "./audit/loss.ts";
 import type { Outcome } from "./history.ts";
 import { DEFAULTS, isKept, type SoakOptions } from "./options.ts";
 import type { SoakResult } from "./soak.ts";
 import type { StruckFault } from "./timeline.ts";
 
-const run = promisify(execFile);
-const PLOT = join(PROJECT, "bench", "soak", "plot");
-/** Points in the picture at most. */
-const MOST_POINTS = 300;
+/** Stretches that are kept, at most. */
+const MOST_STRETCHES = 300;
 
-/** Prints the tables, and keeps those of a soak that is long enough, with what the picture is drawn from. */
+/** Prints the tables. Of a soak that is long enough it keeps them, with throughput, latency and faults over time. */
 export async function reportSoak(options: SoakOptions, result: SoakResult): Promise<void> {
   const report: Report = {
     suite: "soak",
@@ -27,13 +21,9 @@ export async function reportSoak(options: SoakOptions, result: SoakResult): Prom
     more: [...stretchesOf(options, result), ...result.journal.timeline.faults.map(rounded)],
   };
   printReport(report);
-  if (isKept(options)) await keepReport(report);
-}
-
-/** Draws the picture of the results that are kept. Installs what draws it, the first time. */
-export async function drawSoak(): Promise<void> {
-  if (!existsSync(join(PLOT, "node_modules"))) await run("npm", ["ci"], { cwd: PLOT });
-  await run(process.execPath, [join(PLOT, "plot.ts"), join(PROJECT, "bench", "results", "soak")]);
+  if (!isKept(options)) return;
+  await keep(report);
+  await quoteResults();
 }
 
 function commandOf(options: SoakOptions): string {
@@ -105,18 +95,17 @@ function notesOf(options: SoakOptions, { journal, losses }: SoakResult): string[
     losses.length === 0
       ? "Nothing was lost."
       : `LOST: ${losses.map(({ kind, where }) => `${kind} (${where})`).join("; ")}`,
-    "![Throughput and latency over time](soak.svg)",
   ];
 }
 
-function stretchesOf({ seconds }: SoakOptions, { journal }: SoakResult): object[] {
-  const length = Math.max(1, Math.ceil(seconds / MOST_POINTS));
+function stretchesOf({ seconds }: SoakOptions, { journal }: SoakResult): Moment[] {
+  const length = Math.max(1, Math.ceil(seconds / MOST_STRETCHES));
   const count = Math.floor(seconds / length);
   return Array.from({ length: count }, (_, n) =>
     journal.timeline.stretch(n * length, (n + 1) * length),
   );
 }
 
-function rounded(fault: StruckFault): object {
+function rounded(fault: StruckFault): StruckFault {
   return { ...fault, at: Number(fault.at.toFixed(2)), until: Number(fault.until.toFixed(2)) };
 }

@@ -1,17 +1,14 @@
 /** Sessions in Redis from Node: SessionManager over RedisStorage, against express-session with connect-redis. */
 import { join } from "node:path";
-import { freePort } from "../../../test/support/free-port.ts";
 import { startRedis } from "../../../test/support/redis-server.ts";
-import { compare, compareAll, OURS, rate } from "../../compare.ts";
-import { requests } from "../../load-client.ts";
-import type { Contender, Effort } from "../../measure.ts";
+import { compare, compareAll, OURS, rate } from "../../comparison.ts";
+import { CONNECTIONS, requesting } from "../../loads.ts";
+import { contend, type Effort } from "../../measure.ts";
 import type { Report } from "../../report.ts";
 import { withServers } from "../../servers.ts";
-import { PEERS_EFFORT } from "../effort.ts";
-import { installPeers, peerVersion } from "../installed.ts";
-import { startProcess, type PeerProcess } from "../process.ts";
+import { installPeers, PEERS_EFFORT, peerVersion } from "../installed.ts";
+import { startProcess } from "../process.ts";
 
-const CONNECTIONS = 16;
 const SESSIONS = 100;
 const JOBS = ["create", "read", "touch", "write"];
 const SERVERS = { [OURS]: "holdfast-server.ts", "express-session": "express-session-server.js" };
@@ -21,23 +18,19 @@ export async function expressSession(given: Partial<Effort>): Promise<Report> {
   await installPeers();
   return withServers(async (start) => {
     const redis = await start(startRedis());
-    const running: (PeerProcess & { name: string; url: string; cookies: string[] })[] = [];
-    for (const [name, script] of Object.entries(SERVERS)) {
-      const port = await freePort();
-      const args = [join(import.meta.dirname, script), String(port), String(redis.port)];
-      const server = await start(startProcess(process.execPath, args, port));
-      const url = `http://127.0.0.1:${port}`;
-      running.push({ ...server, name, url, cookies: await cookies(url) });
-    }
+    const running = await Promise.all(
+      Object.entries(SERVERS).map(async ([name, script]) => {
+        const path = join(import.meta.dirname, script);
+        const { url, pid } = await start(
+          startProcess(process.execPath, (port) => [path, String(port), String(redis.port)]),
+        );
+        return { name, pid, url, cookies: await cookies(url) };
+      }),
+    );
     const contenders = (job: string) =>
-      running.map(({ name, pid, url, cookies }): Contender => {
-        const headersInTurn = job === "create" ? [{}] : cookies.map((cookie) => ({ cookie }));
-        const plan = { url, method: "POST", paths: [`/${job}`], headersInTurn };
-        return {
-          name,
-          pid,
-          run: (seconds) => requests({ ...plan, connections: CONNECTIONS, seconds }),
-        };
+      contend(running, (server) => {
+        const headersInTurn = job === "create" ? [] : server.cookies.map((cookie) => ({ cookie }));
+        return requesting(server, { method: "POST", paths: [`/${job}`], headersInTurn });
       });
     const compared = await compareAll(
       JOBS.map((job) => () => compare({ job, measures: [rate()] }, contenders(job), effort)),

@@ -2,10 +2,18 @@
 import { get, type IncomingMessage } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { claim, type Target, type Report } from "../../report.ts";
-import { compare, compareAll, OURS, rate, type Compared } from "../../compare.ts";
-import { requests } from "../../load-client.ts";
-import { progress, type Contender, type Effort, residentKiB } from "../../measure.ts";
+import type { Report } from "../../report.ts";
+import {
+  claim,
+  compare,
+  compareAll,
+  OURS,
+  rate,
+  type Compared,
+  type Target,
+} from "../../comparison.ts";
+import { CONNECTIONS, requesting } from "../../loads.ts";
+import { contend, progress, type Effort, residentKiB } from "../../measure.ts";
 import {
   EVICTION_S,
   memoryFolder,
@@ -17,11 +25,9 @@ import {
   withServers,
   type Start,
 } from "../../servers.ts";
-import { PEERS_EFFORT } from "../effort.ts";
-import { installPeers, peerVersion } from "../installed.ts";
+import { installPeers, PEERS_EFFORT, peerVersion } from "../installed.ts";
 import { callLoad, INITIALIZE_LOAD, openSessions, sessionHeaders } from "../mcp-sessions.ts";
 
-const CONNECTIONS = 16;
 const SESSIONS = 50;
 /** Of the memory measurement. Warm-up ones make the code and the heap's first growth no session's. */
 const HELD_SESSIONS = 500;
@@ -32,6 +38,7 @@ const BARE_OBJECT = "a bare object";
 
 interface Named {
   readonly name: string;
+  readonly pid: number;
   readonly server: Server;
 }
 
@@ -59,26 +66,27 @@ export async function mcpAgent(given: Partial<Effort>): Promise<Report> {
 async function both(start: Start, folder: string): Promise<Named[]> {
   const config = join(import.meta.dirname, "wrangler.toml");
   return [
-    { name: OURS, server: await start(startHoldfast({}, folder)) },
-    { name: PEER, server: await start(startWorker("mcp-agent", config, { folder })) },
+    called(OURS, await start(startHoldfast({}, folder))),
+    called(PEER, await start(startWorker("mcp-agent", config, { folder }))),
   ];
 }
+
+const called = (name: string, server: Server): Named => ({ name, pid: server.pid, server });
 
 function throughput(effort: Effort): Promise<Compared> {
   return withServers(async (start) => {
     const servers = await both(start, tmpdir());
-    const plan = { paths: ["/mcp"], connections: CONNECTIONS };
-    const peer = (load: (of: Named) => object) => (of: Named) => ({
-      name: of.name,
-      pid: of.server.pid,
-      run: (seconds: number) =>
-        requests({ ...plan, ...INITIALIZE_LOAD, ...load(of), url: of.server.url, seconds }),
-    });
+    const paths = ["/mcp"];
     const sessions = new Map<string, string[]>();
-    for (const { name, server } of servers)
+    for (const { name, server } of servers) {
       sessions.set(name, await openSessions(`${server.url}/mcp`, SESSIONS));
-    const initializes: Contender[] = servers.map(peer(() => ({})));
-    const calls: Contender[] = servers.map(peer(({ name }) => callLoad(sessions.get(name) ?? [])));
+    }
+    const initializes = contend(servers, ({ server }) =>
+      requesting(server, { ...INITIALIZE_LOAD, paths }),
+    );
+    const calls = contend(servers, ({ name, server }) =>
+      requesting(server, { ...callLoad(sessions.get(name) ?? []), paths }),
+    );
     return compareAll([
       () => compare({ job: "initialize", measures: [rate(["≥", 3])] }, initializes, effort),
       () => compare({ job: "tools/call", measures: [rate(["≥", 5])] }, calls, effort),
@@ -93,7 +101,7 @@ function throughput(effort: Effort): Promise<Compared> {
 function memory(folder: string): Promise<Compared> {
   return withServers(async (start) => {
     const bare = await start(startFloor(folder));
-    return hold([...(await both(start, folder)), { name: BARE_OBJECT, server: bare }]);
+    return hold([...(await both(start, folder)), called(BARE_OBJECT, bare)]);
   });
 }
 
@@ -104,7 +112,7 @@ type Held = Map<string, number>;
 
 async function hold(servers: readonly Named[]): Promise<Compared> {
   process.stderr.write(`memory of ${HELD_SESSIONS} sessions\n`);
-  const [called, silent, streaming]: [Held, Held, Held] = [new Map(), new Map(), new Map()];
+  const [justCalled, silent, streaming]: [Held, Held, Held] = [new Map(), new Map(), new Map()];
   const [warm, marked]: [Held, Held] = [new Map(), new Map()];
   const sessions = new Map<string, string[]>();
   const grown = async ({ name, server }: Named, since: Held) =>
@@ -120,7 +128,7 @@ async function hold(servers: readonly Named[]): Promise<Compared> {
     await open(one, WARM_UP_SESSIONS);
     await mark(one, warm);
     await open(one, HELD_SESSIONS);
-    called.set(one.name, await grown(one, warm));
+    justCalled.set(one.name, await grown(one, warm));
   }
   await untilEvicted();
   for (const one of servers) {
@@ -137,7 +145,7 @@ async function hold(servers: readonly Named[]): Promise<Compared> {
     for (const stream of streams) stream.destroy();
   }
   const jobs = [
-    memoryOf("memory of a session just called", called, FIFTH),
+    memoryOf("memory of a session just called", justCalled, FIFTH),
     memoryOf("memory of a silent session", silent, FIFTH),
     memoryOf("memory of a session with a stream, and of one without", streaming),
   ];

@@ -3,7 +3,6 @@ import { execFile } from "node:child_process";
 import { access, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { freePort } from "../../../test/support/free-port.ts";
 import { makeFolder, removeFolder, type Server } from "../../servers.ts";
 import { startProcess } from "../process.ts";
 
@@ -32,14 +31,14 @@ async function debianVersion(): Promise<string> {
 
 /** Publishing is `POST /pub/NAME`, following `GET /sub/NAME`. */
 export async function startNchan(keptEvents: number): Promise<Server> {
-  const port = await freePort();
   const folder = makeFolder("nchan");
-  const config = join(folder, "nginx.conf");
-  await writeFile(config, configuration(folder, port, keptEvents));
-  const nginx = await startProcess(NGINX, ["-p", folder, "-e", "stderr", "-c", config], port);
+  const nginx = await startProcess(NGINX, async (port) => {
+    const config = join(folder, "nginx.conf");
+    await writeFile(config, configuration(folder, port, keptEvents));
+    return ["-p", folder, "-e", "stderr", "-c", config];
+  });
   return {
-    url: `http://127.0.0.1:${port}`,
-    pid: nginx.pid,
+    ...nginx,
     async stop() {
       await nginx.stop();
       removeFolder(folder);

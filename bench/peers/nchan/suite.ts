@@ -1,15 +1,15 @@
 /** Fan-out and resumption of SSE, against nchan: an nginx module in C that keeps its messages in memory. */
-import { compare, compareAll, OURS, p50, rate, type Compared } from "../../compare.ts";
-import { delivery, resumptions } from "../../load-client.ts";
-import type { Contender, Effort, Summary } from "../../measure.ts";
+import { compare, compareAll, OURS, p50, rate, type Compared } from "../../comparison.ts";
+import { resumptions } from "../../load-client.ts";
+import { delivering, EVENT, newEvents, PADDING, type Channel } from "../../loads.ts";
+import { contend, type Effort, type Summary } from "../../measure.ts";
 import type { Report } from "../../report.ts";
-import { makeSession, startHoldfast, type Server, withServers, type Start } from "../../servers.ts";
-import { PEERS_EFFORT } from "../effort.ts";
+import { startHoldfast, type Server, withServers, type Start } from "../../servers.ts";
+import { PEERS_EFFORT } from "../installed.ts";
 import { HOW_TO_INSTALL, nchanVersion, startNchan } from "./server.ts";
 
 const SUBSCRIBERS = [1, 10, 100];
 const PUBLISHERS = 16;
-const PADDING = 100;
 const MISSED_EVENTS = 1000;
 /** Events that Holdfast takes in one publish. */
 const BATCH = 100;
@@ -19,12 +19,13 @@ const KEPT_EVENTS = 2 * MISSED_EVENTS;
 /** One service for events, and the paths of a channel that nobody used yet. */
 interface Service {
   readonly name: string;
+  readonly pid: number;
   readonly server: Server;
   /** The body of a publish; `$` stands for the event's text. */
   readonly body: string;
   /** Bodies that publish these texts, in as few publishes as the service can. */
   bodies(texts: readonly string[]): string[];
-  channel(): Promise<{ readonly followPath: string; readonly publishPath: string }>;
+  channel(): Promise<Channel>;
 }
 
 export async function nchan(given: Partial<Effort>): Promise<Report> {
@@ -62,8 +63,9 @@ async function ours(start: Start): Promise<Service> {
   const server = await start(startHoldfast(env));
   return {
     name: OURS,
+    pid: server.pid,
     server,
-    body: '{"data":"$"}',
+    body: EVENT,
     bodies(texts) {
       const events = texts.map((data) => ({ data }));
       const batches = Math.ceil(events.length / BATCH);
@@ -71,10 +73,7 @@ async function ours(start: Start): Promise<Service> {
         JSON.stringify(events.slice(n * BATCH, (n + 1) * BATCH)),
       );
     },
-    async channel() {
-      const path = `/v1/sessions/${await makeSession(server)}/events`;
-      return { followPath: path, publishPath: path };
-    },
+    channel: () => newEvents(server),
   };
 }
 
@@ -82,6 +81,7 @@ async function theirs(start: Start): Promise<Service> {
   const server = await start(startNchan(KEPT_EVENTS));
   return {
     name: "nchan",
+    pid: server.pid,
     server,
     body: "$",
     bodies: (texts) => [...texts],
@@ -97,15 +97,10 @@ async function fanOut(
   subscribers: number,
   effort: Effort,
 ): Promise<Compared> {
-  const contenders = (publishers: number): Contender[] =>
-    services.map(({ name, server, body, channel }) => ({
-      name,
-      pid: server.pid,
-      run: async (seconds) => {
-        const plan = { url: server.url, body, subscribers, publishers, seconds, padding: PADDING };
-        return delivery({ ...plan, ...(await channel()) });
-      },
-    }));
+  const contenders = (publishers: number) =>
+    contend(services, ({ server, body, channel }) =>
+      delivering(server, { body, subscribers, publishers }, channel),
+    );
   const to = subscribers === 1 ? "to 1 subscriber" : `to ${subscribers} subscribers`;
   const more = ({ perSecond }: Summary) => ({ "published /s": perSecond / subscribers });
   const throughput = {
@@ -121,13 +116,12 @@ async function fanOut(
 }
 
 async function resuming(services: readonly Service[], effort: Effort): Promise<Compared> {
-  const contenders: Contender[] = [];
-  for (const service of services) {
-    const { name, server } = service;
-    const streams = [await missed(service)];
-    const run = (seconds: number) => resumptions({ streams, events: MISSED_EVENTS, seconds });
-    contenders.push({ name, pid: server.pid, run });
-  }
+  const channels = new Map<string, Awaited<ReturnType<typeof missed>>>();
+  for (const service of services) channels.set(service.name, await missed(service));
+  const contenders = contend(services, ({ name }) => {
+    const streams = [channels.get(name)!];
+    return (seconds) => resumptions({ streams, events: MISSED_EVENTS, seconds });
+  });
   const measures = [rate(undefined, "events a second"), p50()];
   return compare({ job: `resume ${MISSED_EVENTS} events`, measures }, contenders, effort);
 }

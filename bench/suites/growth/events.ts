@@ -1,7 +1,8 @@
 /** The same calls to a session that retains few events and to one that retains many. */
-import { compare, compareAll, p50, rate, type Compared, type Measure } from "../../compare.ts";
-import { requests, resumptions } from "../../load-client.ts";
-import type { Contender, Effort, Run } from "../../measure.ts";
+import { compare, compareAll, p50, rate, type Compared, type Measure } from "../../comparison.ts";
+import { resumptions } from "../../load-client.ts";
+import { requesting } from "../../loads.ts";
+import { contend, type Effort, type Load } from "../../measure.ts";
 import { makeSession, publishEvents, startHoldfast, withServers } from "../../servers.ts";
 
 const SIZES = [1, 1000, 10_000] as const;
@@ -41,39 +42,18 @@ export function byEvents(folder: string, effort: Effort): Promise<Compared> {
         return { name: called(size), url, pid, path, lastEventId: ids.at(-2) ?? "" };
       }),
     );
-    const job = (name: string, measure: Measure, run: Run<Full>) => () =>
-      compare(
-        { job: name, ours: MOST, measures: [measure] },
-        full.map((of): Contender => ({
-          name: of.name,
-          pid: of.pid,
-          run: (seconds) => run(of, seconds),
-        })),
-        effort,
-      );
-    const load = { connections: CONNECTIONS };
+    const job = (job: string, measure: Measure, load: (of: Full) => Load) => () =>
+      compare({ job, ours: MOST, measures: [measure] }, contend(full, load), effort);
     const { rows, claims } = await compareAll([
-      job("read", rate(), ({ url, path }, seconds) =>
-        requests({ ...load, seconds, url, method: "GET", paths: [path] }),
-      ),
-      job("resume", p50(), ({ url, path, lastEventId }, seconds) =>
-        resumptions({
-          streams: [{ url: `${url}${path}/events`, lastEventId }],
-          events: 1,
-          seconds,
-        }),
-      ),
-      job("publish", rate(), ({ url, path }, seconds) => {
-        const events = `${path}/events`;
-        const plan = {
-          ...load,
-          seconds,
-          url,
-          method: "POST",
-          paths: [events],
-          body: '{"data":"x"}',
-        };
-        return whileFollowed(url + events, () => requests(plan));
+      job("read", rate(), (of) => requesting(of, { method: "GET", paths: [of.path] }, CONNECTIONS)),
+      job("resume", p50(), ({ url, path, lastEventId }) => {
+        const streams = [{ url: `${url}${path}/events`, lastEventId }];
+        return (seconds) => resumptions({ streams, events: 1, seconds });
+      }),
+      job("publish", rate(), (of) => {
+        const paths = [`${of.path}/events`];
+        const load = requesting(of, { method: "POST", paths, body: '{"data":"x"}' }, CONNECTIONS);
+        return (seconds) => whileFollowed(of.url + paths[0], () => load(seconds));
       }),
     ]);
     return { rows, claims: claims.filter(({ other }) => other === FEW) };

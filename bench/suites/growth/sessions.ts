@@ -1,9 +1,17 @@
 /** The same calls where there are few sessions and where there are many. */
-import { claim } from "../../report.ts";
 import { quantiles } from "../../client/load.ts";
-import { compare, compareAll, p50, rate, type Compared, type Measure } from "../../compare.ts";
-import { requests, resumptions } from "../../load-client.ts";
-import { progress, type Contender, type Effort, type Run, residentKiB } from "../../measure.ts";
+import {
+  claim,
+  compare,
+  compareAll,
+  p50,
+  rate,
+  type Compared,
+  type Measure,
+} from "../../comparison.ts";
+import { resumptions } from "../../load-client.ts";
+import { CONNECTIONS, requesting } from "../../loads.ts";
+import { contend, progress, residentKiB, type Effort, type Load } from "../../measure.ts";
 import {
   makeSession,
   publishEvents,
@@ -19,7 +27,6 @@ export const SAMPLE = 200;
 export const RESUMED = 20;
 /** Events in one publish, and missed by who resumes. */
 export const BATCH = 100;
-const CONNECTIONS = 16;
 
 const called = (size: number) => `${size.toLocaleString("en")} sessions`;
 const FIRST_READ = "first read of an evicted session";
@@ -27,6 +34,7 @@ const [FEW, MOST] = [called(SIZES[0]), called(SIZES[2])];
 
 interface Populated {
   readonly name: string;
+  readonly pid: number;
   readonly server: Server;
   readonly paths: readonly string[];
 }
@@ -39,16 +47,8 @@ export function bySessions(folder: string, effort: Effort): Promise<Compared> {
     const populated = await Promise.all(
       servers.map((server, n) => populate(server, SIZES[n] ?? 0)),
     );
-    const job = (name: string, measure: Measure, run: Run<Populated>) => () =>
-      compare(
-        { job: name, ours: MOST, measures: [measure] },
-        populated.map((of): Contender => ({
-          name: of.name,
-          pid: of.server.pid,
-          run: (seconds) => run(of, seconds),
-        })),
-        effort,
-      );
+    const job = (job: string, measure: Measure, load: (of: Populated) => Load) => () =>
+      compare({ job, ours: MOST, measures: [measure] }, contend(populated, load), effort);
     // Else those made last would be put away while the first loads run.
     await untilEvicted();
     const first = new Map<string, number[]>();
@@ -56,30 +56,21 @@ export function bySessions(folder: string, effort: Effort): Promise<Compared> {
     const firstP50 = (name: string) => [quantiles(first.get(name) ?? []).p50];
     const streams = new Map<string, Awaited<ReturnType<typeof missed>>>();
     for (const { name, server, paths } of populated) streams.set(name, await missed(server, paths));
-    const load = { connections: CONNECTIONS };
     const compared = await compareAll([
-      job("read", rate(), ({ server: { url }, paths }, seconds) =>
-        requests({ ...load, seconds, url, method: "GET", paths }),
-      ),
-      job("resume", p50(), ({ name }, seconds) =>
-        resumptions({ streams: streams.get(name) ?? [], events: BATCH, seconds }),
-      ),
-      job("publish", rate(), ({ server: { url }, paths }, seconds) => {
-        const events = paths.map((path) => `${path}/events`);
-        return requests({
-          ...load,
-          seconds,
-          url,
-          method: "POST",
-          paths: events,
-          body: '{"data":"x"}',
-        });
+      job("read", rate(), ({ server, paths }) => requesting(server, { method: "GET", paths })),
+      job("resume", p50(), ({ name }) => {
+        const missing = streams.get(name) ?? [];
+        return (seconds) => resumptions({ streams: missing, events: BATCH, seconds });
       }),
-      job("list", rate(), ({ server: { url } }, seconds) =>
-        requests({ ...load, seconds, url, method: "GET", paths: ["/v1/sessions?limit=50"] }),
+      job("publish", rate(), ({ server, paths }) => {
+        const events = paths.map((path) => `${path}/events`);
+        return requesting(server, { method: "POST", paths: events, body: '{"data":"x"}' });
+      }),
+      job("list", rate(), ({ server }) =>
+        requesting(server, { method: "GET", paths: ["/v1/sessions?limit=50"] }),
       ),
-      job("create", rate(), ({ server: { url } }, seconds) =>
-        requests({ ...load, seconds, url, method: "POST", paths: ["/v1/sessions"], body: "{}" }),
+      job("create", rate(), ({ server }) =>
+        requesting(server, { method: "POST", paths: ["/v1/sessions"], body: "{}" }),
       ),
     ]);
     const memory = populated.map(async ({ name, server: { pid } }) => ({
@@ -118,7 +109,12 @@ async function populate(server: Server, size: number): Promise<Populated> {
   };
   await Promise.all(Array.from({ length: 4 * CONNECTIONS }, make));
   const pick = () => `/v1/sessions/${ids[Math.floor(Math.random() * ids.length)]}`;
-  return { name: called(size), server, paths: Array.from({ length: SAMPLE }, pick) };
+  return {
+    name: called(size),
+    pid: server.pid,
+    server,
+    paths: Array.from({ length: SAMPLE }, pick),
+  };
 }
 
 /**

@@ -1,8 +1,7 @@
 /** Many idle streams: what each takes, and what it takes once nothing has happened for long. */
 import { Agent, get, type IncomingMessage } from "node:http";
 import { quantiles } from "../../client/load.ts";
-import { claim } from "../../report.ts";
-import type { Compared } from "../../compare.ts";
+import { claim, type Compared } from "../../comparison.ts";
 import { progress, residentKiB } from "../../measure.ts";
 import {
   makeSession,

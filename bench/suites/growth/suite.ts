@@ -1,5 +1,5 @@
 /** Whether cost stays flat as sessions, retained events and open streams grow. */
-import { compareAll } from "../../compare.ts";
+import { compareAll } from "../../comparison.ts";
 import type { Effort } from "../../measure.ts";
 import type { Report } from "../../report.ts";
 import { EVICTION_S, memoryFolder } from "../../servers.ts";

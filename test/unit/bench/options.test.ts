@@ -1,12 +1,17 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { OptionError, readOptions, readSeconds, type Known } from "../../../bench/options.ts";
+import { OptionError } from "../../../bench/options.ts";
+import { readBench, readCompare, readProfile, type Known } from "../../../bench/command-lines.ts";
+import { PROJECT } from "../../../scripts/bundle.ts";
 
 const KNOWN: Known = {
   suites: ["floor", "cost", "nchan", "gateways"],
   counting: ["cost"],
   groups: { peers: ["nchan", "gateways"] },
 };
-const read = (...args: string[]) => readOptions(args, KNOWN);
+const read = (...args: string[]) => readBench(args, KNOWN);
 
 describe("what is run", () => {
   it("is all, or what is named, each once and in the known order", () => {
@@ -40,20 +45,32 @@ describe("what is kept", () => {
   });
 });
 
+describe("what is only shown", () => {
+  it("is printed, of all suites or of those that are named, and nothing is run", () => {
+    expect(read()).toMatchObject({ instead: undefined });
+    expect(read("--print")).toMatchObject({ instead: "print", suites: KNOWN.suites });
+    expect(read("nchan", "--print")).toMatchObject({ instead: "print", suites: ["nchan"] });
+    expect(read("--quote")).toMatchObject({ instead: "quote" });
+  });
+});
+
 it.each([
   [["toString"], 'no suite "toString"; there are floor, cost, nchan, gateways, peers'],
-  [["--bogus"], "no option --bogus"],
-  [["-x"], "no option -x"],
-  [["--rounds"], "--rounds needs a number"],
+  [["--bogus"], "'--bogus'"],
+  [["-x"], "'-x'"],
+  [["--rounds"], "'--rounds"],
   [["--rounds", "0"], "--rounds must be a whole number from 1 to 1000"],
   [["--rounds", "1.5"], 'not "1.5"'],
-  [["--seconds", "-1"], 'not "-1"'],
+  [["--seconds", "-1"], "'--seconds'"],
+  [["--seconds=-1"], 'not "-1"'],
   [["--seconds", "Infinity"], 'not "Infinity"'],
-  [["--seconds", "0"], "more than 0"],
-  [["--seconds", "9".repeat(400)], "at most 3600"],
-  [["--keep=no"], "--keep takes no value"],
+  [["--seconds", "0"], "--seconds must be a number from 0.01 to 3600"],
+  [["--seconds", "9".repeat(400)], "to 3600"],
+  [["--keep=no"], "'--keep'"],
   [["--quote", "floor"], "--quote runs nothing"],
+  [["--quote", "--print"], "--quote runs nothing"],
   [["--quote", "--rounds", "1"], "--quote runs nothing"],
+  [["--print", "--keep"], "--print runs nothing"],
   [["cost", "--rounds", "9"], "cost counts, and takes no --rounds or --seconds"],
 ])("refuses %j and says in one line what is wrong", (args, said) => {
   expect(() => read(...args)).toThrow(OptionError);
@@ -61,8 +78,57 @@ it.each([
   expect(() => read(...args)).not.toThrow(/\n/);
 });
 
-it("names the argument that is no number of seconds", () => {
-  expect(readSeconds(undefined, "seconds")).toBe(undefined);
-  expect(readSeconds("0.25", "seconds")).toBe(0.25);
-  expect(() => readSeconds("x", "seconds")).toThrow("seconds must be a number more than 0");
+const KINDS = { read: 1, create: 2 };
+
+it("compares with a checkout, all kinds or those that are named", async () => {
+  const usual = { rounds: 10, seconds: 2 };
+  const kinds = ["read", "create", "publish", "gateway"];
+  const expected = { other: PROJECT, kinds, effort: usual, memory: false };
+  expect(await readCompare([PROJECT], KINDS)).toEqual(expected);
+  const args = [PROJECT, "create", "--rounds", "3", "--memory"];
+  const effort = { ...usual, rounds: 3 };
+  expect(await readCompare(args, KINDS)).toEqual({
+    ...expected,
+    kinds: ["create"],
+    effort,
+    memory: true,
+  });
+});
+
+it.each([
+  [[], "PATH is missing"],
+  [["/nowhere"], "PATH has no wrangler.toml: /nowhere"],
+  [[PROJECT, "nonsense"], 'no kind "nonsense"; there are read, create'],
+  [[PROJECT, "--rounds", "0"], "--rounds must be a whole number"],
+  [[PROJECT, "--bogus"], "'--bogus'"],
+])("compares nothing for %j and says what is wrong", async (args, said) => {
+  await expect(readCompare(args, KINDS)).rejects.toThrow(OptionError);
+  await expect(readCompare(args, KINDS)).rejects.toThrow(said);
+});
+
+it("profiles reads for five seconds, or what is named", () => {
+  expect(readProfile([], KINDS)).toEqual({ kind: "read", seconds: 5 });
+  expect(readProfile(["create", "0.25"], KINDS)).toEqual({ kind: "create", seconds: 0.25 });
+});
+
+it.each([
+  [["toString"], 'no kind "toString"; there are read, create'],
+  [["read", "x"], "seconds must be a number from 0.01 to 3600"],
+  [["read", "1", "more"], 'nothing comes after seconds, not "more"'],
+  [["--bogus"], "'--bogus'"],
+])("profiles nothing for %j and says what is wrong", (args, said) => {
+  expect(() => readProfile(args, KINDS)).toThrow(OptionError);
+  expect(() => readProfile(args, KINDS)).toThrow(said);
+});
+
+it("ends a command with 2, a line that names the argument, and the usage", async () => {
+  const script = join(PROJECT, "bench", "profile.ts");
+  const child = spawn(process.execPath, [script, "nonsense"], {
+    stdio: ["ignore", "ignore", "pipe"],
+  });
+  const ended = once(child, "exit");
+  const said = (await child.stderr.setEncoding("utf8").toArray()).join("");
+  expect(said).toContain('profile: no kind "nonsense"; there are read');
+  expect(said).toContain("node bench/profile.ts [KIND]");
+  expect(await ended).toEqual([2, null]);
 });

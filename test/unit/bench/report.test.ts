@@ -2,7 +2,13 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
-import { claim, keepReport, whyNotKept, readResults } from "../../../bench/report.ts";
+import { claim } from "../../../bench/comparison.ts";
+import { section, withSection } from "../../../bench/quote.ts";
+import { claimTable, keep, readResults, tables, whyNotKept } from "../../../bench/report.ts";
+import { PROJECT } from "../../../scripts/bundle.ts";
+
+const evidence = { what: "read, a second", other: "floor", ours: [90, 100, 80] };
+const theirs = [100, 100, 100];
 
 function folder(): string {
   const path = mkdtempSync(join(tmpdir(), "holdfast-report-"));
@@ -10,16 +16,33 @@ function folder(): string {
   return path;
 }
 
-it("keeps a report so that it can be quoted, with the command that made it", async () => {
+it("keeps a report once, as lines from which its tables are printed", async () => {
   const [kept, command] = [folder(), "npm run bench -- floor --rounds 9 --keep"];
-  const evidence = { what: "read, a second", other: "floor", ours: [3], theirs: [4] };
-  const claims = [claim(evidence)];
-  const rows = [{ job: "read", p50: 1 }];
-  await keepReport({ suite: "floor", title: "Floor", command, claims, rows, notes: ["one"] }, kept);
-  expect(readdirSync(kept)).toEqual(["floor.jsonl", "floor.md"]);
-  expect(readFileSync(join(kept, "floor.md"), "utf8")).toContain(`\`${command}\``);
+  const claims = [claim({ ...evidence, theirs })];
+  const rows = [
+    { job: "read", server: "floor", p50: 1.234 },
+    { job: "read", server: "holdfast", "resident MiB": 2000 },
+  ];
+  const [more, notes] = [[{ at: 3, kind: "kill" }], ["one", "two"]];
+  await keep({ suite: "floor", title: "Floor", command, claims, rows, notes, more }, kept);
+  expect(readdirSync(kept)).toEqual(["floor.jsonl"]);
   const [result] = await readResults(kept);
-  expect(result).toMatchObject({ suite: "floor", heading: { command }, claims });
+  expect(result).toMatchObject({ suite: "floor", command, claims, rows, notes, more });
+  const text = tables(result!).join("\n");
+  expect(text).toContain(`\`${command}\``);
+  expect(text).toContain("| job | server | p50 | resident MiB |");
+  expect(text).toContain("| read | floor | 1.23 |  |");
+  expect(text).toContain("| read | holdfast |  | 2,000 |");
+  expect(text).toContain("- one\n- two\n");
+  expect(text).not.toContain("kill");
+});
+
+it("keeps a number that could not be read as no number", async () => {
+  const kept = folder();
+  const rows = [{ job: "read", "server CPU µs each": NaN }];
+  await keep({ suite: "floor", title: "Floor", rows, notes: [] }, kept);
+  const [result] = await readResults(kept);
+  expect(tables(result!)).toContain("| read |  |");
 });
 
 it("is kept where that is wanted and nothing was missing", () => {
@@ -28,4 +51,16 @@ it("is kept where that is wanted and nothing was missing", () => {
   expect(whyNotKept(report, true)).toBe(undefined);
   expect(whyNotKept(report, false)).toContain("--keep");
   expect(whyNotKept({ ...report, missing }, true)).toBe(missing);
+});
+
+it("shows a claim as a line of a table", () => {
+  const [, , line] = claimTable([claim({ ...evidence, theirs, target: ["≥", 0.95] })]);
+  expect(line).toBe("| read, a second | 90 | floor: 100 | 0.900 (0.800 to 1) | ≥ 0.95, missed |");
+});
+
+it("agrees with docs/performance.md, which quotes all results that are kept and only those", async () => {
+  const results = await readResults();
+  const page = readFileSync(join(PROJECT, "docs", "performance.md"), "utf8");
+  for (const { title } of results) expect(section(results)).toContain(`### ${title}`);
+  expect(withSection(page, results)).toBe(page);
 });

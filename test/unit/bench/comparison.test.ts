@@ -1,5 +1,5 @@
 import { beforeEach, expect, it, vi } from "vitest";
-import { addedP50, compare, OURS } from "../../../bench/compare.ts";
+import { addedP50, claim, compare, OURS } from "../../../bench/comparison.ts";
 import type { Contender } from "../../../bench/measure.ts";
 
 // Progress, which goes there past the test's own output.
@@ -44,4 +44,37 @@ it("adds nothing to a comparison without a base", async () => {
     seconds: 1,
   });
   expect(rows[0]).not.toHaveProperty("added p50");
+});
+
+const evidence = {
+  what: "read, a second",
+  other: "floor",
+  ours: [90, 100, 80],
+  theirs: [100, 100, 100],
+};
+
+it("a claim is the ratio of medians, with the rounds' own ratios around it", () => {
+  expect(claim({ ...evidence, target: ["≥", 0.9] })).toEqual({
+    what: "read, a second",
+    holdfast: 90,
+    other: "floor",
+    its: 100,
+    ratio: 0.9,
+    least: 0.8,
+    greatest: 1,
+    target: "≥ 0.9",
+    met: true,
+  });
+});
+
+it("a target is met from its bound on, or missed", () => {
+  const met = (relation: "≥" | "≤" | "<", bound: number) =>
+    claim({ ...evidence, target: [relation, bound] }).met;
+  expect([met("≥", 0.9), met("≥", 0.91), met("≤", 0.9), met("≤", 0.89)]).toEqual([
+    true,
+    false,
+    true,
+    false,
+  ]);
+  expect([met("<", 0.91), met("<", 0.9)]).toEqual([true, false]);
 });

@@ -1,0 +1,143 @@
+/** What each command takes: `npm run bench`, `bench/compare.ts` and `bench/profile.ts`. */
+import { access } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import type { Effort } from "./measure.ts";
+import { named, OptionError, parseOptions, readNumber, type Bounds } from "./options.ts";
+
+const EFFORT_OPTIONS = {
+  rounds: { type: "string" },
+  seconds: { type: "string" },
+} as const;
+
+/** A load that takes longer than this was not meant. */
+const LOAD_SECONDS: Bounds = { least: 0.01, most: 3600 };
+
+/** What was given of an effort. Throws an OptionError that names the option. */
+function readEffort(values: { rounds?: string; seconds?: string }): Partial<Effort> {
+  const rounds = readNumber("--rounds", values.rounds, { least: 1, most: 1000, whole: true });
+  const seconds = readNumber("--seconds", values.seconds, LOAD_SECONDS);
+  return { ...(rounds && { rounds }), ...(seconds && { seconds }) };
+}
+
+/** The suites that there are. */
+export interface Known {
+  readonly suites: readonly string[];
+  /** Those that count and compare nothing in rounds, so that an effort means nothing to them. */
+  readonly counting: readonly string[];
+  /** Names for several at once. */
+  readonly groups: Readonly<Record<string, readonly string[]>>;
+}
+
+export interface BenchOptions {
+  /** Suites to run, in the order in which they are known; all unless some are named. */
+  readonly suites: readonly string[];
+  /** The effort that was given, in place of each suite's own default. */
+  readonly effort: Partial<Effort>;
+  /** Whether results are kept. */
+  readonly keep: boolean;
+  /** Nothing is run: the results that are kept are printed, or written to docs/performance.md. */
+  readonly instead: "print" | "quote" | undefined;
+  /** The options as they were given, to be recorded with the results that are kept. */
+  readonly given: readonly string[];
+}
+
+export const BENCH_USAGE = `npm run bench -- [NAME…] [options]   NAME is a suite, or peers; all where there is none
+  --rounds N    rounds of each comparison, in place of the suite's own default
+  --seconds N   seconds of each contender in a round, likewise
+  --keep        keep the results although --rounds or --seconds is given
+  --print       run nothing, print all tables of the results that are kept
+  --quote       run nothing, write the kept results into docs/performance.md
+  --help        print this`;
+
+const BENCH_OPTIONS = {
+  ...EFFORT_OPTIONS,
+  keep: { type: "boolean" },
+  print: { type: "boolean" },
+  quote: { type: "boolean" },
+} as const;
+
+/** Reads the arguments. Throws an OptionError for the first that is wrong. */
+export function readBench(args: readonly string[], known: Known): BenchOptions {
+  const { values, positionals } = parseOptions(args, BENCH_OPTIONS, true);
+  const { keep = false, print = false, quote = false } = values;
+  const effort = readEffort(values);
+  const limited = Object.keys(effort).length > 0;
+  const names = {
+    ...Object.fromEntries(known.suites.map((name) => [name, [name]])),
+    ...known.groups,
+  };
+  const chosen = positionals.flatMap((name) => named("suite", name, names));
+  const instead = quote ? "quote" : print ? "print" : undefined;
+  if (instead && (limited || keep || (quote && (print || chosen.length > 0)))) {
+    const partner = quote ? "nothing else" : "names of suites alone";
+    throw new OptionError(`--${instead} runs nothing, so it goes with ${partner}`);
+  }
+  const counting = chosen.find((name) => known.counting.includes(name));
+  if (limited && counting !== undefined) {
+    throw new OptionError(`${counting} counts, and takes no --rounds or --seconds`);
+  }
+  const said = Object.entries(effort).map(([name, value]) => `--${name} ${value}`);
+  return {
+    suites: known.suites.filter((name) => chosen.length === 0 || chosen.includes(name)),
+    effort,
+    keep: keep || !limited,
+    instead,
+    given: limited ? [...said, ...(keep ? ["--keep"] : [])] : [],
+  };
+}
+
+/** Names that are known, as keys. */
+type Kinds = Readonly<Record<string, unknown>>;
+
+export interface CompareOptions {
+  /** The folder of the other checkout. */
+  readonly other: string;
+  readonly kinds: readonly string[];
+  readonly effort: Effort;
+  readonly memory: boolean;
+}
+
+const COMPARE_KINDS = ["read", "create", "publish", "gateway"];
+const COMPARE_EFFORT: Effort = { rounds: 10, seconds: 2 };
+
+export const compareUsage = (kinds: Kinds) => `node bench/compare.ts PATH [KIND…] [options]
+  PATH          another checkout, with its node_modules
+  KIND          ${Object.keys(kinds).join(", ")} (${COMPARE_KINDS.join(" ")})
+  --rounds N    rounds of each comparison (${COMPARE_EFFORT.rounds})
+  --seconds N   seconds of each checkout in a round (${COMPARE_EFFORT.seconds})
+  --memory      storage in memory, where the disk's speed would hide the code's
+  --help        print this`;
+
+/** Reads the arguments. Throws an OptionError for the first that is wrong. */
+export async function readCompare(args: readonly string[], known: Kinds): Promise<CompareOptions> {
+  const options = { ...EFFORT_OPTIONS, memory: { type: "boolean" } } as const;
+  const { values, positionals } = parseOptions(args, options, true);
+  const [path, ...kinds] = positionals;
+  if (path === undefined) throw new OptionError("PATH is missing: the checkout to compare with");
+  for (const kind of kinds) named("kind", kind, known);
+  const effort = { ...COMPARE_EFFORT, ...readEffort(values) };
+  const other = resolve(path);
+  await access(join(other, "wrangler.toml")).catch(() => {
+    throw new OptionError(`PATH has no wrangler.toml: ${other}`);
+  });
+  const memory = values.memory ?? false;
+  return { other, kinds: kinds.length > 0 ? kinds : COMPARE_KINDS, effort, memory };
+}
+
+export interface ProfileOptions {
+  readonly kind: string;
+  readonly seconds: number;
+}
+
+export const profileUsage = (kinds: Kinds) => `node bench/profile.ts [KIND] [seconds] [options]
+  KIND          ${Object.keys(kinds).join(", ")} (read)
+  seconds       of load (5)
+  --help        print this`;
+
+/** Reads the arguments. Throws an OptionError for the first that is wrong. */
+export function readProfile(args: readonly string[], known: Kinds): ProfileOptions {
+  const [kind = "read", seconds, ...more] = parseOptions(args, {}, true).positionals;
+  named("kind", kind, known);
+  if (more.length > 0) throw new OptionError(`nothing comes after seconds, not "${more[0]}"`);
+  return { kind, seconds: readNumber("seconds", seconds, LOAD_SECONDS) ?? 5 };
+}
