@@ -28,18 +28,7 @@ export interface Known {
   readonly groups: Readonly<Record<string, readonly string[]>>;
 }
 
-export interface BenchOptions {
-  /** Suites to run, in the order in which they are known; all unless some are named. */
-  readonly suites: readonly string[];
-  /** The effort that was given, in place of each suite's own default. */
-  readonly effort: Partial<Effort>;
-  /** Whether results are kept. */
-  readonly keep: boolean;
-  /** Nothing is run: the results that are kept are printed, or written to docs/performance.md. */
-  readonly instead: "print" | "quote" | undefined;
-  /** The options as they were given, to be recorded with the results that are kept. */
-  readonly given: readonly string[];
-}
+export type BenchOptions = ReturnType<typeof readBench>;
 
 export const BENCH_USAGE = `npm run bench -- [NAMEâ€¦] [options]   NAME is a suite, or peers; all where there is none
   --rounds N    rounds of each comparison, in place of the suite's own default
@@ -57,7 +46,7 @@ const BENCH_OPTIONS = {
 } as const;
 
 /** Reads the arguments. Throws an OptionError for the first that is wrong. */
-export function readBench(args: readonly string[], known: Known): BenchOptions {
+export function readBench(args: readonly string[], known: Known) {
   const { values, positionals } = parseOptions(args, BENCH_OPTIONS, true);
   const { keep = false, print = false, quote = false } = values;
   const effort = readEffort(values);
@@ -78,10 +67,15 @@ export function readBench(args: readonly string[], known: Known): BenchOptions {
   }
   const said = Object.entries(effort).map(([name, value]) => `--${name} ${value}`);
   return {
+    /** Suites to run, in the order in which they are known; all unless some are named. */
     suites: known.suites.filter((name) => chosen.length === 0 || chosen.includes(name)),
+    /** In place of each suite's own default. */
     effort,
+    /** Whether results are kept. */
     keep: keep || !limited,
+    /** Nothing is run: the results that are kept are printed, or written to docs/performance.md. */
     instead,
+    /** The options as they were given, to be recorded with the results that are kept. */
     given: limited ? [...said, ...(keep ? ["--keep"] : [])] : [],
   };
 }
@@ -89,13 +83,7 @@ export function readBench(args: readonly string[], known: Known): BenchOptions {
 /** Names that are known, as keys. */
 type Kinds = Readonly<Record<string, unknown>>;
 
-export interface CompareOptions {
-  /** The folder of the other checkout. */
-  readonly other: string;
-  readonly kinds: readonly string[];
-  readonly effort: Effort;
-  readonly memory: boolean;
-}
+export type CompareOptions = Awaited<ReturnType<typeof readCompare>>;
 
 const COMPARE_KINDS = ["read", "create", "publish", "gateway"];
 const COMPARE_EFFORT: Effort = { rounds: 10, seconds: 2 };
@@ -109,7 +97,7 @@ export const compareUsage = (kinds: Kinds) => `node bench/compare.ts PATH [KINDâ
   --help        print this`;
 
 /** Reads the arguments. Throws an OptionError for the first that is wrong. */
-export async function readCompare(args: readonly string[], known: Kinds): Promise<CompareOptions> {
+export async function readCompare(args: readonly string[], known: Kinds) {
   const options = { ...EFFORT_OPTIONS, memory: { type: "boolean" } } as const;
   const { values, positionals } = parseOptions(args, options, true);
   const [path, ...kinds] = positionals;
@@ -124,10 +112,7 @@ export async function readCompare(args: readonly string[], known: Kinds): Promis
   return { other, kinds: kinds.length > 0 ? kinds : COMPARE_KINDS, effort, memory };
 }
 
-export interface ProfileOptions {
-  readonly kind: string;
-  readonly seconds: number;
-}
+export type ProfileOptions = ReturnType<typeof readProfile>;
 
 export const profileUsage = (kinds: Kinds) => `node bench/profile.ts [KIND] [seconds] [options]
   KIND          ${Object.keys(kinds).join(", ")} (read)
@@ -135,7 +120,7 @@ export const profileUsage = (kinds: Kinds) => `node bench/profile.ts [KIND] [sec
   --help        print this`;
 
 /** Reads the arguments. Throws an OptionError for the first that is wrong. */
-export function readProfile(args: readonly string[], known: Kinds): ProfileOptions {
+export function readProfile(args: readonly string[], known: Kinds) {
   const [kind = "read", seconds, ...more] = parseOptions(args, {}, true).positionals;
   named("kind", kind, known);
   if (more.length > 0) throw new OptionError(`nothing comes after seconds, not "${more[0]}"`);

@@ -7,21 +7,16 @@ import { join } from "node:path";
 import { PROJECT } from "../scripts/bundle.ts";
 import { compareUsage, readCompare, type CompareOptions } from "./command-lines.ts";
 import { compare, compareAll, cpu, OURS, p50, rate, type Compared } from "./comparison.ts";
-import { CONNECTIONS, LOADS } from "./loads.ts";
+import { CONNECTIONS, envFor, LOADS } from "./loads.ts";
 import type { Contender } from "./measure.ts";
 import { named, runCommand } from "./options.ts";
-import { startUpstream } from "./peers/gateways/start.ts";
 import { printReport } from "./report.ts";
 import { memoryFolder, startWorker, withServers } from "./servers.ts";
 
 /** One load on both checkouts, each with storage that no other load has used. */
 function compareOn(kind: string, { other, effort, memory }: CompareOptions): Promise<Compared> {
   return withServers(async (start) => {
-    const env: Record<string, string> = { LOG_LEVEL: "warn", MAX_WRITERS: "1000" };
-    if (kind === "gateway") {
-      const { url } = await start(startUpstream());
-      env["UPSTREAMS"] = JSON.stringify({ default: { url } });
-    }
+    const env = { LOG_LEVEL: "warn", ...(await envFor(kind, start)) };
     const folder = memory ? await memoryFolder() : tmpdir();
     const prepare = named("kind", kind, LOADS);
     const contenders: Contender[] = [];

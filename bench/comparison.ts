@@ -1,13 +1,11 @@
 /** Runs Holdfast and others in turn, and makes rows of what they did and claims of how they compare. */
 import {
-  alternate,
+  cpuSeconds,
   median,
-  summarise,
+  progress,
   type Contender,
   type Effort,
-  type Measured,
-  type Round,
-  type Summary,
+  type Sample,
 } from "./measure.ts";
 import type { Claim, Row } from "./report.ts";
 
@@ -47,6 +45,17 @@ function meets(ratio: number, [relation, bound]: Target): boolean {
   return relation === "≤" ? ratio <= bound : ratio < bound;
 }
 
+export interface Round extends Sample {
+  /** The server's CPU time in this round, divided by what it did. */
+  readonly cpuMicros: number;
+}
+
+/** All rounds of a contender that count, in order. */
+interface Measured {
+  readonly name: string;
+  readonly rounds: readonly Round[];
+}
+
 /** A figure of a round that is compared. */
 export interface Measure {
   /** What it is, with its unit. */
@@ -55,28 +64,26 @@ export interface Measure {
   readonly target?: Target | undefined;
 }
 
-export const rate = (target?: Target, of = "a second"): Measure => ({
-  of,
-  figure: ({ perSecond }) => perSecond,
-  target,
-});
-export const p50 = (target?: Target): Measure => ({
-  of: "p50, ms",
-  figure: (round) => round.p50,
-  target,
-});
+export const rate = (target?: Target, of = "a second"): Measure => {
+  return { of, figure: ({ perSecond }) => perSecond, target };
+};
+export const p50 = (target?: Target): Measure => {
+  return { of: "p50, ms", figure: (round) => round.p50, target };
+};
 export const cpu: Measure = { of: "server CPU, µs each", figure: ({ cpuMicros }) => cpuMicros };
-/** What a contender adds to the base. */
+/**
+ * What a contender adds to the base in one round, whose median is what it adds: never the
+ * difference of medians.
+ */
 export const addedP50 = (target?: Target): Measure => ({
   of: "added p50, ms",
-  figure: (round, base) => added("p50", round, base),
+  figure: added("p50"),
   target,
 });
-
-/** In one round, with the base's of the same: what a contender adds is the median of these differences, never the difference of medians. */
-function added(quantile: "p50" | "p99", round: Round, base: Round | undefined): number {
-  return round[quantile] - (base?.[quantile] ?? NaN);
-}
+const added =
+  (quantile: "p50" | "p99"): Measure["figure"] =>
+  (round, base) =>
+    round[quantile] - (base?.[quantile] ?? NaN);
 
 export interface Comparison {
   readonly job: string;
@@ -86,7 +93,7 @@ export interface Comparison {
   /** The contender that does the job without what the others add to it. */
   readonly base?: string;
   /** Columns of one contender's own. */
-  readonly more?: (summary: Summary) => Row;
+  readonly more?: (row: { readonly perSecond: number }) => Row;
 }
 
 export interface Compared {
@@ -106,17 +113,16 @@ export async function compare(
   const figures = (of: Measured | undefined, figure: Measure["figure"]) =>
     (of?.rounds ?? []).map((round, n) => figure(round, under?.rounds[n]));
   const rows = measured.map((one) => {
-    const { cpuMicros, ...summary } = summarise(one);
+    const row = summary(one.rounds);
     return {
       job,
       server: one.name,
-      ...summary,
-      "server CPU µs each": Math.round(cpuMicros),
+      ...row,
       ...(under && {
-        "added p50": median(figures(one, (round, base) => added("p50", round, base))),
-        "added p99": median(figures(one, (round, base) => added("p99", round, base))),
+        "added p50": median(figures(one, added("p50"))),
+        "added p99": median(figures(one, added("p99"))),
       }),
-      ...more?.({ ...summary, cpuMicros }),
+      ...more?.(row),
     };
   });
   const claims = others.flatMap((other) =>
@@ -133,16 +139,50 @@ export async function compare(
   return { rows, claims };
 }
 
+/** Runs the contenders in turn, A B A B, so that the machine's moods fall on all alike. The first round warms up and does not count. */
+async function alternate(
+  contenders: readonly Contender[],
+  { rounds, seconds }: Effort,
+): Promise<Measured[]> {
+  const measured = contenders.map(({ name }) => ({ name, rounds: [] as Round[] }));
+  for (let round = 0; round <= rounds; round++) {
+    for (const [n, { name, pid, run }] of contenders.entries()) {
+      const before = await cpuSeconds(pid);
+      const sample = await run(round === 0 ? seconds / 2 : seconds);
+      if (sample.count === 0) throw new Error(`${name} did nothing: ${sample.errors} errors`);
+      const cpuMicros = (((await cpuSeconds(pid)) - before) * 1e6) / sample.count;
+      if (round > 0) measured[n]?.rounds.push({ ...sample, cpuMicros });
+      progress(
+        `${round === 0 ? "warm-up" : `round ${round}/${rounds}`}: ${name} ${sample.perSecond.toFixed(0)}/s, p50 ${sample.p50.toFixed(2)} ms`,
+      );
+    }
+  }
+  return measured;
+}
+
+/** Medians of rounds, all errors, and how far the rounds' throughput is spread: (largest − smallest) ÷ median. */
+function summary(rounds: readonly Round[]) {
+  const of = (key: keyof Round) => rounds.map((round) => round[key]);
+  const rates = of("perSecond");
+  return {
+    perSecond: median(rates),
+    p50: median(of("p50")),
+    p99: median(of("p99")),
+    errors: of("errors").reduce((sum, errors) => sum + errors, 0),
+    spread: (Math.max(...rates) - Math.min(...rates)) / median(rates),
+    "server CPU µs each": Math.round(median(of("cpuMicros"))),
+  };
+}
+
 /** Several comparisons, one after the other, as one. */
 export async function compareAll(
   comparisons: readonly (() => Promise<Compared>)[],
 ): Promise<Compared> {
-  const rows: Row[] = [];
-  const claims: Claim[] = [];
-  for (const next of comparisons) {
-    const compared = await next();
-    rows.push(...compared.rows);
-    claims.push(...compared.claims);
-  }
-  return { rows, claims };
+  const all: Compared[] = [];
+  for (const next of comparisons) all.push(await next());
+  return together(all);
+}
+
+export function together(all: readonly Compared[]): Compared {
+  return { rows: all.flatMap(({ rows }) => rows), claims: all.flatMap(({ claims }) => claims) };
 }

@@ -15,17 +15,9 @@ import type { Sample } from "./measure.ts";
 
 let client: ChildProcess | undefined;
 
-export function requests(plan: RequestPlan): Promise<Sample> {
-  return run({ kind: "requests", plan });
-}
-
-export function delivery(plan: DeliveryPlan): Promise<Sample> {
-  return run({ kind: "delivery", plan });
-}
-
-export function resumptions(plan: ResumePlan): Promise<Sample> {
-  return run({ kind: "resumptions", plan });
-}
+export const requests = (plan: RequestPlan) => run({ kind: "requests", plan });
+export const delivery = (plan: DeliveryPlan) => run({ kind: "delivery", plan });
+export const resumptions = (plan: ResumePlan) => run({ kind: "resumptions", plan });
 
 /** Seconds that a load may take longer than it was asked to, for opening its streams and for what is late. */
 const GRACE_S = 60;
@@ -37,55 +29,39 @@ async function run(order: Order): Promise<Sample> {
   if (busy) throw new Error("a load is under way");
   busy = true;
   const child = (client ??= start());
-  hold(child);
-  try {
-    child.send(order);
-    return await answerOf(child, (order.plan.seconds + GRACE_S) * 1000);
-  } catch (failure) {
-    // What it had open goes with it, and the next load gets a new one.
-    child.kill("SIGKILL");
-    client = undefined;
-    throw failure;
-  } finally {
-    release(child);
-    busy = false;
-  }
-}
-
-async function answerOf(child: ChildProcess, withinMs: number): Promise<Sample> {
   const over = new AbortController();
   const { signal } = over;
   try {
+    child.send(order);
     const outcome = await Promise.race([
       once(child, "message", { signal }).then(([message]) => message as Outcome),
       once(child, "exit", { signal }).then((): Outcome => {
         return { failure: `the load client ended with ${child.exitCode ?? child.signalCode}` };
       }),
-      delay(withinMs, { failure: "the load does not end" } satisfies Outcome, { signal }),
+      delay((order.plan.seconds + GRACE_S) * 1000, LATE, { signal }),
     ]);
     if ("failure" in outcome) throw new Error(outcome.failure);
     return outcome.sample;
+  } catch (failure) {
+    // Its open connections go with it, and the next load gets a new one.
+    child.kill("SIGKILL");
+    client = undefined;
+    throw failure;
   } finally {
     over.abort();
+    busy = false;
   }
 }
 
-/** It ends with us, when its channel closes. */
+const LATE: Outcome = { failure: "the load does not end" };
+
+/** It ends with this process, when its channel closes. It does not keep this process from ending. */
 function start(): ChildProcess {
   const started = fork(join(import.meta.dirname, "client", "main.ts"));
+  started.unref();
+  started.channel?.unref();
   started.once("exit", () => {
     if (client === started) client = undefined;
   });
   return started;
-}
-
-/** Only one that is at work keeps us from ending. */
-function hold(child: ChildProcess): void {
-  child.ref();
-  child.channel?.ref();
-}
-
-function release(child: ChildProcess): void {
-  child.unref();
-  child.channel?.unref();
 }

@@ -4,7 +4,8 @@ import type { RequestPlan } from "./client/requests.ts";
 import { delivery, requests } from "./load-client.ts";
 import type { Load } from "./measure.ts";
 import { callLoad, INITIALIZE_LOAD, openSessions } from "./peers/mcp-sessions.ts";
-import { makeSession, type Server } from "./servers.ts";
+import { startUpstream } from "./peers/gateways/start.ts";
+import { makeSession, type Server, type Start } from "./servers.ts";
 
 /** Requests under way at a time, unless a load says otherwise. */
 export const CONNECTIONS = 16;
@@ -65,3 +66,10 @@ export const LOADS: Readonly<Record<string, (server: Served) => Load | Promise<L
   publish: (server) => publishing(server, 1),
   "fan-out": (server) => publishing(server, 100),
 };
+
+/** The service's settings for such a load. Starts the server behind the gateway where there is one. */
+export async function envFor(kind: string, start: Start): Promise<Record<string, string>> {
+  if (kind !== "gateway") return { MAX_WRITERS: "1000" };
+  const { url } = await start(startUpstream());
+  return { UPSTREAMS: JSON.stringify({ default: { url } }) };
+}

@@ -1,4 +1,4 @@
-/** Alternates what is compared, and reduces rounds to medians. */
+/** What is measured of a load and of a process. */
 import { readFile } from "node:fs/promises";
 
 /** Linux counts in hundredths of a second, whatever the kernel's own tick. */
@@ -51,62 +51,6 @@ export function contend<Of extends Pick<Contender, "name" | "pid">>(
   load: (of: Of) => Load,
 ): Contender[] {
   return all.map((of) => ({ name: of.name, pid: of.pid, run: load(of) }));
-}
-
-export interface Round extends Sample {
-  /** The server's CPU time in this round, divided by what it did. */
-  readonly cpuMicros: number;
-}
-
-/** All rounds of a contender that count, in order. */
-export interface Measured {
-  readonly name: string;
-  readonly rounds: readonly Round[];
-}
-
-/** Runs the contenders in turn, A B A B, so that the machine's moods fall on all alike. The first round warms up and does not count. */
-export async function alternate(
-  contenders: readonly Contender[],
-  { rounds, seconds }: Effort,
-): Promise<Measured[]> {
-  const measured = contenders.map(({ name }) => ({ name, rounds: [] as Round[] }));
-  for (let round = 0; round <= rounds; round++) {
-    for (const [n, { name, pid, run }] of contenders.entries()) {
-      const before = await cpuSeconds(pid);
-      const sample = await run(round === 0 ? seconds / 2 : seconds);
-      if (sample.count === 0) throw new Error(`${name} did nothing: ${sample.errors} errors`);
-      const cpuMicros = (((await cpuSeconds(pid)) - before) * 1e6) / sample.count;
-      if (round > 0) measured[n]?.rounds.push({ ...sample, cpuMicros });
-      progress(
-        `${round === 0 ? "warm-up" : `round ${round}/${rounds}`}: ${name} ${sample.perSecond.toFixed(0)}/s, p50 ${sample.p50.toFixed(2)} ms`,
-      );
-    }
-  }
-  return measured;
-}
-
-export interface Summary {
-  readonly perSecond: number;
-  readonly p50: number;
-  readonly p99: number;
-  readonly errors: number;
-  /** (largest − smallest) ÷ median of the rounds' throughput. */
-  readonly spread: number;
-  readonly cpuMicros: number;
-}
-
-/** Medians of rounds. */
-export function summarise({ rounds }: Measured): Summary {
-  const of = (key: keyof Round) => rounds.map((round) => round[key]);
-  const rates = of("perSecond");
-  return {
-    perSecond: median(rates),
-    p50: median(of("p50")),
-    p99: median(of("p99")),
-    errors: of("errors").reduce((sum, errors) => sum + errors, 0),
-    spread: (Math.max(...rates) - Math.min(...rates)) / median(rates),
-    cpuMicros: median(of("cpuMicros")),
-  };
 }
 
 export function median(values: readonly number[]): number {

@@ -7,40 +7,26 @@
  */
 import { once } from "node:events";
 import { writeFile } from "node:fs/promises";
+import type { Profiler } from "node:inspector";
 import { join } from "node:path";
 import { PROJECT } from "../scripts/bundle.ts";
 import { freePort } from "../test/support/free-port.ts";
 import { profileUsage, readProfile, type ProfileOptions } from "./command-lines.ts";
-import { LOADS } from "./loads.ts";
+import { envFor, LOADS } from "./loads.ts";
 import { named, runCommand } from "./options.ts";
-import { startUpstream } from "./peers/gateways/start.ts";
 import { startVariant, withServers, type Start } from "./servers.ts";
 
 /** Microseconds between two samples. */
 const INTERVAL = 200;
 const TOP = 25;
 
-interface Profile {
-  readonly nodes: readonly {
-    readonly id: number;
-    readonly callFrame: { readonly functionName: string; readonly lineNumber: number };
-  }[];
-  readonly samples: readonly number[];
-  readonly timeDeltas: readonly number[];
-}
-
 async function run({ kind, seconds }: ProfileOptions, start: Start): Promise<void> {
   const port = await freePort();
-  const env: Record<string, string> = { LOG_LEVEL: "warn", MAX_WRITERS: "1000" };
-  if (kind === "gateway") {
-    const { url } = await start(startUpstream());
-    env["UPSTREAMS"] = JSON.stringify({ default: { url } });
-  }
   const worker = startVariant(
     "profile",
     { readable: true },
     {
-      env,
+      env: { LOG_LEVEL: "warn", ...(await envFor(kind, start)) },
       args: [`--inspector-addr=127.0.0.1:${port}`],
       onLine: (line) => console.error(line),
     },
@@ -52,7 +38,7 @@ async function run({ kind, seconds }: ProfileOptions, start: Start): Promise<voi
   await inspector.send("Profiler.setSamplingInterval", { interval: INTERVAL });
   await inspector.send("Profiler.start");
   const { count: served, errors } = await load(seconds);
-  const { profile } = (await inspector.send("Profiler.stop")) as { profile: Profile };
+  const { profile } = (await inspector.send("Profiler.stop")) as { profile: Profiler.Profile };
   inspector.close();
   if (served === 0) throw new Error(`nothing was served: ${errors} errors`);
   const path = join(PROJECT, ".holdfast", `${kind}.cpuprofile`);
@@ -63,18 +49,17 @@ async function run({ kind, seconds }: ProfileOptions, start: Start): Promise<voi
   console.log(`${served} served; the whole profile is ${path}`);
 }
 
-function heaviest({ nodes, samples, timeDeltas }: Profile): [string, number][] {
+function heaviest({ nodes, samples = [], timeDeltas = [] }: Profiler.Profile): [string, number][] {
   const names = new Map(
-    nodes.map(({ id, callFrame: { functionName, lineNumber } }) => [
-      id,
-      `${functionName || "(anonymous)"}, line ${lineNumber + 1}`,
-    ]),
+    nodes.map(({ id, callFrame: { functionName, lineNumber } }) => {
+      return [id, `${functionName || "(anonymous)"}, line ${lineNumber + 1}`];
+    }),
   );
   const own = new Map<string, number>();
-  samples.forEach((id, n) => {
+  for (const [n, id] of samples.entries()) {
     const name = names.get(id) ?? "(unknown)";
     own.set(name, (own.get(name) ?? 0) + (timeDeltas[n] ?? 0));
-  });
+  }
   return [...own].toSorted((a, b) => b[1] - a[1]).slice(0, TOP);
 }
 

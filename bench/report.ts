@@ -110,16 +110,16 @@ function parse(text: string): Result {
   };
 }
 
-/** All tables of a result as Markdown, with its notes. */
-export function tables({ title, date, command, machine, claims, rows, notes }: Result): string[] {
+/** The tables of a result as Markdown, with its notes. */
+export function tables(result: Result, heading = "##"): string[] {
+  const { title, date, command, machine, claims, rows, notes } = result;
   return [
-    `## ${title}`,
+    `${heading} ${title}`,
     "",
     `${date}, \`${command}\`, ${machine}.`,
     "",
     ...(claims.length > 0 ? [...claimTable(claims), ""] : []),
-    ...table(rows),
-    "",
+    ...(rows.length > 0 ? [...table(rows), ""] : []),
     ...notes.map((note) => `- ${note}`),
     "",
   ];
@@ -158,4 +158,30 @@ function range(ratio: number, least: number | undefined, greatest: number | unde
 function figure(value: number): string {
   if (Number.isInteger(value)) return value.toLocaleString("en");
   return Math.abs(value) >= 100 ? Math.round(value).toLocaleString("en") : value.toPrecision(3);
+}
+
+const PAGE = join(PROJECT, "docs", "performance.md");
+const START = "<!-- results: npm run bench -- --quote writes what follows -->";
+const END = "<!-- end of results -->";
+/** The suites in the order of the page. */
+const ORDER = "floor mcp-agent gateways nchan express-session growth directory cost soak".split(
+  " ",
+);
+
+/** The section between the markers: of each result its claims, or its rows where it claims nothing. */
+export function section(results: readonly Result[]): string {
+  return ORDER.flatMap((name) => results.filter(({ suite }) => suite === name))
+    .flatMap((result) => tables(result.claims.length > 0 ? { ...result, rows: [] } : result, "###"))
+    .join("\n");
+}
+
+/** The text with the section between its markers replaced. Throws where it has no markers. */
+export function withSection(page: string, results: readonly Result[]): string {
+  const [start, end] = [page.indexOf(START), page.indexOf(END)];
+  if (start < 0 || end < start) throw new Error(`docs/performance.md has no ${START} … ${END}`);
+  return `${page.slice(0, start + START.length)}\n\n${section(results)}${page.slice(end)}`;
+}
+
+export async function quoteResults(): Promise<void> {
+  await writeFile(PAGE, withSection(await readFile(PAGE, "utf8"), await readResults()));
 }

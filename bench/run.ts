@@ -6,8 +6,15 @@ import { expressSession } from "./peers/express-session/suite.ts";
 import { gateways } from "./peers/gateways/suite.ts";
 import { mcpAgent } from "./peers/mcp-agent/suite.ts";
 import { nchan } from "./peers/nchan/suite.ts";
-import { keep, printReport, readResults, tables, whyNotKept, type Report } from "./report.ts";
-import { quoteResults } from "./quote.ts";
+import {
+  keep,
+  printReport,
+  quoteResults,
+  readResults,
+  tables,
+  whyNotKept,
+  type Report,
+} from "./report.ts";
 import { cost } from "./suites/cost.ts";
 import { directory } from "./suites/directory.ts";
 import { floor } from "./suites/floor.ts";

@@ -1,4 +1,5 @@
 /** The servers that are compared, each a process of plain workerd on a free port with storage of its own. */
+import { mkdtempSync, rmSync } from "node:fs";
 import { mkdir, readFile, statfs, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -7,7 +8,6 @@ import { buildBundle, PROJECT, type Bundle } from "../scripts/bundle.ts";
 import { startWorkerd } from "../scripts/workerd.ts";
 import { freePort } from "../test/support/free-port.ts";
 import { progress } from "./measure.ts";
-import { mkdtempSync, rmSync } from "node:fs";
 
 /** Folders for what servers store. Each is deleted at the latest when this process ends, by a signal too if that makes it exit. */
 const folders = new Set<string>();
@@ -54,17 +54,8 @@ export async function startWorker(
   const bundle = await bundleOf(name, configPath);
   const stateDir = makeFolder(name, folder);
   const port = await freePort();
-  const launch = () =>
-    startWorkerd({
-      bundle: bundle.path,
-      config: configPath,
-      host: "127.0.0.1",
-      port,
-      stateDir,
-      env,
-      args,
-      onLine,
-    });
+  const place = { bundle: bundle.path, config: configPath, host: "127.0.0.1", port, stateDir };
+  const launch = () => startWorkerd({ ...place, env, args, onLine });
   let workerd = await launch();
   return {
     url: workerd.url,
@@ -98,19 +89,13 @@ function bundleOf(name: string, configPath: string): Promise<Bundle> {
   return building;
 }
 
-export function startHoldfast(
-  env: Record<string, string> = {},
-  folder?: string,
-): Promise<WorkerServer> {
-  return startWorker("holdfast", join(PROJECT, "wrangler.toml"), {
-    env: { LOG_LEVEL: "warn", ...env },
-    ...(folder !== undefined && { folder }),
-  });
+export function startHoldfast(env: Record<string, string> = {}, folder = tmpdir()) {
+  const options = { env: { LOG_LEVEL: "warn", ...env }, folder };
+  return startWorker("holdfast", join(PROJECT, "wrangler.toml"), options);
 }
 
-export function startFloor(folder?: string): Promise<WorkerServer> {
-  const config = join(PROJECT, "bench", "floors", "wrangler.toml");
-  return startWorker("floor", config, folder === undefined ? {} : { folder });
+export function startFloor(folder = tmpdir()) {
+  return startWorker("floor", join(PROJECT, "bench", "floors", "wrangler.toml"), { folder });
 }
 
 /**
@@ -154,50 +139,45 @@ export async function memoryFolder(): Promise<string> {
   return found && found.bavail * found.bsize >= ROOM_BYTES ? MEMORY_FOLDER : tmpdir();
 }
 
-/** Makes a session and answers its id. */
-export async function makeSession(server: Pick<Server, "url">, body: object = {}): Promise<string> {
-  const response = await fetch(`${server.url}/v1/sessions`, {
+async function post<Answer>(url: string, body: unknown): Promise<Answer> {
+  const response = await fetch(url, {
     method: "POST",
     headers: { "content-type": "application/json" },
     body: JSON.stringify(body),
   });
-  if (response.status !== 201) throw new Error(`create answered ${response.status}`);
-  return ((await response.json()) as { id: string }).id;
+  if (!response.ok) throw new Error(`POST ${url} answered ${response.status}`);
+  return (await response.json()) as Answer;
+}
+
+/** Makes a session and answers its id. */
+export async function makeSession({ url }: Pick<Server, "url">, body: object = {}) {
+  return (await post<{ id: string }>(`${url}/v1/sessions`, body)).id;
 }
 
 /** Events that the service takes in one publish. */
 const BATCH = 100;
 
 /** Publishes so many numbered events (`#0`, `#1` …) to a stream, and answers their ids. */
-export async function publishEvents(url: string, count: number, padding = ""): Promise<string[]> {
+export async function publishEvents(url: string, count: number): Promise<string[]> {
   const ids: string[] = [];
   while (ids.length < count) {
-    const events = Array.from({ length: Math.min(BATCH, count - ids.length) }, (_, n) => ({
-      data: `#${ids.length + n} ${padding}`.trimEnd(),
-    }));
-    const response = await fetch(url, {
-      method: "POST",
-      body: JSON.stringify(events),
-      headers: { "content-type": "application/json" },
+    const events = Array.from({ length: Math.min(BATCH, count - ids.length) }, (_, n) => {
+      return { data: `#${ids.length + n}` };
     });
-    if (response.status !== 202) throw new Error(`publishing answered ${response.status}`);
-    ids.push(...((await response.json()) as { ids: string[] }).ids);
+    ids.push(...(await post<{ ids: string[] }>(url, events)).ids);
   }
   return ids;
 }
 
-/** The servers of a suite end when it does, however it ends. */
-export interface Stoppable {
-  stop(): Promise<void>;
-}
+type Stoppable = Pick<Server, "stop">;
 
 /** Takes charge of a server from the moment that it begins to start, and answers what the start answers. */
-export type Start = <Server extends Stoppable>(starting: Promise<Server>) => Promise<Server>;
+export type Start = <S extends Stoppable>(starting: Promise<S>) => Promise<S>;
 
 /**
  * Runs with servers, and stops all of them before it settles: those too that were started
  * beside one that failed, and those that come up only after that. A server that cannot be
- * stopped is told of and hides no result and no failure.
+ * stopped is reported, and hides no result and no failure.
  */
 export async function withServers<Result>(run: (start: Start) => Promise<Result>): Promise<Result> {
   const starts: Promise<Stoppable>[] = [];
@@ -207,17 +187,9 @@ export async function withServers<Result>(run: (start: Start) => Promise<Result>
       return starting;
     });
   } finally {
-    for (const start of await Promise.allSettled(starts.map(stopped))) {
-      if (start.status === "fulfilled" && start.value) progress(start.value);
+    const running = (await Promise.allSettled(starts)).filter((one) => one.status === "fulfilled");
+    for (const end of await Promise.allSettled(running.map(({ value }) => value.stop()))) {
+      if (end.status === "rejected") progress(`a server could not be stopped: ${end.reason}`);
     }
   }
-}
-
-/** What went wrong with stopping it. A start that failed is whoever asked for it's to tell. */
-async function stopped(starting: Promise<Stoppable>): Promise<string | undefined> {
-  const server = await starting;
-  return server.stop().then(
-    () => undefined,
-    (failure: unknown) => `a server could not be stopped: ${String(failure)}`,
-  );
 }

@@ -3,9 +3,11 @@
  * times each event from the start of its publish to its receipt by every subscriber.
  * Each event carries its number.
  */
-import { get, type IncomingMessage } from "node:http";
+import { once } from "node:events";
+import type { IncomingMessage } from "node:http";
 import type { Sample } from "../measure.ts";
-import { Connections, keepBusy, quantiles } from "./load.ts";
+import { Connections, keepBusy, sampleOf } from "./load.ts";
+import { openStream, readNumbers } from "./streams.ts";
 
 export interface DeliveryPlan {
   readonly url: string;
@@ -42,10 +44,17 @@ export async function runDelivery(plan: DeliveryPlan): Promise<Sample> {
   let idle: (() => void) | undefined;
   const broken = Promise.withResolvers<never>();
 
-  const received = (number: number, now: number): void => {
+  /** Resolves once its first bytes have come. Until it is left, its end fails the load. */
+  const follow = async (): Promise<IncomingMessage> => {
+    const stream = await openStream(plan.url + plan.followPath);
+    stream.on("close", () => broken.reject(new Error("a stream broke off")));
+    await once(stream, "readable");
+    return stream;
+  };
+  const received = (number: number, at: number): void => {
     const sent = startedAt[number];
     if (sent === undefined) return;
-    latencies.push(now - sent);
+    latencies.push(at - sent);
     const more = wanted[number] ?? 0;
     if (more > 0) want(number, more - 1);
   };
@@ -65,9 +74,8 @@ export async function runDelivery(plan: DeliveryPlan): Promise<Sample> {
     want(number, 0);
   };
   const load = async (): Promise<number> => {
-    const followers = Array.from({ length: plan.subscribers }, () => follow(plan, broken.reject));
-    const streams = await Promise.all(followers);
-    for (const stream of streams) listen(stream, received, looked);
+    const streams = await Promise.all(Array.from({ length: plan.subscribers }, follow));
+    for (const stream of streams) readNumbers(stream, received, looked);
     const started = performance.now();
     await keepBusy(plan.publishers, plan.seconds, publish);
     if (outstanding > 0) {
@@ -77,56 +85,12 @@ export async function runDelivery(plan: DeliveryPlan): Promise<Sample> {
       await over.promise;
       clearTimeout(timer);
     }
-    const elapsed = (performance.now() - started) / 1000;
+    const took = performance.now() - started;
     for (const stream of streams) stream.removeAllListeners("close").destroy();
-    return elapsed;
+    return took;
   };
 
-  const elapsed = await Promise.race([load(), broken.promise]);
+  const took = await Promise.race([load(), broken.promise]);
   connections.close();
-  const count = latencies.length;
-  const errors = failed + outstanding;
-  return { count, errors, perSecond: count / elapsed, ...quantiles(latencies) };
-}
-
-/** A stream that has begun: its first bytes have come. Tells if it ends before it is left. */
-function follow(
-  { url, followPath }: DeliveryPlan,
-  broke: (failure: Error) => void,
-): Promise<IncomingMessage> {
-  const { hostname, port } = new URL(url);
-  const headers = { accept: "text/event-stream" };
-  return new Promise((resolve, reject) => {
-    get({ hostname, port, path: followPath, agent: false, headers }, (incoming) => {
-      const { statusCode } = incoming;
-      if (statusCode !== 200) return reject(new Error(`following answered ${statusCode}`));
-      incoming.setEncoding("utf8");
-      incoming.on("error", () => {});
-      incoming.on("close", () => broke(new Error("a stream broke off")));
-      incoming.once("data", () => resolve(incoming));
-    }).on("error", reject);
-  });
-}
-
-/** Tells of each event's number, and of each time that all there is has been looked at. */
-function listen(
-  stream: IncomingMessage,
-  received: (number: number, now: number) => void,
-  looked: () => void,
-): void {
-  let rest = "";
-  stream.on("data", (chunk: string) => {
-    rest += chunk;
-    const now = performance.now();
-    let from = 0;
-    for (let end = rest.indexOf("\n\n"); end >= 0; end = rest.indexOf("\n\n", from)) {
-      const data = rest.indexOf("data: #", from);
-      if (data >= 0 && data < end) {
-        received(Number.parseInt(rest.slice(data + 7, data + 20), 10), now);
-      }
-      from = end + 2;
-    }
-    rest = rest.slice(from);
-    looked();
-  });
+  return sampleOf(latencies, failed + outstanding, took);
 }

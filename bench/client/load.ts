@@ -1,5 +1,6 @@
 /** What the loads share: connections to one server, a load for a set time, and what came of it. */
 import { Agent, request } from "node:http";
+import type { Sample } from "../measure.ts";
 
 export interface Call {
   readonly method: string;
@@ -75,7 +76,17 @@ export async function keepBusy(
 /** The middle and the tail of latencies; NaN where there are none. */
 export function quantiles(latencies: readonly number[]): { p50: number; p99: number } {
   const sorted = latencies.toSorted((a, b) => a - b);
-  const at = (share: number) =>
-    sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? NaN;
+  const at = (share: number) => sorted[Math.floor(sorted.length * share)] ?? NaN;
   return { p50: at(0.5), p99: at(0.99) };
+}
+
+/** What came of a load in so many milliseconds; a latency may stand for several events. */
+export function sampleOf(
+  latencies: readonly number[],
+  errors: number,
+  took: number,
+  each = 1,
+): Sample {
+  const count = latencies.length;
+  return { count, errors, perSecond: (count * each * 1000) / took, ...quantiles(latencies) };
 }

@@ -1,7 +1,7 @@
 /** A load of requests: N connections, each with one under way at a time, for a set number of seconds. */
 import { setTimeout as pause } from "node:timers/promises";
 import type { Sample } from "../measure.ts";
-import { Connections, keepBusy, quantiles } from "./load.ts";
+import { Connections, keepBusy, sampleOf } from "./load.ts";
 
 export interface RequestPlan {
   readonly url: string;
@@ -43,8 +43,7 @@ export async function runRequests(plan: RequestPlan): Promise<Sample> {
   };
   const started = performance.now();
   await keepBusy(plan.connections, plan.seconds, once);
-  const elapsed = (performance.now() - started) / 1000;
+  const took = performance.now() - started;
   connections.close();
-  const count = latencies.length;
-  return { count, errors, perSecond: count / elapsed, ...quantiles(latencies) };
+  return sampleOf(latencies, errors, took);
 }

@@ -4,7 +4,8 @@
  */
 import { Agent, get } from "node:http";
 import type { Sample } from "../measure.ts";
-import { quantiles } from "./load.ts";
+import { sampleOf } from "./load.ts";
+import { readNumbers } from "./streams.ts";
 
 interface Stream {
   readonly url: string;
@@ -21,7 +22,6 @@ export interface ResumePlan {
 
 /** A stream that has not brought them all by then will not. */
 const TIMEOUT_MS = 10_000;
-const MARK = "data: #";
 
 /**
  * Its rate is of events received, in the time that resuming took; its latencies are from the
@@ -45,8 +45,7 @@ export async function runResumptions({ streams, events, seconds }: ResumePlan): 
     }
   }
   if (times.length === 0) throw new Error(`none of ${errors} resumptions succeeded`);
-  const perSecond = (times.length * events * 1000) / resumingMs;
-  return { count: times.length, errors, perSecond, ...quantiles(times) };
+  return sampleOf(times, errors, resumingMs, events);
 }
 
 /**
@@ -84,20 +83,9 @@ function resume({ url, lastEventId }: Stream, events: number, agent: Agent): Pro
         return void outgoing.destroy();
       }
       let received = 0;
-      let rest = "";
-      incoming.setEncoding("utf8");
-      incoming.on("error", () => resolve(false));
-      incoming.on("end", () => resolve(false));
-      incoming.on("data", (chunk: string) => {
-        rest += chunk;
-        let end = 0;
-        for (let at = rest.indexOf(MARK); at >= 0; at = rest.indexOf(MARK, end)) {
-          received++;
-          end = at + MARK.length;
-        }
-        // What follows the last mark may hold the beginning of the next.
-        rest = rest.slice(Math.max(end, rest.length - MARK.length));
-        if (received < events) return;
+      incoming.on("error", () => resolve(false)).on("end", () => resolve(false));
+      readNumbers(incoming, () => {
+        if (++received < events) return;
         resolve(true);
         outgoing.destroy();
       });

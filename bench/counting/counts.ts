@@ -1,20 +1,18 @@
-/** What the objects are asked of their storage, by kind of object. */
-export interface Counts {
-  /** Constructor runs: an object that was not in memory. */
-  wakes: number;
+/** How much the objects ask of their storage, by kind of object. */
+const NONE = {
+  /** Constructor runs: the object was not in memory. */
+  wakes: 0,
   /** Calls, upgrades, socket messages and alarms that reached an object. */
-  requests: number;
-  rowsRead: number;
-  rowsWritten: number;
+  requests: 0,
+  rowsRead: 0,
+  rowsWritten: 0,
   /** Each is billed as one row written. */
-  alarmsSet: number;
-}
+  alarmsSet: 0,
+};
 
-export const KINDS = ["sessions", "directory"] as const;
-export type Kind = (typeof KINDS)[number];
-export type Tally = Record<Kind, Counts>;
+export type Counts = typeof NONE;
+export type Tally = ReturnType<typeof noCounts>;
+export type Kind = keyof Tally;
 
-export function noCounts(): Tally {
-  const none = { wakes: 0, requests: 0, rowsRead: 0, rowsWritten: 0, alarmsSet: 0 };
-  return { sessions: { ...none }, directory: { ...none } };
-}
+export const KEYS = Object.keys(NONE) as readonly (keyof Counts)[];
+export const noCounts = () => ({ sessions: { ...NONE }, directory: { ...NONE } });

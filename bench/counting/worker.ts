@@ -17,29 +17,23 @@ let cursors: [Kind, SqlStorageCursor<Record<string, SqlStorageValue>>][] = [];
 function counted(ctx: DurableObjectState, kind: Kind): DurableObjectState {
   const { storage } = ctx;
   const { kv, sql } = storage;
-  const [get, put, exec, setAlarm] = [
-    kv.get.bind(kv),
-    kv.put.bind(kv),
-    sql.exec.bind(sql),
-    storage.setAlarm.bind(storage),
-  ];
-  kv.get = <T>(key: string) => {
-    tally[kind].rowsRead++;
-    return get<T>(key);
+  /** Replaces a method by one that first counts itself. */
+  const before = <T extends object, K extends keyof T>(of: T, name: K, count: () => void) => {
+    const real = of[name] as Method;
+    of[name] = ((...args: unknown[]) => {
+      count();
+      return real.apply(of, args);
+    }) as T[K];
   };
-  kv.put = (key, value) => {
-    tally[kind].rowsWritten++;
-    put(key, value);
-  };
+  before(kv, "get", () => tally[kind].rowsRead++);
+  before(kv, "put", () => tally[kind].rowsWritten++);
+  before(storage, "setAlarm", () => tally[kind].alarmsSet++);
+  const exec = sql.exec.bind(sql);
   sql.exec = ((query: string, ...bindings: unknown[]) => {
     const cursor = exec(query, ...bindings);
     cursors.push([kind, cursor]);
     return cursor;
   }) as typeof sql.exec;
-  storage.setAlarm = (time, options) => {
-    tally[kind].alarmsSet++;
-    return setAlarm(time, options);
-  };
   return ctx;
 }
 

@@ -5,6 +5,8 @@
 import { DurableObject } from "cloudflare:workers";
 import { Hono } from "hono";
 
+const frameOf = (data: string) => new TextEncoder().encode(`data: ${data}\n\n`);
+
 export class FloorObject extends DurableObject {
   #ready = false;
   #stream: WritableStreamDefaultWriter<Uint8Array> | undefined;
@@ -28,14 +30,14 @@ export class FloorObject extends DurableObject {
       sql.exec("CREATE TABLE IF NOT EXISTS events (seq INTEGER PRIMARY KEY, data TEXT)");
     this.#ready = true;
     sql.exec("INSERT INTO events (data) VALUES (?)", data);
-    const frame = new TextEncoder().encode(`data: ${data}\n\n`);
+    const frame = frameOf(data);
     for (const socket of this.ctx.getWebSockets()) socket.send(frame);
     return 1;
   }
 
   /** Delivery: a stream straight from the object, and nothing written. */
   emit(data: string): number {
-    void this.#stream?.write(new TextEncoder().encode(`data: ${data}\n\n`));
+    void this.#stream?.write(frameOf(data));
     return 1;
   }
 
@@ -61,7 +63,6 @@ interface Bindings {
 const app = new Hono<{ Bindings: Bindings }>();
 const stub = (env: Bindings, name: string) => env.FLOOR.get(env.FLOOR.idFromName(name));
 
-app.get("/healthz", (c) => c.json({ status: "ok" }));
 app.get("/read/:id", async (c) => c.json({ ok: await stub(c.env, c.req.param("id")).noop() }));
 app.post("/create", async (c) =>
   c.json({ ok: await stub(c.env, crypto.randomUUID()).create() }, 201),

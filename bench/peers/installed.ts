@@ -29,11 +29,10 @@ interface Manifest {
 
 async function isInstalled(): Promise<boolean> {
   const { dependencies = {} } = await manifest(FOLDER);
-  const wanted = Object.entries(dependencies);
-  const found = await Promise.allSettled(wanted.map(([name]) => peerVersion(name)));
-  return found.every(
-    (version, n) => version.status === "fulfilled" && version.value === wanted[n]?.[1],
-  );
+  const wrong = Object.entries(dependencies).map(async ([name, wanted]) => {
+    return (await peerVersion(name).catch(() => undefined)) !== wanted;
+  });
+  return !(await Promise.all(wrong)).includes(true);
 }
 
 export async function peerVersion(name: string): Promise<string> {

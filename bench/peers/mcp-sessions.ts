@@ -41,6 +41,15 @@ export function callLoad(sessions: readonly string[]): Load {
   };
 }
 
+/** One request of a load. */
+export function requestOf({ method, headers, headersInTurn = [], body = "" }: Load): RequestInit {
+  return {
+    method,
+    headers: { "content-type": "application/json", ...headers, ...headersInTurn[0] },
+    body: body.replace("$n", "1"),
+  };
+}
+
 /** The headers of a request in a session. */
 export function sessionHeaders(session: string): Headers {
   return { ...ACCEPT, "mcp-session-id": session, "mcp-protocol-version": VERSION };
@@ -59,18 +68,10 @@ export async function openSessions(url: string, count: number, concurrency = 8):
 }
 
 async function openSession(url: string): Promise<string> {
-  const answer = await post(url, INITIALIZE, ACCEPT);
-  const session = answer.headers.get("mcp-session-id");
-  if (!session) throw new Error(`${url} gave no session: ${answer.status} ${await answer.text()}`);
-  await answer.text();
-  await (await post(url, INITIALIZED, sessionHeaders(session))).text();
+  const answer = await fetch(url, requestOf(INITIALIZE_LOAD));
+  const [session, text] = [answer.headers.get("mcp-session-id"), await answer.text()];
+  if (!session) throw new Error(`${url} gave no session: ${answer.status} ${text}`);
+  const headers = sessionHeaders(session);
+  await (await fetch(url, requestOf({ method: "POST", headers, body: INITIALIZED }))).text();
   return session;
-}
-
-async function post(url: string, body: string, headers: Headers): Promise<Response> {
-  return fetch(url, {
-    method: "POST",
-    headers: { ...headers, "content-type": "application/json" },
-    body,
-  });
 }

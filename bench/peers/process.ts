@@ -48,18 +48,11 @@ export async function startProcess(
 async function listens(port: number): Promise<string | undefined> {
   const until = Date.now() + START_TIMEOUT_MS;
   while (Date.now() < until) {
-    if (await accepts(port)) return undefined;
+    const socket = connect(port, "127.0.0.1");
+    const accepted = await once(socket, "connect").catch(() => undefined);
+    socket.destroy();
+    if (accepted) return undefined;
     await delay(50);
   }
   return `nothing listens on port ${port}`;
-}
-
-function accepts(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(port, "127.0.0.1", () => {
-      socket.destroy();
-      resolve(true);
-    });
-    socket.on("error", () => resolve(false));
-  });
 }

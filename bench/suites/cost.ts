@@ -2,9 +2,9 @@
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { claim } from "../comparison.ts";
-import { KINDS, noCounts, type Counts, type Tally } from "../counting/counts.ts";
+import { KEYS, noCounts, type Counts, type Tally } from "../counting/counts.ts";
 import { progress } from "../measure.ts";
-import { callLoad, INITIALIZE_LOAD, openSessions, type Load } from "../peers/mcp-sessions.ts";
+import { callLoad, INITIALIZE_LOAD, openSessions, requestOf } from "../peers/mcp-sessions.ts";
 import type { Claim, Report, Row } from "../report.ts";
 import { makeSession, startVariant, type Server } from "../servers.ts";
 
@@ -32,13 +32,13 @@ const QUIET_MS = 100;
 
 interface Operation {
   readonly name: string;
-  /** Requests that the operation makes to the Worker. */
-  readonly workerRequests: number;
   /** Commands that a Redis would take for the same job. */
   readonly redisCommands: number;
-  /** Requests to an object that holds its streams itself and stores nothing; absent where that is no such object's job. */
-  readonly heldRequests?: number;
+  /** Whether an object could do it that holds its streams itself and stores nothing. */
+  readonly held?: true;
+  /** Makes the session, unless the operation does. */
   readonly prepare?: (server: Server) => Promise<string>;
+  /** Answers how many of the requests that were counted are not the operation's, if any are. */
   readonly run: (server: Server, id: string) => Promise<unknown>;
 }
 
@@ -47,126 +47,69 @@ const json = (method: string, body: unknown) => ({
   body: JSON.stringify(body),
   headers: { "content-type": "application/json" },
 });
-/** One request of a load. */
-const mcp = ({ method, headers, headersInTurn = [], body = "" }: Load) => ({
-  method,
-  headers: { "content-type": "application/json", ...headers, ...headersInTurn[0] },
-  body: body.replace("$n", "1"),
-});
 const call = async (server: Server, path: string, init?: RequestInit) => {
   const response = await fetch(server.url + path, init);
   if (response.status >= 300) throw new Error(`${path} answered ${response.status}`);
   await response.text();
 };
-const published = async (server: Server) => {
+const read = (server: Server, id: string) => call(server, `/v1/sessions/${id}`);
+const readUnknown = async ({ url }: Server) =>
+  void (await (await fetch(`${url}/v1/sessions/${crypto.randomUUID()}`)).text());
+const patch = (server: Server, id: string) =>
+  call(server, `/v1/sessions/${id}`, json("PATCH", { metadata: { a: "b" } }));
+const remove = (server: Server, id: string) =>
+  call(server, `/v1/sessions/${id}`, { method: "DELETE" });
+const callTool = (server: Server, id: string) => call(server, "/mcp", requestOf(callLoad([id])));
+const publish = (events: unknown) => (server: Server, id: string) =>
+  call(server, `/v1/sessions/${id}/events`, json("POST", events));
+/** Makes a session and does this with it. */
+const after = (first: Operation["run"]) => async (server: Server) => {
   const id = await makeSession(server);
-  await call(server, `/v1/sessions/${id}/events`, json("POST", { data: "first" }));
+  await first(server, id);
   return id;
 };
 
+/** Answers how often it asked whether the object has noticed yet. */
+async function followAndLeave(server: Server, id: string): Promise<number> {
+  const { body } = await fetch(`${server.url}/v1/sessions/${id}/events`);
+  const reader = body!.getReader();
+  await reader.read();
+  await reader.cancel();
+  // The object hears of it when the bridge next writes; the keep-alive is 50 ms here.
+  for (let looks = 1; looks <= 40; looks++) {
+    const response = await fetch(`${server.url}/v1/sessions/${id}?touch=false`);
+    if (((await response.json()) as { writers: number }).writers === 0) return looks;
+    await delay(50);
+  }
+  throw new Error("the reader was never noticed to have left");
+}
+
+const EVENT = { data: "x" };
+const HUNDRED = Array.from({ length: 100 }, () => EVENT);
+
+const operation = (
+  name: string,
+  redisCommands: number,
+  run: Operation["run"],
+  more: Pick<Operation, "prepare" | "held"> = {},
+): Operation => ({ name, redisCommands, run, ...more });
+
+const made = { prepare: (server: Server) => makeSession(server) };
 const OPERATIONS: readonly Operation[] = [
-  { name: "create", workerRequests: 1, redisCommands: 1, run: (server) => makeSession(server) },
-  {
-    name: "read",
-    workerRequests: 1,
-    redisCommands: 1,
-    async prepare(server) {
-      const id = await makeSession(server);
-      await call(server, `/v1/sessions/${id}`);
-      return id;
-    },
-    run: (server, id) => call(server, `/v1/sessions/${id}`),
-  },
-  {
-    name: "read that stores its touch",
-    workerRequests: 1,
-    redisCommands: 1,
-    // The first after a create does, and then one in each sixteenth of the TTL.
-    prepare: makeSession,
-    run: (server, id) => call(server, `/v1/sessions/${id}`),
-  },
-  {
-    name: "read of an unknown id",
-    workerRequests: 1,
-    redisCommands: 1,
-    run: (server) =>
-      fetch(`${server.url}/v1/sessions/${crypto.randomUUID()}`).then((r) => r.text()),
-  },
-  {
-    name: "patch",
-    workerRequests: 1,
-    redisCommands: 2,
-    prepare: makeSession,
-    run: (server, id) =>
-      call(server, `/v1/sessions/${id}`, json("PATCH", { metadata: { a: "b" } })),
-  },
-  {
-    name: "publish",
-    workerRequests: 1,
-    redisCommands: 2,
-    heldRequests: 1,
-    prepare: published,
-    run: (server, id) => call(server, `/v1/sessions/${id}/events`, json("POST", { data: "x" })),
-  },
-  {
-    name: "publish of 100 at once",
-    workerRequests: 1,
-    redisCommands: 101,
-    heldRequests: 1,
-    prepare: makeSession,
-    run: (server, id) =>
-      call(
-        server,
-        `/v1/sessions/${id}/events`,
-        json(
-          "POST",
-          Array.from({ length: 100 }, () => ({ data: "x" })),
-        ),
-      ),
-  },
-  {
-    name: "follow and leave",
-    workerRequests: 1,
-    redisCommands: 2,
-    heldRequests: 1,
-    prepare: makeSession,
-    async run(server, id) {
-      const { body } = await fetch(`${server.url}/v1/sessions/${id}/events`);
-      const reader = body!.getReader();
-      await reader.read();
-      await reader.cancel();
-      // The object hears of it when the bridge next writes; the keep-alive is 50 ms here.
-      for (let waited = 0; waited < 40; waited++) {
-        const response = await fetch(`${server.url}/v1/sessions/${id}?touch=false`);
-        if (((await response.json()) as { writers: number }).writers === 0) return waited + 1;
-        await new Promise((resolve) => setTimeout(resolve, 50));
-      }
-      throw new Error("the reader was never noticed to have left");
-    },
-  },
-  {
-    name: "delete",
-    workerRequests: 1,
-    redisCommands: 1,
-    prepare: makeSession,
-    run: (server, id) => call(server, `/v1/sessions/${id}`, { method: "DELETE" }),
-  },
-  {
-    name: "MCP initialize",
-    workerRequests: 1,
-    redisCommands: 1,
-    run: (server) => call(server, "/mcp", mcp(INITIALIZE_LOAD)),
-  },
-  {
-    name: "MCP tools/call",
-    workerRequests: 1,
-    redisCommands: 1,
-    async prepare({ url }) {
-      const [session = ""] = await openSessions(`${url}/mcp`, 1, 1);
-      return session;
-    },
-    run: (server, id) => call(server, "/mcp", mcp(callLoad([id]))),
-  },
+  operation("create", 1, (server) => makeSession(server)),
+  operation("read", 1, read, { prepare: after(read) }),
+  // The first read after a create stores it, and then one in each sixteenth of the TTL.
+  operation("read that stores its touch", 1, read, made),
+  operation("read of an unknown id", 1, readUnknown),
+  operation("patch", 2, patch, made),
+  operation("publish", 2, publish(EVENT), { prepare: after(publish(EVENT)), held: true }),
+  operation("publish of 100 at once", 101, publish(HUNDRED), { ...made, held: true }),
+  operation("follow and leave", 2, followAndLeave, { ...made, held: true }),
+  operation("delete", 1, remove, made),
+  operation("MCP initialize", 1, (server) => call(server, "/mcp", requestOf(INITIALIZE_LOAD))),
+  operation("MCP tools/call", 1, callTool, {
+    prepare: async ({ url }) => (await openSessions(`${url}/mcp`, 1))[0] ?? "",
+  }),
 ];
 
 export async function cost(): Promise<Report> {
@@ -180,43 +123,42 @@ export async function cost(): Promise<Report> {
   try {
     // A shard's first entry makes its tables, which is not what a create costs.
     for (let n = 0; n < WARMING; n++) await makeSession(server);
-    const rows: Row[] = [];
-    const claims: Claim[] = [];
+    const found: ReturnType<typeof priced>[] = [];
     for (const operation of OPERATIONS) {
-      const { row, against } = priced(operation, await measure(server, operation));
-      rows.push(row);
-      claims.push(...against);
+      found.push(priced(operation, await measure(server, operation)));
       progress(operation.name);
     }
-    claims.push(await idleStream(server));
+    const rows = found.map(({ row }) => row);
+    const claims = [...found.flatMap(({ claims }) => claims), await idleStream(server)];
     return { suite: "cost", title: "What each operation costs", rows, claims, notes: NOTES };
   } finally {
     await server.stop();
   }
 }
 
-const KEYS = ["requests", "wakes", "rowsRead", "rowsWritten", "alarmsSet"] as const;
-
 /** Means of the repeats. */
-async function measure(server: Server, { name, prepare, run }: Operation): Promise<Tally> {
+async function measure(server: Server, { prepare, run }: Operation): Promise<Tally> {
   const tallies: Tally[] = [];
   for (let n = 0; n < REPEATS; n++) {
     const id = prepare ? await prepare(server) : "";
     await settled(server);
-    const looks = await run(server, id);
+    const others = await run(server, id);
     const tally = await settled(server);
-    // Looks that waited for the reader to be noticed are not part of the operation.
-    if (name === "follow and leave") tally.sessions.requests -= Number(looks);
+    if (typeof others === "number") tally.sessions.requests -= others;
     tallies.push(tally);
   }
   return divided(tallies, REPEATS);
 }
 
 function divided(tallies: readonly Tally[], by: number): Tally {
-  const sum = noCounts();
-  for (const kind of KINDS)
-    for (const key of KEYS) for (const tally of tallies) sum[kind][key] += tally[kind][key] / by;
-  return sum;
+  const mean = noCounts();
+  for (const { sessions, directory } of tallies) {
+    for (const key of KEYS) {
+      mean.sessions[key] += sessions[key] / by;
+      mean.directory[key] += directory[key] / by;
+    }
+  }
+  return mean;
 }
 
 const total = ({ sessions, directory }: Tally, key: keyof Counts): number =>
@@ -250,34 +192,27 @@ async function counted(server: Server): Promise<Tally> {
   return (await (await fetch(`${server.url}/counts`)).json()) as Tally;
 }
 
-function priced(operation: Operation, tally: Tally): { row: Row; against: Claim[] } {
-  const { name, workerRequests, redisCommands, heldRequests } = operation;
-  const requests = workerRequests * PRICES.workerRequest;
-  const ours = requests + price(tally);
-  const redis = redisCommands * REDIS_COMMAND;
-  const held =
-    heldRequests === undefined ? undefined : requests + heldRequests * PRICES.objectRequest;
-  const against = (other: string, dollars: number) =>
-    claim({
-      what: `${name}, $ per million`,
-      other,
-      ours: [ours * 1e6],
-      theirs: [dollars * 1e6],
-    });
+function priced({ name, redisCommands, held }: Operation, tally: Tally) {
+  const ours = 1e6 * (PRICES.workerRequest + price(tally));
+  const redis = 1e6 * redisCommands * REDIS_COMMAND;
+  const heldCosts = held && 1e6 * (PRICES.workerRequest + PRICES.objectRequest);
+  const against = (other: string, theirs: number): Claim =>
+    claim({ what: `${name}, $ per million`, other, ours: [ours], theirs: [theirs] });
+  const row: Row = {
+    operation: name,
+    "object requests": total(tally, "requests"),
+    wakes: total(tally, "wakes"),
+    "rows read": total(tally, "rowsRead"),
+    "rows written": total(tally, "rowsWritten"),
+    "alarms set": total(tally, "alarmsSet"),
+    "of these requests and rows written by the directory": `${tally.directory.requests} and ${tally.directory.rowsWritten}`,
+    "$ per million": ours,
+    ...(heldCosts && { "held in the object, $ per million": heldCosts }),
+    "Redis, $ per million": redis,
+  };
   return {
-    row: {
-      operation: name,
-      "object requests": total(tally, "requests"),
-      wakes: total(tally, "wakes"),
-      "rows read": total(tally, "rowsRead"),
-      "rows written": total(tally, "rowsWritten"),
-      "alarms set": total(tally, "alarmsSet"),
-      "of these requests and rows written by the directory": `${tally.directory.requests} and ${tally.directory.rowsWritten}`,
-      "$ per million": ours * 1e6,
-      ...(held !== undefined && { "held in the object, $ per million": held * 1e6 }),
-      "Redis, $ per million": redis * 1e6,
-    },
-    against: [against("Redis", redis), ...(held === undefined ? [] : [against(HELD, held)])],
+    row,
+    claims: [against("Redis", redis), ...(heldCosts ? [against(HELD, heldCosts)] : [])],
   };
 }
 

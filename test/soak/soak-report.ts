@@ -1,6 +1,5 @@
 /** What a soak found: the table of what was done and what became of it, and how it went over time. */
-import { quoteResults } from "../../bench/quote.ts";
-import { keep, printReport, type Moment, type Report, type Row } from "../../bench/report.ts";
+import { keep, printReport, quoteResults, type Moment, type Report, type Row } from "../../bench/report.ts";
 import type { Loss } from "./audit/loss.ts";
 import type { Outcome } from "./history.ts";
 import { DEFAULTS, isKept, type SoakOptions } from "./options.ts";

@@ -3,8 +3,8 @@
  * signed cookie as express-session has it. Arguments: its port, and Redis's.
  */
 import { createHmac, timingSafeEqual } from "node:crypto";
-import { createServer, type IncomingMessage } from "node:http";
-import { ProxySession, SessionManager, type Session } from "../../../src/entries/index.ts";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import { ProxySession, SessionManager } from "../../../src/entries/index.ts";
 import { PROXY_SESSION_KEY_PREFIX, RedisStorage } from "../../../src/entries/redis.ts";
 
 const [port, redisPort] = process.argv.slice(2).map(Number);
@@ -26,47 +26,38 @@ function sessionId({ headers }: IncomingMessage): string | undefined {
   return given.length === right.length && timingSafeEqual(given, right) ? id : undefined;
 }
 
-/** What a request does with its session: its user, or undefined where there is no session. */
+/** What a request does with its session: answers its user, or undefined where there is no session. */
 const JOBS: Readonly<Record<string, (id: string) => Promise<string | undefined>>> = {
   "/read": async (id) => (await manager.get(id))?.getMetadataValue("user"),
   "/touch": async (id) => ((await manager.touch(id)) ? "ada" : undefined),
   "/write": async (id) => {
     const session = await manager.get(id);
-    if (session) await count(session);
-    return session?.getMetadataValue("user");
+    if (!session) return undefined;
+    const before = Number(session.getMetadataValue("count") ?? 0);
+    session.setMetadata("count", String(before + 1));
+    await manager.upsertSession(session);
+    return session.getMetadataValue("user");
   },
 };
 
-async function count(session: Session): Promise<void> {
-  const before = Number(session.getMetadataValue("count") ?? 0);
-  session.setMetadata("count", String(before + 1));
-  await manager.upsertSession(session);
+/** Makes a session and answers its cookie. */
+async function create(): Promise<string> {
+  const session = new ProxySession(crypto.randomUUID());
+  session.setMetadata("user", "ada");
+  await manager.add(session);
+  return `sid=${session.id}.${sign(session.id)}; HttpOnly`;
 }
 
-interface Answer {
-  readonly user?: string;
-  /** Of a session that was made. */
-  readonly id?: string;
-}
-
-async function answer(request: IncomingMessage): Promise<Answer> {
+async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
   const id = sessionId(request);
   if (request.url === "/create") {
-    const session = new ProxySession(crypto.randomUUID());
-    session.setMetadata("user", "ada");
-    await manager.add(session);
-    return { user: "ada", id: session.id };
+    response.setHeader("set-cookie", await create()).end("ada");
+    return;
   }
   const user = id === undefined ? undefined : await JOBS[request.url ?? ""]?.(id);
-  return user === undefined ? {} : { user };
+  response.writeHead(user === undefined ? 500 : 200).end(user);
 }
 
 createServer((request, response) => {
-  void answer(request)
-    .catch((): Answer => ({}))
-    .then(({ user, id }) => {
-      const cookie = id !== undefined && { "set-cookie": `sid=${id}.${sign(id)}; HttpOnly` };
-      response.writeHead(user === undefined ? 500 : 200, { ...cookie });
-      response.end(user);
-    });
+  answer(request, response).catch(() => response.writeHead(500).end());
 }).listen(port, "127.0.0.1");

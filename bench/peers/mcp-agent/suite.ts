@@ -1,9 +1,10 @@
 /** Holdfast's demo server, in its Worker, against the same tools in an McpAgent: both keep an object per session. */
-import { get, type IncomingMessage } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Report } from "../../report.ts";
+import { openStream } from "../../client/streams.ts";
 import {
+  together,
   claim,
   compare,
   compareAll,
@@ -26,7 +27,13 @@ import {
   type Start,
 } from "../../servers.ts";
 import { installPeers, PEERS_EFFORT, peerVersion } from "../installed.ts";
-import { callLoad, INITIALIZE_LOAD, openSessions, sessionHeaders } from "../mcp-sessions.ts";
+import {
+  callLoad,
+  INITIALIZE_LOAD,
+  openSessions,
+  requestOf,
+  sessionHeaders,
+} from "../mcp-sessions.ts";
 
 const SESSIONS = 50;
 /** Of the memory measurement. Warm-up ones make the code and the heap's first growth no session's. */
@@ -36,10 +43,8 @@ const WARM_UP_SESSIONS = 100;
 const PEER = "McpAgent";
 const BARE_OBJECT = "a bare object";
 
-interface Named {
+interface Named extends Pick<Server, "url" | "pid"> {
   readonly name: string;
-  readonly pid: number;
-  readonly server: Server;
 }
 
 export async function mcpAgent(given: Partial<Effort>): Promise<Report> {
@@ -47,10 +52,8 @@ export async function mcpAgent(given: Partial<Effort>): Promise<Report> {
   await installPeers();
   const folder = await memoryFolder();
   const compared = await compareAll([() => throughput(effort), () => memory(folder)]);
-  const [agents, sdk] = [
-    await peerVersion("agents"),
-    await peerVersion("@modelcontextprotocol/sdk"),
-  ];
+  const agents = await peerVersion("agents");
+  const sdk = await peerVersion("@modelcontextprotocol/sdk");
   return {
     suite: "mcp-agent",
     title: "Against McpAgent",
@@ -66,26 +69,20 @@ export async function mcpAgent(given: Partial<Effort>): Promise<Report> {
 async function both(start: Start, folder: string): Promise<Named[]> {
   const config = join(import.meta.dirname, "wrangler.toml");
   return [
-    called(OURS, await start(startHoldfast({}, folder))),
-    called(PEER, await start(startWorker("mcp-agent", config, { folder }))),
+    { name: OURS, ...(await start(startHoldfast({}, folder))) },
+    { name: PEER, ...(await start(startWorker("mcp-agent", config, { folder }))) },
   ];
 }
-
-const called = (name: string, server: Server): Named => ({ name, pid: server.pid, server });
 
 function throughput(effort: Effort): Promise<Compared> {
   return withServers(async (start) => {
     const servers = await both(start, tmpdir());
     const paths = ["/mcp"];
-    const sessions = new Map<string, string[]>();
-    for (const { name, server } of servers) {
-      sessions.set(name, await openSessions(`${server.url}/mcp`, SESSIONS));
-    }
-    const initializes = contend(servers, ({ server }) =>
-      requesting(server, { ...INITIALIZE_LOAD, paths }),
-    );
-    const calls = contend(servers, ({ name, server }) =>
-      requesting(server, { ...callLoad(sessions.get(name) ?? []), paths }),
+    const sessions = new Map<Named, string[]>();
+    for (const one of servers) sessions.set(one, await openSessions(`${one.url}/mcp`, SESSIONS));
+    const initializes = contend(servers, (of) => requesting(of, { ...INITIALIZE_LOAD, paths }));
+    const calls = contend(servers, (of) =>
+      requesting(of, { ...callLoad(sessions.get(of) ?? []), paths }),
     );
     return compareAll([
       () => compare({ job: "initialize", measures: [rate(["≥", 3])] }, initializes, effort),
@@ -101,7 +98,7 @@ function throughput(effort: Effort): Promise<Compared> {
 function memory(folder: string): Promise<Compared> {
   return withServers(async (start) => {
     const bare = await start(startFloor(folder));
-    return hold([...(await both(start, folder)), called(BARE_OBJECT, bare)]);
+    return hold([...(await both(start, folder)), { name: BARE_OBJECT, ...bare }]);
   });
 }
 
@@ -115,13 +112,11 @@ async function hold(servers: readonly Named[]): Promise<Compared> {
   const [justCalled, silent, streaming]: [Held, Held, Held] = [new Map(), new Map(), new Map()];
   const [warm, marked]: [Held, Held] = [new Map(), new Map()];
   const sessions = new Map<string, string[]>();
-  const grown = async ({ name, server }: Named, since: Held) =>
-    ((await residentKiB(server.pid)) - (since.get(name) ?? NaN)) / HELD_SESSIONS;
-  const mark = async ({ name, server }: Named, held: Held) =>
-    held.set(name, await residentKiB(server.pid));
-  const open = async ({ name, server }: Named, count: number) => {
-    const opened = await (name === BARE_OBJECT ? makeBareObjects : openAndCall)(server, count);
-    sessions.set(name, opened);
+  const grown = async ({ name, pid }: Named, since: Held) =>
+    ((await residentKiB(pid)) - (since.get(name) ?? NaN)) / HELD_SESSIONS;
+  const mark = async ({ name, pid }: Named, held: Held) => held.set(name, await residentKiB(pid));
+  const open = async ({ name, url }: Named, count: number) => {
+    sessions.set(name, await (name === BARE_OBJECT ? makeBareObjects : openAndCall)(url, count));
     progress(`${name} holds ${count} sessions more`);
   };
   for (const one of servers) {
@@ -139,17 +134,18 @@ async function hold(servers: readonly Named[]): Promise<Compared> {
   for (const one of servers) {
     silent.set(one.name, await grown(one, marked));
     if (one.name === BARE_OBJECT) continue;
-    const ids = sessions.get(one.name) ?? [];
-    const streams = await Promise.all(ids.map((id) => follow(one.server, id)));
+    const following = (sessions.get(one.name) ?? []).map((id) =>
+      openStream(`${one.url}/mcp`, sessionHeaders(id)),
+    );
+    const streams = (await Promise.all(following)).map((stream) => stream.resume());
     streaming.set(one.name, await grown(one, warm));
     for (const stream of streams) stream.destroy();
   }
-  const jobs = [
+  return together([
     memoryOf("memory of a session just called", justCalled, FIFTH),
     memoryOf("memory of a silent session", silent, FIFTH),
     memoryOf("memory of a session with a stream, and of one without", streaming),
-  ];
-  return { rows: jobs.flatMap(({ rows }) => rows), claims: jobs.flatMap(({ claims }) => claims) };
+  ]);
 }
 
 function memoryOf(job: string, held: Held, target?: Target): Compared {
@@ -162,37 +158,20 @@ function memoryOf(job: string, held: Held, target?: Target): Compared {
 }
 
 /** Objects with one row and an alarm each. They have no sessions that could be followed. */
-async function makeBareObjects(server: Server, count: number): Promise<string[]> {
+async function makeBareObjects(url: string, count: number): Promise<string[]> {
   for (let n = 0; n < count; n++) {
-    const { status } = await fetch(`${server.url}/create`, { method: "POST", body: "{}" });
+    const { status } = await fetch(`${url}/create`, { method: "POST", body: "{}" });
     if (status !== 201) throw new Error(`a bare object answered ${status}`);
   }
   return [];
 }
 
-async function openAndCall(server: Server, count: number): Promise<string[]> {
-  const sessions = await openSessions(`${server.url}/mcp`, count);
-  const { body = "", method, headersInTurn = [] } = callLoad(sessions);
-  for (const headers of headersInTurn) {
-    const answer = await fetch(`${server.url}/mcp`, {
-      method,
-      headers: { ...headers, "content-type": "application/json" },
-      body: body.replace("$n", "1"),
-    });
-    if (!(await answer.text()).includes('"content"'))
-      throw new Error(`a call answered ${answer.status}`);
+async function openAndCall(url: string, count: number): Promise<string[]> {
+  const sessions = await openSessions(`${url}/mcp`, count);
+  for (const session of sessions) {
+    const answer = await fetch(`${url}/mcp`, requestOf(callLoad([session])));
+    if ((await answer.text()).includes('"content"')) continue;
+    throw new Error(`a call answered ${answer.status}`);
   }
   return sessions;
-}
-
-function follow(server: Server, session: string): Promise<IncomingMessage> {
-  return new Promise((resolve, reject) => {
-    const headers = { ...sessionHeaders(session), accept: "text/event-stream" };
-    get(`${server.url}/mcp`, { agent: false, headers }, (incoming) => {
-      incoming.on("error", () => {});
-      incoming.resume();
-      if (incoming.statusCode === 200) resolve(incoming);
-      else reject(new Error(`following answered ${incoming.statusCode}`));
-    }).on("error", reject);
-  });
 }

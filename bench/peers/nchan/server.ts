@@ -13,20 +13,13 @@ export const HOW_TO_INSTALL = "apt-get install nginx-light libnginx-mod-nchan";
 
 /** The versions, or undefined where it is not installed. */
 export async function nchanVersion(): Promise<string | undefined> {
-  try {
-    await Promise.all([access(NGINX), access(MODULE)]);
-    const { stderr } = await promisify(execFile)(NGINX, ["-v"]);
-    const nginx = /nginx\/(\S+)/.exec(stderr)?.[1] ?? "of unknown version";
-    return `${await debianVersion()}nginx ${nginx}`;
-  } catch {
-    return undefined;
-  }
-}
-
-async function debianVersion(): Promise<string> {
+  const present = await Promise.allSettled([access(NGINX), access(MODULE)]);
+  if (present.some(({ status }) => status === "rejected")) return undefined;
+  const { stderr } = await promisify(execFile)(NGINX, ["-v"]);
+  const nginx = /nginx\/(\S+)/.exec(stderr)?.[1] ?? "of unknown version";
   const query = ["-W", "-f=${Version}", "libnginx-mod-nchan"];
   const { stdout } = await promisify(execFile)("dpkg-query", query).catch(() => ({ stdout: "" }));
-  return stdout && `libnginx-mod-nchan ${stdout}, `;
+  return `${stdout && `libnginx-mod-nchan ${stdout}, `}nginx ${nginx}`;
 }
 
 /** Publishing is `POST /pub/NAME`, following `GET /sub/NAME`. */

@@ -1,8 +1,9 @@
 /** Fan-out and resumption of SSE, against nchan: an nginx module in C that keeps its messages in memory. */
+import { SseReader } from "../../../test/support/sse-reader.ts";
 import { compare, compareAll, OURS, p50, rate, type Compared } from "../../comparison.ts";
 import { resumptions } from "../../load-client.ts";
 import { delivering, EVENT, newEvents, PADDING, type Channel } from "../../loads.ts";
-import { contend, type Effort, type Summary } from "../../measure.ts";
+import { contend, type Effort } from "../../measure.ts";
 import type { Report } from "../../report.ts";
 import { startHoldfast, type Server, withServers, type Start } from "../../servers.ts";
 import { PEERS_EFFORT } from "../installed.ts";
@@ -11,21 +12,15 @@ import { HOW_TO_INSTALL, nchanVersion, startNchan } from "./server.ts";
 const SUBSCRIBERS = [1, 10, 100];
 const PUBLISHERS = 16;
 const MISSED_EVENTS = 1000;
-/** Events that Holdfast takes in one publish. */
-const BATCH = 100;
 /** Twice what is missed, so that nothing is trimmed on either side. */
 const KEPT_EVENTS = 2 * MISSED_EVENTS;
 
 /** One service for events, and the paths of a channel that nobody used yet. */
-interface Service {
+interface Service extends Pick<Server, "url" | "pid"> {
   readonly name: string;
-  readonly pid: number;
-  readonly server: Server;
   /** The body of a publish; `$` stands for the event's text. */
   readonly body: string;
-  /** Bodies that publish these texts, in as few publishes as the service can. */
-  bodies(texts: readonly string[]): string[];
-  channel(): Promise<Channel>;
+  readonly channel: () => Channel | Promise<Channel>;
 }
 
 export async function nchan(given: Partial<Effort>): Promise<Report> {
@@ -55,41 +50,18 @@ export async function nchan(given: Partial<Effort>): Promise<Report> {
 }
 
 async function ours(start: Start): Promise<Service> {
-  const env = {
-    LOG_MAX_EVENTS: String(KEPT_EVENTS),
-    // A reader that left is noticed at the next write, so those of resumptions pile up meanwhile.
-    MAX_WRITERS: "10000",
-  };
+  // A reader that left is noticed at the next write, so those of resumptions pile up meanwhile.
+  const env = { LOG_MAX_EVENTS: String(KEPT_EVENTS), MAX_WRITERS: "10000" };
   const server = await start(startHoldfast(env));
-  return {
-    name: OURS,
-    pid: server.pid,
-    server,
-    body: EVENT,
-    bodies(texts) {
-      const events = texts.map((data) => ({ data }));
-      const batches = Math.ceil(events.length / BATCH);
-      return Array.from({ length: batches }, (_, n) =>
-        JSON.stringify(events.slice(n * BATCH, (n + 1) * BATCH)),
-      );
-    },
-    channel: () => newEvents(server),
-  };
+  return { name: OURS, ...server, body: EVENT, channel: () => newEvents(server) };
 }
 
 async function theirs(start: Start): Promise<Service> {
-  const server = await start(startNchan(KEPT_EVENTS));
-  return {
-    name: "nchan",
-    pid: server.pid,
-    server,
-    body: "$",
-    bodies: (texts) => [...texts],
-    channel() {
-      const name = crypto.randomUUID();
-      return Promise.resolve({ followPath: `/sub/${name}`, publishPath: `/pub/${name}` });
-    },
+  const channel = () => {
+    const name = crypto.randomUUID();
+    return { followPath: `/sub/${name}`, publishPath: `/pub/${name}` };
   };
+  return { name: "nchan", ...(await start(startNchan(KEPT_EVENTS))), body: "$", channel };
 }
 
 async function fanOut(
@@ -98,11 +70,13 @@ async function fanOut(
   effort: Effort,
 ): Promise<Compared> {
   const contenders = (publishers: number) =>
-    contend(services, ({ server, body, channel }) =>
-      delivering(server, { body, subscribers, publishers }, channel),
+    contend(services, ({ url, body, channel }) =>
+      delivering({ url }, { body, subscribers, publishers }, channel),
     );
   const to = subscribers === 1 ? "to 1 subscriber" : `to ${subscribers} subscribers`;
-  const more = ({ perSecond }: Summary) => ({ "published /s": perSecond / subscribers });
+  const more = ({ perSecond }: { readonly perSecond: number }) => ({
+    "published /s": perSecond / subscribers,
+  });
   const throughput = {
     job: `publish ${to}`,
     measures: [rate(["≥", 0.25], "events a second")],
@@ -127,29 +101,28 @@ async function resuming(services: readonly Service[], effort: Effort): Promise<C
 }
 
 /** A channel with so many events after one that a client has seen, and that one's id. */
-async function missed({ server, bodies, channel }: Service) {
+async function missed({ url, body, channel }: Service) {
   const { followPath, publishPath } = await channel();
-  const url = server.url + followPath;
-  // It stays until all is published: where nobody reads, Holdfast queues only so many.
-  const stream = await fetch(url, { headers: { accept: "text/event-stream" } });
-  const reader = stream.body!.pipeThrough(new TextDecoderStream()).getReader();
-  const publish = async (texts: readonly string[]) => {
-    for (const body of bodies(texts)) {
-      const headers = { "content-type": "application/json" };
-      const { status } = await fetch(server.url + publishPath, { method: "POST", headers, body });
-      if (status >= 300) throw new Error(`publishing answered ${status}`);
-    }
+  const publish = async (n: number) => {
+    const { status } = await fetch(url + publishPath, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: body.replace("$", `#${n} ${"x".repeat(PADDING)}`),
+    });
+    if (status >= 300) throw new Error(`publishing answered ${status}`);
   };
-  const text = (n: number) => `#${n} ${"x".repeat(PADDING)}`;
-  await publish([text(0)]);
-  let seen = "";
-  while (!/data: #0.*\n[^]*\n/.test(seen)) seen += (await reader.read()).value ?? "";
-  const lastEventId = [...seen.matchAll(/^id: (.*)$/gm)].at(-1)?.[1] ?? "";
-  const draining = (async () => {
-    while (!(await reader.read()).done);
-  })();
-  await publish(Array.from({ length: MISSED_EVENTS }, (_, n) => text(n + 1)));
-  await reader.cancel();
+  // It stays until all is published: where nobody reads, Holdfast queues only so many.
+  const stream = await fetch(url + followPath, { headers: { accept: "text/event-stream" } });
+  const reader = new SseReader(stream.body as unknown as ReadableStream<Uint8Array>);
+  await publish(0);
+  const [seen] = await reader.take(1);
+  const draining = reader.take(MISSED_EVENTS);
+  const numbers = Array.from({ length: MISSED_EVENTS }, (_, n) => n + 1).values();
+  const publisher = async () => {
+    for (const n of numbers) await publish(n);
+  };
+  await Promise.all(Array.from({ length: PUBLISHERS }, publisher));
   await draining;
-  return { url, lastEventId };
+  await reader.leave();
+  return { url: url + followPath, lastEventId: seen?.id ?? "" };
 }

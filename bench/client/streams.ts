@@ -1,0 +1,42 @@
+/** Streams of events, each on a connection of its own, and the numbers that their events carry. */
+import { get, type IncomingHttpHeaders, type IncomingMessage } from "node:http";
+
+/** Opens a stream. Rejects where the answer is not 200; its first bytes may be still to come. */
+export function openStream(
+  url: string,
+  headers: IncomingHttpHeaders = {},
+): Promise<IncomingMessage> {
+  return new Promise((resolve, reject) => {
+    const asking = { agent: false, headers: { ...headers, accept: "text/event-stream" } };
+    get(url, asking, (incoming) => {
+      const { statusCode } = incoming;
+      if (statusCode !== 200) return reject(new Error(`following answered ${statusCode}`));
+      resolve(incoming.on("error", () => {}));
+    }).on("error", reject);
+  });
+}
+
+const MARK = "data: #";
+
+/** Calls `received` with the number of each event and when its end came, and `looked` after each chunk. */
+export function readNumbers(
+  stream: IncomingMessage,
+  received: (number: number, at: number) => void,
+  looked: () => void = () => {},
+): void {
+  let rest = "";
+  stream.setEncoding("utf8").on("data", (chunk: string) => {
+    rest += chunk;
+    const now = performance.now();
+    let from = 0;
+    for (let end = rest.indexOf("\n\n"); end >= 0; end = rest.indexOf("\n\n", from)) {
+      const data = rest.indexOf(MARK, from);
+      if (data >= 0 && data < end) {
+        received(Number.parseInt(rest.slice(data + MARK.length, data + 20), 10), now);
+      }
+      from = end + 2;
+    }
+    rest = rest.slice(from);
+    looked();
+  });
+}
