@@ -1,30 +1,25 @@
-/** What each command takes: `npm run bench`, `bench/compare.ts` and `bench/profile.ts`. */
+/** The arguments of `npm run bench`, `bench/compare.ts` and `bench/profile.ts`. */
 import { access } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import type { Effort } from "./measure.ts";
 import { named, OptionError, parseOptions, readNumber, type Bounds } from "./options.ts";
 
-const EFFORT_OPTIONS = {
-  rounds: { type: "string" },
-  seconds: { type: "string" },
-} as const;
+const EFFORT_OPTIONS = { rounds: { type: "string" }, seconds: { type: "string" } } as const;
 
-/** A load that takes longer than this was not meant. */
+/** A longer load is a mistake. */
 const LOAD_SECONDS: Bounds = { least: 0.01, most: 3600 };
 
-/** What was given of an effort. Throws an OptionError that names the option. */
 function readEffort(values: { rounds?: string; seconds?: string }): Partial<Effort> {
   const rounds = readNumber("--rounds", values.rounds, { least: 1, most: 1000, whole: true });
   const seconds = readNumber("--seconds", values.seconds, LOAD_SECONDS);
   return { ...(rounds && { rounds }), ...(seconds && { seconds }) };
 }
 
-/** The suites that there are. */
 export interface Known {
   readonly suites: readonly string[];
-  /** Those that count and compare nothing in rounds, so that an effort means nothing to them. */
+  /** Suites that count instead of measuring, and so take no effort. */
   readonly counting: readonly string[];
-  /** Names for several at once. */
+  /** Names that stand for several suites. */
   readonly groups: Readonly<Record<string, readonly string[]>>;
 }
 
@@ -45,16 +40,14 @@ const BENCH_OPTIONS = {
   quote: { type: "boolean" },
 } as const;
 
-/** Reads the arguments. Throws an OptionError for the first that is wrong. */
+/** Throws an OptionError for the first argument that is wrong. */
 export function readBench(args: readonly string[], known: Known) {
   const { values, positionals } = parseOptions(args, BENCH_OPTIONS, true);
   const { keep = false, print = false, quote = false } = values;
   const effort = readEffort(values);
   const limited = Object.keys(effort).length > 0;
-  const names = {
-    ...Object.fromEntries(known.suites.map((name) => [name, [name]])),
-    ...known.groups,
-  };
+  const single = Object.fromEntries(known.suites.map((name) => [name, [name]]));
+  const names = { ...single, ...known.groups };
   const chosen = positionals.flatMap((name) => named("suite", name, names));
   const instead = quote ? "quote" : print ? "print" : undefined;
   if (instead && (limited || keep || (quote && (print || chosen.length > 0)))) {
@@ -67,20 +60,17 @@ export function readBench(args: readonly string[], known: Known) {
   }
   const said = Object.entries(effort).map(([name, value]) => `--${name} ${value}`);
   return {
-    /** Suites to run, in the order in which they are known; all unless some are named. */
     suites: known.suites.filter((name) => chosen.length === 0 || chosen.includes(name)),
-    /** In place of each suite's own default. */
     effort,
-    /** Whether results are kept. */
     keep: keep || !limited,
-    /** Nothing is run: the results that are kept are printed, or written to docs/performance.md. */
+    /** Shows the kept results and runs nothing. */
     instead,
-    /** The options as they were given, to be recorded with the results that are kept. */
+    /** The options as the caller wrote them; a kept result records them. */
     given: limited ? [...said, ...(keep ? ["--keep"] : [])] : [],
   };
 }
 
-/** Names that are known, as keys. */
+/** Keyed by the names that exist. */
 type Kinds = Readonly<Record<string, unknown>>;
 
 export type CompareOptions = Awaited<ReturnType<typeof readCompare>>;
@@ -96,7 +86,7 @@ export const compareUsage = (kinds: Kinds) => `node bench/compare.ts PATH [KINDâ
   --memory      storage in memory, where the disk's speed would hide the code's
   --help        print this`;
 
-/** Reads the arguments. Throws an OptionError for the first that is wrong. */
+/** Throws an OptionError for the first argument that is wrong. */
 export async function readCompare(args: readonly string[], known: Kinds) {
   const options = { ...EFFORT_OPTIONS, memory: { type: "boolean" } } as const;
   const { values, positionals } = parseOptions(args, options, true);
@@ -119,7 +109,7 @@ export const profileUsage = (kinds: Kinds) => `node bench/profile.ts [KIND] [sec
   seconds       of load (5)
   --help        print this`;
 
-/** Reads the arguments. Throws an OptionError for the first that is wrong. */
+/** Throws an OptionError for the first argument that is wrong. */
 export function readProfile(args: readonly string[], known: Kinds) {
   const [kind = "read", seconds, ...more] = parseOptions(args, {}, true).positionals;
   named("kind", kind, known);

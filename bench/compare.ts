@@ -1,7 +1,4 @@
-/**
- * Compares this checkout with another in turns: `node bench/compare.ts PATH [KIND…]`. Each is
- * bundled from its own source and configuration, and runs as a process of its own.
- */
+/** `node bench/compare.ts PATH [KIND…]` compares this checkout with another one in turns. */
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PROJECT } from "../scripts/bundle.ts";
@@ -13,7 +10,7 @@ import { named, runCommand } from "./options.ts";
 import { printReport } from "./report.ts";
 import { memoryFolder, startWorker, withServers } from "./servers.ts";
 
-/** One load on both checkouts, each with storage that no other load has used. */
+/** Runs one load on both checkouts, with fresh storage for each. */
 function compareOn(kind: string, { other, effort, memory }: CompareOptions): Promise<Compared> {
   return withServers(async (start) => {
     const env = { LOG_LEVEL: "warn", ...(await envFor(kind, start)) };

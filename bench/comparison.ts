@@ -1,4 +1,4 @@
-/** Runs Holdfast and others in turn, and makes rows of what they did and claims of how they compare. */
+/** Runs Holdfast and others in turns. Rows say what each did; claims say how they compare. */
 import {
   cpuSeconds,
   median,
@@ -9,22 +9,20 @@ import {
 } from "./measure.ts";
 import type { Claim, Row } from "./report.ts";
 
-/** The contender that the others are compared with, if nothing else is said. */
+/** The contender that a comparison is about, unless it names another. */
 export const OURS = "holdfast";
 
-/** What a ratio, Holdfast's figure over the other's, is to be. */
+/** The wanted ratio of Holdfast's figure to the other's. */
 export type Target = readonly [relation: "≥" | "≤" | "<", bound: number];
 
-export interface Evidence {
-  readonly what: string;
-  readonly other: string;
-  /** A figure for each round, in the same order. */
+export interface Evidence extends Pick<Claim, "what" | "other"> {
+  /** One figure a round, in the order of `theirs`. */
   readonly ours: readonly number[];
   readonly theirs: readonly number[];
   readonly target?: Target | undefined;
 }
 
-/** The ratio of the medians, between the least and the greatest ratio of one round. */
+/** The ratio of the medians, with the least and the greatest ratio of one round. */
 export function claim({ what, other, ours, theirs, target }: Evidence): Claim {
   const [holdfast, its] = [median(ours), median(theirs)];
   const ratio = holdfast / its;
@@ -46,19 +44,15 @@ function meets(ratio: number, [relation, bound]: Target): boolean {
 }
 
 export interface Round extends Sample {
-  /** The server's CPU time in this round, divided by what it did. */
+  /** The server's CPU time in this round, divided by the count. */
   readonly cpuMicros: number;
 }
 
-/** All rounds of a contender that count, in order. */
-interface Measured {
-  readonly name: string;
-  readonly rounds: readonly Round[];
-}
+type Measured = { readonly name: string; readonly rounds: readonly Round[] };
 
-/** A figure of a round that is compared. */
+/** One figure of a round. */
 export interface Measure {
-  /** What it is, with its unit. */
+  /** Its name and its unit. */
   readonly of: string;
   readonly figure: (round: Round, base: Round | undefined) => number;
   readonly target?: Target | undefined;
@@ -71,10 +65,7 @@ export const p50 = (target?: Target): Measure => {
   return { of: "p50, ms", figure: (round) => round.p50, target };
 };
 export const cpu: Measure = { of: "server CPU, µs each", figure: ({ cpuMicros }) => cpuMicros };
-/**
- * What a contender adds to the base in one round, whose median is what it adds: never the
- * difference of medians.
- */
+/** The difference from the base in the same round. Its median is not the difference of medians. */
 export const addedP50 = (target?: Target): Measure => ({
   of: "added p50, ms",
   figure: added("p50"),
@@ -87,12 +78,12 @@ const added =
 
 export interface Comparison {
   readonly job: string;
-  /** The contender that the others are compared with, where it is not Holdfast as such. */
+  /** The contender that the comparison is about, if not Holdfast as such. */
   readonly ours?: string;
   readonly measures: readonly Measure[];
-  /** The contender that does the job without what the others add to it. */
+  /** The contender that does the bare job. Differences are counted from it. */
   readonly base?: string;
-  /** Columns of one contender's own. */
+  /** Further columns of a row. */
   readonly more?: (row: { readonly perSecond: number }) => Row;
 }
 
@@ -139,11 +130,8 @@ export async function compare(
   return { rows, claims };
 }
 
-/** Runs the contenders in turn, A B A B, so that the machine's moods fall on all alike. The first round warms up and does not count. */
-async function alternate(
-  contenders: readonly Contender[],
-  { rounds, seconds }: Effort,
-): Promise<Measured[]> {
+/** Runs the contenders in turns, A B A B, so that a slow phase of the machine slows all alike. */
+async function alternate(contenders: readonly Contender[], { rounds, seconds }: Effort) {
   const measured = contenders.map(({ name }) => ({ name, rounds: [] as Round[] }));
   for (let round = 0; round <= rounds; round++) {
     for (const [n, { name, pid, run }] of contenders.entries()) {
@@ -160,7 +148,7 @@ async function alternate(
   return measured;
 }
 
-/** Medians of rounds, all errors, and how far the rounds' throughput is spread: (largest − smallest) ÷ median. */
+/** Medians of rounds. `spread` is that of the throughput: (largest − smallest) ÷ median. */
 function summary(rounds: readonly Round[]) {
   const of = (key: keyof Round) => rounds.map((round) => round[key]);
   const rates = of("perSecond");
@@ -174,7 +162,7 @@ function summary(rounds: readonly Round[]) {
   };
 }
 
-/** Several comparisons, one after the other, as one. */
+/** Runs comparisons one after the other and joins their results. */
 export async function compareAll(
   comparisons: readonly (() => Promise<Compared>)[],
 ): Promise<Compared> {

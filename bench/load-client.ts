@@ -1,7 +1,7 @@
 /**
- * The load client is a process of its own (`client/`), so that what it takes is no
- * server's and not ours. One serves a whole run: its code is warm by the time that
- * anything counts, where a new one would spend the first part of each load on that.
+ * Loads run in a process of their own (`client/`), so that their CPU time is not counted with a
+ * server's. One process serves a whole run: a new one would spend the start of each load on
+ * compiling its code.
  */
 import { fork, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
@@ -19,12 +19,12 @@ export const requests = (plan: RequestPlan) => run({ kind: "requests", plan });
 export const delivery = (plan: DeliveryPlan) => run({ kind: "delivery", plan });
 export const resumptions = (plan: ResumePlan) => run({ kind: "resumptions", plan });
 
-/** Seconds that a load may take longer than it was asked to, for opening its streams and for what is late. */
+/** Seconds that a load may take beyond its own, to open its streams and to wait for late events. */
 const GRACE_S = 60;
 
 let busy = false;
 
-/** One load at a time: were two under way, each would be in the other's figures. */
+/** Refuses a second load beside one: each would disturb the other's figures. */
 async function run(order: Order): Promise<Sample> {
   if (busy) throw new Error("a load is under way");
   busy = true;
@@ -43,7 +43,7 @@ async function run(order: Order): Promise<Sample> {
     if ("failure" in outcome) throw new Error(outcome.failure);
     return outcome.sample;
   } catch (failure) {
-    // Its open connections go with it, and the next load gets a new one.
+    // Its connections close with it, and the next load starts a new client.
     child.kill("SIGKILL");
     client = undefined;
     throw failure;
@@ -55,7 +55,7 @@ async function run(order: Order): Promise<Sample> {
 
 const LATE: Outcome = { failure: "the load does not end" };
 
-/** It ends with this process, when its channel closes. It does not keep this process from ending. */
+/** The client ends when its channel closes. It does not keep this process from ending. */
 function start(): ChildProcess {
   const started = fork(join(import.meta.dirname, "client", "main.ts"));
   started.unref();

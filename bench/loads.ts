@@ -1,4 +1,4 @@
-/** Loads on the service, each prepared once and then repeated in rounds. */
+/** Loads that a suite prepares once and repeats in rounds. */
 import type { DeliveryPlan } from "./client/delivery.ts";
 import type { RequestPlan } from "./client/requests.ts";
 import { delivery, requests } from "./load-client.ts";
@@ -7,7 +7,7 @@ import { callLoad, INITIALIZE_LOAD, openSessions } from "./peers/mcp-sessions.ts
 import { startUpstream } from "./peers/gateways/start.ts";
 import { makeSession, type Server, type Start } from "./servers.ts";
 
-/** Requests under way at a time, unless a load says otherwise. */
+/** Requests under way at a time, unless a load gives another number. */
 export const CONNECTIONS = 16;
 /** Characters of an event besides its number. */
 export const PADDING = 100;
@@ -24,7 +24,7 @@ export function requesting({ url }: Served, plan: Requested, connections = CONNE
 export type Channel = Pick<DeliveryPlan, "followPath" | "publishPath">;
 type Delivered = Omit<DeliveryPlan, keyof Channel | "url" | "seconds" | "padding">;
 
-/** Each run has a channel of its own. */
+/** Publishes and follows events. Each run uses a new channel. */
 export function delivering(
   { url }: Served,
   plan: Delivered,
@@ -40,7 +40,6 @@ export async function newEvents(server: Served): Promise<Channel> {
   return { followPath: path, publishPath: path };
 }
 
-/** The body of a publish to a session. */
 export const EVENT = '{"data":"$"}';
 
 function publishing(server: Served, subscribers: number): Load {
@@ -53,7 +52,7 @@ async function calling(server: Served): Promise<Load> {
   return requesting(server, { ...callLoad(sessions), paths: ["/mcp"] });
 }
 
-/** The loads that `profile.ts` and `compare.ts` know by name. `gateway` wants a server behind it. */
+/** The loads of `profile.ts` and `compare.ts`, by name. `gateway` needs the settings of `envFor`. */
 export const LOADS: Readonly<Record<string, (server: Served) => Load | Promise<Load>>> = {
   async read(server) {
     const ids = await Promise.all(Array.from({ length: SESSIONS }, () => makeSession(server)));
@@ -67,7 +66,7 @@ export const LOADS: Readonly<Record<string, (server: Served) => Load | Promise<L
   "fan-out": (server) => publishing(server, 100),
 };
 
-/** The service's settings for such a load. Starts the server behind the gateway where there is one. */
+/** The service's settings for a load. Starts the server behind the gateway if the load needs one. */
 export async function envFor(kind: string, start: Start): Promise<Record<string, string>> {
   if (kind !== "gateway") return { MAX_WRITERS: "1000" };
   const { url } = await start(startUpstream());

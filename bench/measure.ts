@@ -1,32 +1,30 @@
-/** What is measured of a load and of a process. */
+/** The figures of a load and of a process. */
 import { readFile } from "node:fs/promises";
 
-/** Linux counts in hundredths of a second, whatever the kernel's own tick. */
+/** Linux reports CPU time in hundredths of a second, whatever the kernel's own tick is. */
 const TICKS_PER_SECOND = 100;
 
-/** Seconds of CPU that a process has used, all its threads; NaN where there is no /proc. */
+/** Seconds of CPU that all threads of a process have used; NaN if there is no /proc. */
 export async function cpuSeconds(pid: number): Promise<number> {
   const stat = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => "");
-  // The name stands in brackets and may hold spaces; utime and stime are the 14th and 15th field.
+  // The name is in brackets and may hold spaces. utime and stime are the 14th and 15th field.
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
   return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
 }
 
-/** Memory that a process keeps resident. */
 export async function residentKiB(pid: number): Promise<number> {
   const status = await readFile(`/proc/${pid}/status`, "utf8");
   return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]);
 }
 
-/** How much a suite does. */
 export interface Effort {
   readonly rounds: number;
-  /** Of one run of one contender; one that warms up takes half as long. */
+  /** Of one run of one contender. The warm-up takes half of it. */
   readonly seconds: number;
 }
 
 export interface Sample {
-  /** What the run did: requests answered, events delivered or streams resumed. */
+  /** Requests answered, events delivered or streams resumed. */
   readonly count: number;
   readonly perSecond: number;
   /** Milliseconds. */
@@ -37,15 +35,15 @@ export interface Sample {
 
 export interface Contender {
   readonly name: string;
-  /** The server's process, whose CPU time is counted. */
+  /** The process whose CPU time is counted. */
   readonly pid: number;
   readonly run: Load;
 }
 
-/** A load of so many seconds, which can be repeated. */
+/** Puts load on a server for so many seconds. */
 export type Load = (seconds: number) => Promise<Sample>;
 
-/** Several servers that each take the same load. */
+/** Contenders that take the same load. */
 export function contend<Of extends Pick<Contender, "name" | "pid">>(
   all: readonly Of[],
   load: (of: Of) => Load,
@@ -60,7 +58,6 @@ export function median(values: readonly number[]): number {
   return sorted.length % 2 ? high : (low + high) / 2;
 }
 
-/** Says what is going on, beside the results. */
 export function progress(text: string): void {
   process.stderr.write(`  ${text}\n`);
 }

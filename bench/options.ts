@@ -1,4 +1,4 @@
-/** Command lines: one strict parser for the benchmarks, the profiler and the soak. */
+/** Command lines of the benchmarks, the profiler and the soak: one strict parser, one way to run. */
 import { parseArgs, type ParseArgsConfig } from "node:util";
 
 /** A bad argument. The message is one line that names it. */
@@ -15,19 +15,15 @@ export function parseOptions<const T extends NonNullable<ParseArgsConfig["option
   try {
     return parseArgs({ args: [...args], options, allowPositionals, strict: true });
   } catch (failure) {
-    // Node explains "--seconds -1" in three lines, of which the first names the option.
+    // Node explains "--seconds -1" in three lines. The first names the option.
     const [line = ""] = (failure instanceof Error ? failure.message : String(failure)).split("\n");
     throw new OptionError(line);
   }
 }
 
-export interface Bounds {
-  readonly least: number;
-  readonly most?: number;
-  readonly whole?: boolean;
-}
+export type Bounds = { readonly least: number; readonly most?: number; readonly whole?: boolean };
 
-/** A number as it was given; undefined where none was. Throws an OptionError that names the argument. */
+/** Reads a number; undefined if there is none. Throws an OptionError that names the argument. */
 export function readNumber(
   name: string,
   text: string | undefined,
@@ -41,7 +37,7 @@ export function readNumber(
   throw new OptionError(`${name} must be a ${kind} ${range}, not "${text}"`);
 }
 
-/** The member of a record that has this name. Throws an OptionError that says which names there are. */
+/** The member with this name. Throws an OptionError that lists all names. */
 export function named<T>(what: string, name: string, all: Readonly<Record<string, T>>): T {
   const found = Object.hasOwn(all, name) ? all[name] : undefined;
   if (found !== undefined) return found;
@@ -49,9 +45,8 @@ export function named<T>(what: string, name: string, all: Readonly<Record<string
 }
 
 /**
- * Runs a command and ends the process: with 2 for a bad argument, with `failed` where the command
- * fails, with 130 or 143 where SIGINT or SIGTERM ends it (as a shell tells it), and else with the
- * status that the command has set.
+ * Runs a command and ends the process. The status is 2 for a bad argument, `failed` if the command
+ * fails, 130 or 143 after SIGINT or SIGTERM (as in a shell), and else the one the command has set.
  */
 export async function runCommand(
   name: string,
@@ -59,10 +54,7 @@ export async function runCommand(
   main: (args: readonly string[]) => Promise<void>,
   failed = 1,
 ): Promise<never> {
-  for (const [signal, status] of [
-    ["SIGINT", 130],
-    ["SIGTERM", 143],
-  ] as const) {
+  for (const [signal, status] of Object.entries({ SIGINT: 130, SIGTERM: 143 })) {
     process.once(signal, () => {
       console.error(`${name}: ended by ${signal}, without a result`);
       process.exit(status);
@@ -75,11 +67,10 @@ export async function runCommand(
   } catch (failure) {
     const isOption = failure instanceof OptionError;
     console.error(isOption ? `${name}: ${failure.message}\n${usage}` : failure);
-    // A status that the command has set says more: the soak's, that something was lost.
+    // The soak's own status says that something was lost, which is the graver news.
     process.exitCode ??= isOption ? 2 : failed;
   }
-  // A server or a connection that was left behind would keep the process for ever. Left to end by
-  // itself, Node 24.21 also spins in the clean-up of its handles after relays have reset
-  // connections (measured with perf), when nothing keeps its loop alive.
+  // An open server or connection would keep the process for ever. Without one, Node 24.21 still
+  // spins in the clean-up of its handles after relays have reset connections (measured with perf).
   process.exit();
 }

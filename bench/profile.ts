@@ -1,9 +1,7 @@
 /**
- * Where workerd's time goes under a load: `node bench/profile.ts KIND [seconds]`, of a read,
- * a create, an initialize or a call of the demo server, a call of a server behind the gateway,
- * or events published to a reader (`publish`) or to a hundred (`fan-out`).
- * Prints the functions that take the most by themselves, and keeps the whole
- * profile, for a browser's developer tools, in .holdfast/.
+ * Shows where workerd's time goes under a load: `node bench/profile.ts KIND [seconds]`. Prints the
+ * functions that take the most by themselves, and keeps the whole profile in .holdfast/ for a
+ * browser's developer tools.
  */
 import { once } from "node:events";
 import { writeFile } from "node:fs/promises";
@@ -33,13 +31,12 @@ async function run({ kind, seconds }: ProfileOptions, start: Start): Promise<voi
   );
   const load = await named("kind", kind, LOADS)(await start(worker));
   await load(1);
-  const inspector = await connect(port);
-  await inspector.send("Profiler.enable");
-  await inspector.send("Profiler.setSamplingInterval", { interval: INTERVAL });
-  await inspector.send("Profiler.start");
+  const send = await connect(port);
+  await send("Profiler.enable");
+  await send("Profiler.setSamplingInterval", { interval: INTERVAL });
+  await send("Profiler.start");
   const { count: served, errors } = await load(seconds);
-  const { profile } = (await inspector.send("Profiler.stop")) as { profile: Profiler.Profile };
-  inspector.close();
+  const { profile } = (await send("Profiler.stop")) as { profile: Profiler.Profile };
   if (served === 0) throw new Error(`nothing was served: ${errors} errors`);
   const path = join(PROJECT, ".holdfast", `${kind}.cpuprofile`);
   await writeFile(path, JSON.stringify(profile));
@@ -50,39 +47,27 @@ async function run({ kind, seconds }: ProfileOptions, start: Start): Promise<voi
 }
 
 function heaviest({ nodes, samples = [], timeDeltas = [] }: Profiler.Profile): [string, number][] {
-  const names = new Map(
-    nodes.map(({ id, callFrame: { functionName, lineNumber } }) => {
-      return [id, `${functionName || "(anonymous)"}, line ${lineNumber + 1}`];
-    }),
-  );
+  const calls = new Map(nodes.map(({ id, callFrame }) => [id, callFrame]));
   const own = new Map<string, number>();
   for (const [n, id] of samples.entries()) {
-    const name = names.get(id) ?? "(unknown)";
+    const { functionName = "", lineNumber = -1 } = calls.get(id) ?? {};
+    const name = `${functionName || "(anonymous)"}, line ${lineNumber + 1}`;
     own.set(name, (own.get(name) ?? 0) + (timeDeltas[n] ?? 0));
   }
   return [...own].toSorted((a, b) => b[1] - a[1]).slice(0, TOP);
 }
 
-/** Speaks the inspector's protocol to the first target, which is the Worker with its objects. */
+/** Speaks the inspector's protocol with the first target: the Worker with its objects. */
 async function connect(inspectorPort: number) {
   const targets = await (await fetch(`http://127.0.0.1:${inspectorPort}/json`)).json();
   const [{ webSocketDebuggerUrl }] = targets as [{ webSocketDebuggerUrl: string }];
   const socket = new WebSocket(webSocketDebuggerUrl);
   await once(socket, "open");
-  const waiting = new Map<number, (result: unknown) => void>();
-  socket.addEventListener("message", ({ data }) => {
-    const { id, result } = JSON.parse(String(data)) as { id: number; result: unknown };
-    waiting.get(id)?.(result);
-  });
-  return {
-    send(method: string, params: object = {}): Promise<unknown> {
-      const id = waiting.size + 1;
-      return new Promise((resolve) => {
-        waiting.set(id, resolve);
-        socket.send(JSON.stringify({ id, method, params }));
-      });
-    },
-    close: () => socket.close(),
+  return async (method: string, params: object = {}): Promise<unknown> => {
+    const answered = once(socket, "message") as Promise<[MessageEvent]>;
+    socket.send(JSON.stringify({ id: 1, method, params }));
+    const [{ data }] = await answered;
+    return (JSON.parse(String(data)) as { result: unknown }).result;
   };
 }
 

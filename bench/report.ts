@@ -1,26 +1,26 @@
-/** What a suite found: kept as JSON lines, and printed from them as tables. */
+/** A suite's result: kept once as JSON lines, and printed from them as tables. */
 import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { cpus, totalmem } from "node:os";
 import { join } from "node:path";
 import { PROJECT } from "../scripts/bundle.ts";
 
-/** A comparison: one figure of Holdfast's beside another's, and whether their ratio meets the target. */
+/** One figure of Holdfast's beside another's, and whether their ratio meets the target. */
 export interface Claim {
-  /** The job, and what was measured in which unit. */
+  /** The job, the figure and its unit. */
   readonly what: string;
   readonly holdfast: number;
   readonly other: string;
   readonly its: number;
-  /** Holdfast's ÷ its, each the median of rounds. */
+  /** `holdfast` ÷ `its`, each the median of rounds. */
   readonly ratio: number;
-  /** The least and the greatest of the rounds' own ratios; absent where there was one round. */
+  /** The least and the greatest ratio of one round; absent if there is one round only. */
   readonly least?: number;
   readonly greatest?: number;
   readonly target?: string;
   readonly met?: boolean;
 }
 
-/** Figures of one contender; null is a number that could not be read. */
+/** Figures of one contender. null is a number that could not be read. */
 export type Row = Readonly<Record<string, string | number | boolean | null>>;
 
 export interface Report {
@@ -29,18 +29,18 @@ export interface Report {
   readonly notes: readonly string[];
   readonly rows: readonly Row[];
   readonly claims?: readonly Claim[];
-  /** A peer that is not installed, and how it is. The results that are kept stand then. */
+  /** Names a peer that is not installed. The kept result then stays. */
   readonly missing?: string;
-  /** The command that reproduces it, where that is not `npm run bench -- SUITE`. */
+  /** The command that repeats it; `npm run bench -- SUITE` unless given. */
   readonly command?: string;
-  /** What happened when, after the rows: kept, not printed. */
+  /** Figures over time: kept, not printed. */
   readonly more?: readonly Moment[];
 }
 
-/** A figure of one moment of a run, `at` seconds from its start. */
+/** Figures of one moment, `at` seconds from the start. */
 export type Moment = object & { readonly at: number };
 
-/** A report with the day and the machine of its run. */
+/** A report with its day and its machine. */
 export interface Result extends Required<Omit<Report, "missing">> {
   readonly date: string;
   readonly machine: string;
@@ -59,7 +59,7 @@ export function resultOf(report: Report): Result {
   };
 }
 
-/** Why a report is printed only; undefined where it is kept. `wanted`: whether to keep it was asked for. */
+/** The reason not to keep a report; undefined if it is kept. */
 export function whyNotKept({ missing }: Report, wanted: boolean): string | undefined {
   if (missing !== undefined) return missing;
   return wanted ? undefined : "its effort is not the default one (--keep keeps it)";
@@ -73,7 +73,7 @@ export function printReport(report: Report): void {
 
 export const RESULTS = join(PROJECT, "bench", "results");
 
-/** Keeps a report as bench/results/SUITE.jsonl: a line of heading, then the claims, the rows and the rest. */
+/** Writes bench/results/SUITE.jsonl: the heading, then claims, rows and moments, one a line. */
 export async function keep(report: Report, folder = RESULTS): Promise<void> {
   await mkdir(folder, { recursive: true });
   await writeFile(join(folder, `${report.suite}.jsonl`), lines(resultOf(report)));
@@ -84,7 +84,7 @@ function lines({ suite, date, title, command, machine, notes, claims, rows, more
   return all.map((line) => `${JSON.stringify({ suite, date, ...line })}\n`).join("");
 }
 
-/** All that is kept, in the order of the suites' names. */
+/** All kept results, in the order of the suites' names. */
 export async function readResults(folder = RESULTS): Promise<Result[]> {
   const names = (await readdir(folder)).filter((name) => name.endsWith(".jsonl"));
   return Promise.all(
@@ -93,24 +93,17 @@ export async function readResults(folder = RESULTS): Promise<Result[]> {
 }
 
 function parse(text: string): Result {
-  const [heading, ...lines] = text
-    .trimEnd()
-    .split("\n")
-    .map((line) => JSON.parse(line) as object);
+  const [heading, ...lines] = text.trimEnd().split("\n");
   const figures = lines.map((line) => {
-    const { suite: _suite, date: _date, ...figure } = line as Row;
+    const { suite: _suite, date: _date, ...figure } = JSON.parse(line) as Row;
     return figure;
   });
-  const isMoment = (line: object): line is Moment => "at" in line;
-  return {
-    ...(heading as Omit<Result, "claims" | "rows" | "more">),
-    claims: figures.filter((line) => "ratio" in line) as unknown as Claim[],
-    rows: figures.filter((line) => !("ratio" in line) && !isMoment(line)),
-    more: (figures as readonly object[]).filter(isMoment),
-  };
+  const kindOf = (figure: Row) => ("ratio" in figure ? "claim" : "at" in figure ? "moment" : "row");
+  const { claim = [], row = [], moment = [] } = Object.groupBy(figures, kindOf);
+  return { ...JSON.parse(heading ?? ""), claims: claim, rows: row, more: moment } as Result;
 }
 
-/** The tables of a result as Markdown, with its notes. */
+/** A result as Markdown: its tables and its notes. */
 export function tables(result: Result, heading = "##"): string[] {
   const { title, date, command, machine, claims, rows, notes } = result;
   return [
@@ -136,7 +129,6 @@ export function table(rows: readonly Row[]): string[] {
   ];
 }
 
-/** Ratios are Holdfast's figure over the other's; in brackets the least and the greatest of a round. */
 export function claimTable(claims: readonly Claim[]): string[] {
   return table(
     claims.map(({ what, holdfast, other, its, ratio, least, greatest, target, met }) => ({
@@ -154,7 +146,7 @@ function range(ratio: number, least: number | undefined, greatest: number | unde
   return `${figure(ratio)} (${figure(least)} to ${figure(greatest)})`;
 }
 
-/** A number rounded for a table. */
+/** Rounds a number for a table. */
 function figure(value: number): string {
   if (Number.isInteger(value)) return value.toLocaleString("en");
   return Math.abs(value) >= 100 ? Math.round(value).toLocaleString("en") : value.toPrecision(3);
@@ -163,19 +155,18 @@ function figure(value: number): string {
 const PAGE = join(PROJECT, "docs", "performance.md");
 const START = "<!-- results: npm run bench -- --quote writes what follows -->";
 const END = "<!-- end of results -->";
-/** The suites in the order of the page. */
 const ORDER = "floor mcp-agent gateways nchan express-session growth directory cost soak".split(
   " ",
 );
 
-/** The section between the markers: of each result its claims, or its rows where it claims nothing. */
+/** The section between the markers: each result's claims, or its rows if it has no claims. */
 export function section(results: readonly Result[]): string {
   return ORDER.flatMap((name) => results.filter(({ suite }) => suite === name))
     .flatMap((result) => tables(result.claims.length > 0 ? { ...result, rows: [] } : result, "###"))
     .join("\n");
 }
 
-/** The text with the section between its markers replaced. Throws where it has no markers. */
+/** Replaces the section between the markers. Throws if the page has none. */
 export function withSection(page: string, results: readonly Result[]): string {
   const [start, end] = [page.indexOf(START), page.indexOf(END)];
   if (start < 0 || end < start) throw new Error(`docs/performance.md has no ${START} … ${END}`);

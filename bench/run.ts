@@ -1,4 +1,4 @@
-/** `npm run bench` runs every suite, `npm run bench -- NAME…` those that are named. */
+/** `npm run bench` runs every suite; `npm run bench -- NAME…` runs the named ones. */
 import { BENCH_USAGE, readBench, type BenchOptions } from "./command-lines.ts";
 import { progress, type Effort } from "./measure.ts";
 import { runCommand } from "./options.ts";
@@ -20,17 +20,14 @@ import { directory } from "./suites/directory.ts";
 import { floor } from "./suites/floor.ts";
 import { growth } from "./suites/growth/suite.ts";
 
-/** A suite; it takes what it is given of an effort in place of its own default. */
+/** A suite. The effort that it gets replaces its own default. */
 type Suite = (effort: Partial<Effort>) => Promise<Report>;
 
 const PEERS = { "mcp-agent": mcpAgent, gateways, nchan, "express-session": expressSession };
 const SUITES: Readonly<Record<string, Suite>> = { floor, cost, directory, growth, ...PEERS };
 
-const KNOWN = {
-  suites: Object.keys(SUITES),
-  counting: ["cost"],
-  groups: { peers: Object.keys(PEERS) },
-};
+const groups = { peers: Object.keys(PEERS) };
+const KNOWN = { suites: Object.keys(SUITES), counting: ["cost"], groups };
 
 async function run(name: string, suite: Suite, options: BenchOptions): Promise<void> {
   const started = performance.now();
@@ -42,7 +39,7 @@ async function run(name: string, suite: Suite, options: BenchOptions): Promise<v
   const why = whyNotKept(report, options.keep);
   if (why !== undefined) return progress(`${name} is not kept: ${why}`);
   await keep(report);
-  // At once, so that docs/performance.md agrees with what is kept, whatever comes of the next suites.
+  // At once, so that docs/performance.md agrees with the results even if a later suite fails.
   await quoteResults();
 }
 
@@ -54,7 +51,7 @@ async function main(options: BenchOptions): Promise<void> {
   }
   for (const [name, suite] of Object.entries(SUITES)) {
     if (!options.suites.includes(name)) continue;
-    // The others still run where one fails, for want of a network perhaps.
+    // The other suites still run if one fails, perhaps for lack of a network.
     await run(name, suite, options).catch((failure: unknown) => {
       console.error(`bench: ${name} failed:`, failure);
       process.exitCode = 1;

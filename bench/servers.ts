@@ -1,26 +1,26 @@
-/** The servers that are compared, each a process of plain workerd on a free port with storage of its own. */
+/** Starts servers, each a process of plain workerd on a free port with its own storage. */
 import { mkdtempSync, rmSync } from "node:fs";
 import { mkdir, readFile, statfs, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { buildBundle, PROJECT, type Bundle } from "../scripts/bundle.ts";
 import { startWorkerd } from "../scripts/workerd.ts";
 import { freePort } from "../test/support/free-port.ts";
 import { progress } from "./measure.ts";
 
-/** Folders for what servers store. Each is deleted at the latest when this process ends, by a signal too if that makes it exit. */
+/** Folders of servers' storage. The end of this process deletes them, at the latest. */
 const folders = new Set<string>();
 process.once("exit", () => folders.forEach(removeFolder));
 
-/** Makes an empty folder and answers its path. Synchronous, so that no signal comes between making and noting it. */
+/** Makes an empty folder. Synchronous, so that no signal comes between making and noting it. */
 export function makeFolder(name: string, parent = tmpdir()): string {
   const path = mkdtempSync(join(parent, `bench-${name}-`));
   folders.add(path);
   return path;
 }
 
-/** Tries again for half a second where a server that has just been killed still makes files. */
+/** Tries for half a second: a server that was just killed may still make files. */
 export function removeFolder(path: string): void {
   rmSync(path, { recursive: true, force: true, maxRetries: 5, retryDelay: 30 });
   folders.delete(path);
@@ -33,16 +33,15 @@ export interface Server {
 }
 
 export interface WorkerServer extends Server {
-  /** `kill -9`, and up again at once on the same port and storage. */
+  /** Kills it (`kill -9`) and starts it again on the same port and storage. */
   crash(): Promise<void>;
 }
 
 export interface WorkerOptions {
   readonly env?: Record<string, string>;
   readonly onLine?: (line: string) => void;
-  /** Where its storage's own folder is made. */
+  /** The parent of its storage's folder. */
   readonly folder?: string;
-  /** Further arguments of `workerd serve`. */
   readonly args?: readonly string[];
 }
 
@@ -69,8 +68,8 @@ export async function startWorker(
     },
     async stop() {
       await workerd.stop(0);
-      // On a disk not before the end: ext4 looks at every inode that was deleted in the last minutes
-      // when it makes a file near them, which whatever is measured next would pay.
+      // On a disk, storage stays until the end: when ext4 makes a file, it looks at every inode that
+      // was deleted nearby in the last minutes, and the next measurement would pay for that.
       if (folder === MEMORY_FOLDER) removeFolder(stateDir);
     },
   };
@@ -78,13 +77,12 @@ export async function startWorker(
 
 const bundles = new Map<string, Promise<Bundle>>();
 
-/** Built once in a run, however many servers are made of it. */
+/** Builds each bundle once in a run. */
 function bundleOf(name: string, configPath: string): Promise<Bundle> {
   const known = bundles.get(name);
   if (known) return known;
   const building = buildBundle(join(PROJECT, ".holdfast", "bench", name), configPath);
   bundles.set(name, building);
-  // The next suite may have more luck.
   building.catch(() => bundles.delete(name));
   return building;
 }
@@ -98,42 +96,35 @@ export function startFloor(folder = tmpdir()) {
   return startWorker("floor", join(PROJECT, "bench", "floors", "wrangler.toml"), { folder });
 }
 
-/**
- * The service with another entry (`main`, a path) or with the names of its functions kept
- * (`readable`), and otherwise configured and bundled as `wrangler.toml` says.
- */
+/** Starts the service with another entry (`main`, a path), or with its functions' names kept. */
 export async function startVariant(
   name: string,
   variant: { readonly main?: string; readonly readable?: boolean },
   options: WorkerOptions = {},
 ): Promise<WorkerServer> {
-  const folder = join(PROJECT, ".holdfast");
-  const configPath = join(folder, `${name}.wrangler.toml`);
-  const toml = await readFile(join(PROJECT, "wrangler.toml"), "utf8");
+  const configPath = join(PROJECT, ".holdfast", `${name}.wrangler.toml`);
   const main = JSON.stringify(variant.main ?? join(PROJECT, "src", "worker.ts"));
-  const entered = toml.replace('main = "src/worker.ts"', `main = ${main}`);
-  await mkdir(folder, { recursive: true });
-  await writeFile(
-    configPath,
-    variant.readable ? entered.replace("minify = true", "minify = false") : entered,
-  );
+  const toml = (await readFile(join(PROJECT, "wrangler.toml"), "utf8"))
+    .replace('main = "src/worker.ts"', `main = ${main}`)
+    .replace("minify = true", `minify = ${!variant.readable}`);
+  await mkdir(dirname(configPath), { recursive: true });
+  await writeFile(configPath, toml);
   return startWorker(name, configPath, options);
 }
 
-/** Seconds after which workerd has put out of memory all objects that had nothing to do; it waits for some ten. */
+/** Seconds until workerd has evicted all idle objects. It waits for about ten. */
 export const EVICTION_S = 15;
 
-/** Lets so much time pass in silence. */
 export async function untilEvicted(): Promise<void> {
   progress(`silence of ${EVICTION_S} s`);
   await delay(EVICTION_S * 1000);
 }
 
-/** A folder in memory, and how much room the largest storage needs there. */
+/** A folder in memory, and the room that the largest storage needs there. */
 const MEMORY_FOLDER = "/dev/shm";
 const ROOM_BYTES = 4 * 2 ** 30;
 
-/** Where a suite keeps its storage if the speed of a disk would hide what it measures. */
+/** The place for storage if the speed of a disk would hide the measured effect. */
 export async function memoryFolder(): Promise<string> {
   const found = await statfs(MEMORY_FOLDER).catch(() => undefined);
   return found && found.bavail * found.bsize >= ROOM_BYTES ? MEMORY_FOLDER : tmpdir();
@@ -149,7 +140,6 @@ async function post<Answer>(url: string, body: unknown): Promise<Answer> {
   return (await response.json()) as Answer;
 }
 
-/** Makes a session and answers its id. */
 export async function makeSession({ url }: Pick<Server, "url">, body: object = {}) {
   return (await post<{ id: string }>(`${url}/v1/sessions`, body)).id;
 }
@@ -157,7 +147,7 @@ export async function makeSession({ url }: Pick<Server, "url">, body: object = {
 /** Events that the service takes in one publish. */
 const BATCH = 100;
 
-/** Publishes so many numbered events (`#0`, `#1` …) to a stream, and answers their ids. */
+/** Publishes numbered events (`#0`, `#1` …) and answers their ids. */
 export async function publishEvents(url: string, count: number): Promise<string[]> {
   const ids: string[] = [];
   while (ids.length < count) {
@@ -171,13 +161,12 @@ export async function publishEvents(url: string, count: number): Promise<string[
 
 type Stoppable = Pick<Server, "stop">;
 
-/** Takes charge of a server from the moment that it begins to start, and answers what the start answers. */
+/** Registers a server that is starting, and answers it. */
 export type Start = <S extends Stoppable>(starting: Promise<S>) => Promise<S>;
 
 /**
- * Runs with servers, and stops all of them before it settles: those too that were started
- * beside one that failed, and those that come up only after that. A server that cannot be
- * stopped is reported, and hides no result and no failure.
+ * Stops all registered servers before it settles, also those that come up after another has failed
+ * to. A server that cannot be stopped is reported, and hides no result and no failure.
  */
 export async function withServers<Result>(run: (start: Start) => Promise<Result>): Promise<Result> {
   const starts: Promise<Stoppable>[] = [];

@@ -1,17 +1,16 @@
-/** What the loads share: connections to one server, a load for a set time, and what came of it. */
+/** Shared by the loads: connections to one server, a load for a set time, and its result. */
 import { Agent, request } from "node:http";
-import type { Sample } from "../measure.ts";
 
 export interface Call {
   readonly method: string;
   readonly path: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string | undefined;
-  /** What the answer's body must hold. */
+  /** A text that the body of a good answer holds. */
   readonly answerHolds?: string | undefined;
 }
 
-/** So many connections, kept open; a call waits for one that is free. */
+/** A fixed number of connections that stay open. A call waits for a free one. */
 export class Connections {
   readonly #agent: Agent;
   readonly #hostname: string;
@@ -22,7 +21,7 @@ export class Connections {
     ({ hostname: this.#hostname, port: this.#port } = new URL(url));
   }
 
-  /** Whether the answer was what was wanted: 2xx, and holding what it must. Never rejects. */
+  /** Whether the answer is good: a 2xx status, and the text in its body. Never rejects. */
   send({ method, path, headers, body, answerHolds }: Call): Promise<boolean> {
     return new Promise((resolve) => {
       const outgoing = request(
@@ -59,12 +58,8 @@ export class Connections {
   }
 }
 
-/** So many callers, each doing `once` again and again until the time is over. */
-export async function keepBusy(
-  callers: number,
-  seconds: number,
-  once: () => Promise<void>,
-): Promise<void> {
+/** Runs callers side by side. Each repeats `once` until the time is over. */
+export async function keepBusy(callers: number, seconds: number, once: () => Promise<void>) {
   const until = performance.now() + seconds * 1000;
   await Promise.all(
     Array.from({ length: callers }, async () => {
@@ -73,20 +68,15 @@ export async function keepBusy(
   );
 }
 
-/** The middle and the tail of latencies; NaN where there are none. */
+/** The median and the 99th percentile; NaN if there are no latencies. */
 export function quantiles(latencies: readonly number[]): { p50: number; p99: number } {
   const sorted = latencies.toSorted((a, b) => a - b);
   const at = (share: number) => sorted[Math.floor(sorted.length * share)] ?? NaN;
   return { p50: at(0.5), p99: at(0.99) };
 }
 
-/** What came of a load in so many milliseconds; a latency may stand for several events. */
-export function sampleOf(
-  latencies: readonly number[],
-  errors: number,
-  took: number,
-  each = 1,
-): Sample {
+/** The result of a load that took so many milliseconds. A latency may stand for `each` events. */
+export function sampleOf(latencies: readonly number[], errors: number, took: number, each = 1) {
   const count = latencies.length;
   return { count, errors, perSecond: (count * each * 1000) / took, ...quantiles(latencies) };
 }

@@ -1,4 +1,4 @@
-/** The load client: a process of its own that does one load after another, as `load-client.ts` asks. */
+/** The load client's process: runs one load after another, as `load-client.ts` asks. */
 import type { Sample } from "../measure.ts";
 import { runDelivery } from "./delivery.ts";
 import { runRequests } from "./requests.ts";

@@ -1,4 +1,4 @@
-/** A load of requests: N connections, each with one under way at a time, for a set number of seconds. */
+/** A load of requests: each connection sends its next request when the last is answered. */
 import { setTimeout as pause } from "node:timers/promises";
 import type { Sample } from "../measure.ts";
 import { Connections, keepBusy, sampleOf } from "./load.ts";
@@ -6,22 +6,22 @@ import { Connections, keepBusy, sampleOf } from "./load.ts";
 export interface RequestPlan {
   readonly url: string;
   readonly method: string;
-  /** Paths to take in turn. */
+  /** Requests take these in turn. */
   readonly paths: readonly string[];
   readonly headers?: Readonly<Record<string, string>>;
-  /** Headers to take in turn, with the paths. */
+  /** Requests take these in turn, too. */
   readonly headersInTurn?: readonly Readonly<Record<string, string>>[];
-  /** Where it holds `$n`, the number of the request stands. */
+  /** `$n` in it stands for the number of the request. */
   readonly body?: string;
-  /** What an answer's body must hold; one without it counts as an error. */
+  /** A text that each answer must hold. An answer without it counts as an error. */
   readonly answerHolds?: string;
   readonly connections: number;
   readonly seconds: number;
-  /** Milliseconds that a connection rests after each answer; none where absent. */
+  /** Milliseconds that a connection rests after each answer. */
   readonly pauseMs?: number;
 }
 
-/** Latencies are of the answers that were what was wanted. */
+/** Latencies are those of good answers. */
 export async function runRequests(plan: RequestPlan): Promise<Sample> {
   const connections = new Connections(plan.url, plan.connections);
   const latencies: number[] = [];

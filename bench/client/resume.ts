@@ -1,32 +1,25 @@
 /**
- * A load of resumptions: a client that missed so many events comes back with its
- * `Last-Event-ID`, reads them all and leaves, again and again.
+ * A load of resumptions: a client reconnects with its `Last-Event-ID`, reads all events that it
+ * missed, leaves, and repeats this.
  */
 import { Agent, get } from "node:http";
 import type { Sample } from "../measure.ts";
 import { sampleOf } from "./load.ts";
 import { readNumbers } from "./streams.ts";
 
-interface Stream {
-  readonly url: string;
-  readonly lastEventId: string;
-}
+type Stream = { readonly url: string; readonly lastEventId: string };
 
 export interface ResumePlan {
-  /** Streams to take in turn. */
   readonly streams: readonly Stream[];
-  /** How many each missed, every one with its own `data: #` line. */
+  /** Events that a client missed on each stream. */
   readonly events: number;
   readonly seconds: number;
 }
 
-/** A stream that has not brought them all by then will not. */
+/** A stream that is silent for so long fails. */
 const TIMEOUT_MS = 10_000;
 
-/**
- * Its rate is of events received, in the time that resuming took; its latencies are from the
- * request to the last event.
- */
+/** The rate counts received events in the time of resuming. A latency ends with the last event. */
 export async function runResumptions({ streams, events, seconds }: ResumePlan): Promise<Sample> {
   const times: number[] = [];
   let errors = 0;
@@ -49,12 +42,11 @@ export async function runResumptions({ streams, events, seconds }: ResumePlan): 
 }
 
 /**
- * A connection that has served one small request, whatever the answer; undefined where that
- * failed. nginx sets TCP_NODELAY on a connection only once it has kept it alive. On a fresh one
- * Nagle's algorithm may hold the last piece of an answer back until the one before is
- * acknowledged, which the client's system delays by 40 ms: in a third of nchan's resumptions in
- * some runs, in few in others, and never in workerd's, which sets the option when it accepts.
- * What is compared is the reading of a log, so neither is measured on a fresh one.
+ * A connection that has served one small request; undefined if that request fails. nginx sets
+ * TCP_NODELAY only on a connection that it has kept alive. On a fresh one Nagle's algorithm can
+ * hold back the last piece of an answer until the client's system acknowledges the piece before,
+ * 40 ms later: in a third of nchan's resumptions in some runs, in few in others, and never in
+ * workerd's, which sets the option when it accepts. The suite compares the reading of a log.
  */
 function usedConnection(url: string): Promise<Agent | undefined> {
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
@@ -65,7 +57,7 @@ function usedConnection(url: string): Promise<Agent | undefined> {
     };
     const outgoing = get(new URL("/", url).href, { agent }, (incoming) => {
       incoming.on("error", failed).resume();
-      // By then the agent has it back, so that the next request takes it.
+      // The agent has the connection back by then, so the next request takes it.
       incoming.on("end", () => setImmediate(resolve, agent));
     });
     outgoing.setTimeout(TIMEOUT_MS, () => outgoing.destroy(new Error("no answer")));
@@ -73,7 +65,7 @@ function usedConnection(url: string): Promise<Agent | undefined> {
   });
 }
 
-/** Whether all events came, and on the connection that the agent had. */
+/** Whether all events came on the connection that the agent had. */
 function resume({ url, lastEventId }: Stream, events: number, agent: Agent): Promise<boolean> {
   return new Promise((resolve) => {
     const headers = { accept: "text/event-stream", "last-event-id": lastEventId };

@@ -1,7 +1,7 @@
-/** Streams of events, each on a connection of its own, and the numbers that their events carry. */
+/** Streams of events, and the numbers that their events carry. */
 import { get, type IncomingHttpHeaders, type IncomingMessage } from "node:http";
 
-/** Opens a stream. Rejects where the answer is not 200; its first bytes may be still to come. */
+/** Opens a stream on a connection of its own. Rejects if the answer is not 200. */
 export function openStream(
   url: string,
   headers: IncomingHttpHeaders = {},
@@ -18,7 +18,7 @@ export function openStream(
 
 const MARK = "data: #";
 
-/** Calls `received` with the number of each event and when its end came, and `looked` after each chunk. */
+/** Calls `received` with each event's number and time of arrival, and `looked` after each chunk. */
 export function readNumbers(
   stream: IncomingMessage,
   received: (number: number, at: number) => void,

@@ -1,7 +1,6 @@
 /**
- * The service with what it asks of its objects' storage counted, the sessions' and the
- * directory's. The Worker and its objects share one isolate on workerd, so one tally
- * serves them all. `GET /counts` answers and clears it.
+ * The service, counting how much its objects ask of their storage. The Worker and its objects
+ * share one isolate on workerd, so one tally serves all. `GET /counts` answers it and clears it.
  */
 import { DurableObject } from "cloudflare:workers";
 import service, {
@@ -11,13 +10,13 @@ import service, {
 import { noCounts, type Kind } from "./counts.ts";
 
 let tally = noCounts();
-/** A cursor knows what it has read once its reader is done with it. */
+/** A cursor knows its counts only when its reader has finished with it. */
 let cursors: [Kind, SqlStorageCursor<Record<string, SqlStorageValue>>][] = [];
 
 function counted(ctx: DurableObjectState, kind: Kind): DurableObjectState {
   const { storage } = ctx;
   const { kv, sql } = storage;
-  /** Replaces a method by one that first counts itself. */
+  /** Replaces a method with one that counts each call. */
   const before = <T extends object, K extends keyof T>(of: T, name: K, count: () => void) => {
     const real = of[name] as Method;
     of[name] = ((...args: unknown[]) => {
@@ -41,7 +40,7 @@ type Method = (...args: unknown[]) => unknown;
 type Methods = Record<string, Method>;
 type Class = new (ctx: DurableObjectState, env: never) => DurableObject;
 
-/** What reaches an object from without is a request to it; what it calls of its own is not. */
+/** Counts each call from outside as a request. A call from the object to itself does not count. */
 function counting(real: Class, kind: Kind): Class {
   class Counting extends DurableObject {
     readonly inner: Methods;

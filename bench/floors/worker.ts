@@ -1,6 +1,6 @@
 /**
- * The least that could be done on this runtime for each job, without anything that
- * makes it a session service: what is measured against these is what Holdfast adds.
+ * The floor: the least that this runtime can do for each job, without a session service. The
+ * difference between Holdfast and the floor is Holdfast's own cost.
  */
 import { DurableObject } from "cloudflare:workers";
 import { Hono } from "hono";
@@ -23,7 +23,7 @@ export class FloorObject extends DurableObject {
     return 1;
   }
 
-  /** Publish: one row, and one hibernatable socket sent to. */
+  /** Publish: one row, and one message to a hibernatable socket. */
   publish(data: string): number {
     const { sql } = this.ctx.storage;
     if (!this.#ready)
@@ -35,7 +35,7 @@ export class FloorObject extends DurableObject {
     return 1;
   }
 
-  /** Delivery: a stream straight from the object, and nothing written. */
+  /** Delivery: a stream straight from the object, and no row. */
   emit(data: string): number {
     void this.#stream?.write(frameOf(data));
     return 1;
@@ -56,9 +56,7 @@ export class FloorObject extends DurableObject {
   override alarm(): void {}
 }
 
-interface Bindings {
-  readonly FLOOR: DurableObjectNamespace<FloorObject>;
-}
+type Bindings = { readonly FLOOR: DurableObjectNamespace<FloorObject> };
 
 const app = new Hono<{ Bindings: Bindings }>();
 const stub = (env: Bindings, name: string) => env.FLOOR.get(env.FLOOR.idFromName(name));
@@ -67,15 +65,13 @@ app.get("/read/:id", async (c) => c.json({ ok: await stub(c.env, c.req.param("id
 app.post("/create", async (c) =>
   c.json({ ok: await stub(c.env, crypto.randomUUID()).create() }, 201),
 );
-app.post("/publish/:id", async (c) => {
-  const { data } = await c.req.json<{ data: string }>();
-  return c.json({ ok: await stub(c.env, c.req.param("id")).publish(data) }, 202);
-});
-app.post("/emit/:id", async (c) => {
-  const { data } = await c.req.json<{ data: string }>();
-  return c.json({ ok: await stub(c.env, c.req.param("id")).emit(data) }, 202);
-});
-/** The bridge at its least: frames from the socket to the body, and no timer or bound. */
+for (const job of ["publish", "emit"] as const) {
+  app.post(`/${job}/:id`, async (c) => {
+    const { data } = await c.req.json<{ data: string }>();
+    return c.json({ ok: await stub(c.env, c.req.param("id"))[job](data) }, 202);
+  });
+}
+/** The least bridge: frames go from the socket to the body, without timers or bounds. */
 app.get("/follow/:id", async (c) => {
   const { webSocket } = await stub(c.env, c.req.param("id")).fetch("https://floor/", {
     headers: { upgrade: "websocket" },

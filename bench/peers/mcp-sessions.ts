@@ -1,4 +1,4 @@
-/** MCP sessions for the load client: how they are opened, and what a call in them looks like. */
+/** MCP sessions: opening them, and the requests in them. */
 import type { RequestPlan } from "../client/requests.ts";
 
 const ACCEPT = { accept: "application/json, text/event-stream" };
@@ -22,7 +22,7 @@ export type Load = Pick<
   "method" | "headers" | "headersInTurn" | "body" | "answerHolds"
 >;
 
-/** A load of initialize requests, each of which makes a session. */
+/** Each request makes a session. */
 export const INITIALIZE_LOAD: Load = {
   method: "POST",
   headers: ACCEPT,
@@ -30,18 +30,18 @@ export const INITIALIZE_LOAD: Load = {
   answerHolds: '"protocolVersion"',
 };
 
-/** A load of calls of the tool `echo`, in these sessions in turn. */
+/** Calls of the tool `echo` go to these sessions in turn. */
 export function callLoad(sessions: readonly string[]): Load {
   return {
     method: "POST",
     headersInTurn: sessions.map(sessionHeaders),
-    // `$n` keeps ids of calls that are under way in one session apart.
+    // `$n` keeps apart the ids of calls that are under way in one session.
     body: '{"jsonrpc":"2.0","id":$n,"method":"tools/call","params":{"name":"echo","arguments":{"text":"hello"}}}',
     answerHolds: '"content"',
   };
 }
 
-/** One request of a load. */
+/** The first request of a load. */
 export function requestOf({ method, headers, headersInTurn = [], body = "" }: Load): RequestInit {
   return {
     method,
@@ -50,12 +50,11 @@ export function requestOf({ method, headers, headersInTurn = [], body = "" }: Lo
   };
 }
 
-/** The headers of a request in a session. */
 export function sessionHeaders(session: string): Headers {
   return { ...ACCEPT, "mcp-session-id": session, "mcp-protocol-version": VERSION };
 }
 
-/** Opens so many sessions, as a client does: initialize, then its notification. */
+/** Opens sessions as a client does: initialize, then the notification. */
 export async function openSessions(url: string, count: number, concurrency = 8): Promise<string[]> {
   const sessions: string[] = [];
   let started = 0;

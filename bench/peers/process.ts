@@ -1,4 +1,4 @@
-/** A peer's server as a process of its own, ended by whoever started it and at the latest with us. */
+/** Starts a peer's server as a process, which ends with this one at the latest. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { connect } from "node:net";
@@ -6,7 +6,6 @@ import { setTimeout as delay } from "node:timers/promises";
 import { freePort } from "../../test/support/free-port.ts";
 import type { Server } from "../servers.ts";
 
-/** A server that does not listen by then will not. */
 const START_TIMEOUT_MS = 15_000;
 
 /** Starts a server on a free loopback port, and waits until it takes connections there. */
@@ -18,7 +17,7 @@ export async function startProcess(
   const args = await argsFor(port);
   const child = spawn(command, args, { stdio: ["ignore", "ignore", "pipe"] });
   const kill = () => child.kill("SIGKILL");
-  // Before its folder is deleted, into which it would go on to write.
+  // It must end before its folder is deleted: it writes into it.
   process.prependOnceListener("exit", kill);
   let complaint = "";
   child.stderr.on("data", (chunk: Buffer) => {
@@ -44,7 +43,7 @@ export async function startProcess(
   };
 }
 
-/** Undefined once something listens there; else what is wrong. */
+/** Undefined as soon as something listens on the port; else a complaint. */
 async function listens(port: number): Promise<string | undefined> {
   const until = Date.now() + START_TIMEOUT_MS;
   while (Date.now() < until) {

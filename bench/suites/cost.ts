@@ -1,4 +1,4 @@
-/** What each operation asks of the platform, counted, and what that costs at the published prices. */
+/** Counts how much each operation asks of the platform, and prices it. */
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { claim } from "../comparison.ts";
@@ -8,7 +8,7 @@ import { callLoad, INITIALIZE_LOAD, openSessions, requestOf } from "../peers/mcp
 import type { Claim, Report, Row } from "../report.ts";
 import { makeSession, startVariant, type Server } from "../servers.ts";
 
-/** Dollars, Workers Paid, as published in November 2026 beyond what the plan includes. */
+/** Dollars, Workers Paid, as published in November 2026, beyond the included amounts. */
 const PRICES = {
   workerRequest: 0.3e-6,
   objectRequest: 0.15e-6,
@@ -25,20 +25,20 @@ const REDIS_COMMAND = 2e-6;
 const COUNTING_WORKER = join(import.meta.dirname, "..", "counting", "worker.ts");
 const HELD = "held in the object";
 const REPEATS = 3;
-/** So many that every shard of the directory has an entry. */
+/** Enough sessions that every shard of the directory has an entry. */
 const WARMING = 100;
-/** Longer than what happens in the background waits. */
+/** Longer than any work in the background waits. */
 const QUIET_MS = 100;
 
 interface Operation {
   readonly name: string;
-  /** Commands that a Redis would take for the same job. */
+  /** Commands that the same job takes in Redis. */
   readonly redisCommands: number;
-  /** Whether an object could do it that holds its streams itself and stores nothing. */
+  /** Whether an object that holds its streams itself and stores nothing could do it. */
   readonly held?: true;
   /** Makes the session, unless the operation does. */
   readonly prepare?: (server: Server) => Promise<string>;
-  /** Answers how many of the requests that were counted are not the operation's, if any are. */
+  /** May answer how many of the counted requests are not the operation's. */
   readonly run: (server: Server, id: string) => Promise<unknown>;
 }
 
@@ -62,20 +62,19 @@ const remove = (server: Server, id: string) =>
 const callTool = (server: Server, id: string) => call(server, "/mcp", requestOf(callLoad([id])));
 const publish = (events: unknown) => (server: Server, id: string) =>
   call(server, `/v1/sessions/${id}/events`, json("POST", events));
-/** Makes a session and does this with it. */
 const after = (first: Operation["run"]) => async (server: Server) => {
   const id = await makeSession(server);
   await first(server, id);
   return id;
 };
 
-/** Answers how often it asked whether the object has noticed yet. */
+/** Answers how often it asked whether the object has noticed. */
 async function followAndLeave(server: Server, id: string): Promise<number> {
   const { body } = await fetch(`${server.url}/v1/sessions/${id}/events`);
   const reader = body!.getReader();
   await reader.read();
   await reader.cancel();
-  // The object hears of it when the bridge next writes; the keep-alive is 50 ms here.
+  // The bridge notices at its next write. The keep-alive is 50 ms here.
   for (let looks = 1; looks <= 40; looks++) {
     const response = await fetch(`${server.url}/v1/sessions/${id}?touch=false`);
     if (((await response.json()) as { writers: number }).writers === 0) return looks;
@@ -98,7 +97,7 @@ const made = { prepare: (server: Server) => makeSession(server) };
 const OPERATIONS: readonly Operation[] = [
   operation("create", 1, (server) => makeSession(server)),
   operation("read", 1, read, { prepare: after(read) }),
-  // The first read after a create stores it, and then one in each sixteenth of the TTL.
+  // The first read after a create stores its touch, then one in each sixteenth of the TTL.
   operation("read that stores its touch", 1, read, made),
   operation("read of an unknown id", 1, readUnknown),
   operation("patch", 2, patch, made),
@@ -116,12 +115,10 @@ export async function cost(): Promise<Report> {
   const server = await startVariant(
     "counting",
     { main: COUNTING_WORKER },
-    {
-      env: { LOG_LEVEL: "warn", KEEPALIVE_SECONDS: "0.05" },
-    },
+    { env: { LOG_LEVEL: "warn", KEEPALIVE_SECONDS: "0.05" } },
   );
   try {
-    // A shard's first entry makes its tables, which is not what a create costs.
+    // A shard's first entry makes its tables, which is no part of a create.
     for (let n = 0; n < WARMING; n++) await makeSession(server);
     const found: ReturnType<typeof priced>[] = [];
     for (const operation of OPERATIONS) {
@@ -164,7 +161,7 @@ function divided(tallies: readonly Tally[], by: number): Tally {
 const total = ({ sessions, directory }: Tally, key: keyof Counts): number =>
   sessions[key] + directory[key];
 
-/** Dollars for what the objects were asked, without their time in memory. */
+/** Dollars for the objects' work, without their time in memory. */
 function price(tally: Tally): number {
   return (
     total(tally, "requests") * PRICES.objectRequest +
@@ -173,10 +170,7 @@ function price(tally: Tally): number {
   );
 }
 
-/**
- * All that was counted, once nothing more is: the directory is told in the background,
- * some milliseconds after the answer, and that is part of the cost.
- */
+/** Counts until nothing more comes: messages to the directory follow the answer, and cost too. */
 async function settled(server: Server): Promise<Tally> {
   const tallies: Tally[] = [];
   for (;;) {
@@ -187,7 +181,7 @@ async function settled(server: Server): Promise<Tally> {
   }
 }
 
-/** What was counted since this was last asked. */
+/** The counts since the last call. */
 async function counted(server: Server): Promise<Tally> {
   return (await (await fetch(`${server.url}/counts`)).json()) as Tally;
 }
@@ -216,31 +210,28 @@ function priced({ name, redisCommands, held }: Operation, tally: Tally) {
   };
 }
 
-/** A TTL that is counted through, so many times, in place of the two hours that are priced. */
+/** Short TTLs are counted in place of the two hours that are priced. */
 const COUNTED_TTL_S = 2;
 const COUNTED_TTLS = 3;
 const TTL_S = 7200;
-/** Seconds that an object stays in memory once it has nothing to do. */
+/** Seconds that an idle object stays in memory. */
 const AWAKE_S = 10;
 
-/**
- * What a month of a stream that nobody writes to costs: what a TTL of it asks for does not
- * depend on how long that is, so short ones are counted.
- */
+/** The price of a month of an idle stream. The work of one TTL does not depend on its length. */
 async function idleStream(server: Server): Promise<Claim> {
   const id = await makeSession(server, { ttlSeconds: COUNTED_TTL_S });
   const { body } = await fetch(`${server.url}/v1/sessions/${id}/events`);
-  // Node cancels a body that nobody has begun to read once it collects the response.
+  // Node cancels an unread body when it collects the response, so read from it.
   const reader = body!.getReader();
   await reader.read();
   await settled(server);
-  // It asks for something at the end of each TTL, so the count ends in the middle of one.
+  // The work comes at the end of each TTL, so the count ends in the middle of one.
   await delay((COUNTED_TTLS + 0.5) * COUNTED_TTL_S * 1000);
   const tally = divided([await counted(server)], COUNTED_TTLS);
-  // Fails where it was not the stream that kept the session alive all the time.
+  // Fails if the stream has not kept the session alive.
   await call(server, `/v1/sessions/${id}`);
   await reader.cancel();
-  // Each request may find its object out of memory.
+  // Each request may wake the object.
   const awake = total(tally, "requests") * AWAKE_S * OBJECT_GB * PRICES.gigabyteSecond;
   const ours = (MONTH_SECONDS / TTL_S) * (price(tally) + awake);
   const held = MONTH_SECONDS * OBJECT_GB * PRICES.gigabyteSecond;

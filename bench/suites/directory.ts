@@ -1,7 +1,4 @@
-/**
- * What the directory adds to a create: the same bundle with its directory and
- * without one (`DIRECTORY_SHARDS=0`), in turns.
- */
+/** The directory's cost in a create: the same bundle with and without it (`DIRECTORY_SHARDS=0`). */
 import { compare, compareAll, OURS, p50, rate, type Measure } from "../comparison.ts";
 import { CONNECTIONS, requesting } from "../loads.ts";
 import { contend, type Contender, type Effort } from "../measure.ts";
@@ -9,7 +6,7 @@ import type { Report } from "../report.ts";
 import { startHoldfast, withServers } from "../servers.ts";
 
 const DEFAULT: Effort = { rounds: 5, seconds: 0.7 };
-/** Milliseconds between creates, so that what one delivers in the background is over before the next. */
+/** Milliseconds between creates, enough for one create's work in the background. */
 const PAUSE_MS = 30;
 
 const withShards = (shards: number) => startHoldfast({ DIRECTORY_SHARDS: String(shards) });

@@ -1,4 +1,4 @@
-/** Holdfast against the least that this runtime could do for the same job. */
+/** Holdfast beside the least that this runtime can do for the same job. */
 import { compare, compareAll, OURS, p50, rate, type Measure } from "../comparison.ts";
 import { CONNECTIONS, delivering, EVENT, newEvents, requesting } from "../loads.ts";
 import { contend, type Contender, type Effort } from "../measure.ts";
@@ -16,7 +16,6 @@ export function floor(given: Partial<Effort>): Promise<Report> {
   );
 }
 
-/** One of the two, and where it does each job. */
 interface Side {
   readonly name: string;
   readonly pid: number;
@@ -53,7 +52,7 @@ async function against(holdfast: Server, base: Server, effort: Effort): Promise<
     );
   const job = (job: string, measure: Measure, contenders: readonly Contender[]) => () =>
     compare({ job, measures: [measure] }, contenders, effort);
-  // p50 is the target where one thing is done at a time; where sixteen are, it says once more what the rate says.
+  // With sixteen under way, p50 repeats what the rate says. So only single jobs have it as target.
   const latency = p50(["≤", 1.15]);
   const one = "delivery, one at a time, against";
   const compared = await compareAll([

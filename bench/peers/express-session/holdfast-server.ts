@@ -1,6 +1,6 @@
 /**
- * The same server with Holdfast's SessionManager over RedisStorage, and its id in a
- * signed cookie as express-session has it. Arguments: its port, and Redis's.
+ * The server of express-session-server.js with Holdfast's SessionManager over RedisStorage. It
+ * keeps the id in a signed cookie, too. Arguments: its port, and Redis's.
  */
 import { createHmac, timingSafeEqual } from "node:crypto";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
@@ -26,7 +26,7 @@ function sessionId({ headers }: IncomingMessage): string | undefined {
   return given.length === right.length && timingSafeEqual(given, right) ? id : undefined;
 }
 
-/** What a request does with its session: answers its user, or undefined where there is no session. */
+/** Each job answers the session's user, or undefined if there is no session. */
 const JOBS: Readonly<Record<string, (id: string) => Promise<string | undefined>>> = {
   "/read": async (id) => (await manager.get(id))?.getMetadataValue("user"),
   "/touch": async (id) => ((await manager.touch(id)) ? "ada" : undefined),

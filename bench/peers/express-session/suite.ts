@@ -51,7 +51,7 @@ export async function expressSession(given: Partial<Effort>): Promise<Report> {
   });
 }
 
-/** The cookies of so many new sessions. */
+/** Makes the sessions and answers their cookies. */
 function cookies(url: string): Promise<string[]> {
   return Promise.all(
     Array.from({ length: SESSIONS }, async () => {

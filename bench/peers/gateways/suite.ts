@@ -1,4 +1,4 @@
-/** What a gateway adds to a quick `tools/call`, against the server direct and against other gateways. */
+/** The time that a gateway adds to a quick `tools/call`, beside the server direct and other gateways. */
 import { addedP50, compare, compareAll, OURS, type Measure } from "../../comparison.ts";
 import { CONNECTIONS, requesting } from "../../loads.ts";
 import { contend, type Effort } from "../../measure.ts";
@@ -48,7 +48,6 @@ export async function gateways(given: Partial<Effort>): Promise<Report> {
   });
 }
 
-/** Opens the sessions that the calls go to. */
 function sessionsOf(servers: readonly (readonly [name: string, server: Server])[]) {
   return Promise.all(
     servers.map(async ([name, { url, pid }]) => {

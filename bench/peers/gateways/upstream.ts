@@ -1,7 +1,6 @@
 /**
- * The server behind the gateways: sessions, JSON answers, and no work at all. Over
- * HTTP on the port that is its argument, or over stdio without one, as the
- * gateways that start their server want it.
+ * The server behind the gateways. It gives sessions and JSON answers, and does no work. It speaks
+ * HTTP if its argument is a port, and else stdio, for the gateways that start their own server.
  */
 import { createServer } from "node:http";
 import { createInterface } from "node:readline";
@@ -47,7 +46,7 @@ function serveHttp(port: number): void {
   server.listen(port, "127.0.0.1");
 }
 
-/** Ends with its input, which closes when the gateway ends, however it ends. */
+/** Ends when its input closes, which happens however the gateway ends. */
 function serveStdio(): void {
   createInterface({ input: process.stdin }).on("line", (line) => {
     const text = answer(JSON.parse(line) as Message);

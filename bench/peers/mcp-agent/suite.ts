@@ -1,4 +1,4 @@
-/** Holdfast's demo server, in its Worker, against the same tools in an McpAgent: both keep an object per session. */
+/** Holdfast's demo server beside the same tools in an McpAgent. Both keep an object per session. */
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Report } from "../../report.ts";
@@ -36,16 +36,14 @@ import {
 } from "../mcp-sessions.ts";
 
 const SESSIONS = 50;
-/** Of the memory measurement. Warm-up ones make the code and the heap's first growth no session's. */
+/** Of the memory measurement. The warm-up keeps code and first heap growth out of it. */
 const HELD_SESSIONS = 500;
 const WARM_UP_SESSIONS = 100;
 
 const PEER = "McpAgent";
 const BARE_OBJECT = "a bare object";
 
-interface Named extends Pick<Server, "url" | "pid"> {
-  readonly name: string;
-}
+type Named = Pick<Server, "url" | "pid"> & { readonly name: string };
 
 export async function mcpAgent(given: Partial<Effort>): Promise<Report> {
   const effort = { ...PEERS_EFFORT, ...given };
@@ -91,10 +89,7 @@ function throughput(effort: Effort): Promise<Compared> {
   });
 }
 
-/**
- * All hold their sessions in the same stretch of time, so that they are silent for as
- * long. Beside the two, what workerd takes for an object that does nothing.
- */
+/** All servers hold their sessions at the same time, so that these are silent equally long. */
 function memory(folder: string): Promise<Compared> {
   return withServers(async (start) => {
     const bare = await start(startFloor(folder));
@@ -104,7 +99,7 @@ function memory(folder: string): Promise<Compared> {
 
 const FIFTH: Target = ["≤", 0.2];
 
-/** KiB, of a process or of each session, by the name of the server. */
+/** KiB of a process or of a session, by the name of the server. */
 type Held = Map<string, number>;
 
 async function hold(servers: readonly Named[]): Promise<Compared> {
@@ -157,7 +152,7 @@ function memoryOf(job: string, held: Held, target?: Target): Compared {
   };
 }
 
-/** Objects with one row and an alarm each. They have no sessions that could be followed. */
+/** Makes objects with one row and an alarm. They have no sessions to follow. */
 async function makeBareObjects(url: string, count: number): Promise<string[]> {
   for (let n = 0; n < count; n++) {
     const { status } = await fetch(`${url}/create`, { method: "POST", body: "{}" });

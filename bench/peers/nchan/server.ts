@@ -1,4 +1,4 @@
-/** nginx with nchan, a process of its own on a free port, with a configuration and folders of its own. */
+/** Starts nginx with nchan on a free port, with its own configuration and folders. */
 import { execFile } from "node:child_process";
 import { access, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -11,7 +11,7 @@ const MODULE = "/usr/lib/nginx/modules/ngx_nchan_module.so";
 
 export const HOW_TO_INSTALL = "apt-get install nginx-light libnginx-mod-nchan";
 
-/** The versions, or undefined where it is not installed. */
+/** The versions, or undefined if nchan is not installed. */
 export async function nchanVersion(): Promise<string | undefined> {
   const present = await Promise.allSettled([access(NGINX), access(MODULE)]);
   if (present.some(({ status }) => status === "rejected")) return undefined;
@@ -39,7 +39,7 @@ export async function startNchan(keptEvents: number): Promise<Server> {
   };
 }
 
-/** One process and no master, so that its CPU time is all there is and ending it ends everything. */
+/** One process without a master: its CPU time is all of nginx's, and its end ends all. */
 function configuration(folder: string, port: number, keptEvents: number): string {
   const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
   return `load_module ${MODULE};

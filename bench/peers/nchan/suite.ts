@@ -1,6 +1,14 @@
-/** Fan-out and resumption of SSE, against nchan: an nginx module in C that keeps its messages in memory. */
+/** Fan-out and resuming of SSE beside nchan, an nginx module in C with its messages in memory. */
 import { SseReader } from "../../../test/support/sse-reader.ts";
-import { compare, compareAll, OURS, p50, rate, type Compared } from "../../comparison.ts";
+import {
+  compare,
+  compareAll,
+  OURS,
+  p50,
+  rate,
+  type Compared,
+  type Measure,
+} from "../../comparison.ts";
 import { resumptions } from "../../load-client.ts";
 import { delivering, EVENT, newEvents, PADDING, type Channel } from "../../loads.ts";
 import { contend, type Effort } from "../../measure.ts";
@@ -12,13 +20,12 @@ import { HOW_TO_INSTALL, nchanVersion, startNchan } from "./server.ts";
 const SUBSCRIBERS = [1, 10, 100];
 const PUBLISHERS = 16;
 const MISSED_EVENTS = 1000;
-/** Twice what is missed, so that nothing is trimmed on either side. */
+/** Twice the missed events, so that neither side trims any. */
 const KEPT_EVENTS = 2 * MISSED_EVENTS;
 
-/** One service for events, and the paths of a channel that nobody used yet. */
 interface Service extends Pick<Server, "url" | "pid"> {
   readonly name: string;
-  /** The body of a publish; `$` stands for the event's text. */
+  /** The body of a publish. `$` stands for the event's text. */
   readonly body: string;
   readonly channel: () => Channel | Promise<Channel>;
 }
@@ -50,7 +57,7 @@ export async function nchan(given: Partial<Effort>): Promise<Report> {
 }
 
 async function ours(start: Start): Promise<Service> {
-  // A reader that left is noticed at the next write, so those of resumptions pile up meanwhile.
+  // Holdfast notices a reader's leaving only at its next write, so readers pile up meanwhile.
   const env = { LOG_MAX_EVENTS: String(KEPT_EVENTS), MAX_WRITERS: "10000" };
   const server = await start(startHoldfast(env));
   return { name: OURS, ...server, body: EVENT, channel: () => newEvents(server) };
@@ -64,11 +71,7 @@ async function theirs(start: Start): Promise<Service> {
   return { name: "nchan", ...(await start(startNchan(KEPT_EVENTS))), body: "$", channel };
 }
 
-async function fanOut(
-  services: readonly Service[],
-  subscribers: number,
-  effort: Effort,
-): Promise<Compared> {
+async function fanOut(services: readonly Service[], subscribers: number, effort: Effort) {
   const contenders = (publishers: number) =>
     contend(services, ({ url, body, channel }) =>
       delivering({ url }, { body, subscribers, publishers }, channel),
@@ -77,15 +80,11 @@ async function fanOut(
   const more = ({ perSecond }: { readonly perSecond: number }) => ({
     "published /s": perSecond / subscribers,
   });
-  const throughput = {
-    job: `publish ${to}`,
-    measures: [rate(["≥", 0.25], "events a second")],
-    more,
-  };
-  const latency = { job: `publish ${to}, one at a time`, measures: [p50()], more };
+  const compared = (job: string, measure: Measure, publishers: number) => () =>
+    compare({ job, measures: [measure], more }, contenders(publishers), effort);
   return compareAll([
-    () => compare(throughput, contenders(PUBLISHERS), effort),
-    () => compare(latency, contenders(1), effort),
+    compared(`publish ${to}`, rate(["≥", 0.25], "events a second"), PUBLISHERS),
+    compared(`publish ${to}, one at a time`, p50(), 1),
   ]);
 }
 
@@ -100,7 +99,7 @@ async function resuming(services: readonly Service[], effort: Effort): Promise<C
   return compare({ job: `resume ${MISSED_EVENTS} events`, measures }, contenders, effort);
 }
 
-/** A channel with so many events after one that a client has seen, and that one's id. */
+/** A channel with the missed events, and the id of the event before them. */
 async function missed({ url, body, channel }: Service) {
   const { followPath, publishPath } = await channel();
   const publish = async (n: number) => {
@@ -111,7 +110,7 @@ async function missed({ url, body, channel }: Service) {
     });
     if (status >= 300) throw new Error(`publishing answered ${status}`);
   };
-  // It stays until all is published: where nobody reads, Holdfast queues only so many.
+  // This reader stays until all is published: without readers Holdfast queues a bounded number.
   const stream = await fetch(url + followPath, { headers: { accept: "text/event-stream" } });
   const reader = new SseReader(stream.body as unknown as ReadableStream<Uint8Array>);
   await publish(0);

@@ -1,4 +1,4 @@
-/** The same calls where there is little and where there is much, of sessions or of retained events. */
+/** The same calls with few and many sessions, and with few and many retained events. */
 import { quantiles } from "../../client/load.ts";
 import type { ResumePlan } from "../../client/resume.ts";
 import { claim, compare, compareAll, p50, rate, type Compared } from "../../comparison.ts";
@@ -8,15 +8,14 @@ import { contend, progress, residentKiB, type Effort, type Load } from "../../me
 import { makeSession, publishEvents, startHoldfast, untilEvicted } from "../../servers.ts";
 import { withServers, type Server } from "../../servers.ts";
 
-/** A reader that left is counted until the next keep-alive, and many come and go here. */
+/** Many readers come and go here, and each counts until the next keep-alive. */
 const BOUNDS = { QUEUE_CAPACITY: "100000", MAX_WRITERS: "10000" };
 
-/** A service that holds so much. */
 interface Filled extends Pick<Server, "url" | "pid"> {
   readonly name: string;
-  /** Sessions that are read and published to. */
+  /** Sessions to read and to publish to. */
   readonly paths: readonly string[];
-  /** Streams that are resumed. */
+  /** Streams to resume. */
   streams: ResumePlan["streams"];
 }
 
@@ -25,12 +24,12 @@ interface Jobs {
   readonly connections: number;
   /** Events that each resumption missed. */
   readonly missed: number;
-  /** What happens around publishes. */
+  /** Wraps the load of publishes. */
   readonly publishing?: (of: Filled, load: Load) => Load;
   readonly more?: Readonly<Record<string, (of: Filled) => Load>>;
 }
 
-/** Compares the one that holds most with the one that holds least. */
+/** Compares the fullest service with the emptiest. */
 async function compareSizes(filled: readonly Filled[], jobs: Jobs): Promise<Compared> {
   const { effort, connections, missed, publishing = (_, load) => load, more = {} } = jobs;
   const [few, most] = [filled[0]?.name ?? "", filled.at(-1)?.name ?? ""];
@@ -61,7 +60,7 @@ const SESSIONS = [1000, 10_000, 50_000];
 /** Sessions that a load is spread over. */
 export const SAMPLE = 200;
 export const RESUMED = 20;
-/** Events in one publish, and missed by each resumption. */
+/** Events that a resumption missed. */
 export const BATCH = 100;
 const FIRST_READ = "first read of an evicted session";
 const sessions = (size: number) => `${size.toLocaleString("en")} sessions`;
@@ -70,15 +69,12 @@ export function bySessions(folder: string, effort: Effort): Promise<Compared> {
   return withServers(async (start) => {
     const env = { ...BOUNDS, LOG_MAX_EVENTS: "100000" };
     const servers = await Promise.all(SESSIONS.map(() => start(startHoldfast(env, folder))));
-    const samples = await Promise.all(servers.map((server, n) => populate(server, SESSIONS[n]!)));
-    // Else those made last would be put away while the first loads run.
+    const filled = await Promise.all(servers.map((server, n) => populate(server, SESSIONS[n]!)));
+    // Else workerd would evict the last sessions' objects while the first loads run.
     await untilEvicted();
     const firstReads: { server: string; p50: number; p99: number }[] = [];
-    const filled: Filled[] = [];
-    for (const [n, { url, pid }] of servers.entries()) {
-      const [name, paths] = [sessions(SESSIONS[n]!), samples[n]!];
+    for (const { name, url, paths } of filled) {
       firstReads.push({ server: name, ...quantiles(await readEach(url, paths)) });
-      filled.push({ name, url, pid, paths, streams: [] });
     }
     for (const one of filled) one.streams = await missing(one.url, one.paths);
     const post = { method: "POST", paths: ["/v1/sessions"], body: "{}" };
@@ -97,23 +93,21 @@ export function bySessions(folder: string, effort: Effort): Promise<Compared> {
       "resident MiB": (await residentKiB(pid)) / 1024,
     }));
     const [few, most] = [firstReads[0]!, firstReads.at(-1)!];
-    const evidence = { other: few.server, ours: [most.p50], theirs: [few.p50] };
+    const what = `${FIRST_READ}, ${most.server}, p50, ms`;
+    const first = claim({ what, other: few.server, ours: [most.p50], theirs: [few.p50] });
     return {
       rows: [
         ...firstReads.map((times) => ({ job: FIRST_READ, ...times })),
         ...compared.rows,
         ...(await Promise.all(memory)),
       ],
-      claims: [
-        claim({ what: `${FIRST_READ}, ${most.server}, p50, ms`, ...evidence }),
-        ...compared.claims,
-      ],
+      claims: [first, ...compared.claims],
     };
   });
 }
 
-/** Makes so many sessions, some at a time, and answers the paths of those that are used later. */
-async function populate(server: Server, size: number): Promise<string[]> {
+/** Makes sessions, and picks a random sample of them. */
+async function populate(server: Server, size: number): Promise<Filled> {
   const ids: string[] = [];
   let wanted = size;
   const make = async () => {
@@ -124,13 +118,17 @@ async function populate(server: Server, size: number): Promise<string[]> {
   };
   await Promise.all(Array.from({ length: 4 * CONNECTIONS }, make));
   const pick = () => `/v1/sessions/${ids[Math.floor(Math.random() * ids.length)]}`;
-  return Array.from({ length: SAMPLE }, pick);
+  const { url, pid } = server;
+  return {
+    name: sessions(size),
+    url,
+    pid,
+    paths: Array.from({ length: SAMPLE }, pick),
+    streams: [],
+  };
 }
 
-/**
- * Milliseconds that it takes to read each session that is used later once, one after the
- * other: they have been put out of memory. All that comes after finds them loaded.
- */
+/** Milliseconds of the first read of each session, one after the other. It loads the object. */
 async function readEach(url: string, paths: readonly string[]): Promise<number[]> {
   const times: number[] = [];
   for (const path of new Set(paths)) {
@@ -143,7 +141,7 @@ async function readEach(url: string, paths: readonly string[]): Promise<number[]
   return times;
 }
 
-/** Some of the streams, each with a batch of events after one that its client has seen. */
+/** Streams with a batch of events after the one that the client has seen. */
 function missing(url: string, paths: readonly string[]): Promise<ResumePlan["streams"]> {
   return Promise.all(
     paths.slice(0, RESUMED).map(async (path) => {
@@ -180,7 +178,7 @@ export function byEvents(folder: string, effort: Effort): Promise<Compared> {
   });
 }
 
-/** With a reader no queue fills, and each publish lets go of what the log has no room for, as in service. */
+/** A reader keeps the queue from filling, and lets each publish trim the log, as in service. */
 async function whileFollowed<Result>(url: string, act: () => Promise<Result>): Promise<Result> {
   const leave = new AbortController();
   const { body } = await fetch(url, { signal: leave.signal });

@@ -1,4 +1,4 @@
-/** Whether cost stays flat as sessions, retained events and open streams grow. */
+/** Shows whether cost stays flat while sessions, retained events and open streams grow. */
 import { on, once } from "node:events";
 import type { IncomingMessage } from "node:http";
 import { quantiles } from "../../client/load.ts";
@@ -36,9 +36,9 @@ export async function growth(given: Partial<Effort>): Promise<Report> {
 
 const STREAMS = 5000;
 const AT_ONCE = 50;
-/** Sessions that the idle streams are spread over, ten on each: MAX_WRITERS bounds what one may have. */
+/** Each has ten of the idle streams: MAX_WRITERS bounds the streams of a session. */
 const STREAM_SESSIONS = 500;
-/** Opened first, and as many once all objects are evicted: one on each of so many sessions. */
+/** Streams opened first, and again when all objects are evicted: one on each of so many sessions. */
 const MORE = 400;
 
 function byStreams(folder: string): Promise<Compared> {
@@ -49,7 +49,7 @@ async function idleStreams(server: Server): Promise<Compared> {
   const streams: IncomingMessage[] = [];
   const ids = await Promise.all(Array.from({ length: STREAM_SESSIONS }, () => makeSession(server)));
   const urlOf = (n: number) => `${server.url}/v1/sessions/${ids[n % ids.length]}/events`;
-  /** Opens so many, some at a time: the n-th of all in the n-th session, and round again. */
+  /** Opens streams in batches, spread over the sessions in turn. */
   const openMore = async (count: number) => {
     const took: number[] = [];
     const started = performance.now();
@@ -102,7 +102,7 @@ async function idleStreams(server: Server): Promise<Compared> {
   }
 }
 
-/** Publishes to the sessions that are still evicted, one after the other: milliseconds until the last of each one's readers has the event. */
+/** Milliseconds from a publish to an evicted session to its last reader, for each session in turn. */
 async function deliveriesTo(
   streams: readonly IncomingMessage[],
   urlOf: (session: number) => string,
