@@ -1,6 +1,6 @@
 /**
- * A short soak, with each kind of fault. It keeps `npm run soak` working and shows that its auditor finds
- * nothing lost; that the auditor finds what is lost is shown by test/unit/soak.
+ * A short soak with each kind of fault. It shows that `npm run soak` works and that nothing is lost.
+ * test/unit/soak shows that the auditor finds losses.
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -32,7 +32,7 @@ it("loses nothing in a quarter of a minute of load, kills, aborts and cut connec
   const { losses, history, journal } = await soak(options, { schedule });
   expect(losses).toEqual([]);
   expect(journal.timeline.faults.map(({ kind }) => kind)).toEqual(schedule.map(({ kind }) => kind));
-  // The verdict is about something: events came through, calls were answered on both storages.
+  // The verdict has substance: events came through, and both storages answered calls.
   const subscribers = history.followings.filter(({ follower }) =>
     follower.startsWith("subscriber"),
   );
@@ -59,7 +59,7 @@ it.each([
     });
     onTestFinished(() => void run.kill("SIGKILL"));
     const ended = once(run, "exit");
-    // Redis is the last to be started that leaves anything.
+    // Redis starts last of all parts that could leave something.
     await vi.waitUntil(() => globSync(join(folder, "holdfast-redis-*", "*", "*")).length > 0, {
       timeout: 60_000,
       interval: 100,
@@ -71,7 +71,7 @@ it.each([
     }
     run.kill(signal);
     expect(await ended).toEqual([status, null]);
-    // wrangler, which bundles the service, notes there when it last looked for a newer one.
+    // wrangler notes there when it last looked for a newer version.
     expect(readdirSync(folder).filter((name) => name !== "update-check")).toEqual([]);
     await vi.waitUntil(
       () => !processes().some(({ pid }) => children.some((one) => one.pid === pid)),
@@ -90,7 +90,7 @@ interface Process {
   readonly args: string;
 }
 
-/** Those that run, as Linux lists them; one that has ended stays listed (Z) where nobody asks how. */
+/** The running processes. Linux also lists ended ones (Z) until their parent asks for their status. */
 function processes(): Process[] {
   return readdirSync("/proc")
     .filter((name) => /^\d+$/.test(name))

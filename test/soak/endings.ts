@@ -1,10 +1,7 @@
-/** What ends something that was started. */
+/** Ends something that was started. */
 export type Ending = () => unknown;
 
-/**
- * Ends everything, what was started last first. One that fails keeps the others from nothing;
- * rejects with the first failure when all are done.
- */
+/** Runs all endings, the last first, even if one fails. Then rejects with the first failure. */
 export async function endAll(endings: readonly Ending[]): Promise<void> {
   const failures: unknown[] = [];
   for (const end of endings.toReversed()) {

@@ -1,4 +1,4 @@
-/** Strikes: what each kind of fault does, and to whom. */
+/** Carries out faults: the action of each kind, and its target. */
 import type { Random } from "../support/fuzz/random.ts";
 import type { SeveringRelay } from "../support/severing-relay.ts";
 import type { WorkerServer } from "../../bench/servers.ts";
@@ -19,14 +19,14 @@ export interface Targets {
 
 export type ObjectTarget = { readonly session: string } | { readonly shard: number };
 
-/** Carries out the schedule until it is over or told to end. */
+/** Carries out the schedule until its end, or until the signal aborts. */
 export async function strikeAll(
   schedule: readonly Fault[],
   targets: Targets,
   signal: AbortSignal,
 ): Promise<void> {
   const started = performance.now();
-  // One after the other: what is being restarted cannot be killed.
+  // One after the other: a process that is restarting cannot be killed.
   for (const { at, kind } of schedule) {
     if (!(await until(started + at * 1000, signal))) return;
     await STRIKES[kind](targets);

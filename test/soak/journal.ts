@@ -1,8 +1,8 @@
-/** Where all that takes part in a soak writes down what it did and saw. */
+/** The journal in which all parts of a soak write their actions and observations. */
 import type { Call, Change, Outcome, Publish, Span } from "./history.ts";
 import { Timeline } from "./timeline.ts";
 
-/** How a call on a record ended; `result` is for its caller alone. */
+/** The outcome of a call on a record. `result` goes to the caller and not into the history. */
 export interface Done<T> extends Pick<Change, "outcome" | "value" | "inTime"> {
   readonly result?: T;
 }
@@ -12,21 +12,21 @@ export class Journal {
   readonly publishes: Publish[] = [];
   readonly calls: Call[] = [];
   readonly unexpected = new Map<string, number>();
-  /** When the publish of each event began, by what it carries. */
+  /** The time at which the publish of each event began, by its data. */
   readonly publishedAt = new Map<string, number>();
-  /** Creations through the gateway whose answer, and with it the session's id, was lost. */
+  /** Creations through the gateway whose answer, with the session's id, was lost. */
   unnamed = 0;
   readonly #changes = new Map<string, Change[]>();
   #tick = 0;
 
-  /** The changes of one place, which grow. */
+  /** The changes of one place, a list that grows. */
   changesIn(place: string): Change[] {
     let changes = this.#changes.get(place);
     if (!changes) this.#changes.set(place, (changes = []));
     return changes;
   }
 
-  /** Does one call on a record, and writes down how it ended. */
+  /** Makes one call on a record and writes down its outcome. */
   async change<T>(
     place: string,
     what: Pick<Change, "record" | "kind" | "value">,
@@ -45,14 +45,14 @@ export class Journal {
     return { outcome, ...(result !== undefined && { result }) };
   }
 
-  /** What the work answers, with when it began and ended. */
+  /** Adds the beginning and the end to the answer of the work. */
   async spanned<T extends object>(work: () => Promise<T>): Promise<T & Span> {
     const began = this.tick();
     const answer = await work();
     return { ...answer, began, ended: this.tick() };
   }
 
-  /** This moment's place in the order of all that happens. */
+  /** The number of this moment in the order of all moments. */
   tick(): number {
     return this.#tick++;
   }

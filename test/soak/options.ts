@@ -1,7 +1,7 @@
-/** What a soak is told on its command line. */
+/** The command line of `npm run soak`. */
 import { OptionError, parseOptions, readNumber } from "../../bench/options.ts";
 
-/** Times a second, over all who do it. */
+/** Operations a second, over all workers. */
 export interface Rates {
   readonly publish: number;
   readonly create: number;
@@ -11,7 +11,7 @@ export interface Rates {
   readonly call: number;
 }
 
-/** Seconds from one fault of a kind to the next, on average; 0 is never. */
+/** Mean seconds from one fault of a kind to the next; 0 means never. */
 export interface FaultIntervals {
   readonly kill: number;
   readonly abort: number;
@@ -30,7 +30,7 @@ export interface SoakOptions {
   readonly retain: number;
   readonly rates: Rates;
   readonly faults: FaultIntervals;
-  /** Whether its results are kept although it is short. */
+  /** Whether the results are kept even if the soak is short. */
   readonly keep: boolean;
 }
 
@@ -67,12 +67,12 @@ const OPTIONS = {
   keep: { type: "boolean" },
 } as const;
 
-/** Whether a soak's results take the place of those in bench/results: a short trial's say less. */
+/** Whether the results replace those in bench/results. A short soak says less than a long one. */
 export function isKept({ seconds, keep }: SoakOptions): boolean {
   return keep || seconds >= DEFAULTS.seconds;
 }
 
-/** Reads the options. Throws an OptionError for the first that is wrong. */
+/** Throws an OptionError for the first argument that is wrong. */
 export function readOptions(args: readonly string[]): SoakOptions {
   const { values } = parseOptions(args, OPTIONS);
   if (values.minutes !== undefined && values.seconds !== undefined) {

@@ -1,6 +1,6 @@
 /**
- * `npm run soak`: load and faults for a while, then the auditor's verdict. Ends with 1 where anything
- * was lost, with 2 where it could not be carried out, and with 130 or 143 where SIGINT or SIGTERM ended it.
+ * `npm run soak`: load and faults, then the auditor's verdict. The status is 1 if anything was lost,
+ * 2 if the soak could not be carried out, and 130 or 143 after SIGINT or SIGTERM.
  */
 import { runCommand } from "../../bench/options.ts";
 import { DEFAULTS, isKept, readOptions, USAGE, type SoakOptions } from "./options.ts";

@@ -1,4 +1,4 @@
-/** When which fault strikes: decided before the soak begins, from its seed. */
+/** The schedule of faults, made from the seed before the soak begins. */
 import type { Random } from "../support/fuzz/random.ts";
 import type { FaultIntervals } from "./options.ts";
 
@@ -10,10 +10,10 @@ export interface Fault {
   readonly kind: FaultKind;
 }
 
-/** Seconds at the start in which everything gets under way undisturbed. */
+/** Seconds at the start without faults. */
 const HEAD_START_SECONDS = 2;
 
-/** Each kind strikes once in each of its intervals, somewhere in the middle half of it. */
+/** Each kind strikes once in each of its intervals, at a random moment of its middle half. */
 export function scheduleFaults(
   seconds: number,
   intervals: FaultIntervals,

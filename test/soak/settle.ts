@@ -1,4 +1,4 @@
-/** After the load: waits for calm, then looks at everything that is there. */
+/** After the load: waits for calm, then reads everything that exists. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { SseReader } from "../support/sse-reader.ts";
 import type { Event, Following, Keeping, SessionLog } from "./history.ts";
@@ -7,7 +7,7 @@ import type { Follower } from "./traffic/follower.ts";
 import { REDIS, type RedisTraffic } from "./traffic/redis.ts";
 import { SESSIONS, SHORT_TTL_SECONDS } from "./traffic/sessions.ts";
 
-/** Milliseconds in which everything must have calmed down. What has not by then is judged as it is. */
+/** Milliseconds until everything must be calm. After that, the auditor judges the state as it is. */
 const CALM_WITHIN_MS = 60_000;
 const LOOK_EVERY_MS = 200;
 /** Calls under way at a time. */
@@ -25,7 +25,7 @@ interface ListJson {
   readonly partial?: boolean;
 }
 
-/** Reads what the service says; what it does not know in time ends the soak. */
+/** Reads the service. Throws if it does not give a definite answer in time. */
 export class Observer {
   readonly #url: string;
 
@@ -36,7 +36,7 @@ export class Observer {
   async #get<T>(path: string): Promise<T | undefined> {
     const until = performance.now() + CALM_WITHIN_MS;
     let response = await fetch(this.#url + path);
-    // A failure is no finding here: the service has said that it does not know.
+    // A 503 is no finding here: the service says that it does not know.
     while (response.status === 503 && performance.now() < until) {
       await response.body?.cancel();
       await sleep(LOOK_EVERY_MS);
@@ -54,7 +54,7 @@ export class Observer {
     return this.#get(`/v1/sessions/${id}?touch=false`);
   }
 
-  /** What each of these sessions says, where it is there. */
+  /** The value of each of these sessions that exists. */
   async read(ids: Iterable<string>): Promise<Map<string, string>> {
     const found = new Map<string, string>();
     await eachOf([...ids], async (id) => {
@@ -77,7 +77,7 @@ export class Observer {
     return { listed, counted: count?.count ?? NaN };
   }
 
-  /** The log of a session that is there, from its first retained event to its last. */
+  /** The log of an existing session, from its first retained event to its last. */
   async log(id: string): Promise<SessionLog> {
     const last = (await this.session(id))?.lastEventId;
     if (last === undefined) return { session: id, events: [] };
@@ -88,7 +88,7 @@ export class Observer {
     const events: Event[] = [];
     while (events.at(-1)?.id !== last) {
       const [frame] = await reader.take(1);
-      // An end before the last event is for the auditor to judge.
+      // The auditor judges an end before the last event.
       if (!frame) break;
       events.push({ id: frame.id ?? "", data: frame.data });
     }
@@ -97,7 +97,7 @@ export class Observer {
   }
 }
 
-/** Waits until every follower has all that its session's log ends with, or has ended with its session. */
+/** Waits until each follower has the last event of its session, or has ended with its session. */
 export async function caughtUp(followers: readonly Follower[], observer: Observer): Promise<void> {
   await calm(async () => {
     const lasts = new Map<string, string | null>();
@@ -112,13 +112,13 @@ export async function caughtUp(followers: readonly Follower[], observer: Observe
   });
 }
 
-/** Waits until what expires is gone and the directory agrees with the sessions' own objects. */
+/** Waits until expiring sessions are gone and the directory agrees with the sessions' objects. */
 export async function observeSessions(
   journal: Journal,
   expiring: ReadonlySet<string>,
   observer: Observer,
 ): Promise<Keeping> {
-  // Where the process died in between, a session lives up to two of its TTLs from its last sign of life.
+  // If the process died in between, a session lives for up to two TTLs after its last use.
   await sleep(2.2 * SHORT_TTL_SECONDS * 1000);
   const changes = journal.changesIn(SESSIONS);
   const known = new Set(changes.map(({ record }) => record));
@@ -155,7 +155,7 @@ function sameIds(listed: readonly string[], found: ReadonlyMap<string, string>):
   return listed.length === found.size && listed.every((id) => found.has(id));
 }
 
-/** Looks again and again until it is so, or the time is up. */
+/** Repeats the check until it holds, or the time is up. */
 async function calm(isSo: () => Promise<boolean>): Promise<void> {
   const until = performance.now() + CALM_WITHIN_MS;
   while (!(await isSo()) && performance.now() < until) await sleep(LOOK_EVERY_MS);

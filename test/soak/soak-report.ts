@@ -1,15 +1,22 @@
-/** What a soak found: the table of what was done and what became of it, and how it went over time. */
-import { keep, printReport, quoteResults, type Moment, type Report, type Row } from "../../bench/report.ts";
+/** The report of a soak: a table of all operations and their outcomes, and the course over time. */
+import {
+  keep,
+  printReport,
+  quoteResults,
+  type Moment,
+  type Report,
+  type Row,
+} from "../../bench/report.ts";
 import type { Loss } from "./audit/loss.ts";
 import type { Outcome } from "./history.ts";
 import { DEFAULTS, isKept, type SoakOptions } from "./options.ts";
 import type { SoakResult } from "./soak.ts";
 import type { StruckFault } from "./timeline.ts";
 
-/** Stretches that are kept, at most. */
+/** The most stretches of time that are kept. */
 const MOST_STRETCHES = 300;
 
-/** Prints the tables. Of a soak that is long enough it keeps them, with throughput, latency and faults over time. */
+/** Prints the report. Keeps it if the soak was long enough, with its course over time. */
 export async function reportSoak(options: SoakOptions, result: SoakResult): Promise<void> {
   const report: Report = {
     suite: "soak",

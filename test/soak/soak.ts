@@ -1,4 +1,4 @@
-/** One soak: starts everything, loads it, strikes it, lets it calm down, and has it audited. */
+/** One soak: starts everything, loads it, injects faults, waits for calm, and audits. */
 import { Random } from "../support/fuzz/random.ts";
 import { audit } from "./audit/audit.ts";
 import type { Loss } from "./audit/loss.ts";
@@ -16,11 +16,11 @@ import { runPublishers } from "./traffic/publishers.ts";
 const PROGRESS_SECONDS = 10;
 
 export interface SoakHooks {
-  /** Told every ten seconds how it goes. */
+  /** Called every ten seconds during the load. */
   readonly onProgress?: (seconds: number, journal: Journal) => void;
-  /** Told what is waited for, each time that it is something else, once the load is over. */
+  /** Called after the load with each thing that the soak waits for. */
   readonly onWait?: (what: string) => void;
-  /** In place of the schedule that the options and the seed give. */
+  /** Replaces the schedule from the options and the seed. */
   readonly schedule?: readonly Fault[];
 }
 
@@ -30,13 +30,13 @@ export interface SoakResult {
   readonly losses: readonly Loss[];
 }
 
-/** Throws where the soak itself could not be carried out; what the service did wrong is in the losses. */
+/** Throws if the soak could not be carried out. The service's own failures are in the losses. */
 export async function soak(options: SoakOptions, hooks: SoakHooks = {}): Promise<SoakResult> {
   const endings: Ending[] = [];
   try {
     const stage = await setStage(options, endings);
     await load(stage, options, hooks);
-    // Nothing that is read from now on comes from memory.
+    // From now on, no read comes from memory.
     hooks.onWait?.("process and Redis to start again");
     await Promise.all([stage.server.crash(), stage.redis.crash()]);
     const history = await observe(stage, options.retain, hooks);
@@ -62,7 +62,7 @@ async function load(stage: Stage, options: SoakOptions, hooks: SoakHooks): Promi
     tell(seconds, journal, hooks, signal),
   ];
   try {
-    // What fails ends the soak at once: a fault that could not strike, or a bug of the soak's own.
+    // A failure ends the soak at once: a fault that could not strike, or a bug of the soak.
     const time = until(performance.now() + seconds * 1000, signal);
     await Promise.race([time, ...work.map(failing)]);
   } finally {
@@ -72,7 +72,7 @@ async function load(stage: Stage, options: SoakOptions, hooks: SoakHooks): Promi
   await Promise.all(work);
 }
 
-/** A session of one of the three kinds, or a shard of the directory. */
+/** Picks a session of one of the three kinds, or a shard of the directory. */
 function anyObject({ random, followed, sessions, calls }: Stage): ObjectTarget {
   const kind = random.below(4);
   const session = [random.pick(followed), sessions.anyId(), calls.anyId()][kind];
@@ -102,7 +102,7 @@ async function observe(stage: Stage, retained: number, { onWait }: SoakHooks): P
   };
 }
 
-/** Never resolves; rejects as the work does. */
+/** Rejects as the work does, and never resolves. */
 function failing(work: Promise<unknown>): Promise<never> {
   return work.then(() => new Promise<never>(() => {}));
 }
@@ -116,7 +116,7 @@ async function tell(
   const started = performance.now();
   for (let at = PROGRESS_SECONDS; at <= seconds; at += PROGRESS_SECONDS) {
     const ticked = await until(started + at * 1000, signal);
-    // The last tick and the end of the load are one moment.
+    // The last tick and the end of the load coincide.
     if (!ticked && journal.timeline.now < at) return;
     onProgress?.(at, journal);
   }

@@ -1,4 +1,4 @@
-/** Everything that takes part in a soak, started and ready. */
+/** Starts all parts of a soak. */
 import { join } from "node:path";
 import { Random } from "../support/fuzz/random.ts";
 import { SeveringRelay } from "../support/severing-relay.ts";
@@ -16,27 +16,27 @@ const WORKER = join(import.meta.dirname, "worker.ts");
 const RELAYS = 3;
 export const SHARDS = 8;
 const KEEPALIVE_SECONDS = 1;
-/** A subscriber that got nothing for so long, not even a keep-alive, comes back by another connection. */
+/** A subscriber reconnects after so long without a byte, not even a keep-alive. */
 const SILENCE_MS = 4 * KEEPALIVE_SECONDS * 1000;
 
 export interface Stage {
   readonly journal: Journal;
-  /** Chooses for the load, and the faults' targets. */
+  /** For the load's choices and the faults' targets. */
   readonly random: Random;
   readonly server: WorkerServer;
   readonly relays: readonly SeveringRelay[];
-  /** The service as clients reach it, through the relays. */
+  /** The relays' URLs, through which clients reach the service. */
   readonly origins: readonly string[];
   readonly api: Api;
   readonly redis: RedisTraffic;
   readonly sessions: SessionTraffic;
   readonly calls: CallTraffic;
-  /** The sessions that live all the time, and their subscribers. */
+  /** The sessions that live all the time. */
   readonly followed: readonly string[];
   readonly subscribers: readonly Follower[];
 }
 
-/** What was started is ended by `endings`, in reverse, whether or not all could be started. */
+/** Adds to `endings` how to end each part, even if a later part cannot be started. */
 export async function setStage(options: SoakOptions, endings: Ending[]): Promise<Stage> {
   const folder = makeFolder("soak");
   endings.push(() => removeFolder(folder));
@@ -52,7 +52,7 @@ export async function setStage(options: SoakOptions, endings: Ending[]): Promise
   const relays = await Promise.all(Array.from({ length: RELAYS }, () => SeveringRelay.open(port)));
   endings.push(() => relays.forEach((relay) => relay.close()));
   const journal = new Journal();
-  // The schedule of faults has a generator of its own, which the load's timing does not disturb.
+  // The schedule of faults has its own generator, so the load's timing does not change it.
   const random = new Random(options.seed + 1);
   const redis = await RedisTraffic.start(journal, random);
   endings.push(() => redis.stop());
@@ -70,7 +70,7 @@ export async function setStage(options: SoakOptions, endings: Ending[]): Promise
       return new Follower(journal, { name, session, origin, silenceMs: SILENCE_MS });
     }),
   );
-  // One that is left open comes back for ever, and keeps the process from ending.
+  // An open subscriber reconnects for ever and keeps the process from ending.
   endings.push(() => [...subscribers, ...sessions.followers].forEach((one) => one.close()));
   await Promise.all(subscribers.map(({ opened }) => opened));
   const calls = new CallTraffic(journal, random, server.url);

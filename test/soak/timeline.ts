@@ -1,4 +1,4 @@
-/** What happened when, by the second: throughput, latency, failures, faults. */
+/** Throughput, latency, failures and faults, by the second. */
 import type { Fault, FaultKind } from "./schedule.ts";
 
 interface Second {
@@ -17,7 +17,7 @@ export interface Stretch {
   readonly publishedPerSecond: number;
   readonly deliveredPerSecond: number;
   readonly changesPerSecond: number;
-  /** Calls that were not answered, or answered with a failure of the service. */
+  /** Calls without an answer, or with an answer that says that the service failed. */
   readonly failures: number;
   readonly p50: number | null;
   readonly p99: number | null;
@@ -25,7 +25,7 @@ export interface Stretch {
 
 export interface StruckFault extends Fault {
   readonly target: string;
-  /** Seconds from the start to when it was done: what was killed is up again. */
+  /** Seconds from the start until the fault is over and a killed process is up again. */
   until: number;
 }
 
@@ -36,7 +36,7 @@ export class Timeline {
   readonly #seconds: Second[] = [];
   readonly faults: StruckFault[] = [];
 
-  /** From here on time counts. */
+  /** Time counts from here on. */
   start(): void {
     this.#started = performance.now();
   }
@@ -56,7 +56,7 @@ export class Timeline {
     second.latencies.push(milliseconds);
   }
 
-  /** Writes down a fault that strikes from now on, until it is done. */
+  /** Carries out a fault and writes down its beginning and its end. */
   async struck(kind: FaultKind, target: string, strike: () => Promise<void>): Promise<void> {
     const fault = { at: this.now, kind, target, until: Infinity };
     this.faults.push(fault);
@@ -64,7 +64,7 @@ export class Timeline {
     fault.until = this.now;
   }
 
-  /** Whether the process, or this session's object, was ended or on its way up again at some time since then. */
+  /** Whether a fault has ended the process or this session's object since then, or was still under way. */
   endedSince(at: number, session?: string): boolean {
     return this.faults.some(
       ({ kind, until, target }) =>
@@ -72,7 +72,7 @@ export class Timeline {
     );
   }
 
-  /** From one whole second up to another. */
+  /** Sums up the seconds from one whole second to another. */
   stretch(from: number, to: number): Stretch {
     const seconds = Array.from({ length: to - from }, (_, n) => this.#second(from + n));
     const latencies = seconds.flatMap((second) => second.latencies).toSorted((a, b) => a - b);

@@ -1,7 +1,6 @@
 /**
- * The service, with one more route: `POST /abort?session=ID` or `?shard=N` ends
- * that object at once, as the platform does when it fails or is moved. Whatever it
- * was doing is lost, its storage is not.
+ * The service with one more route: `POST /abort?session=ID` or `?shard=N` ends that object at once,
+ * as the platform does when an object fails or moves. Its work is lost, its storage is not.
  */
 import service, {
   DirectoryObject as RealDirectory,
@@ -40,7 +39,7 @@ export default {
     try {
       await stub.abort();
     } catch {
-      // The call fails with the object that it ended.
+      // The call fails, because it ends its own object.
       return new Response(null, { status: 204 });
     }
     return new Response("the object lives on", { status: 500 });

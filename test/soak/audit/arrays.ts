@@ -1,4 +1,4 @@
-/** Arrays whose answer was lost: they are published whole or not at all. */
+/** Arrays whose answer was lost. Each is published whole or not at all. */
 import type { Following, History, Publish, SessionLog } from "../history.ts";
 import type { Known } from "./known.ts";
 import type { Loss } from "./loss.ts";
@@ -28,10 +28,10 @@ export function auditArrays(
   });
 }
 
-/** Whether an event at this place of the array may be there although it is not seen here. */
+/** Whether the event at this place may exist although this log or stream does not show it. */
 type Excuse = (place: number) => boolean;
 
-/** A full log has let the front of the array go, if it begins within it. */
+/** A full log that begins inside the array has trimmed the front of the array. */
 function excusesOfLog(log: SessionLog | undefined, { data }: Publish, { retained }: Known): Excuse {
   const events = log?.events ?? [];
   const places = placesIn(events, data);
@@ -40,8 +40,8 @@ function excusesOfLog(log: SessionLog | undefined, { data }: Publish, { retained
 }
 
 /**
- * A stream that shows part of the array says by a gap that it lacks what comes next to that
- * part, or has ended right after it, with its session.
+ * A stream that shows part of the array must say by a gap that it lacks the neighbours of that
+ * part, or must have ended right after it, with its session.
  */
 function excusesOf(
   { seen }: Following,
@@ -67,7 +67,7 @@ function excusesOf(
   };
 }
 
-/** Which places of an array are shown, from the first on. */
+/** The places of the array that these events show, in order. */
 function placesIn(
   events: readonly { readonly data: string }[],
   array: readonly string[],

@@ -1,4 +1,4 @@
-/** The auditor: every promise that the history shows broken. No I/O and no clock. */
+/** The auditor finds every broken promise in a history. It does no I/O and reads no clock. */
 import type { History } from "../history.ts";
 import { auditCall } from "./calls.ts";
 import { auditEvents } from "./events.ts";

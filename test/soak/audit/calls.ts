@@ -1,10 +1,10 @@
-/** Calls through the gateway: what was finished while the client was away is there on its return, once. */
+/** Calls through the gateway: a client that returns receives every message that it missed, once. */
 import type { Call } from "../history.ts";
 import type { Loss } from "./loss.ts";
 
 /**
- * A call whose process or object was ended under it may be answered that it was interrupted, or
- * not at all if it had not named a place to come back to.
+ * If a fault ended the process or the object under a call, the call may end with the error that it
+ * was interrupted, or without an answer if its stream had not named an id to resume from.
  */
 export function auditCall({ call, steps, seen, end, afterwards, disturbed }: Call): Loss[] {
   const losses: Loss[] = [];

@@ -1,4 +1,4 @@
-/** Events: each acknowledged one once in every stream and in the log, in the order of ids. */
+/** Events: every stream and the log have each acknowledged event once, in the order of ids. */
 import type { History, SessionLog } from "../history.ts";
 import { auditArrays } from "./arrays.ts";
 import { dataById, isTrimmed, knownFrom, type Known } from "./known.ts";
@@ -28,7 +28,7 @@ function auditLog(log: SessionLog, known: Known): Loss[] {
   const losses = auditSequence(where, log.session, log.events, known);
   const held = dataById(log.events);
   for (const { id, data, publish } of known.published.get(log.session) ?? []) {
-    // Whether the log has what only a stream shows is asked with the stream.
+    // The audit of a stream checks events that only this stream shows.
     if (publish.outcome !== "done") continue;
     if (held.get(id) === data || isTrimmed(id, log, known)) continue;
     losses.push({ kind: "event lost", where, detail: `${id} was acknowledged` });

@@ -5,12 +5,11 @@ import type { Loss } from "./loss.ts";
 export type Gap = Extract<Seen, { kind: "gap" }>;
 
 /**
- * A gap says that everything before its `earliest` is no longer retained. It is right where the log
- * can have been full when it was said: where so many events as a log retains, from
- * `earliest` on, can have been in it by then. Those can that are known to be there, and whose
- * publish had begun; and those whose answer was lost and which nobody ever saw, as they may
- * have been trimmed before anybody did. (A log is bounded by bytes, too; the events of a soak are
- * far too small for that bound.)
+ * A gap says that the log no longer retains anything before `earliest`. It is right if the log can
+ * have been full at that moment: if it can have held as many events from `earliest` on as a log
+ * retains. Two kinds of events count: those that are known to be there and whose publish had begun,
+ * and those whose answer was lost and which nobody saw, since the log may have trimmed them. (A log
+ * is bounded by bytes, too, but the events of a soak are far too small for that bound.)
  */
 export function auditGap(
   where: string,

@@ -1,20 +1,20 @@
-/** What is known of the events that somebody tried to publish. */
+/** All knowledge about events that somebody tried to publish. */
 import type { Event, History, Publish, SessionLog } from "../history.ts";
 
 export interface Attempt {
   readonly session: string;
   readonly publish: Publish;
   readonly data: string;
-  /** Its id where it was acknowledged, or where its answer was lost and a log or a stream shows it. */
+  /** Its id, if an answer gave it, or if the answer was lost and a log or a stream shows it. */
   readonly id: string | undefined;
 }
 
 export interface Known {
-  /** By what each event carries. */
+  /** By the data of the event. */
   readonly attempts: ReadonlyMap<string, Attempt>;
   /** By session. */
   readonly tried: ReadonlyMap<string, readonly Attempt[]>;
-  /** Those that were published, as an answer, a log or a stream says; by session. */
+  /** By session: the events that an answer, a log or a stream shows to be published. */
   readonly published: ReadonlyMap<string, readonly Published[]>;
   readonly logs: ReadonlyMap<string, SessionLog>;
   readonly retained: number;
@@ -43,7 +43,7 @@ export function knownFrom(history: History): Known {
   };
 }
 
-/** Under which id each session's log or, where it lacks it, a stream shows what an event carries. */
+/** The id of each event by session and data, from the log or, if the log lacks it, from a stream. */
 function shownIds({ logs, followings }: History): Map<string, Map<string, string>> {
   const shown = new Map<string, Map<string, string>>();
   const streams = followings.map(({ session, seen }) => {
@@ -66,7 +66,7 @@ export function dataById(events: readonly Event[] = []): ReadonlyMap<string, str
   return new Map(events.map(({ id, data }) => [id, data]));
 }
 
-/** Whether the log is allowed to have let this event go: it is full, and holds only later ones. */
+/** Whether the log may have trimmed this event: it is full, and holds only later events. */
 export function isTrimmed(id: string, log: SessionLog | undefined, { retained }: Known): boolean {
   const first = log?.events[0];
   return first !== undefined && log!.events.length >= retained && id < first.id;

@@ -1,4 +1,4 @@
-/** A promise that was not kept. */
+/** A broken promise. */
 export interface Loss {
   readonly kind:
     | "event lost"
@@ -20,7 +20,7 @@ export interface Loss {
     | "step lost"
     | "step repeated"
     | "answer not allowed";
-  /** Where: a session, a subscriber, a record, a call. */
+  /** A session, a subscriber, a record or a call. */
   readonly where: string;
   readonly detail: string;
 }

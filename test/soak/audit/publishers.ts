@@ -1,4 +1,4 @@
-/** What publishers were answered: an id for each event, none of them twice, rising from publish to publish. */
+/** Answers to publishers: each event gets an id of its own, and ids rise from publish to publish. */
 import type { Publish } from "../history.ts";
 import type { Loss } from "./loss.ts";
 
@@ -16,7 +16,7 @@ function auditAnswer({ session, publisher, data, ids, outcome }: Publish): Loss[
   return [{ kind: "answer not allowed", where: `${publisher} in ${session}`, detail }];
 }
 
-/** An id names one event of its session, whoever published it. */
+/** An id names one event of its session, for all publishers together. */
 function auditIds([session, publishes]: [string, readonly Publish[]]): Loss[] {
   const losses: Loss[] = [];
   const named = new Map<string, string>();
@@ -34,7 +34,7 @@ function auditIds([session, publishes]: [string, readonly Publish[]]): Loss[] {
   return losses;
 }
 
-/** Of two publishes of which one was answered before the other began, the later has the higher ids. */
+/** A publish that begins after the answer to another one has the higher ids. */
 function auditOrder(publishes: readonly Publish[]): Loss[] {
   const losses: Loss[] = [];
   const last = new Map<string, string>();

@@ -1,4 +1,4 @@
-/** What is kept: whatever was acknowledged holds, whatever has ended is gone, and the index agrees. */
+/** Records: acknowledged changes hold, ended records are gone, and the index agrees. */
 import type { Change, Keeping, Publish } from "../history.ts";
 import type { Loss } from "./loss.ts";
 
@@ -20,10 +20,10 @@ export function auditKeeping(keeping: Keeping, publishes: readonly Publish[] = [
   return [...losses, ...auditListing(keeping)];
 }
 
-/** How a record ended, or may have: somebody deleted it, or its time was up. */
+/** How a record ended, or may have ended: by a delete, or because its time was up. */
 export type Ending = "deleted" | "expired";
 
-/** The records that are gone, and how they may have ended: where the answer to a delete was lost, by it. */
+/** The records that are gone, and how each may have ended. A delete with a lost answer counts. */
 export function endedIn({ changes, expiring, found }: Keeping): Map<string, Set<Ending>> {
   const ended = new Map<string, Set<Ending>>();
   for (const { record, kind } of changes) {
@@ -36,7 +36,7 @@ export function endedIn({ changes, expiring, found }: Keeping): Map<string, Set<
   return ended;
 }
 
-/** What may be read, after these changes in turn: the last acknowledged value, or one written since whose answer was lost. */
+/** The values that a read may give now: the last acknowledged one, or a later one whose answer was lost. */
 function possibleValues(changes: readonly Change[]): Set<string> {
   let values = new Set<string>();
   for (const { kind, value, outcome } of changes) {

@@ -2,7 +2,7 @@ import type { Event } from "../history.ts";
 import type { Known } from "./known.ts";
 import type { Loss } from "./loss.ts";
 
-/** Ids rise, nothing comes twice, and everything was published here under this id. */
+/** Ids rise, no event comes twice, and each was published in this session under this id. */
 export function auditSequence(
   where: string,
   session: string,

@@ -1,4 +1,4 @@
-/** Streams: each event of the session once, up to the end of the stream, or a gap that says what is missing. */
+/** Streams: each has every event of its session once, up to its end, or a gap that covers it. */
 import type { Event, Following } from "../history.ts";
 import { auditGap } from "./gaps.ts";
 import { dataById, isTrimmed, type Known } from "./known.ts";
@@ -6,7 +6,7 @@ import type { Loss } from "./loss.ts";
 import type { Ending } from "./records.ts";
 import { auditSequence } from "./sequence.ts";
 
-/** `endings`: how the session may have ended; undefined where it is still there. */
+/** `endings`: how the session may have ended; undefined if it still exists. */
 export function auditFollowing(
   following: Following,
   known: Known,
@@ -24,7 +24,7 @@ export function auditFollowing(
   ];
 }
 
-/** A stream of a session that is there goes on, and sends what the log holds. */
+/** The stream of a living session goes on, and shows only events that the log holds. */
 function auditLife(where: string, { session, seen, end }: Following, known: Known): Loss[] {
   const losses: Loss[] = [];
   const log = known.logs.get(session);
@@ -38,7 +38,7 @@ function auditLife(where: string, { session, seen, end }: Following, known: Know
   return losses;
 }
 
-/** A stream ends with its session, and says how; one that comes back later is told that there is none. */
+/** A stream ends with its session and says how. A subscriber that comes back later gets a 404. */
 function auditEnd(where: string, { end }: Following, endings: ReadonlySet<Ending>): Loss[] {
   if (end === undefined) return [{ kind: "stream left open", where, detail: "its end" }];
   if (end === GONE || (endings as ReadonlySet<string>).has(end)) return [];
@@ -46,16 +46,15 @@ function auditEnd(where: string, { end }: Following, endings: ReadonlySet<Ending
   return [{ kind: "stream ended", where, detail }];
 }
 
-/** What a subscriber is told that comes back to a session that has ended meanwhile. */
+/** The answer to a subscriber whose session has ended while it was away. */
 const GONE = "404";
 
 /**
- * The last id that this subscriber must have; undefined is all of them. The frame that
- * says how the session ended comes after all that the session was published, and is sent to
- * those alone that are connected. (A reader that is more than a page behind is told of the end
- * before it has been sent the rest. None is here: a session that is followed to its end
- * is published much less than a page.) Whoever was not connected at the end cannot be given
- * what came after it last was, and must have all before that.
+ * The last id that this subscriber must have; undefined means all events. The frame that says how
+ * the session ended comes after all events, and goes only to connected subscribers. (A reader that
+ * is more than a page behind gets that frame before the rest. No reader here is: a session that is
+ * followed to its end has much less than a page.) A subscriber that was not connected at the end
+ * cannot get later events. It must have all events before the last one that it received.
  */
 function owedUpTo(
   { end }: Following,
@@ -66,7 +65,7 @@ function owedUpTo(
   return events.reduce((last, { id }) => (id > last ? id : last), "");
 }
 
-/** What an answer, a log or another stream says was published is owed to each stream, whether or not its publisher was answered. */
+/** Each stream must have every event that an answer, a log or another stream shows to be published. */
 function auditMissing(
   where: string,
   { session, seen }: Following,

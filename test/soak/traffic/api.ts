@@ -1,11 +1,11 @@
-/** A client of the service that tells apart what was acknowledged, what was refused, and what nobody knows. */
+/** A client of the service that tells apart acknowledged, refused and unknown outcomes. */
 import type { Outcome } from "../history.ts";
 import type { Journal } from "../journal.ts";
 
-/** Milliseconds until a client gives up on an answer: a relay may have gone silent. */
+/** Milliseconds until a client gives up on an answer. A relay may be silent. */
 const PATIENCE_MS = 5000;
 
-/** Refusals of 503 that say that nothing was changed; any other is a failure. */
+/** Codes of a 503 that say that nothing changed. Any other code is a failure. */
 const REFUSALS = new Set(["message_channel_full", "session_disconnected"]);
 
 export interface Answer<T> {
@@ -61,7 +61,7 @@ export class Api {
   }
 }
 
-/** Undefined for what no call of the soak's may be answered with. */
+/** Undefined for an answer that no call of the soak may get. */
 function outcomeOf(status: number, text: string): Outcome | undefined {
   if (status >= 200 && status < 300) return "done";
   if (status === 404) return "missing";
@@ -71,7 +71,7 @@ function outcomeOf(status: number, text: string): Outcome | undefined {
   return REFUSALS.has(code) ? "refused" : "unknown";
 }
 
-/** What a problem document says; undefined where it is none. */
+/** The code of a problem document; undefined if it is none. */
 function codeOf(text: string): string | undefined {
   try {
     return (JSON.parse(text) as { code?: string }).code;

@@ -1,4 +1,4 @@
-/** Callers of a slow tool through the gateway, who leave in the middle and come back for the rest. */
+/** Callers of a slow tool through the gateway. They leave in the middle and resume. */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Random } from "../../support/fuzz/random.ts";
 import { McpSession, type Rpc } from "../../support/mcp/client.ts";
@@ -9,15 +9,15 @@ import { SESSIONS } from "./sessions.ts";
 
 const STEPS = 8;
 const SECONDS = 1.6;
-/** Milliseconds that a client is away at most. */
+/** The most milliseconds that a client stays away. */
 const LONGEST_ABSENCE_MS = 2500;
-/** Milliseconds that it then waits for one stream to end, and for the call in all. */
+/** Milliseconds that it waits for one stream to end, and for the whole call. */
 const STREAM_MS = 8000;
 const PATIENCE_MS = 40_000;
 const RETRY_MS = 200;
-/** Share of the calls that are resumed once more when all has come. */
+/** Share of the calls that a client resumes once more after the last message. */
 const RESUMED_AGAIN = 0.3;
-/** Seconds that one call takes its caller, about. */
+/** About the seconds that one call takes. */
 const CALL_SECONDS = 4;
 
 interface Message extends Omit<Rpc, "params"> {
@@ -42,7 +42,7 @@ export class CallTraffic {
     await atRate(rate, signal, (worker) => this.#callAs(worker), workers);
   }
 
-  /** One of the callers' sessions, for a fault to strike. */
+  /** Picks one of the callers' sessions as a fault's target. */
   anyId(): string | undefined {
     return this.#random.pick(this.#sessions)?.id;
   }
@@ -57,7 +57,7 @@ export class CallTraffic {
     const startedAt = timeline.now;
     const session = await McpSession.open(`${this.#url}/mcp`).catch(statusIn);
     if (!(session instanceof McpSession)) {
-      // It may have been made all the same, under an id that did not reach us.
+      // The session may exist under an id that did not arrive.
       this.#journal.unnamed++;
       timeline.count("failures");
       const excused = session === undefined || session === FAILED;
@@ -91,7 +91,7 @@ export class CallTraffic {
     timeline.count(end === "unanswered" ? "failures" : "changes");
   }
 
-  /** The client of one call. What it is answered and no contract allows is written down. */
+  /** The client of one call. It writes down each answer that no contract allows. */
   #clientOf(session: McpSession, call: string): ResumingClient {
     const params = {
       name: "count",
@@ -116,18 +116,18 @@ export class CallTraffic {
     });
   }
 
-  /** Answers what kept the rest from coming. */
+  /** Answers the problem that kept the rest from coming. */
   async #leaveAndReturn(client: ResumingClient, call: string): Promise<string | undefined> {
     await sleep(this.#random.next() * SECONDS * 1000);
     const share = 0.3 + this.#random.next() * 0.7;
-    // Whoever leaves before a place to come back to was named cannot come back.
+    // A client that leaves before the stream names an id cannot resume.
     if (client.named) await client.cut(share, "named");
     else await endOrCut(client, STREAM_MS);
     if (client.named) await sleep(this.#random.next() * LONGEST_ABSENCE_MS);
     return this.#collect(client, call);
   }
 
-  /** Comes back until all has come. Answers what kept it from coming. */
+  /** Resumes until all messages have come. Answers the problem if they do not. */
   async #collect(client: ResumingClient, call: string): Promise<string | undefined> {
     const until = performance.now() + PATIENCE_MS;
     let problem: string | undefined;
@@ -141,7 +141,7 @@ export class CallTraffic {
     return problem;
   }
 
-  /** How many messages there are after the last, now or on one more return. */
+  /** The number of messages after the last one, now or after one more resumption. */
   async #afterwards(client: ResumingClient, last: number): Promise<number> {
     if (this.#random.chance(RESUMED_AGAIN) && (await connect(client)) === undefined) {
       await endOrCut(client, RETRY_MS);
@@ -151,22 +151,22 @@ export class CallTraffic {
 }
 
 const NOTHING_TO_RESUME = "nothing to resume from";
-/** The status of an answer that says that the service failed. */
+/** The status with which the service says that it failed. */
 const FAILED = 503;
 
-/** The status in what McpSession throws; undefined where no answer came. */
+/** The status in an error of McpSession; undefined if no answer came. */
 function statusIn(failure: unknown): number | undefined {
   const said =
     failure instanceof Error ? /^initialize: (\d+)/.exec(failure.message)?.[1] : undefined;
   return said === undefined ? undefined : Number(said);
 }
 
-/** What has come; a frame without data only names a place to come back to. */
+/** The received messages. A frame without data only names an id to resume from. */
 function messagesOf({ received }: ResumingClient): Message[] {
   return received.filter((data) => data !== "").map((data) => JSON.parse(data) as Message);
 }
 
-/** Answers what went wrong, or undefined. */
+/** Answers the problem, or undefined. */
 async function connect(client: ResumingClient): Promise<string | undefined> {
   try {
     await client.connect();

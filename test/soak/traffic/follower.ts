@@ -1,14 +1,13 @@
 /**
- * A subscriber as a browser is one: EventSource, which comes back by itself with
- * the last id that it saw. What browsers leave to the page is added: it comes back
- * from an answer that says that the service failed, and from a connection on
- * which nothing comes any more.
+ * A subscriber as in a browser: EventSource, which reconnects by itself with the last id. As a page
+ * would, it also reconnects after an answer that says that the service failed, and after a
+ * connection that has gone silent.
  */
 import { EventSource } from "eventsource";
 import type { Following, Seen } from "../history.ts";
 import type { Journal } from "../journal.ts";
 
-/** The service failed; or it has not noticed yet that this subscriber's last connections are dead. */
+/** The service failed, or has not yet noticed that this subscriber's old connections are dead. */
 const PASSING = new Set([503, 429]);
 
 export interface FollowerOptions {
@@ -25,7 +24,7 @@ export class Follower {
   readonly #options: FollowerOptions;
   #end: string | undefined;
   #opened: () => void = () => {};
-  /** Resolves when it has its first connection, or will never have one. */
+  /** Resolves with the first connection, or when there will be none. */
   readonly opened = new Promise<void>((resolve) => (this.#opened = resolve));
 
   constructor(journal: Journal, options: FollowerOptions) {
@@ -64,7 +63,7 @@ export class Follower {
     return this.#end !== undefined;
   }
 
-  /** The id of the last event that it has. */
+  /** The id of the last received event. */
   get lastId(): string {
     return this.#seen.findLast((one) => one.kind === "event")?.id ?? "";
   }
@@ -82,7 +81,7 @@ export class Follower {
   }
 }
 
-/** Fails where EventSource would give up for good but should not, or would wait for ever. */
+/** Fails in the cases in which EventSource would wrongly give up, or would wait for ever. */
 function patientFetch(journal: Journal, silenceMs: number) {
   return async (url: string | URL, init: object): Promise<Response> => {
     const { signal, ...rest } = init as RequestInit;

@@ -1,6 +1,6 @@
 import type { Random } from "../../support/fuzz/random.ts";
 
-/** What was made and not deleted yet, to choose from; what somebody has under way is not chosen twice. */
+/** The records that exist, to choose from. A worker has its record to itself. */
 export class Living<T extends object> {
   readonly #random: Random;
   readonly #members: T[] = [];
@@ -32,7 +32,7 @@ export class Living<T extends object> {
     return this.#busy.has(member);
   }
 
-  /** Works on a member that nobody else works on; does nothing where the one that was chosen is busy. */
+  /** Works on a random member alone. Does nothing if another worker has this member. */
   async withOne(work: (member: T) => Promise<void>): Promise<void> {
     const member = this.pick();
     if (!member || this.#busy.has(member)) return;

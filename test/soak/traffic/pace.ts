@@ -1,17 +1,17 @@
-/** So many times a second, by as many workers as it takes, until told to end. */
+/** Runs work at a fixed rate, with as many workers as that takes, until the signal aborts. */
 import { setTimeout as sleep } from "node:timers/promises";
 
-/** More often than this one worker, with one call under way at a time, is not asked to act in a second. */
+/** The most often that one worker acts in a second. It has one call under way at a time. */
 const MOST_PER_WORKER = 10;
 
 export type Work = (worker: number) => Promise<void>;
 
-/** How many workers it takes to act so many times a second. */
+/** The number of workers for a rate. */
 export function workersFor(rate: number): number {
   return Math.ceil(rate / MOST_PER_WORKER);
 }
 
-/** Resolves when told to end and every call that is under way has. */
+/** Resolves when the signal has aborted and every call under way has ended. */
 export async function atRate(
   rate: number,
   signal: AbortSignal,
@@ -23,14 +23,14 @@ export async function atRate(
     let next = performance.now() + (interval * worker) / workers;
     while (await until(next, signal)) {
       await work(worker);
-      // What an outage has kept from happening is not made up for.
+      // Work that an outage prevented is not repeated later.
       next = Math.max(next + interval, performance.now());
     }
   };
   await Promise.all(Array.from({ length: workers }, (_, worker) => each(worker)));
 }
 
-/** Waits until then; false where it was told to end meanwhile. */
+/** Waits until then. Answers false if the signal aborts first. */
 export async function until(then: number, signal: AbortSignal): Promise<boolean> {
   if (signal.aborted) return false;
   try {

@@ -1,10 +1,10 @@
-/** Publishers: each publishes to its sessions in turn, one publish at a time; between them, to all. */
+/** Publishers. Each publishes to its sessions in turn, one publish at a time; all together reach all. */
 import type { Random } from "../../support/fuzz/random.ts";
 import type { Journal } from "../journal.ts";
 import type { Api } from "./api.ts";
 import { atRate, workersFor } from "./pace.ts";
 
-/** Share of the publishes that are arrays, and events in each of those. */
+/** Share of the publishes that are arrays, and events in each array. */
 const ARRAYS = 0.1;
 const EVENTS_IN_ARRAY = 3;
 
@@ -12,7 +12,7 @@ export interface Publishing {
   readonly journal: Journal;
   readonly api: Pick<Api, "send">;
   readonly random: Random;
-  /** Where the service is reached, for each publisher in turn. */
+  /** The URLs of the service, for each publisher in turn. */
   readonly origins: readonly string[];
   readonly sessions: readonly string[];
   readonly rate: number;
@@ -22,7 +22,7 @@ export async function runPublishers(publishing: Publishing, signal: AbortSignal)
   const { sessions, origins, random, rate } = publishing;
   const workers = workersFor(rate);
   if (workers === 0) return;
-  // However few publishes the rate and the time allow, no session is left without one.
+  // Every session gets one publish, however low the rate is.
   for (const [n, session] of sessions.entries()) {
     const origin = origins[n % origins.length]!;
     await publish(publishing, { session, publisher: "the first", origin, events: 1 });
@@ -40,8 +40,8 @@ export async function runPublishers(publishing: Publishing, signal: AbortSignal)
 }
 
 /**
- * Which of the sessions a worker publishes to in this turn of its: the same one each time
- * where there are as many workers or more, and otherwise every one that is left to it.
+ * The session to which a worker publishes in its turn: always the same one if there are at least as
+ * many workers as sessions, and else each of the worker's share of sessions.
  */
 export function placeOf(worker: number, turn: number, workers: number, sessions: number): number {
   if (workers >= sessions) return worker % sessions;

@@ -1,4 +1,4 @@
-/** The library's SessionManager over a real Redis that keeps each write on disk before it answers. */
+/** The library's SessionManager over a real Redis that syncs each write to disk before it answers. */
 import {
   ProxySession,
   SessionManager,
@@ -15,9 +15,9 @@ import { atRate } from "./pace.ts";
 
 export const REDIS = "redis";
 
-/** About so many sessions live at a time. */
+/** About the number of sessions that exist at a time. */
 const LIVING = 200;
-/** Shares of writes and reads; the rest creates and deletes. */
+/** Shares of writes and reads. The rest are creates and deletes. */
 const WRITES = 0.5;
 const READS = 0.2;
 const KEY_PREFIX = "thv:proxy:session:";
@@ -62,13 +62,13 @@ export class RedisTraffic {
     return atRate(rate, signal, () => this.#once());
   }
 
-  /** `kill -9`, and up again on the same data. */
+  /** Kills Redis (`kill -9`) and starts it again on its data. */
   async crash(): Promise<void> {
     await this.#server.kill();
     await this.#server.restart();
   }
 
-  /** What each of these sessions says, where it is there. */
+  /** The value of each of these sessions that exists. */
   async read(ids: Iterable<string>): Promise<Map<string, string>> {
     const found = new Map<string, string>();
     for (const id of ids) {

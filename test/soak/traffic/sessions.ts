@@ -13,27 +13,27 @@ import { publish } from "./publishers.ts";
 
 export const SESSIONS = "session";
 
-/** Share of the sessions that are made to expire, and how long they live. */
+/** Share of the sessions that expire, and their TTL. */
 const EXPIRING = 0.3;
 export const SHORT_TTL_SECONDS = 3;
-/** Seconds after which each of these is read at the latest: well before its time is up. */
+/** Each expiring session is read within so many seconds, well before its time is up. */
 const READ_WITHIN_SECONDS = 1;
-/** Seconds that one creation takes its creator, at most. */
+/** The most seconds that one creation takes. */
 const CREATE_SECONDS = 1.1;
-/** Share of the others that somebody follows until they are deleted. */
+/** Share of the other sessions that have a follower until they are deleted. */
 const FOLLOWED = 0.2;
 const MOST_FOLLOWED = 12;
-/** Deleting stops where fewer are left. */
+/** No session is deleted if no more than this many are left. */
 const FEWEST_LIVING = 40;
-/** Share of the writes that are publishes, and how many a session gets: fewer than QUEUE_CAPACITY, as most have no reader. */
+/** Share of the writes that are publishes, and their most in a session: fewer than QUEUE_CAPACITY. */
 const PUBLISHES = 0.3;
 const MOST_PUBLISHED = 60;
-/** Share of the deletes that a write races, and that are followed by calls which must not bring the session back. */
+/** Share of the deletes that race a write. Calls follow that must not bring the session back. */
 const RACED = 0.3;
 
 interface Session {
   readonly id: string;
-  /** Undefined where a write's answer was lost: it is read before the next. */
+  /** Undefined after a write whose answer was lost. The next write reads it first. */
   etag: string | undefined;
   published: number;
 }
@@ -54,7 +54,7 @@ export class SessionTraffic {
   readonly #options: SessionTrafficOptions;
   readonly #living: Living<Session>;
   readonly followers: Follower[] = [];
-  /** Those that end by themselves. */
+  /** The sessions that expire. */
   readonly expiring = new Set<string>();
   #values = 0;
 
@@ -65,19 +65,19 @@ export class SessionTraffic {
 
   async run(rates: Rates, signal: AbortSignal): Promise<void> {
     await Promise.all([
-      // A creator waits before it reads what will expire, and others create meanwhile.
+      // A creator waits before it reads an expiring session. Other creators work meanwhile.
       atRate(rates.create, signal, () => this.#create(), Math.ceil(rates.create * CREATE_SECONDS)),
       atRate(rates.write, signal, () => this.#living.withOne((session) => this.#write(session))),
       atRate(rates.delete, signal, () => this.#delete()),
     ]);
   }
 
-  /** One of those that live, for a fault to strike. */
+  /** Picks a living session as a fault's target. */
   anyId(): string | undefined {
     return this.#living.pick()?.id;
   }
 
-  /** Makes a session that nobody deletes. Throws where that is not acknowledged. */
+  /** Makes a session that nobody deletes. Throws if the service does not acknowledge it. */
   async createLasting(): Promise<string> {
     const { outcome, session } = await this.#make({});
     if (outcome !== "done") throw new Error(`a session could not be made: ${outcome}`);
@@ -136,7 +136,7 @@ export class SessionTraffic {
     if (session.etag !== undefined) session.etag = await this.#patch(session.id, session.etag);
   }
 
-  /** Answers the new entity tag, or undefined where it is not known. */
+  /** Answers the new entity tag, or undefined if it is unknown. */
   async #patch(id: string, ifMatch?: string): Promise<string | undefined> {
     const value = this.#newValue();
     const { result } = await this.#options.journal.change(
@@ -167,7 +167,7 @@ export class SessionTraffic {
     return result;
   }
 
-  /** Reads a session that expires, which must be there until then; its life is not prolonged by it. */
+  /** Reads an expiring session, which must exist until its time is up. The read does not extend it. */
   async #readInTime(id: string, notOverBefore: number): Promise<void> {
     await this.#options.journal.change<never>(
       SESSIONS,

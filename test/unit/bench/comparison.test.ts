@@ -2,13 +2,13 @@ import { beforeEach, expect, it, vi } from "vitest";
 import { addedP50, claim, compare, OURS } from "../../../bench/comparison.ts";
 import type { Contender } from "../../../bench/measure.ts";
 
-// Progress, which goes there past the test's own output.
+// Keeps progress out of the test's output.
 beforeEach(() => {
   const quiet = vi.spyOn(process.stderr, "write").mockReturnValue(true);
   return () => quiet.mockRestore();
 });
 
-/** One whose rounds, after the one that warms up, have these p50, and p99 of ten times as much. */
+/** A contender whose rounds after the warm-up have these p50. Each p99 is ten times the p50. */
 function contender(name: string, p50s: readonly number[]): Contender {
   const left = [0, ...p50s];
   return {

@@ -8,7 +8,7 @@ import { startRedis } from "../../support/redis-server.ts";
 
 const LONG = "await new Promise((resolve) => setTimeout(resolve, 60_000));";
 
-/** Runs a module until it has printed something, ends it by a signal, and answers what it printed. */
+/** Runs a module until it prints something, ends it by a signal, and answers the printed text. */
 async function runUntilSignalled(source: string): Promise<string> {
   const signals = 'process.once("SIGTERM", () => process.exit(1));';
   const child = spawn(process.execPath, ["--input-type=module", "-e", signals + source + LONG], {

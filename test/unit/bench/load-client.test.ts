@@ -30,10 +30,10 @@ const follow = (url: string, patienceMs?: number) =>
     ...(patienceMs !== undefined && { patienceMs }),
   });
 
-/** What a request meets in place of service; `refuse` and `drop` are for publishes, which nobody receives then. */
+/** How the server fails a request. `refuse` and `drop` are for publishes: no reader receives them. */
 type Fault = "end" | "reset" | "refuse" | "drop";
 
-/** A service of streams: what is published goes to all of them, unless it is one of those that `spoil`. */
+/** A service of streams. A publish goes to all of them, unless `spoil` names a fault for it. */
 function streams(spoil: (path: string, answered: number) => Fault | undefined) {
   const open = new Set<Parameters<RequestListener>[1]>();
   let answered = 0;
@@ -63,7 +63,7 @@ function streams(spoil: (path: string, answered: number) => Fault | undefined) {
   return { listener, open };
 }
 
-/** Processes that this one started, with this in their command line. */
+/** Child processes with this script in their command line. */
 function children(script: string): number[] {
   const threads = readdirSync("/proc/self/task");
   const pids = threads.flatMap((thread) =>
@@ -97,7 +97,7 @@ it("counts an event once for each subscriber, and leaves no stream open", async 
   while (open.size > 0) await new Promise((resolve) => setImmediate(resolve));
 });
 
-/** Follows a service that spoils every second publish in a way. */
+/** Follows a service that fails every second publish in this way. */
 async function followSpoilt(fault: Fault, patienceMs?: number) {
   const { listener } = streams((path, answered) =>
     path === "/publish" && answered % 2 === 0 ? fault : undefined,
@@ -143,7 +143,7 @@ it.each([
   },
 );
 
-/** Resumes from a service whose connections each serve one request before, or none that they keep. */
+/** Resumes from a service that keeps connections alive, or from one that closes them. */
 async function resumeFrom(keepsAlive: boolean) {
   const served = new Map<unknown, number>();
   const before: number[] = [];

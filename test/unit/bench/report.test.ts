@@ -3,7 +3,15 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
 import { claim } from "../../../bench/comparison.ts";
-import { claimTable, keep, readResults, section, tables, whyNotKept, withSection } from "../../../bench/report.ts";
+import {
+  claimTable,
+  keep,
+  readResults,
+  section,
+  tables,
+  whyNotKept,
+  withSection,
+} from "../../../bench/report.ts";
 import { PROJECT } from "../../../scripts/bundle.ts";
 
 const evidence = { what: "read, a second", other: "floor", ours: [90, 100, 80] };

@@ -117,7 +117,7 @@ describe("what the auditor finds in streams and logs", () => {
   it("an event whose answer was lost, and that is there, is owed to each subscriber", () => {
     const publishes = [publish([1]), publish([2], "unknown"), publish([3])];
     expect(found({ publishes, followings: [following(seen(1, 3))] })).toEqual(["event lost"]);
-    // All that is left of it is what another subscriber was sent.
+    // Only another subscriber shows the event.
     const more = [publish([4]), publish([5])];
     const trimmed = { retained: 2, logs: [{ session: S, events: [event(4), event(5)] }] };
     const one = following(seen(1, 2, 3, 4, 5));

@@ -1,4 +1,4 @@
-/** The auditor is worth what it can find: each kind of broken promise, in a history that is sound but for it. */
+/** The auditor finds each kind of broken promise in a history that is sound otherwise. */
 import { describe, expect, it } from "vitest";
 import { audit } from "../../soak/audit/audit.ts";
 import type { Call, Keeping, Outcome } from "../../soak/history.ts";

@@ -1,4 +1,4 @@
-/** Whatever a call through the gateway is answered is written down, for the auditor to judge. */
+/** The journal has every answer to a call through the gateway, and the auditor judges it. */
 import { once } from "node:events";
 import { createServer, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -11,7 +11,7 @@ import { Random } from "../../support/fuzz/random.ts";
 const closing: (() => void)[] = [];
 afterEach(() => closing.splice(0).forEach((close) => close()));
 
-/** A gateway that answers an initialize, or a call, in this way and everything else well. */
+/** A gateway that answers these methods in these ways, and everything else well. */
 async function gateway(answers: Record<string, (response: ServerResponse) => void>) {
   const over = new AbortController();
   const server = createServer(async (request, response) => {
@@ -19,7 +19,7 @@ async function gateway(answers: Record<string, (response: ServerResponse) => voi
     const { method = "" } = JSON.parse(Buffer.concat(body).toString()) as { method?: string };
     const own = answers[method];
     if (own) {
-      // One is enough.
+      // One call is enough.
       over.abort();
       own(response);
     } else if (method === "initialize") {

@@ -1,4 +1,4 @@
-/** Histories of soaks, sound but for what a test changes in them. */
+/** Sound histories of soaks, for tests to change. */
 import { audit } from "../../soak/audit/audit.ts";
 import type {
   Call,
@@ -72,7 +72,7 @@ export const soundCall: Call = {
   disturbed: false,
 };
 
-/** Three events, published one by one, received and logged, in a session that is there. */
+/** Three events of a living session, published one by one, received and logged. */
 export function history(changes: Partial<History> = {}): History {
   return {
     retained: 100,

@@ -18,7 +18,7 @@ describe("publishers", () => {
     );
     expect(new Set(reached.flat()).size).toBe(sessions);
     expect(Math.max(...reached.flat())).toBe(sessions - 1);
-    // Nobody comes back to a session before the others have had their turn.
+    // A worker returns to a session only after all its other sessions.
     for (const own of reached) {
       const different = new Set(own).size;
       expect(new Set(own.slice(0, different)).size).toBe(different);
