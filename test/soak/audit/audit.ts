@@ -1,9 +1,13 @@
 /** The auditor finds every broken promise in a history. It does no I/O and reads no clock. */
-import type { History } from "../history.ts";
+import type { History, SessionLog } from "../history.ts";
+import { auditArrays } from "./arrays.ts";
 import { auditCall } from "./calls.ts";
-import { auditEvents } from "./events.ts";
+import { dataById, isTrimmed, knownFrom, type Known } from "./known.ts";
 import type { Loss } from "./loss.ts";
-import { auditKeeping, endedIn } from "./records.ts";
+import { auditPublishers } from "./publishers.ts";
+import { auditKeeping, endedIn, type Ending } from "./records.ts";
+import { auditSequence } from "./sequence.ts";
+import { auditFollowing } from "./streams.ts";
 
 export function audit(history: History): Loss[] {
   const ended = new Map(history.keepings.flatMap((keeping) => [...endedIn(keeping)]));
@@ -15,4 +19,30 @@ export function audit(history: History): Loss[] {
       return { kind: "answer not allowed", where: answer, detail: `${times} times` };
     }),
   ];
+}
+
+/** Events: every stream and the log have each acknowledged event once, in the order of ids. */
+function auditEvents(history: History, ended: ReadonlyMap<string, ReadonlySet<Ending>>): Loss[] {
+  const known = knownFrom(history);
+  return [
+    ...auditPublishers(history.publishes),
+    ...history.logs.flatMap((log) => auditLog(log, known)),
+    ...auditArrays(history, known, ended),
+    ...history.followings.flatMap((following) =>
+      auditFollowing(following, known, ended.get(following.session)),
+    ),
+  ];
+}
+
+function auditLog(log: SessionLog, known: Known): Loss[] {
+  const where = `log of ${log.session}`;
+  const losses = auditSequence(where, log.session, log.events, known);
+  const held = dataById(log.events);
+  for (const { id, data, publish } of known.published.get(log.session) ?? []) {
+    // The audit of a stream checks events that only this stream shows.
+    if (publish.outcome !== "done") continue;
+    if (held.get(id) === data || isTrimmed(id, log, known)) continue;
+    losses.push({ kind: "event lost", where, detail: `${id} was acknowledged` });
+  }
+  return losses;
 }
