@@ -54,6 +54,12 @@ describe.each(pages)("%s", (page) => {
   it("names no path that is not there", () => {
     expect(deadPaths(page)).toEqual([]);
   });
+
+  it("has no comment in a command: zsh hands one that is pasted to the program", () => {
+    const text = readFileSync(join(PROJECT, page), "utf8");
+    const commands = [...text.matchAll(/^```sh\n([^]*?)^```/gm)].map(([, block = ""]) => block);
+    expect(commands.filter((block) => /(^|\s)#/m.test(block))).toEqual([]);
+  });
 });
 
 it("looks at the pages that a reader starts from", () => {
