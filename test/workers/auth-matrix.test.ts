@@ -277,7 +277,7 @@ const GATEWAY_ROWS: Readonly<Record<string, Row>> = {
 const ALL_ROWS = { ...ROWS, ...GATEWAY_ROWS };
 
 /** The gateway's paths as a client's configuration names them. */
-const PREFIXES = ["/mcp", "/mcp/other", "/sse", "/messages?session_id=x"];
+const PREFIXES = ["/mcp", "/mcp/other", "/mcp/other/below", "/sse", "/messages?session_id=x"];
 
 let issuer: Issuer;
 let app: Hono;

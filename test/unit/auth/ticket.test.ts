@@ -72,5 +72,10 @@ it("refuses any text that it has not signed, and none with a failure", async () 
     }),
     { numRuns: 2000 },
   );
-  expect(await tickets.verify("x".repeat(8193), SESSION, 0)).toBeUndefined();
+});
+
+it("refuses a ticket over its bound unread, even one that it signed", async () => {
+  const tickets = new Tickets([NEW]);
+  const long = await tickets.sign({ ...claims, subject: "x".repeat(8192) });
+  expect(await tickets.verify(long, SESSION, 0)).toBeUndefined();
 });
