@@ -3,7 +3,7 @@
  * costs one flush to disk, however much it holds.
  */
 export interface GroupCommitParts<Job, Done, Result> {
-  /** Does one job. What it throws rejects its own call, and no other. */
+  /** Does one job. If it throws, its own call rejects, and no other. */
   readonly work: (job: Job) => Done;
   /** Ends a turn with all that it has done. Returns what answers each of them. */
   readonly finish: (done: readonly Done[]) => (done: Done) => Result;

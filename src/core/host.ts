@@ -19,7 +19,7 @@ export interface RecordTimes {
   readonly updatedAt?: string;
 }
 
-/** What a caller may set when a session is made or replaced. */
+/** The content that a caller may set when it makes or replaces a session. */
 export interface SessionContent {
   readonly type: SessionType;
   readonly metadata: Metadata;
@@ -146,7 +146,7 @@ export interface Revoked extends MaybePartial {
 }
 
 export interface SessionHost {
-  /** The sessions as this caller may touch them: the only way to touch one. The methods after these two are an admin's. */
+  /** The sessions that this caller may touch. All methods but this and the next are an admin's. */
   as(caller: Caller): Sessions;
   /** The same sessions, each answered as the document that `/v1` shows this caller. */
   documents(caller: Caller): Sessions<SessionDocument>;
@@ -172,7 +172,10 @@ export interface Sessions<Shown = SessionView> {
   create(id: SessionId, content: SessionContent): Promise<Shown>;
   /** Reads a session; counts as use where `touch` is true. */
   read(id: SessionId, touch: boolean): Promise<Shown>;
-  /** Makes a session or replaces its content. Its events stay, and its readers unless the owner changes. Another's session is not found. */
+  /**
+   * Makes a session or replaces its content. Its events stay, and its readers unless the owner
+   * changes. Another's session is not found.
+   */
   upsert(
     id: SessionId,
     content: SessionContent,

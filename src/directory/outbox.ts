@@ -122,7 +122,7 @@ export class Outbox {
     this.#send(now);
   }
 
-  /** The alarm has fired: sends what was not sent yet. `listed` is the session, where there is one. Resolves as `settled` does. */
+  /** The alarm has fired: sends what waits. `listed` is the session, if any. Resolves as `settled` does. */
   async resume(now: number, listed?: Listed): Promise<void> {
     this.#listed = listed;
     this.#alarmIsOurs = false;
@@ -199,7 +199,7 @@ export class Outbox {
     this.#parts.alarm.wakeBy(at);
   }
 
-  /** What there is to send; undefined where the directory knows everything. */
+  /** The message that waits to be sent; undefined where the directory knows everything. */
   #update(now: number): Update | undefined {
     if (!this.#parts.directory) return undefined;
     const row = this.#read();

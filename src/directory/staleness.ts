@@ -10,7 +10,7 @@ import type { DirectoryEntry } from "./contract.ts";
 const STALE_SHARE = 1 / 4;
 
 /**
- * What is stale about the entry that is listed: `content` where it is missing or differs in more
+ * Compares the listed entry with the session: `content` where it is missing or differs in more
  * than its deadline; `deadline` where that has moved by more than a quarter of the TTL.
  */
 export function stalenessOf(

@@ -11,7 +11,7 @@ import type {
 import type { SessionId } from "../core/id.ts";
 import type { RequestId } from "./json-rpc.ts";
 
-/** What a session must be to be used through a route. One that differs is answered as if it were not there. */
+/** Selects the sessions of a route. A session that differs is answered as if it were not there. */
 export interface SessionMatch {
   readonly type: SessionType;
   readonly upstream: string;
@@ -110,7 +110,7 @@ export type GatewayStart = { readonly gate: SessionMatch } & (
 
 /** One caller's sessions, with the methods that only the gateway uses. */
 export interface GatewaySessions<Shown = SessionView> extends Sessions<Shown> {
-  /** Makes an MCP client's session and its upstream session, both or neither. `content` has the rest of the session. */
+  /** Makes an MCP client's session with this content and its upstream session, both or neither. */
   initialize(
     id: SessionId,
     content: SessionContent,

@@ -26,7 +26,7 @@ import { encodeFrame } from "../wire/sse-frame.ts";
 import type { RecordStore, StoredSession } from "./record.ts";
 import { newRecord, viewOf } from "./record-changes.ts";
 
-/** When the session was last used: exactly in memory, coarsely in storage, by the rules of `core/expiry.ts`. */
+/** The session's last use: exact in memory, coarse in storage, by the rules of `core/expiry.ts`. */
 class LastUse {
   readonly #records: RecordStore;
   #at: number;
@@ -57,7 +57,7 @@ class LastUse {
     this.#at = Math.max(this.#at, now);
   }
 
-  /** Takes back a credit that reaches too far: nothing holds the session open any more, or its TTL has become shorter. */
+  /** Takes back a credit that reaches too far: the session is let go, or its TTL is shorter now. */
   takeBack(now: number, ttlMs: number, inUse: boolean): void {
     const most = inUse ? creditWhileInUse(now, ttlMs) : creditUse(now, ttlMs);
     if (this.#usedUntil > most) this.#credit(inUse ? most : now);

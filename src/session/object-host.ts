@@ -125,7 +125,7 @@ function sessionsOf<T>(
     call: (object: SessionStub) => Promise<Outcome<R>>,
   ): Promise<R> => unwrap(await attempt(() => call(stub(id))));
 
-  /** Waits until the directory knows of the last change. A directory that cannot be reached is no failure of the change. */
+  /** Waits until the directory knows of the last change. If it cannot be reached, the change stands. */
   const untilListed = (id: SessionId): Promise<void> =>
     stub(id)
       .untilListed()

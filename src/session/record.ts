@@ -23,7 +23,10 @@ export const SCHEMA_VERSION = 1;
 /** In ascending order of `to`, without holes, from 2 up to SCHEMA_VERSION. */
 const MIGRATIONS: readonly Migration[] = [];
 
-/** Brings a stored session to the schema `target`. Throws for one that a newer version wrote: reading it by guess could lose content. */
+/**
+ * Brings a stored session to the schema `target`. Throws for one that a newer version wrote:
+ * reading it by guess could lose content.
+ */
 export function migrate(
   stored: StoredSession,
   storage: DurableObjectStorage,

@@ -62,7 +62,7 @@ class BridgedReader {
   #tookSinceTick = true;
   /** The object has another page. */
   #behind = false;
-  /** `sent`: the object wants to know that the reader lives on, once it has taken what was sent. `probing`: a comment is on its way to try that. */
+  /** `sent`: the object asks whether the reader lives on. `probing`: a comment is on its way to try. */
   #confirm: "idle" | "sent" | "probing" = "idle";
   /** No more frames come; what is queued is still handed over. */
   #closed = false;

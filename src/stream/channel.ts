@@ -13,7 +13,6 @@ import {
 } from "./event-log.ts";
 import type { Subscribers } from "./subscribers.ts";
 
-/** The channels of one object share these. */
 export interface ChannelParts {
   readonly storage: DurableObjectStorage;
   readonly subscribers: Subscribers;

@@ -48,7 +48,7 @@ export class EventChannel extends Channel {
     return this.log.idOf(seq, NATIVE_STREAM);
   }
 
-  /** Why these events cannot be published now; undefined where they can. `capacity` is how many may wait for a first reader. */
+  /** Why these events cannot be published now, if so. `capacity` bounds those that wait for a reader. */
   refusal(events: readonly SizedEvent[], capacity: number): ErrorCode | undefined {
     if (this.writers > 0) return undefined;
     if (this.#state.disconnected) return "session_disconnected";

@@ -238,7 +238,6 @@ export class EventLog {
     return (this.#sumBeforeFirst ??= this.sumThrough(this.#first - 1));
   }
 
-  /** Sets everything in memory from the rows. */
   #load(): void {
     this.#tableExists = this.#sql.exec(this.#statements.exists).toArray().length > 0;
     const [last] = this.#tableExists ? this.#sql.exec<EventRow>(this.#statements.last) : [];

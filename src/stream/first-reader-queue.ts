@@ -63,7 +63,7 @@ export class FirstReaderQueue {
     this.#sumBefore = undefined;
   }
 
-  /** The first event that waits and is retained. While a reader is there that does not keep up, the log may trim the queue. */
+  /** The first event that waits and is retained: with a slow reader the log may trim the queue. */
   #retained(): number {
     const { beforeFirst } = this.#log;
     if (this.#from > 0 && this.#from <= beforeFirst)

@@ -35,12 +35,10 @@ export class Subscribers {
     }
   }
 
-  /** All subscribers, of every stream. */
   get size(): number {
     return this.#states.size;
   }
 
-  /** The subscribers of one stream. */
   count(stream: number): number {
     return this.#on(stream).length;
   }
@@ -109,7 +107,6 @@ export class Subscribers {
     return live;
   }
 
-  /** Sends to one subscriber. */
   send(socket: WebSocket, message: string | Uint8Array): void {
     try {
       socket.send(message);
@@ -124,7 +121,7 @@ export class Subscribers {
     for (const socket of this.#on(stream)) this.send(socket, word);
   }
 
-  /** Ends every subscriber, the session's own stream with a last frame where one is given. Returns how many there were. */
+  /** Ends every subscriber and returns how many there were. `lastFrame` is for the session's own stream. */
   closeAll(code: number, lastFrame?: Uint8Array): number {
     const sockets = [...this.#states.keys()];
     if (lastFrame) for (const socket of this.#on(NATIVE_STREAM)) this.send(socket, lastFrame);
@@ -137,7 +134,6 @@ export class Subscribers {
     for (const socket of this.#on(stream, liveOnly)) this.close(socket, code);
   }
 
-  /** Ends one subscriber. */
   close(socket: WebSocket, code: number): void {
     this.#states.delete(socket);
     close(socket, code);

@@ -64,7 +64,6 @@ export class Gateway {
     this.#parts = parts;
   }
 
-  /** Exchanges under way. */
   get running(): number {
     return this.#running.size;
   }
@@ -135,7 +134,6 @@ export class Gateway {
     return this.terminate(metadata);
   }
 
-  /** Ends the upstream session that this metadata names. */
   async terminate(metadata: Metadata): Promise<void> {
     const { url, sid, version } = bindingOf(metadata);
     const upstream = this.#upstream(metadata[GATEWAY_KEYS.upstream]);

@@ -131,7 +131,7 @@ export class GatewayStreams extends Channel {
     this.send(STANDALONE_STREAM, logged);
   }
 
-  /** The session has another upstream session, to which the last one's event ids mean nothing. Has the bridge follow it. */
+  /** Has the bridge follow another upstream session. The last one's event ids mean nothing to it. */
   followUpstream(metadata: Metadata): void {
     this.storage.kv.delete(UPSTREAM_EVENT_ID);
     this.subscribers.sendControl(STANDALONE_STREAM, this.#backend(metadata));
