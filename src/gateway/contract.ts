@@ -101,7 +101,7 @@ export interface OpenSession extends GatewaySession {
 export type SessionAccess = () => OpenSession | null;
 
 /** Where a gateway stream starts. */
-export type GatewayStart = { readonly gate: SessionMatch } & (
+export type GatewayStart = { readonly match: SessionMatch } & (
   | { readonly kind: "exchange"; readonly stream: number }
   /** `endpoint` comes first: the address to which a legacy client POSTs. */
   | { readonly kind: "standalone"; readonly endpoint?: string }

@@ -25,7 +25,7 @@ export async function openLegacyStream(call: GatewayCall): Promise<Response> {
   await call.sessions.create(sessionId, contentFor(call, "sse"));
   const path = upstream.name === DEFAULT_UPSTREAM ? "/messages" : `/messages/${upstream.name}`;
   const endpoint = `${path}?session_id=${sessionId}`;
-  return stream(call, sessionId, { gate: matchOf(call, "sse"), kind: "standalone", endpoint });
+  return stream(call, sessionId, { match: matchOf(call, "sse"), kind: "standalone", endpoint });
 }
 
 export async function postLegacyMessage(call: GatewayCall): Promise<Response> {

@@ -70,7 +70,7 @@ export async function exchange(
     case "failed":
       throw Refused.as(answer.failure);
     case "stream":
-      return stream(call, sessionId, { gate: match, kind: "exchange", stream: answer.stream });
+      return stream(call, sessionId, { match, kind: "exchange", stream: answer.stream });
   }
 }
 
@@ -79,10 +79,10 @@ export async function followStream(call: GatewayCall): Promise<Response> {
   requireAccept(call, "text/event-stream");
   requireSessionVersion(call);
   const sessionId = sessionIdOf(call);
-  const gate = matchOf(call, "mcp");
+  const match = matchOf(call, "mcp");
   const lastEventId = call.request.headers.get("last-event-id");
-  if (lastEventId === null) return stream(call, sessionId, { gate, kind: "standalone" });
-  return stream(call, sessionId, { gate, kind: "resume", lastEventId });
+  if (lastEventId === null) return stream(call, sessionId, { match, kind: "standalone" });
+  return stream(call, sessionId, { match, kind: "resume", lastEventId });
 }
 
 export async function endSession(call: GatewayCall): Promise<Response> {

@@ -223,11 +223,11 @@ export class SessionObject extends DurableObject<Environment> {
       new URL(request.url).searchParams.get("attach") ?? "",
     ) as Attachment;
     const session = this.#life.owned(caller, now);
-    if (!session || ("gate" in start && !matches(session.record, start.gate)))
+    if (!session || ("match" in start && !matches(session.record, start.match)))
       return refusal("session_not_found");
     if (this.#subscribers.size >= this.#config.maxWriters) return refusal("too_many_writers");
     const { 0: client, 1: server } = new WebSocketPair();
-    if ("gate" in start) {
+    if ("match" in start) {
       const streams = this.#gateway.streamsOf(session.record);
       const place = streams.placeOf(start);
       if (!place) return new Response(null, { status: 400 });
