@@ -209,7 +209,7 @@ export class SessionObject extends DurableObject<Environment> {
     this.#life.touch(session, now);
     const exchange = this.#gateway.exchange(session.record, request);
     if (!exchange.ok) return exchange;
-    void exchange.value.ended.finally(() => this.#life.release(Date.now()));
+    void exchange.value.ended.then(() => this.#life.release(Date.now()));
     const answer = await exchange.value.answer;
     if (answer.ok && answer.value.kind === "accepted") this.#gateway.cancel(request.cancels);
     return answer;

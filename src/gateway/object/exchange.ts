@@ -43,7 +43,7 @@ type State =
 export class Exchange {
   /** The answer to the client's POST. */
   readonly answer: Promise<Outcome<ExchangeAnswer>>;
-  /** Settles when nothing of the exchange runs any more. Rejects only where its failure cannot be stored. */
+  /** Resolves when nothing of the exchange runs any more. Never rejects. */
   readonly ended: Promise<void>;
   readonly #resolve: (answer: Outcome<ExchangeAnswer>) => void;
   readonly #request: ExchangeRequest;
@@ -65,7 +65,7 @@ export class Exchange {
     const { promise, resolve } = Promise.withResolvers<Outcome<ExchangeAnswer>>();
     this.answer = promise;
     this.#resolve = resolve;
-    this.ended = this.#run();
+    this.ended = this.#run().catch((cause) => void reportFailure(log, link.upstream, cause));
   }
 
   async #run(): Promise<void> {

@@ -102,7 +102,7 @@ export class Gateway {
     }
     const exchange = new Exchange(request, link, this.#parts.limits, this.#parts.log);
     this.#running.add(exchange);
-    void exchange.ended.finally(() => this.#running.delete(exchange));
+    void exchange.ended.then(() => this.#running.delete(exchange));
     return succeed(exchange);
   }
 
