@@ -45,6 +45,21 @@ it.each([
   ["src/gateway/lint-probe.ts", "../http/v1/schemas.ts"],
   ["src/session/lint-probe.ts", "../http/problem.ts"],
   ["src/lint-probe.ts", "cloudflare:workers"],
+  ["src/wire/lint-probe.ts", "../group-commit.ts"],
+  ["src/core/lint-probe.ts", "../group-commit.ts"],
+  ["src/core/lint-probe.ts", "../logger.ts"],
+  ["src/config/lint-probe.ts", "../alarm-clock.ts"],
+  ["src/library/lint-probe.ts", "../logger.ts"],
+  ["src/stream/lint-probe.ts", "../group-commit.ts"],
+  ["src/auth/lint-probe.ts", "../alarm-clock.ts"],
+  ["src/http/lint-probe.ts", "../group-commit.ts"],
+  ["src/http/lint-probe.ts", "../directory/client.ts"],
+  ["src/gateway/lint-probe.ts", "../auth/access.ts"],
+  ["src/http/v1/lint-probe.ts", "../../alarm-clock.ts"],
+  ["src/gateway/lint-probe.ts", "../alarm-clock.ts"],
+  ["src/entries/lint-probe.ts", "../app.ts"],
+  ["src/entries/lint-probe.ts", "../worker.ts"],
+  ["src/entries/lint-probe.ts", "cloudflare:workers"],
 ])("%s must not import %s", async (file, target) => {
   expect(await lint(file, `export * from "${target}";\n`)).toContain("no-restricted-imports");
 });
@@ -55,6 +70,10 @@ it.each([
   ["src/http/v1/lint-probe.ts", "../problem.ts"],
   ["src/gateway/lint-probe.ts", "../http/problem.ts"],
   ["src/core/lint-probe.ts", "./id.ts"],
+  ["src/config/lint-probe.ts", "../logger.ts"],
+  ["src/directory/lint-probe.ts", "../group-commit.ts"],
+  ["src/session/lint-probe.ts", "../alarm-clock.ts"],
+  ["src/entries/lint-probe.ts", "../session/session-object.ts"],
 ])("%s may import %s", async (file, target) => {
   expect(await lint(file, `export * from "${target}";\n`)).toContain("0 errors");
 });
