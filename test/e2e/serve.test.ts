@@ -163,6 +163,8 @@ it.each(["npm run serve", "npm start"])(
       await once(shell, "close");
       printed.push(output);
     }
+    // In a terminal no answer sticks to the next one.
+    expect(printed.filter((output) => !output.endsWith("\n"))).toEqual([]);
     const [made = "", published = "", followed = "", replayed = "", ended = ""] = printed;
     const { id, connected, metadata } = JSON.parse(made) as Record<string, unknown>;
     expect([connected, metadata]).toEqual([false, { user: "ada" }]);
