@@ -40,7 +40,7 @@ export const CONFIRM_AFTER_MS = 250;
 /**
  * Where several publishes have come together, those after them are held for a millisecond
  * more for each so many subscribers, and at most for `MAX_HOLD_MS`. (Measured with 16
- * publishes under way: bench/README.md, "Fan-out".)
+ * publishes under way: docs/performance.md, "Fan-out".)
  */
 export const WRITERS_PER_HELD_MS = 4;
 export const MAX_HOLD_MS = 10;
