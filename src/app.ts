@@ -16,9 +16,9 @@ import { sessionRoutes } from "./http/v1/sessions.ts";
 import { createLogger } from "./logger.ts";
 
 /**
- * Every route but the gateway's, in the order in which the app tries them. `FastRouter` sets this
- * order: `/v1/sessions/count` must stand before `/v1/sessions/:id`, which matches it too, and
- * after another path with `:id`, or mounting throws.
+ * Every route but the gateway's, in the order in which the app tries them. `/v1/sessions/count`
+ * stands before `/v1/sessions/:id`, which matches it too. It also stands after some other path
+ * with `:id`: otherwise `FastRouter` throws.
  */
 export const ROUTES: readonly Route[] = [
   ...eventRoutes,

@@ -5,9 +5,9 @@
 export interface GroupCommitParts<Job, Done, Result> {
   /** Does one job. If it throws, its own call rejects, and no other. */
   readonly work: (job: Job) => Done;
-  /** Ends a turn with all that it has done. Returns what answers each of them. */
+  /** Ends a turn with all that it has done. Returns a function from each result of `work` to the call's own. */
   readonly finish: (done: readonly Done[]) => (done: Done) => Result;
-  /** The share of a turn that a job takes: the jobs of one turn come to 1 at most. 0 where it is absent. */
+  /** The share of a turn that a job takes: the jobs of one turn come to 1 at most. Absent: 0. */
   readonly weigh?: (job: Job) => number;
   /** Milliseconds that a turn waits for more calls. Absent: a call that comes alone is done at once. */
   readonly gatherMs?: number;
@@ -35,7 +35,7 @@ export class GroupCommit<Job, Done, Result> {
     return this.#busy;
   }
 
-  /** Resolves with the answer of `finish`. Rejects with what `work` or `finish` throws. */
+  /** Resolves with the result that `finish` gives it. Rejects with what `work` or `finish` throws. */
   do(job: Job): Promise<Result> {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ job, resolve, reject });
@@ -67,7 +67,7 @@ export class GroupCommit<Job, Done, Result> {
     return this.#waiting.splice(0, tooMuch < 0 ? this.#waiting.length : tooMuch);
   }
 
-  /** Answers every call, whatever goes wrong. */
+  /** Settles every call of the turn, whatever goes wrong. */
   #doTurn(calls: readonly Call<Job, Result>[]): void {
     const { work, finish } = this.#parts;
     const done = calls.flatMap((call) => {

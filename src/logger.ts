@@ -50,7 +50,7 @@ export function createLogger(
 }
 
 /**
- * A failure in a log line: its kind and message, without stack or cause. Of a SyntaxError the
+ * A failure in a log line: its kind and message, without stack or cause. For a SyntaxError it is the
  * kind alone: its message quotes the text that could not be read, which is someone's content.
  */
 export function describeFailure(failure: unknown): string {

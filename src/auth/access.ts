@@ -23,7 +23,7 @@ export interface AccessPlatform {
   readonly onKeysFailure?: (failure: unknown) => void;
 }
 
-/** Whom a credential names. "missing": the request has none, or one of another scheme than Bearer. */
+/** An identity, or why there is none. "missing": the request has no credential, or none of the scheme Bearer. */
 export type Credential = Identity | "missing" | "invalid";
 
 export interface Access {
@@ -73,7 +73,7 @@ export function createAccess(settings: AuthSettings, platform: AccessPlatform = 
   };
 }
 
-/** Undefined where callers need no token. */
+/** Undefined if callers need no token. */
 function tokenReader(
   { method }: AuthSettings,
   platform: AccessPlatform,
@@ -88,7 +88,7 @@ function tokenReader(
   });
 }
 
-/** Without a configured secret only a service for this machine alone has tickets: it makes up a secret. */
+/** While `AUTH` is unset, the service makes up a secret if none is configured. Otherwise tickets are off without one. */
 function ticketsOf({ method, ticketSecrets }: AuthSettings): () => Tickets | undefined {
   let tickets = ticketSecrets.length > 0 ? new Tickets(ticketSecrets) : undefined;
   if (tickets || method.kind !== "unset") return () => tickets;

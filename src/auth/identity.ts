@@ -30,7 +30,7 @@ export const ANYBODY: Identity = { admin: true, scopes: new Set(SCOPES) };
 /** The caller of a public route: it has no scope and owns no subject's sessions. */
 export const NOBODY: Identity = { admin: false, scopes: new Set() };
 
-/** Ignores names that are no scope of this service: a token may carry those of other services. */
+/** Ignores names that are not scopes of this service: a token may carry those of other services. */
 export function identityOf(subject: string, scopeNames: readonly string[]): Identity {
   const scopes = new Set(scopeNames.filter(isScope));
   return { subject, admin: scopes.has("admin"), scopes };

@@ -56,7 +56,7 @@ export function jwtReader(settings: JwtSettings, platform: Omit<JwksOptions, "ur
     } catch (failure) {
       // Without keys the token is neither valid nor invalid.
       if (failure instanceof UnavailableError) throw failure;
-      // Any other failure than jose's verdict concerns a key of the set, such as one that is too weak.
+      // jose throws its verdict as an error of its own. Any other comes from a key, such as a weak one.
       if (!(failure instanceof errors.JOSEError)) platform.onFailure?.(failure);
       return undefined;
     }

@@ -1,7 +1,7 @@
 /**
  * Decides by `Host` and `Origin` whether a request is meant for this service. They show a
  * page of another site whose name points here (DNS rebinding), so such a page reaches
- * nothing where the service trusts the network instead of a credential.
+ * nothing of a service that trusts the network instead of a credential.
  */
 const LOOPBACK_NAME =
   /^(localhost|.+\.localhost|127(\.\d{1,3}){3}|\[::1\]|\[::ffff:7f[0-9a-f]{2}:[0-9a-f]{1,4}\])$/;
@@ -11,7 +11,7 @@ export function isLoopbackName(hostname: string): boolean {
   return LOOPBACK_NAME.test(hostname);
 }
 
-/** Reads a `Host` header, or `HOST` of the environment. Returns undefined for text that is no host. */
+/** Reads a `Host` header, or `HOST` of the environment. Returns undefined for text that is not a host. */
 export function parseHost(text: string): { host: string; hostname: string } | undefined {
   if (/[/\\?#@\s]/.test(text)) return undefined;
   const bare = text.includes(":") && !text.includes("[") && text.split(":").length > 2;

@@ -1,5 +1,5 @@
 /**
- * Limits the requests per minute of a key: a subject or an address. Cloudflare's binding, where
+ * Limits the requests per minute of a key: a subject or an address. Cloudflare's binding, if
  * there is one, counts for a whole location; otherwise token buckets count for this process.
  */
 

@@ -42,13 +42,13 @@ export interface AuthSettings {
   readonly ticketSecrets: readonly string[];
   /** `TICKET_TTL_SECONDS` (60): how long a ticket is valid. */
   readonly ticketTtlMs: number;
-  /** `PUBLIC_URL`: the origin under which clients reach the service; the request's where unset. */
+  /** `PUBLIC_URL`: the origin under which clients reach the service; the request's if unset. */
   readonly publicOrigin?: string;
   /** `ALLOWED_ORIGINS` (none): origins whose pages may call. */
   readonly allowedOrigins: ReadonlySet<string>;
   /** `ALLOWED_HOSTS` (any): hosts to serve, besides those of this machine. */
   readonly allowedHosts?: ReadonlySet<string>;
-  /** `RATE_LIMIT_PER_SUBJECT` (30000): requests a minute; 0 is no limit, the default while `AUTH` is unset. */
+  /** `RATE_LIMIT_PER_SUBJECT` (30000): requests a minute; 0: no limit, the default while `AUTH` is unset. */
   readonly perSubject: number;
   /** `RATE_LIMIT_PER_ADDRESS` (60000): likewise, from one address. */
   readonly perAddress: number;

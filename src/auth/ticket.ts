@@ -13,7 +13,7 @@ export interface TicketClaims {
   readonly session: SessionId;
   /** Owner of the session. The ticket does not open a later session of another owner under the same id. */
   readonly subject?: string | undefined;
-  /** Milliseconds since the epoch. A JWT's `exp` counts seconds, so a ticket is no JWT. */
+  /** Milliseconds since the epoch. A JWT's `exp` counts seconds, so a ticket is not a JWT. */
   readonly expiresAt: number;
 }
 

@@ -9,7 +9,7 @@ export class ConfigError extends Error {
   override readonly name = "ConfigError";
 }
 
-/** The variable's text without the space around it; undefined where it is unset or empty. */
+/** The variable's text without the space around it; undefined if it is unset or empty. */
 export function text<Name extends string>(
   env: Environment<Name>,
   name: NoInfer<Name>,
@@ -66,7 +66,7 @@ export function oneOf<Name extends string, T extends string>(
   return choice;
 }
 
-/** Quotes `value` where it is given; a caller whose variable holds a secret does not give it. */
+/** Quotes `value` if it is given; a caller whose variable holds a secret does not give it. */
 export function refusal(name: string, expected: string, value?: string): ConfigError {
   const instead = value === undefined ? "" : `, not ${JSON.stringify(value)}`;
   return new ConfigError(`${name} must be ${expected}${instead}`);

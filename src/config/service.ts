@@ -69,7 +69,7 @@ export function loadConfig(variables: Environment): Config {
   const env: ConfigEnvironment = variables;
   return Object.freeze({
     sessionTtlMs: seconds(env, "SESSION_TTL_SECONDS", 7200, MIN_TTL_MS / 1000, MAX_TTL_MS / 1000),
-    // 0 is no limit, and the shortest limit is longer.
+    // 0 means no limit, and the shortest limit is longer.
     sessionMaxLifetimeMs:
       Number(text(env, "SESSION_MAX_LIFETIME_SECONDS")) === 0
         ? 0

@@ -57,7 +57,7 @@ const LONGEST_TIMEOUT_SECONDS = 86_400;
 const SHORTEST_TIMEOUT_SECONDS = 0.05;
 
 export interface ServerSettings {
-  /** Where the server is, in the order of trying; empty where it is a service binding. */
+  /** Where the server is, in the order of trying; empty if it is a service binding. */
   readonly urls: readonly string[];
   readonly binding?: string;
   /** Sent with every request; a value `$NAME` is the secret of that name. */

@@ -3,13 +3,13 @@
  * same turn as it acts, so nothing can come between the two.
  */
 export interface Caller {
-  /** Undefined where nobody has identified the caller: it owns the sessions that nobody owns. */
+  /** Undefined for a caller that is not identified. It may touch sessions that have no owner. */
   readonly subject?: string | undefined;
   /** May touch anyone's sessions. */
   readonly admin: boolean;
 }
 
-/** Whether the caller may touch a session of `subject`. Of a session of nobody, an admin and nobody may. */
+/** Whether the caller may touch a session of `subject`. A session without a subject belongs to callers without one. */
 export function owns(caller: Caller, subject: string | undefined): boolean {
   return caller.admin || caller.subject === subject;
 }

@@ -9,11 +9,16 @@ export const SESSION_TYPES = ["mcp", "sse", "streamable"] as const;
 
 export type KnownSessionType = (typeof SESSION_TYPES)[number];
 
-/** Open, since a record of a type that this version does not know survives a round trip (as in ToolHive). */
+/** Any text: a record of a type that this version does not know survives a round trip, as in ToolHive. */
 export type SessionType = KnownSessionType | (string & {});
 
 export const DEFAULT_SESSION_TYPE: KnownSessionType = "mcp";
 
+/**
+ * Whether the library has a class for the type. A `SessionType` may be any other text.
+ *
+ * @example isKnownSessionType("sse"); // true; then the type is narrowed to KnownSessionType
+ */
 export function isKnownSessionType(type: string): type is KnownSessionType {
   return (SESSION_TYPES as readonly string[]).includes(type);
 }
@@ -37,7 +42,7 @@ export function mergePatch(target: Json | undefined, patch: Json): Json {
   return Object.fromEntries(result);
 }
 
-/** The first bound that metadata or data break; undefined where they break none. */
+/** The first bound that metadata or data break; undefined if they break none. */
 export function contentProblem(
   metadata: Metadata,
   dataJson: string | undefined,
@@ -63,14 +68,14 @@ export function patchMetadata(
   metadata: Metadata,
   patch: Readonly<Record<string, string | null>> | null,
 ): Metadata {
-  // A patch of text and null applied to text leaves text.
+  // The patch holds texts and nulls, so every value that is left is a text.
   return patch === null ? {} : (mergePatch(metadata, patch) as Metadata);
 }
 
-/** Applies a merge patch (JSON text) to data; undefined where nothing is left. */
+/** Applies a merge patch (JSON text) to data; undefined if nothing is left. */
 export function patchData(dataJson: string | undefined, patchJson: string): string | undefined {
   if (patchJson === "null") return undefined;
-  // JSON.parse answers JSON.
+  // JSON.parse returns JSON.
   const target = dataJson === undefined ? undefined : (JSON.parse(dataJson) as Json);
   return JSON.stringify(mergePatch(target, JSON.parse(patchJson) as Json));
 }
@@ -79,7 +84,7 @@ export function patchData(dataJson: string | undefined, patchJson: string): stri
 export const GATEWAY_KEYS = {
   /** Where the upstream's session lives. */
   backendUrl: "backend_url",
-  /** The upstream's own session id; absent where it gave none. */
+  /** The upstream's own session id; absent if it gave none. */
   backendSid: "backend_sid",
   /** The client's initialize request: the gateway sends it again if the upstream forgets the session. */
   initBody: "init_body",

@@ -7,7 +7,7 @@ import type { Caller } from "./caller.ts";
 import { GATEWAY_KEYS } from "./content.ts";
 import type { SessionView, SessionDocument } from "./host.ts";
 
-/** How a session's object answers a session: as a view, or as a document in one string. */
+/** The form in which a session's object returns a session: a view, or a document in one string. */
 export type Form = "view" | "document";
 
 /**

@@ -6,7 +6,7 @@ interface ErrorKind {
   /** HTTP status, RFC 9110. */
   readonly status: number;
   readonly title: string;
-  /** JSON-RPC code, where MCP or ToolHive gives the error one. */
+  /** JSON-RPC code, if MCP or ToolHive gives the error one. */
   readonly jsonRpcCode?: number;
 }
 
@@ -50,7 +50,7 @@ export class SessionError extends Error {
   override readonly name: string = "SessionError";
   readonly code: ErrorCode;
   readonly status: number;
-  /** JSON-RPC error code, where the error has one. */
+  /** JSON-RPC error code, if the error has one. */
   readonly jsonRpcCode: number | undefined;
 
   constructor(code: ErrorCode, detail?: string, options?: ErrorOptions) {
@@ -162,7 +162,7 @@ export function refuse(code: ErrorCode, detail?: string): Outcome<never> {
   return detail === undefined ? { ok: false, code } : { ok: false, code, detail };
 }
 
-/** The value; throws the error where there is none. */
+/** The value. Throws the error of an outcome without one. */
 export function unwrap<T>(outcome: Outcome<T>): T {
   if (outcome.ok) return outcome.value;
   throw errorFromCode(outcome.code, outcome.detail);

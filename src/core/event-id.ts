@@ -36,7 +36,7 @@ export function formatEventId({ epoch, seq, stream }: EventPosition): string {
   return `${epoch}-${String(seq).padStart(SEQ_DIGITS, "0")}-${stream}`;
 }
 
-/** Reads an event id, or answers undefined where the text is not one. */
+/** Reads an event id. Undefined if the text is not one. */
 export function parseEventId(text: string): EventPosition | undefined {
   const match = FORM.exec(text);
   if (!match) return undefined;
@@ -44,7 +44,7 @@ export function parseEventId(text: string): EventPosition | undefined {
   return { epoch, seq: Number(seq), stream: Number(stream) };
 }
 
-/** The events of a log: `first` is its oldest retained seq, `last` the newest; empty where `last < first`. */
+/** The events of a log: `first` is its oldest retained seq, `last` the newest; empty if `last < first`. */
 interface RetainedRange {
   readonly epoch: string;
   readonly first: number;
@@ -56,7 +56,7 @@ export type ResumeVerdict =
   | { readonly kind: "gap"; readonly reason: "malformed" | "foreign" | "trimmed" | "future" };
 
 /**
- * Whether a client that saw `lastEventId` can get every later event: it can where the log
+ * Whether a client that saw `lastEventId` can get every later event: it can if the log
  * retains the next one, or nobody has published it yet.
  */
 export function resumeVerdict(lastEventId: string, log: RetainedRange): ResumeVerdict {

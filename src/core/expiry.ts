@@ -1,8 +1,8 @@
 /**
  * When a session ends. Time is an argument.
  *
- * A use extends a session's life by its TTL. A row for each use would cost a billed write a
- * read, so the object *credits a use ahead*: the stored `usedUntil` lies up to TTL/16 in the
+ * A use extends a session's life by its TTL. Storing each use would cost a billed write for
+ * each read, so the object *credits a use ahead*: the stored `usedUntil` lies up to TTL/16 in the
  * future, and uses before it write nothing. An object in memory knows the exact last use and
  * ends the session on time. After an eviction it knows the credit alone, and ends the session
  * up to TTL/16 late. It never ends one early.
@@ -16,7 +16,7 @@ interface Lifetime {
   readonly createdAt: number;
   /** Milliseconds that a session lives after its last use. */
   readonly ttlMs: number;
-  /** Milliseconds that a session may live at most, however it is used; 0 is no limit. */
+  /** Milliseconds that a session may live at most, however it is used; 0: no limit. */
   readonly maxLifetimeMs: number;
 }
 
@@ -42,7 +42,7 @@ export function expiryVerdict(
   return { kind: "live", until: Math.min(idleAt, cap) };
 }
 
-/** The credit to store for a use at `now` that the stored one does not reach. */
+/** The credit to store for a use at `now`, if the stored credit does not reach that far. */
 export function creditUse(now: number, ttlMs: number): number {
   return now + Math.floor(ttlMs / CREDITS_PER_TTL);
 }

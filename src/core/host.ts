@@ -26,7 +26,7 @@ export interface SessionContent {
   /** Any JSON, as text. Absent: the session has no data. */
   readonly dataJson?: string;
   readonly ttlMs: number;
-  /** 0 is no limit. */
+  /** 0: no limit. */
   readonly maxLifetimeMs: number;
   /** The owner. Absent: a new session is the caller's, and one that is replaced keeps its owner. */
   readonly subject?: string;
@@ -145,32 +145,41 @@ export interface Revoked extends MaybePartial {
   readonly deleted: number;
 }
 
+/**
+ * Keeps sessions and lists them. `as` gives the sessions that one caller may touch; the other
+ * methods are for an admin.
+ *
+ * @example
+ * const sessions = host.as({ subject: "alice", admin: false });
+ * await sessions.publish(id, [{ data: "hello" }]);
+ * const { count } = await host.count({ subject: "alice" });
+ */
 export interface SessionHost {
-  /** The sessions that this caller may touch. All methods but this and the next are an admin's. */
+  /** The sessions that this caller may touch. */
   as(caller: Caller): Sessions;
-  /** The same sessions, each answered as the document that `/v1` shows this caller. */
+  /** The same sessions, each as the document that `/v1` shows this caller. */
   documents(caller: Caller): Sessions<SessionDocument>;
   /**
    * A page of the sessions that fit. A walk over all pages gives a session that lives throughout
    * exactly once. Throws a SessionError (`invalid_request`) for a cursor that no listing gave, and
-   * `UnavailableError` where nothing answered.
+   * `UnavailableError` if nothing answered.
    */
   list(query: ListQuery): Promise<SessionList>;
   /** How many sessions fit. */
   count(filter: SessionFilter): Promise<SessionCount>;
-  /** Ends every session of a subject that exists by now, in the background where they are many. */
+  /** Ends every session of a subject that exists by now, in the background if they are many. */
   revoke(subject: string): Promise<Revoked>;
 }
 
 /**
  * Sessions in the hands of one caller. Another's session and an id that was never made are the
  * same to it: the same answer, and nothing changes. Only an attempt to make a session under a
- * taken id tells the two apart, since it cannot succeed. A session is answered as a `Shown`.
+ * taken id tells the two apart, since it cannot succeed. A session is returned as a `Shown`.
  */
 export interface Sessions<Shown = SessionView> {
-  /** Makes a session. Throws `SessionAlreadyExistsError` where the id is taken. */
+  /** Makes a session. Throws `SessionAlreadyExistsError` if the id is taken. */
   create(id: SessionId, content: SessionContent): Promise<Shown>;
-  /** Reads a session; counts as use where `touch` is true. */
+  /** Reads a session; counts as use if `touch` is true. */
   read(id: SessionId, touch: boolean): Promise<Shown>;
   /**
    * Makes a session or replaces its content. Its events stay, and its readers unless the owner
@@ -183,7 +192,7 @@ export interface Sessions<Shown = SessionView> {
   ): Promise<{ readonly created: boolean; readonly session: Shown }>;
   /** Changes a session that exists. Never makes one. */
   patch(id: SessionId, patch: SessionPatch, ifMatch?: IfMatch): Promise<Shown>;
-  /** Ends a session and its streams. False where there was none, or none of these versions. */
+  /** Ends a session and its streams. False if there was none, or it had none of these versions. */
   delete(id: SessionId, ifMatch?: IfMatch): Promise<boolean>;
   /** Appends events, all or none, and sends them. Returns once they are durable. */
   publish(id: SessionId, events: readonly NewEvent[]): Promise<Published>;

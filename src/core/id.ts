@@ -19,7 +19,7 @@ const LONGEST_FORM = URN_PREFIX.length + 36;
 
 /**
  * Reads a UUID (RFC 9562) in any form that ToolHive accepts, in either case: 36 characters,
- * 32 hex digits, in braces, or as a `urn:uuid:`. Answers the canonical form, or undefined.
+ * 32 hex digits, in braces, or as a `urn:uuid:`. Returns the canonical form, or undefined.
  *
  * @example
  * parseSessionId("{8C2D0CF4-5F0A-4B5E-9A5B-0A4F7A1E3F10}"); // "8c2d0cf4-5f0a-4b5e-9a5b-0a4f7a1e3f10"
@@ -39,7 +39,7 @@ export function parseSessionId(text: string): SessionId | undefined {
   return HYPHENATED.test(uuid) ? (uuid as SessionId) : undefined;
 }
 
-/** As `parseSessionId`, but throws `InvalidSessionIdError` where the text is not an id. */
+/** As `parseSessionId`, but throws `InvalidSessionIdError` if the text is not an id. */
 export function requireSessionId(text: string): SessionId {
   const id = typeof text === "string" ? parseSessionId(text) : undefined;
   if (id !== undefined) return id;

@@ -38,9 +38,8 @@ export const REPLAY_PAGE_BYTES = 256 * 1024;
  */
 export const CONFIRM_AFTER_MS = 250;
 /**
- * Where several publishes have come together, those after them are held for a millisecond
- * more for each so many subscribers, and at most for `MAX_HOLD_MS`. (Measured with 16
- * publishes under way: docs/performance.md, "Fan-out".)
+ * Subscribers for each millisecond that publishes are held after several came together, up to
+ * `MAX_HOLD_MS`. (Measured with 16 publishes under way: docs/performance.md, "Fan-out".)
  */
 export const WRITERS_PER_HELD_MS = 4;
 export const MAX_HOLD_MS = 10;
@@ -49,7 +48,7 @@ export const MAX_HOLD_MS = 10;
  * larger one would trim events before a reader that is attached gets them.
  */
 export const MAX_SHARED_LOG = 1 / 4;
-/** Milliseconds before a client reconnects; a spread of as much again keeps 200 of them from coming at once. */
+/** Milliseconds before a client reconnects. Up to as many more, at random, keep 200 clients from coming at once. */
 export const RETRY_MS = 1000;
 
 /** Characters in a request's URL: an id, a ticket and a resume position fit several times over. */
@@ -64,14 +63,14 @@ export const BODY_MS = 30_000;
  */
 export const LINGER_BYTES = 64 * 1024 * 1024;
 export const LINGER_MS = 5_000;
-/** Milliseconds that such a body has to end before it is answered: one that came with its head has by then. */
+/** Milliseconds for which the answer waits for such a body. A body that came with its head has ended by then. */
 export const UNANSWERED_MS = 5;
 
 /** Milliseconds that an upstream's answer may take and still be answered as JSON; after that it is a stream. */
 export const QUICK_ANSWER_MS = 250;
 /**
- * Milliseconds for which the gateway waits whether an upstream's SSE answer is its one
- * response and nothing else. Then it answers JSON, which costs no event rows. Most servers
+ * Milliseconds for which the gateway waits to see that an upstream's SSE answer is one response
+ * and nothing else. Then it answers with JSON, which costs no event rows. Most servers
  * answer every request as SSE.
  */
 export const UPSTREAM_SETTLE_MS = 20;
@@ -92,19 +91,19 @@ export const MAX_INIT_BODY_BYTES = 64 * 1024;
 
 /** Entries in one page over HTTP: a page is one answer of every shard. */
 export const MAX_LIST_LIMIT = 200;
-/** Entries in a page where the caller names no limit. */
+/** Entries in a page if the caller names no limit. */
 export const DEFAULT_LIST_LIMIT = 50;
 /** Shards of the directory: a listing asks each of them. */
 export const MAX_DIRECTORY_SHARDS = 256;
 /** Milliseconds that a call to a directory shard may take before the shard counts as down. */
 export const SHARD_TIMEOUT_MS = 5_000;
-/** Milliseconds past a session's last possible deadline after which a shard drops an entry unheard. */
+/** Milliseconds after a session's last possible deadline until a shard that heard no more drops its entry. */
 export const ENTRY_GRACE_MS = 10_000;
 /** Milliseconds for which a shard remembers a removal: longer than any message can be under way. */
 export const REMOVAL_MEMORY_MS = 10 * 60 * 1000;
 /**
  * Milliseconds before a session tells the directory of a change: the answer to the caller
- * goes first, where both share a thread, and one message covers changes in quick succession.
+ * goes first if both share a thread, and one message covers changes in quick succession.
  */
 export const TELL_DELAY_MS = 10;
 /**
@@ -113,7 +112,7 @@ export const TELL_DELAY_MS = 10;
  * with 16 creates under way: a directory's share of the work fell by half.)
  */
 export const GATHER_MS = 5;
-/** Milliseconds before an undelivered message to the directory is sent again, for the first time and at most. */
+/** Milliseconds before a message that the directory did not take is sent again: the first wait, and the longest. */
 export const FIRST_RETELL_MS = 2_000;
 export const LAST_RETELL_MS = 5 * 60 * 1000;
 /** Times that a message is stamped anew because a shard holds a later one, before it waits for a retry. */

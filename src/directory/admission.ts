@@ -3,8 +3,8 @@
  * that makes or ends a session of a subject waits until the directory knows of it, so that the
  * next count is right. Without one nothing waits.
  *
- * A directory that cannot be asked stops nobody: a limit that took the service down would not
- * protect it.
+ * If the directory does not answer, the session is made: a limit that took the service down would
+ * not protect it.
  */
 import { SessionError } from "../core/errors.ts";
 import type { SessionId } from "../core/id.ts";
@@ -21,7 +21,7 @@ export class Admission {
 
   /**
    * Runs `make` if the subject has room for one more session. `untilListed` waits until the
-   * directory knows of it. Throws a SessionError (`rate_limited`) where there is no room.
+   * directory knows of it. Throws a SessionError (`rate_limited`) if there is no room.
    */
   async run<T>(
     subject: string,
@@ -41,7 +41,7 @@ export class Admission {
       await untilListed();
       return made;
     } finally {
-      // The place lapses by itself where this does not arrive.
+      // If this call is lost, the place lapses by itself.
       await this.#directory.release(subject, id).catch(() => undefined);
     }
   }

@@ -44,13 +44,13 @@ export class DirectoryClient {
     return this.#shards;
   }
 
-  /** A page of the sessions that fit, newest first. Throws `UnavailableError` where no shard answered. */
+  /** A page of the sessions that fit, newest first. Throws `UnavailableError` if no shard answered. */
   async list({ limit, cursor, ...filter }: ListQuery): Promise<SessionList> {
     const after = cursor === undefined ? undefined : decodeCursor(cursor);
     const ask = (shard: DirectoryShard, to: Addressed) => shard.page(to, filter, after, limit + 1);
     const first = await this.#askAll(ask);
-    // An entry on its way may leave one shard before that one is read, and reach the other after
-    // that one was read. A second reading finds it where it went.
+    // An entry that moves may be missed by both shards: it left the first before that one was read,
+    // and reached the second after. A second reading finds it in the second.
     const again = first.values.some(({ moving }) => moving) ? await this.#askAll(ask) : undefined;
     const pages = [...first.values, ...(again?.values ?? [])];
     const merged = mergeNewest(pages.map(({ entries }) => entries));
@@ -74,7 +74,7 @@ export class DirectoryClient {
     } while (cursor !== undefined);
   }
 
-  /** How many sessions fit. Throws `UnavailableError` where no shard answered. */
+  /** How many sessions fit. Throws `UnavailableError` if no shard answered. */
   async count(filter: DirectoryFilter, except?: readonly string[]): Promise<SessionCount> {
     const { values, partial } = await this.#askAll((shard, to) => shard.count(to, filter, except));
     return { count: total(values), ...(partial && { partial }) };
@@ -88,9 +88,9 @@ export class DirectoryClient {
 
   /**
    * Sends one session's message. `shardsThen` is the number of shards at its last message:
-   * where that placed the entry elsewhere, this takes it back there once the new place has it.
-   * Of the numbers of shards that this client hears of it uses the highest: a lower one would
-   * strand the entry.
+   * if that placed the entry elsewhere, this takes it back there once the new place has it.
+   * The client uses the highest number of shards that it has heard of: with a lower one nobody
+   * would find the entry.
    */
   async deliver(message: DirectoryMessage, shardsThen?: number): Promise<Delivery> {
     const id = idOf(message);
@@ -117,7 +117,7 @@ export class DirectoryClient {
     return this.#ask(shard, (stub, to) => stub.absorbRevocations(to, revocations));
   }
 
-  /** Reserves a place for one more session of a subject; false where it has `limit` already. */
+  /** Reserves a place for one more session of a subject; false if it has `limit` already. */
   async admit(subject: string, id: string, limit: number): Promise<boolean> {
     const home = placementOf(subject, this.#shards);
     const answer = await this.#ask(home, (shard, to) => shard.admit(to, subject, id, limit));
@@ -159,7 +159,7 @@ export class DirectoryClient {
     call: (shard: DirectoryShard, to: Addressed) => Promise<T>,
   ): Promise<T> {
     const id = this.#namespace.idFromName(shardName(shard));
-    // The binding's class is DirectoryObject, which implements DirectoryShard; over RPC each method answers a promise.
+    // The binding's class is DirectoryObject, which implements DirectoryShard; over RPC each method returns a promise.
     const stub = this.#namespace.get(id) as unknown as DirectoryShard;
     return withinTimeout(call(stub, { shard, shards: this.#shards }), shard);
   }
@@ -185,7 +185,7 @@ function total(answers: readonly { readonly count: number }[]): number {
   return answers.reduce((sum, { count }) => sum + count, 0);
 }
 
-/** The directory of this deployment; undefined where the class is bound under no name `DIRECTORY`, or `DIRECTORY_SHARDS` is 0. */
+/** The directory of this deployment; undefined if no class is bound as `DIRECTORY`, or `DIRECTORY_SHARDS` is 0. */
 export function directoryOf(env: Environment, config: Config): DirectoryClient | undefined {
   // wrangler.toml binds it; a Worker that uses SessionObject alone may not.
   const namespace = env["DIRECTORY"] as DirectoryNamespace | undefined;

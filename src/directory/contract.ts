@@ -4,7 +4,7 @@
  *
  * An entry follows its session within moments, or later while a shard is down. It is never
  * lost: the session's outbox keeps each message until a shard has taken it. A method throws
- * where no part of the directory answered.
+ * if no part of the directory answered.
  */
 import type { SessionEntry, SessionFilter } from "../core/host.ts";
 import type { SessionId } from "../core/id.ts";
@@ -22,7 +22,7 @@ export interface Position {
  * A session's message to the directory. Its object alone sends them, each with a higher
  * `order` than the last, also after the session was deleted and made again: so a shard ignores
  * a message that comes twice or late. The order is the time of sending in milliseconds, or one
- * more than the last order where the clock has not moved on.
+ * more than the last order if the clock has not moved on.
  */
 export type DirectoryMessage =
   | {
@@ -80,7 +80,7 @@ export interface DirectoryShard {
   deliver(to: Addressed, message: DirectoryMessage): Promise<Delivery | Elsewhere>;
   /**
    * Drops a session's row, since another shard has taken the message of this order. No trace
-   * stays: a trace of the same order would win over the entry where a later move brings both
+   * stays: a trace of the same order would win over the entry if a later move brings both
    * to one shard, and this shard sends late messages elsewhere anyway.
    */
   takeBack(to: Addressed, id: SessionId, order: number): Promise<Delivery>;
@@ -104,15 +104,15 @@ export interface DirectoryShard {
   /** Takes another shard's revocations. They come before its rows, whose sessions they may end. */
   absorbRevocations(to: Addressed, revocations: readonly Revocation[]): Promise<void>;
   /**
-   * Reserves a place for a new session of a subject that may have `limit`; false where there is
-   * none. Two shards would each admit `limit`, so one that is not the subject's home refuses to decide.
+   * Reserves a place for a new session of a subject that may have `limit`; false if all are
+   * taken. Only the subject's home shard decides: two shards would each admit `limit`.
    */
   admit(to: Addressed, subject: string, id: string, limit: number): Promise<boolean | Elsewhere>;
   /** Ends a reservation: the session is indexed, or was not made. */
   release(to: Addressed, subject: string, id: string): Promise<void>;
 }
 
-/** Which sessions a revocation ends: it leaves another subject's, and a later one of the same id. */
+/** Which sessions a revocation ends. A session of another subject, or made later under the same id, lives on. */
 export interface RevokeIf {
   readonly subject: string;
   /** Made up to here; milliseconds since the epoch. */

@@ -205,7 +205,7 @@ export class DirectoryObject
     return Math.min(move, sweep, this.#revocations.nextWork() ?? Infinity);
   }
 
-  /** Sets the alarm for the next work, or clears it where there is none. */
+  /** Sets the alarm for the next work, or clears it if there is none. */
   #settleAlarm(now: number): void {
     const next = this.#nextWork(now);
     if (next === Infinity) this.#alarm.clear();

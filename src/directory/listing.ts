@@ -3,7 +3,7 @@ import type { DirectoryEntry, Position } from "./contract.ts";
 import { SessionError } from "../core/errors.ts";
 import { parseSessionId } from "../core/id.ts";
 
-/** Negative where `a` comes first: the newer, then the higher id. */
+/** Negative if `a` comes first: the newer, then the higher id. */
 export function compareNewest(a: Position, b: Position): number {
   if (a.createdAt !== b.createdAt) return b.createdAt - a.createdAt;
   if (a.id === b.id) return 0;
@@ -57,7 +57,7 @@ export function encodeCursor({ createdAt, id }: Position): string {
     .replaceAll("=", "");
 }
 
-/** Throws a SessionError (`invalid_request`) where the text is no cursor. */
+/** Throws a SessionError (`invalid_request`) if the text is not a cursor. */
 export function decodeCursor(text: string): Position {
   const match = FORM.exec(decoded(text));
   const createdAt = parseInt(match?.[1] ?? "", 36);

@@ -60,13 +60,13 @@ interface OutboxParts {
   readonly ctx: DurableObjectState;
   readonly alarm: AlarmClock;
   readonly log: Logger;
-  /** Undefined where there is no directory: then nothing is sent, and nothing is stored for it. */
+  /** Undefined if there is no directory: then nothing is sent, and nothing is stored for it. */
   readonly directory: DirectoryClient | undefined;
 }
 
 export class Outbox {
   readonly #parts: OutboxParts;
-  /** The session as the outbox last heard of it; undefined where there is none. */
+  /** The session as the outbox last heard of it; undefined if there is none. */
   #listed: Listed | undefined;
   /** Undefined: not read yet. Null: there is no row. */
   #row: StoredOutbox | null | undefined;
@@ -84,9 +84,9 @@ export class Outbox {
   }
 
   /**
-   * The session was made, changed or used: sends what concerns the directory. Returns by when
-   * the object has to wake to send a deadline that moved, should no use send it before:
-   * while the entry is still listed. Infinity where nothing waits for that.
+   * The session was made, changed or used: sends what concerns the directory. Returns the
+   * time by which the object has to wake to send a deadline that moved, if no use sends it
+   * before. By then the entry is still listed. Infinity if no such deadline waits.
    */
   changed(listed: Listed, now: number): number {
     this.#listed = listed;
@@ -199,7 +199,7 @@ export class Outbox {
     this.#parts.alarm.wakeBy(at);
   }
 
-  /** The message that waits to be sent; undefined where the directory knows everything. */
+  /** The message that waits to be sent; undefined if the directory knows everything. */
   #update(now: number): Update | undefined {
     if (!this.#parts.directory) return undefined;
     const row = this.#read();

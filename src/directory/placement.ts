@@ -1,9 +1,9 @@
 /**
- * Which shard holds a session's entry: a hash of the id and the number of shards alone. With
+ * Decides which shard holds a session's entry, by the id and the number of shards alone. With
  * more shards an entry stays or moves to a new one (Lamping and Veach, "A Fast, Minimal Memory,
  * Consistent Hash Algorithm", 2014), so raising their number moves as few as possible.
  *
- * These functions are part of the stored data: changing them strands entries.
+ * Stored entries depend on these functions: if they change, nobody finds the entries again.
  */
 
 const FNV_OFFSET = 0xcbf29ce484222325n;

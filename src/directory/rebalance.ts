@@ -15,7 +15,7 @@ import type { ShardIndex } from "./shard-index.ts";
 const KEY = "layout";
 
 interface StoredLayout extends Addressed {
-  /** The move has done every row up to this id; absent where no move is under way. */
+  /** The move has done every row up to this id; absent if no move is under way. */
   readonly movedThrough?: string;
   /** The move brings entries to shards from this one on; absent (in older rows): to any. */
   readonly movedFrom?: number;
@@ -28,7 +28,7 @@ interface StoredLayout extends Addressed {
   readonly movedAt?: number;
 }
 
-/** The other shards. Each method rejects where it is not known that the shard took its part. */
+/** The other shards. Each method rejects if it is not known that the shard took its part. */
 type Peers = Pick<DirectoryClient, "absorb" | "absorbRevocations">;
 
 export class Rebalance {
@@ -51,7 +51,7 @@ export class Rebalance {
     this.#layout = kv.get<StoredLayout>(KEY);
   }
 
-  /** Learns the number of shards from a caller. Answers whether a move begins. */
+  /** Learns the number of shards from a caller. Returns whether a move begins. */
   learn(call: Addressed): boolean {
     if (!this.#layout) {
       this.#save({ ...call });
@@ -62,7 +62,7 @@ export class Rebalance {
     return true;
   }
 
-  /** Begins a move where rows came from a shard that knows of fewer shards, and belong elsewhere by now. */
+  /** Begins a move if rows came from a shard that knows of fewer shards, and belong elsewhere by now. */
   absorbed(call: Addressed, rows: readonly ShardRow[]): void {
     const layout = this.#layout;
     if (!layout || call.shards >= layout.shards) return;
@@ -71,7 +71,7 @@ export class Rebalance {
   }
 
   /**
-   * How many shards there are, where a caller knows of fewer and the key (a session's, or a
+   * How many shards there are, if a caller knows of fewer and the key (a session's, or a
    * subject's) therefore belongs elsewhere. An entry taken here would move away again, to a
    * shard where its session does not look for it.
    */
@@ -91,7 +91,7 @@ export class Rebalance {
     return { shards, moving: this.underWay || now < movedAt + MOVE_SETTLE_MS };
   }
 
-  /** Does one batch. Rejects where a shard did not take its part: the caller tries again. */
+  /** Does one batch. Rejects if a shard did not take its part: the caller tries again. */
   async work(now: number): Promise<void> {
     const layout = this.#layout;
     if (layout?.movedThrough === undefined) return;

@@ -13,7 +13,7 @@ export class Reservations {
   readonly #queues = new Map<string, Promise<unknown>>();
 
   /**
-   * Reserves a place where the indexed sessions and the places together are below `limit`. The
+   * Reserves a place if the indexed sessions and the places together are below `limit`. The
    * index counts all sessions but those with a place, so none counts twice. One decision of a
    * subject at a time: the next one sees this one's place.
    */

@@ -32,7 +32,7 @@ interface Walk {
 
 type Row = { subject: string; at: number; forget_at: number };
 
-/** Ends one session if it fits. Rejects where nobody knows whether it did. */
+/** Ends one session if it fits. Rejects if nobody knows whether it did. */
 type EndSession = (id: string, condition: RevokeIf) => Promise<unknown>;
 
 export class Revocations {
@@ -64,12 +64,12 @@ export class Revocations {
     this.#walks.delete(subject);
   }
 
-  /** Takes another shard's revocations. One that is known here does not begin again. */
+  /** Takes another shard's revocations. Those that this shard knows already do not begin again. */
   absorb(revocations: readonly Revocation[], now: number): void {
     for (const { subject, at } of revocations) {
       const held = this.#row(subject);
       if (!held || held.at < at) this.begin(subject, at, now);
-      // The other shard's rows are still to come: forgetting it before them would spare their sessions.
+      // The other shard's rows come later. If this forgot the revocation before, their sessions would live on.
       else
         this.#sql.exec(
           "UPDATE revocations SET forget_at = ? WHERE subject = ?",
@@ -100,7 +100,7 @@ export class Revocations {
     return true;
   }
 
-  /** When the next work is due; undefined where there is none. */
+  /** When the next work is due; undefined if there is none. */
   nextWork(): number | undefined {
     const { at } = this.#sql
       .exec<{ at: number | null }>("SELECT min(coalesce(next, forget_at)) AS at FROM revocations")
@@ -144,7 +144,7 @@ export class Revocations {
     return this.#sql.exec<Row>("SELECT * FROM revocations WHERE subject = ?", subject).toArray()[0];
   }
 
-  /** Answers whether it failed to end one or more. */
+  /** Returns whether it failed to end one or more. */
   async #endAll(page: readonly DirectoryEntry[], row: Row, now: number): Promise<boolean> {
     const condition: RevokeIf = { subject: row.subject, createdBy: row.at };
     const results = await Promise.allSettled(

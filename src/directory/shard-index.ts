@@ -43,7 +43,7 @@ const SCHEMA_OF_MANY_TYPES = `
 CREATE INDEX IF NOT EXISTS by_created ON entries (created DESC, id DESC) WHERE type IS NOT NULL;
 CREATE INDEX IF NOT EXISTS by_subject_created ON entries (subject, created DESC, id DESC) WHERE subject IS NOT NULL;`;
 
-/** The counters' subject for all sessions. An empty subject, which only the library can give, is none. */
+/** The counters' subject for all sessions. An empty subject, which only the library can give, counts as no subject. */
 const ALL = "";
 
 /** Comes before every entry in a listing. */
@@ -105,7 +105,7 @@ export class ShardIndex {
     return { kind: "taken" };
   }
 
-  /** Takes another shard's rows, but none where a later one is here. */
+  /** Takes another shard's rows, except those of which a later one is here. */
   absorb(rows: readonly ShardRow[]): void {
     this.#storage.transactionSync(() => {
       for (const row of rows) {
@@ -141,7 +141,7 @@ export class ShardIndex {
     return held.type === type && held.subject === subject;
   }
 
-  /** The order of the last message about a session; undefined where none is remembered. */
+  /** The order of the last message about a session; undefined if none is remembered. */
   orderOf(id: string): number | undefined {
     return this.#row(id)?.ord;
   }

@@ -10,8 +10,8 @@ import type { DirectoryEntry } from "./contract.ts";
 const STALE_SHARE = 1 / 4;
 
 /**
- * Compares the listed entry with the session: `content` where it is missing or differs in more
- * than its deadline; `deadline` where that has moved by more than a quarter of the TTL.
+ * Compares the listed entry with the session: `content` if it is missing or differs in more
+ * than its deadline; `deadline` if that has moved by more than a quarter of the TTL.
  */
 export function stalenessOf(
   listed: DirectoryEntry | undefined,

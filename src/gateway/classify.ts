@@ -1,5 +1,5 @@
 /**
- * Decides of which MCP era a POST is, and what it asks for. Pure: it sees the parsed body and one
+ * Decides which MCP era a POST belongs to, and what it asks for. Pure: it sees the parsed body and one
  * header, and no session. The body decides first, because a stateless request must never
  * touch a session, whatever its headers say.
  */
@@ -11,7 +11,7 @@ import { isModernVersion, isSessionVersion, refusesBatches } from "./versions.ts
 const VERSION_META_KEY = "io.modelcontextprotocol/protocolVersion";
 
 export type Verdict =
-  /** Of the stateless era: it is passed through untouched. */
+  /** A message of the stateless era, which is passed through untouched. */
   | { readonly kind: "stateless"; readonly id?: RequestId }
   | { readonly kind: "initialize"; readonly id: RequestId }
   | {
@@ -66,7 +66,7 @@ export function classify(body: unknown, version: string | undefined): Verdict {
   };
 }
 
-/** Why a request of the session era cannot name this version; undefined where it can. */
+/** Why a request of the session era cannot name this version; undefined if it can. */
 export function versionProblem(version: string | undefined): string | undefined {
   if (version === undefined || isSessionVersion(version)) return undefined;
   return "Unsupported MCP-Protocol-Version";
@@ -106,7 +106,7 @@ function cancelled(body: unknown): RequestId[] {
   return typeof id === "string" || typeof id === "number" ? [id] : [];
 }
 
-/** The id of a body that is no message: it tells the sender which one was refused. */
+/** The id of a body that is not a message: it tells the sender which one was refused. */
 function idIn(body: unknown): RequestId | undefined {
   const id = isObject(body) && "method" in body ? body["id"] : undefined;
   return typeof id === "string" || typeof id === "number" ? id : undefined;

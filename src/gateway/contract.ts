@@ -35,7 +35,7 @@ export interface ExchangeRequest {
   /** One JSON-RPC message or a batch, as the client sent it. */
   readonly body: string;
   readonly batch: boolean;
-  /** Requests in the body, each of which needs an answer; empty where it has notifications and responses only. */
+  /** Requests in the body, each of which needs an answer; empty if it has notifications and responses only. */
   readonly pending: readonly RequestId[];
   /** Requests that the body cancels. */
   readonly cancels: readonly RequestId[];
@@ -52,7 +52,7 @@ export interface ExchangeRequest {
 
 /** The client's answer when the upstream gave none that could be passed on. */
 export interface Failure {
-  /** HTTP status, where the answer has not begun as a stream. */
+  /** HTTP status, if the answer has not begun as a stream. */
   readonly status: number;
   readonly code: number;
   readonly message: string;
@@ -97,7 +97,7 @@ export interface OpenSession extends GatewaySession {
   patchMetadata(patch: Readonly<Record<string, string | null>>): Metadata | undefined;
 }
 
-/** The session that there is now; null once it has expired or was deleted. Looking is no use. */
+/** The session that there is now; null once it has expired or was deleted. Looking does not count as use. */
 export type SessionAccess = () => OpenSession | null;
 
 /** Where a gateway stream starts. */
@@ -116,10 +116,10 @@ export interface GatewaySessions<Shown = SessionView> extends Sessions<Shown> {
     content: SessionContent,
     request: InitializeRequest,
   ): Promise<InitializeAnswer>;
-  /** Carries one POST of an MCP client. Throws `SessionNotFoundError` where the session does not match. */
+  /** Carries one POST of an MCP client. Throws `SessionNotFoundError` if the session does not match. */
   exchange(id: SessionId, request: ExchangeRequest): Promise<ExchangeAnswer>;
   /**
-   * Follows a gateway stream. Throws a SessionError (`invalid_request`) where `Last-Event-ID` is
+   * Follows a gateway stream. Throws a SessionError (`invalid_request`) if `Last-Event-ID` is
    * unknown.
    */
   follow(id: SessionId, start: GatewayStart): Promise<StreamSocket>;

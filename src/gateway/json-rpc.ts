@@ -19,7 +19,7 @@ export const RPC_CODES = {
   sessionNotFound: ERROR_KINDS.session_not_found.jsonRpcCode,
 } as const;
 
-/** Reads a parsed JSON value as a message; undefined where it is none. */
+/** Reads a parsed JSON value as a message; undefined if it is not one. */
 export function messageOf(value: unknown): Message | undefined {
   if (!isObject(value) || value["jsonrpc"] !== "2.0") return undefined;
   const { id, method } = value;

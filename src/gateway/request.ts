@@ -64,7 +64,7 @@ interface Posted {
 }
 
 /**
- * Reads the posted JSON. Throws Refused for another media type, for text that is no JSON and for
+ * Reads the posted JSON. Throws Refused for another media type, for text that is not JSON and for
  * JSON nested too deep; throws a SessionError (`payload_too_large`) for a body over BODY_MAX_BYTES.
  */
 export async function readPosted({ request, parts }: GatewayCall): Promise<Posted> {

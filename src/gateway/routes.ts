@@ -56,7 +56,7 @@ async function serve(
   }
 }
 
-/** A POST to the Streamable HTTP endpoint. Its body says of which era it is. */
+/** A POST to the Streamable HTTP endpoint. Its body says which era it belongs to. */
 async function post(call: GatewayCall): Promise<Response> {
   requireAccept(call, "application/json", "text/event-stream");
   const { body, value } = await readPosted(call);

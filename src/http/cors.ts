@@ -37,7 +37,7 @@ export function corsFor(origins: ReadonlySet<string>): MiddlewareHandler {
     const origin = c.req.header("origin");
     if (origin === undefined || !origins.has(origin)) return next();
     const requestedMethod = c.req.header("access-control-request-method");
-    // An OPTIONS that is no preflight goes on to the route.
+    // An OPTIONS that is not a preflight goes on to the route.
     if (c.req.method === "OPTIONS" && requestedMethod === undefined) return next();
     const requested = c.req.header("access-control-request-headers") ?? "";
     const names = requested.split(",").map((name) => name.trim());

@@ -1,4 +1,4 @@
-/** Maps errors to the wire as `application/problem+json` (RFC 9457). Nothing else does. */
+/** Writes errors as `application/problem+json` (RFC 9457); the gateway writes its own as JSON-RPC. */
 import { ERROR_KINDS, SessionError, type ErrorCode } from "../core/errors.ts";
 import { describeFailure, type Logger } from "../logger.ts";
 

@@ -131,8 +131,8 @@ export function validate<T extends z.ZodType>(schema: T, value: unknown): z.outp
 }
 
 /**
- * Of a union, reports the branch that got furthest into the value: the sender most likely meant
- * that one. Of two that got equally far, it reports the one that accepted the value's type.
+ * For a union, reports the branch that got furthest into the value: the sender most likely meant
+ * that one. If two got equally far, it reports the one that accepted the value's type.
  */
 function firstOf(issues: readonly z.core.$ZodIssue[]): z.core.$ZodIssue {
   const [issue] = issues;
@@ -164,7 +164,7 @@ function refuseProtoKey(value: unknown, field: string): void {
   }
 }
 
-/** Makes a reader that validates the query. Most requests have none, so it keeps that result. */
+/** Makes a reader that validates the query. Most queries are empty, so it keeps the result for that. */
 export function queryReader(schema: z.ZodObject): (request: HonoRequest) => unknown {
   let ofNone: object | undefined;
   return (request) => {

@@ -31,6 +31,13 @@ const CLEANUP_TIMEOUT_MS = 30_000;
 /** How often the manager repeats a conditional write because another write came between. */
 const MAX_TRIES = 10;
 
+/**
+ * Makes the session of a new id for `SessionManager.addWithId`. The session must have that id.
+ *
+ * @example
+ * const factory: SessionFactory = (id) => new ProxySession(id, "tenant-a");
+ * const manager = new SessionManager({ factory });
+ */
 export type SessionFactory = (id: string) => Session;
 
 export interface SessionManagerOptions {
@@ -42,7 +49,7 @@ export interface SessionManagerOptions {
   readonly factory?: SessionFactory;
   /** The type that `addWithId` makes (`mcp`); excludes `factory`. */
   readonly type?: SessionType;
-  /** Milliseconds that a session may live at most, however it is used; 0, the default, is no limit. */
+  /** Milliseconds that a session may live at most, however it is used; 0, the default: no limit. */
   readonly maxLifetimeMs?: number;
   /** Milliseconds that one call may take, and each step of a range (5,000). */
   readonly operationTimeoutMs?: number;
@@ -81,7 +88,7 @@ export class SessionManager {
   #stopping: Promise<void> | undefined;
   #cleaning = false;
 
-  /** Throws a RangeError where a duration is out of range, a TypeError where `factory` and `type` are both given. */
+  /** Throws a RangeError if a duration is out of range, a TypeError if `factory` and `type` are both given. */
   constructor(options: SessionManagerOptions = {}) {
     const { ttlMs = DEFAULT_SESSION_TTL_MS, clock = systemClock, maxLifetimeMs = 0 } = options;
     const { type = DEFAULT_SESSION_TYPE } = options;
@@ -110,8 +117,8 @@ export class SessionManager {
   }
 
   /**
-   * Makes a session with the factory and adds it. Throws `InvalidSessionIdError` where the id is
-   * not a UUID, `SessionAlreadyExistsError` where it is taken, and a TypeError where the factory
+   * Makes a session with the factory and adds it. Throws `InvalidSessionIdError` if the id is
+   * not a UUID, `SessionAlreadyExistsError` if it is taken, and a TypeError if the factory
    * gave the session another id.
    */
   async addWithId(id: string, options?: CallOptions): Promise<Session> {
@@ -124,7 +131,7 @@ export class SessionManager {
 
   /**
    * Adds a session, atomically: of many callers at once, one succeeds. Throws as `addWithId`, and
-   * `SessionNotFoundError` where the session has reached its maximum lifetime.
+   * `SessionNotFoundError` if the session has reached its maximum lifetime.
    */
   async addSession(session: Session, { signal }: CallOptions = {}): Promise<Session> {
     const id = requireSessionId(idOf(session));
@@ -134,7 +141,7 @@ export class SessionManager {
     return session;
   }
 
-  /** The session, or undefined where there is none or it has ended. Counts as use. Throws where the storage fails. */
+  /** The session, or undefined if it does not exist or has ended. Counts as use. Throws if the storage fails. */
   async get(id: string, { signal }: CallOptions = {}): Promise<Session | undefined> {
     return this.#call(signal, (signal) => this.#load(id, signal));
   }
@@ -159,8 +166,8 @@ export class SessionManager {
   }
 
   /**
-   * Counts as use and moves the stored `updatedAt` to now. False where there is no such session,
-   * or no longer. It brings no session back and undoes no other write: where one comes between,
+   * Counts as use and moves the stored `updatedAt` to now. False if the session does not
+   * exist, or no longer. It brings no session back and undoes no other write: if one comes between,
    * it starts again.
    */
   async touch(id: string, { signal }: CallOptions = {}): Promise<boolean> {
@@ -182,7 +189,7 @@ export class SessionManager {
     });
   }
 
-  /** Removes a session. Repeating it is no error. Throws `InvalidSessionIdError` where the id is not a UUID. */
+  /** Removes a session. Repeating it does not fail. Throws `InvalidSessionIdError` if the id is not a UUID. */
   async delete(id: string, { signal }: CallOptions = {}): Promise<void> {
     const uuid = requireSessionId(id);
     await this.#call(signal, (signal) => this.#storage.delete(uuid, { signal }));
@@ -195,7 +202,7 @@ export class SessionManager {
 
   /**
    * Every session that has not ended; as exact as the storage's own `range`, with its rules for
-   * records that cannot be read. Not use. Throws `UnavailableError` where the next session does
+   * records that cannot be read. Not use. Throws `UnavailableError` if the next session does
    * not come within `operationTimeoutMs`.
    */
   async *range(options: RangeOptions = {}): AsyncGenerator<Session, void, undefined> {
@@ -215,7 +222,7 @@ export class SessionManager {
     }
   }
 
-  /** Removes sessions that nobody used for a TTL, and answers how many. Runs by itself every half TTL. */
+  /** Removes sessions that nobody used for a TTL, and returns how many. Runs by itself every half TTL. */
   cleanupExpiredOnce({ signal }: CallOptions = {}): Promise<number> {
     const cutoff = this.#clock.now() - this.#ttlMs;
     return this.#call(
@@ -226,7 +233,7 @@ export class SessionManager {
   }
 
   /**
-   * Ends clean-up and closes the storage. Throws `UnavailableError` where that takes longer than
+   * Ends clean-up and closes the storage. Throws `UnavailableError` if that takes longer than
    * `operationTimeoutMs`; the manager is stopped all the same. Repeating it does nothing more.
    */
   stop(): Promise<void> {

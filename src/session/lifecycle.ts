@@ -44,7 +44,7 @@ class LastUse {
     return this.#at;
   }
 
-  /** Counts a use; writes a row only where no credit reaches it. */
+  /** Counts a use; writes a row only if no credit reaches it. */
   touch(now: number, ttlMs: number): void {
     if (now > this.#usedUntil) this.#credit(creditUse(now, ttlMs));
     this.#at = Math.max(this.#at, now);
@@ -57,7 +57,7 @@ class LastUse {
     this.#at = Math.max(this.#at, now);
   }
 
-  /** Takes back a credit that reaches too far: the session is let go, or its TTL is shorter now. */
+  /** Takes back a credit that reaches too far: nothing holds the session open any more, or its TTL is shorter now. */
   takeBack(now: number, ttlMs: number, inUse: boolean): void {
     const most = inUse ? creditWhileInUse(now, ttlMs) : creditUse(now, ttlMs);
     if (this.#usedUntil > most) this.#credit(inUse ? most : now);
@@ -187,7 +187,7 @@ export class Lifecycle {
     this.release(now);
   }
 
-  /** `deadline`, where the calling code knows it, is when the session ends as things stand. */
+  /** `deadline`, if the calling code knows it, is when the session ends as things stand. */
   view(session: LiveSession, now: number, deadline = this.#deadline(session, now)): SessionView {
     return viewOf(session.record, session.events, deadline);
   }
@@ -223,7 +223,7 @@ export class Lifecycle {
     return { record, use, events: new EventChannel(this.#parts.channel, record.epoch) };
   }
 
-  /** Has the directory and the alarm follow a record that was stored. */
+  /** Makes the directory and the alarm follow a record that was stored. */
   #settle(session: LiveSession, now: number): SessionView {
     const { alarm, outbox } = this.#parts;
     const deadline = this.#deadline(session, now);
@@ -232,7 +232,7 @@ export class Lifecycle {
     return this.view(session, now, deadline);
   }
 
-  /** Has the directory follow a use. The alarm stays: when it fires, it finds the later deadline. */
+  /** Makes the directory follow a use. The alarm stays: when it fires, it finds the later deadline. */
   #used(session: LiveSession, now: number): number {
     const deadline = this.#deadline(session, now);
     this.#parts.outbox.changed({ session: session.record, deadline }, now);

@@ -19,7 +19,7 @@ import type { Attachment, SessionObject, Shown } from "./session-object.ts";
 
 type Namespace = DurableObjectNamespace<SessionObject>;
 
-/** The object's methods as a caller over RPC sees them: each answers a promise. */
+/** The object's methods as a caller over RPC sees them: each returns a promise. */
 type Remote<T> = {
   readonly [K in keyof T]: T[K] extends (...args: infer A) => infer R
     ? (...args: A) => Promise<Awaited<R>>
@@ -42,7 +42,7 @@ const REFUSALS: Readonly<Record<number, ErrorCode>> = {
 interface DurableObjectHostOptions {
   /** Without it nothing can be listed, counted or revoked, and no limit holds. */
   readonly directory?: DirectoryClient | undefined;
-  /** How many sessions a subject may have at a time; 0, the default, is no limit. */
+  /** How many sessions a subject may have at a time; 0, the default: no limit. */
   readonly maxSessionsPerSubject?: number;
 }
 
@@ -118,7 +118,7 @@ function sessionsOf<T>(
   // own stub type distributes over the union in Outcome and loses its value.
   const stub = (id: SessionId) => namespace.get(namespace.idFromName(id)) as unknown as SessionStub;
 
-  /** The object's answer. Throws the error that it refuses with, or `UnavailableError` where it fails. */
+  /** The object's answer. Throws the error that it refuses with, or `UnavailableError` if it fails. */
   const ask = async <R>(
     id: SessionId,
     attempt: Attempt,
@@ -131,7 +131,7 @@ function sessionsOf<T>(
       .untilListed()
       .catch(() => undefined);
 
-  /** Makes a session where its subject may have one more. */
+  /** Makes a session if its subject may have one more. */
   const admitted = <R>(id: SessionId, subject: string | undefined, make: () => Promise<R>) =>
     admission && subject !== undefined
       ? admission.run(subject, id, make, () => untilListed(id))

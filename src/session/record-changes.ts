@@ -63,7 +63,7 @@ function keptFrom({ admin }: Caller, { metadata }: StoredSession): Metadata {
   return Object.fromEntries(Object.entries(metadata).filter(([key]) => keys.includes(key)));
 }
 
-/** Why the caller may not make this change; undefined where it may. `metadata` is the change's part for it. */
+/** Why the caller may not make this change; undefined if it may. `metadata` is the change's part for it. */
 export function changeRefusal(
   caller: Caller,
   record: StoredSession,
@@ -79,7 +79,7 @@ type MetadataChange = Readonly<Record<string, string | null>> | null | undefined
 
 /**
  * Only the gateway and an admin know whose the session's id at an upstream is. So nobody else sets
- * it, or has the gateway send it to another upstream. A value that is there already may be stored
+ * it, or makes the gateway send it to another upstream. A value that is there already may be stored
  * again, as a library's caller does after a read.
  */
 function forbiddenChange({ metadata }: StoredSession, change: MetadataChange): string | undefined {

@@ -55,7 +55,7 @@ export interface StoredSession {
   /** Counts changes of content; the second part of the entity tag. */
   readonly revision: number;
   readonly ttlMs: number;
-  /** 0 is no limit. */
+  /** 0: no limit. */
   readonly maxLifetimeMs: number;
   readonly metadata: Metadata;
   readonly dataJson?: string;
@@ -73,7 +73,7 @@ const SESSION = "session";
 const OWNER = "owner";
 const USED_UNTIL = "used-until";
 
-/** Each `save` writes one row. */
+/** Each `save` writes one row; `saveSession` writes another for a new or changed owner. */
 export class RecordStore {
   readonly #storage: DurableObjectStorage;
 
@@ -81,7 +81,7 @@ export class RecordStore {
     this.#storage = storage;
   }
 
-  /** The session in the current schema; undefined where none was made. A miss writes nothing. */
+  /** The session in the current schema; undefined if none was made. A miss writes nothing. */
   loadSession(): StoredSession | undefined {
     const stored = this.#storage.kv.get<StoredSession>(SESSION);
     if (!stored || stored.schema === SCHEMA_VERSION) return stored;
@@ -100,7 +100,7 @@ export class RecordStore {
     }
   }
 
-  /** Undefined where the session is nobody's, and where there is none. Reads no content. */
+  /** Undefined if nobody owns the session, and if there is no session. Reads no content. */
   loadOwner(): string | undefined {
     return this.#storage.kv.get<string>(OWNER);
   }

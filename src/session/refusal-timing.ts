@@ -15,7 +15,7 @@ const MOST_MS = 250;
 /** Remembered answers: enough to hold a slow one, few enough to forget a slow moment. */
 const REMEMBERED = 64;
 
-/** Has a refusal take as long as the slowest of the last ones took by itself. */
+/** Makes a refusal take as long as the slowest of the last ones took by itself. */
 export class RefusalTime {
   readonly #took: number[] = [];
   #count = 0;

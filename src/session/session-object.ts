@@ -152,7 +152,7 @@ export class SessionObject extends DurableObject<Environment> {
     return shown(this.#life.change(session, changed, now), caller, form);
   }
 
-  /** Ends the session, if it meets the condition. Answers whether it did. */
+  /** Ends the session, if it meets the condition. Returns whether it did. */
   remove(caller: Caller, condition?: RemoveIf): Outcome<boolean> {
     const now = Date.now();
     const session = this.#life.owned(caller, now);
@@ -191,7 +191,7 @@ export class SessionObject extends DurableObject<Environment> {
     const opened = await this.#gateway.initialize(request);
     if (!opened.ok || opened.value.kind !== "initialized") return opened;
     const { metadata, messages } = opened.value;
-    // The gateway has named the owner.
+    // `content` names the owner.
     const made = this.create({ admin: true }, id, {
       ...content,
       metadata: { ...content.metadata, ...metadata },
@@ -280,7 +280,7 @@ export class SessionObject extends DurableObject<Environment> {
     if (refusal) return refusal;
     const changed = this.#life.change(session, replaced(record, content, caller), now);
     if (!changed.ok || session.record.subject === record.subject) return changed;
-    // A reader that followed it as its owner follows nobody else's.
+    // The former owner's readers must not follow the new owner's session.
     this.#life.endStreams(session, now);
     return succeed(this.#life.view(session, now));
   }

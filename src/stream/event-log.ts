@@ -15,7 +15,7 @@ import { encodeFrame } from "../wire/sse-frame.ts";
 /** Rows are deleted once this share of a bound (count or bytes) lies behind `first`. */
 const TRIM_SHARE = 8;
 
-/** `/v1` has its own table and the gateway another, each with bounds of its own: neither can push the other out. */
+/** `/v1` has its own table and the gateway another, each with bounds of its own: neither can trim the other's events. */
 export type LogTable = "events" | "messages";
 
 /** The same text each time, so that SQLite finds each statement prepared. */
@@ -122,7 +122,7 @@ export class EventLog {
     return this.#queueFrom;
   }
 
-  /** The seq just before the first retained event of a stream; the last one where it has none yet. */
+  /** The seq just before the first retained event of a stream; the last one if it has none yet. */
   beforeStream(stream: number): number {
     if (!this.#tableExists) return this.#last;
     const { first } = this.#sql
@@ -217,7 +217,7 @@ export class EventLog {
       this.#first = byCount;
       this.#sumBeforeFirst = undefined;
     }
-    // No sum need be read while all that is stored is within the bound.
+    // While all that is stored is within the bound, no sum has to be read.
     const mayBeOver = this.#sum - this.#sumBeforeStored > logMaxBytes;
     if (mayBeOver) {
       while (this.#first < this.#last && this.#sum - this.#goneBytes > logMaxBytes) {

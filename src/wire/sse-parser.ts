@@ -27,7 +27,7 @@ export function endsEvent(text: string): boolean {
 /** Characters of the longest such ending. */
 export const BLANK_LINE_LENGTH = "\r\n\r\n".length;
 
-/** Ends an unfinished event. The NUL voids its last line: half an id is no id. */
+/** Ends an unfinished event. The NUL voids its last line: half an id must not count. */
 const CUT_SHORT = "\0\n\n";
 
 /**
@@ -146,7 +146,7 @@ function bounded(maxBytes: number): (text: string) => boolean {
   });
   return (text) => {
     feed(text);
-    // The parser skips a line that is no field, and such a line must end too.
+    // The parser skips a line that is not a field, and such a line must end too.
     const end = Math.max(text.lastIndexOf("\n"), text.lastIndexOf("\r"));
     lineLength = end < 0 ? lineLength + text.length : text.length - end - 1;
     return fits && lineLength <= maxBufferSize;

@@ -79,7 +79,7 @@ export class GatewayStreams extends Channel {
     if (start.kind === "exchange") {
       return { stream: start.stream, seq: this.log.beforeStream(start.stream) };
     }
-    // Nothing waits for a reader that never was: the upstream's stream is read only while there is one.
+    // The upstream's stream is read only while there is a reader, so no message waits for the first.
     if (start.kind === "standalone") return { stream: STANDALONE_STREAM, seq: this.log.lastSeq };
     const verdict = this.log.resume(start.lastEventId);
     if (verdict.kind === "gap") return undefined;
@@ -131,7 +131,7 @@ export class GatewayStreams extends Channel {
     this.send(STANDALONE_STREAM, logged);
   }
 
-  /** Has the bridge follow another upstream session. The last one's event ids mean nothing to it. */
+  /** Makes the bridge follow another upstream session. The last one's event ids mean nothing to it. */
   followUpstream(metadata: Metadata): void {
     this.storage.kv.delete(UPSTREAM_EVENT_ID);
     this.subscribers.sendControl(STANDALONE_STREAM, this.#backend(metadata));

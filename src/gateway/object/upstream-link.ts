@@ -70,7 +70,7 @@ export class UpstreamLink {
   }
 
   /**
-   * Posts a body. Where the upstream has forgotten the session, or cannot be reached and has
+   * Posts a body. If the upstream has forgotten the session, or cannot be reached and has
    * another replica, this initializes anew and sends the body once more.
    */
   async post(body: string, headers: Headers, signal?: AbortSignal): Promise<Reply> {
@@ -100,9 +100,9 @@ export class UpstreamLink {
   }
 
   /**
-   * The upstream would not give the session's standalone stream. A server answers alike where it
-   * does not know the session and where it has no such stream. A ping tells the two apart, and
-   * makes a new upstream session where this one is lost, as any request does.
+   * The upstream would not give the session's standalone stream. A server answers alike if it
+   * does not know the session and if it has no such stream. A ping tells the two apart, and
+   * makes a new upstream session if this one is lost, as any request does.
    */
   async confirm(): Promise<void> {
     (await this.post(PING, {})).discard();
@@ -197,7 +197,7 @@ export class UpstreamLink {
   ): Promise<Handshake> {
     // This header says what initialize agreed on, so initialize itself has none.
     const { "mcp-protocol-version": _agreed, ...others } = headers;
-    // The session's own replica comes first, or last where it cannot be reached.
+    // The session's own replica comes first, or last if it cannot be reached.
     const isLater = (replica: Replica) => Number((replica.url === url) === elsewhere);
     const replicas = this.upstream.replicas.toSorted((a, b) => isLater(a) - isLater(b));
     try {
@@ -208,7 +208,7 @@ export class UpstreamLink {
     }
   }
 
-  /** Stores the new upstream session, or ends it where its session has ended. */
+  /** Stores the new upstream session, or ends it if its session has ended. */
   #adopt(handshake: Handshake, body: string): void {
     const session = this.#mustExist(handshake);
     const metadata = session.patchMetadata(handshakeMetadata(handshake, body));

@@ -111,7 +111,7 @@ export class Reply {
     return this.#mediaType === JSON_TYPE;
   }
 
-  /** Lets the connection go without reading the body. */
+  /** Gives the connection up without reading the body. */
   discard(): void {
     this.#deadline.end();
     void this.#response?.body?.cancel().catch(() => undefined);
@@ -123,7 +123,7 @@ export class Reply {
     return new Reply(new Response(text, { status: this.status, headers }), this.#deadline);
   }
 
-  /** The body of an event stream, without a limit of time; undefined where the answer is none. */
+  /** The body of an event stream, without a limit of time; undefined if the answer is not one. */
   passOn(): ReadableStream<Uint8Array> | undefined {
     if (!this.isEventStream) return undefined;
     this.#deadline.release();
@@ -164,7 +164,7 @@ export class Reply {
   /**
    * The messages of an SSE answer, until it ends or is silent for `silenceMs`; without `silenceMs`,
    * until the deadline. An answer that breaks off just ends: the caller knows whether it was
-   * complete. Events of other names, such as pings, are no messages (WHATWG HTML, EventSource).
+   * complete. Events of other names, such as pings, are not messages (WHATWG HTML, EventSource).
    */
   async *messages(parser: SseParser, silenceMs?: number): AsyncGenerator<SseEvent> {
     const reader = this.#response?.body?.getReader();

@@ -10,7 +10,7 @@ import { firstReachable, type Replica, type Upstream } from "./upstream.ts";
 
 export interface Handshake {
   readonly replica: Replica;
-  /** The upstream's session id, where it keeps sessions. */
+  /** The upstream's session id, if it keeps sessions. */
   readonly sid: string | undefined;
   /** The version that the upstream chose. */
   readonly version: string;

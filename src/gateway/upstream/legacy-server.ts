@@ -1,7 +1,7 @@
 /**
  * Makes an upstream that speaks only HTTP+SSE of 2024-11-05 look like a Streamable HTTP one. The
  * one stream of such a session must stay open, so the session lives in the memory of the session's
- * object, and keeps it awake. When that memory is lost, this answers 404, and the gateway
+ * object, and keeps it awake. When that memory is lost, this returns a 404, and the gateway
  * initializes again.
  */
 import { derivedUpstreamUrl } from "../../config/upstreams.ts";

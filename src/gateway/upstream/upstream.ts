@@ -23,7 +23,7 @@ export interface RequestParts extends RequestInit {
 export interface Replica {
   /** Stored as `backend_url` with each session that lives here. */
   readonly url: string;
-  /** Sends a request to `url`. Rejects where the server cannot be reached. */
+  /** Sends a request to `url`. Rejects if the server cannot be reached. */
   readonly send: Send;
 }
 

@@ -218,7 +218,7 @@ async function makeAbsent(
   }
 }
 
-/** Reads the session's id from the path. Throws InvalidSessionIdError for text that is no UUID. */
+/** Reads the session's id from the path. Throws InvalidSessionIdError for text that is not a UUID. */
 export function sessionIdOf(c: Context): SessionId {
   return requireSessionId(c.req.param("id") ?? "");
 }

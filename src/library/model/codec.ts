@@ -23,7 +23,8 @@ import { ZERO_TIME, parseTimestamp, type Timestamp } from "./time.ts";
 type Metadata = Readonly<Record<string, string>>;
 
 /**
- * Writes a session as Go does. Throws a TypeError where its data is not JSON.
+ * Writes a session as Go does. Throws a TypeError if its data is not JSON. A program that holds a
+ * `SessionRecord` uses `encodeRecord`.
  *
  * @example
  * const json = encodeSession(session); // {"id":"8c2d…","type":"mcp","created_at":…}
@@ -33,6 +34,14 @@ export function encodeSession(session: Session): string {
   return encodeRecord(recordOf(session));
 }
 
+/**
+ * Writes a record as Go does: `encodeSession` for a caller without a session object. The times
+ * keep their nanoseconds, and the data its key order and digits.
+ *
+ * @example
+ * const record = decodeRecord(json);
+ * encodeRecord(record) === json; // true for every record that ToolHive wrote
+ */
 export function encodeRecord(record: SessionRecord): string {
   let json = `{"id":${goString(record.id)},"type":${goString(record.type)}`;
   json += `,"created_at":${goString(record.createdAt.text)}`;
@@ -43,7 +52,10 @@ export function encodeRecord(record: SessionRecord): string {
   return `${json}}`;
 }
 
-/** Reads a session. Throws `CorruptRecordError`, which calls the record by `name` and never means absence. */
+/**
+ * Reads a session, as an object of its type's class. Throws `CorruptRecordError`, which calls the
+ * record by `name` and never means absence.
+ */
 export function decodeSession(
   json: string,
   name = "session",
@@ -52,7 +64,15 @@ export function decodeSession(
   return sessionOf(decodeRecord(json, name), options);
 }
 
-/** The session of a record: of its type's class, or a plain one that keeps its unknown type. */
+/**
+ * The session of a record: of its type's class, or a plain one that keeps its unknown type.
+ * `recordOf` is its inverse.
+ *
+ * @example
+ * const session = sessionOf(decodeRecord(json));
+ * session.setMetadata("user", "ada");
+ * await redis.set(key, encodeRecord(recordOf(session)));
+ */
 export function sessionOf(record: SessionRecord, options: SessionOptions = {}): ProxySession {
   return typedSession(record.id, record.type, { ...options, record });
 }
@@ -69,6 +89,10 @@ export function typedSession(id: string, type: SessionType, options: SessionOpti
   }
 }
 
+/**
+ * Reads a record: `decodeSession` for a caller that needs no session object. Throws
+ * `CorruptRecordError`, which calls the record by `name`.
+ */
 export function decodeRecord(json: string, name = "session"): SessionRecord {
   if (kindOf(parse(json, name)) !== "an object")
     throw corrupt(name, "the record is not a JSON object");
@@ -102,12 +126,18 @@ export function decodeRecord(json: string, name = "session"): SessionRecord {
   };
 }
 
-/** Writes a metadata map as Go does: `{}` is a placeholder. */
+/**
+ * Writes a metadata map as Go does: `{}` is a placeholder.
+ *
+ * @example
+ * encodeMetadata({ user: "ada" }); // {"user":"ada"}
+ * decodeMetadata('{"user":"ada"}').user; // ada
+ */
 export function encodeMetadata(metadata: Metadata): string {
   return goStringMap(metadata);
 }
 
-/** Reads a metadata map; null is an empty one. Throws `CorruptRecordError`. */
+/** Reads a metadata map; `null` gives an empty one. Throws `CorruptRecordError`, which calls the record by `name`. */
 export function decodeMetadata(json: string, name = "session"): Record<string, string> {
   if (parse(json, name) === null) return {};
   return decodeStringMap(json, name);

@@ -22,8 +22,8 @@ export function goString(text: string): string {
 }
 
 /**
- * A string map as Go writes it: compact, its keys in UTF-8 byte order. Of keys that differ only
- * in halves of surrogate pairs, which are the same in UTF-8, the last counts.
+ * A string map as Go writes it: compact, its keys in UTF-8 byte order. Keys that differ only
+ * in halves of surrogate pairs are the same in UTF-8; the last one counts.
  */
 export function goStringMap(map: Readonly<Record<string, string>>): string {
   const entries = new Map(Object.entries(map).map(([key, value]) => [key.toWellFormed(), value]));

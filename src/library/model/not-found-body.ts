@@ -1,10 +1,11 @@
 /**
- * ToolHive's answer where there is no session: HTTP 404 with a JSON-RPC error. In MCP an error's
- * id is a string, a number or absent; a null one makes the official client's transport throw.
+ * ToolHive's answer to a request for a session that does not exist: HTTP 404 with a JSON-RPC
+ * error. In MCP an error's id is a string, a number or absent; a null one makes the official
+ * client's transport throw.
  */
 import { escapeJson } from "./go-json.ts";
 
-/** The id of a JSON-RPC request: parsed, or as raw JSON, which rounds no number. */
+/** The id of a JSON-RPC request: parsed, or as raw JSON, which keeps every digit of a number. */
 export type JsonRpcId = string | number | bigint | { readonly rawJson: string };
 
 /** The JSON-RPC code from which MCP clients recover with a new session. */
@@ -14,13 +15,13 @@ export const MESSAGE_SESSION_NOT_FOUND = "Session not found";
 /** Whether a request has an id to echo. 0 and "" are ids; null, undefined and empty raw JSON are not. */
 export function hasJsonRpcId(id: JsonRpcId | null | undefined): id is JsonRpcId {
   if (id === null || id === undefined) return false;
-  // JSON has no other numbers.
+  // JSON has no NaN and no Infinity.
   if (typeof id === "number") return Number.isFinite(id);
   return typeof id !== "object" || (id.rawJson !== "" && id.rawJson !== "null");
 }
 
 /**
- * The body, with `id` only where the request had one.
+ * The body of the answer. It has an `id` only if the request had one.
  *
  * @example
  * notFoundBody(7); // {"error":{"code":-32001,"message":"Session not found"},"id":7,"jsonrpc":"2.0"}
@@ -31,7 +32,13 @@ export function notFoundBody(id?: JsonRpcId | null): string {
   return `{"error":${error},${echoed}"jsonrpc":"2.0"}`;
 }
 
-/** The whole answer: status 404, `application/json`, and `notFoundBody`. */
+/**
+ * The whole answer: status 404, `application/json`, and `notFoundBody`.
+ *
+ * @example
+ * const session = await manager.get(id);
+ * if (!session) return notFoundResponse(request.id);
+ */
 export function notFoundResponse(id?: JsonRpcId | null): Response {
   return new Response(notFoundBody(id), {
     status: 404,

@@ -17,9 +17,9 @@ export function newSessionId(): SessionId {
 }
 
 /**
- * The id under which a session is stored: of a UUID in any accepted form the canonical one, so
+ * The id under which a session is stored. A UUID in any accepted form becomes the canonical one, so
  * that one UUID is one session. Other ids stay as they are, as in ToolHive's storages; only its
- * manager insists on UUIDs. Throws `InvalidSessionIdError` where the id is empty.
+ * manager insists on UUIDs. Throws `InvalidSessionIdError` if the id is empty.
  */
 export function storedId(id: string): string {
   if (typeof id === "string" && id !== "") return parseSessionId(id) ?? id;
@@ -35,7 +35,7 @@ export interface Session {
   readonly updatedAt: Date;
   /** Sets `updatedAt` to now. */
   touch(): void;
-  /** The session's own data: any JSON, or undefined where it has none. */
+  /** The session's own data: any JSON, or undefined if it has none. */
   getData(): unknown;
   /** Undefined removes the data; null is a JSON value like any other. */
   setData(data: unknown): void;
@@ -65,7 +65,7 @@ export interface SessionRecord {
   readonly metadata: Readonly<Record<string, string>>;
 }
 
-/** The record of any session. Throws a TypeError where its data is not JSON, or the text of a time is not RFC 3339. */
+/** The record of any session. Throws a TypeError if its data is not JSON, or the text of a time is not RFC 3339. */
 export function recordOf(session: Session): SessionRecord {
   const dataJson = session.getDataJson
     ? requireJson(session.getDataJson())
@@ -92,7 +92,7 @@ function requireJson(json: string | undefined): string | undefined {
   throw new TypeError("a session's data as text must be JSON");
 }
 
-/** The JSON of a session's data. Throws a TypeError where the value has none. */
+/** The JSON of a session's data. Throws a TypeError if the value has none. */
 export function dataToJson(data: unknown): string | undefined {
   if (data === undefined) return undefined;
   const json: unknown = JSON.stringify(data);
@@ -130,7 +130,7 @@ export class ProxySession implements Session {
   #data: Held | undefined;
   readonly #metadata: Map<string, string>;
 
-  /** Throws `InvalidSessionIdError` where the id is empty, `InvalidSessionTypeError` where the type is. */
+  /** Throws `InvalidSessionIdError` if the id is empty, `InvalidSessionTypeError` if the type is. */
   constructor(id: string, type: SessionType = DEFAULT_SESSION_TYPE, options: SessionOptions = {}) {
     const { clock = systemClock, record } = options;
     this.#clock = clock;
@@ -200,7 +200,7 @@ export class ProxySession implements Session {
     return this.#metadata.get(wellFormed(key));
   }
 
-  /** Throws a TypeError where the key or the value is not a string. */
+  /** Throws a TypeError if the key or the value is not a string. */
   setMetadata(key: string, value: string): void {
     this.#metadata.set(wellFormed(key), wellFormed(value));
     this.touch();
@@ -217,7 +217,15 @@ function wellFormed(text: string): string {
   return text.toWellFormed();
 }
 
-/** A session of Streamable HTTP (ToolHive's `StreamableSession`). It has no data; `setData` does nothing. */
+/**
+ * A session of Streamable HTTP (ToolHive's `StreamableSession`). It has no data; `setData` does
+ * nothing.
+ *
+ * @example
+ * const session = new StreamableSession(newSessionId());
+ * session.isConnected; // true
+ * session.disconnect(); // the storage keeps the session
+ */
 export class StreamableSession extends ProxySession {
   #connected = true;
 

@@ -23,7 +23,7 @@ export class MessageQueue implements AsyncIterable<string> {
   readonly #waiting: Waiting[] = [];
   #closed = false;
 
-  /** Throws a RangeError where `capacity` is not a whole number of at least 1. */
+  /** Throws a RangeError if `capacity` is not a whole number of at least 1. */
   constructor(capacity = MESSAGE_QUEUE_CAPACITY) {
     if (!Number.isInteger(capacity) || capacity < 1) {
       throw new RangeError(
@@ -42,7 +42,7 @@ export class MessageQueue implements AsyncIterable<string> {
     return this.#held.length;
   }
 
-  /** Gives a message to a waiting reader, or keeps it. False where the queue is full or closed. */
+  /** Gives a message to a waiting reader, or keeps it. False if the queue is full or closed. */
   push(message: string): boolean {
     if (this.#closed) return false;
     const reader = this.#waiting.shift();

@@ -47,7 +47,7 @@ const FORM =
 /** Go keeps nanoseconds and cuts finer digits. */
 const DIGITS = 9;
 
-/** Reads RFC 3339 as Go's `time.Time` does. Undefined where the text is none, or its day or hour does not exist. */
+/** Reads RFC 3339 as Go's `time.Time` does. Undefined if the text is not a time, or its day or hour does not exist. */
 export function parseTimestamp(text: string): Timestamp | undefined {
   const match = FORM.exec(text);
   if (!match) return undefined;
@@ -73,7 +73,7 @@ export function timestampFromMs(ms: number): Timestamp {
   return { ms: Math.trunc(ms), text: iso.replace(/\.?0*Z$/, "Z") };
 }
 
-/** 0 where there is no such month. */
+/** 0 for a month that does not exist. */
 function daysIn(year: number, month: number): number {
   const leap = year % 4 === 0 && (year % 100 !== 0 || year % 400 === 0);
   return [31, leap ? 29 : 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31][month - 1] ?? 0;

@@ -5,9 +5,9 @@ import { LONGEST_TIMER_MS } from "../model/time.ts";
 import type { AnyPage, PageOptions, RangeOptions } from "./storage.ts";
 
 /**
- * Waits for `work`, but no longer than `timeoutMs` milliseconds and not past `signal`.
- * Rejects after the time with what `late` makes, and on the signal with its reason. `work`
- * gets a signal of its own that aborts then; nobody looks at what it does after that.
+ * Waits for `work` until it settles, the time is up (`timeoutMs` milliseconds) or `signal` aborts.
+ * Rejects with the error of `late` when the time is up, and with the signal's reason when it
+ * aborts. In both cases the signal that `work` got aborts too, and its result is ignored.
  */
 export async function withDeadline<T>(
   work: (abandoned: AbortSignal) => Promise<T>,
@@ -48,7 +48,7 @@ export function isDuration(ms: number, longest: number): boolean {
   return typeof ms === "number" && ms > 0 && ms <= longest;
 }
 
-/** Throws a RangeError, which names the option, where a duration is not positive, or is over `longest`. */
+/** Throws a RangeError, which names the option, if a duration is not positive, or is over `longest`. */
 export function duration(name: string, ms: number, longest = LONGEST_TIMER_MS): number {
   if (isDuration(ms, longest)) return ms;
   throw new RangeError(
@@ -56,12 +56,12 @@ export function duration(name: string, ms: number, longest = LONGEST_TIMER_MS): 
   );
 }
 
-/** A TTL. Throws a RangeError where it is not positive, or is over 292 years: Go panics there. */
+/** A TTL. Throws a RangeError if it is not positive, or is over 292 years: Go panics there. */
 export function positiveTtl(ttlMs: number): number {
   return duration("ttlMs", ttlMs, LONGEST_TTL_MS);
 }
 
-/** A limit on a whole life; 0 is no limit. Throws a RangeError where it is negative or no number. */
+/** A limit on a whole life; 0: no limit. Throws a RangeError if it is negative or not a number. */
 export function lifetime(maxLifetimeMs: number): number {
   if (typeof maxLifetimeMs === "number" && maxLifetimeMs >= 0) return maxLifetimeMs;
   throw new RangeError(
@@ -69,14 +69,14 @@ export function lifetime(maxLifetimeMs: number): number {
   );
 }
 
-/** A time in milliseconds since the epoch. Throws a RangeError where it is none. */
+/** A time in milliseconds since the epoch. Throws a RangeError if it is not one. */
 export function timeOf(time: Date | number): number {
   const ms = Number(time);
   if (!Number.isNaN(ms)) return ms;
   throw new RangeError("the time must be a valid Date, or milliseconds since the epoch");
 }
 
-/** The session's id as it stands. Throws a SessionError (`invalid_request`) where there is no session. */
+/** The session's id, unchanged. Throws a SessionError (`invalid_request`) if there is no session. */
 export function idOf(session: Session): string {
   if (!session) throw new SessionError("invalid_request", "The session must not be null.");
   return session.id;
@@ -95,7 +95,7 @@ export function notify<A extends unknown[]>(callback: (...args: A) => void, ...a
 }
 
 const DEFAULT_PAGE_LIMIT = 100;
-/** One page is one answer of the backend, and memory holds it whole. */
+/** The backend sends a page in one answer, and memory holds it whole. */
 const MAX_PAGE_LIMIT = 1000;
 
 /** The limit to use. Throws a RangeError outside 1 to 1,000. */
@@ -107,7 +107,7 @@ export function pageLimit(limit: number | undefined): number {
   );
 }
 
-/** The refusal of a cursor that no page gave, or that leads nowhere any more. */
+/** The error for a cursor that no page gave, or whose place no longer exists. */
 export function badCursor(): SessionError {
   return new SessionError(
     "invalid_request",
@@ -115,7 +115,7 @@ export function badCursor(): SessionError {
   );
 }
 
-/** Every item of every page, under the rules of `RangeOptions`. */
+/** Yields the items of all pages. `RangeOptions` says how it treats records that cannot be read. */
 export async function* walkPages<P extends AnyPage, T>(
   page: (options: PageOptions) => Promise<P>,
   itemsOf: (page: P) => readonly T[],

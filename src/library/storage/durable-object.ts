@@ -38,7 +38,7 @@ export interface DurableObjectStorageOptions {
   readonly sessions: ListedSessions;
   /** Milliseconds that a session lives after its last use. */
   readonly ttlMs: number;
-  /** Milliseconds that a session may live at most, however it is used; 0, the default, is no limit. */
+  /** Milliseconds that a session may live at most, however it is used; 0, the default: no limit. */
   readonly maxLifetimeMs?: number;
   /** Milliseconds that one call may take (5,000). */
   readonly timeoutMs?: number;
@@ -51,9 +51,9 @@ const DEFAULT_TIMEOUT_MS = 5000;
  * session keeps its events and its streams. Ids must be UUIDs. A session holds at most 256
  * metadata keys, 128 KiB of metadata and 768 KiB of data. The objects expire by themselves.
  *
- * `count`, `page` and `range` ask the directory, which follows the sessions within moments,
- * newest first. Where a part of it does not answer, or there is no directory, they reject with
- * `UnavailableError`: half a count is never given for a whole one.
+ * `count`, `page` and `range` ask the directory, which lists newest first and follows the
+ * sessions within moments. If a part of it does not answer, or there is no directory, they reject
+ * with `UnavailableError` instead of counting a part.
  *
  * @example
  * const sessions = sessionsIn(env.SESSIONS, env.DIRECTORY);
@@ -65,10 +65,10 @@ export class DurableObjectStorage implements Storage {
   readonly #ttlMs: number;
   readonly #maxLifetimeMs: number;
   readonly #timeoutMs: number;
-  /** The version that an object last gave or took as a session. */
+  /** For each session, the version that its object had when it last returned or stored it. */
   readonly #versions = new WeakMap<Session, string>();
 
-  /** Throws a RangeError where a duration is not what it must be. */
+  /** Throws a RangeError if a duration is out of range. */
   constructor(options: DurableObjectStorageOptions) {
     this.#sessions = options.sessions;
     this.#ttlMs = positiveTtl(options.ttlMs);
@@ -121,7 +121,7 @@ export class DurableObjectStorage implements Storage {
   async page({ cursor, limit, signal }: PageOptions = {}): Promise<SessionPage> {
     const query = { limit: pageLimit(limit), ...(cursor === undefined ? {} : { cursor }) };
     const list = whole(await this.#call(signal, () => this.#sessions.list(query)));
-    // The directory may name what has just ended: each session's own object knows.
+    // The directory may still list a session that has just ended. Its own object knows.
     const found = await Promise.all(list.sessions.map(({ id }) => this.#read(id, false, signal)));
     const sessions = found.filter((session) => session !== undefined);
     return list.cursor === undefined ? { sessions } : { sessions, cursor: list.cursor };
@@ -151,13 +151,13 @@ export class DurableObjectStorage implements Storage {
     return session;
   }
 
-  /** Notes the version that an object took as the session. Answers whether it took it. */
+  /** Remembers the version that an object stored. Returns whether it stored one. */
   #took(session: Session, view: SessionView | undefined): boolean {
     if (view) this.#versions.set(session, view.version);
     return view !== undefined;
   }
 
-  /** For If-Match: a session that no object gave or took matches nothing. */
+  /** For If-Match: a session that no object returned or stored matches nothing. */
   #versionOf(session: Session): readonly string[] {
     const version = this.#versions.get(session);
     return version === undefined ? [] : [version];
@@ -187,7 +187,7 @@ function whole<T extends MaybePartial>(answer: T): T {
   return answer;
 }
 
-/** The call's answer, or undefined where the object refused it with this code. */
+/** The call's answer, or undefined if the object refused it with this code. */
 async function unless<T>(refusal: string, call: Promise<T>): Promise<T | undefined> {
   try {
     return await call;

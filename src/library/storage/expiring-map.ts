@@ -43,14 +43,14 @@ export class ExpiringMap<V> {
     return entry?.value;
   }
 
-  /** Answers the value that was there, expired or not. */
+  /** Returns the value that was there, expired or not. */
   set(id: string, value: V): V | undefined {
     const replaced = this.#entries.get(id)?.value;
     this.#entries.set(id, { value, lastUse: this.#clock.now() });
     return replaced;
   }
 
-  /** Removes and answers the value, expired or not; with `only`, no other than that. */
+  /** Removes and returns the value, expired or not; with `only`, it does so for that value alone. */
   take(id: string, only?: V): V | undefined {
     const value = this.#entries.get(id)?.value;
     if (only !== undefined && value !== only) return undefined;

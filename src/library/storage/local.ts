@@ -39,7 +39,7 @@ const CLOSE_TIMEOUT_MS = 1000;
  *
  * @example
  * const storage = new LocalStorage({ ttlMs: 30 * 60_000 });
- * await storage.create(session); // false where the id is taken
+ * await storage.create(session); // false if the id is taken
  * await storage.load(session.id); // the very same object
  */
 export class LocalStorage implements Storage {
@@ -47,7 +47,7 @@ export class LocalStorage implements Storage {
   readonly #closeTimeoutMs: number;
   readonly #onCloseError: (error: unknown, session: Session) => void;
 
-  /** Throws a RangeError where a duration is not what it must be. */
+  /** Throws a RangeError if a duration is out of range. */
   constructor(options: LocalStorageOptions = {}) {
     const { ttlMs, clock = systemClock, closeTimeoutMs = CLOSE_TIMEOUT_MS } = options;
     const lives = ttlMs === undefined ? Infinity : positiveTtl(ttlMs);
@@ -151,14 +151,14 @@ export interface LocalDataStorageOptions {
  *
  * @example
  * const storage = new LocalDataStorage({ ttlMs: 30 * 60_000 });
- * await storage.create(id, { user: "ada" }); // false where the id has metadata
+ * await storage.create(id, { user: "ada" }); // false if the id has metadata
  * await storage.close();
  */
 export class LocalDataStorage implements DataStorage {
   readonly #maps: ExpiringMap<SessionMetadata>;
   readonly #stopSweeping: () => void;
 
-  /** Throws a RangeError where `ttlMs` is not positive. */
+  /** Throws a RangeError if `ttlMs` is not positive. */
   constructor({ ttlMs, clock = systemClock }: LocalDataStorageOptions) {
     this.#maps = new ExpiringMap(positiveTtl(ttlMs), clock);
     this.#stopSweeping = clock.every(Math.max(1, ttlMs / 2), () => this.#maps.removeExpired());
@@ -206,7 +206,7 @@ export class LocalDataStorage implements DataStorage {
     this.#maps.takeAll();
   }
 
-  /** Writes where there is metadata already, or where there is none; answers whether it did. */
+  /** Writes if whether the id has metadata is as `exists` says. Returns whether it did. */
   #write(
     id: string,
     metadata: SessionMetadata | null | undefined,

@@ -31,11 +31,20 @@ export interface CallOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+/**
+ * The options of a conditional write.
+ *
+ * @example
+ * const session = await storage.load(id);
+ * session?.setMetadata("step", "2");
+ * // False if another process stored or deleted the session since the load.
+ * if (session) await storage.update(session, { ifStill: session });
+ */
 export interface ConditionOptions extends CallOptions {
   /**
-   * Carries the call out only where the storage still holds the record that it gave as this
+   * Carries the call out only if the storage still holds the record that it gave as this
    * session (by `load`, `page` or `range`) or took as it (by `create`, `store` or `update`),
-   * atomically. Where another write came between, or the storage neither gave nor took this
+   * atomically. If another write came between, or the storage neither gave nor took this
    * session, nothing changes. `LocalStorage` compares the session object itself.
    */
   readonly ifStill?: Session | undefined;
@@ -51,8 +60,8 @@ export interface SessionPage extends AnyPage {
  * `DurableObjectStorage`.
  *
  * - **A miss is a value**: `undefined` or `false`. **An error means that the backend failed**,
- *   and nobody knows whether there is a session: `UnavailableError` (503) where it did not
- *   answer, `CorruptRecordError` where its record cannot be read. A failure is never a miss.
+ *   and nobody knows whether there is a session: `UnavailableError` (503) if it did not
+ *   answer, `CorruptRecordError` if its record cannot be read. A failure is never a miss.
  * - **Ids.** A UUID in any form that ToolHive accepts names one session. Every method refuses an
  *   empty id with `InvalidSessionIdError`.
  * - **Use extends life.** `create`, `store`, `update` and `load` each give the session a whole
@@ -62,35 +71,35 @@ export interface SessionPage extends AnyPage {
  *   it asks with `ifStill` not to. A storage in memory closes a session that it replaces, evicts
  *   or deletes, so that its stream ends; storing the very same session closes nothing. (A
  *   Durable Object keeps its stream when it is stored again.)
- * - **A repeated delete** is no error.
+ * - **A repeated delete** does not fail.
  * - **A cancelled call** rejects with its signal's reason. The backend may still carry it out.
  * - **Results.** `LocalStorage` returns the very session that it stored; the others a new one
  *   with the same record, without streams or clients.
  */
 export interface Storage {
-  /** Stores a session only where its id has none, atomically: of many callers at once, one gets true. */
+  /** Stores a session only if its id has none, atomically: of many callers at once, one gets true. */
   create(session: Session, options?: CallOptions): Promise<boolean>;
 
   /** Stores a session, in place of one that exists. */
   store(session: Session, options?: CallOptions): Promise<void>;
 
   /**
-   * Replaces a session only where there is one, atomically; false where there is none. A late
+   * Replaces a session only if there is one, atomically; false otherwise. A late
    * `update` never brings a deleted session back. With `ifStill` it does not undo another write
    * either, and is false then too.
    */
   update(session: Session, options?: ConditionOptions): Promise<boolean>;
 
-  /** The session, or undefined where there is none. Counts as use. */
+  /** The session, or undefined if it does not exist. Counts as use. */
   load(id: string, options?: CallOptions): Promise<Session | undefined>;
 
   /** Removes a session, if there is one. With `ifStill` one that was made or changed since stays. */
   delete(id: string, options?: ConditionOptions): Promise<void>;
 
   /**
-   * Removes sessions not used since `before` (a Date, or milliseconds since the epoch) and answers
-   * how many. A backend that expires sessions by itself does nothing and answers 0. A cancelled
-   * call may have removed some. Throws a RangeError where `before` is no time.
+   * Removes sessions not used since `before` (a Date, or milliseconds since the epoch) and returns
+   * how many. A backend that expires sessions by itself does nothing and returns 0. A cancelled
+   * call may have removed some. Throws a RangeError if `before` is not a time.
    */
   deleteExpired(before: Date | number, options?: CallOptions): Promise<number>;
 
@@ -115,8 +124,11 @@ export interface Storage {
 
 export type SessionMetadata = Readonly<Record<string, string>>;
 
+/** One id of a page of a `DataStorage`. */
 export interface MetadataEntry {
+  /** As it is stored: a UUID in its canonical form, any other id as it is. */
   readonly id: string;
+  /** A copy: changing it does not change what is stored. */
   readonly metadata: Record<string, string>;
 }
 
@@ -133,13 +145,13 @@ export interface MetadataPage extends AnyPage {
  * replaces the whole map. Results are copies.
  */
 export interface DataStorage {
-  /** Writes metadata (an empty map, unless given) only where the id has none, atomically. */
+  /** Writes metadata (an empty map, unless given) only if the id has none, atomically. */
   create(id: string, metadata?: SessionMetadata | null, options?: CallOptions): Promise<boolean>;
 
-  /** Overwrites metadata only where the id has some. Use it after `load`: a session deleted in between stays deleted. */
+  /** Overwrites metadata only if the id has some. Use it after `load`: a session deleted in between stays deleted. */
   update(id: string, metadata?: SessionMetadata | null, options?: CallOptions): Promise<boolean>;
 
-  /** The metadata, or undefined where there is none. Counts as use. */
+  /** The metadata, or undefined if the id has none. Counts as use. */
   load(id: string, options?: CallOptions): Promise<Record<string, string> | undefined>;
 
   /** Removes the metadata, if there is any. */

@@ -16,7 +16,7 @@ export interface RedisSentinelOptions {
   readonly masterName: string;
   /** `host:port` of each Sentinel. */
   readonly addrs: readonly string[];
-  /** The Sentinels' own credentials, where they have some. */
+  /** The Sentinels' own credentials, if they have some. */
   readonly username?: string | undefined;
   readonly password?: string | undefined;
 }

@@ -12,11 +12,11 @@ import type { CallOptions } from "../storage.ts";
 
 export interface RedisCallOptions extends CallOptions {
   /**
-   * Sends the command once more where the connection broke. Only for reads: a conditional write
+   * Sends the command once more if the connection broke. Only for reads: a conditional write
    * would meet its own first try, and a second delete can delete a session made in between.
    */
   readonly repeatable?: boolean;
-  /** Answers a text as its bytes. */
+  /** Returns a text as its bytes. */
   readonly bytes?: boolean;
 }
 
@@ -46,7 +46,7 @@ export class RedisConnection {
     this.#client.on("ready", () => (this.#lastFailure = undefined));
   }
 
-  /** Connects and pings. Where it rejects it leaves nothing open. */
+  /** Connects and pings. If it rejects, it leaves nothing open. */
   static async open(settings: RedisSettings, signal?: AbortSignal): Promise<RedisConnection> {
     const connection = new RedisConnection(settings);
     try {
@@ -78,12 +78,12 @@ export class RedisConnection {
     );
   }
 
-  /** Names of the servers that hold keys: of a single server `""`, of a Cluster each master's. */
+  /** Names of the servers that hold keys: `""` for a single server, each master's for a Cluster. */
   async keyHolders({ signal }: CallOptions = {}): Promise<string[]> {
     return this.#run(async (client) => [...holders(client).keys()].toSorted(), { signal });
   }
 
-  /** Sends a command to one of the `keyHolders`. Undefined where that one has left the Cluster. */
+  /** Sends a command to one of the `keyHolders`. Undefined if that one has left the Cluster. */
   commandTo(
     holder: string,
     name: string,

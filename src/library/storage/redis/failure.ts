@@ -27,7 +27,7 @@ const REPLIES: Readonly<Record<string, string>> = {
 /** Failures that no further try mends: a caller that waits for them waits in vain. */
 const HOPELESS = new Set(["NOAUTH", "WRONGPASS", "NOPERM"]);
 
-/** The client's message where it may not queue and cannot write. */
+/** The client's message when it may not queue and cannot write. */
 const UNSENT = /enableOfflineQueue options is false$/;
 
 const CERTIFICATE = /CERT|SELF_SIGNED|UNABLE_TO_(?:VERIFY|GET_ISSUER)|HOSTNAME_MISMATCH/;
@@ -46,7 +46,7 @@ export class RedisFailure extends UnavailableError {
   readonly kind: RedisFailureKind;
   /** No further try mends it. */
   readonly hopeless: boolean;
-  /** The code of Redis's error, where it answered with one. */
+  /** The code of Redis's error, if it answered with one. */
   readonly reply: string | undefined;
 
   constructor(kind: RedisFailureKind, message: string, hopeless = false, reply?: string) {

@@ -11,11 +11,11 @@ import { readRedisOptions, type RedisOptions, type RedisSettings } from "./confi
 import { RedisConnection, type RedisCallOptions } from "./connection.ts";
 import { RedisFailure } from "./failure.ts";
 
-/** A value in Redis: its text, or its bytes where they are no UTF-8, which a text does not keep. */
+/** A value in Redis: its text, or its bytes if they are not UTF-8, which a text does not keep. */
 export type Stored = string | Buffer;
 
 /**
- * Reads a record; bytes that are no UTF-8 are U+FFFD in `text`, as for Go. `id` comes from the
+ * Reads a record; bytes that are not UTF-8 are U+FFFD in `text`, as for Go. `id` comes from the
  * key, and an error calls the record by `name`. Throws `CorruptRecordError`.
  */
 type DecodeRecord<T> = (text: string, id: string, name: string, stored: Stored) => T;
@@ -25,8 +25,8 @@ interface RecordPage<T> extends AnyPage {
 }
 
 /*
- * Scripts, since Redis compares no value before 8.4, and WATCH belongs to a connection, which all
- * calls share. One key each, so that a Cluster can run them.
+ * Scripts compare and write in one step. Redis has no command for that before 8.4, and WATCH works
+ * by connection, while all calls share one. Each script has one key, so that a Cluster can run it.
  */
 const REPLACE_IF_SAME =
   "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end redis.call('SET', KEYS[1], ARGV[2], ARGV[3], ARGV[4]) return 1";
@@ -59,7 +59,7 @@ export class RedisRecords<T> {
     return new RedisRecords(connection, settings, decode);
   }
 
-  /** Writes a text: with `NX` only where there is none, with `XX` only where there is one. Answers whether it did. */
+  /** Writes a text: with `NX` only if the key has none, with `XX` only if it has one. Returns whether it did. */
   async set(
     id: string,
     text: string,
@@ -73,7 +73,7 @@ export class RedisRecords<T> {
     throw unexpected();
   }
 
-  /** Writes a text where `expected` still stands, atomically. Answers whether it did. */
+  /** Writes a text if the key still holds `expected`, atomically. Returns whether it did. */
   async replace(
     id: string,
     expected: Stored,
@@ -96,7 +96,7 @@ export class RedisRecords<T> {
     if (typeof reply !== "number") throw unexpected();
   }
 
-  /** Deletes a record where `expected` still stands, atomically. */
+  /** Deletes a record if the key still holds `expected`, atomically. */
   async deleteIfSame(id: string, expected: Stored, options?: CallOptions): Promise<void> {
     const reply = await this.#send("EVAL", id, [expected], options, DELETE_IF_SAME);
     if (typeof reply !== "number") throw unexpected();
@@ -116,7 +116,7 @@ export class RedisRecords<T> {
 
   async page({ cursor, limit, signal }: PageOptions = {}): Promise<RecordPage<T>> {
     const { ids, ...rest } = await this.#scan({ cursor, signal, limit: pageLimit(limit) });
-    // One wait for all: each of its own listens to the caller's signal, and Node 20 warns of more than ten.
+    // One wait for all: each wait listens to the caller's signal, and Node 20 warns of more than ten listeners.
     const found = await this.#connection.within(
       () => Promise.all(ids.map((id) => this.#peek(id))),
       { signal },
@@ -150,7 +150,7 @@ export class RedisRecords<T> {
     return following === undefined ? { ids } : { ids, cursor: `0@${following}` };
   }
 
-  /** Reads a record without extending its life. A page does not fail for one that cannot be read: it is a value. */
+  /** Reads a record without extending its life. Returns the error of one that cannot be read: the page goes on. */
   async #peek(id: string): Promise<{ readonly value: T } | CorruptRecordError | undefined> {
     try {
       return await this.#read("GET", id, [], undefined);
@@ -169,7 +169,7 @@ export class RedisRecords<T> {
     const reply = await this.#send(command, id, args, { signal, repeatable: true, bytes: true });
     if (reply === null) return undefined;
     if (!(reply instanceof Uint8Array)) throw unexpected();
-    // The client's bytes are of no other class.
+    // The client returns bytes as a Buffer.
     const bytes = reply as Buffer;
     const text = bytes.toString();
     const stored = text.includes("\ufffd") ? bytes : text;
@@ -177,7 +177,7 @@ export class RedisRecords<T> {
     return { value: this.#decode(text, this.#idOf(key), this.#nameOf(key), stored) };
   }
 
-  /** Sends a command for one record, with a script before its key where the command is EVAL. */
+  /** Sends a command for one record, with a script before its key if the command is EVAL. */
   async #send(
     command: string,
     id: string,
@@ -190,7 +190,7 @@ export class RedisRecords<T> {
     try {
       return await this.#connection.command(command, [...before, key, ...args], options);
     } catch (error) {
-      // A key that holds no text at all is a record that cannot be read, not a Redis that fails.
+      // The key holds a value of another type: the record cannot be read, but Redis has not failed.
       if (!(error instanceof RedisFailure && error.reply === "WRONGTYPE")) throw error;
       throw new CorruptRecordError(`${this.#nameOf(key)}: ${error.message}`);
     }
@@ -200,7 +200,7 @@ export class RedisRecords<T> {
     return `session ${this.#idOf(key)} under key ${key}`;
   }
 
-  /** No id with `:`: under one prefix it could name another server's session under a longer one. */
+  /** Refuses an id with `:`: it could name a session of another server, whose prefix is longer. */
   #key(id: string): string {
     const stored = storedId(id);
     if (!stored.includes(":")) return this.#settings.keyPrefix + stored;
@@ -212,7 +212,7 @@ export class RedisRecords<T> {
   }
 }
 
-/** Something between Redis and us answers in its place. Nobody knows whether Redis carried the command out. */
+/** Redis gives no such reply, so something in between did. Redis may have carried the command out. */
 function unexpected(): RedisFailure {
   return new RedisFailure("lost", "Redis answered with what is no answer to the command.");
 }
@@ -220,10 +220,10 @@ function unexpected(): RedisFailure {
 /** Keys that one SCAN looks at while counting: it blocks the server for some milliseconds. */
 const COUNT_PAGE = 1000;
 
-/** SCAN's own cursors are of 64 bits. */
+/** A cursor of SCAN has 64 bits. */
 const LAST_SCAN_CURSOR = 2n ** 64n - 1n;
 
-/** Whether a call can ask for the id: none of a key of a longer prefix, or of a UUID in another form. */
+/** Whether a call can ask for the id. It cannot if the key has a longer prefix, or a UUID in another form. */
 function isReachable(id: string): boolean {
   return id !== "" && !id.includes(":") && storedId(id) === id;
 }

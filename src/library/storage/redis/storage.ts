@@ -43,8 +43,8 @@ export class RedisStorage implements Storage {
   }
 
   /**
-   * Checks the options, connects and pings. Rejects with `RedisConfigError` where the options are
-   * wrong, and with `UnavailableError` where Redis is not there or refuses the credentials. It
+   * Checks the options, connects and pings. Rejects with `RedisConfigError` if the options are
+   * wrong, and with `UnavailableError` if Redis is not there or refuses the credentials. It
    * waits `dialTimeoutMs` for a master that the Sentinels name and that is away, or for the next.
    *
    * @example
@@ -125,7 +125,7 @@ export class RedisStorage implements Storage {
     return this.#records.close();
   }
 
-  /** Notes the bytes that Redis took as the session. Answers whether it took them. */
+  /** Notes the bytes that Redis took as the session. Returns whether it took them. */
   async #write(
     session: Session,
     write: (id: string, text: string) => Promise<boolean>,
@@ -161,7 +161,7 @@ export class RedisDataStorage implements DataStorage {
    * @example
    * const keyPrefix = VMCP_SESSION_KEY_PREFIX;
    * const storage = await RedisDataStorage.connect({ addr, keyPrefix, ttlMs: 60_000 });
-   * await storage.create(id, { user: "ada" }); // false where the id has metadata
+   * await storage.create(id, { user: "ada" }); // false if the id has metadata
    */
   static async connect(options: RedisOptions): Promise<RedisDataStorage> {
     const records = await RedisRecords.connect(options, (text, id, name) => {
