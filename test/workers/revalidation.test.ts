@@ -1,0 +1,107 @@
+/** Conditional reads (RFC 9110, 13.1), and what an entity tag covers. */
+import { expect, it } from "vitest";
+import { call, make, pathOf, request, type SessionJson } from "../support/call.ts";
+import { SseReader } from "../support/sse-reader.ts";
+
+async function tagged() {
+  const { id } = await make({ metadata: { a: "1" } });
+  const path = pathOf(id);
+  const look = async (headers: Record<string, string> = {}, query = "?touch=false") => {
+    const response = await request("GET", path + query, undefined, headers);
+    const text = await response.text();
+    return { status: response.status, text, tag: response.headers.get("etag") ?? "" };
+  };
+  return { id, path, look, first: await look() };
+}
+
+it("If-None-Match answers 304 without a body while nothing has changed", async () => {
+  const { path, look, first } = await tagged();
+  for (const value of [
+    first.tag,
+    `W/${first.tag.replace(/^W\//, "")}`,
+    `"other", ${first.tag}`,
+    "*",
+  ]) {
+    const { status, text, tag } = await look({ "if-none-match": value });
+    expect([value, status, text, tag]).toEqual([value, 304, "", first.tag]);
+  }
+  expect((await look({ "if-none-match": '"other"' })).status).toBe(200);
+  const head = await request("HEAD", path, undefined, { "if-none-match": first.tag });
+  expect(head.status).toBe(304);
+});
+
+it("a read that counts as use is answered 304 again and again", async () => {
+  const { look } = await tagged();
+  const { tag } = await look({}, "");
+  for (let n = 0; n < 3; n++) {
+    // Each moves the deadline, which alone is no news to who reads again.
+    await new Promise((resolve) => setTimeout(resolve, 2));
+    expect((await look({ "if-none-match": tag }, "")).status).toBe(304);
+  }
+});
+
+it("the tag changes with everything else that the body says", async () => {
+  const { id, path, look, first } = await tagged();
+  const tags = [first.tag];
+  const expectNews = async (what: string) => {
+    const { status, tag } = await look({ "if-none-match": tags.at(-1)! });
+    expect([what, status]).toEqual([what, 200]);
+    expect(tags).not.toContain(tag);
+    tags.push(tag);
+  };
+  await call("PATCH", path, { metadata: { a: "2" } });
+  await expectNews("content");
+  await call("POST", pathOf(id, "/events"), { data: 1 });
+  await expectNews("lastEventId");
+  const reader = new SseReader((await request("GET", pathOf(id, "/events"))).body!);
+  await expectNews("writers");
+  await call("POST", pathOf(id, "/end"));
+  await reader.leave();
+  await expectNews("ended");
+});
+
+it("two answers with one strong tag are the same to the byte", async () => {
+  const { look } = await tagged();
+  const answers = [];
+  for (let n = 0; n < 3; n++) {
+    answers.push(await look({}, ""));
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  }
+  const bodies = new Map<string, string>();
+  for (const { tag, text } of answers.filter((answer) => !answer.tag.startsWith("W/"))) {
+    expect(bodies.get(tag) ?? text).toBe(text);
+    bodies.set(tag, text);
+  }
+});
+
+it("If-Match on GET answers 412 for another version", async () => {
+  const { look, first } = await tagged();
+  expect((await look({ "if-match": '"other"' })).status).toBe(412);
+  expect((await look({ "if-match": first.tag })).status).toBe(200);
+  expect((await look({ "if-match": "*" })).status).toBe(200);
+});
+
+it("a tag from a read still guards a write after events, readers and uses", async () => {
+  const { id, path, first } = await tagged();
+  await call("POST", pathOf(id, "/events"), { data: 1 });
+  await call("GET", path);
+  const changed = await call("PATCH", path, { metadata: { a: "2" } }, { "if-match": first.tag });
+  expect(changed.status).toBe(200);
+  const stale = await call("PATCH", path, { metadata: { a: "3" } }, { "if-match": first.tag });
+  expect(stale.status).toBe(412);
+  expect((await call<SessionJson>("GET", path)).json.metadata).toEqual({ a: "2" });
+});
+
+it.each(["if-none-match", "if-match"])("a malformed %s is refused by name", async (name) => {
+  const { look } = await tagged();
+  const { status, text } = await look({ [name]: "no tag" });
+  expect(status).toBe(400);
+  expect(JSON.parse(text)).toMatchObject({ code: "invalid_request" });
+});
+
+it("a condition on a session that is not there is no answer to whether it is", async () => {
+  for (const headers of [{ "if-none-match": "*" }, { "if-match": '"x"' }]) {
+    const path = pathOf(crypto.randomUUID());
+    expect((await request("GET", path, undefined, headers)).status).toBe(404);
+  }
+});
