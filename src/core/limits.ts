@@ -4,8 +4,18 @@
 export const MAX_EVENTS_PER_PUBLISH = 100;
 /** Characters in an event's name: names are labels; this keeps frames small. */
 export const MAX_EVENT_NAME_LENGTH = 256;
-/** The service sends frames of these names itself; a client that published one would forge it. */
-export const RESERVED_EVENT_NAMES: readonly string[] = ["gap", "expired", "deleted"];
+/**
+ * The service sends frames of the first four names itself; a client that published one would forge
+ * it. An EventSource gives `open` and `error` to the page's handlers of its own connection.
+ */
+export const RESERVED_EVENT_NAMES: readonly string[] = [
+  "gap",
+  "expired",
+  "deleted",
+  "ended",
+  "open",
+  "error",
+];
 
 /** Metadata keys in a session: metadata is a label map, read and written whole. */
 export const MAX_METADATA_KEYS = 256;

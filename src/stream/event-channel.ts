@@ -3,7 +3,7 @@ import type { ErrorCode } from "../core/errors.ts";
 import { NATIVE_STREAM } from "../core/event-id.ts";
 import type { StreamStart } from "../core/host.ts";
 import { RETRY_MS } from "../core/limits.ts";
-import { encodeFrame } from "../wire/sse-frame.ts";
+import { encodeFields, encodeFrame } from "../wire/sse-frame.ts";
 import { Channel, type ChannelParts } from "./channel.ts";
 import type { LoggedEvent, LogPage, SizedEvent } from "./event-log.ts";
 import { FirstReaderQueue } from "./first-reader-queue.ts";
@@ -140,12 +140,14 @@ export class EventChannel extends Channel {
    * `retry`, and the id of the place where the stream starts: a frame without data dispatches
    * nothing and still sets the client's last event id (WHATWG HTML, 9.2.6), so a client that is
    * cut before its first event resumes too. The first `retry` is the contract's. The second
-   * spreads out clients that are cut together by a deploy.
+   * spreads out clients that are cut together by a deploy. All of it is one frame, because some
+   * clients hand on an empty message for each frame without data.
    */
   #opening(position: number): Opening {
     const retry = RETRY_MS + Math.floor(Math.random() * RETRY_MS);
     const id = this.idOf(position);
-    return { preamble: encodeFrame({ retry: RETRY_MS }) + encodeFrame({ retry, id }), position };
+    const preamble = encodeFields({ retry: RETRY_MS, id }) + encodeFrame({ retry });
+    return { preamble, position };
   }
 
   /**

@@ -9,8 +9,11 @@ interface SseFrame {
   readonly retry?: number | undefined;
 }
 
-/** A comment, which every client ignores: it keeps the connection in use. */
-export const KEEPALIVE_FRAME = ": keep-alive\n\n";
+/**
+ * A comment, which every client ignores: it keeps the connection in use. No blank line follows it,
+ * since some clients hand on a message at each one. It may stand only between two frames.
+ */
+export const KEEPALIVE_FRAME = ": keep-alive\n";
 
 /** CRLF, CR and LF each end a line in the stream format, so each must split the data. */
 const LINE_BREAK = /\r\n|\r|\n/;
@@ -21,20 +24,28 @@ export function isSafeFieldValue(value: string): boolean {
 }
 
 /**
- * Writes one frame. Throws a RangeError if `id` or `event` holds CR, LF or NUL. Callers refuse such
- * input by name first; this is the last guard against a forged frame.
+ * Writes one frame. The id stands last: some clients take an id as soon as they read its line, and
+ * would lose an event that is cut after it.
  *
- * @example encodeFrame({ id: "7", data: "a\nb" }) // "id: 7\ndata: a\ndata: b\n\n"
+ * Throws a RangeError if `id` or `event` holds CR, LF or NUL. Callers refuse such input by name
+ * first; this is the last guard against a forged frame.
+ *
+ * @example encodeFrame({ id: "7", data: "a\nb" }) // "data: a\ndata: b\nid: 7\n\n"
  */
-export function encodeFrame({ id, event, data, retry }: SseFrame): string {
-  let frame = "";
-  if (retry !== undefined) frame += `retry: ${retry}\n`;
-  if (id !== undefined) frame += `id: ${oneLine("id", id)}\n`;
-  if (event !== undefined) frame += `event: ${oneLine("event", event)}\n`;
+export function encodeFrame(frame: SseFrame): string {
+  return `${encodeFields(frame)}\n`;
+}
+
+/** Writes a frame without the blank line that ends it, so that more fields can follow. Throws as `encodeFrame` does. */
+export function encodeFields({ id, event, data, retry }: SseFrame): string {
+  let fields = "";
+  if (retry !== undefined) fields += `retry: ${retry}\n`;
+  if (event !== undefined) fields += `event: ${oneLine("event", event)}\n`;
   if (data !== undefined) {
-    for (const line of data.split(LINE_BREAK)) frame += `data: ${line}\n`;
+    for (const line of data.split(LINE_BREAK)) fields += `data: ${line}\n`;
   }
-  return `${frame}\n`;
+  if (id !== undefined) fields += `id: ${oneLine("id", id)}\n`;
+  return fields;
 }
 
 const encoder = new TextEncoder();

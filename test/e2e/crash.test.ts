@@ -49,7 +49,7 @@ it("keeps every publish that was answered 202, over thirty kills in mid-write", 
     const reader = new SseReader(body!);
     await reader.until(new RegExp(`id: ${last}\n`));
     await reader.leave();
-    const log = [...reader.text.matchAll(/^id: (.*)\ndata: (.*)$/gm)].map(([, eventId, data]) => ({
+    const log = [...reader.text.matchAll(/^data: (.*)\nid: (.*)$/gm)].map(([, data, eventId]) => ({
       eventId: eventId!,
       data: data!,
     }));

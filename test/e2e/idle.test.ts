@@ -17,7 +17,7 @@ it("lets the object sleep under a silent stream, and wakes it for the next publi
 
   // Keep-alives arrive by the bridge's own timer, so counting them is waiting for the time to pass.
   const comments = reader.comments;
-  await reader.until(new RegExp(`(: keep-alive\n\n){${SILENCE_SECONDS}}$`));
+  await reader.until(new RegExp(`(: keep-alive\n){${SILENCE_SECONDS}}$`));
   expect(reader.comments - comments).toBeGreaterThanOrEqual(SILENCE_SECONDS);
   expect(starts()).toHaveLength(1);
 

@@ -111,7 +111,7 @@ async function readmeLines(): Promise<{ lines: string[]; stream: string }> {
 function shape(text: string): string {
   return text
     .replaceAll(/[0-9a-z]{15}-(\d{12})-0/g, "EPOCH-$1-0")
-    .replaceAll(/retry: 1\d{3}(?=\nid)/g, "retry: SPREAD")
+    .replaceAll(/retry: 1\d{3}(?=\n\n)/g, "retry: SPREAD")
     .trim();
 }
 
@@ -172,7 +172,7 @@ it.each(["npm run serve", "npm start"])(
     const event = JSON.parse(published) as { id: string; writers: number };
     expect(event.writers).toBe(0);
     expect(shape(followed)).toBe(shape(stream));
-    expect(followed).toContain(`id: ${event.id}\nevent: greeting`);
+    expect(followed).toContain(`event: greeting\ndata: {"hello":"world"}\nid: ${event.id}\n`);
     // The comment is there to learn whether the first reader lives on.
     expect(shape(replayed)).toBe(shape(stream.replace(": keep-alive", "")));
     expect(ended).toMatch(/^HTTP\/1\.1 204 /);

@@ -27,8 +27,8 @@ describe("following", () => {
     expect(sent).toMatchObject({ status: 202, json: { writers: 1 } });
     const [frame] = await reader.take(1);
     expect(frame).toEqual({ id: sent.json.id, event: "greet", data: "one\ntwo\nthree\nfour" });
-    expect(reader.text.startsWith("retry: 1000\n\n")).toBe(true);
-    expect(reader.text).toContain("data: one\ndata: two\ndata: three\ndata: four\n\n");
+    expect(reader.text).toMatch(/^retry: 1000\nid: \S+\nretry: 1\d{3}\n\n/);
+    expect(reader.text).toContain("data: one\ndata: two\ndata: three\ndata: four\nid: ");
   });
 
   it("spreads out when clients are to come back, over a second", async () => {

@@ -106,8 +106,13 @@ function eventOf({ event, data }: { event?: string | undefined; data?: unknown }
 }
 
 /** The header wins over the query: it is newer, because a client's URL stays the same when it reconnects. */
+function lastEventIdOf(c: Context, query: z.output<typeof streamQuery>): string | undefined {
+  const asked = query.lastEventId || query.lastEventID || query.last_event_id;
+  return c.req.header("last-event-id") || asked || undefined;
+}
+
 function startOf(c: Context, query: z.output<typeof streamQuery>): StreamStart {
-  const lastEventId = c.req.header("last-event-id") || query.lastEventId;
-  if (lastEventId) return { kind: "after", lastEventId };
+  const lastEventId = lastEventIdOf(c, query);
+  if (lastEventId !== undefined) return { kind: "after", lastEventId };
   return { kind: query.from === "earliest" ? "earliest" : "queued" };
 }

@@ -120,11 +120,11 @@ export const newEvent = z.strictObject({
     .min(1)
     .max(MAX_EVENT_NAME_LENGTH)
     .refine(isSafeFieldValue, "must not hold CR, LF or NUL")
-    .refine(
-      (name) => !RESERVED_EVENT_NAMES.includes(name),
-      "is a name that the service itself uses",
-    )
-    .optional(),
+    .refine((name) => !RESERVED_EVENT_NAMES.includes(name), {
+      error: ({ input }) => `must not be ${String(input)}, which is reserved`,
+    })
+    .optional()
+    .meta({ description: `Not one of the reserved names: ${RESERVED_EVENT_NAMES.join(", ")}` }),
   data: jsonValue()
     .refine((data) => data !== undefined, "is required")
     .meta({ description: "Any JSON; a string is sent as it is" }),
@@ -210,11 +210,12 @@ export const revoked = z.object({
   partial,
 });
 
+const lastEventId = z.string().optional();
+
 export const streamQuery = z.object({
-  lastEventId: z
-    .string()
-    .optional()
-    .meta({ description: "As the Last-Event-ID header, which wins" }),
+  lastEventId: lastEventId.meta({ description: "As the Last-Event-ID header, which wins" }),
+  lastEventID: lastEventId.meta({ description: "As lastEventId, which wins" }),
+  last_event_id: lastEventId.meta({ description: "As lastEventId, which wins" }),
   from: z.enum(["earliest"]).optional().meta({ description: "Replay all that is retained" }),
   ticket: z
     .string()

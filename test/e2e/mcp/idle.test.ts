@@ -12,7 +12,7 @@ it("lets the object sleep while a client listens, and delivers the upstream's ne
   });
   const session = await McpSession.open(url);
   const reader = await session.follow();
-  await reader.until(new RegExp(`(: keep-alive\n\n){${SILENCE_SECONDS}}$`));
+  await reader.until(new RegExp(`(: keep-alive\n){${SILENCE_SECONDS}}$`));
   const starts = () => service.lines.filter(({ event }) => event === "object.start").length;
   expect(starts()).toBe(1);
   expect(fixture.openStreams).toBe(1);

@@ -154,7 +154,7 @@ it.each([
     { KEEPALIVE_SECONDS: "0.2" },
   );
   const reader = readerOf(await post(url, body("x"), { "mcp-protocol-version": MODERN }));
-  await reader.until(/: keep-alive\n\n/);
+  await reader.until(/: keep-alive\n/);
   expect(await reader.take(1)).toMatchObject([{ data: "{}" }]);
   await reader.leave();
 });

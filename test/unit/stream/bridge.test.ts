@@ -80,7 +80,7 @@ describe("keep-alives", () => {
     for (let n = 0; n < 3; n++) {
       const next = take();
       await vi.advanceTimersByTimeAsync(KEEPALIVE_MS);
-      expect(await next).toBe(": keep-alive\n\n");
+      expect(await next).toBe(": keep-alive\n");
     }
   });
 });
@@ -150,7 +150,7 @@ describe("the words to the object", () => {
     await vi.advanceTimersByTimeAsync(CONFIRM_AFTER_MS - 1);
     expect(socket.said).toEqual([]);
     await vi.advanceTimersByTimeAsync(1);
-    expect(await probe).toBe(": keep-alive\n\n");
+    expect(await probe).toBe(": keep-alive\n");
     expect(socket.said).toEqual([]);
     void take();
     await vi.advanceTimersByTimeAsync(0);

@@ -10,7 +10,8 @@ describe("encodeFrame", () => {
     [{ data: "a\nb\r\nc\rd" }, "data: a\ndata: b\ndata: c\ndata: d\n\n"],
     [{ data: "a\n\n" }, "data: a\ndata: \ndata: \n\n"],
     [{ data: " leading" }, "data:  leading\n\n"],
-    [{ id: "1", event: "e", data: "x" }, "id: 1\nevent: e\ndata: x\n\n"],
+    [{ id: "1", event: "e", data: "x\ny" }, "event: e\ndata: x\ndata: y\nid: 1\n\n"],
+    [{ retry: 1000, id: "1", data: "" }, "retry: 1000\ndata: \nid: 1\n\n"],
     [{ retry: 1000 }, "retry: 1000\n\n"],
     [{ id: "1" }, "id: 1\n\n"],
   ])("%j", (frame, text) => expect(encodeFrame(frame)).toBe(text));
