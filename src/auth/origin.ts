@@ -19,6 +19,31 @@ export function parseHost(text: string): { host: string; hostname: string } | un
   return url ? { host: url.host, hostname: url.hostname } : undefined;
 }
 
+/** The origin of a URL of the web. Returns undefined for text that is more or less than an origin. */
+export function webOriginOf(text: string): string | undefined {
+  const url = URL.parse(text);
+  const isOrigin = url !== null && /^https?:$/.test(url.protocol) && `${url.origin}/` === url.href;
+  return isOrigin ? url.origin : undefined;
+}
+
+/** `SCHEME://HOST`, the host in any form but a user, a path, a query or a fragment. */
+const OTHER_ORIGIN = /^([a-z][a-z0-9+.-]*):\/\/([^\s/?#@\\]+)\/?$/i;
+
+/** Schemes whose pages have no origin of their own, or whose URLs hold another page. */
+const NO_ORIGIN: ReadonlySet<string> = new Set(["about", "blob", "data", "file", "javascript"]);
+
+/**
+ * The origin of pages as a browser writes it: of the web, of an extension or of a desktop
+ * application. Returns undefined for other text. The URL parser gives no origin for schemes that it
+ * does not know, so their host stays as it is written.
+ */
+export function pageOriginOf(text: string): string | undefined {
+  const [, scheme = "", host = ""] = OTHER_ORIGIN.exec(text) ?? [];
+  const lower = scheme.toLowerCase();
+  if (lower === "" || lower === "http" || lower === "https") return webOriginOf(text);
+  return NO_ORIGIN.has(lower) ? undefined : `${lower}://${host}`;
+}
+
 export interface OriginRules {
   /** Hosts to serve, in lower case, with or without a port. Undefined: any. */
   readonly allowedHosts?: ReadonlySet<string> | undefined;

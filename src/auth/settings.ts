@@ -5,7 +5,7 @@ import { MAX_SUBJECT_LENGTH } from "../core/limits.ts";
 import type { ApiToken } from "./api-tokens.ts";
 import type { JwtSettings } from "./jwt.ts";
 import { parseJson } from "../wire/json.ts";
-import { isLoopbackName, parseHost } from "./origin.ts";
+import { isLoopbackName, pageOriginOf, parseHost, webOriginOf } from "./origin.ts";
 import { SCOPES } from "./identity.ts";
 
 /** Names of the variables that this file reads. */
@@ -61,7 +61,8 @@ const MOST_PER_MINUTE = 10_000_000;
 const LONGEST_TICKET_TTL_SECONDS = 3600;
 /** Characters: 32 of base64 hold 192 bits. */
 const LEAST_SECRET_LENGTH = 32;
-const ORIGINS = "a list of origins such as https://app.example, each named";
+const ORIGINS =
+  "a list of origins such as https://app.example or chrome-extension://ID, each named";
 const HOSTS = "a list of host names, with a port or without";
 
 const apiTokens = z
@@ -90,7 +91,7 @@ export function loadAuthSettings(env: Environment): AuthSettings {
     ticketSecrets: ticketSecretsOf(env),
     ticketTtlMs: 1000 * number(env, "TICKET_TTL_SECONDS", 60, 1, LONGEST_TICKET_TTL_SECONDS),
     ...(publicOrigin !== undefined && { publicOrigin }),
-    allowedOrigins: setOf(env, "ALLOWED_ORIGINS", originOf, ORIGINS),
+    allowedOrigins: setOf(env, "ALLOWED_ORIGINS", pageOriginOf, ORIGINS),
     ...(allowedHosts.size > 0 && { allowedHosts }),
     perSubject: perMinute("RATE_LIMIT_PER_SUBJECT", PER_SUBJECT),
     perAddress: perMinute("RATE_LIMIT_PER_ADDRESS", PER_ADDRESS),
@@ -148,16 +149,9 @@ function ticketSecretsOf(env: AuthEnvironment): readonly string[] {
 function publicOriginOf(env: AuthEnvironment): string | undefined {
   const value = text(env, "PUBLIC_URL");
   if (value === undefined) return undefined;
-  const origin = originOf(value.replace(/\/$/, ""));
+  const origin = webOriginOf(value.replace(/\/$/, ""));
   if (origin !== undefined) return origin;
   throw refusal("PUBLIC_URL", "an origin such as https://sessions.example");
-}
-
-/** Returns undefined for text that is more or less than an origin. */
-function originOf(value: string): string | undefined {
-  const url = URL.parse(value);
-  const isOrigin = url !== null && /^https?:$/.test(url.protocol) && `${url.origin}/` === url.href;
-  return isOrigin ? url.origin : undefined;
 }
 
 /** Parses each entry of a list. Throws where `parse` returns undefined for one. */

@@ -5,6 +5,7 @@
  */
 import type { Caller } from "./caller.ts";
 import { GATEWAY_KEYS } from "./content.ts";
+import { parseEventId } from "./event-id.ts";
 import type { SessionView, SessionDocument } from "./host.ts";
 
 /** The form in which a session's object returns a session: a view, or a document in one string. */
@@ -18,22 +19,44 @@ export const BACKEND_KEYS: readonly string[] = [GATEWAY_KEYS.backendUrl, GATEWAY
 
 export function documentOf(view: SessionView, caller: Caller): SessionDocument {
   const json = JSON.stringify(members(view, caller));
-  const { version, dataJson } = view;
+  const { dataJson } = view;
   // The data are JSON already, and may be large.
   return {
-    version,
+    tag: tagOf(view, caller),
     json: dataJson === undefined ? json : `${json.slice(0, -1)},"data":${dataJson}}`,
   };
 }
 
-/** Packs a document into one string: a version holds no line feed. */
-export function packDocument({ version, json }: SessionDocument): string {
-  return `${version}\n${json}`;
+/**
+ * The entity tag of a document: `EPOCH.REVISION.STATE.DEADLINE`. It changes with every byte of the
+ * body, so it is a strong one, and its parts tell what has changed. The end of a stream moves its
+ * last event id, so STATE covers that too.
+ */
+function tagOf(view: SessionView, caller: Caller): string {
+  const last = parseEventId(view.lastEventId ?? "")?.seq ?? 0;
+  // Two bodies with the same content differ by the metadata that only an admin sees.
+  const whole = caller.admin && hasBackend(view.metadata) ? "a" : "";
+  return `${view.version}.${view.writers}-${last}${whole}.${Math.trunc(view.expiresAt).toString(36)}`;
+}
+
+/** The part of a tag that changes with the content. A write's condition is about nothing else. */
+export function contentOfTag(tag: string): string {
+  return tag.split(".", 2).join(".");
+}
+
+/** All of a tag but the deadline, which reading moves by itself: a client that reads again has no use for it. */
+export function stateOfTag(tag: string): string {
+  return tag.split(".", 3).join(".");
+}
+
+/** Packs a document into one string: a tag holds no line feed. */
+export function packDocument({ tag, json }: SessionDocument): string {
+  return `${tag}\n${json}`;
 }
 
 export function unpackDocument(packed: string): SessionDocument {
   const end = packed.indexOf("\n");
-  return { version: packed.slice(0, end), json: packed.slice(end + 1) };
+  return { tag: packed.slice(0, end), json: packed.slice(end + 1) };
 }
 
 /** Everything but the data. */
@@ -55,10 +78,14 @@ function members(view: SessionView, caller: Caller) {
 }
 
 function withoutBackend(metadata: SessionView["metadata"]): SessionView["metadata"] {
-  if (!BACKEND_KEYS.some((key) => key in metadata)) return metadata;
+  if (!hasBackend(metadata)) return metadata;
   return Object.fromEntries(
     Object.entries(metadata).filter(([key]) => !BACKEND_KEYS.includes(key)),
   );
+}
+
+function hasBackend(metadata: SessionView["metadata"]): boolean {
+  return BACKEND_KEYS.some((key) => key in metadata);
 }
 
 /** RFC 3339, UTC. */

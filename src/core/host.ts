@@ -59,7 +59,7 @@ export interface SessionView {
   /** Readers attached to the session's own stream. */
   readonly writers: number;
   readonly lastEventId?: string;
-  /** Changes with the content; an HTTP entity tag without its quotes. */
+  /** Changes with the content, and is the beginning of a document's tag. */
   readonly version: string;
 }
 
@@ -97,7 +97,7 @@ export interface StreamSocket {
   addEventListener(type: "close" | "error", listener: () => void): void;
 }
 
-/** The content tags of an If-Match header; "*" matches any session that exists. */
+/** Versions, or tags of documents, which begin with one; "*" matches any session that exists. */
 export type IfMatch = "*" | readonly string[];
 
 /** A session in a listing. The index follows its sessions within moments. Times as in SessionView. */
@@ -204,7 +204,7 @@ export interface Sessions<Shown = SessionView> {
 
 /** A session written out as JSON, as `/v1` shows it to one caller. */
 export interface SessionDocument {
-  /** As in SessionView. */
-  readonly version: string;
+  /** An entity tag without its quotes: it changes with every byte of the JSON. */
+  readonly tag: string;
   readonly json: string;
 }

@@ -48,7 +48,7 @@ function describesItself({ settings: { method } }: Access): boolean {
 }
 
 /** The origin under which clients reach the service. */
-function publicOrigin(c: Context, access: Access): string {
+export function publicOrigin(c: Context, access: Access): string {
   return access.settings.publicOrigin ?? new URL(c.req.url).origin;
 }
 

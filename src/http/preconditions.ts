@@ -1,4 +1,5 @@
-/** Reads the conditions of writes: If-Match and If-None-Match. */
+/** Reads and checks conditions: If-Match and If-None-Match (RFC 9110, 13.1). */
+import { stateOfTag } from "../core/document.ts";
 import { SessionError } from "../core/errors.ts";
 import type { IfMatch } from "../core/host.ts";
 
@@ -8,29 +9,56 @@ const TAG = /^(W\/)?"([^\0-\x20"\x7f]*)"$/;
 /** The elements of a list. A comma within quotes does not separate. */
 const ELEMENTS = /(?:"[^"]*"|[^",])+|"/g;
 
-/**
- * Reads an If-Match header (RFC 9110, 13.1.1). Ignores weak tags, which a strong comparison never
- * matches, and empty elements of the list (5.6.1.2). Throws a SessionError (`invalid_request`)
- * for an element that is no tag, and for a list without tags. An empty header never arrives:
- * workerd drops it (measured, November 2026).
- */
+interface EntityTag {
+  readonly weak: boolean;
+  readonly text: string;
+}
+
+/** Reads an If-Match header (13.1.1). Ignores weak tags, which a strong comparison never matches. Throws as `parseTags`. */
 export function parseIfMatch(header: string | undefined): IfMatch | undefined {
+  const tags = parseTags("If-Match", header);
+  return typeof tags === "object" ? textsOf(tags.filter((tag) => !tag.weak)) : tags;
+}
+
+/** Reads an If-None-Match header of a read (13.1.2): its comparison is weak. Throws as `parseTags`. */
+export function parseIfNoneMatch(header: string | undefined): IfMatch | undefined {
+  const tags = parseTags("If-None-Match", header);
+  return typeof tags === "object" ? textsOf(tags) : tags;
+}
+
+/** Whether a read's condition names the document as it is, its deadline left out. */
+export function isNamed(tag: string, condition: IfMatch): boolean {
+  if (condition === "*") return true;
+  const state = stateOfTag(tag);
+  return condition.some((text) => stateOfTag(text) === state);
+}
+
+/**
+ * Reads a list of entity tags. Ignores its empty elements (5.6.1.2). Throws a SessionError
+ * (`invalid_request`) for an element that is no tag, and for a list without tags. An empty header
+ * never arrives: workerd drops it (measured, November 2026).
+ */
+function parseTags(
+  name: string,
+  header: string | undefined,
+): "*" | readonly EntityTag[] | undefined {
   if (header === undefined) return undefined;
   if (header.trim() === "*") return "*";
   const elements = (header.match(ELEMENTS) ?? []).map((element) => element.trim());
   const tags = elements.filter((element) => element !== "").map(tagOf);
-  if (tags.length === 0) throw malformed();
-  return tags.filter((tag) => !tag.weak).map(({ text }) => text);
+  const valid = tags.filter((tag) => tag !== undefined);
+  if (valid.length > 0 && valid.length === tags.length) return valid;
+  throw new SessionError("invalid_request", `${name}: must be * or a list of entity tags`);
 }
 
-function tagOf(element: string): { readonly weak: boolean; readonly text: string } {
+/** Returns undefined for text that is no tag. */
+function tagOf(element: string): EntityTag | undefined {
   const match = TAG.exec(element);
-  if (!match) throw malformed();
-  return { weak: match[1] !== undefined, text: match[2] ?? "" };
+  return match ? { weak: match[1] !== undefined, text: match[2] ?? "" } : undefined;
 }
 
-function malformed(): SessionError {
-  return new SessionError("invalid_request", "If-Match: must be * or a list of entity tags");
+function textsOf(tags: readonly EntityTag[]): readonly string[] {
+  return tags.map(({ text }) => text);
 }
 
 /**

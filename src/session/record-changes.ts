@@ -2,7 +2,7 @@
 import type { RevokeIf } from "../directory/contract.ts";
 import type { Caller } from "../core/caller.ts";
 import { patchData, patchMetadata, GATEWAY_KEYS, type Metadata } from "../core/content.ts";
-import { BACKEND_KEYS } from "../core/document.ts";
+import { BACKEND_KEYS, contentOfTag } from "../core/document.ts";
 import { refuse, type Outcome } from "../core/errors.ts";
 import { newEpoch } from "../core/event-id.ts";
 import type { IfMatch, SessionContent, SessionPatch, SessionView } from "../core/host.ts";
@@ -107,7 +107,8 @@ function versionOf(record: StoredSession): string {
 
 function matchesVersion(record: StoredSession, ifMatch: IfMatch | undefined): boolean {
   if (ifMatch === undefined || ifMatch === "*") return true;
-  return ifMatch.includes(versionOf(record));
+  const version = versionOf(record);
+  return ifMatch.some((tag) => contentOfTag(tag) === version);
 }
 
 /** A removal's condition: the session is one that a revocation means, or has one of these versions. */

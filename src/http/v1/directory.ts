@@ -1,6 +1,8 @@
-/** The routes over many sessions: list, count, and end all sessions of a subject. */
+/** The routes over many sessions: list, count, and end all sessions of a subject. Only an admin reaches those of others. */
 import type * as z from "zod";
+import type { Caller } from "../../core/caller.ts";
 import { instant } from "../../core/document.ts";
+import { SessionError } from "../../core/errors.ts";
 import type { SessionEntry } from "../../core/host.ts";
 import { route } from "../route.ts";
 import {
@@ -18,13 +20,13 @@ export const directoryRoutes = [
     method: "get",
     path: "/v1/sessions",
     operationId: "listSessions",
-    summary: "List sessions, newest first",
-    scope: "admin",
+    summary: "List one's own sessions, newest first; an admin lists all, or a subject's",
+    scope: "sessions:read",
     query: listQuery,
     answers: { 200: { description: "A page", schema: sessionList } },
     errors: ["invalid_session_type"],
-    async handle({ c, query }, { host }) {
-      const { sessions, ...rest } = await host.list(query);
+    async handle({ c, caller, query }, { host }) {
+      const { sessions, ...rest } = await host.list({ ...query, ...mayReach(caller, query) });
       return c.json({ sessions: sessions.map(entryJson), ...rest });
     },
   }),
@@ -32,25 +34,44 @@ export const directoryRoutes = [
     method: "get",
     path: "/v1/sessions/count",
     operationId: "countSessions",
-    summary: "Count sessions",
-    scope: "admin",
+    summary: "Count one's own sessions; an admin counts all, or a subject's",
+    scope: "sessions:read",
     query: countQuery,
     answers: { 200: { description: "How many there are", schema: sessionCount } },
     errors: ["invalid_session_type"],
-    handle: async ({ c, query }, { host }) => c.json(await host.count(query)),
+    handle: async ({ c, caller, query }, { host }) =>
+      c.json(await host.count({ ...query, ...mayReach(caller, query) })),
   }),
   route({
     method: "delete",
     path: "/v1/sessions",
     operationId: "revokeSessions",
-    summary: "End all sessions of a subject",
-    scope: "admin",
+    summary: "End all of one's own sessions; an admin names whose",
+    scope: "sessions:write",
     query: revokeQuery,
     answers: { 202: { description: "They end, many of them in the background", schema: revoked } },
     errors: [],
-    handle: async ({ c, query }, { host }) => c.json(await host.revoke(query.subject), 202),
+    async handle({ c, caller, query }, { host }) {
+      const { subject } = mayReach(caller, query);
+      // An admin has no sessions to mean by default, and must not end everybody's.
+      if (subject === undefined) throw new SessionError("invalid_request", "subject: is required");
+      return c.json(await host.revoke(subject), 202);
+    },
   }),
 ];
+
+/**
+ * Whose sessions a call is about: an admin's choice, or the caller's own. Throws a SessionError
+ * (`forbidden`) for another's.
+ */
+function mayReach(
+  caller: Caller,
+  { subject = caller.admin ? undefined : caller.subject }: { readonly subject?: string },
+): { readonly subject?: string } {
+  if (caller.admin) return subject === undefined ? {} : { subject };
+  if (subject !== undefined && subject === caller.subject) return { subject };
+  throw new SessionError("forbidden", "subject: only an admin may name another.");
+}
 
 function entryJson(entry: SessionEntry): z.input<typeof sessionEntry> {
   return {

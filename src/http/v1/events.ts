@@ -5,6 +5,7 @@ import { instant } from "../../core/document.ts";
 import type { NewEvent, StreamStart } from "../../core/host.ts";
 import { redactSessionId } from "../../core/id.ts";
 import { bridge } from "../../stream/bridge.ts";
+import { publicOrigin } from "../oauth-metadata.ts";
 import { problemResponse, STREAM_HEADERS } from "../problem.ts";
 import { route } from "../route.ts";
 import { publication, published, streamQuery, ticket } from "./schemas.ts";
@@ -90,7 +91,8 @@ export const eventRoutes = [
       const { subject } = await host.as(caller).read(id, false);
       const expiresAt = access.now() + access.settings.ticketTtlMs;
       const text = await tickets.sign({ session: id, subject, expiresAt });
-      const url = `/v1/sessions/${id}/events?ticket=${text}`;
+      // A page of another origin would look for a path on its own.
+      const url = `${publicOrigin(c, access)}/v1/sessions/${id}/events?ticket=${text}`;
       const answer = { ticket: text, expiresAt: instant(expiresAt), url };
       return c.json(answer satisfies z.input<typeof ticket>, 201);
     },

@@ -152,7 +152,9 @@ export const readQuery = z.object({
 
 const filter = {
   type: z.enum(SESSION_TYPES).exactOptional().meta({ description: "Only sessions of this type" }),
-  subject: subject.exactOptional().meta({ description: "Only this subject's sessions" }),
+  subject: subject
+    .exactOptional()
+    .meta({ description: "Only this subject's sessions; another's than one's own needs `admin`" }),
 };
 
 /** Reads decimal digits only: `Number` would accept `0x10` and `1e2` too. */
@@ -182,7 +184,9 @@ export const listQuery = z.strictObject({
 
 export const countQuery = z.strictObject(filter);
 
-export const revokeQuery = z.strictObject({ subject });
+export const revokeQuery = z.strictObject({
+  subject: subject.exactOptional().meta({ description: "Whose sessions end; an admin must say" }),
+});
 
 export const sessionEntry = z.object({
   id: z.string().meta({ format: "uuid" }),
@@ -226,7 +230,7 @@ export const streamQuery = z.object({
 export const ticket = z.object({
   ticket: z.string().meta({ description: "Goes into the stream's URL, as `ticket`" }),
   expiresAt: instant,
-  url: z.string().meta({ description: "The stream's path with the ticket in it" }),
+  url: z.string().meta({ description: "The stream's URL with the ticket in it; absolute" }),
 });
 
 export const problem = z.object({

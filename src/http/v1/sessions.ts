@@ -3,10 +3,22 @@ import type { Context } from "hono";
 import type { Config } from "../../config/service.ts";
 import { mayName, type Caller } from "../../core/caller.ts";
 import { BACKEND_KEYS } from "../../core/document.ts";
-import type { SessionDocument, SessionContent, Sessions, SessionPatch } from "../../core/host.ts";
+import type {
+  IfMatch,
+  SessionDocument,
+  SessionContent,
+  Sessions,
+  SessionPatch,
+} from "../../core/host.ts";
 import { InvalidSessionIdError, SessionError, SessionNotFoundError } from "../../core/errors.ts";
 import { requireSessionId, type SessionId } from "../../core/id.ts";
-import { parseIfMatch, onlyWhereAbsent, refuseIfNoneMatch } from "../preconditions.ts";
+import {
+  isNamed,
+  onlyWhereAbsent,
+  parseIfMatch,
+  parseIfNoneMatch,
+  refuseIfNoneMatch,
+} from "../preconditions.ts";
 import { route } from "../route.ts";
 import { newSession, readQuery, session, sessionPatch } from "./schemas.ts";
 import type * as z from "zod";
@@ -73,10 +85,16 @@ function milliseconds(seconds: number): number {
   return Math.round(seconds * 1000);
 }
 
-const ETAG = { ETag: "Changes with the session's content" };
+const ETAG = { ETag: "Changes with every byte of the body" };
 const IF_MATCH = {
   "If-Match":
-    "Only where the session has one of these entity tags, or exists (*); else 412, and nothing changes",
+    "Only where the session's content is that of one of these entity tags, or the session exists (*); else 412, and nothing changes",
+};
+const READ_CONDITIONS = {
+  "If-Match":
+    "Only where one of these entity tags names the session as it is (`expiresAt` left out), or it exists (*); else 412",
+  "If-None-Match":
+    "304 where one of these entity tags names the session as it is (`expiresAt` left out), or it exists (*)",
 };
 const NO_IF_NONE_MATCH = { "If-None-Match": "Has no use here, and is refused with 400" };
 
@@ -110,11 +128,23 @@ export const sessionRoutes = [
     summary: "Read a session; counts as use",
     scope: "sessions:read",
     query: readQuery,
-    answers: { 200: { description: "The session", schema: session, headers: ETAG } },
-    errors: ["session_not_found"],
+    requestHeaders: READ_CONDITIONS,
+    answers: {
+      200: { description: "The session", schema: session, headers: ETAG },
+      304: { description: "As the client has it, but for `expiresAt`", headers: ETAG },
+    },
+    errors: ["session_not_found", "precondition_failed"],
     async handle({ c, caller, query }, { host }) {
+      const id = sessionIdOf(c);
+      const ifMatch = parseIfMatch(c.req.header("if-match"));
+      const ifNoneMatch = parseIfNoneMatch(c.req.header("if-none-match"));
       const sessions = host.documents(caller);
-      return answer(await sessions.read(sessionIdOf(c), query.touch !== "false"));
+      // A read whose condition fails must not extend the session's life, so one without a touch comes first.
+      if (ifMatch !== undefined) requireNamed(await sessions.read(id, false), ifMatch);
+      const document = await sessions.read(id, query.touch !== "false");
+      if (ifMatch !== undefined) requireNamed(document, ifMatch);
+      if (ifNoneMatch === undefined || !isNamed(document.tag, ifNoneMatch)) return answer(document);
+      return c.body(null, 304, { etag: quoted(document) });
     },
   }),
   route({
@@ -223,15 +253,25 @@ export function sessionIdOf(c: Context): SessionId {
   return requireSessionId(c.req.param("id") ?? "");
 }
 
+/** Throws a SessionError (`precondition_failed`) for a document that the condition does not name. */
+function requireNamed({ tag }: SessionDocument, ifMatch: IfMatch): void {
+  if (!isNamed(tag, ifMatch)) throw new SessionError("precondition_failed");
+}
+
 function made(id: SessionId, document: SessionDocument): Response {
   return answer(document, 201, { location: `/v1/sessions/${id}` });
 }
 
 function answer(
-  { version, json }: SessionDocument,
+  document: SessionDocument,
   status = 200,
   more?: Readonly<Record<string, string>>,
 ): Response {
-  const headers = { "content-type": "application/json", etag: `"${version}"`, ...more };
-  return new Response(json, { status, headers });
+  const headers = { "content-type": "application/json", etag: quoted(document), ...more };
+  return new Response(document.json, { status, headers });
+}
+
+/** A document's tag as the ETag header has it. */
+function quoted({ tag }: SessionDocument): string {
+  return `"${tag}"`;
 }

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { originJudge } from "../../../src/auth/origin.ts";
+import { originJudge, pageOriginOf } from "../../../src/auth/origin.ts";
 
 const rules = { allowedHosts: new Set(["ours.example"]), allowedOrigins: new Set<string>() };
 
@@ -29,4 +29,32 @@ it("judges a path's request by its host alone, and forgets rather than fill the 
     expect(judge(`http://h${n}.example/ours.example`, undefined, undefined).kind).toBe("refused");
     expect(judge(`http://ours.example/${n}`, "ours.example", undefined).kind).toBe("allowed");
   }
+});
+
+it.each([
+  ["https://app.example", "https://app.example"],
+  ["https://APP.example:443/", "https://app.example"],
+  ["HTTPS://app.example", "https://app.example"],
+  ["chrome-extension://abc", "chrome-extension://abc"],
+  ["Chrome-Extension://AbC/", "chrome-extension://AbC"],
+  ["app://.", "app://."],
+  ["capacitor://localhost:8080", "capacitor://localhost:8080"],
+  ["https://app.example/a", undefined],
+  ["https://u@app.example", undefined],
+  ["https://", undefined],
+  ["app://a//", undefined],
+  ["app://a?b", undefined],
+  ["app://a#b", undefined],
+  ["app://a\\b", undefined],
+  ["app://u@a", undefined],
+  ["app:a", undefined],
+  ["://a", undefined],
+  ["FILE://host", undefined],
+  ["data://a", undefined],
+  ["about://blank", undefined],
+  ["blob://a", undefined],
+  ["null", undefined],
+  ["", undefined],
+])("the origin of pages of %j is %j", (text, origin) => {
+  expect(pageOriginOf(text)).toBe(origin);
 });

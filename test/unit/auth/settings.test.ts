@@ -92,6 +92,8 @@ describe("refuses", () => {
     ["ALLOWED_ORIGINS", { ALLOWED_ORIGINS: "https://a.example/path" }],
     ["ALLOWED_ORIGINS", { ALLOWED_ORIGINS: "null" }],
     ["ALLOWED_ORIGINS", { ALLOWED_ORIGINS: "[1]" }],
+    ["ALLOWED_ORIGINS", { ALLOWED_ORIGINS: "app://hunter2@a" }],
+    ["PUBLIC_URL", { PUBLIC_URL: "app://a.example" }],
     ["ALLOWED_HOSTS", { ALLOWED_HOSTS: "https://a.example" }],
     ["PUBLIC_URL", { PUBLIC_URL: "https://a.example/path" }],
     ["RATE_LIMIT_PER_SUBJECT", { RATE_LIMIT_PER_SUBJECT: "-1" }],

@@ -1,5 +1,11 @@
 import { describe, expect, it } from "vitest";
-import { documentOf, packDocument, unpackDocument } from "../../../src/core/document.ts";
+import {
+  contentOfTag,
+  documentOf,
+  packDocument,
+  stateOfTag,
+  unpackDocument,
+} from "../../../src/core/document.ts";
 import type { SessionView } from "../../../src/core/host.ts";
 import type { SessionId } from "../../../src/core/id.ts";
 
@@ -46,6 +52,31 @@ describe("a session's document", () => {
 
   it("shows an admin alone where the upstream is", () => {
     expect(parsed(VIEW, { admin: false })["metadata"]).toEqual({ color: "red" });
+  });
+
+  it("has a tag that changes with everything that it holds, and says what has changed", () => {
+    const lastEventId = "0mwsb9seoysobdq-000000000007-0";
+    const tag = (change: Partial<SessionView>, caller = ADMIN) =>
+      documentOf({ ...VIEW, ...change }, caller).tag;
+    const tags = [
+      tag({}),
+      tag({}, { admin: false }),
+      tag({ version: "epoch.2" }),
+      tag({ writers: 2 }),
+      tag({ lastEventId }),
+      tag({ expiresAt: VIEW.expiresAt + 1 }),
+    ];
+    expect(new Set(tags).size).toBe(tags.length);
+    expect(tags.map(contentOfTag)).toEqual(
+      tags.map((_, n) => (n === 2 ? "epoch.2" : VIEW.version)),
+    );
+    expect(new Set(tags.map(stateOfTag)).size).toBe(tags.length - 1);
+    expect(stateOfTag(tags[5]!)).toBe(stateOfTag(tags[0]!));
+  });
+
+  it("has one tag for all callers to whom it is the same", () => {
+    const open = { ...VIEW, metadata: { color: "red" } };
+    expect(documentOf(open, ADMIN)).toEqual(documentOf(open, { admin: false }));
   });
 
   it("comes out of its packing as it went in, whatever it holds", () => {

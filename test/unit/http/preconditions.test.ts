@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { parseIfMatch } from "../../../src/http/preconditions.ts";
+import { isNamed, parseIfMatch, parseIfNoneMatch } from "../../../src/http/preconditions.ts";
 
 it.each([
   [undefined, undefined],
@@ -41,12 +41,41 @@ it.each([
   '"a\x7f"',
   '"a", "b',
 ])("%j is refused by name", (header) => {
-  expect(() => parseIfMatch(header)).toThrow(
-    expect.objectContaining({
-      code: "invalid_request",
-      message: "If-Match: must be * or a list of entity tags",
-    }),
-  );
+  for (const [name, parse] of [
+    ["If-Match", parseIfMatch],
+    ["If-None-Match", parseIfNoneMatch],
+  ] as const) {
+    expect(() => parse(header)).toThrow(
+      expect.objectContaining({
+        code: "invalid_request",
+        message: `${name}: must be * or a list of entity tags`,
+      }),
+    );
+  }
+});
+
+it("If-None-Match takes weak tags as strong ones", () => {
+  expect(parseIfNoneMatch('W/"a", "b"')).toEqual(["a", "b"]);
+  expect([parseIfNoneMatch("*"), parseIfNoneMatch(undefined)]).toEqual(["*", undefined]);
+});
+
+it.each([
+  ["*", true],
+  [[], false],
+  [["epoch.1.0-0.later"], true],
+  [["other", "epoch.1.0-0.k"], true],
+  [["epoch.2.0-0.k"], false],
+  [["epoch.1.1-0.k"], false],
+  [["epoch.1.0-0a.k"], false],
+  [["epoch.1"], false],
+  [["epoch"], false],
+  [[""], false],
+] as const)("a read's condition %j names epoch.1.0-0.k: %j", (condition, named) => {
+  expect(isNamed("epoch.1.0-0.k", condition)).toBe(named);
+});
+
+it("a tag of content alone, as an object of before gives, names only itself", () => {
+  expect([isNamed("epoch.1", ["epoch.1"]), isNamed("epoch.2", ["epoch.1"])]).toEqual([true, false]);
 });
 
 it("reads the longest header at once", () => {
