@@ -24,9 +24,10 @@ export type RouteScope = Scope | typeof PUBLIC | typeof UNGUARDED;
 
 export interface Answer {
   readonly description: string;
+  /** Schema of a body of application/json. */
   readonly schema?: z.ZodType;
-  /** Media type of the body; with a schema it defaults to application/json. */
-  readonly mediaType?: string;
+  /** Schemas of the frames of a body of text/event-stream. A client that may have either asks by Accept. */
+  readonly frames?: readonly z.ZodType[];
   /** Response headers: their names, with descriptions. */
   readonly headers?: Readonly<Record<string, string>>;
 }

@@ -4,6 +4,8 @@ import { expect, it } from "vitest";
 import { call, make, pathOf, request } from "../support/call.ts";
 import { tokenApp } from "../support/guarded-app.ts";
 import { appWithLimit } from "../support/directory.ts";
+import { SseReader } from "../support/sse-reader.ts";
+import * as z from "zod";
 
 interface Operation {
   readonly description?: string;
@@ -20,6 +22,7 @@ interface Operation {
 
 interface Document {
   readonly openapi: string;
+  readonly components: { readonly schemas: Record<string, z.core.JSONSchema.JSONSchema> };
   readonly paths: Record<string, Record<string, Operation>>;
 }
 
@@ -61,8 +64,10 @@ const PROVOCATIONS: Record<string, Record<string, () => Promise<{ status: number
   },
   "get /v1/sessions/{id}": {
     200: async () => request("GET", pathOf((await make()).id)),
+    304: async () => readIf("if-none-match", "*"),
     400: () => request("GET", pathOf("x")),
     404: () => request("GET", unknown()),
+    412: async () => readIf("if-match", '"x"'),
   },
   "put /v1/sessions/{id}": {
     200: async () => request("PUT", pathOf((await make()).id), {}),
@@ -137,6 +142,10 @@ const PROVOCATIONS: Record<string, Record<string, () => Promise<{ status: number
   "get /openapi.json": { 200: () => request("GET", "/openapi.json") },
 };
 
+async function readIf(condition: string, value: string): Promise<Response> {
+  return request("GET", pathOf((await make()).id), undefined, { [condition]: value });
+}
+
 /** Makes one session more than its subject may have. */
 async function limited({ method, path }: { method: string; path: string }): Promise<Response> {
   const app = appWithLimit(1);
@@ -189,7 +198,7 @@ it("says which query parameters must be there, and where others are refused", as
     ["cursor", false],
   ]);
   expect(list?.parameters[2]?.schema).toMatchObject({ default: 50, minimum: 1, maximum: 200 });
-  expect(queryOf(paths["/v1/sessions"]?.["delete"])).toEqual([["subject", true]]);
+  expect(queryOf(paths["/v1/sessions"]?.["delete"])).toEqual([["subject", false]]);
   const strict = Object.entries(paths).flatMap(([path, operations]) =>
     Object.entries(operations)
       .filter(([, { description }]) => description?.includes("refused"))
@@ -217,16 +226,19 @@ it("says which requests need a body", async () => {
   });
 });
 
-it("says which conditions a write takes", async () => {
+it("says which conditions a session's methods take", async () => {
   const { paths } = await document();
   const conditions = Object.entries(paths["/v1/sessions/{id}"] ?? {}).map(([method, operation]) => [
     method,
     operation.parameters
       .filter((parameter) => parameter.in === "header")
-      .map(({ name, description = "" }) => `${name}: ${/\b4\d\d\b.*/.exec(description)?.[0]}`),
+      .map(({ name, description = "" }) => `${name}: ${/\b[34]\d\d\b.*/.exec(description)?.[0]}`),
   ]);
   expect(Object.fromEntries(conditions)).toEqual({
-    get: [],
+    get: [
+      "If-Match: 412",
+      "If-None-Match: 304 where one of these entity tags names the session as it is (`expiresAt` left out), or it exists (*)",
+    ],
     put: [
       "If-Match: 412, and nothing changes",
       "If-None-Match: 412 where there is one. Entity tags are refused with 400",
@@ -235,3 +247,53 @@ it("says which conditions a write takes", async () => {
     delete: ["If-Match: 412, and nothing changes", "If-None-Match: 400"],
   });
 });
+
+it("describes the frames of a stream, each with its data", async () => {
+  const { paths, components } = await document();
+  const follow = paths["/v1/sessions/{id}/events"]?.["get"]?.responses["200"] as {
+    content: Record<string, { "x-itemSchema"?: { anyOf: readonly { $ref: string }[] } }>;
+  };
+  const names = follow.content["text/event-stream"]?.["x-itemSchema"]?.anyOf.map(({ $ref }) =>
+    $ref.split("/").at(-1)!,
+  );
+  expect(names).toEqual([
+    "OpeningFrame",
+    "EventFrame",
+    "GapFrame",
+    "EndedFrame",
+    "ExpiredFrame",
+    "DeletedFrame",
+  ]);
+  const namesFor = (frame: object) =>
+    names?.filter((name) => fits(components.schemas[name]!, frame)) ?? [];
+
+  const { id } = await make();
+  await request("POST", pathOf(id, "/events"), { event: "tick", data: { a: 1 } });
+  const unknownId = { "last-event-id": "x" };
+  const { body } = await request("GET", pathOf(id, "/events"), undefined, unknownId);
+  const reader = new SseReader(body!);
+  await reader.until(/tick/);
+  await request("DELETE", pathOf(id));
+  const frames = await reader.rest();
+  const opening = /^retry: (\d+)\nid: (\S+)\nretry: \d+\n\n/.exec(reader.text)!;
+  expect(namesFor({ retry: Number(opening[1]), id: opening[2] })).toEqual(["OpeningFrame"]);
+  expect(frames.map(namesFor)).toEqual([["GapFrame"], ["EventFrame"], ["DeletedFrame"]]);
+});
+
+/** Whether a frame is of a schema of the document, and its data of theirs, with nothing that they do not name. */
+function fits(schema: z.core.JSONSchema.JSONSchema, frame: object): boolean {
+  const said = Object.fromEntries(Object.entries(frame).filter(([, value]) => value !== undefined));
+  // The one keyword here that zod does not read.
+  const isReserved = (name: unknown, { not }: { not?: { enum?: readonly unknown[] } }) =>
+    not?.enum?.includes(name) === true;
+  const readable = JSON.parse(
+    JSON.stringify(schema, (key, value: unknown) => (key === "not" ? undefined : value)),
+  ) as typeof schema;
+  const { event = {}, data = {} } = schema.properties as Record<string, object>;
+  if (isReserved(said["event"], event)) return false;
+  if (Object.keys(said).some((name) => !(name in schema.properties!))) return false;
+  if (!z.fromJSONSchema(readable).safeParse(said).success) return false;
+  const { contentSchema } = data as { contentSchema?: typeof schema };
+  if (contentSchema === undefined) return true;
+  return z.fromJSONSchema(contentSchema).safeParse(JSON.parse(String(said["data"]))).success;
+}

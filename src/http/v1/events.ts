@@ -8,6 +8,7 @@ import { bridge } from "../../stream/bridge.ts";
 import { publicOrigin } from "../oauth-metadata.ts";
 import { problemResponse, STREAM_HEADERS } from "../problem.ts";
 import { route } from "../route.ts";
+import { streamFrames } from "./frames.ts";
 import { publication, published, streamQuery, ticket } from "./schemas.ts";
 import { sessionIdOf } from "./sessions.ts";
 
@@ -43,7 +44,7 @@ export const eventRoutes = [
     requestHeaders: {
       "Last-Event-ID": "The last event that the client saw; the stream goes on after it",
     },
-    answers: { 200: { description: "The stream", mediaType: "text/event-stream" } },
+    answers: { 200: { description: "The stream", frames: streamFrames } },
     errors: ["session_not_found", "too_many_writers"],
     async handle({ c, caller, query }, { host, config, log }) {
       const id = sessionIdOf(c);

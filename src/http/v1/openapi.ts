@@ -10,7 +10,23 @@ import {
   type Answer,
   type RouteDescription,
 } from "../route.ts";
-import { newEvent, newSession, problem, session, sessionEntry, sessionPatch } from "./schemas.ts";
+import {
+  deletedFrame,
+  endedFrame,
+  eventFrame,
+  expiredFrame,
+  gapFrame,
+  openingFrame,
+} from "./frames.ts";
+import {
+  jsonSchema,
+  newEvent,
+  newSession,
+  problem,
+  session,
+  sessionEntry,
+  sessionPatch,
+} from "./schemas.ts";
 
 /** Names of the schemas under `components`. */
 const COMPONENTS: ReadonlyMap<z.ZodType, string> = new Map<z.ZodType, string>([
@@ -20,6 +36,12 @@ const COMPONENTS: ReadonlyMap<z.ZodType, string> = new Map<z.ZodType, string>([
   [sessionPatch, "SessionPatch"],
   [newEvent, "NewEvent"],
   [problem, "Problem"],
+  [openingFrame, "OpeningFrame"],
+  [eventFrame, "EventFrame"],
+  [gapFrame, "GapFrame"],
+  [endedFrame, "EndedFrame"],
+  [expiredFrame, "ExpiredFrame"],
+  [deletedFrame, "DeletedFrame"],
 ]);
 
 /** Errors of the reader of a body. */
@@ -41,7 +63,13 @@ const ABOUT = `Sessions at the edge, with resumable event streams.
 
 Numbers in JSON are IEEE 754 doubles (RFC 8259, section 6): beyond 2^53 not every integer is one, so larger ids belong in strings. A number beyond all doubles is refused with 400.`;
 
-type JsonSchema = z.core.JSONSchema.BaseSchema;
+const TEXT = { type: "string" };
+
+/** Statuses whose answers say when to come back. */
+const PASSING: ReadonlySet<number> = new Set([429, 503]);
+const RETRY_AFTER = {
+  "Retry-After": { description: "Seconds to wait, where they are known", schema: TEXT },
+};
 
 export function openApiDocument(routes: readonly RouteDescription[]): object {
   const paths: Record<string, Record<string, object>> = {};
@@ -104,19 +132,18 @@ function security(route: RouteDescription): object[] {
   return [{ bearer: [route.scope] }, ...(takesTicket(route) ? [{ ticket: [] }] : [])];
 }
 
-function queryOf({ query }: RouteDescription): JsonSchema {
+function queryOf({ query }: RouteDescription): z.core.JSONSchema.BaseSchema {
   return query ? jsonSchema(query) : {};
 }
 
 function parameters(route: RouteDescription): object[] {
-  const text = { type: "string" };
   const { properties = {}, required = [] } = queryOf(route);
   return [
     ...[...route.path.matchAll(/:(\w+)/g)].map(([, name]) => ({
       name,
       in: "path",
       required: true,
-      schema: text,
+      schema: TEXT,
     })),
     ...Object.entries(properties).map(([name, schema]) => ({
       name,
@@ -128,24 +155,30 @@ function parameters(route: RouteDescription): object[] {
       name,
       in: "header",
       description,
-      schema: text,
+      schema: TEXT,
     })),
   ];
 }
 
-function response({ description, schema, mediaType, headers = {} }: Answer): object {
-  const type = mediaType ?? (schema && "application/json");
+function response({ description, schema, frames, headers = {} }: Answer): object {
+  const content = {
+    ...(schema && { "application/json": { schema: reference(schema) } }),
+    ...(frames && { "text/event-stream": stream(frames) }),
+  };
   const described = Object.entries(headers).map(([name, text]) => [
     name,
-    { description: text, schema: { type: "string" } },
+    { description: text, schema: TEXT },
   ]);
   return {
     description,
     ...(described.length > 0 && { headers: Object.fromEntries(described) }),
-    ...(type && {
-      content: { [type]: { schema: schema ? reference(schema) : { type: "string" } } },
-    }),
+    ...(Object.keys(content).length > 0 && { content }),
   };
+}
+
+/** OpenAPI 3.1 sees a stream as one text. The extension is what 3.2 calls `itemSchema`. */
+function stream(frames: readonly z.ZodType[]): object {
+  return { schema: TEXT, "x-itemSchema": { anyOf: frames.map(reference) } };
 }
 
 /** Makes one response for each status, which lists the codes of that status. */
@@ -155,7 +188,11 @@ function errorResponses(codes: readonly ErrorCode[]): object {
   return Object.fromEntries(
     Object.entries(byStatus).map(([status, list]) => [
       status,
-      { description: list?.join(", "), content },
+      {
+        description: list?.join(", "),
+        ...(PASSING.has(Number(status)) && { headers: RETRY_AFTER }),
+        content,
+      },
     ]),
   );
 }
@@ -163,11 +200,6 @@ function errorResponses(codes: readonly ErrorCode[]): object {
 function reference(schema: z.ZodType): object {
   const name = COMPONENTS.get(schema);
   return name === undefined ? jsonSchema(schema) : { $ref: `#/components/schemas/${name}` };
-}
-
-function jsonSchema(schema: z.ZodType): JsonSchema {
-  const { $schema: _, ...rest } = z.toJSONSchema(schema, { io: "input" });
-  return rest;
 }
 
 /** The routes about the service itself. */

@@ -28,6 +28,12 @@ export function jsonValue() {
   });
 }
 
+/** A schema as JSON Schema, of what a client sends. */
+export function jsonSchema(schema: z.ZodType): z.core.JSONSchema.BaseSchema {
+  const { $schema: _, ...rest } = z.toJSONSchema(schema, { io: "input" });
+  return rest;
+}
+
 /** The path to an infinite number in a value, or undefined. The reader of bodies bounds the recursion. */
 export function pathToInfinity(value: unknown): PropertyKey[] | undefined {
   if (typeof value === "number") return Number.isFinite(value) ? undefined : [];
@@ -124,7 +130,7 @@ export const newEvent = z.strictObject({
       error: ({ input }) => `must not be ${String(input)}, which is reserved`,
     })
     .optional()
-    .meta({ description: `Not one of the reserved names: ${RESERVED_EVENT_NAMES.join(", ")}` }),
+    .meta({ not: { enum: RESERVED_EVENT_NAMES } }),
   data: jsonValue()
     .refine((data) => data !== undefined, "is required")
     .meta({ description: "Any JSON; a string is sent as it is" }),

@@ -1,0 +1,80 @@
+/**
+ * The frames of an event stream, for the OpenAPI document. As in OpenAPI 3.2 each is an object whose
+ * members are the fields of the frame.
+ */
+import * as z from "zod";
+import { MAX_EVENT_NAME_LENGTH, RESERVED_EVENT_NAMES, RETRY_MS } from "../../core/limits.ts";
+import { jsonSchema } from "./schemas.ts";
+
+const id = z.string().meta({
+  description: "The frame's last field. A client that is cut sends it as Last-Event-ID",
+});
+
+const sessionData = jsonText(z.object({ id: z.string().meta({ format: "uuid" }) }));
+
+export const openingFrame = z
+  .object({
+    retry: z
+      .number()
+      .int()
+      .meta({
+        description: `Milliseconds: ${RETRY_MS}, then a random time from it to twice as long, which holds`,
+      }),
+    id: z.string().meta({ description: "The place where the stream starts" }),
+  })
+  .meta({ description: "The first frame of each stream" });
+
+export const eventFrame = z
+  .object({
+    event: z
+      .string()
+      .max(MAX_EVENT_NAME_LENGTH)
+      .optional()
+      .meta({ not: { enum: RESERVED_EVENT_NAMES } }),
+    data: z.string().meta({ description: "A string as it was published, or any other JSON" }),
+    id,
+  })
+  .meta({ description: "An event that was published" });
+
+export const gapFrame = z
+  .object({
+    event: z.literal("gap"),
+    data: jsonText(
+      z.object({
+        requested: z.string().nullable().meta({
+          description: "The id that the client asked for; null where it sent none",
+        }),
+        earliest: z.string().nullable().meta({
+          description: "The first event that is retained; null where there is none",
+        }),
+      }),
+    ),
+    id,
+  })
+  .meta({ description: "Events are missing here; everything that is retained follows" });
+
+export const endedFrame = lastFrame("ended", "the stream is complete", { id });
+export const expiredFrame = lastFrame("expired", "the session has expired");
+export const deletedFrame = lastFrame("deleted", "the session was deleted");
+
+export const streamFrames = [
+  openingFrame,
+  eventFrame,
+  gapFrame,
+  endedFrame,
+  expiredFrame,
+  deletedFrame,
+] as const;
+
+function lastFrame(event: string, why: string, more: z.ZodRawShape = {}) {
+  return z
+    .object({ event: z.literal(event), data: sessionData, ...more })
+    .meta({ description: `The last frame: ${why}` });
+}
+
+/** Text that is JSON of a schema. */
+function jsonText(schema: z.ZodType) {
+  return z
+    .string()
+    .meta({ contentMediaType: "application/json", contentSchema: jsonSchema(schema) });
+}
