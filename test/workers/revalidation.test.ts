@@ -1,7 +1,9 @@
 /** Conditional reads (RFC 9110, 13.1), and what an entity tag covers. */
-import { expect, it } from "vitest";
+import { afterEach, expect, it, vi } from "vitest";
 import { call, make, pathOf, request, type SessionJson } from "../support/call.ts";
 import { SseReader } from "../support/sse-reader.ts";
+
+afterEach(() => void vi.useRealTimers());
 
 async function tagged() {
   const { id } = await make({ metadata: { a: "1" } });
@@ -79,6 +81,20 @@ it("If-Match on GET answers 412 for another version", async () => {
   expect((await look({ "if-match": '"other"' })).status).toBe(412);
   expect((await look({ "if-match": first.tag })).status).toBe(200);
   expect((await look({ "if-match": "*" })).status).toBe(200);
+});
+
+it("a read that If-Match refuses is no use of the session, and one answered 304 is", async () => {
+  vi.useFakeTimers({ toFake: ["Date"] });
+  const { path, look, first } = await tagged();
+  const deadline = async () =>
+    (await call<SessionJson>("GET", `${path}?touch=false`)).json.expiresAt;
+  const before = await deadline();
+  vi.setSystemTime(Date.now() + 1000);
+  expect((await look({ "if-match": '"other"' }, "")).status).toBe(412);
+  expect((await look({ "if-match": first.tag, "if-none-match": '"' }, "")).status).toBe(400);
+  expect(await deadline()).toBe(before);
+  expect((await look({ "if-none-match": first.tag }, "")).status).toBe(304);
+  expect(Date.parse(await deadline())).toBe(Date.parse(before) + 1000);
 });
 
 it("a tag from a read still guards a write after events, readers and uses", async () => {

@@ -31,6 +31,19 @@ it("answers a slow call with a stream that begins with an id", async () => {
   expect(textOf(messagesOf([answer!])[0])).toBe("slow ");
 });
 
+it("writes ids last and keep-alives as comments alone, to POST and GET", async () => {
+  const { url } = await fixtureBehindGateway({ KEEPALIVE_SECONDS: "0.1" });
+  const session = await McpSession.open(url);
+  const posted = await session.stream(toolCall(1, "slow", { ms: 600 }));
+  await posted.rest();
+  expect(posted.text).toMatch(
+    /^retry: 1000\ndata: \nid: \S+\n\n(: keep-alive\n)+data: .+\nid: \S+\n\n$/,
+  );
+  const standalone = await session.follow();
+  await standalone.until(/^retry: 1000\ndata: \nid: \S+\n\n(: keep-alive\n){2}/);
+  await standalone.leave();
+});
+
 it("keeps the result of a call whose client is away, and gives it once, and then ends the stream", async () => {
   const { url, fixture } = await fixtureBehindGateway();
   const session = await McpSession.open(url);

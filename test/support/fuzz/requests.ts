@@ -82,17 +82,25 @@ const HEADERS: Readonly<Record<string, (random: Random, seeds: Seeds) => string>
       "",
     ]),
   "content-encoding": (r) => r.pick(["gzip", "br", "identity", "x"]),
-  "if-match": (r) => r.pick(["*", '"x"', 'W/"x"', '"a", "b"', '"', "", "x".repeat(2000)]),
+  "if-match": condition,
+  "if-none-match": condition,
   "last-event-id": (r, { ids }) =>
     r.pick([r.pick(ids), "0", "-1", "a-1-0", "9".repeat(400), "000000000000000-000000000001-0"]),
   origin: (r) =>
-    r.pick(["null", "http://localhost", "http://evil.example", "x", "http://127.0.0.1:1"]),
+    r.pick([
+      "null",
+      "http://localhost",
+      "http://evil.example",
+      "x",
+      "http://127.0.0.1:1",
+      "app://x",
+    ]),
   host: (r) =>
     r.pick(["localhost", "evil.example", "127.0.0.1", "[::1]", "a..b", "localhost:99999"]),
   "mcp-session-id": (r, { ids }) => r.pick([r.pick(ids), "x", r.uuid()]),
   "mcp-protocol-version": (r) => r.pick(VERSIONS),
   "access-control-request-method": (r) => r.pick(["GET", "DELETE", "x"]),
-  "access-control-request-headers": (r) => r.pick(["authorization", "mcp-param-a", ",,,"]),
+  "access-control-request-headers": (r) => r.pick(["authorization", "x-a, x-b", ",,,"]),
   "x-forwarded-for": () => "127.0.0.1",
   "cf-connecting-ip": () => "::1",
   upgrade: () => "websocket",
@@ -102,6 +110,10 @@ const HEADERS: Readonly<Record<string, (random: Random, seeds: Seeds) => string>
   cookie: () => "a=b",
   "x-junk": (r) => printable(r.text(60)),
 };
+
+function condition(random: Random): string {
+  return random.pick(["*", '"x"', 'W/"x"', '"a", "b"', '"', "", "x".repeat(2000)]);
+}
 
 export function makeRequest(random: Random, seeds: Seeds): FuzzRequest {
   const { method, path, parameters } = pickOperation(random, seeds);
@@ -249,7 +261,7 @@ function fields(random: Random): unknown {
     ttlSeconds: () => random.pick([60, 0.5, 0, -1, 1e99, "60", null]),
     maxLifetimeSeconds: () => random.pick([60, 0, -1, null]),
     subject: () => random.pick(["attacker", "victim", "", 1]),
-    event: () => random.pick(["tick", "a\nb", "gap", "", "x".repeat(300)]),
+    event: () => random.pick(["tick", "a\nb", "gap", "error", "", "x".repeat(300)]),
     unknown: () => json(random, 1),
   };
   const one = () =>
