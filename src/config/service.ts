@@ -14,9 +14,9 @@ export interface Config {
   readonly sessionMaxLifetimeMs: number;
   /** `KEEPALIVE_SECONDS` (15): how often an idle stream gets a comment. */
   readonly keepaliveMs: number;
-  /** `QUEUE_CAPACITY` (100): events queued while nobody reads. */
+  /** `QUEUE_CAPACITY` (as many as `LOG_MAX_EVENTS`): events that may be unread while no reader is attached. */
   readonly queueCapacity: number;
-  /** `LOG_MAX_EVENTS` (1000): events that a session retains for replay. */
+  /** `LOG_MAX_EVENTS` (10000): events that a session retains for replay. */
   readonly logMaxEvents: number;
   /** `LOG_MAX_BYTES` (4194304): bytes of events that a session retains for replay. */
   readonly logMaxBytes: number;
@@ -67,6 +67,7 @@ const LONGEST_KEEPALIVE_SECONDS = 3600;
 /** Reads the configuration. Throws a ConfigError that names the first bad variable. */
 export function loadConfig(variables: Environment): Config {
   const env: ConfigEnvironment = variables;
+  const logMaxEvents = integer(env, "LOG_MAX_EVENTS", 10_000, 1, 1_000_000);
   return Object.freeze({
     sessionTtlMs: seconds(env, "SESSION_TTL_SECONDS", 7200, MIN_TTL_MS / 1000, MAX_TTL_MS / 1000),
     // 0 means no limit, and the shortest limit is longer.
@@ -75,8 +76,8 @@ export function loadConfig(variables: Environment): Config {
         ? 0
         : seconds(env, "SESSION_MAX_LIFETIME_SECONDS", 0, MIN_TTL_MS / 1000, MAX_TTL_MS / 1000),
     keepaliveMs: seconds(env, "KEEPALIVE_SECONDS", 15, 0.05, LONGEST_KEEPALIVE_SECONDS),
-    queueCapacity: integer(env, "QUEUE_CAPACITY", 100, 1, 100_000),
-    logMaxEvents: integer(env, "LOG_MAX_EVENTS", 1000, 1, 1_000_000),
+    queueCapacity: integer(env, "QUEUE_CAPACITY", logMaxEvents, 1, 100_000),
+    logMaxEvents,
     logMaxBytes: integer(env, "LOG_MAX_BYTES", 4 * MIB, 1, 1024 * MIB),
     eventMaxBytes: integer(env, "EVENT_MAX_BYTES", MIB, 1, LARGEST_EVENT),
     streamBufferBytes: integer(env, "STREAM_BUFFER_BYTES", MIB, 1024, 64 * MIB),

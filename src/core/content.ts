@@ -23,6 +23,16 @@ export function isKnownSessionType(type: string): type is KnownSessionType {
   return (SESSION_TYPES as readonly string[]).includes(type);
 }
 
+/**
+ * The answer to a publish for which the log would have to drop an event that nobody is known to have
+ * read: it is refused, or the oldest events go, and a reader that comes for them is told by `gap`.
+ */
+export const OVERFLOWS = ["refuse", "trim"] as const;
+
+export type Overflow = (typeof OVERFLOWS)[number];
+
+export const DEFAULT_OVERFLOW: Overflow = "refuse";
+
 export type Metadata = Readonly<Record<string, string>>;
 
 export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };

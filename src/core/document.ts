@@ -74,6 +74,8 @@ function members(view: SessionView, caller: Caller) {
     connected: view.writers > 0,
     writers: view.writers,
     ...(view.lastEventId !== undefined && { lastEventId: view.lastEventId }),
+    overflow: view.overflow,
+    ended: view.ended,
   };
 }
 

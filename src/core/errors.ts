@@ -2,20 +2,23 @@
  * One family of errors. Code throws a `SessionError` or returns its code; `problem.ts` maps
  * it to HTTP, the gateway to JSON-RPC, and nothing else decides a status.
  */
-interface ErrorKind {
+export interface ErrorKind {
   /** HTTP status, RFC 9110. */
   readonly status: number;
   readonly title: string;
   /** JSON-RPC code, if MCP or ToolHive gives the error one. */
   readonly jsonRpcCode?: number;
+  /** Seconds after which a new try may succeed (`Retry-After`, RFC 9110, 10.2.3). */
+  readonly retryAfter?: number;
 }
 
 /** Every code that a caller can see. */
 export const ERROR_KINDS = {
   session_not_found: { status: 404, title: "Session not found", jsonRpcCode: -32001 },
   session_already_exists: { status: 409, title: "Session already exists" },
-  session_disconnected: { status: 503, title: "Session is disconnected" },
-  message_channel_full: { status: 503, title: "Message channel is full" },
+  session_disconnected: { status: 503, title: "Session is disconnected", retryAfter: 1 },
+  message_channel_full: { status: 503, title: "Message channel is full", retryAfter: 1 },
+  stream_ended: { status: 409, title: "Stream has ended" },
   invalid_session_type: { status: 400, title: "Invalid session type", jsonRpcCode: -32602 },
   invalid_session_id: { status: 400, title: "Invalid session id", jsonRpcCode: -32602 },
   invalid_request: { status: 400, title: "Invalid request", jsonRpcCode: -32600 },
@@ -25,12 +28,12 @@ export const ERROR_KINDS = {
   unauthorized: { status: 401, title: "Unauthorized" },
   forbidden: { status: 403, title: "Forbidden" },
   rate_limited: { status: 429, title: "Too many requests" },
-  too_many_writers: { status: 429, title: "Too many streams on this session" },
+  too_many_writers: { status: 429, title: "Too many streams on this session", retryAfter: 5 },
   uri_too_long: { status: 414, title: "URI too long" },
   headers_too_large: { status: 431, title: "Request header fields too large" },
   not_found: { status: 404, title: "No such route" },
   method_not_allowed: { status: 405, title: "Method not allowed" },
-  unavailable: { status: 503, title: "Service unavailable" },
+  unavailable: { status: 503, title: "Service unavailable", retryAfter: 1 },
 } as const satisfies Record<string, ErrorKind>;
 
 export type ErrorCode = keyof typeof ERROR_KINDS;
@@ -89,7 +92,7 @@ export class SessionDisconnectedError extends SessionError {
 /** ToolHive's `ErrMessageChannelFull`: the bounded queue of undelivered messages is full. */
 export class MessageChannelFullError extends SessionError {
   override readonly name = "MessageChannelFullError";
-  constructor(detail = "No client has read the queued events, and no more can be queued.") {
+  constructor(detail = "Nobody has read the last events, and no more can be kept for a reader.") {
     super("message_channel_full", detail);
   }
 }

@@ -7,7 +7,7 @@
  */
 import type { Caller } from "./caller.ts";
 import type { SessionId } from "./id.ts";
-import type { Metadata, SessionType } from "./content.ts";
+import type { Metadata, Overflow, SessionType } from "./content.ts";
 
 /**
  * A session's times as the record of the library has them: RFC 3339 with up to nine digits of a
@@ -31,6 +31,8 @@ export interface SessionContent {
   /** The owner. Absent: a new session is the caller's, and one that is replaced keeps its owner. */
   readonly subject?: string;
   readonly times?: RecordTimes;
+  /** Absent: a new session refuses, and one that is replaced keeps its own. */
+  readonly overflow?: Overflow;
 }
 
 /** A merge patch (RFC 7396) on a session. An absent member leaves its part as it is. */
@@ -40,6 +42,7 @@ export interface SessionPatch {
   /** A merge patch on the data, as JSON text; the text `null` removes it. */
   readonly dataPatchJson?: string;
   readonly ttlMs?: number;
+  readonly overflow?: Overflow;
 }
 
 /** A session as its host sees it at one moment. Times are milliseconds since the epoch. */
@@ -58,7 +61,11 @@ export interface SessionView {
   readonly times?: RecordTimes;
   /** Readers attached to the session's own stream. */
   readonly writers: number;
+  /** Of an ended stream it is that of the `ended` frame. */
   readonly lastEventId?: string;
+  readonly overflow: Overflow;
+  /** The stream is complete: nothing can be published any more. */
+  readonly ended: boolean;
   /** Changes with the content, and is the beginning of a document's tag. */
   readonly version: string;
 }
@@ -74,9 +81,14 @@ export interface Published {
   readonly writers: number;
 }
 
+export interface StreamEnd {
+  /** The id of the `ended` frame. */
+  readonly id: string;
+}
+
 /** Where a new stream starts. */
 export type StreamStart =
-  /** With the events that still wait for a first reader. */
+  /** With the first event that no reader is known to have taken. */
   | { readonly kind: "queued" }
   /** With everything that is retained. */
   | { readonly kind: "earliest" }
@@ -196,10 +208,15 @@ export interface Sessions<Shown = SessionView> {
   delete(id: SessionId, ifMatch?: IfMatch): Promise<boolean>;
   /** Appends events, all or none, and sends them. Returns once they are durable. */
   publish(id: SessionId, events: readonly NewEvent[]): Promise<Published>;
+  /**
+   * Ends the session's stream for good, after one last event if there is one. Returns the id of its
+   * `ended` frame. A stream that has ended stays as it is and answers the same.
+   */
+  endStream(id: SessionId, last?: NewEvent): Promise<StreamEnd>;
   /** Ends every stream. Publishing fails until a reader attaches again. */
   disconnect(id: SessionId): Promise<void>;
-  /** Attaches a reader. */
-  subscribe(id: SessionId, start: StreamStart): Promise<StreamSocket>;
+  /** Attaches a reader. Undefined where it has seen the end of the stream. */
+  subscribe(id: SessionId, start: StreamStart): Promise<StreamSocket | undefined>;
 }
 
 /** A session written out as JSON, as `/v1` shows it to one caller. */

@@ -42,9 +42,14 @@ export const MAX_TTL_MS = 365 * 24 * 60 * 60 * 1000;
  */
 export const REPLAY_PAGE_BYTES = 256 * 1024;
 /**
- * Milliseconds after which the bridge writes to a first reader once more before the queue
- * counts as read. A connection that was reset while the queue was on its way takes those
- * bytes without an error; the next write fails.
+ * Bytes that the bridge hands over at a time. A frame may be far larger than what a slow reader
+ * takes in a keep-alive interval; in pieces it is seen to be taken.
+ */
+export const PIECE_BYTES = 64 * 1024;
+/**
+ * Milliseconds between the end of one write to a reader and the beginning of another, before the
+ * other tells that the reader has taken the first. A connection that its reader has closed takes
+ * bytes without an error until the answer to the first of them is back, a round trip later.
  */
 export const CONFIRM_AFTER_MS = 250;
 /**
@@ -58,6 +63,13 @@ export const MAX_HOLD_MS = 10;
  * larger one would trim events before a reader that is attached gets them.
  */
 export const MAX_SHARED_LOG = 1 / 4;
+/**
+ * Milliseconds that an attach waits for a place while the readers that have gone are detected: two
+ * comments, `CONFIRM_AFTER_MS` apart, and the time for their failure to reach the object.
+ */
+export const PROBE_MS = 600;
+/** Milliseconds between two times that an attach checks the readers before it. */
+export const PROBE_INTERVAL_MS = 1000;
 /** Milliseconds before a client reconnects. Up to as many more, at random, keep 200 clients from coming at once. */
 export const RETRY_MS = 1000;
 

@@ -59,6 +59,7 @@ export function sessionsIn(
     patch: (id, patch, ifMatch) => own.patch(id, patch, ifMatch),
     delete: (id, ifMatch) => own.delete(id, ifMatch),
     publish: (id, events) => own.publish(id, events),
+    endStream: (id, last) => own.endStream(id, last),
     disconnect: (id) => own.disconnect(id),
     subscribe: (id, start) => own.subscribe(id, start),
     list: (query) => host.list(query),

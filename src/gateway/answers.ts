@@ -1,6 +1,6 @@
 /** The gateway's own answers: a JSON-RPC error, or JSON, over HTTP. */
 import type { SessionError } from "../core/errors.ts";
-import { reportFailure } from "../http/problem.ts";
+import { reportFailure, retryAfter } from "../http/problem.ts";
 import type { Logger } from "../logger.ts";
 import type { Failure } from "./contract.ts";
 import { RPC_CODES, rpcError, type RequestId } from "./json-rpc.ts";
@@ -36,7 +36,7 @@ export function errorResponse(failure: unknown, log: Logger, id?: RequestId): Re
   const error = reportFailure(failure, log);
   const { status, message } = error;
   if (error.code === "session_not_found") return jsonResponse(status, notFoundBody(id));
-  return jsonResponse(status, rpcError(codeOf(error), message, id));
+  return jsonResponse(status, rpcError(codeOf(error), message, id), retryAfter(error.code));
 }
 
 /** A client that reads the code of a lost session starts a new one, so a host that failed has another code. */

@@ -1,5 +1,5 @@
 /** Writes errors as `application/problem+json` (RFC 9457); the gateway writes its own as JSON-RPC. */
-import { ERROR_KINDS, SessionError, type ErrorCode } from "../core/errors.ts";
+import { ERROR_KINDS, SessionError, type ErrorCode, type ErrorKind } from "../core/errors.ts";
 import { describeFailure, type Logger } from "../logger.ts";
 
 export const PROBLEM_MEDIA_TYPE = "application/problem+json";
@@ -17,8 +17,19 @@ export function problemResponse(
   const body = { type: TYPE_PREFIX + code, title, status, detail: detail ?? title, code };
   return new Response(JSON.stringify(body), {
     status,
-    headers: { "content-type": PROBLEM_MEDIA_TYPE, "cache-control": "no-store", ...headers },
+    headers: {
+      "content-type": PROBLEM_MEDIA_TYPE,
+      "cache-control": "no-store",
+      ...retryAfter(code),
+      ...headers,
+    },
   });
+}
+
+/** The header that says when a new try may succeed, for errors that pass. */
+export function retryAfter(code: ErrorCode): Readonly<Record<string, string>> {
+  const { retryAfter: seconds }: ErrorKind = ERROR_KINDS[code];
+  return seconds === undefined ? {} : { "retry-after": String(seconds) };
 }
 
 /** Logs a failure within the service, and returns the error that the caller may see. */

@@ -176,15 +176,13 @@ export class Lifecycle {
     this.#loaded = null;
     ctx.waitUntil(gateway.end(metadata));
     const lastFrame = encodeFrame({ event: reason, data: JSON.stringify({ id }) });
-    this.#closeSubscribers(id, CLOSE_CODES.ended, encoder.encode(lastFrame));
+    this.#closeSubscribers(id, encoder.encode(lastFrame));
     log.info(`session.${reason}`, { session: redactSessionId(id) });
   }
 
   /** Ends every stream. A client that comes back has to say anew who it is. */
-  endStreams({ record }: LiveSession, now: number): void {
-    if (this.#parts.channel.subscribers.size === 0) return;
-    this.#closeSubscribers(record.id, CLOSE_CODES.disconnected);
-    this.release(now);
+  endStreams(): void {
+    this.#parts.channel.subscribers.closeAll(CLOSE_CODES.disconnected);
   }
 
   /** `deadline`, if the calling code knows it, is when the session ends as things stand. */
@@ -215,12 +213,12 @@ export class Lifecycle {
 
   /** A reader or an exchange holds the session open. */
   get #inUse(): boolean {
-    return this.#parts.channel.subscribers.size > 0 || this.#parts.gateway.running > 0;
+    return !this.#parts.channel.subscribers.isEmpty || this.#parts.gateway.running > 0;
   }
 
   #open(record: StoredSession, now: number): LiveSession {
     const use = new LastUse(this.#parts.records, record, now);
-    return { record, use, events: new EventChannel(this.#parts.channel, record.epoch) };
+    return { record, use, events: new EventChannel(this.#parts.channel, record.epoch, record.id) };
   }
 
   /** Makes the directory and the alarm follow a record that was stored. */
@@ -248,8 +246,10 @@ export class Lifecycle {
     return verdict.kind === "live" ? verdict.until : now;
   }
 
-  #closeSubscribers(id: SessionId, code: number, lastFrame?: Uint8Array): void {
+  #closeSubscribers(id: SessionId, lastFrame: Uint8Array): void {
+    const code = CLOSE_CODES.ended;
     const closed = this.#parts.channel.subscribers.closeAll(code, lastFrame);
+    // Their close events find no session that these lines could name.
     for (let left = closed - 1; left >= 0; left--) {
       this.#parts.log.debug("writer.leave", { session: id, code, writers: left });
     }

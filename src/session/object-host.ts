@@ -15,7 +15,8 @@ import { Admission } from "../directory/admission.ts";
 import type { DirectoryClient } from "../directory/client.ts";
 import type { GatewayHost, GatewaySessions } from "../gateway/contract.ts";
 import { RefusalTime, withEvenRefusals } from "./refusal-timing.ts";
-import type { Attachment, SessionObject, Shown } from "./session-object.ts";
+import type { Attachment } from "./attaching.ts";
+import type { SessionObject, Shown } from "./session-object.ts";
 
 type Namespace = DurableObjectNamespace<SessionObject>;
 
@@ -137,11 +138,13 @@ function sessionsOf<T>(
       ? admission.run(subject, id, make, () => untilListed(id))
       : make();
 
-  const open = async (id: SessionId, start: Attachment["start"], attempt: Attempt) => {
+  /** Undefined where the reader has seen the end of the stream. */
+  const open = async (id: SessionId, start: Attachment["start"]) => {
     const attachment: Attachment = { caller, start };
     const url = `https://session.invalid/?attach=${encodeURIComponent(JSON.stringify(attachment))}`;
     const headers = { upgrade: "websocket" };
-    const { status, webSocket } = await attempt(() => stub(id).fetch(url, { headers }));
+    const { status, webSocket } = await repeatable(() => stub(id).fetch(url, { headers }));
+    if (status === 204) return undefined;
     const refusal = REFUSALS[status];
     if (refusal) throw errorFromCode(refusal);
     if (status === 400) throw new SessionError("invalid_request", "Unknown Last-Event-ID");
@@ -182,6 +185,7 @@ function sessionsOf<T>(
       if (removed && admission) await untilListed(id);
       return removed;
     },
+    endStream: (id, last) => ask(id, repeatable, (object) => object.endStream(caller, last)),
     async disconnect(id) {
       await ask(id, repeatable, (object) => object.disconnect(caller));
     },
@@ -190,9 +194,12 @@ function sessionsOf<T>(
         ask(id, once, (object) => object.initialize(id, content, request)),
       ),
     exchange: (id, request) => ask(id, once, (object) => object.exchange(caller, request)),
-    // A first reader's attach is not repeated: one whose answer was lost would hold the queue.
-    subscribe: (id, start) => open(id, start, start.kind === "queued" ? once : repeatable),
-    follow: (id, start) => open(id, start, repeatable),
+    subscribe: open,
+    async follow(id, start) {
+      const socket = await open(id, start);
+      if (!socket) throw new UnavailableError();
+      return socket;
+    },
   };
 }
 

@@ -5,11 +5,12 @@
 import type { Config } from "../config/service.ts";
 import type { Caller } from "../core/caller.ts";
 import { NATIVE_STREAM } from "../core/event-id.ts";
-import type { NewEvent, Published } from "../core/host.ts";
+import type { NewEvent, Published, StreamEnd } from "../core/host.ts";
 import { MAX_HOLD_MS, MAX_SHARED_LOG, WRITERS_PER_HELD_MS } from "../core/limits.ts";
 import { refuse, succeed, type Outcome } from "../core/errors.ts";
 import { sized, type LoggedEvent, type SizedEvent } from "../stream/event-log.ts";
 import type { Lifecycle, LiveSession } from "./lifecycle.ts";
+import { overflowOf } from "./record-changes.ts";
 import type { Subscribers } from "../stream/subscribers.ts";
 import type { EventChannel } from "../stream/event-channel.ts";
 import { GroupCommit } from "../group-commit.ts";
@@ -24,9 +25,11 @@ interface PublishingParts {
 interface Publish {
   readonly caller: Caller;
   readonly events: readonly SizedEvent[];
+  /** The stream ends after these events. */
+  readonly ends: boolean;
 }
 
-/** A publish that is stored and not yet sent. */
+/** What is stored and not yet sent. */
 interface Stored {
   readonly channel: EventChannel;
   readonly logged: readonly LoggedEvent[];
@@ -47,8 +50,17 @@ export class Publishing {
   }
 
   /** Stores events, all or none, and sends them. */
-  async publish(caller: Caller, events: readonly NewEvent[]): Promise<Outcome<Published>> {
-    const publish = { caller, events: events.map(sized) };
+  publish(caller: Caller, events: readonly NewEvent[]): Promise<Outcome<Published>> {
+    return this.#do({ caller, events: events.map(sized), ends: false });
+  }
+
+  /** Ends the stream, after one last event if there is one. A publish that came before is before the end. */
+  async end(caller: Caller, last?: NewEvent): Promise<Outcome<StreamEnd>> {
+    const ended = await this.#do({ caller, events: last ? [sized(last)] : [], ends: true });
+    return ended.ok ? succeed({ id: ended.value.ids.at(-1) ?? "" }) : ended;
+  }
+
+  async #do(publish: Publish): Promise<Outcome<Published>> {
     if (this.#commit.busy) {
       // A publish that has to wait is checked before, so that a stranger holds up nobody and learns
       // nothing from waiting. By the time it is stored the session may be another's: see `#store`.
@@ -75,18 +87,25 @@ export class Publishing {
     const admitted = this.#admit(publish, now);
     if (!admitted.ok) return admitted;
     const session = admitted.value;
-    const refusal = session.events.refusal(publish.events, limits.queueCapacity);
+    const { record, events: channel } = session;
+    const room = { overflow: overflowOf(record), capacity: limits.queueCapacity };
+    const { events, ends } = publish;
+    const refusal = ends ? channel.endRefusal(events, room) : channel.refusal(events, room);
     if (refusal) return refuse(refusal);
     life.touch(session, now);
-    return succeed({ channel: session.events, logged: session.events.append(publish.events) });
+    const logged = ends ? channel.end(events) : channel.append(events);
+    return succeed({ channel, logged });
   }
 
   /** Sends everything that the turn stored. It is of one session: nothing ends it within a turn. */
   #send(outcomes: readonly Outcome<Stored>[]): (outcome: Outcome<Stored>) => Outcome<Published> {
     const stored = outcomes.flatMap((one) => (one.ok ? [one.value] : []));
-    const logged = stored.flatMap((one) => one.logged);
-    stored[0]?.channel.send(NATIVE_STREAM, logged);
+    stored[0]?.channel.send(
+      NATIVE_STREAM,
+      stored.flatMap(({ logged }) => logged),
+    );
     const writers = this.#parts.subscribers.count(NATIVE_STREAM);
+    if (stored[0]?.channel.ended) stored[0].channel.endStream(NATIVE_STREAM);
     return (one) => {
       if (!one.ok) return one;
       const { channel, logged } = one.value;

@@ -1,7 +1,14 @@
 /** Makes the new record for a call that changes a session. Pure: the clock and chance are arguments. */
 import type { RevokeIf } from "../directory/contract.ts";
 import type { Caller } from "../core/caller.ts";
-import { patchData, patchMetadata, GATEWAY_KEYS, type Metadata } from "../core/content.ts";
+import {
+  DEFAULT_OVERFLOW,
+  GATEWAY_KEYS,
+  patchData,
+  patchMetadata,
+  type Metadata,
+  type Overflow,
+} from "../core/content.ts";
 import { BACKEND_KEYS, contentOfTag } from "../core/document.ts";
 import { refuse, type Outcome } from "../core/errors.ts";
 import { newEpoch } from "../core/event-id.ts";
@@ -52,6 +59,7 @@ export function patched(record: StoredSession, patch: SessionPatch, caller: Call
       metadata: { ...patchMetadata(kept.metadata, patch.metadata), ...keptFrom(caller, record) },
     }),
     ...(patch.ttlMs !== undefined && { ttlMs: patch.ttlMs }),
+    ...(patch.overflow !== undefined && { overflow: patch.overflow }),
   };
 }
 
@@ -100,6 +108,10 @@ export function ownedBy(caller: Caller, content: SessionContent): SessionContent
   return { ...content, subject: caller.subject };
 }
 
+export function overflowOf({ overflow = DEFAULT_OVERFLOW }: StoredSession): Overflow {
+  return overflow;
+}
+
 /** Identifies one state of the content, even if the session is made again under its id. */
 function versionOf(record: StoredSession): string {
   return `${record.epoch}.${record.revision}`;
@@ -122,7 +134,14 @@ export function isMeant(record: StoredSession, condition: RemoveIf): boolean {
 /** A session as its host is shown it. `deadline` is when it ends as things stand, in milliseconds since the epoch. */
 export function viewOf(record: StoredSession, events: EventChannel, deadline: number): SessionView {
   const { schema: _schema, epoch: _epoch, revision: _revision, ...shown } = record;
-  const { writers, lastEventId } = events;
-  const last = lastEventId !== undefined && { lastEventId };
-  return { ...shown, expiresAt: deadline, writers, ...last, version: versionOf(record) };
+  const { writers, lastEventId, ended } = events;
+  return {
+    ...shown,
+    expiresAt: deadline,
+    writers,
+    ...(lastEventId !== undefined && { lastEventId }),
+    overflow: overflowOf(record),
+    ended,
+    version: versionOf(record),
+  };
 }

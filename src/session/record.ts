@@ -3,7 +3,7 @@
  * that the coarse touch, the most frequent write, does not rewrite metadata and data. The owner
  * has one too, so that refusing a stranger takes no longer for a large session.
  */
-import type { Metadata, SessionType } from "../core/content.ts";
+import type { Metadata, Overflow, SessionType } from "../core/content.ts";
 import type { RecordTimes } from "../core/host.ts";
 import type { SessionId } from "../core/id.ts";
 
@@ -62,6 +62,8 @@ export interface StoredSession {
   readonly subject?: string;
   /** As the library's storage wrote them; see `RecordTimes`. */
   readonly times?: RecordTimes;
+  /** Absent: `DEFAULT_OVERFLOW`. */
+  readonly overflow?: Overflow;
 }
 
 /** The times that are still true when another caller changes the content. */

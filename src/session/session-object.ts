@@ -1,17 +1,16 @@
 import { DurableObject } from "cloudflare:workers";
-import { loadConfig, type Config } from "../config/service.ts";
+import { loadConfig } from "../config/service.ts";
 import type { Environment } from "../config/env.ts";
 import { AlarmClock } from "../alarm-clock.ts";
-import { createLogger, type LogFields, type Logger } from "../logger.ts";
+import { createLogger, type Logger } from "../logger.ts";
 import type { Caller } from "../core/caller.ts";
 import { documentOf, packDocument, type Form } from "../core/document.ts";
-import { ERROR_KINDS, type ErrorCode, refuse, succeed, type Outcome } from "../core/errors.ts";
+import { refuse, succeed, type Outcome } from "../core/errors.ts";
 import { NATIVE_STREAM } from "../core/event-id.ts";
 import {
   matches,
   type ExchangeAnswer,
   type ExchangeRequest,
-  type GatewayStart,
   type InitializeAnswer,
   type InitializeRequest,
   type OpenSession,
@@ -23,7 +22,7 @@ import type {
   SessionContent,
   SessionPatch,
   SessionView,
-  StreamStart,
+  StreamEnd,
 } from "../core/host.ts";
 import type { SessionId } from "../core/id.ts";
 import { MORE, TAKEN } from "../stream/protocol.ts";
@@ -41,17 +40,12 @@ import {
   replaced,
   type RemoveIf,
 } from "./record-changes.ts";
+import { Attaching, type Attachment } from "./attaching.ts";
 import { Publishing } from "./publishing.ts";
 import { Subscribers } from "../stream/subscribers.ts";
 
 /** A session in the form that the caller asked for: a string is a packed document. */
 export type Shown = SessionView | string;
-
-/** The host's request to attach a reader. */
-export interface Attachment {
-  readonly caller: Caller;
-  readonly start: StreamStart | GatewayStart;
-}
 
 /**
  * One session: its record, its event log, its readers and its alarm. Nothing else writes the
@@ -59,13 +53,13 @@ export interface Attachment {
  * writes, so every call is atomic. An id that was never created has no storage.
  */
 export class SessionObject extends DurableObject<Environment> {
-  readonly #config: Config;
   readonly #log: Logger;
   readonly #subscribers: Subscribers;
   readonly #gateway: Gateway;
   readonly #outbox: Outbox;
   readonly #life: Lifecycle;
   readonly #publishing: Publishing;
+  readonly #attaching: Attaching;
 
   constructor(ctx: DurableObjectState, env: Environment) {
     super(ctx, env);
@@ -75,7 +69,6 @@ export class SessionObject extends DurableObject<Environment> {
     const channel = { storage: ctx.storage, subscribers, limits: config };
     const alarm = new AlarmClock(ctx.storage);
     const directory = directoryOf(env, config);
-    this.#config = config;
     this.#log = log;
     this.#subscribers = subscribers;
     this.#gateway = new Gateway({
@@ -96,6 +89,13 @@ export class SessionObject extends DurableObject<Environment> {
       log,
     });
     this.#publishing = new Publishing({ ...channel, life: this.#life, limits: config });
+    this.#attaching = new Attaching({
+      life: this.#life,
+      subscribers,
+      gateway: this.#gateway,
+      maxWriters: config.maxWriters,
+      log,
+    });
     log.debug("object.start", { object: ctx.id.toString(), writers: subscribers.size });
   }
 
@@ -170,6 +170,11 @@ export class SessionObject extends DurableObject<Environment> {
     return this.#publishing.publish(caller, events);
   }
 
+  /** Ends the stream for good, after one last event if there is one. */
+  endStream(caller: Caller, last?: NewEvent): Promise<Outcome<StreamEnd>> {
+    return this.#publishing.end(caller, last);
+  }
+
   /** Ends every stream. Publishing is refused until a reader attaches again. */
   disconnect(caller: Caller): Outcome<null> {
     const now = Date.now();
@@ -177,7 +182,7 @@ export class SessionObject extends DurableObject<Environment> {
     if (!session) return refuse("session_not_found");
     this.#life.touch(session, now);
     session.events.disconnect();
-    this.#life.endStreams(session, now);
+    this.#life.endStreams();
     return succeed(null);
   }
 
@@ -216,29 +221,10 @@ export class SessionObject extends DurableObject<Environment> {
   }
 
   /** Attaches a reader: a WebSocket upgrade, with an Attachment as JSON in `attach`. */
-  override fetch(request: Request): Response {
-    const now = Date.now();
+  override fetch(request: Request): Promise<Response> {
     // Only the Durable Object host calls this, after the HTTP front has validated the request.
-    const { caller, start } = JSON.parse(
-      new URL(request.url).searchParams.get("attach") ?? "",
-    ) as Attachment;
-    const session = this.#life.owned(caller, now);
-    if (!session || ("match" in start && !matches(session.record, start.match)))
-      return refusal("session_not_found");
-    if (this.#subscribers.size >= this.#config.maxWriters) return refusal("too_many_writers");
-    const { 0: client, 1: server } = new WebSocketPair();
-    if ("match" in start) {
-      const streams = this.#gateway.streamsOf(session.record);
-      const place = streams.placeOf(start);
-      if (!place) return new Response(null, { status: 400 });
-      this.#life.hold(session, now);
-      streams.attach(server, start, place, session.record.metadata);
-    } else {
-      this.#life.hold(session, now);
-      session.events.attach(server, start);
-      this.#logWriters("writer.attach", session, { start: start.kind });
-    }
-    return new Response(null, { status: 101, webSocket: client });
+    const attachment = new URL(request.url).searchParams.get("attach") ?? "";
+    return this.#attaching.attach(JSON.parse(attachment) as Attachment);
   }
 
   override webSocketMessage(socket: WebSocket, message: string | ArrayBuffer): void {
@@ -247,21 +233,24 @@ export class SessionObject extends DurableObject<Environment> {
     if (!session || stream === undefined || typeof message !== "string") return;
     if (stream !== NATIVE_STREAM) this.#gateway.receive(session.record, socket, stream, message);
     else if (message === MORE) session.events.sendPage(socket);
-    else if (message === TAKEN) session.events.confirm(socket);
+    else if (message.startsWith(TAKEN)) session.events.confirm(message.slice(TAKEN.length));
   }
 
-  override webSocketClose(socket: WebSocket, code: number): void {
-    // A socket that the object closed itself is no subscriber any more.
-    if (!this.#subscribers.detach(socket)) return;
+  override webSocketClose(socket: WebSocket, code: number, reason: string): void {
+    const left = this.#subscribers.detach(socket);
+    if (!left) return;
+    this.#attaching.left();
     const now = Date.now();
     const session = this.#life.load(now);
     if (!session) return;
+    if (left.stream === NATIVE_STREAM) session.events.left(reason, left.taken);
     this.#life.release(now);
-    this.#logWriters("writer.leave", session, { code });
+    const writers = this.#subscribers.size;
+    this.#log.debug("writer.leave", { session: session.record.id, code, writers });
   }
 
   override webSocketError(socket: WebSocket): void {
-    this.webSocketClose(socket, 1006);
+    this.webSocketClose(socket, 1006, "");
   }
 
   override alarm(): Promise<void> {
@@ -281,12 +270,8 @@ export class SessionObject extends DurableObject<Environment> {
     const changed = this.#life.change(session, replaced(record, content, caller), now);
     if (!changed.ok || session.record.subject === record.subject) return changed;
     // The former owner's readers must not follow the new owner's session.
-    this.#life.endStreams(session, now);
+    this.#life.endStreams();
     return succeed(this.#life.view(session, now));
-  }
-
-  #logWriters(event: string, { record }: LiveSession, fields: LogFields): void {
-    this.#log.debug(event, { session: record.id, ...fields, writers: this.#subscribers.size });
   }
 
   #openSession(): OpenSession | null {
@@ -302,9 +287,4 @@ export class SessionObject extends DurableObject<Environment> {
 function shown(view: Outcome<SessionView>, caller: Caller, form: Form): Outcome<Shown> {
   if (!view.ok || form === "view") return view;
   return succeed(packDocument(documentOf(view.value, caller)));
-}
-
-/** Refuses an attachment. The host reads the status. */
-function refusal(code: ErrorCode): Response {
-  return new Response(code, { status: ERROR_KINDS[code].status });
 }

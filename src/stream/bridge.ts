@@ -9,12 +9,15 @@
  * - A socket gives its sender no back-pressure, so the bridge bounds what waits for a slow
  *   reader. It cuts a reader past the bound, and one that takes nothing for a whole keep-alive
  *   interval while something waits. Such a reader comes back with `Last-Event-ID` and loses nothing.
+ * - Neither does the platform tell that a reader has taken something. `delivery.ts` infers it from
+ *   later writes; where no event follows, the bridge writes a comment for it.
  */
 import type { StreamSocket } from "../core/host.ts";
-import { CONFIRM_AFTER_MS } from "../core/limits.ts";
+import { PIECE_BYTES } from "../core/limits.ts";
 import { concat } from "../wire/bytes.ts";
 import { KEEPALIVE_FRAME } from "../wire/sse-frame.ts";
-import { BEHIND, CONFIRM, MORE, READER_GONE, TAKEN } from "./protocol.ts";
+import { Delivery } from "./delivery.ts";
+import { BEHIND, MORE, PROBE, READER_GONE, REPORT, TAKEN, WITNESS } from "./protocol.ts";
 
 type CutReason = "slow" | "stalled";
 
@@ -32,6 +35,7 @@ export interface BridgeOptions {
 }
 
 const keepalive = new TextEncoder().encode(KEEPALIVE_FRAME);
+const decoder = new TextDecoder();
 
 /** The body of an SSE response that carries the frames of the socket. */
 export function bridge(socket: StreamSocket, options: BridgeOptions): ReadableStream<Uint8Array> {
@@ -47,13 +51,22 @@ export function bridge(socket: StreamSocket, options: BridgeOptions): ReadableSt
   );
 }
 
+/** An id's line and the end of its frame fit several times over. */
+const ID_TAIL_BYTES = 80;
+
+/** Bytes that wait, with the id of the event that ends in them. */
+interface Waiting {
+  readonly bytes: Uint8Array;
+  readonly id: string | undefined;
+}
+
 class BridgedReader {
   readonly #socket: StreamSocket;
   readonly #options: BridgeOptions;
   #controller: ReadableStreamDefaultController<Uint8Array> | undefined;
   #timer: ReturnType<typeof setInterval> | undefined;
-  #confirmTimer: ReturnType<typeof setTimeout> | undefined;
-  #queue: Uint8Array[] = [];
+  #commentTimer: ReturnType<typeof setTimeout> | undefined;
+  #queue: Waiting[] = [];
   #queuedBytes = 0;
   /** Bytes handed to the runtime that the reader's connection has not taken yet. */
   #inFlightBytes = 0;
@@ -62,8 +75,9 @@ class BridgedReader {
   #tookSinceTick = true;
   /** The object has another page. */
   #behind = false;
-  /** `sent`: the object asks whether the reader lives on. `probing`: a comment is on its way to try. */
-  #confirm: "idle" | "sent" | "probing" = "idle";
+  readonly #delivery = new Delivery();
+  /** The object hears of what this reader takes. */
+  #isWitness = false;
   /** No more frames come; what is queued is still handed over. */
   #closed = false;
   #finished = false;
@@ -90,8 +104,7 @@ class BridgedReader {
 
   /** Called when the connection has taken what it was given and wants more. */
   async pull(): Promise<void> {
-    this.#inFlightBytes = 0;
-    this.#tookSinceTick = true;
+    this.#wentThrough();
     while (this.#queue.length === 0) {
       if (this.#finished) return;
       if (this.#closed) {
@@ -103,9 +116,10 @@ class BridgedReader {
       await new Promise<void>((resolve) => (this.#wanted = resolve));
       this.#wanted = undefined;
     }
-    this.#inFlightBytes = this.#queuedBytes;
-    this.#controller?.enqueue(concat(this.#queue));
-    this.#clearQueue();
+    const { bytes, id } = this.#nextPiece();
+    this.#inFlightBytes = bytes.byteLength;
+    this.#delivery.begins(id, Date.now());
+    this.#controller?.enqueue(bytes);
   }
 
   /** The reader has gone, or has had its last byte: nothing of it is left. */
@@ -113,8 +127,9 @@ class BridgedReader {
     this.#end();
     this.#finished = true;
     clearInterval(this.#timer);
-    clearTimeout(this.#confirmTimer);
-    this.#clearQueue();
+    clearTimeout(this.#commentTimer);
+    this.#queue = [];
+    this.#queuedBytes = 0;
     this.#closeSocket();
   }
 
@@ -127,23 +142,69 @@ class BridgedReader {
   #receive(data: unknown): void {
     if (this.#finished) return;
     if (data instanceof ArrayBuffer) this.#push(new Uint8Array(data));
-    else if (data === BEHIND) this.#behind = true;
-    else if (data === CONFIRM) this.#confirm = "sent";
-    else if (typeof data === "string") this.#options.onWord?.(data);
-    this.#wanted?.();
+    else if (typeof data === "string") this.#receiveWord(data);
   }
 
-  #push(frame: Uint8Array): void {
+  #receiveWord(word: string): void {
+    if (word === BEHIND) {
+      this.#behind = true;
+      this.#wanted?.();
+    } else if (word === WITNESS) {
+      this.#isWitness = true;
+      if (this.#delivery.taken !== undefined) this.#say(TAKEN + this.#delivery.taken);
+    } else if (word === REPORT) {
+      this.#delivery.ask();
+      this.#comment();
+    } else if (word === PROBE) {
+      this.#delivery.probe(Date.now());
+      this.#comment();
+    } else this.#options.onWord?.(word);
+  }
+
+  #push(bytes: Uint8Array): void {
     const waiting = this.#queuedBytes + this.#inFlightBytes;
     if (waiting > this.#options.bufferBytes) return this.#cut("slow");
-    this.#queue.push(frame);
-    this.#queuedBytes += frame.byteLength;
+    const id = idAtEndOf(bytes);
+    this.#delivery.came(id);
+    this.#queue.push({ bytes, id });
+    this.#queuedBytes += bytes.byteLength;
     this.#wanted?.();
   }
 
-  #clearQueue(): void {
-    this.#queue = [];
-    this.#queuedBytes = 0;
+  /** Writes a comment where nothing else is on its way: it may stand only between two frames. */
+  #comment(): void {
+    if (this.#wanted && !this.#closed && this.#queue.length === 0) this.#push(keepalive);
+  }
+
+  /** Takes from the queue what is handed over next. */
+  #nextPiece(): Waiting {
+    const parts: Uint8Array[] = [];
+    let room = PIECE_BYTES;
+    let lastId: string | undefined;
+    while (room > 0) {
+      const [next] = this.#queue;
+      if (!next) break;
+      const { bytes, id } = next;
+      const part = bytes.subarray(0, room);
+      parts.push(part);
+      room -= part.byteLength;
+      if (part.byteLength < bytes.byteLength) {
+        this.#queue[0] = { bytes: bytes.subarray(part.byteLength), id };
+      } else {
+        this.#queue.shift();
+        lastId = id ?? lastId;
+      }
+    }
+    this.#queuedBytes -= PIECE_BYTES - room;
+    return { bytes: concat(parts), id: lastId };
+  }
+
+  /** The connection has taken what was in flight. */
+  #wentThrough(): void {
+    this.#inFlightBytes = 0;
+    this.#tookSinceTick = true;
+    const proof = this.#delivery.wentThrough(Date.now());
+    if (proof && (proof.asked || this.#isWitness)) this.#say(TAKEN + proof.id);
   }
 
   /** The connection has taken everything. */
@@ -151,20 +212,18 @@ class BridgedReader {
     if (this.#behind) {
       this.#behind = false;
       this.#say(MORE);
-    } else if (this.#confirm === "probing") {
-      this.#confirm = "idle";
-      this.#say(TAKEN);
-    } else if (this.#confirm === "sent") {
-      clearTimeout(this.#confirmTimer);
-      this.#confirmTimer = setTimeout(() => {
-        this.#confirm = "probing";
-        this.#push(keepalive);
-      }, CONFIRM_AFTER_MS);
     }
+    clearTimeout(this.#commentTimer);
+    const due = this.#delivery.commentDue;
+    if (due === undefined) return;
+    this.#commentTimer = setTimeout(() => {
+      this.#delivery.commented();
+      this.#comment();
+    }, due - Date.now());
   }
 
   #tick(): void {
-    if (this.#wanted && !this.#closed) this.#push(keepalive);
+    if (this.#wanted && !this.#closed) this.#comment();
     else if (this.#tookSinceTick) this.#tookSinceTick = false;
     else this.#cut("stalled");
   }
@@ -187,9 +246,15 @@ class BridgedReader {
 
   #closeSocket(): void {
     try {
-      this.#socket.close(READER_GONE);
+      this.#socket.close(READER_GONE, this.#delivery.taken ?? "");
     } catch {
       // Closed already, from the other side.
     }
   }
+}
+
+/** The id of the event that ends a message. An event's id is the last line of its frame. */
+function idAtEndOf(message: Uint8Array): string | undefined {
+  const tail = decoder.decode(message.subarray(-ID_TAIL_BYTES));
+  return /\nid: (\S+)\n\n$/.exec(tail)?.[1];
 }

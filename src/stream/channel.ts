@@ -4,13 +4,7 @@
  */
 import { concat } from "../wire/bytes.ts";
 import { CLOSE_CODES } from "./protocol.ts";
-import {
-  EventLog,
-  type EventLogLimits,
-  type LoggedEvent,
-  type LogPage,
-  type LogTable,
-} from "./event-log.ts";
+import { EventLog, type EventLogLimits, type LoggedEvent, type LogTable } from "./event-log.ts";
 import type { Subscribers } from "./subscribers.ts";
 
 export interface ChannelParts {
@@ -55,11 +49,11 @@ export abstract class Channel {
     if (!first) return;
     const frames = logged.map(({ frame }) => frame);
     const bytes = frames.reduce((sum, { byteLength }) => sum + byteLength, 0);
-    if (frames.length === 1 || bytes <= this.log.pageBytes) {
+    if (bytes <= this.log.pageBytes) {
       this.subscribers.broadcast(stream, concat(frames));
       return;
     }
-    // A burst larger than a page would pass the bridge's bound before even a fast reader could take it.
+    // More than a page would pass the bridge's bound before even a fast reader could take it.
     for (const socket of this.subscribers.startReplay(stream, first.seq - 1)) {
       try {
         this.sendPage(socket);
@@ -70,12 +64,25 @@ export abstract class Channel {
     }
   }
 
-  /** Sends the next page to a subscriber that is behind, and returns it. */
-  sendPage(socket: WebSocket): LogPage | undefined {
+  /** Sends the next page to a subscriber that is behind. With its last page it leaves a stream that has ended. */
+  sendPage(socket: WebSocket): void {
     const state = this.subscribers.state(socket);
-    if (state?.replayingFrom === undefined) return undefined;
+    if (state?.replayingFrom === undefined) return;
     const page = this.log.page(state.stream, state.replayingFrom);
     this.subscribers.sendPage(socket, page);
-    return page;
+    if (page.complete && !this.isOpen(state.stream)) this.finish(socket);
+  }
+
+  /** The stream has ended. A reader that is behind is let go with its last page. */
+  endStream(stream: number): void {
+    this.subscribers.closeStream(stream, CLOSE_CODES.finished, true);
+  }
+
+  /** Whether more can come on the stream. */
+  protected abstract isOpen(stream: number): boolean;
+
+  /** Lets go a subscriber that has been sent the last event of its stream. */
+  protected finish(socket: WebSocket): void {
+    this.subscribers.close(socket, CLOSE_CODES.finished);
   }
 }

@@ -1,12 +1,14 @@
-/** The channel of the events of `/v1`, with the queue of those that wait for a first reader. */
+/** The channel of the events of `/v1`, with the account of what its readers have taken. */
 import type { ErrorCode } from "../core/errors.ts";
 import { NATIVE_STREAM } from "../core/event-id.ts";
+import type { Overflow } from "../core/content.ts";
 import type { StreamStart } from "../core/host.ts";
 import { RETRY_MS } from "../core/limits.ts";
 import { encodeFields, encodeFrame } from "../wire/sse-frame.ts";
 import { Channel, type ChannelParts } from "./channel.ts";
-import type { LoggedEvent, LogPage, SizedEvent } from "./event-log.ts";
-import { FirstReaderQueue } from "./first-reader-queue.ts";
+import type { LoggedEvent, SizedEvent } from "./event-log.ts";
+import { REPORT, WITNESS } from "./protocol.ts";
+import { Unread } from "./unread.ts";
 
 /** Where a stream starts in the log, and what it says before its first event. */
 interface Opening {
@@ -17,10 +19,19 @@ interface Opening {
 }
 
 interface StoredChannel {
-  /** Readers have read every queued event up to this seq. */
+  /** Readers were known to have taken everything up to this seq when this was stored. */
   readonly drainedSeq: number;
   /** Publishing is refused until a reader attaches. */
   readonly disconnected: boolean;
+  /** The seq of the `ended` frame, one more than that of the last event. Absent: the stream is open. */
+  readonly endedSeq?: number;
+}
+
+/** How much may be published that nobody reads. */
+export interface Room {
+  readonly overflow: Overflow;
+  /** Events that may be unread while no reader is attached. */
+  readonly capacity: number;
 }
 
 const CHANNEL = "channel";
@@ -28,64 +39,109 @@ const CHANNEL = "channel";
 const encoder = new TextEncoder();
 
 export class EventChannel extends Channel {
+  readonly #id: string;
   #stored: StoredChannel | undefined;
-  #waiting: FirstReaderQueue | undefined;
+  #account: Unread | undefined;
+  /** The bridges have been asked to report what is taken, and none has yet. */
+  #isAsked = false;
 
-  constructor(parts: ChannelParts, epoch: string) {
+  /** `id` is the session's, for its `ended` frame. */
+  constructor(parts: ChannelParts, epoch: string, id: string) {
     super(parts, "events", epoch);
+    this.#id = id;
   }
 
   get writers(): number {
     return this.subscribers.count(NATIVE_STREAM);
   }
 
+  /** Of a stream that has ended it is that of the `ended` frame. */
   get lastEventId(): string | undefined {
-    const { lastSeq } = this.log;
-    return lastSeq > 0 ? this.idOf(lastSeq) : undefined;
+    return this.#lastSeq > 0 ? this.idOf(this.#lastSeq) : undefined;
+  }
+
+  get ended(): boolean {
+    return this.#state.endedSeq !== undefined;
   }
 
   idOf(seq: number): string {
     return this.log.idOf(seq, NATIVE_STREAM);
   }
 
-  /** Why these events cannot be published now, if so. `capacity` bounds those that wait for a reader. */
-  refusal(events: readonly SizedEvent[], capacity: number): ErrorCode | undefined {
-    if (this.writers > 0) return undefined;
+  /** Why these events cannot be published now, if so. */
+  refusal(events: readonly SizedEvent[], room: Room): ErrorCode | undefined {
+    if (this.ended) return "stream_ended";
     if (this.#state.disconnected) return "session_disconnected";
-    return this.#queue.hasRoomFor(events, capacity) ? undefined : "message_channel_full";
+    return this.#hasRoomFor(events, room) ? undefined : "message_channel_full";
+  }
+
+  /** Why the stream cannot be ended after these events, if so. Without one it always can. */
+  endRefusal(events: readonly SizedEvent[], room: Room): ErrorCode | undefined {
+    if (this.ended || events.length === 0) return undefined;
+    return this.#hasRoomFor(events, room) ? undefined : "message_channel_full";
   }
 
   /** Stores events, all or none. `send` sends them, in the same turn. */
   append(events: readonly SizedEvent[]): LoggedEvent[] {
-    return this.#queue.append(events, this.subscribers.hasLive(NATIVE_STREAM));
+    return this.log.append(NATIVE_STREAM, events, this.#unread.taken + 1);
+  }
+
+  /**
+   * Ends the stream after these events, all or nothing. Returns them and the `ended` frame, to be
+   * sent; of a stream that had ended the frame alone, for which nobody waits.
+   */
+  end(events: readonly SizedEvent[]): LoggedEvent[] {
+    if (this.#state.endedSeq !== undefined) return [this.#endedFrame(this.#state.endedSeq)];
+    const endedSeq = this.log.lastSeq + events.length + 1;
+    const ended = this.#changed({ endedSeq });
+    const logged = this.storage.transactionSync(() => {
+      this.storage.kv.put(CHANNEL, ended);
+      return events.length > 0 ? this.append(events) : [];
+    });
+    this.#stored = ended;
+    return [...logged, this.#endedFrame(endedSeq)];
+  }
+
+  override send(stream: number, logged: readonly LoggedEvent[]): void {
+    super.send(stream, logged);
+    if (!this.#isAsked && this.writers > 0 && this.#unread.isPressing) this.#askForReport();
   }
 
   attach(socket: WebSocket, start: StreamStart): void {
     const { preamble, position } = this.#open(start);
-    // A reader that comes back with an id has lived on after that event.
-    if (start.kind === "after") this.#drain(position);
     if (this.#state.disconnected) this.#save({ disconnected: false });
     this.subscribe(socket, NATIVE_STREAM, position, preamble);
+    // This one has not been asked.
+    this.#isAsked = false;
+    this.#keepAccount();
     this.sendPage(socket);
   }
 
-  override sendPage(socket: WebSocket): LogPage | undefined {
+  /** Whether a client with this id has seen the end of the stream. */
+  hasSeenEnd(lastEventId: string): boolean {
+    return this.ended && lastEventId === this.lastEventId;
+  }
+
+  override sendPage(socket: WebSocket): void {
     const from = this.subscribers.state(socket)?.replayingFrom;
     if (from !== undefined && from < this.log.beforeFirst) {
       // The log was trimmed past a reader that is slow to ask for its pages.
       this.subscribers.send(socket, encoder.encode(this.#gapFrame(this.idOf(from))));
     }
-    const page = super.sendPage(socket);
-    if (page && this.#queue.includes(page.through)) {
-      this.subscribers.awaitConfirmation(socket, page.through);
-    }
-    return page;
+    super.sendPage(socket);
   }
 
-  /** The reader of a subscriber has taken the queued events that it was sent, and lived on. */
-  confirm(socket: WebSocket): void {
-    const seq = this.subscribers.confirmed(socket);
-    if (seq !== undefined) this.#drain(seq);
+  /** A bridge says that its reader has taken everything up to this event. */
+  confirm(id: string): void {
+    this.#isAsked = false;
+    if (this.#take(id)) this.#keepAccount();
+  }
+
+  /** A reader has left. These ids, as far as there are any, say what it is known to have taken. */
+  left(...ids: (string | undefined)[]): void {
+    this.#isAsked = false;
+    for (const id of ids) if (id) this.#take(id);
+    this.#keepAccount();
   }
 
   /** Publishing is refused until a reader attaches. */
@@ -93,8 +149,70 @@ export class EventChannel extends Channel {
     if (!this.#state.disconnected) this.#save({ disconnected: true });
   }
 
-  get #queue(): FirstReaderQueue {
-    return (this.#waiting ??= new FirstReaderQueue(this.log, this.#state.drainedSeq));
+  protected override isOpen(): boolean {
+    return !this.ended;
+  }
+
+  protected override finish(socket: WebSocket): void {
+    const { endedSeq } = this.#state;
+    if (endedSeq !== undefined) this.subscribers.send(socket, this.#endedFrame(endedSeq).frame);
+    super.finish(socket);
+  }
+
+  /** Whether these events can be stored without dropping an unread one, or may drop the oldest. */
+  #hasRoomFor(events: readonly SizedEvent[], { overflow, capacity }: Room): boolean {
+    if (overflow === "trim") return true;
+    if (this.writers === 0 && this.#unread.count + events.length > capacity) return false;
+    if (this.#unread.hasRoomFor(events)) return true;
+    this.#askForReport();
+    return false;
+  }
+
+  /** The newest place that a client can have seen. */
+  get #lastSeq(): number {
+    return this.#state.endedSeq ?? this.log.lastSeq;
+  }
+
+  get #unread(): Unread {
+    if (!this.#account) {
+      const stored = Math.max(this.#state.drainedSeq, this.log.takenAsStored);
+      this.#account = new Unread(this.log, stored);
+      for (const id of this.subscribers.taken(NATIVE_STREAM)) this.#take(id);
+    }
+    return this.#account;
+  }
+
+  /** Counts everything up to this event as taken. Returns whether that is news; an unknown id is none. */
+  #take(id: string): boolean {
+    const verdict = this.log.resume(id, this.#lastSeq);
+    if (verdict.kind !== "resume" || verdict.position.stream !== NATIVE_STREAM) return false;
+    return this.#unread.take(Math.min(verdict.position.seq, this.log.lastSeq));
+  }
+
+  /**
+   * Has the account outlive the object's memory: in the attachment of the witness, which costs no
+   * row, or in a row once the last reader has left. Names a witness where there is none.
+   */
+  #keepAccount(): void {
+    const { taken } = this.#unread;
+    const witness = this.subscribers.witness(NATIVE_STREAM) ?? this.#nameWitness();
+    if (witness) this.subscribers.note(witness, { taken: this.idOf(taken) });
+    else if (taken > Math.max(this.#state.drainedSeq, this.log.takenAsStored)) this.#save({});
+  }
+
+  #nameWitness(): WebSocket | undefined {
+    const socket = this.subscribers.first(NATIVE_STREAM);
+    if (!socket) return undefined;
+    this.subscribers.note(socket, { witness: true });
+    this.subscribers.send(socket, WITNESS);
+    return socket;
+  }
+
+  /** Has every bridge say what is taken, as soon as it can: publishing may depend on it. */
+  #askForReport(): void {
+    if (this.#isAsked || this.writers === 0) return;
+    this.#isAsked = true;
+    this.subscribers.sendControl(REPORT, NATIVE_STREAM);
   }
 
   get #state(): StoredChannel {
@@ -104,36 +222,43 @@ export class EventChannel extends Channel {
     });
   }
 
-  #save(change: Partial<StoredChannel>): void {
-    const changed = { ...this.#state, ...change };
-    this.storage.kv.put(CHANNEL, changed);
-    this.#stored = changed;
+  #changed(change: Partial<StoredChannel>): StoredChannel {
+    return { ...this.#state, drainedSeq: this.#unread.taken, ...change };
   }
 
-  #drain(seq: number): void {
-    if (!this.#queue.includes(seq)) return;
-    this.#save({ drainedSeq: seq });
-    this.#queue.drain(seq);
+  #save(change: Partial<StoredChannel>): void {
+    const changed = this.#changed(change);
+    this.storage.kv.put(CHANNEL, changed);
+    this.#stored = changed;
   }
 
   #open(start: StreamStart): Opening {
     switch (start.kind) {
       case "earliest":
-        return this.#opening(this.log.beforeFirst);
+        return this.#openingUnread(this.log.beforeFirst);
       case "queued":
-        // One reader at a time gets the queue. If it leaves before it has taken it, the next one does.
-        return this.#opening(
-          this.subscribers.isQueueBeingRead ? this.log.lastSeq : this.#queue.start,
-        );
+        return this.#openingUnread(this.#unread.start);
       case "after": {
-        const verdict = this.log.resume(start.lastEventId);
-        if (verdict.kind === "resume" && verdict.position.stream === NATIVE_STREAM)
+        const verdict = this.log.resume(start.lastEventId, this.#lastSeq);
+        if (verdict.kind === "resume" && verdict.position.stream === NATIVE_STREAM) {
+          // A reader that comes back with an id has taken what is before it.
+          this.#take(start.lastEventId);
           return this.#opening(verdict.position.seq);
+        }
         // The log no longer has that place: the stream says so, and starts with all that is retained.
-        const { preamble, position } = this.#opening(this.log.beforeFirst);
-        return { preamble: preamble + this.#gapFrame(start.lastEventId), position };
+        return this.#openingAfterGap(start.lastEventId);
       }
     }
+  }
+
+  /** The opening for a reader that comes for everything unread, and is told if some of it was trimmed. */
+  #openingUnread(position: number): Opening {
+    return this.#unread.isTrimmed ? this.#openingAfterGap(null) : this.#opening(position);
+  }
+
+  #openingAfterGap(requested: string | null): Opening {
+    const { preamble, position } = this.#opening(this.log.beforeFirst);
+    return { preamble: preamble + this.#gapFrame(requested), position };
   }
 
   /**
@@ -150,11 +275,18 @@ export class EventChannel extends Channel {
     return { preamble, position };
   }
 
+  #endedFrame(seq: number): LoggedEvent {
+    const data = JSON.stringify({ id: this.#id });
+    const frame = encodeFrame({ event: "ended", data, id: this.idOf(seq) });
+    return { seq, frame: encoder.encode(frame) };
+  }
+
   /**
-   * Says that events after `requested` are no longer retained; all that is follows. Its id is
-   * the place before that, so a client that is cut right after it is not told of a second gap.
+   * Says that events after `requested`, or unread ones where it is null, are no longer retained; all
+   * that is follows. Its id is the place before that, so a client that is cut right after it is not
+   * told of a second gap.
    */
-  #gapFrame(requested: string): string {
+  #gapFrame(requested: string | null): string {
     const { beforeFirst, lastSeq } = this.log;
     const earliest = lastSeq > beforeFirst ? this.idOf(beforeFirst + 1) : null;
     const data = JSON.stringify({ requested, earliest });

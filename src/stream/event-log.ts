@@ -1,7 +1,7 @@
 /**
  * A bounded log of a session's events, in SQLite, with one row for each event. A row also carries
- * the running sum of sizes and the start of the first reader's queue, so that an append writes no
- * counters beside it.
+ * the running sum of sizes and what readers had taken by then, so that an append writes no counters
+ * beside it.
  *
  * Retention is exact (`logMaxEvents`, `logMaxBytes`) although rows are deleted in batches: `first`
  * moves with every append, and the rows before it are invisible until a batch is full.
@@ -61,7 +61,7 @@ export interface LogPage {
   readonly frames: readonly Uint8Array[];
   /** The last seq that this page covers. */
   readonly through: number;
-  /** Whether the page reaches the end of the log. */
+  /** Whether the reader is live with this page. */
   readonly complete: boolean;
 }
 
@@ -92,7 +92,7 @@ export class EventLog {
   /** Undefined until it is asked for: most appends move `first` and do not need it. */
   #sumBeforeFirst: number | undefined = 0;
   #sum = 0;
-  #queueFrom = 0;
+  #unreadFrom = 0;
 
   constructor(
     storage: DurableObjectStorage,
@@ -117,9 +117,15 @@ export class EventLog {
     return this.#first - 1;
   }
 
-  /** Where the queue began as of the last event; 0 where there was none. */
-  get queueFrom(): number {
-    return this.#queueFrom;
+  /** Bytes of all events that are stored, retained or not. */
+  get storedBytes(): number {
+    return this.#sum - this.#sumBeforeStored;
+  }
+
+  /** The last event that readers were known to have taken when the newest one was stored. */
+  get takenAsStored(): number {
+    // 0 is of an earlier version: every event up to this one had been sent.
+    return this.#unreadFrom > 0 ? this.#unreadFrom - 1 : this.#last;
   }
 
   /** The seq just before the first retained event of a stream; the last one if it has none yet. */
@@ -135,9 +141,12 @@ export class EventLog {
     return formatEventId({ epoch: this.#epoch, seq, stream });
   }
 
-  /** Whether a client that saw this id can be given every later event. */
-  resume(lastEventId: string): ResumeVerdict {
-    return resumeVerdict(lastEventId, { epoch: this.#epoch, first: this.#first, last: this.#last });
+  /**
+   * Whether a client that saw this id can be given every later event. `last` is the newest place
+   * that a client can have seen.
+   */
+  resume(lastEventId: string, last = this.#last): ResumeVerdict {
+    return resumeVerdict(lastEventId, { epoch: this.#epoch, first: this.#first, last });
   }
 
   /** Running sum of sizes up to and with `seq`. */
@@ -148,15 +157,15 @@ export class EventLog {
   }
 
   /**
-   * Appends events, all or none, and returns them with their seqs. `queueFrom` is the first
-   * event that waits for a first reader, as of these; 0 where none does.
+   * Appends events, all or none, and returns them with their seqs. `unreadFrom` is the first event
+   * that no reader is known to have taken; 0 in a log that keeps no such account.
    */
-  append(stream: number, events: readonly SizedEvent[], queueFrom = 0): LoggedEvent[] {
+  append(stream: number, events: readonly SizedEvent[], unreadFrom = 0): LoggedEvent[] {
     try {
       return this.#storage.transactionSync(() => {
         if (!this.#tableExists) this.#sql.exec(this.#statements.create);
         this.#tableExists = true;
-        this.#queueFrom = queueFrom;
+        this.#unreadFrom = unreadFrom;
         const logged = events.map((event) => this.#insert(stream, event));
         this.#retain();
         return logged;
@@ -190,14 +199,15 @@ export class EventLog {
         through = row.seq;
       }
     }
-    return { frames, through: this.#last, complete: true };
+    // After a frame larger than a page the reader says when it has drained: with live events on top of it a slow one would be cut.
+    return { frames, through: this.#last, complete: bytes <= this.pageBytes };
   }
 
   #insert(stream: number, { event: name, data, bytes }: SizedEvent): LoggedEvent {
     const event = name ?? null;
     const seq = this.#last + 1;
     const sum = this.#sum + bytes;
-    this.#sql.exec(this.#statements.insert, seq, stream, sum, this.#queueFrom, event, data);
+    this.#sql.exec(this.#statements.insert, seq, stream, sum, this.#unreadFrom, event, data);
     this.#last = seq;
     this.#sum = sum;
     return { seq, frame: this.#frame(seq, stream, event, data) };
@@ -244,7 +254,7 @@ export class EventLog {
     const [oldest] = this.#tableExists ? this.#sql.exec<EventRow>(this.#statements.oldest) : [];
     this.#last = last?.seq ?? 0;
     this.#sum = last?.bytes_sum ?? 0;
-    this.#queueFrom = last?.queue_from ?? 0;
+    this.#unreadFrom = last?.queue_from ?? 0;
     this.#firstStored = this.#first = oldest?.seq ?? 1;
     this.#sumBeforeStored = this.#sumBeforeFirst = oldest ? oldest.bytes_sum - sizeOf(oldest) : 0;
     if (last) this.#retain();

@@ -15,13 +15,23 @@ export const BEHIND = "behind";
 export const MORE = "more";
 
 /**
- * From the object: these frames include events that were queued for a first reader. Say `taken`
- * once this reader is known to have lived on after it took them.
+ * From the object: say what your reader takes, from now on and what is known already. One bridge of
+ * a session at a time is its witness, so that what is taken costs the object one message, whatever
+ * the number of readers.
  */
-export const CONFIRM = "confirm";
+export const WITNESS = "witness";
 
-/** From the bridge: the reader took the frames, and its connection was still good a while later. */
-export const TAKEN = "taken";
+/**
+ * From the object, to every bridge: much is unread. Say once that the frames up to here are taken,
+ * as soon as any later write has gone through.
+ */
+export const REPORT = "report";
+
+/** From the object: find out whether the reader is still there. */
+export const PROBE = "probe";
+
+/** From the bridge, before an event's id: the reader has taken everything up to that event. */
+export const TAKEN = "taken ";
 
 /** Close codes of the object's side; the range 4000 to 4999 is an application's own (RFC 6455). */
 export const CLOSE_CODES = {
@@ -37,7 +47,10 @@ export const CLOSE_CODES = {
   unreadable: 4004,
 } as const;
 
-/** Close code of the bridge's side: the reader has gone or was cut. */
+/**
+ * Close code of the bridge's side: the reader has gone or was cut. The reason is the id of the last
+ * event that it is known to have taken, or empty.
+ */
 export const READER_GONE = 4100;
 
 /**

@@ -5,7 +5,7 @@
  */
 import { NATIVE_STREAM } from "../core/event-id.ts";
 import type { LogPage } from "./event-log.ts";
-import { BEHIND, CONFIRM } from "./protocol.ts";
+import { BEHIND, CLOSE_CODES } from "./protocol.ts";
 
 /** A subscriber as its socket's attachment says. */
 interface SubscriberState {
@@ -17,38 +17,69 @@ interface SubscriberState {
    * sent all there is, and gets events as they come.
    */
   readonly replayingFrom?: number;
-  /** The last queued event that it was sent, until its reader is known to have lived on after it. */
-  readonly unconfirmedThrough?: number;
+  /** Its bridge says what its reader takes. */
+  readonly witness?: true;
+  /**
+   * The id of the last event that the readers of the session were known to have taken, when this was
+   * written. It costs no row, and outlives the object's memory as the socket does.
+   */
+  readonly taken?: string;
 }
 
 export class Subscribers {
   readonly #ctx: DurableObjectState;
   readonly #states = new Map<WebSocket, SubscriberState>();
 
-  /** Adopts the subscribers that were there before the object was loaded. */
+  /**
+   * Adopts the subscribers that were there before the object was loaded, but for those whose
+   * connection is closing: their close event settles the rest.
+   */
   constructor(ctx: DurableObjectState) {
     this.#ctx = ctx;
     for (const socket of ctx.getWebSockets()) {
-      // Only this module writes attachments of that kind.
-      const state = socket.deserializeAttachment() as SubscriberState | null | undefined;
-      if (state?.kind === "subscriber") this.#states.set(socket, state);
+      const state = stateIn(socket);
+      if (state && isOpen(socket)) this.#states.set(socket, state);
     }
   }
 
+  /** Whether any connection is there, or has not told yet that it is gone. */
+  get isEmpty(): boolean {
+    return this.#states.size === 0;
+  }
+
+  /** The subscribers whose connection is open, on every stream. */
   get size(): number {
-    return this.#states.size;
+    return [...this.#states.keys()].filter(isOpen).length;
   }
 
   count(stream: number): number {
     return this.#on(stream).length;
   }
 
-  hasLive(stream: number): boolean {
-    return this.#on(stream, true).length > 0;
+  /** Undefined: no subscriber, or one whose connection is closing. */
+  state(socket: WebSocket): SubscriberState | undefined {
+    return isOpen(socket) ? this.#states.get(socket) : undefined;
   }
 
-  state(socket: WebSocket): SubscriberState | undefined {
-    return this.#states.get(socket);
+  /** What the attachments of a stream's subscribers say of what was taken: event ids. */
+  taken(stream: number): string[] {
+    return this.#on(stream).flatMap((socket) => this.#states.get(socket)?.taken ?? []);
+  }
+
+  /** The subscriber of a stream that is its witness; undefined where it has none. */
+  witness(stream: number): WebSocket | undefined {
+    return this.#on(stream).find((socket) => this.#states.get(socket)?.witness);
+  }
+
+  /** The first subscriber of a stream. */
+  first(stream: number): WebSocket | undefined {
+    return this.#on(stream)[0];
+  }
+
+  /** Has the socket's attachment say this too. */
+  note(socket: WebSocket, change: Pick<SubscriberState, "witness" | "taken">): void {
+    const state = this.#states.get(socket);
+    if (state) this.#save(socket, { ...state, ...change });
   }
 
   /** Takes a new socket as a subscriber that has been sent everything up to `seq` of its stream. */
@@ -70,28 +101,6 @@ export class Subscribers {
     }
   }
 
-  /** A subscriber was sent queued events up to `seq`: asks it to say when its reader has taken them. */
-  awaitConfirmation(socket: WebSocket, seq: number): void {
-    const state = this.#states.get(socket);
-    if (!state) return;
-    this.#save(socket, { ...state, unconfirmedThrough: seq });
-    this.send(socket, CONFIRM);
-  }
-
-  /** The reader has taken the queued events that it was sent. Returns the last of them. */
-  confirmed(socket: WebSocket): number | undefined {
-    const state = this.#states.get(socket);
-    if (state?.unconfirmedThrough === undefined) return undefined;
-    const { unconfirmedThrough, ...settled } = state;
-    this.#save(socket, settled);
-    return unconfirmedThrough;
-  }
-
-  /** Whether some reader is being sent the queue. */
-  get isQueueBeingRead(): boolean {
-    return [...this.#states.values()].some((state) => state.unconfirmedThrough !== undefined);
-  }
-
   /** Sends one or more frames, as one message, to every live subscriber of a stream. */
   broadcast(stream: number, message: Uint8Array): void {
     for (const socket of this.#on(stream, true)) this.send(socket, message);
@@ -111,19 +120,19 @@ export class Subscribers {
     try {
       socket.send(message);
     } catch {
-      // The socket is closing; its close event, or the client's next visit, settles the rest.
-      this.#states.delete(socket);
+      // Its reader would miss this and get what follows.
+      this.close(socket, CLOSE_CODES.unreadable);
     }
   }
 
-  /** Sends a control word to every subscriber of a stream. */
-  sendControl(stream: number, word: string): void {
+  /** Sends a control word to every subscriber of a stream, or of any. */
+  sendControl(word: string, stream?: number): void {
     for (const socket of this.#on(stream)) this.send(socket, word);
   }
 
   /** Ends every subscriber and returns how many there were. `lastFrame` is for the session's own stream. */
   closeAll(code: number, lastFrame?: Uint8Array): number {
-    const sockets = [...this.#states.keys()];
+    const sockets = this.#on();
     if (lastFrame) for (const socket of this.#on(NATIVE_STREAM)) this.send(socket, lastFrame);
     for (const socket of sockets) this.close(socket, code);
     return sockets.length;
@@ -134,24 +143,33 @@ export class Subscribers {
     for (const socket of this.#on(stream, liveOnly)) this.close(socket, code);
   }
 
+  /** Ends a subscriber. It holds the session open until its close event, as one that leaves by itself does. */
   close(socket: WebSocket, code: number): void {
+    try {
+      socket.close(code);
+    } catch {
+      // Closed already.
+    }
+  }
+
+  /**
+   * A socket has closed. Returns what it was, also where this object never knew it: it may have
+   * been closing when the object woke. Undefined: not one of ours.
+   */
+  detach(socket: WebSocket): SubscriberState | undefined {
+    const state = this.#states.get(socket) ?? stateIn(socket);
     this.#states.delete(socket);
-    close(socket, code);
-  }
-
-  /** A socket has closed. Returns whether it was still a subscriber. */
-  detach(socket: WebSocket): boolean {
-    const was = this.#states.delete(socket);
     // Completes the closing handshake with a code of our own: reserved ones must not be echoed.
-    close(socket, 1000);
-    return was;
+    this.close(socket, 1000);
+    return state;
   }
 
-  #on(stream: number, liveOnly = false): WebSocket[] {
+  #on(stream?: number, liveOnly = false): WebSocket[] {
     const sockets: WebSocket[] = [];
     for (const [socket, state] of this.#states) {
       const isMeant = !liveOnly || state.replayingFrom === undefined;
-      if (state.stream === stream && isMeant) sockets.push(socket);
+      if (!isMeant || (stream !== undefined && state.stream !== stream)) continue;
+      if (isOpen(socket)) sockets.push(socket);
     }
     return sockets;
   }
@@ -162,10 +180,13 @@ export class Subscribers {
   }
 }
 
-function close(socket: WebSocket, code: number): void {
-  try {
-    socket.close(code);
-  } catch {
-    // Closed already.
-  }
+/** The state in a socket's attachment; undefined where the socket is not ours. */
+function stateIn(socket: WebSocket): SubscriberState | undefined {
+  // Only this module writes attachments of that kind.
+  const state = socket.deserializeAttachment() as SubscriberState | null | undefined;
+  return state?.kind === "subscriber" ? state : undefined;
+}
+
+function isOpen({ readyState }: WebSocket): boolean {
+  return readyState === WebSocket.READY_STATE_OPEN;
 }

@@ -70,7 +70,11 @@ it.each(["gap", "expired", "deleted", "ended", "open", "error"])(
       event,
       data: 1,
     });
-    expect([status, json]).toEqual([400, expect.objectContaining({ code: "invalid_request" })]);
+    const detail = `event: must not be ${event}, which is reserved`;
+    expect([status, json]).toEqual([
+      400,
+      expect.objectContaining({ code: "invalid_request", detail }),
+    ]);
     const session = (await service.send<object>("GET", `/v1/sessions/${id}`)).json;
     expect(session).not.toHaveProperty("lastEventId");
   },

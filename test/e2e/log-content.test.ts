@@ -31,7 +31,7 @@ it("logs no secret, ticket, metadata or event, and no line that a client made up
   const made = (await (await send("POST", "/v1/sessions", content)).json()) as { id: string };
   const path = `/v1/sessions/${made.id}`;
   const { url } = (await (await send("POST", `${path}/tickets`)).json()) as { url: string };
-  const stream = new SseReader((await service.fetch(url)).body!);
+  const stream = new SseReader((await fetch(url)).body!);
   await send("POST", `${path}/events`, { event: CANARY, data: FORGED });
   await stream.until(new RegExp(CANARY));
 

@@ -89,3 +89,13 @@ export async function storedBy(
 export function socketsOf(id: string): Promise<number> {
   return runInDurableObject(objectOf(id), (_object, ctx) => ctx.getWebSockets().length);
 }
+
+/** What the attachments of the object's sockets say that its readers have taken: event ids. */
+export function takenBy(id: string): Promise<string[]> {
+  return runInDurableObject(objectOf(id), (_object, ctx) =>
+    ctx.getWebSockets().flatMap((socket) => {
+      const { taken } = socket.deserializeAttachment() as { taken?: string };
+      return taken ?? [];
+    }),
+  );
+}

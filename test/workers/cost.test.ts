@@ -8,6 +8,9 @@ import { countWrites, evict, storedBy, told } from "../support/object.ts";
 
 afterEach(() => void vi.useRealTimers());
 
+/** Some more than the log holds (`LOG_MAX_EVENTS`), so that it is trimmed. */
+const EVENTS = 13_000;
+
 it("a create costs four rows: the record, the alarm, and both again when the directory knows", async () => {
   const id = crypto.randomUUID();
   const writes = await countWrites(id);
@@ -17,23 +20,24 @@ it("a create costs four rows: the record, the alarm, and both again when the dir
 });
 
 it("one publish costs one row, besides the amortised trim", async () => {
-  const { id } = await make();
+  const { id } = await make({ overflow: "trim" });
   const response = await request("GET", pathOf(id, "/events"));
   await call("POST", pathOf(id, "/events"), { data: "the first makes the table" });
   const writes = await countWrites(id);
   const deletedPerPublish: number[] = [];
-  for (let n = 0; n < 1300; n += 50) {
+  for (let n = 0; n < EVENTS; n += 100) {
     const before = writes.rowsDeleted;
     await call(
       "POST",
       pathOf(id, "/events"),
-      Array.from({ length: 50 }, () => ({ data: "x" })),
+      Array.from({ length: 100 }, () => ({ data: "x" })),
     );
     deletedPerPublish.push(writes.rowsDeleted - before);
   }
-  expect(writes.rows).toBe(1300);
+  expect(writes.rows).toBe(EVENTS);
   expect(writes.alarms).toBe(0);
-  expect(writes.rowsDeleted / 1300).toBeLessThan(2);
+  expect(writes.rowsDeleted).toBeGreaterThan(0);
+  expect(writes.rowsDeleted / EVENTS).toBeLessThan(2);
   expect(deletedPerPublish.filter((deleted) => deleted === 0).length).toBeGreaterThan(
     deletedPerPublish.length / 2,
   );

@@ -5,7 +5,7 @@ import { SseReader } from "../support/sse-reader.ts";
 
 const ACCEPT = "application/json, text/event-stream";
 /** The defaults of `LOG_MAX_EVENTS` and of one publish; and what the demo server's `notify` sends at most. */
-const LOG_MAX_EVENTS = 1000;
+const LOG_MAX_EVENTS = 10_000;
 const BATCH = 100;
 const FLOODS = LOG_MAX_EVENTS / BATCH + 1;
 

@@ -75,6 +75,19 @@ describe("overflow: refuse, the default", () => {
   });
 });
 
+it("a reader that keeps up lets publishing go on, however fast", async () => {
+  const { id } = await make();
+  const reader = await follow(id);
+  // Several logs full, each batch a quarter of one, faster than a bridge reports by itself.
+  const chunk = "x".repeat(100_000);
+  for (let n = 0; n < 20; n++) {
+    const sent = await publish(id, ...Array.from({ length: 10 }, () => chunk), n);
+    expect([n, sent.status]).toEqual([n, 202]);
+    expect(await readUntil(reader, String(n))).toHaveLength(11);
+  }
+  await reader.leave();
+});
+
 describe("overflow: trim", () => {
   it("never stops publishing, and a reader without an id is told what it missed", async () => {
     const { id } = await make({ overflow: "trim" });

@@ -3,7 +3,7 @@ import { GATEWAY_KEYS, type Metadata } from "../../core/content.ts";
 import { NATIVE_STREAM } from "../../core/event-id.ts";
 import { RETRY_MS, UPSTREAM_HELD_MS } from "../../core/limits.ts";
 import { Channel, type ChannelParts } from "../../stream/channel.ts";
-import { sized, type LoggedEvent, type LogPage } from "../../stream/event-log.ts";
+import { sized, type LoggedEvent } from "../../stream/event-log.ts";
 import { BACKEND, CLOSE_CODES } from "../../stream/protocol.ts";
 import { encodeFrame } from "../../wire/sse-frame.ts";
 import { STANDALONE_STREAM, type GatewayStart } from "../contract.ts";
@@ -69,11 +69,6 @@ export class GatewayStreams extends Channel {
     this.subscribers.broadcast(stream, encoder.encode(encodeFrame({ data })));
   }
 
-  /** The stream has ended. A reader that is behind is let go with its last page. */
-  endStream(stream: number): void {
-    this.subscribers.closeStream(stream, CLOSE_CODES.finished, true);
-  }
-
   /** Where a reader starts; undefined where it asks for a place that the log cannot give. */
   placeOf(start: GatewayStart): StreamPlace | undefined {
     if (start.kind === "exchange") {
@@ -102,16 +97,6 @@ export class GatewayStreams extends Channel {
     this.sendPage(socket);
   }
 
-  /** Lets go a reader that has been sent the last of its stream. */
-  override sendPage(socket: WebSocket): LogPage | undefined {
-    const stream = this.subscribers.state(socket)?.stream;
-    const page = super.sendPage(socket);
-    if (page?.complete && stream !== undefined && !this.#exchanges.isOpen(stream)) {
-      this.subscribers.close(socket, CLOSE_CODES.finished);
-    }
-    return page;
-  }
-
   /** Resolves when the bridge has the upstream's stream, or will not get it. */
   upstreamHeld(): Promise<void> {
     return this.#opening?.promise ?? Promise.resolve();
@@ -134,7 +119,11 @@ export class GatewayStreams extends Channel {
   /** Makes the bridge follow another upstream session. The last one's event ids mean nothing to it. */
   followUpstream(metadata: Metadata): void {
     this.storage.kv.delete(UPSTREAM_EVENT_ID);
-    this.subscribers.sendControl(STANDALONE_STREAM, this.#backend(metadata));
+    this.subscribers.sendControl(this.#backend(metadata), STANDALONE_STREAM);
+  }
+
+  protected override isOpen(stream: number): boolean {
+    return this.#exchanges.isOpen(stream);
   }
 
   #openUpstream(socket: WebSocket, metadata: Metadata): void {

@@ -23,7 +23,7 @@ export const eventRoutes = [
     answers: {
       202: { description: "Durable, and sent to the writers attached", schema: published },
     },
-    errors: ["session_not_found", "session_disconnected", "message_channel_full"],
+    errors: ["session_not_found", "session_disconnected", "message_channel_full", "stream_ended"],
     async handle({ c, caller, body }, { host }) {
       const id = sessionIdOf(c);
       const sessions = host.as(caller);
@@ -44,16 +44,23 @@ export const eventRoutes = [
     requestHeaders: {
       "Last-Event-ID": "The last event that the client saw; the stream goes on after it",
     },
-    answers: { 200: { description: "The stream", frames: streamFrames } },
+    answers: {
+      200: { description: "The stream", frames: streamFrames },
+      204: {
+        description: "The stream has ended with this `Last-Event-ID`: nothing comes after it",
+      },
+    },
     errors: ["session_not_found", "too_many_writers"],
     async handle({ c, caller, query }, { host, config, log }) {
       const id = sessionIdOf(c);
       const sessions = host.as(caller);
       if (c.req.raw.method === "HEAD") {
-        await sessions.read(id, false);
-        return c.body(null, 200, STREAM_HEADERS);
+        const { ended, lastEventId } = await sessions.read(id, false);
+        const isOver = ended && lastEventId === lastEventIdOf(c, query);
+        return isOver ? noContent(c) : c.body(null, 200, STREAM_HEADERS);
       }
       const socket = await sessions.subscribe(id, startOf(c, query));
+      if (!socket) return noContent(c);
       const body = bridge(socket, {
         keepaliveMs: config.keepaliveMs,
         bufferBytes: config.streamBufferBytes,
@@ -106,6 +113,11 @@ function eventOf({ event, data }: { event?: string | undefined; data?: unknown }
     ...(event !== undefined && { event: event.toWellFormed() }),
     data: (typeof data === "string" ? data : JSON.stringify(data)).toWellFormed(),
   };
+}
+
+/** Tells an EventSource to stop. A cache must not tell that of a session made anew under the id. */
+function noContent(c: Context): Response {
+  return c.body(null, 204, { "cache-control": STREAM_HEADERS["cache-control"] });
 }
 
 /** The header wins over the query: it is newer, because a client's URL stays the same when it reconnects. */

@@ -18,7 +18,7 @@ export const openingFrame = z
       .number()
       .int()
       .meta({
-        description: `Milliseconds: ${RETRY_MS}, then a random time from it to twice as long, which holds`,
+        description: `Milliseconds: ${RETRY_MS}, and then a random time up to twice as long, which replaces it`,
       }),
     id: z.string().meta({ description: "The place where the stream starts" }),
   })

@@ -12,7 +12,7 @@ import {
   RESERVED_EVENT_NAMES,
 } from "../../core/limits.ts";
 import { isSafeFieldValue } from "../../wire/sse-frame.ts";
-import { SESSION_TYPES } from "../../core/content.ts";
+import { OVERFLOWS, SESSION_TYPES } from "../../core/content.ts";
 
 /**
  * Any JSON of a session or an event. A number is an IEEE 754 double (RFC 8259, section 6).
@@ -86,6 +86,11 @@ const subject = z
   .refine((text) => text.isWellFormed(), "must not hold half a surrogate pair")
   .meta({ description: "Whose session it is" });
 
+const overflow = z.enum(OVERFLOWS).meta({
+  description:
+    "Where the log is full of events that nobody has read: refuse, the default, has publishing answer 503; trim drops the oldest",
+});
+
 export const newSession = z.strictObject({
   id: sessionId.optional(),
   type: z.enum(SESSION_TYPES).optional(),
@@ -94,12 +99,14 @@ export const newSession = z.strictObject({
   ttlSeconds: ttlSeconds.optional(),
   maxLifetimeSeconds: maxLifetimeSeconds.optional(),
   subject: subject.optional(),
+  overflow: overflow.optional(),
 });
 
 export const sessionPatch = z.strictObject({
   metadata: z.record(z.string(), z.string().nullable()).nullable().optional(),
   data: jsonValue().optional().meta({ description: "A merge patch on the data; null removes it" }),
   ttlSeconds: ttlSeconds.nullable().optional(),
+  overflow: overflow.nullable().optional(),
 });
 
 const instant = z.string().meta({ format: "date-time" });
@@ -117,7 +124,12 @@ export const session = z.object({
   subject: z.string().optional(),
   connected: z.boolean().meta({ description: "Whether a writer is attached" }),
   writers: z.number().int(),
-  lastEventId: z.string().optional(),
+  lastEventId: z
+    .string()
+    .optional()
+    .meta({ description: "Of an ended stream it is that of the `ended` frame" }),
+  overflow: z.enum(OVERFLOWS),
+  ended: z.boolean().meta({ description: "Whether the stream is complete" }),
 });
 
 export const newEvent = z.strictObject({

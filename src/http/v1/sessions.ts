@@ -22,7 +22,7 @@ import {
 import { route } from "../route.ts";
 import { newSession, readQuery, session, sessionPatch } from "./schemas.ts";
 import type * as z from "zod";
-import { DEFAULT_SESSION_TYPE } from "../../core/content.ts";
+import { DEFAULT_OVERFLOW, DEFAULT_SESSION_TYPE } from "../../core/content.ts";
 
 /** Throws a SessionError (`forbidden`) for metadata that only an admin may set. */
 function refuseBackend(
@@ -54,6 +54,7 @@ function contentOf(
     ttlMs: body.ttlSeconds === undefined ? config.sessionTtlMs : milliseconds(body.ttlSeconds),
     maxLifetimeMs: lifetime(body.maxLifetimeSeconds, config.sessionMaxLifetimeMs),
     ...(body.subject !== undefined && { subject: body.subject }),
+    overflow: body.overflow ?? DEFAULT_OVERFLOW,
   };
 }
 
@@ -71,6 +72,7 @@ function patchOf(
     ...(body.ttlSeconds !== undefined && {
       ttlMs: body.ttlSeconds === null ? config.sessionTtlMs : milliseconds(body.ttlSeconds),
     }),
+    ...(body.overflow !== undefined && { overflow: body.overflow ?? DEFAULT_OVERFLOW }),
   };
 }
 

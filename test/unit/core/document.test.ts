@@ -19,6 +19,8 @@ const VIEW: SessionView = {
   maxLifetimeMs: 0,
   metadata: { backend_url: "http://10.0.0.5/", color: "red" },
   writers: 1,
+  overflow: "refuse",
+  ended: false,
   version: "epoch.1",
 };
 const ADMIN = { admin: true };
@@ -37,6 +39,8 @@ describe("a session's document", () => {
       metadata: VIEW.metadata,
       connected: true,
       writers: 1,
+      overflow: "refuse",
+      ended: false,
     });
   });
 

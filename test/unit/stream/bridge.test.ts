@@ -3,7 +3,16 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { bridge, type BridgeOptions } from "../../../src/stream/bridge.ts";
 import type { StreamSocket } from "../../../src/core/host.ts";
 import { CONFIRM_AFTER_MS } from "../../../src/core/limits.ts";
-import { BEHIND, CONFIRM, MORE, TAKEN } from "../../../src/stream/protocol.ts";
+import {
+  BEHIND,
+  MORE,
+  PROBE,
+  READER_GONE,
+  REPORT,
+  TAKEN,
+  WITNESS,
+} from "../../../src/stream/protocol.ts";
+import { encodeFrame } from "../../../src/wire/sse-frame.ts";
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
@@ -11,16 +20,22 @@ afterEach(() => void vi.useRealTimers());
 class FakeSocket implements StreamSocket {
   binaryType = "blob";
   readonly said: string[] = [];
-  closed = false;
+  closedWith: readonly (number | string | undefined)[] | undefined;
   readonly #listeners = new Map<string, (event: { data: unknown }) => void>();
   send(message: string): void {
     this.said.push(message);
   }
-  close(): void {
-    this.closed = true;
+  get closed(): boolean {
+    return this.closedWith !== undefined;
+  }
+  close(code?: number, reason?: string): void {
+    this.closedWith ??= [code, reason];
   }
   addEventListener(type: string, listener: (event: { data: unknown }) => void): void {
     this.#listeners.set(type, listener);
+  }
+  event(id: string): void {
+    this.frame(encodeFrame({ data: "x", id }));
   }
   frame(text: string): void {
     this.word(new TextEncoder().encode(text).buffer);
@@ -140,20 +155,184 @@ describe("the words to the object", () => {
     socket.frame("page 2");
     expect(await next).toBe("page 2");
   });
+});
 
-  it("say that the queue was taken only after a later write has been taken too", async () => {
+const COMMENT = ": keep-alive\n";
+
+/** Takes everything that comes, as a reader that lives does. */
+function readOn(take: () => Promise<string>) {
+  const seen: string[] = [];
+  void (async () => {
+    for (;;) {
+      const text = await take().catch(() => "END");
+      if (text === "END") return;
+      seen.push(text);
+    }
+  })();
+  return seen;
+}
+
+describe("what the reader has taken", () => {
+  it("is said by a witness once a write that began late enough went through", async () => {
     const { socket, take } = start();
-    socket.frame("queued");
-    socket.word(CONFIRM);
-    expect(await take()).toBe("queued");
-    const probe = take();
+    socket.word(WITNESS);
+    socket.event("1");
+    await take();
+    const comment = take();
     await vi.advanceTimersByTimeAsync(CONFIRM_AFTER_MS - 1);
     expect(socket.said).toEqual([]);
     await vi.advanceTimersByTimeAsync(1);
-    expect(await probe).toBe(": keep-alive\n");
+    expect(await comment).toBe(COMMENT);
+    // The connection has been given the comment, and nothing tells yet that it took it.
     expect(socket.said).toEqual([]);
     void take();
     await vi.advanceTimersByTimeAsync(0);
-    expect(socket.said).toEqual([TAKEN]);
+    expect(socket.said).toEqual([TAKEN + "1"]);
+  });
+
+  it("is not shown by writes that follow at once, however many", async () => {
+    const { socket, take } = start();
+    socket.word(WITNESS);
+    for (let n = 0; n < 5; n++) {
+      socket.event(String(n));
+      await take();
+    }
+    void take();
+    await vi.advanceTimersByTimeAsync(CONFIRM_AFTER_MS - 1);
+    expect(socket.said).toEqual([]);
+  });
+
+  it("is shown by events without a comment where they go on, and said once a while", async () => {
+    const { socket, take } = start({ keepaliveMs: 3_600_000 });
+    socket.word(WITNESS);
+    const seen = readOn(take);
+    for (let n = 0; n < 20; n++) {
+      socket.event(String(n).padStart(2, "0"));
+      await vi.advanceTimersByTimeAsync(CONFIRM_AFTER_MS / 5);
+    }
+    expect(seen.filter((text) => text === COMMENT)).toEqual([]);
+    expect(socket.said.length).toBeGreaterThan(2);
+    expect(socket.said.length).toBeLessThanOrEqual(4);
+  });
+
+  it("costs one comment and one word after the last event, and nothing from then on", async () => {
+    const { socket, take } = start({ keepaliveMs: 3_600_000 });
+    socket.word(WITNESS);
+    const seen = readOn(take);
+    socket.event("1");
+    await vi.advanceTimersByTimeAsync(1);
+    socket.event("2");
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(seen.filter((text) => text === COMMENT)).toHaveLength(1);
+    expect(socket.said).toEqual([TAKEN + "2"]);
+    // The keep-alive's.
+    expect(vi.getTimerCount()).toBe(1);
+  });
+
+  it("is found out by every bridge, and said as it closes by one that is no witness", async () => {
+    const { socket, reader, take } = start();
+    const seen = readOn(take);
+    socket.event("1");
+    await vi.advanceTimersByTimeAsync(CONFIRM_AFTER_MS);
+    socket.event("2");
+    await vi.advanceTimersByTimeAsync(0);
+    expect(seen).toContain(COMMENT);
+    await reader.cancel();
+    expect(socket.said).toEqual([]);
+    expect(socket.closedWith).toEqual([READER_GONE, "1"]);
+  });
+
+  it("is said at once by one that becomes the witness", async () => {
+    const { socket, take } = start();
+    readOn(take);
+    socket.event("1");
+    await vi.advanceTimersByTimeAsync(CONFIRM_AFTER_MS);
+    socket.word(WITNESS);
+    expect(socket.said).toEqual([TAKEN + "1"]);
+  });
+
+  it("is nothing where the reader has closed before the later write", async () => {
+    const { socket, reader, take } = start();
+    socket.event("1");
+    await take();
+    await reader.cancel();
+    expect(socket.closedWith).toEqual([READER_GONE, ""]);
+  });
+
+  it("is not what a large event's first pieces say", async () => {
+    const { socket, take } = start({ bufferBytes: 1_000_000 });
+    socket.word(WITNESS);
+    socket.frame(encodeFrame({ data: "x".repeat(200_000), id: "1" }));
+    for (let n = 0; n < 3; n++) {
+      await take();
+      await vi.advanceTimersByTimeAsync(KEEPALIVE_MS);
+    }
+    expect(socket.said).toEqual([]);
+    readOn(take);
+    await vi.advanceTimersByTimeAsync(CONFIRM_AFTER_MS);
+    expect(socket.said).toEqual([TAKEN + "1"]);
+  });
+});
+
+describe("asked to report", () => {
+  it("says what is taken after any later write, once, though no witness", async () => {
+    const { socket, take } = start();
+    const seen = readOn(take);
+    socket.event("1");
+    socket.event("2");
+    socket.word(REPORT);
+    await vi.advanceTimersByTimeAsync(1);
+    expect(socket.said).toEqual([TAKEN + "2"]);
+    expect(seen.filter((text) => text === COMMENT)).toHaveLength(1);
+    socket.event("3");
+    await vi.advanceTimersByTimeAsync(1000);
+    expect(socket.said).toEqual([TAKEN + "2"]);
+  });
+
+  it("says it also of what it has known for long", async () => {
+    const { socket, take } = start();
+    readOn(take);
+    socket.event("1");
+    await vi.advanceTimersByTimeAsync(KEEPALIVE_MS / 2);
+    socket.word(REPORT);
+    await vi.advanceTimersByTimeAsync(1);
+    expect(socket.said).toEqual([TAKEN + "1"]);
+  });
+
+  it("says nothing of what its reader has not taken", async () => {
+    const { socket, take } = start();
+    socket.event("1");
+    socket.event("2");
+    await take();
+    socket.word(REPORT);
+    await vi.advanceTimersByTimeAsync(KEEPALIVE_MS / 2);
+    expect(socket.said).toEqual([]);
+  });
+});
+
+describe("asked whether the reader is there", () => {
+  it("writes two comments, one now and one later, and says nothing", async () => {
+    const { socket, take } = start({ keepaliveMs: 3_600_000 });
+    const seen = readOn(take);
+    await vi.advanceTimersByTimeAsync(1000);
+    socket.word(PROBE);
+    await vi.advanceTimersByTimeAsync(CONFIRM_AFTER_MS - 1);
+    expect(seen).toEqual([COMMENT]);
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(seen).toEqual([COMMENT, COMMENT]);
+    expect(socket.said).toEqual([]);
+  });
+
+  it("writes none into a frame that is on its way", async () => {
+    const { socket, take } = start({ bufferBytes: 1_000_000 });
+    const frame = encodeFrame({ data: "x".repeat(200_000), id: "1" });
+    socket.frame(frame);
+    let text = await take();
+    socket.word(PROBE);
+    while (text.length < frame.length) {
+      text += await take();
+      await vi.advanceTimersByTimeAsync(CONFIRM_AFTER_MS);
+    }
+    expect(text).toBe(frame);
   });
 });

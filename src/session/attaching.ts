@@ -1,0 +1,130 @@
+/**
+ * Attaching readers to a session, up to `MAX_WRITERS`. Readers that have gone without a word must
+ * take no place, and only a write finds them out. So bridges are asked to write before anyone is refused.
+ */
+import { ERROR_KINDS, type ErrorCode } from "../core/errors.ts";
+import { NATIVE_STREAM } from "../core/event-id.ts";
+import type { Caller } from "../core/caller.ts";
+import type { StreamStart } from "../core/host.ts";
+import { PROBE_INTERVAL_MS, PROBE_MS } from "../core/limits.ts";
+import { matches, type GatewayStart } from "../gateway/contract.ts";
+import type { Gateway } from "../gateway/object/gateway.ts";
+import type { Logger } from "../logger.ts";
+import { PROBE } from "../stream/protocol.ts";
+import type { Subscribers } from "../stream/subscribers.ts";
+import type { Lifecycle, LiveSession } from "./lifecycle.ts";
+
+/** The host's request to attach a reader. */
+export interface Attachment {
+  readonly caller: Caller;
+  readonly start: StreamStart | GatewayStart;
+}
+
+interface AttachingParts {
+  readonly life: Lifecycle;
+  readonly subscribers: Subscribers;
+  readonly gateway: Gateway;
+  readonly maxWriters: number;
+  readonly log: Logger;
+}
+
+const FULL = ERROR_KINDS.too_many_writers.status;
+
+export class Attaching {
+  readonly #parts: AttachingParts;
+  /** Settles with the next reader that leaves. */
+  #leave = Promise.withResolvers<false>();
+  /** Settles when readers that have gone are found out. All that wait for a place share it. */
+  #round: Promise<void> | undefined;
+  /** When bridges were last asked to find out whether their readers are there. */
+  #probedAt = 0;
+
+  constructor(parts: AttachingParts) {
+    this.#parts = parts;
+  }
+
+  /** Answers a WebSocket upgrade. Where no place is free it waits for one; then it judges everything anew. */
+  async attach(attachment: Attachment): Promise<Response> {
+    let answer = this.#attach(attachment);
+    if (answer.status !== FULL) return answer;
+    const over = this.#findGone().then(() => true);
+    for (let isOver = false; answer.status === FULL && !isOver;) {
+      isOver = await Promise.race([over, this.#leave.promise]);
+      answer = this.#attach(attachment);
+    }
+    return answer;
+  }
+
+  /** A reader has left. */
+  left(): void {
+    this.#leave.resolve(false);
+    this.#leave = Promise.withResolvers();
+  }
+
+  #attach({ caller, start }: Attachment): Response {
+    const { life, subscribers, maxWriters } = this.#parts;
+    const now = Date.now();
+    const session = life.owned(caller, now);
+    if (!session || ("match" in start && !matches(session.record, start.match))) {
+      return refusal("session_not_found");
+    }
+    if (start.kind === "after" && session.events.hasSeenEnd(start.lastEventId)) {
+      life.touch(session, now);
+      return new Response(null, { status: 204 });
+    }
+    if (subscribers.size >= maxWriters) return refusal("too_many_writers");
+    const { 0: client, 1: server } = new WebSocketPair();
+    if ("match" in start) {
+      if (!this.#attachToGateway(session, server, start, now)) {
+        return new Response(null, { status: 400 });
+      }
+    } else this.#attachToEvents(session, server, start, now);
+    return new Response(null, { status: 101, webSocket: client });
+  }
+
+  #attachToGateway(
+    session: LiveSession,
+    socket: WebSocket,
+    start: GatewayStart,
+    now: number,
+  ): boolean {
+    const { life, gateway } = this.#parts;
+    const streams = gateway.streamsOf(session.record);
+    const place = streams.placeOf(start);
+    if (!place) return false;
+    life.hold(session, now);
+    streams.attach(socket, start, place, session.record.metadata);
+    return true;
+  }
+
+  #attachToEvents(session: LiveSession, socket: WebSocket, start: StreamStart, now: number): void {
+    const { life, subscribers, log } = this.#parts;
+    // A page that was loaded anew has left a reader behind, which is found out by this.
+    if (now - this.#probedAt >= PROBE_INTERVAL_MS) this.#probe(now, NATIVE_STREAM);
+    // The reader of an ended stream soon leaves by itself.
+    if (session.events.ended) life.touch(session, now);
+    else life.hold(session, now);
+    session.events.attach(socket, start);
+    const { id } = session.record;
+    log.debug("writer.attach", { session: id, start: start.kind, writers: subscribers.size });
+  }
+
+  #probe(now: number, stream?: number): void {
+    this.#probedAt = now;
+    this.#parts.subscribers.sendControl(PROBE, stream);
+  }
+
+  #findGone(): Promise<void> {
+    if (this.#round) return this.#round;
+    this.#probe(Date.now());
+    this.#round = new Promise<void>((resolve) => setTimeout(resolve, PROBE_MS)).then(() => {
+      this.#round = undefined;
+    });
+    return this.#round;
+  }
+}
+
+/** Refuses an attachment. The host reads the status. */
+function refusal(code: ErrorCode): Response {
+  return new Response(code, { status: ERROR_KINDS[code].status });
+}

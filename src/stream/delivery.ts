@@ -1,0 +1,104 @@
+/**
+ * What one reader is known to have taken. A connection takes bytes also after its reader has closed
+ * it, until the answer to the first of them is back. So an event counts as taken when a write that
+ * began `CONFIRM_AFTER_MS` after it went through. Time is an argument: milliseconds since the epoch.
+ */
+import { CONFIRM_AFTER_MS } from "../core/limits.ts";
+
+/** A write to the connection, with the id of the last event that ends in it. */
+interface Write {
+  readonly begun: number;
+  readonly id: string | undefined;
+}
+
+/** An event whose last byte the connection has taken. */
+interface Handed {
+  readonly id: string;
+  readonly at: number;
+}
+
+interface Proof {
+  /** The last event that is known to be taken. */
+  readonly id: string;
+  /** The object has asked for it. */
+  readonly asked: boolean;
+}
+
+export class Delivery {
+  #inFlight: Write | undefined;
+  /** The last event that came from the object, and the last one that the connection took. */
+  #newest: string | undefined;
+  #handed: Handed | undefined;
+  /** An event that the next write which begins late enough shows to be taken. */
+  #sample: Handed | undefined;
+  #taken: string | undefined;
+  #askedFor: string | undefined;
+  #probedAt: number | undefined;
+
+  /** The last event that the reader is known to have taken. */
+  get taken(): string | undefined {
+    return this.#taken;
+  }
+
+  /** A message has come from the object; `id` is that of the event which ends it. */
+  came(id: string | undefined): void {
+    this.#newest = id ?? this.#newest;
+  }
+
+  begins(id: string | undefined, now: number): void {
+    this.#inFlight = { begun: now, id };
+  }
+
+  /** The write that began last has gone through. Returns what that shows, if it is news. */
+  wentThrough(now: number): Proof | undefined {
+    const write = this.#inFlight;
+    if (!write) return undefined;
+    this.#inFlight = undefined;
+    const proof = this.#shownBy(write);
+    if (proof) {
+      this.#taken = proof.id;
+      this.#sample = this.#handed?.id === proof.id ? undefined : this.#handed;
+    }
+    if (write.id !== undefined) {
+      this.#handed = { id: write.id, at: now };
+      if (write.id !== this.#taken) this.#sample ??= this.#handed;
+    }
+    return proof;
+  }
+
+  /** The object wants to know of everything that has come, as soon as any later write went through. */
+  ask(): void {
+    this.#askedFor = this.#newest;
+  }
+
+  /** The object wants to know whether the reader is still there: a comment goes out now, and one later. */
+  probe(now: number): void {
+    this.#probedAt = now;
+  }
+
+  /** When a comment is to be written, if nothing else is by then; undefined where none is needed. */
+  get commentDue(): number | undefined {
+    if (this.#askedFor !== undefined && this.#sample) return 0;
+    // The newest event, not the sample: one comment then shows all of them to be taken.
+    const since = Math.max(this.#sample ? (this.#handed?.at ?? 0) : 0, this.#probedAt ?? 0);
+    return since === 0 ? undefined : since + CONFIRM_AFTER_MS;
+  }
+
+  /** The comment that was due is written. */
+  commented(): void {
+    this.#probedAt = undefined;
+  }
+
+  #shownBy({ begun }: Write): Proof | undefined {
+    const handed = this.#handed;
+    if (handed && this.#askedFor !== undefined) {
+      // Ids of one log sort as text.
+      if (handed.id === this.#newest || handed.id >= this.#askedFor) {
+        this.#askedFor = undefined;
+        return { id: handed.id, asked: true };
+      }
+    }
+    const old = [handed, this.#sample].find((one) => one && begun >= one.at + CONFIRM_AFTER_MS);
+    return old && old.id !== this.#taken ? { id: old.id, asked: false } : undefined;
+  }
+}
