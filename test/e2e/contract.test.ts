@@ -192,6 +192,11 @@ describe("every error of the contract", () => {
     row("message_channel_full", "publishing more than the queue takes", async ({ send, make }) =>
       send("POST", `${await make()}/events`, [{ data: 1 }, { data: 2 }, { data: 3 }]),
     ),
+    row("stream_ended", "publishing after the end", async ({ send, make }) => {
+      const path = await make();
+      await send("POST", `${path}/end`);
+      return send("POST", `${path}/events`, { data: 1 });
+    }),
     row("invalid_session_type", "creating", ({ send }) =>
       send("POST", "/v1/sessions", { type: "x" }),
     ),

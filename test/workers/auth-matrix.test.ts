@@ -109,6 +109,12 @@ const ROWS: Readonly<Record<string, Row>> = {
     scope: "events:subscribe",
     answers: owned(200),
   },
+  endStream: {
+    method: "POST",
+    path: "/v1/sessions/:id/end",
+    scope: "events:publish",
+    answers: owned(202),
+  },
   disconnectSession: {
     method: "POST",
     path: "/v1/sessions/:id/disconnect",

@@ -113,6 +113,11 @@ const PROVOCATIONS: Record<string, Record<string, () => Promise<{ status: number
       await request("POST", pathOf(id, "/disconnect"));
       return request("POST", pathOf(id, "/events"), { data: 1 });
     },
+    409: async () => {
+      const { id } = await make();
+      await request("POST", pathOf(id, "/end"));
+      return request("POST", pathOf(id, "/events"), { data: 1 });
+    },
   },
   "get /v1/sessions/{id}/events": {
     200: async () => {
@@ -120,8 +125,20 @@ const PROVOCATIONS: Record<string, Record<string, () => Promise<{ status: number
       await response.body?.cancel();
       return response;
     },
+    204: async () => {
+      const { id } = await make();
+      const end = await call<{ id: string }>("POST", pathOf(id, "/end"));
+      return request("GET", pathOf(id, `/events?lastEventId=${end.json.id}`));
+    },
     400: () => request("GET", `${unknown()}/events?from=x`),
     404: () => request("GET", `${unknown()}/events`),
+  },
+  "post /v1/sessions/{id}/end": {
+    202: async () => request("POST", pathOf((await make()).id, "/end")),
+    400: () => request("POST", `${unknown()}/end`, []),
+    404: () => request("POST", `${unknown()}/end`),
+    413: async () => request("POST", pathOf((await make()).id, "/end"), huge),
+    415: () => raw(`${unknown()}/end`, { method: "POST", body: "{}", headers: text }),
   },
   "post /v1/sessions/{id}/disconnect": {
     204: async () => request("POST", pathOf((await make()).id, "/disconnect")),

@@ -9,7 +9,7 @@ import { publicOrigin } from "../oauth-metadata.ts";
 import { problemResponse, STREAM_HEADERS } from "../problem.ts";
 import { route } from "../route.ts";
 import { streamFrames } from "./frames.ts";
-import { publication, published, streamQuery, ticket } from "./schemas.ts";
+import { lastEvent, publication, published, streamEnd, streamQuery, ticket } from "./schemas.ts";
 import { sessionIdOf } from "./sessions.ts";
 
 export const eventRoutes = [
@@ -67,6 +67,23 @@ export const eventRoutes = [
         onCut: (reason) => log.info("reader.cut", { session: redactSessionId(id), reason }),
       });
       return c.body(body, 200, STREAM_HEADERS);
+    },
+  }),
+  route({
+    method: "post",
+    path: "/v1/sessions/:id/end",
+    operationId: "endStream",
+    summary: "End the stream, after one last event if the body has one; readers get `ended`",
+    scope: "events:publish",
+    body: lastEvent,
+    bodyOptional: true,
+    answers: {
+      202: { description: "Durable; a stream that had ended is as it was", schema: streamEnd },
+    },
+    errors: ["session_not_found", "message_channel_full"],
+    async handle({ c, caller, body }, { host }) {
+      const last = "data" in body ? eventOf(body) : undefined;
+      return c.json(await host.as(caller).endStream(sessionIdOf(c), last), 202);
     },
   }),
   route({

@@ -148,6 +148,13 @@ export const newEvent = z.strictObject({
     .meta({ description: "Any JSON; a string is sent as it is" }),
 });
 
+/** An empty object is a missing body: no last event. */
+export const lastEvent = z.union([newEvent, z.strictObject({})]);
+
+export const streamEnd = z.object({
+  id: z.string().meta({ description: "The id of the `ended` frame" }),
+});
+
 export const publication = z.union([
   newEvent,
   z
