@@ -171,9 +171,9 @@ class BridgedReader {
     this.#wanted?.();
   }
 
-  /** Writes a comment where nothing else is on its way: it may stand only between two frames. */
+  /** Writes a comment where nothing else is on its way: whatever is shows as much. */
   #comment(): void {
-    if (this.#wanted && !this.#closed && this.#queue.length === 0) this.#push(keepalive);
+    if (this.#wanted && !this.#closed) this.#push(keepalive);
   }
 
   /** Takes from the queue what is handed over next. */
@@ -223,7 +223,7 @@ class BridgedReader {
   }
 
   #tick(): void {
-    if (this.#wanted && !this.#closed) this.#comment();
+    if (this.#wanted && !this.#closed) this.#push(keepalive);
     else if (this.#tookSinceTick) this.#tookSinceTick = false;
     else this.#cut("stalled");
   }

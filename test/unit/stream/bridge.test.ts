@@ -229,6 +229,47 @@ describe("what the reader has taken", () => {
     expect(vi.getTimerCount()).toBe(1);
   });
 
+  it("is known to its end where an earlier comment showed a part of it", async () => {
+    const { socket, take } = start({ keepaliveMs: 3_600_000 });
+    socket.word(WITNESS);
+    readOn(take);
+    socket.event("1");
+    await vi.advanceTimersByTimeAsync(CONFIRM_AFTER_MS - 50);
+    socket.event("2");
+    await vi.advanceTimersByTimeAsync(60);
+    socket.word(PROBE);
+    await vi.advanceTimersByTimeAsync(0);
+    expect(socket.said).toEqual([TAKEN + "1"]);
+    await vi.advanceTimersByTimeAsync(2 * CONFIRM_AFTER_MS);
+    expect(socket.said).toEqual([TAKEN + "1", TAKEN + "2"]);
+  });
+
+  it("is known also where a frame without an id leaves with it, and where an id comes twice", async () => {
+    const { socket, take } = start({ keepaliveMs: 3_600_000 });
+    socket.word(WITNESS);
+    const seen = readOn(take);
+    socket.event("1");
+    socket.frame(encodeFrame({ event: "endpoint", data: "/" }));
+    await vi.advanceTimersByTimeAsync(CONFIRM_AFTER_MS);
+    expect(socket.said).toEqual([TAKEN + "1"]);
+    socket.event("1");
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(socket.said).toEqual([TAKEN + "1"]);
+    expect(seen.filter((text) => text === COMMENT)).toHaveLength(1);
+  });
+
+  it("is looked for no longer once the reader has left", async () => {
+    const { socket, reader, take } = start();
+    socket.event("1");
+    await take();
+    const next = take();
+    await vi.advanceTimersByTimeAsync(0);
+    expect(vi.getTimerCount()).toBe(2);
+    await reader.cancel();
+    expect(vi.getTimerCount()).toBe(0);
+    expect(await next).toBe("END");
+  });
+
   it("is found out by every bridge, and said as it closes by one that is no witness", async () => {
     const { socket, reader, take } = start();
     const seen = readOn(take);
