@@ -100,7 +100,8 @@ export class Attaching {
   #attachToEvents(session: LiveSession, socket: WebSocket, start: StreamStart, now: number): void {
     const { life, subscribers, log } = this.#parts;
     // A page that was loaded anew has left a reader behind, which is found out by this.
-    if (now - this.#probedAt >= PROBE_INTERVAL_MS) this.#probe(now, NATIVE_STREAM);
+    const isDue = now - this.#probedAt >= PROBE_INTERVAL_MS;
+    if (isDue && session.events.writers > 0) this.#probe(now, NATIVE_STREAM);
     // The reader of an ended stream soon leaves by itself.
     if (session.events.ended) life.touch(session, now);
     else life.hold(session, now);

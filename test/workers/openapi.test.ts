@@ -239,6 +239,7 @@ it("says which requests need a body", async () => {
     "post /v1/sessions": false,
     "put /v1/sessions/{id}": true,
     "patch /v1/sessions/{id}": true,
+    "post /v1/sessions/{id}/end": false,
     "post /v1/sessions/{id}/events": true,
   });
 });
