@@ -24,6 +24,7 @@ export const ERROR_KINDS = {
   invalid_request: { status: 400, title: "Invalid request", jsonRpcCode: -32600 },
   unsupported_media_type: { status: 415, title: "Unsupported media type" },
   payload_too_large: { status: 413, title: "Payload too large" },
+  idempotency_key_reused: { status: 422, title: "Idempotency key reused" },
   precondition_failed: { status: 412, title: "Precondition failed" },
   unauthorized: { status: 401, title: "Unauthorized" },
   forbidden: { status: 403, title: "Forbidden" },

@@ -79,6 +79,8 @@ export interface Published {
   readonly ids: readonly string[];
   /** How many readers get it. A reader that is behind gets it after the events before it. */
   readonly writers: number;
+  /** The events were published before under the same key: nothing was appended. */
+  readonly replayed?: true;
 }
 
 export interface StreamEnd {
@@ -206,8 +208,14 @@ export interface Sessions<Shown = SessionView> {
   patch(id: SessionId, patch: SessionPatch, ifMatch?: IfMatch): Promise<Shown>;
   /** Ends a session and its streams. False if there was none, or it had none of these versions. */
   delete(id: SessionId, ifMatch?: IfMatch): Promise<boolean>;
-  /** Appends events, all or none, and sends them. Returns once they are durable. */
-  publish(id: SessionId, events: readonly NewEvent[]): Promise<Published>;
+  /**
+   * Appends events, all or none, and sends them. Returns once they are durable.
+   *
+   * Under a key (1 to 255 visible ASCII characters) they are appended once, however often that is
+   * asked for, as long as the log retains the last of them. Throws a SessionError
+   * (`idempotency_key_reused`) where other events have been published under it.
+   */
+  publish(id: SessionId, events: readonly NewEvent[], idempotencyKey?: string): Promise<Published>;
   /**
    * Ends the session's stream for good, after one last event if there is one. Returns the id of its
    * `ended` frame. A stream that has ended stays as it is and answers the same.

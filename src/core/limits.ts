@@ -4,6 +4,8 @@
 export const MAX_EVENTS_PER_PUBLISH = 100;
 /** Characters in an event's name: names are labels; this keeps frames small. */
 export const MAX_EVENT_NAME_LENGTH = 256;
+/** Characters in an `Idempotency-Key`: a UUID or a hash fits several times over, and a row stays small. */
+export const MAX_IDEMPOTENCY_KEY_LENGTH = 255;
 /**
  * The service sends frames of the first four names itself; a client that published one would forge
  * it. An EventSource gives `open` and `error` to the page's handlers of its own connection.

@@ -58,7 +58,7 @@ export function sessionsIn(
     upsert: (id, content, ifMatch) => own.upsert(id, content, ifMatch),
     patch: (id, patch, ifMatch) => own.patch(id, patch, ifMatch),
     delete: (id, ifMatch) => own.delete(id, ifMatch),
-    publish: (id, events) => own.publish(id, events),
+    publish: (id, events, idempotencyKey) => own.publish(id, events, idempotencyKey),
     endStream: (id, last) => own.endStream(id, last),
     disconnect: (id) => own.disconnect(id),
     subscribe: (id, start) => own.subscribe(id, start),

@@ -14,6 +14,7 @@ import type { SessionId } from "../core/id.ts";
 import { Admission } from "../directory/admission.ts";
 import type { DirectoryClient } from "../directory/client.ts";
 import type { GatewayHost, GatewaySessions } from "../gateway/contract.ts";
+import { publishKeyOf } from "./publish-key.ts";
 import { RefusalTime, withEvenRefusals } from "./refusal-timing.ts";
 import type { Attachment } from "./attaching.ts";
 import type { SessionObject, Shown } from "./session-object.ts";
@@ -153,12 +154,18 @@ function sessionsOf<T>(
   };
 
   return {
-    // A create or a publish is asked for once: one that failed half way may have happened.
+    // A create, or a publish without a key, is asked for once: one that failed half way may have happened.
     create: (id, content) =>
       admitted(id, content.subject ?? caller.subject, async () =>
         read(await ask(id, once, (object) => object.create(caller, id, content, form))),
       ),
-    publish: (id, events) => ask(id, once, (object) => object.publish(caller, events)),
+    async publish(id, events, idempotencyKey) {
+      if (idempotencyKey === undefined) {
+        return ask(id, once, (object) => object.publish(caller, events));
+      }
+      const key = await publishKeyOf(idempotencyKey, events);
+      return ask(id, repeatable, (object) => object.publish(caller, events, key));
+    },
     patch: async (id, patch, ifMatch) =>
       read(await ask(id, once, (object) => object.patch(caller, patch, ifMatch, form))),
     async upsert(id, content, ifMatch) {

@@ -8,6 +8,7 @@ import { NATIVE_STREAM } from "../core/event-id.ts";
 import type { NewEvent, Published, StreamEnd } from "../core/host.ts";
 import { MAX_HOLD_MS, MAX_SHARED_LOG, WRITERS_PER_HELD_MS } from "../core/limits.ts";
 import { refuse, succeed, type Outcome } from "../core/errors.ts";
+import type { PublishKey } from "../stream/published-keys.ts";
 import { sized, type LoggedEvent, type SizedEvent } from "../stream/event-log.ts";
 import type { Lifecycle, LiveSession } from "./lifecycle.ts";
 import { overflowOf } from "./record-changes.ts";
@@ -27,12 +28,16 @@ interface Publish {
   readonly events: readonly SizedEvent[];
   /** The stream ends after these events. */
   readonly ends: boolean;
+  readonly key: PublishKey | undefined;
 }
 
-/** What is stored and not yet sent. */
+/** What a call has stored, or had stored before. */
 interface Stored {
   readonly channel: EventChannel;
+  readonly seqs: readonly number[];
+  /** The events that no reader has been sent yet. */
   readonly logged: readonly LoggedEvent[];
+  readonly replayed?: true;
 }
 
 export class Publishing {
@@ -49,14 +54,19 @@ export class Publishing {
     });
   }
 
-  /** Stores events, all or none, and sends them. */
-  publish(caller: Caller, events: readonly NewEvent[]): Promise<Outcome<Published>> {
-    return this.#do({ caller, events: events.map(sized), ends: false });
+  /** Stores events, all or none, and sends them. Under a key that stored the same events before, it does nothing. */
+  publish(
+    caller: Caller,
+    events: readonly NewEvent[],
+    key?: PublishKey,
+  ): Promise<Outcome<Published>> {
+    return this.#do({ caller, events: events.map(sized), ends: false, key });
   }
 
   /** Ends the stream, after one last event if there is one. A publish that came before is before the end. */
   async end(caller: Caller, last?: NewEvent): Promise<Outcome<StreamEnd>> {
-    const ended = await this.#do({ caller, events: last ? [sized(last)] : [], ends: true });
+    const events = last ? [sized(last)] : [];
+    const ended = await this.#do({ caller, events, ends: true, key: undefined });
     return ended.ok ? succeed({ id: ended.value.ids.at(-1) ?? "" }) : ended;
   }
 
@@ -88,13 +98,29 @@ export class Publishing {
     if (!admitted.ok) return admitted;
     const session = admitted.value;
     const { record, events: channel } = session;
+    const { events, ends, key } = publish;
+    const before = key && this.#replay(session, key, now);
+    if (before) return before;
     const room = { overflow: overflowOf(record), capacity: limits.queueCapacity };
-    const { events, ends } = publish;
     const refusal = ends ? channel.endRefusal(events, room) : channel.refusal(events, room);
     if (refusal) return refuse(refusal);
     life.touch(session, now);
-    const logged = ends ? channel.end(events) : channel.append(events);
-    return succeed({ channel, logged });
+    const logged = ends ? channel.end(events) : channel.append(events, key);
+    return succeed({ channel, logged, seqs: logged.map(({ seq }) => seq) });
+  }
+
+  /**
+   * The outcome of a publish under a key that is known. It comes before every other refusal, so
+   * that a publisher whose answer was lost gets it again from a queue that is full by now.
+   */
+  #replay(session: LiveSession, key: PublishKey, now: number): Outcome<Stored> | undefined {
+    const channel = session.events;
+    const known = channel.publishedUnder(key);
+    if (!known) return undefined;
+    if (known.fingerprint !== key.fingerprint) return refuse("idempotency_key_reused");
+    this.#parts.life.touch(session, now);
+    const seqs = Array.from({ length: known.count }, (_, n) => known.seq + n);
+    return succeed({ channel, seqs, logged: [], replayed: true });
   }
 
   /** Sends everything that the turn stored. It is of one session: nothing ends it within a turn. */
@@ -108,8 +134,9 @@ export class Publishing {
     if (stored[0]?.channel.ended) stored[0].channel.endStream(NATIVE_STREAM);
     return (one) => {
       if (!one.ok) return one;
-      const { channel, logged } = one.value;
-      return succeed({ ids: logged.map(({ seq }) => channel.idOf(seq)), writers });
+      const { channel, seqs, replayed } = one.value;
+      const ids = seqs.map((seq) => channel.idOf(seq));
+      return succeed({ ids, writers, ...(replayed && { replayed }) });
     };
   }
 

@@ -25,6 +25,7 @@ import type {
   StreamEnd,
 } from "../core/host.ts";
 import type { SessionId } from "../core/id.ts";
+import type { PublishKey } from "../stream/published-keys.ts";
 import { MORE, TAKEN } from "../stream/protocol.ts";
 import { openUpstreams } from "../gateway/upstream/open.ts";
 import { Gateway } from "../gateway/object/gateway.ts";
@@ -166,8 +167,12 @@ export class SessionObject extends DurableObject<Environment> {
     return this.#outbox.settled();
   }
 
-  publish(caller: Caller, events: readonly NewEvent[]): Promise<Outcome<Published>> {
-    return this.#publishing.publish(caller, events);
+  publish(
+    caller: Caller,
+    events: readonly NewEvent[],
+    key?: PublishKey,
+  ): Promise<Outcome<Published>> {
+    return this.#publishing.publish(caller, events, key);
   }
 
   /** Ends the stream for good, after one last event if there is one. */

@@ -34,8 +34,17 @@ export abstract class Channel {
 
   /** Opened when it is first needed, so that most calls read no row of it. */
   protected get log(): EventLog {
-    return (this.#log ??= new EventLog(this.storage, this.#table, this.#limits, this.#epoch));
+    return (this.#log ??= new EventLog(
+      this.storage,
+      this.#table,
+      this.#limits,
+      this.#epoch,
+      (first) => this.deletedBefore(first),
+    ));
   }
+
+  /** The log deletes its events before `first`. This is in the same transaction. */
+  protected deletedBefore(_first: number): void {}
 
   /** Takes a socket as a subscriber that is behind at `seq` of its stream, and sends it the preamble. */
   protected subscribe(socket: WebSocket, stream: number, seq: number, preamble: string): void {

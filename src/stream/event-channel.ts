@@ -8,6 +8,7 @@ import { encodeFields, encodeFrame } from "../wire/sse-frame.ts";
 import { Channel, type ChannelParts } from "./channel.ts";
 import type { LoggedEvent, SizedEvent } from "./event-log.ts";
 import { REPORT, WITNESS } from "./protocol.ts";
+import { PublishedKeys, type KeyedEvents, type PublishKey } from "./published-keys.ts";
 import { Unread } from "./unread.ts";
 
 /** Where a stream starts in the log, and what it says before its first event. */
@@ -44,11 +45,13 @@ export class EventChannel extends Channel {
   #account: Unread | undefined;
   /** The bridges have been asked to report what is taken, and none has yet. */
   #isAsked = false;
+  readonly #keys: PublishedKeys;
 
   /** `id` is the session's, for its `ended` frame. */
   constructor(parts: ChannelParts, epoch: string, id: string) {
     super(parts, "events", epoch);
     this.#id = id;
+    this.#keys = new PublishedKeys(parts.storage.sql);
   }
 
   get writers(): number {
@@ -81,9 +84,20 @@ export class EventChannel extends Channel {
     return this.#hasRoomFor(events, room) ? undefined : "message_channel_full";
   }
 
-  /** Stores events, all or none. `send` sends them, in the same turn. */
-  append(events: readonly SizedEvent[]): LoggedEvent[] {
-    return this.log.append(NATIVE_STREAM, events, this.#unread.taken + 1);
+  /** Stores events, all or none, and the key with them. `send` sends them, in the same turn. */
+  append(events: readonly SizedEvent[], key?: PublishKey): LoggedEvent[] {
+    const append = () => this.log.append(NATIVE_STREAM, events, this.#unread.taken + 1);
+    if (!key) return append();
+    return this.storage.transactionSync(() => {
+      // The key comes first: if it cannot be stored, the log has not yet counted the events in memory.
+      this.#keys.add(key, this.log.lastSeq + 1, events.length);
+      return append();
+    });
+  }
+
+  /** The events that were published under a key, while the last of them is retained. */
+  publishedUnder({ key }: PublishKey): KeyedEvents | undefined {
+    return this.#keys.find(key, this.log.beforeFirst);
   }
 
   /**
@@ -147,6 +161,10 @@ export class EventChannel extends Channel {
   /** Publishing is refused until a reader attaches. */
   disconnect(): void {
     if (!this.#state.disconnected) this.#save({ disconnected: true });
+  }
+
+  protected override deletedBefore(first: number): void {
+    this.#keys.forgetBefore(first);
   }
 
   protected override isOpen(): boolean {

@@ -80,6 +80,7 @@ export class EventLog {
   readonly #storage: DurableObjectStorage;
   readonly #sql: SqlStorage;
   readonly #epoch: string;
+  readonly #onDelete: (first: number) => void;
   readonly #statements: ReturnType<typeof statementsOn>;
   #tableExists = false;
   /** Oldest row still stored. */
@@ -94,12 +95,15 @@ export class EventLog {
   #sum = 0;
   #unreadFrom = 0;
 
+  /** `onDelete` is called in the transaction that deletes all events before `first`. */
   constructor(
     storage: DurableObjectStorage,
     table: LogTable,
     limits: EventLogLimits,
     epoch: string,
+    onDelete: (first: number) => void = () => {},
   ) {
+    this.#onDelete = onDelete;
     this.limits = limits;
     this.#storage = storage;
     this.#sql = storage.sql;
@@ -240,6 +244,7 @@ export class EventLog {
     if (deadRows === 0) return;
     this.#sumBeforeStored = this.#goneBytes;
     this.#sql.exec(this.#statements.deleteBefore, this.#first);
+    this.#onDelete(this.#first);
     this.#firstStored = this.#first;
   }
 

@@ -108,6 +108,11 @@ const PROVOCATIONS: Record<string, Record<string, () => Promise<{ status: number
     404: () => request("POST", `${unknown()}/events`, { data: 1 }),
     413: async () => request("POST", pathOf((await make()).id, "/events"), huge),
     415: () => raw(`${unknown()}/events`, { method: "POST", body: "{}", headers: text }),
+    422: async () => {
+      const path = pathOf((await make()).id, "/events");
+      await request("POST", path, { data: 1 }, { "idempotency-key": "k" });
+      return request("POST", path, { data: 2 }, { "idempotency-key": "k" });
+    },
     503: async () => {
       const { id } = await make();
       await request("POST", pathOf(id, "/disconnect"));

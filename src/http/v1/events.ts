@@ -19,19 +19,34 @@ export const eventRoutes = [
     operationId: "publishEvents",
     summary: "Publish one event, or up to 100 at once, all or none",
     scope: "events:publish",
+    requestHeaders: {
+      "Idempotency-Key":
+        "1 to 255 visible ASCII characters. The same key and the same events again append nothing, while the last of the events is retained",
+    },
     body: publication,
     answers: {
-      202: { description: "Durable, and sent to the writers attached", schema: published },
+      202: {
+        description: "Durable, and sent to the writers attached",
+        schema: published,
+        headers: {
+          "Idempotency-Replayed": "true: the events were published before under this key",
+        },
+      },
     },
-    errors: ["session_not_found", "session_disconnected", "message_channel_full", "stream_ended"],
+    errors: [
+      "session_not_found",
+      "idempotency_key_reused",
+      "session_disconnected",
+      "message_channel_full",
+      "stream_ended",
+    ],
     async handle({ c, caller, body }, { host }) {
       const id = sessionIdOf(c);
-      const sessions = host.as(caller);
-      if (!Array.isArray(body)) {
-        const { ids, writers } = await sessions.publish(id, [eventOf(body)]);
-        return c.json({ id: ids[0], writers }, 202);
-      }
-      return c.json(await sessions.publish(id, body.map(eventOf)), 202);
+      const events = (Array.isArray(body) ? body : [body]).map(eventOf);
+      const key = c.req.header("idempotency-key");
+      const { ids, writers, replayed } = await host.as(caller).publish(id, events, key);
+      const answer = Array.isArray(body) ? { ids, writers } : { id: ids[0], writers };
+      return c.json(answer, 202, replayed && { "idempotency-replayed": "true" });
     },
   }),
   route({
