@@ -88,6 +88,29 @@ export interface StreamEnd {
   readonly id: string;
 }
 
+/** An event as its publisher gave it. */
+export interface PublishedEvent extends NewEvent {
+  readonly id: string;
+}
+
+export interface PageQuery {
+  /** The last event that the client saw. Absent: from the earliest that is retained. */
+  readonly after?: string;
+  /** Events at most. */
+  readonly limit: number;
+}
+
+/** A part of a session's events, in order. Fewer than asked for does not mean that no more follow. */
+export interface EventPage {
+  readonly events: readonly PublishedEvent[];
+  /** The next page follows this place: the last event given, or where none is, where it looked. */
+  readonly lastEventId: string;
+  /** The stream is complete, and nothing follows this page. */
+  readonly ended: boolean;
+  /** The place that was asked for cannot be given. The page begins with the earliest event retained. */
+  readonly gap?: { readonly requested: string; readonly earliest: string | null };
+}
+
 /** Where a new stream starts. */
 export type StreamStart =
   /** With the first event that no reader is known to have taken. */
@@ -223,6 +246,13 @@ export interface Sessions<Shown = SessionView> {
   endStream(id: SessionId, last?: NewEvent): Promise<StreamEnd>;
   /** Ends every stream. Publishing fails until a reader attaches again. */
   disconnect(id: SessionId): Promise<void>;
+  /** Reads events as data. Counts as use of the session, and never as reading the queue. */
+  readEvents(id: SessionId, query: PageQuery): Promise<EventPage>;
+  /**
+   * Resolves when there may be something to read after an event, or `ms` have passed: sooner where
+   * too many wait. The session's end resolves it too.
+   */
+  awaitEvents(id: SessionId, after: string, ms: number): Promise<void>;
   /** Attaches a reader. Undefined where it has seen the end of the stream. */
   subscribe(id: SessionId, start: StreamStart): Promise<StreamSocket | undefined>;
 }

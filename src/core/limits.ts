@@ -75,6 +75,17 @@ export const PROBE_INTERVAL_MS = 1000;
 /** Milliseconds before a client reconnects. Up to as many more, at random, keep 200 clients from coming at once. */
 export const RETRY_MS = 1000;
 
+/** Events in a page that is read as JSON: as many as ten publishes of the largest array. */
+export const MAX_PAGE_EVENTS = 1000;
+/** Events in such a page where the client names no limit. */
+export const DEFAULT_PAGE_EVENTS = 100;
+/** UTF-8 bytes of data in such a page, which the Worker holds whole: the log's own default bound. */
+export const MAX_PAGE_BYTES = 4 * 1024 * 1024;
+/** Seconds that a request may wait for the next event: proxies commonly cut one after a minute. */
+export const MAX_WAIT_SECONDS = 30;
+/** Milliseconds that a request waits before it may have to give its place to another. */
+export const MIN_WAIT_MS = 1000;
+
 /** Characters in a request's URL: an id, a ticket and a resume position fit several times over. */
 export const MAX_URL_LENGTH = 8192;
 /** Bytes of all request headers: common HTTP servers take as many, and a large access token fits. */

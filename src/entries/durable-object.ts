@@ -60,6 +60,8 @@ export function sessionsIn(
     delete: (id, ifMatch) => own.delete(id, ifMatch),
     publish: (id, events, idempotencyKey) => own.publish(id, events, idempotencyKey),
     endStream: (id, last) => own.endStream(id, last),
+    readEvents: (id, query) => own.readEvents(id, query),
+    awaitEvents: (id, after, ms) => own.awaitEvents(id, after, ms),
     disconnect: (id) => own.disconnect(id),
     subscribe: (id, start) => own.subscribe(id, start),
     list: (query) => host.list(query),

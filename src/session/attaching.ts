@@ -11,18 +11,27 @@ import { matches, type GatewayStart } from "../gateway/contract.ts";
 import type { Gateway } from "../gateway/object/gateway.ts";
 import type { Logger } from "../logger.ts";
 import { PROBE } from "../stream/protocol.ts";
+import { hasNews } from "../stream/event-page.ts";
 import type { Subscribers } from "../stream/subscribers.ts";
+import type { Waiters } from "../stream/waiters.ts";
 import type { Lifecycle, LiveSession } from "./lifecycle.ts";
 
-/** The host's request to attach a reader. */
+/** The host's request to attach a reader, or a request that waits for what follows an event. */
 export interface Attachment {
   readonly caller: Caller;
-  readonly start: StreamStart | GatewayStart;
+  readonly start: StreamStart | GatewayStart | WaiterStart;
+}
+
+interface WaiterStart {
+  readonly kind: "news";
+  /** The event that the request looked up to. */
+  readonly after: string;
 }
 
 interface AttachingParts {
   readonly life: Lifecycle;
   readonly subscribers: Subscribers;
+  readonly waiters: Waiters;
   readonly gateway: Gateway;
   readonly maxWriters: number;
   readonly log: Logger;
@@ -44,13 +53,14 @@ export class Attaching {
   }
 
   /** Answers a WebSocket upgrade. Where no place is free it waits for one; then it judges everything anew. */
-  async attach(attachment: Attachment): Promise<Response> {
-    let answer = this.#attach(attachment);
+  async attach({ caller, start }: Attachment): Promise<Response> {
+    if (start.kind === "news") return this.#attachWaiter(caller, start.after);
+    let answer = this.#attach(caller, start);
     if (answer.status !== FULL) return answer;
     const over = this.#findGone().then(() => true);
     for (let isOver = false; answer.status === FULL && !isOver;) {
       isOver = await Promise.race([over, this.#leave.promise]);
-      answer = this.#attach(attachment);
+      answer = this.#attach(caller, start);
     }
     return answer;
   }
@@ -61,7 +71,19 @@ export class Attaching {
     this.#leave = Promise.withResolvers();
   }
 
-  #attach({ caller, start }: Attachment): Response {
+  #attachWaiter(caller: Caller, after: string): Response {
+    const { life, waiters } = this.#parts;
+    const now = Date.now();
+    const session = life.owned(caller, now);
+    if (!session) return refusal("session_not_found");
+    const webSocket = waiters.attach(now);
+    if (!webSocket) return refusal("too_many_writers");
+    // An event may have come since the request looked.
+    if (hasNews(session.events.read({ after, limit: 1 }))) waiters.tell();
+    return new Response(null, { status: 101, webSocket });
+  }
+
+  #attach(caller: Caller, start: StreamStart | GatewayStart): Response {
     const { life, subscribers, maxWriters } = this.#parts;
     const now = Date.now();
     const session = life.owned(caller, now);

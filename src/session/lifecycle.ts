@@ -22,6 +22,7 @@ import type { Logger } from "../logger.ts";
 import type { ChannelParts } from "../stream/channel.ts";
 import { EventChannel } from "../stream/event-channel.ts";
 import { CLOSE_CODES } from "../stream/protocol.ts";
+import type { Waiters } from "../stream/waiters.ts";
 import { encodeFrame } from "../wire/sse-frame.ts";
 import type { RecordStore, StoredSession } from "./record.ts";
 import { newRecord, viewOf } from "./record-changes.ts";
@@ -82,6 +83,7 @@ interface LifecycleParts {
   readonly alarm: AlarmClock;
   readonly outbox: Outbox;
   readonly channel: ChannelParts;
+  readonly waiters: Waiters;
   readonly gateway: Gateway;
   readonly log: Logger;
 }
@@ -170,10 +172,11 @@ export class Lifecycle {
 
   /** Ends the session: clears its storage first, then ends its exchanges and its streams. */
   end(session: LiveSession, reason: "expired" | "deleted", now: number): void {
-    const { ctx, outbox, gateway, log } = this.#parts;
+    const { ctx, outbox, gateway, waiters, log } = this.#parts;
     const { id, metadata } = session.record;
     outbox.ended(id, now);
     this.#loaded = null;
+    waiters.tell();
     ctx.waitUntil(gateway.end(metadata));
     const lastFrame = encodeFrame({ event: reason, data: JSON.stringify({ id }) });
     this.#closeSubscribers(id, encoder.encode(lastFrame));
@@ -182,6 +185,7 @@ export class Lifecycle {
 
   /** Ends every stream. A client that comes back has to say anew who it is. */
   endStreams(): void {
+    this.#parts.waiters.tell();
     this.#parts.channel.subscribers.closeAll(CLOSE_CODES.disconnected);
   }
 
@@ -211,9 +215,10 @@ export class Lifecycle {
     return sent;
   }
 
-  /** A reader or an exchange holds the session open. */
+  /** A reader, a request that waits, or an exchange holds the session open. */
   get #inUse(): boolean {
-    return !this.#parts.channel.subscribers.isEmpty || this.#parts.gateway.running > 0;
+    const { channel, waiters, gateway } = this.#parts;
+    return !channel.subscribers.isEmpty || gateway.running > 0 || waiters.count > 0;
   }
 
   #open(record: StoredSession, now: number): LiveSession {

@@ -14,6 +14,7 @@ import type { SessionId } from "../core/id.ts";
 import { Admission } from "../directory/admission.ts";
 import type { DirectoryClient } from "../directory/client.ts";
 import type { GatewayHost, GatewaySessions } from "../gateway/contract.ts";
+import { untilTold } from "../stream/waiters.ts";
 import { publishKeyOf } from "./publish-key.ts";
 import { RefusalTime, withEvenRefusals } from "./refusal-timing.ts";
 import type { Attachment } from "./attaching.ts";
@@ -193,6 +194,11 @@ function sessionsOf<T>(
       return removed;
     },
     endStream: (id, last) => ask(id, repeatable, (object) => object.endStream(caller, last)),
+    readEvents: (id, query) => ask(id, repeatable, (object) => object.readEvents(caller, query)),
+    async awaitEvents(id, after, ms) {
+      const socket = await open(id, { kind: "news", after });
+      if (socket) await untilTold(socket, ms);
+    },
     async disconnect(id) {
       await ask(id, repeatable, (object) => object.disconnect(caller));
     },

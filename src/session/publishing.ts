@@ -14,12 +14,14 @@ import type { Lifecycle, LiveSession } from "./lifecycle.ts";
 import { overflowOf } from "./record-changes.ts";
 import type { Subscribers } from "../stream/subscribers.ts";
 import type { EventChannel } from "../stream/event-channel.ts";
+import type { Waiters } from "../stream/waiters.ts";
 import { GroupCommit } from "../group-commit.ts";
 
 interface PublishingParts {
   readonly storage: DurableObjectStorage;
   readonly life: Lifecycle;
   readonly subscribers: Subscribers;
+  readonly waiters: Waiters;
   readonly limits: Config;
 }
 
@@ -126,10 +128,9 @@ export class Publishing {
   /** Sends everything that the turn stored. It is of one session: nothing ends it within a turn. */
   #send(outcomes: readonly Outcome<Stored>[]): (outcome: Outcome<Stored>) => Outcome<Published> {
     const stored = outcomes.flatMap((one) => (one.ok ? [one.value] : []));
-    stored[0]?.channel.send(
-      NATIVE_STREAM,
-      stored.flatMap(({ logged }) => logged),
-    );
+    const logged = stored.flatMap((one) => one.logged);
+    stored[0]?.channel.send(NATIVE_STREAM, logged);
+    if (logged.length > 0) this.#parts.waiters.tell();
     const writers = this.#parts.subscribers.count(NATIVE_STREAM);
     if (stored[0]?.channel.ended) stored[0].channel.endStream(NATIVE_STREAM);
     return (one) => {

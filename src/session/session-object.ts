@@ -16,8 +16,10 @@ import {
   type OpenSession,
 } from "../gateway/contract.ts";
 import type {
+  EventPage,
   IfMatch,
   NewEvent,
+  PageQuery,
   Published,
   SessionContent,
   SessionPatch,
@@ -44,6 +46,7 @@ import {
 import { Attaching, type Attachment } from "./attaching.ts";
 import { Publishing } from "./publishing.ts";
 import { Subscribers } from "../stream/subscribers.ts";
+import { Waiters } from "../stream/waiters.ts";
 
 /** A session in the form that the caller asked for: a string is a packed document. */
 export type Shown = SessionView | string;
@@ -56,6 +59,7 @@ export type Shown = SessionView | string;
 export class SessionObject extends DurableObject<Environment> {
   readonly #log: Logger;
   readonly #subscribers: Subscribers;
+  readonly #waiters: Waiters;
   readonly #gateway: Gateway;
   readonly #outbox: Outbox;
   readonly #life: Lifecycle;
@@ -67,11 +71,13 @@ export class SessionObject extends DurableObject<Environment> {
     const config = loadConfig(env);
     const log = createLogger(config.logLevel);
     const subscribers = new Subscribers(ctx);
+    const waiters = new Waiters(ctx, config.maxWriters);
     const channel = { storage: ctx.storage, subscribers, limits: config };
     const alarm = new AlarmClock(ctx.storage);
     const directory = directoryOf(env, config);
     this.#log = log;
     this.#subscribers = subscribers;
+    this.#waiters = waiters;
     this.#gateway = new Gateway({
       session: () => this.#openSession(),
       channel,
@@ -86,13 +92,15 @@ export class SessionObject extends DurableObject<Environment> {
       alarm,
       outbox: this.#outbox,
       channel,
+      waiters,
       gateway: this.#gateway,
       log,
     });
-    this.#publishing = new Publishing({ ...channel, life: this.#life, limits: config });
+    this.#publishing = new Publishing({ ...channel, waiters, life: this.#life, limits: config });
     this.#attaching = new Attaching({
       life: this.#life,
       subscribers,
+      waiters,
       gateway: this.#gateway,
       maxWriters: config.maxWriters,
       log,
@@ -180,6 +188,14 @@ export class SessionObject extends DurableObject<Environment> {
     return this.#publishing.end(caller, last);
   }
 
+  readEvents(caller: Caller, query: PageQuery): Outcome<EventPage> {
+    const now = Date.now();
+    const session = this.#life.owned(caller, now);
+    if (!session) return refuse("session_not_found");
+    this.#life.touch(session, now);
+    return succeed(session.events.read(query));
+  }
+
   /** Ends every stream. Publishing is refused until a reader attaches again. */
   disconnect(caller: Caller): Outcome<null> {
     const now = Date.now();
@@ -242,6 +258,7 @@ export class SessionObject extends DurableObject<Environment> {
   }
 
   override webSocketClose(socket: WebSocket, code: number, reason: string): void {
+    if (this.#waiters.detach(socket)) return this.#life.release(Date.now());
     const left = this.#subscribers.detach(socket);
     if (!left) return;
     this.#attaching.left();

@@ -2,11 +2,12 @@
 import type { ErrorCode } from "../core/errors.ts";
 import { NATIVE_STREAM } from "../core/event-id.ts";
 import type { Overflow } from "../core/content.ts";
-import type { StreamStart } from "../core/host.ts";
+import type { EventPage, PageQuery, StreamStart } from "../core/host.ts";
 import { RETRY_MS } from "../core/limits.ts";
 import { encodeFields, encodeFrame } from "../wire/sse-frame.ts";
 import { Channel, type ChannelParts } from "./channel.ts";
 import type { LoggedEvent, SizedEvent } from "./event-log.ts";
+import { gapIn, pageOf } from "./event-page.ts";
 import { REPORT, WITNESS } from "./protocol.ts";
 import { PublishedKeys, type KeyedEvents, type PublishKey } from "./published-keys.ts";
 import { Unread } from "./unread.ts";
@@ -119,6 +120,11 @@ export class EventChannel extends Channel {
   override send(stream: number, logged: readonly LoggedEvent[]): void {
     super.send(stream, logged);
     if (!this.#isAsked && this.writers > 0 && this.#unread.isPressing) this.#askForReport();
+  }
+
+  /** Reads events as data. It takes nothing from the queue. */
+  read(query: PageQuery): EventPage {
+    return pageOf(this.log, query, this.#state.endedSeq);
   }
 
   attach(socket: WebSocket, start: StreamStart): void {
@@ -305,9 +311,7 @@ export class EventChannel extends Channel {
    * told of a second gap.
    */
   #gapFrame(requested: string | null): string {
-    const { beforeFirst, lastSeq } = this.log;
-    const earliest = lastSeq > beforeFirst ? this.idOf(beforeFirst + 1) : null;
-    const data = JSON.stringify({ requested, earliest });
-    return encodeFrame({ id: this.idOf(beforeFirst), event: "gap", data });
+    const data = JSON.stringify(gapIn(this.log, requested));
+    return encodeFrame({ id: this.idOf(this.log.beforeFirst), event: "gap", data });
   }
 }

@@ -191,20 +191,24 @@ export class EventLog {
     const frames: Uint8Array[] = [];
     let bytes = 0;
     let through = Math.max(seq, this.#first - 1);
-    if (this.#tableExists) {
-      const rows = this.#sql.exec<EventRow>(this.#statements.after, through, stream);
-      for (const row of rows) {
-        const frame = this.#frame(row.seq, stream, row.event, row.data);
-        if (frames.length > 0 && bytes + frame.byteLength > this.pageBytes) {
-          return { frames, through, complete: false };
-        }
-        frames.push(frame);
-        bytes += frame.byteLength;
-        through = row.seq;
+    for (const row of this.after(stream, through)) {
+      const frame = this.#frame(row.seq, stream, row.event, row.data);
+      if (frames.length > 0 && bytes + frame.byteLength > this.pageBytes) {
+        return { frames, through, complete: false };
       }
+      frames.push(frame);
+      bytes += frame.byteLength;
+      through = row.seq;
     }
     // After a frame larger than a page the reader says when it has drained: with live events on top of it a slow one would be cut.
     return { frames, through: this.#last, complete: bytes <= this.pageBytes };
+  }
+
+  /** A stream's retained events after `seq`. A row is read when it is taken. */
+  *after(stream: number, seq: number): Iterable<EventRow> {
+    if (!this.#tableExists) return;
+    const from = Math.max(seq, this.#first - 1);
+    yield* this.#sql.exec<EventRow>(this.#statements.after, from, stream);
   }
 
   #insert(stream: number, { event: name, data, bytes }: SizedEvent): LoggedEvent {

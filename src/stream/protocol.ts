@@ -45,6 +45,8 @@ export const CLOSE_CODES = {
   superseded: 4003,
   /** A page of the stream could not be read; its reader may come back for it. */
   unreadable: 4004,
+  /** There is something to read for a request that waits. */
+  news: 4005,
 } as const;
 
 /**
@@ -52,6 +54,9 @@ export const CLOSE_CODES = {
  * event that it is known to have taken, or empty.
  */
 export const READER_GONE = 4100;
+
+/** Close code of the side of a request that waited for an event, and waits no longer (`waiters.ts`). */
+export const WAITER_GONE = 4101;
 
 /**
  * From the object, on a gateway session's standalone stream: a `Backend` as JSON follows. The

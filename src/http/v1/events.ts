@@ -8,8 +8,17 @@ import { bridge } from "../../stream/bridge.ts";
 import { publicOrigin } from "../oauth-metadata.ts";
 import { problemResponse, STREAM_HEADERS } from "../problem.ts";
 import { route } from "../route.ts";
+import { PAGE_HEADERS, prefersJson, readPage, VARY } from "./event-page.ts";
 import { streamFrames } from "./frames.ts";
-import { lastEvent, publication, published, streamEnd, streamQuery, ticket } from "./schemas.ts";
+import {
+  eventPage,
+  lastEvent,
+  publication,
+  published,
+  streamEnd,
+  streamQuery,
+  ticket,
+} from "./schemas.ts";
 import { sessionIdOf } from "./sessions.ts";
 
 export const eventRoutes = [
@@ -53,14 +62,19 @@ export const eventRoutes = [
     method: "get",
     path: "/v1/sessions/:id/events",
     operationId: "followEvents",
-    summary: "Follow a session's events",
+    summary: "Follow a session's events, or read them as JSON (Accept: application/json)",
     scope: "events:subscribe",
     query: streamQuery,
     requestHeaders: {
       "Last-Event-ID": "The last event that the client saw; the stream goes on after it",
     },
     answers: {
-      200: { description: "The stream", frames: streamFrames },
+      200: {
+        description: "The stream; a page where Accept prefers JSON",
+        schema: eventPage,
+        frames: streamFrames,
+        headers: { Vary: "Accept" },
+      },
       204: {
         description: "The stream has ended with this `Last-Event-ID`: nothing comes after it",
       },
@@ -69,10 +83,18 @@ export const eventRoutes = [
     async handle({ c, caller, query }, { host, config, log }) {
       const id = sessionIdOf(c);
       const sessions = host.as(caller);
+      const asJson = prefersJson(c.req.header("accept"));
+      const headers = { ...(asJson ? PAGE_HEADERS : STREAM_HEADERS), ...VARY };
       if (c.req.raw.method === "HEAD") {
         const { ended, lastEventId } = await sessions.read(id, false);
         const isOver = ended && lastEventId === lastEventIdOf(c, query);
-        return isOver ? noContent(c) : c.body(null, 200, STREAM_HEADERS);
+        return isOver && !asJson ? noContent(c) : c.body(null, 200, headers);
+      }
+      if (asJson) {
+        const { limit, wait, after = lastEventIdOf(c, query) } = query;
+        const asked = { limit, ...(after !== undefined && { after }) };
+        const page = await readPage(sessions, id, asked, wait * 1000);
+        return c.body(JSON.stringify(page), 200, headers);
       }
       const socket = await sessions.subscribe(id, startOf(c, query));
       if (!socket) return noContent(c);
@@ -81,7 +103,7 @@ export const eventRoutes = [
         bufferBytes: config.streamBufferBytes,
         onCut: (reason) => log.info("reader.cut", { session: redactSessionId(id), reason }),
       });
-      return c.body(body, 200, STREAM_HEADERS);
+      return c.body(body, 200, headers);
     },
   }),
   route({

@@ -1,13 +1,17 @@
 /** The schemas of `/v1`: they validate requests and describe both sides in the OpenAPI document. */
 import * as z from "zod";
+import { parseEventId } from "../../core/event-id.ts";
 import { parseSessionId } from "../../core/id.ts";
 import {
   DEFAULT_LIST_LIMIT,
+  DEFAULT_PAGE_EVENTS,
   MAX_EVENT_NAME_LENGTH,
   MAX_EVENTS_PER_PUBLISH,
   MAX_LIST_LIMIT,
+  MAX_PAGE_EVENTS,
   MAX_SUBJECT_LENGTH,
   MAX_TTL_MS,
+  MAX_WAIT_SECONDS,
   MIN_TTL_MS,
   RESERVED_EVENT_NAMES,
 } from "../../core/limits.ts";
@@ -182,23 +186,23 @@ const filter = {
     .meta({ description: "Only this subject's sessions; another's than one's own needs `admin`" }),
 };
 
-/** Reads decimal digits only: `Number` would accept `0x10` and `1e2` too. */
+/** Reads decimal digits only, with or without a fraction: `Number` would accept `0x10` and `1e2` too. */
 function decimal(value: unknown): unknown {
-  return typeof value === "string" && /^\d+$/.test(value) ? Number(value) : value;
+  return typeof value === "string" && /^\d+(\.\d+)?$/.test(value) ? Number(value) : value;
+}
+
+/** A whole number from 1 to `most`. */
+function count(most: number) {
+  return z.preprocess(
+    decimal,
+    z.number(`must be a number from 1 to ${most}, in decimal digits`).int().min(1).max(most),
+  );
 }
 
 /** Strict, like all queries over many sessions: ignoring a misspelt filter would count or list all sessions. */
 export const listQuery = z.strictObject({
   ...filter,
-  limit: z
-    .preprocess(
-      decimal,
-      z
-        .number(`must be a number from 1 to ${MAX_LIST_LIMIT}, in decimal digits`)
-        .int()
-        .min(1)
-        .max(MAX_LIST_LIMIT),
-    )
+  limit: count(MAX_LIST_LIMIT)
     .prefault(DEFAULT_LIST_LIMIT)
     .meta({ description: "Sessions in the page" }),
   cursor: z
@@ -245,11 +249,45 @@ export const streamQuery = z.object({
   lastEventId: lastEventId.meta({ description: "As the Last-Event-ID header, which wins" }),
   lastEventID: lastEventId.meta({ description: "As lastEventId, which wins" }),
   last_event_id: lastEventId.meta({ description: "As lastEventId, which wins" }),
+  after: z
+    .string()
+    .refine((text) => parseEventId(text) !== undefined, "must be the id of an event")
+    .exactOptional()
+    .meta({ description: "JSON: the events after this one. Wins over Last-Event-ID" }),
+  limit: count(MAX_PAGE_EVENTS)
+    .prefault(DEFAULT_PAGE_EVENTS)
+    .meta({ description: "JSON: events at most" }),
+  wait: z
+    .preprocess(
+      decimal,
+      z
+        .number(`must be a number of seconds from 0 to ${MAX_WAIT_SECONDS}, in decimal digits`)
+        .min(0)
+        .max(MAX_WAIT_SECONDS),
+    )
+    .prefault(0)
+    .meta({ description: "JSON: seconds to wait for an event where there is none yet" }),
   from: z.enum(["earliest"]).optional().meta({ description: "Replay all that is retained" }),
   ticket: z
     .string()
     .optional()
     .meta({ description: "A ticket for this session, in place of the Authorization header" }),
+});
+
+export const eventPage = z.object({
+  events: z.array(
+    z.object({
+      id: z.string(),
+      event: z.string().optional(),
+      data: z.string().meta({ description: "As a stream sends it" }),
+    }),
+  ),
+  lastEventId: z.string().meta({ description: "The next page is the one after this" }),
+  ended: z.boolean().meta({ description: "The stream is complete, and this is its last page" }),
+  gap: z
+    .object({ requested: z.string(), earliest: z.string().nullable() })
+    .optional()
+    .meta({ description: "Events after the one asked for are no longer retained" }),
 });
 
 export const ticket = z.object({

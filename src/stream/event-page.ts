@@ -1,0 +1,64 @@
+/** A page of a session's events as data, for clients that read the log without a stream. */
+import { NATIVE_STREAM, type ResumeVerdict } from "../core/event-id.ts";
+import type { EventPage, PageQuery, PublishedEvent } from "../core/host.ts";
+import { MAX_PAGE_BYTES } from "../core/limits.ts";
+import { utf8Length } from "../wire/bytes.ts";
+
+/** The log as a page needs it. */
+interface ReadableLog {
+  readonly beforeFirst: number;
+  readonly lastSeq: number;
+  idOf(seq: number, stream: number): string;
+  resume(lastEventId: string, last: number): ResumeVerdict;
+  after(
+    stream: number,
+    seq: number,
+  ): Iterable<{ readonly seq: number; readonly event: string | null; readonly data: string }>;
+}
+
+/**
+ * Reads a page: up to `limit` events and `MAX_PAGE_BYTES` of them, at least one where there is one.
+ * `endedSeq` is the place of the end of a stream that is complete. Only the page that nothing
+ * follows says `ended`, so that a client which reads until then misses nothing.
+ */
+export function pageOf(
+  log: ReadableLog,
+  { after, limit }: PageQuery,
+  endedSeq?: number,
+): EventPage {
+  const verdict = after === undefined ? undefined : log.resume(after, endedSeq ?? log.lastSeq);
+  const resumes = verdict?.kind === "resume" && verdict.position.stream === NATIVE_STREAM;
+  let through = resumes ? verdict.position.seq : log.beforeFirst;
+  const events: PublishedEvent[] = [];
+  let bytes = 0;
+  for (const { seq, event, data } of log.after(NATIVE_STREAM, through)) {
+    bytes += utf8Length(data);
+    if (events.length > 0 && bytes > MAX_PAGE_BYTES) break;
+    events.push({ id: log.idOf(seq, NATIVE_STREAM), ...(event !== null && { event }), data });
+    through = seq;
+    // Looked at here, so that no row is read that is not given.
+    if (events.length >= limit) break;
+  }
+  const ended = endedSeq !== undefined && through >= log.lastSeq;
+  return {
+    events,
+    lastEventId: log.idOf(ended ? endedSeq : through, NATIVE_STREAM),
+    ended,
+    ...(after !== undefined && !resumes && { gap: gapIn(log, after) }),
+  };
+}
+
+/** Whether a client that waits for this page has something to be told. */
+export function hasNews({ events, ended, gap }: EventPage): boolean {
+  return events.length > 0 || ended || gap !== undefined;
+}
+
+/** Says that a place cannot be given, and where what is retained begins. */
+export function gapIn<Requested extends string | null>(
+  log: Pick<ReadableLog, "beforeFirst" | "lastSeq" | "idOf">,
+  requested: Requested,
+): { readonly requested: Requested; readonly earliest: string | null } {
+  const { beforeFirst, lastSeq } = log;
+  const earliest = lastSeq > beforeFirst ? log.idOf(beforeFirst + 1, NATIVE_STREAM) : null;
+  return { requested, earliest };
+}
