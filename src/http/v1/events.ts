@@ -93,8 +93,7 @@ export const eventRoutes = [
       if (asJson) {
         const { limit, wait, after = lastEventIdOf(c, query) } = query;
         const asked = { limit, ...(after !== undefined && { after }) };
-        const page = await readPage(sessions, id, asked, wait * 1000);
-        return c.body(JSON.stringify(page), 200, headers);
+        return c.json(await readPage(sessions, id, asked, wait * 1000), 200, headers);
       }
       const socket = await sessions.subscribe(id, startOf(c, query));
       if (!socket) return noContent(c);

@@ -19,6 +19,7 @@ import {
   openingFrame,
 } from "./frames.ts";
 import {
+  eventPage,
   jsonSchema,
   newEvent,
   newSession,
@@ -35,6 +36,7 @@ const COMPONENTS: ReadonlyMap<z.ZodType, string> = new Map<z.ZodType, string>([
   [newSession, "NewSession"],
   [sessionPatch, "SessionPatch"],
   [newEvent, "NewEvent"],
+  [eventPage, "EventPage"],
   [problem, "Problem"],
   [openingFrame, "OpeningFrame"],
   [eventFrame, "EventFrame"],
