@@ -38,7 +38,7 @@ export class PublishedKeys {
     this.#sql = sql;
   }
 
-  /** What was published under a key, if the last of it lies after `beforeFirst`. */
+  /** The events that were published under a key, if the last of them lies after `beforeFirst`. */
   find(key: string, beforeFirst: number): KeyedEvents | undefined {
     if (!this.#tableExists) return undefined;
     const [known] = this.#sql.exec<KeyedEvents>(FIND, key).toArray();

@@ -1,5 +1,8 @@
 /** Requests that wait for an event: what they hold, and what ends their wait. */
+import { env } from "cloudflare:workers";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { requireSessionId } from "../../src/core/id.ts";
+import { sessionsIn, type ObjectNamespace } from "../../src/entries/durable-object.ts";
 import { MIN_WAIT_MS } from "../../src/core/limits.ts";
 import { call, make, pathOf, request, type SessionJson } from "../support/call.ts";
 import { countWrites, evict, socketsOf } from "../support/object.ts";
@@ -10,6 +13,8 @@ interface Page {
 }
 
 const MAX_WAITERS = 32;
+
+const sessions = sessionsIn((env as unknown as { SESSIONS: ObjectNamespace }).SESSIONS);
 
 beforeEach(() => void vi.useFakeTimers({ toFake: ["Date"] }));
 afterEach(() => void vi.useRealTimers());
@@ -35,6 +40,15 @@ it("is answered by an event, also where the object was out of memory meanwhile",
   expect(dataOf(await one.answer)).toEqual(["a"]);
   expect(dataOf(await other.answer)).toEqual(["a"]);
   await expect.poll(() => socketsOf(id)).toBe(0);
+});
+
+it("does not wait for an event that came after the request looked", async () => {
+  const { id } = await make();
+  const { json } = await call<{ id: string }>("POST", pathOf(id, "/events"), { data: "seen" });
+  await publish(id, "came since");
+  const began = performance.now();
+  await sessions.awaitEvents(requireSessionId(id), json.id, 30_000);
+  expect(performance.now() - began).toBeLessThan(10_000);
 });
 
 it("is no writer, and no reader of the queue", async () => {

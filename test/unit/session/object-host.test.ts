@@ -24,3 +24,42 @@ it("does not ask again for a conditional one, which would be refused for what it
   const removal = losingTheFirstAnswer().delete(newSessionId(), "*");
   await expect(removal).rejects.toThrow(UnavailableError);
 });
+
+/** A session to which each publish is stored, and whose first answer is lost. */
+function publishedTo() {
+  const calls: unknown[] = [];
+  const publish = async (...call: unknown[]) => {
+    calls.push(call);
+    if (calls.length > 1) return { ok: true, value: { ids: ["id"], writers: 0, replayed: true } };
+    throw Object.assign(new Error("connection lost"), { retryable: true });
+  };
+  const namespace = { idFromName: (name: string) => name, get: () => ({ publish }) };
+  // All of the platform's namespace that a publish uses.
+  return { calls, sessions: new DurableObjectHost(namespace as never).as({ admin: true }) };
+}
+
+it("asks again for a publish under a key, which happens once however often it is asked for", async () => {
+  const { calls, sessions } = publishedTo();
+  const published = await sessions.publish(newSessionId(), [{ data: "a" }], "k");
+  expect(published).toMatchObject({ ids: ["id"], replayed: true });
+  expect(calls).toHaveLength(2);
+  expect(calls[0]).toEqual([
+    { admin: true },
+    [{ data: "a" }],
+    { key: "k", fingerprint: expect.any(String) as string },
+  ]);
+});
+
+it("does not ask again for a publish without a key, which would happen twice", async () => {
+  const { calls, sessions } = publishedTo();
+  const publish = sessions.publish(newSessionId(), [{ data: "a" }]);
+  await expect(publish).rejects.toThrow(UnavailableError);
+  expect(calls).toHaveLength(1);
+});
+
+it("refuses a bad key by name, and asks for nothing", async () => {
+  const { calls, sessions } = publishedTo();
+  const publish = sessions.publish(newSessionId(), [{ data: "a" }], "");
+  await expect(publish).rejects.toThrow(/^Idempotency-Key: /);
+  expect(calls).toEqual([]);
+});
