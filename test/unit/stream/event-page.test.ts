@@ -14,7 +14,7 @@ function logOf(data: readonly string[], first = 1) {
     beforeFirst: first - 1,
     lastSeq: last,
     idOf,
-    resume: (id: string) => resumeVerdict(id, { epoch, first, last }),
+    resume: (id: string, newest: number) => resumeVerdict(id, { epoch, first, last: newest }),
     *after(_stream: number, seq: number) {
       for (let at = Math.max(seq + 1, first); at <= last; at++) {
         taken++;
@@ -81,6 +81,11 @@ describe("a page", () => {
     const log = logOf(["a", "b"]);
     expect(pageOf(log, { limit: 1 }, 3)).toMatchObject({ lastEventId: idOf(1), ended: false });
     expect(pageOf(log, { limit: 2 }, 3)).toMatchObject({ lastEventId: idOf(3), ended: true });
+    expect(pageOf(log, { after: idOf(3), limit: 2 }, 3)).toEqual({
+      events: [],
+      lastEventId: idOf(3),
+      ended: true,
+    });
     const empty = pageOf(logOf([]), { limit: 1 }, 1);
     expect(empty).toEqual({ events: [], lastEventId: idOf(1), ended: true });
     expect(hasNews(empty)).toBe(true);
