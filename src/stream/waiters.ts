@@ -43,7 +43,7 @@ export class Waiters {
     if (open.length >= this.#most) {
       const [oldest] = open.toSorted((one, other) => sinceOf(one) - sinceOf(other));
       if (!oldest || now - sinceOf(oldest) < MIN_WAIT_MS) return undefined;
-      oldest.close(CLOSE_CODES.news);
+      closeQuietly(oldest, CLOSE_CODES.news);
     }
     const { 0: client, 1: server } = new WebSocketPair();
     this.#ctx.acceptWebSocket(server, [WAITER]);
@@ -53,7 +53,7 @@ export class Waiters {
 
   /** There is news, or there will be none. */
   tell(): void {
-    for (const socket of this.#open()) socket.close(CLOSE_CODES.news);
+    for (const socket of this.#open()) closeQuietly(socket, CLOSE_CODES.news);
   }
 
   /** A socket has closed. Returns whether it was a waiter's. */
