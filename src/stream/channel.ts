@@ -58,11 +58,12 @@ export abstract class Channel {
     if (!first) return;
     const frames = logged.map(({ frame }) => frame);
     const bytes = frames.reduce((sum, { byteLength }) => sum + byteLength, 0);
-    if (bytes <= this.log.pageBytes) {
+    const most = frames.length === 1 ? this.#limits.streamBufferBytes : this.log.pageBytes;
+    if (bytes <= most) {
       this.subscribers.broadcast(stream, concat(frames));
       return;
     }
-    // More than a page would pass the bridge's bound before even a fast reader could take it.
+    // More would pass the bridge's bound before even a fast reader could take it.
     for (const socket of this.subscribers.startReplay(stream, first.seq - 1)) {
       try {
         this.sendPage(socket);

@@ -200,8 +200,9 @@ export class EventLog {
       bytes += frame.byteLength;
       through = row.seq;
     }
-    // After a frame larger than a page the reader says when it has drained: with live events on top of it a slow one would be cut.
-    return { frames, through: this.#last, complete: bytes <= this.pageBytes };
+    // On top of one frame that is over the bridge's bound, live events would cut a reader that is slow to take it.
+    const complete = bytes <= this.limits.streamBufferBytes;
+    return { frames, through: this.#last, complete };
   }
 
   /** A stream's retained events after `seq`. A row is read when it is taken. */
