@@ -1,6 +1,6 @@
 /**
- * What the tests need beside npm's packages: a real Redis of 6.2 or newer (GETEX),
- * redis-cli to look at it, openssl to make certificates.
+ * The programs that the tests need beside npm's packages: a real Redis of 6.2 or newer
+ * (GETEX), redis-cli to look at it, openssl to make certificates, a Chromium for pages.
  */
 import { execFileSync } from "node:child_process";
 
@@ -9,6 +9,7 @@ const PACKAGES: Readonly<Record<string, string>> = {
   "redis-server": "redis-server",
   "redis-cli": "redis-tools",
   openssl: "openssl",
+  chromium: "chromium",
 };
 const NEEDED = [6, 2] as const;
 
@@ -43,7 +44,7 @@ export function requireTools(machine: Machine): string | undefined {
 
 function help(problem: string): string {
   const packages = Object.values(PACKAGES).join(" ");
-  return `${problem} (the tests start servers of their own; on Debian: apt-get install ${packages})`;
+  return `${problem} (the tests start them themselves; on Debian: apt-get install ${packages})`;
 }
 
 /** This machine; `env` is what its programs get, and where they are looked for. */

@@ -1,6 +1,6 @@
 /** A page in real Chromium: what reloads and ends look like to a browser's own EventSource. */
 import { describe, expect, it } from "vitest";
-import { hasBrowser, openBrowser, openPage } from "../support/browser.ts";
+import { openBrowser, openPage } from "../support/browser.ts";
 import { numbers } from "../support/read-until.ts";
 import { Relay } from "../support/relay.ts";
 import { Service } from "../support/service.ts";
@@ -37,7 +37,7 @@ class Reports {
   }
 }
 
-describe.skipIf(!hasBrowser)("Chromium", () => {
+describe("Chromium", () => {
   it("a page that reloads twelve times while 160 tokens stream sees every one, in order", async () => {
     const service = await Service.start();
     const { id } = await service.make();

@@ -1,6 +1,6 @@
 /**
- * What `npm test` does on a machine without Redis, with programs of the test's own in
- * place of the machine's. That Debian's apt-get does what it says is not tested.
+ * What `npm test` does on a machine without Redis or a browser, with programs of the test's
+ * own in place of the machine's. That Debian's apt-get does what it says is not tested.
  */
 import { execFile } from "node:child_process";
 import { chmodSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
@@ -10,7 +10,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { requireTools, thisMachine } from "../../../scripts/test-tools.ts";
 import type { Machine } from "../../../scripts/test-tools.ts";
 
-const ENTRY = join(import.meta.dirname, "../../../scripts/require-redis.ts");
+const ENTRY = join(import.meta.dirname, "../../../scripts/require-tools.ts");
 const REDIS_7 = "Redis server v=7.0.15 sha=00000000:0 malloc=jemalloc-5.3.0 bits=64";
 
 let bin: string;
@@ -38,6 +38,7 @@ function aptGet(redisVersion: string): void {
       make("redis-server", redisVersion),
       make("redis-cli", "redis-cli 7"),
       make("openssl", "OpenSSL 3"),
+      make("chromium", "Chromium 156"),
       ";; esac",
     ].join("\n"),
   );
@@ -57,7 +58,7 @@ describe("a machine without Redis", () => {
     const options = "noninteractive -qq -o Dpkg::Use-Pty=0";
     expect(calls()).toEqual([
       `${options} update`,
-      `${options} install -y --no-install-recommends redis-server redis-tools openssl`,
+      `${options} install -y --no-install-recommends redis-server redis-tools openssl chromium`,
     ]);
   });
 
@@ -65,6 +66,7 @@ describe("a machine without Redis", () => {
     aptGet(REDIS_7);
     program("redis-cli", "echo redis-cli 7");
     program("openssl", "echo OpenSSL 3");
+    program("chromium", "echo Chromium 156");
     expect(requireTools(machine())).toBeUndefined();
     expect(calls().at(-1)).toMatch(/--no-install-recommends redis-server$/);
   });
@@ -72,7 +74,9 @@ describe("a machine without Redis", () => {
   it("is told so in one line where nothing may be installed", () => {
     aptGet(REDIS_7);
     const problem = requireTools(machine({ mayInstall: false }));
-    expect(problem).toMatch(/^redis-server, redis-cli, openssl: not installed \(.*apt-get install/);
+    expect(problem).toMatch(
+      /^redis-server, redis-cli, openssl, chromium: not installed \(.*apt-get install/,
+    );
     expect(problem).not.toContain("\n");
     expect(calls).toThrow(/ENOENT/);
   });
@@ -89,11 +93,20 @@ describe("a machine without Redis", () => {
   });
 });
 
-describe("a machine with Redis", () => {
+describe("a machine with Redis and a browser", () => {
   beforeEach(() => {
     aptGet(REDIS_7);
     program("redis-cli", "echo redis-cli 7");
     program("openssl", "echo OpenSSL 3");
+    // Debian's prints a complaint beside its version.
+    program("chromium", "echo Chromium 156; echo unexpected operator >&2");
+  });
+
+  it("gets a browser alone where only that is missing", () => {
+    program("redis-server", `echo ${REDIS_7}`);
+    rmSync(join(bin, "chromium"));
+    expect(requireTools(machine())).toBeUndefined();
+    expect(calls().at(-1)).toMatch(/--no-install-recommends chromium$/);
   });
 
   it.each(["6.2.0", "7.0.15", "8.4.1", "10.0.0"])("of %s is left alone", (version) => {

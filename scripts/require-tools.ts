@@ -1,6 +1,6 @@
 /**
- * `npm test` needs a real Redis. Where none is installed, this installs one on
- * Debian, as root; elsewhere it says in one line what is missing.
+ * `npm test` needs a real Redis and a real browser. Where they are not installed, this
+ * installs them on Debian, as root; elsewhere it says in one line what is missing.
  */
 import { requireTools, thisMachine } from "./test-tools.ts";
 
