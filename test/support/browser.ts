@@ -8,8 +8,14 @@ import { onTestFinished } from "vitest";
 export async function openBrowser(): Promise<Browser> {
   const browser = await chromium.launch({
     executablePath: pathOf("chromium"),
-    // Tests may run as root, where its sandbox does not start, and in containers with a small /dev/shm.
-    args: ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"],
+    args: [
+      // Tests may run as root, where its sandbox does not start, and in containers with a small /dev/shm.
+      "--no-sandbox",
+      "--disable-gpu",
+      "--disable-dev-shm-usage",
+      // A page that a test makes up counts as one of the internet, which may call no server of this machine.
+      "--disable-features=LocalNetworkAccessChecks",
+    ],
   });
   onTestFinished(() => browser.close());
   return browser;

@@ -10,6 +10,7 @@ export class SeveringRelay {
   cutAfter = Infinity;
   /** The next connection is cut right after what matches this in its answer. */
   cutAt: RegExp | undefined;
+  #cutOnceAt: RegExp | undefined;
   connections = 0;
 
   private constructor(server: Server, target: number) {
@@ -45,6 +46,11 @@ export class SeveringRelay {
     for (const pair of this.#pairs) for (const socket of pair) socket.resetAndDestroy();
   }
 
+  /** Cuts the next connection alone right after what matches this in its answer. */
+  cutOnce(at: RegExp): void {
+    this.#cutOnceAt = at;
+  }
+
   /** Stops taking what the service sends, and keeps every connection open. */
   silence(): void {
     for (const [, upstream] of this.#pairs) upstream.pause();
@@ -56,7 +62,8 @@ export class SeveringRelay {
     const pair = [client, upstream] as const;
     this.#pairs.add(pair);
     let left = this.cutAfter;
-    const { cutAt } = this;
+    const cutAt = this.#cutOnceAt ?? this.cutAt;
+    this.#cutOnceAt = undefined;
     let seen = "";
     client.on("data", (data) => upstream.write(data));
     client.on("end", () => upstream.end());
