@@ -1,73 +1,13 @@
 /** The commands, as a new user runs them. */
-import { spawn, type ChildProcess } from "node:child_process";
+import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
 import { expect, it, onTestFinished } from "vitest";
 import { PROJECT } from "../../scripts/bundle.ts";
+import { killGroup, run, wranglerDev, type Running } from "../support/command.ts";
 import { freePort } from "../support/free-port.ts";
-import { keepLog } from "../support/kept-logs.ts";
-
-interface Running {
-  readonly process: ChildProcess;
-  readonly lines: string[];
-  readonly exit: Promise<number | null>;
-  /** The same, once all that it wrote is among the lines too. */
-  readonly closed: Promise<number | null>;
-  printed(pattern: RegExp): Promise<string>;
-}
-
-function run(
-  args: readonly string[],
-  env: Record<string, string>,
-  command = process.execPath,
-): Running {
-  const child = spawn(command, args, {
-    cwd: PROJECT,
-    env: { ...process.env, ...env },
-    stdio: ["ignore", "pipe", "pipe"],
-    // A group of its own: wrangler's command starts processes that its own death would leave behind.
-    detached: true,
-  });
-  const exit = once(child, "exit").then(([code]) => code as number | null);
-  const closed = once(child, "close").then(([code]) => code as number | null);
-  onTestFinished(async () => {
-    killGroup(child);
-    await exit;
-  });
-  const lines: string[] = [];
-  const waiting = new Set<() => void>();
-  for (const stream of [child.stdout, child.stderr]) {
-    createInterface({ input: stream }).on("line", (line) => {
-      lines.push(line);
-      keepLog(line);
-      for (const look of waiting) look();
-    });
-  }
-  const printed = (pattern: RegExp) =>
-    new Promise<string>((resolve, reject) => {
-      const look = () => {
-        const line = lines.find((text) => pattern.test(text));
-        if (line !== undefined) resolve(line);
-      };
-      waiting.add(look);
-      void exit.then(() => reject(new Error(`ended without ${pattern}: ${lines.join("\n")}`)));
-      look();
-    });
-  return { process: child, lines, exit, closed, printed };
-}
-
-/** Ends the process and all that it started. */
-function killGroup({ pid }: ChildProcess): void {
-  if (pid === undefined) return;
-  try {
-    process.kill(-pid, "SIGKILL");
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
-  }
-}
 
 async function serve(
   env: Record<string, string> = {},
@@ -126,29 +66,7 @@ it("the README's five lines can be pasted: one program each, and nothing for a s
 it.each(["npm run serve", "npm start"])(
   "the README's five lines do what it says, against %s",
   async (how) => {
-    const url =
-      how === "npm run serve"
-        ? (await serve()).url
-        : await (async () => {
-            const port = String(await freePort());
-            const state = await mkdtemp(join(tmpdir(), "holdfast-dev-"));
-            onTestFinished(() => rm(state, { recursive: true, force: true }));
-            const dev = run(
-              [
-                "node_modules/wrangler/bin/wrangler.js",
-                "dev",
-                "--port",
-                port,
-                "--inspector-port",
-                "0",
-                "--persist-to",
-                state,
-              ],
-              { CI: "true" },
-            );
-            await dev.printed(/Ready on/);
-            return `http://localhost:${port}`;
-          })();
+    const url = how === "npm run serve" ? (await serve()).url : (await wranglerDev()).url;
     const { lines, stream } = await readmeLines();
     expect(lines).toHaveLength(5);
     const printed: string[] = [];

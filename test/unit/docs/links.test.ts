@@ -5,7 +5,15 @@ import { describe, expect, it } from "vitest";
 
 const PROJECT = join(import.meta.dirname, "../../..");
 /** Folders whose pages are the project's own; what is installed below some of them is not. */
-const FOLDERS = [".", ".github", "docs", "bench", "bench/results", "test/soak"];
+const FOLDERS = [
+  ".",
+  ".github",
+  "docs",
+  "bench",
+  "bench/results",
+  "examples/llm-stream",
+  "test/soak",
+];
 const pages = FOLDERS.filter((folder) => existsSync(join(PROJECT, folder))).flatMap((folder) =>
   readdirSync(join(PROJECT, folder))
     .filter((name) => name.endsWith(".md"))
