@@ -280,22 +280,24 @@ export class EventChannel extends Channel {
     return this.#unread.isTrimmed ? this.#openingAfterGap(null) : this.#opening(position);
   }
 
+  /**
+   * The gap is in the first frame. If a frame before it named the new place, a client that is cut
+   * between the two would come back with that place, and never hear of the gap.
+   */
   #openingAfterGap(requested: string | null): Opening {
-    const { preamble, position } = this.#opening(this.log.beforeFirst);
-    return { preamble: preamble + this.#gapFrame(requested), position };
+    const retries = encodeFields({ retry: RETRY_MS }) + encodeFields({ retry: spreadRetry() });
+    return { preamble: retries + this.#gapFrame(requested), position: this.log.beforeFirst };
   }
 
   /**
    * `retry`, and the id of the place where the stream starts: a frame without data dispatches
    * nothing and still sets the client's last event id (WHATWG HTML, 9.2.6), so a client that is
-   * cut before its first event resumes too. The first `retry` is the contract's. The second
-   * spreads out clients that are cut together by a deploy. All of it is one frame, because some
-   * clients hand on an empty message for each frame without data.
+   * cut before its first event resumes too. The first `retry` is the contract's. All of it is one
+   * frame, because some clients hand on an empty message for each frame without data.
    */
   #opening(position: number): Opening {
-    const retry = RETRY_MS + Math.floor(Math.random() * RETRY_MS);
     const id = this.idOf(position);
-    const preamble = encodeFields({ retry: RETRY_MS, id }) + encodeFrame({ retry });
+    const preamble = encodeFields({ retry: RETRY_MS, id }) + encodeFrame({ retry: spreadRetry() });
     return { preamble, position };
   }
 
@@ -314,4 +316,9 @@ export class EventChannel extends Channel {
     const data = JSON.stringify(gapIn(this.log, requested));
     return encodeFrame({ id: this.idOf(this.log.beforeFirst), event: "gap", data });
   }
+}
+
+/** Spreads out clients that are cut together by a deploy. */
+function spreadRetry(): number {
+  return RETRY_MS + Math.floor(Math.random() * RETRY_MS);
 }

@@ -194,6 +194,15 @@ describe("gaps", () => {
     },
   );
 
+  it("names no place before it: a client that is cut there is told of it when it comes back", async () => {
+    const { id } = await make();
+    await publish(id, { data: "a" });
+    const reader = await follow(id, { "last-event-id": "foreign" });
+    await reader.take(1);
+    expect(reader.text).toMatch(/^(retry: \d+\n){2}event: gap\ndata: .*\nid: \S+\n\n/);
+    await reader.leave();
+  });
+
   it("says it of an id from before the session was made again, and of one not yet given", async () => {
     const { id } = await make();
     const old = (await publish(id, { data: "old" })).json.id;
