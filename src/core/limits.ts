@@ -50,8 +50,8 @@ export const REPLAY_PAGE_BYTES = 256 * 1024;
 export const PIECE_BYTES = 64 * 1024;
 /**
  * Milliseconds between the end of one write to a reader and the beginning of another, before the
- * other tells that the reader has taken the first. A connection that its reader has closed takes
- * bytes without an error until the answer to the first of them is back, a round trip later.
+ * other tells something of the first (`stream/delivery.ts`). A connection that its reader has closed
+ * takes bytes without an error until the answer to the first of them is back, a round trip later.
  */
 export const CONFIRM_AFTER_MS = 250;
 /**

@@ -1,7 +1,10 @@
 /**
  * What one reader is known to have taken. A connection takes bytes also after its reader has closed
- * it, until the answer to the first of them is back. So an event counts as taken when a write that
- * began `CONFIRM_AFTER_MS` after it went through. Time is an argument: milliseconds since the epoch.
+ * it, until the answer to the first of them is back. And a proxy on the way takes bytes that its
+ * client never gets, and closes only when it notices. So an event counts as taken when two more
+ * writes went through, each of which began `CONFIRM_AFTER_MS` after what is before it: if the
+ * connection was closed before the first of them, that one provokes the error, and the second meets
+ * it. Time is an argument: milliseconds since the epoch.
  */
 import { CONFIRM_AFTER_MS } from "../core/limits.ts";
 
@@ -29,8 +32,10 @@ export class Delivery {
   /** The last event that came from the object, and the last one that the connection took. */
   #newest: string | undefined;
   #handed: Handed | undefined;
-  /** An event that the next write which begins late enough shows to be taken. */
+  /** An event that waits for the first write that begins late enough after it. */
   #sample: Handed | undefined;
+  /** An event that has had that write, and when: the next one that begins late enough shows it to be taken. */
+  #followed: Handed | undefined;
   #taken: string | undefined;
   #askedFor: string | undefined;
   #probedAt: number | undefined;
@@ -57,8 +62,10 @@ export class Delivery {
     const proof = this.#shownBy(write);
     if (proof) {
       this.#taken = proof.id;
-      this.#sample = this.#handed?.id === proof.id ? undefined : this.#handed;
+      this.#followed = undefined;
+      if (proof.asked) this.#sample = undefined;
     }
+    if (!this.#followed) this.#follow(write, now);
     if (write.id !== undefined) {
       this.#handed = { id: write.id, at: now };
       if (write.id !== this.#taken) this.#sample ??= this.#handed;
@@ -78,9 +85,10 @@ export class Delivery {
 
   /** When a comment is to be written, if nothing else is by then; undefined where none is needed. */
   get commentDue(): number | undefined {
-    if (this.#askedFor !== undefined && this.#sample) return 0;
-    // The newest event, not the sample: one comment then shows all of them to be taken.
-    const since = Math.max(this.#sample ? (this.#handed?.at ?? 0) : 0, this.#probedAt ?? 0);
+    if (this.#askedFor !== undefined && (this.#sample ?? this.#followed)) return 0;
+    // The newest event, not the sample: one comment then does for all of them.
+    const handedAt = this.#sample ? (this.#handed?.at ?? 0) : 0;
+    const since = Math.max(handedAt, this.#followed?.at ?? 0, this.#probedAt ?? 0);
     return since === 0 ? undefined : since + CONFIRM_AFTER_MS;
   }
 
@@ -98,7 +106,18 @@ export class Delivery {
         return { id: handed.id, asked: true };
       }
     }
+    const followed = this.#followed;
+    const isShown = followed && begun >= followed.at + CONFIRM_AFTER_MS;
+    return isShown ? { id: followed.id, asked: false } : undefined;
+  }
+
+  /** This write is the first after the newest event that is old enough, if there is one. */
+  #follow({ begun }: Write, now: number): void {
+    if (!this.#sample) return;
+    const handed = this.#handed;
     const old = [handed, this.#sample].find((one) => one && begun >= one.at + CONFIRM_AFTER_MS);
-    return old && old.id !== this.#taken ? { id: old.id, asked: false } : undefined;
+    if (!old) return;
+    this.#followed = { id: old.id, at: now };
+    this.#sample = handed?.id === old.id ? undefined : handed;
   }
 }

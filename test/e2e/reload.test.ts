@@ -6,6 +6,7 @@ import { once } from "node:events";
 import { connect } from "node:net";
 import { expect, it } from "vitest";
 import { numbers, readUntil, startOf } from "../support/read-until.ts";
+import { Relay } from "../support/relay.ts";
 import { Service } from "../support/service.ts";
 import { SseReader } from "../support/sse-reader.ts";
 
@@ -49,6 +50,20 @@ it.each(["closes", "is reset"])(
     await next.leave();
   },
 );
+
+it("what a proxy took, and its client never got, is there for the next one", async () => {
+  const { service, path, follow, publish, writers } = await start({ KEEPALIVE_SECONDS: "1" });
+  const relay = await Relay.to(service.port);
+  relay.cutAt = /data: a\n/;
+  const lost = new SseReader((await fetch(relay.url + path)).body!);
+  await publish("a", "b");
+  await expect(lost.rest()).rejects.toThrow();
+  await expect.poll(writers, { interval: 20 }).toBe(0);
+  const next = await follow();
+  await publish("last");
+  expect(await readUntil(next, "last")).toEqual(["a", "b", "last"]);
+  await next.leave();
+});
 
 it("a page that reloads twelve times while 160 tokens stream sees every one, in order", async () => {
   const { follow, publish } = await start();
