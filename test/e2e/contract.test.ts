@@ -197,6 +197,11 @@ describe("every error of the contract", () => {
       await send("POST", `${path}/end`);
       return send("POST", `${path}/events`, { data: 1 });
     }),
+    row("idempotency_key_reused", "publishing other events under a key", async ({ send, make }) => {
+      const events = `${await make()}/events`;
+      await send("POST", events, { data: 1 }, { headers: { "idempotency-key": "k" } });
+      return send("POST", events, { data: 2 }, { headers: { "idempotency-key": "k" } });
+    }),
     row("invalid_session_type", "creating", ({ send }) =>
       send("POST", "/v1/sessions", { type: "x" }),
     ),
