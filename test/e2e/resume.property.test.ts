@@ -1,60 +1,243 @@
 /**
- * Resumption over real HTTP, through a relay that cuts the connection at any byte
- * of the answer, its headers included, while publishing goes on.
+ * Readers and publishers over real HTTP, through relays that cut a connection at any byte of the
+ * answer, its headers included, while publishing goes on.
  */
 import fc from "fast-check";
 import { expect, it } from "vitest";
 import { Relay } from "../support/relay.ts";
 import { ResumingClient } from "../support/resuming-client.ts";
 import { Service } from "../support/service.ts";
+import { NAME, seenIn, StreamModel, type Page } from "../support/stream-model.ts";
+import type { SeveringRelay } from "../support/severing-relay.ts";
 
-/** Bytes to let through before each cut, and events to publish meanwhile. */
-const cuts = fc.array(
-  fc.record({ after: fc.integer({ min: 1, max: 6000 }), events: fc.integer({ min: 1, max: 30 }) }),
-  { minLength: 2, maxLength: 12, size: "max" },
-);
+/** A reader that comes, what is published meanwhile, and where all that is cut. */
+interface Visit {
+  /** Bytes of the stream to let through. */
+  readonly after: number;
+  readonly events: number;
+  /**
+   * Bytes of each answer to the publisher to let through before its connection is cut; it repeats
+   * itself under one key after each. Empty: one publish without a key, whose answer comes.
+   */
+  readonly answers: readonly number[];
+  /** Whether the reader stays until it is known to have what it got. */
+  readonly stays: boolean;
+  /** A page of JSON that is read in between. */
+  readonly read: { readonly after: number; readonly limit: number };
+}
 
-it("a client that is cut at any byte gets every event once, in order", async () => {
-  const service = await Service.start();
-  const relay = await Relay.to(service.port);
-  await fc.assert(
-    fc.asyncProperty(cuts, async (plan) => {
-      const { id } = await service.make();
-      const client = new ResumingClient((lastEventId) =>
-        fetch(`${relay.url}/v1/sessions/${id}/events${lastEventId ? "" : "?from=earliest"}`, {
-          headers: { connection: "close", ...(lastEventId && { "last-event-id": lastEventId }) },
-        }),
-      );
-      let published = 0;
-      const publish = async (count: number) => {
-        const body = Array.from({ length: count }, (_, n) => ({
-          data: `${published + n} ${"é".repeat(n * 7)}`,
-        }));
-        const { status } = await service.publish(id, body);
-        if (status === 202) published += count;
-        else expect(status).toBe(503);
-      };
+const visit = (mayStay: boolean): fc.Arbitrary<Visit> =>
+  fc.record({
+    after: fc.integer({ min: 1, max: 6000 }),
+    events: fc.integer({ min: 1, max: 30 }),
+    answers: fc.oneof(
+      { weight: 2, arbitrary: fc.constant([]) },
+      { weight: 1, arbitrary: fc.array(fc.integer({ min: 1, max: 400 }), { maxLength: 3 }) },
+    ),
+    stays: mayStay ? fc.integer({ min: 0, max: 9 }).map((n) => n === 0) : fc.constant(false),
+    read: fc.record({ after: fc.nat(), limit: fc.constantFrom(1, 10, 1000) }),
+  });
 
-      for (const { after, events } of plan) {
-        relay.cutAfter = after;
-        const publishing = publish(events);
-        // A cut within the headers is a failed connection, and the next one tries again.
-        await client.connect().catch(() => {});
-        await publishing;
-        if (!client.connected) continue;
-        relay.cut();
-        await client.ended();
+/** They show what came before them to be taken. */
+const TWO_COMMENTS = ": keep-alive\n: keep-alive\n";
+
+const visits = (mayStay: boolean) =>
+  fc.array(visit(mayStay), { minLength: 2, maxLength: 12, size: "max" });
+
+/** The defaults of LOG_MAX_EVENTS and LOG_MAX_BYTES. */
+const BOUNDS = { maxEvents: 10_000, maxBytes: 4 * 1024 * 1024 };
+
+class Play {
+  readonly model: StreamModel;
+  readonly #service: Service;
+  /** In the way of the readers, and of the publisher. */
+  readonly #readers: SeveringRelay;
+  readonly #publisher: SeveringRelay;
+  readonly #path: string;
+  #keys = 0;
+
+  constructor(
+    service: Service,
+    [readers, publisher]: readonly [SeveringRelay, SeveringRelay],
+    id: string,
+    bounds = BOUNDS,
+  ) {
+    this.model = new StreamModel(bounds);
+    this.#service = service;
+    this.#readers = readers;
+    this.#publisher = publisher;
+    this.#path = `/v1/sessions/${id}`;
+  }
+
+  /** Opens a stream through the relay. */
+  follow(query = "", lastEventId?: string): Promise<Response> {
+    return fetch(`${this.#readers.url}${this.#path}/events${query}`, {
+      headers: { connection: "close", ...(lastEventId && { "last-event-id": lastEventId }) },
+    });
+  }
+
+  /** One visit of a reader, while somebody publishes. */
+  async visit(client: ResumingClient, { after, events, answers, stays, read }: Visit) {
+    this.#readers.cutAfter = stays ? Infinity : after;
+    const publishing = this.publish(events, answers);
+    // A cut within the headers is a failed connection, and the next one tries again.
+    await client.connect().catch(() => {});
+    await publishing;
+    if (client.connected) {
+      if (stays) {
+        const last = `${this.model.next - 1} `;
+        await expect.poll(() => client.has(`data: ${last}`), { interval: 2 }).toBe(true);
+        await expect.poll(() => client.has(TWO_COMMENTS), { interval: 5 }).toBe(true);
+        this.#readers.cutAfter = after;
       }
+      this.#readers.cut();
+      await client.ended();
+    }
+    this.#readers.cutAfter = Infinity;
+    await this.#read(read);
+  }
 
-      relay.cutAfter = Infinity;
-      await client.connect();
-      await publish(1);
-      await expect.poll(() => client.has(`data: ${published - 1} \n`), { interval: 2 }).toBe(true);
-      await client.cut(1);
-      expect(client.received.map((data) => Number(data.split(" ")[0]))).toEqual(
-        Array.from({ length: published }, (_, n) => n),
-      );
+  /** Publishes events, of which all are published exactly once whatever becomes of the answers. */
+  async publish(count: number, answers: readonly number[] = []): Promise<void> {
+    const data = Array.from(
+      { length: count },
+      (_, n) => `${this.model.next + n} ${"é".repeat(n * 7)}`,
+    );
+    const body = data.map((one) => ({ data: one, event: NAME }));
+    const key = answers.length > 0 ? `key-${this.#keys++}` : undefined;
+    const ids = await this.#repeat(answers, async (url) => {
+      const answer = await this.#post(url, "/events", body, key);
+      return answer.ids ?? [];
+    });
+    this.model.add(ids, data);
+  }
+
+  /** Ends the stream. The end needs no key: it is the same however often it is asked for. */
+  async end(answers: readonly number[]): Promise<void> {
+    const send = async (url: string) => (await this.#post(url, "/end", {})).id ?? "";
+    this.model.endedId = await this.#repeat(answers, send);
+    expect(await send(this.#service.url)).toBe(this.model.endedId);
+  }
+
+  /** A reader that comes now without an id is told of the end; one that has seen it, that there is no more. */
+  async checkEnd(): Promise<void> {
+    const fresh = new ResumingClient(() => this.follow());
+    await fresh.connect();
+    await fresh.ended();
+    expect(fresh.received.at(-1)).toBe("ended");
+    expect((await this.follow("", this.model.endedId)).status).toBe(204);
+    await this.#read({ after: this.model.next, limit: 1000 });
+  }
+
+  async #read({ after: choice, limit }: Visit["read"]): Promise<void> {
+    const known = [...this.model.events.map(({ id }) => id), undefined];
+    const after = known[choice % known.length];
+    const query = `?limit=${limit}${after === undefined ? "" : `&after=${after}`}`;
+    const headers = { accept: "application/json" };
+    const response = await this.#service.fetch(`${this.#path}/events${query}`, { headers });
+    this.model.checkPage((await response.json()) as Page, after, limit);
+  }
+
+  /** Sends through the relay, once for each answer that is to be cut, until one comes whole. */
+  async #repeat<T>(answers: readonly number[], send: (url: string) => Promise<T>): Promise<T> {
+    for (const cutAfter of answers) {
+      this.#publisher.cutAfter = cutAfter;
+      await send(this.#publisher.url).catch(() => {});
+    }
+    return send(this.#service.url);
+  }
+
+  async #post(
+    url: string,
+    path: string,
+    body: unknown,
+    key?: string,
+  ): Promise<{ readonly id?: string; readonly ids?: readonly string[] }> {
+    const response = await fetch(url + this.#path + path, {
+      method: "POST",
+      headers: {
+        connection: "close",
+        "content-type": "application/json",
+        ...(key !== undefined && { "idempotency-key": key }),
+      },
+      body: JSON.stringify(body),
+    });
+    const text = await response.text();
+    expect([response.status, text]).toEqual([202, text]);
+    return JSON.parse(text) as { id?: string; ids?: string[] };
+  }
+}
+
+const relaysTo = async (port: number) => [await Relay.to(port), await Relay.to(port)] as const;
+
+/** Comes back with its last id until the stream has ended. */
+async function readOn(client: ResumingClient): Promise<void> {
+  while (!client.received.includes("ended")) {
+    await client.connect();
+    await client.ended();
+  }
+}
+
+it.each([
+  ["every event once, in order", {}, "refuse", BOUNDS],
+  [
+    "every event that is retained once, in order, and is told of the others",
+    { LOG_MAX_EVENTS: "50" },
+    "trim",
+    { ...BOUNDS, maxEvents: 50 },
+  ],
+] as const)("a client that is cut at any byte gets %s", async (_what, env, overflow, bounds) => {
+  const service = await Service.start(env);
+  const relays = await relaysTo(service.port);
+  await fc.assert(
+    fc.asyncProperty(
+      visits(false),
+      fc.array(fc.integer({ min: 1, max: 400 }), { maxLength: 2 }),
+      async (plan, cuts) => {
+        const { id } = await service.make({ overflow });
+        const playing = new Play(service, relays, id, bounds);
+        let from = 0;
+        const client = new ResumingClient((lastEventId) => {
+          if (!lastEventId) from = playing.model.first;
+          return playing.follow(lastEventId ? "" : "?from=earliest", lastEventId);
+        });
+        for (const each of plan) await playing.visit(client, each);
+        await playing.publish(1);
+        await playing.end(cuts);
+        await readOn(client);
+        playing.model.checkResumed(client.received, from);
+        await playing.checkEnd();
+      },
+    ),
+    { numRuns: 15, endOnFailure: true },
+  );
+});
+
+it("clients without an id that are cut at any byte get every event at least once among them, in order", async () => {
+  const service = await Service.start();
+  const relays = await relaysTo(service.port);
+  await fc.assert(
+    fc.asyncProperty(visits(true), async (plan) => {
+      const { id } = await service.make();
+      const playing = new Play(service, relays, id);
+      let seen = 0;
+      const streams: { readonly client: ResumingClient; readonly unseen: number }[] = [];
+      for (const each of plan) {
+        const client = new ResumingClient(() => playing.follow());
+        streams.push({ client, unseen: seen });
+        await playing.visit(client, each);
+        seen = Math.max(seen, seenIn(client.arrived));
+      }
+      const last = new ResumingClient(() => playing.follow());
+      streams.push({ client: last, unseen: seen });
+      await last.connect();
+      await playing.publish(1);
+      await playing.end([]);
+      await last.ended();
+      for (const { client, unseen } of streams) playing.model.checkFresh(client.received, unseen);
+      expect(last.received.at(-1)).toBe("ended");
+      await playing.checkEnd();
     }),
-    { numRuns: 60, endOnFailure: true },
+    { numRuns: 20, endOnFailure: true },
   );
 });

@@ -15,7 +15,7 @@ export class ResumingClient {
   #pump: Promise<void> = Promise.resolve();
   #text = "";
   #lastEventId: string | undefined;
-  /** What each event that was received carried, in order; "gap" where one was said. */
+  /** What each event that was received carried, in order; "gap" or "ended" where one was said. */
   readonly received: string[] = [];
 
   constructor(connect: Connect) {
@@ -46,6 +46,11 @@ export class ResumingClient {
     } catch {
       // The connection broke, which is what these clients are for.
     }
+  }
+
+  /** All that has arrived on the present connection, or on the last one. */
+  get arrived(): string {
+    return this.#text;
   }
 
   /** Whether this text has arrived on the present connection. */
@@ -81,7 +86,8 @@ export class ResumingClient {
   #settle(arrived: string): void {
     this.#reader = undefined;
     const parser = createParser({
-      onEvent: ({ event, data }) => void this.received.push(event === "gap" ? "gap" : data),
+      onEvent: ({ event, data }) =>
+        void this.received.push(event === "gap" || event === "ended" ? event : data),
     });
     parser.feed(arrived.slice(0, arrived.lastIndexOf("\n\n") + 2));
     this.#lastEventId = lastEventIdIn(arrived) ?? this.#lastEventId;
