@@ -27,7 +27,7 @@ it("loses nothing in a quarter of a minute of load, kills, aborts and cut connec
     seconds: 15,
     sessions: 3,
     subscribers: 2,
-    rates: { publish: 30, create: 4, write: 8, delete: 3, redis: 20, call: 0.5 },
+    rates: { publish: 30, create: 4, write: 8, delete: 3, redis: 20, call: 0.5, answer: 1 },
   };
   const { losses, history, journal } = await soak(options, { schedule });
   expect(losses).toEqual([]);
@@ -43,6 +43,11 @@ it("loses nothing in a quarter of a minute of load, kills, aborts and cut connec
     expect(changes?.filter(({ outcome }) => outcome === "done").length).toBeGreaterThan(10);
   }
   expect(history.calls.filter(({ end }) => end === "result").length).toBeGreaterThan(0);
+  const answers = history.answers.filter(({ endIds }) => endIds.length === 2);
+  expect(answers.length).toBeGreaterThan(2);
+  // Some pages were loaded anew before the end.
+  expect(answers.filter(({ streams }) => streams.length > 2).length).toBeGreaterThan(0);
+  expect(history.publishes.flatMap(({ repeats = [] }) => repeats).length).toBeGreaterThan(0);
 }, 240_000);
 
 it.each([

@@ -26,6 +26,8 @@ export interface Publish extends Span {
   readonly outcome: Outcome;
   /** The ids in the answer. A service that keeps its promise gives one for each event. */
   readonly ids: readonly string[];
+  /** The ids in each answer to the same publish under the same key, after it had been acknowledged. */
+  readonly repeats?: readonly (readonly string[])[];
 }
 
 export interface Event {
@@ -101,6 +103,35 @@ export interface Call {
   readonly disturbed: boolean;
 }
 
+/** A page of JSON. Its reader goes on from its `lastEventId`. */
+export interface Page {
+  readonly events: readonly Event[];
+  readonly lastEventId: string;
+  readonly ended: boolean;
+}
+
+/**
+ * A stream that is published to under keys and then ended. A reader without an id reloads while
+ * this goes on, and another reads page after page.
+ */
+export interface Answer {
+  readonly session: string;
+  /** The ids in the answers to the end, which is asked for twice; fewer than two if an answer is missing. */
+  readonly endIds: readonly string[];
+  /** Each stream of the reader without an id, in order. The last one begins after the end. */
+  readonly streams: readonly Reload[];
+  readonly pages: readonly Page[];
+  /** The status for a client that comes back with the id of the end; undefined if no answer came. */
+  readonly afterEnd: number | undefined;
+}
+
+/** What one stream brought to a reader without an id. */
+export interface Reload {
+  readonly events: readonly Event[];
+  /** The id of its `ended` frame; undefined if the reader left before, or was cut. */
+  readonly endId: string | undefined;
+}
+
 export interface History {
   /** LOG_MAX_EVENTS of the service: the events that a log retains at least. */
   readonly retained: number;
@@ -109,6 +140,7 @@ export interface History {
   readonly logs: readonly SessionLog[];
   readonly keepings: readonly Keeping[];
   readonly calls: readonly Call[];
+  readonly answers: readonly Answer[];
   /** The number of each answer that no contract allows, such as a status of 500. */
   readonly unexpected: ReadonlyMap<string, number>;
 }

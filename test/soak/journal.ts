@@ -1,5 +1,5 @@
 /** The journal in which all parts of a soak write their actions and observations. */
-import type { Call, Change, Outcome, Publish, Span } from "./history.ts";
+import type { Answer, Call, Change, Outcome, Publish, Span } from "./history.ts";
 import { Timeline } from "./timeline.ts";
 
 /** The outcome of a call on a record. `result` goes to the caller and not into the history. */
@@ -11,6 +11,7 @@ export class Journal {
   readonly timeline = new Timeline();
   readonly publishes: Publish[] = [];
   readonly calls: Call[] = [];
+  readonly answers: Answer[] = [];
   readonly unexpected = new Map<string, number>();
   /** The time at which the publish of each event began, by its data. */
   readonly publishedAt = new Map<string, number>();

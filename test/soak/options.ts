@@ -9,6 +9,7 @@ export interface Rates {
   readonly delete: number;
   readonly redis: number;
   readonly call: number;
+  readonly answer: number;
 }
 
 /** Mean seconds from one fault of a kind to the next; 0 means never. */
@@ -40,7 +41,7 @@ export const DEFAULTS: SoakOptions = {
   sessions: 6,
   subscribers: 3,
   retain: 1000,
-  rates: { publish: 100, create: 6, write: 12, delete: 4, redis: 60, call: 1 },
+  rates: { publish: 100, create: 6, write: 12, delete: 4, redis: 60, call: 1, answer: 1 },
   faults: { kill: 25, abort: 5, cut: 9, silence: 40, redis: 20 },
   keep: false,
 };

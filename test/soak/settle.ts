@@ -89,7 +89,7 @@ export class Observer {
     while (events.at(-1)?.id !== last) {
       const [frame] = await reader.take(1);
       // The auditor judges an end before the last event.
-      if (!frame) break;
+      if (!frame || frame.event === "ended") break;
       events.push({ id: frame.id ?? "", data: frame.data });
     }
     await reader.leave();

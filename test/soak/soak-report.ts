@@ -86,6 +86,12 @@ function rowsOf({ history, losses }: SoakResult): Row[] {
       "told interrupted": history.calls.filter(({ end }) => end === "interrupted").length,
       "promises broken": losses.filter(inPlace("call")).length,
     },
+    {
+      what: "answers, ended",
+      acknowledged: history.answers.filter(({ endIds }) => endIds.length > 0).length,
+      "answer lost": history.answers.filter(({ endIds }) => endIds.length === 0).length,
+      "promises broken": losses.filter(({ kind }) => /^(end|page)/.test(kind)).length,
+    },
     { what: "all", "promises broken": losses.length },
   ];
 }

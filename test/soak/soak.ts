@@ -47,7 +47,7 @@ export async function soak(options: SoakOptions, hooks: SoakHooks = {}): Promise
 }
 
 async function load(stage: Stage, options: SoakOptions, hooks: SoakHooks): Promise<void> {
-  const { journal, sessions, redis, calls, followed } = stage;
+  const { journal, sessions, redis, calls, answers, followed } = stage;
   const { seconds, rates, seed } = options;
   const schedule = hooks.schedule ?? scheduleFaults(seconds, options.faults, new Random(seed));
   const over = new AbortController();
@@ -58,6 +58,7 @@ async function load(stage: Stage, options: SoakOptions, hooks: SoakHooks): Promi
     sessions.run(rates, signal),
     redis.run(rates.redis, signal),
     calls.run(rates.call, signal),
+    answers.run(rates.answer, signal),
     strikeAll(schedule, { ...stage, anyObject: () => anyObject(stage) }, signal),
     tell(seconds, journal, hooks, signal),
   ];
@@ -81,7 +82,7 @@ function anyObject({ random, followed, sessions, calls }: Stage): ObjectTarget {
 
 async function observe(stage: Stage, retained: number, { onWait }: SoakHooks): Promise<History> {
   const { journal, server, sessions, redis } = stage;
-  const { publishes, calls, unexpected } = journal;
+  const { publishes, calls, answers, unexpected } = journal;
   const observer = new Observer(server.url);
   const followers = [...stage.subscribers, ...sessions.followers];
   onWait?.("subscribers to catch up");
@@ -98,6 +99,7 @@ async function observe(stage: Stage, retained: number, { onWait }: SoakHooks): P
     keepings: [kept, await observeRedis(journal, redis)],
     followings: closeAll(followers),
     calls,
+    answers,
     unexpected,
   };
 }

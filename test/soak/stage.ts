@@ -6,6 +6,7 @@ import { makeFolder, removeFolder, startVariant, type WorkerServer } from "../..
 import type { Ending } from "./endings.ts";
 import { Journal } from "./journal.ts";
 import type { SoakOptions } from "./options.ts";
+import { AnswerTraffic } from "./traffic/answers.ts";
 import { Api } from "./traffic/api.ts";
 import { CallTraffic } from "./traffic/calls.ts";
 import { Follower } from "./traffic/follower.ts";
@@ -25,12 +26,15 @@ export interface Stage {
   readonly random: Random;
   readonly server: WorkerServer;
   readonly relays: readonly SeveringRelay[];
+  /** A relay that is cut and is never silent. */
+  readonly pageRelay: SeveringRelay;
   /** The relays' URLs, through which clients reach the service. */
   readonly origins: readonly string[];
   readonly api: Api;
   readonly redis: RedisTraffic;
   readonly sessions: SessionTraffic;
   readonly calls: CallTraffic;
+  readonly answers: AnswerTraffic;
   /** The sessions that live all the time. */
   readonly followed: readonly string[];
   readonly subscribers: readonly Follower[];
@@ -51,6 +55,8 @@ export async function setStage(options: SoakOptions, endings: Ending[]): Promise
   const port = Number(new URL(server.url).port);
   const relays = await Promise.all(Array.from({ length: RELAYS }, () => SeveringRelay.open(port)));
   endings.push(() => relays.forEach((relay) => relay.close()));
+  const pageRelay = await SeveringRelay.open(port);
+  endings.push(() => pageRelay.close());
   const journal = new Journal();
   // The schedule of faults has its own generator, so the load's timing does not change it.
   const random = new Random(options.seed + 1);
@@ -74,16 +80,27 @@ export async function setStage(options: SoakOptions, endings: Ending[]): Promise
   endings.push(() => [...subscribers, ...sessions.followers].forEach((one) => one.close()));
   await Promise.all(subscribers.map(({ opened }) => opened));
   const calls = new CallTraffic(journal, random, server.url);
+  const answers = new AnswerTraffic({
+    journal,
+    api,
+    random,
+    sessions,
+    origins,
+    pageOrigin: pageRelay.url,
+    retained: options.retain,
+  });
   return {
     journal,
     random,
     server,
     relays,
+    pageRelay,
     origins,
     api,
     redis,
     sessions,
     calls,
+    answers,
     followed,
     subscribers,
   };

@@ -1,5 +1,6 @@
 /** The auditor finds every broken promise in a history. It does no I/O and reads no clock. */
 import type { History, SessionLog } from "../history.ts";
+import { auditAnswer } from "./answers.ts";
 import { auditArrays } from "./arrays.ts";
 import { auditCall } from "./calls.ts";
 import { dataById, isTrimmed, knownFrom, type Known } from "./known.ts";
@@ -28,6 +29,7 @@ function auditEvents(history: History, ended: ReadonlyMap<string, ReadonlySet<En
     ...auditPublishers(history.publishes),
     ...history.logs.flatMap((log) => auditLog(log, known)),
     ...auditArrays(history, known, ended),
+    ...history.answers.flatMap((answer) => auditAnswer(answer, known)),
     ...history.followings.flatMap((following) =>
       auditFollowing(following, known, ended.get(following.session)),
     ),

@@ -3,6 +3,7 @@ export interface Loss {
   readonly kind:
     | "event lost"
     | "id given twice"
+    | "published twice"
     | "event repeated"
     | "event out of order"
     | "event never published"
@@ -11,6 +12,9 @@ export interface Loss {
     | "gap without cause"
     | "stream ended"
     | "stream left open"
+    | "end lost"
+    | "end changed"
+    | "page wrong"
     | "session lost"
     | "session resurrected"
     | "session left over"

@@ -5,6 +5,7 @@ import type { Loss } from "./loss.ts";
 export function auditPublishers(publishes: readonly Publish[]): Loss[] {
   return [
     ...publishes.flatMap(auditAnswer),
+    ...publishes.flatMap(auditRepeats),
     ...[...Map.groupBy(publishes, ({ session }) => session)].flatMap(auditIds),
     ...auditOrder(publishes),
   ];
@@ -14,6 +15,15 @@ function auditAnswer({ session, publisher, data, ids, outcome }: Publish): Loss[
   if (outcome !== "done" || ids.length === data.length) return [];
   const detail = `${data.length} events were acknowledged with ${ids.length} ids`;
   return [{ kind: "answer not allowed", where: `${publisher} in ${session}`, detail }];
+}
+
+/** A publish that is repeated under its key is answered with the ids that it was given at first. */
+function auditRepeats({ session, publisher, data, ids, repeats = [] }: Publish): Loss[] {
+  return repeats.flatMap((again): Loss[] => {
+    if (again.length === ids.length && again.every((id, n) => id === ids[n])) return [];
+    const detail = `${data.join(", ")} has ${ids.join(", ")}, and when repeated ${again.join(", ")}`;
+    return [{ kind: "published twice", where: `${publisher} in ${session}`, detail }];
+  });
 }
 
 /** An id names one event of its session, for all publishers together. */

@@ -20,6 +20,7 @@ export interface Request {
   readonly path: string;
   readonly body?: unknown;
   readonly ifMatch?: string | undefined;
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
 export class Api {
@@ -29,7 +30,10 @@ export class Api {
     this.#journal = journal;
   }
 
-  async send<T>(origin: string, { method, path, body, ifMatch }: Request): Promise<Answer<T>> {
+  async send<T>(
+    origin: string,
+    { method, path, body, ifMatch, headers: more }: Request,
+  ): Promise<Answer<T>> {
     let response: Response;
     let text: string;
     try {
@@ -39,6 +43,7 @@ export class Api {
         headers: {
           ...(body !== undefined && { "content-type": "application/json" }),
           ...(ifMatch !== undefined && { "if-match": ifMatch }),
+          ...more,
         },
         ...(body !== undefined && { body: JSON.stringify(body) }),
       });

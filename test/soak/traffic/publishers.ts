@@ -1,12 +1,20 @@
 /** Publishers. Each publishes to its sessions in turn, one publish at a time; all together reach all. */
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Random } from "../../support/fuzz/random.ts";
+import type { Outcome } from "../history.ts";
 import type { Journal } from "../journal.ts";
-import type { Api } from "./api.ts";
+import type { Answer, Api } from "./api.ts";
 import { atRate, workersFor } from "./pace.ts";
 
 /** Share of the publishes that are arrays, and events in each array. */
 const ARRAYS = 0.1;
 const EVENTS_IN_ARRAY = 3;
+/** Share of the publishes that have a key, and of those the share that is repeated once acknowledged. */
+const KEYED = 0.5;
+const REPEATED = 0.2;
+/** How often a publisher repeats itself under one key while no answer comes. */
+export const MOST_TRIES = 5;
+const RETRY_MS = 200;
 
 export interface Publishing {
   readonly journal: Journal;
@@ -25,7 +33,7 @@ export async function runPublishers(publishing: Publishing, signal: AbortSignal)
   // Every session gets one publish, however low the rate is.
   for (const [n, session] of sessions.entries()) {
     const origin = origins[n % origins.length]!;
-    await publish(publishing, { session, publisher: "the first", origin, events: 1 });
+    await publish(publishing, { session, publisher: "the first", origin, events: 1, tries: 1 });
   }
   const turns = Array.from({ length: workers }, () => 0);
   await atRate(rate, signal, async (worker) => {
@@ -35,6 +43,9 @@ export async function runPublishers(publishing: Publishing, signal: AbortSignal)
       publisher: `publisher ${worker}`,
       origin: origins[worker % origins.length]!,
       events: random.chance(ARRAYS) ? EVENTS_IN_ARRAY : 1,
+      ...(random.chance(KEYED)
+        ? { tries: MOST_TRIES, again: random.chance(REPEATED) }
+        : { tries: 1 }),
     });
   });
 }
@@ -54,24 +65,52 @@ export interface OnePublish {
   readonly publisher: string;
   readonly origin: string;
   readonly events: number;
+  /** With more than one it has a key, and is repeated under it until an answer comes. */
+  readonly tries: number;
+  /** Whether it is sent once more after it was acknowledged; it has a key then. */
+  readonly again?: boolean;
 }
 
+interface Published {
+  readonly id?: string;
+  readonly ids?: string[];
+}
+
+/** Publishes, and writes down what is known of it then. Answers that. */
 export async function publish(
   { journal, api }: Pick<Publishing, "journal" | "api">,
-  { session, publisher, origin, events }: OnePublish,
-): Promise<void> {
+  { session, publisher, origin, events, tries, again = false }: OnePublish,
+): Promise<Outcome> {
   const first = journal.publishedAt.size;
   const data = Array.from({ length: events }, (_, n) => `event ${first + n}`);
   const now = performance.now();
   for (const one of data) journal.publishedAt.set(one, now);
   const body = events === 1 ? { data: data[0] } : data.map((one) => ({ data: one }));
   const path = `/v1/sessions/${session}/events`;
-  const answer = await journal.spanned(() =>
-    api.send<{ id?: string; ids?: string[] }>(origin, { method: "POST", path, body }),
-  );
+  const headers = tries > 1 ? { "idempotency-key": `key-${first}` } : {};
+  const send = () => api.send<Published>(origin, { method: "POST", path, body, headers });
+  const answer = await journal.spanned(() => repeated(send, tries));
   const { outcome, json, began, ended } = answer;
-  const ids = json?.ids ?? (json?.id === undefined ? [] : [json.id]);
-  journal.publishes.push({ session, publisher, data, outcome, ids, began, ended });
+  const repeat = again && outcome === "done" ? await send() : undefined;
+  const repeats = repeat?.outcome === "done" ? [idsOf(repeat.json)] : [];
+  const ids = idsOf(json);
+  journal.publishes.push({ session, publisher, data, outcome, ids, repeats, began, ended });
   if (outcome === "done") journal.timeline.count("published", events);
   else if (outcome === "unknown") journal.timeline.count("failures");
+  return outcome;
+}
+
+/** Sends until an answer comes. A session that is gone by then may have had the events before. */
+async function repeated<T>(send: () => Promise<Answer<T>>, tries: number): Promise<Answer<T>> {
+  let answer = await send();
+  for (let n = 1; n < tries && answer.outcome === "unknown"; n++) {
+    await sleep(RETRY_MS);
+    answer = await send();
+    if (answer.outcome === "missing") return { outcome: "unknown" };
+  }
+  return answer;
+}
+
+function idsOf({ id, ids }: Published = {}): string[] {
+  return ids ?? (id === undefined ? [] : [id]);
 }

@@ -79,9 +79,15 @@ export class SessionTraffic {
 
   /** Makes a session that nobody deletes. Throws if the service does not acknowledge it. */
   async createLasting(): Promise<string> {
+    const id = await this.createFor();
+    if (id === undefined) throw new Error("a session could not be made");
+    return id;
+  }
+
+  /** Makes one that nobody deletes, for other traffic; undefined if that is not acknowledged. */
+  async createFor(): Promise<string | undefined> {
     const { outcome, session } = await this.#make({});
-    if (outcome !== "done") throw new Error(`a session could not be made: ${outcome}`);
-    return session.id;
+    return outcome === "done" ? session.id : undefined;
   }
 
   async #create(): Promise<void> {
@@ -129,7 +135,10 @@ export class SessionTraffic {
     if (session.published < MOST_PUBLISHED && random.chance(PUBLISHES)) {
       session.published++;
       const [publisher, origin] = ["writers", this.#origin()];
-      await publish({ journal, api }, { session: session.id, publisher, origin, events: 1 });
+      await publish(
+        { journal, api },
+        { session: session.id, publisher, origin, events: 1, tries: 1 },
+      );
       return;
     }
     session.etag ??= await this.#read(session.id);

@@ -81,6 +81,7 @@ export function history(changes: Partial<History> = {}): History {
     logs: [{ session: S, events: [event(1), event(2), event(3)] }],
     keepings: [keeping([change("create", "done", "a")], "a")],
     calls: [soundCall],
+    answers: [],
     unexpected: new Map(),
     ...changes,
   };

@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
+import type { Outcome } from "../../soak/history.ts";
 import { Journal } from "../../soak/journal.ts";
 import type { Answer, Request } from "../../soak/traffic/api.ts";
-import { placeOf, runPublishers } from "../../soak/traffic/publishers.ts";
+import { placeOf, publish, runPublishers } from "../../soak/traffic/publishers.ts";
 import { Random } from "../../support/fuzz/random.ts";
 
 describe("publishers", () => {
@@ -42,6 +43,40 @@ describe("publishers", () => {
 
   it("publish to each session once, however little time and rate leave them", async () => {
     expect(await publishedTo(0.1)).toEqual(["a", "b", "c", "d"]);
+  });
+
+  /** One publish, answered with these outcomes in turn. */
+  const published = async (outcomes: readonly Outcome[], tries: number, again = false) => {
+    const keys: (string | undefined)[] = [];
+    const api = {
+      async send<T>(_: string, { headers }: Request): Promise<Answer<T>> {
+        keys.push(headers?.["idempotency-key"]);
+        const outcome = outcomes[keys.length - 1] ?? "done";
+        return { outcome, ...(outcome === "done" && { json: { id: `id ${keys.length}` } as T }) };
+      },
+    };
+    const journal = new Journal();
+    const one = { session: "a", publisher: "one", origin: "http://here", events: 1 };
+    await publish({ journal, api }, { ...one, tries, again });
+    return { keys, publish: journal.publishes[0]! };
+  };
+
+  it("repeat under one key what was not answered, and nothing without a key", async () => {
+    const keyed = await published(["unknown", "unknown"], 5);
+    expect(keyed.keys).toEqual(["key-0", "key-0", "key-0"]);
+    expect(keyed.publish).toMatchObject({ outcome: "done", ids: ["id 3"], repeats: [] });
+    const plain = await published(["unknown"], 1);
+    expect([plain.keys, plain.publish.outcome]).toEqual([[undefined], "unknown"]);
+  });
+
+  it("note what a repeat of an acknowledged publish was answered", async () => {
+    const { publish } = await published(["done", "done"], 5, true);
+    expect(publish).toMatchObject({ ids: ["id 1"], repeats: [["id 2"]] });
+  });
+
+  it("do not know what became of one whose session was gone when they repeated it", async () => {
+    expect((await published(["unknown", "missing"], 5)).publish.outcome).toBe("unknown");
+    expect((await published(["missing"], 5)).publish.outcome).toBe("missing");
   });
 
   it("publish nothing at a rate of 0", async () => {
