@@ -25,7 +25,7 @@ export function isKnownSessionType(type: string): type is KnownSessionType {
 
 /**
  * The answer to a publish for which the log would have to drop an event that nobody is known to have
- * read: it is refused, or the oldest events go, and a reader that comes for them is told by `gap`.
+ * read: it is refused, or the oldest events go, and a reader that comes for them gets a `gap`.
  */
 export const OVERFLOWS = ["refuse", "trim"] as const;
 

@@ -61,7 +61,7 @@ export interface SessionView {
   readonly times?: RecordTimes;
   /** Readers attached to the session's own stream. */
   readonly writers: number;
-  /** Of an ended stream it is that of the `ended` frame. */
+  /** If the stream has ended, the id of the `ended` frame. */
   readonly lastEventId?: string;
   readonly overflow: Overflow;
   /** The stream is complete: nothing can be published any more. */
@@ -103,7 +103,7 @@ export interface PageQuery {
 /** A part of a session's events, in order. Fewer than asked for does not mean that no more follow. */
 export interface EventPage {
   readonly events: readonly PublishedEvent[];
-  /** The next page follows this place: the last event given, or where none is, where it looked. */
+  /** The next page follows this place: the last event given, or the place after which none was found. */
   readonly lastEventId: string;
   /** The stream is complete, and nothing follows this page. */
   readonly ended: boolean;
@@ -236,7 +236,7 @@ export interface Sessions<Shown = SessionView> {
    *
    * Under a key (1 to 255 visible ASCII characters) they are appended once, however often that is
    * asked for, as long as the log retains the last of them. Throws a SessionError
-   * (`idempotency_key_reused`) where other events have been published under it.
+   * (`idempotency_key_reused`) if other events have been published under it.
    */
   publish(id: SessionId, events: readonly NewEvent[], idempotencyKey?: string): Promise<Published>;
   /**
@@ -249,11 +249,11 @@ export interface Sessions<Shown = SessionView> {
   /** Reads events as data. Counts as use of the session, and never as reading the queue. */
   readEvents(id: SessionId, query: PageQuery): Promise<EventPage>;
   /**
-   * Resolves when there may be something to read after an event, or `ms` have passed: sooner where
+   * Resolves when there may be something to read after an event, or `ms` have passed: sooner if
    * too many wait. The session's end resolves it too.
    */
   awaitEvents(id: SessionId, after: string, ms: number): Promise<void>;
-  /** Attaches a reader. Undefined where it has seen the end of the stream. */
+  /** Attaches a reader. Undefined if it has seen the end of the stream. */
   subscribe(id: SessionId, start: StreamStart): Promise<StreamSocket | undefined>;
 }
 

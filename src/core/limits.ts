@@ -77,7 +77,7 @@ export const RETRY_MS = 1000;
 
 /** Events in a page that is read as JSON: as many as ten publishes of the largest array. */
 export const MAX_PAGE_EVENTS = 1000;
-/** Events in such a page where the client names no limit. */
+/** Events in such a page if the client names no limit. */
 export const DEFAULT_PAGE_EVENTS = 100;
 /** UTF-8 bytes of data in such a page, which the Worker holds whole: the log's own default bound. */
 export const MAX_PAGE_BYTES = 4 * 1024 * 1024;

@@ -1,6 +1,7 @@
 /**
- * Attaching readers to a session, up to `MAX_WRITERS`. Readers that have gone without a word must
- * take no place, and only a write finds them out. So bridges are asked to write before anyone is refused.
+ * Attaches readers to a session, up to `MAX_WRITERS`. Readers that have gone without a word must
+ * take no place, and only a write shows that they have. So the object has bridges write before it
+ * refuses anyone.
  */
 import { ERROR_KINDS, type ErrorCode } from "../core/errors.ts";
 import { NATIVE_STREAM } from "../core/event-id.ts";
@@ -43,16 +44,16 @@ export class Attaching {
   readonly #parts: AttachingParts;
   /** Settles with the next reader that leaves. */
   #leave = Promise.withResolvers<false>();
-  /** Settles when readers that have gone are found out. All that wait for a place share it. */
+  /** Settles when readers that have gone have been noticed. All that wait for a place share it. */
   #round: Promise<void> | undefined;
-  /** When bridges were last asked to find out whether their readers are there. */
+  /** When bridges were last asked whether their readers are there. */
   #probedAt = 0;
 
   constructor(parts: AttachingParts) {
     this.#parts = parts;
   }
 
-  /** Answers a WebSocket upgrade. Where no place is free it waits for one; then it judges everything anew. */
+  /** Answers a WebSocket upgrade. If no place is free, waits for one and judges everything anew. */
   async attach({ caller, start }: Attachment): Promise<Response> {
     if (start.kind === "news") return this.#attachWaiter(caller, start.after);
     let answer = this.#attach(caller, start);
@@ -121,7 +122,7 @@ export class Attaching {
 
   #attachToEvents(session: LiveSession, socket: WebSocket, start: StreamStart, now: number): void {
     const { life, subscribers, log } = this.#parts;
-    // A page that was loaded anew has left a reader behind, which is found out by this.
+    // A page that was loaded anew has left a reader behind; the probe shows that it has gone.
     const isDue = now - this.#probedAt >= PROBE_INTERVAL_MS;
     if (isDue && session.events.writers > 0) this.#probe(now, NATIVE_STREAM);
     // The reader of an ended stream soon leaves by itself.

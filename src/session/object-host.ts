@@ -140,7 +140,7 @@ function sessionsOf<T>(
       ? admission.run(subject, id, make, () => untilListed(id))
       : make();
 
-  /** Undefined where the reader has seen the end of the stream. */
+  /** Undefined if the reader has seen the end of the stream. */
   const open = async (id: SessionId, start: Attachment["start"]) => {
     const attachment: Attachment = { caller, start };
     const url = `https://session.invalid/?attach=${encodeURIComponent(JSON.stringify(attachment))}`;

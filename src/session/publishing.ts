@@ -33,7 +33,7 @@ interface Publish {
   readonly key: PublishKey | undefined;
 }
 
-/** What a call has stored, or had stored before. */
+/** The events that a call has stored, or had stored before. */
 interface Stored {
   readonly channel: EventChannel;
   readonly seqs: readonly number[];

@@ -10,7 +10,7 @@
  *   reader. It cuts a reader past the bound, and one that takes nothing for a whole keep-alive
  *   interval while something waits. Such a reader comes back with `Last-Event-ID` and loses nothing.
  * - Neither does the platform tell that a reader has taken something. `delivery.ts` infers it from
- *   later writes; where no event follows, the bridge writes a comment for it.
+ *   later writes; if no event follows, the bridge writes a comment for it.
  */
 import type { StreamSocket } from "../core/host.ts";
 import { PIECE_BYTES } from "../core/limits.ts";
@@ -171,7 +171,7 @@ class BridgedReader {
     this.#wanted?.();
   }
 
-  /** Writes a comment where nothing else is on its way: whatever is shows as much. */
+  /** Writes a comment if nothing else is on its way. Anything that is on its way shows as much. */
   #comment(): void {
     if (this.#wanted && !this.#closed) this.#push(keepalive);
   }

@@ -59,7 +59,7 @@ export class EventChannel extends Channel {
     return this.subscribers.count(NATIVE_STREAM);
   }
 
-  /** Of a stream that has ended it is that of the `ended` frame. */
+  /** If the stream has ended, the id of the `ended` frame. */
   get lastEventId(): string | undefined {
     return this.#lastSeq > 0 ? this.idOf(this.#lastSeq) : undefined;
   }
@@ -215,7 +215,7 @@ export class EventChannel extends Channel {
 
   /**
    * Has the account outlive the object's memory: in the attachment of the witness, which costs no
-   * row, or in a row once the last reader has left. Names a witness where there is none.
+   * row, or in a row once the last reader has left. Names a witness if there is none.
    */
   #keepAccount(): void {
     const { taken } = this.#unread;
@@ -275,7 +275,7 @@ export class EventChannel extends Channel {
     }
   }
 
-  /** The opening for a reader that comes for everything unread, and is told if some of it was trimmed. */
+  /** The opening for a reader that comes for everything unread. It has a gap if some of that was trimmed. */
   #openingUnread(position: number): Opening {
     return this.#unread.isTrimmed ? this.#openingAfterGap(null) : this.#opening(position);
   }
@@ -308,7 +308,7 @@ export class EventChannel extends Channel {
   }
 
   /**
-   * Says that events after `requested`, or unread ones where it is null, are no longer retained; all
+   * Says that events after `requested`, or unread ones if it is null, are no longer retained; all
    * that is follows. Its id is the place before that, so a client that is cut right after it is not
    * told of a second gap.
    */

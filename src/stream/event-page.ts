@@ -17,7 +17,7 @@ interface ReadableLog {
 }
 
 /**
- * Reads a page: up to `limit` events and `MAX_PAGE_BYTES` of them, at least one where there is one.
+ * Reads a page: up to `limit` events and `MAX_PAGE_BYTES` of them, at least one if there is one.
  * `endedSeq` is the place of the end of a stream that is complete. Only the page that nothing
  * follows says `ended`, so that a client which reads until then misses nothing.
  */
@@ -53,7 +53,7 @@ export function hasNews({ events, ended, gap }: EventPage): boolean {
   return events.length > 0 || ended || gap !== undefined;
 }
 
-/** Says that a place cannot be given, and where what is retained begins. */
+/** Says that a place cannot be given, and which event is the first retained. */
 export function gapIn<Requested extends string | null>(
   log: Pick<ReadableLog, "beforeFirst" | "lastSeq" | "idOf">,
   requested: Requested,

@@ -27,7 +27,7 @@ export const WITNESS = "witness";
  */
 export const REPORT = "report";
 
-/** From the object: find out whether the reader is still there. */
+/** From the object: check whether the reader is still there. */
 export const PROBE = "probe";
 
 /** From the bridge, before an event's id: the reader has taken everything up to that event. */

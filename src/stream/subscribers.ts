@@ -61,12 +61,12 @@ export class Subscribers {
     return isOpen(socket) ? this.#states.get(socket) : undefined;
   }
 
-  /** What the attachments of a stream's subscribers say of what was taken: event ids. */
+  /** The ids of the last events taken, as the attachments of a stream's subscribers have them. */
   taken(stream: number): string[] {
     return this.#on(stream).flatMap((socket) => this.#states.get(socket)?.taken ?? []);
   }
 
-  /** The subscriber of a stream that is its witness; undefined where it has none. */
+  /** The subscriber of a stream that is its witness; undefined if it has none. */
   witness(stream: number): WebSocket | undefined {
     return this.#on(stream).find((socket) => this.#states.get(socket)?.witness);
   }
@@ -153,7 +153,7 @@ export class Subscribers {
   }
 
   /**
-   * A socket has closed. Returns what it was, also where this object never knew it: it may have
+   * A socket has closed. Returns what it was, even if this object never knew it: it may have
    * been closing when the object woke. Undefined: not one of ours.
    */
   detach(socket: WebSocket): SubscriberState | undefined {
@@ -180,7 +180,7 @@ export class Subscribers {
   }
 }
 
-/** The state in a socket's attachment; undefined where the socket is not ours. */
+/** The state in a socket's attachment; undefined if the socket is not ours. */
 function stateIn(socket: WebSocket): SubscriberState | undefined {
   // Only this module writes attachments of that kind.
   const state = socket.deserializeAttachment() as SubscriberState | null | undefined;

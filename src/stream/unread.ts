@@ -8,7 +8,7 @@ import type { EventLog, SizedEvent } from "./event-log.ts";
 /** Once this share of a bound is unread under readers, their bridges are asked what has been taken. */
 const PRESSING_SHARE = 4;
 
-/** What the account needs of its log. */
+/** The part of a log that the account needs. */
 export type AccountedLog = Pick<
   EventLog,
   "limits" | "lastSeq" | "beforeFirst" | "storedBytes" | "sumThrough"

@@ -33,8 +33,8 @@ export class Waiters {
   }
 
   /**
-   * Takes one more, and returns the Worker's end of its socket; undefined where there is no place.
-   * Where all places are taken, the oldest waiter gives way and is answered early. Its client may
+   * Takes one more, and returns the Worker's end of its socket; undefined if there is no place.
+   * If all places are taken, the oldest waiter gives way and is answered early. Its client may
    * have gone, and the platform does not tell before the answer. But all wait for a moment at least,
    * so that clients which are there do not make each other ask again at once.
    */

@@ -25,7 +25,7 @@ export function prefersJson(accept: string | undefined): boolean {
   return quality("application/json") > quality("text/event-stream");
 }
 
-/** Reads a page. Where it would be empty, waits for up to `waitMs` for something to say. */
+/** Reads a page. If it would be empty, waits for up to `waitMs` for something to say. */
 export async function readPage(
   sessions: Sessions,
   id: SessionId,
