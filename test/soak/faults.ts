@@ -12,8 +12,6 @@ export interface Targets {
   readonly random: Random;
   readonly server: WorkerServer;
   readonly relays: readonly SeveringRelay[];
-  /** A relay that is cut and is never silent. */
-  readonly pageRelay: SeveringRelay;
   readonly redis: RedisTraffic;
   /** Names an object: a session's id, or a shard of the directory. */
   readonly anyObject: () => ObjectTarget;
@@ -38,9 +36,8 @@ export async function strikeAll(
 const STRIKES: Readonly<Record<FaultKind, (targets: Targets) => Promise<void>>> = {
   kill: ({ journal, server }) => journal.timeline.struck("kill", "service", () => server.crash()),
   redis: ({ journal, redis }) => journal.timeline.struck("redis", "redis", () => redis.crash()),
-  cut: (targets) =>
-    onRelay("cut", targets, [...targets.relays, targets.pageRelay], (relay) => relay.cut()),
-  silence: (targets) => onRelay("silence", targets, targets.relays, (relay) => relay.silence()),
+  cut: (targets) => onRelay("cut", targets, (relay) => relay.cut()),
+  silence: (targets) => onRelay("silence", targets, (relay) => relay.silence()),
   abort: async ({ journal, server, anyObject }) => {
     const object = anyObject();
     const [target, query] =
@@ -56,8 +53,7 @@ const STRIKES: Readonly<Record<FaultKind, (targets: Targets) => Promise<void>>> 
 
 async function onRelay(
   kind: FaultKind,
-  { journal, random }: Targets,
-  relays: readonly SeveringRelay[],
+  { journal, random, relays }: Targets,
   strike: (relay: SeveringRelay) => void,
 ): Promise<void> {
   const relay = random.pick(relays);

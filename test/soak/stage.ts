@@ -26,8 +26,6 @@ export interface Stage {
   readonly random: Random;
   readonly server: WorkerServer;
   readonly relays: readonly SeveringRelay[];
-  /** A relay that is cut and is never silent. */
-  readonly pageRelay: SeveringRelay;
   /** The relays' URLs, through which clients reach the service. */
   readonly origins: readonly string[];
   readonly api: Api;
@@ -55,8 +53,6 @@ export async function setStage(options: SoakOptions, endings: Ending[]): Promise
   const port = Number(new URL(server.url).port);
   const relays = await Promise.all(Array.from({ length: RELAYS }, () => SeveringRelay.open(port)));
   endings.push(() => relays.forEach((relay) => relay.close()));
-  const pageRelay = await SeveringRelay.open(port);
-  endings.push(() => pageRelay.close());
   const journal = new Journal();
   // The schedule of faults has its own generator, so the load's timing does not change it.
   const random = new Random(options.seed + 1);
@@ -86,7 +82,7 @@ export async function setStage(options: SoakOptions, endings: Ending[]): Promise
     random,
     sessions,
     origins,
-    pageOrigin: pageRelay.url,
+    pageOrigin: server.url,
     retained: options.retain,
   });
   return {
@@ -94,7 +90,6 @@ export async function setStage(options: SoakOptions, endings: Ending[]): Promise
     random,
     server,
     relays,
-    pageRelay,
     origins,
     api,
     redis,

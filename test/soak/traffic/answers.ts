@@ -2,13 +2,13 @@
  * Answers as a model gives them: a session is published to under keys and then ended. A page that
  * keeps no id reloads meanwhile, and a script reads the same as JSON.
  */
-import { setImmediate as turn, setTimeout as sleep } from "node:timers/promises";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Random } from "../../support/fuzz/random.ts";
 import { SseReader } from "../../support/sse-reader.ts";
 import type { Event, Page, Reload } from "../history.ts";
 import type { Journal } from "../journal.ts";
 import type { Api } from "./api.ts";
-import { atRate } from "./pace.ts";
+import { atRate, caughtUpOnInput } from "./pace.ts";
 import { MOST_TRIES, publish } from "./publishers.ts";
 import type { SessionTraffic } from "./sessions.ts";
 
@@ -32,8 +32,8 @@ export interface AnswerTrafficOptions {
   readonly sessions: SessionTraffic;
   readonly origins: readonly string[];
   /**
-   * The URL for the page. Its relay may be cut, but is never silent: a connection whose other end
-   * takes nothing and does not close takes bytes for long, and what it took counts as read.
+   * The URL for the page, without a relay: what a relay took counts as read if it is held up for
+   * half a second, and the page leaves meanwhile. A page is cut by the service's own ends.
    */
   readonly pageOrigin: string;
   /** Events that a log retains: an answer has no more. */
@@ -115,14 +115,10 @@ export class AnswerTraffic {
     const leave = new AbortController();
     const events: Event[] = [];
     let endId: string | undefined;
-    // What has come by then is read first, as a page that was busy would.
     void sleep(random.next() * LONGEST_STAY_MS, undefined, { signal: leave.signal })
-      .then(() => turn())
-      .then(() => turn())
-      .then(
-        () => leave.abort(),
-        () => {},
-      );
+      .then(caughtUpOnInput)
+      .then(() => leave.abort())
+      .catch(() => {});
     try {
       const response = await fetch(`${pageOrigin}/v1/sessions/${session}/events`, {
         signal: leave.signal,
