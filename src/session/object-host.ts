@@ -179,12 +179,15 @@ function sessionsOf<T>(
       if (!admission) return upsert();
       // Replacing the content of a session that counts already takes no further place.
       const found = await repeatable(() => stub(id).read(caller, false));
-      const owner = found.ok ? VIEW.read(found.value).subject : undefined;
+      const owner =
+        typeof found !== "string" && found.ok ? VIEW.read(found.value).subject : undefined;
       const subject = content.subject ?? owner ?? caller.subject;
       return owner === subject ? upsert() : admitted(id, subject, upsert);
     },
-    read: async (id, touch) =>
-      read(await ask(id, repeatable, (object) => object.read(caller, touch, form))),
+    async read(id, touch) {
+      const answer = await repeatable(() => stub(id).read(caller, touch, form));
+      return read(typeof answer === "string" ? answer : unwrap(answer));
+    },
     async delete(id, ifMatch) {
       const condition = ifMatch && { ifMatch };
       // Repeated after a removal whose answer was lost, a condition would fail on what it removed itself.
