@@ -55,6 +55,12 @@ export const PIECE_BYTES = 64 * 1024;
  */
 export const CONFIRM_AFTER_MS = 250;
 /**
+ * The same while much is unread and publishers wait for what readers take. A log of the default
+ * size then takes 75,000 events and 30 MiB a second, more than a session can publish. A reader that
+ * leaves within two such times may lose events if its answer takes longer than this to come back.
+ */
+export const CONFIRM_SOON_MS = 25;
+/**
  * Subscribers for each millisecond that publishes are held after several came together, up to
  * `MAX_HOLD_MS`. (Measured with 16 publishes under way: docs/performance.md, "Fan-out".)
  */

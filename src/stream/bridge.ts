@@ -153,8 +153,9 @@ class BridgedReader {
       this.#isWitness = true;
       if (this.#delivery.taken !== undefined) this.#say(TAKEN + this.#delivery.taken);
     } else if (word === REPORT) {
-      this.#delivery.ask();
-      this.#comment();
+      const taken = this.#delivery.ask();
+      if (taken !== undefined) this.#say(TAKEN + taken);
+      else if (this.#wanted) this.#scheduleComment();
     } else if (word === PROBE) {
       this.#delivery.probe(Date.now());
       this.#comment();
@@ -213,6 +214,10 @@ class BridgedReader {
       this.#behind = false;
       this.#say(MORE);
     }
+    this.#scheduleComment();
+  }
+
+  #scheduleComment(): void {
     clearTimeout(this.#commentTimer);
     const due = this.#delivery.commentDue;
     if (due === undefined) return;

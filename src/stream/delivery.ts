@@ -6,7 +6,7 @@
  * connection was closed before the first of them, that one provokes the error, and the second meets
  * it. Time is an argument: milliseconds since the epoch.
  */
-import { CONFIRM_AFTER_MS } from "../core/limits.ts";
+import { CONFIRM_AFTER_MS, CONFIRM_SOON_MS } from "../core/limits.ts";
 
 /** A write to the connection, with the id of the last event that ends in it. */
 interface Write {
@@ -63,7 +63,6 @@ export class Delivery {
     if (proof) {
       this.#taken = proof.id;
       this.#followed = undefined;
-      if (proof.asked) this.#sample = undefined;
     }
     if (!this.#followed) this.#follow(write, now);
     if (write.id !== undefined) {
@@ -73,9 +72,11 @@ export class Delivery {
     return proof;
   }
 
-  /** The object wants to know of everything that has come, as soon as any later write went through. */
-  ask(): void {
+  /** The object wants to know soon of everything that has come. Returns that if it is known to be taken. */
+  ask(): string | undefined {
+    if (this.#taken !== undefined && this.#taken === this.#newest) return this.#taken;
     this.#askedFor = this.#newest;
+    return undefined;
   }
 
   /** The object wants to know whether the reader is still there: a comment goes out now, and one later. */
@@ -85,11 +86,10 @@ export class Delivery {
 
   /** When a comment is to be written, if nothing else is by then; undefined where none is needed. */
   get commentDue(): number | undefined {
-    if (this.#askedFor !== undefined && (this.#sample ?? this.#followed)) return 0;
     // The newest event, not the sample: one comment then does for all of them.
     const handedAt = this.#sample ? (this.#handed?.at ?? 0) : 0;
     const since = Math.max(handedAt, this.#followed?.at ?? 0, this.#probedAt ?? 0);
-    return since === 0 ? undefined : since + CONFIRM_AFTER_MS;
+    return since === 0 ? undefined : since + this.#margin;
   }
 
   /** The comment that was due is written. */
@@ -97,25 +97,25 @@ export class Delivery {
     this.#probedAt = undefined;
   }
 
+  get #margin(): number {
+    return this.#askedFor === undefined ? CONFIRM_AFTER_MS : CONFIRM_SOON_MS;
+  }
+
   #shownBy({ begun }: Write): Proof | undefined {
-    const handed = this.#handed;
-    if (handed && this.#askedFor !== undefined) {
-      // Ids of one log sort as text.
-      if (handed.id === this.#newest || handed.id >= this.#askedFor) {
-        this.#askedFor = undefined;
-        return { id: handed.id, asked: true };
-      }
-    }
     const followed = this.#followed;
-    const isShown = followed && begun >= followed.at + CONFIRM_AFTER_MS;
-    return isShown ? { id: followed.id, asked: false } : undefined;
+    if (!followed || begun < followed.at + this.#margin) return undefined;
+    const { id } = followed;
+    // Ids of one log sort as text.
+    const asked = this.#askedFor !== undefined && (id === this.#newest || id >= this.#askedFor);
+    if (asked) this.#askedFor = undefined;
+    return { id, asked };
   }
 
   /** This write is the first after the newest event that is old enough, if there is one. */
   #follow({ begun }: Write, now: number): void {
     if (!this.#sample) return;
     const handed = this.#handed;
-    const old = [handed, this.#sample].find((one) => one && begun >= one.at + CONFIRM_AFTER_MS);
+    const old = [handed, this.#sample].find((one) => one && begun >= one.at + this.#margin);
     if (!old) return;
     this.#followed = { id: old.id, at: now };
     this.#sample = handed?.id === old.id ? undefined : handed;

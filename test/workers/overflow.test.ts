@@ -54,8 +54,10 @@ describe("overflow: refuse, the default", () => {
     const reader = await follow(id);
     const seen = await readUntil(reader, String(RETAINED - 1));
     expect([seen.length, seen[0]]).toEqual([RETAINED, "0"]);
-    // There is room again once the reader is known to have taken it.
+    // There is room again once the reader, which reads on, is known to have taken it.
+    const more = readUntil(reader, "more");
     await expect.poll(async () => (await publish(id, "more")).status).toBe(202);
+    expect(await more).toEqual(["more"]);
     await reader.leave();
   });
 
