@@ -298,7 +298,10 @@ it("describes the frames of a stream, each with its data", async () => {
   await reader.until(/tick/);
   await request("DELETE", pathOf(id));
   const frames = await reader.rest();
-  const opening = /^retry: (\d+)\nid: (\S+)\nretry: \d+\n\n/.exec(reader.text)!;
+  expect(reader.text).toMatch(/^retry: \d+\nretry: \d+\nevent: gap\n/);
+  const plain = new SseReader((await request("GET", pathOf((await make()).id, "/events"))).body!);
+  await plain.until(/retry: \d+\n\n/);
+  const opening = /^retry: (\d+)\nid: (\S+)\nretry: \d+\n\n/.exec(plain.text)!;
   expect(namesFor({ retry: Number(opening[1]), id: opening[2] })).toEqual(["OpeningFrame"]);
   expect(frames.map(namesFor)).toEqual([["GapFrame"], ["EventFrame"], ["DeletedFrame"]]);
 });

@@ -22,7 +22,7 @@ export const openingFrame = z
       }),
     id: z.string().meta({ description: "The place where the stream starts" }),
   })
-  .meta({ description: "The first frame of each stream" });
+  .meta({ description: "The first frame of each stream, unless that is a gap" });
 
 export const eventFrame = z
   .object({
@@ -38,6 +38,11 @@ export const eventFrame = z
 
 export const gapFrame = z
   .object({
+    retry: z
+      .number()
+      .int()
+      .optional()
+      .meta({ description: "As in the opening frame, in its place" }),
     event: z.literal("gap"),
     data: jsonText(
       z.object({

@@ -186,9 +186,14 @@ const filter = {
     .meta({ description: "Only this subject's sessions; another's than one's own needs `admin`" }),
 };
 
-/** Reads decimal digits only, with or without a fraction: `Number` would accept `0x10` and `1e2` too. */
+/** Reads decimal digits only: `Number` would accept `0x10` and `1e2` too. */
 function decimal(value: unknown): unknown {
-  return typeof value === "string" && /^\d+(\.\d+)?$/.test(value) ? Number(value) : value;
+  return typeof value === "string" && /^\d+$/.test(value) ? Number(value) : value;
+}
+
+/** As `decimal`, also with a fraction. */
+function decimalFraction(value: unknown): unknown {
+  return typeof value === "string" && /^\d+\.\d+$/.test(value) ? Number(value) : decimal(value);
 }
 
 /** A whole number from 1 to `most`. */
@@ -259,7 +264,7 @@ export const streamQuery = z.object({
     .meta({ description: "JSON: events at most" }),
   wait: z
     .preprocess(
-      decimal,
+      decimalFraction,
       z
         .number(`must be a number of seconds from 0 to ${MAX_WAIT_SECONDS}, in decimal digits`)
         .min(0)
