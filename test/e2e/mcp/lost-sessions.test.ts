@@ -1,0 +1,158 @@
+/** What says that the upstream's session is lost, and what is an answer to this request. */
+import { expect, it } from "vitest";
+import { McpSession, toolCall } from "../../support/mcp/client.ts";
+import { roughBehindGateway } from "../../support/mcp/rough-gateway.ts";
+import type { Asked } from "../../support/mcp/rough-server.ts";
+
+const JSON_TYPE = { "content-type": "application/json" };
+
+/** A server that restarts when the tool `restart` is called, and refuses the old session in its own words. */
+async function restarting(refuse: (asked: Asked) => void) {
+  const rough = await roughBehindGateway((asked, server) => {
+    if (asked.verb === "POST" && asked.sid !== undefined && asked.sid !== server.sid) {
+      refuse(asked);
+      return true;
+    }
+    return false;
+  });
+  const session = await McpSession.open(rough.url);
+  await session.call(toolCall(1, "before"));
+  rough.server.sid = "rough-2";
+  return { ...rough, session };
+}
+
+/** Calls that were taken, and not refused for their session. */
+const executed = (requests: readonly Asked[]) =>
+  requests.filter(({ method, sid }) => method === "tools/call" && sid === "rough-2").length;
+
+it.each<[how: string, refuse: (asked: Asked) => void]>([
+  ["404 without a word", (asked) => asked.answer(404)],
+  ["404 as text", (asked) => asked.answer(404, "Session not found")],
+  [
+    "404 with an error about nothing",
+    (asked) => asked.error(404, -32001, "Session not found", "null"),
+  ],
+  [
+    "404 with an error that names the request",
+    (asked) => asked.error(404, -32001, "Session not found"),
+  ],
+  ["400 as text, without a type", (asked) => asked.answer(400, "No valid session ID provided")],
+  [
+    "400 as plain text",
+    (asked) => asked.answer(400, "Bad Request: unknown session", { "content-type": "text/plain" }),
+  ],
+  ["400 without a word", (asked) => asked.answer(400)],
+  [
+    "400 as JSON that is no JSON-RPC",
+    (asked) => asked.json({ error: "Invalid or missing session ID" }, 400),
+  ],
+  ["400 -32000", (asked) => asked.error(400, -32000, "Invalid sessionId", "null")],
+  [
+    "400 -32000 with an id of its own",
+    (asked) =>
+      asked.error(400, -32000, "Bad Request: No valid session ID provided", '"server-error"'),
+  ],
+  ["400 -32001", (asked) => asked.error(400, -32001, "Session not found", "null")],
+  ["400 -32600", (asked) => asked.error(400, -32600, "Missing session", "null")],
+  [
+    "400 -32602 without an id",
+    (asked) => asked.error(400, -32602, "Received request before initialization was complete", ""),
+  ],
+  ["400 -32603", (asked) => asked.error(400, -32603, "Server not initialized", "null")],
+  ["401", (asked) => asked.answer(401, '{"error": "Unauthorized"}', JSON_TYPE)],
+  ["410", (asked) => asked.answer(410, "Gone")],
+  [
+    "200 with an error about nothing",
+    (asked) => asked.error(200, -32000, "Server not initialized", "null"),
+  ],
+])("a session is recovered once where the server says %s", async (_how, refuse) => {
+  const { session, server } = await restarting(refuse);
+  const answers = await Promise.all([2, 3, 4].map((id) => session.call(toolCall(id, "after"))));
+  expect(answers.map(({ status, messages }) => [status, messages[0]?.id])).toEqual([
+    [200, 2],
+    [200, 3],
+    [200, 4],
+  ]);
+  expect(server.count("initialize")).toBe(2);
+  expect(executed(server.requests)).toBe(3);
+});
+
+it.each<[what: string, refuse: (asked: Asked) => void, code: number, message: string]>([
+  [
+    "404 -32601, of a server that has no such method",
+    (asked) => asked.error(404, -32601, "Method not found"),
+    -32601,
+    "Method not found",
+  ],
+  [
+    "400 -32000 about a session of the tool's own",
+    (asked) => asked.error(400, -32000, "Your checkout session has expired"),
+    -32000,
+    "Your checkout session has expired",
+  ],
+  [
+    "400 -32602 about its parameters",
+    (asked) => asked.error(400, -32602, "No session of that name"),
+    -32602,
+    "No session of that name",
+  ],
+  [
+    "200 -32001, the tool's own",
+    (asked) => asked.error(200, -32001, "Session not found"),
+    -32001,
+    "Session not found",
+  ],
+])("%s is the answer: once, and nothing is repeated", async (_what, refuse, code, message) => {
+  const { url, server } = await roughBehindGateway((asked) => {
+    if (asked.method !== "tools/call") return false;
+    refuse(asked);
+    return true;
+  });
+  const session = await McpSession.open(url);
+  const answer = await session.call(toolCall(1, "x"));
+  expect([answer.status, answer.messages]).toEqual([
+    200,
+    [{ jsonrpc: "2.0", id: 1, error: { code, message } }],
+  ]);
+  expect([server.count("tools/call"), server.count("initialize")]).toEqual([1, 1]);
+  expect(server.all("DELETE")).toEqual([]);
+});
+
+it.each<[what: string, refuse: (asked: Asked) => void]>([
+  ["400 as text", (asked) => asked.answer(400, "Malformed arguments")],
+  [
+    "400 with an error about nothing",
+    (asked) => asked.error(400, -32602, "Malformed arguments", "null"),
+  ],
+  [
+    "404 as a page",
+    (asked) => asked.answer(404, "<h1>Not found</h1>", { "content-type": "text/html" }),
+  ],
+])(
+  "%s of a session that lives is settled by asking, and the call is not repeated",
+  async (_what, refuse) => {
+    const { url, server } = await roughBehindGateway((asked) => {
+      if (asked.method !== "tools/call") return false;
+      refuse(asked);
+      return true;
+    });
+    const session = await McpSession.open(url);
+    const answer = await session.call(toolCall(1, "x"));
+    expect(answer.messages).toMatchObject([{ id: 1, error: {} }]);
+    expect([server.count("tools/call"), server.count("ping"), server.count("initialize")]).toEqual([
+      1, 1, 1,
+    ]);
+  },
+);
+
+it("a server that says the session is lost to all that it makes is initialized once for a call", async () => {
+  const { url, server } = await roughBehindGateway((asked) => {
+    if (asked.verb !== "POST" || asked.sid === undefined || asked.id === "") return false;
+    asked.answer(400, "No valid session ID provided");
+    return true;
+  });
+  const session = await McpSession.open(url);
+  const answer = await session.call(toolCall(1, "x"));
+  expect(answer.messages).toMatchObject([{ id: 1, error: {} }]);
+  expect([server.count("initialize"), server.count("tools/call")]).toEqual([2, 2]);
+});

@@ -1,0 +1,197 @@
+/** OAuth through the gateway: its own challenge, and that of an upstream that the client's credential is for. */
+import { execFile } from "node:child_process";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { expect, it } from "vitest";
+import { PROJECT } from "../../../scripts/bundle.ts";
+import { apiTokens } from "../../support/api-tokens.ts";
+import { INITIALIZE, post, toolCall, wholeAnswer } from "../../support/mcp/client.ts";
+import { startGateway } from "../../support/mcp/gateway.ts";
+import { startRough } from "../../support/mcp/rough-gateway.ts";
+import type { Asked, RoughServer } from "../../support/mcp/rough-server.ts";
+import { Service } from "../../support/service.ts";
+
+const METADATA = "/.well-known/oauth-protected-resource";
+const MINE = { authorization: "Bearer mine" };
+
+const JWT = {
+  AUTH: "jwt",
+  JWT_ISSUER: "https://issuer.example",
+  JWT_AUDIENCE: "https://sessions.example",
+  JWKS_URL: "https://issuer.example/jwks.json",
+};
+
+it.each(["/mcp", "/mcp/search", "/sse"])(
+  "the challenge of %s names the scope mcp alone",
+  async (path) => {
+    const service = await Service.start(JWT);
+    const response = await service.fetch(path, { method: path === "/sse" ? "GET" : "POST" });
+    expect(response.status).toBe(401);
+    expect(response.headers.get("www-authenticate")).toMatch(/\bscope="mcp"/);
+    const metadata = await service.fetch(METADATA + path);
+    expect(await metadata.json()).toMatchObject({
+      resource: service.url + path,
+      scopes_supported: ["mcp"],
+    });
+  },
+);
+
+it("the metadata of the service as a whole still list what /v1 takes", async () => {
+  const service = await Service.start(JWT);
+  const metadata = (await (await service.fetch(METADATA)).json()) as { scopes_supported: string[] };
+  expect(metadata.scopes_supported).toContain("admin");
+});
+
+interface Guarded {
+  readonly server: RoughServer;
+  readonly service: Service;
+  readonly url: string;
+}
+
+const challengeOf = (server: RoughServer) => {
+  const { origin } = new URL(server.url);
+  return `Bearer error="invalid_token", resource="${server.url}", resource_metadata="${origin}${METADATA}/mcp", scope="files:read"`;
+};
+
+/** An upstream that takes `Bearer mine`, and says how to get in to whoever has another. */
+async function guarded(upstream: object = {}, path = ""): Promise<Guarded> {
+  const refuse = (asked: Asked, status: number): true => {
+    asked.json({ error: "unauthorized" }, status, { "www-authenticate": challengeOf(server) });
+    return true;
+  };
+  const server: RoughServer = await startRough((asked) => {
+    if (asked.path.startsWith(METADATA)) {
+      asked.json({
+        resource: server.url,
+        authorization_servers: ["https://login.example"],
+        scopes_supported: ["files:read", "files:write"],
+      });
+      return true;
+    }
+    if (asked.headers["authorization"] !== "Bearer mine") return refuse(asked, 401);
+    return asked.body.includes('"forbidden"') ? refuse(asked, 403) : false;
+  });
+  const one = { url: server.url, forwardAuthorization: true, ...upstream };
+  const name = path === "" ? "default" : path.slice(1);
+  const { service } = await startGateway({ [name]: one });
+  return { server, service, url: `${service.url}/mcp${path}` };
+}
+
+const opened = async (url: string, headers: Record<string, string> = MINE) => {
+  const response = await post(url, INITIALIZE, headers);
+  await response.text();
+  return response.headers.get("mcp-session-id") ?? "";
+};
+
+/** What the client reads: everything names the gateway. */
+const expectChallenge = (response: Response, { service, url }: Guarded) => {
+  const path = new URL(url).pathname;
+  const challenge = response.headers.get("www-authenticate") ?? "";
+  expect(challenge).toContain(`resource_metadata="${service.url}${METADATA}${path}"`);
+  expect(challenge).toContain(`resource="${url}"`);
+  expect(challenge).toContain('scope="files:read"');
+  expect(challenge).toContain('error="invalid_token"');
+};
+
+it.each(["", "/files"])(
+  "401 at initialize reaches the client with its challenge: /mcp%s",
+  async (path) => {
+    const made = await guarded({}, path);
+    const response = await post(made.url, INITIALIZE);
+    expect(response.status).toBe(401);
+    expectChallenge(response, made);
+    expect(response.headers.has("mcp-session-id")).toBe(false);
+  },
+);
+
+it.each<[status: number, tool: string, headers: Record<string, string>]>([
+  [401, "x", { authorization: "Bearer expired" }],
+  [401, "x", {}],
+  [403, "forbidden", MINE],
+])("%i to a later call does too", async (status, tool, headers) => {
+  const made = await guarded();
+  const sid = await opened(made.url);
+  const response = await post(made.url, toolCall(1, tool), { "mcp-session-id": sid, ...headers });
+  expect(response.status).toBe(status);
+  expectChallenge(response, made);
+  // It is about the credential, and no lost session.
+  expect(made.server.count("initialize")).toBe(1);
+  const next = await post(made.url, toolCall(2, "x"), { "mcp-session-id": sid, ...MINE });
+  expect((await wholeAnswer(next)).messages).toMatchObject([{ id: 2, result: {} }]);
+});
+
+it("401 to a notification reaches the client", async () => {
+  const made = await guarded();
+  const sid = await opened(made.url);
+  const notification = { jsonrpc: "2.0", method: "notifications/x" };
+  const response = await post(made.url, notification, { "mcp-session-id": sid });
+  expect(response.status).toBe(401);
+  expectChallenge(response, made);
+});
+
+it("and in the stateless revision", async () => {
+  const made = await guarded();
+  const meta = { _meta: { "io.modelcontextprotocol/protocolVersion": "2026-07-28" } };
+  const body = { jsonrpc: "2.0", id: 1, method: "tools/list", params: meta };
+  const response = await post(made.url, body, { "mcp-protocol-version": "2026-07-28" });
+  expect(response.status).toBe(401);
+  expectChallenge(response, made);
+});
+
+it.each(["", "/files"])(
+  "the metadata that it leads to name the gateway's own resource: /mcp%s",
+  async (path) => {
+    const { service, url } = await guarded({}, path);
+    const response = await service.fetch(`${METADATA}/mcp${path}`);
+    expect([response.status, await response.json()]).toMatchObject([
+      200,
+      {
+        resource: url,
+        authorization_servers: ["https://login.example"],
+        scopes_supported: ["files:read", "files:write"],
+      },
+    ]);
+  },
+);
+
+it("an upstream that takes no client's credential shows nobody its metadata", async () => {
+  const { service } = await guarded({ forwardAuthorization: false });
+  expect((await service.fetch(`${METADATA}/mcp`)).status).toBe(404);
+});
+
+it("the upstream's credential may come in a header of its own, and goes on as Authorization", async () => {
+  const server = await startRough();
+  const { variable, headers } = await apiTokens({ alice: ["alice", ["mcp"]] });
+  const { url } = await startGateway(
+    { default: { url: server.url, forwardAuthorization: "X-Upstream-Authorization" } },
+    { AUTH: "token", API_TOKENS: variable },
+  );
+  const sid = await opened(url, { ...headers["alice"], "x-upstream-authorization": "Bearer mine" });
+  expect(sid).not.toBe("");
+  const [asked] = server.all("initialize");
+  expect(asked?.headers["authorization"]).toBe("Bearer mine");
+  expect(asked?.headers["x-upstream-authorization"]).toBeUndefined();
+  await opened(url, { ...headers["alice"] });
+  expect(server.all("initialize")[1]?.headers["authorization"]).toBeUndefined();
+});
+
+it.each<[auth: string, env: Record<string, string>]>([
+  ["token", { API_TOKENS: `[{"sha256": "${"0".repeat(64)}", "subject": "a", "scopes": ["mcp"]}]` }],
+  ["jwt", JWT],
+])(
+  "the service does not start that would pass on a token made for itself: AUTH=%s",
+  async (auth, env) => {
+    const upstreams = { default: { url: "https://tools.example/mcp", forwardAuthorization: true } };
+    const serve = promisify(execFile)(process.execPath, [join(PROJECT, "scripts", "serve.ts")], {
+      cwd: PROJECT,
+      env: { ...process.env, PORT: "0", ...env, AUTH: auth, UPSTREAMS: JSON.stringify(upstreams) },
+      timeout: 15_000,
+    });
+    const failure = await serve.then(
+      () => ({ code: 0, stderr: "" }),
+      (cause: { code: number; stderr: string }) => cause,
+    );
+    expect(failure.code).toBe(1);
+    expect(failure.stderr).toMatch(/^holdfast: UPSTREAMS default: forwardAuthorization .*\n$/);
+  },
+);

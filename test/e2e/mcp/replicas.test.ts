@@ -1,0 +1,166 @@
+/** A call that may have been executed is never sent to another replica; what is harmless is. */
+import { expect, it } from "vitest";
+import { McpSession, post, toolCall, wholeAnswer } from "../../support/mcp/client.ts";
+import { startGateway } from "../../support/mcp/gateway.ts";
+import { startRough } from "../../support/mcp/rough-gateway.ts";
+import type { Asked, Script } from "../../support/mcp/rough-server.ts";
+
+const BREAKS: readonly [how: string, breakOff: (asked: Asked) => void][] = [
+  ["resets the connection", (asked) => asked.reset()],
+  ["closes the connection without an answer", (asked) => asked.hangUp()],
+  ["resets the connection 50 ms later", (asked) => void setTimeout(() => asked.reset(), 50)],
+];
+
+/** Two replicas; the first one takes requests of these methods and breaks off. */
+async function pair(methods: readonly string[], breakOff: (asked: Asked) => void) {
+  const script: Script = (asked) => {
+    if (!methods.includes(asked.method)) return false;
+    breakOff(asked);
+    return true;
+  };
+  const first = await startRough(script, { sid: "first" });
+  const second = await startRough(undefined, { sid: "second" });
+  const { url, service } = await startGateway({
+    default: { replicas: [first.url, second.url] },
+  });
+  const executed = (method: string) => first.count(method) + second.count(method);
+  return { first, second, url, service, executed };
+}
+
+it.each(BREAKS)("a tool runs once where the replica %s", async (_how, breakOff) => {
+  const { url, executed } = await pair(["tools/call"], breakOff);
+  const session = await McpSession.open(url);
+  const { messages } = await session.call(toolCall(1, "pay"));
+  expect(executed("tools/call")).toBe(1);
+  expect(messages).toMatchObject([{ id: 1, error: { code: -32603 } }]);
+});
+
+const modern = (method: string) => ({
+  jsonrpc: "2.0",
+  id: 1,
+  method,
+  params: { name: "pay", _meta: { "io.modelcontextprotocol/protocolVersion": "2026-07-28" } },
+});
+
+it.each(BREAKS)("the same in the stateless revision: %s", async (_how, breakOff) => {
+  const { url, executed } = await pair(["tools/call"], breakOff);
+  const version = { "mcp-protocol-version": "2026-07-28" };
+  const answer = await wholeAnswer(await post(url, modern("tools/call"), version));
+  expect(executed("tools/call")).toBe(1);
+  expect([answer.status, answer.messages]).toMatchObject([
+    502,
+    [{ id: 1, error: { code: -32603 } }],
+  ]);
+});
+
+it.each<[what: string, method: string, body: object]>([
+  ["a completion", "completion/complete", { id: 1, params: {} }],
+  ["a notification", "notifications/roots/list_changed", {}],
+  ["a method that nobody knows", "vendor/charge", { id: 1 }],
+])("%s is not sent twice either", async (_what, method, members) => {
+  const { url, executed } = await pair([method], (asked) => asked.reset());
+  const session = await McpSession.open(url);
+  const response = await session.post({ jsonrpc: "2.0", method, ...members });
+  await response.text();
+  expect(executed(method)).toBe(1);
+});
+
+it("a response to the server's own request is not sent twice", async () => {
+  const { url, executed } = await pair(["POST"], (asked) => asked.reset());
+  const session = await McpSession.open(url);
+  const response = await session.post({ jsonrpc: "2.0", id: "of-the-server", result: {} });
+  expect(response.status).toBe(502);
+  expect(executed("POST")).toBe(1);
+});
+
+it.each(["tools/list", "resources/read", "ping"])(
+  "%s moves on to the next replica",
+  async (method) => {
+    const { url, first, second } = await pair([method], (asked) => asked.reset());
+    const session = await McpSession.open(url);
+    const answer = await session.call({ jsonrpc: "2.0", id: 1, method, params: {} });
+    expect([answer.status, answer.messages]).toMatchObject([200, [{ id: 1, result: {} }]]);
+    expect([first.count(method), second.count(method)]).toEqual([1, 1]);
+  },
+);
+
+it.each(["server/discover", "tools/list"])(
+  "%s of the stateless revision does too",
+  async (method) => {
+    const { url, second } = await pair([method], (asked) => asked.reset());
+    const version = { "mcp-protocol-version": "2026-07-28" };
+    const answer = await wholeAnswer(await post(url, modern(method), version));
+    expect([answer.status, second.count(method)]).toEqual([200, 1]);
+  },
+);
+
+it("initialize moves on", async () => {
+  const { url, second } = await pair(["initialize"], (asked) => asked.reset());
+  await McpSession.open(url);
+  expect(second.count("initialize")).toBe(1);
+});
+
+it("a batch with one call among pings is not sent twice", async () => {
+  const first = await startRough(
+    (asked) => {
+      if (!asked.body.includes("tools/call")) return false;
+      asked.reset();
+      return true;
+    },
+    { sid: "first", version: "2025-03-26" },
+  );
+  const second = await startRough(undefined, { sid: "second", version: "2025-03-26" });
+  const { url } = await startGateway({ default: { replicas: [first.url, second.url] } });
+  const session = await McpSession.open(url);
+  const ping = { jsonrpc: "2.0", id: 1, method: "ping" };
+  const batch = [ping, toolCall(2, "pay")];
+  await (await session.post(batch, { "mcp-protocol-version": "2025-03-26" })).text();
+  expect(second.requests.filter(({ body }) => body.includes("tools/call"))).toEqual([]);
+});
+
+it("a replica whose connection broke is asked for no call until it has answered again", async () => {
+  const { url, first, second } = await pair(["tools/call"], (asked) => asked.reset());
+  const session = await McpSession.open(url);
+  await session.call(toolCall(1, "pay"));
+  const next = await session.call(toolCall(2, "pay"));
+  // It is dead to calls: a harmless question first, and what answers that is asked.
+  expect([next.status, next.messages]).toMatchObject([200, [{ id: 2, result: {} }]]);
+  expect(first.count("tools/call")).toBe(1);
+  expect(second.count("tools/call")).toBe(1);
+});
+
+it("one that nobody has heard from is asked something harmless before a call", async () => {
+  const first = await startRough(undefined, { sid: "first" });
+  const second = await startRough(undefined, { sid: "second" });
+  const { url, service } = await startGateway({ default: { replicas: [first.url, second.url] } });
+  const session = await McpSession.open(url);
+  // A service that starts anew has heard from nobody.
+  await service.kill();
+  await service.restart();
+  expect((await session.call(toolCall(1, "pay"))).status).toBe(200);
+  const methods = first.requests.map(({ method }) => method);
+  expect(methods.slice(-2)).toEqual(["ping", "tools/call"]);
+});
+
+it("a dead one costs no call where it was asked first", async () => {
+  const first = await startRough(undefined, { sid: "first" });
+  const second = await startRough(undefined, { sid: "second" });
+  const { url, service } = await startGateway({ default: { replicas: [first.url, second.url] } });
+  const session = await McpSession.open(url);
+  await service.kill();
+  await first.stop();
+  await service.restart();
+  const answer = await session.call(toolCall(1, "pay"));
+  expect([answer.status, answer.messages]).toMatchObject([200, [{ id: 1, result: {} }]]);
+  expect(second.count("tools/call")).toBe(1);
+});
+
+it("with one place alone nothing is asked first, and nothing is sent twice", async () => {
+  const first = await startRough(undefined, { sid: "first" });
+  const { url, service } = await startGateway({ default: { url: first.url } });
+  const session = await McpSession.open(url);
+  await service.kill();
+  await service.restart();
+  await session.call(toolCall(1, "pay"));
+  expect([first.count("ping"), first.count("tools/call")]).toEqual([0, 1]);
+});

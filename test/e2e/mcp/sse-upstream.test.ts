@@ -1,0 +1,113 @@
+/** What a server of `transport: "sse"` says with no call under way reaches the client. */
+import { expect, it } from "vitest";
+import { INITIALIZE, McpSession, messagesOf, toolCall } from "../../support/mcp/client.ts";
+import { startGateway } from "../../support/mcp/gateway.ts";
+import { openLegacy } from "../../support/mcp/legacy-client.ts";
+import { startRough } from "../../support/mcp/rough-gateway.ts";
+import { agreedTo, event, notice, resultOf, type Asked } from "../../support/mcp/rough-server.ts";
+
+/** A server of 2024: one stream, and everything on it. `stream` is the last one that was opened. */
+async function legacyUpstream() {
+  const held: { stream?: Asked } = {};
+  const server = await startRough((asked) => {
+    if (asked.verb === "GET") {
+      held.stream = asked;
+      asked.stream("event: endpoint\ndata: /messages\n\n");
+      return true;
+    }
+    asked.answer(202);
+    const members = asked.method === "initialize" ? agreedTo("2024-11-05") : undefined;
+    // A response of the client's has an id too, and no method.
+    if (asked.id !== "" && asked.method !== "POST" && !asked.body.includes('"silent"')) {
+      held.stream?.write(event(resultOf(asked.id, members)));
+    }
+    return true;
+  });
+  const { url, service } = await startGateway({ default: { url: server.url, transport: "sse" } });
+  return { server, url, service, say: (text: string) => held.stream?.write(event(text)) };
+}
+
+const roots = '{"jsonrpc": "2.0", "id": "s1", "method": "roots/list"}';
+
+it.each<[what: string, text: string]>([
+  ["a notification", notice("unasked")],
+  ["a change of its tools", '{"jsonrpc": "2.0", "method": "notifications/tools/list_changed"}'],
+  ["a request of its own", roots],
+])("%s reaches the open stream", async (_what, text) => {
+  const { url, say } = await legacyUpstream();
+  const reader = await (await McpSession.open(url)).follow();
+  await reader.take(1);
+  say(text);
+  const [frame] = await reader.take(1);
+  expect(frame?.data).toBe(text);
+  await reader.leave();
+});
+
+it("the client's answer to such a request reaches the server", async () => {
+  const { url, server, say } = await legacyUpstream();
+  const session = await McpSession.open(url);
+  const reader = await session.follow();
+  await reader.take(1);
+  say(roots);
+  await reader.take(1);
+  const answer = { jsonrpc: "2.0", id: "s1", result: { roots: [] } };
+  expect((await session.post(answer)).status).toBe(202);
+  expect(JSON.parse((await server.asked("POST")).body)).toEqual(answer);
+  await reader.leave();
+});
+
+it("with nobody there it is kept for the next one", async () => {
+  const { url, say } = await legacyUpstream();
+  const session = await McpSession.open(url);
+  say(notice("while nobody was there"));
+  // The next answer comes behind it on the same stream, so by then it has been read.
+  await session.call({ jsonrpc: "2.0", id: 1, method: "ping" });
+  const reader = await session.follow();
+  const messages = messagesOf(await reader.take(2));
+  expect(messages.map(({ params }) => params?.data)).toEqual(["while nobody was there"]);
+  await reader.leave();
+});
+
+it("a client that comes back with its last id misses nothing of it", async () => {
+  const { url, say } = await legacyUpstream();
+  const session = await McpSession.open(url);
+  const reader = await session.follow();
+  const [priming] = await reader.take(1);
+  await reader.leave();
+  say(notice(1));
+  say(notice(2));
+  await session.call({ jsonrpc: "2.0", id: 1, method: "ping" });
+  const again = await session.follow(priming?.id);
+  const messages = messagesOf(await again.take(3));
+  expect(messages.map(({ params }) => params?.data)).toEqual([1, 2]);
+  await again.leave();
+});
+
+it("what is said while a call is under way is said once", async () => {
+  const { url, server, say } = await legacyUpstream();
+  const session = await McpSession.open(url);
+  const listening = await session.follow();
+  await listening.take(1);
+  const reader = await session.stream(toolCall(1, "silent"));
+  await server.asked("tools/call");
+  say(notice("of the call, or not"));
+  say(resultOf("1"));
+  const onCall = messagesOf(await reader.rest()).map(({ params, id }) => params?.data ?? id);
+  say(notice("the end"));
+  const frames = await listening.take(1);
+  const onOwn = messagesOf(frames).map(({ params }) => params?.data);
+  const all = [...onCall, ...onOwn].filter((one) => one === "of the call, or not");
+  expect([onCall.includes(1), all]).toEqual([true, ["of the call, or not"]]);
+  await listening.leave();
+});
+
+it("a legacy client hears it on its one stream", async () => {
+  const { service, say } = await legacyUpstream();
+  const session = await openLegacy(service.url);
+  await session.post(INITIALIZE);
+  await session.reader.take(1);
+  say(notice("unasked"));
+  const [frame] = await session.reader.take(1);
+  expect(frame?.data).toBe(notice("unasked"));
+  await session.reader.leave();
+});
