@@ -118,15 +118,38 @@ it("a batch with one call among pings is not sent twice", async () => {
   expect(second.requests.filter(({ body }) => body.includes("tools/call"))).toEqual([]);
 });
 
-it("a replica whose connection broke is asked for no call until it has answered again", async () => {
-  const { url, first, second } = await pair(["tools/call"], (asked) => asked.reset());
+it("a replica whose connection broke and that is gone costs one call and no more", async () => {
+  const { url, first, second, executed } = await pair(["tools/call"], (asked) => asked.reset());
   const session = await McpSession.open(url);
   await session.call(toolCall(1, "pay"));
-  const next = await session.call(toolCall(2, "pay"));
-  // It is dead to calls: a harmless question first, and what answers that is asked.
-  expect([next.status, next.messages]).toMatchObject([200, [{ id: 2, result: {} }]]);
-  expect(first.count("tools/call")).toBe(1);
-  expect(second.count("tools/call")).toBe(1);
+  await first.stop();
+  const next = await Promise.all([2, 3].map((id) => session.call(toolCall(id, "pay"))));
+  expect(next.map(({ status, messages }) => [status, messages[0]?.id])).toEqual([
+    [200, 2],
+    [200, 3],
+  ]);
+  expect([second.count("initialize"), executed("tools/call")]).toEqual([1, 3]);
+});
+
+it("one whose connection broke is asked something harmless, and serves again once it answers", async () => {
+  let breaks = true;
+  const first = await startRough(
+    (asked) => {
+      if (asked.method !== "tools/call" || !breaks) return false;
+      asked.reset();
+      breaks = false;
+      return true;
+    },
+    { sid: "first" },
+  );
+  const second = await startRough(undefined, { sid: "second" });
+  const { url } = await startGateway({ default: { replicas: [first.url, second.url] } });
+  const session = await McpSession.open(url);
+  await session.call(toolCall(1, "pay"));
+  expect((await session.call(toolCall(2, "pay"))).status).toBe(200);
+  const methods = first.requests.map(({ method }) => method);
+  expect(methods.slice(-3)).toEqual(["tools/call", "ping", "tools/call"]);
+  expect(second.requests).toEqual([]);
 });
 
 it("one that nobody has heard from is asked something harmless before a call", async () => {

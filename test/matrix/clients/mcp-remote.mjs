@@ -1,0 +1,21 @@
+/** A client of stdio, with mcp-remote as its server. */
+import { mkdtempSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Client } from "@modelcontextprotocol/sdk/client/index.js";
+import { StdioClientTransport } from "@modelcontextprotocol/sdk/client/stdio.js";
+import { drive, plan, url } from "./plan.mjs";
+import { sdkClient } from "./sdk.mjs";
+
+const proxy = join(import.meta.dirname, "..", "node_modules", "mcp-remote", "dist", "proxy.js");
+const strategy = plan.transport === "sse" ? "sse-only" : "http-only";
+const client = new Client({ name: "matrix", version: "1" });
+await client.connect(
+  new StdioClientTransport({
+    command: process.execPath,
+    args: [proxy, url, "--allow-http", "--transport", strategy],
+    env: { ...process.env, MCP_REMOTE_CONFIG_DIR: mkdtempSync(join(tmpdir(), "holdfast-matrix-")) },
+    stderr: "ignore",
+  }),
+);
+await drive(sdkClient(client, (one, options) => client.callTool(one, undefined, options)));

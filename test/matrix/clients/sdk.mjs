@@ -1,0 +1,10 @@
+/** The calls that the SDK's clients have in common. */
+export const sdkClient = (client, callTool) => ({
+  tools: async () => (await client.listTools()).tools.map(({ name }) => name),
+  call: (one, onProgress) =>
+    callTool(one, {
+      timeout: 10_000,
+      ...(onProgress && { onprogress: ({ progress }) => onProgress(progress) }),
+    }),
+  close: () => client.close(),
+});

@@ -1,0 +1,175 @@
+/** The servers, each a process that can be killed and started again in its place. */
+import { spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { connect } from "node:net";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { moduleFile } from "./installed.ts";
+
+export interface Call {
+  readonly name: string;
+  readonly arguments: Readonly<Record<string, unknown>>;
+}
+
+export interface ServerKind {
+  readonly name: string;
+  /** The package and what it is started with. */
+  readonly command: (port: number) => readonly string[];
+  readonly env?: (port: number) => Readonly<Record<string, string>>;
+  readonly path: string;
+  readonly transport: "streamable" | "sse";
+  readonly echo: Call;
+  readonly count: Call;
+  readonly fail: Call;
+}
+
+const OURS = {
+  path: "/mcp",
+  transport: "streamable",
+  echo: { name: "echo", arguments: { text: "hello" } },
+  // Longer than the gateway waits for an answer that is no stream.
+  count: { name: "count", arguments: { steps: 3, ms: 600 } },
+  fail: { name: "fail", arguments: {} },
+} as const;
+
+const EVERYTHING = {
+  path: "/mcp",
+  transport: "streamable",
+  echo: { name: "echo", arguments: { message: "hello" } },
+  count: { name: "trigger-long-running-operation", arguments: { duration: 0.9, steps: 3 } },
+  // Its arguments are missing.
+  fail: { name: "echo", arguments: {} },
+} as const;
+
+const everything = moduleFile("@modelcontextprotocol", "server-everything", "dist", "index.js");
+const bin = (name: string) => moduleFile(".bin", name);
+const ours = (name: string): ServerKind => ({
+  ...OURS,
+  name,
+  command: (port) => [join(import.meta.dirname, "servers", `${name}.mjs`), String(port)],
+});
+const portVariable = (port: number) => ({ PORT: String(port) });
+const stdio = `${process.execPath} ${everything} stdio`;
+
+export const SERVERS: readonly ServerKind[] = [
+  {
+    ...EVERYTHING,
+    name: "everything",
+    command: () => [everything, "streamableHttp"],
+    env: portVariable,
+  },
+  {
+    ...EVERYTHING,
+    name: "everything over SSE",
+    command: () => [everything, "sse"],
+    env: portVariable,
+    path: "/sse",
+    transport: "sse",
+  },
+  ...["fastmcp", "hono", "tmcp", "framework", "handler"].map(ours),
+  {
+    ...EVERYTHING,
+    name: "supergateway",
+    command: (port) => [
+      bin("supergateway"),
+      "--stdio",
+      stdio,
+      "--outputTransport",
+      "streamableHttp",
+      "--stateful",
+      "--port",
+      String(port),
+    ],
+  },
+  {
+    ...EVERYTHING,
+    name: "supergateway over SSE",
+    command: (port) => [
+      bin("supergateway"),
+      "--stdio",
+      stdio,
+      "--outputTransport",
+      "sse",
+      "--port",
+      String(port),
+    ],
+    path: "/sse",
+    transport: "sse",
+  },
+  {
+    ...EVERYTHING,
+    name: "mcp-proxy",
+    command: (port) => [
+      bin("mcp-proxy"),
+      "--port",
+      String(port),
+      "--host",
+      "127.0.0.1",
+      "--",
+      process.execPath,
+      everything,
+      "stdio",
+    ],
+  },
+];
+
+/** Milliseconds; one that does not listen by then will not. */
+const PATIENCE_MS = 30_000;
+
+export class RunningServer {
+  readonly kind: ServerKind;
+  readonly port: number;
+  #child: ChildProcess | undefined;
+  #said = "";
+
+  constructor(kind: ServerKind, port: number) {
+    this.kind = kind;
+    this.port = port;
+  }
+
+  get url(): string {
+    return `http://localhost:${this.port}${this.kind.path}`;
+  }
+
+  async start(): Promise<void> {
+    const { command, env } = this.kind;
+    const child = spawn(process.execPath, command(this.port), {
+      env: { ...process.env, ...env?.(this.port) },
+      stdio: ["ignore", "pipe", "pipe"],
+      // A group of its own: a proxy's server of stdio is to end with it.
+      detached: true,
+    });
+    this.#child = child;
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.on(
+        "data",
+        (chunk: Buffer) => (this.#said = (this.#said + chunk.toString()).slice(-2000)),
+      );
+    }
+    const until = Date.now() + PATIENCE_MS;
+    while (!(await accepts(this.port))) {
+      if (child.exitCode !== null || Date.now() > until)
+        throw new Error(`${this.kind.name} did not start: ${this.#said}`);
+      await delay(100);
+    }
+  }
+
+  /** `kill -9`, with all that it started. */
+  async kill(): Promise<void> {
+    const child = this.#child;
+    if (child?.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    const exit = once(child, "exit");
+    process.kill(-child.pid, "SIGKILL");
+    await exit;
+  }
+}
+
+function accepts(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ port, host: "localhost" }, () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.on("error", () => resolve(false));
+  });
+}
