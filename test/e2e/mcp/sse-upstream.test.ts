@@ -16,7 +16,7 @@ async function legacyUpstream() {
       return true;
     }
     asked.answer(202);
-    const members = asked.method === "initialize" ? agreedTo("2024-11-05") : undefined;
+    const members = asked.method === "initialize" ? agreedTo("2025-11-25") : undefined;
     // A response of the client's has an id too, and no method.
     if (asked.id !== "" && asked.method !== "POST" && !asked.body.includes('"silent"')) {
       held.stream?.write(event(resultOf(asked.id, members)));
