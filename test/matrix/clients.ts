@@ -3,7 +3,7 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
 import { createInterface, type Interface } from "node:readline";
-import type { ServerKind } from "./servers.ts";
+import { guard, killGroup, type ServerKind } from "./servers.ts";
 
 export const CLIENTS = [
   "sdk-v1",
@@ -16,7 +16,7 @@ export const CLIENTS = [
 export type ClientName = (typeof CLIENTS)[number];
 
 /** Milliseconds for all of a plan; a call that never resolves takes 10 s of them. */
-const PATIENCE_MS = 90_000;
+const PATIENCE_MS = 30_000;
 
 export class RunningClient {
   readonly #child: ChildProcess;
@@ -32,7 +32,7 @@ export class RunningClient {
       stdio: ["pipe", "pipe", "pipe"],
       detached: true,
     });
-    this.#child = child;
+    this.#child = guard(child);
     child.stdin.on("error", () => undefined);
     this.#lines = createInterface({ input: child.stdout });
     child.stderr.on(
@@ -68,12 +68,7 @@ export class RunningClient {
   }
 
   stop(): void {
-    const { pid } = this.#child;
-    try {
-      if (pid !== undefined) process.kill(-pid, "SIGKILL");
-    } catch {
-      // It has ended by itself.
-    }
+    killGroup(this.#child);
   }
 }
 

@@ -116,6 +116,25 @@ export const SERVERS: readonly ServerKind[] = [
 /** Milliseconds; one that does not listen by then will not. */
 const PATIENCE_MS = 30_000;
 
+/** What still runs when this process ends is ended with it, and all that it started. */
+const running = new Set<ChildProcess>();
+process.once("exit", () => running.forEach(killGroup));
+
+/** Watches over a process that leads a group of its own. */
+export function guard(child: ChildProcess): ChildProcess {
+  running.add(child);
+  child.once("exit", () => running.delete(child));
+  return child;
+}
+
+export function killGroup(child: ChildProcess): void {
+  try {
+    if (child.pid !== undefined) process.kill(-child.pid, "SIGKILL");
+  } catch {
+    // It has ended by itself.
+  }
+}
+
 export class RunningServer {
   readonly kind: ServerKind;
   readonly port: number;
@@ -139,7 +158,7 @@ export class RunningServer {
       // A group of its own: a proxy's server of stdio is to end with it.
       detached: true,
     });
-    this.#child = child;
+    this.#child = guard(child);
     for (const stream of [child.stdout, child.stderr]) {
       stream.on(
         "data",
@@ -159,7 +178,7 @@ export class RunningServer {
     const child = this.#child;
     if (child?.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
     const exit = once(child, "exit");
-    process.kill(-child.pid, "SIGKILL");
+    killGroup(child);
     await exit;
   }
 }
