@@ -2,7 +2,7 @@
  * `npm run matrix` drives each server of npm with each client of npm, direct and through the
  * gateway: the same tools, results, progress and errors, and usable again at once when the server
  * was killed and started anew. `npm run matrix -- NAME…` takes those pairs alone that have one of
- * these names. The whole result is kept in test/matrix/results.md.
+ * these names, and `conformance` the conformance suite. The whole result is kept in test/matrix/results.md.
  */
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer, type AddressInfo } from "node:net";
@@ -11,7 +11,9 @@ import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { buildBundle } from "../../scripts/bundle.ts";
 import { startWorkerd } from "../../scripts/workerd.ts";
+import { Fixture } from "../support/mcp/fixture.ts";
 import { CLIENTS, RunningClient, type ClientName } from "./clients.ts";
+import { scenarios, SUITES } from "./conformance.ts";
 import { install } from "./installed.ts";
 import { RunningServer, SERVERS, type ServerKind } from "./servers.ts";
 
@@ -144,6 +146,41 @@ async function run(kind: ServerKind, bundle: string): Promise<Verdict[]> {
   }
 }
 
+/** What a complete server of ours passes direct, it passes through the gateway. */
+async function conform(bundle: string): Promise<Verdict[]> {
+  const fixture = await Fixture.start();
+  const stateDir = await mkdtemp(join(tmpdir(), "holdfast-matrix-"));
+  const workerd = await startWorkerd({
+    bundle,
+    host: "127.0.0.1",
+    port: 0,
+    stateDir,
+    env: { UPSTREAMS: JSON.stringify({ default: { url: fixture.url } }) },
+    onLine: () => undefined,
+  });
+  // The suite wants a name of this machine.
+  const named = (url: string) => url.replace("127.0.0.1", "localhost");
+  const verdicts: Verdict[] = [];
+  try {
+    for (const suite of SUITES) {
+      const direct = await scenarios(suite, named(fixture.url));
+      const through = await scenarios(suite, named(`${workerd.url}/mcp`));
+      const passed = Object.keys(direct).filter((name) => direct[name]);
+      const lost = passed.filter((name) => !through[name]);
+      const differences = lost.map((name) => `${name} passes direct and fails through the gateway`);
+      if (passed.length === 0) differences.push("nothing passes direct");
+      const verdict = { server: "our fixture", client: suite.name, differences };
+      console.log(line(verdict));
+      verdicts.push(verdict);
+    }
+  } finally {
+    await fixture.stop();
+    await workerd.stop(0);
+    await rm(stateDir, { recursive: true, force: true });
+  }
+  return verdicts;
+}
+
 const line = ({ server, client, differences }: Verdict) =>
   `${differences.length === 0 ? "same" : "DIFFERS"}  ${server} / ${client}${differences.map((one) => `\n    ${one}`).join("")}`;
 
@@ -176,6 +213,7 @@ await install();
 const { path } = await buildBundle();
 const verdicts: Verdict[] = [];
 for (const kind of SERVERS) verdicts.push(...(await run(kind, path)));
+if (names.length === 0 || names.includes("conformance")) verdicts.push(...(await conform(path)));
 if (names.length === 0) await keep(verdicts);
 const different = verdicts.filter(({ differences }) => differences.length > 0).length;
 console.log(`${verdicts.length - different} of ${verdicts.length} pairs are the same`);
