@@ -197,6 +197,10 @@ async function keep(verdicts: readonly Verdict[]): Promise<void> {
     `|---|${CLIENTS.map(() => "---").join("|")}|`,
     ...rows,
   ];
+  const suites = SUITES.map(({ name }) => {
+    const one = verdicts.find(({ client }) => client === name);
+    return `- ${name}: ${one?.differences.length === 0 ? "all that pass direct pass" : "**differs**"}`;
+  });
   const details = verdicts
     .filter(({ differences }) => differences.length > 0)
     .map((one) => `    ${line(one).replaceAll("\n", "\n    ")}`);
@@ -204,7 +208,7 @@ async function keep(verdicts: readonly Verdict[]): Promise<void> {
     "# Real servers and clients through the gateway\n\nMade by `npm run matrix`: each pair direct and through the gateway; the versions are in package.json.";
   await writeFile(
     join(import.meta.dirname, "results.md"),
-    `${[head, table.join("\n"), ...details].join("\n\n")}\n`,
+    `${[head, table.join("\n"), suites.join("\n"), ...details].join("\n\n")}\n`,
   );
 }
 
