@@ -1,8 +1,10 @@
 /** OAuth through the gateway: its own challenge, and that of an upstream that the client's credential is for. */
 import { execFile } from "node:child_process";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { expect, it } from "vitest";
+import { expect, it, onTestFinished } from "vitest";
 import { PROJECT } from "../../../scripts/bundle.ts";
 import { apiTokens } from "../../support/api-tokens.ts";
 import { INITIALIZE, post, toolCall, wholeAnswer } from "../../support/mcp/client.ts";
@@ -182,10 +184,20 @@ it.each<[auth: string, env: Record<string, string>]>([
   "the service does not start that would pass on a token made for itself: AUTH=%s",
   async (auth, env) => {
     const upstreams = { default: { url: "https://tools.example/mcp", forwardAuthorization: true } };
+    const stateDir = await mkdtemp(join(tmpdir(), "holdfast-test-"));
+    onTestFinished(() => rm(stateDir, { recursive: true, force: true }));
     const serve = promisify(execFile)(process.execPath, [join(PROJECT, "scripts", "serve.ts")], {
       cwd: PROJECT,
-      env: { ...process.env, PORT: "0", ...env, AUTH: auth, UPSTREAMS: JSON.stringify(upstreams) },
-      timeout: 15_000,
+      env: {
+        ...process.env,
+        PORT: "0",
+        STATE_DIR: stateDir,
+        ...env,
+        AUTH: auth,
+        UPSTREAMS: JSON.stringify(upstreams),
+      },
+      // One that starts after all is ended before the test is.
+      timeout: 10_000,
     });
     const failure = await serve.then(
       () => ({ code: 0, stderr: "" }),
