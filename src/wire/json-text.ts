@@ -1,0 +1,109 @@
+/**
+ * Finds values in a JSON text and keeps them as they were written: JSON.parse and JSON.stringify
+ * would change `1.0`, `9007199254740993` and `1E-7`. JSON.parse has taken the text before, so
+ * nothing is validated here.
+ */
+
+export interface Span {
+  readonly start: number;
+  readonly end: number;
+}
+
+/**
+ * Where the value of this member of the object `text` stands; undefined where it has none. Of
+ * several members of one name the last one counts, as with JSON.parse.
+ *
+ * @example textOf(text, memberSpan(text, "id")) // "7.0"
+ */
+export function memberSpan(text: string, name: string): Span | undefined {
+  let found: Span | undefined;
+  let at = skipSpace(text, 0);
+  if (text[at] !== "{") return undefined;
+  for (at = skipSpace(text, at + 1); text[at] === '"'; at = skipComma(text, at)) {
+    const keyEnd = skipString(text, at);
+    const start = skipSpace(text, skipSpace(text, keyEnd) + ":".length);
+    const end = skipValue(text, start);
+    // A key may be written with escapes.
+    if (JSON.parse(text.slice(at, keyEnd)) === name) found = { start, end };
+    at = end;
+  }
+  return found;
+}
+
+/** The text of this member's value. */
+export function memberText(text: string, name: string): string | undefined {
+  const span = memberSpan(text, name);
+  return span && text.slice(span.start, span.end);
+}
+
+/** The texts of the elements of the array `text`. */
+export function elementTexts(text: string): string[] {
+  const elements: string[] = [];
+  let at = skipSpace(text, 0);
+  if (text[at] !== "[") return elements;
+  for (at = skipSpace(text, at + 1); at < text.length && text[at] !== "]";) {
+    const end = skipValue(text, at);
+    elements.push(text.slice(at, end));
+    at = skipComma(text, end);
+  }
+  return elements;
+}
+
+/** The text of the object with this member's value put in place of its own, or added where it has none. */
+export function withMember(text: string, name: string, value: string): string {
+  const span = memberSpan(text, name);
+  if (span) return text.slice(0, span.start) + value + text.slice(span.end);
+  const start = text.indexOf("{") + 1;
+  const comma = text[skipSpace(text, start)] === "}" ? "" : ",";
+  return `${text.slice(0, start)}${JSON.stringify(name)}:${value}${comma}${text.slice(start)}`;
+}
+
+function skipSpace(text: string, from: number): number {
+  let at = from;
+  while (at < text.length && " \t\n\r".includes(text[at] ?? "")) at++;
+  return at;
+}
+
+/** From the end of a value to the next one, or to the bracket that closes. */
+function skipComma(text: string, from: number): number {
+  const at = skipSpace(text, from);
+  return text[at] === "," ? skipSpace(text, at + 1) : at;
+}
+
+/** From the quote that opens a string to behind the one that closes it. */
+function skipString(text: string, from: number): number {
+  for (let at = from; ;) {
+    at = text.indexOf('"', at + 1);
+    if (at < 0) return text.length;
+    let backslash = at;
+    while (text[backslash - 1] === "\\") backslash--;
+    if ((at - backslash) % 2 === 0) return at + 1;
+  }
+}
+
+/** From the start of a value to its end. Nesting costs no recursion. */
+function skipValue(text: string, from: number): number {
+  const first = text[from];
+  if (first === '"') return skipString(text, from);
+  if (first !== "{" && first !== "[") return next(SCALAR_END, text, from);
+  let depth = 0;
+  for (let at = from; at < text.length;) {
+    const mark = text[at];
+    if (mark === '"') at = skipString(text, at);
+    else {
+      if (mark === "{" || mark === "[") depth++;
+      else if (--depth === 0) return at + 1;
+      at++;
+    }
+    at = next(MARK, text, at);
+  }
+  return text.length;
+}
+
+const SCALAR_END = /[\s,\]}]/g;
+const MARK = /["[\]{}]/g;
+
+function next(pattern: RegExp, text: string, from: number): number {
+  pattern.lastIndex = from;
+  return pattern.exec(text)?.index ?? text.length;
+}
