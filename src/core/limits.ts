@@ -117,6 +117,12 @@ export const QUICK_ANSWER_MS = 250;
 export const UPSTREAM_SETTLE_MS = 20;
 /** Milliseconds that an upstream's stream may be silent. Without a bound a dead one would hold the object in memory. */
 export const UPSTREAM_SILENCE_MS = 10 * 60 * 1000;
+/** Milliseconds for which a replica that was heard from is sent calls without being asked anything first. */
+export const UPSTREAM_HEARD_MS = 10_000;
+/** Milliseconds that an upstream has to answer such a question. */
+export const UPSTREAM_ASKED_MS = 5000;
+/** Redirects in a row that the gateway follows: browsers follow 20, and an upstream's own path needs one. */
+export const MAX_UPSTREAM_REDIRECTS = 3;
 /** Milliseconds before the gateway resumes an upstream's broken stream, unless the upstream says otherwise. */
 export const UPSTREAM_RETRY_MS = 1000;
 /** The longest of such waits that an upstream can ask for, in milliseconds. */

@@ -17,21 +17,27 @@ export class Refused extends Error {
   override readonly name = "Refused";
   readonly failure: Failure;
 
-  constructor(status: number, message: string, code: number = RPC_CODES.serverError) {
+  constructor(
+    status: number,
+    message: string,
+    code: number = RPC_CODES.serverError,
+    headers: Headers = {},
+  ) {
     super(message);
-    this.failure = { status, message, code };
+    this.failure = { status, message, code, headers };
   }
 
-  static as({ status, message, code }: Failure): Refused {
-    return new Refused(status, message, code);
+  static as(failure: Failure): Refused {
+    const { status, message, code, headers } = failure;
+    return new Refused(status, message, code, headers);
   }
 }
 
 /** The answer to a request whose handler threw `failure`. Without an `id`, the error has none. */
 export function errorResponse(failure: unknown, log: Logger, id?: RequestId): Response {
   if (failure instanceof Refused) {
-    const { status, code, message } = failure.failure;
-    return jsonResponse(status, rpcError(code, message, id));
+    const { status, code, message, headers } = failure.failure;
+    return jsonResponse(status, rpcError(code, message, id), headers);
   }
   const error = reportFailure(failure, log);
   const { status, message } = error;
@@ -47,7 +53,8 @@ function codeOf({ status, jsonRpcCode }: SessionError): number {
 /** ToolHive's `NotFoundBody`: clients start a new session when they read it. */
 function notFoundBody(id: RequestId | undefined): string {
   const error = { code: RPC_CODES.sessionNotFound, message: "Session not found" };
-  return JSON.stringify({ error, ...(id !== undefined && { id }), jsonrpc: "2.0" });
+  const member = id === undefined ? "" : `"id":${id},`;
+  return `{"error":${JSON.stringify(error)},${member}"jsonrpc":"2.0"}`;
 }
 
 export function jsonResponse(status: number, body: string, headers?: Headers): Response {

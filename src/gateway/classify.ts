@@ -1,14 +1,23 @@
 /**
- * Decides which MCP era a POST belongs to, and what it asks for. Pure: it sees the parsed body and one
+ * Decides which MCP era a POST belongs to, and what it asks for. Pure: it sees the body and one
  * header, and no session. The body decides first, because a stateless request must never
  * touch a session, whatever its headers say.
  */
 import { isObject } from "../wire/json.ts";
-import { messageOf, RPC_CODES, type RequestId } from "./json-rpc.ts";
-import { isModernVersion, isSessionVersion, refusesBatches } from "./versions.ts";
+import { elementTexts, memberText } from "../wire/json-text.ts";
+import { messageOf, requestIdOf, RPC_CODES, type RequestId } from "./json-rpc.ts";
+import { isModernVersion, isSessionVersion } from "./versions.ts";
 
 /** A message whose `_meta` has this key is of the stateless era (MCP 2026-07-28). */
-const VERSION_META_KEY = "io.modelcontextprotocol/protocolVersion";
+export const VERSION_META_KEY = "io.modelcontextprotocol/protocolVersion";
+
+/** The body of a POST. */
+export interface Posted {
+  /** As it was sent. */
+  readonly body: string;
+  /** The same, parsed. */
+  readonly value: unknown;
+}
 
 export type Verdict =
   /** A message of the stateless era, which is passed through untouched. */
@@ -21,6 +30,8 @@ export type Verdict =
       readonly pending: readonly RequestId[];
       /** Ids of requests that it cancels. */
       readonly cancels: readonly RequestId[];
+      /** Set where only a session that agreed on the version in the header may take it. */
+      readonly refusal?: VersionRefusal;
     }
   /** HTTP 400. */
   | {
@@ -29,6 +40,13 @@ export type Verdict =
       readonly message: string;
       readonly id?: RequestId;
     };
+
+/** Why a version that no session agreed on is refused. */
+export interface VersionRefusal {
+  readonly version: string;
+  readonly code: number;
+  readonly message: string;
+}
 
 /** The id for an error that answers the POST. A batch has no id of its own. */
 export function idOf(verdict: Verdict): RequestId | undefined {
@@ -39,77 +57,91 @@ export function idOf(verdict: Verdict): RequestId | undefined {
 /**
  * `version` is the value of the header `MCP-Protocol-Version`.
  *
- * @example classify({ jsonrpc: "2.0", id: 1, method: "ping" }, "2025-11-25").kind // "exchange"
+ * @example
+ * const body = '{"jsonrpc": "2.0", "id": 1, "method": "ping"}';
+ * classify({ body, value: JSON.parse(body) }, "2025-11-25").kind; // "exchange"
  */
-export function classify(body: unknown, version: string | undefined): Verdict {
-  if (Array.isArray(body)) return classifyBatch(body, version);
-  const message = messageOf(body);
+export function classify({ body, value }: Posted, version: string | undefined): Verdict {
+  if (Array.isArray(value)) return classifyBatch(value, elementTexts(body), version);
+  const message = messageOf(value, body);
   const id = message?.kind === "request" ? message.id : undefined;
-  if (claimsStateless(body)) return { kind: "stateless", ...(id !== undefined && { id }) };
-  if (!message) return refused(RPC_CODES.invalidRequest, "Not a JSON-RPC 2.0 message", idIn(body));
-  if (version !== undefined && isModernVersion(version)) {
-    // Not every client can put `_meta` in a notification, so its header is enough.
-    if (message.kind === "notification") return { kind: "stateless" };
-    const claim = `params._meta["${VERSION_META_KEY}"] is missing`;
-    return refused(RPC_CODES.invalidParams, `${claim}, which ${version} requires`, id);
-  }
-  const problem = versionProblem(version);
-  if (problem) return refused(RPC_CODES.invalidRequest, problem, id);
+  if (claimsStateless(value)) return { kind: "stateless", ...(id !== undefined && { id }) };
+  if (!message)
+    return refused(RPC_CODES.invalidRequest, "Not a JSON-RPC 2.0 message", idIn(value, body));
+  // The header says what was agreed on, and nothing has been yet.
   if (message.kind === "request" && message.method === "initialize") {
     return { kind: "initialize", id: message.id };
   }
+  // Not every client can put `_meta` in a notification, so its header is enough.
+  const isModern = version !== undefined && isModernVersion(version);
+  if (isModern && message.kind === "notification") return { kind: "stateless" };
   return {
     kind: "exchange",
     batch: false,
     pending: id === undefined ? [] : [id],
-    cancels: cancelled(body),
+    cancels: cancelled(value, body),
+    ...refusalOf(version),
   };
 }
 
-/** Why a request of the session era cannot name this version; undefined if it can. */
-export function versionProblem(version: string | undefined): string | undefined {
-  if (version === undefined || isSessionVersion(version)) return undefined;
-  return "Unsupported MCP-Protocol-Version";
+/** How a request of the session era is refused where its session did not agree on `version`. */
+function refusalOf(version: string | undefined): { readonly refusal?: VersionRefusal } {
+  const refusal = versionRefusal(version);
+  return refusal ? { refusal } : {};
 }
 
-function classifyBatch(body: readonly unknown[], version: string | undefined): Verdict {
-  if (body.length === 0) return refused(RPC_CODES.invalidRequest, "The batch is empty");
-  const problem = versionProblem(version);
-  if (problem) return refused(RPC_CODES.invalidRequest, problem);
-  if (version !== undefined && refusesBatches(version)) {
-    return refused(RPC_CODES.invalidRequest, `${version} has no batches`);
+/** Undefined where every session takes the version. */
+export function versionRefusal(version: string | undefined): VersionRefusal | undefined {
+  if (version === undefined || isSessionVersion(version)) return undefined;
+  if (!isModernVersion(version)) {
+    return { version, code: RPC_CODES.invalidRequest, message: "Unsupported MCP-Protocol-Version" };
   }
+  const message = `params._meta["${VERSION_META_KEY}"] is missing, which ${version} requires`;
+  return { version, code: RPC_CODES.invalidParams, message };
+}
+
+function classifyBatch(
+  values: readonly unknown[],
+  texts: readonly string[],
+  version: string | undefined,
+): Verdict {
+  if (values.length === 0) return refused(RPC_CODES.invalidRequest, "The batch is empty");
   const pending: RequestId[] = [];
-  for (const element of body) {
-    const message = messageOf(element);
-    if (!message || claimsStateless(element)) {
+  const cancels: RequestId[] = [];
+  for (const [n, value] of values.entries()) {
+    const text = texts[n] ?? "";
+    const message = messageOf(value, text);
+    if (!message || claimsStateless(value)) {
       return refused(RPC_CODES.invalidRequest, "The batch holds what cannot be in one");
     }
+    cancels.push(...cancelled(value, text));
     if (message.kind !== "request") continue;
     if (message.method === "initialize") {
       return refused(RPC_CODES.invalidRequest, "initialize cannot be part of a batch");
     }
     pending.push(message.id);
   }
-  return { kind: "exchange", batch: true, pending, cancels: body.flatMap(cancelled) };
+  return { kind: "exchange", batch: true, pending, cancels, ...refusalOf(version) };
 }
 
-function claimsStateless(body: unknown): boolean {
-  if (!isObject(body) || !isObject(body["params"])) return false;
-  const meta = body["params"]["_meta"];
+function claimsStateless(value: unknown): boolean {
+  if (!isObject(value) || !isObject(value["params"])) return false;
+  const meta = value["params"]["_meta"];
   return isObject(meta) && meta[VERSION_META_KEY] !== undefined;
 }
 
-function cancelled(body: unknown): RequestId[] {
-  if (!isObject(body) || body["method"] !== "notifications/cancelled") return [];
-  const id = isObject(body["params"]) ? body["params"]["requestId"] : undefined;
-  return typeof id === "string" || typeof id === "number" ? [id] : [];
+function cancelled(value: unknown, text: string): RequestId[] {
+  if (!isObject(value) || value["method"] !== "notifications/cancelled") return [];
+  if (!isObject(value["params"])) return [];
+  const written = () => memberText(memberText(text, "params") ?? "", "requestId");
+  const id = requestIdOf(value["params"]["requestId"], written);
+  return id === undefined ? [] : [id];
 }
 
 /** The id of a body that is not a message: it tells the sender which one was refused. */
-function idIn(body: unknown): RequestId | undefined {
-  const id = isObject(body) && "method" in body ? body["id"] : undefined;
-  return typeof id === "string" || typeof id === "number" ? id : undefined;
+function idIn(value: unknown, text: string): RequestId | undefined {
+  if (!isObject(value) || !("method" in value)) return undefined;
+  return requestIdOf(value["id"], () => memberText(text, "id"));
 }
 
 function refused(code: number, message: string, id?: RequestId): Verdict {

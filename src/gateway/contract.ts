@@ -15,13 +15,17 @@ import type { RequestId } from "./json-rpc.ts";
 export interface SessionMatch {
   readonly type: SessionType;
   readonly upstream: string;
+  /** A version that nobody knows: only a session that agreed on it is meant. */
+  readonly version?: string;
 }
 
 export function matches(
   session: { readonly type: string; readonly metadata: Metadata },
   match: SessionMatch,
 ): boolean {
-  return session.type === match.type && session.metadata[GATEWAY_KEYS.upstream] === match.upstream;
+  const { type, metadata } = session;
+  if (type !== match.type || metadata[GATEWAY_KEYS.upstream] !== match.upstream) return false;
+  return match.version === undefined || metadata[GATEWAY_KEYS.protocolVersion] === match.version;
 }
 
 /** The stream of messages that belong to no exchange. A GET without `Last-Event-ID` follows it. */
@@ -56,13 +60,20 @@ export interface Failure {
   readonly status: number;
   readonly code: number;
   readonly message: string;
+  /** The upstream's, for the client: when to come back, how to be let in. */
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
 export type ExchangeAnswer =
   /** The upstream took the body; there is nothing to answer. */
   | { readonly kind: "accepted" }
   /** The whole answer. */
-  | { readonly kind: "json"; readonly status: number; readonly body: string }
+  | {
+      readonly kind: "json";
+      readonly status: number;
+      readonly body: string;
+      readonly headers?: Readonly<Record<string, string>>;
+    }
   /** The answer comes on this stream of the session. */
   | { readonly kind: "stream"; readonly stream: number }
   | { readonly kind: "failed"; readonly failure: Failure };
@@ -79,7 +90,12 @@ export type InitializeAnswer =
 
 export type NotInitialized =
   /** The upstream answered with a JSON-RPC error. No session was made. */
-  | { readonly kind: "refused"; readonly status: number; readonly body: string }
+  | {
+      readonly kind: "refused";
+      readonly status: number;
+      readonly body: string;
+      readonly headers?: Readonly<Record<string, string>>;
+    }
   | { readonly kind: "failed"; readonly failure: Failure };
 
 /** A session as the gateway's part of its object sees it. */

@@ -1,13 +1,23 @@
 /** JSON-RPC 2.0 messages as MCP uses them, and the gateway's own errors. */
 import { ERROR_KINDS } from "../core/errors.ts";
-import { isObject } from "../wire/json.ts";
+import { isObject, parseJson } from "../wire/json.ts";
+import { elementTexts, memberText, withMember } from "../wire/json-text.ts";
 
-export type RequestId = string | number;
+/**
+ * An id as its sender wrote it, in JSON: `7`, `"7"`, `9007199254740993`. As a number it could lose
+ * digits, and its sender would not know it again.
+ */
+export type RequestId = string;
 
 export type Message =
   | { readonly kind: "request"; readonly id: RequestId; readonly method: string }
   | { readonly kind: "notification"; readonly method: string }
-  | { readonly kind: "response"; readonly id: RequestId | undefined; readonly failed: boolean };
+  | {
+      readonly kind: "response";
+      readonly id: RequestId | undefined;
+      /** Where it failed. */
+      readonly error?: Readonly<Record<string, unknown>>;
+    };
 
 /** The codes in the gateway's own errors, from JSON-RPC 2.0 and ToolHive (-32001). */
 export const RPC_CODES = {
@@ -19,34 +29,108 @@ export const RPC_CODES = {
   sessionNotFound: ERROR_KINDS.session_not_found.jsonRpcCode,
 } as const;
 
-/** Reads a parsed JSON value as a message; undefined if it is not one. */
-export function messageOf(value: unknown): Message | undefined {
+/** Reads a JSON value as a message; `text` is what it was parsed from. Undefined if it is not one. */
+export function messageOf(value: unknown, text: string): Message | undefined {
   if (!isObject(value) || value["jsonrpc"] !== "2.0") return undefined;
-  const { id, method } = value;
+  const { method } = value;
+  const id = requestIdOf(value["id"], () => memberText(text, "id"));
   if (typeof method === "string") {
     if (!("id" in value)) return { kind: "notification", method };
-    return isRequestId(id) ? { kind: "request", id, method } : undefined;
+    return id === undefined ? undefined : { kind: "request", id, method };
   }
-  const failed = isObject(value["error"]);
-  if (!failed && !("result" in value)) return undefined;
-  if (isRequestId(id)) return { kind: "response", id, failed };
+  const error = isObject(value["error"]) ? value["error"] : undefined;
+  if (!error) return "result" in value && id !== undefined ? { kind: "response", id } : undefined;
   // An error about a request that could not be read has no id, or null.
-  return failed && (id === null || id === undefined)
-    ? { kind: "response", id: undefined, failed }
-    : undefined;
+  const isAboutNothing = value["id"] === null || value["id"] === undefined;
+  return id !== undefined || isAboutNothing ? { kind: "response", id, error } : undefined;
 }
 
-function isRequestId(id: unknown): id is RequestId {
-  return typeof id === "string" || (typeof id === "number" && Number.isFinite(id));
+/** The id in a JSON value; `written` finds it in the text of that. Undefined where it is no id. */
+export function requestIdOf(id: unknown, written: () => string | undefined): RequestId | undefined {
+  if (typeof id === "string") return JSON.stringify(id);
+  return typeof id === "number" && Number.isFinite(id) ? written() : undefined;
 }
 
-/** A key for a Map: 1 and "1" are two ids, so the key keeps the type. */
-export function idKey(id: RequestId): string {
-  return JSON.stringify(id);
+export interface WrittenMessage {
+  readonly message: Message;
+  /** As it was written. */
+  readonly text: string;
+}
+
+/** The messages in a text: one, or several in an array. What is no message is left out. */
+export function messagesIn(text: string): WrittenMessage[] {
+  const value = parseJson(text);
+  const values: readonly unknown[] = Array.isArray(value) ? value : [value];
+  const texts = Array.isArray(value) ? elementTexts(text) : [text];
+  return values.flatMap((one, n) => {
+    const written = texts[n] ?? "";
+    const message = messageOf(one, written);
+    return message ? [{ message, text: written }] : [];
+  });
+}
+
+/**
+ * Which of the `open` requests the id of an answer means. Some servers turn 7 into "7", or round
+ * it, so where no id is the same another one will do if it alone can be meant. `asked` has the
+ * requests that were answered already too: a second answer to one of them is not another one's.
+ *
+ * @example requestMeant('"7"', ["7", "8"], ["7", "8"]) // "7"
+ */
+export function requestMeant(
+  id: RequestId,
+  asked: readonly RequestId[],
+  open: readonly RequestId[],
+): RequestId | undefined {
+  if (open.includes(id)) return id;
+  if (asked.includes(id)) return undefined;
+  const [equal, ...moreEqual] = open.filter((one) => JSON.parse(one) === JSON.parse(id));
+  if (equal !== undefined) return moreEqual.length === 0 ? equal : undefined;
+  const [alike, ...moreAlike] = open.filter((one) => areAlike(one, id));
+  return moreAlike.length === 0 ? alike : undefined;
+}
+
+const NUMBER = /^-?\d+(\.\d+)?([eE][+-]?\d+)?$/;
+
+/** Whether one is a number and the other a string with the same number. */
+function areAlike(one: RequestId, other: RequestId): boolean {
+  const [a, b] = [JSON.parse(one), JSON.parse(other)] as [string | number, string | number];
+  if (typeof a === typeof b) return false;
+  return NUMBER.test(String(a)) && NUMBER.test(String(b)) && Number(a) === Number(b);
+}
+
+/**
+ * The methods that do no harm when they run twice. A list that is complete: a method that is not
+ * in it may do anything.
+ */
+const HARMLESS: readonly string[] = [
+  "initialize",
+  "ping",
+  "server/discover",
+  "tools/list",
+  "prompts/list",
+  "prompts/get",
+  "resources/list",
+  "resources/templates/list",
+  "resources/read",
+  "resources/subscribe",
+  "resources/unsubscribe",
+  "logging/setLevel",
+];
+
+/** Whether a body may run twice. Notifications and responses may not: each is said once. */
+export function isHarmless(body: string): boolean {
+  return messagesIn(body).every(
+    ({ message }) => message.kind === "request" && HARMLESS.includes(message.method),
+  );
+}
+
+/** The message with this id, every other byte as it was. */
+export function withId(text: string, id: RequestId): string {
+  return withMember(text, "id", id);
 }
 
 /** An error response. Without an `id`, it has none: MCP does not allow null. */
 export function rpcError(code: number, message: string, id?: RequestId): string {
-  const error = { code, message };
-  return JSON.stringify({ jsonrpc: "2.0", ...(id !== undefined && { id }), error });
+  const error = JSON.stringify({ code, message });
+  return `{"jsonrpc":"2.0",${id === undefined ? "" : `"id":${id},`}"error":${error}}`;
 }

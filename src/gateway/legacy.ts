@@ -31,9 +31,9 @@ export async function openLegacyStream(call: GatewayCall): Promise<Response> {
 export async function postLegacyMessage(call: GatewayCall): Promise<Response> {
   const named = new URL(call.request.url).searchParams.get("session_id");
   if (!named) throw new Refused(400, "session_id is required");
-  const { body, value } = await readPosted(call);
+  const posted = await readPosted(call);
   // The legacy transport has no version header, so one that comes is ignored.
-  const verdict = classify(value, undefined);
+  const verdict = classify(posted, undefined);
   if (verdict.kind === "stateless") {
     throw new Refused(400, "This endpoint is of 2024-11-05", RPC_CODES.invalidRequest);
   }
@@ -41,15 +41,14 @@ export async function postLegacyMessage(call: GatewayCall): Promise<Response> {
   if (verdict.kind === "refused") throw new Refused(400, verdict.message, verdict.code);
   const sessionId = sessionIdIn(named);
   const initialize = verdict.kind === "initialize";
-  const { "mcp-protocol-version": _none, ...headers } = forwardedHeaders(call);
   await call.sessions.exchange(sessionId, {
     match: matchOf(call, "sse"),
-    body,
+    body: posted.body,
     batch: !initialize && verdict.batch,
     pending: initialize ? [verdict.id] : verdict.pending,
     cancels: initialize ? [] : verdict.cancels,
     initialize,
-    headers,
+    headers: forwardedHeaders(call),
     delivery: "standalone",
   });
   return new Response(null, { status: 202 });

@@ -11,6 +11,7 @@ import { depthOf, mediaTypeOf, readBody, textOf } from "../http/body.ts";
 import type { Logger } from "../logger.ts";
 import { parseJson } from "../wire/json.ts";
 import { Refused } from "./answers.ts";
+import type { Posted } from "./classify.ts";
 import type { GatewayHost, GatewaySessions, SessionMatch } from "./contract.ts";
 import { RPC_CODES, type RequestId } from "./json-rpc.ts";
 import type { Upstream, Upstreams } from "./upstream/upstream.ts";
@@ -56,13 +57,6 @@ function covers(range: string, type: string): boolean {
   return range === "*/*" || range === type || range === `${type.split("/")[0]}/*`;
 }
 
-interface Posted {
-  /** As it was sent. */
-  readonly body: string;
-  /** The same, parsed. */
-  readonly value: unknown;
-}
-
 /**
  * Reads the posted JSON. Throws Refused for another media type, for text that is not JSON and for
  * JSON nested too deep; throws a SessionError (`payload_too_large`) for a body over BODY_MAX_BYTES.
@@ -94,9 +88,13 @@ export function sessionIdIn(text: string): SessionId {
   return sessionId;
 }
 
-/** The session that a client names must be of this type and this upstream. */
-export function matchOf({ upstream }: GatewayCall, type: KnownSessionType): SessionMatch {
-  return { type, upstream: upstream.name };
+/** The session that a client names must be of this type and this upstream, and agree on this version. */
+export function matchOf(
+  { upstream }: GatewayCall,
+  type: KnownSessionType,
+  version?: string,
+): SessionMatch {
+  return { type, upstream: upstream.name, ...(version !== undefined && { version }) };
 }
 
 /** The content of a new session, which is bound to its caller and its upstream. */
@@ -113,7 +111,7 @@ export function contentFor(call: GatewayCall, type: KnownSessionType): SessionCo
 }
 
 /** W3C tracing headers say nothing of the caller. */
-const FORWARDED = ["mcp-protocol-version", "traceparent", "tracestate"] as const;
+const FORWARDED = ["traceparent", "tracestate"] as const;
 
 /** The client's headers that the gateway sends on to the upstream. */
 export function forwardedHeaders({ request, upstream }: GatewayCall): Record<string, string> {

@@ -59,9 +59,10 @@ async function serve(
 /** A POST to the Streamable HTTP endpoint. Its body says which era it belongs to. */
 async function post(call: GatewayCall): Promise<Response> {
   requireAccept(call, "application/json", "text/event-stream");
-  const { body, value } = await readPosted(call);
+  const posted = await readPosted(call);
+  const { body } = posted;
   const version = call.request.headers.get("mcp-protocol-version") ?? undefined;
-  const verdict = classify(value, version);
+  const verdict = classify(posted, version);
   call.id = idOf(verdict);
   switch (verdict.kind) {
     case "refused":

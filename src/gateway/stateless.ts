@@ -5,16 +5,22 @@
  * A client that leaves has cancelled its request.
  */
 import type { Config } from "../config/service.ts";
-import { describeFailure } from "../logger.ts";
+import { UPSTREAM_ASKED_MS } from "../core/limits.ts";
 import { KEEPALIVE_FRAME } from "../wire/sse-frame.ts";
 import { BLANK_LINE_LENGTH, endsEvent } from "../wire/sse-parser.ts";
 import { Refused } from "./answers.ts";
+import { VERSION_META_KEY } from "./classify.ts";
+import type { Failure } from "./contract.ts";
+import { isHarmless } from "./json-rpc.ts";
 import { forwardedHeaders, type GatewayCall } from "./request.ts";
 import { call, type Reply } from "./upstream/call.ts";
-import { FAILURES, failureOf, UpstreamError } from "./upstream/failure.ts";
-import { firstReachable, type Upstream } from "./upstream/upstream.ts";
+import { FAILURES, reportFailure, UpstreamError } from "./upstream/failure.ts";
+import { asksFirst, healthOf, soundFirst } from "./upstream/health.ts";
+import { firstUnbroken, type Replica, type Upstream } from "./upstream/upstream.ts";
+import { FIRST_STATELESS } from "./versions.ts";
 
-const FORWARDED = /^mcp-(method|name|param-.+)$/;
+/** The revision's own headers. */
+const FORWARDED = /^mcp-(protocol-version|method|name|param-.+)$/;
 /** The headers of an answer that are passed on. The upstream's session id and its cookies are not. */
 const ANSWERED = ["content-type", "cache-control", "retry-after", "allow"];
 
@@ -26,29 +32,80 @@ export async function passThrough(gatewayCall: GatewayCall, body: string): Promi
   const leave = (): void => abort.abort();
   request.signal.addEventListener("abort", leave, { once: true });
   try {
-    const reply = await firstReachable(upstream.replicas, (replica) =>
-      call(upstream, replica, { method: "POST", body, headers }, { signal: abort.signal }),
-    );
-    if (isForGateway(reply, upstream)) {
-      reply.discard();
-      throw new UpstreamError(FAILURES.refused);
-    }
-    return await relay(reply, upstream.forwardAuthorization, leave, parts.config);
-  } catch (failure) {
-    parts.log.warn("upstream.failed", { upstream: upstream.name, cause: describeFailure(failure) });
-    throw Refused.as(failureOf(failure));
+    const reply = await send(upstream, body, headers, abort.signal);
+    const failure = failureIn(reply, upstream);
+    if (!failure) return await relay(reply, upstream.forwardAuthorization, leave, parts.config);
+    const { status } = reply;
+    reply.discard();
+    throw new UpstreamError(failure, { status });
+  } catch (cause) {
+    throw Refused.as(reportFailure(parts.log, upstream, cause));
+  }
+}
+
+type Headers = Readonly<Record<string, string>>;
+
+/** Sends a body to the first replica that will do. A harmless one asks by itself which that is. */
+async function send(
+  upstream: Upstream,
+  body: string,
+  headers: Headers,
+  signal: AbortSignal,
+): Promise<Reply> {
+  const replicas = soundFirst(upstream.replicas);
+  const request = { method: "POST", body, headers } as const;
+  const post = (replica: Replica) => call(upstream, replica, request, { signal });
+  if (isHarmless(body)) return firstUnbroken(replicas, post);
+  const sound = await firstUnbroken(replicas, async (replica) => {
+    if (asksFirst(upstream, replica)) await discover(upstream, replica, headers, signal);
+    return replica;
+  });
+  return post(sound);
+}
+
+/** Asks a replica something harmless. Any answer will do; throws where there is none. */
+async function discover(
+  upstream: Upstream,
+  replica: Replica,
+  given: Headers,
+  signal: AbortSignal,
+): Promise<void> {
+  const method = "server/discover";
+  const version = given["mcp-protocol-version"] ?? FIRST_STATELESS;
+  const meta = { [VERSION_META_KEY]: version };
+  const message = { jsonrpc: "2.0", id: "holdfast-discover", method, params: { _meta: meta } };
+  const headers = Object.fromEntries(
+    Object.entries(given).filter(([name]) => !/^mcp-(name|param-.+)$/.test(name)),
+  );
+  const request = {
+    method: "POST",
+    body: JSON.stringify(message),
+    headers: { ...headers, "mcp-protocol-version": version, "mcp-method": method },
+  } as const;
+  try {
+    const options = { signal, withinMs: UPSTREAM_ASKED_MS };
+    (await call(upstream, replica, request, options)).discard();
+  } catch (cause) {
+    if (signal.aborted) throw cause;
+    // One that is silent is as good as one that is gone.
+    healthOf(replica).broke();
+    throw new UpstreamError(FAILURES.unreachable, { cause, broken: true });
   }
 }
 
 /**
- * Whether an answer must not reach the client. A redirect shows where the upstream is. A 401 is
- * about the gateway's own secret, unless the client's is sent on. An error page may hold anything.
+ * The client's answer in place of one that must not reach it. A redirect shows where the upstream
+ * is. A 401 is about the gateway's own secret, unless the client's is sent on. A page may hold
+ * anything; of a 503 the status says enough.
  */
-function isForGateway(reply: Reply, { forwardAuthorization }: Upstream): boolean {
-  const { status } = reply;
-  if (status >= 300 && status < 400) return true;
-  if (status === 401) return !forwardAuthorization;
-  return status >= 500 && !reply.isJson;
+function failureIn(reply: Reply, { forwardAuthorization }: Upstream): Failure | undefined {
+  const { status, isJson } = reply;
+  const isForGateway = (status >= 300 && status < 400) || (status === 401 && !forwardAuthorization);
+  if (isForGateway || (status >= 500 && status !== 503 && !isJson)) return FAILURES.refused;
+  if (status !== 503 || isJson) return undefined;
+  const retryAfter = reply.header("retry-after");
+  const headers = retryAfter === null ? {} : { "retry-after": retryAfter };
+  return { ...FAILURES.refused, status, headers };
 }
 
 /** Passes a stream on as it comes. Anything else is read whole first, within bounds of time and size. */

@@ -8,9 +8,8 @@ import { bridge } from "../stream/bridge.ts";
 import { exceeds } from "../wire/bytes.ts";
 import { encodeFrame } from "../wire/sse-frame.ts";
 import { jsonResponse, Refused } from "./answers.ts";
-import { versionProblem, type Verdict } from "./classify.ts";
-import { matches, STANDALONE_STREAM, type GatewayStart } from "./contract.ts";
-import { RPC_CODES } from "./json-rpc.ts";
+import { versionRefusal, type Verdict, type VersionRefusal } from "./classify.ts";
+import { matches, STANDALONE_STREAM, type GatewayStart, type SessionMatch } from "./contract.ts";
 import {
   contentFor,
   forwardedHeaders,
@@ -33,7 +32,7 @@ export async function initialize(call: GatewayCall, body: string): Promise<Respo
     case "failed":
       throw Refused.as(answer.failure);
     case "refused":
-      return jsonResponse(answer.status, answer.body);
+      return jsonResponse(answer.status, answer.body, answer.headers);
     case "initialized": {
       const headers = { "mcp-session-id": sessionId };
       const [only, ...more] = answer.messages;
@@ -45,53 +44,52 @@ export async function initialize(call: GatewayCall, body: string): Promise<Respo
 }
 
 /** Carries a message or a batch to the upstream, and answers with JSON or a stream. */
-export async function exchange(
+export function exchange(
   call: GatewayCall,
   body: string,
-  { batch, pending, cancels }: Extract<Verdict, { kind: "exchange" }>,
+  { batch, pending, cancels, refusal }: Extract<Verdict, { kind: "exchange" }>,
 ): Promise<Response> {
-  const sessionId = sessionIdOf(call);
-  const match = matchOf(call, "mcp");
-  const answer = await call.sessions.exchange(sessionId, {
-    match,
-    body,
-    batch,
-    pending,
-    cancels,
-    initialize: false,
-    headers: forwardedHeaders(call),
-    delivery: "own",
+  return inSession(call, refusal, async (sessionId, match) => {
+    const answer = await call.sessions.exchange(sessionId, {
+      match,
+      body,
+      batch,
+      pending,
+      cancels,
+      initialize: false,
+      headers: forwardedHeaders(call),
+      delivery: "own",
+    });
+    switch (answer.kind) {
+      case "accepted":
+        return new Response(null, { status: 202 });
+      case "json":
+        return jsonResponse(answer.status, answer.body, answer.headers);
+      case "failed":
+        throw Refused.as(answer.failure);
+      case "stream":
+        return stream(call, sessionId, { match, kind: "exchange", stream: answer.stream });
+    }
   });
-  switch (answer.kind) {
-    case "accepted":
-      return new Response(null, { status: 202 });
-    case "json":
-      return jsonResponse(answer.status, answer.body);
-    case "failed":
-      throw Refused.as(answer.failure);
-    case "stream":
-      return stream(call, sessionId, { match, kind: "exchange", stream: answer.stream });
-  }
 }
 
 /** Opens the session's standalone stream, or resumes any of its streams after `Last-Event-ID`. */
 export async function followStream(call: GatewayCall): Promise<Response> {
   requireAccept(call, "text/event-stream");
-  requireSessionVersion(call);
-  const sessionId = sessionIdOf(call);
-  const match = matchOf(call, "mcp");
-  const lastEventId = call.request.headers.get("last-event-id");
-  if (lastEventId === null) return stream(call, sessionId, { match, kind: "standalone" });
-  return stream(call, sessionId, { match, kind: "resume", lastEventId });
+  return inSession(call, versionRefusal(versionOf(call)), (sessionId, match) => {
+    const lastEventId = call.request.headers.get("last-event-id");
+    if (lastEventId === null) return stream(call, sessionId, { match, kind: "standalone" });
+    return stream(call, sessionId, { match, kind: "resume", lastEventId });
+  });
 }
 
-export async function endSession(call: GatewayCall): Promise<Response> {
-  requireSessionVersion(call);
-  const sessionId = sessionIdOf(call);
-  const session = await call.sessions.read(sessionId, false);
-  if (!matches(session, matchOf(call, "mcp"))) throw new SessionNotFoundError();
-  await call.sessions.delete(sessionId);
-  return new Response(null, { status: 204 });
+export function endSession(call: GatewayCall): Promise<Response> {
+  return inSession(call, versionRefusal(versionOf(call)), async (sessionId, match) => {
+    const session = await call.sessions.read(sessionId, false);
+    if (!matches(session, match)) throw new SessionNotFoundError();
+    await call.sessions.delete(sessionId);
+    return new Response(null, { status: 204 });
+  });
 }
 
 /** Answers with one of the session's streams, as Server-Sent Events. */
@@ -125,13 +123,25 @@ function isStandalone(start: GatewayStart): boolean {
   return start.kind === "resume" && parseEventId(start.lastEventId)?.stream === STANDALONE_STREAM;
 }
 
-function requireSessionVersion({ request }: GatewayCall): void {
-  const problem = versionProblem(request.headers.get("mcp-protocol-version") ?? undefined);
-  if (problem) throw new Refused(400, problem, RPC_CODES.invalidRequest);
+function versionOf({ request }: GatewayCall): string | undefined {
+  return request.headers.get("mcp-protocol-version") ?? undefined;
 }
 
-function sessionIdOf({ request }: GatewayCall): SessionId {
-  const header = request.headers.get("mcp-session-id");
-  if (!header) throw new Refused(400, "Mcp-Session-Id is required");
-  return sessionIdIn(header);
+/**
+ * Does `work` in the session that the client names. With a `refusal` that is the answer unless
+ * there is such a session and it agreed on the version, so it tells nobody which sessions there are.
+ */
+async function inSession(
+  call: GatewayCall,
+  refusal: VersionRefusal | undefined,
+  work: (sessionId: SessionId, match: SessionMatch) => Promise<Response>,
+): Promise<Response> {
+  try {
+    const header = call.request.headers.get("mcp-session-id");
+    if (header) return await work(sessionIdIn(header), matchOf(call, "mcp", refusal?.version));
+  } catch (failure) {
+    if (!refusal || !(failure instanceof SessionNotFoundError)) throw failure;
+  }
+  if (refusal) throw new Refused(400, refusal.message, refusal.code);
+  throw new Refused(400, "Mcp-Session-Id is required");
 }

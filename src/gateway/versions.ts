@@ -8,7 +8,7 @@ const SESSION_VERSIONS: readonly string[] = [
   "2025-11-25",
 ];
 
-const FIRST_STATELESS = "2026-07-28";
+export const FIRST_STATELESS = "2026-07-28";
 
 export function isSessionVersion(version: string): boolean {
   return SESSION_VERSIONS.includes(version);

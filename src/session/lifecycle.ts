@@ -215,10 +215,10 @@ export class Lifecycle {
     return sent;
   }
 
-  /** A reader, a request that waits, or an exchange holds the session open. */
+  /** A reader, a request that waits, or an exchange whose answer has not begun holds the session open. */
   get #inUse(): boolean {
     const { channel, waiters, gateway } = this.#parts;
-    return !channel.subscribers.isEmpty || gateway.running > 0 || waiters.count > 0;
+    return !channel.subscribers.isEmpty || gateway.isWaiting || waiters.count > 0;
   }
 
   #open(record: StoredSession, now: number): LiveSession {

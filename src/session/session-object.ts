@@ -84,6 +84,7 @@ export class SessionObject extends DurableObject<Environment> {
       openUpstreams: () => openUpstreams(config.upstreams, env),
       limits: config,
       log,
+      used: () => this.#used(),
     });
     this.#outbox = new Outbox({ ctx, alarm, log, directory });
     this.#life = new Lifecycle({
@@ -296,6 +297,12 @@ export class SessionObject extends DurableObject<Environment> {
     // The former owner's readers must not follow the new owner's session.
     this.#life.endStreams();
     return succeed(this.#life.view(session, now));
+  }
+
+  #used(): void {
+    const now = Date.now();
+    const session = this.#life.live(now);
+    if (session) this.#life.touch(session, now);
   }
 
   #openSession(): OpenSession | null {

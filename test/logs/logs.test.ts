@@ -32,7 +32,7 @@ const SHAPES: Readonly<Record<string, Readonly<Record<string, RegExp>>>> = {
   "session.expired": { session: SHORT_ID },
   "session.deleted": { session: SHORT_ID },
   "reader.cut": { session: SHORT_ID, reason: /^(slow|stalled)$/ },
-  "upstream.failed": { upstream: UPSTREAM, failure: FAILURE, cause: CAUSE },
+  "upstream.failed": { upstream: UPSTREAM, failure: FAILURE, status: COUNT, cause: CAUSE },
   "upstream.stray_response": { upstream: UPSTREAM },
   "request.failed": { code: CODE, cause: CAUSE },
   "request.crashed": { cause: CAUSE },

@@ -5,6 +5,7 @@
  * Only open exchanges and the newest one have rows; any older stream has ended.
  */
 import { FIRST_EXCHANGE_STREAM, STANDALONE_STREAM } from "../contract.ts";
+import { elementTexts } from "../../wire/json-text.ts";
 import type { RequestId } from "../json-rpc.ts";
 
 const TABLE_EXISTS = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'exchanges'";
@@ -42,7 +43,7 @@ export class ExchangeTable {
     if (!this.#tableExists) return [];
     const rows = this.#sql.exec<Row>("SELECT * FROM exchanges WHERE owed <> ?", NONE_PENDING);
     return rows.toArray().map(({ id, stream, owed }) => {
-      return { id, stream, pending: JSON.parse(owed) as RequestId[] };
+      return { id, stream, pending: elementTexts(owed) };
     });
   }
 
@@ -78,6 +79,6 @@ export class ExchangeTable {
 
   #save({ id, stream, pending }: OpenExchange): void {
     const insert = "INSERT OR REPLACE INTO exchanges (id, stream, owed) VALUES (?, ?, ?)";
-    this.#sql.exec(insert, id, stream, JSON.stringify(pending));
+    this.#sql.exec(insert, id, stream, `[${pending.join(",")}]`);
   }
 }

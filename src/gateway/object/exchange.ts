@@ -3,10 +3,17 @@
  * may become. It belongs to the session's object, so it goes on when the client leaves.
  * docs/mcp.md draws its states.
  */
-import { describeFailure, type Logger } from "../../logger.ts";
-import type { ExchangeAnswer, ExchangeRequest, Failure } from "../contract.ts";
-import { idKey, messageOf, RPC_CODES, rpcError, type RequestId } from "../json-rpc.ts";
-import { isObject, parseJson } from "../../wire/json.ts";
+import type { Logger } from "../../logger.ts";
+import type { ExchangeAnswer, ExchangeRequest } from "../contract.ts";
+import {
+  messagesIn,
+  requestMeant,
+  RPC_CODES,
+  rpcError,
+  withId,
+  type RequestId,
+  type WrittenMessage,
+} from "../json-rpc.ts";
 import {
   MAX_UPSTREAM_RESUMES,
   MAX_UPSTREAM_RETRY_MS,
@@ -18,19 +25,26 @@ import {
 import { refuse, succeed, type Outcome } from "../../core/errors.ts";
 import { exceeds } from "../../wire/bytes.ts";
 import { SseParser } from "../../wire/sse-parser.ts";
-import { FAILURES, failureOf, mayPass, UpstreamError } from "../upstream/failure.ts";
+import { FAILURES, reportFailure, UpstreamError } from "../upstream/failure.ts";
 import { HandshakeRefused } from "../upstream/handshake.ts";
-import type { Reply } from "../upstream/call.ts";
+import { answered, isAboutNothing, type KeptHeaders, type Settled } from "../upstream/meaning.ts";
 import { wait } from "../upstream/call-deadline.ts";
-import type { Upstream } from "../upstream/upstream.ts";
 import type { OpenExchange } from "./exchange-table.ts";
-import { SessionGone, type UpstreamLink } from "./upstream-link.ts";
+import { SessionGone, type Streamed, type UpstreamLink } from "./upstream-link.ts";
 
 export interface ExchangeLimits {
   /** Bytes of one message that is logged. */
   readonly eventMaxBytes: number;
   /** Bytes of an answer that is passed on as JSON. */
   readonly bodyMaxBytes: number;
+}
+
+interface ExchangeParts {
+  readonly link: UpstreamLink;
+  readonly limits: ExchangeLimits;
+  readonly log: Logger;
+  /** A message came on the upstream's stream, or that began. */
+  readonly used: () => void;
 }
 
 type State =
@@ -50,18 +64,22 @@ export class Exchange {
   readonly #link: UpstreamLink;
   readonly #limits: ExchangeLimits;
   readonly #log: Logger;
-  readonly #pending: Map<string, RequestId>;
+  readonly #used: () => void;
+  readonly #pending: Set<RequestId>;
   readonly #abort = new AbortController();
   #state: State = { kind: "waiting" };
   /** Answers that came while waiting, by the id of their request: a batch may have several. */
-  readonly #held = new Map<string, string>();
+  readonly #held = new Map<RequestId, string>();
+  /** Whether the upstream's answer is still to begin. A stream that has begun may say nothing for ever. */
+  isWaiting = true;
 
-  constructor(request: ExchangeRequest, link: UpstreamLink, limits: ExchangeLimits, log: Logger) {
+  constructor(request: ExchangeRequest, { link, limits, log, used }: ExchangeParts) {
     this.#request = request;
     this.#link = link;
     this.#limits = limits;
     this.#log = log;
-    this.#pending = new Map(request.pending.map((id) => [idKey(id), id]));
+    this.#used = used;
+    this.#pending = new Set(request.pending);
     const { promise, resolve } = Promise.withResolvers<Outcome<ExchangeAnswer>>();
     this.answer = promise;
     this.#resolve = resolve;
@@ -85,15 +103,17 @@ export class Exchange {
 
   /** The client cancelled this request: it gets an error, and an exchange with no other request ends. */
   cancel(id: RequestId): void {
-    if (!this.#pending.has(idKey(id)) || this.#state.kind === "ended") return;
-    this.#take(idKey(id), rpcError(FAILURES.cancelled.code, FAILURES.cancelled.message, id));
+    if (this.#state.kind === "ended") return;
+    const meant = requestMeant(id, this.#request.pending, [...this.#pending]);
+    if (meant === undefined) return;
+    this.#take(meant, rpcError(FAILURES.cancelled.code, FAILURES.cancelled.message, meant));
     if (this.#isEnded()) this.#abort.abort();
   }
 
   /** The session has ended: each request that waits for an answer gets an error. */
   abandon(): void {
     if (this.#state.kind === "streaming") {
-      for (const id of this.#pending.values()) {
+      for (const id of this.#pending) {
         const error = rpcError(RPC_CODES.sessionNotFound, "Session not found", id);
         this.#link.streams.sendLast(this.#state.row.stream, error);
       }
@@ -106,65 +126,61 @@ export class Exchange {
     const { body, headers } = this.#request;
     try {
       const { messages } = await this.#link.initialize(body, headers);
-      for (const message of messages) this.#message(message);
+      for (const message of messages) this.#messages(message);
     } catch (failure) {
       if (!(failure instanceof HandshakeRefused)) throw failure;
-      this.#message(failure.body);
+      this.#messages(failure.body);
     }
   }
 
   async #carry(): Promise<void> {
-    const { body, headers } = this.#request;
     if (this.#pending.size > 0) await this.#link.streams.upstreamHeld();
-    const reply = await this.#link.post(body, headers, this.#abort.signal);
-    if (this.#pending.size > 0) {
-      return reply.ok && reply.isEventStream ? this.#readStream(reply) : this.#readJson(reply);
-    }
-    reply.discard();
-    if (!reply.ok) throw new UpstreamError(FAILURES.refused);
-    this.#end(succeed({ kind: "accepted" }));
+    const { signal } = this.#abort;
+    let answer: Streamed | Settled | undefined = await this.#link.post(this.#request, signal);
+    while (answer?.kind === "stream") answer = await this.#readStream(answer);
+    if (answer) this.#settle(answer);
   }
 
-  async #readJson(reply: Reply): Promise<void> {
-    if (!reply.isJson) {
-      reply.discard();
-      throw new UpstreamError(reply.ok ? FAILURES.broken : FAILURES.refused);
+  #settle(answer: Settled): void {
+    if (this.#isEnded()) return;
+    if (answer.kind === "accepted") return this.#end(succeed({ kind: "accepted" }));
+    if (answer.kind === "failed") throw new UpstreamError(answer.failure, answer);
+    const { status, messages, headers } = answer;
+    if (status !== 200 && this.#state.kind === "waiting") {
+      const texts = messages.map(({ text }) => text);
+      return this.#answerJson(status, texts, headers);
     }
-    const text = await reply.text(this.#limits.bodyMaxBytes);
-    const value = parseJson(text);
-    if (!reply.ok) return this.#readError(reply.status, value);
-    if (Array.isArray(value)) for (const one of value) this.#message(JSON.stringify(one), one);
-    else this.#message(text, value);
+    for (const message of messages) this.#message(message);
     if (this.#pending.size > 0) throw new UpstreamError(FAILURES.broken);
   }
 
-  /** Passes on a JSON-RPC error in an HTTP error. It may not say which request it is about. */
-  #readError(status: number, value: unknown): void {
-    const error =
-      messageOf(value)?.kind === "response" && isObject(value) ? value["error"] : undefined;
-    if (!isObject(error) || !mayPass(status)) throw new UpstreamError(FAILURES.refused);
-    const errors = [...this.#pending.values()].map((id) =>
-      JSON.stringify({ jsonrpc: "2.0", id, error }),
-    );
-    if (this.#state.kind === "waiting") this.#answerJson(status, errors);
-    else for (const one of errors) this.#message(one);
-  }
-
-  /** Reads an SSE answer, and resumes it where the upstream broke it off. */
-  async #readStream(first: Reply): Promise<void> {
+  /**
+   * Reads an SSE answer, and resumes it where the upstream broke it off. Returns the next answer
+   * where this one said that the upstream's session was lost, and the body was posted again.
+   */
+  async #readStream(first: Streamed): Promise<Streamed | Settled | undefined> {
     const settled = this.#streamIn(UPSTREAM_SETTLE_MS);
     const parser = new SseParser(this.#limits.eventMaxBytes);
-    let reply = first;
+    let { reply, doubted } = first;
+    this.isWaiting = false;
+    this.#used();
     try {
       for (let resumes = 0; ; resumes++) {
         for await (const { data } of reply.messages(parser, UPSTREAM_SILENCE_MS)) {
-          if (data !== "") {
-            this.#message(data);
+          for (const message of messagesIn(data)) {
+            if (doubted && this.#isRefusal(message)) {
+              const { signal } = this.#abort;
+              const again = await this.#link.repeatIfLost(doubted, this.#request, signal);
+              if (again) return again;
+              for (const error of this.#meantBy(message)) this.#message(error);
+            } else this.#message(message);
+            if (this.#isEnded()) return undefined;
+            doubted = undefined;
             resumes = 0;
+            this.#used();
           }
-          if (this.#state.kind === "ended") return;
         }
-        if (this.#isEnded()) return;
+        if (this.#isEnded()) return undefined;
         const { lastEventId } = parser;
         if (lastEventId === undefined || resumes >= MAX_UPSTREAM_RESUMES) {
           throw new UpstreamError(FAILURES.closed);
@@ -172,11 +188,14 @@ export class Exchange {
         this.#startStream();
         const pause = Math.min(parser.retryMs ?? UPSTREAM_RETRY_MS, MAX_UPSTREAM_RETRY_MS);
         await wait(pause, this.#abort.signal);
-        if (this.#isEnded()) return;
+        if (this.#isEnded()) return undefined;
+        // The POST was taken, so an error that comes now does not refuse it.
+        doubted = undefined;
         reply = await this.#link.resume(lastEventId, this.#request.headers, this.#abort.signal);
         if (!reply.ok || !reply.isEventStream) {
+          const { status } = reply;
           reply.discard();
-          throw new UpstreamError(FAILURES.closed);
+          throw new UpstreamError(FAILURES.closed, { status });
         }
       }
     } finally {
@@ -194,21 +213,38 @@ export class Exchange {
     return this.#state.kind === "ended";
   }
 
+  /** Requests that the upstream has not answered. */
+  get #open(): RequestId[] {
+    return [...this.#pending].filter((id) => !this.#held.has(id));
+  }
+
+  /** Whether a message of a stream is an error about no request, which refuses the whole POST. */
+  #isRefusal({ message }: WrittenMessage): boolean {
+    return isAboutNothing(this.#request.pending, message);
+  }
+
+  /** An error about no request answers the one that there is. Of several it says nothing. */
+  #meantBy(error: WrittenMessage): readonly WrittenMessage[] {
+    return this.#open.length === 1 ? answered(this.#open, error).messages : [error];
+  }
+
+  #messages(text: string): void {
+    for (const message of messagesIn(text)) this.#message(message);
+  }
+
   /** Handles a message that came as part of the upstream's answer. */
-  #message(data: string, value = parseJson(data)): void {
+  #message({ message, text }: WrittenMessage): void {
     if (this.#isEnded()) return;
-    const message = messageOf(value);
-    if (!message) throw new UpstreamError(FAILURES.broken);
     if (message.kind === "response") {
-      const key = message.id === undefined ? undefined : idKey(message.id);
-      const isNews = key !== undefined && this.#pending.has(key) && !this.#held.has(key);
-      if (isNews) this.#take(key, data);
+      const { pending } = this.#request;
+      const id = message.id && requestMeant(message.id, pending, this.#open);
+      if (id) this.#take(id, id === message.id ? text : withId(text, id));
       else this.#log.warn("upstream.stray_response", { upstream: this.#link.upstream.name });
       return;
     }
     this.#startStream();
     if (this.#state.kind !== "streaming") return;
-    this.#link.streams.append(this.#state.row.stream, this.#loggable(data));
+    this.#link.streams.append(this.#state.row.stream, this.#loggable(text));
   }
 
   /** Throws where a message is too large for the log: JSON answers have a larger bound. */
@@ -218,26 +254,25 @@ export class Exchange {
   }
 
   /** Handles the answer to a pending request. */
-  #take(key: string, data: string): void {
+  #take(id: RequestId, data: string): void {
     if (this.#state.kind === "streaming") {
       const { row } = this.#state;
-      const left = new Map(this.#pending);
-      left.delete(key);
-      this.#link.streams.answer(row, [this.#loggable(data)], [...left.values()]);
-      this.#pending.delete(key);
+      const left = [...this.#pending].filter((one) => one !== id);
+      this.#link.streams.answer(row, [this.#loggable(data)], left);
+      this.#pending.delete(id);
       if (this.#pending.size > 0) return;
       this.#state = { kind: "ended" };
       if (this.#request.delivery === "own") this.#link.streams.endStream(row.stream);
       return;
     }
-    this.#held.set(key, data);
+    this.#held.set(id, data);
     if (this.#held.size === this.#pending.size) this.#answerJson(200, [...this.#held.values()]);
   }
 
-  #answerJson(status: number, answers: readonly string[]): void {
+  #answerJson(status: number, answers: readonly string[], headers: KeptHeaders = {}): void {
     const body = this.#request.batch ? `[${answers.join(",")}]` : (answers[0] ?? "");
     this.#pending.clear();
-    this.#end(succeed({ kind: "json", status, body }));
+    this.#end(succeed({ kind: "json", status, body, headers }));
   }
 
   /** The answer takes long, or is a stream: from here on the log has it, and the client follows that. */
@@ -252,7 +287,8 @@ export class Exchange {
     const row = this.#link.streams.beginExchange([...this.#request.pending], legacy);
     this.#state = { kind: "streaming", row };
     this.#resolve(succeed(legacy ? { kind: "accepted" } : { kind: "stream", stream: row.stream }));
-    for (const [key, data] of this.#held) this.#take(key, data);
+    for (const [id, data] of this.#held) this.#take(id, data);
+    this.#held.clear();
   }
 
   #failed(cause: unknown): void {
@@ -260,8 +296,7 @@ export class Exchange {
     if (cause instanceof SessionGone) return this.abandon();
     const failure = reportFailure(this.#log, this.#link.upstream, cause);
     if (this.#state.kind === "waiting") return this.#end(succeed({ kind: "failed", failure }));
-    for (const [key, id] of this.#pending)
-      this.#take(key, rpcError(failure.code, failure.message, id));
+    for (const id of this.#pending) this.#take(id, rpcError(failure.code, failure.message, id));
   }
 
   /** Ends the exchange. The client gets `answer` unless it has one already. */
@@ -269,15 +304,4 @@ export class Exchange {
     this.#state = { kind: "ended" };
     this.#resolve(answer);
   }
-}
-
-/** Logs why an upstream gave no answer, and returns the failure for the client. */
-export function reportFailure(log: Logger, { name }: Upstream, cause: unknown): Failure {
-  const failure = failureOf(cause);
-  log.warn("upstream.failed", {
-    upstream: name,
-    failure: failure.message,
-    cause: cause instanceof UpstreamError ? undefined : describeFailure(cause),
-  });
-  return failure;
 }

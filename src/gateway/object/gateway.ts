@@ -20,8 +20,7 @@ import {
   type NotInitialized,
   type SessionAccess,
 } from "../contract.ts";
-import { messageOf, type RequestId } from "../json-rpc.ts";
-import { FAILURES, mayPass } from "../upstream/failure.ts";
+import { messagesIn, type RequestId } from "../json-rpc.ts";
 import {
   agreedVersion,
   bindingOf,
@@ -30,11 +29,13 @@ import {
   initialize,
   terminate,
 } from "../upstream/handshake.ts";
+import { soundFirst } from "../upstream/health.ts";
 import { replicaAt, type Upstream, type Upstreams } from "../upstream/upstream.ts";
 import { refusesBatches } from "../versions.ts";
-import { Exchange, reportFailure, type ExchangeLimits } from "./exchange.ts";
+import { reportFailure } from "../upstream/failure.ts";
+import { Exchange, type ExchangeLimits } from "./exchange.ts";
 import { GatewayStreams } from "./streams.ts";
-import { UpstreamLink } from "./upstream-link.ts";
+import { SessionGone, UpstreamLink } from "./upstream-link.ts";
 
 interface GatewayParts {
   readonly session: SessionAccess;
@@ -43,6 +44,8 @@ interface GatewayParts {
   readonly openUpstreams: () => Upstreams;
   readonly limits: ExchangeLimits;
   readonly log: Logger;
+  /** An exchange that streams was answered a message, which is a use of its session. */
+  readonly used: () => void;
 }
 
 /** An upstream session that was made, for a session that is yet to be stored with this metadata. */
@@ -64,8 +67,9 @@ export class Gateway {
     this.#parts = parts;
   }
 
-  get running(): number {
-    return this.#running.size;
+  /** Whether an exchange waits for its upstream's answer to begin, which its timeout bounds. */
+  get isWaiting(): boolean {
+    return [...this.#running].some(({ isWaiting }) => isWaiting);
   }
 
   /** Makes an upstream session for a session to come. If that cannot be made, the caller ends it by `terminate`. */
@@ -75,7 +79,8 @@ export class Gateway {
     if (!upstream) return refuse("session_not_found");
     try {
       const { bodyMaxBytes } = this.#parts.limits;
-      const handshake = await initialize(upstream, upstream.replicas, body, headers, bodyMaxBytes);
+      const replicas = soundFirst(upstream.replicas);
+      const handshake = await initialize(upstream, replicas, body, headers, bodyMaxBytes);
       const kept = Object.entries(handshakeMetadata(handshake, body)).filter(
         (entry): entry is [string, string] => entry[1] !== null,
       );
@@ -86,9 +91,8 @@ export class Gateway {
         const reported = reportFailure(this.#parts.log, upstream, failure);
         return succeed({ kind: "failed", failure: reported });
       }
-      const { status, body } = failure;
-      if (mayPass(status)) return succeed({ kind: "refused", status, body });
-      return succeed({ kind: "failed", failure: FAILURES.refused });
+      const { status, body, headers } = failure;
+      return succeed({ kind: "refused", status, body, headers });
     }
   }
 
@@ -100,7 +104,8 @@ export class Gateway {
     if (version !== undefined && refusesBatches(version)) {
       return refuse("invalid_request", `${version} has no batches`);
     }
-    const exchange = new Exchange(request, link, this.#parts.limits, this.#parts.log);
+    const { limits, log, used } = this.#parts;
+    const exchange = new Exchange(request, { link, limits, log, used });
     this.#running.add(exchange);
     void exchange.ended.then(() => this.#running.delete(exchange));
     return succeed(exchange);
@@ -159,10 +164,14 @@ export class Gateway {
   /** Logs what came on the upstream's stream. Requests and notifications do; nobody waits for an answer there. */
   #deliver(streams: GatewayStreams, word: string): void {
     const { id, data } = readUpstreamMessage(word);
-    const message = messageOf(parseJson(data));
-    const fits = !exceeds(data, this.#parts.limits.eventMaxBytes);
-    const isForClient = message !== undefined && message.kind !== "response" && fits;
-    streams.receive(id, isForClient ? data : undefined);
+    const { eventMaxBytes } = this.#parts.limits;
+    const forClient = messagesIn(data).filter(
+      ({ message, text }) => message.kind !== "response" && !exceeds(text, eventMaxBytes),
+    );
+    streams.receive(
+      id,
+      forClient.map(({ text }) => text),
+    );
   }
 
   #lost(session: GatewaySession, json: string): void {
@@ -172,10 +181,7 @@ export class Gateway {
     const { sid } = bindingOf(session.metadata);
     if (sid === undefined || lost["sid"] !== sid) return;
     link.confirm().catch((cause: unknown) => {
-      this.#parts.log.warn("upstream.failed", {
-        upstream: link.upstream.name,
-        cause: String(cause),
-      });
+      if (!(cause instanceof SessionGone)) reportFailure(this.#parts.log, link.upstream, cause);
     });
   }
 }

@@ -108,10 +108,10 @@ export class GatewayStreams extends Channel {
   }
 
   /** Logs what came on the upstream's standalone stream, and remembers its id, to resume there. */
-  receive(id: string | undefined, data: string | undefined): void {
+  receive(id: string | undefined, messages: readonly string[]): void {
     const logged = this.storage.transactionSync(() => {
       if (id !== undefined) this.storage.kv.put(UPSTREAM_EVENT_ID, id);
-      return data === undefined ? [] : this.#store(STANDALONE_STREAM, [data]);
+      return messages.length === 0 ? [] : this.#store(STANDALONE_STREAM, messages);
     });
     this.send(STANDALONE_STREAM, logged);
   }

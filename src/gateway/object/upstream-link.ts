@@ -1,9 +1,9 @@
 /**
- * A session's link to its upstream: sends requests under the upstream's own session id, and makes
- * a new upstream session, once, when that one is lost.
+ * A session's link to its upstream: sends requests under the upstream's own session id, makes a new
+ * upstream session, once, when that one is lost, and sends nothing twice that may have been executed.
  */
-import { isObject, parseJson } from "../../wire/json.ts";
-import { RPC_CODES } from "../json-rpc.ts";
+import { UPSTREAM_ASKED_MS } from "../../core/limits.ts";
+import { isHarmless, type RequestId } from "../json-rpc.ts";
 import {
   bindingOf,
   handshakeMetadata,
@@ -15,31 +15,36 @@ import {
   type Binding,
   type Handshake,
 } from "../upstream/handshake.ts";
-import { call, type Call } from "../upstream/call.ts";
-import { FAILURES, UpstreamError } from "../upstream/failure.ts";
-import type { Reply } from "../upstream/call.ts";
+import { call, type Call, type Reply } from "../upstream/call.ts";
+import { FAILURES, isBroken, UpstreamError } from "../upstream/failure.ts";
+import { asksFirst, healthOf, soundFirst } from "../upstream/health.ts";
+import { hear, hearHead, hearOne } from "../upstream/hear.ts";
+import { meaningOf, type Meaning, type Settled } from "../upstream/meaning.ts";
 import { replicaAt, type Replica, type Upstream } from "../upstream/upstream.ts";
 import { SharedTimer } from "../upstream/call-deadline.ts";
 import type { OpenSession, SessionAccess } from "../contract.ts";
 import type { GatewayStreams } from "./streams.ts";
 
-const PING = JSON.stringify({ jsonrpc: "2.0", id: "holdfast-ping", method: "ping" });
-
 type Headers = Readonly<Record<string, string>>;
 
-/**
- * Whether the JSON-RPC error in a 400 is about the session. The specification has servers answer
- * 404 to an id that they do not know, but the SDKs' examples answer 400, and so do the servers
- * that follow them, with one of these two codes.
- */
-function saysSessionLost(text: string): boolean {
-  const value = parseJson(text);
-  const error = isObject(value) ? value["error"] : undefined;
-  if (!isObject(error) || typeof error["message"] !== "string") return false;
-  const { serverError, invalidRequest } = RPC_CODES;
-  const isAboutRequest = error["code"] === serverError || error["code"] === invalidRequest;
-  return isAboutRequest && /\bsession\b|not initialized/i.test(error["message"]);
+/** A POST of the client. */
+export interface Parcel {
+  readonly body: string;
+  /** Its requests. */
+  readonly pending: readonly RequestId[];
+  readonly headers: Headers;
 }
+
+/** An answer that is a stream. */
+export interface Streamed {
+  readonly kind: "stream";
+  readonly reply: Reply;
+  /** The upstream session that it came under, as long as nobody has asked whether that is lost. */
+  readonly doubted: Binding | undefined;
+}
+
+/** What a ping says of the upstream and of its session. */
+type Verdict = "alive" | "lost" | "unknown" | "down";
 
 /** The session ended while the upstream was being asked. */
 export class SessionGone extends Error {
@@ -55,6 +60,8 @@ export class UpstreamLink {
   readonly #maxBytes: number;
   /** Set while a new upstream session is being made. Every request that needs one waits for it. */
   #recovery: Promise<void> | undefined;
+  /** Set while the upstream is being asked about a session. Every request in doubt of that waits for it. */
+  #question: { readonly about: Binding; readonly verdict: Promise<Verdict> } | undefined;
 
   /** `maxBytes` bounds one message of the upstream. */
   constructor(
@@ -70,67 +77,61 @@ export class UpstreamLink {
   }
 
   /**
-   * Posts a body. If the upstream has forgotten the session, or cannot be reached and has
-   * another replica, this initializes anew and sends the body once more.
+   * Posts a body. If the upstream has lost the session, which it says by refusing the body, this
+   * initializes anew and sends it once more. If the connection breaks, the body may have been
+   * executed: only what is harmless is sent to another replica then.
    */
-  async post(body: string, headers: Headers, signal?: AbortSignal): Promise<Reply> {
-    const binding = await this.#initialized(headers);
-    let reply: Reply | undefined;
+  async post(parcel: Parcel, signal?: AbortSignal): Promise<Streamed | Settled> {
+    let binding = await this.#soundBinding(parcel);
+    let meaning: Streamed | Meaning;
     try {
-      reply = await this.#post(binding, body, headers, signal);
-      if (binding.sid === undefined) return reply;
-      if (reply.status === 400 && reply.isJson) {
-        const text = await reply.text(this.#maxBytes);
-        if (!saysSessionLost(text)) return reply.unread(text);
-      } else if (reply.status === 404) reply.discard();
-      else return reply;
+      meaning = await this.#send(binding, parcel, true, signal);
     } catch (failure) {
-      if (!(failure instanceof UpstreamError) || !failure.unreachable) throw failure;
-      if (this.upstream.replicas.length < 2) throw failure;
+      const mayRepeat = this.upstream.replicas.length > 1 && isHarmless(parcel.body);
+      if (!isBroken(failure) || !mayRepeat) throw failure;
+      await this.#recover(binding, parcel.headers, true);
+      binding = this.#binding();
+      meaning = await this.#send(binding, parcel, true, signal);
     }
-    await this.#recover(binding, headers, reply === undefined);
-    return this.#post(this.#binding(), body, headers, signal);
+    if (meaning.kind !== "doubt") return meaning;
+    return (await this.repeatIfLost(binding, parcel, signal)) ?? meaning.otherwise;
+  }
+
+  /**
+   * The upstream's answer may say that its session `doubted` is lost. If it is, this initializes
+   * anew and posts the body once more; undefined where it lives, or where nobody can tell.
+   */
+  async repeatIfLost(
+    doubted: Binding,
+    parcel: Parcel,
+    signal?: AbortSignal,
+  ): Promise<Streamed | Settled | undefined> {
+    if ((await this.#ask(doubted, parcel.headers)) !== "lost") return undefined;
+    await this.#recover(doubted, parcel.headers, false);
+    const meaning = await this.#send(this.#binding(), parcel, false, signal);
+    return meaning.kind === "doubt" ? meaning.otherwise : meaning;
   }
 
   /** Takes up an SSE answer that broke off. */
   resume(lastEventId: string, headers: Headers, signal: AbortSignal): Promise<Reply> {
-    const binding = this.#binding();
-    const { version } = binding;
-    return this.#call(binding, { method: "GET", lastEventId, version, headers }, signal);
+    return this.#call(this.#binding(), { method: "GET", lastEventId, headers }, { signal });
   }
 
   /**
    * The upstream would not give the session's standalone stream. A server answers alike if it
-   * does not know the session and if it has no such stream. A ping tells the two apart, and
-   * makes a new upstream session if this one is lost, as any request does.
+   * does not know the session and if it has no such stream, so this asks, and makes a new
+   * upstream session if this one is lost.
    */
   async confirm(): Promise<void> {
-    (await this.post(PING, {})).discard();
-  }
-
-  /** Makes a new upstream session in place of the one in `stale`, unless another call has done so meanwhile. */
-  async #recover(stale: Binding, headers: Headers, elsewhere: boolean): Promise<void> {
-    if (!this.#recovery) {
-      const { url, sid } = this.#binding();
-      if (url !== stale.url || sid !== stale.sid) return;
-      const recovery = this.#reinitialize(stale, headers, elsewhere).finally(() => {
-        this.#recovery = undefined;
-      });
-      this.#recovery = recovery;
-    }
-    await this.#recovery;
+    const binding = this.#binding();
+    if ((await this.#ask(binding, {})) === "lost") await this.#recover(binding, {}, false);
   }
 
   /** The client's own initialize, sent on by the session of a legacy stream. */
   async initialize(body: string, headers: Headers): Promise<Handshake> {
     const { url, sid, version } = this.#binding();
-    const handshake = await initialize(
-      this.upstream,
-      this.upstream.replicas,
-      body,
-      headers,
-      this.#maxBytes,
-    );
+    const replicas = soundFirst(this.upstream.replicas);
+    const handshake = await initialize(this.upstream, replicas, body, headers, this.#maxBytes);
     this.#adopt(handshake, body);
     // A client that initializes again has given up the session that it had.
     if (sid !== undefined) {
@@ -151,6 +152,17 @@ export class UpstreamLink {
     return session?.epoch === this.streams.epoch ? session : undefined;
   }
 
+  /** The upstream session for a body, with a replica that is not known to be down. */
+  async #soundBinding({ body, headers }: Parcel): Promise<Binding> {
+    const binding = await this.#initialized(headers);
+    const replica = replicaAt(this.upstream, binding.url);
+    if (!asksFirst(this.upstream, replica) || isHarmless(body)) return binding;
+    const verdict = await this.#ask(binding, headers);
+    if (verdict !== "down" && verdict !== "lost") return this.#binding();
+    await this.#recover(binding, headers, verdict === "down");
+    return this.#binding();
+  }
+
   /** A client of a legacy stream that came back after a drop does not initialize again. */
   async #initialized(headers: Headers): Promise<Binding> {
     const binding = this.#binding();
@@ -159,14 +171,83 @@ export class UpstreamLink {
     return this.#binding();
   }
 
-  #post(binding: Binding, body: string, headers: Headers, signal?: AbortSignal): Promise<Reply> {
-    const version = headers["mcp-protocol-version"] ?? binding.version;
-    return this.#call(binding, { method: "POST", body, version, headers }, signal);
+  async #send(
+    binding: Binding,
+    { body, pending, headers }: Parcel,
+    mayAsk: boolean,
+    signal?: AbortSignal,
+  ): Promise<Streamed | Meaning> {
+    const reply = await this.#call(binding, { method: "POST", body, headers }, { signal });
+    const mayBeLost = mayAsk && binding.sid !== undefined;
+    if (reply.ok && reply.isEventStream && pending.length > 0) {
+      return { kind: "stream", reply, doubted: mayBeLost ? binding : undefined };
+    }
+    const isTaken = reply.ok && pending.length === 0;
+    const heard = isTaken ? hearHead(reply) : await hear(reply, this.#maxBytes);
+    const { forwardAuthorization } = this.upstream;
+    return meaningOf({ pending, mayBeLost, forwardAuthorization }, heard);
   }
 
-  #call({ url, sid }: Binding, parts: Omit<Call, "sid">, signal?: AbortSignal): Promise<Reply> {
+  /** Asks about an upstream session by something harmless. Requests that ask at once share the answer. */
+  async #ask(about: Binding, headers: Headers): Promise<Verdict> {
+    const now = this.#binding();
+    // It was replaced, or is being replaced: `#recover` waits for the new one.
+    if (this.#recovery || now.sid !== about.sid || now.url !== about.url) return "lost";
+    const asked = this.#question;
+    if (asked && asked.about.sid === about.sid && asked.about.url === about.url) {
+      return asked.verdict;
+    }
+    const verdict = this.#ping(about, headers).finally(() => {
+      if (this.#question === question) this.#question = undefined;
+    });
+    const question = { about, verdict };
+    this.#question = question;
+    return verdict;
+  }
+
+  async #ping(binding: Binding, headers: Headers): Promise<Verdict> {
+    // The streams of an upstream of 2024-11-05 are one, so the id is no client's.
+    const id = JSON.stringify(`holdfast-${crypto.randomUUID()}`);
+    const body = `{"jsonrpc":"2.0","id":${id},"method":"ping"}`;
+    const options = { withinMs: UPSTREAM_ASKED_MS };
+    try {
+      const reply = await this.#call(binding, { method: "POST", body, headers }, options);
+      const heard = await hearOne(reply, id, this.#maxBytes);
+      const mayBeLost = binding.sid !== undefined;
+      const { forwardAuthorization } = this.upstream;
+      const meaning = meaningOf({ pending: [id], mayBeLost, forwardAuthorization }, heard);
+      if (meaning.kind === "doubt") return "lost";
+      return meaning.kind === "answer" ? "alive" : "unknown";
+    } catch (failure) {
+      if (!(failure instanceof UpstreamError)) throw failure;
+      const isSilent = failure.failure === FAILURES.timedOut;
+      if (!isSilent && !failure.broken) return "unknown";
+      healthOf(replicaAt(this.upstream, binding.url)).broke();
+      return "down";
+    }
+  }
+
+  #call(
+    { url, sid, version }: Binding,
+    parts: Omit<Call, "sid" | "version">,
+    options: { readonly signal?: AbortSignal | undefined; readonly withinMs?: number },
+  ): Promise<Reply> {
     const replica = replicaAt(this.upstream, url);
-    return call(this.upstream, replica, { ...parts, sid }, { signal, timer: this.timer });
+    const { timer } = this;
+    return call(this.upstream, replica, { ...parts, sid, version }, { ...options, timer });
+  }
+
+  /** Makes a new upstream session in place of the one in `stale`, unless another call has done so meanwhile. */
+  async #recover(stale: Binding, headers: Headers, elsewhere: boolean): Promise<void> {
+    if (!this.#recovery) {
+      const { url, sid } = this.#binding();
+      if (url !== stale.url || sid !== stale.sid) return;
+      const recovery = this.#reinitialize(stale, headers, elsewhere).finally(() => {
+        this.#recovery = undefined;
+      });
+      this.#recovery = recovery;
+    }
+    await this.#recovery;
   }
 
   async #reinitialize(stale: Binding, headers: Headers, elsewhere: boolean): Promise<void> {
@@ -195,16 +276,16 @@ export class UpstreamLink {
     headers: Headers,
     elsewhere: boolean,
   ): Promise<Handshake> {
-    // This header says what initialize agreed on, so initialize itself has none.
-    const { "mcp-protocol-version": _agreed, ...others } = headers;
-    // The session's own replica comes first, or last if it cannot be reached.
+    // The session's own replica comes first, or last if its connection broke.
     const isLater = (replica: Replica) => Number((replica.url === url) === elsewhere);
-    const replicas = this.upstream.replicas.toSorted((a, b) => isLater(a) - isLater(b));
+    const replicas = soundFirst(this.upstream.replicas).toSorted((a, b) => isLater(a) - isLater(b));
     try {
-      return await initialize(this.upstream, replicas, body, others, this.#maxBytes);
+      return await initialize(this.upstream, replicas, body, headers, this.#maxBytes);
     } catch (failure) {
       if (!(failure instanceof HandshakeRefused)) throw failure;
-      throw new UpstreamError(FAILURES.refused, { cause: failure });
+      const { status, headers } = failure;
+      const kept = status === 200 ? {} : { status, headers };
+      throw new UpstreamError({ ...FAILURES.refused, ...kept }, { cause: failure, status });
     }
   }
 

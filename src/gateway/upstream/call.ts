@@ -4,6 +4,8 @@ import { boundedBody, exceeds } from "../../wire/bytes.ts";
 import { SseEventTooLargeError, type SseEvent, type SseParser } from "../../wire/sse-parser.ts";
 import { SharedTimer, CallDeadline } from "./call-deadline.ts";
 import { FAILURES, UpstreamError } from "./failure.ts";
+import { healthOf, type ReplicaHealth } from "./health.ts";
+import { redirected } from "./redirect.ts";
 import type { Answer, Replica, RequestParts, Upstream } from "./upstream.ts";
 
 export interface Call {
@@ -21,6 +23,8 @@ interface CallOptions {
   readonly signal?: AbortSignal | undefined;
   /** Shared with other calls of the same object; else the call has its own. */
   readonly timer?: SharedTimer;
+  /** Milliseconds that are allowed at most, where the upstream's own timeout is too long. */
+  readonly withinMs?: number;
 }
 
 /**
@@ -33,9 +37,11 @@ export async function call(
   upstream: Upstream,
   replica: Replica,
   { method, body, sid, version, lastEventId, headers }: Call,
-  { signal, timer = new SharedTimer() }: CallOptions = {},
+  { signal, timer = new SharedTimer(), withinMs = Infinity }: CallOptions = {},
 ): Promise<Reply> {
-  const deadline = new CallDeadline(upstream.timeoutMs, timer, signal);
+  const deadline = new CallDeadline(Math.min(upstream.timeoutMs, withinMs), timer, signal);
+  // Where there is one replica alone, nothing is ever decided by its health.
+  const health = upstream.replicas.length > 1 ? healthOf(replica) : undefined;
   const request: RequestParts = {
     method,
     headers: {
@@ -48,20 +54,22 @@ export async function call(
       ...(lastEventId !== undefined && { "last-event-id": lastEventId }),
     },
     ...(body !== undefined && { body }),
-    // A redirect could take the secrets in the headers anywhere, so the gateway follows none.
+    // A redirect could take the secrets in the headers anywhere, so the platform follows none.
     redirect: "manual",
     signal: deadline.signal,
   };
   try {
     deadline.signal.throwIfAborted();
     // A server in the same Worker may ignore the signal, so this races the deadline as well.
-    const answer = await Promise.race([replica.send(request), deadline.lapsed]);
-    return new Reply(answer, deadline);
+    const answer = await Promise.race([redirected(replica, request), deadline.lapsed]);
+    health?.heard();
+    return new Reply(answer, deadline, health);
   } catch (cause) {
     deadline.end();
     if (deadline.timedOut) throw new UpstreamError(FAILURES.timedOut, { cause });
-    const unreachable = !deadline.signal.aborted;
-    throw new UpstreamError(FAILURES.unreachable, { cause, unreachable });
+    const broken = !deadline.signal.aborted;
+    if (broken) health?.broke();
+    throw new UpstreamError(FAILURES.unreachable, { cause, broken });
   }
 }
 
@@ -77,11 +85,13 @@ export class Reply {
   readonly #response: Response | undefined;
   readonly #whole: string | undefined;
   readonly #deadline: CallDeadline;
+  readonly #health: ReplicaHealth | undefined;
 
-  constructor(answer: Answer, deadline: CallDeadline) {
+  constructor(answer: Answer, deadline: CallDeadline, health?: ReplicaHealth) {
     if (typeof answer === "string") this.#whole = answer;
     else this.#response = answer;
     this.#deadline = deadline;
+    this.#health = health;
   }
 
   get ok(): boolean {
@@ -115,12 +125,6 @@ export class Reply {
   discard(): void {
     this.#deadline.end();
     void this.#response?.body?.cancel().catch(() => undefined);
-  }
-
-  /** The same reply with `text` as its body, for a caller that has read the body to look into it. */
-  unread(text: string): Reply {
-    const headers = { "content-type": this.header("content-type") ?? "" };
-    return new Reply(new Response(text, { status: this.status, headers }), this.#deadline);
   }
 
   /** The body of an event stream, without a limit of time; undefined if the answer is not one. */
@@ -170,13 +174,15 @@ export class Reply {
     const reader = this.#response?.body?.getReader();
     if (!reader) return;
     parser.restart();
+    const closed = this.#health?.opened();
     const cancel = (): void => void reader.cancel().catch(() => undefined);
     this.#deadline.lapsed.catch(cancel);
     try {
       for (;;) {
         if (silenceMs !== undefined) this.#deadline.give(silenceMs);
-        const chunk = await reader.read().catch(() => undefined);
+        const chunk = await reader.read().catch(() => this.#brokeOff());
         if (!chunk || chunk.done) return;
+        this.#health?.heard();
         for (const event of parser.push(chunk.value)) if (event.event === "message") yield event;
       }
     } catch (cause) {
@@ -186,7 +192,13 @@ export class Reply {
     } finally {
       this.#deadline.end();
       cancel();
+      closed?.();
     }
+  }
+
+  #brokeOff(): undefined {
+    // A stream that this side has let go says nothing of the replica.
+    if (!this.#deadline.signal.aborted) this.#health?.broke();
   }
 
   get #mediaType(): string {

@@ -1,19 +1,35 @@
 /** The failures of an upstream, and the part of them that a client may know. */
+import { describeFailure, type Logger } from "../../logger.ts";
 import type { Failure } from "../contract.ts";
 import { RPC_CODES } from "../json-rpc.ts";
+
+interface UpstreamErrorOptions extends ErrorOptions {
+  readonly broken?: boolean;
+  readonly status?: number | undefined;
+}
 
 /** The upstream gave no usable answer. A client may see `failure`, which never holds a URL or a header. */
 export class UpstreamError extends Error {
   override readonly name = "UpstreamError";
   readonly failure: Failure;
-  /** No connection was made, so another replica may be asked. */
-  readonly unreachable: boolean;
+  /**
+   * The connection could not be made, or broke before an answer. The platform does not tell which,
+   * so the upstream may have executed the request.
+   */
+  readonly broken: boolean;
+  /** The upstream's HTTP status, where it answered. */
+  readonly status: number | undefined;
 
-  constructor(failure: Failure, options: ErrorOptions & { unreachable?: boolean } = {}) {
+  constructor(failure: Failure, options: UpstreamErrorOptions = {}) {
     super(failure.message, options);
     this.failure = failure;
-    this.unreachable = options.unreachable ?? false;
+    this.broken = options.broken ?? false;
+    this.status = options.status;
   }
+}
+
+export function isBroken(cause: unknown): cause is UpstreamError {
+  return cause instanceof UpstreamError && cause.broken;
 }
 
 export const FAILURES = {
@@ -29,18 +45,21 @@ export const FAILURES = {
   changed: failure(502, "The upstream no longer agrees to what the session was made with"),
 } as const;
 
-/** The part of a failure that a client may know. */
-export function failureOf(cause: unknown): Failure {
-  return cause instanceof UpstreamError ? cause.failure : FAILURES.broken;
-}
-
-/**
- * Whether the client may see a JSON-RPC error that came with this HTTP status. A 401 is about the
- * gateway's own secret, a 404 about a session that the client does not know, and a 5xx about
- * the upstream itself.
- */
-export function mayPass(status: number): boolean {
-  return status !== 401 && status !== 404 && status < 500;
+/** Logs why an upstream gave no answer, and returns the part of it that a client may know. */
+export function reportFailure(
+  log: Logger,
+  upstream: { readonly name: string },
+  cause: unknown,
+): Failure {
+  const known = cause instanceof UpstreamError ? cause : undefined;
+  const failure = known?.failure ?? FAILURES.broken;
+  log.warn("upstream.failed", {
+    upstream: upstream.name,
+    failure: failure.message,
+    status: known?.status,
+    cause: known ? undefined : describeFailure(cause),
+  });
+  return failure;
 }
 
 function failure(status: number, message: string): Failure {

@@ -1,12 +1,13 @@
 /** Initializes a session with an upstream: for a new session, or in place of one that the upstream lost. */
 import { GATEWAY_KEYS, type Metadata } from "../../core/content.ts";
-import { idKey, messageOf, type RequestId } from "../json-rpc.ts";
+import { messagesIn, requestMeant, withId, type RequestId } from "../json-rpc.ts";
 import { isObject, parseJson } from "../../wire/json.ts";
 import { NEWEST_SESSION_VERSION } from "../versions.ts";
-import { SseParser } from "../../wire/sse-parser.ts";
-import { call, type Reply } from "./call.ts";
+import { call } from "./call.ts";
 import { FAILURES, UpstreamError } from "./failure.ts";
-import { firstReachable, type Replica, type Upstream } from "./upstream.ts";
+import { hearOne } from "./hear.ts";
+import { meaningOf, type KeptHeaders, type Meaning } from "./meaning.ts";
+import { firstUnbroken, type Replica, type Upstream } from "./upstream.ts";
 
 export interface Handshake {
   readonly replica: Replica;
@@ -23,15 +24,18 @@ export class HandshakeRefused extends Error {
   override readonly name = "HandshakeRefused";
   readonly status: number;
   readonly body: string;
+  readonly headers: KeptHeaders;
 
-  constructor(status: number, body: string) {
+  constructor(status: number, body: string, headers: KeptHeaders = {}) {
     super("the upstream refused to initialize");
     this.status = status;
     this.body = body;
+    this.headers = headers;
   }
 }
 
 const OWN_ID = "holdfast-initialize";
+const OWN_REQUEST_ID: RequestId = JSON.stringify(OWN_ID);
 
 /** The gateway sends this for a client that never initialized. It claims no capability for that client. */
 export const OWN_INITIALIZE = JSON.stringify({
@@ -48,8 +52,8 @@ export const OWN_INITIALIZE = JSON.stringify({
 const INITIALIZED = JSON.stringify({ jsonrpc: "2.0", method: "notifications/initialized" });
 
 /**
- * Sends `body`, an initialize request, to the first of `replicas` that can be reached. `maxBytes`
- * bounds the answer. Throws UpstreamError, or HandshakeRefused.
+ * Sends `body`, an initialize request, to the first of `replicas` whose connection does not break.
+ * `maxBytes` bounds the answer. Throws UpstreamError, or HandshakeRefused.
  */
 export async function initialize(
   upstream: Upstream,
@@ -58,9 +62,13 @@ export async function initialize(
   headers: Readonly<Record<string, string>>,
   maxBytes: number,
 ): Promise<Handshake> {
-  return firstReachable(replicas, async (replica) => {
+  const id = idIn(body);
+  return firstUnbroken(replicas, async (replica) => {
     const reply = await call(upstream, replica, { method: "POST", body, headers });
-    return read(replica, reply, idIn(body), maxBytes);
+    const heard = await hearOne(reply, id, maxBytes);
+    const { forwardAuthorization } = upstream;
+    const meaning = meaningOf({ pending: [id], mayBeLost: false, forwardAuthorization }, heard);
+    return agreed(replica, reply.header("mcp-session-id") || undefined, id, meaning);
   });
 }
 
@@ -73,7 +81,8 @@ export async function sendInitialized(
   const request = { method: "POST", body: INITIALIZED, sid, version, headers } as const;
   const reply = await call(upstream, replica, request);
   reply.discard();
-  if (!reply.ok) throw new UpstreamError(FAILURES.refused);
+  const { status } = reply;
+  if (!reply.ok) throw new UpstreamError(FAILURES.refused, { status });
 }
 
 /** Ends the upstream's session. Never rejects: the upstream may be gone, or unable to end sessions. */
@@ -90,63 +99,49 @@ export async function terminate(
   }
 }
 
-async function read(
+/** What an answer to initialize, the request `id`, agrees to. */
+function agreed(
   replica: Replica,
-  reply: Reply,
+  sid: string | undefined,
   id: RequestId,
-  maxBytes: number,
-): Promise<Handshake> {
-  const messages = await readMessages(reply, id, maxBytes);
-  const value = parseJson(messages.at(-1) ?? "");
-  const message = messageOf(value);
-  if (message?.kind !== "response" || !isObject(value)) throw new UpstreamError(FAILURES.broken);
-  if (message.failed) {
-    // The error may have no id. There was only one request.
-    const body = JSON.stringify({ jsonrpc: "2.0", id, error: value["error"] });
-    throw new HandshakeRefused(reply.status < 400 ? 200 : reply.status, body);
-  }
-  const version = isObject(value["result"]) ? value["result"]["protocolVersion"] : undefined;
-  if (!reply.ok || !answers(message.id, id) || typeof version !== "string") {
-    throw new UpstreamError(FAILURES.broken);
-  }
-  const sid = reply.header("mcp-session-id") || undefined;
-  return { replica, sid, version, messages };
-}
-
-async function readMessages(reply: Reply, id: RequestId, maxBytes: number): Promise<string[]> {
-  if (reply.isJson) return [await reply.text(maxBytes)];
-  if (!reply.isEventStream) {
-    reply.discard();
-    throw new UpstreamError(reply.ok ? FAILURES.broken : FAILURES.refused);
-  }
+  meaning: Meaning,
+): Handshake {
+  if (meaning.kind === "failed")
+    throw new UpstreamError(meaning.failure, { status: meaning.status });
+  if (meaning.kind !== "answer") throw new UpstreamError(FAILURES.broken);
+  const { status, headers } = meaning;
   const messages: string[] = [];
-  let size = 0;
-  for await (const { data } of reply.messages(new SseParser(maxBytes))) {
-    const message = messageOf(parseJson(data));
-    if (!message) continue;
-    if (message.kind === "response" && !answers(message.id, id)) continue;
-    messages.push(data);
-    if (message.kind === "response") return messages;
-    size += data.length;
-    if (size > maxBytes) throw new UpstreamError(FAILURES.tooLarge);
+  for (const { message, text } of meaning.messages) {
+    if (message.kind === "response") {
+      if (message.id === undefined || requestMeant(message.id, [id], [id]) === undefined) continue;
+      const answer = message.id === id ? text : withId(text, id);
+      if (message.error) throw new HandshakeRefused(status, answer, headers);
+      const version = versionIn(answer);
+      if (version === undefined) break;
+      return { replica, sid, version, messages: [...messages, answer] };
+    }
+    messages.push(text);
   }
-  throw new UpstreamError(reply.timedOut ? FAILURES.timedOut : FAILURES.closed);
+  throw new UpstreamError(FAILURES.broken);
 }
 
-function answers(id: RequestId | undefined, asked: RequestId): boolean {
-  return id !== undefined && idKey(id) === idKey(asked);
+function versionIn(answer: string): string | undefined {
+  const value = parseJson(answer);
+  const result = isObject(value) ? value["result"] : undefined;
+  const version = isObject(result) ? result["protocolVersion"] : undefined;
+  return typeof version === "string" ? version : undefined;
 }
 
 function idIn(body: string): RequestId {
-  const message = messageOf(parseJson(body));
-  if (message?.kind !== "request") throw new UpstreamError(FAILURES.broken);
-  return message.id;
+  const [request] = messagesIn(body);
+  if (request?.message.kind !== "request") throw new UpstreamError(FAILURES.broken);
+  return request.message.id;
 }
 
 /** The version that the client agreed on; undefined if the client never initialized. */
 export function agreedVersion({ version, initBody }: Binding): string | undefined {
-  const message = messageOf(parseJson(initBody ?? ""));
-  const isOwn = message?.kind === "request" && message.id === OWN_ID;
+  const [request] = messagesIn(initBody ?? "");
+  const isOwn = request?.message.kind === "request" && request.message.id === OWN_REQUEST_ID;
   return isOwn ? undefined : version;
 }
 

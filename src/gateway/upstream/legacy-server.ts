@@ -5,8 +5,7 @@
  * initializes again.
  */
 import { derivedUpstreamUrl } from "../../config/upstreams.ts";
-import { idKey, messageOf } from "../json-rpc.ts";
-import { parseJson } from "../../wire/json.ts";
+import { messagesIn, requestMeant, type Message } from "../json-rpc.ts";
 import { FrameStream } from "../../wire/sse-frame.ts";
 import { SseParser } from "../../wire/sse-parser.ts";
 import type { RequestParts, Send } from "./upstream.ts";
@@ -99,7 +98,7 @@ class Connection {
     // A stream that nobody reads would get the progress of later calls.
     const forget = (): void => this.#forget(answers);
     const answers = new FrameStream(forget);
-    for (const { id } of requests) this.#awaited.set(idKey(id), answers);
+    for (const { id } of requests) this.#awaited.set(id, answers);
     signal?.addEventListener("abort", forget, { once: true });
     let response: Response;
     try {
@@ -133,7 +132,7 @@ class Connection {
       for await (const chunk of body) {
         for (const { event, data } of parser.push(chunk)) {
           if (event === "endpoint") endpoint.resolve(data);
-          else this.#deliver(data);
+          else for (const { message, text } of messagesIn(data)) this.#deliver(message, text);
         }
       }
     } catch {
@@ -143,28 +142,26 @@ class Connection {
   }
 
   /** Sends an answer to the stream that awaits it. Any other message names no call, so the first one gets it. */
-  #deliver(data: string): void {
-    const message = messageOf(parseJson(data));
-    if (!message) return;
+  #deliver(message: Message, data: string): void {
     if (message.kind !== "response") {
       const [answers] = this.#awaited.values();
       return answers?.send(data);
     }
-    const key = message.id === undefined ? "" : idKey(message.id);
-    const answers = this.#awaited.get(key);
+    const id = message.id && requestMeant(message.id, [], [...this.#awaited.keys()]);
+    const answers = id && this.#awaited.get(id);
     if (!answers) return;
     answers.send(data);
-    this.#awaited.delete(key);
+    this.#awaited.delete(id);
     if (![...this.#awaited.values()].includes(answers)) answers.close();
   }
 
   #forget(answers: FrameStream): void {
-    for (const [key, one] of this.#awaited) if (one === answers) this.#awaited.delete(key);
+    for (const [id, one] of this.#awaited) if (one === answers) this.#awaited.delete(id);
   }
 }
 
 function requestsIn(body: string) {
-  const value = parseJson(body);
-  const messages = (Array.isArray(value) ? value : [value]).map(messageOf);
-  return messages.filter((message) => message?.kind === "request");
+  return messagesIn(body)
+    .map(({ message }) => message)
+    .filter((message) => message.kind === "request");
 }

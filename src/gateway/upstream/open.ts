@@ -96,7 +96,7 @@ function replicasOf(
   const replica = (url: string, send: typeof fetch): Replica =>
     transport === "sse"
       ? { url, send: legacyServer(url, LARGEST_MESSAGE, send) }
-      : { url, send: (parts) => send(url, parts) };
+      : { url, send: (parts, at = url) => send(at, parts) };
   if (binding === undefined) return urls.map((url) => replica(url, outboundOf(env)));
   const bound = env[binding];
   if (!isFetcher(bound)) throw new Error(`${name}: there is no service binding ${binding}`);

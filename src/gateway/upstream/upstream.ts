@@ -1,11 +1,11 @@
 /** An MCP server behind the gateway: a URL, a service binding, or a server in the same Worker. */
-import { FAILURES, UpstreamError } from "./failure.ts";
+import { FAILURES, isBroken, UpstreamError } from "./failure.ts";
 
 /**
- * Sends a request. It takes the request's parts, because the platform makes a Request of its own
- * from whatever leaves the Worker.
+ * Sends a request, to another `url` of the same origin where the server redirects it. It takes the
+ * request's parts, because the platform makes a Request of its own from whatever leaves the Worker.
  */
-export type Send = (parts: RequestParts) => Promise<Answer>;
+export type Send = (parts: RequestParts, url?: string) => Promise<Answer>;
 
 /**
  * A string is a whole JSON body with status 200. A server in the same Worker then makes no Response
@@ -45,17 +45,17 @@ export function replicaAt(upstream: Upstream, url: string | undefined): Replica 
   return replica;
 }
 
-/** Asks the replicas in turn until one can be reached. Throws the last failure. */
-export async function firstReachable<T>(
+/** Asks the replicas in turn, until the connection to one does not break. Throws the last failure. */
+export async function firstUnbroken<T>(
   replicas: readonly Replica[],
   ask: (replica: Replica) => Promise<T>,
 ): Promise<T> {
-  let failure = new UpstreamError(FAILURES.unreachable, { unreachable: true });
+  let failure = new UpstreamError(FAILURES.unreachable, { broken: true });
   for (const replica of replicas) {
     try {
       return await ask(replica);
     } catch (error) {
-      if (!(error instanceof UpstreamError) || !error.unreachable) throw error;
+      if (!isBroken(error)) throw error;
       failure = error;
     }
   }

@@ -96,11 +96,13 @@ it("moves to another replica when its own cannot be reached", async () => {
   const session = await McpSession.open(url);
   expect(first.sessions).toHaveLength(1);
   await first.stop();
+  // A call may have been executed when its connection breaks; to list again does no harm.
   const answers = await Promise.all(
-    [1, 2, 3].map((id) => session.call(toolCall(id, "test_simple_text"))),
+    [1, 2, 3].map((id) => session.call({ jsonrpc: "2.0", id, method: "tools/list" })),
   );
   expect(answers.map(({ status }) => status)).toEqual([200, 200, 200]);
   expect(second.initializes).toBe(1);
+  expect((await session.call(toolCall(4, "test_simple_text"))).status).toBe(200);
   // A new session is made where it can be.
   expect((await (await McpSession.open(url)).call(toolCall(1, "test_simple_text"))).status).toBe(
     200,
@@ -205,7 +207,7 @@ it.each<
         { jsonrpc: "2.0", id, error: { code: -32602, message: "bad" } },
         { status: 400 },
       ),
-    400,
+    200,
     -32602,
   ],
   [

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { classify, type Verdict } from "../../../src/gateway/classify.ts";
+import { classify, type Verdict, type VersionRefusal } from "../../../src/gateway/classify.ts";
 
 const request = (method: string, params?: object, id: unknown = 1) => ({
   jsonrpc: "2.0",
@@ -13,10 +13,14 @@ const notification = (method: string, params?: object) => ({
   ...(params && { params }),
 });
 const CLAIM = { _meta: { "io.modelcontextprotocol/protocolVersion": "2026-07-28" } };
+/** Only a session that agreed on the version may take it. */
+const unlessAgreed = (version: string, code: number): { refusal: Partial<VersionRefusal> } => ({
+  refusal: expect.objectContaining({ version, code }) as Partial<VersionRefusal>,
+});
 const exchange = (pending: (string | number)[], more: object = {}) => ({
   kind: "exchange",
   batch: false,
-  pending,
+  pending: pending.map((id) => JSON.stringify(id)),
   cancels: [],
   ...more,
 });
@@ -25,7 +29,7 @@ it.each<[what: string, body: unknown, version: string | undefined, verdict: obje
   ["a request", request("ping"), undefined, exchange([1])],
   ["id 0 is an id", request("ping", undefined, 0), undefined, exchange([0])],
   ["a string id", request("ping", undefined, "a"), "2025-06-18", exchange(["a"])],
-  ["initialize", request("initialize"), undefined, { kind: "initialize", id: 1 }],
+  ["initialize", request("initialize"), undefined, { kind: "initialize", id: "1" }],
   ["a notification", notification("notifications/initialized"), "2025-11-25", exchange([])],
   ["a response", { jsonrpc: "2.0", id: 3, result: {} }, undefined, exchange([])],
   [
@@ -44,26 +48,26 @@ it.each<[what: string, body: unknown, version: string | undefined, verdict: obje
     "a cancellation",
     notification("notifications/cancelled", { requestId: 7 }),
     undefined,
-    exchange([], { cancels: [7] }),
+    exchange([], { cancels: ["7"] }),
   ],
   [
     "the claim decides, whatever the header says",
     request("ping", CLAIM),
     "2025-11-25",
-    { kind: "stateless", id: 1 },
+    { kind: "stateless", id: "1" },
   ],
-  ["the claim without a header", request("ping", CLAIM), undefined, { kind: "stateless", id: 1 }],
+  ["the claim without a header", request("ping", CLAIM), undefined, { kind: "stateless", id: "1" }],
   [
     "the claim on initialize",
     request("initialize", CLAIM),
     undefined,
-    { kind: "stateless", id: 1 },
+    { kind: "stateless", id: "1" },
   ],
   [
     "a claim of a version yet to come",
     request("ping", { _meta: { "io.modelcontextprotocol/protocolVersion": "2099-01-01" } }),
     "2099-01-01",
-    { kind: "stateless", id: 1 },
+    { kind: "stateless", id: "1" },
   ],
   [
     "a notification's header is enough",
@@ -75,28 +79,29 @@ it.each<[what: string, body: unknown, version: string | undefined, verdict: obje
     "a modern header without the claim",
     request("ping"),
     "2026-07-28",
-    { kind: "refused", code: -32602, id: 1 },
+    exchange([1], unlessAgreed("2026-07-28", -32602)),
   ],
-  [
-    "and on initialize",
-    request("initialize"),
-    "2026-07-28",
-    { kind: "refused", code: -32602, id: 1 },
-  ],
+  ["but not on initialize", request("initialize"), "2026-07-28", { kind: "initialize", id: "1" }],
+  ["nor any other", request("initialize"), "never", { kind: "initialize", id: "1" }],
   [
     "a version that never was",
     request("ping"),
     "1999-01-01",
-    { kind: "refused", code: -32600, id: 1 },
+    exchange([1], unlessAgreed("1999-01-01", -32600)),
   ],
-  ["a version that is none", request("ping"), "latest", { kind: "refused", code: -32600, id: 1 }],
-  ["an empty version", request("ping"), "", { kind: "refused", code: -32600, id: 1 }],
+  [
+    "a version that is none",
+    request("ping"),
+    "latest",
+    exchange([1], unlessAgreed("latest", -32600)),
+  ],
+  ["an empty version", request("ping"), "", exchange([1], unlessAgreed("", -32600))],
   ["no JSON-RPC", { hello: 1 }, undefined, { kind: "refused", code: -32600 }],
   [
     "JSON-RPC 1",
     { jsonrpc: "1.0", id: 1, method: "ping" },
     undefined,
-    { kind: "refused", code: -32600, id: 1 },
+    { kind: "refused", code: -32600, id: "1" },
   ],
   ["a null id", request("ping", undefined, null), undefined, { kind: "refused", code: -32600 }],
   [
@@ -121,16 +126,30 @@ it.each<[what: string, body: unknown, version: string | undefined, verdict: obje
   ],
   ["a batch without a version", [request("ping")], undefined, exchange([1], { batch: true })],
   [
-    "a batch where there are none",
+    "a batch, whatever the header says: the session knows what was agreed on",
     [request("ping")],
     "2025-06-18",
-    { kind: "refused", code: -32600 },
+    exchange([1], { batch: true }),
   ],
   ["an empty batch", [], undefined, { kind: "refused", code: -32600 }],
   ["initialize in a batch", [request("initialize")], undefined, { kind: "refused", code: -32600 }],
   ["a claim in a batch", [request("ping", CLAIM)], undefined, { kind: "refused", code: -32600 }],
   ["nonsense in a batch", [1], undefined, { kind: "refused", code: -32600 }],
 ])("%s", (_what, body, version, verdict) => {
-  const { message: _message, ...rest } = classify(body, version) as Verdict & { message?: string };
+  const posted = { body: JSON.stringify(body), value: body };
+  const { message: _message, ...rest } = classify(posted, version) as Verdict & {
+    message?: string;
+  };
   expect(rest).toEqual(verdict);
+});
+
+it("keeps each id as it was written", () => {
+  const verdictOf = (body: string) => classify({ body, value: JSON.parse(body) }, undefined);
+  const ping = (id: string) => `{"jsonrpc": "2.0", "id": ${id}, "method": "ping"}`;
+  expect(verdictOf(ping("9007199254740993"))).toMatchObject({ pending: ["9007199254740993"] });
+  expect(verdictOf(`[${ping("1.0")}, ${ping("1e3")}]`)).toMatchObject({ pending: ["1.0", "1e3"] });
+  const cancel =
+    '{"method": "notifications/cancelled", "jsonrpc": "2.0", "params": {"requestId": 7.0}}';
+  expect(verdictOf(cancel)).toMatchObject({ cancels: ["7.0"] });
+  expect(verdictOf('{"id": 1e2, "method": "ping"}')).toMatchObject({ kind: "refused", id: "1e2" });
 });

@@ -1,31 +1,31 @@
 import { expect, it } from "vitest";
+import { createLogger, type LogFields } from "../../../../src/logger.ts";
 import {
   FAILURES,
-  failureOf,
-  mayPass,
+  reportFailure,
   UpstreamError,
 } from "../../../../src/gateway/upstream/failure.ts";
-import { firstReachable, type Replica } from "../../../../src/gateway/upstream/upstream.ts";
+import { firstUnbroken, type Replica } from "../../../../src/gateway/upstream/upstream.ts";
 
 const replicas = ["a", "b", "c"].map((url): Replica => ({
   url,
   send: () => Promise.resolve("{}"),
 }));
-const unreachable = () => new UpstreamError(FAILURES.unreachable, { unreachable: true });
+const broken = () => new UpstreamError(FAILURES.unreachable, { broken: true });
 
 /** Asks the replicas in turn; each answers as its entry says. Returns the answer and who was asked. */
 async function ask(answers: Record<string, string | Error>) {
   const asked: string[] = [];
-  const answer = await firstReachable(replicas, async ({ url }) => {
+  const answer = await firstUnbroken(replicas, async ({ url }) => {
     asked.push(url);
-    const given = answers[url] ?? unreachable();
+    const given = answers[url] ?? broken();
     if (given instanceof Error) throw given;
     return given;
   }).catch((failure: unknown) => failure);
   return { answer, asked };
 }
 
-it("asks the next replica only where no connection was made", async () => {
+it("asks the next replica only where the connection broke", async () => {
   expect(await ask({ b: "ok" })).toEqual({ answer: "ok", asked: ["a", "b"] });
   const refused = new UpstreamError(FAILURES.timedOut);
   expect(await ask({ a: refused })).toEqual({ answer: refused, asked: ["a"] });
@@ -35,20 +35,16 @@ it("asks the next replica only where no connection was made", async () => {
   });
 });
 
-it.each([
-  [200, true],
-  [400, true],
-  [401, false],
-  [403, true],
-  [404, false],
-  [499, true],
-  [500, false],
-  [503, false],
-])("lets a client see the JSON-RPC error of a %d: %s", (status, passes) => {
-  expect(mayPass(status)).toBe(passes);
-});
-
-it("shows a client nothing of a failure that is not the upstream's", () => {
-  expect(failureOf(new UpstreamError(FAILURES.timedOut))).toBe(FAILURES.timedOut);
-  expect(failureOf(new TypeError("https://10.0.0.5/?token=secret"))).toBe(FAILURES.broken);
+it("shows a client nothing of a failure that is not the upstream's, and logs the upstream's status", () => {
+  const lines: LogFields[] = [];
+  const log = {
+    ...createLogger("error"),
+    warn: (_event: string, fields?: LogFields) => void lines.push(fields ?? {}),
+  };
+  const refused = new UpstreamError(FAILURES.refused, { status: 418 });
+  expect(reportFailure(log, { name: "x" }, refused)).toBe(FAILURES.refused);
+  const leaking = new TypeError("https://10.0.0.5/?token=secret");
+  expect(reportFailure(log, { name: "x" }, leaking)).toBe(FAILURES.broken);
+  const { message } = FAILURES.refused;
+  expect(lines[0]).toEqual({ upstream: "x", failure: message, status: 418, cause: undefined });
 });

@@ -1,0 +1,50 @@
+/** Reads an upstream's answer whole, for `meaningOf`. */
+import { SseParser } from "../../wire/sse-parser.ts";
+import { messagesIn, requestMeant, type RequestId } from "../json-rpc.ts";
+import type { Reply } from "./call.ts";
+import { FAILURES, UpstreamError } from "./failure.ts";
+import { isAboutNothing, type Heard } from "./meaning.ts";
+
+/** Reads an answer that is no stream. A body that is no JSON is left unread. Throws UpstreamError. */
+export async function hear(reply: Reply, maxBytes: number): Promise<Heard> {
+  return reply.isJson ? heardOf(reply, await reply.text(maxBytes)) : hearHead(reply);
+}
+
+/** Lets the body go unread. */
+export function hearHead(reply: Reply): Heard {
+  reply.discard();
+  return heardOf(reply);
+}
+
+/**
+ * Reads the answer to the one request `id`. A stream is read until it has that: answers to other
+ * requests are left out. Throws UpstreamError.
+ */
+export async function hearOne(reply: Reply, id: RequestId, maxBytes: number): Promise<Heard> {
+  if (!reply.ok || !reply.isEventStream) return hear(reply, maxBytes);
+  const texts: string[] = [];
+  let size = 0;
+  for await (const { data } of reply.messages(new SseParser(maxBytes))) {
+    for (const { message, text } of messagesIn(data)) {
+      const isResponse = message.kind === "response";
+      const isMeant = isResponse && (isAboutNothing([id], message) || isAnswerTo(id, message.id));
+      if (isResponse && !isMeant) continue;
+      texts.push(text);
+      if (isMeant) return heardOf(reply, `[${texts.join(",")}]`);
+      size += text.length;
+      if (size > maxBytes) throw new UpstreamError(FAILURES.tooLarge);
+    }
+  }
+  throw new UpstreamError(reply.timedOut ? FAILURES.timedOut : FAILURES.closed);
+}
+
+function isAnswerTo(asked: RequestId, id: RequestId | undefined): boolean {
+  return id !== undefined && requestMeant(id, [asked], [asked]) !== undefined;
+}
+
+function heardOf(reply: Reply, text?: string): Heard {
+  const { status } = reply;
+  const retryAfter = reply.header("retry-after");
+  const challenge = reply.header("www-authenticate");
+  return { status, text, retryAfter, challenge };
+}

@@ -1,0 +1,146 @@
+/**
+ * What an upstream's answer to a POST means: an answer to its requests, a refusal, or perhaps that
+ * the upstream's session is lost. Pure, and the one place where that is decided. docs/mcp.md has it
+ * as a table.
+ */
+import type { Failure } from "../contract.ts";
+import {
+  messagesIn,
+  requestMeant,
+  RPC_CODES,
+  withId,
+  type Message,
+  type RequestId,
+  type WrittenMessage,
+} from "../json-rpc.ts";
+import { FAILURES } from "./failure.ts";
+
+/** Headers of the upstream's that go to the client. */
+export type KeptHeaders = Readonly<Record<string, string>>;
+
+/** An answer that was read whole. */
+export interface Heard {
+  readonly status: number;
+  /** Its JSON; undefined where it is none. The messages of a stream are an array. */
+  readonly text: string | undefined;
+  readonly retryAfter: string | null;
+  readonly challenge: string | null;
+}
+
+export interface Question {
+  /** The requests that were sent. */
+  readonly pending: readonly RequestId[];
+  /** It was sent under a session of the upstream's, and nobody has asked yet whether that is lost. */
+  readonly mayBeLost: boolean;
+  /** It was sent with the client's own credential. */
+  readonly forwardAuthorization: boolean;
+}
+
+export type Settled =
+  /** It had notifications and responses only, and the upstream took them. */
+  | { readonly kind: "accepted" }
+  /** The error among these messages, if there is one, has the client's own id. */
+  | {
+      readonly kind: "answer";
+      readonly status: number;
+      readonly messages: readonly WrittenMessage[];
+      readonly headers?: KeptHeaders;
+    }
+  | { readonly kind: "failed"; readonly failure: Failure; readonly status: number };
+
+export type Meaning =
+  | Settled
+  /** The session may be lost, which a ping settles. `otherwise` is the meaning where it lives. */
+  | { readonly kind: "doubt"; readonly otherwise: Settled };
+
+type ErrorResponse = Extract<Message, { kind: "response" }>;
+
+export function meaningOf(question: Question, heard: Heard): Meaning {
+  const { pending, mayBeLost } = question;
+  const { status } = heard;
+  const isOk = status >= 200 && status < 300;
+  if (isOk && pending.length === 0) return { kind: "accepted" };
+  // A redirect's body is no answer: `call` has followed those that may be followed.
+  if (status >= 300 && status < 400) return failed(heard);
+  const messages = heard.text === undefined ? [] : messagesIn(heard.text);
+  const error = messages.find(({ message }) => message.kind === "response" && message.error);
+  const kept = keptOf(question, heard);
+  if (kept) {
+    if (error) return { ...answered(pending, error), status, headers: kept };
+    return { kind: "failed", failure: { ...FAILURES.refused, status, headers: kept }, status };
+  }
+  const hasAnswer = messages.some(({ message }) => answersOneOf(pending, message));
+  if (hasAnswer && isOk) return { kind: "answer", status: 200, messages };
+  if (hasAnswer && status !== 401 && !mayBeAboutSession(heard, error?.message)) {
+    const isOneError = error !== undefined && messages.length === 1;
+    return isOneError ? answered(pending, error) : { kind: "answer", status: 200, messages };
+  }
+  if (isOk && !error) return { kind: "failed", failure: FAILURES.broken, status };
+  // A 401 is about the gateway's own secret here, and its words are not for the client.
+  const otherwise = error && status !== 401 ? answered(pending, error) : failed(heard);
+  const isDoubtful = mayBeLost && (isOk || LOST.includes(status));
+  return isDoubtful ? { kind: "doubt", otherwise } : otherwise;
+}
+
+/** Whether a message is an error that answers none of these requests: it is about no request at all. */
+export function isAboutNothing(asked: readonly RequestId[], message: Message): boolean {
+  if (message.kind !== "response" || !message.error) return false;
+  return message.id === undefined || requestMeant(message.id, asked, asked) === undefined;
+}
+
+/** The error as the answer to each of these requests. */
+export function answered(
+  pending: readonly RequestId[],
+  { text, message }: WrittenMessage,
+): Extract<Settled, { kind: "answer" }> {
+  const messages = pending.map((id): WrittenMessage => {
+    const isOwn = message.kind === "response" && message.id === id;
+    return {
+      text: isOwn ? text : withId(text, id),
+      message: { ...(message as ErrorResponse), id },
+    };
+  });
+  return { kind: "answer", status: 200, messages };
+}
+
+/** Statuses with which servers refuse a session that they do not know. */
+const LOST = [400, 401, 404, 410];
+
+/** The headers of a refusal that is for the client as it is; undefined where it is none. */
+function keptOf({ forwardAuthorization }: Question, heard: Heard): KeptHeaders | undefined {
+  const { status, retryAfter, challenge } = heard;
+  const isAboutCredential = status === 403 || (status === 401 && forwardAuthorization);
+  if (!isAboutCredential && status !== 429 && status !== 503) return undefined;
+  return {
+    ...(retryAfter !== null && { "retry-after": retryAfter }),
+    ...(forwardAuthorization && challenge !== null && { "www-authenticate": challenge }),
+  };
+}
+
+function answersOneOf(pending: readonly RequestId[], message: Message): boolean {
+  if (message.kind !== "response" || message.id === undefined) return false;
+  return requestMeant(message.id, pending, pending) !== undefined;
+}
+
+const SESSION_CODES: readonly unknown[] = [
+  RPC_CODES.serverError,
+  RPC_CODES.sessionNotFound,
+  RPC_CODES.invalidRequest,
+  RPC_CODES.invalidParams,
+  RPC_CODES.internalError,
+];
+
+/**
+ * Whether an error that names the request may be about the session all the same: some servers, and
+ * this gateway, put the request's id in it. A tool's own words may sound like that too.
+ */
+function mayBeAboutSession({ status }: Heard, message: Message | undefined): boolean {
+  if (!LOST.includes(status) || message?.kind !== "response" || !message.error) return false;
+  const { code, message: words } = message.error;
+  if (status === 404 && code === RPC_CODES.sessionNotFound) return true;
+  return SESSION_CODES.includes(code) && /session|initiali[sz]/i.test(String(words));
+}
+
+function failed({ status }: Heard): Settled {
+  return { kind: "failed", failure: FAILURES.refused, status };
+}

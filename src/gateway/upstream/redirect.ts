@@ -1,0 +1,36 @@
+/** Follows an upstream's redirects, within its own origin: the headers of a request hold secrets. */
+import { derivedUpstreamUrl } from "../../config/upstreams.ts";
+import { MAX_UPSTREAM_REDIRECTS } from "../../core/limits.ts";
+import type { Answer, Replica, RequestParts } from "./upstream.ts";
+
+/** The answer to a request. It is a redirect where that leads elsewhere, or on and on. */
+export async function redirected(replica: Replica, request: RequestParts): Promise<Answer> {
+  let url = replica.url;
+  let answer = await replica.send(request);
+  for (let hops = 0; hops < MAX_UPSTREAM_REDIRECTS; hops++) {
+    const target = typeof answer === "string" ? undefined : targetOf(answer, url, request.method);
+    if (target === undefined || typeof answer === "string") return answer;
+    void answer.body?.cancel().catch(() => undefined);
+    url = target;
+    answer = await replica.send(request, url);
+  }
+  return answer;
+}
+
+/**
+ * Where a redirect leads; undefined where it must not be followed. A server that answers with a
+ * redirect has not executed the request, so it may be sent again. After a 301, 302 or 303 a POST
+ * would become a GET (Fetch, HTTP-redirect fetch), which no MCP server means.
+ */
+function targetOf(
+  { status, headers }: Response,
+  url: string,
+  method: string | undefined,
+): string | undefined {
+  const keepsMethod = status === 307 || status === 308;
+  const isRedirect = keepsMethod || (method === "GET" && [301, 302, 303].includes(status));
+  const location = headers.get("location");
+  if (!isRedirect || location === null) return undefined;
+  const verdict = derivedUpstreamUrl(location, new URL(url));
+  return verdict.ok ? verdict.url.href : undefined;
+}
