@@ -9,7 +9,7 @@ import {
   wholeAnswer,
 } from "../../support/mcp/client.ts";
 import { roughBehindGateway, startRough } from "../../support/mcp/rough-gateway.ts";
-import type { Asked } from "../../support/mcp/rough-server.ts";
+import { event, notice, resultOf, type Asked } from "../../support/mcp/rough-server.ts";
 
 const WAIT = { "retry-after": "7" };
 
@@ -150,6 +150,53 @@ it.each([500, 418])("the log names the status of a page: %i", async (status) => 
   const line = await service.logged((one) => one.event === "upstream.failed");
   expect(line["status"]).toBe(status);
   expect(JSON.stringify(line)).not.toContain("secret-page");
+});
+
+it("429 to the initialize of a recovery does too, and the session goes on", async () => {
+  let limited = false;
+  const { url, server } = await roughBehindGateway((asked) => {
+    if (asked.method === "initialize" && limited) {
+      asked.answer(429, "", WAIT);
+      return true;
+    }
+    if (asked.verb !== "POST" || asked.sid === undefined || asked.sid === server.sid) return false;
+    asked.answer(404);
+    return true;
+  });
+  const session = await McpSession.open(url);
+  server.sid = "rough-2";
+  limited = true;
+  const response = await session.post(toolCall(1, "x"));
+  expect([response.status, response.headers.get("retry-after")]).toEqual([429, "7"]);
+  expect(await response.json()).toMatchObject({ id: 1, error: { code: -32603 } });
+  limited = false;
+  expect((await session.call(toolCall(2, "x"))).status).toBe(200);
+});
+
+it("a call that goes on saying something holds its session, followed or not", async () => {
+  const { url, server } = await roughBehindGateway(
+    (asked) => {
+      if (asked.method !== "tools/call") return false;
+      asked.stream();
+      let said = 0;
+      const timer = setInterval(() => {
+        if (++said < 12) return asked.write(event(notice(said)));
+        clearInterval(timer);
+        asked.end(event(resultOf(asked.id)));
+      }, 200);
+      return true;
+    },
+    { env: { SESSION_TTL_SECONDS: "1" } },
+  );
+  const session = await McpSession.open(url);
+  const reader = readerOf(await session.post(toolCall(1, "x")));
+  const [priming] = await reader.take(2);
+  await reader.leave();
+  const call = await server.asked("tools/call");
+  await call.closed;
+  const resumed = await session.follow(priming?.id);
+  await resumed.rest();
+  expect(resumed.text).toContain('"result"');
 });
 
 it("a call that says nothing but comments, and that nobody follows, holds no session beyond its time", async () => {

@@ -2,7 +2,13 @@
 import { expect, it } from "vitest";
 import { McpSession, toolCall } from "../../support/mcp/client.ts";
 import { roughBehindGateway } from "../../support/mcp/rough-gateway.ts";
-import type { Asked } from "../../support/mcp/rough-server.ts";
+import { event, type Asked } from "../../support/mcp/rough-server.ts";
+
+/** A stream that says this error about nothing, and ends. */
+function streamError(asked: Asked, code: number, message: string): void {
+  asked.stream();
+  asked.end(event(JSON.stringify({ jsonrpc: "2.0", id: null, error: { code, message } })));
+}
 
 const JSON_TYPE = { "content-type": "application/json" };
 
@@ -65,6 +71,10 @@ it.each<[how: string, refuse: (asked: Asked) => void]>([
     "200 with an error about nothing",
     (asked) => asked.error(200, -32000, "Server not initialized", "null"),
   ],
+  [
+    "on a stream with an error about nothing",
+    (asked) => streamError(asked, -32000, "Server not initialized"),
+  ],
 ])("a session is recovered once where the server says %s", async (_how, refuse) => {
   const { session, server } = await restarting(refuse);
   const answers = await Promise.all([2, 3, 4].map((id) => session.call(toolCall(id, "after"))));
@@ -125,6 +135,10 @@ it.each<[what: string, refuse: (asked: Asked) => void]>([
     (asked) => asked.error(400, -32602, "Malformed arguments", "null"),
   ],
   [
+    "a stream with an error about nothing",
+    (asked) => streamError(asked, -32602, "Malformed arguments"),
+  ],
+  [
     "404 as a page",
     (asked) => asked.answer(404, "<h1>Not found</h1>", { "content-type": "text/html" }),
   ],
@@ -155,4 +169,32 @@ it("a server that says the session is lost to all that it makes is initialized o
   const answer = await session.call(toolCall(1, "x"));
   expect(answer.messages).toMatchObject([{ id: 1, error: {} }]);
   expect([server.count("initialize"), server.count("tools/call")]).toEqual([2, 2]);
+});
+
+it.each<[what: string, refuse: (asked: Asked) => void]>([
+  ["404", (asked) => asked.answer(404)],
+  ["400 as text", (asked) => asked.answer(400, "No valid session ID provided")],
+])("a notification that is refused with %s is sent once more", async (_what, refuse) => {
+  const { session, server } = await restarting(refuse);
+  const response = await session.post({ jsonrpc: "2.0", method: "notifications/x" });
+  expect(response.status).toBe(202);
+  const sids = server.all("notifications/x").map(({ sid }) => sid);
+  expect([sids, server.count("initialize")]).toEqual([["rough-1", "rough-2"], 2]);
+});
+
+it("a call that a stream has said something of is not repeated, whatever comes after", async () => {
+  const { url, server } = await roughBehindGateway((asked) => {
+    if (asked.method === "ping") {
+      asked.answer(404);
+      return true;
+    }
+    if (asked.method !== "tools/call") return false;
+    const begun = { jsonrpc: "2.0", method: "notifications/progress", params: { progress: 1 } };
+    asked.stream(event(JSON.stringify(begun)));
+    asked.end(event('{"jsonrpc":"2.0","id":null,"error":{"code":-32000,"message":"No session"}}'));
+    return true;
+  });
+  const answer = await (await McpSession.open(url)).call(toolCall(1, "x"));
+  expect(answer.messages.at(-1)).toMatchObject({ id: 1, error: {} });
+  expect([server.count("tools/call"), server.count("initialize")]).toEqual([1, 1]);
 });

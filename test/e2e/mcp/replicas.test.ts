@@ -1,7 +1,7 @@
 /** A call that may have been executed is never sent to another replica; what is harmless is. */
 import { expect, it } from "vitest";
 import { McpSession, post, toolCall, wholeAnswer } from "../../support/mcp/client.ts";
-import { startGateway } from "../../support/mcp/gateway.ts";
+import { restartWith, startGateway } from "../../support/mcp/gateway.ts";
 import { startRough } from "../../support/mcp/rough-gateway.ts";
 import type { Asked, Script } from "../../support/mcp/rough-server.ts";
 
@@ -176,6 +176,69 @@ it("a dead one costs no call where it was asked first", async () => {
   const answer = await session.call(toolCall(1, "pay"));
   expect([answer.status, answer.messages]).toMatchObject([200, [{ id: 1, result: {} }]]);
   expect(second.count("tools/call")).toBe(1);
+});
+
+it("ten calls at once ask once", async () => {
+  const first = await startRough(undefined, { sid: "first" });
+  const second = await startRough(undefined, { sid: "second" });
+  const { url, service } = await startGateway({ default: { replicas: [first.url, second.url] } });
+  const session = await McpSession.open(url);
+  await service.kill();
+  await service.restart();
+  const calls = Array.from({ length: 10 }, (_, id) => session.call(toolCall(id, "pay")));
+  expect((await Promise.all(calls)).map(({ status }) => status)).toEqual(Array(10).fill(200));
+  expect([first.count("ping"), first.count("tools/call")]).toEqual([1, 10]);
+});
+
+it("one that does not answer what it is asked costs no call", async () => {
+  let hangs = false;
+  const first = await startRough((asked) => hangs && asked.verb === "POST", { sid: "first" });
+  const second = await startRough(undefined, { sid: "second" });
+  const replicas = { replicas: [first.url, second.url] };
+  const { url, service } = await startGateway({ default: replicas });
+  const session = await McpSession.open(url);
+  hangs = true;
+  // Another process has heard from nobody. Only that one is in a hurry.
+  await restartWith(service, { default: { ...replicas, timeoutSeconds: 0.5 } });
+  const answer = await session.call(toolCall(1, "pay"));
+  expect(answer.messages).toMatchObject([{ id: 1, result: {} }]);
+  expect([first.count("tools/call"), second.count("tools/call")]).toEqual([0, 1]);
+});
+
+it("a session that its replica lost is found by the same question", async () => {
+  const first = await startRough(
+    (asked, server) => {
+      if (asked.verb !== "POST" || asked.sid === undefined || asked.sid === server.sid)
+        return false;
+      asked.answer(404);
+      return true;
+    },
+    { sid: "first" },
+  );
+  const second = await startRough(undefined, { sid: "second" });
+  const { url, service } = await startGateway({ default: { replicas: [first.url, second.url] } });
+  const session = await McpSession.open(url);
+  await service.kill();
+  await service.restart();
+  first.sid = "first-again";
+  expect((await session.call(toolCall(1, "pay"))).status).toBe(200);
+  expect(first.all("tools/call").map(({ sid }) => sid)).toEqual(["first-again"]);
+});
+
+it("a dead one costs no call of the stateless revision either", async () => {
+  const first = await startRough();
+  const second = await startRough();
+  const { url } = await startGateway({ default: { replicas: [first.url, second.url] } });
+  await first.stop();
+  const version = { "mcp-protocol-version": "2026-07-28", "mcp-name": "pay" };
+  const answer = await wholeAnswer(await post(url, modern("tools/call"), version));
+  expect(answer.status).toBe(200);
+  expect(second.requests.map(({ method }) => method)).toEqual(["server/discover", "tools/call"]);
+  const [question] = second.requests;
+  expect([question?.headers["mcp-method"], question?.headers["mcp-name"]]).toEqual([
+    "server/discover",
+    undefined,
+  ]);
 });
 
 it("with one place alone nothing is asked first, and nothing is sent twice", async () => {
