@@ -87,17 +87,17 @@ export function classify({ body, value }: Posted, version: string | undefined): 
 /** How a request of the session era is refused where its session did not agree on `version`. */
 function refusalOf(version: string | undefined): { readonly refusal?: VersionRefusal } {
   const refusal = versionRefusal(version);
-  return refusal ? { refusal } : {};
+  if (!refusal) return {};
+  if (!isModernVersion(refusal.version)) return { refusal };
+  const claim = `params._meta["${VERSION_META_KEY}"] is missing`;
+  const message = `${claim}, which ${refusal.version} requires`;
+  return { refusal: { ...refusal, code: RPC_CODES.invalidParams, message } };
 }
 
 /** Undefined where every session takes the version. */
 export function versionRefusal(version: string | undefined): VersionRefusal | undefined {
   if (version === undefined || isSessionVersion(version)) return undefined;
-  if (!isModernVersion(version)) {
-    return { version, code: RPC_CODES.invalidRequest, message: "Unsupported MCP-Protocol-Version" };
-  }
-  const message = `params._meta["${VERSION_META_KEY}"] is missing, which ${version} requires`;
-  return { version, code: RPC_CODES.invalidParams, message };
+  return { version, code: RPC_CODES.invalidRequest, message: "Unsupported MCP-Protocol-Version" };
 }
 
 function classifyBatch(

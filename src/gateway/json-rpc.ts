@@ -119,7 +119,12 @@ const HARMLESS: readonly string[] = [
 
 /** Whether a body may run twice. Notifications and responses may not: each is said once. */
 export function isHarmless(body: string): boolean {
-  return messagesIn(body).every(
+  const value = parseJson(body);
+  const all: readonly unknown[] = Array.isArray(value) ? value : [value];
+  // A server may read more as a message than this gateway does.
+  const messages = messagesIn(body);
+  if (all.length === 0 || messages.length < all.length) return false;
+  return messages.every(
     ({ message }) => message.kind === "request" && HARMLESS.includes(message.method),
   );
 }

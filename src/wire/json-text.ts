@@ -17,14 +17,16 @@ export interface Span {
  */
 export function memberSpan(text: string, name: string): Span | undefined {
   let found: Span | undefined;
+  const quoted = JSON.stringify(name);
   let at = skipSpace(text, 0);
   if (text[at] !== "{") return undefined;
   for (at = skipSpace(text, at + 1); text[at] === '"'; at = skipComma(text, at)) {
     const keyEnd = skipString(text, at);
     const start = skipSpace(text, skipSpace(text, keyEnd) + ":".length);
     const end = skipValue(text, start);
+    const key = text.slice(at, keyEnd);
     // A key may be written with escapes.
-    if (JSON.parse(text.slice(at, keyEnd)) === name) found = { start, end };
+    if (key === quoted || (key.includes("\\") && JSON.parse(key) === name)) found = { start, end };
     at = end;
   }
   return found;

@@ -101,12 +101,15 @@ export class Exchange {
     }
   }
 
+  /** Requests that the client has no answer to. */
+  get pending(): readonly RequestId[] {
+    return [...this.#pending];
+  }
+
   /** The client cancelled this request: it gets an error, and an exchange with no other request ends. */
   cancel(id: RequestId): void {
-    if (this.#state.kind === "ended") return;
-    const meant = requestMeant(id, this.#request.pending, [...this.#pending]);
-    if (meant === undefined) return;
-    this.#take(meant, rpcError(FAILURES.cancelled.code, FAILURES.cancelled.message, meant));
+    if (!this.#pending.has(id) || this.#state.kind === "ended") return;
+    this.#take(id, rpcError(FAILURES.cancelled.code, FAILURES.cancelled.message, id));
     if (this.#isEnded()) this.#abort.abort();
   }
 
@@ -144,7 +147,9 @@ export class Exchange {
   #settle(answer: Settled): void {
     if (this.#isEnded()) return;
     if (answer.kind === "accepted") return this.#end(succeed({ kind: "accepted" }));
-    if (answer.kind === "failed") throw new UpstreamError(answer.failure, answer);
+    if (answer.kind === "failed") {
+      throw new UpstreamError(answer.failure, { status: answer.status });
+    }
     const { status, messages, headers } = answer;
     if (status !== 200 && this.#state.kind === "waiting") {
       const texts = messages.map(({ text }) => text);

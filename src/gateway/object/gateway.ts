@@ -20,7 +20,7 @@ import {
   type NotInitialized,
   type SessionAccess,
 } from "../contract.ts";
-import { messagesIn, type RequestId } from "../json-rpc.ts";
+import { messagesIn, requestMeant, type RequestId } from "../json-rpc.ts";
 import {
   agreedVersion,
   bindingOf,
@@ -113,7 +113,11 @@ export class Gateway {
 
   /** The client has cancelled these requests, and the upstream has taken its word. */
   cancel(ids: readonly RequestId[]): void {
-    for (const id of ids) for (const one of this.#running) one.cancel(id);
+    const open = [...this.#running].flatMap(({ pending }) => pending);
+    for (const id of ids) {
+      const meant = requestMeant(id, open, open);
+      if (meant !== undefined) for (const one of this.#running) one.cancel(meant);
+    }
   }
 
   streamsOf({ epoch }: GatewaySession): GatewayStreams {

@@ -5,7 +5,7 @@ import { isObject, parseJson } from "../../wire/json.ts";
 import { NEWEST_SESSION_VERSION } from "../versions.ts";
 import { call } from "./call.ts";
 import { FAILURES, UpstreamError } from "./failure.ts";
-import { hearOne } from "./hear.ts";
+import { hearHead, hearOne } from "./hear.ts";
 import { meaningOf, type KeptHeaders, type Meaning } from "./meaning.ts";
 import { firstUnbroken, type Replica, type Upstream } from "./upstream.ts";
 
@@ -79,10 +79,10 @@ export async function sendInitialized(
   headers: Readonly<Record<string, string>>,
 ): Promise<void> {
   const request = { method: "POST", body: INITIALIZED, sid, version, headers } as const;
-  const reply = await call(upstream, replica, request);
-  reply.discard();
-  const { status } = reply;
-  if (!reply.ok) throw new UpstreamError(FAILURES.refused, { status });
+  const heard = hearHead(await call(upstream, replica, request));
+  const { forwardAuthorization } = upstream;
+  const meaning = meaningOf({ pending: [], mayBeLost: false, forwardAuthorization }, heard);
+  if (meaning.kind === "failed") throw new UpstreamError(meaning.failure, { status: heard.status });
 }
 
 /** Ends the upstream's session. Never rejects: the upstream may be gone, or unable to end sessions. */

@@ -1,9 +1,9 @@
 /** A client gets its own id back, whatever the server made of it, digit by digit. */
 import { expect, it } from "vitest";
-import { McpSession, post } from "../../support/mcp/client.ts";
+import { INITIALIZE, McpSession, post } from "../../support/mcp/client.ts";
 import { startGateway } from "../../support/mcp/gateway.ts";
 import { roughBehindGateway } from "../../support/mcp/rough-gateway.ts";
-import { event, notice, resultOf } from "../../support/mcp/rough-server.ts";
+import { agreedTo, event, notice, resultOf } from "../../support/mcp/rough-server.ts";
 
 /** A call with this id, as it is written. */
 const call = (id: string) =>
@@ -128,4 +128,34 @@ it.each(LARGE)("a call with id %s can be cancelled", async (id) => {
   await reader.rest();
   expect(idsIn(reader.text.replaceAll(/^id: .*$/gm, ""))).toEqual([id]);
   await upstream.closed;
+});
+
+it.each(CHANGED)("initialize with id %s is answered as %s", async (sent, answered) => {
+  const { url } = await roughBehindGateway((asked) => {
+    if (asked.method !== "initialize") return false;
+    asked.json(resultOf(answered, agreedTo("2025-11-25")));
+    return true;
+  });
+  const params = JSON.stringify(INITIALIZE.params);
+  const body = `{"jsonrpc": "2.0", "id": ${sent}, "method": "initialize", "params": ${params}}`;
+  const response = await post(url, body);
+  expect([response.status, idsIn(await response.text())]).toEqual([200, [sent]]);
+});
+
+it('to cancel "7" cancels "7", and not 7', async () => {
+  const { url, server } = await roughBehindGateway((asked) => {
+    if (asked.method !== "tools/call") return false;
+    asked.stream(event(notice(1)));
+    if (asked.id === "7")
+      void server.asked("notifications/cancelled").then(() => asked.end(event(resultOf("7"))));
+    return true;
+  });
+  const session = await McpSession.open(url);
+  const readers = [await session.stream(call("7")), await session.stream(call('"7"'))];
+  await session.post(
+    '{"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": "7"}}',
+  );
+  await Promise.all(readers.map((reader) => reader.rest()));
+  const [number, text] = readers.map((reader) => reader.text);
+  expect([number?.includes('"result"'), text?.includes('"error"')]).toEqual([true, true]);
 });

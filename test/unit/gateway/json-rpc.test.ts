@@ -82,6 +82,11 @@ it.each<[body: string, harmless: boolean]>([
   ['{"jsonrpc":"2.0","id":1,"method":"tasks/cancel"}', false],
   ['{"jsonrpc":"2.0","id":1,"method":"TOOLS/LIST"}', false],
   ['{"jsonrpc":"2.0","method":"ping"}', false],
+  ['{"id":1,"method":"tools/call"}', false],
+  ['{"id":1,"method":"ping"}', false],
+  ['[{"jsonrpc":"2.0","id":1,"method":"ping"},{"id":2,"method":"tools/call"}]', false],
+  ["[]", false],
+  ["x", false],
   ['{"jsonrpc":"2.0","id":1,"result":{}}', false],
   [
     '[{"jsonrpc":"2.0","id":1,"method":"ping"},{"jsonrpc":"2.0","id":2,"method":"tools/list"}]',
