@@ -27,7 +27,7 @@ import { exceeds } from "../../wire/bytes.ts";
 import { SseParser } from "../../wire/sse-parser.ts";
 import { FAILURES, reportFailure, UpstreamError } from "../upstream/failure.ts";
 import { HandshakeRefused } from "../upstream/handshake.ts";
-import { answered, isAboutNothing, type KeptHeaders, type Settled } from "../upstream/meaning.ts";
+import { errorFor, isAboutNothing, type KeptHeaders, type Settled } from "../upstream/meaning.ts";
 import { wait } from "../upstream/call-deadline.ts";
 import type { OpenExchange } from "./exchange-table.ts";
 import { SessionGone, type Streamed, type UpstreamLink } from "./upstream-link.ts";
@@ -173,14 +173,15 @@ export class Exchange {
       for (let resumes = 0; ; resumes++) {
         for await (const { data } of reply.messages(parser, UPSTREAM_SILENCE_MS)) {
           for (const message of messagesIn(data)) {
-            if (doubted && this.#isRefusal(message)) {
+            if (doubted && isAboutNothing(this.#request.pending, message.message)) {
               const { signal } = this.#abort;
               const again = await this.#link.repeatIfLost(doubted, this.#request, signal);
               if (again) return again;
-              for (const error of this.#meantBy(message)) this.#message(error);
-            } else this.#message(message);
-            if (this.#isEnded()) return undefined;
+            }
             doubted = undefined;
+            const isNews = this.#message(this.#meant(message));
+            if (this.#isEnded()) return undefined;
+            if (!isNews) continue;
             resumes = 0;
             this.#used();
           }
@@ -223,33 +224,32 @@ export class Exchange {
     return [...this.#pending].filter((id) => !this.#held.has(id));
   }
 
-  /** Whether a message of a stream is an error about no request, which refuses the whole POST. */
-  #isRefusal({ message }: WrittenMessage): boolean {
-    return isAboutNothing(this.#request.pending, message);
-  }
-
-  /** An error about no request answers the one that there is. Of several it says nothing. */
-  #meantBy(error: WrittenMessage): readonly WrittenMessage[] {
-    return this.#open.length === 1 ? answered(this.#open, error).messages : [error];
+  /** An error without an id answers the one request that there is. Of several it says nothing. */
+  #meant(said: WrittenMessage): WrittenMessage {
+    const { message } = said;
+    const [only, ...more] = this.#open;
+    const names = message.kind !== "response" || !message.error || message.id !== undefined;
+    return names || only === undefined || more.length > 0 ? said : errorFor(only, said);
   }
 
   #messages(text: string): void {
     for (const message of messagesIn(text)) this.#message(message);
   }
 
-  /** Handles a message that came as part of the upstream's answer. */
-  #message({ message, text }: WrittenMessage): void {
-    if (this.#isEnded()) return;
+  /** Handles a message that came as part of the upstream's answer. Returns whether it is for the client. */
+  #message({ message, text }: WrittenMessage): boolean {
+    if (this.#isEnded()) return false;
     if (message.kind === "response") {
       const { pending } = this.#request;
       const id = message.id && requestMeant(message.id, pending, this.#open);
       if (id) this.#take(id, id === message.id ? text : withId(text, id));
       else this.#log.warn("upstream.stray_response", { upstream: this.#link.upstream.name });
-      return;
+      return id !== undefined;
     }
     this.#startStream();
-    if (this.#state.kind !== "streaming") return;
+    if (this.#state.kind !== "streaming") return false;
     this.#link.streams.append(this.#state.row.stream, this.#loggable(text));
+    return true;
   }
 
   /** Throws where a message is too large for the log: JSON answers have a larger bound. */

@@ -53,8 +53,6 @@ export type Meaning =
   /** The session may be lost, which a ping settles. `otherwise` is the meaning where it lives. */
   | { readonly kind: "doubt"; readonly otherwise: Settled };
 
-type ErrorResponse = Extract<Message, { kind: "response" }>;
-
 export function meaningOf(question: Question, heard: Heard): Meaning {
   const { pending, mayBeLost } = question;
   const { status } = heard;
@@ -88,19 +86,18 @@ export function isAboutNothing(asked: readonly RequestId[], message: Message): b
   return message.id === undefined || requestMeant(message.id, asked, asked) === undefined;
 }
 
+/** An error as the answer to this request. */
+export function errorFor(id: RequestId, { text, message }: WrittenMessage): WrittenMessage {
+  if (message.kind !== "response" || message.id === id) return { text, message };
+  return { text: withId(text, id), message: { ...message, id } };
+}
+
 /** The error as the answer to each of these requests. */
-export function answered(
+function answered(
   pending: readonly RequestId[],
-  { text, message }: WrittenMessage,
+  error: WrittenMessage,
 ): Extract<Settled, { kind: "answer" }> {
-  const messages = pending.map((id): WrittenMessage => {
-    const isOwn = message.kind === "response" && message.id === id;
-    return {
-      text: isOwn ? text : withId(text, id),
-      message: { ...(message as ErrorResponse), id },
-    };
-  });
-  return { kind: "answer", status: 200, messages };
+  return { kind: "answer", status: 200, messages: pending.map((id) => errorFor(id, error)) };
 }
 
 /** Statuses with which servers refuse a session that they do not know. */

@@ -198,3 +198,19 @@ it("a call that a stream has said something of is not repeated, whatever comes a
   expect(answer.messages.at(-1)).toMatchObject({ id: 1, error: {} });
   expect([server.count("tools/call"), server.count("initialize")]).toEqual([1, 1]);
 });
+
+it("a call whose stream was taken up again is not repeated either", async () => {
+  const { url, server } = await roughBehindGateway((asked) => {
+    if (asked.method === "ping") asked.answer(404);
+    else if (asked.verb === "GET" && asked.headers["last-event-id"] !== undefined) {
+      streamError(asked, -32000, "Server not initialized");
+    } else if (asked.method === "tools/call") {
+      asked.stream("retry: 20\nid: 1\ndata: \n\n");
+      asked.end();
+    } else return false;
+    return true;
+  });
+  const answer = await (await McpSession.open(url)).call(toolCall(1, "x"));
+  expect(answer.messages.at(-1)).toMatchObject({ id: 1, error: {} });
+  expect([server.count("tools/call"), server.count("initialize")]).toEqual([1, 1]);
+});

@@ -178,6 +178,13 @@ it("a dead one costs no call where it was asked first", async () => {
   expect(second.count("tools/call")).toBe(1);
 });
 
+it("a new session is made where nothing broke", async () => {
+  const { url, first, second } = await pair(["tools/call"], (asked) => asked.reset());
+  await (await McpSession.open(url)).call(toolCall(1, "pay"));
+  await McpSession.open(url);
+  expect([first.count("initialize"), second.count("initialize")]).toEqual([1, 1]);
+});
+
 it("ten calls at once ask once", async () => {
   const first = await startRough(undefined, { sid: "first" });
   const second = await startRough(undefined, { sid: "second" });
