@@ -39,7 +39,7 @@ const host = new DurableObjectHost(bindings.SESSIONS, {
   directory: directoryOf(bindings, config),
   maxSessionsPerSubject: config.maxSessionsPerSubject,
 });
-const app = createApp(host, config, access, openUpstreams(config.upstreams, bindings));
+const app = createApp(host, config, access, openUpstreams(config, bindings));
 
 /** Reads `cf`, which plain workerd sets, or Cloudflare's own header. A client can write neither. */
 function clientAddress(request: Request): string | undefined {

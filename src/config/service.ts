@@ -24,7 +24,7 @@ export interface Config {
   readonly eventMaxBytes: number;
   /** `STREAM_BUFFER_BYTES` (1048576): bytes that the bridge queues for a slow reader before it cuts it off. */
   readonly streamBufferBytes: number;
-  /** `BODY_MAX_BYTES` (4194304): size of a request body. */
+  /** `BODY_MAX_BYTES` (4194304): size of a request body, and of one message of an upstream. */
   readonly bodyMaxBytes: number;
   /** `MAX_WRITERS` (32): streams that may be open on one session at once. */
   readonly maxWriters: number;
@@ -61,6 +61,8 @@ type ConfigEnvironment = Environment<(typeof CONFIG_VARIABLES)[number]>;
 const MIB = 1024 * 1024;
 /** One event is one stored row of at most 2 MiB, with its frame beside it. */
 const LARGEST_EVENT = 1.5 * MIB;
+/** A message is one WebSocket message, of at most 32 MiB, and an object of 128 MiB holds it several times. */
+const LARGEST_BODY = 16 * MIB;
 /** A timer in JavaScript holds at most 2^31-1 ms. */
 const LONGEST_KEEPALIVE_SECONDS = 3600;
 
@@ -81,7 +83,7 @@ export function loadConfig(variables: Environment): Config {
     logMaxBytes: integer(env, "LOG_MAX_BYTES", 4 * MIB, 1, 1024 * MIB),
     eventMaxBytes: integer(env, "EVENT_MAX_BYTES", MIB, 1, LARGEST_EVENT),
     streamBufferBytes: integer(env, "STREAM_BUFFER_BYTES", MIB, 1024, 64 * MIB),
-    bodyMaxBytes: integer(env, "BODY_MAX_BYTES", 4 * MIB, 1, 64 * MIB),
+    bodyMaxBytes: integer(env, "BODY_MAX_BYTES", 4 * MIB, 1, LARGEST_BODY),
     maxWriters: integer(env, "MAX_WRITERS", 32, 1, 10_000),
     upstreams: parseUpstreams(text(env, "UPSTREAMS")),
     directoryShards: integer(env, "DIRECTORY_SHARDS", 8, 0, MAX_DIRECTORY_SHARDS),

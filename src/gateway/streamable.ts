@@ -6,7 +6,7 @@ import { MAX_INIT_BODY_BYTES } from "../core/limits.ts";
 import { STREAM_HEADERS } from "../http/problem.ts";
 import { bridge } from "../stream/bridge.ts";
 import { exceeds } from "../wire/bytes.ts";
-import { encodeFrame } from "../wire/sse-frame.ts";
+import { encodeFrame, MESSAGE_EVENT } from "../wire/sse-frame.ts";
 import { jsonResponse, Refused } from "./answers.ts";
 import { versionRefusal, type Verdict, type VersionRefusal } from "./classify.ts";
 import { matches, STANDALONE_STREAM, type GatewayStart, type SessionMatch } from "./contract.ts";
@@ -37,7 +37,9 @@ export async function initialize(call: GatewayCall, body: string): Promise<Respo
       const headers = { "mcp-session-id": sessionId };
       const [only, ...more] = answer.messages;
       if (more.length === 0) return jsonResponse(200, only ?? "", headers);
-      const frames = answer.messages.map((data) => encodeFrame({ data })).join("");
+      const frames = answer.messages
+        .map((data) => encodeFrame({ event: MESSAGE_EVENT, data }))
+        .join("");
       return new Response(frames, { headers: { ...STREAM_HEADERS, ...headers } });
     }
   }
@@ -105,7 +107,7 @@ export async function stream(
         upstream: call.upstream,
         socket,
         headers: forwardedHeaders(call),
-        maxBytes: config.eventMaxBytes,
+        maxBytes: config.bodyMaxBytes,
       })
     : undefined;
   const body = bridge(socket, {

@@ -81,7 +81,7 @@ export class SessionObject extends DurableObject<Environment> {
     this.#gateway = new Gateway({
       session: () => this.#openSession(),
       channel,
-      openUpstreams: () => openUpstreams(config.upstreams, env),
+      openUpstreams: () => openUpstreams(config, env),
       limits: config,
       log,
       used: () => this.#used(),

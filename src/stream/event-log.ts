@@ -10,7 +10,8 @@ import { formatEventId, resumeVerdict, type ResumeVerdict } from "../core/event-
 import type { NewEvent } from "../core/host.ts";
 import { REPLAY_PAGE_BYTES } from "../core/limits.ts";
 import { utf8Length } from "../wire/bytes.ts";
-import { encodeFrame } from "../wire/sse-frame.ts";
+import { encodeFrame, MESSAGE_EVENT } from "../wire/sse-frame.ts";
+import { MessageParts } from "./message-parts.ts";
 
 /** Rows are deleted once this share of a bound (count or bytes) lies behind `first`. */
 const TRIM_SHARE = 8;
@@ -82,6 +83,10 @@ export class EventLog {
   readonly #epoch: string;
   readonly #onDelete: (first: number) => void;
   readonly #statements: ReturnType<typeof statementsOn>;
+  /** The name of a frame whose event has none. Nothing stores it, so that older rows get it too. */
+  readonly #defaultName: string | undefined;
+  /** Only a message has parts: an event of `/v1` fits a row, and its data may be empty. */
+  readonly #parts: MessageParts | undefined;
   #tableExists = false;
   /** Oldest row still stored. */
   #firstStored = 1;
@@ -109,6 +114,8 @@ export class EventLog {
     this.#sql = storage.sql;
     this.#epoch = epoch;
     this.#statements = statementsOn(table);
+    this.#defaultName = table === "messages" ? MESSAGE_EVENT : undefined;
+    this.#parts = table === "messages" ? new MessageParts(storage.sql) : undefined;
     this.#load();
   }
 
@@ -186,6 +193,15 @@ export class EventLog {
     return Math.min(REPLAY_PAGE_BYTES, this.limits.streamBufferBytes / 4);
   }
 
+  /**
+   * Bytes of the largest frame that a live reader is sent as it comes. A larger one is a page of its
+   * own, and the next event waits until it has been taken: live, it would cut a slow reader. A reader
+   * of messages may never come back from a cut, so there only what fits a page is live.
+   */
+  get liveFrameBytes(): number {
+    return this.#parts ? this.pageBytes : this.limits.streamBufferBytes;
+  }
+
   /** One page of a stream's retained events after `seq`: up to `pageBytes` of frames, at least one event. */
   page(stream: number, seq: number): LogPage {
     const frames: Uint8Array[] = [];
@@ -200,9 +216,7 @@ export class EventLog {
       bytes += frame.byteLength;
       through = row.seq;
     }
-    // On top of one frame that is over the bridge's bound, live events would cut a reader that is slow to take it.
-    const complete = bytes <= this.limits.streamBufferBytes;
-    return { frames, through: this.#last, complete };
+    return { frames, through: this.#last, complete: bytes <= this.liveFrameBytes };
   }
 
   /** A stream's retained events after `seq`. A row is read when it is taken. */
@@ -216,16 +230,18 @@ export class EventLog {
     const event = name ?? null;
     const seq = this.#last + 1;
     const sum = this.#sum + bytes;
-    this.#sql.exec(this.#statements.insert, seq, stream, sum, this.#unreadFrom, event, data);
+    const row = this.#parts?.store(seq, data, bytes) ?? data;
+    this.#sql.exec(this.#statements.insert, seq, stream, sum, this.#unreadFrom, event, row);
     this.#last = seq;
     this.#sum = sum;
     return { seq, frame: this.#frame(seq, stream, event, data) };
   }
 
-  #frame(seq: number, stream: number, event: string | null, data: string): Uint8Array {
-    return encoder.encode(
-      encodeFrame({ id: this.idOf(seq, stream), event: event ?? undefined, data }),
-    );
+  #frame(seq: number, stream: number, name: string | null, row: string): Uint8Array {
+    const id = this.idOf(seq, stream);
+    const event = name ?? this.#defaultName;
+    const data = this.#parts?.read(seq, row) ?? row;
+    return encoder.encode(encodeFrame({ id, event, data }));
   }
 
   /** Moves `first` to what the bounds allow, and deletes rows once enough lie behind it. */
@@ -249,6 +265,7 @@ export class EventLog {
     if (deadRows === 0) return;
     this.#sumBeforeStored = this.#goneBytes;
     this.#sql.exec(this.#statements.deleteBefore, this.#first);
+    this.#parts?.deleteBefore(this.#first);
     this.#onDelete(this.#first);
     this.#firstStored = this.#first;
   }
@@ -266,8 +283,14 @@ export class EventLog {
     this.#sum = last?.bytes_sum ?? 0;
     this.#unreadFrom = last?.queue_from ?? 0;
     this.#firstStored = this.#first = oldest?.seq ?? 1;
-    this.#sumBeforeStored = this.#sumBeforeFirst = oldest ? oldest.bytes_sum - sizeOf(oldest) : 0;
+    this.#sumBeforeStored = this.#sumBeforeFirst = oldest
+      ? oldest.bytes_sum - this.#bytesOf(oldest)
+      : 0;
     if (last) this.#retain();
+  }
+
+  #bytesOf(row: EventRow): number {
+    return this.#parts?.bytesOf(row.seq, row.data) ?? sizeOf(row);
   }
 }
 

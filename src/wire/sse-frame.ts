@@ -9,6 +9,9 @@ interface SseFrame {
   readonly retry?: number | undefined;
 }
 
+/** The name of an event that carries a message. It is the default, yet several released MCP clients hear no unnamed event. */
+export const MESSAGE_EVENT = "message";
+
 /**
  * A comment, which every client ignores: it keeps the connection in use. No blank line follows it,
  * since some clients hand on a message at each one. It may stand only between two frames.

@@ -23,7 +23,7 @@ export function guardedApp(variables: Environment, platform: AccessPlatform = {}
     maxSessionsPerSubject: config.maxSessionsPerSubject,
   });
   provideServer("demo", demoServer);
-  return createApp(host, config, access, openUpstreams(config.upstreams, variables));
+  return createApp(host, config, access, openUpstreams(config, variables));
 }
 
 export interface TokenApp {

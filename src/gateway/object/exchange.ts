@@ -23,7 +23,6 @@ import {
   UPSTREAM_SILENCE_MS,
 } from "../../core/limits.ts";
 import { refuse, succeed, type Outcome } from "../../core/errors.ts";
-import { exceeds } from "../../wire/bytes.ts";
 import { SseParser } from "../../wire/sse-parser.ts";
 import { FAILURES, reportFailure, UpstreamError } from "../upstream/failure.ts";
 import { HandshakeRefused } from "../upstream/handshake.ts";
@@ -33,9 +32,7 @@ import type { OpenExchange } from "./exchange-table.ts";
 import { SessionGone, type Streamed, type UpstreamLink } from "./upstream-link.ts";
 
 export interface ExchangeLimits {
-  /** Bytes of one message that is logged. */
-  readonly eventMaxBytes: number;
-  /** Bytes of an answer that is passed on as JSON. */
+  /** Bytes of one message. */
   readonly bodyMaxBytes: number;
 }
 
@@ -165,7 +162,7 @@ export class Exchange {
    */
   async #readStream(first: Streamed): Promise<Streamed | Settled | undefined> {
     const settled = this.#streamIn(UPSTREAM_SETTLE_MS);
-    const parser = new SseParser(this.#limits.eventMaxBytes);
+    const parser = new SseParser(this.#limits.bodyMaxBytes);
     let { reply, doubted } = first;
     this.isWaiting = false;
     this.#used();
@@ -248,14 +245,8 @@ export class Exchange {
     }
     this.#startStream();
     if (this.#state.kind !== "streaming") return false;
-    this.#link.streams.append(this.#state.row.stream, this.#loggable(text));
+    this.#link.streams.append(this.#state.row.stream, text);
     return true;
-  }
-
-  /** Throws where a message is too large for the log: JSON answers have a larger bound. */
-  #loggable(data: string): string {
-    if (exceeds(data, this.#limits.eventMaxBytes)) throw new UpstreamError(FAILURES.tooLarge);
-    return data;
   }
 
   /** Handles the answer to a pending request. */
@@ -263,7 +254,7 @@ export class Exchange {
     if (this.#state.kind === "streaming") {
       const { row } = this.#state;
       const left = [...this.#pending].filter((one) => one !== id);
-      this.#link.streams.answer(row, [this.#loggable(data)], left);
+      this.#link.streams.answer(row, [data], left);
       this.#pending.delete(id);
       if (this.#pending.size > 0) return;
       this.#state = { kind: "ended" };

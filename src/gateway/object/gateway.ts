@@ -10,7 +10,6 @@ import {
   UPSTREAM_LOST,
   UPSTREAM_MESSAGE,
 } from "../../stream/protocol.ts";
-import { exceeds } from "../../wire/bytes.ts";
 import { isObject, parseJson } from "../../wire/json.ts";
 import {
   STANDALONE_STREAM,
@@ -168,10 +167,7 @@ export class Gateway {
   /** Logs what came on the upstream's stream. Requests and notifications do; nobody waits for an answer there. */
   #deliver(streams: GatewayStreams, word: string): void {
     const { id, data } = readUpstreamMessage(word);
-    const { eventMaxBytes } = this.#parts.limits;
-    const forClient = messagesIn(data).filter(
-      ({ message, text }) => message.kind !== "response" && !exceeds(text, eventMaxBytes),
-    );
+    const forClient = messagesIn(data).filter(({ message }) => message.kind !== "response");
     streams.receive(
       id,
       forClient.map(({ text }) => text),

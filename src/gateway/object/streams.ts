@@ -5,7 +5,7 @@ import { RETRY_MS, UPSTREAM_HELD_MS } from "../../core/limits.ts";
 import { Channel, type ChannelParts } from "../../stream/channel.ts";
 import { sized, type LoggedEvent } from "../../stream/event-log.ts";
 import { BACKEND, CLOSE_CODES } from "../../stream/protocol.ts";
-import { encodeFrame } from "../../wire/sse-frame.ts";
+import { encodeFrame, MESSAGE_EVENT } from "../../wire/sse-frame.ts";
 import { STANDALONE_STREAM, type GatewayStart } from "../contract.ts";
 import { rpcError, type RequestId } from "../json-rpc.ts";
 import { FAILURES } from "../upstream/failure.ts";
@@ -66,7 +66,7 @@ export class GatewayStreams extends Channel {
 
   /** Sends a message without logging it: the session has ended, and its log with it. */
   sendLast(stream: number, data: string): void {
-    this.subscribers.broadcast(stream, encoder.encode(encodeFrame({ data })));
+    this.subscribers.broadcast(stream, encoder.encode(encodeFrame({ event: MESSAGE_EVENT, data })));
   }
 
   /** Where a reader starts; undefined where it asks for a place that the log cannot give. */
@@ -95,6 +95,13 @@ export class GatewayStreams extends Channel {
     this.subscribe(socket, stream, seq, priming + said);
     if (stream === STANDALONE_STREAM) this.#openUpstream(socket, metadata);
     this.sendPage(socket);
+  }
+
+  /** Lets go a reader that has missed messages, since the log was trimmed past it. It must not wait for an answer that is gone. */
+  override sendPage(socket: WebSocket): void {
+    const from = this.subscribers.state(socket)?.replayingFrom;
+    if (from === undefined || from >= this.log.beforeFirst) super.sendPage(socket);
+    else this.subscribers.close(socket, CLOSE_CODES.unreadable);
   }
 
   /** Resolves when the bridge has the upstream's stream, or will not get it. */

@@ -1,11 +1,7 @@
 /** Makes the upstreams that the configuration names, from the bindings and secrets of the environment. */
 import { legacyServer } from "./legacy-server.ts";
-import {
-  isHeaderValue,
-  NO_HEADER_VALUE,
-  type ServerSettings,
-  type UpstreamsSettings,
-} from "../../config/upstreams.ts";
+import { isHeaderValue, NO_HEADER_VALUE, type ServerSettings } from "../../config/upstreams.ts";
+import type { Config } from "../../config/service.ts";
 import type { Answer, Replica, RequestParts, Upstream, Upstreams } from "./upstream.ts";
 
 /**
@@ -26,6 +22,9 @@ export function provideServer(name: string, make: () => BuiltInServer): void {
   servers.set(name, make);
 }
 
+/** The upstreams, and the bytes that one message of theirs may have. */
+type UpstreamsConfig = Pick<Config, "upstreams" | "bodyMaxBytes">;
+
 type Environment = Readonly<Record<string, unknown>>;
 
 /**
@@ -45,17 +44,14 @@ const MCP_PATH = "/mcp";
 /** Only a name. Nothing is sent there. */
 const DEMO_URL = `https://demo.invalid${MCP_PATH}`;
 
-/** Bytes of one message of a legacy server. EVENT_MAX_BYTES bounds a message that is logged. */
-const LARGEST_MESSAGE = 4 * 1024 * 1024;
-
 /**
  * The upstreams by name; without the demo, if the entry has not provided it. Throws an Error that
  * names the upstream whose binding or secret is missing, or whose secret no header can hold.
  */
-export function openUpstreams(settings: UpstreamsSettings, env: Environment): Upstreams {
+export function openUpstreams(config: UpstreamsConfig, env: Environment): Upstreams {
   const upstreams = new Map<string, Upstream>();
-  for (const [name, one] of Object.entries(settings)) {
-    const upstream = one === "demo" ? openDemo(name) : open(name, one, env);
+  for (const [name, one] of Object.entries(config.upstreams)) {
+    const upstream = one === "demo" ? openDemo(name) : open(name, one, config.bodyMaxBytes, env);
     if (upstream) upstreams.set(name, upstream);
   }
   return upstreams;
@@ -73,10 +69,15 @@ function openDemo(name: string): Upstream | undefined {
   };
 }
 
-function open(name: string, settings: ServerSettings, env: Environment): Upstream {
+function open(
+  name: string,
+  settings: ServerSettings,
+  maxBytes: number,
+  env: Environment,
+): Upstream {
   return {
     name,
-    replicas: replicasOf(name, settings, env),
+    replicas: replicasOf(name, settings, maxBytes, env),
     headers: Object.fromEntries(
       Object.entries(settings.headers).map(([key, value]) => [
         key.toLowerCase(),
@@ -91,11 +92,12 @@ function open(name: string, settings: ServerSettings, env: Environment): Upstrea
 function replicasOf(
   name: string,
   { binding, urls, transport }: ServerSettings,
+  maxBytes: number,
   env: Environment,
 ): Replica[] {
   const replica = (url: string, send: typeof fetch): Replica =>
     transport === "sse"
-      ? { url, send: legacyServer(url, LARGEST_MESSAGE, send) }
+      ? { url, send: legacyServer(url, maxBytes, send) }
       : { url, send: (parts, at = url) => send(at, parts) };
   if (binding === undefined) return urls.map((url) => replica(url, outboundOf(env)));
   const bound = env[binding];

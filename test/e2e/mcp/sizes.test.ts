@@ -36,14 +36,18 @@ it.each(
 
 it("a large message is replayed whole, between its neighbours", async () => {
   const members = image(3 * MIB, "b");
-  const { url } = await roughBehindGateway((asked) => {
-    if (asked.method !== "tools/call") return false;
-    asked.stream(event(notice("before")));
-    asked.end(
-      event(notice("c".repeat(2 * MIB))) + event(notice("after")) + event(resultOf("1", members)),
-    );
-    return true;
-  });
+  const { url } = await roughBehindGateway(
+    (asked) => {
+      if (asked.method !== "tools/call") return false;
+      asked.stream(event(notice("before")));
+      asked.end(
+        event(notice("c".repeat(2 * MIB))) + event(notice("after")) + event(resultOf("1", members)),
+      );
+      return true;
+    },
+    // The log of a session retains LOG_MAX_BYTES, however few messages these are.
+    { env: { LOG_MAX_BYTES: String(8 * MIB) } },
+  );
   const session = await McpSession.open(url);
   const reader = await session.stream(toolCall(1, "x"));
   const [priming] = await reader.take(1);

@@ -227,7 +227,7 @@ it.each<
   ],
   [
     "an SSE message that is too large in bytes, not in characters",
-    (id) => sse(`data: ${result(id, { big: "漢".repeat(500_000) })}\n\n`),
+    (id) => sse(`data: ${result(id, { big: "漢".repeat(1_500_000) })}\n\n`),
     502,
     -32603,
   ],
@@ -489,7 +489,7 @@ it("takes up an answer that was cut in the middle of a message, and loses and re
 
 it("drops a message that is too large from the upstream's own stream, and goes on behind it", async () => {
   const places: (string | null)[] = [];
-  const large = said("x".repeat(2 << 20));
+  const large = said("x".repeat(5 << 20));
   const upstream = await startUpstream(
     answering((request) => {
       const place = request.headers.get("last-event-id");

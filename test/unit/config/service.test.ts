@@ -39,6 +39,7 @@ describe("loadConfig", () => {
     ["EVENT_MAX_BYTES", "99999999"],
     ["STREAM_BUFFER_BYTES", "1"],
     ["BODY_MAX_BYTES", "Infinity"],
+    ["BODY_MAX_BYTES", "16777217"],
     ["LOG_LEVEL", "verbose"],
   ])("refuses %s=%s, naming the variable and what was expected", (name, value) => {
     expect(() => loadConfig({ [name]: value })).toThrow(ConfigError);

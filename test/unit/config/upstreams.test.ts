@@ -1,8 +1,19 @@
 import { expect, it, vi } from "vitest";
 import { call } from "../../../src/gateway/upstream/call.ts";
 import { openUpstreams } from "../../../src/gateway/upstream/open.ts";
-import { parseUpstreams, secretNames } from "../../../src/config/upstreams.ts";
-import { replicaAt, type Upstream } from "../../../src/gateway/upstream/upstream.ts";
+import {
+  parseUpstreams,
+  secretNames,
+  type UpstreamsSettings,
+} from "../../../src/config/upstreams.ts";
+import {
+  replicaAt,
+  type Upstream,
+  type Upstreams,
+} from "../../../src/gateway/upstream/upstream.ts";
+
+const opened = (upstreams: UpstreamsSettings, env: Record<string, unknown>): Upstreams =>
+  openUpstreams({ upstreams, bodyMaxBytes: 1000 }, env);
 
 it("is the demo server where nothing is set", () => {
   expect(parseUpstreams(undefined)).toEqual({ default: "demo" });
@@ -45,7 +56,7 @@ it("takes secrets and service bindings from the environment, and names the one t
   const settings = parseUpstreams(text);
   expect(secretNames(settings)).toEqual(["TOKEN"]);
   const SERVER = { fetch: vi.fn(async () => new Response()) };
-  const upstreams = openUpstreams(settings, { TOKEN: "Bearer s", SERVER });
+  const upstreams = opened(settings, { TOKEN: "Bearer s", SERVER });
   expect(upstreams.get("default")?.headers).toEqual({
     authorization: "Bearer s",
     "x-plain": "plain",
@@ -55,8 +66,8 @@ it("takes secrets and service bindings from the environment, and names the one t
     method: "DELETE",
     headers: {},
   });
-  expect(() => openUpstreams(settings, { SERVER })).toThrow("default: there is no secret TOKEN");
-  expect(() => openUpstreams(settings, { TOKEN: "x" })).toThrow(
+  expect(() => opened(settings, { SERVER })).toThrow("default: there is no secret TOKEN");
+  expect(() => opened(settings, { TOKEN: "x" })).toThrow(
     "bound: there is no service binding SERVER",
   );
 });
@@ -71,7 +82,7 @@ it.each(["\n", "\r", "\0", "\u0001", "\u007f", "é", "漢"])(
     const plain = thrownBy(() => parseUpstreams(upstreams(value)));
     expect(plain).toContain(`default: ${refused}`);
     const settings = parseUpstreams(upstreams("$TOKEN"));
-    const secret = thrownBy(() => openUpstreams(settings, { TOKEN: value }));
+    const secret = thrownBy(() => opened(settings, { TOKEN: value }));
     expect(secret).toContain(`default: the secret TOKEN for ${refused}`);
     for (const message of [plain, secret]) expect(message).not.toContain("hunter2");
   },
@@ -81,7 +92,7 @@ it.each(["", "Bearer a", "tab\tinside", "from a file\n", " around\r\n"])(
   "takes %j as a header's value, as Headers does",
   (value) => {
     const text = JSON.stringify({ default: { url: "http://x/mcp", headers: { a: value } } });
-    const headers = openUpstreams(parseUpstreams(text), {}).get("default")?.headers;
+    const headers = opened(parseUpstreams(text), {}).get("default")?.headers;
     expect(headers).toEqual({ a: value });
     expect(new Headers(headers).get("a")).toBe(value.trim());
   },
@@ -98,7 +109,7 @@ function thrownBy(call: () => unknown): string {
 
 it("reaches a URL through the binding OUTBOUND where it is bound, and follows no redirect", async () => {
   const OUTBOUND = { fetch: vi.fn(async () => new Response()) };
-  const upstreams = openUpstreams(parseUpstreams('{"default":{"url":"http://x/mcp"}}'), {
+  const upstreams = opened(parseUpstreams('{"default":{"url":"http://x/mcp"}}'), {
     OUTBOUND,
   });
   const upstream = upstreams.get("default") as Upstream;

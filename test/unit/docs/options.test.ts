@@ -58,6 +58,8 @@ describe("docs/options.md", () => {
   it("says the defaults of the two texts that have one", () => {
     expect(rows.find(({ name }) => name === "LOG_LEVEL")?.fallback).toBe(loadConfig({}).logLevel);
     expect(rows.find(({ name }) => name === "PORT")?.fallback).toBe("8788");
-    expect(readFileSync(join(PROJECT, "scripts/serve.ts"), "utf8")).toContain('integer(own, "PORT", 8788, ');
+    expect(readFileSync(join(PROJECT, "scripts/serve.ts"), "utf8")).toContain(
+      'integer(own, "PORT", 8788, ',
+    );
   });
 });
