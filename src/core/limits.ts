@@ -129,9 +129,11 @@ export const UPSTREAM_RETRY_MS = 1000;
 export const MAX_UPSTREAM_RETRY_MS = 30_000;
 /** Milliseconds before the gateway asks for an upstream's standalone stream again; doubled with each refusal. */
 export const MIN_UPSTREAM_RETRY_MS = 100;
+/** The longest wait that an upstream can ask for by `Retry-After` before it is asked for its stream again, in milliseconds. */
+export const MAX_RETRY_AFTER_MS = 10 * 60 * 1000;
 /** Times in a row that the gateway resumes an upstream's stream that brings nothing. */
 export const MAX_UPSTREAM_RESUMES = 60;
-/** Milliseconds that a call waits at most for the upstream's standalone stream to be opened first. */
+/** Milliseconds that a call, and the client's own stream, wait at most for the upstream's standalone stream to be opened. */
 export const UPSTREAM_HELD_MS = 1000;
 /** UTF-8 bytes of an initialize request: metadata keeps it, to be sent again. */
 export const MAX_INIT_BODY_BYTES = 64 * 1024;

@@ -69,6 +69,12 @@ export function messagesIn(text: string): WrittenMessage[] {
   });
 }
 
+/** The requests and notifications in what came unasked. Nobody waits for a response there. */
+export function unaskedIn(text: string): string[] {
+  const unasked = messagesIn(text).filter(({ message }) => message.kind !== "response");
+  return unasked.map((message) => message.text);
+}
+
 /**
  * Which of the `open` requests the id of an answer means. Some servers turn 7 into "7", or round
  * it, so where no id is the same another one will do if it alone can be meant. `asked` has the

@@ -2,7 +2,8 @@
 import { SessionNotFoundError } from "../core/errors.ts";
 import { parseEventId } from "../core/event-id.ts";
 import { redactSessionId, requireSessionId, type SessionId } from "../core/id.ts";
-import { MAX_INIT_BODY_BYTES } from "../core/limits.ts";
+import { MAX_INIT_BODY_BYTES, UPSTREAM_HELD_MS } from "../core/limits.ts";
+import { within } from "../http/body.ts";
 import { STREAM_HEADERS } from "../http/problem.ts";
 import { bridge } from "../stream/bridge.ts";
 import { exceeds } from "../wire/bytes.ts";
@@ -102,7 +103,8 @@ export async function stream(
 ): Promise<Response> {
   const { config, log } = call.parts;
   const socket = await call.sessions.follow(sessionId, start);
-  const standalone = isStandalone(start)
+  const listens = isStandalone(start) && !call.upstream.listensInObject;
+  const standalone = listens
     ? new UpstreamListener({
         upstream: call.upstream,
         socket,
@@ -110,14 +112,20 @@ export async function stream(
         maxBytes: config.bodyMaxBytes,
       })
     : undefined;
+  // The server may send something the moment that the client asks for it, to who listens by then.
+  const opened = standalone && within(standalone.settled, UPSTREAM_HELD_MS, () => undefined);
   const body = bridge(socket, {
     keepaliveMs: config.keepaliveMs,
     bufferBytes: config.streamBufferBytes,
+    until: opened,
     onCut: (reason) => log.info("reader.cut", { session: redactSessionId(sessionId), reason }),
     onWord: (word) => standalone?.receive(word),
     onEnd: () => standalone?.end(),
   });
-  return new Response(body, { headers: STREAM_HEADERS });
+  const refusal = await opened;
+  if (!refusal) return new Response(body, { headers: STREAM_HEADERS });
+  await body.cancel();
+  return refusal;
 }
 
 function isStandalone(start: GatewayStart): boolean {

@@ -5,6 +5,7 @@
  */
 import type { StreamSocket } from "../core/host.ts";
 import {
+  MAX_RETRY_AFTER_MS,
   MAX_UPSTREAM_RETRY_MS,
   MIN_UPSTREAM_RETRY_MS,
   UPSTREAM_RETRY_MS,
@@ -13,12 +14,13 @@ import {
 import { SseParser } from "../wire/sse-parser.ts";
 import {
   BACKEND,
-  UPSTREAM_LOST,
   UPSTREAM_HELD,
+  UPSTREAM_LOST,
+  UPSTREAM_RETRY,
   upstreamMessage,
   type Backend,
 } from "../stream/protocol.ts";
-import { call } from "./upstream/call.ts";
+import { call, type Reply } from "./upstream/call.ts";
 import { wait } from "./upstream/call-deadline.ts";
 import { replicaAt, type Upstream } from "./upstream/upstream.ts";
 
@@ -32,15 +34,56 @@ interface ListenerParts {
   readonly maxBytes: number;
 }
 
+/** What a refusal of the stream means. */
+type Refusal =
+  /** The server has no such stream, or asking again changes nothing. */
+  | "none"
+  /** The server may have lost the session, or have no such stream; only another request tells. */
+  | "lost"
+  /** The server gives one stream at a time, or is asked too often: the stream is to come. */
+  | "busy"
+  | "failed";
+
+/** Reads an upstream's answer that is no stream. `hasSession`: the upstream keeps one for this client. */
+export function refusalOf(status: number, hasSession: boolean): Refusal {
+  if (status >= 500) return "failed";
+  if (status === 404 || status === 410) return hasSession ? "lost" : "none";
+  // Many servers say 400 to an id that they do not know, and some to a second stream.
+  if (status === 400) return hasSession ? "lost" : "busy";
+  const isFinal = status < 400 || FINAL.has(status);
+  return isFinal ? "none" : "busy";
+}
+
+/** Nothing that the listener could say differently: the credential, the method, the media type. */
+const FINAL: ReadonlySet<number> = new Set([401, 403, 405, 406, 415]);
+
+/** Milliseconds that a server asks to be left alone; undefined where it does not say, or not readably. */
+export function retryAfter(header: string | null, now: number): number | undefined {
+  if (header === null) return undefined;
+  const ms = /^\d+$/.test(header) ? Number(header) * 1000 : Date.parse(header) - now;
+  return Number.isNaN(ms) ? undefined : clamp(ms, MIN_UPSTREAM_RETRY_MS, MAX_RETRY_AFTER_MS);
+}
+
 export class UpstreamListener {
   readonly #parts: ListenerParts;
+  readonly #settled = Promise.withResolvers<Response | undefined>();
   #held: AbortController | undefined;
   /** The upstream did not know its session when it was last asked, and the object was sent that. */
   #lost = false;
   #ended = false;
+  /** The last `retry` that the object was sent. */
+  #retryMs: number | undefined;
 
   constructor(parts: ListenerParts) {
     this.#parts = parts;
+  }
+
+  /**
+   * Resolves when the upstream's stream is open, or will not be. The value is the upstream's
+   * refusal of the client's own credential, without its body.
+   */
+  get settled(): Promise<Response | undefined> {
+    return this.#settled.promise;
   }
 
   /** Takes a message of the session's object: it names the upstream session to listen to from now on. */
@@ -50,8 +93,8 @@ export class UpstreamListener {
     const backend = JSON.parse(word.slice(BACKEND.length)) as Backend;
     this.#held?.abort();
     this.#held = undefined;
-    // An upstream without sessions has no standalone stream.
-    if (backend.sid === undefined) return;
+    // A legacy client opens its stream first and agrees on a version then.
+    if (backend.version === undefined) return this.#settled.resolve(undefined);
     this.#held = new AbortController();
     void this.#hold(backend, this.#held.signal);
   }
@@ -60,24 +103,24 @@ export class UpstreamListener {
   end(): void {
     this.#ended = true;
     this.#held?.abort();
+    this.#settled.resolve(undefined);
   }
 
   async #hold(backend: Backend, signal: AbortSignal): Promise<void> {
     const parser = new SseParser(this.#parts.maxBytes, backend.lastEventId);
     let backoff = MIN_UPSTREAM_RETRY_MS;
     while (!signal.aborted) {
-      const outcome = await this.#listen(backend, parser, signal);
-      if (outcome === "refused" || signal.aborted) return;
+      const { outcome, afterMs } = await this.#listen(backend, parser, signal);
+      if (outcome === "none" || signal.aborted) return;
       if (outcome === "lost") {
         // Sent once: an upstream that never recognises its own sessions must not be asked for ever.
         if (!this.#lost) this.#say(UPSTREAM_LOST + JSON.stringify({ sid: backend.sid }));
         this.#lost = true;
-        return;
       }
       const ended = outcome === "ended";
       const delay = ended ? (parser.retryMs ?? UPSTREAM_RETRY_MS) : backoff;
-      backoff = ended ? MIN_UPSTREAM_RETRY_MS : backoff * 2;
-      await wait(clamp(delay, MIN_UPSTREAM_RETRY_MS, MAX_UPSTREAM_RETRY_MS), signal);
+      backoff = ended ? MIN_UPSTREAM_RETRY_MS : Math.min(backoff * 2, MAX_UPSTREAM_RETRY_MS);
+      await wait(afterMs ?? clamp(delay, MIN_UPSTREAM_RETRY_MS, MAX_UPSTREAM_RETRY_MS), signal);
     }
   }
 
@@ -85,33 +128,53 @@ export class UpstreamListener {
     { url, sid, version }: Backend,
     parser: SseParser,
     signal: AbortSignal,
-  ): Promise<"ended" | "failed" | "lost" | "refused"> {
+  ): Promise<{ outcome: Refusal | "ended"; afterMs?: number | undefined }> {
     const { upstream, headers } = this.#parts;
     const { lastEventId } = parser;
     const request = { method: "GET", sid, version, lastEventId, headers } as const;
+    let reply: Reply;
     try {
-      const reply = await call(upstream, replicaAt(upstream, url), request, { signal });
-      // The upstream gives one stream at a time, and has not noticed yet that the last one was left.
-      if (reply.status === 409) {
-        reply.discard();
-        return "failed";
-      }
-      this.#say(UPSTREAM_HELD);
-      if (reply.ok && reply.isEventStream) {
-        this.#lost = false;
-        for await (const { id, data } of reply.messages(parser, UPSTREAM_SILENCE_MS)) {
-          this.#say(upstreamMessage(id, data));
-        }
-        return "ended";
-      }
-      reply.discard();
-      if (reply.status === 404 || reply.status === 400) return "lost";
-      // A 405 says that there is no such stream. Asking again changes no other refusal either.
-      return reply.status < 500 ? "refused" : "failed";
+      reply = await call(upstream, replicaAt(upstream, url), request, { signal });
     } catch {
-      this.#say(UPSTREAM_HELD);
+      this.#sayHeld();
+      return { outcome: "failed" };
+    }
+    if (reply.ok && reply.isEventStream) {
+      this.#sayHeld();
+      this.#lost = false;
+      return { outcome: await this.#read(reply, parser) };
+    }
+    reply.discard();
+    const outcome = refusalOf(reply.status, sid !== undefined);
+    if (outcome !== "busy") this.#sayHeld(reply);
+    return { outcome, afterMs: retryAfter(reply.header("retry-after"), Date.now()) };
+  }
+
+  async #read(reply: Reply, parser: SseParser): Promise<"ended" | "failed"> {
+    try {
+      for await (const { id, data } of reply.messages(parser, UPSTREAM_SILENCE_MS)) {
+        this.#sayRetry(parser.retryMs);
+        this.#say(upstreamMessage(id, data));
+      }
+      this.#sayRetry(parser.retryMs);
+      return "ended";
+    } catch {
       return "failed";
     }
+  }
+
+  /** The first answer settles it. A refusal of the client's credential is the client's to read. */
+  #sayHeld(refused?: Reply): void {
+    this.#say(UPSTREAM_HELD);
+    const isCredential = refused?.status === 401 || refused?.status === 403;
+    const forwards = Boolean(this.#parts.upstream.forwardAuthorization);
+    this.#settled.resolve(isCredential && forwards ? headOf(refused) : undefined);
+  }
+
+  #sayRetry(ms: number | undefined): void {
+    if (ms === undefined || ms === this.#retryMs) return;
+    this.#retryMs = ms;
+    this.#say(UPSTREAM_RETRY + ms);
   }
 
   #say(word: string): void {
@@ -122,6 +185,14 @@ export class UpstreamListener {
       this.end();
     }
   }
+}
+
+function headOf(reply: Reply): Response {
+  const challenge = reply.header("www-authenticate");
+  return new Response(null, {
+    status: reply.status,
+    headers: challenge === null ? {} : { "www-authenticate": challenge },
+  });
 }
 
 function clamp(value: number, min: number, max: number): number {

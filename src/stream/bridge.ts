@@ -26,6 +26,8 @@ export interface BridgeOptions {
   readonly keepaliveMs: number;
   /** Bytes that may wait for the reader; the frame that passes them is its last. */
   readonly bufferBytes: number;
+  /** The response waits for this: until then its reader can take nothing. */
+  readonly until?: Promise<unknown> | undefined;
   /** Called with the reason when a reader is cut; for the log. */
   readonly onCut?: (reason: CutReason) => void;
   /** Called with words from the object that are not the bridge's own. */
@@ -73,6 +75,8 @@ class BridgedReader {
   /** Set while the connection has taken everything and wants more. */
   #wanted: (() => void) | undefined;
   #tookSinceTick = true;
+  /** The response has not been given out. */
+  #unanswered = false;
   /** The object has another page. */
   #behind = false;
   readonly #delivery = new Delivery();
@@ -90,6 +94,8 @@ class BridgedReader {
   start(controller: ReadableStreamDefaultController<Uint8Array>): void {
     this.#controller = controller;
     this.#timer = setInterval(() => this.#tick(), this.#options.keepaliveMs);
+    this.#unanswered = this.#options.until !== undefined;
+    void this.#options.until?.finally(() => (this.#unanswered = false));
     const onClose = (): void => {
       this.#end();
       this.#closeSocket();
@@ -228,6 +234,7 @@ class BridgedReader {
   }
 
   #tick(): void {
+    if (this.#unanswered) return;
     if (this.#wanted && !this.#closed) this.#push(keepalive);
     else if (this.#tookSinceTick) this.#tookSinceTick = false;
     else this.#cut("stalled");

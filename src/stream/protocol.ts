@@ -93,5 +93,8 @@ export function readUpstreamMessage(word: string): { id: string | undefined; dat
   return { id: id === "" ? undefined : id, data: word.slice(end + 1) };
 }
 
+/** From the bridge: the milliseconds that the upstream asks readers of its stream to wait before they reconnect. */
+export const UPSTREAM_RETRY = "retry ";
+
 /** From the bridge: the upstream no longer knows this session (a `Backend`). */
 export const UPSTREAM_LOST = "lost ";

@@ -9,6 +9,7 @@ import {
   UPSTREAM_HELD,
   UPSTREAM_LOST,
   UPSTREAM_MESSAGE,
+  UPSTREAM_RETRY,
 } from "../../stream/protocol.ts";
 import { isObject, parseJson } from "../../wire/json.ts";
 import {
@@ -19,7 +20,7 @@ import {
   type NotInitialized,
   type SessionAccess,
 } from "../contract.ts";
-import { messagesIn, requestMeant, type RequestId } from "../json-rpc.ts";
+import { requestMeant, unaskedIn, type RequestId } from "../json-rpc.ts";
 import {
   agreedVersion,
   bindingOf,
@@ -33,6 +34,7 @@ import { replicaAt, type Upstream, type Upstreams } from "../upstream/upstream.t
 import { refusesBatches } from "../versions.ts";
 import { reportFailure } from "../upstream/failure.ts";
 import { Exchange, type ExchangeLimits } from "./exchange.ts";
+import { ObjectListener } from "./object-listener.ts";
 import { GatewayStreams } from "./streams.ts";
 import { SessionGone, UpstreamLink } from "./upstream-link.ts";
 
@@ -61,6 +63,7 @@ export class Gateway {
   #upstreams: Upstreams | undefined;
   #streams: GatewayStreams | undefined;
   #link: UpstreamLink | undefined;
+  #listener: ObjectListener | undefined;
 
   constructor(parts: GatewayParts) {
     this.#parts = parts;
@@ -103,6 +106,7 @@ export class Gateway {
     if (version !== undefined && refusesBatches(version)) {
       return refuse("invalid_request", `${version} has no batches`);
     }
+    this.#listen(session, session.metadata);
     const { limits, log, used } = this.#parts;
     const exchange = new Exchange(request, { link, limits, log, used });
     this.#running.add(exchange);
@@ -119,8 +123,10 @@ export class Gateway {
     }
   }
 
-  streamsOf({ epoch }: GatewaySession): GatewayStreams {
-    return (this.#streams ??= new GatewayStreams(this.#parts.channel, epoch));
+  streamsOf(session: GatewaySession): GatewayStreams {
+    return (this.#streams ??= new GatewayStreams(this.#parts.channel, session.epoch, (metadata) =>
+      this.#listen(session, metadata),
+    ));
   }
 
   /** Handles a word from a bridge: about its reader, or about the upstream's stream that it holds. */
@@ -129,6 +135,7 @@ export class Gateway {
     if (word === MORE) streams.sendPage(socket);
     else if (stream !== STANDALONE_STREAM) return;
     else if (word === UPSTREAM_HELD) streams.held();
+    else if (word.startsWith(UPSTREAM_RETRY)) streams.retry(word.slice(UPSTREAM_RETRY.length));
     else if (word.startsWith(UPSTREAM_MESSAGE)) this.#deliver(streams, word);
     else if (word.startsWith(UPSTREAM_LOST)) this.#lost(session, word.slice(UPSTREAM_LOST.length));
   }
@@ -137,6 +144,8 @@ export class Gateway {
   end(metadata: Metadata): Promise<void> {
     this.#streams = undefined;
     this.#link = undefined;
+    this.#listener?.end();
+    this.#listener = undefined;
     for (const exchange of this.#running) exchange.abandon();
     this.#running.clear();
     return this.terminate(metadata);
@@ -164,14 +173,20 @@ export class Gateway {
     return (this.#link = new UpstreamLink(upstream, access, streams, limits.bodyMaxBytes));
   }
 
-  /** Logs what came on the upstream's stream. Requests and notifications do; nobody waits for an answer there. */
+  /** Listens to an upstream whose stream lives in this object. Returns whether it is one. */
+  #listen(session: GatewaySession, metadata: Metadata): boolean {
+    const link = this.#linkOf(session);
+    if (!link?.upstream.listensInObject) return false;
+    const { limits, log } = this.#parts;
+    this.#listener ??= new ObjectListener(link, link.streams, limits.bodyMaxBytes, log);
+    this.#listener.listen(bindingOf(metadata));
+    return true;
+  }
+
+  /** Logs what came on the upstream's stream. */
   #deliver(streams: GatewayStreams, word: string): void {
     const { id, data } = readUpstreamMessage(word);
-    const forClient = messagesIn(data).filter(({ message }) => message.kind !== "response");
-    streams.receive(
-      id,
-      forClient.map(({ text }) => text),
-    );
+    streams.receive(id, unaskedIn(data));
   }
 
   #lost(session: GatewaySession, json: string): void {

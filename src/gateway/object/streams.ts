@@ -22,6 +22,8 @@ interface StreamPlace {
 
 /** Key of the last event of the upstream's standalone stream. */
 const UPSTREAM_EVENT_ID = "upstream-event-id";
+/** Key of the seq after which messages have come on the standalone stream while nobody followed it. */
+const UNREAD_FROM = "unread-from";
 
 const encoder = new TextEncoder();
 
@@ -31,9 +33,22 @@ export class GatewayStreams extends Channel {
   #opening: PromiseWithResolvers<void> | undefined;
   #table: ExchangeTable | undefined;
 
-  constructor(parts: ChannelParts, epoch: string) {
+  readonly #listens: (metadata: Metadata) => boolean;
+
+  /** `listens` has the object itself listen to the upstream where it can; otherwise the bridge does. */
+  constructor(
+    parts: ChannelParts,
+    epoch: string,
+    listens: (metadata: Metadata) => boolean = () => false,
+  ) {
     super(parts, "messages", epoch);
     this.epoch = epoch;
+    this.#listens = listens;
+  }
+
+  /** Whether somebody follows the standalone stream. */
+  get isFollowed(): boolean {
+    return this.subscribers.count(STANDALONE_STREAM) > 0;
   }
 
   /** Begins an exchange with a stream of its own, or one that answers on the standalone stream. */
@@ -74,8 +89,10 @@ export class GatewayStreams extends Channel {
     if (start.kind === "exchange") {
       return { stream: start.stream, seq: this.log.beforeStream(start.stream) };
     }
-    // The upstream's stream is read only while there is a reader, so no message waits for the first.
-    if (start.kind === "standalone") return { stream: STANDALONE_STREAM, seq: this.log.lastSeq };
+    if (start.kind === "standalone") {
+      const seq = this.#unreadFrom ?? this.log.lastSeq;
+      return { stream: STANDALONE_STREAM, seq: Math.max(seq, this.log.beforeFirst) };
+    }
     const verdict = this.log.resume(start.lastEventId);
     if (verdict.kind === "gap") return undefined;
     const { stream, seq } = verdict.position;
@@ -93,7 +110,10 @@ export class GatewayStreams extends Channel {
     const endpoint = start.kind === "standalone" ? start.endpoint : undefined;
     const said = endpoint === undefined ? "" : encodeFrame({ event: "endpoint", data: endpoint });
     this.subscribe(socket, stream, seq, priming + said);
-    if (stream === STANDALONE_STREAM) this.#openUpstream(socket, metadata);
+    if (stream === STANDALONE_STREAM) {
+      if (this.#unreadFrom !== undefined) this.storage.kv.delete(UNREAD_FROM);
+      this.#openUpstream(socket, metadata);
+    }
     this.sendPage(socket);
   }
 
@@ -114,11 +134,23 @@ export class GatewayStreams extends Channel {
     this.#opening = undefined;
   }
 
+  /** The upstream asks readers to wait so many milliseconds before they reconnect. */
+  retry(ms: string): void {
+    // No blank line: some clients take one for an empty message. The next message ends the frame.
+    if (/^\d+$/.test(ms)) {
+      this.subscribers.broadcast(STANDALONE_STREAM, encoder.encode(`retry: ${ms}\n`));
+    }
+  }
+
   /** Logs what came on the upstream's standalone stream, and remembers its id, to resume there. */
   receive(id: string | undefined, messages: readonly string[]): void {
     const logged = this.storage.transactionSync(() => {
       if (id !== undefined) this.storage.kv.put(UPSTREAM_EVENT_ID, id);
-      return messages.length === 0 ? [] : this.#store(STANDALONE_STREAM, messages);
+      if (messages.length === 0) return [];
+      if (!this.isFollowed && this.#unreadFrom === undefined) {
+        this.storage.kv.put(UNREAD_FROM, this.log.lastSeq);
+      }
+      return this.#store(STANDALONE_STREAM, messages);
     });
     this.send(STANDALONE_STREAM, logged);
   }
@@ -126,6 +158,7 @@ export class GatewayStreams extends Channel {
   /** Makes the bridge follow another upstream session. The last one's event ids mean nothing to it. */
   followUpstream(metadata: Metadata): void {
     this.storage.kv.delete(UPSTREAM_EVENT_ID);
+    if (this.#listens(metadata)) return;
     this.subscribers.sendControl(this.#backend(metadata), STANDALONE_STREAM);
   }
 
@@ -134,9 +167,10 @@ export class GatewayStreams extends Channel {
   }
 
   #openUpstream(socket: WebSocket, metadata: Metadata): void {
+    if (this.#listens(metadata)) return;
     const opening = Promise.withResolvers<void>();
     this.#opening?.resolve();
-    this.#opening = bindingOf(metadata).sid === undefined ? undefined : opening;
+    this.#opening = bindingOf(metadata).version === undefined ? undefined : opening;
     // A bridge that is cut here never answers.
     if (this.#opening) setTimeout(() => opening.resolve(), UPSTREAM_HELD_MS);
     this.subscribers.send(socket, this.#backend(metadata));
@@ -154,6 +188,10 @@ export class GatewayStreams extends Channel {
       stream,
       messages.map((data) => sized({ data })),
     );
+  }
+
+  get #unreadFrom(): number | undefined {
+    return this.storage.kv.get<number>(UNREAD_FROM);
   }
 
   get #exchanges(): ExchangeTable {

@@ -10,6 +10,11 @@ import { FrameStream } from "../../wire/sse-frame.ts";
 import { SseParser } from "../../wire/sse-parser.ts";
 import type { RequestParts, Send } from "./upstream.ts";
 
+const QUIET: ReadonlySet<string> = new Set(["initialize", "ping"]);
+
+/** Messages kept while nobody listens: the session's object listens within a moment. */
+const MAX_UNASKED = 100;
+
 type Headers = RequestParts["headers"];
 type Signal = RequestParts["signal"];
 
@@ -20,8 +25,6 @@ type Signal = RequestParts["signal"];
 export function legacyServer(url: string, maxBytes: number, fetcher: typeof fetch): Send {
   const connections = new Map<string, Connection>();
   return async ({ method, headers: given, body = "", signal }) => {
-    // Every message comes on the one stream, so there is no standalone stream.
-    if (method === "GET") return new Response(null, { status: 405 });
     // The legacy transport has no such headers.
     const {
       "mcp-session-id": sid,
@@ -35,6 +38,7 @@ export function legacyServer(url: string, maxBytes: number, fetcher: typeof fetc
       known?.close();
       return new Response(null, { status: 204 });
     }
+    if (method === "GET") return known?.listen() ?? new Response(null, { status: 405 });
     if (known) return known.post(body, headers, signal);
     // Clients of the stateless revision fall back to another one when they get a 400.
     if (requestsIn(body)[0]?.method !== "initialize") return new Response(null, { status: 400 });
@@ -63,6 +67,11 @@ class Connection {
   readonly #abort = new AbortController();
   /** The stream that awaits an answer, by the request's id. A batch has one stream. */
   readonly #awaited = new Map<string, FrameStream>();
+  /** Streams of calls that the server has nothing to say to but an answer; some are the gateway's own. */
+  readonly #quiet = new WeakSet<FrameStream>();
+  /** Messages that came with no call under way and nobody listening. */
+  readonly #unasked: string[] = [];
+  #listener: FrameStream | undefined;
   #endpoint = "";
 
   constructor(maxBytes: number, fetcher: typeof fetch, onClose: () => void) {
@@ -99,6 +108,7 @@ class Connection {
     const forget = (): void => this.#forget(answers);
     const answers = new FrameStream(forget);
     for (const { id } of requests) this.#awaited.set(id, answers);
+    if (requests.every(({ method }) => QUIET.has(method))) this.#quiet.add(answers);
     signal?.addEventListener("abort", forget, { once: true });
     let response: Response;
     try {
@@ -116,9 +126,22 @@ class Connection {
     return answers.response;
   }
 
+  /** A stream of what the server says with no call under way, in place of the last such stream. */
+  listen(): Response {
+    this.#listener?.close();
+    const listener = new FrameStream(() => {
+      if (this.#listener === listener) this.#listener = undefined;
+    });
+    this.#listener = listener;
+    for (const data of this.#unasked.splice(0)) listener.send(data);
+    return listener.response;
+  }
+
   close(): void {
     this.#abort.abort();
     this.#onClose();
+    this.#listener?.close();
+    this.#listener = undefined;
     for (const answers of new Set(this.#awaited.values())) answers.close();
     this.#awaited.clear();
   }
@@ -141,11 +164,18 @@ class Connection {
     endpoint.reject(new Error("the stream ended before it named an endpoint"));
   }
 
-  /** Sends an answer to the stream that awaits it. Any other message names no call, so the first one gets it. */
+  /**
+   * Sends an answer to the stream that awaits it. Any other message names no call: the first call
+   * under way gets it, and without one the listener.
+   */
   #deliver(message: Message, data: string): void {
     if (message.kind !== "response") {
-      const [answers] = this.#awaited.values();
-      return answers?.send(data);
+      const call = [...this.#awaited.values()].find((answers) => !this.#quiet.has(answers));
+      const answers = call ?? this.#listener;
+      if (answers) return answers.send(data);
+      this.#unasked.push(data);
+      if (this.#unasked.length > MAX_UNASKED) this.#unasked.shift();
+      return;
     }
     const id = message.id && requestMeant(message.id, [], [...this.#awaited.keys()]);
     const answers = id && this.#awaited.get(id);

@@ -86,6 +86,7 @@ function open(
     ),
     timeoutMs: settings.timeoutSeconds * 1000,
     forwardAuthorization: settings.forwardAuthorization,
+    listensInObject: settings.transport === "sse",
   };
 }
 

@@ -36,6 +36,8 @@ export interface Upstream {
   /** Milliseconds until the answer must have begun; a JSON answer must have ended by then. */
   readonly timeoutMs: number;
   readonly forwardAuthorization: boolean;
+  /** The session's object listens to the server, and not the bridge: the server's one stream lives in it. */
+  readonly listensInObject?: boolean;
 }
 
 /** The replica at `url`; the first one if the configuration no longer has that. */

@@ -1,0 +1,91 @@
+/**
+ * Listens to an upstream of `transport: "sse"` in the session's object, where the one stream of such
+ * an upstream lives. Messages that the server sends with no call under way go to the session's
+ * standalone stream.
+ */
+import type { Logger } from "../../logger.ts";
+import {
+  MAX_UPSTREAM_RETRY_MS,
+  UPSTREAM_RETRY_MS,
+  UPSTREAM_SILENCE_MS,
+} from "../../core/limits.ts";
+import { SseParser } from "../../wire/sse-parser.ts";
+import { unaskedIn } from "../json-rpc.ts";
+import { call } from "../upstream/call.ts";
+import { wait } from "../upstream/call-deadline.ts";
+import type { Binding } from "../upstream/handshake.ts";
+import { reportFailure } from "../upstream/failure.ts";
+import { replicaAt } from "../upstream/upstream.ts";
+import type { GatewayStreams } from "./streams.ts";
+import { SessionGone, type UpstreamLink } from "./upstream-link.ts";
+
+export class ObjectListener {
+  readonly #link: UpstreamLink;
+  readonly #streams: GatewayStreams;
+  readonly #maxBytes: number;
+  readonly #log: Logger;
+  readonly #abort = new AbortController();
+  /** The upstream session that it listens to. */
+  #sid: string | undefined;
+
+  /** `maxBytes` bounds one message. */
+  constructor(link: UpstreamLink, streams: GatewayStreams, maxBytes: number, log: Logger) {
+    this.#link = link;
+    this.#streams = streams;
+    this.#maxBytes = maxBytes;
+    this.#log = log;
+  }
+
+  /** Listens to an upstream session, if it does not do so already. */
+  listen(binding: Binding): void {
+    const { sid } = binding;
+    if (sid === undefined || sid === this.#sid) return;
+    this.#sid = sid;
+    void this.#run(binding).finally(() => {
+      if (this.#sid === sid) this.#sid = undefined;
+    });
+  }
+
+  /** The session has ended. */
+  end(): void {
+    this.#abort.abort();
+  }
+
+  async #run(binding: Binding): Promise<void> {
+    let pause = 0;
+    try {
+      // A stream that was silent for long is opened again. One that broke off is gone with its session.
+      while (await this.#read(binding)) pause = UPSTREAM_RETRY_MS;
+    } catch (cause) {
+      reportFailure(this.#log, this.#link.upstream, cause);
+    }
+    // While nobody listens, the next request finds the loss.
+    while (this.#streams.isFollowed && this.#sid === binding.sid) {
+      await wait(pause, this.#abort.signal);
+      pause = Math.min(Math.max(pause * 2, UPSTREAM_RETRY_MS), MAX_UPSTREAM_RETRY_MS);
+      try {
+        return await this.#link.confirm();
+      } catch (cause) {
+        if (cause instanceof SessionGone) return;
+        reportFailure(this.#log, this.#link.upstream, cause);
+      }
+    }
+  }
+
+  /** Reads one stream to its end. Returns whether there was one. */
+  async #read({ url, sid, version }: Binding): Promise<boolean> {
+    const { upstream } = this.#link;
+    const { signal } = this.#abort;
+    const request = { method: "GET", sid, version } as const;
+    const reply = await call(upstream, replicaAt(upstream, url), request, { signal });
+    if (!reply.ok || !reply.isEventStream) {
+      reply.discard();
+      return false;
+    }
+    const parser = new SseParser(this.#maxBytes);
+    for await (const { data } of reply.messages(parser, UPSTREAM_SILENCE_MS)) {
+      this.#streams.receive(undefined, unaskedIn(data));
+    }
+    return true;
+  }
+}
