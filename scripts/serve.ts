@@ -5,7 +5,11 @@
  */
 import { join } from "node:path";
 import { isLoopbackName, parseHost } from "../src/auth/origin.ts";
-import { loadAuthSettings } from "../src/auth/settings.ts";
+import {
+  loadAuthSettings,
+  refuseForwardedTokens,
+  type AuthSettings,
+} from "../src/auth/settings.ts";
 import { ConfigError, integer, text, type Environment } from "../src/config/env.ts";
 import { loadConfig } from "../src/config/service.ts";
 import { buildBundle, PROJECT } from "./bundle.ts";
@@ -16,19 +20,21 @@ import { startWorkerd, variables } from "./workerd.ts";
 const GRACE_MS = 1000;
 
 /** An address that others can reach is served only once it is decided who may come in. */
-function refuseOpenHost(host: string): void {
-  if (loadAuthSettings(variables(process.env)).method.kind !== "unset") return;
+function refuseOpenHost(host: string, { method }: AuthSettings): void {
+  if (method.kind !== "unset") return;
   if (isLoopbackName(parseHost(host)?.hostname ?? "")) return;
   const choices = "AUTH=token (npm run token makes one), AUTH=jwt, or AUTH=none to let anybody in";
   throw new ConfigError(`HOST=${host} is reachable by others, so AUTH must be set: ${choices}`);
 }
 
 async function main(): Promise<void> {
-  loadConfig(process.env);
+  const { upstreams } = loadConfig(process.env);
+  const settings = loadAuthSettings(variables(process.env));
+  refuseForwardedTokens(settings, upstreams);
   const own: Environment<"HOST" | "PORT" | "STATE_DIR"> = process.env;
   // As in a URL, or as an address.
   const host = (text(own, "HOST") ?? "127.0.0.1").replace(/^\[(.*)\]$/, "$1");
-  refuseOpenHost(host);
+  refuseOpenHost(host, settings);
   const port = integer(own, "PORT", 8788, 0, 65_535);
   const stateDir = text(own, "STATE_DIR") ?? join(PROJECT, ".holdfast", "state");
   holdStateDir(stateDir);

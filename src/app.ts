@@ -1,6 +1,6 @@
 import type { Hono } from "hono";
 import { createAccess, type Access } from "./auth/access.ts";
-import { loadAuthSettings } from "./auth/settings.ts";
+import { loadAuthSettings, refuseForwardedTokens } from "./auth/settings.ts";
 import type { Config } from "./config/service.ts";
 import type { GatewayHost } from "./gateway/contract.ts";
 import { mountGateway } from "./gateway/routes.ts";
@@ -41,13 +41,14 @@ export function createApp(
   access: Access = createAccess(loadAuthSettings({})),
   upstreams: Upstreams = new Map(),
 ): Hono {
+  refuseForwardedTokens(access.settings, config.upstreams);
   const log = createLogger(config.logLevel);
   let document: object | undefined;
   const openApi = () => (document ??= openApiDocument(ROUTES));
   const service: Service = { host, config, access, log, openApi };
   const guard = createGuard(access, log);
   const app = emptyApp(access, log);
-  mountGateway(app, guard, { host, config, upstreams, log });
+  mountGateway(app, guard, { host, config, access, upstreams, log });
   mountRoutes(app, guard, ROUTES, service);
   mountRefusals(app, guard);
   return app;

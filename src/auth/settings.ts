@@ -1,6 +1,7 @@
 /** Reads the variables of access control once, into validated and frozen settings. */
 import * as z from "zod";
 import { ConfigError, integer, refusal, text, type Environment } from "../config/env.ts";
+import type { UpstreamsSettings } from "../config/upstreams.ts";
 import { MAX_SUBJECT_LENGTH } from "../core/limits.ts";
 import type { ApiToken } from "./api-tokens.ts";
 import type { JwtSettings } from "./jwt.ts";
@@ -96,6 +97,23 @@ export function loadAuthSettings(env: Environment): AuthSettings {
     perSubject: perMinute("RATE_LIMIT_PER_SUBJECT", PER_SUBJECT),
     perAddress: perMinute("RATE_LIMIT_PER_ADDRESS", PER_ADDRESS),
   });
+}
+
+/**
+ * A token that was made for this service must not reach an upstream, which could use it here, unless
+ * the operator names the header on purpose. Throws a ConfigError that names the upstream.
+ */
+export function refuseForwardedTokens(
+  { method }: AuthSettings,
+  upstreams: UpstreamsSettings,
+): void {
+  if (method.kind !== "token" && method.kind !== "jwt") return;
+  for (const [name, upstream] of Object.entries(upstreams)) {
+    if (upstream === "demo" || upstream.forwardAuthorization !== true) continue;
+    const why = `would pass on tokens made for this service (AUTH=${method.kind})`;
+    const instead = "name the header that carries the upstream's credential instead";
+    throw new ConfigError(`UPSTREAMS ${name}: forwardAuthorization true ${why}; ${instead}`);
+  }
 }
 
 function methodOf(env: AuthEnvironment): AuthMethod {

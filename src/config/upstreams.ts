@@ -65,8 +65,11 @@ export interface ServerSettings {
   /** How long the upstream may take to begin a stream, or to send a JSON answer whole. */
   readonly timeoutSeconds: number;
   readonly transport: "streamable" | "sse";
-  /** Pass the client's Authorization header on. */
-  readonly forwardAuthorization: boolean;
+  /**
+   * Send the client's credential on as `Authorization`: the one in its Authorization header
+   * (true), or in the header of this name.
+   */
+  readonly forwardAuthorization: boolean | string;
 }
 
 export type UpstreamSettings = "demo" | ServerSettings;
@@ -130,13 +133,24 @@ function upstreamOf(name: string, value: unknown): UpstreamSettings {
   check(inRange, `timeoutSeconds must be ${range}`);
   const known = transport === "streamable" || transport === "sse";
   check(known, "transport must be streamable or sse");
-  const forwards = typeof forwardAuthorization === "boolean";
-  check(forwards, "forwardAuthorization must be true or false");
+  const forwards =
+    typeof forwardAuthorization === "boolean" || isCredentialHeader(forwardAuthorization);
+  check(forwards, `forwardAuthorization must be true, false or ${A_CREDENTIAL_HEADER}`);
   check(isHeaders(headers), "headers must be an object, name to text");
   const bad = Object.entries(headers).find(([, text]) => !isHeaderValue(text));
   check(!bad, `headers.${bad?.[0]} ${NO_HEADER_VALUE}`);
   const bound = binding === undefined ? {} : { binding };
   return { urls, ...bound, headers, timeoutSeconds, transport, forwardAuthorization };
+}
+
+const A_CREDENTIAL_HEADER = "the name of a header that has no other meaning to MCP or HTTP";
+
+/** Headers that the client sends for another purpose, so that their value is no credential. */
+const OTHER_MEANING =
+  /^(accept|access-control|cf|content|if|mcp|proxy|sec|x-forwarded)-|^(accept|connection|cookie|date|expect|forwarded|host|keep-alive|last-event-id|mcp-session-id|origin|range|referer|te|traceparent|tracestate|trailer|transfer-encoding|upgrade|user-agent|via)$/i;
+
+function isCredentialHeader(value: unknown): value is string {
+  return typeof value === "string" && HEADER_NAME.test(value) && !OTHER_MEANING.test(value);
 }
 
 function isUpstreamUrl(value: unknown): value is string {

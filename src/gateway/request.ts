@@ -1,5 +1,4 @@
 /** One request to the gateway: what a handler gets, and the checks and readers that handlers share. */
-import type { Config } from "../config/service.ts";
 import type { Caller } from "../core/caller.ts";
 import { GATEWAY_KEYS } from "../core/content.ts";
 import { SessionError, SessionNotFoundError } from "../core/errors.ts";
@@ -8,7 +7,7 @@ import { parseSessionId, type SessionId } from "../core/id.ts";
 import { MAX_JSON_DEPTH } from "../core/limits.ts";
 import type { KnownSessionType } from "../core/content.ts";
 import { depthOf, mediaTypeOf, readBody, textOf } from "../http/body.ts";
-import type { Logger } from "../logger.ts";
+import type { Service } from "../http/route.ts";
 import { parseJson } from "../wire/json.ts";
 import { Refused } from "./answers.ts";
 import type { Posted } from "./classify.ts";
@@ -16,11 +15,9 @@ import type { GatewayHost, GatewaySessions, SessionMatch } from "./contract.ts";
 import { RPC_CODES, type RequestId } from "./json-rpc.ts";
 import type { Upstream, Upstreams } from "./upstream/upstream.ts";
 
-export interface GatewayParts {
+export interface GatewayParts extends Pick<Service, "config" | "access" | "log"> {
   readonly host: GatewayHost;
-  readonly config: Config;
   readonly upstreams: Upstreams;
-  readonly log: Logger;
 }
 
 /** One HTTP request to one upstream. */
@@ -115,11 +112,13 @@ const FORWARDED = ["traceparent", "tracestate"] as const;
 
 /** The client's headers that the gateway sends on to the upstream. */
 export function forwardedHeaders({ request, upstream }: GatewayCall): Record<string, string> {
-  const names = upstream.forwardAuthorization ? [...FORWARDED, "authorization"] : FORWARDED;
   const headers: Record<string, string> = {};
-  for (const name of names) {
+  for (const name of FORWARDED) {
     const value = request.headers.get(name);
     if (value !== null) headers[name] = value;
   }
+  const { forwardAuthorization: name } = upstream;
+  const credential = name === false ? null : request.headers.get(name);
+  if (credential !== null) headers["authorization"] = credential;
   return headers;
 }

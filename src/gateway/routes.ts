@@ -3,12 +3,15 @@ import type { Context, Hono } from "hono";
 import { DEFAULT_UPSTREAM } from "../config/upstreams.ts";
 import type { Caller } from "../core/caller.ts";
 import type { Guard } from "../http/guard.ts";
-import { mountGatewayPaths } from "../http/mount.ts";
+import { mountGatewayPaths, mountUpstreamMetadata } from "../http/mount.ts";
+import { publicOrigin, RESOURCE_METADATA_PATH } from "../http/oauth-metadata.ts";
 import { errorResponse, Refused } from "./answers.ts";
+import { ownChallenge } from "./challenge.ts";
 import { classify, idOf } from "./classify.ts";
 import { openLegacyStream, postLegacyMessage } from "./legacy.ts";
 import { readPosted, requireAccept, type GatewayCall, type GatewayParts } from "./request.ts";
 import { passThrough } from "./stateless.ts";
+import { UpstreamMetadata } from "./upstream-metadata.ts";
 import { endSession, exchange, followStream, initialize } from "./streamable.ts";
 
 type Handler = (call: GatewayCall) => Promise<Response>;
@@ -28,6 +31,12 @@ export function mountGateway(app: Hono, guard: Guard, parts: GatewayParts): void
     "/mcp": serving(STREAMABLE),
     "/sse": serving(LEGACY_STREAM),
     "/messages": serving(LEGACY_MESSAGES),
+  });
+  const metadata = new UpstreamMetadata(parts.log);
+  mountUpstreamMetadata(app, guard, parts.access, (c, path) => {
+    const name = c.req.param("upstream");
+    const resource = publicOrigin(c, parts.access) + path + (name === undefined ? "" : `/${name}`);
+    return metadata.answer(parts.upstreams.get(name ?? DEFAULT_UPSTREAM), resource);
   });
 }
 
@@ -49,11 +58,24 @@ async function serve(
   const upstream = upstreams.get(c.req.param("upstream") ?? DEFAULT_UPSTREAM);
   if (!upstream) return errorResponse(new Refused(404, "There is no such upstream"), log);
   const call: GatewayCall = { parts, request, upstream, sessions: host.as(caller), caller };
-  try {
-    return await handler(call);
-  } catch (failure) {
-    return errorResponse(failure, log, call.id);
-  }
+  const response = await handler(call).catch((failure: unknown) =>
+    errorResponse(failure, log, call.id),
+  );
+  return withOwnChallenge(response, c, parts);
+}
+
+/** An upstream's challenge leads the client to the gateway's metadata, which name the URL that it calls. */
+function withOwnChallenge(response: Response, c: Context, { access }: GatewayParts): Response {
+  const { headers } = response;
+  const challenge = headers.get("www-authenticate");
+  if (challenge === null) return response;
+  const origin = publicOrigin(c, access);
+  const path = c.req.path.replace(/\/$/, "");
+  const own = { resource: origin + path, metadata: origin + RESOURCE_METADATA_PATH + path };
+  const rewritten = ownChallenge(challenge, own);
+  if (rewritten === undefined) headers.delete("www-authenticate");
+  else headers.set("www-authenticate", rewritten);
+  return response;
 }
 
 /** A POST to the Streamable HTTP endpoint. Its body says which era it belongs to. */

@@ -34,7 +34,7 @@ export async function passThrough(gatewayCall: GatewayCall, body: string): Promi
   try {
     const reply = await send(upstream, body, headers, abort.signal);
     const failure = failureIn(reply, upstream);
-    if (!failure) return await relay(reply, upstream.forwardAuthorization, leave, parts.config);
+    if (!failure) return await relay(reply, upstream, leave, parts.config);
     const { status } = reply;
     reply.discard();
     throw new UpstreamError(failure, { status });
@@ -100,7 +100,8 @@ async function discover(
  */
 function failureIn(reply: Reply, { forwardAuthorization }: Upstream): Failure | undefined {
   const { status, isJson } = reply;
-  const isForGateway = (status >= 300 && status < 400) || (status === 401 && !forwardAuthorization);
+  const isForGateway =
+    (status >= 300 && status < 400) || (status === 401 && forwardAuthorization === false);
   if (isForGateway || (status >= 500 && status !== 503 && !isJson)) return FAILURES.refused;
   if (status !== 503 || isJson) return undefined;
   const retryAfter = reply.header("retry-after");
@@ -111,13 +112,14 @@ function failureIn(reply: Reply, { forwardAuthorization }: Upstream): Failure | 
 /** Passes a stream on as it comes. Anything else is read whole first, within bounds of time and size. */
 async function relay(
   reply: Reply,
-  authorization: boolean,
+  { forwardAuthorization }: Upstream,
   leave: () => void,
   { keepaliveMs, bodyMaxBytes }: Config,
 ): Promise<Response> {
   const { status } = reply;
   const headers = new Headers();
-  for (const name of authorization ? [...ANSWERED, "www-authenticate"] : ANSWERED) {
+  const challenge = forwardAuthorization === false ? [] : ["www-authenticate"];
+  for (const name of [...ANSWERED, ...challenge]) {
     const value = reply.header(name);
     if (value !== null) headers.set(name, value);
   }

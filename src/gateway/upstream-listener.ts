@@ -167,7 +167,7 @@ export class UpstreamListener {
   #sayHeld(refused?: Reply): void {
     this.#say(UPSTREAM_HELD);
     const isCredential = refused?.status === 401 || refused?.status === 403;
-    const forwards = Boolean(this.#parts.upstream.forwardAuthorization);
+    const forwards = this.#parts.upstream.forwardAuthorization !== false;
     this.#settled.resolve(isCredential && forwards ? headOf(refused) : undefined);
   }
 

@@ -14,9 +14,15 @@ import type { Logger } from "../logger.ts";
 import { readJson } from "./body.ts";
 import { corsFor } from "./cors.ts";
 import { finish, type Guard } from "./guard.ts";
-import { isGatewayPath, GATEWAY_PATHS } from "./oauth-metadata.ts";
+import {
+  describesItself,
+  GATEWAY_PATHS,
+  GATEWAY_SCOPE,
+  isGatewayPath,
+  RESOURCE_METADATA_PATH,
+} from "./oauth-metadata.ts";
 import { problemResponse, reportFailure } from "./problem.ts";
-import { queryReader, takesTicket, validate, type Route, type Service } from "./route.ts";
+import { PUBLIC, queryReader, takesTicket, validate, type Route, type Service } from "./route.ts";
 
 /** Makes an app without handlers. It answers every failure, so no answer holds a stack or is a 500. */
 export function emptyApp(access: Access, log: Logger): Hono {
@@ -68,12 +74,35 @@ export function mountGatewayPaths(
   >,
 ): void {
   for (const path of GATEWAY_PATHS) {
-    app.on("ALL", [path, `${path}/:upstream`], async (c) => {
-      const identity = await guard(c, { scope: "mcp" });
+    // Clients take a path with a slash at its end for the same.
+    const paths = [path, `${path}/`, `${path}/:upstream`, `${path}/:upstream/`];
+    app.on("ALL", paths, async (c) => {
+      const identity = await guard(c, { scope: GATEWAY_SCOPE });
       if (identity instanceof Response) return identity;
       // From here on a 401 or 403 is an upstream's, which sends its own challenge or none.
       c.set("admittedToGateway", true);
       return handlers[path](c, callerOf(identity));
+    });
+  }
+}
+
+/**
+ * Mounts the metadata of the upstreams as protected resources. With tokens of its own, the service
+ * describes itself there instead.
+ */
+export function mountUpstreamMetadata(
+  app: Hono,
+  guard: Guard,
+  access: Access,
+  answer: (c: Context, path: string) => Promise<Response>,
+): void {
+  if (describesItself(access)) return;
+  for (const path of GATEWAY_PATHS) {
+    const address = RESOURCE_METADATA_PATH + path;
+    app.on("GET", [address, `${address}/:upstream`], async (c) => {
+      const identity = await guard(c, { scope: PUBLIC });
+      if (identity instanceof Response) return identity;
+      return answer(c, path);
     });
   }
 }
@@ -89,7 +118,9 @@ export function mountRefusals(app: Hono, guard: Guard): void {
     },
   });
   app.all("*", async (c) => {
-    const identity = await guard(c, { scope: isGatewayPath(c.req.path) ? "mcp" : undefined });
+    const identity = await guard(c, {
+      scope: isGatewayPath(c.req.path) ? GATEWAY_SCOPE : undefined,
+    });
     if (identity instanceof Response) return identity;
     c.res = problemResponse("not_found");
     await otherMethods(c, async () => {});

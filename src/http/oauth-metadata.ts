@@ -6,10 +6,13 @@ import * as z from "zod";
 import { problemResponse } from "./problem.ts";
 import { PUBLIC, route } from "./route.ts";
 
-const RESOURCE_METADATA_PATH = "/.well-known/oauth-protected-resource";
+export const RESOURCE_METADATA_PATH = "/.well-known/oauth-protected-resource";
 
 /** Paths of the MCP gateway. Each is a protected resource of its own: MCP clients compare it with the URL they call. */
 export const GATEWAY_PATHS = ["/mcp", "/sse", "/messages"] as const;
+
+/** The one scope that the gateway asks for. */
+export const GATEWAY_SCOPE: Scope = "mcp";
 
 export function isGatewayPath(pathname: string): boolean {
   return GATEWAY_PATHS.some((path) => pathname === path || pathname.startsWith(`${path}/`));
@@ -28,22 +31,25 @@ declare module "hono" {
 export function challengeOf(c: Context, access: Access): string {
   const refusal = c.get("refusal");
   const metadata = metadataUrl(c, access);
+  // An MCP client that reads no scope here asks for all that the metadata list.
+  const usual = metadata !== undefined && isGatewayPath(c.req.path) ? GATEWAY_SCOPE : undefined;
+  const scope = refusal?.scope ?? usual;
   const parameters = [
     'realm="holdfast"',
     ...(refusal ? [`error="${refusal.error}"`] : []),
-    ...(refusal?.scope ? [`scope="${refusal.scope}"`] : []),
+    ...(scope ? [`scope="${scope}"`] : []),
     ...(metadata === undefined ? [] : [`resource_metadata=${quoted(metadata)}`]),
   ];
   return `Bearer ${parameters.join(", ")}`;
 }
 
 /** Makes a quoted string (RFC 9110, 5.6.4). The URL may hold a quote: a Host header can bring one in. */
-function quoted(text: string): string {
+export function quoted(text: string): string {
   return `"${text.replaceAll(/["\\]/g, "\\$&")}"`;
 }
 
 /** Without tokens, there is nothing to say about how to get one. */
-function describesItself({ settings: { method } }: Access): boolean {
+export function describesItself({ settings: { method } }: Access): boolean {
   return method.kind === "token" || method.kind === "jwt";
 }
 
@@ -90,7 +96,7 @@ function documentOf(c: Context, access: Access): z.input<typeof metadata> {
     resource: publicOrigin(c, access) + suffix,
     resource_name: "Holdfast",
     ...(method.kind === "jwt" && { authorization_servers: [method.issuer] }),
-    scopes_supported: [...SCOPES],
+    scopes_supported: isGatewayPath(suffix) ? [GATEWAY_SCOPE] : [...SCOPES],
     bearer_methods_supported: ["header"],
   };
 }

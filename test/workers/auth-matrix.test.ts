@@ -292,7 +292,16 @@ const GATEWAY_ROWS: Readonly<Record<string, Row>> = {
 const ALL_ROWS = { ...ROWS, ...GATEWAY_ROWS };
 
 /** The gateway's paths as a client's configuration names them. */
-const PREFIXES = ["/mcp", "/mcp/other", "/mcp/other/below", "/sse", "/messages?session_id=x"];
+const PREFIXES = [
+  "/mcp",
+  "/mcp/",
+  "/mcp/other",
+  "/mcp/other/",
+  "/mcp/other/below",
+  "/sse",
+  "/sse/",
+  "/messages?session_id=x",
+];
 
 let issuer: Issuer;
 let app: Hono;
@@ -446,6 +455,7 @@ describe.each(PREFIXES)("%s", (path) => {
     for (const [name, headers] of Object.entries(await issuer.wrongCredentials("alice"))) {
       const { status, challenge } = await send(row, "", headers);
       expect([name, status]).toEqual([name, 401]);
+      expect(challenge).toContain('scope="mcp"');
       expect(challenge).toContain(
         `resource_metadata="http://localhost/.well-known/oauth-protected-resource${path.split("?")[0]}"`,
       );

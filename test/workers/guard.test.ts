@@ -328,7 +328,7 @@ it("a Host cannot end the quoted string that tells it where to ask", async () =>
   const response = await app.request('http://a",error="x/mcp');
   expect(response.status).toBe(401);
   expect(response.headers.get("www-authenticate")).toBe(
-    'Bearer realm="holdfast", resource_metadata="http://a\\",error=\\"x/.well-known/oauth-protected-resource/mcp"',
+    'Bearer realm="holdfast", scope="mcp", resource_metadata="http://a\\",error=\\"x/.well-known/oauth-protected-resource/mcp"',
   );
 });
 

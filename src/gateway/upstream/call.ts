@@ -18,6 +18,9 @@ export interface Call {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
+/** Servers log it, and some refuse a request without one. An upstream's configured header replaces it. */
+export const USER_AGENT = "holdfast/0.1.0";
+
 interface CallOptions {
   /** The caller gives up by aborting it. */
   readonly signal?: AbortSignal | undefined;
@@ -45,6 +48,7 @@ export async function call(
   const request: RequestParts = {
     method,
     headers: {
+      "user-agent": USER_AGENT,
       ...headers,
       ...upstream.headers,
       accept: method === "GET" ? "text/event-stream" : "application/json, text/event-stream",

@@ -14,6 +14,7 @@ import {
   type WrittenMessage,
 } from "../json-rpc.ts";
 import { FAILURES } from "./failure.ts";
+import type { Upstream } from "./upstream.ts";
 
 /** Headers of the upstream's that go to the client. */
 export type KeptHeaders = Readonly<Record<string, string>>;
@@ -32,8 +33,8 @@ export interface Question {
   readonly pending: readonly RequestId[];
   /** It was sent under a session of the upstream's, and nobody has asked yet whether that is lost. */
   readonly mayBeLost: boolean;
-  /** It was sent with the client's own credential. */
-  readonly forwardAuthorization: boolean;
+  /** Unless it is false, the body was sent with the client's own credential. */
+  readonly forwardAuthorization: Upstream["forwardAuthorization"];
 }
 
 export type Settled =
@@ -106,11 +107,12 @@ const LOST = [400, 401, 404, 410];
 /** The headers of a refusal that is for the client as it is; undefined where it is none. */
 function keptOf({ forwardAuthorization }: Question, heard: Heard): KeptHeaders | undefined {
   const { status, retryAfter, challenge } = heard;
-  const isAboutCredential = status === 403 || (status === 401 && forwardAuthorization);
+  const forwards = forwardAuthorization !== false;
+  const isAboutCredential = status === 403 || (status === 401 && forwards);
   if (!isAboutCredential && status !== 429 && status !== 503) return undefined;
   return {
     ...(retryAfter !== null && { "retry-after": retryAfter }),
-    ...(forwardAuthorization && challenge !== null && { "www-authenticate": challenge }),
+    ...(forwards && challenge !== null && { "www-authenticate": challenge }),
   };
 }
 

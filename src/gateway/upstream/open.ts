@@ -85,9 +85,14 @@ function open(
       ]),
     ),
     timeoutMs: settings.timeoutSeconds * 1000,
-    forwardAuthorization: settings.forwardAuthorization,
+    forwardAuthorization: credentialHeader(settings),
     listensInObject: settings.transport === "sse",
   };
+}
+
+function credentialHeader({ forwardAuthorization: forwards }: ServerSettings): string | false {
+  if (typeof forwards === "string") return forwards.toLowerCase();
+  return forwards && "authorization";
 }
 
 function replicasOf(
@@ -98,8 +103,8 @@ function replicasOf(
 ): Replica[] {
   const replica = (url: string, send: typeof fetch): Replica =>
     transport === "sse"
-      ? { url, send: legacyServer(url, maxBytes, send) }
-      : { url, send: (parts, at = url) => send(at, parts) };
+      ? { url, fetch: send, send: legacyServer(url, maxBytes, send) }
+      : { url, fetch: send, send: (parts, at = url) => send(at, parts) };
   if (binding === undefined) return urls.map((url) => replica(url, outboundOf(env)));
   const bound = env[binding];
   if (!isFetcher(bound)) throw new Error(`${name}: there is no service binding ${binding}`);

@@ -25,6 +25,8 @@ export interface Replica {
   readonly url: string;
   /** Sends a request to `url`. Rejects if the server cannot be reached. */
   readonly send: Send;
+  /** Sends a request to another URL of the same server; a server in the same Worker has none. */
+  readonly fetch?: typeof fetch;
 }
 
 export interface Upstream {
@@ -35,7 +37,8 @@ export interface Upstream {
   readonly headers: Readonly<Record<string, string>>;
   /** Milliseconds until the answer must have begun; a JSON answer must have ended by then. */
   readonly timeoutMs: number;
-  readonly forwardAuthorization: boolean;
+  /** The client's header, in lower case, whose value is sent on as `Authorization`; false: none is. */
+  readonly forwardAuthorization: string | false;
   /** The session's object listens to the server, and not the bridge: the server's one stream lives in it. */
   readonly listensInObject?: boolean;
 }

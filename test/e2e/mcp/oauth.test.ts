@@ -207,3 +207,59 @@ it.each<[auth: string, env: Record<string, string>]>([
     expect(failure.stderr).toMatch(/^holdfast: UPSTREAMS default: forwardAuthorization .*\n$/);
   },
 );
+
+it("the client's GET is refused with the challenge where the upstream refuses its stream", async () => {
+  const made = await guarded();
+  const sid = await opened(made.url);
+  const response = await fetch(made.url, {
+    headers: {
+      accept: "text/event-stream",
+      "mcp-session-id": sid,
+      authorization: "Bearer expired",
+    },
+  });
+  expect(response.status).toBe(401);
+  expectChallenge(response, made);
+  // Nothing of that reader is left: the stream is the next one's.
+  const next = await fetch(made.url, {
+    headers: { accept: "text/event-stream", "mcp-session-id": sid, ...MINE },
+  });
+  expect(next.status).toBe(200);
+  await next.body?.cancel();
+});
+
+it("the metadata are asked for without the upstream's secrets, and once for many", async () => {
+  const { service, server } = await guarded({ headers: { "X-Secret": "hidden" } });
+  for (let n = 0; n < 3; n++) await (await service.fetch(`${METADATA}/mcp`)).text();
+  const asked = server.requests.filter(({ path }) => path.startsWith(METADATA));
+  expect(asked.map(({ path, headers }) => [path, headers["x-secret"]])).toEqual([
+    [`${METADATA}/mcp`, undefined],
+  ]);
+});
+
+it.each<[what: string, script: (asked: Asked) => void, status: number]>([
+  ["none", (asked) => asked.answer(404), 404],
+  ["a page", (asked) => asked.answer(200, "<html>", { "content-type": "text/html" }), 404],
+  ["more than a document has", (asked) => asked.json({ filler: "x".repeat(100_000) }), 404],
+  ["a redirect", (asked) => asked.answer(302, "", { location: "https://secret-.example/" }), 404],
+  ["a failure", (asked) => asked.answer(500), 502],
+  ["a reset", (asked) => asked.reset(), 502],
+])("an upstream whose metadata are %s", async (_what, script, status) => {
+  const server = await startRough((asked) => (script(asked), true));
+  const upstream = { url: server.url, forwardAuthorization: true };
+  const { service } = await startGateway({ default: upstream });
+  expect((await service.fetch(`${METADATA}/mcp`)).status).toBe(status);
+});
+
+it("metadata that only the root has are found, and lose their signature", async () => {
+  const server = await startRough((asked) => {
+    if (asked.path === METADATA) {
+      asked.json({ resource: "https://up.example", signed_metadata: "signed", jwks_uri: "x" });
+    } else asked.answer(404);
+    return true;
+  });
+  const upstream = { url: server.url, forwardAuthorization: true };
+  const { service } = await startGateway({ default: upstream });
+  const document: unknown = await (await service.fetch(`${METADATA}/mcp`)).json();
+  expect(document).toEqual({ resource: `${service.url}/mcp`, jwks_uri: "x" });
+});

@@ -102,11 +102,12 @@ it.each<[what: string, answer: () => Response]>([
 it("passes on a 401 about the client's own token, with where to get another", async () => {
   const upstream = await startUpstream(async () => unauthorized());
   const trusted = { url: upstream.url, forwardAuthorization: true };
-  const { url } = await startGateway({ default: trusted });
+  const { url, service } = await startGateway({ default: trusted });
   const response = await post(url, body("tools/list"), { "mcp-protocol-version": MODERN });
+  // The client would refuse the metadata of another URL than the one that it calls.
   expect([response.status, response.headers.get("www-authenticate")]).toEqual([
     401,
-    'Bearer resource_metadata="https://secret-"',
+    `Bearer resource_metadata="${service.url}/.well-known/oauth-protected-resource/mcp"`,
   ]);
 });
 

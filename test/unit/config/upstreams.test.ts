@@ -41,11 +41,27 @@ it.each([
   ['{"default":{"url":"http://x","headers":{"a b":"c"}}}', "default: headers"],
   ['{"default":{"url":"http://x","transport":"stdio"}}', "default: transport"],
   ['{"default":{"url":"http://x","forwardAuthorization":1}}', "default: forwardAuthorization"],
+  ['{"default":{"url":"http://x","forwardAuthorization":"Cookie"}}', "forwardAuthorization"],
+  ['{"default":{"url":"http://x","forwardAuthorization":"Mcp-Name"}}', "forwardAuthorization"],
+  ['{"default":{"url":"http://x","forwardAuthorization":"a b"}}', "forwardAuthorization"],
+  ['{"default":{"url":"http://x","forwardAuthorization":""}}', "forwardAuthorization"],
   ['{"default":{"url":"http://x","timeoutSeconds":0}}', "default"],
   ['{"default":{"url":"http://x","replica":["http://y"]}}', "default"],
   ['{"A B":"demo"}', "A B"],
 ])("refuses %s, and says where", (text, message) => {
   expect(() => parseUpstreams(text)).toThrow(message);
+});
+
+it.each([
+  [true, "authorization"],
+  ["X-Upstream-Authorization", "x-upstream-authorization"],
+  ["Authorization", "authorization"],
+  [false, false],
+])("takes the client's credential from a header: %s", (forwardAuthorization, header) => {
+  const settings = parseUpstreams(
+    JSON.stringify({ default: { url: "http://x/mcp", forwardAuthorization } }),
+  );
+  expect(opened(settings, {}).get("default")?.forwardAuthorization).toBe(header);
 });
 
 it("takes secrets and service bindings from the environment, and names the one that is missing", async () => {

@@ -97,7 +97,7 @@ it.each<[status: number, text: string | undefined, meaning: string]>([
 });
 
 it("401 to the client's own credential is for the client, with how to get another", () => {
-  const trusted = { ...CALL, forwardAuthorization: true };
+  const trusted = { ...CALL, forwardAuthorization: "authorization" };
   for (const text of [undefined, errorOf("null", -32000, LOST)]) {
     const meaning = meaningOf(trusted, heard(401, text));
     expect(inWords(meaning)).toMatch(/^(failed|answer) 401$/);

@@ -1,0 +1,43 @@
+/** The challenge of an upstream (`WWW-Authenticate`, RFC 9110, 11.6.1) as the gateway's client may read it. */
+import { quoted } from "../http/oauth-metadata.ts";
+
+const SEPARATORS = /[\s,]*/y;
+/** A name with a value, quoted or bare. Some servers leave a URL bare, which the grammar does not take. */
+const PARAMETER = /([\w!#$%&'*+.^`|~-]+)\s*=\s*(?:"(?:[^"\\]|\\.)*"|[^\s,"=]+)/y;
+/** A scheme, or the one value of a scheme without parameters. */
+const WORD = /[\w!#$%&'*+.^`|~/-]+=*/y;
+
+/**
+ * Names the gateway's own resource and metadata where the challenge names the upstream's, since a
+ * client refuses those of any URL but the one that it calls. The rest stays to the letter. Undefined
+ * where the challenge cannot be read: it could hold the upstream's URL anywhere.
+ *
+ * @example
+ * ownChallenge('Bearer resource="https://up.example/mcp"', { resource: "https://us.example/mcp", metadata: "…" })
+ * // 'Bearer resource="https://us.example/mcp"'
+ */
+export function ownChallenge(
+  challenge: string,
+  { resource, metadata }: { readonly resource: string; readonly metadata: string },
+): string | undefined {
+  const own: Readonly<Record<string, string>> = { resource, resource_metadata: metadata };
+  let written = "";
+  for (let at = 0; at < challenge.length;) {
+    const separators = matchAt(SEPARATORS, challenge, at)?.[0] ?? "";
+    written += separators;
+    at += separators.length;
+    if (at >= challenge.length) break;
+    const found = matchAt(PARAMETER, challenge, at) ?? matchAt(WORD, challenge, at);
+    if (!found) return undefined;
+    const [text, name = ""] = found;
+    const value = own[name.toLowerCase()];
+    written += value === undefined ? text : `${name}=${quoted(value)}`;
+    at += text.length;
+  }
+  return written;
+}
+
+function matchAt(pattern: RegExp, text: string, at: number): RegExpExecArray | null {
+  pattern.lastIndex = at;
+  return pattern.exec(text);
+}
