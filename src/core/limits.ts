@@ -107,6 +107,9 @@ export const LINGER_MS = 5_000;
 /** Milliseconds for which the answer waits for such a body. A body that came with its head has ended by then. */
 export const UNANSWERED_MS = 5;
 
+/** Messages in a batch of JSON-RPC: each is answered, and nobody counts them before they are sent on. */
+export const MAX_BATCH = 100;
+
 /** Milliseconds that an upstream's answer may take and still be answered as JSON; after that it is a stream. */
 export const QUICK_ANSWER_MS = 250;
 /**

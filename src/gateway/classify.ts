@@ -3,6 +3,7 @@
  * header, and no session. The body decides first, because a stateless request must never
  * touch a session, whatever its headers say.
  */
+import { MAX_BATCH } from "../core/limits.ts";
 import { isObject } from "../wire/json.ts";
 import { elementTexts, memberText } from "../wire/json-text.ts";
 import { messageOf, requestIdOf, RPC_CODES, type RequestId } from "./json-rpc.ts";
@@ -106,6 +107,10 @@ function classifyBatch(
   version: string | undefined,
 ): Verdict {
   if (values.length === 0) return refused(RPC_CODES.invalidRequest, "The batch is empty");
+  if (values.length > MAX_BATCH) {
+    const message = `A batch has at most ${MAX_BATCH} messages`;
+    return refused(RPC_CODES.invalidRequest, message);
+  }
   const pending: RequestId[] = [];
   const cancels: RequestId[] = [];
   for (const [n, value] of values.entries()) {

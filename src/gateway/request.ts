@@ -42,16 +42,24 @@ export function requireAccept({ request }: GatewayCall, ...types: readonly strin
 /** Whether the Accept header takes all of `types`. Without one, a client takes everything (RFC 9110, 12.5.1). */
 export function accepts(header: string | null, types: readonly string[]): boolean {
   if (header === null) return true;
-  const ranges = header
-    .split(",")
-    .map((range) => range.split(";").map((part) => part.trim().toLowerCase()));
-  return types.every((type) =>
-    ranges.some(([range = "", ...params]) => covers(range, type) && !params.includes("q=0")),
-  );
+  const ranges = header.split(",").map((range) => {
+    const [name = "", ...params] = range.split(";").map((part) => part.trim().toLowerCase());
+    return { name, refused: params.some((param) => ZERO_WEIGHT.test(param)) };
+  });
+  return types.every((type) => {
+    // The most specific range decides: a type may be refused although all others are taken.
+    const names = [type, `${type.split("/")[0]}/*`, "*/*"];
+    const decisive = names.find((one) => ranges.some(({ name }) => name === one));
+    return ranges.some(({ name, refused }) => name === decisive && !refused);
+  });
 }
 
-function covers(range: string, type: string): boolean {
-  return range === "*/*" || range === type || range === `${type.split("/")[0]}/*`;
+/** A weight has up to three digits after the point (RFC 9110, 12.4.2). */
+const ZERO_WEIGHT = /^q\s*=\s*0(\.0*)?$/;
+
+/** Whether the content is JSON. Some clients say their Content-Type twice, and the lines are joined. */
+function isJson(contentType: string | null): boolean {
+  return (contentType ?? "").split(",").every((one) => mediaTypeOf(one) === "application/json");
 }
 
 /**
@@ -59,7 +67,7 @@ function covers(range: string, type: string): boolean {
  * JSON nested too deep; throws a SessionError (`payload_too_large`) for a body over BODY_MAX_BYTES.
  */
 export async function readPosted({ request, parts }: GatewayCall): Promise<Posted> {
-  if (mediaTypeOf(request.headers.get("content-type")) !== "application/json") {
+  if (!isJson(request.headers.get("content-type"))) {
     throw new Refused(415, "Content-Type must be application/json");
   }
   let body: string;

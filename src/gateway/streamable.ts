@@ -80,8 +80,9 @@ export function exchange(
 export async function followStream(call: GatewayCall): Promise<Response> {
   requireAccept(call, "text/event-stream");
   return inSession(call, versionRefusal(versionOf(call)), (sessionId, match) => {
-    const lastEventId = call.request.headers.get("last-event-id");
-    if (lastEventId === null) return stream(call, sessionId, { match, kind: "standalone" });
+    // A client that has no id yet may send an empty one (WHATWG HTML, 9.2.4).
+    const lastEventId = call.request.headers.get("last-event-id") || undefined;
+    if (lastEventId === undefined) return stream(call, sessionId, { match, kind: "standalone" });
     return stream(call, sessionId, { match, kind: "resume", lastEventId });
   });
 }

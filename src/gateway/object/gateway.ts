@@ -14,6 +14,7 @@ import {
 import { isObject, parseJson } from "../../wire/json.ts";
 import {
   STANDALONE_STREAM,
+  type ExchangeAnswer,
   type ExchangeRequest,
   type GatewaySession,
   type InitializeRequest,
@@ -37,6 +38,7 @@ import { Exchange, type ExchangeLimits } from "./exchange.ts";
 import { ObjectListener } from "./object-listener.ts";
 import { GatewayStreams } from "./streams.ts";
 import { SessionGone, UpstreamLink } from "./upstream-link.ts";
+import { changeIn, UpstreamState } from "./upstream-state.ts";
 
 interface GatewayParts {
   readonly session: SessionAccess;
@@ -64,6 +66,7 @@ export class Gateway {
   #streams: GatewayStreams | undefined;
   #link: UpstreamLink | undefined;
   #listener: ObjectListener | undefined;
+  #stateOf: UpstreamState | undefined;
 
   constructor(parts: GatewayParts) {
     this.#parts = parts;
@@ -109,6 +112,7 @@ export class Gateway {
     this.#listen(session, session.metadata);
     const { limits, log, used } = this.#parts;
     const exchange = new Exchange(request, { link, limits, log, used });
+    this.#remember(request, exchange);
     this.#running.add(exchange);
     void exchange.ended.then(() => this.#running.delete(exchange));
     return succeed(exchange);
@@ -170,7 +174,26 @@ export class Gateway {
     if (!upstream) return undefined;
     const { session: access, limits } = this.#parts;
     const streams = this.streamsOf(session);
-    return (this.#link = new UpstreamLink(upstream, access, streams, limits.bodyMaxBytes));
+    this.#link = new UpstreamLink(upstream, access, streams, limits.bodyMaxBytes);
+    this.#link.stateRequests = () => this.#state.requests;
+    return this.#link;
+  }
+
+  /** Remembers what the client asks of its upstream session for good, once the upstream has agreed. */
+  #remember({ initialize, body }: ExchangeRequest, { answer }: Exchange): void {
+    if (initialize) return this.#state.clear();
+    const change = changeIn(body);
+    if (!change) return;
+    void answer.then((outcome) => {
+      // One that is answered on a stream is taken as agreed to: asked again, it can only be refused again.
+      if (outcome.ok && outcome.value.kind !== "failed" && !isError(outcome.value)) {
+        this.#state.apply(change);
+      }
+    });
+  }
+
+  get #state(): UpstreamState {
+    return (this.#stateOf ??= new UpstreamState(this.#parts.channel.storage));
   }
 
   /** Listens to an upstream whose stream lives in this object. Returns whether it is one. */
@@ -199,4 +222,11 @@ export class Gateway {
       if (!(cause instanceof SessionGone)) reportFailure(this.#parts.log, link.upstream, cause);
     });
   }
+}
+
+/** Whether an answer is a JSON-RPC error. */
+function isError(answer: ExchangeAnswer): boolean {
+  if (answer.kind !== "json") return false;
+  const message = parseJson(answer.body);
+  return !isObject(message) || "error" in message;
 }

@@ -24,6 +24,7 @@ import { replicaAt, type Replica, type Upstream } from "../upstream/upstream.ts"
 import { SharedTimer } from "../upstream/call-deadline.ts";
 import type { OpenSession, SessionAccess } from "../contract.ts";
 import type { GatewayStreams } from "./streams.ts";
+import { restate } from "./upstream-state.ts";
 
 type Headers = Readonly<Record<string, string>>;
 
@@ -58,6 +59,8 @@ export class UpstreamLink {
   readonly upstream: Upstream;
   readonly #session: SessionAccess;
   readonly #maxBytes: number;
+  /** The requests that a new upstream session is sent before any other. */
+  stateRequests: () => readonly string[] = () => [];
   /** Set while a new upstream session is being made. Every request that needs one waits for it. */
   #recovery: Promise<void> | undefined;
   /** Set while the upstream is being asked about a session. Every request in doubt of that waits for it. */
@@ -259,6 +262,7 @@ export class UpstreamLink {
         throw new UpstreamError(FAILURES.changed);
       }
       await sendInitialized(this.upstream, handshake, headers);
+      await restate(this.upstream, handshake, headers, this.stateRequests());
     } catch (failure) {
       this.#drop(handshake);
       throw failure;

@@ -1,0 +1,108 @@
+/**
+ * What the client has asked of its upstream session for good: a log level, and updates of resources.
+ * A new upstream session in place of a lost one is asked for the same.
+ */
+import { isObject, parseJson } from "../../wire/json.ts";
+import { call } from "../upstream/call.ts";
+import type { Handshake } from "../upstream/handshake.ts";
+import type { Upstream } from "../upstream/upstream.ts";
+
+type Change =
+  | { readonly kind: "level"; readonly level: string }
+  | { readonly kind: "subscribe" | "unsubscribe"; readonly uri: string };
+
+interface Stored {
+  readonly level?: string;
+  readonly uris: readonly string[];
+}
+
+const STORED = "upstream-state";
+const NOTHING: Stored = { uris: [] };
+
+/** UTF-16 units of all that is remembered: a stored value holds 2 MB, and each is asked for again. */
+const MOST_UNITS = 64 * 1024;
+const MOST_URIS = 1000;
+/** Requests at a time: a call waits for them. */
+const AT_A_TIME = 10;
+
+/** What a body changes, if the upstream agrees. Most bodies are not even parsed for that. */
+export function changeIn(body: string): Change | undefined {
+  if (!body.includes("setLevel") && !body.includes("subscribe")) return undefined;
+  const value = parseJson(body);
+  if (!isObject(value) || !isObject(value["params"])) return undefined;
+  const { level, uri } = value["params"];
+  switch (value["method"]) {
+    case "logging/setLevel":
+      return typeof level === "string" ? { kind: "level", level } : undefined;
+    case "resources/subscribe":
+      return typeof uri === "string" ? { kind: "subscribe", uri } : undefined;
+    case "resources/unsubscribe":
+      return typeof uri === "string" ? { kind: "unsubscribe", uri } : undefined;
+    default:
+      return undefined;
+  }
+}
+
+/** The state after a change; undefined where there is no room for it, or nothing changes. */
+export function changed(stored: Stored, change: Change): Stored | undefined {
+  const others = change.kind === "level" ? [] : stored.uris.filter((uri) => uri !== change.uri);
+  const next: Stored =
+    change.kind === "level"
+      ? { ...stored, level: change.level }
+      : { ...stored, uris: change.kind === "subscribe" ? [...others, change.uri] : others };
+  const units = next.uris.reduce((sum, { length }) => sum + length, next.level?.length ?? 0);
+  const fits = next.uris.length <= MOST_URIS && units <= MOST_UNITS;
+  const isNews = next.level !== stored.level || next.uris.length !== stored.uris.length;
+  return fits && isNews ? next : undefined;
+}
+
+export class UpstreamState {
+  readonly #storage: DurableObjectStorage;
+
+  constructor(storage: DurableObjectStorage) {
+    this.#storage = storage;
+  }
+
+  /** The upstream has agreed to a change. */
+  apply(change: Change): void {
+    const next = changed(this.#stored, change);
+    if (next) this.#storage.kv.put(STORED, next);
+  }
+
+  /** The client has begun anew. */
+  clear(): void {
+    if (this.#stored !== NOTHING) this.#storage.kv.delete(STORED);
+  }
+
+  /** The requests that bring another upstream session to the same state. */
+  get requests(): string[] {
+    const { level, uris } = this.#stored;
+    const calls = uris.map((uri) => ["resources/subscribe", { uri }] as const);
+    const all = level === undefined ? calls : [["logging/setLevel", { level }] as const, ...calls];
+    return all.map(([method, params], n) =>
+      JSON.stringify({ jsonrpc: "2.0", id: `holdfast-state-${n}`, method, params }),
+    );
+  }
+
+  get #stored(): Stored {
+    return this.#storage.kv.get<Stored>(STORED) ?? NOTHING;
+  }
+}
+
+/** Sends the requests. A refusal changes nothing: the session is good without. Never rejects. */
+export async function restate(
+  upstream: Upstream,
+  { replica, sid, version }: Handshake,
+  headers: Readonly<Record<string, string>>,
+  requests: readonly string[],
+): Promise<void> {
+  const send = async (body: string): Promise<void> =>
+    (await call(upstream, replica, { method: "POST", body, sid, version, headers })).discard();
+  try {
+    for (let n = 0; n < requests.length; n += AT_A_TIME) {
+      await Promise.all(requests.slice(n, n + AT_A_TIME).map(send));
+    }
+  } catch {
+    // The request that waits for this finds the upstream as it is.
+  }
+}
