@@ -2,6 +2,7 @@
 import { expect, it } from "vitest";
 import { legacyServer } from "../../../../src/gateway/upstream/legacy-server.ts";
 import { responseOf } from "../../../support/mcp/answer.ts";
+import { SseReader } from "../../../support/sse-reader.ts";
 
 const URL = "http://upstream.invalid/sse";
 const INITIALIZED = { protocolVersion: "2024-11-05", capabilities: {}, serverInfo: { name: "x" } };
@@ -14,7 +15,9 @@ interface Scripted {
   /** Says a message on the server's one stream. */
   say(message: object): void;
   /** POSTs a request in the session that was made. */
-  call(id: number, signal?: AbortSignal): Promise<Response>;
+  call(id: number, signal?: AbortSignal, method?: string): Promise<Response>;
+  /** Asks for what the server says with no call under way. */
+  listen(sid?: string): Promise<Response>;
 }
 
 /** A server that initializes. It answers each later POST as the next of `answers` does, and with 202 after the last. */
@@ -45,7 +48,12 @@ async function scripted(...answers: Posted[]): Promise<Scripted> {
   const made = await send("initialize", 0, null);
   await made.text();
   const sid = made.headers.get("mcp-session-id");
-  return { say, call: (id, signal) => send("tools/call", id, sid, signal) };
+  return {
+    say,
+    call: (id, signal, method = "tools/call") => send(method, id, sid, signal),
+    listen: (named = sid ?? "") =>
+      server({ method: "GET", headers: { "mcp-session-id": named } }).then(responseOf),
+  };
 }
 
 /** Expects that the call with this id gets its progress and its answer. */
@@ -96,4 +104,44 @@ it.each<[what: string, answer: () => Promise<Response>]>([
   const made = server({ method: "POST", headers: {}, body });
   await made.catch(() => undefined);
   expect(held?.aborted).toBe(true);
+});
+
+it("keeps what the server says with no call under way for the listener, and gives it to no ping", async () => {
+  const server = await scripted();
+  server.say(PROGRESS);
+  const stream = await server.listen();
+  const reader = new SseReader(stream.body!);
+  expect((await reader.take(1)).map(({ data }) => JSON.parse(data))).toEqual([PROGRESS]);
+  const ping = await server.call(7, undefined, "ping");
+  server.say(PROGRESS);
+  server.say({ jsonrpc: "2.0", id: 7, result: {} });
+  expect(await ping.text()).not.toContain("progress");
+  expect((await reader.take(1)).map(({ data }) => JSON.parse(data))).toEqual([PROGRESS]);
+  await reader.leave();
+});
+
+it("keeps a hundred such messages while nobody listens, the newest", async () => {
+  const server = await scripted();
+  for (let n = 1; n <= 150; n++) server.say({ ...PROGRESS, params: { progress: n } });
+  const ping = await server.call(7, undefined, "ping");
+  // The answer comes behind them on the same stream.
+  server.say({ jsonrpc: "2.0", id: 7, result: {} });
+  await ping.text();
+  const reader = new SseReader((await server.listen()).body!);
+  const frames = await reader.take(100);
+  expect(frames.map(({ data }) => (JSON.parse(data) as typeof PROGRESS).params.progress)).toEqual(
+    Array.from({ length: 100 }, (_, n) => n + 51),
+  );
+  await reader.leave();
+});
+
+it("a second listener takes the place of the first, and knows of no session that is gone", async () => {
+  const server = await scripted();
+  const first = await server.listen();
+  const second = new SseReader((await server.listen()).body!);
+  expect(await first.text()).toBe("");
+  server.say(PROGRESS);
+  expect(await second.take(1)).toHaveLength(1);
+  await second.leave();
+  expect((await server.listen("another")).status).toBe(404);
 });
