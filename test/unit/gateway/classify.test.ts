@@ -132,6 +132,12 @@ it.each<[what: string, body: unknown, version: string | undefined, verdict: obje
     exchange([1], { batch: true }),
   ],
   ["an empty batch", [], undefined, { kind: "refused", code: -32600 }],
+  [
+    "a batch of 101",
+    Array.from({ length: 101 }, () => request("ping")),
+    undefined,
+    { kind: "refused", code: -32600 },
+  ],
   ["initialize in a batch", [request("initialize")], undefined, { kind: "refused", code: -32600 }],
   ["a claim in a batch", [request("ping", CLAIM)], undefined, { kind: "refused", code: -32600 }],
   ["nonsense in a batch", [1], undefined, { kind: "refused", code: -32600 }],
