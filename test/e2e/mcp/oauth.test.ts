@@ -263,3 +263,32 @@ it("metadata that only the root has are found, and lose their signature", async 
   const document: unknown = await (await service.fetch(`${METADATA}/mcp`)).json();
   expect(document).toEqual({ resource: `${service.url}/mcp`, jwks_uri: "x" });
 });
+
+it.each([
+  [401, "initialize"],
+  [403, "initialize"],
+  [401, "tools/call"],
+  [403, "tools/call"],
+  [429, "tools/call"],
+])(
+  "%i to %s as a JSON-RPC error reaches the client with no URL of the upstream",
+  async (status, method) => {
+    const server: RoughServer = await startRough((asked) => {
+      if (asked.method !== method) return false;
+      const headers = { "www-authenticate": challengeOf(server), "retry-after": "7" };
+      asked.error(status, -32001, "not with this credential", asked.id, headers);
+      return true;
+    });
+    const upstream = { url: server.url, forwardAuthorization: true };
+    const { service, url } = await startGateway({ default: upstream });
+    const response =
+      method === "initialize"
+        ? await post(url, INITIALIZE, MINE)
+        : await post(url, toolCall(1, "x"), { "mcp-session-id": await opened(url), ...MINE });
+    expect([response.status, response.headers.get("retry-after")]).toEqual([status, "7"]);
+    expectChallenge(response, { server, service, url });
+    const said = JSON.stringify([...response.headers]) + (await response.text());
+    expect(said).toContain("not with this credential");
+    expect(said).not.toContain(new URL(server.url).host);
+  },
+);
