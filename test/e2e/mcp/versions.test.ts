@@ -73,7 +73,7 @@ it.each(["2025-03-26", "2025-06-18", "2024-11-05"])(
     const { text, messages } = await wholeAnswer(response);
     expect(messages.map(({ params, id }) => params?.data ?? id)).toEqual([1, 1]);
     // The priming event.
-    expect(text).toMatch(/^(retry: \d+\n)?id: \S+\ndata: \n\n/);
+    expect(text).toMatch(/^(retry: \d+\n)?data: \nid: \S+\n\n/);
     const sent = server.requests.map((one) => one.headers["mcp-protocol-version"]);
     expect(sent.slice(1)).toEqual(sent.slice(1).map(() => "2025-11-25"));
   },
