@@ -37,7 +37,7 @@ it("writes ids last and keep-alives as comments alone, to POST and GET", async (
   const posted = await session.stream(toolCall(1, "slow", { ms: 600 }));
   await posted.rest();
   expect(posted.text).toMatch(
-    /^retry: 1000\ndata: \nid: \S+\n\n(: keep-alive\n)+data: .+\nid: \S+\n\n$/,
+    /^retry: 1000\ndata: \nid: \S+\n\n(: keep-alive\n)+event: message\ndata: .+\nid: \S+\n\n$/,
   );
   const standalone = await session.follow();
   await standalone.until(/^retry: 1000\ndata: \nid: \S+\n\n(: keep-alive\n){2}/);
