@@ -76,10 +76,13 @@ it("a log of small messages has no table for parts, and one that failed leaves n
   expect(tables).toBe(0);
 });
 
-it("a live reader is sent it as a page, so that the next one waits until it has been taken", async () => {
+it.each([
+  ["in parts", 2 * MIB],
+  ["larger than a page alone", MIB / 2],
+])("a live reader is sent one as a page, and the next one waits: %s", async (_what, size) => {
   const words = await inObject(async (ctx) => {
     const { streams, server, received } = follow(ctx);
-    streams.append(STREAM, "d".repeat(2 * MIB));
+    streams.append(STREAM, "d".repeat(size));
     streams.append(STREAM, "after");
     await received.at(2);
     streams.sendPage(server);
