@@ -172,11 +172,13 @@ export class Gateway {
     if (this.#link) return this.#link;
     const upstream = this.#upstream(session.metadata[GATEWAY_KEYS.upstream]);
     if (!upstream) return undefined;
-    const { session: access, limits } = this.#parts;
-    const streams = this.streamsOf(session);
-    this.#link = new UpstreamLink(upstream, access, streams, limits.bodyMaxBytes);
-    this.#link.stateRequests = () => this.#state.requests;
-    return this.#link;
+    return (this.#link = new UpstreamLink({
+      upstream,
+      session: this.#parts.session,
+      streams: this.streamsOf(session),
+      maxBytes: this.#parts.limits.bodyMaxBytes,
+      stateRequests: () => this.#state.requests,
+    }));
   }
 
   /** Remembers what the client asks of its upstream session for good, once the upstream has agreed. */

@@ -28,6 +28,16 @@ import { restate } from "./upstream-state.ts";
 
 type Headers = Readonly<Record<string, string>>;
 
+interface LinkParts {
+  readonly upstream: Upstream;
+  readonly session: SessionAccess;
+  readonly streams: GatewayStreams;
+  /** Bytes of one message of the upstream. */
+  readonly maxBytes: number;
+  /** The requests that a new upstream session is sent before any other. */
+  readonly stateRequests: () => readonly string[];
+}
+
 /** A POST of the client. */
 export interface Parcel {
   readonly body: string;
@@ -59,24 +69,18 @@ export class UpstreamLink {
   readonly upstream: Upstream;
   readonly #session: SessionAccess;
   readonly #maxBytes: number;
-  /** The requests that a new upstream session is sent before any other. */
-  stateRequests: () => readonly string[] = () => [];
+  readonly #stateRequests: () => readonly string[];
   /** Set while a new upstream session is being made. Every request that needs one waits for it. */
   #recovery: Promise<void> | undefined;
   /** Set while the upstream is being asked about a session. Every request in doubt of that waits for it. */
   #question: { readonly about: Binding; readonly verdict: Promise<Verdict> } | undefined;
 
-  /** `maxBytes` bounds one message of the upstream. */
-  constructor(
-    upstream: Upstream,
-    session: SessionAccess,
-    streams: GatewayStreams,
-    maxBytes: number,
-  ) {
+  constructor({ upstream, session, streams, maxBytes, stateRequests }: LinkParts) {
     this.upstream = upstream;
     this.#session = session;
     this.streams = streams;
     this.#maxBytes = maxBytes;
+    this.#stateRequests = stateRequests;
   }
 
   /**
@@ -262,7 +266,7 @@ export class UpstreamLink {
         throw new UpstreamError(FAILURES.changed);
       }
       await sendInitialized(this.upstream, handshake, headers);
-      await restate(this.upstream, handshake, headers, this.stateRequests());
+      await restate(this.upstream, handshake, headers, this.#stateRequests());
     } catch (failure) {
       this.#drop(handshake);
       throw failure;

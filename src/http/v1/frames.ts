@@ -22,7 +22,7 @@ export const openingFrame = z
       }),
     id: z.string().meta({ description: "The place where the stream starts" }),
   })
-  .meta({ description: "The first frame of each stream, unless that is a gap" });
+  .meta({ description: "The first frame of a stream, unless that begins with a gap" });
 
 export const eventFrame = z
   .object({
