@@ -2,7 +2,7 @@
  * Does calls that come close together in one turn, so that they share a commit: a commit
  * costs one flush to disk, however much it holds.
  */
-export interface GroupCommitParts<Job, Done, Result> {
+interface GroupCommitParts<Job, Done, Result> {
   /** Does one job. If it throws, its own call rejects, and no other. */
   readonly work: (job: Job) => Done;
   /** Ends a turn with all that it has done. Returns a function from each result of `work` to the call's own. */

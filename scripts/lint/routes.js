@@ -14,9 +14,12 @@ export default {
     "route-has-scope": {
       create: (context) => ({
         ObjectExpression(node) {
-          const names = new Set(node.properties.map(nameOf));
-          const describesRoute = names.has("operationId") && names.has("path");
-          if (!describesRoute || names.has("scope")) return;
+          const values = new Map(
+            node.properties.map((property) => [nameOf(property), property.value]),
+          );
+          const describesRoute = values.has("operationId") && values.has("path");
+          const scope = values.get("scope");
+          if (!describesRoute || (scope && scope.name !== "undefined")) return;
           context.report({ node, message: "A route must say which scope it needs." });
         },
       }),
@@ -37,11 +40,17 @@ export default {
             if (classes.has(typeAnnotation?.typeAnnotation?.typeName?.name)) apps.add(name);
           },
           NewExpression(node) {
-            if (classes.has(node.callee.name)) context.report({ node, message });
+            const { name, property } = node.callee;
+            const isHono = classes.has(name) || property?.name === "Hono";
+            if (isHono) context.report({ node, message });
           },
           CallExpression(node) {
             const { object, property } = node.callee;
-            if (!apps.has(object?.name) || !MOUNTING.has(property?.name ?? property?.value)) return;
+            if (!MOUNTING.has(property?.name ?? property?.value)) return;
+            // An app by its name, or by what it is asked for: a path and a handler for it.
+            const [first, handler] = node.arguments;
+            const takesPath = typeof first?.value === "string" && first.value.startsWith("/");
+            if (!apps.has(object?.name) && !(takesPath && handler)) return;
             context.report({ node, message });
           },
         };

@@ -24,7 +24,7 @@ export interface AccessPlatform {
 }
 
 /** An identity, or why there is none. "missing": the request has no credential, or none of the scheme Bearer. */
-export type Credential = Identity | "missing" | "invalid";
+type Credential = Identity | "missing" | "invalid";
 
 export interface Access {
   readonly settings: AuthSettings;

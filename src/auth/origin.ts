@@ -44,14 +44,14 @@ export function pageOriginOf(text: string): string | undefined {
   return NO_ORIGIN.has(lower) ? undefined : `${lower}://${host}`;
 }
 
-export interface OriginRules {
+interface OriginRules {
   /** Hosts to serve, in lower case, with or without a port. Undefined: any. */
   readonly allowedHosts?: ReadonlySet<string> | undefined;
   /** Origins whose pages may call, as browsers write them. */
   readonly allowedOrigins: ReadonlySet<string>;
 }
 
-export type OriginVerdict =
+type OriginVerdict =
   | { readonly kind: "allowed"; readonly loopback: boolean }
   | { readonly kind: "refused"; readonly header: "Host" | "Origin" };
 
@@ -90,7 +90,7 @@ export function originJudge(
  * rules must allow all of them. An origin may call if it is listed, is the request's own
  * host, or is of this machine while the host is too.
  */
-export function originVerdict(
+function originVerdict(
   hosts: readonly string[],
   origin: string | undefined,
   rules: OriginRules,

@@ -29,7 +29,7 @@ type AuthVariable = (typeof AUTH_VARIABLES)[number];
 
 type AuthEnvironment = Environment<AuthVariable>;
 
-export type AuthMethod =
+type AuthMethod =
   /** `AUTH` is not set: anybody may call, but from this machine only. */
   | { readonly kind: "unset" }
   /** `AUTH=none`: anybody may call. */

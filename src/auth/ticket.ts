@@ -9,7 +9,7 @@
 import { CompactSign, compactVerify, errors } from "jose";
 import type { SessionId } from "../core/id.ts";
 
-export interface TicketClaims {
+interface TicketClaims {
   readonly session: SessionId;
   /** Owner of the session. The ticket does not open a later session of another owner under the same id. */
   readonly subject?: string | undefined;

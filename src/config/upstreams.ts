@@ -72,7 +72,7 @@ export interface ServerSettings {
   readonly forwardAuthorization: boolean | string;
 }
 
-export type UpstreamSettings = "demo" | ServerSettings;
+type UpstreamSettings = "demo" | ServerSettings;
 export type UpstreamsSettings = Readonly<Record<string, UpstreamSettings>>;
 
 export const DEFAULT_UPSTREAM = "default";

@@ -19,6 +19,7 @@ import { decodeCursor, encodeCursor, mergeNewest, takeUpTo } from "./listing.ts"
 import { placementOf, shardName } from "./placement.ts";
 import type { Config } from "../config/service.ts";
 import type { Environment } from "../config/env.ts";
+import { within } from "../wire/within.ts";
 
 /** The part of a binding of the DirectoryObject class that finds a shard. */
 export type DirectoryNamespace = Pick<DurableObjectNamespace, "idFromName" | "get">;
@@ -161,23 +162,10 @@ export class DirectoryClient {
     const id = this.#namespace.idFromName(shardName(shard));
     // The binding's class is DirectoryObject, which implements DirectoryShard; over RPC each method returns a promise.
     const stub = this.#namespace.get(id) as unknown as DirectoryShard;
-    return withinTimeout(call(stub, { shard, shards: this.#shards }), shard);
-  }
-}
-
-/** A shard that hangs is a shard that is down. */
-async function withinTimeout<T>(answer: Promise<T>, shard: number): Promise<T> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const timeout = new Promise<never>((_, reject) => {
-    timer = setTimeout(
-      () => reject(new Error(`directory shard ${shard} did not answer in ${SHARD_TIMEOUT_MS} ms`)),
-      SHARD_TIMEOUT_MS,
-    );
-  });
-  try {
-    return await Promise.race([answer, timeout]);
-  } finally {
-    clearTimeout(timer);
+    // A shard that hangs is a shard that is down.
+    return within(call(stub, { shard, shards: this.#shards }), SHARD_TIMEOUT_MS, () => {
+      throw new Error(`directory shard ${shard} did not answer in ${SHARD_TIMEOUT_MS} ms`);
+    });
   }
 }
 

@@ -6,6 +6,7 @@ import { boundedBody } from "../wire/bytes.ts";
 import { SessionError } from "../core/errors.ts";
 import { parseJson } from "../wire/json.ts";
 import { BODY_MS, MAX_JSON_DEPTH } from "../core/limits.ts";
+import { within } from "../wire/within.ts";
 
 type Bytes = ArrayBuffer | Uint8Array;
 
@@ -40,19 +41,6 @@ export function textOf(bytes: Bytes): string {
     return utf8.decode(bytes);
   } catch {
     throw new SessionError("invalid_request", "The body is not valid UTF-8.");
-  }
-}
-
-/** Settles as `work` does, or as `late` does after `ms` milliseconds. Leaves no timer behind. */
-export async function within<T>(work: Promise<T>, ms: number, late: () => T): Promise<T> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const timeUp = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, ms);
-  });
-  try {
-    return await Promise.race([work, timeUp.then(late)]);
-  } finally {
-    clearTimeout(timer);
   }
 }
 

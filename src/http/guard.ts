@@ -18,7 +18,7 @@ const HOW_TO_SET_UP =
   "Set AUTH to serve more than this machine: AUTH=token with API_TOKENS (npm run token makes one), AUTH=jwt with JWT_ISSUER, JWT_AUDIENCE and JWKS_URL, or AUTH=none to let anybody in.";
 
 /** A handler behind the guard, as far as the guard needs to know it. */
-export interface Guarded {
+interface Guarded {
   /** Undefined: any valid credential passes. */
   readonly scope: RouteScope | undefined;
   /** Whether a `ticket` in the query can replace the Authorization header. */

@@ -1,6 +1,6 @@
 /** The linter and the types refuse code that breaks a rule of the project. */
 import { execFile } from "node:child_process";
-import { mkdir, rm, writeFile } from "node:fs/promises";
+import { mkdir, rm, rmdir, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
 import { PROJECT } from "../../scripts/bundle.ts";
@@ -11,7 +11,11 @@ async function write(files: Readonly<Record<string, string>>): Promise<void> {
     const file = join(PROJECT, path);
     await mkdir(dirname(file), { recursive: true });
     await writeFile(file, source);
-    onTestFinished(() => rm(file));
+    onTestFinished(async () => {
+      await rm(file);
+      // Removes the folder that was made for it, and none with other files in it.
+      await rmdir(dirname(file)).catch(() => undefined);
+    });
   }
 }
 
@@ -45,6 +49,9 @@ it.each([
   ["src/gateway/lint-probe.ts", "../http/v1/schemas.ts"],
   ["src/session/lint-probe.ts", "../http/problem.ts"],
   ["src/lint-probe.ts", "cloudflare:workers"],
+  // A file or a folder that no rule names yet is no way around the rooms.
+  ["src/lint-probe.ts", "./session/record.ts"],
+  ["src/newroom/lint-probe.ts", "../session/record.ts"],
   ["src/wire/lint-probe.ts", "../group-commit.ts"],
   ["src/core/lint-probe.ts", "../group-commit.ts"],
   ["src/core/lint-probe.ts", "../logger.ts"],
@@ -120,6 +127,8 @@ it.each([
   `import type { Hono } from "hono";\nexport const f = (app: Hono) => app["all"]("/", ${handler});\n`,
   `import type { Hono } from "hono";\nexport const f = (app: Hono) => app.use(${handler});\n`,
   `import { Hono } from "hono";\nexport const app = new Hono();\n`,
+  `import * as h from "hono";\nexport const made = new h.Hono();\n`,
+  `declare const made: { get(path: string, f: unknown): void };\nmade.get("/", ${handler});\n`,
 ])("nothing is mounted past the guard: %s", async (source) => {
   for (const path of [
     "src/http/v1/lint-probe.ts",
@@ -127,6 +136,11 @@ it.each([
     "src/lint-probe.ts",
   ])
     expect([path, await lint(path, source)]).toEqual([path, expect.stringContaining("no-mount")]);
+});
+
+it("a route whose scope is undefined has none", async () => {
+  const source = `export const route = { operationId: "probe", path: "/", scope: undefined };\n`;
+  expect(await lint("src/http/v1/lint-probe.ts", source)).toContain("route-has-scope");
 });
 
 it("a route that says its scope is let be", async () => {

@@ -3,13 +3,14 @@
  * error. In MCP an error's id is a string, a number or absent; a null one makes the official
  * client's transport throw.
  */
+import { ERROR_KINDS } from "../../core/errors.ts";
 import { escapeJson } from "./go-json.ts";
 
 /** The id of a JSON-RPC request: parsed, or as raw JSON, which keeps every digit of a number. */
 export type JsonRpcId = string | number | bigint | { readonly rawJson: string };
 
 /** The JSON-RPC code from which MCP clients recover with a new session. */
-export const CODE_SESSION_NOT_FOUND = -32001;
+export const CODE_SESSION_NOT_FOUND = ERROR_KINDS.session_not_found.jsonRpcCode;
 export const MESSAGE_SESSION_NOT_FOUND = "Session not found";
 
 /** Whether a request has an id to echo. 0 and "" are ids; null, undefined and empty raw JSON are not. */
