@@ -57,7 +57,7 @@ export interface WrittenMessage {
   readonly text: string;
 }
 
-/** The messages in a text: one, or several in an array. What is no message is left out. */
+/** The messages in a text: one, or several in an array. Other values are left out. */
 export function messagesIn(text: string): WrittenMessage[] {
   const value = parseJson(text);
   const values: readonly unknown[] = Array.isArray(value) ? value : [value];

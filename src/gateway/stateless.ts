@@ -87,7 +87,7 @@ async function discover(
     (await call(upstream, replica, request, options)).discard();
   } catch (cause) {
     if (signal.aborted) throw cause;
-    // One that is silent is as good as one that is gone.
+    // A replica that does not answer counts as gone.
     healthOf(replica).broke();
     throw new UpstreamError(FAILURES.unreachable, { cause, broken: true });
   }

@@ -34,7 +34,7 @@ interface ListenerParts {
   readonly maxBytes: number;
 }
 
-/** What a refusal of the stream means. */
+/** The meaning of a refusal of the stream. */
 type Refusal =
   /** The server has no such stream, or asking again changes nothing. */
   | "none"

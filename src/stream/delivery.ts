@@ -1,5 +1,5 @@
 /**
- * What one reader is known to have taken. A connection takes bytes also after its reader has closed
+ * Knows which events one reader has taken. A connection takes bytes also after its reader has closed
  * it, until the answer to the first of them is back. And a proxy on the way takes bytes that its
  * client never gets, and closes only when it notices. So an event counts as taken when two more
  * writes went through, each of which began `CONFIRM_AFTER_MS` after what is before it: if the

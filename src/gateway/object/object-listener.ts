@@ -54,7 +54,7 @@ export class ObjectListener {
   async #run(binding: Binding): Promise<void> {
     let pause = 0;
     try {
-      // A stream that was silent for long is opened again. One that broke off is gone with its session.
+      // A stream that was silent for long is opened again. A stream that broke off has lost its session.
       while (await this.#read(binding)) pause = UPSTREAM_RETRY_MS;
     } catch (cause) {
       reportFailure(this.#log, this.#link.upstream, cause);

@@ -54,7 +54,7 @@ export interface Streamed {
   readonly doubted: Binding | undefined;
 }
 
-/** What a ping says of the upstream and of its session. */
+/** The verdict of a ping on the upstream and its session. */
 type Verdict = "alive" | "lost" | "unknown" | "down";
 
 /** The session ended while the upstream was being asked. */

@@ -1,5 +1,5 @@
 /**
- * What the client has asked of its upstream session for good: a log level, and updates of resources.
+ * Keeps the lasting requests of the client to its upstream session: a log level, and updates of resources.
  * A new upstream session in place of a lost one is asked for the same.
  */
 import { isObject, parseJson } from "../../wire/json.ts";
@@ -25,7 +25,7 @@ const MOST_URIS = 1000;
 /** Requests at a time: a call waits for them. */
 const AT_A_TIME = 10;
 
-/** What a body changes, if the upstream agrees. Most bodies are not even parsed for that. */
+/** The change that a body asks for, to be kept if the upstream agrees. Most bodies are not parsed for it. */
 export function changeIn(body: string): Change | undefined {
   if (!body.includes("setLevel") && !body.includes("subscribe")) return undefined;
   const value = parseJson(body);

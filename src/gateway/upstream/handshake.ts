@@ -99,7 +99,7 @@ export async function terminate(
   }
 }
 
-/** What an answer to initialize, the request `id`, agrees to. */
+/** Reads the version and the session that an upstream's answer to the initialize request `id` agrees to. */
 function agreed(
   replica: Replica,
   sid: string | undefined,

@@ -1,5 +1,5 @@
 /**
- * What an upstream's answer to a POST means: an answer to its requests, a refusal, or perhaps that
+ * Judges an upstream's answer to a POST: an answer to its requests, a refusal, or perhaps that
  * the upstream's session is lost. Pure, and the one place where that is decided. docs/mcp.md has it
  * as a table.
  */

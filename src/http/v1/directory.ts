@@ -61,7 +61,7 @@ export const directoryRoutes = [
 ];
 
 /**
- * Whose sessions a call is about: an admin's choice, or the caller's own. Throws a SessionError
+ * Chooses the subject whose sessions a call is about: an admin's choice, or the caller's own. Throws a SessionError
  * (`forbidden`) for another's.
  */
 function mayReach(
