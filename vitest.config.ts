@@ -1,3 +1,4 @@
+import { availableParallelism } from "node:os";
 import { cloudflareTest } from "@cloudflare/vitest-pool-workers";
 import { defineConfig } from "vitest/config";
 import { bundleIoredis } from "./test/support/bundle-ioredis.ts";
@@ -15,8 +16,8 @@ const patience = {
 export default defineConfig({
   test: {
     silent: "passed-only",
-    // Most tests wait for processes of their own; the default leaves one core of two unused.
-    maxWorkers: "100%",
+    // Most tests wait for processes of their own, or for time to pass, so there are more workers than cores.
+    maxWorkers: Math.ceil(availableParallelism() * 1.5),
     reporters: ["default", "./test/support/totals-reporter.ts", "./test/support/kept-logs.ts"],
     projects: [
       {
