@@ -56,10 +56,10 @@ export const PIECE_BYTES = 64 * 1024;
 export const CONFIRM_AFTER_MS = 250;
 /**
  * The same while much is unread and publishers wait for what readers take. A log of the default
- * size then takes 75,000 events and 30 MiB a second, more than a session can publish. A reader that
- * leaves within two such times may lose events if its answer takes longer than this to come back.
+ * size would refuse a publisher of 40 MiB a second at 25 ms, with a reader that keeps up. The answer
+ * of a closed connection on the same machine is back sooner than this; over a network it may not be.
  */
-export const CONFIRM_SOON_MS = 25;
+export const CONFIRM_SOON_MS = 2;
 /**
  * Subscribers for each millisecond that publishes are held after several came together, up to
  * `MAX_HOLD_MS`. (Measured with 16 publishes under way: docs/performance.md, "Fan-out".)
