@@ -23,7 +23,7 @@ export const WITNESS = "witness";
 
 /**
  * From the object, to every bridge: much is unread. Say once that the frames up to here are taken,
- * as soon as any later write has gone through.
+ * as soon as two later writes, `CONFIRM_SOON_MS` apart, have gone through.
  */
 export const REPORT = "report";
 
