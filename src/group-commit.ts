@@ -2,6 +2,8 @@
  * Does calls that come close together in one turn, so that they share a commit: a commit
  * costs one flush to disk, however much it holds.
  */
+import { sleep } from "./wire/timers.ts";
+
 interface GroupCommitParts<Job, Done, Result> {
   /** Does one job. If it throws, its own call rejects, and no other. */
   readonly work: (job: Job) => Done;
@@ -47,7 +49,7 @@ export class GroupCommit<Job, Done, Result> {
     const { gatherMs, pause } = this.#parts;
     this.#busy = true;
     while (this.#waiting.length > 0) {
-      if (gatherMs !== undefined) await new Promise((resolve) => setTimeout(resolve, gatherMs));
+      if (gatherMs !== undefined) await sleep(gatherMs);
       const calls = this.#takeTurn();
       this.#doTurn(calls);
       // The platform itself fails a call whose commit failed: it does not let the answer out.

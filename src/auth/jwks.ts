@@ -8,6 +8,7 @@ import { createLocalJWKSet, errors, type JSONWebKeySet, type JWTVerifyGetKey } f
 import { boundedBody } from "../wire/bytes.ts";
 import { UnavailableError } from "../core/errors.ts";
 import { isObject, parseJson } from "../wire/json.ts";
+import { sleep } from "../wire/timers.ts";
 
 export interface JwksOptions {
   readonly url: string;
@@ -98,7 +99,7 @@ export class Jwks {
 
   /** Each waiting request has a timer of its own: no other request can wake it. */
   async #roundEnds(): Promise<void> {
-    while (this.#isUnderWay()) await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+    while (this.#isUnderWay()) await sleep(LOOK_MS);
   }
 
   async #fetch(): Promise<JSONWebKeySet> {

@@ -19,7 +19,7 @@ import { decodeCursor, encodeCursor, mergeNewest, takeUpTo } from "./listing.ts"
 import { placementOf, shardName } from "./placement.ts";
 import type { Config } from "../config/service.ts";
 import type { Environment } from "../config/env.ts";
-import { within } from "../wire/within.ts";
+import { within } from "../wire/timers.ts";
 
 /** The part of a binding of the DirectoryObject class that finds a shard. */
 export type DirectoryNamespace = Pick<DurableObjectNamespace, "idFromName" | "get">;

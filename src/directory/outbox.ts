@@ -15,6 +15,7 @@ import { describeFailure, type Logger } from "../logger.ts";
 import type { DirectoryClient } from "./client.ts";
 import type { DirectoryEntry, DirectoryMessage } from "./contract.ts";
 import { dropTime, retryTime, stalenessOf } from "./staleness.ts";
+import { sleep } from "../wire/timers.ts";
 
 const KEY = "directory";
 
@@ -151,7 +152,7 @@ export class Outbox {
   async #deliverAll(): Promise<void> {
     const { directory } = this.#parts;
     if (!directory) return;
-    await new Promise((resolve) => setTimeout(resolve, TELL_DELAY_MS));
+    await sleep(TELL_DELAY_MS);
     for (let restamps = 0; ;) {
       const now = Date.now();
       const update = this.#update(now);

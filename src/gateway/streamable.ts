@@ -3,7 +3,7 @@ import { SessionNotFoundError } from "../core/errors.ts";
 import { parseEventId } from "../core/event-id.ts";
 import { redactSessionId, requireSessionId, type SessionId } from "../core/id.ts";
 import { MAX_INIT_BODY_BYTES, UPSTREAM_HELD_MS } from "../core/limits.ts";
-import { within } from "../wire/within.ts";
+import { within } from "../wire/timers.ts";
 import { STREAM_HEADERS } from "../http/problem.ts";
 import { bridge } from "../stream/bridge.ts";
 import { exceeds } from "../wire/bytes.ts";

@@ -21,7 +21,7 @@ import {
   type Backend,
 } from "../stream/protocol.ts";
 import { call, type Reply } from "./upstream/call.ts";
-import { wait } from "./upstream/call-deadline.ts";
+import { sleep } from "../wire/timers.ts";
 import { replicaAt, type Upstream } from "./upstream/upstream.ts";
 
 interface ListenerParts {
@@ -120,7 +120,7 @@ export class UpstreamListener {
       const ended = outcome === "ended";
       const delay = ended ? (parser.retryMs ?? UPSTREAM_RETRY_MS) : backoff;
       backoff = ended ? MIN_UPSTREAM_RETRY_MS : Math.min(backoff * 2, MAX_UPSTREAM_RETRY_MS);
-      await wait(afterMs ?? clamp(delay, MIN_UPSTREAM_RETRY_MS, MAX_UPSTREAM_RETRY_MS), signal);
+      await sleep(afterMs ?? clamp(delay, MIN_UPSTREAM_RETRY_MS, MAX_UPSTREAM_RETRY_MS), signal);
     }
   }
 

@@ -6,7 +6,7 @@ import { boundedBody } from "../wire/bytes.ts";
 import { SessionError } from "../core/errors.ts";
 import { parseJson } from "../wire/json.ts";
 import { BODY_MS, MAX_JSON_DEPTH } from "../core/limits.ts";
-import { within } from "../wire/within.ts";
+import { within } from "../wire/timers.ts";
 
 type Bytes = ArrayBuffer | Uint8Array;
 

@@ -5,7 +5,7 @@
  * 1 KiB in four writes, and three of four to one of 10 MiB.
  */
 import { LINGER_BYTES, LINGER_MS, UNANSWERED_MS } from "../core/limits.ts";
-import { within } from "../wire/within.ts";
+import { within } from "../wire/timers.ts";
 
 /**
  * Returns the answer unchanged unless it refuses a body that is still on its way. Then it

@@ -16,6 +16,7 @@ import { hasNews } from "../stream/event-page.ts";
 import type { Subscribers } from "../stream/subscribers.ts";
 import type { Waiters } from "../stream/waiters.ts";
 import type { Lifecycle, LiveSession } from "./lifecycle.ts";
+import { sleep } from "../wire/timers.ts";
 
 /** The host's request to attach a reader, or a request that waits for what follows an event. */
 export interface Attachment {
@@ -80,7 +81,7 @@ export class Attaching {
     const webSocket = waiters.attach(now);
     if (!webSocket) return refusal("too_many_writers");
     // An event may have come since the request looked.
-    if (hasNews(session.events.read({ after, limit: 1 }))) waiters.tell();
+    if (hasNews(session.events.read({ after, limit: 1 }))) waiters.notifyAll();
     return new Response(null, { status: 101, webSocket });
   }
 
@@ -141,7 +142,7 @@ export class Attaching {
   #findGone(): Promise<void> {
     if (this.#round) return this.#round;
     this.#probe(Date.now());
-    this.#round = new Promise<void>((resolve) => setTimeout(resolve, PROBE_MS)).then(() => {
+    this.#round = sleep(PROBE_MS).then(() => {
       this.#round = undefined;
     });
     return this.#round;

@@ -176,7 +176,7 @@ export class Lifecycle {
     const { id, metadata } = session.record;
     outbox.ended(id, now);
     this.#loaded = null;
-    waiters.tell();
+    waiters.notifyAll();
     ctx.waitUntil(gateway.end(metadata));
     const lastFrame = encodeFrame({ event: reason, data: JSON.stringify({ id }) });
     this.#closeSubscribers(id, encoder.encode(lastFrame));
@@ -185,7 +185,7 @@ export class Lifecycle {
 
   /** Ends every stream. A client that comes back has to say anew who it is. */
   endStreams(): void {
-    this.#parts.waiters.tell();
+    this.#parts.waiters.notifyAll();
     this.#parts.channel.subscribers.closeAll(CLOSE_CODES.disconnected);
   }
 

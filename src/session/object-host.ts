@@ -14,11 +14,12 @@ import type { SessionId } from "../core/id.ts";
 import { Admission } from "../directory/admission.ts";
 import type { DirectoryClient } from "../directory/client.ts";
 import type { GatewayHost, GatewaySessions } from "../gateway/contract.ts";
-import { untilTold } from "../stream/waiters.ts";
+import { waitForNotification } from "../stream/waiters.ts";
 import { publishKeyOf } from "./publish-key.ts";
-import { RefusalTime, withEvenRefusals } from "./refusal-timing.ts";
+import { RefusalTime, withPaddedRefusals } from "./refusal-timing.ts";
 import type { Attachment } from "./attaching.ts";
 import type { SessionObject, Shown } from "./session-object.ts";
+import { sleep } from "../wire/timers.ts";
 
 type Namespace = DurableObjectNamespace<SessionObject>;
 
@@ -89,7 +90,7 @@ export class DurableObjectHost implements GatewayHost {
   #sessionsOf<T>(caller: Caller, shape: Shape<T>): GatewaySessions<T> {
     const sessions = sessionsOf(this.#namespace, caller, this.#admission, shape);
     // An admin may know which ids exist.
-    return caller.admin ? sessions : withEvenRefusals(sessions, this.#refusalTime);
+    return caller.admin ? sessions : withPaddedRefusals(sessions, this.#refusalTime);
   }
 
   #listing(): DirectoryClient {
@@ -200,7 +201,7 @@ function sessionsOf<T>(
     readEvents: (id, query) => ask(id, repeatable, (object) => object.readEvents(caller, query)),
     async awaitEvents(id, after, ms) {
       const socket = await open(id, { kind: "news", after });
-      if (socket) await untilTold(socket, ms);
+      if (socket) await waitForNotification(socket, ms);
     },
     async disconnect(id) {
       await ask(id, repeatable, (object) => object.disconnect(caller));
@@ -238,7 +239,7 @@ async function repeatable<R>(call: () => Promise<R>): Promise<R> {
         throw new UnavailableError(undefined, { cause: failure });
       }
       const delay = RETRY_DELAY_MS * 2 ** attempt * (1 + Math.random());
-      await new Promise((resolve) => setTimeout(resolve, delay));
+      await sleep(delay);
     }
   }
 }

@@ -16,6 +16,7 @@ import type { Subscribers } from "../stream/subscribers.ts";
 import type { EventChannel } from "../stream/event-channel.ts";
 import type { Waiters } from "../stream/waiters.ts";
 import { GroupCommit } from "../group-commit.ts";
+import { sleep } from "../wire/timers.ts";
 
 interface PublishingParts {
   readonly storage: DurableObjectStorage;
@@ -130,7 +131,7 @@ export class Publishing {
     const stored = outcomes.flatMap((one) => (one.ok ? [one.value] : []));
     const logged = stored.flatMap((one) => one.logged);
     stored[0]?.channel.send(NATIVE_STREAM, logged);
-    if (logged.length > 0) this.#parts.waiters.tell();
+    if (logged.length > 0) this.#parts.waiters.notifyAll();
     const writers = this.#parts.subscribers.count(NATIVE_STREAM);
     if (stored[0]?.channel.ended) stored[0].channel.endStream(NATIVE_STREAM);
     return (one) => {
@@ -155,6 +156,6 @@ export class Publishing {
     await this.#parts.storage.sync();
     const writers = this.#parts.subscribers.count(NATIVE_STREAM);
     const ms = publishes > 1 ? Math.min(Math.ceil(writers / WRITERS_PER_HELD_MS), MAX_HOLD_MS) : 0;
-    if (ms > 0) await new Promise((resolve) => setTimeout(resolve, ms));
+    if (ms > 0) await sleep(ms);
   }
 }

@@ -1,10 +1,11 @@
 /**
- * Makes every "no such session" take equally long. By itself it does not: the object may be in
+ * Makes every "no such session" take equally long. Without this it does not: the object may be in
  * memory or not, and its file may exist or not (measured on plain workerd: 2.2 ms for another's
  * session, 3.6 ms for an id never asked for before; 18 and 40 ms on an overloaded machine). A
  * stranger who timed that, and made the machine busy, would learn which ids exist.
  */
 import { SessionError } from "../core/errors.ts";
+import { sleep } from "../wire/timers.ts";
 
 /** Milliseconds that such an answer takes at least: several times the slowest one on a machine at rest. */
 const LEAST_MS = 10;
@@ -27,23 +28,27 @@ export class RefusalTime {
   }
 }
 
-export function withEvenRefusals<T extends object>(sessions: T, time: RefusalTime): T {
+/**
+ * The same sessions, whose refusals take at least as long as `time` says. A refusal is a rejection
+ * with `session_not_found` or `precondition_failed`, or the value `false`.
+ */
+export function withPaddedRefusals<T extends object>(sessions: T, time: RefusalTime): T {
   return new Proxy(sessions, {
     get(target, name) {
       const method: unknown = Reflect.get(target, name, target);
       if (typeof method !== "function") return method;
       return async (...args: unknown[]) => {
         const began = Date.now();
-        const even = () => {
+        const pad = () => {
           const tookMs = Date.now() - began;
-          return new Promise((resolve) => setTimeout(resolve, time.for(tookMs) - tookMs));
+          return sleep(time.for(tookMs) - tookMs);
         };
         try {
           const value: unknown = await Reflect.apply(method, target, args);
-          if (value === false) await even();
+          if (value === false) await pad();
           return value;
         } catch (failure) {
-          if (saysAbsent(failure)) await even();
+          if (saysAbsent(failure)) await pad();
           throw failure;
         }
       };

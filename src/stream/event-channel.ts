@@ -30,7 +30,7 @@ interface StoredChannel {
 }
 
 /** How much may be published that nobody reads. */
-export interface Room {
+interface Room {
   readonly overflow: Overflow;
   /** Events that may be unread while no reader is attached. */
   readonly capacity: number;

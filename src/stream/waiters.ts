@@ -51,8 +51,8 @@ export class Waiters {
     return client;
   }
 
-  /** There is news, or there will be none. */
-  tell(): void {
+  /** Wakes every waiter: there is news, or there will be none. */
+  notifyAll(): void {
     for (const socket of this.#open()) closeQuietly(socket, CLOSE_CODES.news);
   }
 
@@ -71,7 +71,7 @@ export class Waiters {
 }
 
 /** In the Worker: resolves when the object has closed the socket, or `ms` have passed. */
-export function untilTold(socket: StreamSocket, ms: number): Promise<void> {
+export function waitForNotification(socket: StreamSocket, ms: number): Promise<void> {
   return new Promise((resolve) => {
     const over = (): void => {
       clearTimeout(timer);

@@ -4,18 +4,16 @@
  * nothing is validated here.
  */
 
-export interface Span {
+interface Span {
   readonly start: number;
   readonly end: number;
 }
 
 /**
- * Where the value of this member of the object `text` stands; undefined where it has none. Of
- * several members of one name the last one counts, as with JSON.parse.
- *
- * @example textOf(text, memberSpan(text, "id")) // "7.0"
+ * The place of this member's value in the object `text`; undefined if there is none. If several
+ * members have this name, the last one counts, as with JSON.parse.
  */
-export function memberSpan(text: string, name: string): Span | undefined {
+function memberSpan(text: string, name: string): Span | undefined {
   let found: Span | undefined;
   const quoted = JSON.stringify(name);
   let at = skipSpace(text, 0);
@@ -32,7 +30,11 @@ export function memberSpan(text: string, name: string): Span | undefined {
   return found;
 }
 
-/** The text of this member's value. */
+/**
+ * The text of this member's value; undefined if the object has no such member.
+ *
+ * @example memberText('{"id":7.0}', "id") // "7.0"
+ */
 export function memberText(text: string, name: string): string | undefined {
   const span = memberSpan(text, name);
   return span && text.slice(span.start, span.end);

@@ -12,7 +12,7 @@ import {
 import * as z from "zod";
 import { parseJson } from "../../wire/json.ts";
 import { isSessionVersion } from "../versions.ts";
-import { wait } from "../upstream/call-deadline.ts";
+import { sleep } from "../../wire/timers.ts";
 import type { BuiltInServer } from "../upstream/open.ts";
 import { StandingServer } from "./standing-server.ts";
 import type { RequestParts } from "../upstream/upstream.ts";
@@ -87,7 +87,7 @@ function build(): McpServer {
     },
     async ({ steps, seconds }, ctx) => {
       for (let step = 1; step <= steps; step++) {
-        await wait((seconds * 1000) / steps, ctx.mcpReq.signal);
+        await sleep((seconds * 1000) / steps, ctx.mcpReq.signal);
         ctx.mcpReq.signal.throwIfAborted();
         await progress(ctx, step, steps);
       }

@@ -27,7 +27,7 @@ import { SseParser } from "../../wire/sse-parser.ts";
 import { FAILURES, reportFailure, UpstreamError } from "../upstream/failure.ts";
 import { HandshakeRefused } from "../upstream/handshake.ts";
 import { errorFor, isAboutNothing, type KeptHeaders, type Settled } from "../upstream/meaning.ts";
-import { wait } from "../upstream/call-deadline.ts";
+import { sleep } from "../../wire/timers.ts";
 import type { OpenExchange } from "./exchange-table.ts";
 import { SessionGone, type Streamed, type UpstreamLink } from "./upstream-link.ts";
 
@@ -190,7 +190,7 @@ export class Exchange {
         }
         this.#startStream();
         const pause = Math.min(parser.retryMs ?? UPSTREAM_RETRY_MS, MAX_UPSTREAM_RETRY_MS);
-        await wait(pause, this.#abort.signal);
+        await sleep(pause, this.#abort.signal);
         if (this.#isEnded()) return undefined;
         // The POST was taken, so an error that comes now does not refuse it.
         doubted = undefined;

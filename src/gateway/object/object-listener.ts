@@ -12,7 +12,7 @@ import {
 import { SseParser } from "../../wire/sse-parser.ts";
 import { unaskedIn } from "../json-rpc.ts";
 import { call } from "../upstream/call.ts";
-import { wait } from "../upstream/call-deadline.ts";
+import { sleep } from "../../wire/timers.ts";
 import type { Binding } from "../upstream/handshake.ts";
 import { reportFailure } from "../upstream/failure.ts";
 import { replicaAt } from "../upstream/upstream.ts";
@@ -61,7 +61,7 @@ export class ObjectListener {
     }
     // While nobody listens, the next request finds the loss.
     while (this.#streams.isFollowed && this.#sid === binding.sid) {
-      await wait(pause, this.#abort.signal);
+      await sleep(pause, this.#abort.signal);
       pause = Math.min(Math.max(pause * 2, UPSTREAM_RETRY_MS), MAX_UPSTREAM_RETRY_MS);
       try {
         return await this.#link.confirm();

@@ -39,7 +39,7 @@ interface LinkParts {
 }
 
 /** A POST of the client. */
-export interface Parcel {
+interface Parcel {
   readonly body: string;
   /** Its requests. */
   readonly pending: readonly RequestId[];

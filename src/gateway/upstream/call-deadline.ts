@@ -1,4 +1,4 @@
-/** Timers: one that many calls share, the deadline of one call, and a wait that can be aborted. */
+/** Timers: one that many calls share, and the deadline of one call. */
 
 /** Milliseconds until the shared timer first fires. An object stays in memory while its timer runs. */
 const IDLE_MS = 250;
@@ -119,16 +119,4 @@ export class CallDeadline {
     this.#abort.abort();
     this.#lapsed.reject(new Error(why));
   }
-}
-
-/** Resolves after `ms` milliseconds, or as soon as `signal` is aborted. */
-export async function wait(ms: number, signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return;
-  const { promise, resolve } = Promise.withResolvers<void>();
-  const timer = setTimeout(resolve, ms);
-  const stop = (): void => resolve();
-  signal.addEventListener("abort", stop);
-  await promise;
-  clearTimeout(timer);
-  signal.removeEventListener("abort", stop);
 }

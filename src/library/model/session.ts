@@ -93,7 +93,7 @@ function requireJson(json: string | undefined): string | undefined {
 }
 
 /** The JSON of a session's data. Throws a TypeError if the value has none. */
-export function dataToJson(data: unknown): string | undefined {
+function dataToJson(data: unknown): string | undefined {
   if (data === undefined) return undefined;
   const json: unknown = JSON.stringify(data);
   if (typeof json !== "string") throw new TypeError(`session data cannot be a ${typeof data}`);

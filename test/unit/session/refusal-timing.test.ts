@@ -1,6 +1,6 @@
 /** Refusals that take as long as each other, on a clock of the test's own. */
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { withEvenRefusals, RefusalTime } from "../../../src/session/refusal-timing.ts";
+import { withPaddedRefusals, RefusalTime } from "../../../src/session/refusal-timing.ts";
 import { SessionError, SessionNotFoundError } from "../../../src/core/errors.ts";
 import type { GatewaySessions } from "../../../src/gateway/contract.ts";
 
@@ -31,7 +31,10 @@ describe("what is made even", () => {
       return outcome();
     };
     // A stand-in for all of its methods: they are treated alike.
-    const sessions = withEvenRefusals({ read } as unknown as GatewaySessions, time) as unknown as {
+    const sessions = withPaddedRefusals(
+      { read } as unknown as GatewaySessions,
+      time,
+    ) as unknown as {
       read: typeof read;
     };
     const began = Date.now();

@@ -9,6 +9,7 @@ import { createRedisClient, type RedisClient } from "./client.ts";
 import type { RedisSettings } from "./config.ts";
 import { RedisFailure, isRoundOfSentinels, isSelectRefusal, redisFailure } from "./failure.ts";
 import type { CallOptions } from "../storage.ts";
+import { sleep } from "../../../wire/timers.ts";
 
 export interface RedisCallOptions extends CallOptions {
   /**
@@ -127,8 +128,7 @@ export class RedisConnection {
           } catch (error) {
             const failure = redisFailure(error);
             // A connection that has just ended still counts as ready until its event is handled.
-            if (failure.kind === "unsent")
-              await new Promise((next) => setTimeout(next, UNSENT_PAUSE_MS));
+            if (failure.kind === "unsent") await sleep(UNSENT_PAUSE_MS);
             else if (failure.kind !== "lost" || repeats-- === 0) throw failure;
           }
         }

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
-import { CallDeadline, SharedTimer, wait } from "../../../../src/gateway/upstream/call-deadline.ts";
+import { CallDeadline, SharedTimer } from "../../../../src/gateway/upstream/call-deadline.ts";
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
@@ -137,20 +137,4 @@ it("does not lapse once it has ended", async () => {
   abort.abort();
   vi.advanceTimersByTime(2000);
   expect(await stateOf(deadline)).toBe("waits");
-});
-
-it("waits for its time, or until it is aborted, and leaves no timer behind", async () => {
-  const abort = new AbortController();
-  const done: string[] = [];
-  const waiting = Promise.all([
-    wait(100, abort.signal).then(() => done.push("short")),
-    wait(60_000, abort.signal).then(() => done.push("aborted")),
-  ]);
-  await vi.advanceTimersByTimeAsync(100);
-  expect(done).toEqual(["short"]);
-  abort.abort();
-  await waiting;
-  await wait(60_000, abort.signal);
-  expect(done).toEqual(["short", "aborted"]);
-  expect(vi.getTimerCount()).toBe(0);
 });
