@@ -18,10 +18,10 @@ interface Report {
   readonly vulnerabilities?: Readonly<Record<string, Vulnerability>>;
 }
 
-/** What the Worker imports: its bundle holds these and what they need, and nobody who installs the library gets them. */
+/** The packages that the Worker imports. Its bundle holds them and their dependencies; installing the library does not install them. */
 const BUNDLED = ["hono", "jose", "zod", "@modelcontextprotocol/server"];
 
-/** What package-lock.json says of each place where a package is installed. */
+/** Each place where a package is installed, as package-lock.json describes it. */
 type Packages = Readonly<
   Record<
     string,

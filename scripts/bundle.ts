@@ -10,7 +10,7 @@ export const PROJECT = dirname(dirname(fileURLToPath(import.meta.url)));
 export interface Bundle {
   /** Path of the Worker's one module. */
   readonly path: string;
-  /** What wrangler says of its size: `Total Upload: … / gzip: …`. */
+  /** Its size as wrangler prints it: `Total Upload: … / gzip: …`. */
   readonly size: string;
 }
 

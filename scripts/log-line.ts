@@ -4,7 +4,7 @@
  */
 import { createLogger } from "../src/logger.ts";
 
-/** What workerd says where the bridge cuts a reader, of which the log has a line already: `reader.cut`. */
+/** workerd's words when the bridge cuts a reader. The log has a line for that already: `reader.cut`. */
 const CUT = /remote\.jsg\.Error: reader cut: \w+$/;
 
 /** Characters of a line that are kept: an exception may quote what it failed over. */

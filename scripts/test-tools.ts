@@ -14,7 +14,7 @@ const PACKAGES: Readonly<Record<string, string>> = {
 const NEEDED = [6, 2] as const;
 
 export interface Machine {
-  /** What the program says of its version; undefined where there is no such program. */
+  /** The output of the program's `--version`; undefined if there is no such program. */
   version(program: string): string | undefined;
   readonly mayInstall: boolean;
   /** Installs packages of Debian's. Throws where that fails. */

@@ -1,7 +1,7 @@
 /**
  * Runs a bundle on plain workerd, as `npm run serve`, the tests over real HTTP and
- * the benchmarks do. What wrangler.toml declares (date, flags, objects, vars) is
- * read from there; variables of the environment win over its vars.
+ * the benchmarks do. It reads date, flags, objects and vars from wrangler.toml;
+ * variables of the environment win over its vars.
  */
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
@@ -127,7 +127,7 @@ function killWith(child: ChildProcess): ChildProcess {
   return guard;
 }
 
-/** What this file reads of wrangler.toml. */
+/** The part of wrangler.toml that this file reads. */
 interface WranglerConfig {
   readonly vars: Readonly<Record<string, unknown>>;
   readonly compatibility_date?: string;

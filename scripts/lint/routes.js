@@ -29,7 +29,7 @@ export default {
       create(context) {
         const message =
           "Only src/http/mount.ts makes an app and mounts: there the guard comes first.";
-        /** What this file calls Hono's class, and its apps. */
+        /** The names that this file gives to Hono's class, and to its apps. */
         const classes = new Set();
         const apps = new Set(["app"]);
         return {

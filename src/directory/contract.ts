@@ -46,7 +46,7 @@ export interface Elsewhere {
   readonly shards: number;
 }
 
-/** Which shard a caller means, and how many it knows of. A shard learns the layout from its callers. */
+/** The shard that a caller means, and how many shards it knows of. A shard learns the layout from its callers. */
 export interface Addressed {
   readonly shard: number;
   readonly shards: number;
@@ -112,7 +112,7 @@ export interface DirectoryShard {
   release(to: Addressed, subject: string, id: string): Promise<void>;
 }
 
-/** Which sessions a revocation ends. A session of another subject, or made later under the same id, lives on. */
+/** Selects the sessions that a revocation ends. A session of another subject, or made later under the same id, lives on. */
 export interface RevokeIf {
   readonly subject: string;
   /** Made up to here; milliseconds since the epoch. */

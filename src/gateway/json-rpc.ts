@@ -76,9 +76,9 @@ export function unaskedIn(text: string): string[] {
 }
 
 /**
- * Which of the `open` requests the id of an answer means. Some servers turn 7 into "7", or round
- * it, so where no id is the same another one will do if it alone can be meant. `asked` has the
- * requests that were answered already too: a second answer to one of them is not another one's.
+ * Finds the one of the `open` requests that the id of an answer means. Some servers turn 7 into "7",
+ * or round it. So if no id is the same, an id that only one request can have made counts too. `asked`
+ * also has the requests that were answered already: a second answer to one of them is not another's.
  *
  * @example requestMeant('"7"', ["7", "8"], ["7", "8"]) // "7"
  */

@@ -1,4 +1,4 @@
-/** One request to the gateway: what a handler gets, and the checks and readers that handlers share. */
+/** One request to the gateway: the parameter of its handler, and the checks and readers that handlers share. */
 import type { Caller } from "../core/caller.ts";
 import { GATEWAY_KEYS } from "../core/content.ts";
 import { SessionError, SessionNotFoundError } from "../core/errors.ts";

@@ -156,7 +156,7 @@ function sessionsOf<T>(
   };
 
   return {
-    // A create, or a publish without a key, is asked for once: one that failed half way may have happened.
+    // A create, or a publish without a key, is tried once: a try that failed half way may have happened.
     create: (id, content) =>
       admitted(id, content.subject ?? caller.subject, async () =>
         read(await ask(id, once, (object) => object.create(caller, id, content, form))),

@@ -83,7 +83,7 @@ export function describeConditions(opened: () => OpenedStorage): void {
       expect(await valueOf(id)).toBe("first");
     });
 
-    it("what a page gave counts as given", async () => {
+    it("a session from a page counts as given", async () => {
       const id = newId();
       await storage.store(sessionWith(id, "first"));
       for await (const session of storage.range()) {

@@ -127,7 +127,7 @@ export function describeDataStorage(name: string, open: OpenDataStorage): void {
       expect(await storage.load(id)).toEqual({ a: "1" });
     });
 
-    it("what is not used for a TTL is absent, and its id free", async () => {
+    it("a session that is not used for a TTL is absent, and its id free", async () => {
       const id = newId();
       await storage.create(id, { a: "1" });
       await age(id, TTL_MS);

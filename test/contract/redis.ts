@@ -40,7 +40,7 @@ export function describeRedisAdapters(
     return { storage: await RedisDataStorage.connect(options), age: ageUnder(options.keyPrefix) };
   });
 
-  describe(`what lies in Redis beside good records, ${name}`, () => {
+  describe(`bad records and foreign keys in Redis, ${name}`, () => {
     const options = () => newOptions(60_000);
     const newId = () => crypto.randomUUID();
 

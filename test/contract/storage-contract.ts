@@ -1,6 +1,6 @@
 /**
- * The contract of `Storage`, run over every adapter. What only one adapter
- * promises is in that adapter's own test.
+ * The contract of `Storage`, run over every adapter. The promises of
+ * one adapter alone are in that adapter's own test.
  */
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { decodeSession, encodeSession } from "../../src/library/model/codec.ts";

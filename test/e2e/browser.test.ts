@@ -1,4 +1,4 @@
-/** A page in real Chromium: what reloads and ends look like to a browser's own EventSource. */
+/** A page in real Chromium: its own EventSource sees reloads and ends. */
 import { describe, expect, it } from "vitest";
 import { openBrowser, openPage } from "../support/browser.ts";
 import { numbers } from "../support/read-until.ts";

@@ -1,4 +1,4 @@
-/** What an answered publish is worth: the process is killed while it writes. */
+/** An answered publish survives: the process is killed while it writes. */
 import { expect, it } from "vitest";
 import { Service } from "../support/service.ts";
 import { SseReader } from "../support/sse-reader.ts";

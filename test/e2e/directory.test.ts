@@ -127,7 +127,7 @@ it(
       expect((await service.send("GET", `/v1/sessions/${id}`)).status).toBe(404);
     }
 
-    // The process is killed in mid-write. What a caller was not answered may have happened or not:
+    // The process is killed in mid-write. A call without an answer may have happened or not:
     // the sessions themselves say which, and the directory has to agree with them.
     const doubtful: string[] = [];
     const victims = [...sessions.keys()].slice(0, 300);

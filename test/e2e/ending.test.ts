@@ -1,4 +1,4 @@
-/** A stream that is complete: what its end tells readers of every kind, and publishers. */
+/** A stream that is complete: readers of every kind, and publishers, learn of its end. */
 import { EventSource } from "eventsource";
 import { expect, it, onTestFinished } from "vitest";
 import { Service } from "../support/service.ts";

@@ -143,7 +143,7 @@ const CLIENTS: readonly Client[] = [
   { name: "Chromium", start: inChromium },
 ];
 
-/** What clients said, by stream. */
+/** The lines that clients printed, by stream. */
 class Journal {
   readonly #said = new Map<string, string[]>();
   readonly #watchers = new Set<() => void>();
@@ -224,7 +224,7 @@ describe.each(CLIENTS)("$name", (client) => {
     const leave = await follow(urls, journal.report);
     await Promise.all(urls.map((url) => journal.until(url, "stopped")));
     for (const url of urls) expect(journal.of(url)).toEqual([...events, "ended", "stopped"]);
-    // One that was cut, one that brought the rest, one that was told to stop.
+    // The first was cut, the second brought the rest, and the third was answered 204.
     expect(Math.max(...relays.map((relay) => relay.connections))).toBeLessThanOrEqual(3);
     await leave();
   });

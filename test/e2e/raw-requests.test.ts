@@ -1,6 +1,6 @@
 /**
- * Requests that no HTTP library sends, written to the socket byte by byte. Whatever
- * comes, the answer is never a 500, nothing hangs, and the next caller is served.
+ * Requests that no HTTP library sends, written to the socket byte by byte. The
+ * answer is never a 500, nothing hangs, and the next caller is served.
  */
 import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";

@@ -109,7 +109,7 @@ it.each(["never reads", "half-closes and stops reading", "sits behind a relay th
   },
 );
 
-it("what nobody has read is kept for the next where the first reader's connection is reset, whenever that is", async () => {
+it("unread events are kept for the next reader when the first one's connection is reset, after any number of bytes", async () => {
   const { service, id, path, writers } = await start();
   await service.publish(id, [{ data: "a" }, { data: "b" }]);
   for (const bytes of [0, 1, 100, 140, 200, 260]) {
@@ -156,7 +156,7 @@ it("a slow reader is cut at the bound, others notice nothing, and it resumes fro
   // 64 MiB went by. Had they been queued for the slow reader, they would be here.
   expect((await memory()) - before).toBeLessThan(48 * MIB);
 
-  // What it took before it was cut is still whole frames up to the cut; it comes back after the last.
+  // The text that it took has whole frames up to the cut; it comes back after the last one.
   let taken = "";
   slow.on("data", (data: Buffer) => (taken += data.toString()));
   const over = once(slow, "end").catch(() => {});

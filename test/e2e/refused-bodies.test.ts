@@ -1,4 +1,4 @@
-/** Bodies that are refused unread: whoever sends one gets to read why, and not a broken connection. */
+/** Bodies that are refused unread: their sender reads the reason, and does not get a broken connection. */
 import { once } from "node:events";
 import { request } from "node:http";
 import { connect, type Socket } from "node:net";

@@ -33,7 +33,7 @@ async function start(env: Record<string, string> = {}) {
 }
 
 it.each(["closes", "is reset"])(
-  "what is published after a reader %s is there for the next one",
+  "an event that is published after a reader %s goes to the next one",
   async (how) => {
     const { service, path, follow, publish } = await start();
     const socket = connect({ port: service.port, host: "127.0.0.1" });
@@ -51,7 +51,7 @@ it.each(["closes", "is reset"])(
   },
 );
 
-it("what a proxy took, and its client never got, is there for the next one", async () => {
+it("an event that a proxy took, and its client never got, goes to the next reader", async () => {
   const { service, path, follow, publish, writers } = await start({ KEEPALIVE_SECONDS: "1" });
   const relay = await Relay.to(service.port);
   relay.cutAt = /data: a\n/;
@@ -103,7 +103,7 @@ it("two readers that come at once both get what nobody has taken", async () => {
   }
 });
 
-it("what a reader took and lived on after is not given to the next, over a restart too", async () => {
+it("an event that a reader took and lived on after is not given to the next, over a restart too", async () => {
   const { service, follow, publish, writers } = await start();
   const reader = await follow();
   await startOf(reader);
@@ -127,7 +127,7 @@ it("what a reader took and lived on after is not given to the next, over a resta
   await next.leave();
 });
 
-it("what no reader is known to have taken outlives a crash", async () => {
+it("an event that no reader is known to have taken outlives a crash", async () => {
   const { service, follow, publish } = await start();
   const reader = await follow();
   await startOf(reader);

@@ -10,7 +10,7 @@ import { Service } from "../support/service.ts";
 import { NAME, seenIn, StreamModel, type Page } from "../support/stream-model.ts";
 import type { SeveringRelay } from "../support/severing-relay.ts";
 
-/** A reader that comes, what is published meanwhile, and where all that is cut. */
+/** A reader that comes, the events published meanwhile, and the places of the cuts. */
 interface Visit {
   /** Bytes of the stream to let through. */
   readonly after: number;
@@ -119,7 +119,7 @@ class Play {
     expect(await send(this.#service.url)).toBe(this.model.endedId);
   }
 
-  /** A reader that comes now without an id is told of the end; one that has seen it, that there is no more. */
+  /** A reader that comes now without an id gets the end; one that has seen the end gets a 204. */
   async checkEnd(): Promise<void> {
     const fresh = new ResumingClient(() => this.follow());
     await fresh.connect();

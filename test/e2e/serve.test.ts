@@ -58,7 +58,7 @@ function shape(text: string): string {
 it("the README's five lines can be pasted: one program each, and nothing for a shell to work out", async () => {
   for (const line of (await readmeLines()).lines) {
     expect(line).toMatch(/^curl -s /);
-    // What is quoted is text to every shell.
+    // To every shell, quoted text is text.
     expect(line.replaceAll(/'[^']*'/g, "")).not.toMatch(/[$`|&;<>*?~\\]/);
   }
 });

@@ -16,14 +16,14 @@ const WHOLE_ID = new RegExp(`^${UUID}$`);
 const SHORT_ID = /^[0-9a-f]{8}…$/;
 const COUNT = /^\d+$/;
 const CODE = new RegExp(`^(${Object.keys(ERROR_KINDS).join("|")})$`);
-/** A failure's kind and message. What a message may hold is up to the secrets' patterns. */
+/** A failure's kind and message. The patterns of secrets limit the message's text. */
 const CAUSE = /^\w*(Error|Exception)(: [^\n]{0,300})?$/;
 
 /** An upstream's name in the configuration, and what the gateway says of its failing: never its address. */
 const UPSTREAM = /^[a-z0-9][a-z0-9_-]{0,62}$/;
 const FAILURE = /^The (upstream|session's metadata) [a-zA-Z' ]+$/;
 
-/** What each log line holds beside time, level and event. A new line is declared here, with what its fields may say. */
+/** The fields of each log line beside time, level and event. Declare a new line here, with the values that its fields may have. */
 const SHAPES: Readonly<Record<string, Readonly<Record<string, RegExp>>>> = {
   "object.start": { object: /^[0-9a-f]{64}$/, writers: COUNT },
   "object.alarm": { session: WHOLE_ID, verdict: /^(live|expire: \w+)$/ },
@@ -40,7 +40,7 @@ const SHAPES: Readonly<Record<string, Readonly<Record<string, RegExp>>>> = {
   "directory.handover_failed": { cause: CAUSE },
   "jwks.failed": { cause: CAUSE },
   "rate-limit.failed": { cause: CAUSE },
-  // What workerd says by itself; scripts/log-line.ts makes it JSON.
+  // workerd's own lines; scripts/log-line.ts makes JSON of them.
   workerd: { line: /^[^\n]{1,500}$/ },
 };
 

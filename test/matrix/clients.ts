@@ -41,7 +41,7 @@ export class RunningClient {
     );
   }
 
-  /** What it saw; what it complained of where it ended without a word. */
+  /** Its report; or its stderr, if it ended without one. */
   async saw(): Promise<unknown> {
     const end = new AbortController();
     const timer = setTimeout(() => end.abort(), PATIENCE_MS);

@@ -149,7 +149,7 @@ async function run(kind: ServerKind, bundle: string): Promise<Verdict[]> {
   }
 }
 
-/** What a complete server of ours passes direct, it passes through the gateway. */
+/** Each check that a complete server of ours passes direct, it must pass through the gateway. */
 async function conform(bundle: string): Promise<Verdict[]> {
   const fixture = await Fixture.start();
   const stateDir = await mkdtemp(join(tmpdir(), "holdfast-matrix-"));

@@ -116,7 +116,7 @@ export const SERVERS: readonly ServerKind[] = [
 /** Milliseconds; one that does not listen by then will not. */
 const PATIENCE_MS = 30_000;
 
-/** What still runs when this process ends is ended with it, and all that it started. */
+/** The processes that still run. When this process ends, they end too, with all that they started. */
 const running = new Set<ChildProcess>();
 process.once("exit", () => running.forEach(killGroup));
 

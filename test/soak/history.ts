@@ -125,7 +125,7 @@ export interface Answer {
   readonly afterEnd: number | undefined;
 }
 
-/** What one stream brought to a reader without an id. */
+/** The events of one stream to a reader without an id. */
 export interface Reload {
   readonly events: readonly Event[];
   /** The id of its `ended` frame; undefined if the reader left before, or was cut. */

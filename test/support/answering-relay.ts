@@ -6,7 +6,7 @@ export type Answering = (answer: Buffer, client: Socket) => void;
 
 export interface AnsweringRelay {
   readonly addr: string;
-  /** What becomes of each answer from now on. */
+  /** How the relay treats each answer from now on. */
   answering: Answering;
   close(): void;
 }

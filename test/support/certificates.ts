@@ -17,7 +17,7 @@ export interface Certificates {
   readonly remove: () => Promise<void>;
 }
 
-/** Makes a CA and a server's certificate, valid for a day; whoever asks for them removes them. */
+/** Makes a CA and a server's certificate, valid for a day; the caller removes them. */
 export async function makeCertificates(): Promise<Certificates> {
   const dir = await mkdtemp(join(tmpdir(), "holdfast-tls-"));
   const file = (name: string) => join(dir, name);

@@ -1,7 +1,7 @@
 /**
  * Ports for servers that must know theirs before they listen, or listen on it again
- * after they died. One that the system gives (port 0) does not do for these: as soon as
- * nobody holds it, the system gives it to another, be it to a client that connects.
+ * after they died. A port from the system (port 0) does not do for these: as soon as it is
+ * free, the system gives it to another process, perhaps to a client that connects.
  */
 import { createServer } from "node:net";
 

@@ -6,7 +6,7 @@ import type { RedisServer } from "./redis-server.ts";
 
 const DATA_COMMAND = /^(set|getex|get|mget|del|unlink|scan|keys|expire|pexpire|eval|exists)$/i;
 
-/** What Redis itself saw of data commands while `act` ran, by MONITOR. Arguments must be ASCII. */
+/** The data commands that Redis itself saw while `act` ran, by MONITOR. Arguments must be ASCII. */
 export async function monitor(
   server: Pick<RedisServer, "port">,
   act: () => Promise<unknown>,

@@ -9,7 +9,7 @@ export function objectOf(id: string): DurableObjectStub<SessionObject> {
   return SESSIONS.get(SESSIONS.idFromName(id));
 }
 
-/** What the object's storage was asked to write, through the storage API. */
+/** The writes that were asked of the object's storage, through the storage API. */
 export interface Writes {
   /** Rows written: each put or delete of a key, and what SQL statements report. */
   rows: number;
@@ -38,7 +38,7 @@ export async function kill(id: string): Promise<void> {
 
 /** Counts the writes of an object from now on, as long as it stays in memory. */
 export async function countWrites(id: string): Promise<Writes> {
-  // What the directory is told in the background belongs to what came before.
+  // Messages to the directory in the background belong to the calls before.
   await told(id);
   const writes: Writes = { rows: 0, alarms: 0, rowsDeleted: 0, rowsRead: 0 };
   await runInDurableObject(objectOf(id), (_object, { storage }) => {
@@ -90,7 +90,7 @@ export function socketsOf(id: string): Promise<number> {
   return runInDurableObject(objectOf(id), (_object, ctx) => ctx.getWebSockets().length);
 }
 
-/** What the attachments of the object's sockets say that its readers have taken: event ids. */
+/** The last event that each of the object's readers has taken, as the attachment of its socket says. */
 export function takenBy(id: string): Promise<string[]> {
   return runInDurableObject(objectOf(id), (_object, ctx) =>
     ctx.getWebSockets().flatMap((socket) => {

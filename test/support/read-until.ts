@@ -1,7 +1,7 @@
 /** Reads a stream up to an event that the test knows will come, so that no test waits for silence. */
 import type { SseReader } from "./sse-reader.ts";
 
-/** What a reader saw, in order, up to and with the event whose data is `last`; a gap as "gap". */
+/** The data of the events that a reader saw, in order, through the event whose data is `last`; a gap as "gap". */
 export async function readUntil(reader: SseReader, last: string): Promise<string[]> {
   const seen: string[] = [];
   for (;;) {

@@ -10,7 +10,7 @@ declare module "vitest" {
     redisAddr: string;
     /** A Redis with TLS alone, and a certificate that nobody's system trusts. */
     redisTlsAddr: string;
-    /** What accepts connections and never answers. */
+    /** A server that accepts connections and never answers. */
     silentAddr: string;
   }
 }

@@ -15,7 +15,7 @@ export class ResumingClient {
   #pump: Promise<void> = Promise.resolve();
   #text = "";
   #lastEventId: string | undefined;
-  /** What each event that was received carried, in order; "gap" or "ended" where one was said. */
+  /** The data of each event received, in order; "gap" and "ended" for those frames. */
   readonly received: string[] = [];
 
   constructor(connect: Connect) {

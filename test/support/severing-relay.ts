@@ -19,7 +19,7 @@ export class SeveringRelay {
     server.on("connection", (client) => this.#join(client));
   }
 
-  /** Starts a relay to this port of the loopback; whoever opens it closes it. */
+  /** Starts a relay to this port of the loopback; the caller closes it. */
   static async open(port: number): Promise<SeveringRelay> {
     const server = createServer({ allowHalfOpen: true });
     const relay = new SeveringRelay(server, port);

@@ -82,8 +82,8 @@ export class StreamModel {
   }
 
   /**
-   * What a reader with an id received over all its connections up to the end: everything from
-   * `startsAt` on, once and in order, except what a gap says that it missed.
+   * Checks the events that a reader with an id received over all its connections up to the end:
+   * every event from `startsAt` on, once and in order, except those that a gap says it missed.
    */
   checkResumed(received: readonly string[], startsAt: number): void {
     expect(received.at(-1)).toBe("ended");
@@ -91,8 +91,8 @@ export class StreamModel {
   }
 
   /**
-   * What one reader without an id received. Its first event is the first one that no reader had
-   * seen, or an earlier one, unless a gap says otherwise.
+   * Checks the events that one reader without an id received. The first is the first one that no
+   * reader had seen, or an earlier one, unless a gap says otherwise.
    */
   checkFresh(received: readonly string[], unseen: number): void {
     const hasEnd = received.at(-1) === "ended";

@@ -1,6 +1,6 @@
 /**
- * What each call costs, counted through the storage API; docs/delivery.md has the
- * table. It does not prove what the platform bills, only what it is asked for.
+ * The cost of each call, counted through the storage API; docs/delivery.md has the
+ * table. The count is of requests to the storage, and does not prove the bill.
  */
 import { expect, it, vi, afterEach } from "vitest";
 import { call, make, pathOf, request } from "../support/call.ts";

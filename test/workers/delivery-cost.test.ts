@@ -1,4 +1,4 @@
-/** What keyed publishes, ends, JSON reads and confirmed deliveries cost, counted through the storage API. */
+/** The cost of keyed publishes, ends, JSON reads and confirmed deliveries, counted through the storage API. */
 import { expect, it } from "vitest";
 import { call, make, pathOf, request } from "../support/call.ts";
 import { countWrites } from "../support/object.ts";
@@ -22,7 +22,7 @@ async function read(id: string, query = "") {
 
 const keyed = (key: string) => ({ "idempotency-key": key });
 
-it("what readers take writes no row, however many they are", async () => {
+it("a delivery writes no row, for any number of readers", async () => {
   const { id } = await make();
   const readers = [];
   for (let n = 0; n < 5; n++) {

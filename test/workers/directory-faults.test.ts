@@ -1,7 +1,6 @@
 /**
- * What goes wrong between a session and the directory. A shard fails where its
- * method is made to throw, which is what a caller sees of a real failure; that
- * the platform restarts shards is not proved here.
+ * Failures between a session and the directory. A shard fails by a method that throws, as a
+ * caller sees a real failure. The restart of shards by the platform is not proved here.
  */
 import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
@@ -124,7 +123,7 @@ describe("a shard that fails", () => {
     expect(await storedBy(id)).toEqual({ keys: [], tables: [], alarm: null });
   });
 
-  it("does not keep an id from being used again before its removal was told", async () => {
+  it("does not keep an id from being used again before the directory knows of its removal", async () => {
     const subject = crypto.randomUUID();
     const { id } = await make({ subject, data: 1 });
     await call("POST", pathOf(id, "/events"), { data: 1 });

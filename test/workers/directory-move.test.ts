@@ -1,5 +1,5 @@
 /**
- * What must hold while entries move, after DIRECTORY_SHARDS was raised. The number
+ * The rules that hold while entries move, after DIRECTORY_SHARDS was raised. The number
  * that a test raises stays in force, so each goes on from where the last one ended;
  * sessions themselves go on being configured with the default.
  */
@@ -291,7 +291,7 @@ it("keeps an entry that was taken back from its old place, when a later raise mo
   await idsIn(oldest, first.after, subject);
   for (let n = 0; n < 3; n++) await runDurableObjectAlarm(shard(oldest));
   await directory(first.after).deliver(put(id, 2, subject), first.before);
-  // What is left in the oldest arrives first.
+  // The entries that are left in the oldest arrive first.
   for (const from of [oldest, middle]) {
     await idsIn(from, second.after, subject);
     for (let n = 0; n < 3; n++) await runDurableObjectAlarm(shard(from));

@@ -1,6 +1,6 @@
 /**
- * What the directory reads and does where it is large. Rows are counted by the
- * storage itself (`rowsRead`); what the platform bills beside them is not proved.
+ * The work of a large directory. The storage itself counts the rows (`rowsRead`); the rest of
+ * the bill is not proved.
  */
 import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { expect, it, onTestFinished, vi } from "vitest";
@@ -319,7 +319,7 @@ it("ends a hundred at a time by its own alarm, set for at once, evicted in betwe
     expect(await runDurableObjectAlarm(stub)).toBe(true);
   }
   expect(await left()).toBe(0);
-  // What is left to do, dropping the traces and forgetting the wish, has time.
+  // The rest (dropping the traces, forgetting the update) has time.
   expect(await alarm()).toBeGreaterThan(START + 60_000);
 });
 

@@ -1,8 +1,8 @@
 /**
  * The directory against a model: whatever happens to sessions and shards, once
  * things are calm both say exactly the same. Shards fail as a caller sees it (their
- * method throws, before or after it took the message); objects are evicted. What
- * the network does beyond that is not proved here.
+ * method throws, before or after it took the message); objects are evicted. Other
+ * faults of the network are not proved here.
  */
 import { runDurableObjectAlarm } from "cloudflare:test";
 import fc from "fast-check";
@@ -173,7 +173,7 @@ const alarms = async (shards: number, rounds: number) => {
 it("agrees with itself over raises of DIRECTORY_SHARDS, walked meanwhile", async () => {
   const subject = crypto.randomUUID();
   let order = 0;
-  /** What a session knows of itself: when it was made, and how many shards there were when it was last told. */
+  /** A session's own knowledge: when it was made, and how many shards there were at its last message. */
   const sessions = new Map<SessionId, { createdAt: number; toldShards?: number }>();
   const tell = async (shards: number, op: "put" | "remove", id = newSessionId()) => {
     const client = directory(shards);

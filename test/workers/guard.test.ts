@@ -119,7 +119,7 @@ describe("Origin", () => {
   });
 });
 
-describe("what a page of another site makes a browser load without an Origin", () => {
+describe("a load without an Origin that a page of another site causes", () => {
   const image = { "sec-fetch-mode": "no-cors", "sec-fetch-dest": "image", accept: "*/*" };
   it.each([
     ["cross-site", image, 403],

@@ -1,4 +1,4 @@
-/** What a call through the gateway costs, counted at the object; the upstream is the built-in demo server. */
+/** The cost of a call through the gateway, counted at the object; the upstream is the built-in demo server. */
 import { abortAllDurableObjects, runInDurableObject } from "cloudflare:test";
 import { afterEach, expect, it, vi } from "vitest";
 import { request } from "../support/call.ts";

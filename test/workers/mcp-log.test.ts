@@ -1,4 +1,4 @@
-/** What the gateway carries and what `/v1` publishes lie in logs of their own: neither pushes the other out. */
+/** The messages of the gateway and the events of `/v1` lie in logs of their own: neither pushes the other out. */
 import { expect, it } from "vitest";
 import { call, pathOf, request } from "../support/call.ts";
 import { SseReader } from "../support/sse-reader.ts";

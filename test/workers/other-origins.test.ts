@@ -1,4 +1,4 @@
-/** Pages of other origins: what a browser lets them send and read, and of which schemes they may be. */
+/** Pages of other origins: the headers that a browser lets them send and read, and their schemes. */
 import { describe, expect, it } from "vitest";
 import { loadAuthSettings } from "../../src/auth/settings.ts";
 import { guardedApp, tokenApp } from "../support/guarded-app.ts";

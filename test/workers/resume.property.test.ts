@@ -85,7 +85,7 @@ interface Keyed {
 /** A client with an id, or one stream without. */
 interface Reader {
   readonly client: ResumingClient;
-  /** Of a client: the number of the event that its first stream starts with. Of a stream: what nobody had seen when it began. */
+  /** Of a client: the number of the event that its first stream starts with. Of a stream: the number of the first event that nobody had seen when it began. */
   from: number;
 }
 
@@ -353,7 +353,7 @@ it("whatever happens, every reader gets what it is owed, and every publisher is 
         steps: fc.array(step, { minLength: 5, maxLength: 60, size: "max" }),
         late: fc.array(step, { maxLength: 10, size: "max" }),
         overflow: fc.constantFrom("refuse" as const, "trim" as const),
-        // With none, what one reader without an id leaves is left to the next one alone.
+        // With no such reader, the events that one reader without an id leaves go to the next one alone.
         clients: fc.constantFrom(0, CLIENTS),
       }),
       async (plan) => void (await play(plan)),

@@ -1,4 +1,4 @@
-/** Streams inside one process. What only a real connection shows is in test/e2e. */
+/** Streams inside one process. Effects of a real connection are in test/e2e. */
 import { abortAllDurableObjects } from "cloudflare:test";
 import { describe, expect, it } from "vitest";
 import { call, make, pathOf, request } from "../support/call.ts";
@@ -253,8 +253,8 @@ describe("gaps", () => {
   });
 });
 
-describe("what is unread", () => {
-  it("goes to the next reader, and to the one after it what nobody is known to have taken", async () => {
+describe("the unread part of a stream", () => {
+  it("goes to the next reader, and to the one after it as far as nobody is known to have taken it", async () => {
     const { id } = await make();
     await publish(id, [{ data: "a" }, { data: "b" }]);
     const first = await follow(id);

@@ -1,4 +1,4 @@
-/** Requests that wait for an event: what they hold, and what ends their wait. */
+/** Requests that wait for an event: they hold a socket, and events, ends and time-outs end the wait. */
 import { env } from "cloudflare:workers";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { requireSessionId } from "../../src/core/id.ts";

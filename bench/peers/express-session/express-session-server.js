@@ -21,7 +21,7 @@ const withSession = session({
   cookie: { maxAge: TTL_SECONDS * 1000 },
 });
 
-/** What a request does with its session. The middleware loads it before, and stores or touches it after. */
+/** The work of each request on its session. The middleware loads it before, and stores or touches it after. */
 const JOBS = {
   "/create": (session) => (session.user = "ada"),
   "/read": (session) => session.user,

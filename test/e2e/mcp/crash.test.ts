@@ -17,7 +17,7 @@ it("ends a call that a killed process left behind with an error on its stream, a
 
   const resumed = await session.follow(seen);
   const messages = messagesOf(await resumed.rest());
-  // What was sent and not seen comes first; the last one is the answer that is owed.
+  // Messages that were sent and not seen come first; the last one is the answer to the call.
   expect(messages.at(-1)).toEqual({
     jsonrpc: "2.0",
     id: "mine",

@@ -1,4 +1,4 @@
-/** What is no message in a stream is skipped, everywhere alike; several in one event are taken apart. */
+/** The gateway skips data in a stream that is no message, on every path. It splits an event with several messages. */
 import { expect, it } from "vitest";
 import { INITIALIZE, McpSession, messagesOf, post, toolCall } from "../../support/mcp/client.ts";
 import { roughBehindGateway } from "../../support/mcp/rough-gateway.ts";

@@ -1,4 +1,4 @@
-/** What says that the upstream's session is lost, and what is an answer to this request. */
+/** Which answers mean that the upstream's session is lost, and which answer this request. */
 import { expect, it } from "vitest";
 import { McpSession, toolCall } from "../../support/mcp/client.ts";
 import { roughBehindGateway } from "../../support/mcp/rough-gateway.ts";

@@ -85,7 +85,7 @@ const opened = async (url: string, headers: Record<string, string> = MINE) => {
   return response.headers.get("mcp-session-id") ?? "";
 };
 
-/** What the client reads: everything names the gateway. */
+/** The client reads a challenge and metadata that name the gateway alone. */
 const expectChallenge = (response: Response, { service, url }: Guarded) => {
   const path = new URL(url).pathname;
   const challenge = response.headers.get("www-authenticate") ?? "";
@@ -196,7 +196,7 @@ it.each<[auth: string, env: Record<string, string>]>([
         AUTH: auth,
         UPSTREAMS: JSON.stringify(upstreams),
       },
-      // One that starts after all is ended before the test is.
+      // If the service starts after all, it is ended before the test ends.
       timeout: 10_000,
     });
     const failure = await serve.then(

@@ -1,4 +1,4 @@
-/** What the Streamable HTTP endpoint refuses, and how. */
+/** The requests that the Streamable HTTP endpoint refuses, and their answers. */
 import { request as httpRequest } from "node:http";
 import { expect, it } from "vitest";
 import { INITIALIZE, McpSession, post, toolCall } from "../../support/mcp/client.ts";

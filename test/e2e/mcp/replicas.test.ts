@@ -152,7 +152,7 @@ it("one whose connection broke is asked something harmless, and serves again onc
   expect(second.requests).toEqual([]);
 });
 
-it("one that nobody has heard from is asked something harmless before a call", async () => {
+it("a replica that the gateway has not heard from is pinged before a call", async () => {
   const first = await startRough(undefined, { sid: "first" });
   const second = await startRough(undefined, { sid: "second" });
   const { url, service } = await startGateway({ default: { replicas: [first.url, second.url] } });
@@ -165,7 +165,7 @@ it("one that nobody has heard from is asked something harmless before a call", a
   expect(methods.slice(-2)).toEqual(["ping", "tools/call"]);
 });
 
-it("a dead one costs no call where it was asked first", async () => {
+it("a dead replica costs no call if the gateway pings it first", async () => {
   const first = await startRough(undefined, { sid: "first" });
   const second = await startRough(undefined, { sid: "second" });
   const { url, service } = await startGateway({ default: { replicas: [first.url, second.url] } });
@@ -197,7 +197,7 @@ it("ten calls at once ask once", async () => {
   expect([first.count("ping"), first.count("tools/call")]).toEqual([1, 10]);
 });
 
-it("one that does not answer what it is asked costs no call", async () => {
+it("a replica that does not answer the ping costs no call", async () => {
   let hangs = false;
   const first = await startRough((asked) => hangs && asked.verb === "POST", { sid: "first" });
   const second = await startRough(undefined, { sid: "second" });

@@ -50,7 +50,7 @@ it("shows the session in /v1, where an operator can end it, and with it the upst
   expect(await (await session.post(toolCall(3, "x"))).json()).toEqual({ ...NOT_FOUND, id: 3 });
 });
 
-it("DELETE ends the session at once: the next POST finds nothing, and calls under way are told", async () => {
+it("DELETE ends the session at once: the next POST finds nothing, and calls under way get an error", async () => {
   const { url, fixture } = await fixtureBehindGateway();
   const session = await McpSession.open(url);
   const reader = await session.stream(toolCall(1, "slow", { ms: 30_000 }));

@@ -1,4 +1,4 @@
-/** What a server of `transport: "sse"` says with no call under way reaches the client. */
+/** Messages that a server of `transport: "sse"` sends with no call under way reach the client. */
 import { expect, it } from "vitest";
 import { INITIALIZE, McpSession, messagesOf, toolCall } from "../../support/mcp/client.ts";
 import { startGateway } from "../../support/mcp/gateway.ts";
@@ -109,7 +109,7 @@ it("a client that only listens hears a server again that has restarted", async (
   await reader.leave();
 });
 
-it("what is said while a call is under way is said once", async () => {
+it("a message that comes while a call is under way is sent to the client once", async () => {
   const { url, server, say } = await legacyUpstream();
   const session = await McpSession.open(url);
   const listening = await session.follow();

@@ -1,7 +1,7 @@
 /**
  * Many clients of one upstream, with ids that collide, while connections are cut, the
- * upstream forgets its sessions and the service is killed. Whatever happens, each call
- * that has an id to resume by ends, with its own messages, each once and in order.
+ * upstream forgets its sessions and the service is killed. Each call
+ * that still has an id to resume by ends, with its own messages, each once and in order.
  */
 import { setTimeout as pause } from "node:timers/promises";
 import { expect, it } from "vitest";
@@ -27,7 +27,7 @@ async function carry(
   const messages: Rpc[] = [];
   let seen: string | undefined;
   const read = async (reader: SseReader): Promise<void> => {
-    // What was whole when the connection was cut has been read; the rest comes again.
+    // The frames that were whole when the connection was cut have been read; the rest comes again.
     await reader.rest().catch(() => []);
     const whole = reader.text.slice(0, reader.text.lastIndexOf("\n\n") + 2);
     for (const [, data] of whole.matchAll(/^data: (.+)$/gm)) {
@@ -73,7 +73,7 @@ it("ends every call that can be resumed, with its own messages, each once", asyn
       for (let call = 0; all.length < CALLS; call++) {
         const tag = `c${client}n${call}-`;
         const outcome = await carry(session, call, tag, () => storm.streaming.resolve());
-        // One that could not be resumed proves nothing.
+        // A call that could not be resumed proves nothing.
         if (outcome !== "nothing to resume by") all.push(outcome);
       }
       return all;

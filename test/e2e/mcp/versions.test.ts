@@ -1,4 +1,4 @@
-/** What client and server agreed on is what counts from then on. */
+/** The version that client and server agreed on counts from then on. */
 import { expect, it } from "vitest";
 import { INITIALIZE, McpSession, post, toolCall, wholeAnswer } from "../../support/mcp/client.ts";
 import { roughBehindGateway } from "../../support/mcp/rough-gateway.ts";
@@ -29,7 +29,7 @@ it.each(["2024-10-07", "2025-02-14", "2024-11-05"])(
   },
 );
 
-it("one that was not agreed on, and that nobody knows, is refused in a session", async () => {
+it("an unknown version that was not agreed on is refused in a session", async () => {
   const { url } = await roughBehindGateway();
   const { sid } = await opened(url, "2025-11-25");
   for (const version of ["2024-10-07", "1.0", "draft"]) {
@@ -38,7 +38,7 @@ it("one that was not agreed on, and that nobody knows, is refused in a session",
   }
 });
 
-it("one that nobody knows is refused before any session is looked up", async () => {
+it("an unknown version is refused before any session is looked up", async () => {
   const { url } = await roughBehindGateway();
   const headers = { "mcp-session-id": crypto.randomUUID(), "mcp-protocol-version": "draft" };
   expect((await post(url, toolCall(1, "x"), headers)).status).toBe(400);

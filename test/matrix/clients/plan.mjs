@@ -1,7 +1,7 @@
 /**
- * What a client is to do, and what it saw. A client is a program that is given the URL and
- * the plan (JSON) as arguments. It prints what it saw as one line of JSON; a line on its input then
- * has it call `echo` once more and print that.
+ * The plan of a client, and its report. A client is a program that gets the URL and the plan
+ * (JSON) as arguments. It prints its report as one line of JSON. On a line on its input it calls
+ * `echo` once more and prints the answer.
  */
 import { createInterface } from "node:readline";
 
@@ -11,7 +11,7 @@ export const plan = JSON.parse(planText ?? "{}");
 
 const say = (value) => console.log(JSON.stringify(value));
 
-/** What a call said, or how it failed: the same words direct and through the gateway. */
+/** The result of a call, or its failure, in the same words direct and through the gateway. */
 export const outcome = (call) =>
   call().then(
     (result) => ({ isError: Boolean(result.isError), content: result.content }),

@@ -1,4 +1,4 @@
-/** What every server of ours offers, in the words of its own framework. */
+/** The tools that each of our servers offers, through its own framework. */
 import { setTimeout as delay } from "node:timers/promises";
 
 export const INFO = { name: "matrix", version: "1.0.0" };

@@ -1,5 +1,5 @@
 /**
- * Redis that is gone or silent. Whatever it does, a call
+ * Redis that is gone or silent. A call
  * ends within the timeouts with `UnavailableError`, and never with "not found".
  * No test here has a network that loses packets.
  */

@@ -102,7 +102,7 @@ it("counts all that the Worker's bundle holds", async () => {
   const map = `${inject("bundle")}.map`;
   const { sources } = JSON.parse(await readFile(map, "utf8")) as { sources: string[] };
   const names = sources
-    // What a package carries within itself is not installed, and no registry tells of it.
+    // A package that another one carries within itself is not installed, and the registry has no advisory for it.
     .filter((source) => existsSync(join(dirname(map), source)))
     .flatMap((source) => /node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(source)?.[1] ?? []);
   expect(names).toContain("hono");

@@ -156,7 +156,7 @@ function pickOperation(random: Random, { document, ids }: Seeds) {
 function pickPath(random: Random, document: OpenApi): string {
   if (random.chance(0.15)) return random.pick(MCP_PATHS);
   const paths = Object.keys(document.paths);
-  // What is the same for everybody needs few tries.
+  // Paths that answer everybody alike need few tries.
   return random.pick(random.chance(0.9) ? paths.filter((path) => path.startsWith("/v1")) : paths);
 }
 

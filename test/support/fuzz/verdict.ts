@@ -1,4 +1,4 @@
-/** What an answer must never be, whatever the request was. */
+/** Judges an answer: no request may get a 500, or read of our insides. */
 import type { FuzzAnswer } from "./client.ts";
 import type { FuzzRequest } from "./requests.ts";
 
@@ -13,7 +13,7 @@ const EXPECTED_503 = /"code":"(session_disconnected|message_channel_full)"/;
 /** workerd's own refusal of a method that it does not know: no Worker sees such a request. */
 const RUNTIME_501 = "ERROR: Unrecognized request method.";
 
-/** What stacks, paths and modules look like. */
+/** Looks like a stack, a path or a module. */
 const INNARDS =
   /\bat [^"\n]*:\d+:\d+|worker\.js|node_modules|\.ts:\d|\/(home|root|usr|tmp|work)\/|SQLITE|Durable Object/;
 

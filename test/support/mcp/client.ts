@@ -129,7 +129,7 @@ export async function wholeAnswer(response: Response): Promise<WholeAnswer> {
 
 /**
  * The status that an outcome has in `answer`: its own, or 200 where a stream had begun by
- * then. Which of the two it is depends on how fast the machine is.
+ * then. That depends on how fast the machine is.
  */
 export function statusOf(outcome: number, answer: WholeAnswer): number {
   return answer.onStream ? 200 : outcome;

@@ -94,13 +94,13 @@ export class Asked {
   }
 }
 
-/** What becomes of one request. True: the script has answered it, or will. */
+/** Handles one request. True: the script has answered it, or will. */
 export type Script = (asked: Asked, server: RoughServer) => boolean | void;
 
 export interface RoughOptions {
   /** The session's id that it gives out; null: it keeps none. */
   readonly sid?: string | null;
-  /** What it agrees to; otherwise what it was asked for. */
+  /** The version that it agrees to. Absent: the one that the client asks for. */
   readonly version?: string;
   /** 0 takes a free one. */
   readonly port?: number;
@@ -128,7 +128,7 @@ export class RoughServer {
     });
   }
 
-  /** Starts a server; whoever starts it stops it. What `script` leaves is answered as any server does. */
+  /** Starts a server; the caller stops it. It answers a request that `script` leaves as any server does. */
   static async start(
     script: Script = () => false,
     options: RoughOptions = {},

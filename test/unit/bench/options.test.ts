@@ -13,8 +13,8 @@ const KNOWN: Known = {
 };
 const read = (...args: string[]) => readBench(args, KNOWN);
 
-describe("what is run", () => {
-  it("is all, or what is named, each once and in the known order", () => {
+describe("the run", () => {
+  it("has every suite, or those that are named, each once and in the known order", () => {
     expect(read().suites).toEqual(KNOWN.suites);
     expect(read("peers", "nchan", "floor").suites).toEqual(["floor", "nchan", "gateways"]);
   });
@@ -30,7 +30,7 @@ describe("what is run", () => {
   });
 });
 
-describe("what is kept", () => {
+describe("the kept result", () => {
   it("is a run with the default effort, and another only where that is asked for", () => {
     expect(read("floor")).toMatchObject({ keep: true, given: [] });
     expect(read("floor", "--rounds", "1").keep).toBe(false);
@@ -45,7 +45,7 @@ describe("what is kept", () => {
   });
 });
 
-describe("what is only shown", () => {
+describe("a result that is only shown", () => {
   it("is printed, of all suites or of those that are named, and nothing is run", () => {
     expect(read()).toMatchObject({ instead: undefined });
     expect(read("--print")).toMatchObject({ instead: "print", suites: KNOWN.suites });

@@ -56,6 +56,6 @@ it("new ids are canonical UUIDs of version 4", () => {
   expect(id[14]).toBe("4");
 });
 
-it("what a log says of an id is not the id", () => {
+it("a log has the beginning of an id, and not the id", () => {
   expect(redactSessionId(CANONICAL)).toBe("8c2d0cf4…");
 });

@@ -70,8 +70,8 @@ describe("stalenessOf", () => {
     expiresAt: 1000,
   };
   it.each([
-    ["nothing was told", undefined, "content"],
-    ["all is as told", now, undefined],
+    ["the directory knows nothing", undefined, "content"],
+    ["the directory knows everything", now, undefined],
     ["the type is another", { ...now, type: "sse" }, "content"],
     ["the subject is another", { ...now, subject: "b" }, "content"],
     ["it was made again", { ...now, createdAt: 1 }, "content"],

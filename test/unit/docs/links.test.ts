@@ -1,4 +1,4 @@
-/** What the project's pages point to is there: files, headings, and the paths that they name as code. */
+/** The targets of the project's pages exist: files, headings, and the paths that they name as code. */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { describe, expect, it } from "vitest";

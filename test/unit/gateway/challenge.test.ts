@@ -25,7 +25,7 @@ it.each<[challenge: string, own: string | undefined]>([
     `Basic realm="a", Bearer resource="${OWN.resource}", DPoP algs="ES256"`,
   ],
   ["Negotiate YWJjZA==", "Negotiate YWJjZA=="],
-  // What stands within another value is none of ours.
+  // Text within another value is no parameter of ours.
   ['Bearer realm="resource=\\"x\\", y"', 'Bearer realm="resource=\\"x\\", y"'],
   ['Bearer error_description="see resource=a"', 'Bearer error_description="see resource=a"'],
   ['Bearer resource="https://up.example/', undefined],

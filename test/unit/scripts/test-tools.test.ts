@@ -1,6 +1,6 @@
 /**
- * What `npm test` does on a machine without Redis or a browser, with programs of the test's
- * own in place of the machine's. That Debian's apt-get does what it says is not tested.
+ * `npm test` on a machine without Redis or a browser, with programs of the test's own in
+ * place of the machine's. Debian's apt-get itself is not tested.
  */
 import { execFile } from "node:child_process";
 import { chmodSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";

@@ -20,7 +20,7 @@ describe("the time of a refusal", () => {
   });
 });
 
-describe("what is made even", () => {
+describe("padded refusals", () => {
   beforeEach(() => void vi.useFakeTimers());
   afterEach(() => void vi.useRealTimers());
 

@@ -16,7 +16,7 @@ import {
   seen,
 } from "./histories.ts";
 
-describe("what the auditor finds in streams and logs", () => {
+describe("findings of the auditor in streams and logs", () => {
   it("an acknowledged event that a subscriber never got is lost", () => {
     expect(audit(history({ followings: [following(seen(1, 3))] }))).toEqual([
       { kind: "event lost", where: `subscriber on ${S}`, detail: `${idOf(2)} was acknowledged` },
@@ -72,7 +72,7 @@ describe("what the auditor finds in streams and logs", () => {
     ]);
   });
 
-  it("what nobody published, or what was refused, must not come", () => {
+  it("an event that nobody published, or that was refused, must not come", () => {
     expect(found({ followings: [following(seen(1, 2, 3, 4))] })).toContain("event never published");
     expect(found({ publishes: [publish([1]), publish([2], "refused"), publish([3])] })).toContain(
       "event never published",
@@ -129,7 +129,7 @@ describe("what the auditor finds in streams and logs", () => {
     expect(skips(...seen(1), gap(1, 3), ...seen(3, 4, 5))).toEqual([]);
   });
 
-  it("what was sent must be in the log", () => {
+  it("an event that was sent must be in the log", () => {
     const publishes = [publish([1]), publish([2]), publish([3]), publish([4], "unknown")];
     expect(found({ publishes, followings: [following(seen(1, 2, 3, 4))] })).toEqual([
       "event not durable",
@@ -196,7 +196,7 @@ describe("what the auditor finds in streams and logs", () => {
     expect(found({ ...over, followings: [following(seen(1))] })).toEqual(["stream left open"]);
   });
 
-  it("what came before its end is owed to whoever was connected then, and no hole to anybody", () => {
+  it("a subscriber that is connected at the end is owed every event before it, and nobody gets a hole", () => {
     const publishes = [publish([1]), publish([2]), publish([3])];
     const deleted = [keeping([change("create", "done", "a"), change("delete")])];
     const ends = (frames: readonly Seen[], end: string) =>

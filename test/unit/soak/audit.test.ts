@@ -11,7 +11,7 @@ it("finds nothing in a sound history", () => {
 describe("sessions and records", () => {
   const created = () => change("create", "done", "a");
 
-  it("what was acknowledged is there at the end, and was there all the time", () => {
+  it("an acknowledged session is there at the end, and was there all the time", () => {
     expect(kept([created()])).toEqual(["session lost"]);
     expect(kept([created(), change("read", "missing")], "a")).toEqual(["session lost"]);
   });
@@ -109,7 +109,7 @@ describe("calls through the gateway", () => {
   });
 });
 
-it("an answer that no contract allows is told", () => {
+it("an answer that no contract allows is a finding", () => {
   expect(audit(history({ unexpected: new Map([["GET /: 500", 2]]) }))).toEqual([
     { kind: "answer not allowed", where: "GET /: 500", detail: "2 times" },
   ]);

@@ -57,7 +57,10 @@ describe("a call that fails", () => {
   });
 });
 
-it.each([500, 503])("an initialize that is answered %d for no reason is told", async (code) => {
-  const journal = await gateway({ initialize: status(code) });
-  expect([...journal.unexpected]).toEqual([[`POST /mcp, initialize: ${code}`, 1]]);
-});
+it.each([500, 503])(
+  "an initialize that is answered %d for no reason is unexpected",
+  async (code) => {
+    const journal = await gateway({ initialize: status(code) });
+    expect([...journal.unexpected]).toEqual([[`POST /mcp, initialize: ${code}`, 1]]);
+  },
+);

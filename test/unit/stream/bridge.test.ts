@@ -172,7 +172,7 @@ function readOn(take: () => Promise<string>) {
   return seen;
 }
 
-describe("what the reader has taken", () => {
+describe("the part that the reader has taken", () => {
   it("is said by a witness once a write that began late enough went through", async () => {
     const { socket, take } = start();
     socket.word(WITNESS);

@@ -1,4 +1,4 @@
-/** What is unread of a log, and whether more can be stored without dropping any of it. */
+/** The unread events of a log, and whether more fit without dropping one of them. */
 import { describe, expect, it } from "vitest";
 import type { SizedEvent } from "../../../src/stream/event-log.ts";
 import { Unread, type AccountedLog } from "../../../src/stream/unread.ts";
@@ -22,7 +22,7 @@ function logOf(lastSeq: number, beforeFirst = 0) {
 const events = (...bytes: number[]): SizedEvent[] =>
   bytes.map((size) => ({ data: "", bytes: size }));
 
-describe("what is unread", () => {
+describe("the unread part", () => {
   it.each([
     { last: 5, taken: 0, start: 0, count: 5, isTrimmed: false },
     { last: 5, taken: 3, start: 3, count: 2, isTrimmed: false },

@@ -1,4 +1,4 @@
-/** What each answer of an upstream's means, row by row. */
+/** The meaning of each answer of an upstream, row by row. */
 import { expect, it } from "vitest";
 import {
   meaningOf,

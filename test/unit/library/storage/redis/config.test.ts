@@ -111,7 +111,7 @@ describe("a Redis configuration is refused with its own message", () => {
     expect(() => readRedisOptions(options)).toThrow(expect.not.stringContaining("hunter2"));
   });
 
-  it("what workerd cannot do is refused there, never done more weakly", () => {
+  it("an option that workerd cannot honour is refused there, never weakened", () => {
     const withCa = { ...base, tls: { caCert: PEM } };
     expect(() => readRedisOptions(withCa, "workerd")).toThrow(
       /caCert cannot be honoured in workerd/,
