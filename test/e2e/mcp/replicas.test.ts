@@ -3,6 +3,7 @@ import { expect, it } from "vitest";
 import { McpSession, post, toolCall, wholeAnswer } from "../../support/mcp/client.ts";
 import { restartWith, startGateway } from "../../support/mcp/gateway.ts";
 import { startRough } from "../../support/mcp/rough-gateway.ts";
+import type { Service } from "../../support/service.ts";
 import type { Asked, Script } from "../../support/mcp/rough-server.ts";
 
 const BREAKS: readonly [how: string, breakOff: (asked: Asked) => void][] = [
@@ -11,20 +12,27 @@ const BREAKS: readonly [how: string, breakOff: (asked: Asked) => void][] = [
   ["resets the connection 50 ms later", (asked) => void setTimeout(() => asked.reset(), 50)],
 ];
 
+/** Two replicas behind a gateway. `script` answers for the first one. */
+async function twoReplicas(script?: Script) {
+  const first = await startRough(script, { sid: "first" });
+  const second = await startRough(undefined, { sid: "second" });
+  const { url, service } = await startGateway({ default: { replicas: [first.url, second.url] } });
+  const executed = (method: string) => first.count(method) + second.count(method);
+  return { first, second, url, service, executed };
+}
+
 /** Two replicas; the first one takes requests of these methods and breaks off. */
-async function pair(methods: readonly string[], breakOff: (asked: Asked) => void) {
-  const script: Script = (asked) => {
+const pair = (methods: readonly string[], breakOff: (asked: Asked) => void) =>
+  twoReplicas((asked) => {
     if (!methods.includes(asked.method)) return false;
     breakOff(asked);
     return true;
-  };
-  const first = await startRough(script, { sid: "first" });
-  const second = await startRough(undefined, { sid: "second" });
-  const { url, service } = await startGateway({
-    default: { replicas: [first.url, second.url] },
   });
-  const executed = (method: string) => first.count(method) + second.count(method);
-  return { first, second, url, service, executed };
+
+/** Starts the service anew: it has heard from no replica then. */
+async function restart(service: Service): Promise<void> {
+  await service.kill();
+  await service.restart();
 }
 
 it.each(BREAKS)("a tool runs once where the replica %s", async (_how, breakOff) => {
@@ -131,19 +139,14 @@ it("a replica whose connection broke and that is gone costs one call and no more
   expect([second.count("initialize"), executed("tools/call")]).toEqual([1, 3]);
 });
 
-it("one whose connection broke is asked something harmless, and serves again once it answers", async () => {
+it("a replica whose connection broke is pinged, and serves again once it answers", async () => {
   let breaks = true;
-  const first = await startRough(
-    (asked) => {
-      if (asked.method !== "tools/call" || !breaks) return false;
-      asked.reset();
-      breaks = false;
-      return true;
-    },
-    { sid: "first" },
-  );
-  const second = await startRough(undefined, { sid: "second" });
-  const { url } = await startGateway({ default: { replicas: [first.url, second.url] } });
+  const { url, first, second } = await twoReplicas((asked) => {
+    if (asked.method !== "tools/call" || !breaks) return false;
+    asked.reset();
+    breaks = false;
+    return true;
+  });
   const session = await McpSession.open(url);
   await session.call(toolCall(1, "pay"));
   expect((await session.call(toolCall(2, "pay"))).status).toBe(200);
@@ -153,22 +156,16 @@ it("one whose connection broke is asked something harmless, and serves again onc
 });
 
 it("a replica that the gateway has not heard from is pinged before a call", async () => {
-  const first = await startRough(undefined, { sid: "first" });
-  const second = await startRough(undefined, { sid: "second" });
-  const { url, service } = await startGateway({ default: { replicas: [first.url, second.url] } });
+  const { url, service, first } = await twoReplicas();
   const session = await McpSession.open(url);
-  // A service that starts anew has heard from nobody.
-  await service.kill();
-  await service.restart();
+  await restart(service);
   expect((await session.call(toolCall(1, "pay"))).status).toBe(200);
   const methods = first.requests.map(({ method }) => method);
   expect(methods.slice(-2)).toEqual(["ping", "tools/call"]);
 });
 
 it("a dead replica costs no call if the gateway pings it first", async () => {
-  const first = await startRough(undefined, { sid: "first" });
-  const second = await startRough(undefined, { sid: "second" });
-  const { url, service } = await startGateway({ default: { replicas: [first.url, second.url] } });
+  const { url, service, first, second } = await twoReplicas();
   const session = await McpSession.open(url);
   await service.kill();
   await first.stop();
@@ -185,13 +182,10 @@ it("a new session is made where nothing broke", async () => {
   expect([first.count("initialize"), second.count("initialize")]).toEqual([1, 1]);
 });
 
-it("ten calls at once ask once", async () => {
-  const first = await startRough(undefined, { sid: "first" });
-  const second = await startRough(undefined, { sid: "second" });
-  const { url, service } = await startGateway({ default: { replicas: [first.url, second.url] } });
+it("ten calls at once ping once", async () => {
+  const { url, service, first } = await twoReplicas();
   const session = await McpSession.open(url);
-  await service.kill();
-  await service.restart();
+  await restart(service);
   const calls = Array.from({ length: 10 }, (_, id) => session.call(toolCall(id, "pay")));
   expect((await Promise.all(calls)).map(({ status }) => status)).toEqual(Array(10).fill(200));
   expect([first.count("ping"), first.count("tools/call")]).toEqual([1, 10]);
@@ -212,27 +206,20 @@ it("a replica that does not answer the ping costs no call", async () => {
   expect([first.count("tools/call"), second.count("tools/call")]).toEqual([0, 1]);
 });
 
-it("a session that its replica lost is found by the same question", async () => {
-  const first = await startRough(
-    (asked, server) => {
-      if (asked.verb !== "POST" || asked.sid === undefined || asked.sid === server.sid)
-        return false;
-      asked.answer(404);
-      return true;
-    },
-    { sid: "first" },
-  );
-  const second = await startRough(undefined, { sid: "second" });
-  const { url, service } = await startGateway({ default: { replicas: [first.url, second.url] } });
+it("the same ping finds that the replica has lost its session", async () => {
+  const { url, service, first } = await twoReplicas((asked, server) => {
+    if (asked.verb !== "POST" || asked.sid === undefined || asked.sid === server.sid) return false;
+    asked.answer(404);
+    return true;
+  });
   const session = await McpSession.open(url);
-  await service.kill();
-  await service.restart();
+  await restart(service);
   first.sid = "first-again";
   expect((await session.call(toolCall(1, "pay"))).status).toBe(200);
   expect(first.all("tools/call").map(({ sid }) => sid)).toEqual(["first-again"]);
 });
 
-it("a dead one costs no call of the stateless revision either", async () => {
+it("a dead replica costs no call of the stateless revision either", async () => {
   const first = await startRough();
   const second = await startRough();
   const { url } = await startGateway({ default: { replicas: [first.url, second.url] } });
@@ -252,8 +239,7 @@ it("with one place alone nothing is asked first, and nothing is sent twice", asy
   const first = await startRough(undefined, { sid: "first" });
   const { url, service } = await startGateway({ default: { url: first.url } });
   const session = await McpSession.open(url);
-  await service.kill();
-  await service.restart();
+  await restart(service);
   await session.call(toolCall(1, "pay"));
   expect([first.count("ping"), first.count("tools/call")]).toEqual([0, 1]);
 });
