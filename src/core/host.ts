@@ -45,25 +45,21 @@ export interface SessionPatch {
   readonly overflow?: Overflow;
 }
 
-/** A session as its host sees it at one moment. Times are milliseconds since the epoch. */
-export interface SessionView {
+/**
+ * A session as its host sees it at one moment: its content, and its state. Without a `subject` it
+ * belongs to nobody. Times are milliseconds since the epoch.
+ */
+export interface SessionView extends SessionContent {
   readonly id: SessionId;
-  readonly type: SessionType;
   readonly createdAt: number;
   /** Last change of content: type, metadata, data or lifetime. */
   readonly updatedAt: number;
   readonly expiresAt: number;
-  readonly ttlMs: number;
-  readonly maxLifetimeMs: number;
-  readonly metadata: Metadata;
-  readonly dataJson?: string;
-  readonly subject?: string;
-  readonly times?: RecordTimes;
+  readonly overflow: Overflow;
   /** Readers attached to the session's own stream. */
   readonly writers: number;
   /** If the stream has ended, the id of the `ended` frame. */
   readonly lastEventId?: string;
-  readonly overflow: Overflow;
   /** The stream is complete: nothing can be published any more. */
   readonly ended: boolean;
   /** Changes with the content, and is the beginning of a document's tag. */

@@ -3,8 +3,7 @@
  * that the coarse touch, the most frequent write, does not rewrite metadata and data. The owner
  * has one too, so that refusing a stranger takes no longer for a large session.
  */
-import type { Metadata, Overflow, SessionType } from "../core/content.ts";
-import type { RecordTimes } from "../core/host.ts";
+import type { SessionContent } from "../core/host.ts";
 import type { SessionId } from "../core/id.ts";
 
 /**
@@ -43,27 +42,20 @@ export function migrate(
   return session;
 }
 
-/** The session itself. Times are milliseconds since the epoch. */
-export interface StoredSession {
+/**
+ * The session as it is stored: its content with the record's own members. Without a `subject` it
+ * belongs to nobody; without `overflow` it has `DEFAULT_OVERFLOW`. Times are milliseconds since the
+ * epoch.
+ */
+export interface StoredSession extends SessionContent {
   readonly schema: number;
   readonly id: SessionId;
   /** Made with the session; the first part of its event ids. */
   readonly epoch: string;
-  readonly type: SessionType;
   readonly createdAt: number;
   readonly updatedAt: number;
   /** Counts changes of content; the second part of the entity tag. */
   readonly revision: number;
-  readonly ttlMs: number;
-  /** 0: no limit. */
-  readonly maxLifetimeMs: number;
-  readonly metadata: Metadata;
-  readonly dataJson?: string;
-  readonly subject?: string;
-  /** As the library's storage wrote them; see `RecordTimes`. */
-  readonly times?: RecordTimes;
-  /** Absent: `DEFAULT_OVERFLOW`. */
-  readonly overflow?: Overflow;
 }
 
 /** The times that are still true when another caller changes the content. */
