@@ -16,8 +16,8 @@ export interface Bundle {
 
 /**
  * Bundles the Worker of a wrangler configuration; the service's own unless another is given.
- * The module is put in its place whole: who starts from it meanwhile gets the one before.
- * (workerd starts from an empty module too, and then answers each request with 500.)
+ * The finished module replaces the old one in one step, so a service that starts meanwhile gets the
+ * old one. (workerd starts from an empty module too, and then answers each request with 500.)
  */
 export async function buildBundle(
   outdir = join(PROJECT, ".holdfast", "bundle"),

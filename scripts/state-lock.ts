@@ -1,8 +1,8 @@
 /**
- * One process at a time owns a folder of storage: each keeps its objects in memory, so of two
- * that share a folder each would undo what the other has acknowledged. workerd does not look.
+ * Lets one process at a time use a folder of storage. Each process keeps its objects in memory, so
+ * two on one folder would undo each other's acknowledged writes. workerd does not check.
  *
- * The lock is SQLite's, which the system lets go of when its holder ends, however it ends.
+ * The lock is SQLite's: the system releases it when its holder ends, even by `kill -9`.
  */
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";

@@ -156,10 +156,10 @@ export function variables(
 /**
  * workerd's configuration. Variables pass through its environment, so no secret is written to disk.
  *
- * A CONNECT would be answered with 500 by workerd itself. With `connect_pass_through`
- * it goes to `globalOutbound` instead, whatever it asks for, and that is an address
- * on which nothing can listen, so its connection is closed. Were it the internet, anybody could
- * tunnel through here: what the service itself sends leaves by the binding OUTBOUND.
+ * workerd itself would answer a CONNECT with 500. With `connect_pass_through` every CONNECT goes to
+ * `globalOutbound` instead. Nothing can listen on that address, so workerd closes the connection.
+ * With the internet there, anybody could tunnel through the service. The service's own requests
+ * leave by the binding OUTBOUND.
  */
 function capnp(
   options: WorkerdOptions,

@@ -120,9 +120,9 @@ export const QUICK_ANSWER_MS = 250;
 export const UPSTREAM_SETTLE_MS = 20;
 /** Milliseconds that an upstream's stream may be silent. Without a bound a dead one would hold the object in memory. */
 export const UPSTREAM_SILENCE_MS = 10 * 60 * 1000;
-/** Milliseconds for which a replica that was heard from is sent calls without being asked anything first. */
+/** Milliseconds after its last answer for which a replica is sent calls without a ping. */
 export const UPSTREAM_HEARD_MS = 10_000;
-/** Milliseconds that an upstream has to answer such a question. */
+/** Milliseconds that an upstream has to answer such a ping. */
 export const UPSTREAM_ASKED_MS = 5000;
 /** Redirects in a row that the gateway follows: browsers follow 20, and an upstream's own path needs one. */
 export const MAX_UPSTREAM_REDIRECTS = 3;

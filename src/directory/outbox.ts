@@ -1,8 +1,8 @@
 /**
- * Tells the directory of one session. It stores no queue of messages, but what the directory was
- * last told: what there is to send is the difference between that and the session's own record.
- * So every change stores it in its own transaction, it survives a crash at any point, and one
- * message settles all changes that wait.
+ * Reports one session to the directory. It stores no queue of messages. It stores the entry that
+ * the directory took last, and sends the difference between that and the session's own record. So
+ * a change needs no row for its message, a crash at any point loses none, and one message settles
+ * all changes that wait.
  *
  * An ended session leaves no record. The trace of its entry stays in its place until a shard has
  * taken the removal. Then the storage is emptied.

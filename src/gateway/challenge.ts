@@ -8,9 +8,9 @@ const PARAMETER = /([\w!#$%&'*+.^`|~-]+)\s*=\s*(?:"(?:[^"\\]|\\.)*"|[^\s,"=]+)/y
 const WORD = /[\w!#$%&'*+.^`|~/-]+=*/y;
 
 /**
- * Names the gateway's own resource and metadata where the challenge names the upstream's, since a
- * client refuses those of any URL but the one that it calls. The rest stays to the letter. Undefined
- * where the challenge cannot be read: it could hold the upstream's URL anywhere.
+ * Replaces the upstream's resource and metadata in a challenge by the gateway's own. A client
+ * refuses those of any URL but the one that it calls. The rest stays as it is. Returns undefined for
+ * a challenge that cannot be parsed: it could hold the upstream's URL anywhere.
  *
  * @example
  * ownChallenge('Bearer resource="https://up.example/mcp"', { resource: "https://us.example/mcp", metadata: "…" })

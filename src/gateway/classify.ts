@@ -69,7 +69,7 @@ export function classify({ body, value }: Posted, version: string | undefined): 
   if (claimsStateless(value)) return { kind: "stateless", ...(id !== undefined && { id }) };
   if (!message)
     return refused(RPC_CODES.invalidRequest, "Not a JSON-RPC 2.0 message", idIn(value, body));
-  // The header says what was agreed on, and nothing has been yet.
+  // The header names a version that was agreed on. Before initialize there is none.
   if (message.kind === "request" && message.method === "initialize") {
     return { kind: "initialize", id: message.id };
   }

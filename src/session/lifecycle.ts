@@ -109,7 +109,7 @@ export class Lifecycle {
     return this.#loaded;
   }
 
-  /** The session, if there is one and its time is not up: an alarm may be late, an answer is not. */
+  /** The session, if there is one and its time is not up: an alarm may be late, so this looks at the time itself. */
   live(now: number): LiveSession | null {
     const session = this.load(now);
     if (!session) return null;

@@ -191,7 +191,7 @@ function sessionsOf<T>(
     },
     async delete(id, ifMatch) {
       const condition = ifMatch && { ifMatch };
-      // Repeated after a removal whose answer was lost, a condition would fail on what it removed itself.
+      // If the answer to a removal was lost, a repeated condition would fail: its session is gone.
       const attempt = condition ? once : repeatable;
       const removed = await ask(id, attempt, (object) => object.remove(caller, condition));
       if (removed && admission) await untilListed(id);

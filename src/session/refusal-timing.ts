@@ -1,8 +1,8 @@
 /**
- * Makes every "no such session" take equally long. Without this it does not: the object may be in
- * memory or not, and its file may exist or not (measured on plain workerd: 2.2 ms for another's
- * session, 3.6 ms for an id never asked for before; 18 and 40 ms on an overloaded machine). A
- * stranger who timed that, and made the machine busy, would learn which ids exist.
+ * Makes every "no such session" take equally long. Otherwise the time depends on whether the object
+ * is in memory and whether its file exists (measured on plain workerd: 2.2 ms for another's session,
+ * 3.6 ms for an id never asked for before; 18 and 40 ms on an overloaded machine). A stranger who
+ * measured it on a busy machine would learn which ids exist.
  */
 import { SessionError } from "../core/errors.ts";
 import { sleep } from "../wire/timers.ts";

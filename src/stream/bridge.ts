@@ -9,7 +9,7 @@
  * - A socket gives its sender no back-pressure, so the bridge bounds what waits for a slow
  *   reader. It cuts a reader past the bound, and one that takes nothing for a whole keep-alive
  *   interval while something waits. Such a reader comes back with `Last-Event-ID` and loses nothing.
- * - Neither does the platform tell that a reader has taken something. `delivery.ts` infers it from
+ * - The platform does not show either when a reader has taken something. `delivery.ts` infers it from
  *   later writes; if no event follows, the bridge writes a comment for it.
  */
 import type { StreamSocket } from "../core/host.ts";

@@ -1,10 +1,10 @@
 /**
- * Knows which events one reader has taken. A connection takes bytes also after its reader has closed
- * it, until the answer to the first of them is back. And a proxy on the way takes bytes that its
- * client never gets, and closes only when it notices. So an event counts as taken when two more
- * writes went through, each of which began `CONFIRM_AFTER_MS` after what is before it: if the
- * connection was closed before the first of them, that one provokes the error, and the second meets
- * it. Time is an argument: milliseconds since the epoch.
+ * Knows which events one reader has taken. A successful write does not prove it: a closed connection
+ * still takes bytes until the answer to the first of them is back, and a proxy takes bytes that its
+ * client never gets. So an event counts as taken when two later writes have succeeded. The first
+ * begins `CONFIRM_AFTER_MS` after the event, the second as long after the first. If the connection
+ * was closed before the first write, that write provokes the error, and the second one meets it.
+ * Time is an argument: milliseconds since the epoch.
  */
 import { CONFIRM_AFTER_MS, CONFIRM_SOON_MS } from "../core/limits.ts";
 

@@ -308,9 +308,9 @@ export class EventChannel extends Channel {
   }
 
   /**
-   * Says that events after `requested`, or unread ones if it is null, are no longer retained; all
-   * that is follows. Its id is the place before that, so a client that is cut right after it is not
-   * told of a second gap.
+   * Says that events after `requested`, or unread ones if it is null, are no longer retained. All
+   * retained events follow. The frame's id is the place before them, so a client that is cut right
+   * after it does not get a second gap.
    */
   #gapFrame(requested: string | null): string {
     const data = JSON.stringify(gapIn(this.log, requested));

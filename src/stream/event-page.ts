@@ -48,7 +48,7 @@ export function pageOf(
   };
 }
 
-/** Whether a client that waits for this page has something to be told. */
+/** Whether this page has news for a client that waits for it. */
 export function hasNews({ events, ended, gap }: EventPage): boolean {
   return events.length > 0 || ended || gap !== undefined;
 }

@@ -42,7 +42,7 @@ export class Subscribers {
     }
   }
 
-  /** Whether any connection is there, or has not told yet that it is gone. */
+  /** Whether any connection is there, or has gone without a close event so far. */
   get isEmpty(): boolean {
     return this.#states.size === 0;
   }

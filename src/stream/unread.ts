@@ -1,11 +1,11 @@
 /**
- * How much of a log is unread: everything after `taken`, the last event that some reader is known
- * to have taken. One number is enough. Every reader starts at or before it and gets all that
- * follows in order, so a reader that has taken an event has taken everything after its start.
+ * The unread part of a log: every event after `taken`, the last event that some reader is known to
+ * have taken. One number is enough. Every reader starts at or before it and gets the events in
+ * order, so a reader that has taken an event has taken everything between its start and that event.
  */
 import type { EventLog, SizedEvent } from "./event-log.ts";
 
-/** Once this share of a bound is unread under readers, their bridges are asked what has been taken. */
+/** Once one part in this many of a bound is unread while readers are attached, the object asks their bridges. */
 const PRESSING_SHARE = 4;
 
 /** The part of a log that the account needs. */

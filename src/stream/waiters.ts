@@ -33,10 +33,10 @@ export class Waiters {
   }
 
   /**
-   * Takes one more, and returns the Worker's end of its socket; undefined if there is no place.
-   * If all places are taken, the oldest waiter gives way and is answered early. Its client may
-   * have gone, and the platform does not tell before the answer. But all wait for a moment at least,
-   * so that clients which are there do not make each other ask again at once.
+   * Adds a waiter, and returns the Worker's end of its socket; undefined if there is no place. If
+   * all places are taken, the oldest waiter gives way and is answered early: its client may have
+   * gone, which the platform shows only at the answer. Each waiter keeps its place for
+   * `MIN_WAIT_MS`, so that living clients do not drive each other out at once.
    */
   attach(now: number): WebSocket | undefined {
     const open = this.#open();

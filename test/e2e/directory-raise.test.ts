@@ -1,7 +1,7 @@
 /**
- * A person logged out while the service dies and DIRECTORY_SHARDS is raised, over real
- * HTTP: the one shard that there was ends a hundred before it answers, and all the
- * others are ended by alarms, theirs or those of the new shards.
+ * A subject is revoked while the service dies and DIRECTORY_SHARDS is raised, over real HTTP. The
+ * one old shard ends a hundred sessions before it answers; alarms, its own or those of the new
+ * shards, end the others.
  */
 import { expect, it } from "vitest";
 import { Service } from "../support/service.ts";

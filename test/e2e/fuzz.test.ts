@@ -1,8 +1,8 @@
 /**
- * A fuzzer over real HTTP, against plain workerd with AUTH=token. Its callers have
- * every scope but admin, or a wrong credential, or none; a victim's session with a
- * reader attached lies among what they aim at. FUZZ_REQUESTS and FUZZ_SEED run
- * more, or the same again; FUZZ_SECONDS bounds the time.
+ * A fuzzer over real HTTP, against plain workerd with AUTH=token. Its callers have every scope but
+ * admin, or a wrong credential, or none. A victim's session with a reader attached is among their
+ * targets. FUZZ_REQUESTS runs more requests, FUZZ_SEED repeats a run, and FUZZ_SECONDS bounds the
+ * time.
  */
 import { expect, it } from "vitest";
 import { SCOPES } from "../../src/auth/identity.ts";

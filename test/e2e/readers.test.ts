@@ -9,8 +9,8 @@ import { SseReader } from "../support/sse-reader.ts";
 
 const KEEPALIVE_SECONDS = 1;
 /**
- * A keep-alive that meets a closed connection, the next that fails, and a machine that is
- * slow. That it is two intervals and no more, unit/http/sse-bridge.test.ts tells on a fake clock.
+ * Time for a keep-alive that meets a closed connection, for the next one, which fails, and for a
+ * slow machine. test/unit/stream/bridge.test.ts shows on a fake clock that two intervals suffice.
  */
 const NOTICED_WITHIN_MS = 15_000;
 const MIB = 1024 * 1024;

@@ -1,9 +1,8 @@
 /**
- * How long a stranger waits for its 404: as long for another's session, however
- * large, as for an id that was never made. Requests are interleaved, so that what else the
- * machine does falls on both alike, and quarters of them compared, since noise only adds. A
- * machine with much else to do makes both slower and is no excuse: then most of all, a file
- * that is made takes longer than one that is there.
+ * A stranger waits for its 404 as long for another's session of any size as for an id that was
+ * never made. The requests are interleaved, so that other work of the machine slows both alike. The
+ * test compares lower quartiles, since noise only adds. It holds on a busy machine too: there
+ * the difference, a file that must be made first, is largest.
  */
 import { Agent, request } from "node:http";
 import { expect, it } from "vitest";

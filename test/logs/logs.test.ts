@@ -1,9 +1,8 @@
 /**
- * All that the service logged in the whole suite, over real HTTP and in workerd,
- * looked through after every other test: no line may hold a secret or content, and
- * every line has the shape that is declared here. Run with the suite, since alone it has nothing
- * to look through and fails. Values that no test marked as content are caught by
- * the shapes: no field can hold them.
+ * Checks every line that the service logged in the whole suite, over real HTTP and in workerd. It
+ * runs after every other test; alone it has no lines, and fails. No line may hold a secret or
+ * content, and every line has the shape that is declared here. The shapes also catch content that no
+ * test has marked: no field can hold it.
  */
 import { expect, it } from "vitest";
 import { ERROR_KINDS } from "../../src/core/errors.ts";

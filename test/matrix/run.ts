@@ -1,8 +1,8 @@
 /**
  * `npm run matrix` drives each server of npm with each client of npm, direct and through the
- * gateway: the same tools, results, progress and errors, and usable again at once when the server
- * was killed and started anew. `npm run matrix -- NAME…` takes those pairs alone that have one of
- * these names, and `conformance` the conformance suite. The whole result is kept in test/matrix/results.md.
+ * gateway. Both ways must show the same tools, results, progress and errors, and work at once after
+ * the server was killed and started again. `npm run matrix -- NAME…` runs only the pairs with one of
+ * these names; `conformance` is the conformance suite. test/matrix/results.md keeps the whole result.
  */
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer, type AddressInfo } from "node:net";

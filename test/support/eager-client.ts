@@ -1,7 +1,7 @@
 /**
- * A client as a popular one for browsers' `fetch` is: it takes an id as soon as its line
- * has come, whole frame or not, and hands on whatever ends with a blank line, data or
- * none. Written after `@microsoft/fetch-event-source` 2.0.1.
+ * A client that reads a stream as `@microsoft/fetch-event-source` 2.0.1 does. It takes an id as
+ * soon as its line has come, even if the frame is cut after it. It hands on a message at each blank
+ * line, even one without data.
  */
 export class EagerClient {
   readonly #url: string;

@@ -1,6 +1,6 @@
 /**
- * Milliseconds since the epoch at which tests that set the clock begin: the year 2100.
- * workerd fires alarms by the real clock, whatever a test has `Date` say, so one that is
- * set for the test's own time must lie beyond it: then it fires when the test runs it.
+ * The time at which tests that set the clock begin, in milliseconds since the epoch: the year 2100.
+ * workerd fires alarms by the real clock, and not by a test's `Date`. An alarm for the test's own
+ * time must be in the real future, so that it fires only when the test runs it.
  */
 export const FAR_TIME = Date.UTC(2100, 0, 1);

@@ -100,9 +100,9 @@ export async function startSentinel(
 }
 
 /**
- * A Sentinel that stood still for 2 s trusts no clock for the next 30 s (TILT) and fails
- * nothing over. On a busy machine it stands still for that long, so it is let be. A server
- * before Redis 7.0 does not know the setting, answers with an error, and goes without.
+ * Raises the time after which a Sentinel enters TILT. A Sentinel that got no CPU for 2 s mistrusts
+ * its clock for the next 30 s and starts no failover, and on a busy machine this happens. A server
+ * before Redis 7.0 answers the setting with an error and keeps the 2 s.
  */
 async function keepOutOfTilt(sentinel: RedisServer, cli: readonly string[]): Promise<void> {
   const setting = ["SENTINEL", "DEBUG", "TILT-TRIGGER", String(TILT_TRIGGER_MS)];

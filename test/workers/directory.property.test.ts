@@ -1,8 +1,8 @@
 /**
- * The directory against a model: whatever happens to sessions and shards, once
- * things are calm both say exactly the same. Shards fail as a caller sees it (their
- * method throws, before or after it took the message); objects are evicted. Other
- * faults of the network are not proved here.
+ * The directory against a model: after any changes and faults of sessions and shards, once all
+ * messages have arrived, both list exactly the same. Shards fail as a caller sees it (their method
+ * throws, before or after it took the message); objects are evicted. Other faults of the network
+ * are not proved here.
  */
 import { runDurableObjectAlarm } from "cloudflare:test";
 import fc from "fast-check";

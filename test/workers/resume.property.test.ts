@@ -1,10 +1,10 @@
 /**
  * Publish, subscribe, cut, reload, evict, abort, trim, read and end in any order.
  * - A client that comes back with the last id that it saw gets every later event once, in order,
- *   or is told of a gap where the log no longer holds what it missed.
- * - Clients without an id get every event at least once among them, in order, or are told of a gap.
- * - A publisher that repeats itself under one key is heard once, whatever became of its answers.
- * - JSON shows what the log retains, and every reader of an ended stream learns that it is complete.
+ *   or a gap where the log no longer holds the missed events.
+ * - Clients without an id get every event at least once among them, in order, or a gap.
+ * - A publish that is repeated under one key is stored once, with or without an answer.
+ * - JSON shows the events that the log retains, and every reader of an ended stream learns that it is complete.
  */
 import { abortAllDurableObjects } from "cloudflare:test";
 import fc from "fast-check";
@@ -375,7 +375,7 @@ it("a log trimmed between any two visits is said to have a gap", async () => {
     { do: "flood" },
   ];
   const received = (await play({ steps, overflow: "trim" })).clients;
-  // How many depends on how fast each asks for its pages: one that is overtaken is told again.
+  // The number of gaps depends on how fast each asks for its pages: a reader that is overtaken gets another.
   for (const frames of received.slice(0, 2)) expect(frames).toContain("gap");
 });
 

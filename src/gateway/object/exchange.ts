@@ -157,8 +157,8 @@ export class Exchange {
   }
 
   /**
-   * Reads an SSE answer, and resumes it where the upstream broke it off. Returns the next answer
-   * where this one said that the upstream's session was lost, and the body was posted again.
+   * Reads an SSE answer, and resumes it if the upstream breaks it off. If it says that the
+   * upstream's session is lost, the body is posted again, and this returns the next answer.
    */
   async #readStream(first: Streamed): Promise<Streamed | Settled | undefined> {
     const settled = this.#streamIn(UPSTREAM_SETTLE_MS);
@@ -221,7 +221,7 @@ export class Exchange {
     return [...this.#pending].filter((id) => !this.#held.has(id));
   }
 
-  /** An error without an id answers the one request that there is. Of several it says nothing. */
+  /** An error without an id answers a request that is alone. Of several it could answer any. */
   #meant(said: WrittenMessage): WrittenMessage {
     const { message } = said;
     const [only, ...more] = this.#open;

@@ -187,7 +187,7 @@ export class Gateway {
     const change = changeIn(body);
     if (!change) return;
     void answer.then((outcome) => {
-      // A request that is answered on a stream counts as agreed to: asked again, it can only be refused again.
+      // A request that is answered on a stream counts as agreed to: a repeat of it can only be refused again.
       if (outcome.ok && outcome.value.kind !== "failed" && !isError(outcome.value)) {
         this.#state.apply(change);
       }

@@ -1,7 +1,7 @@
 /**
- * Whether a replica may be sent what must not run twice without asking it something harmless first.
- * A send that fails does not say whether it arrived, so this is known only from before. It is kept
- * in memory alone: an isolate that starts has heard from nobody, which is the safe side.
+ * Remembers which replicas answered lately. The gateway pings any other replica before it sends it
+ * a call that must not run twice: a send that fails does not say whether it arrived. Memory alone
+ * holds this. An isolate that starts has heard from no replica, so it pings first.
  */
 import { UPSTREAM_HEARD_MS } from "../../core/limits.ts";
 import type { Replica, Upstream } from "./upstream.ts";
@@ -10,10 +10,10 @@ class ReplicaHealth {
   #heardAt = -Infinity;
   /** Answers that it is streaming now. */
   #open = 0;
-  /** Its last connection broke, and it has not been heard from since. */
+  /** Its last connection broke, and it has not answered since. */
   isBroken = false;
 
-  /** Whether it has been heard from so lately that a call may be sent to it. */
+  /** Whether it answered so lately that a call may be sent to it without a ping. */
   get isSound(): boolean {
     if (this.isBroken) return false;
     return this.#open > 0 || Date.now() - this.#heardAt < UPSTREAM_HEARD_MS;

@@ -1,8 +1,7 @@
 /**
- * The reference server, `server-everything`: the same through the gateway as direct.
- * The pinned version is made with the SDK's v1, which does not speak 2026-07-28, so
- * for that revision this shows only that both fail in the same way; what a server of that
- * revision looks like through the gateway is shown with the tests' own, made with v2.
+ * The reference server, `server-everything`, answers through the gateway as it does direct. The
+ * pinned version is made with the SDK's v1, which does not speak 2026-07-28. So for that revision
+ * this shows only that both fail in the same way; the tests' own server, made with v2, shows the rest.
  */
 import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
 import { expect, it, onTestFinished } from "vitest";

@@ -1,6 +1,6 @@
 /**
- * A frame may be far larger than what a reader takes at a time: a mebibyte of line breaks is one
- * of seven. A reader that takes it piece by piece reads, and is not cut as stalled. Time is faked.
+ * A frame may be far larger than the piece that a reader takes at a time: a mebibyte of line breaks
+ * makes a frame of seven. The bridge does not cut a reader that takes it piece by piece. Time is faked.
  */
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import type { StreamSocket } from "../../../src/core/host.ts";
