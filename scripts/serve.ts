@@ -16,7 +16,7 @@ import { buildBundle, PROJECT } from "./bundle.ts";
 import { holdStateDir } from "./state-lock.ts";
 import { startWorkerd, variables } from "./workerd.ts";
 
-/** Milliseconds that requests under way have to finish once we are told to end: on a busy machine all else took 2.6 s of the 5. */
+/** Milliseconds that requests under way have to finish after SIGTERM or SIGINT: on a busy machine all else took 2.6 s of the 5. */
 const GRACE_MS = 1000;
 
 /** An address that others can reach is served only once it is decided who may come in. */

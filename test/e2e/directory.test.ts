@@ -72,7 +72,7 @@ class Watched {
     }
   }
 
-  /** Waits for what is told in the background, then compares everything. */
+  /** Waits for the messages in the background, then compares everything. */
   async agrees(): Promise<void> {
     await expect.poll(() => this.counted(), { timeout: 20_000 }).toBe(this.sessions.size);
     await expect.poll(() => this.walk(), { timeout: 20_000 }).toEqual(this.sessions);

@@ -69,7 +69,7 @@ it("who comes later gets what it missed, then the same; who has seen the end get
   }
 });
 
-it("an EventSource that was told comes back once, and stops", async () => {
+it("an EventSource that got the end comes back once, and stops", async () => {
   const { service, id, path, end } = await start();
   const source = new EventSource(`${service.url}${path}/events`);
   onTestFinished(() => source.close());

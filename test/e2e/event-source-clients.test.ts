@@ -18,7 +18,7 @@ import { Service } from "../support/service.ts";
 /** Told of each event by its name and data, and that the client connects no more by "stopped". */
 type Report = (url: string, name: string, data: string) => void;
 type Leave = () => void | Promise<void>;
-/** Follows these streams until it is told to leave. */
+/** Follows these streams until `leave` is called. */
 type Follow = (urls: readonly string[], report: Report) => Leave | Promise<Leave>;
 
 interface Client {

@@ -123,7 +123,7 @@ it("does not wait where there is an event already, or where none can come", asyn
   expect(performance.now() - began).toBeLessThan(10_000);
 });
 
-it("who waits is told when the stream ends, and when the session does", async () => {
+it("a request that waits is answered when the stream ends, and when the session does", async () => {
   const { service, id, path, read, publish } = await start();
   const [a] = await publish("a");
   const waiting = read(`?after=${a}&wait=30`);

@@ -173,7 +173,7 @@ it("a page reloads as often as it likes: readers that have gone take no place", 
   await (await follow()).leave();
 });
 
-it("readers that live keep their places, and who is refused is told when to try again", async () => {
+it("readers that live keep their places, and a refused reader gets Retry-After", async () => {
   const { service, path, follow, publish } = await start({ MAX_WRITERS: "3" });
   const living = [await follow(), await follow(), await follow()];
   for (const reader of living) await startOf(reader);

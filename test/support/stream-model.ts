@@ -4,7 +4,7 @@
  */
 import { expect } from "vitest";
 
-/** The name of all events, by which they are told from the stream's own. */
+/** The name of all events, which the stream's own events do not have. */
 export const NAME = "n";
 
 export interface Page {

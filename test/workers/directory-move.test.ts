@@ -126,7 +126,7 @@ it("ends one that moved to a shard whose part of the revocation was done", async
   expect(await exists(id)).toBe(false);
 });
 
-it("ends one that only the new shard was told of, after the move", async () => {
+it("ends a session that only the new shard knows of, after the move", async () => {
   const raise = raised();
   const subject = crypto.randomUUID();
   const down = vi.spyOn(DirectoryObject.prototype, "deliver").mockImplementation(() => {
@@ -266,7 +266,7 @@ it("takes an entry back from its old place at once when its session tells the ne
   expect(await count()).toBe(0);
 });
 
-it("takes nothing back that its old place was told later, by a clock that was ahead", async () => {
+it("takes back no entry that its old place got a later message for, by a clock that was ahead", async () => {
   const raise = raised();
   const subject = crypto.randomUUID();
   const id = movingId(raise);

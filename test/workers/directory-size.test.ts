@@ -208,7 +208,7 @@ it("revokes 10,000 sessions in bounded batches, over evictions, and tries again 
   });
 });
 
-it("goes on with a revocation by the shards' own alarms, and ends who is told of late", async () => {
+it("goes on with a revocation by the shards' own alarms, and ends a session that it hears of late", async () => {
   const subject = crypto.randomUUID();
   vi.useFakeTimers({ toFake: ["Date"] });
   vi.setSystemTime(START);

@@ -91,7 +91,7 @@ it("a reader that keeps up lets publishing go on, however fast", async () => {
 });
 
 describe("overflow: trim", () => {
-  it("never stops publishing, and a reader without an id is told what it missed", async () => {
+  it("never stops publishing, and a reader without an id gets a gap for the events that it missed", async () => {
     const { id } = await make({ overflow: "trim" });
     await fill(id, 0, RETAINED + 250);
     await evict(id);
@@ -102,7 +102,7 @@ describe("overflow: trim", () => {
     await reader.leave();
   });
 
-  it("a reader with an id is told by it", async () => {
+  it("a reader with an id gets a gap that names its id", async () => {
     const { id } = await make({ overflow: "trim" });
     const [requested] = await fill(id, 0, RETAINED + 100);
     const reader = await follow(id, { "last-event-id": requested! });

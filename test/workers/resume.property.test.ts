@@ -257,7 +257,7 @@ class Play {
     await this.#page(known[choice % known.length], limit);
   }
 
-  /** Reads page after page, as a client that knows nothing does, until it is told of the end. */
+  /** Reads page after page, as a client that knows nothing does, until it gets the end. */
   async #readAll(): Promise<void> {
     let after: string | undefined;
     for (let ended = false; !ended;) ({ ended, lastEventId: after } = await this.#page(after, 500));

@@ -194,7 +194,7 @@ describe("gaps", () => {
     },
   );
 
-  it("names no place before it: a client that is cut there is told of it when it comes back", async () => {
+  it("names no place before it: a client that is cut there gets the gap when it comes back", async () => {
     const { id } = await make();
     await publish(id, { data: "a" });
     const reader = await follow(id, { "last-event-id": "foreign" });

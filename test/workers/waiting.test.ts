@@ -60,7 +60,7 @@ it("is no writer, and no reader of the queue", async () => {
   await answer;
 });
 
-it("writes no row, whether it comes, is told or leaves", async () => {
+it("writes no row, whether it comes, is answered or leaves", async () => {
   const { id } = await make();
   await publish(id, "the first makes the table");
   const headers = { accept: "application/json" };

@@ -103,7 +103,7 @@ it.each([
   expect(fixture.sessions).toHaveLength(version === "2025-11-25" ? 1 : 0);
 });
 
-it("a client whose session has ended under it is told so, starts anew and goes on", async () => {
+it("a client whose session has ended under it gets an error, starts anew and goes on", async () => {
   const { url, service, fixture } = await fixtureBehindGateway();
   const transport = new StreamableHTTPClientTransport(new URL(url), FAST);
   const { client } = await connectV1(transport);

@@ -28,7 +28,7 @@ it("ends a call that a killed process left behind with an error on its stream, a
   );
   const { messages: next } = await session.call(toolCall(2, "test_simple_text"));
   expect(textOf(next[0])).toContain("simple text");
-  // It is told once: a second resumption at the end brings nothing.
+  // It gets this once: a second resumption at the end brings nothing.
   const again = await session.follow(lastEventIdIn(resumed.text));
   expect(messagesOf(await again.rest())).toEqual([]);
 });

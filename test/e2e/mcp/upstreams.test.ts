@@ -363,7 +363,7 @@ it("works with an upstream that keeps no sessions, and sends it none", async () 
   expect((await session.delete()).status).toBe(204);
 });
 
-it("sends an upstream its own headers, and a client's Authorization only where it is told to", async () => {
+it("sends an upstream its own headers, and a client's Authorization only where the configuration says so", async () => {
   const [plain, trusted] = [await startFixture(), await startFixture()];
   const { url } = await startGateway(
     {

@@ -71,7 +71,7 @@ describe("users and passwords", () => {
     await manager.stop();
   });
 
-  it("an ACL user without EVAL can do what ToolHive does, and is told what it cannot", async () => {
+  it("an ACL user without EVAL can do what ToolHive does, and gets an error for the rest", async () => {
     const storage = await connect({ addr: acl.addr, username: "toolhive", password: SECRET });
     const manager = new SessionManager({ storage });
     const old = decodeSession(`{"id":"${newSessionId()}","type":"mcp"}`);

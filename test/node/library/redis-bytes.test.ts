@@ -279,7 +279,7 @@ describe("keys and lifetimes", () => {
 describe("two replicas over one Redis", () => {
   const managerOver = async () => new SessionManager({ storage: await connect() });
 
-  it("that add the same id at once: one wins, the other is told so", async () => {
+  it("that add the same id at once: one wins, the other is refused", async () => {
     const [one, two] = [await managerOver(), await managerOver()];
     for (let i = 0; i < 50; i++) {
       const id = newId();

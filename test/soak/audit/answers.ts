@@ -1,4 +1,4 @@
-/** Streams that end: readers without an id miss nothing, pages join, and everybody is told of the end. */
+/** Streams that end: readers without an id miss nothing, pages join, and every reader gets the end. */
 import type { Answer, Event } from "../history.ts";
 import type { Known } from "./known.ts";
 import type { Loss } from "./loss.ts";
@@ -51,7 +51,7 @@ function auditPages({ session, pages }: Answer, log: readonly Event[]): Loss[] {
   return [{ kind: "page wrong", where, detail: `it ended after ${read.length} of ${log.length}` }];
 }
 
-/** After an acknowledged end every reader is told of it, by the same id. */
+/** After an acknowledged end every reader gets it, by the same id. */
 function auditEnd(
   { session, endIds, streams, pages, afterEnd }: Answer,
   log: readonly Event[],

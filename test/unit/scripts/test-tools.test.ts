@@ -71,7 +71,7 @@ describe("a machine without Redis", () => {
     expect(calls().at(-1)).toMatch(/--no-install-recommends redis-server$/);
   });
 
-  it("is told so in one line where nothing may be installed", () => {
+  it("gets one line that says so where nothing may be installed", () => {
     aptGet(REDIS_7);
     const problem = requireTools(machine({ mayInstall: false }));
     expect(problem).toMatch(
@@ -81,13 +81,13 @@ describe("a machine without Redis", () => {
     expect(calls).toThrow(/ENOENT/);
   });
 
-  it("is told so where there is no apt-get, or it fails", () => {
+  it("gets that line where there is no apt-get, or it fails", () => {
     expect(requireTools(machine())).toMatch(/apt-get could not install it/);
     program("apt-get", "echo no network >&2; exit 100");
     expect(requireTools(machine())).toMatch(/apt-get could not install it/);
   });
 
-  it("is told so where the Redis that it gets is too old", () => {
+  it("gets that line where the Redis that it installs is too old", () => {
     aptGet("Redis server v=6.0.16 sha=00000000:0");
     expect(requireTools(machine())).toMatch(/6\.2 or newer is needed, not 6\.0/);
   });
@@ -115,7 +115,7 @@ describe("a machine with Redis and a browser", () => {
     expect(calls).toThrow(/ENOENT/);
   });
 
-  it.each(["5.0.14", "6.0.16"])("of %s is told that it is too old, and left alone", (version) => {
+  it.each(["5.0.14", "6.0.16"])("of %s is called too old, and left alone", (version) => {
     program("redis-server", `echo Redis server v=${version} sha=0`);
     expect(requireTools(machine())).toMatch(/6\.2 or newer is needed/);
     expect(calls).toThrow(/ENOENT/);

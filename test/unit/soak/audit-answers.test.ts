@@ -64,7 +64,7 @@ describe("pages", () => {
 });
 
 describe("the end", () => {
-  it("is told to readers, to pages, and to a client that comes back with it", () => {
+  it("reaches readers, pages, and a client that comes back with it", () => {
     expect(told({ streams: [reload([1, 2, 3])] })).toEqual(["end lost"]);
     expect(told({ pages: [page([1, 2, 3])] })).toEqual(["end lost"]);
     expect(told({ afterEnd: 200 })).toEqual(["end lost"]);

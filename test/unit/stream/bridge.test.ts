@@ -290,7 +290,7 @@ describe("the part that the reader has taken", () => {
     expect(await next).toBe("END");
   });
 
-  it("is found out by every bridge, and said as it closes by one that is no witness", async () => {
+  it("is known to every bridge, and a bridge that is no witness reports it as it closes", async () => {
     const { socket, reader, take } = start();
     const seen = readOn(take);
     socket.event("1");
