@@ -31,7 +31,7 @@ app.post("/answers", async (c) => {
   return c.json({ id }, 201);
 });
 
-// The ids are random, so whoever has one was given it. With accounts, ask here whose answer it is.
+// The ids are random, so nobody can guess one. With accounts, check here whose answer it is.
 app.post("/answers/:id/ticket", (c) => post(c.env, `${pathOf(c.req.param("id"))}/tickets`));
 
 app.post("/answers/:id/stop", (c) =>

@@ -187,7 +187,7 @@ it.each([
 });
 
 it.each(["text/event-stream", "*/*", "text/event-stream, application/json;q=0.5"])(
-  "who accepts %s gets the stream",
+  "a request that accepts %s gets the stream",
   async (accept) => {
     const { service, path } = await start();
     const response = await service.fetch(path, { headers: { accept } });

@@ -1,6 +1,6 @@
 /**
- * Real Redis servers for tests: started on free loopback ports, ended by whoever
- * started them, and at the latest when the test process ends. So are their directories.
+ * Real Redis servers for tests, on free loopback ports. The test that started one ends it and
+ * removes its folder; at the latest, both happen when the test process ends.
  */
 import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";

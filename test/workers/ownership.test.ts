@@ -72,7 +72,7 @@ describe("the subject", () => {
     expect((await send("mallory", "GET", path)).status).toBe(200);
   });
 
-  it("takes the streams along: what comes later is not sent to whoever followed before", async () => {
+  it("takes the streams along: later events are not sent to the former followers", async () => {
     const { id } = await make("alice");
     const path = `/v1/sessions/${id}`;
     const follow = async (who: string) => {

@@ -210,7 +210,7 @@ export class Reply {
   }
 }
 
-/** Such a body the platform reads, which is quicker. A compressed body is longer than it announces. */
+/** Whether the headers promise a body within `maxBytes`: the platform's own reading of it is quicker. A compressed body is longer than they say. */
 function isAnnouncedWithin({ headers }: Response, maxBytes: number): boolean {
   const length = headers.get("content-length");
   if (length === null || headers.has("content-encoding")) return false;

@@ -55,7 +55,7 @@ const challengeOf = (server: RoughServer) => {
   return `Bearer error="invalid_token", resource="${server.url}", resource_metadata="${origin}${METADATA}/mcp", scope="files:read"`;
 };
 
-/** An upstream that takes `Bearer mine`, and says how to get in to whoever has another. */
+/** An upstream that takes `Bearer mine`, and answers any other credential with a challenge. */
 async function guarded(upstream: object = {}, path = ""): Promise<Guarded> {
   const refuse = (asked: Asked, status: number): true => {
     asked.json({ error: "unauthorized" }, status, { "www-authenticate": challengeOf(server) });

@@ -70,7 +70,7 @@ export class AnswerTraffic {
       this.#read(session, giveUp.signal),
     ]);
     const [endId] = endIds;
-    // The page once more, for whoever comes late.
+    // The page once more, as a late reader opens it.
     const late = endId === undefined ? [] : await this.#reload(session, giveUp.signal);
     const afterEnd = endId === undefined ? undefined : await this.#comeBack(session, endId);
     const streams = [...reloads, ...late];

@@ -118,7 +118,7 @@ it("may be given less time than it had", async () => {
   expect(await stateOf(deadline)).toBe("timed out");
 });
 
-it("lapses when whoever asked gives up, also before it began or once it has no time", async () => {
+it("lapses when the caller gives up, also before it begins or once it has no time", async () => {
   const abort = new AbortController();
   const timed = new CallDeadline(1000, new SharedTimer(), abort.signal);
   const released = new CallDeadline(1000, new SharedTimer(), abort.signal);
