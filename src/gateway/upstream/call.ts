@@ -210,7 +210,10 @@ export class Reply {
   }
 }
 
-/** Whether the headers promise a body within `maxBytes`: the platform's own reading of it is quicker. A compressed body is longer than they say. */
+/**
+ * Whether the headers promise a body within `maxBytes`: then the platform reads it, which is quicker.
+ * A compressed body is longer than they say.
+ */
 function isAnnouncedWithin({ headers }: Response, maxBytes: number): boolean {
   const length = headers.get("content-length");
   if (length === null || headers.has("content-encoding")) return false;
