@@ -55,9 +55,16 @@ export const PIECE_BYTES = 64 * 1024;
  */
 export const CONFIRM_AFTER_MS = 250;
 /**
- * The same while much is unread and publishers wait for what readers take. A log of the default
- * size would refuse a publisher of 40 MiB a second at 25 ms, with a reader that keeps up. The answer
- * of a closed connection on the same machine is back sooner than this; over a network it may not be.
+ * Bytes a second that the slowest link carries for which a reader without an id misses nothing. An
+ * event does not count as taken before such a link has carried it. Half a megabit: a slower one
+ * would have a reader that comes after a burst get most of it again.
+ */
+export const SLOW_LINK_BYTES_PER_S = 64 * 1024;
+/**
+ * Milliseconds between writes in place of `CONFIRM_AFTER_MS` where much is unread and publishers
+ * wait for what readers take: for events with a quarter of the log after them, which a link holds
+ * only if it is slower than what is published. A log of the default size would refuse a publisher
+ * of 40 MiB a second at 25 ms, with a reader that keeps up.
  */
 export const CONFIRM_SOON_MS = 2;
 /**

@@ -17,7 +17,16 @@ import { PIECE_BYTES } from "../core/limits.ts";
 import { concat } from "../wire/bytes.ts";
 import { KEEPALIVE_FRAME } from "../wire/sse-frame.ts";
 import { Delivery } from "./delivery.ts";
-import { BEHIND, MORE, PROBE, READER_GONE, REPORT, TAKEN, WITNESS } from "./protocol.ts";
+import {
+  BEHIND,
+  MORE,
+  PROBE,
+  READER_GONE,
+  readReport,
+  REPORT,
+  TAKEN,
+  WITNESS,
+} from "./protocol.ts";
 
 type CutReason = "slow" | "stalled";
 
@@ -124,7 +133,7 @@ class BridgedReader {
     }
     const { bytes, id } = this.#nextPiece();
     this.#inFlightBytes = bytes.byteLength;
-    this.#delivery.begins(id, Date.now());
+    this.#delivery.begins(id, bytes.byteLength, Date.now());
     this.#controller?.enqueue(bytes);
   }
 
@@ -158,8 +167,9 @@ class BridgedReader {
     } else if (word === WITNESS) {
       this.#isWitness = true;
       if (this.#delivery.taken !== undefined) this.#say(TAKEN + this.#delivery.taken);
-    } else if (word === REPORT) {
-      const taken = this.#delivery.ask();
+    } else if (word.startsWith(REPORT)) {
+      const [id, through] = readReport(word);
+      const taken = this.#delivery.ask(id, through);
       if (taken !== undefined) this.#say(TAKEN + taken);
       else if (this.#wanted) this.#scheduleComment();
     } else if (word === PROBE) {
@@ -171,9 +181,7 @@ class BridgedReader {
   #push(bytes: Uint8Array): void {
     const waiting = this.#queuedBytes + this.#inFlightBytes;
     if (waiting > this.#options.bufferBytes) return this.#cut("slow");
-    const id = idAtEndOf(bytes);
-    this.#delivery.came(id);
-    this.#queue.push({ bytes, id });
+    this.#queue.push({ bytes, id: idAtEndOf(bytes) });
     this.#queuedBytes += bytes.byteLength;
     this.#wanted?.();
   }

@@ -1,23 +1,41 @@
 /**
- * Knows which events one reader has taken. A successful write does not prove it: a closed connection
- * still takes bytes until the answer to the first of them is back, and a proxy takes bytes that its
- * client never gets. So an event counts as taken when two later writes have succeeded. The first
- * begins `CONFIRM_AFTER_MS` after the event, the second as long after the first. If the connection
- * was closed before the first write, that write provokes the error, and the second one meets it.
+ * Knows which events one reader has taken. That the connection took an event does not tell it: the
+ * systems and proxies on the way hold megabytes for a reader that is slow, or that has gone. So an
+ * event counts as taken
+ *
+ * - when a link of `SLOW_LINK_BYTES_PER_S` has had the time to carry it and all bytes before it,
+ *   and after that two more writes went through, each of which began `CONFIRM_AFTER_MS` after what
+ *   is before it. If the connection was closed before the first of them, that one provokes the
+ *   error, and the second meets it;
+ * - or, if the object asks, when the connection has taken much more after it, and then two writes
+ *   that began `CONFIRM_SOON_MS` apart.
+ *
  * Time is an argument: milliseconds since the epoch.
  */
-import { CONFIRM_AFTER_MS, CONFIRM_SOON_MS } from "../core/limits.ts";
+import { CONFIRM_AFTER_MS, CONFIRM_SOON_MS, SLOW_LINK_BYTES_PER_S } from "../core/limits.ts";
 
 /** A write to the connection, with the id of the last event that ends in it. */
 interface Write {
   readonly begun: number;
+  readonly bytes: number;
   readonly id: string | undefined;
 }
 
-/** An event whose last byte the connection has taken. */
-interface Handed {
+/** An event, and a time: what that is says the field. */
+interface Timed {
   readonly id: string;
   readonly at: number;
+}
+
+/** What the object wants to know soon. */
+interface Question {
+  /** The answer: the reader has taken everything up to this event. */
+  readonly id: string;
+  /** The connection has to have taken everything up to this one before. */
+  readonly through: string;
+  /** Writes that followed that, each late enough after the one before it, and when the last went through. */
+  readonly writes: number;
+  readonly at: number | undefined;
 }
 
 interface Proof {
@@ -29,15 +47,16 @@ interface Proof {
 
 export class Delivery {
   #inFlight: Write | undefined;
-  /** The last event that came from the object, and the last one that the connection took. */
-  #newest: string | undefined;
-  #handed: Handed | undefined;
-  /** An event that waits for the first write that begins late enough after it. */
-  #sample: Handed | undefined;
+  /** The last event that the connection has taken, and when. */
+  #handed: Timed | undefined;
+  /** When a slow link has carried all that the connection has taken. */
+  #carriedAt = 0;
+  /** Events that wait for the first write that begins late enough after a slow link has carried them. */
+  #waiting: Timed[] = [];
   /** An event that has had that write, and when: the next one that begins late enough shows it to be taken. */
-  #followed: Handed | undefined;
+  #followed: Timed | undefined;
   #taken: string | undefined;
-  #askedFor: string | undefined;
+  #question: Question | undefined;
   #probedAt: number | undefined;
 
   /** The last event that the reader is known to have taken. */
@@ -45,13 +64,8 @@ export class Delivery {
     return this.#taken;
   }
 
-  /** A message has come from the object; `id` is that of the event which ends it. */
-  came(id: string | undefined): void {
-    this.#newest = id ?? this.#newest;
-  }
-
-  begins(id: string | undefined, now: number): void {
-    this.#inFlight = { begun: now, id };
+  begins(id: string | undefined, bytes: number, now: number): void {
+    this.#inFlight = { begun: now, bytes, id };
   }
 
   /** The write that began last has gone through. Returns what that shows, if it is news. */
@@ -59,23 +73,24 @@ export class Delivery {
     const write = this.#inFlight;
     if (!write) return undefined;
     this.#inFlight = undefined;
-    const proof = this.#shownBy(write);
-    if (proof) {
-      this.#taken = proof.id;
-      this.#followed = undefined;
-    }
+    const shown = this.#shownBy(write);
+    const answered = this.#answeredBy(write, now);
+    const proof = this.#settle(
+      shown && answered && answered > shown ? answered : (shown ?? answered),
+    );
     if (!this.#followed) this.#follow(write, now);
-    if (write.id !== undefined) {
-      this.#handed = { id: write.id, at: now };
-      if (write.id !== this.#taken) this.#sample ??= this.#handed;
-    }
+    this.#carry(write, now);
     return proof;
   }
 
-  /** The object wants to know soon of everything that has come. Returns that if it is known to be taken. */
-  ask(): string | undefined {
-    if (this.#taken !== undefined && this.#taken === this.#newest) return this.#taken;
-    this.#askedFor = this.#newest;
+  /**
+   * The object wants to know soon that everything up to `id` is taken. Between that and `through` it
+   * has sent more than the way to the reader may hold. Returns what is taken if that is known already.
+   */
+  ask(id: string, through: string): string | undefined {
+    if (this.#taken !== undefined && this.#taken >= id) return this.#taken;
+    const at = this.#handed && this.#handed.id >= through ? this.#handed.at : undefined;
+    this.#question ??= { id, through, writes: 0, at };
     return undefined;
   }
 
@@ -86,10 +101,11 @@ export class Delivery {
 
   /** When a comment is to be written, if nothing else is by then; undefined where none is needed. */
   get commentDue(): number | undefined {
-    // The newest event, not the sample: one comment then does for all of them.
-    const handedAt = this.#sample ? (this.#handed?.at ?? 0) : 0;
-    const since = Math.max(handedAt, this.#followed?.at ?? 0, this.#probedAt ?? 0);
-    return since === 0 ? undefined : since + this.#margin;
+    if (this.#question?.at !== undefined) return this.#question.at + CONFIRM_SOON_MS;
+    // After the newest event: one comment then does for all of them.
+    const newestAt = Math.max(this.#waiting.at(-1)?.at ?? 0, this.#followed?.at ?? 0);
+    const since = this.#probedAt ?? newestAt;
+    return since === 0 ? undefined : since + CONFIRM_AFTER_MS;
   }
 
   /** The comment that was due is written. */
@@ -97,27 +113,53 @@ export class Delivery {
     this.#probedAt = undefined;
   }
 
-  get #margin(): number {
-    return this.#askedFor === undefined ? CONFIRM_AFTER_MS : CONFIRM_SOON_MS;
+  #shownBy({ begun }: Write): string | undefined {
+    const followed = this.#followed;
+    return followed && begun >= followed.at + CONFIRM_AFTER_MS ? followed.id : undefined;
   }
 
-  #shownBy({ begun }: Write): Proof | undefined {
-    const followed = this.#followed;
-    if (!followed || begun < followed.at + this.#margin) return undefined;
-    const { id } = followed;
-    // Ids of one log sort as text.
-    const asked = this.#askedFor !== undefined && (id === this.#newest || id >= this.#askedFor);
-    if (asked) this.#askedFor = undefined;
+  #answeredBy({ begun, id }: Write, now: number): string | undefined {
+    const question = this.#question;
+    if (!question) return undefined;
+    if (question.at === undefined) {
+      if (id !== undefined && id >= question.through) this.#question = { ...question, at: now };
+    } else if (begun >= question.at + CONFIRM_SOON_MS) {
+      if (question.writes === 1) return question.id;
+      this.#question = { ...question, writes: 1, at: now };
+    }
+    return undefined;
+  }
+
+  /** Everything up to this event is taken. Ids of one log sort as text. */
+  #settle(id: string | undefined): Proof | undefined {
+    if (id === undefined || (this.#taken !== undefined && id <= this.#taken)) return undefined;
+    this.#taken = id;
+    this.#waiting = this.#waiting.filter((event) => event.id > id);
+    if (this.#followed && this.#followed.id <= id) this.#followed = undefined;
+    const asked = this.#question !== undefined && this.#question.id <= id;
+    if (asked) this.#question = undefined;
     return { id, asked };
   }
 
   /** This write is the first after the newest event that is old enough, if there is one. */
   #follow({ begun }: Write, now: number): void {
-    if (!this.#sample) return;
-    const handed = this.#handed;
-    const old = [handed, this.#sample].find((one) => one && begun >= one.at + this.#margin);
-    if (!old) return;
-    this.#followed = { id: old.id, at: now };
-    this.#sample = handed?.id === old.id ? undefined : handed;
+    const young = this.#waiting.findIndex(({ at }) => begun < at + CONFIRM_AFTER_MS);
+    if (young === 0) return;
+    const old = this.#waiting.splice(0, young < 0 ? Infinity : young);
+    const newest = old.at(-1);
+    if (newest) this.#followed = { id: newest.id, at: now };
+  }
+
+  /** The connection has taken a write, and a slow link begins to carry it. */
+  #carry({ id, bytes }: Write, now: number): void {
+    this.#carriedAt = Math.max(now, this.#carriedAt) + (bytes * 1000) / SLOW_LINK_BYTES_PER_S;
+    if (id === undefined) return;
+    this.#handed = { id, at: now };
+    if (id === this.#taken) return;
+    const event = { id, at: Math.floor(this.#carriedAt) };
+    const [last, before] = [this.#waiting.at(-1), this.#waiting.at(-2)];
+    // Few are kept: what one write shows of an event, it shows of those shortly before it.
+    if (last && before && last.at < before.at + CONFIRM_AFTER_MS) this.#waiting.pop();
+    this.#waiting.push(event);
   }
 }

@@ -8,7 +8,7 @@ import { encodeFields, encodeFrame } from "../wire/sse-frame.ts";
 import { Channel, type ChannelParts } from "./channel.ts";
 import type { LoggedEvent, SizedEvent } from "./event-log.ts";
 import { gapIn, pageOf } from "./event-page.ts";
-import { REPORT, WITNESS } from "./protocol.ts";
+import { reportUpTo, WITNESS } from "./protocol.ts";
 import { PublishedKeys, type KeyedEvents, type PublishKey } from "./published-keys.ts";
 import { Unread } from "./unread.ts";
 
@@ -232,11 +232,17 @@ export class EventChannel extends Channel {
     return socket;
   }
 
-  /** Has every bridge say what is taken, as soon as it can: publishing may depend on it. */
+  /**
+   * Has every bridge say soon that the older part of what is unread is taken: publishing may depend
+   * on it.
+   */
   #askForReport(): void {
     if (this.#isAsked || this.writers === 0) return;
+    const { settledSoon } = this.#unread;
+    if (settledSoon === undefined) return;
     this.#isAsked = true;
-    this.subscribers.sendControl(REPORT, NATIVE_STREAM);
+    const word = reportUpTo(this.idOf(settledSoon), this.idOf(this.log.lastSeq));
+    this.subscribers.sendControl(word, NATIVE_STREAM);
   }
 
   get #state(): StoredChannel {

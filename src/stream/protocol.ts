@@ -22,10 +22,20 @@ export const MORE = "more";
 export const WITNESS = "witness";
 
 /**
- * From the object, to every bridge: much is unread. Say once that the frames up to here are taken,
- * as soon as two later writes, `CONFIRM_SOON_MS` apart, have gone through.
+ * From the object, to every bridge, before two ids: much is unread. Say once that the reader has
+ * taken everything up to the first, as soon as the connection has taken everything up to the second
+ * and two later writes, `CONFIRM_SOON_MS` apart.
  */
-export const REPORT = "report";
+export const REPORT = "report ";
+
+export function reportUpTo(id: string, through: string): string {
+  return `${REPORT}${id} ${through}`;
+}
+
+export function readReport(word: string): readonly [id: string, through: string] {
+  const [id = "", through = ""] = word.slice(REPORT.length).split(" ");
+  return [id, through];
+}
 
 /** From the object: check whether the reader is still there. */
 export const PROBE = "probe";

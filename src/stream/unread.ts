@@ -1,12 +1,17 @@
 /**
- * The unread part of a log: every event after `taken`, the last event that some reader is known to
- * have taken. One number is enough. Every reader starts at or before it and gets the events in
- * order, so a reader that has taken an event has taken everything between its start and that event.
+ * How much of a log is unread: everything after `taken`, the last event that some reader is known
+ * to have taken. One number is enough. Every reader starts at or before it and gets all that
+ * follows in order, so a reader that has taken an event has taken everything after its start.
  */
 import type { EventLog, SizedEvent } from "./event-log.ts";
 
-/** Once one part in this many of a bound is unread while readers are attached, the object asks their bridges. */
-const PRESSING_SHARE = 4;
+/** Once this share of a bound is unread under readers, their bridges are asked what has been taken. */
+const PRESSING_SHARE = 1 / 2;
+/**
+ * An event with this share of a bound after it may be confirmed soon: what the way to the reader
+ * holds is less, unless the reader is slower than what is published.
+ */
+const HELD_SHARE = 1 / 4;
 
 /** The part of a log that the account needs. */
 export type AccountedLog = Pick<
@@ -66,11 +71,31 @@ export class Unread {
   /** Whether so much is unread that publishing may soon have to stop. */
   get isPressing(): boolean {
     const { logMaxEvents, logMaxBytes } = this.#log.limits;
-    if (this.count * PRESSING_SHARE > logMaxEvents) return true;
-    const mayPress = this.#log.storedBytes * PRESSING_SHARE > logMaxBytes;
-    return mayPress && this.#bytes * PRESSING_SHARE > logMaxBytes;
+    if (this.count > logMaxEvents * PRESSING_SHARE) return true;
+    const mayPress = this.#log.storedBytes > logMaxBytes * PRESSING_SHARE;
+    return mayPress && this.#bytes > logMaxBytes * PRESSING_SHARE;
   }
 
+  /** The newest unread event that has so much after it that it may be confirmed soon. */
+  get settledSoon(): number | undefined {
+    const { lastSeq, limits } = this.#log;
+    const held = limits.logMaxBytes * HELD_SHARE;
+    let settled = Math.max(this.start, lastSeq - Math.ceil(limits.logMaxEvents * HELD_SHARE));
+    let after = this.#log.storedBytes < held ? settled + 1 : lastSeq;
+    // Halves what is in question, a row read each time.
+    while (after - settled > 1) {
+      const middle = Math.floor((settled + after) / 2);
+      if (this.#bytesAfter(middle) >= held) settled = middle;
+      else after = middle;
+    }
+    return settled > this.start ? settled : undefined;
+  }
+
+  #bytesAfter(seq: number): number {
+    return this.#log.sumThrough(this.#log.lastSeq) - this.#log.sumThrough(seq);
+  }
+
+  /** Bytes of the unread events that are retained. */
   get #bytes(): number {
     const { start } = this;
     if (this.#sum?.through !== start) {

@@ -65,6 +65,36 @@ it("an event that a proxy took, and its client never got, goes to the next reade
   await next.leave();
 });
 
+it.each([
+  { what: "seven bursts", posts: 7, events: 10, bytes: 20_000, speed: 200_000, leaves: 300_000 },
+  { what: "a burst", posts: 2, events: 25, bytes: 5_000, speed: 100_000, leaves: 70_000 },
+])(
+  "a reader on a slow link that leaves within $what leaves the rest to the next one",
+  async ({ posts, events, bytes, speed, leaves }) => {
+    const { service, path, follow, publish } = await start();
+    const relay = await Relay.to(service.port);
+    relay.bytesPerSecond = speed;
+    relay.cutAfter = leaves;
+    const slow = new SseReader((await fetch(relay.url + path)).body!);
+    await startOf(slow);
+    const all = numbers(0, posts * events);
+    for (let n = 0; n < posts; n++) {
+      const burst = all.slice(n * events, (n + 1) * events);
+      await publish(...burst.map((number) => `${number}\n${"x".repeat(bytes)}`));
+    }
+    await expect(slow.rest()).rejects.toThrow();
+    const whole = slow.text.matchAll(/^data: (\d+)\ndata: x+\nid: .*\n\n/gm);
+    const seen = new Set([...whole].map(([, number]) => number));
+    expect(seen.size).toBeLessThan(all.length);
+    const next = await follow();
+    await publish("last");
+    const rest = (await readUntil(next, "last")).map((data) => data.split("\n")[0]);
+    expect(rest).toEqual([...all.slice(-(rest.length - 1)), "last"]);
+    expect([...seen, ...rest]).toEqual(expect.arrayContaining(all));
+    await next.leave();
+  },
+);
+
 it("a page that reloads twelve times while 160 tokens stream sees every one, in order", async () => {
   const { follow, publish } = await start();
   const tokens = numbers(0, 160);

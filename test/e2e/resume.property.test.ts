@@ -4,6 +4,7 @@
  */
 import fc from "fast-check";
 import { expect, it } from "vitest";
+import { SLOW_LINK_BYTES_PER_S } from "../../src/core/limits.ts";
 import { Relay } from "../support/relay.ts";
 import { ResumingClient } from "../support/resuming-client.ts";
 import { Service } from "../support/service.ts";
@@ -22,11 +23,19 @@ interface Visit {
   readonly answers: readonly number[];
   /** Whether the reader stays until it is known to have what it got. */
   readonly stays: boolean;
+  /** Whether the reader is on a slow link, and the events are large. */
+  readonly isSlow: boolean;
   /** A page of JSON that is read in between. */
   readonly read: { readonly after: number; readonly limit: number };
 }
 
-const visit = (mayStay: boolean): fc.Arbitrary<Visit> =>
+/** What the readers of a play do besides coming and being cut. */
+type Habit = "stay" | "be slow";
+
+const sometimes = (may: boolean, share: number): fc.Arbitrary<boolean> =>
+  may ? fc.integer({ min: 0, max: 9 }).map((n) => n < share * 10) : fc.constant(false);
+
+const visit = (habit?: Habit): fc.Arbitrary<Visit> =>
   fc.record({
     after: fc.integer({ min: 1, max: 6000 }),
     events: fc.integer({ min: 1, max: 30 }),
@@ -34,15 +43,19 @@ const visit = (mayStay: boolean): fc.Arbitrary<Visit> =>
       { weight: 2, arbitrary: fc.constant([]) },
       { weight: 1, arbitrary: fc.array(fc.integer({ min: 1, max: 400 }), { maxLength: 3 }) },
     ),
-    stays: mayStay ? fc.integer({ min: 0, max: 9 }).map((n) => n === 0) : fc.constant(false),
+    stays: sometimes(habit === "stay", 0.1),
+    isSlow: sometimes(habit === "be slow", 0.5),
     read: fc.record({ after: fc.nat(), limit: fc.constantFrom(1, 10, 1000) }),
   });
 
 /** They show what came before them to be taken. */
 const TWO_COMMENTS = ": keep-alive\n: keep-alive\n";
 
-const visits = (mayStay: boolean) =>
-  fc.array(visit(mayStay), { minLength: 2, maxLength: 12, size: "max" });
+const visits = (habit?: Habit) =>
+  fc.array(visit(habit), { minLength: 2, maxLength: habit === "be slow" ? 5 : 12, size: "max" });
+
+/** A link of twice the speed for which nothing is lost, and a burst that it carries in two seconds. */
+const SLOW = { bytesPerSecond: 2 * SLOW_LINK_BYTES_PER_S, events: 32, bytes: 8 * 1024 };
 
 /** The defaults of LOG_MAX_EVENTS and LOG_MAX_BYTES. */
 const BOUNDS = { maxEvents: 10_000, maxBytes: 4 * 1024 * 1024 };
@@ -77,9 +90,16 @@ class Play {
   }
 
   /** One visit of a reader, while somebody publishes. */
-  async visit(client: ResumingClient, { after, events, answers, stays, read }: Visit) {
+  async visit(client: ResumingClient, { after, events, answers, stays, isSlow, read }: Visit) {
     this.#readers.cutAfter = stays ? Infinity : after;
-    const publishing = this.publish(events, answers);
+    if (isSlow) {
+      this.#readers.bytesPerSecond = SLOW.bytesPerSecond;
+      // A reader that is cut at such a place has been there for half a second or more.
+      this.#readers.cutAfter = SLOW.bytesPerSecond / 2 + after * 20;
+    }
+    const publishing = isSlow
+      ? this.publish(SLOW.events, answers, SLOW.bytes)
+      : this.publish(events, answers);
     // A cut within the headers is a failed connection, and the next one tries again.
     await client.connect().catch(() => {});
     await publishing;
@@ -90,18 +110,19 @@ class Play {
         await expect.poll(() => client.has(TWO_COMMENTS), { interval: 5 }).toBe(true);
         this.#readers.cutAfter = after;
       }
-      this.#readers.cut();
+      if (!isSlow) this.#readers.cut();
       await client.ended();
     }
     this.#readers.cutAfter = Infinity;
+    this.#readers.bytesPerSecond = Infinity;
     await this.#read(read);
   }
 
   /** Publishes events, of which all are published exactly once whatever becomes of the answers. */
-  async publish(count: number, answers: readonly number[] = []): Promise<void> {
+  async publish(count: number, answers: readonly number[] = [], bytes = 0): Promise<void> {
     const data = Array.from(
       { length: count },
-      (_, n) => `${this.model.next + n} ${"é".repeat(n * 7)}`,
+      (_, n) => `${this.model.next + n} ${"é".repeat(n * 7)}${"x".repeat(bytes)}`,
     );
     const body = data.map((one) => ({ data: one, event: NAME }));
     const key = answers.length > 0 ? `key-${this.#keys++}` : undefined;
@@ -191,7 +212,7 @@ it.each([
   const relays = await relaysTo(service.port);
   await fc.assert(
     fc.asyncProperty(
-      visits(false),
+      visits(),
       fc.array(fc.integer({ min: 1, max: 400 }), { maxLength: 2 }),
       async (plan, cuts) => {
         const { id } = await service.make({ overflow });
@@ -213,31 +234,37 @@ it.each([
   );
 });
 
-it("clients without an id that are cut at any byte get every event at least once among them, in order", async () => {
-  const service = await Service.start();
-  const relays = await relaysTo(service.port);
-  await fc.assert(
-    fc.asyncProperty(visits(true), async (plan) => {
-      const { id } = await service.make();
-      const playing = new Play(service, relays, id);
-      let seen = 0;
-      const streams: { readonly client: ResumingClient; readonly unseen: number }[] = [];
-      for (const each of plan) {
-        const client = new ResumingClient(() => playing.follow());
-        streams.push({ client, unseen: seen });
-        await playing.visit(client, each);
-        seen = Math.max(seen, seenIn(client.arrived));
-      }
-      const last = new ResumingClient(() => playing.follow());
-      streams.push({ client: last, unseen: seen });
-      await last.connect();
-      await playing.publish(1);
-      await playing.end([]);
-      await last.ended();
-      for (const { client, unseen } of streams) playing.model.checkFresh(client.received, unseen);
-      expect(last.received.at(-1)).toBe("ended");
-      await playing.checkEnd();
-    }),
-    { numRuns: 20, endOnFailure: true },
-  );
-});
+it.each([
+  ["that are cut at any byte", visits("stay"), 20],
+  ["that leave a slow link in the middle of a burst", visits("be slow"), 8],
+] as const)(
+  "clients without an id %s get every event at least once among them, in order",
+  async (_what, plans, numRuns) => {
+    const service = await Service.start();
+    const relays = await relaysTo(service.port);
+    await fc.assert(
+      fc.asyncProperty(plans, async (plan) => {
+        const { id } = await service.make();
+        const playing = new Play(service, relays, id);
+        let seen = 0;
+        const streams: { readonly client: ResumingClient; readonly unseen: number }[] = [];
+        for (const each of plan) {
+          const client = new ResumingClient(() => playing.follow());
+          streams.push({ client, unseen: seen });
+          await playing.visit(client, each);
+          seen = Math.max(seen, seenIn(client.arrived));
+        }
+        const last = new ResumingClient(() => playing.follow());
+        streams.push({ client: last, unseen: seen });
+        await last.connect();
+        await playing.publish(1);
+        await playing.end([]);
+        await last.ended();
+        for (const { client, unseen } of streams) playing.model.checkFresh(client.received, unseen);
+        expect(last.received.at(-1)).toBe("ended");
+        await playing.checkEnd();
+      }),
+      { numRuns, endOnFailure: true },
+    );
+  },
+);

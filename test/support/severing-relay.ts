@@ -1,4 +1,4 @@
-/** A TCP relay that fails as networks do: it cuts at a byte, or goes silent, or stops reading. */
+/** A TCP relay that fails as networks do: it cuts at a byte, is slow, goes silent, or stops reading. */
 import { once } from "node:events";
 import { connect, createServer, type AddressInfo, type Server, type Socket } from "node:net";
 
@@ -11,6 +11,8 @@ export class SeveringRelay {
   /** The next connection is cut right after what matches this in its answer. */
   cutAt: RegExp | undefined;
   #cutOnceAt: RegExp | undefined;
+  /** Bytes a second of the next connection's answer that the relay takes from the service. */
+  bytesPerSecond = Infinity;
   connections = 0;
 
   private constructor(server: Server, target: number) {
@@ -62,6 +64,7 @@ export class SeveringRelay {
     const pair = [client, upstream] as const;
     this.#pairs.add(pair);
     let left = this.cutAfter;
+    const { bytesPerSecond } = this;
     const cutAt = this.#cutOnceAt ?? this.cutAt;
     this.#cutOnceAt = undefined;
     let seen = "";
@@ -79,6 +82,9 @@ export class SeveringRelay {
       client.write(part, () => {
         if (left <= 0) client.resetAndDestroy();
       });
+      if (bytesPerSecond === Infinity) return;
+      upstream.pause();
+      setTimeout(() => upstream.resume(), (1000 * data.length) / bytesPerSecond);
     });
     upstream.on("end", () => client.end());
     for (const [socket, other] of [pair, [upstream, client]] as const) {

@@ -2,13 +2,17 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { bridge, type BridgeOptions } from "../../../src/stream/bridge.ts";
 import type { StreamSocket } from "../../../src/core/host.ts";
-import { CONFIRM_AFTER_MS, CONFIRM_SOON_MS } from "../../../src/core/limits.ts";
+import {
+  CONFIRM_AFTER_MS,
+  CONFIRM_SOON_MS,
+  SLOW_LINK_BYTES_PER_S,
+} from "../../../src/core/limits.ts";
 import {
   BEHIND,
   MORE,
   PROBE,
   READER_GONE,
-  REPORT,
+  reportUpTo,
   TAKEN,
   WITNESS,
 } from "../../../src/stream/protocol.ts";
@@ -330,35 +334,132 @@ describe("the part that the reader has taken", () => {
     }
     expect(socket.said).toEqual([]);
     readOn(take);
-    await vi.advanceTimersByTimeAsync(2 * CONFIRM_AFTER_MS);
+    await vi.advanceTimersByTimeAsync(2 * CONFIRM_AFTER_MS + 4000);
     expect(socket.said).toEqual([TAKEN + "1"]);
   });
 });
 
+describe("on a slow link", () => {
+  /** Milliseconds that it takes for an event of `bytes`. */
+  const timeFor = (bytes: number): number => Math.floor((1000 * bytes) / SLOW_LINK_BYTES_PER_S);
+  const big = (id: string): string => encodeFrame({ data: "x".repeat(100_000), id });
+  const SIZE = big("1").length;
+
+  it("an event counts as taken once the link has had the time to carry it", async () => {
+    const { socket, take } = start({ bufferBytes: 1_000_000, keepaliveMs: 3_600_000 });
+    socket.word(WITNESS);
+    const seen = readOn(take);
+    socket.frame(big("1"));
+    await vi.advanceTimersByTimeAsync(timeFor(SIZE) + 2 * CONFIRM_AFTER_MS - 1);
+    expect(socket.said).toEqual([]);
+    await vi.advanceTimersByTimeAsync(1);
+    expect(socket.said).toEqual([TAKEN + "1"]);
+    expect(seen.filter((text) => text === COMMENT)).toHaveLength(2);
+  });
+
+  it("it waits for what was sent before it, and not for what comes after", async () => {
+    const { socket, take } = start({ bufferBytes: 1_000_000, keepaliveMs: 3_600_000 });
+    socket.word(WITNESS);
+    readOn(take);
+    socket.frame(big("1"));
+    await vi.advanceTimersByTimeAsync(CONFIRM_AFTER_MS);
+    socket.event("2");
+    await vi.advanceTimersByTimeAsync(timeFor(SIZE));
+    socket.frame(big("3"));
+    await vi.advanceTimersByTimeAsync(CONFIRM_AFTER_MS - 1);
+    expect(socket.said).toEqual([]);
+    // Events follow, as they do where tokens stream.
+    for (let n = 4; n < 8; n++) {
+      await vi.advanceTimersByTimeAsync(CONFIRM_AFTER_MS);
+      socket.event(String(n));
+    }
+    await vi.advanceTimersByTimeAsync(0);
+    expect(socket.said).toEqual([TAKEN + "2"]);
+  });
+
+  it("the time in which nothing was sent is not saved up", async () => {
+    const { socket, take } = start({ bufferBytes: 1_000_000, keepaliveMs: 3_600_000 });
+    socket.word(WITNESS);
+    readOn(take);
+    socket.event("0");
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(socket.said).toEqual([TAKEN + "0"]);
+    socket.frame(big("1"));
+    await vi.advanceTimersByTimeAsync(timeFor(SIZE) + 2 * CONFIRM_AFTER_MS - 1);
+    expect(socket.said).toEqual([TAKEN + "0"]);
+  });
+
+  it("a probe is not held up by it", async () => {
+    const { socket, take } = start({ bufferBytes: 1_000_000, keepaliveMs: 3_600_000 });
+    const seen = readOn(take);
+    socket.frame(big("1"));
+    await vi.advanceTimersByTimeAsync(0);
+    socket.word(PROBE);
+    await vi.advanceTimersByTimeAsync(CONFIRM_AFTER_MS);
+    expect(seen.filter((text) => text === COMMENT)).toHaveLength(2);
+  });
+});
+
 describe("asked to report", () => {
-  it("says what is taken after two writes that follow soon, once, though no witness", async () => {
+  it("says so much as it was asked for after two writes that follow soon, once, though no witness", async () => {
     const { socket, take } = start();
     const seen = readOn(take);
-    socket.event("1");
-    socket.event("2");
-    socket.word(REPORT);
+    for (const id of ["1", "2", "3"]) socket.event(id);
+    socket.word(reportUpTo("2", "3"));
     await vi.advanceTimersByTimeAsync(2 * CONFIRM_SOON_MS - 1);
     expect(socket.said).toEqual([]);
     await vi.advanceTimersByTimeAsync(1);
     expect(socket.said).toEqual([TAKEN + "2"]);
     expect(seen.filter((text) => text === COMMENT)).toHaveLength(2);
-    socket.event("3");
+    socket.event("4");
     await vi.advanceTimersByTimeAsync(1000);
     expect(socket.said).toEqual([TAKEN + "2"]);
+  });
+
+  it("does not count what is before it as all that was taken", async () => {
+    const { socket, reader, take } = start();
+    readOn(take);
+    for (const id of ["1", "2", "3"]) socket.event(id);
+    socket.word(reportUpTo("1", "3"));
+    await vi.advanceTimersByTimeAsync(2 * CONFIRM_SOON_MS);
+    expect(socket.said).toEqual([TAKEN + "1"]);
+    await reader.cancel();
+    expect(socket.closedWith).toEqual([READER_GONE, "1"]);
   });
 
   it("says it also of what it has known for long", async () => {
     const { socket, take } = start();
     readOn(take);
     socket.event("1");
-    await vi.advanceTimersByTimeAsync(KEEPALIVE_MS / 2);
-    socket.word(REPORT);
-    await vi.advanceTimersByTimeAsync(1);
+    await vi.advanceTimersByTimeAsync(2 * CONFIRM_AFTER_MS);
+    socket.event("2");
+    socket.word(reportUpTo("1", "2"));
+    expect(socket.said).toEqual([TAKEN + "1"]);
+  });
+
+  it("says it of what was handed over before", async () => {
+    const { socket, take } = start();
+    readOn(take);
+    socket.event("1");
+    socket.event("2");
+    await vi.advanceTimersByTimeAsync(CONFIRM_SOON_MS);
+    socket.word(reportUpTo("1", "2"));
+    await vi.advanceTimersByTimeAsync(2 * CONFIRM_SOON_MS);
+    expect(socket.said).toEqual([TAKEN + "1"]);
+  });
+
+  it("says nothing before the connection has taken all that was sent when it was asked", async () => {
+    const { socket, take } = start({ keepaliveMs: 3_600_000 });
+    socket.event("1");
+    readOn(take);
+    await vi.advanceTimersByTimeAsync(0);
+    socket.word(reportUpTo("1", "3"));
+    await vi.advanceTimersByTimeAsync(CONFIRM_AFTER_MS - 1);
+    socket.event("2");
+    await vi.advanceTimersByTimeAsync(CONFIRM_AFTER_MS - 1);
+    expect(socket.said).toEqual([]);
+    socket.event("3");
+    await vi.advanceTimersByTimeAsync(2 * CONFIRM_SOON_MS);
     expect(socket.said).toEqual([TAKEN + "1"]);
   });
 
@@ -367,7 +468,7 @@ describe("asked to report", () => {
     socket.event("1");
     socket.event("2");
     await take();
-    socket.word(REPORT);
+    socket.word(reportUpTo("1", "2"));
     await vi.advanceTimersByTimeAsync(KEEPALIVE_MS / 2);
     expect(socket.said).toEqual([]);
   });

@@ -74,16 +74,48 @@ describe("room", () => {
   });
 });
 
-it("presses once more than a quarter of either bound is unread", () => {
-  expect([1, 2, 3].map((last) => new Unread(logOf(last), 0).isPressing)).toEqual([
-    false,
-    false,
-    true,
-  ]);
-  const heavy = { ...logOf(2), storedBytes: 60, sumThrough: (seq: number) => seq * 30 };
-  expect([0, 1, 2].map((taken) => new Unread(heavy, taken).isPressing)).toEqual([
+it("presses once more than half of either bound is unread", () => {
+  const pressing = [4, 5, 6].map((last) => new Unread(logOf(last), 0).isPressing);
+  expect(pressing).toEqual([false, false, true]);
+  const heavy = { ...logOf(4), storedBytes: 120, sumThrough: (seq: number) => seq * 30 };
+  expect([1, 2, 3].map((taken) => new Unread(heavy, taken).isPressing)).toEqual([
     true,
     true,
     false,
   ]);
+});
+
+describe("what may be confirmed soon", () => {
+  it("has a quarter of the events after it", () => {
+    expect([2, 3, 4, 9].map((last) => new Unread(logOf(last), 0).settledSoon)).toEqual([
+      undefined,
+      undefined,
+      1,
+      6,
+    ]);
+    expect(new Unread(logOf(9), 6).settledSoon).toBeUndefined();
+  });
+
+  it.each([
+    ["the last but one, where the last is large", [1, 1, 1, 1, 30], 4],
+    ["all but what makes a quarter", [20, 10, 10, 10, 5], 2],
+    ["nothing, where the first is a quarter from the end", [90, 3, 3], undefined],
+    ["the first, where it has a quarter after it", [30, 20, 5], 1],
+  ])("or a quarter of the bytes: %s", (_what, sizes, settled) => {
+    const limits = { logMaxEvents: 1000, logMaxBytes: 100, streamBufferBytes: 1000 };
+    const sumThrough = (seq: number) => sizes.slice(0, seq).reduce((sum, size) => sum + size, 0);
+    const lastSeq = sizes.length;
+    const log = { limits, lastSeq, beforeFirst: 0, storedBytes: sumThrough(lastSeq), sumThrough };
+    expect(new Unread(log, 0).settledSoon).toBe(settled);
+  });
+
+  it("costs no row while all bytes are few, and few rows in a large log", () => {
+    const light = logOf(2);
+    expect(new Unread(light, 0).settledSoon).toBeUndefined();
+    expect(light.sums).toBe(0);
+    const large = logOf(10_000);
+    Object.assign(large.limits, { logMaxEvents: 100_000, logMaxBytes: 100_000 });
+    expect(new Unread(large, 0).settledSoon).toBe(7500);
+    expect(large.sums).toBeLessThanOrEqual(14);
+  });
 });
