@@ -44,7 +44,7 @@ export function contentOfTag(tag: string): string {
   return tag.split(".", 2).join(".");
 }
 
-/** All of a tag but the deadline, which reading moves by itself: a client that reads again has no use for it. */
+/** All of a tag but the deadline, which a read moves by itself: the rest tells whether anybody else changed it. */
 export function stateOfTag(tag: string): string {
   return tag.split(".", 3).join(".");
 }

@@ -1,5 +1,4 @@
 /** Reads and checks conditions: If-Match and If-None-Match (RFC 9110, 13.1). */
-import { stateOfTag } from "../core/document.ts";
 import { SessionError } from "../core/errors.ts";
 import type { IfMatch } from "../core/host.ts";
 
@@ -26,11 +25,9 @@ export function parseIfNoneMatch(header: string | undefined): IfMatch | undefine
   return typeof tags === "object" ? textsOf(tags) : tags;
 }
 
-/** Whether a read's condition names the document as it is, its deadline left out. */
+/** Whether a read's condition names the document that has this tag. */
 export function isNamed(tag: string, condition: IfMatch): boolean {
-  if (condition === "*") return true;
-  const state = stateOfTag(tag);
-  return condition.some((text) => stateOfTag(text) === state);
+  return condition === "*" || condition.includes(tag);
 }
 
 /**

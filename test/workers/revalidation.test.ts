@@ -32,14 +32,37 @@ it("If-None-Match answers 304 without a body while nothing has changed", async (
   expect(head.status).toBe(304);
 });
 
-it("a read that counts as use is answered 304 again and again", async () => {
+it("a condition is about the session before the read, which moves the deadline and so the tag", async () => {
+  vi.useFakeTimers({ toFake: ["Date"] });
   const { look } = await tagged();
-  const { tag } = await look({}, "");
-  for (let n = 0; n < 3; n++) {
-    // Each moves the deadline, which alone is no news to who reads again.
-    await new Promise((resolve) => setTimeout(resolve, 2));
-    expect((await look({ "if-none-match": tag }, "")).status).toBe(304);
+  for (const [header, holds, fails] of [
+    ["if-none-match", 304, 200],
+    ["if-match", 200, 412],
+  ] as const) {
+    const { tag } = await look({}, "");
+    vi.setSystemTime(Date.now() + 1000);
+    const first = await look({ [header]: tag }, "");
+    expect([first.status, first.status === 304 && first.tag]).toEqual([
+      holds,
+      holds === 304 && tag,
+    ]);
+    const second = await look({ [header]: tag }, "");
+    expect(second.status).toBe(fails);
+    expect(second.tag).not.toBe(tag);
   }
+});
+
+it("If-None-Match answers 304 again and again to who does not use the session", async () => {
+  const { look, first } = await tagged();
+  for (let n = 0; n < 3; n++) {
+    const { status, tag } = await look({ "if-none-match": `W/${first.tag}` });
+    expect([status, tag]).toEqual([304, first.tag]);
+  }
+});
+
+it("If-Match on GET compares strongly: a weak tag names nothing", async () => {
+  const { look, first } = await tagged();
+  expect((await look({ "if-match": `W/${first.tag}` })).status).toBe(412);
 });
 
 it("the tag changes with everything else that the body says", async () => {

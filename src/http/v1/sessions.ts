@@ -2,7 +2,7 @@
 import type { Context } from "hono";
 import type { Config } from "../../config/service.ts";
 import { mayName, type Caller } from "../../core/caller.ts";
-import { BACKEND_KEYS } from "../../core/document.ts";
+import { BACKEND_KEYS, stateOfTag } from "../../core/document.ts";
 import type {
   IfMatch,
   SessionDocument,
@@ -94,9 +94,9 @@ const IF_MATCH = {
 };
 const READ_CONDITIONS = {
   "If-Match":
-    "Only where one of these entity tags names the session as it is (`expiresAt` left out), or it exists (*); else 412",
+    "Only where one of these entity tags is that of the session as it is before the read, or it exists (*); else 412",
   "If-None-Match":
-    "304 where one of these entity tags names the session as it is (`expiresAt` left out), or it exists (*)",
+    "304 where one of these entity tags is that of the session as it is before the read, or it exists (*). A read that counts as use moves `expiresAt`, and so the tag",
 };
 const NO_IF_NONE_MATCH = { "If-None-Match": "Has no use here, and is refused with 400" };
 
@@ -133,7 +133,7 @@ export const sessionRoutes = [
     requestHeaders: READ_CONDITIONS,
     answers: {
       200: { description: "The session", schema: session, headers: ETAG },
-      304: { description: "As the client has it, but for `expiresAt`", headers: ETAG },
+      304: { description: "The client has it", headers: ETAG },
     },
     errors: ["session_not_found", "precondition_failed"],
     async handle({ c, caller, query }, { host }) {
@@ -141,12 +141,9 @@ export const sessionRoutes = [
       const ifMatch = parseIfMatch(c.req.header("if-match"));
       const ifNoneMatch = parseIfNoneMatch(c.req.header("if-none-match"));
       const sessions = host.documents(caller);
-      // A read whose condition fails must not extend the session's life, so one without a touch comes first.
-      if (ifMatch !== undefined) requireNamed(await sessions.read(id, false), ifMatch);
-      const document = await sessions.read(id, query.touch !== "false");
-      if (ifMatch !== undefined) requireNamed(document, ifMatch);
-      if (ifNoneMatch === undefined || !isNamed(document.tag, ifNoneMatch)) return answer(document);
-      return c.body(null, 304, { etag: quoted(document) });
+      const conditions = { ifMatch, ifNoneMatch };
+      const { document, isKnown } = await read(sessions, id, query.touch !== "false", conditions);
+      return isKnown ? c.body(null, 304, { etag: quoted(document) }) : answer(document);
     },
   }),
   route({
@@ -223,6 +220,32 @@ export const sessionRoutes = [
 ];
 
 /**
+ * Reads a session under conditions (RFC 9110, 13.1). They are about the session before this use of
+ * it, and one that fails makes it no use. `isKnown`: the client has the document. Throws
+ * `precondition_failed`, and as `Sessions.read`.
+ */
+async function read(
+  sessions: Sessions<SessionDocument>,
+  id: SessionId,
+  touches: boolean,
+  { ifMatch, ifNoneMatch }: Readonly<Record<"ifMatch" | "ifNoneMatch", IfMatch | undefined>>,
+): Promise<{ readonly document: SessionDocument; readonly isKnown: boolean }> {
+  if (ifMatch === undefined && ifNoneMatch === undefined) {
+    return { document: await sessions.read(id, touches), isKnown: false };
+  }
+  const before = await sessions.read(id, false);
+  if (ifMatch !== undefined && !isNamed(before.tag, ifMatch)) {
+    throw new SessionError("precondition_failed");
+  }
+  const document = touches ? await sessions.read(id, true) : before;
+  // It may have changed between the two reads.
+  const isSame = stateOfTag(document.tag) === stateOfTag(before.tag);
+  if (ifMatch !== undefined && !isSame) throw new SessionError("precondition_failed");
+  const isKnown = isSame && ifNoneMatch !== undefined && isNamed(before.tag, ifNoneMatch);
+  return { document: isKnown ? before : document, isKnown };
+}
+
+/**
  * Makes a session unless there is one. The session's object decides in one turn; after a
  * refusal, a read finds out why. Throws `precondition_failed` if the caller has one, and
  * `SessionNotFoundError` for another's session, as every PUT does, or for one that has just ended.
@@ -253,11 +276,6 @@ async function makeAbsent(
 /** Reads the session's id from the path. Throws InvalidSessionIdError for text that is not a UUID. */
 export function sessionIdOf(c: Context): SessionId {
   return requireSessionId(c.req.param("id") ?? "");
-}
-
-/** Throws a SessionError (`precondition_failed`) for a document that the condition does not name. */
-function requireNamed({ tag }: SessionDocument, ifMatch: IfMatch): void {
-  if (!isNamed(tag, ifMatch)) throw new SessionError("precondition_failed");
 }
 
 function made(id: SessionId, document: SessionDocument): Response {
