@@ -103,8 +103,15 @@ export interface EventPage {
   readonly lastEventId: string;
   /** The stream is complete, and nothing follows this page. */
   readonly ended: boolean;
-  /** The place that was asked for cannot be given. The page begins with the earliest event retained. */
-  readonly gap?: { readonly requested: string; readonly earliest: string | null };
+  /** Events before this page are missing: it begins with the earliest that is retained. */
+  readonly gap?: Gap;
+}
+
+export interface Gap {
+  /** The place that was asked for. Null: none was, and events were trimmed that nobody has read. */
+  readonly requested: string | null;
+  /** The first event that is retained; null if there is none. */
+  readonly earliest: string | null;
 }
 
 /** Where a new stream starts. */

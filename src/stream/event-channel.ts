@@ -124,7 +124,7 @@ export class EventChannel extends Channel {
 
   /** Reads events as data. It takes nothing from the queue. */
   read(query: PageQuery): EventPage {
-    return pageOf(this.log, query, this.#state.endedSeq);
+    return pageOf(this.log, query, this.#unread.isTrimmed, this.#state.endedSeq);
   }
 
   attach(socket: WebSocket, start: StreamStart): void {

@@ -1,6 +1,6 @@
 /** A page of a session's events as data, for clients that read the log without a stream. */
 import { NATIVE_STREAM, type ResumeVerdict } from "../core/event-id.ts";
-import type { EventPage, PageQuery, PublishedEvent } from "../core/host.ts";
+import type { EventPage, Gap, PageQuery, PublishedEvent } from "../core/host.ts";
 import { MAX_PAGE_BYTES } from "../core/limits.ts";
 import { utf8Length } from "../wire/bytes.ts";
 
@@ -18,12 +18,14 @@ interface ReadableLog {
 
 /**
  * Reads a page: up to `limit` events and `MAX_PAGE_BYTES` of them, at least one if there is one.
+ * `isTrimmed`: events were trimmed that nobody has read, which a page from the earliest event says.
  * `endedSeq` is the place of the end of a stream that is complete. Only the page that nothing
  * follows says `ended`, so that a client which reads until then misses nothing.
  */
 export function pageOf(
   log: ReadableLog,
   { after, limit }: PageQuery,
+  isTrimmed: boolean,
   endedSeq?: number,
 ): EventPage {
   const verdict = after === undefined ? undefined : log.resume(after, endedSeq ?? log.lastSeq);
@@ -44,7 +46,7 @@ export function pageOf(
     events,
     lastEventId: log.idOf(ended ? endedSeq : through, NATIVE_STREAM),
     ended,
-    ...(after !== undefined && !resumes && { gap: gapIn(log, after) }),
+    ...((after === undefined ? isTrimmed : !resumes) && { gap: gapIn(log, after ?? null) }),
   };
 }
 
@@ -54,10 +56,10 @@ export function hasNews({ events, ended, gap }: EventPage): boolean {
 }
 
 /** Says that a place cannot be given, and which event is the first retained. */
-export function gapIn<Requested extends string | null>(
+export function gapIn(
   log: Pick<ReadableLog, "beforeFirst" | "lastSeq" | "idOf">,
-  requested: Requested,
-): { readonly requested: Requested; readonly earliest: string | null } {
+  requested: string | null,
+): Gap {
   const { beforeFirst, lastSeq } = log;
   const earliest = lastSeq > beforeFirst ? log.idOf(beforeFirst + 1, NATIVE_STREAM) : null;
   return { requested, earliest };

@@ -11,7 +11,7 @@ export interface Page {
   readonly events: readonly unknown[];
   readonly lastEventId: string;
   readonly ended: boolean;
-  readonly gap?: unknown;
+  readonly gap?: { readonly requested: string | null; readonly earliest: string | null };
 }
 
 export interface Bounds {
@@ -70,14 +70,16 @@ export class StreamModel {
     const ended = this.endedId !== undefined && from + events.length === this.next;
     const before = this.events[from - 1]?.id ?? (resumes ? after : undefined);
     const last = ended ? this.endedId : (events.at(-1)?.id ?? before);
-    const gap = after !== undefined && !resumes;
+    // Without an id it is told of what was trimmed unread. Who has read what, only the service knows.
+    const isTrimmed = this.first > 0 && page.gap?.requested === null;
+    const gap = after === undefined ? isTrimmed : !resumes;
     const earliest = this.events[this.first]?.id ?? null;
     expect(page).toEqual({
       events: events.map(({ id, data }) => ({ id, event: NAME, data })),
       // The id of the place before the very first event is in no answer.
       lastEventId: last ?? (expect.any(String) as string),
       ended,
-      ...(gap && { gap: { requested: after, earliest } }),
+      ...(gap && { gap: { requested: after ?? null, earliest } }),
     });
   }
 

@@ -1,5 +1,6 @@
 /** How much may wait unread, and what becomes of more: refused, or the oldest of it trimmed and said so. */
 import { describe, expect, it } from "vitest";
+import type { EventPage } from "../../src/core/host.ts";
 import { call, make, pathOf, request } from "../support/call.ts";
 import { evict } from "../support/object.ts";
 import { readUntil } from "../support/read-until.ts";
@@ -18,6 +19,11 @@ async function follow(id: string, headers: Record<string, string> = {}, query = 
   const { body } = await request("GET", pathOf(id, `/events${query}`), undefined, headers);
   if (!body) throw new Error("a stream has a body");
   return new SseReader(body);
+}
+
+async function readPage(id: string, query: string): Promise<EventPage> {
+  const accept = { accept: "application/json" };
+  return (await call<EventPage>("GET", pathOf(id, `/events${query}`), undefined, accept)).json;
 }
 
 function publish(id: string, ...data: unknown[]) {
@@ -95,10 +101,15 @@ describe("overflow: trim", () => {
     const { id } = await make({ overflow: "trim" });
     await fill(id, 0, RETAINED + 250);
     await evict(id);
+    const page = await readPage(id, "?limit=1");
     const reader = await follow(id);
     const [gap, first] = await reader.take(2);
     expect([gap?.event, first?.data]).toEqual(["gap", "250"]);
-    expect(JSON.parse(gap!.data)).toEqual({ requested: null, earliest: first!.id });
+    const missed = { requested: null, earliest: first!.id };
+    expect(JSON.parse(gap!.data)).toEqual(missed);
+    // A page says the same, but for one that goes on after another.
+    expect([page.events[0]?.data, page.gap]).toEqual(["250", missed]);
+    expect((await readPage(id, `?after=${page.lastEventId}`)).gap).toBeUndefined();
     await reader.leave();
   });
 

@@ -30,8 +30,8 @@ function logOf(data: readonly string[], first = 1) {
 const dataOf = ({ events }: ReturnType<typeof pageOf>) => events.map(({ data }) => data);
 
 describe("a page", () => {
-  it("begins with the earliest event, and says nothing of what was trimmed", () => {
-    expect(pageOf(logOf(["b", "c"], 2), { limit: 10 })).toEqual({
+  it("begins with the earliest event, and says nothing of what was read and trimmed", () => {
+    expect(pageOf(logOf(["b", "c"], 2), { limit: 10 }, false)).toEqual({
       events: [
         { id: idOf(2), event: "two", data: "b" },
         { id: idOf(3), data: "c" },
@@ -41,9 +41,17 @@ describe("a page", () => {
     });
   });
 
+  it("that begins with the earliest says where unread events were trimmed", () => {
+    const log = logOf(["b", "c"], 2);
+    const page = pageOf(log, { limit: 10 }, true);
+    expect(page.gap).toEqual({ requested: null, earliest: idOf(2) });
+    expect(dataOf(page)).toEqual(["b", "c"]);
+    expect(pageOf(log, { after: idOf(2), limit: 10 }, true).gap).toBeUndefined();
+  });
+
   it("goes on after an event, and reads no row that it does not give", () => {
     const log = logOf(["a", "b", "c", "d"]);
-    const page = pageOf(log, { after: idOf(1), limit: 2 });
+    const page = pageOf(log, { after: idOf(1), limit: 2 }, false);
     expect([dataOf(page), page.lastEventId, log.taken]).toEqual([["b", "c"], idOf(3), 2]);
   });
 
@@ -52,7 +60,7 @@ describe("a page", () => {
     ["all is trimmed but the counter", logOf([], 5), {}, idOf(4)],
     ["all has been read", logOf(["a"]), { after: idOf(1) }, idOf(1)],
   ])("is empty where %s, and names its place", (_where, log, query, lastEventId) => {
-    const page = pageOf(log, { limit: 1, ...query });
+    const page = pageOf(log, { limit: 1, ...query }, false);
     expect(page).toEqual({ events: [], lastEventId, ended: false });
     expect(hasNews(page)).toBe(false);
   });
@@ -64,7 +72,7 @@ describe("a page", () => {
     ["another stream's", idOf(3, 1)],
     ["no id", "x"],
   ])("says where its place is %s, and gives what is retained", (_what, after) => {
-    const page = pageOf(logOf(["c", "d"], 3), { after, limit: 10 });
+    const page = pageOf(logOf(["c", "d"], 3), { after, limit: 10 }, false);
     expect(page.gap).toEqual({ requested: after, earliest: idOf(3) });
     expect(dataOf(page)).toEqual(["c", "d"]);
   });
@@ -72,21 +80,27 @@ describe("a page", () => {
   it("ends with the event that fills it, however large a single one is", () => {
     const large = "x".repeat(MAX_PAGE_BYTES);
     const log = logOf([large, "b", large]);
-    expect(dataOf(pageOf(log, { limit: 10 }))).toEqual([large]);
-    expect(dataOf(pageOf(log, { after: idOf(1), limit: 10 }))).toEqual(["b"]);
-    expect(dataOf(pageOf(log, { after: idOf(2), limit: 10 }))).toEqual([large]);
+    expect(dataOf(pageOf(log, { limit: 10 }, false))).toEqual([large]);
+    expect(dataOf(pageOf(log, { after: idOf(1), limit: 10 }, false))).toEqual(["b"]);
+    expect(dataOf(pageOf(log, { after: idOf(2), limit: 10 }, false))).toEqual([large]);
   });
 
   it("says that the stream is complete where nothing follows it, with the id of the end", () => {
     const log = logOf(["a", "b"]);
-    expect(pageOf(log, { limit: 1 }, 3)).toMatchObject({ lastEventId: idOf(1), ended: false });
-    expect(pageOf(log, { limit: 2 }, 3)).toMatchObject({ lastEventId: idOf(3), ended: true });
-    expect(pageOf(log, { after: idOf(3), limit: 2 }, 3)).toEqual({
+    expect(pageOf(log, { limit: 1 }, false, 3)).toMatchObject({
+      lastEventId: idOf(1),
+      ended: false,
+    });
+    expect(pageOf(log, { limit: 2 }, false, 3)).toMatchObject({
+      lastEventId: idOf(3),
+      ended: true,
+    });
+    expect(pageOf(log, { after: idOf(3), limit: 2 }, false, 3)).toEqual({
       events: [],
       lastEventId: idOf(3),
       ended: true,
     });
-    const empty = pageOf(logOf([]), { limit: 1 }, 1);
+    const empty = pageOf(logOf([]), { limit: 1 }, false, 1);
     expect(empty).toEqual({ events: [], lastEventId: idOf(1), ended: true });
     expect(hasNews(empty)).toBe(true);
   });
@@ -94,5 +108,5 @@ describe("a page", () => {
 
 it("a gap in an empty log has no earliest event, and is news", () => {
   expect(gapIn(logOf([]), "x")).toEqual({ requested: "x", earliest: null });
-  expect(hasNews(pageOf(logOf([]), { after: "x", limit: 1 }))).toBe(true);
+  expect(hasNews(pageOf(logOf([]), { after: "x", limit: 1 }, false))).toBe(true);
 });
