@@ -21,7 +21,7 @@ interface EventPosition {
 const TIME_DIGITS = 9;
 const RANDOM_DIGITS = 6;
 const SEQ_DIGITS = 12;
-const FORM = /^([0-9a-z]{15})-(\d{12})-(0|[1-9]\d{0,8})$/;
+export const EVENT_ID = /^([0-9a-z]{15})-(\d{12})-(0|[1-9]\d{0,8})$/;
 
 /** A new epoch. `random` is in [0, 1). */
 export function newEpoch(now: number, random: number): string {
@@ -38,7 +38,7 @@ export function formatEventId({ epoch, seq, stream }: EventPosition): string {
 
 /** Reads an event id. Undefined if the text is not one. */
 export function parseEventId(text: string): EventPosition | undefined {
-  const match = FORM.exec(text);
+  const match = EVENT_ID.exec(text);
   if (!match) return undefined;
   const [, epoch = "", seq = "", stream = ""] = match;
   return { epoch, seq: Number(seq), stream: Number(stream) };

@@ -32,6 +32,11 @@ export interface Answer {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
+interface RequestHeader {
+  readonly description: string;
+  readonly schema: z.core.JSONSchema.BaseSchema;
+}
+
 export interface RouteDescription {
   readonly method: Method;
   /** In Hono's syntax: `/v1/sessions/:id`. */
@@ -44,8 +49,8 @@ export interface RouteDescription {
   readonly scope: RouteScope;
   /** A query with a parameter `ticket` accepts a ticket in place of the Authorization header. */
   readonly query?: z.ZodObject;
-  /** Request headers that the handler reads, with descriptions. */
-  readonly requestHeaders?: Readonly<Record<string, string>>;
+  /** Request headers that the handler reads: their descriptions, with JSON Schemas where any text will not do. */
+  readonly requestHeaders?: Readonly<Record<string, string | RequestHeader>>;
   readonly body?: z.ZodType;
   /** A missing body counts as `{}`. Other routes refuse it: the client may have lost it. */
   readonly bodyOptional?: true;

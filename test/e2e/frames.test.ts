@@ -82,13 +82,33 @@ it.each(["gap", "expired", "deleted", "ended", "open", "error"])(
   },
 );
 
-it.each(["lastEventId", "lastEventID", "last_event_id"])("resumes after ?%s", async (parameter) => {
+it.each(["lastEventId", "lastEventID", "last_event_id", "after"])(
+  "resumes after ?%s",
+  async (parameter) => {
+    const { service, id, path } = await start();
+    const { json } = await service.publish(id, [{ data: "a" }, { data: "b" }, { data: "c" }]);
+    const reader = new SseReader(
+      (await service.fetch(`${path}?${parameter}=${json.ids[1]}`)).body!,
+    );
+    await service.publish(id, { data: "last" });
+    expect(await readUntil(reader, "last")).toEqual(["c", "last"]);
+    await reader.leave();
+  },
+);
+
+it("a stream takes the newest place: the header's, then that of `after`, then of lastEventId", async () => {
   const { service, id, path } = await start();
   const { json } = await service.publish(id, [{ data: "a" }, { data: "b" }, { data: "c" }]);
-  const reader = new SseReader((await service.fetch(`${path}?${parameter}=${json.ids[1]}`)).body!);
-  await service.publish(id, { data: "last" });
-  expect(await readUntil(reader, "last")).toEqual(["c", "last"]);
-  await reader.leave();
+  const [a, b, c] = json.ids;
+  const firstOf = async (query: string, headers: Record<string, string> = {}) => {
+    const reader = new SseReader((await service.fetch(path + query, { headers })).body!);
+    const [frame] = await reader.take(1);
+    await reader.leave();
+    return frame?.data;
+  };
+  expect(await firstOf(`?after=${a}`, { "last-event-id": b! })).toBe("c");
+  expect(await firstOf(`?after=${b}&lastEventId=${a}`)).toBe("c");
+  expect(await firstOf(`?lastEventId=${c}&after=${a}&from=earliest`)).toBe("b");
 });
 
 it("EventSource is cut within a large event and gets it whole when it comes back", async () => {

@@ -14,7 +14,7 @@ interface Operation {
     in: string;
     description?: string;
     required?: boolean;
-    schema: object;
+    schema: z.core.JSONSchema.JSONSchema;
   }[];
   readonly requestBody?: { readonly required: boolean };
   readonly responses: Record<string, unknown>;
@@ -260,7 +260,7 @@ it("says which conditions a session's methods take", async () => {
   expect(Object.fromEntries(conditions)).toEqual({
     get: [
       "If-Match: 412",
-      "If-None-Match: 304 where one of these entity tags names the session as it is (`expiresAt` left out), or it exists (*)",
+      "If-None-Match: 304 where one of these entity tags is that of the session as it is before the read, or it exists (*). A read that counts as use moves `expiresAt`, and so the tag",
     ],
     put: [
       "If-Match: 412, and nothing changes",
@@ -269,6 +269,36 @@ it("says which conditions a session's methods take", async () => {
     patch: ["If-Match: 412, and nothing changes", "If-None-Match: 400"],
     delete: ["If-Match: 412, and nothing changes", "If-None-Match: 400"],
   });
+});
+
+it("says what form a key and an id have, and what a page's gap is", async () => {
+  const { paths, components } = await document();
+  const { get, post } = paths["/v1/sessions/{id}/events"]!;
+  const schemaOf = (operation: Operation | undefined, name: string) =>
+    z.fromJSONSchema(operation!.parameters.find((one) => one.name === name)!.schema);
+  const { id } = await make();
+  const published = await call<{ id: string }>("POST", pathOf(id, "/events"), { data: 1 });
+  const after = schemaOf(get, "after");
+  expect([published.json.id, "", "x"].map((text) => after.safeParse(text).success)).toEqual([
+    true,
+    false,
+    false,
+  ]);
+  const key = schemaOf(post, "Idempotency-Key");
+  const keys = ['"k"', "x".repeat(255), "x".repeat(256), "", "a b", "é"];
+  const isKey = keys.map((text) => key.safeParse(text).success);
+  expect(isKey).toEqual([true, true, false, false, false, false]);
+  expect(get?.responses["204"]).toMatchObject({ headers: { "Cache-Control": {} } });
+  expect(components.schemas["EventPage"]?.properties?.["gap"]).toEqual({
+    $ref: "#/components/schemas/Gap",
+  });
+  const gap = z.fromJSONSchema(components.schemas["Gap"]!);
+  const page = await call<{ gap: unknown }>("GET", pathOf(id, "/events"), undefined, {
+    accept: "application/json",
+    "last-event-id": "x",
+  });
+  expect(gap.safeParse(page.json.gap).success).toBe(true);
+  expect(gap.safeParse({ requested: null, earliest: null }).success).toBe(true);
 });
 
 it("describes the frames of a stream, each with its data", async () => {

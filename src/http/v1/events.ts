@@ -4,6 +4,7 @@ import type * as z from "zod";
 import { instant } from "../../core/document.ts";
 import type { NewEvent, StreamStart } from "../../core/host.ts";
 import { redactSessionId } from "../../core/id.ts";
+import { MAX_IDEMPOTENCY_KEY_LENGTH } from "../../core/limits.ts";
 import { bridge } from "../../stream/bridge.ts";
 import { publicOrigin } from "../oauth-metadata.ts";
 import { problemResponse, STREAM_HEADERS } from "../problem.ts";
@@ -29,8 +30,16 @@ export const eventRoutes = [
     summary: "Publish one event, or up to 100 at once, all or none",
     scope: "events:publish",
     requestHeaders: {
-      "Idempotency-Key":
-        "1 to 255 visible ASCII characters. The same key and the same events again append nothing, while the last of the events is retained",
+      "Idempotency-Key": {
+        description:
+          "The same key and the same events again append nothing, while the last of the events is retained",
+        schema: {
+          type: "string",
+          minLength: 1,
+          maxLength: MAX_IDEMPOTENCY_KEY_LENGTH,
+          pattern: "^[!-~]*$",
+        },
+      },
     },
     body: publication,
     answers: {
@@ -77,6 +86,10 @@ export const eventRoutes = [
       },
       204: {
         description: "The stream has ended with this `Last-Event-ID`: nothing comes after it",
+        headers: {
+          "Cache-Control":
+            "`no-store` among others: a session made anew under the id may have a stream",
+        },
       },
     },
     errors: ["session_not_found", "too_many_writers"],
@@ -175,7 +188,7 @@ function noContent(c: Context): Response {
 
 /** The header wins over the query: it is newer, because a client's URL stays the same when it reconnects. */
 function lastEventIdOf(c: Context, query: z.output<typeof streamQuery>): string | undefined {
-  const asked = query.lastEventId || query.lastEventID || query.last_event_id;
+  const asked = query.after || query.lastEventId || query.lastEventID || query.last_event_id;
   return c.req.header("last-event-id") || asked || undefined;
 }
 

@@ -4,7 +4,7 @@
  */
 import * as z from "zod";
 import { MAX_EVENT_NAME_LENGTH, RESERVED_EVENT_NAMES, RETRY_MS } from "../../core/limits.ts";
-import { jsonSchema } from "./schemas.ts";
+import { gap, jsonSchema } from "./schemas.ts";
 
 const id = z.string().meta({
   description: "The frame's last field. A client that is cut sends it as Last-Event-ID",
@@ -44,16 +44,7 @@ export const gapFrame = z
       .optional()
       .meta({ description: "As in the opening frame, in its place" }),
     event: z.literal("gap"),
-    data: jsonText(
-      z.object({
-        requested: z.string().nullable().meta({
-          description: "The id that the client asked for; null where it sent none",
-        }),
-        earliest: z.string().nullable().meta({
-          description: "The first event that is retained; null where there is none",
-        }),
-      }),
-    ),
+    data: jsonText(gap),
     id,
   })
   .meta({ description: "Events are missing here; everything that is retained follows" });

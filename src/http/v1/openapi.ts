@@ -20,6 +20,7 @@ import {
 } from "./frames.ts";
 import {
   eventPage,
+  gap,
   jsonSchema,
   newEvent,
   newSession,
@@ -30,13 +31,14 @@ import {
 } from "./schemas.ts";
 
 /** Names of the schemas under `components`. */
-const COMPONENTS: ReadonlyMap<z.ZodType, string> = new Map<z.ZodType, string>([
+const COMPONENTS: ReadonlyMap<z.core.$ZodType, string> = new Map<z.core.$ZodType, string>([
   [session, "Session"],
   [sessionEntry, "SessionEntry"],
   [newSession, "NewSession"],
   [sessionPatch, "SessionPatch"],
   [newEvent, "NewEvent"],
   [eventPage, "EventPage"],
+  [gap, "Gap"],
   [problem, "Problem"],
   [openingFrame, "OpeningFrame"],
   [eventFrame, "EventFrame"],
@@ -93,7 +95,7 @@ export function openApiDocument(routes: readonly RouteDescription[]): object {
         ticket: { type: "apiKey", in: "query", name: "ticket" },
       },
       schemas: Object.fromEntries(
-        [...COMPONENTS].map(([schema, name]) => [name, jsonSchema(schema)]),
+        [...COMPONENTS].map(([schema, name]) => [name, withReferences(schema)]),
       ),
     },
   };
@@ -153,11 +155,10 @@ function parameters(route: RouteDescription): object[] {
       ...(required.includes(name) && { required: true }),
       schema,
     })),
-    ...Object.entries(route.requestHeaders ?? {}).map(([name, description]) => ({
+    ...Object.entries(route.requestHeaders ?? {}).map(([name, header]) => ({
       name,
       in: "header",
-      description,
-      schema: TEXT,
+      ...(typeof header === "string" ? { description: header, schema: TEXT } : header),
     })),
   ];
 }
@@ -200,8 +201,17 @@ function errorResponses(codes: readonly ErrorCode[]): object {
 }
 
 function reference(schema: z.ZodType): object {
+  return referenceTo(schema) ?? withReferences(schema);
+}
+
+function referenceTo(schema: z.core.$ZodType): { readonly $ref: string } | undefined {
   const name = COMPONENTS.get(schema);
-  return name === undefined ? jsonSchema(schema) : { $ref: `#/components/schemas/${name}` };
+  return name === undefined ? undefined : { $ref: `#/components/schemas/${name}` };
+}
+
+/** A schema in which the components within it are references. */
+function withReferences(schema: z.core.$ZodType): object {
+  return jsonSchema(schema, (part) => (part === schema ? undefined : referenceTo(part)));
 }
 
 /** The routes about the service itself. */

@@ -1,6 +1,6 @@
 /** The schemas of `/v1`: they validate requests and describe both sides in the OpenAPI document. */
 import * as z from "zod";
-import { parseEventId } from "../../core/event-id.ts";
+import { EVENT_ID } from "../../core/event-id.ts";
 import { parseSessionId } from "../../core/id.ts";
 import {
   DEFAULT_LIST_LIMIT,
@@ -33,8 +33,19 @@ export function jsonValue() {
 }
 
 /** A schema as JSON Schema, of what a client sends. */
-export function jsonSchema(schema: z.ZodType): z.core.JSONSchema.BaseSchema {
-  const { $schema: _, ...rest } = z.toJSONSchema(schema, { io: "input" });
+export function jsonSchema(
+  schema: z.core.$ZodType,
+  instead: (part: z.core.$ZodType) => z.core.JSONSchema.BaseSchema | undefined = () => undefined,
+): z.core.JSONSchema.BaseSchema {
+  const { $schema: _, ...rest } = z.toJSONSchema(schema, {
+    io: "input",
+    override({ zodSchema, jsonSchema }) {
+      const other = instead(zodSchema);
+      if (!other) return;
+      for (const key of Object.keys(jsonSchema)) delete jsonSchema[key];
+      Object.assign(jsonSchema, other);
+    },
+  });
   return rest;
 }
 
@@ -152,8 +163,9 @@ export const newEvent = z.strictObject({
     .meta({ description: "Any JSON; a string is sent as it is" }),
 });
 
-/** An empty object is a missing body: no last event. */
-export const lastEvent = z.union([newEvent, z.strictObject({})]);
+export const lastEvent = z
+  .union([newEvent, z.strictObject({})])
+  .meta({ description: "An empty object is as no body: no last event" });
 
 export const streamEnd = z.object({
   id: z.string().meta({ description: "The id of the `ended` frame" }),
@@ -254,11 +266,10 @@ export const streamQuery = z.object({
   lastEventId: lastEventId.meta({ description: "As the Last-Event-ID header, which wins" }),
   lastEventID: lastEventId.meta({ description: "As lastEventId, which wins" }),
   last_event_id: lastEventId.meta({ description: "As lastEventId, which wins" }),
-  after: z
-    .string()
-    .refine((text) => parseEventId(text) !== undefined, "must be the id of an event")
-    .exactOptional()
-    .meta({ description: "JSON: the events after this one. Wins over Last-Event-ID" }),
+  after: z.string().regex(EVENT_ID, "must be the id of an event").exactOptional().meta({
+    description:
+      "The events after this one. Wins over lastEventId, and, for JSON, over Last-Event-ID",
+  }),
   limit: count(MAX_PAGE_EVENTS)
     .prefault(DEFAULT_PAGE_EVENTS)
     .meta({ description: "JSON: events at most" }),
@@ -279,6 +290,17 @@ export const streamQuery = z.object({
     .meta({ description: "A ticket for this session, in place of the Authorization header" }),
 });
 
+export const gap = z
+  .object({
+    requested: z.string().nullable().meta({
+      description: "The id that the client asked for; null where it sent none",
+    }),
+    earliest: z.string().nullable().meta({
+      description: "The first event that is retained; null where there is none",
+    }),
+  })
+  .meta({ description: "Events are missing before this; everything that is retained follows" });
+
 export const eventPage = z.object({
   events: z.array(
     z.object({
@@ -289,10 +311,7 @@ export const eventPage = z.object({
   ),
   lastEventId: z.string().meta({ description: "The next page is the one after this" }),
   ended: z.boolean().meta({ description: "The stream is complete, and this is its last page" }),
-  gap: z
-    .object({ requested: z.string(), earliest: z.string().nullable() })
-    .optional()
-    .meta({ description: "Events after the one asked for are no longer retained" }),
+  gap: gap.optional(),
 });
 
 export const ticket = z.object({
