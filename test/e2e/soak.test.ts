@@ -45,8 +45,10 @@ it("loses nothing in a quarter of a minute of load, kills, aborts and cut connec
   expect(history.calls.filter(({ end }) => end === "result").length).toBeGreaterThan(0);
   const answers = history.answers.filter(({ endIds }) => endIds.length === 2);
   expect(answers.length).toBeGreaterThan(2);
-  // Some pages were loaded anew before the end.
+  // Some readers came back before the end, and some were told of what their sessions had trimmed.
   expect(answers.filter(({ streams }) => streams.length > 2).length).toBeGreaterThan(0);
+  const visited = answers.flatMap(({ streams }) => streams.flatMap(({ seen }) => seen));
+  expect(visited.filter(({ kind }) => kind === "gap").length).toBeGreaterThan(0);
   expect(history.publishes.flatMap(({ repeats = [] }) => repeats).length).toBeGreaterThan(0);
 }, 240_000);
 

@@ -35,15 +35,18 @@ export interface Event {
   readonly data: string;
 }
 
-export type Seen =
-  | ({ readonly kind: "event" } & Event)
-  | {
-      readonly kind: "gap";
-      readonly requested: string;
-      readonly earliest: string;
-      /** The moment of its receipt, in the order of all beginnings and ends. */
-      readonly at: number;
-    };
+export interface Gap {
+  readonly kind: "gap";
+  /** "" if it names none. */
+  readonly requested: string;
+  readonly earliest: string;
+  /** The last id that its reader had been given; "" if the reader knew of none. */
+  readonly place: string;
+  /** The moment of its receipt, in the order of all beginnings and ends. */
+  readonly at: number;
+}
+
+export type Seen = ({ readonly kind: "event" } & Event) | Gap;
 
 /** All that one subscriber received from the first event on, over all its connections. */
 export interface Following {
@@ -105,29 +108,36 @@ export interface Call {
 
 /** A page of JSON. Its reader goes on from its `lastEventId`. */
 export interface Page {
+  /** The id after which its reader asked for it; undefined for the first. */
+  readonly after: string | undefined;
   readonly events: readonly Event[];
   readonly lastEventId: string;
   readonly ended: boolean;
+  readonly gap?: Pick<Gap, "requested" | "earliest">;
+  /** The moment of its receipt, in the order of all beginnings and ends. */
+  readonly at: number;
 }
 
 /**
- * A stream that is published to under keys and then ended. A reader without an id reloads while
- * this goes on, and another reads page after page.
+ * A stream that is published to under keys and then ended. A reader comes and goes while this goes
+ * on, and another reads page after page.
  */
 export interface Answer {
   readonly session: string;
+  /** Whether its reader comes back with its last id. Otherwise each of its streams has no id. */
+  readonly keepsId: boolean;
   /** The ids in the answers to the end, which is asked for twice; fewer than two if an answer is missing. */
   readonly endIds: readonly string[];
-  /** Each stream of the reader without an id, in order. The last one begins after the end. */
-  readonly streams: readonly Reload[];
+  /** Each stream of the reader, in order. Without an id, the last one begins after the end. */
+  readonly streams: readonly Visit[];
   readonly pages: readonly Page[];
   /** The status for a client that comes back with the id of the end; undefined if no answer came. */
   readonly afterEnd: number | undefined;
 }
 
-/** The events of one stream to a reader without an id. */
-export interface Reload {
-  readonly events: readonly Event[];
+/** What one stream brought to its reader. */
+export interface Visit {
+  readonly seen: readonly Seen[];
   /** The id of its `ended` frame; undefined if the reader left before, or was cut. */
   readonly endId: string | undefined;
 }

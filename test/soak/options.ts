@@ -40,7 +40,7 @@ export const DEFAULTS: SoakOptions = {
   seed: 1,
   sessions: 6,
   subscribers: 3,
-  retain: 1000,
+  retain: 250,
   rates: { publish: 100, create: 6, write: 12, delete: 4, redis: 60, call: 1, answer: 1 },
   faults: { kill: 25, abort: 5, cut: 9, silence: 40, redis: 20 },
   keep: false,

@@ -63,6 +63,8 @@ function rowsOf({ history, losses }: SoakResult): Row[] {
     list.map(({ outcome }) => outcome);
   const inPlace = (place: string) => (loss: Loss) => loss.where.startsWith(place);
   const received = history.followings.flatMap(({ seen }) => seen);
+  const visited = history.answers.flatMap(({ streams }) => streams.flatMap(({ seen }) => seen));
+  const pages = history.answers.flatMap((answer) => answer.pages);
   const events = /^(event|id|publish|gap|stream)/;
   return [
     row("publishes", outcomesOf(history.publishes), events),
@@ -90,7 +92,9 @@ function rowsOf({ history, losses }: SoakResult): Row[] {
       what: "answers, ended",
       acknowledged: history.answers.filter(({ endIds }) => endIds.length > 0).length,
       "answer lost": history.answers.filter(({ endIds }) => endIds.length === 0).length,
-      "promises broken": losses.filter(({ kind }) => /^(end|page)/.test(kind)).length,
+      "gaps announced":
+        visited.filter(({ kind }) => kind === "gap").length + pages.filter(({ gap }) => gap).length,
+      "promises broken": losses.filter(({ kind }) => kind.startsWith("end")).length,
     },
     { what: "all", "promises broken": losses.length },
   ];

@@ -27,6 +27,7 @@ function auditEvents(history: History, ended: ReadonlyMap<string, ReadonlySet<En
   const known = knownFrom(history);
   return [
     ...auditPublishers(history.publishes),
+    ...[...known.published.keys()].flatMap((session) => auditSeqs(session, known)),
     ...history.logs.flatMap((log) => auditLog(log, known)),
     ...auditArrays(history, known, ended),
     ...history.answers.flatMap((answer) => auditAnswer(answer, known)),
@@ -34,6 +35,21 @@ function auditEvents(history: History, ended: ReadonlyMap<string, ReadonlySet<En
       auditFollowing(following, known, ended.get(following.session)),
     ),
   ];
+}
+
+/**
+ * A session numbers its events from 1 on, in the middle part of their ids. A number that no publish
+ * accounts for is an event that was published twice, even if the log has trimmed it and nobody saw it.
+ */
+function auditSeqs(session: string, { published, tried }: Known): Loss[] {
+  const events = published.get(session) ?? [];
+  const last = Number(events.at(-1)?.id.split("-")[1]);
+  const unseen = (tried.get(session) ?? []).filter(
+    ({ id, publish }) => id === undefined && publish.outcome === "unknown",
+  );
+  if (last <= events.length + unseen.length) return [];
+  const detail = `${last} events are there, of at most ${events.length + unseen.length} published`;
+  return [{ kind: "published twice", where: `log of ${session}`, detail }];
 }
 
 function auditLog(log: SessionLog, known: Known): Loss[] {

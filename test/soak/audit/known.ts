@@ -14,7 +14,7 @@ export interface Known {
   readonly attempts: ReadonlyMap<string, Attempt>;
   /** By session. */
   readonly tried: ReadonlyMap<string, readonly Attempt[]>;
-  /** By session: the events that an answer, a log or a stream shows to be published. */
+  /** By session: the events that an answer, a log, a stream or a page shows to be published, in the order of ids. */
   readonly published: ReadonlyMap<string, readonly Published[]>;
   readonly logs: ReadonlyMap<string, SessionLog>;
   readonly retained: number;
@@ -37,19 +37,28 @@ export function knownFrom(history: History): Known {
   return {
     attempts: new Map(attempts.map((attempt) => [attempt.data, attempt])),
     tried: Map.groupBy(attempts, ({ session }) => session),
-    published: Map.groupBy(attempts.filter(isPublished), ({ session }) => session),
+    published: Map.groupBy(
+      attempts.filter(isPublished).toSorted((a, b) => (a.id < b.id ? -1 : Number(a.id > b.id))),
+      ({ session }) => session,
+    ),
     logs: new Map(logs.map((log) => [log.session, log])),
     retained,
   };
 }
 
-/** The id of each event by session and data, from the log or, if the log lacks it, from a stream. */
-function shownIds({ logs, followings }: History): Map<string, Map<string, string>> {
+/** The id of each event by session and data, from the log or, if the log lacks it, from its readers. */
+function shownIds({ logs, followings, answers }: History): Map<string, Map<string, string>> {
   const shown = new Map<string, Map<string, string>>();
-  const streams = followings.map(({ session, seen }) => {
+  const visits = answers.flatMap(({ session, streams }) =>
+    streams.map(({ seen }) => ({ session, seen })),
+  );
+  const streams = [...followings, ...visits].map(({ session, seen }) => {
     return { session, events: seen.filter((one) => one.kind === "event") };
   });
-  for (const { session, events } of [...logs, ...streams]) {
+  const pages = answers.flatMap(({ session, pages }) =>
+    pages.map(({ events }) => ({ session, events })),
+  );
+  for (const { session, events } of [...logs, ...streams, ...pages]) {
     const ids = shown.get(session) ?? new Map<string, string>();
     shown.set(session, ids);
     for (const { id, data } of events) if (!ids.has(data)) ids.set(data, id);

@@ -14,7 +14,6 @@ export interface Loss {
     | "stream left open"
     | "end lost"
     | "end changed"
-    | "page wrong"
     | "session lost"
     | "session resurrected"
     | "session left over"

@@ -4,7 +4,7 @@
  * connection that has gone silent.
  */
 import { EventSource } from "eventsource";
-import type { Following, Seen } from "../history.ts";
+import type { Following, Gap, Seen } from "../history.ts";
 import type { Journal } from "../journal.ts";
 
 /** The service failed, or has not yet noticed that this subscriber's old connections are dead. */
@@ -22,6 +22,8 @@ export class Follower {
   readonly #seen: Seen[] = [];
   readonly #source: EventSource;
   readonly #options: FollowerOptions;
+  /** The last id that it was given. EventSource does not tell that of a frame without data. */
+  #place = "";
   #end: string | undefined;
   #opened: () => void = () => {};
   /** Resolves with the first connection, or when there will be none. */
@@ -37,15 +39,16 @@ export class Follower {
     source.addEventListener("message", ({ lastEventId: id, data: sent }) => {
       const data = String(sent);
       this.#seen.push({ kind: "event", id, data });
+      this.#place = id;
       const publishedAt = journal.publishedAt.get(data);
       if (publishedAt !== undefined) {
         journal.timeline.deliveredAfter(performance.now() - publishedAt);
       }
     });
-    source.addEventListener("gap", ({ data }) => {
-      const { requested, earliest } = JSON.parse(String(data)) as Record<string, string>;
-      const at = journal.tick();
-      this.#seen.push({ kind: "gap", requested: requested ?? "", earliest: earliest ?? "", at });
+    source.addEventListener("gap", ({ lastEventId, data }) => {
+      const said = gapIn(JSON.parse(String(data)) as GapJson);
+      this.#seen.push({ kind: "gap", ...said, place: this.#place, at: journal.tick() });
+      this.#place = lastEventId;
     });
     for (const name of ["deleted", "expired"]) {
       source.addEventListener(name, () => this.#over(name));
@@ -79,6 +82,16 @@ export class Follower {
     this.#source.close();
     this.#opened();
   }
+}
+
+/** What a `gap` says, as it is in an event's data or in a page of JSON. */
+export interface GapJson {
+  readonly requested: string | null;
+  readonly earliest: string | null;
+}
+
+export function gapIn({ requested, earliest }: GapJson): Pick<Gap, "requested" | "earliest"> {
+  return { requested: requested ?? "", earliest: earliest ?? "" };
 }
 
 /** Fails in the cases in which EventSource would wrongly give up, or would wait for ever. */

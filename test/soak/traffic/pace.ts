@@ -57,3 +57,14 @@ export async function until(then: number, signal: AbortSignal): Promise<boolean>
     return false;
   }
 }
+
+/** Lets one work run at a time, in the order in which they came. */
+export class Turns {
+  #last: Promise<unknown> = Promise.resolve();
+
+  run<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#last.then(work);
+    this.#last = done.catch(() => {});
+    return done;
+  }
+}

@@ -11,7 +11,7 @@ const ARRAYS = 0.1;
 const EVENTS_IN_ARRAY = 3;
 /** Share of the publishes that have a key, and of those the share that is repeated once acknowledged. */
 const KEYED = 0.5;
-const REPEATED = 0.2;
+export const REPEATED = 0.2;
 /** How often a publisher repeats itself under one key while no answer comes. */
 export const MOST_TRIES = 5;
 const RETRY_MS = 200;

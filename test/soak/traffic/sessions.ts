@@ -85,8 +85,8 @@ export class SessionTraffic {
   }
 
   /** Makes one that nobody deletes, for other traffic; undefined if that is not acknowledged. */
-  async createFor(): Promise<string | undefined> {
-    const { outcome, session } = await this.#make({});
+  async createFor(more: { readonly overflow?: "trim" } = {}): Promise<string | undefined> {
+    const { outcome, session } = await this.#make(more);
     return outcome === "done" ? session.id : undefined;
   }
 

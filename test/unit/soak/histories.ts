@@ -25,6 +25,7 @@ export const gap = (requested: number, earliest: number, at = Infinity): Seen =>
   kind: "gap",
   requested: idOf(requested),
   earliest: idOf(earliest),
+  place: idOf(requested),
   at,
 });
 
