@@ -8,7 +8,7 @@ import { SLOW_LINK_BYTES_PER_S } from "../../src/core/limits.ts";
 import { Relay } from "../support/relay.ts";
 import { ResumingClient } from "../support/resuming-client.ts";
 import { Service } from "../support/service.ts";
-import { NAME, seenIn, StreamModel, type Page } from "../support/stream-model.ts";
+import { NAME, numberOf, seenIn, StreamModel, type Page } from "../support/stream-model.ts";
 import type { SeveringRelay } from "../support/severing-relay.ts";
 
 /** A reader that comes, the events published meanwhile, and the places of the cuts. */
@@ -198,6 +198,63 @@ async function readOn(client: ResumingClient): Promise<void> {
     await client.ended();
   }
 }
+
+it("clients without an id that are cut at any byte are told of what was trimmed while none was there", async () => {
+  const bounds = { ...BOUNDS, maxEvents: 20 };
+  const service = await Service.start({ LOG_MAX_EVENTS: String(bounds.maxEvents) });
+  const relays = await relaysTo(service.port);
+  const [readers] = relays;
+  const absence = fc.record({
+    events: fc.integer({ min: 1, max: 30 }),
+    // Of ten readers one stays until it is known to have everything.
+    after: fc.oneof(
+      { weight: 9, arbitrary: fc.integer({ min: 1, max: 6000 }) },
+      { weight: 1, arbitrary: fc.constant(Infinity) },
+    ),
+  });
+  const plans = fc.array(absence, { minLength: 2, maxLength: 12, size: "max" });
+  let gaps = 0;
+  await fc.assert(
+    fc.asyncProperty(plans, async (plan) => {
+      const { id } = await service.make({ overflow: "trim" });
+      const playing = new Play(service, relays, id, bounds);
+      const { model } = playing;
+      let unseen = 0;
+      const visit = async (leaves: (client: ResumingClient) => Promise<void>) => {
+        const client = new ResumingClient(() => playing.follow());
+        // A cut within the headers is a failed connection, and the next one tries again.
+        await client.connect().catch(() => {});
+        if (client.connected) await leaves(client);
+        await client.ended();
+        model.checkFresh(client.received, unseen);
+        const [first, next] = client.received;
+        if (first === "gap" && next !== undefined) {
+          gaps++;
+          expect(numberOf(next)).toBe(model.first);
+        }
+        unseen = Math.max(unseen, seenIn(client.arrived));
+        return client.received;
+      };
+      for (const { events, after } of plan) {
+        await playing.publish(events);
+        readers.cutAfter = after;
+        await visit(async (client) => {
+          const isOver = () => client.has(`data: ${model.next - 1} `) || readers.open === 0;
+          await expect.poll(isOver, { interval: 2 }).toBe(true);
+          const stays = after === Infinity;
+          if (stays) await expect.poll(() => client.has(TWO_COMMENTS), { interval: 5 }).toBe(true);
+          readers.cut();
+        });
+      }
+      readers.cutAfter = Infinity;
+      await playing.end([]);
+      expect((await visit(async () => {})).at(-1)).toBe("ended");
+      await playing.checkEnd();
+    }),
+    { numRuns: 8, endOnFailure: true },
+  );
+  expect(gaps).toBeGreaterThan(0);
+});
 
 it.each([
   ["every event once, in order", {}, "refuse", BOUNDS],

@@ -43,6 +43,11 @@ export class SeveringRelay {
     return `http://127.0.0.1:${this.port}`;
   }
 
+  /** Connections that are open now. */
+  get open(): number {
+    return this.#pairs.size;
+  }
+
   /** Cuts every connection at once, as a crashed host does. */
   cut(): void {
     for (const pair of this.#pairs) for (const socket of pair) socket.resetAndDestroy();
