@@ -47,6 +47,7 @@ export interface BridgeOptions {
 
 const keepalive = new TextEncoder().encode(KEEPALIVE_FRAME);
 const decoder = new TextDecoder();
+const LINE_FEED = 10;
 
 /** The body of an SSE response that carries the frames of the socket. */
 export function bridge(socket: StreamSocket, options: BridgeOptions): ReadableStream<Uint8Array> {
@@ -200,7 +201,7 @@ class BridgedReader {
       const [next] = this.#queue;
       if (!next) break;
       const { bytes, id } = next;
-      const part = bytes.subarray(0, room);
+      const part = bytes.subarray(0, endsBetweenLineFeeds(bytes, room) ? room + 1 : room);
       parts.push(part);
       room -= part.byteLength;
       if (part.byteLength < bytes.byteLength) {
@@ -271,6 +272,14 @@ class BridgedReader {
       // Closed already, from the other side.
     }
   }
+}
+
+/**
+ * Whether this many bytes end between the two line feeds that end a frame. Some clients take an id at
+ * the first of them and an event at the second, so a reader that is cut there would lose the event.
+ */
+function endsBetweenLineFeeds(bytes: Uint8Array, length: number): boolean {
+  return bytes[length - 1] === LINE_FEED && bytes[length] === LINE_FEED;
 }
 
 /** The id of the event that ends a message. An event's id is the last line of its frame. */

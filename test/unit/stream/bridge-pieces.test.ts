@@ -13,7 +13,8 @@ afterEach(() => void vi.useRealTimers());
 const KEEPALIVE_MS = 1000;
 const PIECE = 64 * 1024;
 
-it("hands a large frame over in pieces, so that who reads slowly is seen to read", async () => {
+/** A bridge to which frames come, and its reader. */
+function start() {
   let receive: (event: { data: unknown }) => void = () => {};
   const cuts: string[] = [];
   const socket: StreamSocket = {
@@ -29,9 +30,14 @@ it("hands a large frame over in pieces, so that who reads slowly is seen to read
     bufferBytes: 1024 * 1024,
     onCut: (reason) => void cuts.push(reason),
   });
-  const reader = body.getReader();
+  const send = (text: string) => receive({ data: new TextEncoder().encode(text).buffer });
+  return { reader: body.getReader(), send, cuts };
+}
+
+it("hands a large frame over in pieces, so that who reads slowly is seen to read", async () => {
+  const { reader, send, cuts } = start();
   const frame = encodeFrame({ data: "\n".repeat(1024 * 1024) });
-  receive({ data: new TextEncoder().encode(frame).buffer });
+  send(frame);
   let bytes = 0;
   let largest = 0;
   while (bytes < frame.length) {
@@ -43,5 +49,29 @@ it("hands a large frame over in pieces, so that who reads slowly is seen to read
   }
   expect(largest).toBeLessThanOrEqual(PIECE);
   expect(cuts).toEqual([]);
+  await reader.cancel();
+});
+
+it("never parts the line feeds that end a frame, for clients that take its id at the first", async () => {
+  const { reader, send } = start();
+  const frameOf = (length: number) => {
+    const empty = encodeFrame({ data: "", id: "1" });
+    return encodeFrame({ data: "x".repeat(length - empty.length), id: "1" });
+  };
+  const next = async () => new TextDecoder().decode((await reader.read()).value);
+  // The piece would end before the last byte of a frame: of one that is alone, and of one of two.
+  const short = frameOf(100);
+  for (const text of [
+    frameOf(PIECE + 1),
+    frameOf(PIECE + 1) + short,
+    frameOf(PIECE - 99) + short,
+  ]) {
+    send(text);
+    const piece = await next();
+    expect(piece.length).toBe(PIECE + 1);
+    expect(piece).toMatch(/\nid: 1\n\n$/);
+    const rest = text.slice(piece.length);
+    if (rest !== "") expect(await next()).toBe(rest);
+  }
   await reader.cancel();
 });
