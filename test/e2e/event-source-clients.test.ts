@@ -1,6 +1,8 @@
 /**
- * The clients that pages and servers follow streams with, each as its README shows it. They
- * lose their connections at every byte, and leave and come back while events are published.
+ * The clients that pages and servers follow streams with. They lose their connections at every byte,
+ * and leave and come back while events are published. Each is used as its README shows it, but for two
+ * that need more code of their page: `event-source-polyfill`, which is closed at `ended`, and
+ * `@microsoft/fetch-event-source`, which has the settings of docs/delivery.md.
  */
 import { once } from "node:events";
 import { connect } from "node:net";
