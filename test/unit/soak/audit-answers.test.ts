@@ -99,7 +99,7 @@ describe("a session that trims", () => {
     return found({ ...all, ...more });
   };
   const none = (earliest: number, at?: number): Seen => {
-    return { ...gap(0, earliest, at), requested: "", place: "" } as Seen;
+    return { ...gap(0, earliest, at), requested: "", place: "" };
   };
   const whole = visit(seen(1, 2, 3, 4, 5, 6), END_OF_SIX);
 
@@ -123,7 +123,7 @@ describe("a session that trims", () => {
     // Too much: the log holds 4 still, or the reader had 2.
     expect(keeper(reload([1]), last(gap(1, 5), ...seen(5, 6)))).toEqual(["gap without cause"]);
     expect(
-      keeper(reload([1, 2]), last({ ...gap(1, 4), place: idOf(2) } as Seen, ...seen(4, 5, 6))),
+      keeper(reload([1, 2]), last({ ...gap(1, 4), place: idOf(2) }, ...seen(4, 5, 6))),
     ).toEqual(["gap without cause"]);
     // Too little: 3 is gone as well, and nothing says so.
     expect(keeper(reload([1]), last(gap(1, 3), ...seen(4, 5, 6)))).toEqual(["event lost"]);

@@ -146,6 +146,17 @@ describe("findings of the auditor in streams and logs", () => {
     expect(follows(gap(0, 3), three)).toEqual(["event lost", "gap without cause"]);
   });
 
+  it("a gap begins where its subscriber is, and has events in it", () => {
+    const publishes = [1, 2, 3, 4, 5].map((n) => publish([n]));
+    const logs = [{ session: S, events: [event(4), event(5)] }];
+    const follows = (...frames: Seen[]) =>
+      found({ retained: 2, publishes, logs, followings: [following(frames)] });
+    const early: Seen = { ...gap(1, 4), place: idOf(2) };
+    expect(follows(...seen(1, 2), gap(2, 4), ...seen(4, 5))).toEqual([]);
+    expect(follows(...seen(1, 2), early, ...seen(4, 5))).toEqual(["gap without cause"]);
+    expect(follows(...seen(1, 2, 3), gap(3, 4), ...seen(4, 5))).toEqual(["gap without cause"]);
+  });
+
   it("a log that is not full has no cause for a gap", () => {
     expect(found({ followings: [following([gap(0, 1), ...seen(1, 2, 3)])] })).toEqual([
       "gap without cause",

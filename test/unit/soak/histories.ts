@@ -5,6 +5,7 @@ import type {
   Change,
   Event,
   Following,
+  Gap,
   History,
   Keeping,
   Outcome,
@@ -21,7 +22,7 @@ export const idOf = (n: number) => `epoch-${String(n).padStart(4, "0")}-0`;
 export const event = (n: number): Event => ({ id: idOf(n), data: `event ${n}` });
 export const seen = (...numbers: number[]): Seen[] =>
   numbers.map((n) => ({ kind: "event", ...event(n) }));
-export const gap = (requested: number, earliest: number, at = Infinity): Seen => ({
+export const gap = (requested: number, earliest: number, at = Infinity): Gap => ({
   kind: "gap",
   requested: idOf(requested),
   earliest: idOf(earliest),
