@@ -5,7 +5,7 @@
  */
 import type { Caller } from "./caller.ts";
 import { GATEWAY_KEYS } from "./content.ts";
-import { parseEventId } from "./event-id.ts";
+import { seqOf } from "./event-id.ts";
 import type { SessionView, SessionDocument } from "./host.ts";
 
 /** The form in which a session's object returns a session: a view, or a document in one string. */
@@ -33,7 +33,7 @@ export function documentOf(view: SessionView, caller: Caller): SessionDocument {
  * last event id, so STATE covers that too.
  */
 function tagOf(view: SessionView, caller: Caller): string {
-  const last = parseEventId(view.lastEventId ?? "")?.seq ?? 0;
+  const last = view.lastEventId === undefined ? 0 : seqOf(view.lastEventId);
   // Two bodies with the same content differ by the metadata that only an admin sees.
   const whole = caller.admin && hasBackend(view.metadata) ? "a" : "";
   return `${view.version}.${view.writers}-${last}${whole}.${Math.trunc(view.expiresAt).toString(36)}`;

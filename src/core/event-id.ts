@@ -44,6 +44,11 @@ export function parseEventId(text: string): EventPosition | undefined {
   return { epoch, seq: Number(seq), stream: Number(stream) };
 }
 
+/** The seq in an id that this service made. Of other text it is anything: that needs `parseEventId`. */
+export function seqOf(id: string): number {
+  return Number(id.split("-", 2)[1]);
+}
+
 /** The events of a log: `first` is its oldest retained seq, `last` the newest; empty if `last < first`. */
 interface RetainedRange {
   readonly epoch: string;

@@ -5,6 +5,7 @@ import {
   newEpoch,
   parseEventId,
   resumeVerdict,
+  seqOf,
 } from "../../../src/core/event-id.ts";
 
 const epoch = newEpoch(1_800_000_000_000, 0.5);
@@ -21,6 +22,7 @@ describe("event ids", () => {
     fc.assert(
       fc.property(position, (p) => {
         expect(parseEventId(formatEventId(p))).toEqual(p);
+        expect(seqOf(formatEventId(p))).toBe(p.seq);
       }),
     );
   });
