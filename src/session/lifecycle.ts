@@ -218,7 +218,7 @@ export class Lifecycle {
   /** A reader, a request that waits, or an exchange whose answer has not begun holds the session open. */
   get #inUse(): boolean {
     const { channel, waiters, gateway } = this.#parts;
-    return !channel.subscribers.isEmpty || gateway.isWaiting || waiters.count > 0;
+    return !channel.subscribers.isEmpty || gateway.isWaiting || !waiters.isEmpty;
   }
 
   #open(record: StoredSession, now: number): LiveSession {

@@ -21,15 +21,18 @@ interface WaiterState {
 export class Waiters {
   readonly #ctx: DurableObjectState;
   readonly #most: number;
+  /** The platform is asked for them once: every call to the object wants to know whether any wait. */
+  readonly #sockets: Set<WebSocket>;
 
-  /** `most` may wait at a time. */
+  /** `most` may wait at a time. Adopts the waiters that were there before the object was loaded. */
   constructor(ctx: DurableObjectState, most: number) {
     this.#ctx = ctx;
     this.#most = most;
+    this.#sockets = new Set(ctx.getWebSockets(WAITER));
   }
 
-  get count(): number {
-    return this.#open().length;
+  get isEmpty(): boolean {
+    return this.#sockets.size === 0 || this.#open().length === 0;
   }
 
   /**
@@ -48,6 +51,7 @@ export class Waiters {
     const { 0: client, 1: server } = new WebSocketPair();
     this.#ctx.acceptWebSocket(server, [WAITER]);
     server.serializeAttachment({ kind: WAITER, since: now } satisfies WaiterState);
+    this.#sockets.add(server);
     return client;
   }
 
@@ -59,14 +63,13 @@ export class Waiters {
   /** A socket has closed. Returns whether it was a waiter's. */
   detach(socket: WebSocket): boolean {
     if (stateIn(socket)?.kind !== WAITER) return false;
+    this.#sockets.delete(socket);
     closeQuietly(socket, CLOSE_CODES.news);
     return true;
   }
 
   #open(): WebSocket[] {
-    return this.#ctx
-      .getWebSockets(WAITER)
-      .filter(({ readyState }) => readyState === WebSocket.READY_STATE_OPEN);
+    return [...this.#sockets].filter(({ readyState }) => readyState === WebSocket.READY_STATE_OPEN);
   }
 }
 
