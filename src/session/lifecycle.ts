@@ -34,10 +34,11 @@ class LastUse {
   /** As stored: use has been credited up to then. */
   #usedUntil: number;
 
-  constructor(records: RecordStore, session: StoredSession, now: number) {
+  /** `usedUntil` is as stored. */
+  constructor(records: RecordStore, usedUntil: number, now: number) {
     this.#records = records;
-    this.#usedUntil = records.loadUsedUntil(session);
-    this.#at = lastUseOnLoad(this.#usedUntil, now);
+    this.#usedUntil = usedUntil;
+    this.#at = lastUseOnLoad(usedUntil, now);
   }
 
   /** Milliseconds since the epoch: exact for a use since the object was loaded, credited for one before. */
@@ -104,7 +105,7 @@ export class Lifecycle {
     if (this.#loaded !== undefined) return this.#loaded;
     const { records, gateway } = this.#parts;
     const record = records.loadSession();
-    this.#loaded = record ? this.#open(record, now) : null;
+    this.#loaded = record ? this.#open(record, now, records.loadUsedUntil(record)) : null;
     if (record) gateway.streamsOf(record).answerInterrupted();
     return this.#loaded;
   }
@@ -134,7 +135,7 @@ export class Lifecycle {
     if (problem) return refuse(problem.code, problem.detail);
     const record = newRecord(id, content, now, Math.random());
     this.#parts.records.saveSession(record);
-    this.#loaded = this.#open(record, now);
+    this.#loaded = this.#open(record, now, now, true);
     return succeed(this.#settle(this.#loaded, now));
   }
 
@@ -221,9 +222,10 @@ export class Lifecycle {
     return !channel.subscribers.isEmpty || gateway.isWaiting || !waiters.isEmpty;
   }
 
-  #open(record: StoredSession, now: number): LiveSession {
-    const use = new LastUse(this.#parts.records, record, now);
-    return { record, use, events: new EventChannel(this.#parts.channel, record.epoch, record.id) };
+  #open(record: StoredSession, now: number, usedUntil: number, isNew = false): LiveSession {
+    const { records, channel } = this.#parts;
+    const use = new LastUse(records, usedUntil, now);
+    return { record, use, events: new EventChannel(channel, record.epoch, record.id, isNew) };
   }
 
   /** Makes the directory and the alarm follow a record that was stored. */

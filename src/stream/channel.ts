@@ -21,15 +21,20 @@ export abstract class Channel {
   readonly #limits: EventLogLimits;
   readonly #table: LogTable;
   readonly #epoch: string;
+  readonly #isNew: boolean;
   #log: EventLog | undefined;
 
-  /** `epoch` names the session: another epoch is another session. */
-  constructor(parts: ChannelParts, table: LogTable, epoch: string) {
+  /**
+   * `epoch` names the session: another epoch is another session. `isNew` is true when the session is
+   * made: nothing of it is stored, so nothing is read.
+   */
+  constructor(parts: ChannelParts, table: LogTable, epoch: string, isNew = false) {
     this.storage = parts.storage;
     this.subscribers = parts.subscribers;
     this.#limits = parts.limits;
     this.#table = table;
     this.#epoch = epoch;
+    this.#isNew = isNew;
   }
 
   /** Opened when it is first needed, so that most calls read no row of it. */
@@ -40,6 +45,7 @@ export abstract class Channel {
       this.#limits,
       this.#epoch,
       (first) => this.deletedBefore(first),
+      this.#isNew,
     ));
   }
 

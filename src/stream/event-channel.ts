@@ -37,6 +37,7 @@ interface Room {
 }
 
 const CHANNEL = "channel";
+const NEW_CHANNEL: StoredChannel = { drainedSeq: 0, disconnected: false };
 
 const encoder = new TextEncoder();
 
@@ -49,8 +50,9 @@ export class EventChannel extends Channel {
   readonly #keys: PublishedKeys;
 
   /** `id` is the session's, for its `ended` frame. */
-  constructor(parts: ChannelParts, epoch: string, id: string) {
-    super(parts, "events", epoch);
+  constructor(parts: ChannelParts, epoch: string, id: string, isNew = false) {
+    super(parts, "events", epoch, isNew);
+    if (isNew) this.#stored = NEW_CHANNEL;
     this.#id = id;
     this.#keys = new PublishedKeys(parts.storage.sql);
   }
@@ -246,10 +248,7 @@ export class EventChannel extends Channel {
   }
 
   get #state(): StoredChannel {
-    return (this.#stored ??= this.storage.kv.get<StoredChannel>(CHANNEL) ?? {
-      drainedSeq: 0,
-      disconnected: false,
-    });
+    return (this.#stored ??= this.storage.kv.get<StoredChannel>(CHANNEL) ?? NEW_CHANNEL);
   }
 
   #changed(change: Partial<StoredChannel>): StoredChannel {

@@ -100,13 +100,17 @@ export class EventLog {
   #sum = 0;
   #unreadFrom = 0;
 
-  /** `onDelete` is called in the transaction that deletes all events before `first`. */
+  /**
+   * `onDelete` is called in the transaction that deletes all events before `first`. The log of a
+   * session that has just been made, `isNew`, is empty without a look.
+   */
   constructor(
     storage: DurableObjectStorage,
     table: LogTable,
     limits: EventLogLimits,
     epoch: string,
     onDelete: (first: number) => void = () => {},
+    isNew = false,
   ) {
     this.#onDelete = onDelete;
     this.limits = limits;
@@ -116,7 +120,7 @@ export class EventLog {
     this.#statements = statementsOn(table);
     this.#defaultName = table === "messages" ? MESSAGE_EVENT : undefined;
     this.#parts = table === "messages" ? new MessageParts(storage.sql) : undefined;
-    this.#load();
+    if (!isNew) this.#load();
   }
 
   get lastSeq(): number {

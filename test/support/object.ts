@@ -68,6 +68,23 @@ export async function countWrites(id: string): Promise<Writes> {
   return writes;
 }
 
+/** What an object asks its storage for from now on: keys, and SQL statements. */
+export async function listReads(id: string): Promise<string[]> {
+  const reads: string[] = [];
+  await runInDurableObject(objectOf(id), (_object, { storage: { kv, sql } }) => {
+    const [get, exec] = [kv.get.bind(kv), sql.exec.bind(sql)];
+    kv.get = (key: string) => {
+      reads.push(key);
+      return get(key);
+    };
+    sql.exec = ((query: string, ...bindings: unknown[]) => {
+      reads.push(query);
+      return exec(query, ...bindings);
+    }) as typeof sql.exec;
+  });
+  return reads;
+}
+
 /** Everything that an object stores: keys, tables, and its alarm, once the directory has been told. */
 export async function storedBy(
   id: string,

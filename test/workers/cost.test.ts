@@ -4,9 +4,11 @@
  */
 import { expect, it, vi, afterEach } from "vitest";
 import { call, make, pathOf, request } from "../support/call.ts";
-import { countWrites, evict, storedBy, told } from "../support/object.ts";
+import { countWrites, evict, listReads, storedBy, told } from "../support/object.ts";
 
 afterEach(() => void vi.useRealTimers());
+
+const JSON_PAGE = { accept: "application/json" };
 
 /** Some more than the log holds (`LOG_MAX_EVENTS`), so that it is trimmed. */
 const EVENTS = 13_000;
@@ -17,6 +19,27 @@ it("a create costs four rows: the record, the alarm, and both again when the dir
   await make({ id });
   await told(id);
   expect([writes.rows, writes.alarms]).toEqual([2, 2]);
+});
+
+it("a create asks whether there is a session, and for nothing else of it", async () => {
+  const id = crypto.randomUUID();
+  const reads = await listReads(id);
+  await make({ id });
+  expect(reads.filter((key) => key !== "directory")).toEqual(["session"]);
+});
+
+it("of a session made again under its id, no event of the last one is left", async () => {
+  const { id } = await make();
+  await call("POST", pathOf(id, "/events"), { data: "old" });
+  await call("DELETE", pathOf(id));
+  await make({ id });
+  await call("POST", pathOf(id, "/events"), { data: "new" });
+  const page = () =>
+    call<{ events: { data: string }[] }>("GET", pathOf(id, "/events"), undefined, JSON_PAGE);
+  const data = async () => (await page()).json.events.map((event) => event.data);
+  expect(await data()).toEqual(["new"]);
+  await evict(id);
+  expect(await data()).toEqual(["new"]);
 });
 
 it("one publish costs one row, besides the amortised trim", async () => {
