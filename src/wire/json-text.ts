@@ -4,7 +4,17 @@
  * nothing is validated here.
  */
 
-interface Span {
+const QUOTE = 0x22;
+const COMMA = 0x2c;
+const OPEN_BRACKET = 0x5b;
+const BACKSLASH = 0x5c;
+const CLOSE_BRACKET = 0x5d;
+const OPEN_BRACE = 0x7b;
+const CLOSE_BRACE = 0x7d;
+/** Outside of strings, JSON has no character up to this one that is not white space. */
+const SPACE = 0x20;
+
+export interface Span {
   readonly start: number;
   readonly end: number;
 }
@@ -17,8 +27,8 @@ function memberSpan(text: string, name: string): Span | undefined {
   let found: Span | undefined;
   const quoted = JSON.stringify(name);
   let at = skipSpace(text, 0);
-  if (text[at] !== "{") return undefined;
-  for (at = skipSpace(text, at + 1); text[at] === '"'; at = skipComma(text, at)) {
+  if (text.charCodeAt(at) !== OPEN_BRACE) return undefined;
+  for (at = skipSpace(text, at + 1); text.charCodeAt(at) === QUOTE; at = skipComma(text, at)) {
     const keyEnd = skipString(text, at);
     const start = skipSpace(text, skipSpace(text, keyEnd) + ":".length);
     const end = skipValue(text, start);
@@ -44,8 +54,8 @@ export function memberText(text: string, name: string): string | undefined {
 export function elementTexts(text: string): string[] {
   const elements: string[] = [];
   let at = skipSpace(text, 0);
-  if (text[at] !== "[") return elements;
-  for (at = skipSpace(text, at + 1); at < text.length && text[at] !== "]";) {
+  if (text.charCodeAt(at) !== OPEN_BRACKET) return elements;
+  for (at = skipSpace(text, at + 1); at < text.length && text.charCodeAt(at) !== CLOSE_BRACKET;) {
     const end = skipValue(text, at);
     elements.push(text.slice(at, end));
     at = skipComma(text, end);
@@ -64,14 +74,14 @@ export function withMember(text: string, name: string, value: string): string {
 
 function skipSpace(text: string, from: number): number {
   let at = from;
-  while (at < text.length && " \t\n\r".includes(text[at] ?? "")) at++;
+  while (text.charCodeAt(at) <= SPACE) at++;
   return at;
 }
 
 /** From the end of a value to the next one, or to the bracket that closes. */
 function skipComma(text: string, from: number): number {
   const at = skipSpace(text, from);
-  return text[at] === "," ? skipSpace(text, at + 1) : at;
+  return text.charCodeAt(at) === COMMA ? skipSpace(text, at + 1) : at;
 }
 
 /** From the quote that opens a string to behind the one that closes it. */
@@ -80,34 +90,23 @@ function skipString(text: string, from: number): number {
     at = text.indexOf('"', at + 1);
     if (at < 0) return text.length;
     let backslash = at;
-    while (text[backslash - 1] === "\\") backslash--;
+    while (text.charCodeAt(backslash - 1) === BACKSLASH) backslash--;
     if ((at - backslash) % 2 === 0) return at + 1;
   }
 }
 
 /** From the start of a value to its end. Nesting costs no recursion. */
 function skipValue(text: string, from: number): number {
-  const first = text[from];
-  if (first === '"') return skipString(text, from);
-  if (first !== "{" && first !== "[") return next(SCALAR_END, text, from);
+  if (text.charCodeAt(from) === QUOTE) return skipString(text, from);
   let depth = 0;
-  for (let at = from; at < text.length;) {
-    const mark = text[at];
-    if (mark === '"') at = skipString(text, at);
-    else {
-      if (mark === "{" || mark === "[") depth++;
-      else if (--depth === 0) return at + 1;
-      at++;
-    }
-    at = next(MARK, text, at);
+  for (let at = from; at < text.length; at++) {
+    const code = text.charCodeAt(at);
+    if (code === QUOTE) at = skipString(text, at) - 1;
+    else if (code === OPEN_BRACE || code === OPEN_BRACKET) depth++;
+    else if (code === CLOSE_BRACE || code === CLOSE_BRACKET) {
+      if (depth === 0) return at;
+      if (--depth === 0) return at + 1;
+    } else if (depth === 0 && (code === COMMA || code <= SPACE)) return at;
   }
   return text.length;
-}
-
-const SCALAR_END = /[\s,\]}]/g;
-const MARK = /["[\]{}]/g;
-
-function next(pattern: RegExp, text: string, from: number): number {
-  pattern.lastIndex = from;
-  return pattern.exec(text)?.index ?? text.length;
 }
