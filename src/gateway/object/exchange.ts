@@ -265,10 +265,10 @@ export class Exchange {
     if (this.#held.size === this.#pending.size) this.#answerJson(200, [...this.#held.values()]);
   }
 
-  #answerJson(status: number, answers: readonly string[], headers: KeptHeaders = {}): void {
+  #answerJson(status: number, answers: readonly string[], headers?: KeptHeaders): void {
     const body = this.#request.batch ? `[${answers.join(",")}]` : (answers[0] ?? "");
     this.#pending.clear();
-    this.#end(succeed({ kind: "json", status, body, headers }));
+    this.#end(succeed({ kind: "json", status, body, ...(headers && { headers }) }));
   }
 
   /** The answer takes long, or is a stream: from here on the log has it, and the client follows that. */

@@ -74,7 +74,8 @@ export class Gateway {
 
   /** Whether an exchange waits for its upstream's answer to begin, which its timeout bounds. */
   get isWaiting(): boolean {
-    return [...this.#running].some(({ isWaiting }) => isWaiting);
+    for (const { isWaiting } of this.#running) if (isWaiting) return true;
+    return false;
   }
 
   /** Makes an upstream session for a session to come. If that cannot be made, the caller ends it by `terminate`. */

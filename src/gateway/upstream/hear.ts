@@ -43,8 +43,9 @@ function isAnswerTo(asked: RequestId, id: RequestId | undefined): boolean {
 }
 
 function heardOf(reply: Reply, text?: string): Heard {
-  const { status } = reply;
-  const retryAfter = reply.header("retry-after");
-  const challenge = reply.header("www-authenticate");
+  const { status, ok } = reply;
+  // Only a refusal has these headers, and each look at a header costs.
+  const retryAfter = ok ? null : reply.header("retry-after");
+  const challenge = ok ? null : reply.header("www-authenticate");
   return { status, text, retryAfter, challenge };
 }

@@ -29,8 +29,8 @@ function targetOf(
 ): string | undefined {
   const keepsMethod = status === 307 || status === 308;
   const isRedirect = keepsMethod || (method === "GET" && [301, 302, 303].includes(status));
-  const location = headers.get("location");
-  if (!isRedirect || location === null) return undefined;
+  const location = isRedirect ? headers.get("location") : null;
+  if (location === null) return undefined;
   const verdict = derivedUpstreamUrl(location, new URL(url));
   return verdict.ok ? verdict.url.href : undefined;
 }
