@@ -1,4 +1,4 @@
-/** Streams that end: their readers miss nothing without a gap, and everybody is told of the end. */
+/** Streams that end: their readers miss nothing without a gap, and every reader gets the end. */
 import type { Answer, Page, Seen } from "../history.ts";
 import type { Known } from "./known.ts";
 import type { Loss } from "./loss.ts";
