@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { chromium, type Browser, type Page } from "playwright-core";
-import { onTestFinished } from "vitest";
+import { atEnd } from "./scope.ts";
 
 /** Opens a browser that ends with the test. */
 export async function openBrowser(): Promise<Browser> {
@@ -17,7 +17,7 @@ export async function openBrowser(): Promise<Browser> {
       "--disable-features=LocalNetworkAccessChecks",
     ],
   });
-  onTestFinished(() => browser.close());
+  atEnd(() => browser.close());
   return browser;
 }
 

@@ -5,10 +5,10 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { onTestFinished } from "vitest";
 import { PROJECT } from "../../scripts/bundle.ts";
 import { freePort } from "./free-port.ts";
 import { keepLog } from "./kept-logs.ts";
+import { atEnd } from "./scope.ts";
 
 export interface Running {
   readonly process: ChildProcess;
@@ -33,7 +33,7 @@ export function run(
   });
   const exit = once(child, "exit").then(([code]) => code as number | null);
   const closed = once(child, "close").then(([code]) => code as number | null);
-  onTestFinished(async () => {
+  atEnd(async () => {
     killGroup(child);
     await exit;
   });
@@ -76,7 +76,7 @@ export async function wranglerDev(
 ): Promise<Running & { url: string }> {
   const on = String(port ?? (await freePort()));
   const state = await mkdtemp(join(tmpdir(), "holdfast-dev-"));
-  onTestFinished(() => rm(state, { recursive: true, force: true }));
+  atEnd(() => rm(state, { recursive: true, force: true }));
   const wrangler = "node_modules/wrangler/bin/wrangler.js";
   const running = run(
     [wrangler, "dev", "--port", on, "--inspector-port", "0", "--persist-to", state, ...args],

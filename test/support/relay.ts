@@ -1,11 +1,11 @@
 /** A relay that ends with the test. */
-import { onTestFinished } from "vitest";
 import { SeveringRelay } from "./severing-relay.ts";
+import { atEnd } from "./scope.ts";
 
 export const Relay = {
   async to(port: number): Promise<SeveringRelay> {
     const relay = await SeveringRelay.open(port);
-    onTestFinished(() => relay.close());
+    atEnd(() => relay.close());
     return relay;
   },
 };

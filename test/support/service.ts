@@ -2,11 +2,12 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { inject, onTestFinished } from "vitest";
+import { inject } from "vitest";
 import { startWorkerd, type Workerd } from "../../scripts/workerd.ts";
 import type { SessionJson } from "./call.ts";
 import { freePort } from "./free-port.ts";
 import { keepLog } from "./kept-logs.ts";
+import { atEnd } from "./scope.ts";
 
 export interface LogLine {
   readonly level: string;
@@ -41,7 +42,7 @@ export class Service {
     this.#workerd = workerd;
   }
 
-  /** Starts a service that ends with the test. */
+  /** Starts a service that ends with the test, or with all that share it. */
   static async start(
     env: Record<string, string> = {},
     options: ServiceOptions = {},
@@ -51,7 +52,7 @@ export class Service {
     let service: Service | undefined;
     const workerd = await launch(env, options, stateDir, await freePort(), onLine);
     service = new Service(env, options, stateDir, workerd);
-    onTestFinished(async () => {
+    atEnd(async () => {
       await service.kill();
       await rm(stateDir, { recursive: true, force: true });
     });

@@ -3,8 +3,8 @@ import { execFile } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { onTestFinished } from "vitest";
 import { PROJECT } from "../../../scripts/bundle.ts";
+import { atEnd } from "../scope.ts";
 
 export interface Outcome {
   readonly exitCode: number;
@@ -14,7 +14,7 @@ export interface Outcome {
 
 export async function conformance(url: string, version: string): Promise<Outcome> {
   const cwd = await mkdtemp(join(tmpdir(), "holdfast-conformance-"));
-  onTestFinished(() => rm(cwd, { recursive: true, force: true }));
+  atEnd(() => rm(cwd, { recursive: true, force: true }));
   const bin = join(PROJECT, "node_modules", ".bin", "conformance");
   const args = ["server", "--url", url, "--requirements", version];
   const { code, stdout } = await new Promise<{ code: number; stdout: string }>((resolve) => {

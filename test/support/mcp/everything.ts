@@ -3,9 +3,9 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { onTestFinished } from "vitest";
 import { PROJECT } from "../../../scripts/bundle.ts";
 import { freePort } from "../free-port.ts";
+import { atEnd } from "../scope.ts";
 
 export interface Everything {
   readonly url: string;
@@ -32,7 +32,7 @@ async function launch(port: number): Promise<ChildProcess> {
     env: { ...process.env, PORT: String(port) },
     stdio: ["ignore", "pipe", "pipe"],
   });
-  onTestFinished(() => void child.kill("SIGKILL"));
+  atEnd(() => void child.kill("SIGKILL"));
   child.stdout.resume();
   const listening = new Promise<void>((resolve) => {
     createInterface({ input: child.stderr }).on("line", (line) => {

@@ -1,8 +1,8 @@
 /** The gateway as a process of its own, in front of upstreams of the tests' own. */
-import { onTestFinished } from "vitest";
 import { Service } from "../service.ts";
 import { Fixture } from "./fixture.ts";
 import { listen, type FetchHandler, type Listening } from "./http.ts";
+import { atEnd } from "../scope.ts";
 
 export interface Gateway {
   readonly service: Service;
@@ -30,7 +30,7 @@ export async function restartWith(
 
 export async function startFixture(): Promise<Fixture> {
   const fixture = await Fixture.start();
-  onTestFinished(() => fixture.stop());
+  atEnd(() => fixture.stop());
   return fixture;
 }
 
@@ -46,7 +46,7 @@ export async function fixtureBehindGateway(
 /** An upstream that answers as its test says. */
 export async function startUpstream(handler: FetchHandler): Promise<Listening> {
   const listening = await listen(handler);
-  onTestFinished(() => listening.close());
+  atEnd(() => listening.close());
   return listening;
 }
 

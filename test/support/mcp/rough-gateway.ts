@@ -1,11 +1,11 @@
 /** A rough server with a gateway in front of it; both end with the test. */
-import { onTestFinished } from "vitest";
 import { startGateway, type Gateway } from "./gateway.ts";
 import { RoughServer, type RoughOptions, type Script } from "./rough-server.ts";
+import { atEnd } from "../scope.ts";
 
 export async function startRough(script?: Script, options?: RoughOptions): Promise<RoughServer> {
   const server = await RoughServer.start(script, options);
-  onTestFinished(() => server.stop());
+  atEnd(() => server.stop());
   return server;
 }
 
