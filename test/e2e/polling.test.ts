@@ -139,17 +139,6 @@ it("a request that waits is answered when the stream ends, and when the session 
   expect((await gone).status).toBe(404);
 });
 
-it("lets the object sleep while it waits", async () => {
-  const { service, read, publish } = await start({ LOG_LEVEL: "debug" });
-  const [a] = await publish("a");
-  const starts = () => service.lines.filter(({ event }) => event === "object.start").length;
-  const before = starts();
-  await read(`?after=${a}&wait=25`);
-  // It was asleep when the time was up, so the look at the log that follows started it anew.
-  await read(`?after=${a}`);
-  expect(starts()).toBe(before + 1);
-});
-
 it("`ended` is said on the page that nothing follows, and the end is no event of the log's", async () => {
   const { service, path, read, publish } = await start();
   const ids = await publish("a", "b");

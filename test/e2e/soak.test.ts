@@ -7,85 +7,93 @@ import { once } from "node:events";
 import { globSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { expect, it, onTestFinished, vi } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { DEFAULTS } from "../soak/options.ts";
 import { soak } from "../soak/soak.ts";
 import { PROJECT } from "../../scripts/bundle.ts";
+import { atEnd, beside } from "../support/scope.ts";
 
-it("loses nothing in a quarter of a minute of load, kills, aborts and cut connections", async () => {
-  const schedule = [
-    { at: 2, kind: "abort" },
-    { at: 3, kind: "cut" },
-    { at: 5, kind: "kill" },
-    { at: 7, kind: "redis" },
-    { at: 8, kind: "silence" },
-    { at: 9, kind: "abort" },
-    { at: 11, kind: "kill" },
-  ] as const;
-  const options = {
-    ...DEFAULTS,
-    seconds: 15,
-    sessions: 3,
-    subscribers: 2,
-    rates: { publish: 30, create: 4, write: 8, delete: 3, redis: 20, call: 0.5, answer: 1 },
-  };
-  const { losses, history, journal } = await soak(options, { schedule });
-  expect(losses).toEqual([]);
-  expect(journal.timeline.faults.map(({ kind }) => kind)).toEqual(schedule.map(({ kind }) => kind));
-  // The verdict has substance: events came through, and both storages answered calls.
-  const subscribers = history.followings.filter(({ follower }) =>
-    follower.startsWith("subscriber"),
+// The two that are ended do so while the first has load.
+describe.concurrent("a soak", () => {
+  it(
+    "loses nothing in a quarter of a minute of load, kills, aborts and cut connections",
+    beside(async () => {
+      const schedule = [
+        { at: 2, kind: "abort" },
+        { at: 3, kind: "cut" },
+        { at: 5, kind: "kill" },
+        { at: 7, kind: "redis" },
+        { at: 8, kind: "silence" },
+        { at: 9, kind: "abort" },
+        { at: 11, kind: "kill" },
+      ] as const;
+      const options = {
+        ...DEFAULTS,
+        seconds: 15,
+        sessions: 3,
+        subscribers: 2,
+        rates: { publish: 30, create: 4, write: 8, delete: 3, redis: 20, call: 0.5, answer: 1 },
+      };
+      const { losses, history, journal } = await soak(options, { schedule });
+      expect(losses).toEqual([]);
+      expect(journal.timeline.faults.map(({ kind }) => kind)).toEqual(
+        schedule.map(({ kind }) => kind),
+      );
+      // The verdict has substance: events came through, and both storages answered calls.
+      const subscribers = history.followings.filter(({ follower }) =>
+        follower.startsWith("subscriber"),
+      );
+      expect(subscribers).toHaveLength(options.sessions * options.subscribers);
+      for (const { seen } of subscribers) expect(seen.length).toBeGreaterThan(10);
+      const [sessions, redis] = history.keepings;
+      for (const changes of [sessions?.changes, redis?.changes]) {
+        expect(changes?.filter(({ outcome }) => outcome === "done").length).toBeGreaterThan(10);
+      }
+      expect(history.calls.filter(({ end }) => end === "result").length).toBeGreaterThan(0);
+      const answers = history.answers.filter(({ endIds }) => endIds.length === 2);
+      expect(answers.length).toBeGreaterThan(2);
+      // Some pages were loaded anew before the end.
+      expect(answers.filter(({ streams }) => streams.length > 2).length).toBeGreaterThan(0);
+      expect(history.publishes.flatMap(({ repeats = [] }) => repeats).length).toBeGreaterThan(0);
+    }),
+    240_000,
   );
-  expect(subscribers).toHaveLength(options.sessions * options.subscribers);
-  for (const { seen } of subscribers) expect(seen.length).toBeGreaterThan(10);
-  const [sessions, redis] = history.keepings;
-  for (const changes of [sessions?.changes, redis?.changes]) {
-    expect(changes?.filter(({ outcome }) => outcome === "done").length).toBeGreaterThan(10);
-  }
-  expect(history.calls.filter(({ end }) => end === "result").length).toBeGreaterThan(0);
-  const answers = history.answers.filter(({ endIds }) => endIds.length === 2);
-  expect(answers.length).toBeGreaterThan(2);
-  // Some readers came back before the end, and some were told of what their sessions had trimmed.
-  expect(answers.filter(({ streams }) => streams.length > 2).length).toBeGreaterThan(0);
-  const visited = answers.flatMap(({ streams }) => streams.flatMap(({ seen }) => seen));
-  expect(visited.filter(({ kind }) => kind === "gap").length).toBeGreaterThan(0);
-  expect(history.publishes.flatMap(({ repeats = [] }) => repeats).length).toBeGreaterThan(0);
-}, 240_000);
 
-it.each([
-  ["SIGTERM", 143],
-  ["SIGINT", 130],
-] as const)(
-  "leaves no process and no folder when %s ends it",
-  async (signal, status) => {
-    const folder = mkdtempSync(join(tmpdir(), "ended-soak-"));
-    onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
-    const run = spawn(process.execPath, [join(PROJECT, "test", "soak", "run.ts")], {
-      env: { ...process.env, TMPDIR: folder },
-      stdio: "ignore",
-    });
-    onTestFinished(() => void run.kill("SIGKILL"));
-    const ended = once(run, "exit");
-    // Redis starts last of all parts that could leave something.
-    await vi.waitUntil(() => globSync(join(folder, "holdfast-redis-*", "*", "*")).length > 0, {
-      timeout: 60_000,
-      interval: 100,
-    });
-    expect(globSync(join(folder, "bench-soak-*", "bench-soak-*"))).toHaveLength(1);
-    const children = childrenOf(run.pid ?? 0);
-    for (const name of ["workerd", "redis-server"]) {
-      expect(children.filter(({ args }) => args.includes(name))).not.toEqual([]);
-    }
-    run.kill(signal);
-    expect(await ended).toEqual([status, null]);
-    // wrangler notes there when it last looked for a newer version.
-    expect(readdirSync(folder).filter((name) => name !== "update-check")).toEqual([]);
-    await vi.waitUntil(
-      () => !processes().some(({ pid }) => children.some((one) => one.pid === pid)),
-    );
-  },
-  90_000,
-);
+  it.each([
+    ["SIGTERM", 143],
+    ["SIGINT", 130],
+  ] as const)(
+    "leaves no process and no folder when %s ends it",
+    beside(async (signal: "SIGTERM" | "SIGINT", status: number) => {
+      const folder = mkdtempSync(join(tmpdir(), "ended-soak-"));
+      atEnd(() => rmSync(folder, { recursive: true, force: true }));
+      const run = spawn(process.execPath, [join(PROJECT, "test", "soak", "run.ts")], {
+        env: { ...process.env, TMPDIR: folder },
+        stdio: "ignore",
+      });
+      atEnd(() => void run.kill("SIGKILL"));
+      const ended = once(run, "exit");
+      // Redis starts last of all parts that could leave something.
+      await vi.waitUntil(() => globSync(join(folder, "holdfast-redis-*", "*", "*")).length > 0, {
+        timeout: 60_000,
+        interval: 100,
+      });
+      expect(globSync(join(folder, "bench-soak-*", "bench-soak-*"))).toHaveLength(1);
+      const children = childrenOf(run.pid ?? 0);
+      for (const name of ["workerd", "redis-server"]) {
+        expect(children.filter(({ args }) => args.includes(name))).not.toEqual([]);
+      }
+      run.kill(signal);
+      expect(await ended).toEqual([status, null]);
+      // wrangler notes there when it last looked for a newer version.
+      expect(readdirSync(folder).filter((name) => name !== "update-check")).toEqual([]);
+      await vi.waitUntil(
+        () => !processes().some(({ pid }) => children.some((one) => one.pid === pid)),
+      );
+    }),
+    90_000,
+  );
+});
 
 function childrenOf(parent: number): Process[] {
   return processes().filter(({ ppid }) => ppid === parent);
