@@ -176,14 +176,14 @@ class Journal {
   }
 }
 
-const service = shared(() => Service.start({ MAX_WRITERS: "2000", ALLOWED_ORIGINS: PAGES }));
+const start = shared(() => Service.start({ MAX_WRITERS: "2000", ALLOWED_ORIGINS: PAGES }));
 
 /** The length of an answer without its head, framing of chunks and all. */
-async function bodyLength(path: string): Promise<number> {
-  const socket = connect(service().port, "127.0.0.1");
+async function bodyLength(service: Service, path: string): Promise<number> {
+  const socket = connect(service.port, "127.0.0.1");
   let answer = "";
   socket.on("data", (data) => (answer += data.toString("latin1")));
-  socket.write(`GET ${path} HTTP/1.1\r\nHost: 127.0.0.1:${service().port}\r\n`);
+  socket.write(`GET ${path} HTTP/1.1\r\nHost: 127.0.0.1:${service.port}\r\n`);
   socket.write("Connection: close\r\n\r\n");
   await once(socket, "close");
   return answer.length - answer.indexOf("\r\n\r\n") - 4;
@@ -208,18 +208,19 @@ describe("cut at any byte", () => {
   it.concurrent.each(CLIENTS)(
     "$name sees every event once, in order, and stops at the end",
     beside(async (client: Client) => {
+      const service = await start();
       const follow = await client.start();
-      const { id } = await service().make();
+      const { id } = await service.make();
       const events = ["one", "two\nlines", "drei €"];
-      await service().publish(
+      await service.publish(
         id,
         events.map((data) => ({ data })),
       );
-      expect((await service().send("POST", `/v1/sessions/${id}/end`)).status).toBe(202);
+      expect((await service.send("POST", `/v1/sessions/${id}/end`)).status).toBe(202);
       const path = `/v1/sessions/${id}/events?from=earliest`;
       const relays = await Promise.all(
-        cuts(await bodyLength(path)).map(async (cut) => {
-          const relay = await Relay.to(service().port);
+        cuts(await bodyLength(service, path)).map(async (cut) => {
+          const relay = await Relay.to(service.port);
           relay.cutOnce(cut);
           return relay;
         }),
@@ -242,14 +243,15 @@ describe("leaving and coming back while events are published", () => {
   it.concurrent.each(CLIENTS)(
     "$name misses none",
     beside(async (client: Client) => {
+      const service = await start();
       const follow = await client.start();
-      const { id } = await service().make();
-      const relay = await Relay.to(service().port);
+      const { id } = await service.make();
+      const relay = await Relay.to(service.port);
       const url = `${relay.url}/v1/sessions/${id}/events`;
       let published = 0;
       const publish = async (count: number) => {
         for (const data of numbers(published, (published += count))) {
-          expect((await service().publish(id, { data })).status).toBe(202);
+          expect((await service.publish(id, { data })).status).toBe(202);
         }
       };
       let seen = 0;
@@ -270,7 +272,7 @@ describe("leaving and coming back while events are published", () => {
         expect(said).toEqual(numbers(first, first + said.length));
         seen = first + said.length;
       }
-      expect((await service().send("POST", `/v1/sessions/${id}/end`)).status).toBe(202);
+      expect((await service.send("POST", `/v1/sessions/${id}/end`)).status).toBe(202);
       const journal = new Journal();
       const leave = await follow([url], journal.report);
       await journal.until(url, "stopped");

@@ -1,6 +1,6 @@
 /** What tests start, and what ends it: the test itself, the file, or a test that runs beside others. */
 import { AsyncLocalStorage } from "node:async_hooks";
-import { afterAll, beforeAll, onTestFinished } from "vitest";
+import { afterAll, onTestFinished } from "vitest";
 
 type End = () => unknown;
 
@@ -18,25 +18,28 @@ async function endAll(ends: readonly End[]): Promise<void> {
 }
 
 /**
- * Starts something once for all tests of the file, or of the `describe` that it stands in, and ends
- * it after them.
+ * Starts something once for all tests of the file, or of the `describe` that it stands in: for the
+ * first that asks, and once for each list of arguments. It ends after them. It is not for a test
+ * that kills it, or that looks at all that it said.
  *
  * @example
- * const service = shared(() => Service.start());
+ * const start = shared((env: Record<string, string> = {}) => Service.start(env));
  * it("answers", async () => {
- *   expect((await service().fetch("/healthz")).status).toBe(200);
+ *   const service = await start();
+ *   expect((await service.fetch("/healthz")).status).toBe(200);
  * });
  */
-export function shared<T>(start: () => Promise<T>): () => T {
+export function shared<Args extends readonly unknown[], T>(
+  start: (...args: Args) => Promise<T>,
+): (...args: Args) => Promise<T> {
   const ends: End[] = [];
-  let started: { readonly value: T } | undefined;
-  beforeAll(async () => {
-    started = { value: await scopes.run(ends, start) };
-  });
+  const started = new Map<string, Promise<T>>();
   afterAll(() => endAll(ends));
-  return () => {
-    if (!started) throw new Error("this is started before the first test, and not earlier");
-    return started.value;
+  return (...args) => {
+    const key = JSON.stringify(args);
+    const first = started.get(key) ?? scopes.run(ends, () => start(...args));
+    started.set(key, first);
+    return first;
   };
 }
 

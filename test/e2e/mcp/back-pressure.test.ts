@@ -8,8 +8,10 @@ import {
   toolCall,
   wholeAnswer,
 } from "../../support/mcp/client.ts";
-import { roughBehindGateway, startRough } from "../../support/mcp/rough-gateway.ts";
+import { roughBehindGateway, roughUpstreams, startRough } from "../../support/mcp/rough-gateway.ts";
 import { event, notice, resultOf, type Asked } from "../../support/mcp/rough-server.ts";
+
+const roughUpstream = roughUpstreams();
 
 const WAIT = { "retry-after": "7" };
 
@@ -28,7 +30,7 @@ const REFUSALS: readonly [what: string, status: number, refuse: (asked: Asked) =
 it.each(REFUSALS)(
   "%s to a call keeps its status and when to come back",
   async (_what, status, refuse) => {
-    const { url, server } = await roughBehindGateway((asked) => {
+    const { url, server } = await roughUpstream((asked) => {
       if (asked.method !== "tools/call") return false;
       refuse(asked);
       return true;
@@ -43,7 +45,7 @@ it.each(REFUSALS)(
 );
 
 it.each(REFUSALS)("%s to initialize does too", async (_what, status, refuse) => {
-  const { url } = await roughBehindGateway((asked) => {
+  const { url } = await roughUpstream((asked) => {
     if (asked.method !== "initialize") return false;
     refuse(asked);
     return true;
@@ -55,7 +57,7 @@ it.each(REFUSALS)("%s to initialize does too", async (_what, status, refuse) => 
 });
 
 it("429 to a notification does too", async () => {
-  const { url } = await roughBehindGateway((asked) => {
+  const { url } = await roughUpstream((asked) => {
     if (asked.method !== "notifications/x") return false;
     asked.answer(429, "", WAIT);
     return true;
@@ -66,7 +68,7 @@ it("429 to a notification does too", async () => {
 });
 
 it("a 503 page of the stateless revision keeps its status, and not its page", async () => {
-  const { url } = await roughBehindGateway((asked) => {
+  const { url } = await roughUpstream((asked) => {
     asked.answer(503, "<h1>secret-page</h1>", { "content-type": "text/html", ...WAIT });
     return true;
   });
@@ -80,7 +82,7 @@ it("a 503 page of the stateless revision keeps its status, and not its page", as
 it.each([400, 404, 500, 502])(
   "a JSON-RPC error with %i reaches the client with its words, as a 200",
   async (status) => {
-    const { url, server } = await roughBehindGateway((asked) => {
+    const { url, server } = await roughUpstream((asked) => {
       if (asked.method !== "tools/call") return false;
       asked.error(status, -32050, "The disk is full");
       return true;
@@ -116,7 +118,7 @@ it.each([301, 302, 307, 308])(
 );
 
 it.each([307, 308])("%i within the same origin is followed, with the message", async (status) => {
-  const { url, server } = await roughBehindGateway((asked) => {
+  const { url, server } = await roughUpstream((asked) => {
     if (asked.path !== "/mcp") return false;
     asked.answer(status, "", { location: "/mcp/" });
     return true;
@@ -128,7 +130,7 @@ it.each([307, 308])("%i within the same origin is followed, with the message", a
 });
 
 it("a redirect that leads to itself ends", async () => {
-  const { url } = await roughBehindGateway((asked) => {
+  const { url } = await roughUpstream((asked) => {
     if (asked.method !== "tools/call") return false;
     asked.answer(308, "", { location: "/mcp" });
     return true;
@@ -154,7 +156,7 @@ it.each([500, 418])("the log names the status of a page: %i", async (status) => 
 
 it("429 to the initialize of a recovery does too, and the session goes on", async () => {
   let limited = false;
-  const { url, server } = await roughBehindGateway((asked) => {
+  const { url, server } = await roughUpstream((asked) => {
     if (asked.method === "initialize" && limited) {
       asked.answer(429, "", WAIT);
       return true;

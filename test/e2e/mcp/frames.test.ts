@@ -2,10 +2,12 @@
 import { expect, it } from "vitest";
 import { INITIALIZE, McpSession, post, readerOf, toolCall } from "../../support/mcp/client.ts";
 import { openLegacy } from "../../support/mcp/legacy-client.ts";
-import { roughBehindGateway } from "../../support/mcp/rough-gateway.ts";
+import { roughBehindGateway, roughUpstreams } from "../../support/mcp/rough-gateway.ts";
 import { agreedTo, event, notice, resultOf } from "../../support/mcp/rough-server.ts";
 import { Service } from "../../support/service.ts";
 import type { Frame } from "../../support/sse-reader.ts";
+
+const roughUpstream = roughUpstreams();
 
 /** The names of the frames with a message; the priming event has none, and is none. */
 const namesOf = (frames: readonly Frame[]) =>
@@ -31,7 +33,7 @@ it("on an exchange's stream, and where it is resumed", async () => {
 });
 
 it("on the standalone stream", async () => {
-  const { url } = await roughBehindGateway((asked) => {
+  const { url } = await roughUpstream((asked) => {
     if (asked.verb !== "GET") return false;
     asked.stream(event(notice("standalone")));
     return true;
@@ -42,7 +44,7 @@ it("on the standalone stream", async () => {
 });
 
 it("in an initialize that is answered with several messages", async () => {
-  const { url } = await roughBehindGateway((asked) => {
+  const { url } = await roughUpstream((asked) => {
     if (asked.method !== "initialize") return false;
     asked.stream(event(notice("first")), { "mcp-session-id": "rough-1" });
     asked.end(event(resultOf(asked.id, agreedTo("2025-11-25"))));

@@ -1,8 +1,10 @@
 /** The gateway skips data in a stream that is no message, on every path. It splits an event with several messages. */
 import { expect, it } from "vitest";
 import { INITIALIZE, McpSession, messagesOf, post, toolCall } from "../../support/mcp/client.ts";
-import { roughBehindGateway } from "../../support/mcp/rough-gateway.ts";
+import { roughUpstreams } from "../../support/mcp/rough-gateway.ts";
 import { agreedTo, event, notice, resultOf } from "../../support/mcp/rough-server.ts";
+
+const roughUpstream = roughUpstreams();
 
 const NO_MESSAGE: readonly [what: string, data: string][] = [
   ["a word", "ping"],
@@ -15,7 +17,7 @@ const NO_MESSAGE: readonly [what: string, data: string][] = [
 ];
 
 it.each(NO_MESSAGE)("before the answer: %s", async (_what, data) => {
-  const { url } = await roughBehindGateway((asked) => {
+  const { url } = await roughUpstream((asked) => {
     if (asked.method !== "tools/call") return false;
     asked.stream(event(data) + event(notice("first")) + event(data));
     asked.end(event(resultOf(asked.id)));
@@ -26,7 +28,7 @@ it.each(NO_MESSAGE)("before the answer: %s", async (_what, data) => {
 });
 
 it.each(NO_MESSAGE)("before the answer to initialize: %s", async (_what, data) => {
-  const { url } = await roughBehindGateway((asked) => {
+  const { url } = await roughUpstream((asked) => {
     if (asked.method !== "initialize") return false;
     asked.stream(event(data), { "mcp-session-id": "rough-1" });
     asked.end(event(resultOf(asked.id, agreedTo("2025-11-25"))));
@@ -36,7 +38,7 @@ it.each(NO_MESSAGE)("before the answer to initialize: %s", async (_what, data) =
 });
 
 it.each(NO_MESSAGE)("on the standalone stream: %s", async (_what, data) => {
-  const { url } = await roughBehindGateway((asked) => {
+  const { url } = await roughUpstream((asked) => {
     if (asked.verb !== "GET") return false;
     asked.stream(event(notice(1)) + event(data) + event(notice(2)));
     return true;
@@ -48,7 +50,7 @@ it.each(NO_MESSAGE)("on the standalone stream: %s", async (_what, data) => {
 });
 
 it("an answer that is nothing else is a clear error, and the session goes on", async () => {
-  const { url } = await roughBehindGateway((asked) => {
+  const { url } = await roughUpstream((asked) => {
     if (asked.method !== "tools/call") return false;
     asked.stream();
     asked.end(event("ping") + event("null"));
@@ -66,7 +68,7 @@ const NOTICE =
   '{"jsonrpc": "2.0","method":"notifications/message", "params":{"level":"info","data":1.0}}';
 
 it("a list in an SSE answer is taken apart, and each message keeps its text", async () => {
-  const { url } = await roughBehindGateway((asked) => {
+  const { url } = await roughUpstream((asked) => {
     if (asked.method !== "tools/call") return false;
     asked.stream();
     asked.end(event(`[${NOTICE} ,\t${resultOf(asked.id, DIGITS)}]`));
@@ -78,7 +80,7 @@ it("a list in an SSE answer is taken apart, and each message keeps its text", as
 });
 
 it("a list as JSON is taken apart, and each message keeps its text", async () => {
-  const { url } = await roughBehindGateway((asked) => {
+  const { url } = await roughUpstream((asked) => {
     if (asked.method !== "tools/call") return false;
     asked.json(`[${resultOf(asked.id, DIGITS)}]`);
     return true;
@@ -88,7 +90,7 @@ it("a list as JSON is taken apart, and each message keeps its text", async () =>
 });
 
 it("a list on the standalone stream is taken apart", async () => {
-  const { url } = await roughBehindGateway((asked) => {
+  const { url } = await roughUpstream((asked) => {
     if (asked.verb !== "GET") return false;
     asked.stream(event(`[${NOTICE},${notice("]},{")}]`));
     return true;

@@ -2,8 +2,12 @@
 import { expect, it } from "vitest";
 import { INITIALIZE, McpSession, post } from "../../support/mcp/client.ts";
 import { startGateway } from "../../support/mcp/gateway.ts";
-import { roughBehindGateway } from "../../support/mcp/rough-gateway.ts";
+import { roughBehindGateway, roughUpstreams } from "../../support/mcp/rough-gateway.ts";
 import { agreedTo, event, notice, resultOf } from "../../support/mcp/rough-server.ts";
+import { shared } from "../../support/scope.ts";
+
+const roughUpstream = roughUpstreams();
+const demoGateway = shared(() => startGateway({ default: "demo" }));
 
 /** A call with this id, as it is written. */
 const call = (id: string) =>
@@ -22,7 +26,7 @@ const CHANGED: readonly [sent: string, answered: string][] = [
 ];
 
 it.each(CHANGED)("id %s is answered as %s: as JSON", async (sent, answered) => {
-  const { url } = await roughBehindGateway((asked) => {
+  const { url } = await roughUpstream((asked) => {
     if (asked.method !== "tools/call") return false;
     asked.json(resultOf(answered));
     return true;
@@ -32,7 +36,7 @@ it.each(CHANGED)("id %s is answered as %s: as JSON", async (sent, answered) => {
 });
 
 it.each(CHANGED)("id %s is answered as %s: on a stream", async (sent, answered) => {
-  const { url } = await roughBehindGateway((asked) => {
+  const { url } = await roughUpstream((asked) => {
     if (asked.method !== "tools/call") return false;
     asked.stream(event(notice(1)));
     asked.end(event(resultOf(answered)));
@@ -43,7 +47,7 @@ it.each(CHANGED)("id %s is answered as %s: on a stream", async (sent, answered) 
 });
 
 it('7 and "7" are two ids where both are asked', async () => {
-  const { url } = await roughBehindGateway(
+  const { url } = await roughUpstream(
     (asked) => {
       if (!asked.body.startsWith("[")) return false;
       asked.json(`[${resultOf('"7"', '"which": "text"')}, ${resultOf("7", '"which": "number"')}]`);
@@ -64,7 +68,7 @@ it('7 and "7" are two ids where both are asked', async () => {
 });
 
 it("an answer that names another id is not taken for this one's", async () => {
-  const { url } = await roughBehindGateway((asked) => {
+  const { url } = await roughUpstream((asked) => {
     if (asked.method !== "tools/call") return false;
     asked.json(resultOf('"8"'));
     return true;
@@ -78,7 +82,7 @@ const LARGE = ["9007199254740993", "-12345678901234567890", "1e3"];
 it.each(LARGE)(
   "id %s keeps its digits in an error of the gateway's own: upstream down",
   async (id) => {
-    const { url, server } = await roughBehindGateway();
+    const { url, server } = await roughUpstream();
     const session = await McpSession.open(url);
     await server.stop();
     const response = await session.post(call(id));
@@ -87,7 +91,7 @@ it.each(LARGE)(
 );
 
 it.each(LARGE)("id %s keeps its digits where there is no such session", async (id) => {
-  const { url } = await startGateway({ default: "demo" });
+  const { url } = await demoGateway();
   const headers = { "mcp-session-id": crypto.randomUUID() };
   const response = await post(url, call(id), headers);
   expect([response.status, idsIn(await response.text())]).toEqual([404, [id]]);
@@ -114,7 +118,7 @@ it.each(LARGE)(
 );
 
 it.each(LARGE)("a call with id %s can be cancelled", async (id) => {
-  const { url, server } = await roughBehindGateway((asked) => {
+  const { url, server } = await roughUpstream((asked) => {
     if (asked.method !== "tools/call") return false;
     asked.stream(event(notice(1)));
     return true;
@@ -131,7 +135,7 @@ it.each(LARGE)("a call with id %s can be cancelled", async (id) => {
 });
 
 it.each(CHANGED)("initialize with id %s is answered as %s", async (sent, answered) => {
-  const { url } = await roughBehindGateway((asked) => {
+  const { url } = await roughUpstream((asked) => {
     if (asked.method !== "initialize") return false;
     asked.json(resultOf(answered, agreedTo("2025-11-25")));
     return true;
@@ -143,7 +147,7 @@ it.each(CHANGED)("initialize with id %s is answered as %s", async (sent, answere
 });
 
 it('to cancel "7" cancels "7", and not 7', async () => {
-  const { url, server } = await roughBehindGateway((asked) => {
+  const { url, server } = await roughUpstream((asked) => {
     if (asked.method !== "tools/call") return false;
     asked.stream(event(notice(1)));
     if (asked.id === "7")

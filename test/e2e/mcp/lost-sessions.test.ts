@@ -1,8 +1,10 @@
 /** Which answers mean that the upstream's session is lost, and which answer this request. */
 import { expect, it } from "vitest";
 import { McpSession, toolCall } from "../../support/mcp/client.ts";
-import { roughBehindGateway } from "../../support/mcp/rough-gateway.ts";
+import { roughUpstreams } from "../../support/mcp/rough-gateway.ts";
 import { event, type Asked } from "../../support/mcp/rough-server.ts";
+
+const roughUpstream = roughUpstreams();
 
 /** A stream that says this error about nothing, and ends. */
 function streamError(asked: Asked, code: number, message: string): void {
@@ -14,7 +16,7 @@ const JSON_TYPE = { "content-type": "application/json" };
 
 /** A server that restarts when the tool `restart` is called, and refuses the old session in its own words. */
 async function restarting(refuse: (asked: Asked) => void) {
-  const rough = await roughBehindGateway((asked, server) => {
+  const rough = await roughUpstream((asked, server) => {
     if (asked.verb === "POST" && asked.sid !== undefined && asked.sid !== server.sid) {
       refuse(asked);
       return true;
@@ -87,14 +89,33 @@ it.each<[how: string, refuse: (asked: Asked) => void]>([
   expect(executed(server.requests)).toBe(3);
 });
 
-it.each([
-  ["of a server that has no such method", 404, -32601, "Method not found"],
-  ["about a session of the tool's own", 400, -32000, "Your checkout session has expired"],
-  ["about its parameters", 400, -32602, "No session of that name"],
-  ["of the tool's own", 200, -32001, "Session not found"],
-])("an error %s (%d, %d) is the answer: once, and nothing is repeated", async (...row) => {
-  const [, status, code, message] = row;
-  const { url, server } = await roughBehindGateway((asked) => {
+it.each<[what: string, refuse: (asked: Asked) => void, code: number, message: string]>([
+  [
+    "404 -32601, of a server that has no such method",
+    (asked) => asked.error(404, -32601, "Method not found"),
+    -32601,
+    "Method not found",
+  ],
+  [
+    "400 -32000 about a session of the tool's own",
+    (asked) => asked.error(400, -32000, "Your checkout session has expired"),
+    -32000,
+    "Your checkout session has expired",
+  ],
+  [
+    "400 -32602 about its parameters",
+    (asked) => asked.error(400, -32602, "No session of that name"),
+    -32602,
+    "No session of that name",
+  ],
+  [
+    "200 -32001, the tool's own",
+    (asked) => asked.error(200, -32001, "Session not found"),
+    -32001,
+    "Session not found",
+  ],
+])("%s is the answer: once, and nothing is repeated", async (_what, refuse, code, message) => {
+  const { url, server } = await roughUpstream((asked) => {
     if (asked.method !== "tools/call") return false;
     asked.error(status, code, message);
     return true;
@@ -126,7 +147,7 @@ it.each<[what: string, refuse: (asked: Asked) => void]>([
 ])(
   "%s of a session that lives is settled by asking, and the call is not repeated",
   async (_what, refuse) => {
-    const { url, server } = await roughBehindGateway((asked) => {
+    const { url, server } = await roughUpstream((asked) => {
       if (asked.method !== "tools/call") return false;
       refuse(asked);
       return true;
@@ -141,7 +162,7 @@ it.each<[what: string, refuse: (asked: Asked) => void]>([
 );
 
 it("a server that says the session is lost to all that it makes is initialized once for a call", async () => {
-  const { url, server } = await roughBehindGateway((asked) => {
+  const { url, server } = await roughUpstream((asked) => {
     if (asked.verb !== "POST" || asked.sid === undefined || asked.id === "") return false;
     asked.answer(400, "No valid session ID provided");
     return true;
@@ -164,7 +185,7 @@ it.each<[what: string, refuse: (asked: Asked) => void]>([
 });
 
 it("a call that a stream has said something of is not repeated, whatever comes after", async () => {
-  const { url, server } = await roughBehindGateway((asked) => {
+  const { url, server } = await roughUpstream((asked) => {
     if (asked.method === "ping") {
       asked.answer(404);
       return true;
@@ -181,7 +202,7 @@ it("a call that a stream has said something of is not repeated, whatever comes a
 });
 
 it("a call whose stream was taken up again is not repeated either", async () => {
-  const { url, server } = await roughBehindGateway((asked) => {
+  const { url, server } = await roughUpstream((asked) => {
     if (asked.method === "ping") asked.answer(404);
     else if (asked.verb === "GET" && asked.headers["last-event-id"] !== undefined) {
       streamError(asked, -32000, "Server not initialized");

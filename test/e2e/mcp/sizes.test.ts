@@ -2,8 +2,10 @@
 import { expect, it } from "vitest";
 import { McpSession, messagesOf, statusOf, toolCall } from "../../support/mcp/client.ts";
 import { openLegacy } from "../../support/mcp/legacy-client.ts";
-import { roughBehindGateway } from "../../support/mcp/rough-gateway.ts";
+import { roughBehindGateway, roughUpstreams } from "../../support/mcp/rough-gateway.ts";
 import { event, notice, resultOf, type Asked } from "../../support/mcp/rough-server.ts";
+
+const roughUpstream = roughUpstreams();
 
 const MIB = 1 << 20;
 const image = (bytes: number, of = "a") => `"content": [], "image": "${of.repeat(bytes)}"`;
@@ -25,7 +27,7 @@ const SIZES: readonly [size: string, members: string][] = [
 it.each(
   WAYS.flatMap(([way, say]) => SIZES.map(([size, members]) => [size, way, say, members] as const)),
 )("%s %s", async (_size, _way, say, members) => {
-  const { url } = await roughBehindGateway((asked) => {
+  const { url } = await roughUpstream((asked) => {
     if (asked.method !== "tools/call") return false;
     say(asked, resultOf(asked.id, members));
     return true;
@@ -61,7 +63,7 @@ it("a large message is replayed whole, between its neighbours", async () => {
 });
 
 it("on the upstream's own stream", async () => {
-  const { url } = await roughBehindGateway((asked) => {
+  const { url } = await roughUpstream((asked) => {
     if (asked.verb !== "GET") return false;
     asked.stream(event(notice("d".repeat(3 * MIB))) + event(notice("after")));
     return true;

@@ -10,8 +10,12 @@ import {
   wholeAnswer,
 } from "../../support/mcp/client.ts";
 import { startGateway } from "../../support/mcp/gateway.ts";
-import { roughBehindGateway } from "../../support/mcp/rough-gateway.ts";
+import { roughUpstreams } from "../../support/mcp/rough-gateway.ts";
 import { event, notice, resultOf } from "../../support/mcp/rough-server.ts";
+import { shared } from "../../support/scope.ts";
+
+const roughUpstream = roughUpstreams();
+const demoGateway = shared(() => startGateway({ default: "demo" }));
 
 it("/mcp/ is /mcp, and likewise for a named upstream, and for /sse/", async () => {
   const { service } = await startGateway({ default: "demo", other: "demo" });
@@ -30,20 +34,20 @@ it("/mcp/ is /mcp, and likewise for a named upstream, and for /sse/", async () =
 it.each(["q=0.0", "q=0.000", "Q=0", "q = 0"])(
   "a type that is refused by %s is refused",
   async (q) => {
-    const { url } = await startGateway({ default: "demo" });
+    const { url } = await demoGateway();
     const accept = `application/json, text/event-stream;${q}`;
     expect((await post(url, INITIALIZE, { accept })).status).toBe(406);
   },
 );
 
 it("a type with any other weight is taken", async () => {
-  const { url } = await startGateway({ default: "demo" });
+  const { url } = await demoGateway();
   const accept = "application/json;q=0.001, text/event-stream;q=0.9;v=1";
   expect((await post(url, INITIALIZE, { accept })).status).toBe(200);
 });
 
 it("an empty Last-Event-ID is none", async () => {
-  const { url } = await startGateway({ default: "demo" });
+  const { url } = await demoGateway();
   const session = await McpSession.open(url);
   const response = await session.get("");
   expect(response.status).toBe(200);
@@ -54,18 +58,18 @@ it.each([
   "application/json, application/json",
   "application/json; charset=utf-8, application/json",
 ])("a Content-Type that is said twice is one: %s", async (type) => {
-  const { url } = await startGateway({ default: "demo" });
+  const { url } = await demoGateway();
   expect((await post(url, INITIALIZE, { "content-type": type })).status).toBe(200);
 });
 
 it("two different ones are refused", async () => {
-  const { url } = await startGateway({ default: "demo" });
+  const { url } = await demoGateway();
   const headers = { "content-type": "application/json, text/plain" };
   expect((await post(url, INITIALIZE, headers)).status).toBe(415);
 });
 
 it("every request to an upstream says who sends it", async () => {
-  const { url, server } = await roughBehindGateway();
+  const { url, server } = await roughUpstream();
   const session = await McpSession.open(url);
   await session.call(toolCall(1, "x"));
   const reader = await session.follow();
@@ -78,7 +82,7 @@ it("every request to an upstream says who sends it", async () => {
 });
 
 it("log level and subscriptions are said again to a server that has restarted", async () => {
-  const { url, server } = await roughBehindGateway((asked, { sid }) => {
+  const { url, server } = await roughUpstream((asked, { sid }) => {
     if (asked.sid === undefined || asked.sid === sid) return false;
     asked.answer(404);
     return true;
@@ -127,7 +131,7 @@ const batchOf = (length: number) =>
   Array.from({ length }, (_, id) => ({ jsonrpc: "2.0", id, method: "ping" }));
 
 it("a batch has at most 100 messages", async () => {
-  const { url, server } = await roughBehindGateway(
+  const { url, server } = await roughUpstream(
     (asked) => {
       if (!asked.body.startsWith("[")) return false;
       const ids = (JSON.parse(asked.body) as { id: number }[]).map(({ id }) =>
@@ -148,7 +152,7 @@ it("a batch has at most 100 messages", async () => {
 });
 
 it("each answer of a batch is given once, also where they come one by one", async () => {
-  const { url } = await roughBehindGateway(
+  const { url } = await roughUpstream(
     (asked) => {
       if (!asked.body.startsWith("[")) return false;
       asked.stream(event(notice("first")));
@@ -169,7 +173,7 @@ it("each answer of a batch is given once, also where they come one by one", asyn
 });
 
 it("a batch of 90,000 pings is refused before it costs anything", async () => {
-  const { url, server } = await roughBehindGateway(undefined, { version: "2025-03-26" });
+  const { url, server } = await roughUpstream(undefined, { version: "2025-03-26" });
   const session = await McpSession.open(url);
   const huge = await session.post(batchOf(90_000), { "mcp-protocol-version": "2025-03-26" });
   expect(huge.status).toBe(400);

@@ -1,8 +1,10 @@
 /** The upstream's standalone stream: asked for again, opened before the client's, with its own retry. */
 import { expect, it } from "vitest";
 import { McpSession, messagesOf } from "../../support/mcp/client.ts";
-import { roughBehindGateway } from "../../support/mcp/rough-gateway.ts";
+import { roughBehindGateway, roughUpstreams } from "../../support/mcp/rough-gateway.ts";
 import { event, notice, type Asked } from "../../support/mcp/rough-server.ts";
+
+const roughUpstream = roughUpstreams();
 
 it.each<[what: string, refuse: (asked: Asked) => void]>([
   [
@@ -26,7 +28,7 @@ it.each<[what: string, refuse: (asked: Asked) => void]>([
   ["500", (asked) => asked.answer(500)],
 ])("is asked for again after %s", async (_what, refuse) => {
   let refused = false;
-  const { url, server } = await roughBehindGateway((asked) => {
+  const { url, server } = await roughUpstream((asked) => {
     if (asked.verb !== "GET") return false;
     if (refused) asked.stream(event(notice("heard")));
     else refuse(asked);
@@ -42,7 +44,7 @@ it.each<[what: string, refuse: (asked: Asked) => void]>([
 
 it("is asked for again each time, where it is refused again and again", async () => {
   let times = 0;
-  const { url } = await roughBehindGateway((asked) => {
+  const { url } = await roughUpstream((asked) => {
     if (asked.verb !== "GET") return false;
     if (++times === 4) asked.stream(event(notice("heard")));
     else asked.answer(400, "already exists");
@@ -54,7 +56,7 @@ it("is asked for again each time, where it is refused again and again", async ()
 });
 
 it("is asked for once where there is none", async () => {
-  const { url, server } = await roughBehindGateway();
+  const { url, server } = await roughUpstream();
   const session = await McpSession.open(url);
   const reader = await session.follow();
   await server.asked("GET");
@@ -83,7 +85,7 @@ it("the client's GET is answered when it is open", async () => {
 });
 
 it("the client's GET is answered after a second where the upstream does not answer", async () => {
-  const { url, server } = await roughBehindGateway((asked) => asked.verb === "GET");
+  const { url, server } = await roughUpstream((asked) => asked.verb === "GET");
   const session = await McpSession.open(url);
   const before = Date.now();
   const reader = await session.follow();
@@ -98,7 +100,7 @@ it("the client's GET is answered after a second where the upstream does not answ
 });
 
 it("no message is lost that is said the moment the stream is open", async () => {
-  const { url, server } = await roughBehindGateway((asked) => {
+  const { url, server } = await roughUpstream((asked) => {
     if (asked.verb !== "GET") return false;
     asked.stream();
     return true;
@@ -118,7 +120,7 @@ it("no message is lost that is said the moment the stream is open", async () => 
 });
 
 it("an upstream without a session's id may have one", async () => {
-  const { url, server } = await roughBehindGateway(
+  const { url, server } = await roughUpstream(
     (asked) => {
       if (asked.verb !== "GET") return false;
       asked.stream(event(notice("without a session")));
@@ -133,8 +135,8 @@ it("an upstream without a session's id may have one", async () => {
   await reader.leave();
 });
 
-it("an upstream without sessions that refuses the stream is not initialized anew", async () => {
-  const { url, server } = await roughBehindGateway(
+it("one without sessions that refuses it is not initialized anew", async () => {
+  const { url, server } = await roughUpstream(
     (asked) => {
       if (asked.verb !== "GET") return false;
       asked.answer(404);
@@ -151,7 +153,7 @@ it("an upstream without sessions that refuses the stream is not initialized anew
 });
 
 it.each([20, 4321, 60_000])("its retry of %i ms is passed on", async (retry) => {
-  const { url } = await roughBehindGateway((asked) => {
+  const { url } = await roughUpstream((asked) => {
     if (asked.verb !== "GET") return false;
     asked.stream(`retry: ${retry}\n\n${event(notice(1))}`);
     return true;

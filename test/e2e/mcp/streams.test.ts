@@ -9,8 +9,12 @@ import {
   type Rpc,
 } from "../../support/mcp/client.ts";
 import { fixtureBehindGateway } from "../../support/mcp/gateway.ts";
+import { shared } from "../../support/scope.ts";
 import { Service } from "../../support/service.ts";
 import { lastEventIdIn } from "../../support/sse-reader.ts";
+
+/** For tests that do not look at the fixture. */
+const sharedGateway = shared(fixtureBehindGateway);
 
 it("answers a quick call with JSON", async () => {
   // The demo server answers in the same process: over HTTP a busy machine can make any call a slow one.
@@ -23,7 +27,7 @@ it("answers a quick call with JSON", async () => {
 });
 
 it("answers a slow call with a stream that begins with an id", async () => {
-  const { url } = await fixtureBehindGateway();
+  const { url } = await sharedGateway();
   const session = await McpSession.open(url);
   const reader = await session.stream(toolCall(1, "slow", { ms: 400 }));
   const [priming, answer] = await reader.rest();
@@ -32,7 +36,7 @@ it("answers a slow call with a stream that begins with an id", async () => {
 });
 
 it("writes ids last and keep-alives as comments alone, to POST and GET", async () => {
-  const { url } = await fixtureBehindGateway({ KEEPALIVE_SECONDS: "0.1" });
+  const { url } = await sharedGateway({ KEEPALIVE_SECONDS: "0.1" });
   const session = await McpSession.open(url);
   const posted = await session.stream(toolCall(1, "slow", { ms: 600 }));
   await posted.rest();
@@ -65,7 +69,7 @@ it("keeps the result of a call whose client is away, and gives it once, and then
 });
 
 it("resumes a call that was cut before its first message", async () => {
-  const { url } = await fixtureBehindGateway();
+  const { url } = await sharedGateway();
   const session = await McpSession.open(url);
   const reader = await session.stream(toolCall(1, "slow", { ms: 700, tag: "x" }));
   const [priming] = await reader.take(1);
@@ -75,7 +79,7 @@ it("resumes a call that was cut before its first message", async () => {
 });
 
 it("hands a stream over to the last who asked for it, message by message to one reader", async () => {
-  const { url } = await fixtureBehindGateway();
+  const { url } = await sharedGateway();
   const session = await McpSession.open(url);
   const first = await session.stream(toolCall(1, "slow", { ms: 800, tag: "x" }));
   const [priming] = await first.take(1);
@@ -85,7 +89,7 @@ it("hands a stream over to the last who asked for it, message by message to one 
 });
 
 it("hands the standalone stream over with the upstream's, which that gives to one at a time", async () => {
-  const { url } = await fixtureBehindGateway();
+  const { url } = await sharedGateway();
   const session = await McpSession.open(url);
   let reader = await session.follow();
   await reader.take(1);
@@ -101,7 +105,7 @@ it("hands the standalone stream over with the upstream's, which that gives to on
 });
 
 it("refuses a Last-Event-ID that it never gave, and one of another session", async () => {
-  const { url } = await fixtureBehindGateway();
+  const { url } = await sharedGateway();
   const [mine, other] = [await McpSession.open(url), await McpSession.open(url)];
   const [priming] = await (await other.stream(toolCall(1, "slow", { ms: 300 }))).rest();
   const native = priming!.id!.replace(/-\d+$/, "-0");
@@ -111,7 +115,7 @@ it("refuses a Last-Event-ID that it never gave, and one of another session", asy
 });
 
 it("gives what the upstream sends outside of any call to the one standalone stream, also what came meanwhile", async () => {
-  const { url } = await fixtureBehindGateway({ KEEPALIVE_SECONDS: "0.2" });
+  const { url } = await sharedGateway({ KEEPALIVE_SECONDS: "0.2" });
   const session = await McpSession.open(url);
   const reader = await session.follow();
   await session.call(toolCall(1, "announce", { data: "first" }));
@@ -140,14 +144,14 @@ it("lets the upstream's stream go within a keep-alive of the client leaving", as
 });
 
 it("takes up an upstream's stream that closes in the middle of a call", async () => {
-  const { url } = await fixtureBehindGateway();
+  const { url } = await sharedGateway();
   const session = await McpSession.open(url);
   const { messages } = await session.call(toolCall(1, "test_reconnection"));
   expect(messages.map(textOf)).toEqual(["answered after a reconnection"]);
 });
 
 it("ends a call that the client cancels", async () => {
-  const { url } = await fixtureBehindGateway();
+  const { url } = await sharedGateway();
   const session = await McpSession.open(url);
   const reader = await session.stream(toolCall(7, "slow", { ms: 30_000 }));
   await reader.take(1);
@@ -175,7 +179,7 @@ it.each([
 ])(
   "serves %s in the middle of a call, also across a drop",
   async (_what, body, method, result, says) => {
-    const { url } = await fixtureBehindGateway();
+    const { url } = await sharedGateway();
     const session = await McpSession.open(url);
     const asked = await session.follow();
     await asked.take(1);

@@ -1,8 +1,10 @@
 /** The version that client and server agreed on counts from then on. */
 import { expect, it } from "vitest";
 import { INITIALIZE, McpSession, post, toolCall, wholeAnswer } from "../../support/mcp/client.ts";
-import { roughBehindGateway } from "../../support/mcp/rough-gateway.ts";
+import { roughUpstreams } from "../../support/mcp/rough-gateway.ts";
 import { event, notice, resultOf } from "../../support/mcp/rough-server.ts";
+
+const roughUpstream = roughUpstreams();
 
 async function opened(url: string, protocolVersion: string, header?: string) {
   const body = { ...INITIALIZE, params: { ...INITIALIZE.params, protocolVersion } };
@@ -16,7 +18,7 @@ async function opened(url: string, protocolVersion: string, header?: string) {
 it.each(["2024-10-07", "2025-02-14", "2024-11-05"])(
   "%s, agreed on, is taken from then on",
   async (version) => {
-    const { url, server } = await roughBehindGateway();
+    const { url, server } = await roughUpstream();
     const { sid } = await opened(url, version);
     const headers = { "mcp-session-id": sid, "mcp-protocol-version": version };
     const answer = await wholeAnswer(await post(url, toolCall(1, "x"), headers));
@@ -29,8 +31,8 @@ it.each(["2024-10-07", "2025-02-14", "2024-11-05"])(
   },
 );
 
-it("an unknown version that was not agreed on is refused in a session", async () => {
-  const { url } = await roughBehindGateway();
+it("one that was not agreed on, and that nobody knows, is refused in a session", async () => {
+  const { url } = await roughUpstream();
   const { sid } = await opened(url, "2025-11-25");
   for (const version of ["2024-10-07", "1.0", "draft"]) {
     const headers = { "mcp-session-id": sid, "mcp-protocol-version": version };
@@ -38,8 +40,8 @@ it("an unknown version that was not agreed on is refused in a session", async ()
   }
 });
 
-it("an unknown version is refused before any session is looked up", async () => {
-  const { url } = await roughBehindGateway();
+it("one that nobody knows is refused before any session is looked up", async () => {
+  const { url } = await roughUpstream();
   const headers = { "mcp-session-id": crypto.randomUUID(), "mcp-protocol-version": "draft" };
   expect((await post(url, toolCall(1, "x"), headers)).status).toBe(400);
 });
@@ -47,7 +49,7 @@ it("an unknown version is refused before any session is looked up", async () => 
 it.each(["2024-10-07", "1999-01-01", "DRAFT-2026-v1", "2026-07-28", "2025-06-18"])(
   "the header of an initialize is not looked at: %s",
   async (header) => {
-    const { url, server } = await roughBehindGateway();
+    const { url, server } = await roughUpstream();
     const { status, sid } = await opened(url, "2025-11-25", header);
     expect([status, sid === ""]).toEqual([200, false]);
     expect(server.all("initialize")[0]?.headers["mcp-protocol-version"]).toBeUndefined();
@@ -57,7 +59,7 @@ it.each(["2024-10-07", "1999-01-01", "DRAFT-2026-v1", "2026-07-28", "2025-06-18"
 it.each(["2025-03-26", "2025-06-18", "2024-11-05"])(
   "a client whose header says %s in a session of 2025-11-25 is served in that",
   async (header) => {
-    const { url, server } = await roughBehindGateway((asked) => {
+    const { url, server } = await roughUpstream((asked) => {
       if (asked.method !== "tools/call") return false;
       // The SDK's servers refuse another version than the one that was agreed on.
       if (asked.headers["mcp-protocol-version"] !== "2025-11-25") asked.answer(400, "Bad version");
@@ -80,7 +82,7 @@ it.each(["2025-03-26", "2025-06-18", "2024-11-05"])(
 );
 
 it("the upstream's standalone stream is asked for in the agreed version too", async () => {
-  const { url, server } = await roughBehindGateway((asked) => {
+  const { url, server } = await roughUpstream((asked) => {
     if (asked.verb !== "GET") return false;
     asked.stream();
     return true;

@@ -106,6 +106,11 @@ export interface RoughOptions {
   readonly port?: number;
 }
 
+/** Where a rough server on this port answers. */
+export function urlOf(port: number): string {
+  return `http://127.0.0.1:${port}/mcp`;
+}
+
 export class RoughServer {
   readonly #server: Server;
   readonly #script: Script;
@@ -139,7 +144,7 @@ export class RoughServer {
   }
 
   get url(): string {
-    return `http://127.0.0.1:${this.#port}/mcp`;
+    return urlOf(this.#port);
   }
 
   /** Again on the same port, where it was stopped. */
