@@ -6,6 +6,7 @@ import { describe, expect, it } from "vitest";
 import { SCOPES } from "../../src/auth/identity.ts";
 import { ERROR_KINDS, type ErrorCode } from "../../src/core/errors.ts";
 import { apiTokens } from "../support/api-tokens.ts";
+import { shared } from "../support/scope.ts";
 import { Service } from "../support/service.ts";
 
 interface Problem {
@@ -13,8 +14,10 @@ interface Problem {
   readonly detail: string;
 }
 
+const start = shared(() => Service.start());
+
 it("makes one session of two hundred concurrent creates of one id", async () => {
-  const service = await Service.start();
+  const service = await start();
   const id = randomUUID();
   const creates = Array.from({ length: 200 }, () => service.send("POST", "/v1/sessions", { id }));
   const statuses = (await Promise.all(creates)).map(({ status }) => status);
@@ -23,7 +26,7 @@ it("makes one session of two hundred concurrent creates of one id", async () => 
 });
 
 it("never leaves half a session where put, patch and delete race", async () => {
-  const service = await Service.start();
+  const service = await start();
   const { id } = await service.make();
   const path = `/v1/sessions/${id}`;
   const calls = Array.from({ length: 90 }, (_, n) => {
@@ -40,7 +43,7 @@ it("never leaves half a session where put, patch and delete race", async () => {
 });
 
 it("slides a TTL of half a second under use, and ends it at its maximal lifetime in spite of use", async () => {
-  const service = await Service.start();
+  const service = await start();
   let lastUse = Date.now();
   const { id, createdAt } = await service.make({ ttlSeconds: 0.5, maxLifetimeSeconds: 2 });
   const born = Date.parse(createdAt);
@@ -61,7 +64,7 @@ it("slides a TTL of half a second under use, and ends it at its maximal lifetime
 });
 
 it("lets a patch in time win over the end, and none after it", async () => {
-  const service = await Service.start();
+  const service = await start();
   const sessions = await Promise.all(
     Array.from({ length: 20 }, () => service.make({ ttlSeconds: 0.3 })),
   );
@@ -118,7 +121,7 @@ it.each([
 ])(
   "refuses a body that is %s, and changes nothing",
   async (_name, method, path, body, status, named) => {
-    const service = await Service.start();
+    const service = await start();
     const { id } = await service.make({ metadata: { keep: "me" } });
     const answer = await service.fetch(path.replace("ID", id), {
       method,
@@ -143,7 +146,7 @@ describe("every error of the contract", () => {
     readonly provoke: (client: Client) => Promise<Response>;
   }
 
-  /** A client of a service whose bounds are low; it is an admin unless `as` says otherwise. */
+  /** A client of a service whose bounds are low; it is the provocation's admin unless `as` says otherwise. */
   interface Client {
     readonly service: Service;
     send(method: string, path: string, body?: unknown, options?: SendOptions): Promise<Response>;
@@ -296,9 +299,13 @@ describe("every error of the contract", () => {
     }),
   ];
 
-  async function start(): Promise<Client> {
+  /** Each provocation is sent by an admin of its own, who has a rate of its own. */
+  const adminOf = ({ code, how }: Provocation) => `${code}: ${how}`;
+
+  /** For all provocations that leave the service as it is, or for the one that is named. */
+  const startService = shared(async (_only?: string) => {
     const tokens = await apiTokens({
-      me: ["me", SCOPES],
+      ...Object.fromEntries(PROVOCATIONS.map((one) => [adminOf(one), [adminOf(one), SCOPES]])),
       stranger: ["stranger", SCOPES.filter((scope) => scope !== "admin")],
       busy: ["busy", SCOPES],
       scopeless: ["scopeless", []],
@@ -315,7 +322,15 @@ describe("every error of the contract", () => {
       RATE_LIMIT_PER_SUBJECT: "20",
       LOG_LEVEL: "debug",
     });
-    const send: Client["send"] = (method, path, body, { as = "me", headers } = {}) =>
+    return { service, tokens };
+  });
+
+  async function clientFor(provocation: Provocation): Promise<Client> {
+    const admin = adminOf(provocation);
+    const { service, tokens } = await (provocation.code === "unavailable"
+      ? startService(admin)
+      : startService());
+    const send: Client["send"] = (method, path, body, { as = admin, headers } = {}) =>
       service.fetch(path, {
         method,
         headers: {
@@ -338,9 +353,10 @@ describe("every error of the contract", () => {
     expect([...provoked].toSorted()).toEqual(Object.keys(ERROR_KINDS).toSorted());
   });
 
-  it.each(PROVOCATIONS)("$code: $how", async ({ code, provoke }) => {
+  it.each(PROVOCATIONS)("$code: $how", async (provocation) => {
+    const { code, provoke } = provocation;
     const { status, title } = ERROR_KINDS[code];
-    const answer = await provoke(await start());
+    const answer = await provoke(await clientFor(provocation));
     const problem = (await answer.json()) as Record<string, unknown>;
     expect([answer.status, problem["code"], problem["detail"]]).toEqual([
       status,

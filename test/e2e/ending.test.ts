@@ -1,6 +1,7 @@
 /** A stream that is complete: readers of every kind, and publishers, learn of its end. */
 import { EventSource } from "eventsource";
 import { expect, it, onTestFinished } from "vitest";
+import { shared } from "../support/scope.ts";
 import { Service } from "../support/service.ts";
 import { SseReader } from "../support/sse-reader.ts";
 
@@ -9,8 +10,11 @@ interface Ended {
   readonly code?: string;
 }
 
-async function start(env: Record<string, string> = {}) {
-  const service = await Service.start(env);
+/** The service of all tests here but those that kill one. */
+const serviceWith = shared((env: Record<string, string>) => Service.start(env));
+
+async function start(env: Record<string, string> = {}, starting = serviceWith(env)) {
+  const service = await starting;
   const { id } = await service.make();
   const path = `/v1/sessions/${id}`;
   const end = (body?: unknown) => service.send<Ended>("POST", `${path}/end`, body);
@@ -46,8 +50,8 @@ it("takes a last event, which comes before `ended`", async () => {
   ]);
 });
 
-it("a reader that comes later gets the events it missed, then the end; one that has seen the end gets 204", async () => {
-  const { service, id, path, end, follow } = await start();
+it("who comes later gets what it missed, then the same; who has seen the end gets 204", async () => {
+  const { service, id, path, end, follow } = await start({}, Service.start());
   const { json } = await service.publish(id, [{ data: "a" }, { data: "b" }, { data: "c" }]);
   const ended = await end();
   expect(ended.status).toBe(202);

@@ -4,11 +4,14 @@ import { expect, it, onTestFinished } from "vitest";
 import { EagerClient } from "../support/eager-client.ts";
 import { readUntil } from "../support/read-until.ts";
 import { Relay } from "../support/relay.ts";
+import { shared } from "../support/scope.ts";
 import { Service } from "../support/service.ts";
 import { SseReader } from "../support/sse-reader.ts";
 
+const serviceWith = shared((env: Record<string, string>) => Service.start(env));
+
 async function start(env: Record<string, string> = {}) {
-  const service = await Service.start(env);
+  const service = await serviceWith(env);
   const { id } = await service.make();
   return { service, id, path: `/v1/sessions/${id}/events` };
 }

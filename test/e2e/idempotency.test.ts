@@ -2,6 +2,7 @@
 import { expect, it } from "vitest";
 import { readUntil } from "../support/read-until.ts";
 import { Relay } from "../support/relay.ts";
+import { shared } from "../support/scope.ts";
 import { Service } from "../support/service.ts";
 import { SseReader } from "../support/sse-reader.ts";
 
@@ -11,8 +12,11 @@ interface Answer {
   readonly json: { readonly id?: string; readonly ids?: readonly string[]; readonly code?: string };
 }
 
-async function start(env: Record<string, string> = {}) {
-  const service = await Service.start(env);
+/** The service of all tests here but those that kill one. */
+const serviceWith = shared((env: Record<string, string>) => Service.start(env));
+
+async function start(env: Record<string, string> = {}, starting = serviceWith(env)) {
+  const service = await starting;
   const { id } = await service.make();
   const path = `/v1/sessions/${id}/events`;
   const publish = async (key: string, body: unknown, to = service.url): Promise<Answer> => {
@@ -99,7 +103,7 @@ it("a key belongs to its session", async () => {
 });
 
 it("a key is known after a crash, and after its reader has gone", async () => {
-  const { service, publish, logged } = await start();
+  const { service, publish, logged } = await start({}, Service.start());
   const first = await publish("k", { data: "a" });
   await service.kill();
   await service.restart();

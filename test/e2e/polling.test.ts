@@ -1,6 +1,7 @@
 /** A log that is read as JSON: by scripts, servers and tests, which need not speak SSE. */
 import { expect, it } from "vitest";
 import { numbers, readUntil } from "../support/read-until.ts";
+import { shared } from "../support/scope.ts";
 import { Service } from "../support/service.ts";
 import { SseReader } from "../support/sse-reader.ts";
 
@@ -17,8 +18,10 @@ interface Page {
   readonly detail?: string;
 }
 
+const serviceWith = shared((env: Record<string, string>) => Service.start(env));
+
 async function start(env: Record<string, string> = {}, body: object = {}) {
-  const service = await Service.start(env);
+  const service = await serviceWith(env);
   const { id } = await service.make(body);
   const path = `/v1/sessions/${id}/events`;
   const read = async (query = "", headers: Record<string, string> = {}) => {

@@ -7,6 +7,7 @@ import { setImmediate } from "node:timers/promises";
 import { expect, it, onTestFinished } from "vitest";
 import { LINGER_BYTES, LINGER_MS } from "../../src/core/limits.ts";
 import { apiTokens } from "../support/api-tokens.ts";
+import { shared } from "../support/scope.ts";
 import { Service } from "../support/service.ts";
 
 const MIB = 1024 * 1024;
@@ -51,6 +52,16 @@ async function* parts(bytes: number, count: number): AsyncGenerator<Buffer> {
   }
 }
 
+const startWithTokens = shared(async () => {
+  const tokens = await apiTokens({ me: ["me", ["sessions:write", "mcp"]] });
+  const service = await Service.start({
+    AUTH: "token",
+    API_TOKENS: tokens.variable,
+    BODY_MAX_BYTES: String(MIB),
+  });
+  return { service, tokens };
+});
+
 it.each<[name: string, status: number, upload: Upload]>([
   ["too large", 413, { path: "/v1/sessions", bytes: 2 * MIB, writes: 32 }],
   [
@@ -77,12 +88,7 @@ it.each<[name: string, status: number, upload: Upload]>([
     { path: "/mcp", headers: { "content-type": "text/plain" }, bytes: MIB, writes: 16 },
   ],
 ])("a client that sends a body %s reads %i", async (_name, status, upload) => {
-  const tokens = await apiTokens({ me: ["me", ["sessions:write", "mcp"]] });
-  const service = await Service.start({
-    AUTH: "token",
-    API_TOKENS: tokens.variable,
-    BODY_MAX_BYTES: String(MIB),
-  });
+  const { service, tokens } = await startWithTokens();
   const headers = { ...tokens.headers["me"], ...upload.headers };
   const seen: (number | string)[] = [];
   for (let n = 0; n < 12; n++) seen.push(await statusOf(service.port, { ...upload, headers }));

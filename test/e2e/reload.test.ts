@@ -7,14 +7,21 @@ import { connect } from "node:net";
 import { expect, it } from "vitest";
 import { numbers, readUntil, startOf } from "../support/read-until.ts";
 import { Relay } from "../support/relay.ts";
+import { shared } from "../support/scope.ts";
 import { Service } from "../support/service.ts";
 import { SseReader } from "../support/sse-reader.ts";
 
 /** No keep-alive comes to the help of a test. */
 const QUIET = { KEEPALIVE_SECONDS: "60" };
 
-async function start(env: Record<string, string> = {}) {
-  const service = await Service.start({ ...QUIET, LOG_LEVEL: "debug", ...env });
+const newService = (env: Record<string, string>) =>
+  Service.start({ ...QUIET, LOG_LEVEL: "debug", ...env });
+
+/** The service of all tests here but those that kill one. */
+const serviceWith = shared(newService);
+
+async function start(env: Record<string, string> = {}, starting = serviceWith(env)) {
+  const service = await starting;
   const { id } = await service.make();
   const path = `/v1/sessions/${id}/events`;
   const follow = async (query = "") =>
@@ -133,8 +140,8 @@ it("two readers that come at once both get what nobody has taken", async () => {
   }
 });
 
-it("an event that a reader took and lived on after is not given to the next, over a restart too", async () => {
-  const { service, follow, publish, writers } = await start();
+it("what a reader took and lived on after is not given to the next, over a restart too", async () => {
+  const { service, follow, publish, writers } = await start({}, newService({}));
   const reader = await follow();
   await startOf(reader);
   const [, , taken] = await publish("a", "b", "c");
@@ -157,8 +164,8 @@ it("an event that a reader took and lived on after is not given to the next, ove
   await next.leave();
 });
 
-it("an event that no reader is known to have taken outlives a crash", async () => {
-  const { service, follow, publish } = await start();
+it("what no reader is known to have taken outlives a crash", async () => {
+  const { service, follow, publish } = await start({}, newService({}));
   const reader = await follow();
   await startOf(reader);
   await reader.leave();
