@@ -1,7 +1,7 @@
 /** examples/llm-stream, as its README starts it, in a real browser. Its picture stays in .holdfast. */
 import { join } from "node:path";
 import type { Page } from "playwright-core";
-import { expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { answerTo } from "../../examples/llm-stream/model.ts";
 import { PROJECT } from "../../scripts/bundle.ts";
 import { apiTokens } from "../support/api-tokens.ts";
@@ -9,6 +9,7 @@ import { openBrowser } from "../support/browser.ts";
 import { wranglerDev } from "../support/command.ts";
 import { freePort } from "../support/free-port.ts";
 import { Relay } from "../support/relay.ts";
+import { beside } from "../support/scope.ts";
 import { Service } from "../support/service.ts";
 
 const PROMPT = "Why does this survive?";
@@ -71,43 +72,51 @@ async function untilStatus(page: Page, text: string): Promise<void> {
   );
 }
 
-it("an answer survives a reload, a network that is gone, and a second tab", async () => {
-  const { relay, url, open } = await start();
-  const page = await open(url);
-  await ask(page);
-  await untilWords(page, 10);
-  expect(await status(page)).toBe("Streaming");
-  await page.reload();
-  await untilWords(page, 15);
-  const renewed = page.waitForRequest(/\/ticket$/);
-  // The Worker's requests break too, and it repeats them.
-  relay.cut();
-  await renewed;
-  const second = await open(page.url());
-  await untilWords(second, 20);
-  await Promise.all([page, second].map((tab) => untilStatus(tab, "Streaming")));
-  await page.screenshot({ path: join(PROJECT, ".holdfast", "llm-stream.png") });
-  await Promise.all([page, second].map((tab) => untilStatus(tab, "Complete")));
-  expect(await Promise.all([page, second].map(shown))).toEqual([ANSWER, ANSWER]);
-  // An answer that is complete is there as long as its session.
-  await page.reload();
-  await untilStatus(page, "Complete");
-  expect(await shown(page)).toBe(ANSWER);
-});
+describe.concurrent("examples/llm-stream", () => {
+  it(
+    "an answer survives a reload, a network that is gone, and a second tab",
+    beside(async () => {
+      const { relay, url, open } = await start();
+      const page = await open(url);
+      await ask(page);
+      await untilWords(page, 10);
+      expect(await status(page)).toBe("Streaming");
+      await page.reload();
+      await untilWords(page, 15);
+      const renewed = page.waitForRequest(/\/ticket$/);
+      // The Worker's requests break too, and it repeats them.
+      relay.cut();
+      await renewed;
+      const second = await open(page.url());
+      await untilWords(second, 20);
+      await Promise.all([page, second].map((tab) => untilStatus(tab, "Streaming")));
+      await page.screenshot({ path: join(PROJECT, ".holdfast", "llm-stream.png") });
+      await Promise.all([page, second].map((tab) => untilStatus(tab, "Complete")));
+      expect(await Promise.all([page, second].map(shown))).toEqual([ANSWER, ANSWER]);
+      // An answer that is complete is there as long as its session.
+      await page.reload();
+      await untilStatus(page, "Complete");
+      expect(await shown(page)).toBe(ANSWER);
+    }),
+  );
 
-it("the stop button ends an answer in every tab, and the model with it", async () => {
-  const { url, open, session } = await start();
-  const page = await open(url);
-  await ask(page);
-  await untilWords(page, 5);
-  const second = await open(page.url());
-  await untilWords(second, 8);
-  await second.click("text=Stop");
-  await Promise.all([page, second].map((tab) => untilStatus(tab, "Stopped")));
-  const [text = "", ...others] = await Promise.all([page, second].map(shown));
-  expect(others).toEqual([text]);
-  expect(ANSWER.startsWith(text)).toBe(true);
-  expect(text.length).toBeLessThan(ANSWER.length);
-  expect(await page.isDisabled("#stop")).toBe(true);
-  expect(await session(new URL(page.url()).hash.slice(1))).toMatchObject({ ended: true });
+  it(
+    "the stop button ends an answer in every tab, and the model with it",
+    beside(async () => {
+      const { url, open, session } = await start();
+      const page = await open(url);
+      await ask(page);
+      await untilWords(page, 5);
+      const second = await open(page.url());
+      await untilWords(second, 8);
+      await second.click("text=Stop");
+      await Promise.all([page, second].map((tab) => untilStatus(tab, "Stopped")));
+      const [text = "", ...others] = await Promise.all([page, second].map(shown));
+      expect(others).toEqual([text]);
+      expect(ANSWER.startsWith(text)).toBe(true);
+      expect(text.length).toBeLessThan(ANSWER.length);
+      expect(await page.isDisabled("#stop")).toBe(true);
+      expect(await session(new URL(page.url()).hash.slice(1))).toMatchObject({ ended: true });
+    }),
+  );
 });

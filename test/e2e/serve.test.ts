@@ -4,17 +4,18 @@ import { once } from "node:events";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { expect, it, onTestFinished } from "vitest";
+import { describe, expect, it, type TestContext } from "vitest";
 import { PROJECT } from "../../scripts/bundle.ts";
 import { killGroup, run, wranglerDev, type Running } from "../support/command.ts";
 import { freePort } from "../support/free-port.ts";
+import { atEnd, beside } from "../support/scope.ts";
 
 async function serve(
   env: Record<string, string> = {},
   how: "npm run serve" | "its script" = "its script",
 ): Promise<Running & { url: string }> {
   const stateDir = await mkdtemp(join(tmpdir(), "holdfast-serve-"));
-  onTestFinished(() => rm(stateDir, { recursive: true, force: true }));
+  atEnd(() => rm(stateDir, { recursive: true, force: true }));
   const port = String(await freePort());
   const variables = { PORT: port, STATE_DIR: stateDir, ...env };
   const running =
@@ -63,107 +64,124 @@ it("the README's five lines can be pasted: one program each, and nothing for a s
   }
 });
 
-it.each(["npm run serve", "npm start"])(
-  "the README's five lines do what it says, against %s",
-  async (how) => {
-    const url = how === "npm run serve" ? (await serve()).url : (await wranglerDev()).url;
-    const { lines, stream } = await readmeLines();
-    expect(lines).toHaveLength(5);
-    const printed: string[] = [];
-    for (const line of lines) {
-      const shell = spawn("bash", ["-c", line.replace("http://localhost:8787", url)], {
-        detached: true,
-      });
-      // With what it waits for, should that never come.
-      onTestFinished(() => killGroup(shell));
-      let output = "";
-      shell.stdout.on("data", (data: Buffer) => (output += data.toString()));
-      await once(shell, "close");
-      printed.push(output);
-    }
-    // In a terminal no answer sticks to the next one.
-    expect(printed.filter((output) => !output.endsWith("\n"))).toEqual([]);
-    const [made = "", published = "", followed = "", replayed = "", ended = ""] = printed;
-    const { id, connected, metadata } = JSON.parse(made) as Record<string, unknown>;
-    expect([connected, metadata]).toEqual([false, { user: "ada" }]);
-    expect(lines.every((line) => line.includes(String(id)))).toBe(true);
-    const event = JSON.parse(published) as { id: string; writers: number };
-    expect(event.writers).toBe(0);
-    expect(shape(followed)).toBe(shape(stream));
-    expect(followed).toContain(`event: greeting\ndata: {"hello":"world"}\nid: ${event.id}\n`);
-    // Each bridge writes a comment after the last event, to learn whether its reader lives on.
-    expect(shape(replayed)).toBe(shape(stream));
-    expect(ended).toMatch(/^HTTP\/1\.1 204 /);
-  },
-);
+// Most of the time a test waits for a program to start, so some start beside each other. All at
+// once would keep the machine from everything else.
+describe("started", () => {
+  it.concurrent.each(["npm run serve", "npm start"])(
+    "the README's five lines do what it says, against %s",
+    beside(async (how: string) => {
+      const url = how === "npm run serve" ? (await serve()).url : (await wranglerDev()).url;
+      const { lines, stream } = await readmeLines();
+      expect(lines).toHaveLength(5);
+      const printed: string[] = [];
+      for (const line of lines) {
+        const shell = spawn("bash", ["-c", line.replace("http://localhost:8787", url)], {
+          detached: true,
+        });
+        // With what it waits for, should that never come.
+        atEnd(() => killGroup(shell));
+        let output = "";
+        shell.stdout.on("data", (data: Buffer) => (output += data.toString()));
+        await once(shell, "close");
+        printed.push(output);
+      }
+      // In a terminal no answer sticks to the next one.
+      expect(printed.filter((output) => !output.endsWith("\n"))).toEqual([]);
+      const [made = "", published = "", followed = "", replayed = "", ended = ""] = printed;
+      const { id, connected, metadata } = JSON.parse(made) as Record<string, unknown>;
+      expect([connected, metadata]).toEqual([false, { user: "ada" }]);
+      expect(lines.every((line) => line.includes(String(id)))).toBe(true);
+      const event = JSON.parse(published) as { id: string; writers: number };
+      expect(event.writers).toBe(0);
+      expect(shape(followed)).toBe(shape(stream));
+      expect(followed).toContain(`event: greeting\ndata: {"hello":"world"}\nid: ${event.id}\n`);
+      // Each bridge writes a comment after the last event, to learn whether its reader lives on.
+      expect(shape(replayed)).toBe(shape(stream));
+      expect(ended).toMatch(/^HTTP\/1\.1 204 /);
+    }),
+  );
 
-it.each([
-  ["npm run serve", "SIGTERM"],
-  ["npm run serve", "SIGINT"],
-  ["its script", "SIGTERM"],
-] as const)(
-  "%s ends soon after %s with ten streams open, and takes workerd along",
-  async (how, signal) => {
-    const service = await serve({}, how);
-    const made = (await (await fetch(`${service.url}/v1/sessions`, { method: "POST" })).json()) as {
-      id: string;
-    };
-    const streams = await Promise.all(
-      Array.from({ length: 10 }, () => fetch(`${service.url}/v1/sessions/${made.id}/events`)),
-    );
-    expect(streams.map(({ status }) => status)).toEqual(Array.from({ length: 10 }, () => 200));
-    const ends = streams.map((stream) =>
-      stream.text().then(
-        () => {},
-        () => {},
-      ),
-    );
-    const before = performance.now();
-    service.process.kill(signal);
-    expect(await service.exit).toBe(0);
-    expect(performance.now() - before).toBeLessThan(END_TIMEOUT_MS);
-    await Promise.all(ends);
-    expect(await answers(service.url)).toBe(false);
-  },
-);
+  it.concurrent(
+    "leaves no workerd behind when it is killed",
+    beside(async ({ expect }: TestContext) => {
+      const service = await serve();
+      service.process.kill("SIGKILL");
+      await service.exit;
+      await expect.poll(() => answers(service.url)).toBe(false);
+    }),
+  );
 
-it("leaves no workerd behind when it is killed", async () => {
-  const service = await serve();
-  service.process.kill("SIGKILL");
-  await service.exit;
-  await expect.poll(() => answers(service.url)).toBe(false);
+  it.concurrent.each([
+    [
+      "SESSION_TTL_SECONDS",
+      "soon",
+      /^holdfast: SESSION_TTL_SECONDS must be a number of seconds from .*, not "soon"$/,
+    ],
+    ["PORT", "http", /^holdfast: PORT must be a whole number/],
+    [
+      "UPSTREAMS",
+      '{"default":{"url":"http://x","headers":{"A":"a\\nb"}}}',
+      /^holdfast: UPSTREAMS default: headers\.A must hold no line end/,
+    ],
+  ])(
+    "does not start with a bad %s, and says what was expected",
+    beside(async (name: string, value: string, message: RegExp) => {
+      const running = run(["scripts/serve.ts"], { [name]: value });
+      expect(await running.closed).toBe(1);
+      expect(running.lines).toEqual([expect.stringMatching(message)]);
+    }),
+  );
 });
 
-it.each([
-  [
-    "SESSION_TTL_SECONDS",
-    "soon",
-    /^holdfast: SESSION_TTL_SECONDS must be a number of seconds from .*, not "soon"$/,
-  ],
-  ["PORT", "http", /^holdfast: PORT must be a whole number/],
-  [
-    "UPSTREAMS",
-    '{"default":{"url":"http://x","headers":{"A":"a\\nb"}}}',
-    /^holdfast: UPSTREAMS default: headers\.A must hold no line end/,
-  ],
-])("does not start with a bad %s, and says what was expected", async (name, value, message) => {
-  const running = run(["scripts/serve.ts"], { [name]: value });
-  expect(await running.closed).toBe(1);
-  expect(running.lines).toEqual([expect.stringMatching(message)]);
-});
+describe("ended", () => {
+  it.concurrent.each([
+    ["npm run serve", "SIGTERM"],
+    ["npm run serve", "SIGINT"],
+    ["its script", "SIGTERM"],
+  ] as const)(
+    "%s ends soon after %s with ten streams open, and takes workerd along",
+    beside(async (how: "npm run serve" | "its script", signal: "SIGTERM" | "SIGINT") => {
+      const service = await serve({}, how);
+      const made = (await (
+        await fetch(`${service.url}/v1/sessions`, { method: "POST" })
+      ).json()) as {
+        id: string;
+      };
+      const streams = await Promise.all(
+        Array.from({ length: 10 }, () => fetch(`${service.url}/v1/sessions/${made.id}/events`)),
+      );
+      expect(streams.map(({ status }) => status)).toEqual(Array.from({ length: 10 }, () => 200));
+      const ends = streams.map((stream) =>
+        stream.text().then(
+          () => {},
+          () => {},
+        ),
+      );
+      const before = performance.now();
+      service.process.kill(signal);
+      expect(await service.exit).toBe(0);
+      expect(performance.now() - before).toBeLessThan(END_TIMEOUT_MS);
+      await Promise.all(ends);
+      expect(await answers(service.url)).toBe(false);
+    }),
+  );
 
-it("keeps sessions over a restart, and its storage to itself until it has ended", async () => {
-  const stateDir = await mkdtemp(join(tmpdir(), "holdfast-serve-"));
-  onTestFinished(() => rm(stateDir, { recursive: true, force: true }));
-  const first = await serve({ STATE_DIR: stateDir });
-  const rival = run(["scripts/serve.ts"], { STATE_DIR: stateDir, PORT: "0" });
-  expect(await rival.closed).toBe(1);
-  expect(rival.lines).toEqual([`holdfast: STATE_DIR=${stateDir} is in use by another process`]);
-  const made = (await (await fetch(`${first.url}/v1/sessions`, { method: "POST" })).json()) as {
-    id: string;
-  };
-  first.process.kill("SIGTERM");
-  await first.exit;
-  const second = await serve({ STATE_DIR: stateDir });
-  expect((await fetch(`${second.url}/v1/sessions/${made.id}`)).status).toBe(200);
+  it.concurrent(
+    "keeps sessions over a restart, and its storage to itself until it has ended",
+    beside(async () => {
+      const stateDir = await mkdtemp(join(tmpdir(), "holdfast-serve-"));
+      atEnd(() => rm(stateDir, { recursive: true, force: true }));
+      const first = await serve({ STATE_DIR: stateDir });
+      const rival = run(["scripts/serve.ts"], { STATE_DIR: stateDir, PORT: "0" });
+      expect(await rival.closed).toBe(1);
+      expect(rival.lines).toEqual([`holdfast: STATE_DIR=${stateDir} is in use by another process`]);
+      const made = (await (await fetch(`${first.url}/v1/sessions`, { method: "POST" })).json()) as {
+        id: string;
+      };
+      first.process.kill("SIGTERM");
+      await first.exit;
+      const second = await serve({ STATE_DIR: stateDir });
+      expect((await fetch(`${second.url}/v1/sessions/${made.id}`)).status).toBe(200);
+    }),
+  );
 });

@@ -15,11 +15,12 @@ import {
   ElicitRequestSchema,
   LoggingMessageNotificationSchema,
 } from "@modelcontextprotocol/sdk/types.js";
-import { expect, it, onTestFinished } from "vitest";
+import { describe, expect, it } from "vitest";
 import { PROJECT } from "../../../scripts/bundle.ts";
 import { fixtureBehindGateway } from "../../support/mcp/gateway.ts";
 import { freshFetch } from "../../support/mcp/fresh-fetch.ts";
 import { Relay } from "../../support/relay.ts";
+import { atEnd, beside } from "../../support/scope.ts";
 import { Service } from "../../support/service.ts";
 
 const INFO = { name: "test", version: "1" };
@@ -32,7 +33,7 @@ async function connectV1(transport: StreamableHTTPClientTransport | SSEClientTra
   });
   // The SDK's own transports miss its Transport type by an optional property (exactOptionalPropertyTypes).
   await client.connect(transport as Parameters<typeof client.connect>[0]);
-  onTestFinished(() => client.close());
+  atEnd(() => client.close());
   return { client, logged };
 }
 
@@ -95,7 +96,7 @@ it.each([
   const { url, fixture } = await fixtureBehindGateway();
   const client = new Client2(INFO, { versionNegotiation });
   await client.connect(new Http2(new URL(url)));
-  onTestFinished(() => client.close());
+  atEnd(() => client.close());
   expect(client.getNegotiatedProtocolVersion()).toBe(version);
   expect((await client.listTools()).tools.length).toBeGreaterThan(10);
   expect(JSON.stringify(await client.callTool(slow("v2-")))).toContain("slow v2-");
@@ -116,67 +117,82 @@ it("a client whose session has ended under it gets an error, starts anew and goe
   expect(JSON.stringify(await next.callTool(slow("again-", 10)))).toContain("slow again-");
 });
 
-it("a relay that cuts the answer anywhere after its first id: each message arrives once", async () => {
-  const { url, service } = await fixtureBehindGateway();
-  const relay = await Relay.to(service.port);
-  let next = Infinity;
-  let cut = 0;
-  const transport = new StreamableHTTPClientTransport(
-    new URL(url.replace(service.url, relay.url)),
-    {
-      ...FAST,
-      fetch: async (target, init) => {
-        const isCall = typeof init?.body === "string" && init.body.includes("tools/call");
-        relay.cutAfter = isCall ? next : Infinity;
-        if (isCall) cut++;
-        return freshFetch(target, init).finally(() => {
-          relay.cutAfter = Infinity;
-        });
-      },
-    },
+// These wait: for a client that comes back, and for programs to start.
+describe.concurrent("beside each other", () => {
+  it(
+    "a relay that cuts the answer anywhere after its first id: each message arrives once",
+    beside(async () => {
+      const { url, service } = await fixtureBehindGateway();
+      const relay = await Relay.to(service.port);
+      let next = Infinity;
+      let cut = 0;
+      const transport = new StreamableHTTPClientTransport(
+        new URL(url.replace(service.url, relay.url)),
+        {
+          ...FAST,
+          fetch: async (target, init) => {
+            const isCall = typeof init?.body === "string" && init.body.includes("tools/call");
+            relay.cutAfter = isCall ? next : Infinity;
+            if (isCall) cut++;
+            return freshFetch(target, init).finally(() => {
+              relay.cutAfter = Infinity;
+            });
+          },
+        },
+      );
+      const { client, logged } = await connectV1(transport);
+      // The head and the priming event take some 300 bytes, and each message some 170: in the
+      // first message, between messages, in the last one, after it.
+      for (next = 330; next < 1100; next += 85) {
+        const tag = `cut${next}-`;
+        const result = await client.callTool(slow(tag, 300));
+        expect(JSON.stringify(result)).toContain(`slow ${tag}`);
+        const mine = logged.filter((data) => String(data).startsWith(tag));
+        expect(mine).toEqual([`${tag}1`, `${tag}2`, `${tag}3`]);
+      }
+      expect(cut).toBe(10);
+    }),
+    60_000,
   );
-  const { client, logged } = await connectV1(transport);
-  // The head and the priming event take some 300 bytes, and each message some 170: in the
-  // first message, between messages, in the last one, after it.
-  for (next = 330; next < 1100; next += 85) {
-    const tag = `cut${next}-`;
-    const result = await client.callTool(slow(tag, 300));
-    expect(JSON.stringify(result)).toContain(`slow ${tag}`);
-    const mine = logged.filter((data) => String(data).startsWith(tag));
-    expect(mine).toEqual([`${tag}1`, `${tag}2`, `${tag}3`]);
-  }
-  expect(cut).toBe(10);
-}, 60_000);
 
-it("the client of docs/mcp.md, to the letter, is served by an unconfigured service", async () => {
-  const service = await Service.start();
-  const page = await readFile(join(PROJECT, "docs", "mcp.md"), "utf8");
-  const [, program = ""] = /```js\n(import \{ Client[^]*?)```/.exec(page) ?? [];
-  expect(program.trim().split("\n").length).toBeLessThanOrEqual(10);
-  // Inside the project, where the program finds the SDK as in one that installed it.
-  const dir = await mkdtemp(join(PROJECT, ".holdfast", "page-"));
-  onTestFinished(() => rm(dir, { recursive: true, force: true }));
-  const file = join(dir, "client.js");
-  await writeFile(file, program.replace("http://localhost:8787", service.url));
-  const { stdout } = await promisify(execFile)(process.execPath, [file]);
-  expect(stdout.split("\n").slice(0, 5)).toEqual([1, 2, 3, 4, 5].map((n) => `${n} of 5`));
-  expect(stdout).toContain("counted to 5");
-}, 60_000);
+  it(
+    "the client of docs/mcp.md, to the letter, is served by an unconfigured service",
+    beside(async () => {
+      const service = await Service.start();
+      const page = await readFile(join(PROJECT, "docs", "mcp.md"), "utf8");
+      const [, program = ""] = /```js\n(import \{ Client[^]*?)```/.exec(page) ?? [];
+      expect(program.trim().split("\n").length).toBeLessThanOrEqual(10);
+      // Inside the project, where the program finds the SDK as in one that installed it.
+      const dir = await mkdtemp(join(PROJECT, ".holdfast", "page-"));
+      atEnd(() => rm(dir, { recursive: true, force: true }));
+      const file = join(dir, "client.js");
+      await writeFile(file, program.replace("http://localhost:8787", service.url));
+      const { stdout } = await promisify(execFile)(process.execPath, [file]);
+      expect(stdout.split("\n").slice(0, 5)).toEqual([1, 2, 3, 4, 5].map((n) => `${n} of 5`));
+      expect(stdout).toContain("counted to 5");
+    }),
+    60_000,
+  );
 
-it("the Inspector's command line, against the demo server of an unconfigured service", async () => {
-  const service = await Service.start();
-  const inspector = join(PROJECT, "node_modules", ".bin", "mcp-inspector");
-  const run = async (...args: string[]) => {
-    const { stdout } = await promisify(execFile)(inspector, [
-      "--cli",
-      `${service.url}/mcp`,
-      "--transport",
-      "http",
-      ...args,
-    ]);
-    return stdout;
-  };
-  expect(await run("--method", "tools/list")).toContain('"echo"');
-  const args = ["--method", "tools/call", "--tool-name", "echo", "--tool-arg", "text=hello"];
-  expect(await run(...args)).toContain("hello");
-}, 60_000);
+  it(
+    "the Inspector's command line, against the demo server of an unconfigured service",
+    beside(async () => {
+      const service = await Service.start();
+      const inspector = join(PROJECT, "node_modules", ".bin", "mcp-inspector");
+      const run = async (...args: string[]) => {
+        const { stdout } = await promisify(execFile)(inspector, [
+          "--cli",
+          `${service.url}/mcp`,
+          "--transport",
+          "http",
+          ...args,
+        ]);
+        return stdout;
+      };
+      expect(await run("--method", "tools/list")).toContain('"echo"');
+      const args = ["--method", "tools/call", "--tool-name", "echo", "--tool-arg", "text=hello"];
+      expect(await run(...args)).toContain("hello");
+    }),
+    60_000,
+  );
+});
