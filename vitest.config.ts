@@ -2,6 +2,7 @@ import { availableParallelism } from "node:os";
 import { cloudflareTest } from "@cloudflare/vitest-pool-workers";
 import { defineConfig } from "vitest/config";
 import { bundleIoredis } from "./test/support/bundle-ioredis.ts";
+import SlowFirst from "./test/support/slow-first.ts";
 
 /**
  * Milliseconds. They bound what hangs, not what a busy machine is slow at: there a
@@ -20,6 +21,7 @@ export default defineConfig({
     maxConcurrency: 16,
     // Most tests wait for processes of their own, or for time to pass, so there are more workers than cores.
     maxWorkers: Math.ceil(availableParallelism() * 1.5),
+    sequence: { sequencer: SlowFirst },
     reporters: ["default", "./test/support/totals-reporter.ts", "./test/support/kept-logs.ts"],
     projects: [
       {
@@ -39,6 +41,8 @@ export default defineConfig({
           name: "node",
           globalSetup: ["./test/support/bundle-setup.ts", "./test/support/redis-global-setup.ts"],
           sequence: { groupOrder: 1 },
+          // A process takes file after file, and loads what they import once: wrangler alone takes a second.
+          isolate: false,
           include: ["test/unit/**/*.test.ts", "test/node/**/*.test.ts", "test/e2e/**/*.test.ts"],
         },
       },

@@ -1,0 +1,55 @@
+/**
+ * The order of the test files: those that take long come first in their project, since one that
+ * starts late runs on alone when all others have ended. Vitest itself sorts by size where it has no
+ * record of an earlier run, as on a clean checkout; a file that waits is often short.
+ */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { BaseSequencer, type TestSpecification } from "vitest/node";
+
+const TESTS = join(import.meta.dirname, "..");
+
+/** Files that take 12 s or more on two cores, the longest first. */
+const SLOW = [
+  "e2e/fuzz.test.ts",
+  "e2e/serve.test.ts",
+  "e2e/event-source-clients.test.ts",
+  "e2e/idle.test.ts",
+  "e2e/directory.test.ts",
+  "e2e/soak.test.ts",
+  "e2e/stranger-timing.test.ts",
+  "e2e/llm-stream-example.test.ts",
+  "e2e/mcp/clients.test.ts",
+  "node/library/redis-faults.test.ts",
+  "e2e/mcp/everything.test.ts",
+  "e2e/crash.test.ts",
+  "e2e/browser.test.ts",
+  "e2e/mcp/conformance.test.ts",
+  "e2e/readers.test.ts",
+  "e2e/mcp/upstreams.test.ts",
+  "node/library/redis-sentinel.test.ts",
+  "workers/auth-matrix.test.ts",
+  "workers/resume.property.test.ts",
+  "workers/cost.test.ts",
+  "workers/directory.property.test.ts",
+].map((file) => join(TESTS, file));
+
+/** The file's place among the slow ones, or behind them. */
+function placeOf({ moduleId }: TestSpecification): number {
+  const place = SLOW.indexOf(moduleId);
+  return place === -1 ? SLOW.length : place;
+}
+
+export default class SlowFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const gone = SLOW.filter((file) => !existsSync(file));
+    if (gone.length > 0) throw new Error(`test/support/slow-first.ts names ${gone.join(", ")}`);
+    // Groups and projects stay apart, as they come from here.
+    // oxlint-disable-next-line unicorn/no-array-sort -- this one is no array's
+    const sorted = await super.sort(files);
+    const projects = [...new Set(sorted.map(({ project }) => project))];
+    return projects.flatMap((project) =>
+      sorted.filter((file) => file.project === project).toSorted((a, b) => placeOf(a) - placeOf(b)),
+    );
+  }
+}
