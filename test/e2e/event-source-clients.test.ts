@@ -230,7 +230,7 @@ describe("cut at any byte", () => {
       const leave = await follow(urls, journal.report);
       await Promise.all(urls.map((url) => journal.until(url, "stopped")));
       for (const url of urls) expect(journal.of(url)).toEqual([...events, "ended", "stopped"]);
-      // One that was cut, one that brought the rest, one that was told to stop.
+      // A stream that was cut, the next that brought the rest, and an answer that ends the series.
       expect(Math.max(...relays.map((relay) => relay.connections))).toBeLessThanOrEqual(3);
       await leave();
     }),

@@ -45,7 +45,7 @@ export function shared<Args extends readonly unknown[], T>(
 
 /**
  * The body of an `it.concurrent`, for whose helpers vitest does not know which test calls them.
- * What they start ends with this body.
+ * All that they start ends with this body.
  */
 export function beside<Args extends readonly unknown[]>(
   body: (...args: Args) => Promise<void>,

@@ -131,7 +131,7 @@ describe("a session that trims", () => {
     expect(keeper(reload([1, 2, 3]), last(gap(3, 4), ...seen(4, 5, 6)))).toEqual([
       "gap without cause",
     ]);
-    // What comes after a gap was not had before.
+    // The events after a gap are new to the reader.
     expect(keeper(reload([1, 2, 3, 4, 5]), last(gap(5, 4), ...seen(4, 5, 6)))).toEqual([
       "gap without cause",
       "gap without cause",
