@@ -203,8 +203,11 @@ beforeAll(() => {
 });
 afterAll(() => void vi.unstubAllGlobals());
 
+/** Six share what time a busy machine has for one. */
+const AT_ONCE = { timeout: 6 * 60_000 };
+
 // Clients wait for their delay before they come back, most of the time, so they do it beside each other.
-describe("cut at any byte", () => {
+describe("cut at any byte", AT_ONCE, () => {
   it.concurrent.each(CLIENTS)(
     "$name sees every event once, in order, and stops at the end",
     beside(async (client: Client) => {
@@ -239,7 +242,7 @@ describe("cut at any byte", () => {
 
 // After the above, which leaves no time to anything else: a reader without an id that is read from
 // late misses what counts as taken meanwhile.
-describe("leaving and coming back while events are published", () => {
+describe("leaving and coming back while events are published", AT_ONCE, () => {
   it.concurrent.each(CLIENTS)(
     "$name misses none",
     beside(async (client: Client) => {

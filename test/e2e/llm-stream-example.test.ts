@@ -72,7 +72,7 @@ async function untilStatus(page: Page, text: string): Promise<void> {
   );
 }
 
-describe.concurrent("examples/llm-stream", () => {
+describe.concurrent("examples/llm-stream", { timeout: 2 * 60_000 }, () => {
   it(
     "an answer survives a reload, a network that is gone, and a second tab",
     beside(async () => {

@@ -64,9 +64,12 @@ it("the README's five lines can be pasted: one program each, and nothing for a s
   }
 });
 
+/** Up to six share what time a busy machine has for one. */
+const AT_ONCE = { timeout: 6 * 60_000 };
+
 // Most of the time a test waits for a program to start, so some start beside each other. All at
 // once would keep the machine from everything else.
-describe("started", () => {
+describe("started", AT_ONCE, () => {
   it.concurrent.each(["npm run serve", "npm start"])(
     "the README's five lines do what it says, against %s",
     beside(async (how: string) => {
@@ -133,7 +136,7 @@ describe("started", () => {
   );
 });
 
-describe("ended", () => {
+describe("ended", AT_ONCE, () => {
   it.concurrent.each([
     ["npm run serve", "SIGTERM"],
     ["npm run serve", "SIGINT"],

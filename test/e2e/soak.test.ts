@@ -13,53 +13,49 @@ import { soak } from "../soak/soak.ts";
 import { PROJECT } from "../../scripts/bundle.ts";
 import { atEnd, beside } from "../support/scope.ts";
 
-// The two that are ended do so while the first has load.
-describe.concurrent("a soak", () => {
-  it(
-    "loses nothing in a quarter of a minute of load, kills, aborts and cut connections",
-    beside(async () => {
-      const schedule = [
-        { at: 2, kind: "abort" },
-        { at: 3, kind: "cut" },
-        { at: 5, kind: "kill" },
-        { at: 7, kind: "redis" },
-        { at: 8, kind: "silence" },
-        { at: 9, kind: "abort" },
-        { at: 11, kind: "kill" },
-      ] as const;
-      const options = {
-        ...DEFAULTS,
-        seconds: 15,
-        sessions: 3,
-        subscribers: 2,
-        rates: { publish: 30, create: 4, write: 8, delete: 3, redis: 20, call: 0.5, answer: 1 },
-      };
-      const { losses, history, journal } = await soak(options, { schedule });
-      expect(losses).toEqual([]);
-      expect(journal.timeline.faults.map(({ kind }) => kind)).toEqual(
-        schedule.map(({ kind }) => kind),
-      );
-      // The verdict has substance: events came through, and both storages answered calls.
-      const subscribers = history.followings.filter(({ follower }) =>
-        follower.startsWith("subscriber"),
-      );
-      expect(subscribers).toHaveLength(options.sessions * options.subscribers);
-      for (const { seen } of subscribers) expect(seen.length).toBeGreaterThan(10);
-      const [sessions, redis] = history.keepings;
-      for (const changes of [sessions?.changes, redis?.changes]) {
-        expect(changes?.filter(({ outcome }) => outcome === "done").length).toBeGreaterThan(10);
-      }
-      expect(history.calls.filter(({ end }) => end === "result").length).toBeGreaterThan(0);
-      const answers = history.answers.filter(({ endIds }) => endIds.length === 2);
-      expect(answers.length).toBeGreaterThan(2);
-      // Some pages were loaded anew before the end.
-      expect(answers.filter(({ streams }) => streams.length > 2).length).toBeGreaterThan(0);
-      expect(history.publishes.flatMap(({ repeats = [] }) => repeats).length).toBeGreaterThan(0);
-    }),
-    240_000,
-  );
+describe("a soak", () => {
+  it("loses nothing in a quarter of a minute of load, kills, aborts and cut connections", async () => {
+    const schedule = [
+      { at: 2, kind: "abort" },
+      { at: 3, kind: "cut" },
+      { at: 5, kind: "kill" },
+      { at: 7, kind: "redis" },
+      { at: 8, kind: "silence" },
+      { at: 9, kind: "abort" },
+      { at: 11, kind: "kill" },
+    ] as const;
+    const options = {
+      ...DEFAULTS,
+      seconds: 15,
+      sessions: 3,
+      subscribers: 2,
+      rates: { publish: 30, create: 4, write: 8, delete: 3, redis: 20, call: 0.5, answer: 1 },
+    };
+    const { losses, history, journal } = await soak(options, { schedule });
+    expect(losses).toEqual([]);
+    expect(journal.timeline.faults.map(({ kind }) => kind)).toEqual(
+      schedule.map(({ kind }) => kind),
+    );
+    // The verdict has substance: events came through, and both storages answered calls.
+    const subscribers = history.followings.filter(({ follower }) =>
+      follower.startsWith("subscriber"),
+    );
+    expect(subscribers).toHaveLength(options.sessions * options.subscribers);
+    for (const { seen } of subscribers) expect(seen.length).toBeGreaterThan(10);
+    const [sessions, redis] = history.keepings;
+    for (const changes of [sessions?.changes, redis?.changes]) {
+      expect(changes?.filter(({ outcome }) => outcome === "done").length).toBeGreaterThan(10);
+    }
+    expect(history.calls.filter(({ end }) => end === "result").length).toBeGreaterThan(0);
+    const answers = history.answers.filter(({ endIds }) => endIds.length === 2);
+    expect(answers.length).toBeGreaterThan(2);
+    // Some pages were loaded anew before the end.
+    expect(answers.filter(({ streams }) => streams.length > 2).length).toBeGreaterThan(0);
+    expect(history.publishes.flatMap(({ repeats = [] }) => repeats).length).toBeGreaterThan(0);
+  }, 240_000);
 
-  it.each([
+  // They share no folder and no process, so they start beside each other.
+  it.concurrent.each([
     ["SIGTERM", 143],
     ["SIGINT", 130],
   ] as const)(
