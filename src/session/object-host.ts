@@ -210,7 +210,11 @@ function sessionsOf<T>(
       admitted(id, content.subject, () =>
         ask(id, once, (object) => object.initialize(id, content, request)),
       ),
-    exchange: (id, request) => ask(id, once, (object) => object.exchange(caller, request)),
+    async exchange(id, request) {
+      const answer = await once(() => stub(id).exchange(caller, request, true));
+      if (typeof answer !== "string") return unwrap(answer);
+      return { kind: "json", status: 200, body: answer };
+    },
     subscribe: open,
     async follow(id, start) {
       const socket = await open(id, start);

@@ -230,8 +230,15 @@ export class SessionObject extends DurableObject<Environment> {
     return made;
   }
 
-  /** Carries one POST of an MCP client to its upstream. */
-  async exchange(caller: Caller, request: ExchangeRequest): Promise<Outcome<ExchangeAnswer>> {
+  /**
+   * Carries one POST of an MCP client to its upstream. With `asText`, the usual answer, JSON with the
+   * status 200, comes as its text alone: over RPC an object costs more (8 µs of a call).
+   */
+  async exchange(
+    caller: Caller,
+    request: ExchangeRequest,
+    asText = false,
+  ): Promise<Outcome<ExchangeAnswer> | string> {
     const now = Date.now();
     const session = this.#life.owned(caller, now);
     if (!session || !matches(session.record, request.match)) return refuse("session_not_found");
@@ -240,8 +247,11 @@ export class SessionObject extends DurableObject<Environment> {
     if (!exchange.ok) return exchange;
     void exchange.value.ended.then(() => this.#life.release(Date.now()));
     const answer = await exchange.value.answer;
-    if (answer.ok && answer.value.kind === "accepted") this.#gateway.cancel(request.cancels);
-    return answer;
+    if (!answer.ok) return answer;
+    const { value } = answer;
+    if (value.kind === "accepted") this.#gateway.cancel(request.cancels);
+    const isPlain = value.kind === "json" && value.status === 200 && !value.headers;
+    return asText && isPlain ? value.body : answer;
   }
 
   /** Attaches a reader: a WebSocket upgrade, with an Attachment as JSON in `attach`. */

@@ -63,3 +63,18 @@ it("refuses a bad key by name, and asks for nothing", async () => {
   await expect(publish).rejects.toThrow(/^Idempotency-Key: /);
   expect(calls).toEqual([]);
 });
+
+it.each([
+  ["as text", '{"id":1}'],
+  [
+    "as an object of an earlier version answers",
+    { ok: true, value: { kind: "json", status: 200, body: '{"id":1}', headers: {} } },
+  ],
+])("reads the answer to a call %s", async (_how, answer) => {
+  const exchange = async () => answer;
+  const namespace = { idFromName: (name: string) => name, get: () => ({ exchange }) };
+  // All of the platform's namespace that an exchange uses.
+  const sessions = new DurableObjectHost(namespace as never).as({ admin: true });
+  const read = await sessions.exchange(newSessionId(), {} as never);
+  expect(read).toMatchObject({ kind: "json", status: 200, body: '{"id":1}' });
+});
