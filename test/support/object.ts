@@ -15,7 +15,9 @@ export interface Writes {
   rows: number;
   alarms: number;
   rowsDeleted: number;
+  /** Rows that SQL statements read. */
   rowsRead: number;
+  readonly keysRead: string[];
 }
 
 /** Resolves when the directory knows of the session's last change, or the try to tell it has failed. */
@@ -40,7 +42,7 @@ export async function kill(id: string): Promise<void> {
 export async function countWrites(id: string): Promise<Writes> {
   // Messages to the directory in the background belong to the calls before.
   await told(id);
-  const writes: Writes = { rows: 0, alarms: 0, rowsDeleted: 0, rowsRead: 0 };
+  const writes: Writes = { rows: 0, alarms: 0, rowsDeleted: 0, rowsRead: 0, keysRead: [] };
   await runInDurableObject(objectOf(id), (_object, { storage }) => {
     const { kv, sql } = storage;
     const put = kv.put.bind(kv);
@@ -48,6 +50,11 @@ export async function countWrites(id: string): Promise<Writes> {
       writes.rows++;
       put(key, value);
     };
+    const get = kv.get.bind(kv);
+    kv.get = (<T>(key: string) => {
+      writes.keysRead.push(key);
+      return get<T>(key);
+    }) as typeof kv.get;
     const exec = sql.exec.bind(sql);
     sql.exec = ((query: string, ...bindings: unknown[]) => {
       const cursor = exec(query, ...bindings);

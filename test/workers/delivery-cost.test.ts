@@ -1,12 +1,12 @@
 /** The cost of keyed publishes, ends, JSON reads and confirmed deliveries, counted through the storage API. */
 import { expect, it } from "vitest";
-import { call, make, pathOf, request } from "../support/call.ts";
-import { countWrites } from "../support/object.ts";
+import { call, make, pathOf, request, type SessionJson } from "../support/call.ts";
+import { countWrites, evict, takenBy } from "../support/object.ts";
 import { readUntil } from "../support/read-until.ts";
 import { SseReader } from "../support/sse-reader.ts";
 
 const publish = (id: string, data: unknown, headers: Record<string, string> = {}) =>
-  call<{ code?: string }>("POST", pathOf(id, "/events"), { data }, headers);
+  call<{ id?: string; code?: string }>("POST", pathOf(id, "/events"), { data }, headers);
 
 async function read(id: string, query = "") {
   const response = await request("GET", pathOf(id, `/events${query}`), undefined, {
@@ -19,6 +19,8 @@ async function read(id: string, query = "") {
   const json = (await response.json()) as { readonly events: readonly object[] };
   return { status: response.status, json };
 }
+
+const look = (id: string) => call<SessionJson>("GET", pathOf(id, "?touch=false"));
 
 const keyed = (key: string) => ({ "idempotency-key": key });
 
@@ -40,6 +42,39 @@ it("a delivery writes no row, for any number of readers", async () => {
   expect([writes.rows, writes.alarms]).toEqual([20, 0]);
   for (const reader of readers) await reader.leave();
   await Promise.all(rest);
+});
+
+it.each([
+  ["costs one row", false, 1],
+  ["costs one more where readers took events since the last row", true, 2],
+])("to leave, as the last reader, %s", async (_what, takes, rows) => {
+  const { id } = await make();
+  const published = await publish(id, "the first makes the table");
+  const reader = new SseReader((await request("GET", pathOf(id, "/events"))).body!);
+  await reader.until(/the first/);
+  const rest = takes ? reader.rest().catch(() => []) : undefined;
+  if (takes) await expect.poll(() => takenBy(id), { timeout: 5000 }).toEqual([published.json.id]);
+  const writes = await countWrites(id);
+  await reader.leave();
+  await rest;
+  await expect.poll(async () => (await look(id)).json.writers).toBe(0);
+  expect([writes.rows, writes.alarms]).toEqual([rows, 0]);
+});
+
+it("the first call after an eviction reads keys and rows once, and writes nothing", async () => {
+  const { id } = await make();
+  await publish(id, "a", keyed("b"));
+  await evict(id);
+  const writes = await countWrites(id);
+  await look(id);
+  const { rowsRead } = writes;
+  // What the directory was told is read as the object is loaded, before the counting begins.
+  const keys = ["owner", "session", "used-until", "channel"];
+  expect([writes.keysRead, writes.rows, writes.alarms]).toEqual([keys, 0, 0]);
+  // Two events, and the schema.
+  expect(rowsRead).toBeLessThanOrEqual(10);
+  await look(id);
+  expect([writes.keysRead, writes.rowsRead]).toEqual([keys, rowsRead]);
 });
 
 it("a publish without a key costs one row, with a key one more, a repeat none", async () => {
