@@ -153,7 +153,7 @@ export class Exchange {
       return this.#answerJson(status, texts, headers);
     }
     for (const message of messages) this.#message(message);
-    if (this.#pending.size > 0) throw new UpstreamError(FAILURES.broken);
+    if (!this.#isEnded()) throw new UpstreamError(FAILURES.broken);
   }
 
   /**

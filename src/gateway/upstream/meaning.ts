@@ -62,7 +62,11 @@ export function meaningOf(question: Question, heard: Heard): Meaning {
   // A redirect's body is no answer: `call` has followed those that may be followed.
   if (status >= 300 && status < 400) return failed(heard);
   const messages = heard.text === undefined ? [] : messagesIn(heard.text);
-  const error = messages.find(({ message }) => message.kind === "response" && message.error);
+  // An error can answer requests alone: where there is none, it is a refusal.
+  const error =
+    pending.length === 0
+      ? undefined
+      : messages.find(({ message }) => message.kind === "response" && message.error);
   const kept = keptOf(question, heard);
   if (kept) {
     if (error) return { ...answered(pending, error), status, headers: kept };

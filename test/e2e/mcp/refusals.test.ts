@@ -3,6 +3,7 @@ import { request as httpRequest } from "node:http";
 import { expect, it } from "vitest";
 import { INITIALIZE, McpSession, post, toolCall } from "../../support/mcp/client.ts";
 import { fixtureBehindGateway } from "../../support/mcp/gateway.ts";
+import { roughBehindGateway } from "../../support/mcp/rough-gateway.ts";
 import { Service } from "../../support/service.ts";
 
 const JSON_POST = { "content-type": "application/json", accept: "*/*" };
@@ -66,6 +67,32 @@ it("takes notifications and responses, errors too, with 202 and no body", async 
     const response = await session.post(message);
     expect([response.status, await response.text()]).toEqual([202, ""]);
   }
+});
+
+it.each<[said: string, status: number]>([
+  ["a notification", 400],
+  ["a notification", 500],
+  ["a notification", 429],
+  ["a response", 400],
+])("answers %s that the upstream refuses with a JSON-RPC error and %i", async (said, status) => {
+  const { url, server } = await roughBehindGateway((asked) => {
+    if (!/"x"/.test(asked.body)) return false;
+    asked.error(status, -32600, "No", "null", { "retry-after": "3" });
+    return true;
+  });
+  const session = await McpSession.open(url);
+  const response = await session.post(
+    said === "a response"
+      ? { jsonrpc: "2.0", id: "x", result: {} }
+      : { jsonrpc: "2.0", method: "notifications/progress", params: { progressToken: "x" } },
+  );
+  const kept = status === 429;
+  expect([response.status, await response.json(), response.headers.get("retry-after")]).toEqual([
+    kept ? 429 : 502,
+    { jsonrpc: "2.0", error: { code: -32603, message: "The upstream refused the request" } },
+    kept ? "3" : null,
+  ]);
+  expect(server.requests.filter(({ body }) => /"x"/.test(body))).toHaveLength(1);
 });
 
 it("counts a chunked body too, and refuses other methods and other hosts", async () => {

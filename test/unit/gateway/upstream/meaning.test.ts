@@ -92,6 +92,12 @@ it.each<[status: number, text: string | undefined, meaning: string]>([
   [403, undefined, "failed 403"],
   [429, undefined, "failed 429"],
   [500, undefined, "failed 502"],
+  [400, errorOf("null", -32600), "ask, else failed 502"],
+  [404, errorOf("7", -32601), "ask, else failed 502"],
+  [405, errorOf("", -32000), "failed 502"],
+  [422, errorOf('"server-error"', -32600), "failed 502"],
+  [429, errorOf("null", -32000), "failed 429"],
+  [500, errorOf("null", -32603), "failed 502"],
 ])("%i with %s to a notification", (status, text, meaning) => {
   expect(inWords(meaningOf(NOTE, heard(status, text)))).toBe(meaning);
 });
