@@ -6,7 +6,7 @@ import type { SessionContent } from "../core/host.ts";
 import { parseSessionId, type SessionId } from "../core/id.ts";
 import { MAX_JSON_DEPTH } from "../core/limits.ts";
 import type { KnownSessionType } from "../core/content.ts";
-import { depthOf, mediaTypeOf, readBody, textOf } from "../http/body.ts";
+import { depthOf, isOfType, readBody, textOf } from "../http/body.ts";
 import type { Service } from "../http/route.ts";
 import { parseJson } from "../wire/json.ts";
 import { Refused } from "./answers.ts";
@@ -57,17 +57,12 @@ export function accepts(header: string | null, types: readonly string[]): boolea
 /** A weight has up to three digits after the point (RFC 9110, 12.4.2). */
 const ZERO_WEIGHT = /^q\s*=\s*0(\.0*)?$/;
 
-/** Whether the content is JSON. Some clients say their Content-Type twice, and the lines are joined. */
-function isJson(contentType: string | null): boolean {
-  return (contentType ?? "").split(",").every((one) => mediaTypeOf(one) === "application/json");
-}
-
 /**
  * Reads the posted JSON. Throws Refused for another media type, for text that is not JSON and for
  * JSON nested too deep; throws a SessionError (`payload_too_large`) for a body over BODY_MAX_BYTES.
  */
 export async function readPosted({ request, parts }: GatewayCall): Promise<Posted> {
-  if (!isJson(request.headers.get("content-type"))) {
+  if (!isOfType(request.headers.get("content-type"), "application/json")) {
     throw new Refused(415, "Content-Type must be application/json");
   }
   let body: string;

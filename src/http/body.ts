@@ -57,6 +57,12 @@ export function mediaTypeOf(header: string | null | undefined): string {
   return header?.split(";")[0]?.trim().toLowerCase() ?? "";
 }
 
+/** Whether a Content-Type is this media type. Some senders say it twice, and the lines are joined. */
+export function isOfType(header: string | null, type: string): boolean {
+  if (mediaTypeOf(header) === type) return true;
+  return (header ?? "").split(",").every((one) => mediaTypeOf(one) === type);
+}
+
 const JSON_MEDIA_TYPE = /^application\/([\w.-]+\+)?json$/;
 
 /**

@@ -1,5 +1,5 @@
 /** Sends one HTTP request to an upstream, and reads its answer within bounds of time and size. */
-import { mediaTypeOf } from "../../http/body.ts";
+import { isOfType } from "../../http/body.ts";
 import { boundedBody, exceeds } from "../../wire/bytes.ts";
 import { SseEventTooLargeError, type SseEvent, type SseParser } from "../../wire/sse-parser.ts";
 import { SharedTimer, CallDeadline } from "./call-deadline.ts";
@@ -77,6 +77,10 @@ export async function call(
   }
 }
 
+/** Milliseconds, and bytes, of a refusal that is not said to be JSON. Most are a line, or a page for people. */
+const REFUSAL_MS = 1000;
+const MAX_REFUSAL_BYTES = 64 * 1024;
+
 type Bytes = ArrayBuffer | Uint8Array;
 
 const encoder = new TextEncoder();
@@ -118,11 +122,11 @@ export class Reply {
   }
 
   get isEventStream(): boolean {
-    return this.#mediaType === "text/event-stream" && Boolean(this.#response?.body);
+    return this.#isOf("text/event-stream") && Boolean(this.#response?.body);
   }
 
   get isJson(): boolean {
-    return this.#mediaType === JSON_TYPE;
+    return this.#isOf(JSON_TYPE);
   }
 
   /** Gives the connection up without reading the body. */
@@ -145,6 +149,12 @@ export class Reply {
     const whole = this.#whole ?? "";
     if (exceeds(whole, maxBytes)) throw new UpstreamError(FAILURES.tooLarge);
     return whole;
+  }
+
+  /** The text of a refusal, if it comes at once and is short, whatever its type. */
+  async refusal(): Promise<string | undefined> {
+    this.#deadline.give(REFUSAL_MS);
+    return this.text(MAX_REFUSAL_BYTES).catch(() => undefined);
   }
 
   /** The whole body, of at most `maxBytes`. Throws UpstreamError. */
@@ -205,8 +215,8 @@ export class Reply {
     if (!this.#deadline.signal.aborted) this.#health?.broke();
   }
 
-  get #mediaType(): string {
-    return mediaTypeOf(this.header("content-type"));
+  #isOf(type: string): boolean {
+    return isOfType(this.header("content-type"), type);
   }
 }
 

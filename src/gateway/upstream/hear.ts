@@ -5,9 +5,13 @@ import type { Reply } from "./call.ts";
 import { FAILURES, UpstreamError } from "./failure.ts";
 import { isAboutNothing, type Heard } from "./meaning.ts";
 
-/** Reads an answer that is no stream. A body that is no JSON is left unread. Throws UpstreamError. */
+/**
+ * Reads an answer that is no stream. Many servers write a JSON-RPC error without saying that it is
+ * JSON, so a refusal of any type is read. Throws UpstreamError.
+ */
 export async function hear(reply: Reply, maxBytes: number): Promise<Heard> {
-  return reply.isJson ? heardOf(reply, await reply.text(maxBytes)) : hearHead(reply);
+  if (reply.isJson) return heardOf(reply, await reply.text(maxBytes));
+  return reply.status < 400 ? hearHead(reply) : heardOf(reply, await reply.refusal());
 }
 
 /** Lets the body go unread. */

@@ -12,6 +12,10 @@ function streamError(asked: Asked, code: number, message: string): void {
   asked.end(event(JSON.stringify({ jsonrpc: "2.0", id: null, error: { code, message } })));
 }
 
+const errorText = ({ id }: Asked, code: number, message: string) =>
+  `{"jsonrpc": "2.0", "id": ${id}, "error": ${JSON.stringify({ code, message })}}`;
+
+const HTML_TYPE = { "content-type": "text/html; charset=utf-8" };
 const JSON_TYPE = { "content-type": "application/json" };
 
 /** A server that restarts when the tool `restart` is called, and refuses the old session in its own words. */
@@ -89,14 +93,45 @@ it.each<[how: string, refuse: (asked: Asked) => void]>([
   expect(executed(server.requests)).toBe(3);
 });
 
-it.each([
-  ["of a server that has no such method", 404, -32601, "Method not found"],
-  ["about a session of the tool's own", 400, -32000, "Your checkout session has expired"],
-  ["about its parameters", 400, -32602, "No session of that name"],
-  ["of the tool's own", 200, -32001, "Session not found"],
-])("an error %s (%d, %d) is the answer: once, and nothing is repeated", async (...row) => {
-  const [, status, code, message] = row;
-  const { url, server } = await roughUpstream((asked) => {
+it.each<[what: string, refuse: (asked: Asked) => void, code: number, message: string]>([
+  [
+    "404 -32601, of a server that has no such method",
+    (asked) => asked.error(404, -32601, "Method not found"),
+    -32601,
+    "Method not found",
+  ],
+  [
+    "404 -32601 without a type",
+    (asked) => asked.answer(404, errorText(asked, -32601, "Method not found")),
+    -32601,
+    "Method not found",
+  ],
+  [
+    "400 -32602 as a page",
+    (asked) => asked.answer(400, errorText(asked, -32602, "No such tool"), HTML_TYPE),
+    -32602,
+    "No such tool",
+  ],
+  [
+    "400 -32000 about a session of the tool's own",
+    (asked) => asked.error(400, -32000, "Your checkout session has expired"),
+    -32000,
+    "Your checkout session has expired",
+  ],
+  [
+    "400 -32602 about its parameters",
+    (asked) => asked.error(400, -32602, "No session of that name"),
+    -32602,
+    "No session of that name",
+  ],
+  [
+    "200 -32001, the tool's own",
+    (asked) => asked.error(200, -32001, "Session not found"),
+    -32001,
+    "Session not found",
+  ],
+])("%s is the answer: once, and nothing is repeated", async (_what, refuse, code, message) => {
+  const { url, server } = await roughBehindGateway((asked) => {
     if (asked.method !== "tools/call") return false;
     asked.error(status, code, message);
     return true;

@@ -46,6 +46,25 @@ it("reads JSON that is there as a whole as it reads a response with it", async (
   }
 });
 
+it("takes a Content-Type that is said twice for what it says", () => {
+  const typeOf = (type: string) => {
+    const { isJson, isEventStream } = replyOf(
+      new Response("", { headers: { "content-type": type } }),
+    );
+    return { isJson, isEventStream };
+  };
+  const json = { isJson: true, isEventStream: false };
+  expect(typeOf("application/json, application/json")).toEqual(json);
+  expect(typeOf('Application/JSON; profile="a, b"')).toEqual(json);
+  expect(typeOf("text/event-stream,text/event-stream; charset=utf-8")).toEqual({
+    isJson: false,
+    isEventStream: true,
+  });
+  const neither = { isJson: false, isEventStream: false };
+  expect(typeOf("application/json, text/html")).toEqual(neither);
+  expect(typeOf("")).toEqual(neither);
+});
+
 it("refuses what is longer than it may be, in bytes", async () => {
   const bytes = Buffer.byteLength(WHOLE);
   for (const make of [() => WHOLE, jsonResponse]) {

@@ -1,0 +1,55 @@
+/** What of an upstream's answer is read, and as what. */
+import { afterEach, beforeEach, expect, it, vi } from "vitest";
+import { CallDeadline, SharedTimer } from "../../../../src/gateway/upstream/call-deadline.ts";
+import { Reply } from "../../../../src/gateway/upstream/call.ts";
+import { hear } from "../../../../src/gateway/upstream/hear.ts";
+
+beforeEach(() => void vi.useFakeTimers());
+afterEach(() => void vi.useRealTimers());
+
+const ERROR = '{"jsonrpc":"2.0","id":7,"error":{"code":-32602,"message":"Bad"}}';
+const encoder = new TextEncoder();
+
+function heard(status: number, body: BodyInit, type?: string) {
+  const headers: Record<string, string> = type === undefined ? {} : { "content-type": type };
+  // The platform adds a type to a text.
+  const bytes = typeof body === "string" ? encoder.encode(body) : body;
+  const deadline = new CallDeadline(60_000, new SharedTimer());
+  return hear(new Reply(new Response(bytes, { status, headers }), deadline), 1 << 20);
+}
+
+it.each([
+  undefined,
+  "text/plain",
+  "text/html; charset=utf-8",
+  "application/problem+json",
+  "application/json, application/json",
+])("reads a refusal whose type is %s", async (type) => {
+  expect(await heard(404, ERROR, type)).toMatchObject({ status: 404, text: ERROR });
+});
+
+it("leaves what is neither JSON nor a refusal unread", async () => {
+  for (const status of [200, 302]) {
+    expect(await heard(status, ERROR, "text/plain")).toMatchObject({ text: undefined });
+  }
+});
+
+it("waits a second at most for a refusal that is not said to be JSON", async () => {
+  const endless = new ReadableStream({
+    start: (controller) => controller.enqueue(encoder.encode("<html>")),
+  });
+  const settled = vi.fn();
+  const hearing = heard(404, endless, "text/html").then(settled);
+  await vi.advanceTimersByTimeAsync(999);
+  expect(settled).not.toHaveBeenCalled();
+  await vi.advanceTimersByTimeAsync(300);
+  await hearing;
+  expect(settled).toHaveBeenCalledWith(expect.objectContaining({ status: 404, text: undefined }));
+});
+
+it("reads no more of such a refusal than 64 KiB", async () => {
+  expect(await heard(500, "x".repeat(64 * 1024 + 1))).toMatchObject({
+    status: 500,
+    text: undefined,
+  });
+});
