@@ -5,7 +5,6 @@
  * A client that leaves has cancelled its request.
  */
 import type { Config } from "../config/service.ts";
-import { UPSTREAM_ASKED_MS } from "../core/limits.ts";
 import { KEEPALIVE_FRAME } from "../wire/sse-frame.ts";
 import { BLANK_LINE_LENGTH, endsEvent } from "../wire/sse-parser.ts";
 import { Refused } from "./answers.ts";
@@ -13,7 +12,7 @@ import { VERSION_META_KEY } from "./classify.ts";
 import type { Failure } from "./contract.ts";
 import { isHarmless } from "./json-rpc.ts";
 import { forwardedHeaders, type GatewayCall } from "./request.ts";
-import { call, type Reply } from "./upstream/call.ts";
+import { askedWithin, call, type Reply } from "./upstream/call.ts";
 import { FAILURES, reportFailure, UpstreamError } from "./upstream/failure.ts";
 import { asksFirst, healthOf, soundFirst } from "./upstream/health.ts";
 import { firstUnbroken, type Replica, type Upstream } from "./upstream/upstream.ts";
@@ -83,7 +82,7 @@ async function discover(
     headers: { ...headers, "mcp-protocol-version": version, "mcp-method": method },
   } as const;
   try {
-    const options = { signal, withinMs: UPSTREAM_ASKED_MS };
+    const options = { signal, withinMs: askedWithin(upstream) };
     (await call(upstream, replica, request, options)).discard();
   } catch (cause) {
     if (signal.aborted) throw cause;

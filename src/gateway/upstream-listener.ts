@@ -14,11 +14,13 @@ import {
 import { SseParser } from "../wire/sse-parser.ts";
 import {
   BACKEND,
+  READER_GONE,
   UPSTREAM_HELD,
   UPSTREAM_LOST,
   UPSTREAM_RETRY,
   upstreamMessage,
   type Backend,
+  type Lost,
 } from "../stream/protocol.ts";
 import { call, type Reply } from "./upstream/call.ts";
 import { sleep } from "../wire/timers.ts";
@@ -44,10 +46,14 @@ type Refusal =
   | "busy"
   | "failed";
 
-/** Reads an upstream's answer that is no stream. `hasSession`: the upstream keeps one for this client. */
-export function refusalOf(status: number, hasSession: boolean): Refusal {
+/**
+ * Reads an upstream's answer that is no stream. `hasSession`: the upstream keeps one for this client.
+ * `forwards`: it was asked with the client's own credential.
+ */
+export function refusalOf(status: number, hasSession: boolean, forwards: boolean): Refusal {
   if (status >= 500) return "failed";
-  if (status === 404 || status === 410) return hasSession ? "lost" : "none";
+  const mayBeLost = status === 404 || status === 410 || (status === 401 && !forwards);
+  if (mayBeLost) return hasSession ? "lost" : "none";
   // Many servers say 400 to an id that they do not know, and some to a second stream.
   if (status === 400) return hasSession ? "lost" : "busy";
   const isFinal = status < 400 || FINAL.has(status);
@@ -114,7 +120,7 @@ export class UpstreamListener {
       if (outcome === "none" || signal.aborted) return;
       if (outcome === "lost") {
         // Sent once: an upstream that never recognises its own sessions must not be asked for ever.
-        if (!this.#lost) this.#say(UPSTREAM_LOST + JSON.stringify({ sid: backend.sid }));
+        if (!this.#lost) this.#sayLost(backend.sid);
         this.#lost = true;
       }
       const ended = outcome === "ended";
@@ -134,7 +140,9 @@ export class UpstreamListener {
     const request = { method: "GET", sid, version, lastEventId, headers } as const;
     let reply: Reply;
     try {
-      reply = await call(upstream, replicaAt(upstream, url), request, { signal });
+      // Some servers send not even the head of this answer before its first event.
+      const options = { signal, withinMs: UPSTREAM_SILENCE_MS };
+      reply = await call(upstream, replicaAt(upstream, url), request, options);
     } catch {
       this.#sayHeld();
       return { outcome: "failed" };
@@ -145,7 +153,7 @@ export class UpstreamListener {
       return { outcome: await this.#read(reply, parser) };
     }
     reply.discard();
-    const outcome = refusalOf(reply.status, sid !== undefined);
+    const outcome = refusalOf(reply.status, sid !== undefined, this.#forwards);
     if (outcome !== "busy") this.#sayHeld(reply);
     return { outcome, afterMs: retryAfter(reply.header("retry-after"), Date.now()) };
   }
@@ -163,12 +171,25 @@ export class UpstreamListener {
     }
   }
 
-  /** The first answer settles it. A refusal of the client's credential is the client's to read. */
+  get #forwards(): boolean {
+    return this.#parts.upstream.forwardAuthorization !== false;
+  }
+
+  /**
+   * The first answer settles it. A refusal of the client's credential is the client's to read: a
+   * client that was answered before is let go, and reads it when it comes back.
+   */
   #sayHeld(refused?: Reply): void {
     this.#say(UPSTREAM_HELD);
     const isCredential = refused?.status === 401 || refused?.status === 403;
-    const forwards = this.#parts.upstream.forwardAuthorization !== false;
-    this.#settled.resolve(isCredential && forwards ? headOf(refused) : undefined);
+    if (!isCredential || !this.#forwards) return this.#settled.resolve(undefined);
+    this.#settled.resolve(headOf(refused));
+    this.#parts.socket.close(READER_GONE, "");
+  }
+
+  #sayLost(sid: string | undefined): void {
+    const lost: Lost = { sid, headers: this.#parts.headers };
+    this.#say(UPSTREAM_LOST + JSON.stringify(lost));
   }
 
   #sayRetry(ms: number | undefined): void {

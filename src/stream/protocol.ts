@@ -106,5 +106,12 @@ export function readUpstreamMessage(word: string): { id: string | undefined; dat
 /** From the bridge: the milliseconds that the upstream asks readers of its stream to wait before they reconnect. */
 export const UPSTREAM_RETRY = "retry ";
 
-/** From the bridge: the upstream no longer knows this session (a `Backend`). */
+/** From the bridge: the upstream may no longer know its session. A `Lost` as JSON follows. */
 export const UPSTREAM_LOST = "lost ";
+
+export interface Lost {
+  /** The upstream session. */
+  readonly sid: string | undefined;
+  /** The reader's headers that are sent on, its credential among them. An earlier version says none. */
+  readonly headers?: Readonly<Record<string, string>>;
+}

@@ -10,6 +10,7 @@ import {
   UPSTREAM_LOST,
   UPSTREAM_MESSAGE,
   UPSTREAM_RETRY,
+  type Lost,
 } from "../../stream/protocol.ts";
 import { isObject, parseJson } from "../../wire/json.ts";
 import {
@@ -217,11 +218,11 @@ export class Gateway {
 
   #lost(session: GatewaySession, json: string): void {
     const link = this.#linkOf(session);
-    const lost = parseJson(json);
-    if (!link || !isObject(lost)) return;
+    // Only the session's own bridges write to this socket.
+    const lost = JSON.parse(json) as Lost;
     const { sid } = bindingOf(session.metadata);
-    if (sid === undefined || lost["sid"] !== sid) return;
-    link.confirm().catch((cause: unknown) => {
+    if (!link || sid === undefined || lost.sid !== sid) return;
+    link.confirm(lost.headers ?? {}).catch((cause: unknown) => {
       if (!(cause instanceof SessionGone)) reportFailure(this.#parts.log, link.upstream, cause);
     });
   }

@@ -64,7 +64,7 @@ export class ObjectListener {
       await sleep(pause, this.#abort.signal);
       pause = Math.min(Math.max(pause * 2, UPSTREAM_RETRY_MS), MAX_UPSTREAM_RETRY_MS);
       try {
-        return await this.#link.confirm();
+        return await this.#link.confirm({});
       } catch (cause) {
         if (cause instanceof SessionGone) return;
         reportFailure(this.#log, this.#link.upstream, cause);

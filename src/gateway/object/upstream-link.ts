@@ -2,7 +2,6 @@
  * A session's link to its upstream: sends requests under the upstream's own session id, makes a new
  * upstream session, once, when that one is lost, and sends nothing twice that may have been executed.
  */
-import { UPSTREAM_ASKED_MS } from "../../core/limits.ts";
 import { isHarmless, type RequestId } from "../json-rpc.ts";
 import {
   bindingOf,
@@ -15,7 +14,7 @@ import {
   type Binding,
   type Handshake,
 } from "../upstream/handshake.ts";
-import { call, type Call, type Reply } from "../upstream/call.ts";
+import { askedWithin, call, type Call, type Reply } from "../upstream/call.ts";
 import { FAILURES, isBroken, UpstreamError } from "../upstream/failure.ts";
 import { asksFirst, healthOf, soundFirst } from "../upstream/health.ts";
 import { hear, hearHead, hearOne } from "../upstream/hear.ts";
@@ -127,11 +126,12 @@ export class UpstreamLink {
   /**
    * The upstream would not give the session's standalone stream. A server answers alike if it
    * does not know the session and if it has no such stream, so this asks, and makes a new
-   * upstream session if this one is lost.
+   * upstream session if this one is lost. `headers` are those of the client that listens.
    */
-  async confirm(): Promise<void> {
+  async confirm(headers: Headers): Promise<void> {
     const binding = this.#binding();
-    if ((await this.#ask(binding, {})) === "lost") await this.#recover(binding, {}, false);
+    if ((await this.#ask(binding, headers)) === "lost")
+      await this.#recover(binding, headers, false);
   }
 
   /** The client's own initialize, sent on by the session of a legacy stream. */
@@ -216,7 +216,7 @@ export class UpstreamLink {
     // The streams of an upstream of 2024-11-05 are one, so the id is no client's.
     const id = JSON.stringify(`holdfast-${crypto.randomUUID()}`);
     const body = `{"jsonrpc":"2.0","id":${id},"method":"ping"}`;
-    const options = { withinMs: UPSTREAM_ASKED_MS };
+    const options = { withinMs: askedWithin(this.upstream) };
     try {
       const reply = await this.#call(binding, { method: "POST", body, headers }, options);
       const heard = await hearOne(reply, id, this.#maxBytes);

@@ -1,5 +1,6 @@
 /** Sends one HTTP request to an upstream, and reads its answer within bounds of time and size. */
 import { isOfType } from "../../http/body.ts";
+import { UPSTREAM_ASKED_MS } from "../../core/limits.ts";
 import { boundedBody, exceeds } from "../../wire/bytes.ts";
 import { SseEventTooLargeError, type SseEvent, type SseParser } from "../../wire/sse-parser.ts";
 import { SharedTimer, CallDeadline } from "./call-deadline.ts";
@@ -26,8 +27,13 @@ interface CallOptions {
   readonly signal?: AbortSignal | undefined;
   /** Shared with other calls of the same object; else the call has its own. */
   readonly timer?: SharedTimer;
-  /** Milliseconds that are allowed at most, where the upstream's own timeout is too long. */
+  /** Milliseconds in place of the upstream's own timeout. */
   readonly withinMs?: number;
+}
+
+/** Milliseconds that an upstream has to answer something harmless. */
+export function askedWithin({ timeoutMs }: Upstream): number {
+  return Math.min(timeoutMs, UPSTREAM_ASKED_MS);
 }
 
 /**
@@ -40,9 +46,9 @@ export async function call(
   upstream: Upstream,
   replica: Replica,
   { method, body, sid, version, lastEventId, headers }: Call,
-  { signal, timer = new SharedTimer(), withinMs = Infinity }: CallOptions = {},
+  { signal, timer = new SharedTimer(), withinMs = upstream.timeoutMs }: CallOptions = {},
 ): Promise<Reply> {
-  const deadline = new CallDeadline(Math.min(upstream.timeoutMs, withinMs), timer, signal);
+  const deadline = new CallDeadline(withinMs, timer, signal);
   // Where there is one replica alone, nothing is ever decided by its health.
   const health = upstream.replicas.length > 1 ? healthOf(replica) : undefined;
   const request: RequestParts = {

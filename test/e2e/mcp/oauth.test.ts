@@ -7,10 +7,10 @@ import { promisify } from "node:util";
 import { expect, it, onTestFinished } from "vitest";
 import { PROJECT } from "../../../scripts/bundle.ts";
 import { apiTokens } from "../../support/api-tokens.ts";
-import { INITIALIZE, post, toolCall, wholeAnswer } from "../../support/mcp/client.ts";
+import { INITIALIZE, post, readerOf, toolCall, wholeAnswer } from "../../support/mcp/client.ts";
 import { startGateway } from "../../support/mcp/gateway.ts";
 import { startRough } from "../../support/mcp/rough-gateway.ts";
-import type { Asked, RoughServer } from "../../support/mcp/rough-server.ts";
+import { event, notice, type Asked, type RoughServer } from "../../support/mcp/rough-server.ts";
 import { Service } from "../../support/service.ts";
 
 const METADATA = "/.well-known/oauth-protected-resource";
@@ -226,6 +226,58 @@ it("the client's GET is refused with the challenge where the upstream refuses it
   });
   expect(next.status).toBe(200);
   await next.body?.cancel();
+});
+
+const listen = async (url: string, sid: string) =>
+  readerOf(
+    await fetch(url, { headers: { accept: "text/event-stream", "mcp-session-id": sid, ...MINE } }),
+  );
+
+it("a lost session is found and recovered with the credential of the client that only listens", async () => {
+  const server = await startRough((asked, { sid }) => {
+    if (asked.headers["authorization"] !== "Bearer mine") asked.answer(401);
+    else if (asked.sid !== undefined && asked.sid !== sid) asked.answer(404);
+    else if (asked.verb === "GET") asked.stream(`retry: 20\n${event(notice(asked.sid))}`);
+    else return false;
+    return true;
+  });
+  const upstream = { url: server.url, forwardAuthorization: true };
+  const { url } = await startGateway({ default: upstream });
+  const reader = await listen(url, await opened(url));
+  await reader.until(/rough-1/);
+  server.sid = "rough-2";
+  (await server.asked("GET")).end();
+  await reader.until(/rough-2/);
+  const refused = server.requests.filter(({ headers }) => headers["authorization"] === undefined);
+  expect([refused, server.count("initialize")]).toEqual([[], 2]);
+  await reader.leave();
+});
+
+it("a client whose credential has expired is let go, to come back with another", async () => {
+  let hasExpired = false;
+  const server = await startRough((asked) => {
+    if (hasExpired) asked.answer(401, "", { "www-authenticate": 'Bearer error="invalid_token"' });
+    else if (asked.verb === "GET") asked.stream(`retry: 20\n${event(notice("heard"))}`);
+    else return false;
+    return true;
+  });
+  const upstream = { url: server.url, forwardAuthorization: true };
+  const { url } = await startGateway({ default: upstream });
+  const sid = await opened(url);
+  const reader = await listen(url, sid);
+  await reader.until(/heard/);
+  hasExpired = true;
+  (await server.asked("GET")).end();
+  await reader.rest();
+  const back = await fetch(url, {
+    headers: { accept: "text/event-stream", "mcp-session-id": sid },
+  });
+  expect([back.status, back.headers.get("www-authenticate")]).toEqual([
+    401,
+    'Bearer error="invalid_token"',
+  ]);
+  // Nobody listens any more, so nobody asks for the stream.
+  expect(server.count("GET")).toBe(3);
 });
 
 it("the metadata are asked for without the upstream's secrets, and once for many", async () => {

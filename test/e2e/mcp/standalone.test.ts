@@ -55,6 +55,23 @@ it("is asked for again each time, where it is refused again and again", async ()
   await reader.leave();
 });
 
+it.each([401, 404, 410])("%i to it after a restart recovers the session", async (status) => {
+  const { url, server } = await roughBehindGateway((asked, { sid }) => {
+    if (asked.sid !== undefined && asked.sid !== sid) {
+      asked.answer(status, "Unauthorized: Session not found");
+    } else if (asked.verb === "GET") asked.stream(`retry: 20\n${event(notice(asked.sid))}`);
+    else return false;
+    return true;
+  });
+  const reader = await (await McpSession.open(url)).follow();
+  await reader.until(/rough-1/);
+  server.sid = "rough-2";
+  (await server.asked("GET")).end();
+  await reader.until(/rough-2/);
+  expect(server.count("initialize")).toBe(2);
+  await reader.leave();
+});
+
 it("is asked for once where there is none", async () => {
   const { url, server } = await roughUpstream();
   const session = await McpSession.open(url);

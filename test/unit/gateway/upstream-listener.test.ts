@@ -1,5 +1,41 @@
-import { expect, it } from "vitest";
-import { refusalOf, retryAfter } from "../../../src/gateway/upstream-listener.ts";
+import { afterEach, beforeEach, expect, it, vi } from "vitest";
+import { refusalOf, retryAfter, UpstreamListener } from "../../../src/gateway/upstream-listener.ts";
+import type { Upstream } from "../../../src/gateway/upstream/upstream.ts";
+import { BACKEND } from "../../../src/stream/protocol.ts";
+
+beforeEach(() => void vi.useFakeTimers({ now: 0 }));
+afterEach(() => void vi.useRealTimers());
+
+it("waits for a server that begins its answer with its first event, whatever a call may take", async () => {
+  const send = vi.fn(() => new Promise<Response>(() => undefined));
+  const replica = { url: "https://upstream.invalid/mcp", send };
+  const upstream: Upstream = {
+    name: "default",
+    replicas: [replica],
+    headers: {},
+    timeoutMs: 1000,
+    forwardAuthorization: false,
+  };
+  const socket = {
+    binaryType: "arraybuffer",
+    send: vi.fn(),
+    close: vi.fn(),
+    addEventListener: vi.fn(),
+  };
+  const listener = new UpstreamListener({ upstream, socket, headers: {}, maxBytes: 1000 });
+  listener.receive(BACKEND + JSON.stringify({ sid: "a", version: "2025-11-25" }));
+  await vi.advanceTimersByTimeAsync(9 * 60_000);
+  expect(send).toHaveBeenCalledOnce();
+  // Silence has its bound here too.
+  await vi.advanceTimersByTimeAsync(2 * 60_000);
+  expect(send).toHaveBeenCalledTimes(2);
+  listener.end();
+});
+
+it("401 without the client's credential may be the word of a server that restarted", () => {
+  expect([refusalOf(401, true, false), refusalOf(401, true, true)]).toEqual(["lost", "none"]);
+  expect(refusalOf(401, false, false)).toBe("none");
+});
 
 it.each<[status: number, withSession: string, without: string]>([
   [200, "none", "none"],
@@ -20,7 +56,8 @@ it.each<[status: number, withSession: string, without: string]>([
   [500, "failed", "failed"],
   [503, "failed", "failed"],
 ])("an upstream that answers %i to the request for its stream", (status, withSession, without) => {
-  expect([refusalOf(status, true), refusalOf(status, false)]).toEqual([withSession, without]);
+  const refusals = [refusalOf(status, true, true), refusalOf(status, false, true)];
+  expect(refusals).toEqual([withSession, without]);
 });
 
 const NOW = Date.parse("2026-11-29T12:00:00Z");
