@@ -160,9 +160,9 @@ export class UpstreamListener {
 
   async #read(reply: Reply, parser: SseParser): Promise<"ended" | "failed"> {
     try {
-      for await (const { id, data } of reply.messages(parser, UPSTREAM_SILENCE_MS)) {
+      for await (const events of reply.messages(parser, UPSTREAM_SILENCE_MS)) {
         this.#sayRetry(parser.retryMs);
-        this.#say(upstreamMessage(id, data));
+        for (const { id, data } of events) this.#say(upstreamMessage(id, data));
       }
       this.#sayRetry(parser.retryMs);
       return "ended";

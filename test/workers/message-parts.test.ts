@@ -81,9 +81,9 @@ it.each([
   ["larger than a page alone", MIB / 2],
 ])("a live reader is sent one as a page, and the next one waits: %s", async (_what, size) => {
   const words = await inObject(async (ctx) => {
-    const { streams, server, received } = follow(ctx);
-    streams.append(STREAM, "d".repeat(size));
-    streams.append(STREAM, "after");
+    const { say, streams, server, received } = follow(ctx);
+    say("d".repeat(size));
+    say("after");
     await received.at(2);
     streams.sendPage(server);
     await received.at(3);
@@ -94,8 +94,8 @@ it.each([
 
 it("a reader is let go that the log was trimmed past, and does not wait for an answer that is gone", async () => {
   const code = await inObject(async (ctx) => {
-    const { streams, server, closed } = follow(ctx);
-    for (const text of ["d", "e", "f"]) streams.append(STREAM, text.repeat(2 * MIB));
+    const { say, streams, server, closed } = follow(ctx);
+    for (const text of ["d", "e", "f"]) say(text.repeat(2 * MIB));
     streams.sendPage(server);
     return closed;
   });
@@ -106,7 +106,8 @@ it("a reader is let go that the log was trimmed past, and does not wait for an a
 function follow(ctx: DurableObjectState) {
   const channel = { storage: ctx.storage, subscribers: new Subscribers(ctx), limits: LIMITS };
   const streams = new GatewayStreams(channel, EPOCH);
-  streams.beginExchange(["1"], false);
+  const exchange = streams.beginExchange(["1"], false);
+  const say = (text: string): void => streams.say(exchange, [text], exchange.pending);
   const { 0: client, 1: server } = new WebSocketPair();
   const messages: string[] = [];
   const watchers = new Set<() => void>();
@@ -137,5 +138,5 @@ function follow(ctx: DurableObjectState) {
         look();
       }),
   };
-  return { streams, server, received, closed: closed.promise };
+  return { say, streams, server, received, closed: closed.promise };
 }

@@ -17,6 +17,7 @@ import {
 import {
   MAX_UPSTREAM_RESUMES,
   MAX_UPSTREAM_RETRY_MS,
+  PIECE_BYTES,
   QUICK_ANSWER_MS,
   UPSTREAM_RETRY_MS,
   UPSTREAM_SETTLE_MS,
@@ -67,6 +68,9 @@ export class Exchange {
   #state: State = { kind: "waiting" };
   /** Answers that came while waiting, by the id of their request: a batch may have several. */
   readonly #held = new Map<RequestId, string>();
+  /** Messages for the stream that are yet to be stored and sent, and their UTF-16 units. */
+  readonly #gathered: string[] = [];
+  #gatheredUnits = 0;
   /** Whether the upstream's answer is still to begin. A stream that has begun may say nothing for ever. */
   isWaiting = true;
 
@@ -107,6 +111,7 @@ export class Exchange {
   cancel(id: RequestId): void {
     if (!this.#pending.has(id) || this.#state.kind === "ended") return;
     this.#take(id, rpcError(FAILURES.cancelled.code, FAILURES.cancelled.message, id));
+    this.#flush();
     if (this.#isEnded()) this.#abort.abort();
   }
 
@@ -168,20 +173,22 @@ export class Exchange {
     this.#used();
     try {
       for (let resumes = 0; ; resumes++) {
-        for await (const { data } of reply.messages(parser, UPSTREAM_SILENCE_MS)) {
-          for (const message of messagesIn(data)) {
+        for await (const events of reply.messages(parser, UPSTREAM_SILENCE_MS)) {
+          let isNews = false;
+          for (const message of events.flatMap(({ data }) => messagesIn(data))) {
             if (doubted && isAboutNothing(this.#request.pending, message.message)) {
               const { signal } = this.#abort;
               const again = await this.#link.repeatIfLost(doubted, this.#request, signal);
               if (again) return again;
             }
             doubted = undefined;
-            const isNews = this.#message(this.#meant(message));
+            isNews = this.#message(this.#meant(message)) || isNews;
             if (this.#isEnded()) return undefined;
-            if (!isNews) continue;
-            resumes = 0;
-            this.#used();
           }
+          this.#flush();
+          if (!isNews) continue;
+          resumes = 0;
+          this.#used();
         }
         if (this.#isEnded()) return undefined;
         const { lastEventId } = parser;
@@ -245,24 +252,46 @@ export class Exchange {
     }
     this.#startStream();
     if (this.#state.kind !== "streaming") return false;
-    this.#link.streams.append(this.#state.row.stream, text);
+    this.#gather(text);
     return true;
   }
 
   /** Handles the answer to a pending request. */
   #take(id: RequestId, data: string): void {
-    if (this.#state.kind === "streaming") {
-      const { row } = this.#state;
-      const left = [...this.#pending].filter((one) => one !== id);
-      this.#link.streams.answer(row, [data], left);
-      this.#pending.delete(id);
-      if (this.#pending.size > 0) return;
-      this.#state = { kind: "ended" };
-      if (this.#request.delivery === "own") this.#link.streams.endStream(row.stream);
+    if (this.#state.kind !== "streaming") {
+      this.#held.set(id, data);
+      if (this.#held.size === this.#pending.size) this.#answerJson(200, [...this.#held.values()]);
       return;
     }
-    this.#held.set(id, data);
-    if (this.#held.size === this.#pending.size) this.#answerJson(200, [...this.#held.values()]);
+    this.#gather(data);
+    this.#pending.delete(id);
+    if (this.#pending.size === 0) this.#flush();
+  }
+
+  /** Keeps a message of the stream until its turn ends, by `#flush`. */
+  #gather(text: string): void {
+    if (this.#gatheredUnits + text.length > PIECE_BYTES) this.#flush();
+    this.#gathered.push(text);
+    this.#gatheredUnits += text.length;
+  }
+
+  /**
+   * Stores and sends what this turn has gathered, together: a message alone would cost a commit, and
+   * an answer alone the ids that are still pending after it.
+   */
+  #flush(): void {
+    if (this.#state.kind !== "streaming") return;
+    const { row } = this.#state;
+    const { pending } = this;
+    const texts = this.#gathered.splice(0);
+    this.#gatheredUnits = 0;
+    if (texts.length > 0) this.#link.streams.say(row, texts, pending);
+    if (pending.length > 0) {
+      this.#state = { kind: "streaming", row: { ...row, pending } };
+      return;
+    }
+    this.#state = { kind: "ended" };
+    if (this.#request.delivery === "own") this.#link.streams.endStream(row.stream);
   }
 
   #answerJson(status: number, answers: readonly string[], headers?: KeptHeaders): void {
@@ -285,6 +314,7 @@ export class Exchange {
     this.#resolve(succeed(legacy ? { kind: "accepted" } : { kind: "stream", stream: row.stream }));
     for (const [id, data] of this.#held) this.#take(id, data);
     this.#held.clear();
+    this.#flush();
   }
 
   #failed(cause: unknown): void {

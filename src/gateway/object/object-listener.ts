@@ -83,8 +83,9 @@ export class ObjectListener {
       return false;
     }
     const parser = new SseParser(this.#maxBytes);
-    for await (const { data } of reply.messages(parser, UPSTREAM_SILENCE_MS)) {
-      this.#streams.receive(undefined, unaskedIn(data));
+    for await (const events of reply.messages(parser, UPSTREAM_SILENCE_MS)) {
+      const messages = events.flatMap(({ data }) => unaskedIn(data));
+      this.#streams.receive(undefined, messages);
     }
     return true;
   }

@@ -56,15 +56,14 @@ export class GatewayStreams extends Channel {
     return this.#exchanges.begin(pending, standalone);
   }
 
-  append(stream: number, data: string): void {
-    this.send(stream, this.#store(stream, [data]));
-  }
-
-  /** Logs answers together with the requests that are still pending after them, and sends them. */
-  answer(exchange: OpenExchange, answers: readonly string[], pending: readonly RequestId[]): void {
+  /**
+   * Logs messages of an exchange, together with the requests that are still pending after them, and
+   * sends them. What is pending is written where that is less than in `exchange`.
+   */
+  say(exchange: OpenExchange, messages: readonly string[], pending: readonly RequestId[]): void {
     const logged = this.storage.transactionSync(() => {
-      this.#exchanges.savePending(exchange, pending);
-      return this.#store(exchange.stream, answers);
+      if (pending.length < exchange.pending.length) this.#exchanges.savePending(exchange, pending);
+      return this.#store(exchange.stream, messages);
     });
     this.send(exchange.stream, logged);
   }
@@ -74,7 +73,7 @@ export class GatewayStreams extends Channel {
     const { code, message } = FAILURES.interrupted;
     for (const exchange of this.#exchanges.open()) {
       const answers = exchange.pending.map((id) => rpcError(code, message, id));
-      this.answer(exchange, answers, []);
+      this.say(exchange, answers, []);
       if (exchange.stream !== STANDALONE_STREAM) this.endStream(exchange.stream);
     }
   }

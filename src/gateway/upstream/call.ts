@@ -186,11 +186,11 @@ export class Reply {
   }
 
   /**
-   * The messages of an SSE answer, until it ends or is silent for `silenceMs`; without `silenceMs`,
-   * until the deadline. An answer that breaks off just ends: the caller knows whether it was
+   * The messages of an SSE answer, those of a chunk together, until it ends or is silent for
+   * `silenceMs`; without `silenceMs`, until the deadline. An answer that breaks off just ends: the caller knows whether it was
    * complete. Events of other names, such as pings, are not messages (WHATWG HTML, EventSource).
    */
-  async *messages(parser: SseParser, silenceMs?: number): AsyncGenerator<SseEvent> {
+  async *messages(parser: SseParser, silenceMs?: number): AsyncGenerator<SseEvent[]> {
     const reader = this.#response?.body?.getReader();
     if (!reader) return;
     parser.restart();
@@ -203,12 +203,10 @@ export class Reply {
         const chunk = await reader.read().catch(() => this.#brokeOff());
         if (!chunk || chunk.done) return;
         this.#health?.heard();
-        for (const event of parser.push(chunk.value)) if (event.event === "message") yield event;
+        const { events, failure } = takeFrom(parser, chunk.value);
+        if (events.length > 0) yield events;
+        if (failure) throw failure;
       }
-    } catch (cause) {
-      if (cause instanceof SseEventTooLargeError)
-        throw new UpstreamError(FAILURES.tooLarge, { cause });
-      throw cause;
     } finally {
       this.#deadline.end();
       cancel();
@@ -226,10 +224,22 @@ export class Reply {
   }
 }
 
-/**
- * Whether the headers promise a body within `maxBytes`: then the platform reads it, which is quicker.
- * A compressed body is longer than they say.
- */
+/** The messages that a chunk completes, and what comes after them where that is too large. */
+function takeFrom(
+  parser: SseParser,
+  chunk: Uint8Array,
+): { readonly events: SseEvent[]; readonly failure?: UpstreamError } {
+  const events: SseEvent[] = [];
+  try {
+    for (const event of parser.push(chunk)) if (event.event === "message") events.push(event);
+    return { events };
+  } catch (cause) {
+    if (!(cause instanceof SseEventTooLargeError)) throw cause;
+    return { events, failure: new UpstreamError(FAILURES.tooLarge, { cause }) };
+  }
+}
+
+/** Such a body the platform reads, which is quicker. A compressed body is longer than it announces. */
 function isAnnouncedWithin({ headers }: Response, maxBytes: number): boolean {
   const length = headers.get("content-length");
   if (length === null || headers.has("content-encoding")) return false;

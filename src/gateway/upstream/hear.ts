@@ -28,8 +28,8 @@ export async function hearOne(reply: Reply, id: RequestId, maxBytes: number): Pr
   if (!reply.ok || !reply.isEventStream) return hear(reply, maxBytes);
   const texts: string[] = [];
   let size = 0;
-  for await (const { data } of reply.messages(new SseParser(maxBytes))) {
-    for (const { message, text } of messagesIn(data)) {
+  for await (const events of reply.messages(new SseParser(maxBytes))) {
+    for (const { message, text } of events.flatMap(({ data }) => messagesIn(data))) {
       const isResponse = message.kind === "response";
       const isMeant = isResponse && (isAboutNothing([id], message) || isAnswerTo(id, message.id));
       if (isResponse && !isMeant) continue;
