@@ -15,6 +15,7 @@ import {
   type WrittenMessage,
 } from "../json-rpc.ts";
 import {
+  MAX_UPSTREAM_RESUME_FAILURES,
   MAX_UPSTREAM_RESUMES,
   MAX_UPSTREAM_RETRY_MS,
   PIECE_BYTES,
@@ -25,7 +26,8 @@ import {
 } from "../../core/limits.ts";
 import { refuse, succeed, type Outcome } from "../../core/errors.ts";
 import { SseParser } from "../../wire/sse-parser.ts";
-import { FAILURES, reportFailure, UpstreamError } from "../upstream/failure.ts";
+import { FAILURES, isBroken, reportFailure, UpstreamError } from "../upstream/failure.ts";
+import type { Reply } from "../upstream/call.ts";
 import { HandshakeRefused } from "../upstream/handshake.ts";
 import { errorFor, isAboutNothing, type KeptHeaders, type Settled } from "../upstream/meaning.ts";
 import { sleep } from "../../wire/timers.ts";
@@ -168,12 +170,13 @@ export class Exchange {
   async #readStream(first: Streamed): Promise<Streamed | Settled | undefined> {
     const settled = this.#streamIn(UPSTREAM_SETTLE_MS);
     const parser = new SseParser(this.#limits.bodyMaxBytes);
-    let { reply, doubted } = first;
+    let { reply, doubted }: { reply?: Reply | undefined; doubted: Streamed["doubted"] } = first;
+    let failures = 0;
     this.isWaiting = false;
     this.#used();
     try {
       for (let resumes = 0; ; resumes++) {
-        for await (const events of reply.messages(parser, UPSTREAM_SILENCE_MS)) {
+        for await (const events of reply?.messages(parser, UPSTREAM_SILENCE_MS) ?? []) {
           let isNews = false;
           for (const message of events.flatMap(({ data }) => messagesIn(data))) {
             if (doubted && isAboutNothing(this.#request.pending, message.message)) {
@@ -192,7 +195,8 @@ export class Exchange {
         }
         if (this.#isEnded()) return undefined;
         const { lastEventId } = parser;
-        if (lastEventId === undefined || resumes >= MAX_UPSTREAM_RESUMES) {
+        const isOver = resumes >= MAX_UPSTREAM_RESUMES || failures > MAX_UPSTREAM_RESUME_FAILURES;
+        if (lastEventId === undefined || isOver) {
           throw new UpstreamError(FAILURES.closed);
         }
         this.#startStream();
@@ -201,16 +205,29 @@ export class Exchange {
         if (this.#isEnded()) return undefined;
         // The POST was taken, so an error that comes now does not refuse it.
         doubted = undefined;
-        reply = await this.#link.resume(lastEventId, this.#request.headers, this.#abort.signal);
-        if (!reply.ok || !reply.isEventStream) {
-          const { status } = reply;
-          reply.discard();
-          throw new UpstreamError(FAILURES.closed, { status });
-        }
+        reply = await this.#resume(lastEventId);
+        failures = reply ? 0 : failures + 1;
       }
     } finally {
       settled();
     }
+  }
+
+  /** Asks for the rest of the stream. Undefined where it was refused in a way that may pass. */
+  async #resume(lastEventId: string): Promise<Reply | undefined> {
+    let reply: Reply;
+    try {
+      reply = await this.#link.resume(lastEventId, this.#request.headers, this.#abort.signal);
+    } catch (cause) {
+      if (isBroken(cause)) return undefined;
+      throw cause;
+    }
+    const { ok, isEventStream, status } = reply;
+    if (ok && isEventStream) return reply;
+    reply.discard();
+    // 409: the server has not noticed yet that the last connection is gone.
+    if (status >= 500 || status === 409 || status === 429) return undefined;
+    throw new UpstreamError(FAILURES.closed, { status });
   }
 
   /** Makes the answer a stream unless it is over in `ms`; the returned function calls that off. */

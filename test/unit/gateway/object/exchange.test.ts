@@ -6,6 +6,7 @@ import { Exchange } from "../../../../src/gateway/object/exchange.ts";
 import type { UpstreamLink } from "../../../../src/gateway/object/upstream-link.ts";
 import { CallDeadline, SharedTimer } from "../../../../src/gateway/upstream/call-deadline.ts";
 import { Reply } from "../../../../src/gateway/upstream/call.ts";
+import { FAILURES, UpstreamError } from "../../../../src/gateway/upstream/failure.ts";
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
@@ -22,28 +23,39 @@ const encoder = new TextEncoder();
 const PROGRESS = '{"jsonrpc":"2.0","method":"notifications/progress","params":{}}';
 const resultOf = (id: number | string) => `{"jsonrpc":"2.0","id":${id},"result":{}}`;
 
-/** What is stored and sent together: how many messages, and how many requests are pending after them. */
-type Said = [messages: number, pending: number];
-
-/** Carries a batch of `requests` to an upstream that answers with these chunks of a stream. */
-async function said(requests: number, chunks: readonly string[][]): Promise<Said[]> {
-  const turns: Said[] = [];
-  const pending = Array.from({ length: requests }, (_, n) => String(n));
-  const begin = (ids: readonly string[]) => ({ id: 2, stream: 2, pending: ids });
+/** A stream of these chunks; each event begins with `fields`. */
+function streamed(chunks: readonly string[][], fields = ""): Reply {
   const body = new ReadableStream<Uint8Array>({
     start(controller) {
       for (const chunk of chunks) {
-        controller.enqueue(encoder.encode(chunk.map((data) => `data: ${data}\n\n`).join("")));
+        const events = chunk.map((data) => `${fields}data: ${data}\n\n`);
+        controller.enqueue(encoder.encode(events.join("")));
       }
       controller.close();
     },
   });
-  const type = { "content-type": "text/event-stream" };
-  const timer = new SharedTimer();
-  const reply = new Reply(new Response(body, { headers: type }), new CallDeadline(1000, timer));
+  return replyOf(new Response(body, { headers: { "content-type": "text/event-stream" } }));
+}
+
+const replyOf = (response: Response) =>
+  new Reply(response, new CallDeadline(1000, new SharedTimer()));
+
+/** What is stored and sent together: how many messages, and how many requests are pending after them. */
+type Said = [messages: number, pending: number];
+
+/** Carries a batch of `requests` to an upstream that answers with these chunks of a stream. */
+async function said(
+  requests: number,
+  chunks: readonly string[][],
+  resumptions: (() => Promise<Reply>)[] = [],
+): Promise<Said[]> {
+  const turns: Said[] = [];
+  const pending = Array.from({ length: requests }, (_, n) => String(n));
+  const begin = (ids: readonly string[]) => ({ id: 2, stream: 2, pending: ids });
+  const reply = streamed(chunks, resumptions.length > 0 ? "id: 1\n" : "");
   const link = {
     upstream: { name: "default" },
-    timer,
+    timer: new SharedTimer(),
     streams: {
       upstreamHeld: () => Promise.resolve(),
       beginExchange: begin,
@@ -51,6 +63,7 @@ async function said(requests: number, chunks: readonly string[][]): Promise<Said
         turns.push([texts.length, left.length]),
       endStream: () => turns.push([0, 0]),
     },
+    resume: () => resumptions.shift()?.(),
     post: () => Promise.resolve({ kind: "stream", reply, doubted: undefined }),
   } as unknown as UpstreamLink;
   const request: ExchangeRequest = {
@@ -64,7 +77,9 @@ async function said(requests: number, chunks: readonly string[][]): Promise<Said
     delivery: "own",
   };
   const limits = { bodyMaxBytes: 1 << 20 };
-  await new Exchange(request, { link, limits, log, used: () => undefined }).ended;
+  const exchange = new Exchange(request, { link, limits, log, used: () => undefined });
+  await vi.advanceTimersByTimeAsync(60_000);
+  await exchange.ended;
   return turns;
 }
 
@@ -120,4 +135,35 @@ it("answers that came before the stream began are one turn when it begins", asyn
     [1, 0],
     [0, 0],
   ]);
+});
+
+const refused = (status: number) => async () => replyOf(new Response(null, { status }));
+const broken = () => Promise.reject(new UpstreamError(FAILURES.unreachable, { broken: true }));
+const resumed = async () => streamed([[resultOf(0)]]);
+const ANSWERED: Said[] = [
+  [1, 1],
+  [1, 0],
+  [0, 0],
+];
+
+it.each<[what: string, resumptions: (() => Promise<Reply>)[]]>([
+  ["a 503", [refused(503), resumed]],
+  ["a 409 for the connection that broke", [refused(409), resumed]],
+  ["a 429", [refused(429), resumed]],
+  ["a connection that breaks", [broken, resumed]],
+  ["five of them", [broken, refused(502), broken, refused(500), broken, resumed]],
+])("a stream that breaks off is taken up again after %s", async (_what, resumptions) => {
+  expect(await said(1, [[PROGRESS]], resumptions)).toEqual(ANSWERED);
+  expect(resumptions).toEqual([]);
+});
+
+it.each<[what: string, tries: number, resumptions: (() => Promise<Reply>)[]]>([
+  ["a 404", 1, [refused(404), resumed]],
+  ["a 401", 1, [refused(401), resumed]],
+  ["no stream", 1, [refused(204), resumed]],
+  ["six failures in a row", 6, [...Array<typeof broken>(6).fill(broken), resumed]],
+])("and is given up after %s, with an error", async (_what, tries, resumptions) => {
+  const all = resumptions.length;
+  expect(await said(1, [[PROGRESS]], resumptions)).toEqual(ANSWERED);
+  expect(all - resumptions.length).toBe(tries);
 });
