@@ -8,6 +8,7 @@ import { describeFailure, type Logger } from "../logger.ts";
 import { boundedBody } from "../wire/bytes.ts";
 import { isObject, parseJson } from "../wire/json.ts";
 import { USER_AGENT } from "./upstream/call.ts";
+import { followed } from "./upstream/redirect.ts";
 import type { Upstream } from "./upstream/upstream.ts";
 
 type Document = Readonly<Record<string, unknown>>;
@@ -83,11 +84,12 @@ function addressesOf(url: string): string[] {
 
 /** The document at an address, if there is one. The upstream's secrets are not sent: anybody may read it. */
 async function readAt(address: string, fetcher: typeof fetch): Promise<Document | undefined> {
-  const response = await fetcher(address, {
+  const request: RequestInit = {
     headers: { accept: "application/json", "user-agent": USER_AGENT },
     redirect: "manual",
     signal: AbortSignal.timeout(TIMEOUT_MS),
-  });
+  };
+  const { answer: response } = await followed(address, "GET", (url) => fetcher(url, request));
   if (!response.ok || !response.body) {
     void response.body?.cancel().catch(() => undefined);
     if (response.status >= 500) throw new Error(`the metadata answered ${response.status}`);

@@ -6,7 +6,7 @@ import { SseEventTooLargeError, type SseEvent, type SseParser } from "../../wire
 import { SharedTimer, CallDeadline } from "./call-deadline.ts";
 import { FAILURES, UpstreamError } from "./failure.ts";
 import { healthOf, type ReplicaHealth } from "./health.ts";
-import { redirected } from "./redirect.ts";
+import { followed } from "./redirect.ts";
 import type { Answer, Replica, RequestParts, Upstream } from "./upstream.ts";
 
 export interface Call {
@@ -71,7 +71,8 @@ export async function call(
   try {
     deadline.signal.throwIfAborted();
     // A server in the same Worker may ignore the signal, so this races the deadline as well.
-    const answer = await Promise.race([redirected(replica, request), deadline.lapsed]);
+    const sending = followed(replica.url, method, (url) => replica.send(request, url));
+    const { answer } = await Promise.race([sending, deadline.lapsed]);
     health?.heard();
     return new Reply(answer, deadline, health);
   } catch (cause) {

@@ -8,6 +8,7 @@ import { derivedUpstreamUrl } from "../../config/upstreams.ts";
 import { messagesIn, requestMeant, type Message } from "../json-rpc.ts";
 import { FrameStream } from "../../wire/sse-frame.ts";
 import { SseParser } from "../../wire/sse-parser.ts";
+import { followed } from "./redirect.ts";
 import type { RequestParts, Send } from "./upstream.ts";
 
 const QUIET: ReadonlySet<string> = new Set(["initialize", "ping"]);
@@ -47,11 +48,12 @@ export function legacyServer(url: string, maxBytes: number, fetcher: typeof fetc
     // If initialize fails or is given up, nobody ever names this session.
     signal?.addEventListener("abort", () => connection.close());
     try {
-      await connection.open(url, headers);
+      const refusal = await connection.open(url, headers);
+      if (refusal) return refusal;
       connections.set(made, connection);
       const response = await connection.post(body, headers, signal);
-      if (!response.ok) connection.close();
-      response.headers.set("mcp-session-id", made);
+      if (response.ok) response.headers.set("mcp-session-id", made);
+      else connection.close();
       return response;
     } catch (failure) {
       connection.close();
@@ -80,15 +82,22 @@ class Connection {
     this.#onClose = onClose;
   }
 
-  /** Opens the stream. Resolves when the server has named the URL for POSTs; rejects if it does not. */
-  async open(url: string, headers: Headers): Promise<void> {
+  /**
+   * Opens the stream. Resolves when the server has named the URL for POSTs, or with its refusal;
+   * rejects if it does neither.
+   */
+  async open(first: string, headers: Headers): Promise<Response | undefined> {
     const { "content-type": _type, ...others } = headers;
-    const response = await this.#fetch(url, {
+    const request: RequestInit = {
       headers: { ...others, accept: "text/event-stream" },
       redirect: "manual",
       signal: this.#abort.signal,
-    });
-    if (!response.ok || !response.body) throw new Error(`the stream answered ${response.status}`);
+    };
+    const { answer: response, url } = await followed(first, "GET", (at) =>
+      this.#fetch(at, request),
+    );
+    if (!response.ok) return response;
+    if (!response.body) throw new Error(`the stream answered ${response.status}`);
     const endpoint = Promise.withResolvers<string>();
     void this.#read(response.body, endpoint).finally(() => this.close());
     // A server must not send our headers to another server.
@@ -98,9 +107,10 @@ class Connection {
       throw new Error(`the endpoint ${verdict.reason}`);
     }
     this.#endpoint = verdict.url.href;
+    return undefined;
   }
 
-  /** Aborting `signal` gives up on the POST and on its answer. */
+  /** Aborting `signal` gives up on the POST and on its answer. A refusal is returned as it is. */
   async post(body: string, headers: Headers, signal: Signal): Promise<Response> {
     signal?.throwIfAborted();
     const requests = requestsIn(body);
@@ -112,18 +122,20 @@ class Connection {
     signal?.addEventListener("abort", forget, { once: true });
     let response: Response;
     try {
-      const request = { method: "POST", headers, body, redirect: "manual" } as const;
-      response = await this.#fetch(this.#endpoint, { ...request, signal: signal ?? null });
+      const method = "POST";
+      const request: RequestInit = { method, headers, body, redirect: "manual" };
+      const send = (url: string) => this.#fetch(url, { ...request, signal: signal ?? null });
+      response = (await followed(this.#endpoint, method, send)).answer;
     } catch (failure) {
       forget();
       throw failure;
     }
-    void response.body?.cancel().catch(() => undefined);
-    if (!response.ok || requests.length === 0) {
+    if (!response.ok) {
       forget();
-      return new Response(null, { status: response.ok ? 202 : response.status });
+      return response;
     }
-    return answers.response;
+    void response.body?.cancel().catch(() => undefined);
+    return requests.length > 0 ? answers.response : new Response(null, { status: 202 });
   }
 
   /** A stream of what the server says with no call under way, in place of the last such stream. */

@@ -1,20 +1,31 @@
 /** Follows an upstream's redirects, within its own origin: the headers of a request hold secrets. */
 import { derivedUpstreamUrl } from "../../config/upstreams.ts";
 import { MAX_UPSTREAM_REDIRECTS } from "../../core/limits.ts";
-import type { Answer, Replica, RequestParts } from "./upstream.ts";
+import type { Answer } from "./upstream.ts";
 
-/** The answer to a request. It is a redirect where that leads elsewhere, or on and on. */
-export async function redirected(replica: Replica, request: RequestParts): Promise<Answer> {
-  let url = replica.url;
-  let answer = await replica.send(request);
+interface Followed<A> {
+  /** It is a redirect where that leads elsewhere, or on and on. */
+  readonly answer: A;
+  /** Where it came from. */
+  readonly url: string;
+}
+
+/** Sends a request with this method to `first`, and on to where the server redirects it. */
+export async function followed<A extends Answer>(
+  first: string,
+  method: string | undefined,
+  send: (url: string) => Promise<A>,
+): Promise<Followed<A>> {
+  let url = first;
+  let answer = await send(url);
   for (let hops = 0; hops < MAX_UPSTREAM_REDIRECTS; hops++) {
-    const target = typeof answer === "string" ? undefined : targetOf(answer, url, request.method);
-    if (target === undefined || typeof answer === "string") return answer;
+    const target = typeof answer === "string" ? undefined : targetOf(answer, url, method);
+    if (target === undefined || typeof answer === "string") break;
     void answer.body?.cancel().catch(() => undefined);
     url = target;
-    answer = await replica.send(request, url);
+    answer = await send(url);
   }
-  return answer;
+  return { answer, url };
 }
 
 /**

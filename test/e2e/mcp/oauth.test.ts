@@ -10,7 +10,14 @@ import { apiTokens } from "../../support/api-tokens.ts";
 import { INITIALIZE, post, readerOf, toolCall, wholeAnswer } from "../../support/mcp/client.ts";
 import { startGateway } from "../../support/mcp/gateway.ts";
 import { startRough } from "../../support/mcp/rough-gateway.ts";
-import { event, notice, type Asked, type RoughServer } from "../../support/mcp/rough-server.ts";
+import {
+  agreedTo,
+  event,
+  notice,
+  resultOf,
+  type Asked,
+  type RoughServer,
+} from "../../support/mcp/rough-server.ts";
 import { Service } from "../../support/service.ts";
 
 const METADATA = "/.well-known/oauth-protected-resource";
@@ -120,6 +127,33 @@ it.each<[status: number, tool: string, headers: Record<string, string>]>([
   expect(made.server.count("initialize")).toBe(1);
   const next = await post(made.url, toolCall(2, "x"), { "mcp-session-id": sid, ...MINE });
   expect((await wholeAnswer(next)).messages).toMatchObject([{ id: 2, result: {} }]);
+});
+
+it("401 of a server of HTTP+SSE does too, to its stream and to a call", async () => {
+  const held: { stream?: Asked } = {};
+  const server: RoughServer = await startRough((asked) => {
+    const isMine = asked.headers["authorization"] === "Bearer mine";
+    if (!isMine || asked.method === "tools/call") {
+      asked.answer(401, "", { "www-authenticate": challengeOf(server) });
+    } else if (asked.verb === "GET") {
+      held.stream = asked;
+      asked.stream("event: endpoint\ndata: /messages\n\n");
+    } else {
+      asked.answer(202);
+      held.stream?.write(event(resultOf(asked.id, agreedTo("2025-11-25"))));
+    }
+    return true;
+  });
+  const upstream = { url: server.url, transport: "sse", forwardAuthorization: true };
+  const { service, url } = await startGateway({ default: upstream });
+  const made = { server, service, url };
+  const first = await post(url, INITIALIZE, { authorization: "Bearer expired" });
+  expect(first.status).toBe(401);
+  expectChallenge(first, made);
+  const sid = await opened(url);
+  const call = await post(url, toolCall(1, "x"), { "mcp-session-id": sid, ...MINE });
+  expect(call.status).toBe(401);
+  expectChallenge(call, made);
 });
 
 it("401 to a notification reaches the client", async () => {
@@ -294,6 +328,14 @@ it.each<[what: string, script: (asked: Asked) => void, status: number]>([
   ["a page", (asked) => asked.answer(200, "<html>", { "content-type": "text/html" }), 404],
   ["more than a document has", (asked) => asked.json({ filler: "x".repeat(100_000) }), 404],
   ["a redirect", (asked) => asked.answer(302, "", { location: "https://secret-.example/" }), 404],
+  [
+    "elsewhere on the same server",
+    (asked) =>
+      asked.path.endsWith("/there")
+        ? asked.json({ authorization_servers: ["https://login.example"] })
+        : asked.answer(307, "", { location: "/there" }),
+    200,
+  ],
   ["a failure", (asked) => asked.answer(500), 502],
   ["a reset", (asked) => asked.reset(), 502],
 ])("an upstream whose metadata are %s", async (_what, script, status) => {

@@ -106,6 +106,80 @@ it.each<[what: string, answer: () => Promise<Response>]>([
   expect(held?.aborted).toBe(true);
 });
 
+const REFUSAL = {
+  status: 429,
+  headers: { "retry-after": "7", "www-authenticate": "Bearer x", "content-type": "text/plain" },
+};
+
+it.each(["GET", "POST"])(
+  "a refusal of a %s is returned as it is, and can be read",
+  async (verb) => {
+    let held: AbortSignal | undefined;
+    const server = legacyServer(URL, 1000, async (input, init) => {
+      const request = new Request(input, init);
+      if (request.method === verb) {
+        const body = new ReadableStream<Uint8Array>({
+          start(controller) {
+            request.signal.addEventListener("abort", () => controller.error(new Error("aborted")));
+            controller.enqueue(new TextEncoder().encode("slow down"));
+            controller.close();
+          },
+        });
+        return new Response(body, REFUSAL);
+      }
+      held = request.signal;
+      const endpoint = new TextEncoder().encode("event: endpoint\ndata: /messages\n\n");
+      return new Response(new ReadableStream({ start: (c) => c.enqueue(endpoint) }), SSE);
+    });
+    const body = JSON.stringify({ jsonrpc: "2.0", id: 0, method: "initialize", params: {} });
+    const answer = responseOf(await server({ method: "POST", headers: {}, body }));
+    const { status, headers } = answer;
+    expect([status, headers.get("retry-after"), headers.get("www-authenticate")]).toEqual([
+      429,
+      "7",
+      "Bearer x",
+    ]);
+    expect([await answer.text(), headers.has("mcp-session-id")]).toEqual(["slow down", false]);
+    expect(held?.aborted).toBe(verb === "GET" ? undefined : true);
+  },
+);
+
+it("follows redirects of the stream and of a POST, and finds the endpoint where the stream is", async () => {
+  const asked: string[] = [];
+  let sink: ReadableStreamDefaultController<Uint8Array> | undefined;
+  const say = (text: string): void => sink?.enqueue(new TextEncoder().encode(text));
+  const server = legacyServer(URL, 1000, async (input, init) => {
+    const request = new Request(input, init);
+    const pathname = request.url.slice("http://upstream.invalid".length);
+    asked.push(`${request.method} ${pathname}`);
+    if (pathname === "/sse") {
+      return new Response(null, { status: 307, headers: { location: "/v1/sse/" } });
+    }
+    if (pathname === "/v1/sse/messages") {
+      return new Response(null, { status: 308, headers: { location: "messages/" } });
+    }
+    if (request.method === "POST") {
+      const { id } = (await request.json()) as { id: number };
+      say(`data: ${JSON.stringify({ jsonrpc: "2.0", id, result: INITIALIZED })}\n\n`);
+      return new Response(null, { status: 202 });
+    }
+    const stream = new ReadableStream<Uint8Array>({
+      start: (controller) => void (sink = controller),
+    });
+    say("event: endpoint\ndata: messages\n\n");
+    return new Response(stream, SSE);
+  });
+  const body = JSON.stringify({ jsonrpc: "2.0", id: 0, method: "initialize", params: {} });
+  const answer = responseOf(await server({ method: "POST", headers: {}, body }));
+  expect(await answer.text()).toContain('"result"');
+  expect(asked).toEqual([
+    "GET /sse",
+    "GET /v1/sse/",
+    "POST /v1/sse/messages",
+    "POST /v1/sse/messages/",
+  ]);
+});
+
 it("keeps what the server says with no call under way for the listener, and gives it to no ping", async () => {
   const server = await scripted();
   server.say(PROGRESS);

@@ -1,33 +1,32 @@
 import { expect, it } from "vitest";
-import { redirected } from "../../../../src/gateway/upstream/redirect.ts";
-import type { RequestParts } from "../../../../src/gateway/upstream/upstream.ts";
+import { followed } from "../../../../src/gateway/upstream/redirect.ts";
 
 const HOME = "https://a.example/mcp";
 
-/** Where a request is sent, and with which method and body, until it is answered. */
+/** Where a request is sent until it is answered. */
 async function sent(
   method: string,
   redirects: readonly [status: number, location?: string | undefined][],
 ) {
-  const requests: unknown[][] = [];
+  const urls: string[] = [];
   const left = [...redirects];
-  const send = async (parts: RequestParts, url = HOME) => {
-    requests.push([parts.method, url, parts.body]);
+  const send = async (url: string) => {
+    urls.push(url);
     const [status, location] = left.shift() ?? [200];
     return new Response(null, { status, headers: location === undefined ? {} : { location } });
   };
-  const answer = await redirected({ url: HOME, send }, { method, headers: {}, body: "{}" });
-  return { urls: requests.map(([, url]) => url), requests, answer };
+  const { answer, url } = await followed(HOME, method, send);
+  return { urls, url, answer };
 }
 
-it.each([307, 308])("follows %i within its origin, with method and body", async (status) => {
-  const { requests, answer } = await sent("POST", [[status, "/mcp/"]]);
-  expect(requests).toEqual([
-    ["POST", HOME, "{}"],
-    ["POST", `${HOME}/`, "{}"],
-  ]);
-  expect(answer).toMatchObject({ status: 200 });
-});
+it.each([307, 308])(
+  "follows %i within its origin, and says where the answer came from",
+  async (status) => {
+    const { urls, url, answer } = await sent("POST", [[status, "/mcp/"]]);
+    expect([...urls, url]).toEqual([HOME, `${HOME}/`, `${HOME}/`]);
+    expect(answer).toMatchObject({ status: 200 });
+  },
+);
 
 it("follows one that is relative to the last", async () => {
   const { urls } = await sent("POST", [
