@@ -2,12 +2,12 @@
  * The library's entry `holdfast/durable-object`. It loads anywhere; the classes of the objects,
  * which only a Worker can run, are `holdfast/object`.
  */
-import type { GatewaySessions } from "../gateway/contract.ts";
 import { DirectoryClient, type DirectoryNamespace } from "../directory/client.ts";
 import { DurableObjectHost } from "../session/object-host.ts";
 import type { SessionObject } from "../session/session-object.ts";
 import type { ListedSessions } from "../library/storage/durable-object.ts";
 import type { Caller } from "../core/caller.ts";
+import type { Sessions } from "../core/host.ts";
 
 export { DurableObjectStorage } from "../library/storage/durable-object.ts";
 export type {
@@ -30,8 +30,7 @@ export interface SessionsInOptions {
 }
 
 /** The calls of the service's own front, without those of its gateway. */
-export type LibrarySessions = Omit<GatewaySessions, "initialize" | "exchange" | "follow"> &
-  ListedSessions;
+export type LibrarySessions = Sessions & ListedSessions;
 
 /**
  * The sessions of a namespace of `SessionObject`, as the service's own front uses them. Without

@@ -2,6 +2,7 @@
 import type { Caller } from "../core/caller.ts";
 import { GATEWAY_KEYS, type Metadata, type SessionType } from "../core/content.ts";
 import type {
+  IfMatch,
   SessionContent,
   SessionHost,
   Sessions,
@@ -132,6 +133,8 @@ export interface GatewaySessions<Shown = SessionView> extends Sessions<Shown> {
     content: SessionContent,
     request: InitializeRequest,
   ): Promise<InitializeAnswer>;
+  /** As for any session. `headers` are for its upstream, from the MCP client that ends it. */
+  delete(id: SessionId, ifMatch?: IfMatch, headers?: ExchangeRequest["headers"]): Promise<boolean>;
   /** Carries one POST of an MCP client. Throws `SessionNotFoundError` if the session does not match. */
   exchange(id: SessionId, request: ExchangeRequest): Promise<ExchangeAnswer>;
   /**

@@ -91,7 +91,7 @@ export function endSession(call: GatewayCall): Promise<Response> {
   return inSession(call, versionRefusal(versionOf(call)), async (sessionId, match) => {
     const session = await call.sessions.read(sessionId, false);
     if (!matches(session, match)) throw new SessionNotFoundError();
-    await call.sessions.delete(sessionId);
+    await call.sessions.delete(sessionId, undefined, forwardedHeaders(call));
     return new Response(null, { status: 204 });
   });
 }

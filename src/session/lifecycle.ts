@@ -17,6 +17,7 @@ import {
 import type { SessionContent, SessionView } from "../core/host.ts";
 import { redactSessionId, type SessionId } from "../core/id.ts";
 import type { Outbox } from "../directory/outbox.ts";
+import type { ExchangeRequest } from "../gateway/contract.ts";
 import type { Gateway } from "../gateway/object/gateway.ts";
 import type { Logger } from "../logger.ts";
 import type { ChannelParts } from "../stream/channel.ts";
@@ -171,14 +172,22 @@ export class Lifecycle {
     this.#used(session, now);
   }
 
-  /** Ends the session: clears its storage first, then ends its exchanges and its streams. */
-  end(session: LiveSession, reason: "expired" | "deleted", now: number): void {
+  /**
+   * Ends the session: clears its storage first, then ends its exchanges and its streams. `headers`
+   * are for its upstream, from the MCP client that ends it.
+   */
+  end(
+    session: LiveSession,
+    reason: "expired" | "deleted",
+    now: number,
+    headers?: ExchangeRequest["headers"],
+  ): void {
     const { ctx, outbox, gateway, waiters, log } = this.#parts;
     const { id, metadata } = session.record;
     outbox.ended(id, now);
     this.#loaded = null;
-    waiters.notifyAll();
-    ctx.waitUntil(gateway.end(metadata));
+    waiters.tell();
+    ctx.waitUntil(gateway.end(metadata, headers));
     const lastFrame = encodeFrame({ event: reason, data: JSON.stringify({ id }) });
     this.#closeSubscribers(id, encoder.encode(lastFrame));
     log.info(`session.${reason}`, { session: redactSessionId(id) });

@@ -189,11 +189,11 @@ function sessionsOf<T>(
       const answer = await repeatable(() => stub(id).read(caller, touch, form));
       return read(typeof answer === "string" ? answer : unwrap(answer));
     },
-    async delete(id, ifMatch) {
+    async delete(id, ifMatch, headers) {
       const condition = ifMatch && { ifMatch };
       // If the answer to a removal was lost, a repeated condition would fail: its session is gone.
       const attempt = condition ? once : repeatable;
-      const removed = await ask(id, attempt, (object) => object.remove(caller, condition));
+      const removed = await ask(id, attempt, (object) => object.remove(caller, condition, headers));
       if (removed && admission) await untilListed(id);
       return removed;
     },

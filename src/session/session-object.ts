@@ -164,12 +164,16 @@ export class SessionObject extends DurableObject<Environment> {
     return shown(this.#life.change(session, changed, now), caller, form);
   }
 
-  /** Ends the session, if it meets the condition. Returns whether it did. */
-  remove(caller: Caller, condition?: RemoveIf): Outcome<boolean> {
+  /** Ends the session, if it meets the condition. Returns whether it did. `headers`: see `Lifecycle.end`. */
+  remove(
+    caller: Caller,
+    condition?: RemoveIf,
+    headers?: ExchangeRequest["headers"],
+  ): Outcome<boolean> {
     const now = Date.now();
     const session = this.#life.owned(caller, now);
     if (!session || (condition && !isMeant(session.record, condition))) return succeed(false);
-    this.#life.end(session, "deleted", now);
+    this.#life.end(session, "deleted", now, headers);
     return succeed(true);
   }
 
@@ -226,7 +230,7 @@ export class SessionObject extends DurableObject<Environment> {
       metadata: { ...content.metadata, ...metadata },
     });
     if (made.ok) return succeed({ kind: "initialized", messages });
-    this.ctx.waitUntil(this.#gateway.terminate(metadata));
+    this.ctx.waitUntil(this.#gateway.terminate(metadata, request.headers));
     return made;
   }
 

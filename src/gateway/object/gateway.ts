@@ -41,6 +41,8 @@ import { GatewayStreams } from "./streams.ts";
 import { SessionGone, UpstreamLink } from "./upstream-link.ts";
 import { changeIn, UpstreamState } from "./upstream-state.ts";
 
+type Headers = ExchangeRequest["headers"];
+
 interface GatewayParts {
   readonly session: SessionAccess;
   readonly channel: ChannelParts;
@@ -146,22 +148,25 @@ export class Gateway {
     else if (word.startsWith(UPSTREAM_LOST)) this.#lost(session, word.slice(UPSTREAM_LOST.length));
   }
 
-  /** The session has ended: ends its exchanges and its upstream session. Resolves when the upstream has answered. */
-  end(metadata: Metadata): Promise<void> {
+  /**
+   * The session has ended: ends its exchanges and its upstream session. `headers` are those of the
+   * client that ended it. Resolves when the upstream has answered.
+   */
+  end(metadata: Metadata, headers?: Headers): Promise<void> {
     this.#streams = undefined;
     this.#link = undefined;
     this.#listener?.end();
     this.#listener = undefined;
     for (const exchange of this.#running) exchange.abandon();
     this.#running.clear();
-    return this.terminate(metadata);
+    return this.terminate(metadata, headers);
   }
 
-  async terminate(metadata: Metadata): Promise<void> {
+  async terminate(metadata: Metadata, headers: Headers = {}): Promise<void> {
     const { url, sid, version } = bindingOf(metadata);
     const upstream = this.#upstream(metadata[GATEWAY_KEYS.upstream]);
-    if (!upstream || sid === undefined) return;
-    await terminate(upstream, replicaAt(upstream, url), sid, version);
+    if (!upstream) return;
+    await terminate(upstream, { replica: replicaAt(upstream, url), sid, version }, headers);
   }
 
   #upstream(name: string | undefined): Upstream | undefined {

@@ -139,11 +139,13 @@ export class UpstreamLink {
     const { url, sid, version } = this.#binding();
     const replicas = soundFirst(this.upstream.replicas);
     const handshake = await initialize(this.upstream, replicas, body, headers, this.#maxBytes);
-    this.#adopt(handshake, body);
+    this.#adopt(handshake, body, headers);
     // A client that initializes again has given up the session that it had.
-    if (sid !== undefined) {
-      void terminate(this.upstream, replicaAt(this.upstream, url), sid, version);
-    }
+    void terminate(
+      this.upstream,
+      { replica: replicaAt(this.upstream, url), sid, version },
+      headers,
+    );
     return handshake;
   }
 
@@ -260,7 +262,7 @@ export class UpstreamLink {
   async #reinitialize(stale: Binding, headers: Headers, elsewhere: boolean): Promise<void> {
     const body = stale.initBody ?? OWN_INITIALIZE;
     const handshake = await this.#handshake(stale, body, headers, elsewhere);
-    this.#mustExist(handshake);
+    this.#mustExist(handshake, headers);
     try {
       if (stale.version !== undefined && handshake.version !== stale.version) {
         throw new UpstreamError(FAILURES.changed);
@@ -268,10 +270,10 @@ export class UpstreamLink {
       await sendInitialized(this.upstream, handshake, headers);
       await restate(this.upstream, handshake, headers, this.#stateRequests());
     } catch (failure) {
-      this.#drop(handshake);
+      this.#drop(handshake, headers);
       throw failure;
     }
-    this.#adopt(handshake, body);
+    this.#adopt(handshake, body, headers);
   }
 
   /**
@@ -298,22 +300,22 @@ export class UpstreamLink {
   }
 
   /** Stores the new upstream session, or ends it if its session has ended. */
-  #adopt(handshake: Handshake, body: string): void {
-    const session = this.#mustExist(handshake);
+  #adopt(handshake: Handshake, body: string, headers: Headers): void {
+    const session = this.#mustExist(handshake, headers);
     const metadata = session.patchMetadata(handshakeMetadata(handshake, body));
     if (metadata) return this.streams.followUpstream(metadata);
-    this.#drop(handshake);
+    this.#drop(handshake, headers);
     throw new UpstreamError(FAILURES.noRoom);
   }
 
-  #mustExist(handshake: Handshake): OpenSession {
+  #mustExist(handshake: Handshake, headers: Headers): OpenSession {
     const session = this.#current();
     if (session) return session;
-    this.#drop(handshake);
+    this.#drop(handshake, headers);
     throw new SessionGone();
   }
 
-  #drop({ replica, sid, version }: Handshake): void {
-    if (sid !== undefined) void terminate(this.upstream, replica, sid, version);
+  #drop(handshake: Handshake, headers: Headers): void {
+    void terminate(this.upstream, handshake, headers);
   }
 }

@@ -85,15 +85,18 @@ export async function sendInitialized(
   if (meaning.kind === "failed") throw new UpstreamError(meaning.failure, { status: heard.status });
 }
 
-/** Ends the upstream's session. Never rejects: the upstream may be gone, or unable to end sessions. */
+/**
+ * Ends an upstream session. `headers` are the client's, where a request of its own ends it. Never
+ * rejects: the upstream may be gone, or unable to end sessions.
+ */
 export async function terminate(
   upstream: Upstream,
-  replica: Replica,
-  sid: string,
-  version: string | undefined,
+  { replica, sid, version }: Pick<Handshake, "replica" | "sid"> & Pick<Binding, "version">,
+  headers: Readonly<Record<string, string>>,
 ): Promise<void> {
+  if (sid === undefined) return;
   try {
-    (await call(upstream, replica, { method: "DELETE", sid, version })).discard();
+    (await call(upstream, replica, { method: "DELETE", sid, version, headers })).discard();
   } catch {
     // The upstream ends the session in its own time.
   }
