@@ -1,9 +1,11 @@
 /** The clients, each a process that does what the plan says (clients/plan.mjs) and tells what it saw. */
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface, type Interface } from "node:readline";
-import { guard, killGroup, type ServerKind } from "./servers.ts";
+import { guard, killGroup, type Calls, type Transport } from "./servers.ts";
 
 export const CLIENTS = [
   "sdk-v1",
@@ -15,60 +17,88 @@ export const CLIENTS = [
 ] as const;
 export type ClientName = (typeof CLIENTS)[number];
 
-/** Milliseconds for all of a plan; a call that never resolves takes 10 s of them. */
+/** What a call said: the result, or the words of its failure. */
+export type Outcome =
+  | { readonly isError: boolean; readonly content: unknown }
+  | { readonly failed: string };
+
+export interface Seen {
+  readonly tools: readonly string[];
+  readonly echo: Outcome;
+  readonly count: Outcome;
+  readonly fail: Outcome;
+  readonly progress: readonly number[];
+}
+
+/** Milliseconds for each thing that is asked of a client; the clients give up a call after 10 s. */
 const PATIENCE_MS = 30_000;
+
+/** A client that ended, or said nothing in time. */
+export class ClientFailure extends Error {
+  override readonly name = "ClientFailure";
+}
 
 export class RunningClient {
   readonly #child: ChildProcess;
+  /** What it writes goes in there, and nothing that another wrote is found. */
+  readonly #home = mkdtempSync(join(tmpdir(), "holdfast-matrix-"));
   readonly #lines: Interface;
+  readonly #said: string[] = [];
   #complaint = "";
+  /** What it saw of the plan. */
+  readonly seen: Promise<Seen>;
 
-  /** `transport` is how it is to connect to `url`. */
-  constructor(name: ClientName, url: string, transport: "streamable" | "sse", kind: ServerKind) {
-    const { echo, count, fail } = kind;
-    const plan = JSON.stringify({ transport, echo, count, fail });
+  constructor(name: ClientName, url: string, transport: Transport, calls: Calls) {
     const program = join(import.meta.dirname, "clients", `${name}.mjs`);
+    const plan = JSON.stringify({ transport, calls });
     const child = spawn(process.execPath, [program, url, plan], {
+      env: { ...process.env, HOME: this.#home, TMPDIR: this.#home },
       stdio: ["pipe", "pipe", "pipe"],
+      // A group of its own: mcp-remote and the Inspector are to end with it.
       detached: true,
     });
     this.#child = guard(child);
     child.stdin.on("error", () => undefined);
+    child.stderr.on("data", (chunk: Buffer) => {
+      this.#complaint = (this.#complaint + chunk.toString()).slice(-1000);
+    });
     this.#lines = createInterface({ input: child.stdout });
-    child.stderr.on(
-      "data",
-      (chunk: Buffer) => (this.#complaint = (this.#complaint + chunk.toString()).slice(-1000)),
-    );
+    this.#lines.on("line", (line) => this.#said.push(line));
+    this.seen = this.#next() as Promise<Seen>;
+    // Whoever asks for it gets the failure; nobody asks where the run was given up.
+    this.seen.catch(() => undefined);
   }
 
-  /** Its report; or its stderr, if it ended without one. */
-  async saw(): Promise<unknown> {
-    const end = new AbortController();
-    const timer = setTimeout(() => end.abort(), PATIENCE_MS);
-    try {
-      const line = once(this.#lines, "line", { signal: end.signal });
-      const closed = once(this.#lines, "close", { signal: end.signal }).then(() => undefined);
-      line.catch(() => undefined);
-      closed.catch(() => undefined);
-      const first = (await Promise.race([line, closed])) as [string] | undefined;
-      return first ? (JSON.parse(first[0]) as unknown) : { ended: firstErrorIn(this.#complaint) };
-    } catch {
-      return { ended: "it said nothing in time" };
-    } finally {
-      clearTimeout(timer);
-      end.abort();
-    }
+  /** Makes one more call of the plan. Throws a ClientFailure. */
+  async call(which: keyof Calls): Promise<Outcome> {
+    await this.seen;
+    this.#child.stdin?.write(`${which}\n`);
+    return (await this.#next()) as Outcome;
   }
 
-  /** One more call of `echo`. */
-  again(): Promise<unknown> {
-    const saw = this.saw();
-    this.#child.stdin?.write("again\n");
-    return saw;
-  }
-
-  stop(): void {
+  async stop(): Promise<void> {
+    const { exitCode, signalCode } = this.#child;
+    const ended = exitCode === null && signalCode === null ? once(this.#child, "exit") : undefined;
     killGroup(this.#child);
+    await ended;
+    rmSync(this.#home, { recursive: true, force: true });
+  }
+
+  async #next(): Promise<unknown> {
+    const signal = AbortSignal.timeout(PATIENCE_MS);
+    const closed = once(this.#lines, "close", { signal });
+    closed.catch(() => undefined);
+    while (this.#said.length === 0) {
+      try {
+        const line = once(this.#lines, "line", { signal });
+        line.catch(() => undefined);
+        await Promise.race([line, closed]);
+      } catch {
+        throw new ClientFailure("it said nothing in time");
+      }
+      if (this.#said.length === 0) throw new ClientFailure(firstErrorIn(this.#complaint));
+    }
+    return JSON.parse(this.#said.shift() ?? "") as unknown;
   }
 }
 

@@ -1,6 +1,6 @@
 /** The servers and clients are a package of their own, installed when they are first driven. */
 import { execFile } from "node:child_process";
-import { readFile } from "node:fs/promises";
+import { copyFile, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 
@@ -17,7 +17,13 @@ export async function install(): Promise<void> {
   console.error("matrix: installing its servers and clients (npm ci in test/matrix, 300 MB)");
   const args = ["ci", "--ignore-scripts", "--no-audit", "--no-fund"];
   await promisify(execFile)("npm", args, { cwd: FOLDER });
-  await promisify(execFile)("cp", ["package-lock.json", moduleFile(".installed-lock.json")], {
-    cwd: FOLDER,
-  });
+  await copyFile(join(FOLDER, "package-lock.json"), moduleFile(".installed-lock.json"));
+}
+
+/** Name and version of each package that the matrix names, as they are installed. */
+export async function versions(): Promise<Readonly<Record<string, string>>> {
+  const manifest = JSON.parse(await readFile(join(FOLDER, "package.json"), "utf8")) as {
+    readonly dependencies: Readonly<Record<string, string>>;
+  };
+  return manifest.dependencies;
 }

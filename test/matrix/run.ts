@@ -1,227 +1,130 @@
 /**
  * `npm run matrix` drives each server of npm with each client of npm, direct and through the
- * gateway. Both ways must show the same tools, results, progress and errors, and work at once after
- * the server was killed and started again. `npm run matrix -- NAME…` runs only the pairs with one of
- * these names; `conformance` is the conformance suite. test/matrix/results.md keeps the whole result.
+ * gateway: the same tools, results, progress and errors, and usable again at once when the server
+ * was killed and started anew. It then runs the conformance suite in the same way. The result of
+ * the whole is kept in test/matrix/results. The status is 1 where the gateway is worse than direct.
  */
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { createServer, type AddressInfo } from "node:net";
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { isDeepStrictEqual } from "node:util";
+import { runCommand } from "../../bench/options.ts";
 import { buildBundle } from "../../scripts/bundle.ts";
 import { startWorkerd } from "../../scripts/workerd.ts";
 import { Fixture } from "../support/mcp/fixture.ts";
-import { CLIENTS, RunningClient, type ClientName } from "./clients.ts";
-import { scenarios, SUITES } from "./conformance.ts";
-import { install } from "./installed.ts";
-import { RunningServer, SERVERS, type ServerKind } from "./servers.ts";
+import { freePort } from "../support/free-port.ts";
+import { drive, type Cell } from "./cell.ts";
+import { conform, SUITES, type Conformance } from "./conformance.ts";
+import { install, versions } from "./installed.ts";
+import { readOptions, USAGE, type MatrixOptions } from "./options.ts";
+import { differences, keep, machine, tables, type Result } from "./results.ts";
+import { EVERYTHING_SERVER, RunningServer, type ServerKind, type Transport } from "./servers.ts";
 
-interface Verdict {
-  readonly server: string;
-  readonly client: string;
-  /** Empty: the same, and usable again. */
-  readonly differences: readonly string[];
+/** Milliseconds after which nothing more is begun. */
+const LIMIT_MS = 20 * 60_000;
+
+interface Upstream {
+  readonly url: string;
+  readonly transport?: Transport;
 }
 
-const names = process.argv.slice(2);
-const wanted = (server: ServerKind, client: ClientName) =>
-  names.length === 0 ||
-  names.includes(server.name) ||
-  names.includes(client) ||
-  names.includes(`${server.name}/${client}`);
-
-/** How a client comes to the gateway, whatever the server behind it speaks. */
-const WAYS = [
-  { path: "/mcp", transport: "streamable" },
-  { path: "/sse", transport: "sse" },
-] as const;
-
-/** A client of this kind ends with its call, so it has nothing that a restart could break. */
-const ANEW_EACH_TIME: readonly ClientName[] = ["inspector"];
-
-async function drive(
-  server: RunningServer,
-  client: ClientName,
-  gateway: string,
-  way: (typeof WAYS)[number],
-): Promise<string[]> {
-  const { kind } = server;
-  const { path, transport } = way;
-  const direct = new RunningClient(client, server.url, kind.transport, kind);
-  // One after the other: some servers take one client at a time.
-  const expected = await direct.saw().finally(() => direct.stop());
-  const through = new RunningClient(client, gateway + path, transport, kind);
-  try {
-    const seen = withoutLateProgress(await through.saw(), expected);
-    const differences = isDeepStrictEqual(withoutWords(seen), withoutWords(expected))
-      ? []
-      : differing(expected, seen);
-    if (ANEW_EACH_TIME.includes(client)) return differences;
-    await server.kill();
-    await server.start();
-    const echo = await through.again();
-    const before = (expected as { echo?: unknown }).echo;
-    if (!isDeepStrictEqual(echo, before)) {
-      differences.push(`after a restart: ${JSON.stringify(echo)}`);
-    }
-    return differences;
-  } finally {
-    through.stop();
-  }
-}
-
-/**
- * The last step comes together with the result, and mcp-proxy, mcp-framework and mcp-remote lose it now and
- * then, direct as well: all steps before it must come through.
- */
-function withoutLateProgress(seen: unknown, expected: unknown): unknown {
-  const { progress: mine = [], ...rest } = (seen ?? {}) as { progress?: unknown[] };
-  const { progress: theirs = [] } = (expected ?? {}) as { progress?: unknown[] };
-  const enough = theirs.slice(0, -1).every((one) => mine.includes(one));
-  return { ...rest, progress: enough ? theirs : mine };
-}
-
-/** A failure's words may name the transport; that it failed is what counts. */
-function withoutWords(seen: unknown): unknown {
-  return JSON.parse(
-    JSON.stringify(seen ?? null, (key, value: unknown) => (key === "failed" ? "failed" : value)),
-  ) as unknown;
-}
-
-function differing(expected: unknown, seen: unknown): string[] {
-  const [left, right] = [expected, seen] as Record<string, unknown>[];
-  const keys = new Set([...Object.keys(left ?? {}), ...Object.keys(right ?? {})]);
-  return [...keys].flatMap((key) => {
-    const [a, b] = [left?.[key], right?.[key]];
-    if (isDeepStrictEqual(withoutWords(a), withoutWords(b))) return [];
-    return [`${key}: direct ${short(a)}, through the gateway ${short(b)}`];
-  });
-}
-
-const short = (value: unknown) => (JSON.stringify(value) ?? "nothing").slice(0, 160);
-
-async function freePort(): Promise<number> {
-  const probe = createServer();
-  await new Promise<void>((resolve) => probe.listen(0, "127.0.0.1", resolve));
-  const { port } = probe.address() as AddressInfo;
-  await new Promise((resolve) => probe.close(resolve));
-  return port;
-}
-
-async function run(kind: ServerKind, bundle: string): Promise<Verdict[]> {
-  const clients = CLIENTS.filter((client) => wanted(kind, client));
-  if (clients.length === 0) return [];
-  const server = new RunningServer(kind, await freePort());
+/** Runs `work` with a gateway of its own in front of `upstream`. */
+async function behindGateway<T>(
+  bundle: string,
+  upstream: Upstream,
+  work: (url: string) => Promise<T>,
+): Promise<T> {
   const stateDir = await mkdtemp(join(tmpdir(), "holdfast-matrix-"));
-  const upstream = { url: server.url, transport: kind.transport };
-  const workerd = await startWorkerd({
-    bundle,
-    host: "127.0.0.1",
-    port: 0,
-    stateDir,
-    env: { UPSTREAMS: JSON.stringify({ default: upstream }) },
-    onLine: () => undefined,
-  });
-  const verdicts: Verdict[] = [];
+  const env = { UPSTREAMS: JSON.stringify({ default: upstream }) };
+  const options = { bundle, host: "127.0.0.1", port: 0, stateDir, env, onLine: () => undefined };
+  const workerd = await startWorkerd(options);
   try {
-    await server.start();
-    for (const client of clients) {
-      const differences: string[] = [];
-      for (const way of WAYS) {
-        const found = await drive(server, client, workerd.url, way);
-        differences.push(...found.map((one) => `${way.path}: ${one}`));
-      }
-      const verdict = { server: kind.name, client, differences };
-      console.log(line(verdict));
-      verdicts.push(verdict);
-    }
-    return verdicts;
-  } catch (failure) {
-    const differences = [failure instanceof Error ? failure.message : String(failure)];
-    const verdict = { server: kind.name, client: "all", differences };
-    console.log(line(verdict));
-    return [...verdicts, verdict];
+    return await work(workerd.url);
   } finally {
-    await server.kill();
     await workerd.stop(0);
     await rm(stateDir, { recursive: true, force: true });
   }
 }
 
-/** Each check that a complete server of ours passes direct, it must pass through the gateway. */
-async function conform(bundle: string): Promise<Verdict[]> {
-  const fixture = await Fixture.start();
-  const stateDir = await mkdtemp(join(tmpdir(), "holdfast-matrix-"));
-  const workerd = await startWorkerd({
-    bundle,
-    host: "127.0.0.1",
-    port: 0,
-    stateDir,
-    env: { UPSTREAMS: JSON.stringify({ default: { url: fixture.url } }) },
-    onLine: () => undefined,
-  });
-  // The suite wants a name of this machine.
-  const named = (url: string) => url.replace("127.0.0.1", "localhost");
-  const verdicts: Verdict[] = [];
-  try {
-    for (const suite of SUITES) {
-      const direct = await scenarios(suite, named(fixture.url));
-      const through = await scenarios(suite, named(`${workerd.url}/mcp`));
-      const passed = Object.keys(direct).filter((name) => direct[name]);
-      const lost = passed.filter((name) => !through[name]);
-      const differences = lost.map((name) => `${name} passes direct and fails through the gateway`);
-      if (passed.length === 0) differences.push("nothing passes direct");
-      const verdict = { server: "our fixture", client: suite.name, differences };
-      console.log(line(verdict));
-      verdicts.push(verdict);
+async function drivePairs(options: MatrixOptions, bundle: string, until: number): Promise<Cell[]> {
+  const cells: Cell[] = [];
+  const waiting = [...options.servers];
+  const lane = async () => {
+    for (let kind = waiting.shift(); kind; kind = waiting.shift()) {
+      await driveServer(kind, options, bundle, until, cells);
     }
-  } finally {
-    await fixture.stop();
-    await workerd.stop(0);
-    await rm(stateDir, { recursive: true, force: true });
-  }
-  return verdicts;
-}
-
-const line = ({ server, client, differences }: Verdict) =>
-  `${differences.length === 0 ? "same" : "DIFFERS"}  ${server} / ${client}${differences.map((one) => `\n    ${one}`).join("")}`;
-
-async function keep(verdicts: readonly Verdict[]): Promise<void> {
-  const cell = (server: string, client: string) => {
-    const one = verdicts.find((each) => each.server === server && each.client === client);
-    return !one ? "" : one.differences.length === 0 ? "same" : "**differs**";
   };
-  const rows = SERVERS.map(
-    ({ name }) => `| ${name} | ${CLIENTS.map((client) => cell(name, client)).join(" | ")} |`,
-  );
-  const table = [
-    `| server | ${CLIENTS.join(" | ")} |`,
-    `|---|${CLIENTS.map(() => "---").join("|")}|`,
-    ...rows,
-  ];
-  const suites = SUITES.map(({ name }) => {
-    const one = verdicts.find(({ client }) => client === name);
-    return `- ${name}: ${one?.differences.length === 0 ? "all that pass direct pass" : "**differs**"}`;
-  });
-  const details = verdicts
-    .filter(({ differences }) => differences.length > 0)
-    .map((one) => `    ${line(one).replaceAll("\n", "\n    ")}`);
-  const head =
-    "# Real servers and clients through the gateway\n\nMade by `npm run matrix`: each pair direct and through the gateway; the versions are in package.json.";
-  await writeFile(
-    join(import.meta.dirname, "results.md"),
-    `${[head, table.join("\n"), suites.join("\n"), ...details].join("\n\n")}\n`,
-  );
+  await Promise.all(Array.from({ length: options.lanes }, lane));
+  return cells;
 }
 
-for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(1));
-await install();
-const { path } = await buildBundle();
-const verdicts: Verdict[] = [];
-for (const kind of SERVERS) verdicts.push(...(await run(kind, path)));
-if (names.length === 0 || names.includes("conformance")) verdicts.push(...(await conform(path)));
-if (names.length === 0) await keep(verdicts);
-const different = verdicts.filter(({ differences }) => differences.length > 0).length;
-console.log(`${verdicts.length - different} of ${verdicts.length} pairs are the same`);
-process.exit(different === 0 ? 0 : 1);
+async function driveServer(
+  kind: ServerKind,
+  { clients }: MatrixOptions,
+  bundle: string,
+  until: number,
+  cells: Cell[],
+): Promise<void> {
+  const server = new RunningServer(kind, await freePort());
+  await server.start();
+  try {
+    await behindGateway(bundle, { url: server.url, transport: kind.transport }, async (gateway) => {
+      for (const client of clients) {
+        if (performance.now() > until) return;
+        const started = performance.now();
+        const cell = await drive(server, client, gateway);
+        const seconds = ((performance.now() - started) / 1000).toFixed(1);
+        const verdict = cell.differences.length === 0 ? "same" : "WORSE";
+        console.error(`${verdict}  ${kind.name} / ${client}  ${seconds} s`);
+        cells.push(cell);
+      }
+    });
+  } finally {
+    await server.kill();
+  }
+}
+
+/** Our own complete server and the reference server, under each suite. */
+async function runSuites(bundle: string, until: number): Promise<Conformance[]> {
+  const found: Conformance[] = [];
+  const runAll = async (name: string, url: string) =>
+    behindGateway(bundle, { url }, async (gateway) => {
+      for (const suite of SUITES) {
+        if (performance.now() > until) return;
+        const one = await conform(suite, name, url, `${gateway}/mcp`);
+        const verdict = one.differences.length === 0 ? "same" : "WORSE";
+        console.error(`${verdict}  conformance ${suite.name} / ${name}`);
+        found.push(one);
+      }
+    });
+  const fixture = await Fixture.start();
+  await runAll("our fixture", fixture.url).finally(() => fixture.stop());
+  const everything = new RunningServer(EVERYTHING_SERVER, await freePort());
+  await everything.start();
+  await runAll(EVERYTHING_SERVER.name, everything.url).finally(() => everything.kill());
+  return found;
+}
+
+async function main(args: readonly string[]): Promise<void> {
+  const options = readOptions(args);
+  await install();
+  const started = performance.now();
+  const until = started + LIMIT_MS;
+  const { path } = await buildBundle();
+  const cells = await drivePairs(options, path, until);
+  const conformance = options.conformance ? await runSuites(path, until) : [];
+  const result: Result = {
+    date: new Date().toISOString().slice(0, 10),
+    machine: machine(),
+    seconds: Math.round((performance.now() - started) / 1000),
+    versions: await versions(),
+    cells,
+    conformance,
+  };
+  console.log(tables(result));
+  const complete = performance.now() <= until;
+  if (!complete) console.error("matrix: out of time, some are not run");
+  if (complete && options.whole) await keep(result);
+  process.exitCode = complete && differences(result).length === 0 ? 0 : 1;
+}
+
+await runCommand("matrix", USAGE, main);

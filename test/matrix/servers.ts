@@ -11,34 +11,49 @@ export interface Call {
   readonly arguments: Readonly<Record<string, unknown>>;
 }
 
+/** What a client is to call, in the words of its server. */
+export interface Calls {
+  readonly echo: Call;
+  /** Takes longer than the gateway waits for an answer that is no stream, and tells of three steps. */
+  readonly count: Call;
+  readonly fail: Call;
+  /** Takes so long that the server is killed under it. */
+  readonly long: Call;
+}
+
+export type Transport = "streamable" | "sse";
+
 export interface ServerKind {
   readonly name: string;
-  /** The package and what it is started with. */
+  /** The arguments of Node: a program, and what it is started with. */
   readonly command: (port: number) => readonly string[];
   readonly env?: (port: number) => Readonly<Record<string, string>>;
   readonly path: string;
-  readonly transport: "streamable" | "sse";
-  readonly echo: Call;
-  readonly count: Call;
-  readonly fail: Call;
+  readonly transport: Transport;
+  readonly calls: Calls;
 }
 
 const OURS = {
   path: "/mcp",
   transport: "streamable",
-  echo: { name: "echo", arguments: { text: "hello" } },
-  // Longer than the gateway waits for an answer that is no stream.
-  count: { name: "count", arguments: { steps: 3, ms: 600 } },
-  fail: { name: "fail", arguments: {} },
+  calls: {
+    echo: { name: "echo", arguments: { text: "hello" } },
+    count: { name: "count", arguments: { steps: 3, ms: 600 } },
+    fail: { name: "fail", arguments: {} },
+    long: { name: "count", arguments: { steps: 3, ms: 9000 } },
+  },
 } as const;
 
 const EVERYTHING = {
   path: "/mcp",
   transport: "streamable",
-  echo: { name: "echo", arguments: { message: "hello" } },
-  count: { name: "trigger-long-running-operation", arguments: { duration: 0.9, steps: 3 } },
-  // Its arguments are missing.
-  fail: { name: "echo", arguments: {} },
+  calls: {
+    echo: { name: "echo", arguments: { message: "hello" } },
+    count: { name: "trigger-long-running-operation", arguments: { duration: 0.6, steps: 3 } },
+    // Its arguments are missing.
+    fail: { name: "echo", arguments: {} },
+    long: { name: "trigger-long-running-operation", arguments: { duration: 9, steps: 3 } },
+  },
 } as const;
 
 const everything = moduleFile("@modelcontextprotocol", "server-everything", "dist", "index.js");
@@ -51,16 +66,19 @@ const ours = (name: string): ServerKind => ({
 const portVariable = (port: number) => ({ PORT: String(port) });
 const stdio = `${process.execPath} ${everything} stdio`;
 
+/** The reference server. */
+export const EVERYTHING_SERVER: ServerKind = {
+  ...EVERYTHING,
+  name: "everything",
+  command: () => [everything, "streamableHttp"],
+  env: portVariable,
+};
+
 export const SERVERS: readonly ServerKind[] = [
+  EVERYTHING_SERVER,
   {
     ...EVERYTHING,
-    name: "everything",
-    command: () => [everything, "streamableHttp"],
-    env: portVariable,
-  },
-  {
-    ...EVERYTHING,
-    name: "everything over SSE",
+    name: "everything-sse",
     command: () => [everything, "sse"],
     env: portVariable,
     path: "/sse",
@@ -83,7 +101,7 @@ export const SERVERS: readonly ServerKind[] = [
   },
   {
     ...EVERYTHING,
-    name: "supergateway over SSE",
+    name: "supergateway-sse",
     command: (port) => [
       bin("supergateway"),
       "--stdio",
@@ -171,6 +189,12 @@ export class RunningServer {
         throw new Error(`${this.kind.name} did not start: ${this.#said}`);
       await delay(100);
     }
+  }
+
+  /** `kill -9`, and another in its place that knows no session. */
+  async restart(): Promise<void> {
+    await this.kill();
+    await this.start();
   }
 
   /** `kill -9`, with all that it started. */

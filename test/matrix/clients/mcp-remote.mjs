@@ -1,6 +1,4 @@
 /** A client of stdio, with mcp-remote as its server. */
-import { mkdtempSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Client } from "@modelcontextprotocol/sdk/client/index.js";
 import { StdioClientTransport } from "@modelcontextprotocol/sdk/client/stdio.js";
@@ -14,7 +12,7 @@ await client.connect(
   new StdioClientTransport({
     command: process.execPath,
     args: [proxy, url, "--allow-http", "--transport", strategy],
-    env: { ...process.env, MCP_REMOTE_CONFIG_DIR: mkdtempSync(join(tmpdir(), "holdfast-matrix-")) },
+    env: process.env,
     stderr: "ignore",
   }),
 );

@@ -1,12 +1,12 @@
 /**
- * The plan of a client, and its report. A client is a program that gets the URL and the plan
- * (JSON) as arguments. It prints its report as one line of JSON. On a line on its input it calls
- * `echo` once more and prints the answer.
+ * What a client is to do, and what it saw. A client is a program that is given the URL and
+ * the plan (JSON) as arguments. It prints what it saw as one line of JSON. Each line on its input
+ * then names one more call of the plan, and it prints that one's outcome.
  */
 import { createInterface } from "node:readline";
 
 export const [url, planText] = process.argv.slice(2);
-/** {transport, echo: {name, arguments}, count: {name, arguments}, fail: {name, arguments}} */
+/** {transport, calls: {echo, count, fail, long}}; a call is {name, arguments}. */
 export const plan = JSON.parse(planText ?? "{}");
 
 const say = (value) => console.log(JSON.stringify(value));
@@ -20,18 +20,17 @@ export const outcome = (call) =>
 
 /** `client` has tools(), call(one, onProgress?), close(). */
 export async function drive(client) {
+  const { echo, count, fail } = plan.calls;
   const progress = [];
-  const seen = {
+  say({
     tools: (await client.tools()).toSorted(),
-    echo: await outcome(() => client.call(plan.echo)),
-    count: await outcome(() => client.call(plan.count, (one) => progress.push(one))),
-    fail: await outcome(() => client.call(plan.fail)),
+    echo: await outcome(() => client.call(echo)),
+    count: await outcome(() => client.call(count, (one) => progress.push(one))),
+    fail: await outcome(() => client.call(fail)),
     progress,
-  };
-  say(seen);
+  });
   for await (const line of createInterface({ input: process.stdin })) {
-    if (line === "end") break;
-    say(await outcome(() => client.call(plan.echo)));
+    say(await outcome(() => client.call(plan.calls[line])));
   }
   await Promise.race([client.close(), new Promise((done) => setTimeout(done, 500))]);
   process.exit();
