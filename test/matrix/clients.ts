@@ -23,7 +23,8 @@ export type Outcome =
   | { readonly failed: string };
 
 export interface Seen {
-  readonly tools: readonly string[];
+  /** As the server describes them. */
+  readonly tools: readonly { readonly name: string }[];
   readonly echo: Outcome;
   readonly count: Outcome;
   readonly fail: Outcome;

@@ -13,7 +13,7 @@ export interface Suite {
 
 export const SUITES: readonly Suite[] = [
   // `latest` of npm; it knows no sets of requirements.
-  { name: "0.1.16", package: "conformance-latest", args: [] },
+  { name: "0.1.16", package: "conformance-latest", args: ["--suite", "all"] },
   ...["2025-11-25", "2026-07-28"].map((version) => ({
     name: `0.2.0-alpha.12, ${version}`,
     package: "conformance-alpha",
@@ -38,7 +38,7 @@ const PATIENCE_MS = 120_000;
 
 async function scenarios(suite: Suite, url: string): Promise<Scenarios> {
   const cwd = await mkdtemp(join(tmpdir(), "holdfast-matrix-"));
-  const program = moduleFile(suite.package, "dist", "index.js");
+  const program = moduleFile(suite.package, "dist/index.js");
   // The suite wants a name of this machine.
   const local = url.replace("127.0.0.1", "localhost");
   const args = [program, "server", "--url", local, ...suite.args];

@@ -3,7 +3,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { cpus } from "node:os";
 import { join } from "node:path";
 import { goesOn, type Cell, type Run } from "./cell.ts";
-import { CLIENTS } from "./clients.ts";
+import { CLIENTS, type Seen } from "./clients.ts";
 import type { Conformance } from "./conformance.ts";
 import { SERVERS } from "./servers.ts";
 
@@ -25,11 +25,15 @@ const FOLDER = join(import.meta.dirname, "results");
 /** Writes the heading, the cells and the conformance, one a line, and the tables. */
 export async function keep(result: Result): Promise<void> {
   const { cells, conformance, ...heading } = result;
-  const lines = [heading, ...cells, ...conformance].map((one) => `${JSON.stringify(one)}\n`);
+  const lines = [heading, ...cells, ...conformance].map(
+    (one) => `${JSON.stringify(one, (key, value) => (key === "tools" ? namesOf(value) : value))}\n`,
+  );
   await mkdir(FOLDER, { recursive: true });
   await writeFile(join(FOLDER, "matrix.jsonl"), lines.join(""));
   await writeFile(join(FOLDER, "matrix.md"), tables(result));
 }
+
+const namesOf = (tools: Seen["tools"]) => tools.map(({ name }) => name);
 
 /** Markdown. */
 export function tables(result: Result): string {

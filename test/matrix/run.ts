@@ -17,7 +17,7 @@ import { conform, SUITES, type Conformance } from "./conformance.ts";
 import { install, versions } from "./installed.ts";
 import { readOptions, USAGE, type MatrixOptions } from "./options.ts";
 import { differences, keep, machine, tables, type Result } from "./results.ts";
-import { EVERYTHING_SERVER, RunningServer, type ServerKind, type Transport } from "./servers.ts";
+import { REFERENCE, RunningServer, type ServerKind, type Transport } from "./servers.ts";
 
 /** Milliseconds after which nothing more is begun. */
 const LIMIT_MS = 20 * 60_000;
@@ -98,9 +98,9 @@ async function runSuites(bundle: string, until: number): Promise<Conformance[]> 
     });
   const fixture = await Fixture.start();
   await runAll("our fixture", fixture.url).finally(() => fixture.stop());
-  const everything = new RunningServer(EVERYTHING_SERVER, await freePort());
+  const everything = new RunningServer(REFERENCE, await freePort());
   await everything.start();
-  await runAll(EVERYTHING_SERVER.name, everything.url).finally(() => everything.kill());
+  await runAll(REFERENCE.name, everything.url).finally(() => everything.kill());
   return found;
 }
 

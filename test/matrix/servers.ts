@@ -56,42 +56,42 @@ const EVERYTHING = {
   },
 } as const;
 
-const everything = moduleFile("@modelcontextprotocol", "server-everything", "dist", "index.js");
-const bin = (name: string) => moduleFile(".bin", name);
+const everything = () => moduleFile("@modelcontextprotocol/server-everything", "dist/index.js");
 const ours = (name: string): ServerKind => ({
   ...OURS,
   name,
   command: (port) => [join(import.meta.dirname, "servers", `${name}.mjs`), String(port)],
 });
 const portVariable = (port: number) => ({ PORT: String(port) });
-const stdio = `${process.execPath} ${everything} stdio`;
+const stdio = () => `${process.execPath} ${everything()} stdio`;
 
-/** The reference server. */
-export const EVERYTHING_SERVER: ServerKind = {
+/** The reference server, over both of its transports. */
+export const REFERENCE: ServerKind = {
   ...EVERYTHING,
   name: "everything",
-  command: () => [everything, "streamableHttp"],
+  command: () => [everything(), "streamableHttp"],
   env: portVariable,
+};
+export const REFERENCE_OVER_SSE: ServerKind = {
+  ...EVERYTHING,
+  name: "everything-sse",
+  command: () => [everything(), "sse"],
+  env: portVariable,
+  path: "/sse",
+  transport: "sse",
 };
 
 export const SERVERS: readonly ServerKind[] = [
-  EVERYTHING_SERVER,
-  {
-    ...EVERYTHING,
-    name: "everything-sse",
-    command: () => [everything, "sse"],
-    env: portVariable,
-    path: "/sse",
-    transport: "sse",
-  },
+  REFERENCE,
+  REFERENCE_OVER_SSE,
   ...["fastmcp", "hono", "tmcp", "framework", "handler"].map(ours),
   {
     ...EVERYTHING,
     name: "supergateway",
     command: (port) => [
-      bin("supergateway"),
+      moduleFile("supergateway", "dist/index.js"),
       "--stdio",
-      stdio,
+      stdio(),
       "--outputTransport",
       "streamableHttp",
       "--stateful",
@@ -103,9 +103,9 @@ export const SERVERS: readonly ServerKind[] = [
     ...EVERYTHING,
     name: "supergateway-sse",
     command: (port) => [
-      bin("supergateway"),
+      moduleFile("supergateway", "dist/index.js"),
       "--stdio",
-      stdio,
+      stdio(),
       "--outputTransport",
       "sse",
       "--port",
@@ -118,14 +118,14 @@ export const SERVERS: readonly ServerKind[] = [
     ...EVERYTHING,
     name: "mcp-proxy",
     command: (port) => [
-      bin("mcp-proxy"),
+      moduleFile("mcp-proxy", "dist/bin/mcp-proxy.mjs"),
       "--port",
       String(port),
       "--host",
       "127.0.0.1",
       "--",
       process.execPath,
-      everything,
+      everything(),
       "stdio",
     ],
   },

@@ -8,7 +8,10 @@ export async function driveAiSdk(module) {
   const options = { toolCallId: "1", messages: [] };
   let tools;
   await drive({
-    tools: async () => Object.keys((tools = await client.tools())),
+    tools: async () => {
+      tools = await client.tools();
+      return Object.entries(tools).map(([name, { description }]) => ({ name, description }));
+    },
     call: ({ name, arguments: args }) =>
       Promise.race([
         tools[name].execute(args, options),

@@ -1,20 +1,23 @@
 /** The Inspector's command line: a process, and a session, for each call. */
 import { execFile } from "node:child_process";
-import { join } from "node:path";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { drive, plan, url } from "./plan.mjs";
 
-const bin = join(import.meta.dirname, "..", "node_modules", ".bin", "mcp-inspector");
+const { resolve } = createRequire(import.meta.url);
+const folder = dirname(resolve("@modelcontextprotocol/inspector/package.json"));
+const launcher = join(folder, "clients/launcher/build/index.js");
 const transport = plan.transport === "sse" ? "sse" : "http";
 
 async function run(...args) {
-  const command = ["--cli", url, "--transport", transport, ...args];
-  const { stdout } = await promisify(execFile)(bin, command, { timeout: 30_000 });
+  const command = [launcher, "--cli", url, "--transport", transport, ...args];
+  const { stdout } = await promisify(execFile)(process.execPath, command, { timeout: 30_000 });
   return JSON.parse(stdout);
 }
 
 await drive({
-  tools: async () => (await run("--method", "tools/list")).tools.map(({ name }) => name),
+  tools: async () => (await run("--method", "tools/list")).tools,
   call: ({ name, arguments: args }) =>
     run(
       "--method",

@@ -18,12 +18,12 @@ export const outcome = (call) =>
     (failure) => ({ failed: String(failure?.message ?? failure) }),
   );
 
-/** `client` has tools(), call(one, onProgress?), close(). */
+/** `client` has tools(), as the server describes them, call(one, onProgress?), close(). */
 export async function drive(client) {
   const { echo, count, fail } = plan.calls;
   const progress = [];
   say({
-    tools: (await client.tools()).toSorted(),
+    tools: await client.tools(),
     echo: await outcome(() => client.call(echo)),
     count: await outcome(() => client.call(count, (one) => progress.push(one))),
     fail: await outcome(() => client.call(fail)),

@@ -1,6 +1,6 @@
 /** The calls that the SDK's clients have in common. */
 export const sdkClient = (client, callTool) => ({
-  tools: async () => (await client.listTools()).tools.map(({ name }) => name),
+  tools: async () => (await client.listTools()).tools,
   call: (one, onProgress) =>
     callTool(one, {
       timeout: 10_000,
