@@ -168,9 +168,14 @@ export function section(results: readonly Result[]): string {
 
 /** Replaces the section between the markers. Throws if the page has none. */
 export function withSection(page: string, results: readonly Result[]): string {
-  const [start, end] = [page.indexOf(START), page.indexOf(END)];
-  if (start < 0 || end < start) throw new Error(`docs/performance.md has no ${START} … ${END}`);
-  return `${page.slice(0, start + START.length)}\n\n${section(results)}${page.slice(end)}`;
+  return withBetween(page, [START, END], section(results));
+}
+
+/** Replaces what stands between two marks of a page. Throws if the page has not both. */
+export function withBetween(page: string, [first, last]: [string, string], text: string): string {
+  const [start, end] = [page.indexOf(first), page.indexOf(last)];
+  if (start < 0 || end < start) throw new Error(`the page has no ${first} … ${last}`);
+  return `${page.slice(0, start + first.length)}\n\n${text}${page.slice(end)}`;
 }
 
 export async function quoteResults(): Promise<void> {

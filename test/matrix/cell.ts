@@ -13,7 +13,7 @@ const WAYS = [
 /** What one client saw on one way. */
 export interface Run {
   readonly seen?: Seen;
-  /** A call under way when the server was killed, and how long after the restart it ended. */
+  /** A call under way when the server was killed, and how long after the restart it ended. Direct: where it is late through the gateway. */
   readonly interrupted?: Timed;
   /** The first call after the server was killed and started anew. */
   readonly again?: Timed;
@@ -48,7 +48,7 @@ export async function drive(
   gateway: string,
 ): Promise<Cell> {
   const { kind } = server;
-  const direct = await run(server, client, server.url, kind.transport, false);
+  let direct = await run(server, client, server.url, kind.transport, false);
   const through: Record<string, Run> = {};
   const differences: string[] = [];
   for (const { path, transport } of WAYS) {
@@ -56,6 +56,11 @@ export async function drive(
     const interrupting = path === "/mcp" && client !== "inspector";
     const found = await run(server, client, gateway + path, transport, interrupting);
     through[path] = found;
+    if (found.interrupted && isLate(found.interrupted)) {
+      // So it is direct with most servers, which takes each client ten seconds: asked only where it matters.
+      const { interrupted } = await run(server, client, server.url, kind.transport, true);
+      direct = { ...direct, ...(interrupted && { interrupted }) };
+    }
     differences.push(...worse(direct, found).map((one) => `${path}: ${one}`));
   }
   return { server: kind.name, client, direct, through, differences };
@@ -93,6 +98,8 @@ async function run(
   }
 }
 
+const isLate = ({ ms }: Timed) => ms > AT_ONCE_MS;
+
 async function timed(call: () => Promise<Outcome>): Promise<Timed> {
   const started = performance.now();
   const outcome = await call();
@@ -119,12 +126,13 @@ export function worse(direct: Run, through: Run): string[] {
     differ("progress", direct.seen.progress, seen.progress);
   if (interrupted && !("failed" in interrupted.outcome))
     found.push(`a call that was interrupted ended with ${short(interrupted.outcome)}`);
-  if (interrupted && interrupted.ms > AT_ONCE_MS)
+  // The stateless revision passes as it is: its clients see the connection break, as they do direct.
+  if (interrupted && isLate(interrupted) && !(direct.interrupted && isLate(direct.interrupted)))
     found.push(`a call that was interrupted ended after ${interrupted.ms} ms`);
   if (ended !== undefined) found.push(`the client ended: ${ended}`);
   if (again && !sameOutcome(again.outcome, direct.seen.echo))
     differ("after a restart", direct.seen.echo, again.outcome);
-  if (again && again.ms > AT_ONCE_MS) found.push(`after a restart: ${again.ms} ms`);
+  if (again && isLate(again)) found.push(`after a restart: ${again.ms} ms`);
   return found;
 }
 

@@ -5,7 +5,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface, type Interface } from "node:readline";
-import { guard, killGroup, type Calls, type Transport } from "./servers.ts";
+import { guard, killTree, type Calls, type Transport } from "./servers.ts";
 
 export const CLIENTS = [
   "sdk-v1",
@@ -55,8 +55,6 @@ export class RunningClient {
     const child = spawn(process.execPath, [program, url, plan], {
       env: { ...process.env, HOME: this.#home, TMPDIR: this.#home },
       stdio: ["pipe", "pipe", "pipe"],
-      // A group of its own: mcp-remote and the Inspector are to end with it.
-      detached: true,
     });
     this.#child = guard(child);
     child.stdin.on("error", () => undefined);
@@ -80,7 +78,7 @@ export class RunningClient {
   async stop(): Promise<void> {
     const { exitCode, signalCode } = this.#child;
     const ended = exitCode === null && signalCode === null ? once(this.#child, "exit") : undefined;
-    killGroup(this.#child);
+    killTree(this.#child);
     await ended;
     rmSync(this.#home, { recursive: true, force: true });
   }

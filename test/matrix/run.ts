@@ -2,7 +2,7 @@
  * `npm run matrix` drives each server of npm with each client of npm, direct and through the
  * gateway: the same tools, results, progress and errors, and usable again at once when the server
  * was killed and started anew. It then runs the conformance suite in the same way. The result of
- * the whole is kept in test/matrix/results. The status is 1 where the gateway is worse than direct.
+ * the whole is kept in test/matrix/results and quoted in docs/mcp.md. The status is 1 where the gateway is worse than direct.
  */
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -16,7 +16,7 @@ import { drive, type Cell } from "./cell.ts";
 import { conform, SUITES, type Conformance } from "./conformance.ts";
 import { install, versions } from "./installed.ts";
 import { readOptions, USAGE, type MatrixOptions } from "./options.ts";
-import { differences, keep, machine, tables, type Result } from "./results.ts";
+import { differences, keep, machine, section, type Result } from "./results.ts";
 import { REFERENCE, RunningServer, type ServerKind, type Transport } from "./servers.ts";
 
 /** Milliseconds after which nothing more is begun. */
@@ -43,6 +43,11 @@ async function behindGateway<T>(
     await workerd.stop(0);
     await rm(stateDir, { recursive: true, force: true });
   }
+}
+
+function tell(what: string, differences: readonly string[]): void {
+  const verdict = differences.length === 0 ? "same" : "WORSE";
+  console.error([`${verdict}  ${what}`, ...differences].join("\n  "));
 }
 
 async function drivePairs(options: MatrixOptions, bundle: string, until: number): Promise<Cell[]> {
@@ -73,8 +78,7 @@ async function driveServer(
         const started = performance.now();
         const cell = await drive(server, client, gateway);
         const seconds = ((performance.now() - started) / 1000).toFixed(1);
-        const verdict = cell.differences.length === 0 ? "same" : "WORSE";
-        console.error(`${verdict}  ${kind.name} / ${client}  ${seconds} s`);
+        tell(`${kind.name} / ${client}  ${seconds} s`, cell.differences);
         cells.push(cell);
       }
     });
@@ -91,8 +95,7 @@ async function runSuites(bundle: string, until: number): Promise<Conformance[]> 
       for (const suite of SUITES) {
         if (performance.now() > until) return;
         const one = await conform(suite, name, url, `${gateway}/mcp`);
-        const verdict = one.differences.length === 0 ? "same" : "WORSE";
-        console.error(`${verdict}  conformance ${suite.name} / ${name}`);
+        tell(`conformance ${suite.name} / ${name}`, one.differences);
         found.push(one);
       }
     });
@@ -120,7 +123,7 @@ async function main(args: readonly string[]): Promise<void> {
     cells,
     conformance,
   };
-  console.log(tables(result));
+  console.log(section(result));
   const complete = performance.now() <= until;
   if (!complete) console.error("matrix: out of time, some are not run");
   if (complete && options.whole) await keep(result);

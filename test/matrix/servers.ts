@@ -1,5 +1,5 @@
 /** The servers, each a process that can be killed and started again in its place. */
-import { spawn, type ChildProcess } from "node:child_process";
+import { spawn, spawnSync, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { connect } from "node:net";
 import { join } from "node:path";
@@ -136,18 +136,36 @@ const PATIENCE_MS = 30_000;
 
 /** The processes that still run. When this process ends, they end too, with all that they started. */
 const running = new Set<ChildProcess>();
-process.once("exit", () => running.forEach(killGroup));
+process.once("exit", () => running.forEach(killTree));
 
-/** Watches over a process that leads a group of its own. */
+/** Watches over a process. */
 export function guard(child: ChildProcess): ChildProcess {
   running.add(child);
   child.once("exit", () => running.delete(child));
   return child;
 }
 
-export function killGroup(child: ChildProcess): void {
+/** `kill -9`, of a process and of all that it started: supergateway's servers are of a group of their own, and would live on. */
+export function killTree(child: ChildProcess): void {
+  const { pid, exitCode, signalCode } = child;
+  if (pid === undefined || exitCode !== null || signalCode !== null) return;
+  // It is to start nothing more while its descendants are looked for.
+  kill(pid, "SIGSTOP");
+  const parents = spawnSync("ps", ["-A", "-o", "pid=,ppid="], { encoding: "utf8" }).stdout;
+  const pairs = parents
+    .trim()
+    .split("\n")
+    .map((line) => line.trim().split(/\s+/).map(Number));
+  const found = [pid];
+  for (const parent of found) {
+    for (const [one = 0, its] of pairs) if (its === parent) found.push(one);
+  }
+  for (const one of found) kill(one, "SIGKILL");
+}
+
+function kill(pid: number, signal: NodeJS.Signals): void {
   try {
-    if (child.pid !== undefined) process.kill(-child.pid, "SIGKILL");
+    process.kill(pid, signal);
   } catch {
     // It has ended by itself.
   }
@@ -173,8 +191,6 @@ export class RunningServer {
     const child = spawn(process.execPath, command(this.port), {
       env: { ...process.env, ...env?.(this.port) },
       stdio: ["ignore", "pipe", "pipe"],
-      // A group of its own: a proxy's server of stdio is to end with it.
-      detached: true,
     });
     this.#child = guard(child);
     for (const stream of [child.stdout, child.stderr]) {
@@ -202,7 +218,7 @@ export class RunningServer {
     const child = this.#child;
     if (child?.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
     const exit = once(child, "exit");
-    killGroup(child);
+    killTree(child);
     await exit;
   }
 }

@@ -12,7 +12,11 @@ const transport = plan.transport === "sse" ? "sse" : "http";
 
 async function run(...args) {
   const command = [launcher, "--cli", url, "--transport", transport, ...args];
-  const { stdout } = await promisify(execFile)(process.execPath, command, { timeout: 30_000 });
+  const started = promisify(execFile)(process.execPath, command, { timeout: 30_000 });
+  const { stdout } = await started.catch(({ stdout: out, stderr: err, message }) => {
+    // The message alone is the command line, which names the transport.
+    throw new Error(err || out || message);
+  });
   return JSON.parse(stdout);
 }
 
