@@ -1,10 +1,9 @@
 /** The clients, each a process that does what the plan says (clients/plan.mjs) and tells what it saw. */
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface, type Interface } from "node:readline";
+import { makeFolder, remove } from "./folder.ts";
 import { guard, killTree, type Calls, type Transport } from "./servers.ts";
 
 export const CLIENTS = [
@@ -42,7 +41,7 @@ export class ClientFailure extends Error {
 export class RunningClient {
   readonly #child: ChildProcess;
   /** What it writes goes in there, and nothing that another wrote is found. */
-  readonly #home = mkdtempSync(join(tmpdir(), "holdfast-matrix-"));
+  readonly #home = makeFolder();
   readonly #lines: Interface;
   readonly #said: string[] = [];
   #complaint = "";
@@ -80,7 +79,7 @@ export class RunningClient {
     const ended = exitCode === null && signalCode === null ? once(this.#child, "exit") : undefined;
     killTree(this.#child);
     await ended;
-    rmSync(this.#home, { recursive: true, force: true });
+    remove(this.#home);
   }
 
   async #next(): Promise<unknown> {

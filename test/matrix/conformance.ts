@@ -1,8 +1,6 @@
 /** The conformance suite in both versions of npm, direct and through the gateway. */
 import { execFile } from "node:child_process";
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { makeFolder, remove } from "./folder.ts";
 import { moduleFile } from "./installed.ts";
 
 export interface Suite {
@@ -37,7 +35,7 @@ export interface Conformance {
 const PATIENCE_MS = 120_000;
 
 async function scenarios(suite: Suite, url: string): Promise<Scenarios> {
-  const cwd = await mkdtemp(join(tmpdir(), "holdfast-matrix-"));
+  const cwd = makeFolder();
   const program = moduleFile(suite.package, "dist/index.js");
   // The suite wants a name of this machine.
   const local = url.replace("127.0.0.1", "localhost");
@@ -46,7 +44,7 @@ async function scenarios(suite: Suite, url: string): Promise<Scenarios> {
   const said = await new Promise<string>((resolve) => {
     execFile(process.execPath, args, options, (_failure, out, err) => resolve(out + err));
   });
-  await rm(cwd, { recursive: true, force: true });
+  remove(cwd);
   const lines = [...said.matchAll(/^([✓✗]) (\S+): \d+ passed/gm)];
   return Object.fromEntries(lines.map(([, mark, name = ""]) => [name, mark === "✓"]));
 }

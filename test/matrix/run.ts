@@ -4,9 +4,6 @@
  * was killed and started anew. It then runs the conformance suite in the same way. The result of
  * the whole is kept in test/matrix/results and quoted in docs/mcp.md. The status is 1 where the gateway is worse than direct.
  */
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { runCommand } from "../../bench/options.ts";
 import { buildBundle } from "../../scripts/bundle.ts";
 import { startWorkerd } from "../../scripts/workerd.ts";
@@ -14,6 +11,7 @@ import { Fixture } from "../support/mcp/fixture.ts";
 import { freePort } from "../support/free-port.ts";
 import { drive, type Cell } from "./cell.ts";
 import { conform, SUITES, type Conformance } from "./conformance.ts";
+import { makeFolder, remove } from "./folder.ts";
 import { install, versions } from "./installed.ts";
 import { readOptions, USAGE, type MatrixOptions } from "./options.ts";
 import { differences, keep, machine, section, type Result } from "./results.ts";
@@ -33,7 +31,7 @@ async function behindGateway<T>(
   upstream: Upstream,
   work: (url: string) => Promise<T>,
 ): Promise<T> {
-  const stateDir = await mkdtemp(join(tmpdir(), "holdfast-matrix-"));
+  const stateDir = makeFolder();
   const env = { UPSTREAMS: JSON.stringify({ default: upstream }) };
   const options = { bundle, host: "127.0.0.1", port: 0, stateDir, env, onLine: () => undefined };
   const workerd = await startWorkerd(options);
@@ -41,7 +39,7 @@ async function behindGateway<T>(
     return await work(workerd.url);
   } finally {
     await workerd.stop(0);
-    await rm(stateDir, { recursive: true, force: true });
+    remove(stateDir);
   }
 }
 
