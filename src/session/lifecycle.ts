@@ -186,7 +186,7 @@ export class Lifecycle {
     const { id, metadata } = session.record;
     outbox.ended(id, now);
     this.#loaded = null;
-    waiters.tell();
+    waiters.notifyAll();
     ctx.waitUntil(gateway.end(metadata, headers));
     const lastFrame = encodeFrame({ event: reason, data: JSON.stringify({ id }) });
     this.#closeSubscribers(id, encoder.encode(lastFrame));

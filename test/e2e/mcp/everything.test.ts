@@ -9,6 +9,7 @@ import { McpSession, textOf, toolCall } from "../../support/mcp/client.ts";
 import { conformance, local } from "../../support/mcp/conformance.ts";
 import { startEverything } from "../../support/mcp/everything.ts";
 import { startGateway } from "../../support/mcp/gateway.ts";
+import { atEnd, beside } from "../../support/scope.ts";
 import { worse } from "../../matrix/cell.ts";
 import { RunningClient, type ClientName } from "../../matrix/clients.ts";
 import { REFERENCE, REFERENCE_OVER_SSE } from "../../matrix/servers.ts";
@@ -19,100 +20,23 @@ async function everythingBehindGateway() {
   return { everything, url };
 }
 
-it("2025-11-25: passes and fails the same scenarios, but for what the gateway does itself", async () => {
-  const { everything, url } = await everythingBehindGateway();
-  const direct = await conformance(everything.url, "2025-11-25");
-  const through = await conformance(local(url), "2025-11-25");
-  expect(Object.values(direct.scenarios).filter(Boolean).length).toBeGreaterThan(10);
-  expect(through.scenarios).toEqual({
-    ...direct.scenarios,
-    // The gateway refuses other hosts, answers 404 to what has ended, and polls as it must.
-    "dns-rebinding-protection": true,
-    "server-session-lifecycle": true,
-    "server-sse-polling": true,
-  });
-}, 90_000);
-
-it("2026-07-28: passes and fails the same scenarios", async () => {
-  const { everything, url } = await everythingBehindGateway();
-  const direct = await conformance(everything.url, "2026-07-28");
-  expect(await conformance(local(url), "2026-07-28")).toEqual(direct);
-}, 90_000);
-
-it("shows the official client the same tools, prompts, resources, results and progress", async () => {
-  const { everything, url } = await everythingBehindGateway();
-  const seenAt = async (address: string) => {
-    // Asked for the newest revision it finds that the server speaks an older one.
-    const versionNegotiation = { mode: "auto" } as const;
-    const client = new Client({ name: "t", version: "1" }, { versionNegotiation });
-    await client.connect(new StreamableHTTPClientTransport(new URL(address)));
-    onTestFinished(() => client.close());
-    const progress: unknown[] = [];
-    const onprogress = (one: unknown) => progress.push(one);
-    const long = { name: "trigger-long-running-operation", arguments: { duration: 1, steps: 4 } };
-    return {
-      version: client.getNegotiatedProtocolVersion(),
-      server: client.getServerVersion(),
-      instructions: client.getInstructions(),
-      tools: await client.listTools(),
-      prompts: await client.listPrompts(),
-      resources: await client.listResources(),
-      templates: await client.listResourceTemplates(),
-      echo: await client.callTool({ name: "echo", arguments: { message: "hi" } }),
-      image: await client.callTool({ name: "get-tiny-image", arguments: {} }),
-      long: await client.callTool(long, { onprogress }),
-      progress,
-    };
-  };
-  const direct = await seenAt(everything.url);
-  expect(direct.progress).toHaveLength(4);
-  expect(await seenAt(url)).toEqual(direct);
-}, 60_000);
-
-// A short part of `npm run matrix`, which has more servers, more clients and more ways.
-it.each([
-  ["Streamable HTTP", REFERENCE, "/mcp"],
-  ["HTTP+SSE", REFERENCE_OVER_SSE, "/sse"],
-] as const)(
-  "over %s: the SDKs' clients and the Inspector see the same as direct, and go on when it was killed",
-  async (_name, kind, path) => {
-    const server = await startEverything(kind);
-    const { transport, calls } = kind;
-    const { service } = await startGateway({ default: { url: server.url, transport } });
-    const clientAt = (name: ClientName, url: string) => {
-      const client = new RunningClient(name, url, transport, calls);
-      onTestFinished(() => client.stop());
-      return client;
-    };
-    const names = ["sdk-v1", "sdk-v2", "inspector"] as const;
-    const pairs = names.map((name) => ({
-      direct: clientAt(name, server.url),
-      through: clientAt(name, service.url + path),
-    }));
-    const seen = await Promise.all(
-      pairs.map(async ({ direct, through }) => [
-        { seen: await direct.seen },
-        { seen: await through.seen },
-      ]),
-    );
-    expect(seen.map(([direct = {}, through = {}]) => worse(direct, through))).toEqual([[], [], []]);
-    const [echo] = seen.map(([direct]) => direct?.seen.echo);
-    expect(echo).toMatchObject({ content: [{ text: "Echo: hello" }] });
-    await server.restart();
-    const again = await Promise.all(pairs.map(({ through }) => through.call("echo")));
-    expect(again).toEqual([echo, echo, echo]);
-  },
-  60_000,
-);
-
-it("goes on when it is restarted, although it answers 400 to a session that it does not know", async () => {
-  const { everything, url } = await everythingBehindGateway();
-  const session = await McpSession.open(url);
-  await everything.restart();
-  const calls = [1, 2, 3].map((id) => session.call(toolCall(id, "echo", { message: `${id}` })));
-  const answers = await Promise.all(calls);
-  expect(answers.map(({ status, messages }) => [status, textOf(messages[0])])).toEqual(
-    [1, 2, 3].map((id) => [200, `Echo: ${id}`]),
+describe.concurrent("server-everything", () => {
+  it(
+    "2025-11-25: passes and fails the same scenarios, but for what the gateway does itself",
+    beside(async () => {
+      const { everything, url } = await everythingBehindGateway();
+      const direct = await conformance(everything.url, "2025-11-25");
+      const through = await conformance(local(url), "2025-11-25");
+      expect(Object.values(direct.scenarios).filter(Boolean).length).toBeGreaterThan(10);
+      expect(through.scenarios).toEqual({
+        ...direct.scenarios,
+        // The gateway refuses other hosts, answers 404 to what has ended, and polls as it must.
+        "dns-rebinding-protection": true,
+        "server-session-lifecycle": true,
+        "server-sse-polling": true,
+      });
+    }),
+    90_000,
   );
 
   it(
@@ -158,6 +82,46 @@ it("goes on when it is restarted, although it answers 400 to a session that it d
       const direct = await seenAt(everything.url);
       expect(direct.progress).toHaveLength(4);
       expect(await seenAt(url)).toEqual(direct);
+    }),
+    60_000,
+  );
+
+  // A short part of `npm run matrix`, which has more servers, more clients and more ways.
+  it.each([
+    ["Streamable HTTP", REFERENCE, "/mcp"],
+    ["HTTP+SSE", REFERENCE_OVER_SSE, "/sse"],
+  ] as const)(
+    "over %s: the SDKs' clients and the Inspector see the same as direct, and go on when it was killed",
+    beside(async (_name, kind, path) => {
+      const server = await startEverything(kind);
+      const { transport, calls } = kind;
+      const { service } = await startGateway({ default: { url: server.url, transport } });
+      const clientAt = (name: ClientName, url: string) => {
+        const client = new RunningClient(name, url, transport, calls);
+        atEnd(() => client.stop());
+        return client;
+      };
+      const names = ["sdk-v1", "sdk-v2", "inspector"] as const;
+      const pairs = names.map((name) => ({
+        direct: clientAt(name, server.url),
+        through: clientAt(name, service.url + path),
+      }));
+      const seen = await Promise.all(
+        pairs.map(async ({ direct, through }) => [
+          { seen: await direct.seen },
+          { seen: await through.seen },
+        ]),
+      );
+      expect(seen.map(([direct = {}, through = {}]) => worse(direct, through))).toEqual([
+        [],
+        [],
+        [],
+      ]);
+      const [echo] = seen.map(([direct]) => direct?.seen.echo);
+      expect(echo).toMatchObject({ content: [{ text: "Echo: hello" }] });
+      await server.restart();
+      const again = await Promise.all(pairs.map(({ through }) => through.call("echo")));
+      expect(again).toEqual([echo, echo, echo]);
     }),
     60_000,
   );

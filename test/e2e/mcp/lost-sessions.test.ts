@@ -131,9 +131,9 @@ it.each<[what: string, refuse: (asked: Asked) => void, code: number, message: st
     "Session not found",
   ],
 ])("%s is the answer: once, and nothing is repeated", async (_what, refuse, code, message) => {
-  const { url, server } = await roughBehindGateway((asked) => {
+  const { url, server } = await roughUpstream((asked) => {
     if (asked.method !== "tools/call") return false;
-    asked.error(status, code, message);
+    refuse(asked);
     return true;
   });
   const session = await McpSession.open(url);
