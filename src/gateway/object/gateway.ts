@@ -39,7 +39,7 @@ import { Exchange, type ExchangeLimits } from "./exchange.ts";
 import { ObjectListener } from "./object-listener.ts";
 import { GatewayStreams } from "./streams.ts";
 import { SessionGone, UpstreamLink } from "./upstream-link.ts";
-import { changeIn, UpstreamState } from "./upstream-state.ts";
+import { changesIn, UpstreamState } from "./upstream-state.ts";
 
 type Headers = ExchangeRequest["headers"];
 
@@ -191,12 +191,12 @@ export class Gateway {
   /** Remembers what the client asks of its upstream session for good, once the upstream has agreed. */
   #remember({ initialize, body }: ExchangeRequest, { answer }: Exchange): void {
     if (initialize) return this.#state.clear();
-    const change = changeIn(body);
-    if (!change) return;
+    const changes = changesIn(body);
+    if (changes.length === 0) return;
     void answer.then((outcome) => {
-      // A request that is answered on a stream counts as agreed to: a repeat of it can only be refused again.
+      // Requests that are answered on a stream, or in a batch, count as agreed to: asked again, they can only be refused again.
       if (outcome.ok && outcome.value.kind !== "failed" && !isError(outcome.value)) {
-        this.#state.apply(change);
+        for (const change of changes) this.#state.apply(change);
       }
     });
   }
@@ -237,5 +237,5 @@ export class Gateway {
 function isError(answer: ExchangeAnswer): boolean {
   if (answer.kind !== "json") return false;
   const message = parseJson(answer.body);
-  return !isObject(message) || "error" in message;
+  return isObject(message) && "error" in message;
 }

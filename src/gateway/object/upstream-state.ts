@@ -25,10 +25,15 @@ const MOST_URIS = 1000;
 /** Requests at a time: a call waits for them. */
 const AT_A_TIME = 10;
 
-/** The change that a body asks for, to be kept if the upstream agrees. Most bodies are not parsed for it. */
-export function changeIn(body: string): Change | undefined {
-  if (!body.includes("setLevel") && !body.includes("subscribe")) return undefined;
+/** The changes that a body asks for, to be kept if the upstream agrees. Most bodies are not parsed for it. */
+export function changesIn(body: string): Change[] {
+  if (!body.includes("setLevel") && !body.includes("subscribe")) return [];
   const value = parseJson(body);
+  const all: readonly unknown[] = Array.isArray(value) ? value : [value];
+  return all.flatMap((one) => changeIn(one) ?? []);
+}
+
+function changeIn(value: unknown): Change | undefined {
   if (!isObject(value) || !isObject(value["params"])) return undefined;
   const { level, uri } = value["params"];
   switch (value["method"]) {

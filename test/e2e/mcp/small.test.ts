@@ -111,6 +111,34 @@ it("log level and subscriptions are said again to a server that has restarted", 
   expect(said.at(-1)?.[0]).toBe("tools/call");
 });
 
+it("those of a batch are said again too", async () => {
+  const { url, server } = await roughBehindGateway(
+    (asked, { sid }) => {
+      if (asked.sid !== undefined && asked.sid !== sid) asked.answer(404);
+      else if (asked.body.startsWith("[")) asked.json(`[${resultOf("1")},${resultOf("2")}]`);
+      else return false;
+      return true;
+    },
+    { version: "2025-03-26" },
+  );
+  const session = await McpSession.open(url);
+  const say = async (body: unknown) =>
+    (await session.post(body, { "mcp-protocol-version": "2025-03-26" })).text();
+  await say([
+    { jsonrpc: "2.0", id: 1, method: "logging/setLevel", params: { level: "debug" } },
+    { jsonrpc: "2.0", id: 2, method: "resources/subscribe", params: { uri: "test://a" } },
+  ]);
+  server.sid = "rough-2";
+  await say(toolCall(3, "x"));
+  const again = server.requests.filter(({ sid }) => sid === "rough-2");
+  expect(again.map(({ method }) => method).toSorted()).toEqual([
+    "logging/setLevel",
+    "notifications/initialized",
+    "resources/subscribe",
+    "tools/call",
+  ]);
+});
+
 it.each([
   "chrome-extension://abcdefghijklmnopabcdefghijklmnop",
   "moz-extension://0d2f8c1e-8c53-4a3e-9b9d-1f9c1a2b3c4d",

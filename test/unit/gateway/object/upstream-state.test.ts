@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { changed, changeIn } from "../../../../src/gateway/object/upstream-state.ts";
+import { changed, changesIn } from "../../../../src/gateway/object/upstream-state.ts";
 
 const request = (method: string, params: object) =>
   JSON.stringify({ jsonrpc: "2.0", id: 1, method, params });
@@ -12,7 +12,9 @@ it.each([
   ["resources/subscribe", {}, undefined],
   ["tools/call", { name: "subscribe", uri: "test://a", level: "debug" }, undefined],
 ])("%s %j", (method, params, change) => {
-  expect(changeIn(request(method, params))).toEqual(change);
+  const changes = change === undefined ? [] : [change];
+  expect(changesIn(request(method, params))).toEqual(changes);
+  expect(changesIn(`[${request("ping", {})},${request(method, params)}]`)).toEqual(changes);
 });
 
 it("keeps the last level, and each resource until it is unsubscribed", () => {
