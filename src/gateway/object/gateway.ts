@@ -70,6 +70,8 @@ export class Gateway {
   #link: UpstreamLink | undefined;
   #listener: ObjectListener | undefined;
   #stateOf: UpstreamState | undefined;
+  /** Of the client's last request that came while this object was in memory. */
+  #headers: Headers = {};
 
   constructor(parts: GatewayParts) {
     this.#parts = parts;
@@ -84,6 +86,7 @@ export class Gateway {
   /** Makes an upstream session for a session to come. If that cannot be made, the caller ends it by `terminate`. */
   async initialize(request: InitializeRequest): Promise<Outcome<Initialized | NotInitialized>> {
     const { upstream: name, body, headers } = request;
+    this.#headers = headers;
     const upstream = this.#upstream(name);
     if (!upstream) return refuse("session_not_found");
     try {
@@ -113,6 +116,7 @@ export class Gateway {
     if (version !== undefined && refusesBatches(version)) {
       return refuse("invalid_request", `${version} has no batches`);
     }
+    this.#headers = request.headers;
     this.#listen(session, session.metadata);
     const { limits, log, used } = this.#parts;
     const exchange = new Exchange(request, { link, limits, log, used });
@@ -210,7 +214,12 @@ export class Gateway {
     const link = this.#linkOf(session);
     if (!link?.upstream.listensInObject) return false;
     const { limits, log } = this.#parts;
-    this.#listener ??= new ObjectListener(link, link.streams, limits.bodyMaxBytes, log);
+    this.#listener ??= new ObjectListener({
+      link,
+      headers: () => this.#headers,
+      maxBytes: limits.bodyMaxBytes,
+      log,
+    });
     this.#listener.listen(bindingOf(metadata));
     return true;
   }

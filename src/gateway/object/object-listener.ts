@@ -19,19 +19,31 @@ import { replicaAt } from "../upstream/upstream.ts";
 import type { GatewayStreams } from "./streams.ts";
 import { SessionGone, type UpstreamLink } from "./upstream-link.ts";
 
+type Headers = Readonly<Record<string, string>>;
+
+interface ListenerParts {
+  readonly link: UpstreamLink;
+  /** The headers of the client's last request: a lost session is recovered with its credential. */
+  readonly headers: () => Headers;
+  /** Bytes of one message. */
+  readonly maxBytes: number;
+  readonly log: Logger;
+}
+
 export class ObjectListener {
   readonly #link: UpstreamLink;
   readonly #streams: GatewayStreams;
+  readonly #headers: () => Headers;
   readonly #maxBytes: number;
   readonly #log: Logger;
   readonly #abort = new AbortController();
   /** The upstream session that it listens to. */
   #sid: string | undefined;
 
-  /** `maxBytes` bounds one message. */
-  constructor(link: UpstreamLink, streams: GatewayStreams, maxBytes: number, log: Logger) {
+  constructor({ link, headers, maxBytes, log }: ListenerParts) {
     this.#link = link;
-    this.#streams = streams;
+    this.#streams = link.streams;
+    this.#headers = headers;
     this.#maxBytes = maxBytes;
     this.#log = log;
   }
@@ -64,7 +76,7 @@ export class ObjectListener {
       await sleep(pause, this.#abort.signal);
       pause = Math.min(Math.max(pause * 2, UPSTREAM_RETRY_MS), MAX_UPSTREAM_RETRY_MS);
       try {
-        return await this.#link.confirm({});
+        return await this.#link.confirm(this.#headers());
       } catch (cause) {
         if (cause instanceof SessionGone) return;
         reportFailure(this.#log, this.#link.upstream, cause);

@@ -1,15 +1,29 @@
 /** Messages that a server of `transport: "sse"` sends with no call under way reach the client. */
 import { expect, it } from "vitest";
-import { INITIALIZE, McpSession, messagesOf, toolCall } from "../../support/mcp/client.ts";
+import {
+  INITIALIZE,
+  McpSession,
+  messagesOf,
+  post,
+  readerOf,
+  toolCall,
+} from "../../support/mcp/client.ts";
 import { startGateway } from "../../support/mcp/gateway.ts";
 import { openLegacy } from "../../support/mcp/legacy-client.ts";
 import { startRough } from "../../support/mcp/rough-gateway.ts";
 import { agreedTo, event, notice, resultOf, type Asked } from "../../support/mcp/rough-server.ts";
 
 /** A server of 2024: one stream, and everything on it. `stream` is the last one that was opened. */
-async function legacyUpstream() {
+async function legacyUpstream(upstream: { forwardAuthorization?: boolean } = {}) {
   const held: { stream?: Asked } = {};
   const server = await startRough((asked) => {
+    if (
+      upstream.forwardAuthorization === true &&
+      asked.headers["authorization"] !== "Bearer mine"
+    ) {
+      asked.answer(401);
+      return true;
+    }
     if (asked.verb === "GET") {
       held.stream = asked;
       asked.stream("event: endpoint\ndata: /messages\n\n");
@@ -23,7 +37,9 @@ async function legacyUpstream() {
     }
     return true;
   });
-  const { url, service } = await startGateway({ default: { url: server.url, transport: "sse" } });
+  const { url, service } = await startGateway({
+    default: { url: server.url, transport: "sse", ...upstream },
+  });
   return { server, url, service, say: (text: string) => held.stream?.write(event(text)) };
 }
 
@@ -109,7 +125,25 @@ it("a client that only listens hears a server again that has restarted", async (
   await reader.leave();
 });
 
-it("a message that comes while a call is under way is sent to the client once", async () => {
+it("and one that takes the client's own credential", async () => {
+  const { url, server, say } = await legacyUpstream({ forwardAuthorization: true });
+  const mine = { authorization: "Bearer mine" };
+  const opened = await post(url, INITIALIZE, mine);
+  await opened.text();
+  const sid = opened.headers.get("mcp-session-id") ?? "";
+  const headers = { ...mine, accept: "text/event-stream", "mcp-session-id": sid };
+  const reader = readerOf(await fetch(url, { headers }));
+  await reader.take(1);
+  await server.stop();
+  await server.listen();
+  await server.asked("notifications/initialized");
+  say(notice("after"));
+  const messages = messagesOf(await reader.take(1));
+  expect(messages.map(({ params }) => params?.data)).toEqual(["after"]);
+  await reader.leave();
+});
+
+it("what is said while a call is under way is said once", async () => {
   const { url, server, say } = await legacyUpstream();
   const session = await McpSession.open(url);
   const listening = await session.follow();
