@@ -18,7 +18,7 @@ import { differences, keep, machine, section, type Result } from "./results.ts";
 import { REFERENCE, RunningServer, type ServerKind, type Transport } from "./servers.ts";
 
 /** Milliseconds after which nothing more is begun. */
-const LIMIT_MS = 20 * 60_000;
+const LIMIT_MS = 30 * 60_000;
 
 interface Upstream {
   readonly url: string;

@@ -10,4 +10,9 @@ const Transport = plan.transport === "sse" ? SSEClientTransport : StreamableHTTP
 const versionNegotiation = { mode: plan.transport === "sse" ? "legacy" : "auto" };
 const client = new Client({ name: "matrix", version: "1" }, { versionNegotiation });
 await client.connect(new Transport(new URL(url)));
-await drive(sdkClient(client, (one, options) => client.callTool(one, options)));
+const { tools, ...calls } = sdkClient(client, (one, options) => client.callTool(one, options));
+await drive({
+  ...calls,
+  // Over HTTP+SSE it speaks a revision with sessions, where a tool has `execution`. The stateless one has none.
+  tools: async () => (await tools()).map((tool) => ({ ...tool, execution: undefined })),
+});

@@ -52,6 +52,14 @@ it("takes the loss of the last step of progress, and another URL in the words of
   expect(worse(direct, through)).toEqual([]);
 });
 
+it("takes the tools in any order", () => {
+  const tools = [{ name: "a" }, { name: "b" }];
+  const [direct, through] = [tools, tools.toReversed()].map((one) => ({ ...SEEN, tools: one }));
+  expect(worse({ ...DIRECT, seen: direct ?? SEEN }, { ...GOOD, seen: through ?? SEEN })).toEqual(
+    [],
+  );
+});
+
 it("takes an interrupted call that ends late where it does so direct", () => {
   const interrupted = { outcome: failed("timed out"), ms: 10_000 };
   expect(worse({ ...DIRECT, interrupted }, { ...GOOD, interrupted })).toEqual([]);
