@@ -112,7 +112,7 @@ it("log level and subscriptions are said again to a server that has restarted", 
 });
 
 it("those of a batch are said again too", async () => {
-  const { url, server } = await roughBehindGateway(
+  const { url, server } = await roughUpstream(
     (asked, { sid }) => {
       if (asked.sid !== undefined && asked.sid !== sid) asked.answer(404);
       else if (asked.body.startsWith("[")) asked.json(`[${resultOf("1")},${resultOf("2")}]`);
