@@ -140,7 +140,7 @@ it("two readers that come at once both get what nobody has taken", async () => {
   }
 });
 
-it("what a reader took and lived on after is not given to the next, over a restart too", async () => {
+it("an event that a reader took and lived on after is not given to the next, over a restart too", async () => {
   const { service, follow, publish, writers } = await start({}, newService({}));
   const reader = await follow();
   await startOf(reader);
@@ -164,7 +164,7 @@ it("what a reader took and lived on after is not given to the next, over a resta
   await next.leave();
 });
 
-it("what no reader is known to have taken outlives a crash", async () => {
+it("an event that no reader is known to have taken outlives a crash", async () => {
   const { service, follow, publish } = await start({}, newService({}));
   const reader = await follow();
   await startOf(reader);

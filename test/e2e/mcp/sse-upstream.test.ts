@@ -143,7 +143,7 @@ it("and one that takes the client's own credential", async () => {
   await reader.leave();
 });
 
-it("what is said while a call is under way is said once", async () => {
+it("a message that comes while a call is under way is sent to the client once", async () => {
   const { url, server, say } = await legacyUpstream();
   const session = await McpSession.open(url);
   const listening = await session.follow();

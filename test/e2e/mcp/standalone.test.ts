@@ -152,7 +152,7 @@ it("an upstream without a session's id may have one", async () => {
   await reader.leave();
 });
 
-it("one without sessions that refuses it is not initialized anew", async () => {
+it("an upstream without sessions that refuses the stream is not initialized anew", async () => {
   const { url, server } = await roughUpstream(
     (asked) => {
       if (asked.verb !== "GET") return false;

@@ -31,7 +31,7 @@ it.each(["2024-10-07", "2025-02-14", "2024-11-05"])(
   },
 );
 
-it("one that was not agreed on, and that nobody knows, is refused in a session", async () => {
+it("an unknown version that was not agreed on is refused in a session", async () => {
   const { url } = await roughUpstream();
   const { sid } = await opened(url, "2025-11-25");
   for (const version of ["2024-10-07", "1.0", "draft"]) {
@@ -40,7 +40,7 @@ it("one that was not agreed on, and that nobody knows, is refused in a session",
   }
 });
 
-it("one that nobody knows is refused before any session is looked up", async () => {
+it("an unknown version is refused before any session is looked up", async () => {
   const { url } = await roughUpstream();
   const headers = { "mcp-session-id": crypto.randomUUID(), "mcp-protocol-version": "draft" };
   expect((await post(url, toolCall(1, "x"), headers)).status).toBe(400);

@@ -1,6 +1,6 @@
 /**
- * What a client is to do, and what it saw. A client is a program that is given the URL and
- * the plan (JSON) as arguments. It prints what it saw as one line of JSON. Each line on its input
+ * The plan of a client, and its report. A client is a program that gets the URL and the plan
+ * (JSON) as arguments. It prints what it saw as one line of JSON. Each line on its input
  * then names one more call of the plan, and it prints that one's outcome.
  */
 import { createInterface } from "node:readline";
