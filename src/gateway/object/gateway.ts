@@ -11,6 +11,7 @@ import {
   UPSTREAM_MESSAGE,
   UPSTREAM_RETRY,
 } from "../../stream/protocol.ts";
+import { bodies, NO_ROOM } from "../../http/held-bytes.ts";
 import { isObject, parseJson } from "../../wire/json.ts";
 import {
   STANDALONE_STREAM,
@@ -109,9 +110,11 @@ export class Gateway {
     if (version !== undefined && refusesBatches(version)) {
       return refuse("invalid_request", `${version} has no batches`);
     }
+    const hold = bodies.hold();
+    if (!hold.grow(request.body.length)) return refuse("unavailable", NO_ROOM);
     this.#listen(session, session.metadata);
     const { limits, log, used } = this.#parts;
-    const exchange = new Exchange(request, { link, limits, log, used });
+    const exchange = new Exchange(request, { link, limits, log, hold, used });
     this.#remember(request, exchange);
     this.#running.add(exchange);
     void exchange.ended.then(() => this.#running.delete(exchange));

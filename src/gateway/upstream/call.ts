@@ -1,4 +1,5 @@
 /** Sends one HTTP request to an upstream, and reads its answer within bounds of time and size. */
+import { hasTooManyValues } from "../../core/json-bounds.ts";
 import { mediaTypeOf } from "../../http/body.ts";
 import { boundedBody, exceeds } from "../../wire/bytes.ts";
 import { SseEventTooLargeError, type SseEvent, type SseParser } from "../../wire/sse-parser.ts";
@@ -140,11 +141,12 @@ export class Reply {
 
   /** The whole body, of at most `maxBytes`, as text. Throws UpstreamError. */
   async text(maxBytes: number): Promise<string> {
-    if (this.#response) return decoder.decode(await this.#bytesOf(this.#response, maxBytes));
+    if (this.#response)
+      return bounded(decoder.decode(await this.#bytesOf(this.#response, maxBytes)));
     this.#deadline.end();
     const whole = this.#whole ?? "";
     if (exceeds(whole, maxBytes)) throw new UpstreamError(FAILURES.tooLarge);
-    return whole;
+    return bounded(whole);
   }
 
   /** The whole body, of at most `maxBytes`. Throws UpstreamError. */
@@ -187,7 +189,11 @@ export class Reply {
         const chunk = await reader.read().catch(() => this.#brokeOff());
         if (!chunk || chunk.done) return;
         this.#health?.heard();
-        for (const event of parser.push(chunk.value)) if (event.event === "message") yield event;
+        for (const event of parser.push(chunk.value)) {
+          if (event.event !== "message") continue;
+          bounded(event.data);
+          yield event;
+        }
       }
     } catch (cause) {
       if (cause instanceof SseEventTooLargeError)
@@ -208,6 +214,12 @@ export class Reply {
   get #mediaType(): string {
     return mediaTypeOf(this.header("content-type"));
   }
+}
+
+/** Returns a text that may be parsed. Throws UpstreamError. */
+function bounded(text: string): string {
+  if (hasTooManyValues(text)) throw new UpstreamError(FAILURES.tooLarge);
+  return text;
 }
 
 /**
