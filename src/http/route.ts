@@ -10,7 +10,12 @@ import type { Config } from "../config/service.ts";
 import type { Caller } from "../core/caller.ts";
 import { type ErrorCode, SessionError } from "../core/errors.ts";
 import type { SessionHost } from "../core/host.ts";
-import { MAX_DETAIL_LENGTH, MAX_SMALL_BODY_BYTES } from "../core/limits.ts";
+import {
+  MAX_DETAIL_LENGTH,
+  MAX_JSON_DEPTH,
+  MAX_JSON_VALUES,
+  MAX_SMALL_BODY_BYTES,
+} from "../core/limits.ts";
 import type { Logger } from "../logger.ts";
 import { shorten } from "../wire/shorten.ts";
 import type { BodyLimit } from "./body.ts";
@@ -36,12 +41,24 @@ export interface Answer {
 }
 
 export interface BodyUse {
-  /** As errors and the OpenAPI document call it: "what a session may hold". */
+  /** As errors call it: "what a session may hold". */
   readonly name: string;
+  /** The number, or what it follows from. */
+  readonly described: string;
   readonly bytes: (config: Config) => number;
 }
 
-const SMALL: BodyUse = { name: "what this route needs", bytes: () => MAX_SMALL_BODY_BYTES };
+const SMALL: BodyUse = {
+  name: "what this route needs",
+  described: `${MAX_SMALL_BODY_BYTES} bytes`,
+  bytes: () => MAX_SMALL_BODY_BYTES,
+};
+
+/** The bounds of a route's body in words, which hold under every configuration. */
+export function describeBodyLimit({ bodyUse = SMALL }: RouteDescription): string {
+  const shape = `${MAX_JSON_DEPTH} levels and ${MAX_JSON_VALUES} values`;
+  return `At most ${bodyUse.described}, at most BODY_MAX_BYTES, and at most ${shape}.`;
+}
 
 /** The limit of a route's body: its use, or the operator's. */
 export function bodyLimitOf({ bodyUse = SMALL }: RouteDescription, config: Config): BodyLimit {

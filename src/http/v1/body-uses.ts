@@ -10,6 +10,7 @@ import type { BodyUse } from "../route.ts";
 /** Metadata and data. */
 export const SESSION_CONTENT: BodyUse = {
   name: "what a session may hold",
+  described: `${MAX_SESSION_BODY_BYTES} bytes`,
   bytes: () => MAX_SESSION_BODY_BYTES,
 };
 
@@ -19,6 +20,7 @@ export const MANY_EVENTS = events(MAX_EVENTS_PER_PUBLISH, "what a publish may ho
 function events(count: number, name: string): BodyUse {
   return {
     name,
+    described: `${count * JSON_BYTES_PER_EVENT_BYTE} times EVENT_MAX_BYTES and ${MAX_SMALL_BODY_BYTES} bytes`,
     bytes: ({ eventMaxBytes }) =>
       count * eventMaxBytes * JSON_BYTES_PER_EVENT_BYTE + MAX_SMALL_BODY_BYTES,
   };
