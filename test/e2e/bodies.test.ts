@@ -2,6 +2,9 @@
 import { readFile } from "node:fs/promises";
 import { request, type ClientRequest, type IncomingMessage } from "node:http";
 import { expect, it, onTestFinished } from "vitest";
+import { McpSession, toolCall } from "../support/mcp/client.ts";
+import { roughBehindGateway } from "../support/mcp/rough-gateway.ts";
+import { resultOf, type Asked } from "../support/mcp/rough-server.ts";
 import { Service } from "../support/service.ts";
 
 const MIB = 1024 * 1024;
@@ -99,4 +102,30 @@ it("what is held at a time is bounded: a large body gets 503 with Retry-After, a
   // The room is free again.
   const large = { data: "a".repeat(MIB - 100) };
   expect((await service.publish(id, large)).status).toBe(202);
+});
+
+it("the bodies of calls whose upstream has not begun to answer are bounded too", async () => {
+  const waiting: Asked[] = [];
+  const { url } = await roughBehindGateway(
+    (asked) => {
+      if (asked.method !== "tools/call") return false;
+      waiting.push(asked);
+      return true;
+    },
+    { env: { BODY_MAX_BYTES: String(16 * MIB) } },
+  );
+  const session = await McpSession.open(url);
+  const large = (id: number) => session.post(toolCall(id, "x", { image: "a".repeat(15 * MIB) }));
+  const answers: Response[] = [];
+  // Each answer becomes a stream after a quarter of a second; the object holds the body on.
+  for (const id of [1, 2, 3]) answers.push(await large(id));
+  expect(answers.map(({ status }) => status)).toEqual([200, 200, 200]);
+  const refused = await large(4);
+  expect([refused.status, refused.headers.get("retry-after")]).toEqual([503, "1"]);
+  expect(await refused.text()).toContain("Too many large bodies are under way");
+  expect((await session.call({ jsonrpc: "2.0", id: 5, method: "ping" })).status).toBe(200);
+  expect(waiting.length).toBe(3);
+  for (const asked of waiting.splice(0)) asked.json(resultOf(asked.id));
+  for (const answer of answers) expect(await answer.text()).toContain('"result"');
+  expect((await large(6)).status).toBe(200);
 });
