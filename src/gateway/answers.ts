@@ -1,7 +1,9 @@
 /** The gateway's own answers: a JSON-RPC error, or JSON, over HTTP. */
 import type { SessionError } from "../core/errors.ts";
+import { MAX_DETAIL_LENGTH } from "../core/limits.ts";
 import { reportFailure, retryAfter } from "../http/problem.ts";
 import type { Logger } from "../logger.ts";
+import { shorten } from "../wire/shorten.ts";
 import type { Failure } from "./contract.ts";
 import { RPC_CODES, rpcError, type RequestId } from "./json-rpc.ts";
 
@@ -33,16 +35,24 @@ export class Refused extends Error {
   }
 }
 
-/** The answer to a request whose handler threw `failure`. Without an `id`, the error has none. */
+/**
+ * The answer to a request whose handler threw `failure`. Without an `id`, the error has none. Its message
+ * may quote what the client sent, so it is cut here.
+ */
 export function errorResponse(failure: unknown, log: Logger, id?: RequestId): Response {
   if (failure instanceof Refused) {
     const { status, code, message, headers } = failure.failure;
-    return jsonResponse(status, rpcError(code, message, id), headers);
+    return jsonResponse(status, rpcError(code, shortened(message), id), headers);
   }
   const error = reportFailure(failure, log);
   const { status, message } = error;
   if (error.code === "session_not_found") return jsonResponse(status, notFoundBody(id));
-  return jsonResponse(status, rpcError(codeOf(error), message, id), retryAfter(error.code));
+  const body = rpcError(codeOf(error), shortened(message), id);
+  return jsonResponse(status, body, retryAfter(error.code));
+}
+
+function shortened(message: string): string {
+  return shorten(message, MAX_DETAIL_LENGTH);
 }
 
 /** A client that reads the code of a lost session starts a new one, so a host that failed has another code. */

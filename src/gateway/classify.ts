@@ -3,7 +3,7 @@
  * header, and no session. The body decides first, because a stateless request must never
  * touch a session, whatever its headers say.
  */
-import { MAX_BATCH } from "../core/limits.ts";
+import { MAX_REQUEST_ID_LENGTH } from "../core/limits.ts";
 import { isObject } from "../wire/json.ts";
 import { elementTexts, memberText } from "../wire/json-text.ts";
 import { messageOf, requestIdOf, RPC_CODES, type RequestId } from "./json-rpc.ts";
@@ -66,6 +66,7 @@ export function classify({ body, value }: Posted, version: string | undefined): 
   if (Array.isArray(value)) return classifyBatch(value, elementTexts(body), version);
   const message = messageOf(value, body);
   const id = message?.kind === "request" ? message.id : undefined;
+  if (id !== undefined && isTooLong(id)) return refused(RPC_CODES.invalidRequest, ID_TOO_LONG);
   if (claimsStateless(value)) return { kind: "stateless", ...(id !== undefined && { id }) };
   if (!message)
     return refused(RPC_CODES.invalidRequest, "Not a JSON-RPC 2.0 message", idIn(value, body));
@@ -107,10 +108,6 @@ function classifyBatch(
   version: string | undefined,
 ): Verdict {
   if (values.length === 0) return refused(RPC_CODES.invalidRequest, "The batch is empty");
-  if (values.length > MAX_BATCH) {
-    const message = `A batch has at most ${MAX_BATCH} messages`;
-    return refused(RPC_CODES.invalidRequest, message);
-  }
   const pending: RequestId[] = [];
   const cancels: RequestId[] = [];
   for (const [n, value] of values.entries()) {
@@ -124,6 +121,7 @@ function classifyBatch(
     if (message.method === "initialize") {
       return refused(RPC_CODES.invalidRequest, "initialize cannot be part of a batch");
     }
+    if (isTooLong(message.id)) return refused(RPC_CODES.invalidRequest, ID_TOO_LONG);
     pending.push(message.id);
   }
   return { kind: "exchange", batch: true, pending, cancels, ...refusalOf(version) };
@@ -146,7 +144,14 @@ function cancelled(value: unknown, text: string): RequestId[] {
 /** The id of a body that is not a message: it tells the sender which one was refused. */
 function idIn(value: unknown, text: string): RequestId | undefined {
   if (!isObject(value) || !("method" in value)) return undefined;
-  return requestIdOf(value["id"], () => memberText(text, "id"));
+  const id = requestIdOf(value["id"], () => memberText(text, "id"));
+  return id === undefined || isTooLong(id) ? undefined : id;
+}
+
+const ID_TOO_LONG = `An id has at most ${MAX_REQUEST_ID_LENGTH} characters`;
+
+function isTooLong(id: RequestId): boolean {
+  return id.length > MAX_REQUEST_ID_LENGTH;
 }
 
 function refused(code: number, message: string, id?: RequestId): Verdict {

@@ -5,15 +5,14 @@
 import { DEFAULT_UPSTREAM } from "../config/upstreams.ts";
 import { requireSessionId } from "../core/id.ts";
 import { Refused } from "./answers.ts";
-import { classify, idOf } from "./classify.ts";
 import { RPC_CODES } from "./json-rpc.ts";
 import {
   contentFor,
   forwardedHeaders,
   matchOf,
-  readPosted,
   requireAccept,
   sessionIdIn,
+  withPosted,
   type GatewayCall,
 } from "./request.ts";
 import { stream } from "./streamable.ts";
@@ -31,25 +30,23 @@ export async function openLegacyStream(call: GatewayCall): Promise<Response> {
 export async function postLegacyMessage(call: GatewayCall): Promise<Response> {
   const named = new URL(call.request.url).searchParams.get("session_id");
   if (!named) throw new Refused(400, "session_id is required");
-  const posted = await readPosted(call);
   // The legacy transport has no version header, so one that comes is ignored.
-  const verdict = classify(posted, undefined);
-  if (verdict.kind === "stateless") {
-    throw new Refused(400, "This endpoint is of 2024-11-05", RPC_CODES.invalidRequest);
-  }
-  call.id = idOf(verdict);
-  if (verdict.kind === "refused") throw new Refused(400, verdict.message, verdict.code);
-  const sessionId = sessionIdIn(named);
-  const initialize = verdict.kind === "initialize";
-  await call.sessions.exchange(sessionId, {
-    match: matchOf(call, "sse"),
-    body: posted.body,
-    batch: !initialize && verdict.batch,
-    pending: initialize ? [verdict.id] : verdict.pending,
-    cancels: initialize ? [] : verdict.cancels,
-    initialize,
-    headers: forwardedHeaders(call),
-    delivery: "standalone",
+  return withPosted(call, undefined, async ({ body, verdict }) => {
+    if (verdict.kind === "stateless") {
+      throw new Refused(400, "This endpoint is of 2024-11-05", RPC_CODES.invalidRequest);
+    }
+    const sessionId = sessionIdIn(named);
+    const initialize = verdict.kind === "initialize";
+    await call.sessions.exchange(sessionId, {
+      match: matchOf(call, "sse"),
+      body,
+      batch: !initialize && verdict.batch,
+      pending: initialize ? [verdict.id] : verdict.pending,
+      cancels: initialize ? [] : verdict.cancels,
+      initialize,
+      headers: forwardedHeaders(call),
+      delivery: "standalone",
+    });
+    return new Response(null, { status: 202 });
   });
-  return new Response(null, { status: 202 });
 }

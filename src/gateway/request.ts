@@ -4,13 +4,15 @@ import { GATEWAY_KEYS } from "../core/content.ts";
 import { SessionError, SessionNotFoundError } from "../core/errors.ts";
 import type { SessionContent } from "../core/host.ts";
 import { parseSessionId, type SessionId } from "../core/id.ts";
-import { MAX_JSON_DEPTH } from "../core/limits.ts";
+import { jsonProblem } from "../core/json-bounds.ts";
+import { MAX_BATCH } from "../core/limits.ts";
 import type { KnownSessionType } from "../core/content.ts";
-import { depthOf, isOfType, readBody, textOf } from "../http/body.ts";
+import { isOfType, readBody, textOf } from "../http/body.ts";
+import { bodies, type Hold } from "../http/held-bytes.ts";
 import type { Service } from "../http/route.ts";
 import { parseJson } from "../wire/json.ts";
 import { Refused } from "./answers.ts";
-import type { Posted } from "./classify.ts";
+import { classify, idOf, type Verdict } from "./classify.ts";
 import type { GatewayHost, GatewaySessions, SessionMatch } from "./contract.ts";
 import { RPC_CODES, type RequestId } from "./json-rpc.ts";
 import type { Upstream, Upstreams } from "./upstream/upstream.ts";
@@ -57,28 +59,59 @@ export function accepts(header: string | null, types: readonly string[]): boolea
 /** A weight has up to three digits after the point (RFC 9110, 12.4.2). */
 const ZERO_WEIGHT = /^q\s*=\s*0(\.0*)?$/;
 
+/** A body as it was sent, and what it asks for. The parsed body is gone by then. */
+interface Posted {
+  readonly body: string;
+  readonly verdict: Exclude<Verdict, { kind: "refused" }>;
+}
+
 /**
- * Reads the posted JSON. Throws Refused for another media type, for text that is not JSON and for
- * JSON nested too deep; throws a SessionError (`payload_too_large`) for a body over BODY_MAX_BYTES.
+ * Reads a posted body and answers it. It counts as held until the answer is made, or has begun. Throws
+ * as `readPosted` and `answer` do.
  */
-export async function readPosted({ request, parts }: GatewayCall): Promise<Posted> {
+export function withPosted(
+  call: GatewayCall,
+  version: string | undefined,
+  answer: (posted: Posted) => Promise<Response>,
+): Promise<Response> {
+  const hold = bodies.hold();
+  return readPosted(call, hold, version)
+    .then(answer)
+    .finally(() => hold.release());
+}
+
+/**
+ * Reads a posted body, of which `hold` counts the bytes; `version` is what `classify` needs. Throws
+ * Refused for another media type, for text that is not JSON or breaks the bounds of `jsonProblem`, and
+ * for what is not MCP; throws a SessionError as `readBody` does.
+ */
+async function readPosted(
+  call: GatewayCall,
+  hold: Hold,
+  version: string | undefined,
+): Promise<Posted> {
+  const { request, parts } = call;
   if (!isOfType(request.headers.get("content-type"), "application/json")) {
     throw new Refused(415, "Content-Type must be application/json");
   }
   let body: string;
   try {
-    body = textOf(await readBody(request, parts.config.bodyMaxBytes));
+    const limit = { maxBytes: parts.config.bodyMaxBytes, name: "BODY_MAX_BYTES" };
+    body = textOf(await readBody(request, limit, hold));
   } catch (failure) {
-    if (!(failure instanceof SessionError) || failure.code === "payload_too_large") throw failure;
+    if (!(failure instanceof SessionError) || failure.code !== "invalid_request") throw failure;
     throw new Refused(400, `Parse error: ${failure.message}`, RPC_CODES.parseError);
   }
-  if (depthOf(body) > MAX_JSON_DEPTH) {
-    const message = `The body is nested deeper than ${MAX_JSON_DEPTH} levels`;
-    throw new Refused(400, message, RPC_CODES.invalidRequest);
+  const problem = jsonProblem(body, MAX_BATCH);
+  if (problem !== undefined) {
+    throw new Refused(400, `The body ${problem}`, RPC_CODES.invalidRequest);
   }
   const value = parseJson(body);
   if (value === undefined) throw new Refused(400, "Parse error", RPC_CODES.parseError);
-  return { body, value };
+  const verdict = classify({ body, value }, version);
+  call.id = idOf(verdict);
+  if (verdict.kind === "refused") throw new Refused(400, verdict.message, verdict.code);
+  return { body, verdict };
 }
 
 /** The id that a client names. The gateway gives out one spelling of an id, and takes no other back. */

@@ -7,9 +7,8 @@ import { mountGatewayPaths, mountUpstreamMetadata } from "../http/mount.ts";
 import { publicOrigin, RESOURCE_METADATA_PATH } from "../http/oauth-metadata.ts";
 import { errorResponse, Refused } from "./answers.ts";
 import { ownChallenge } from "./challenge.ts";
-import { classify, idOf } from "./classify.ts";
 import { openLegacyStream, postLegacyMessage } from "./legacy.ts";
-import { readPosted, requireAccept, type GatewayCall, type GatewayParts } from "./request.ts";
+import { requireAccept, withPosted, type GatewayCall, type GatewayParts } from "./request.ts";
 import { passThrough } from "./stateless.ts";
 import { UpstreamMetadata } from "./upstream-metadata.ts";
 import { endSession, exchange, followStream, initialize } from "./streamable.ts";
@@ -81,19 +80,15 @@ function withOwnChallenge(response: Response, c: Context, { access }: GatewayPar
 /** A POST to the Streamable HTTP endpoint. Its body says which era it belongs to. */
 async function post(call: GatewayCall): Promise<Response> {
   requireAccept(call, "application/json", "text/event-stream");
-  const posted = await readPosted(call);
-  const { body } = posted;
   const version = call.request.headers.get("mcp-protocol-version") ?? undefined;
-  const verdict = classify(posted, version);
-  call.id = idOf(verdict);
-  switch (verdict.kind) {
-    case "refused":
-      throw new Refused(400, verdict.message, verdict.code);
-    case "stateless":
-      return passThrough(call, body);
-    case "initialize":
-      return initialize(call, body);
-    case "exchange":
-      return exchange(call, body, verdict);
-  }
+  return withPosted(call, version, ({ body, verdict }) => {
+    switch (verdict.kind) {
+      case "stateless":
+        return passThrough(call, body);
+      case "initialize":
+        return initialize(call, body);
+      case "exchange":
+        return exchange(call, body, verdict);
+    }
+  });
 }

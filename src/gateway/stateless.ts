@@ -5,6 +5,7 @@
  * A client that leaves has cancelled its request.
  */
 import type { Config } from "../config/service.ts";
+import { STREAM_HEADERS } from "../http/problem.ts";
 import { KEEPALIVE_FRAME } from "../wire/sse-frame.ts";
 import { BLANK_LINE_LENGTH, endsEvent } from "../wire/sse-parser.ts";
 import { Refused } from "./answers.ts";
@@ -20,8 +21,8 @@ import { FIRST_STATELESS } from "./versions.ts";
 
 /** The revision's own headers. */
 const FORWARDED = /^mcp-(protocol-version|method|name|param-.+)$/;
-/** The headers of an answer that are passed on. The upstream's session id and its cookies are not. */
-const ANSWERED = ["content-type", "cache-control", "retry-after", "allow"];
+/** The headers of an answer that are passed on. The upstream's session id, cookies and caching are not. */
+const ANSWERED = ["content-type", "retry-after", "allow"];
 
 export async function passThrough(gatewayCall: GatewayCall, body: string): Promise<Response> {
   const { upstream, parts, request } = gatewayCall;
@@ -123,7 +124,10 @@ async function relay(
     if (value !== null) headers.set(name, value);
   }
   const stream = reply.passOn();
-  if (stream) return new Response(kept(stream, leave, keepaliveMs), { status, headers });
+  if (stream) {
+    for (const [name, value] of Object.entries(STREAM_HEADERS)) headers.set(name, value);
+    return new Response(kept(stream, leave, keepaliveMs), { status, headers });
+  }
   const body = await reply.bytes(bodyMaxBytes);
   return new Response(body.byteLength > 0 ? body : null, { status, headers });
 }

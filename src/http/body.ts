@@ -1,36 +1,55 @@
 /**
- * Reads request bodies, chunked ones too, within bounds of size and time. Without the bound of
+ * Reads request bodies, chunked ones too, within bounds of size, time and shape. Without the bound of
  * time a client that sends half a body would wait for its answer for ever.
  */
 import { boundedBody } from "../wire/bytes.ts";
 import { SessionError } from "../core/errors.ts";
+import { jsonProblem } from "../core/json-bounds.ts";
 import { parseJson } from "../wire/json.ts";
-import { BODY_MS, MAX_JSON_DEPTH } from "../core/limits.ts";
+import { BODY_MS, MAX_SMALL_BODY_BYTES } from "../core/limits.ts";
 import { within } from "../wire/timers.ts";
+import { NO_ROOM, type Hold } from "./held-bytes.ts";
 
 type Bytes = ArrayBuffer | Uint8Array;
 
-/** Reads at most `maxBytes`. Throws a SessionError: `payload_too_large`, or `invalid_request` for an incomplete body. */
-export async function readBody(request: Request, maxBytes: number): Promise<Bytes> {
+/** How large a body may be. */
+export interface BodyLimit {
+  readonly maxBytes: number;
+  /** Where the limit comes from: `BODY_MAX_BYTES`. */
+  readonly name: string;
+}
+
+/**
+ * Reads a body within `limit`, which `hold` counts as it comes. Throws a SessionError:
+ * `payload_too_large`, `invalid_request` for an incomplete body, or `unavailable` while too much is held.
+ */
+export async function readBody(request: Request, limit: BodyLimit, hold: Hold): Promise<Bytes> {
+  const { maxBytes } = limit;
   const announced = request.headers.get("content-length");
-  if (Number(announced) > maxBytes) throw tooLarge(maxBytes);
-  // HTTP holds a body to its announced length, and the platform reads one faster than a loop.
-  const reading = announced === null ? unannounced(request, maxBytes) : request.arrayBuffer();
-  const whole = reading.catch(() => {
+  if (Number(announced) > maxBytes) throw tooLarge(limit);
+  // HTTP holds a body to its announced length, and the platform reads one faster than a loop. A
+  // larger body is counted as it comes: one that is announced and never sent takes nobody's room.
+  const isSmall = announced !== null && Number(announced) <= MAX_SMALL_BODY_BYTES;
+  const reading = isSmall ? request.arrayBuffer() : counted(request, maxBytes, hold);
+  const whole = reading.catch((failure: unknown) => {
+    if (failure instanceof SessionError) throw failure;
     // The runtime reports a lost connection, which elsewhere means that the service failed.
     throw notWhole("when it ended");
   });
   const bytes = await within<Bytes | undefined>(whole, BODY_MS, () => {
     throw notWhole(`after ${BODY_MS / 1000} s`);
   });
-  if (!bytes) throw tooLarge(maxBytes);
+  if (!bytes) throw tooLarge(limit);
   return bytes;
 }
 
-async function unannounced(request: Request, maxBytes: number): Promise<Bytes | undefined> {
+async function counted(request: Request, maxBytes: number, hold: Hold): Promise<Bytes | undefined> {
   // Only this path touches `body`: the access makes the platform build a stream.
-  const { body } = request;
-  return body ? boundedBody(body as ReadableStream<Uint8Array>, maxBytes) : new Uint8Array();
+  const body = request.body as ReadableStream<Uint8Array> | null;
+  if (!body) return new Uint8Array();
+  return boundedBody(body, maxBytes, (bytes) => {
+    if (!hold.grow(bytes)) throw new SessionError("unavailable", NO_ROOM);
+  });
 }
 
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false });
@@ -48,8 +67,8 @@ function notWhole(when: string): SessionError {
   return new SessionError("invalid_request", `The body was not whole ${when}.`);
 }
 
-function tooLarge(maxBytes: number): SessionError {
-  return new SessionError("payload_too_large", `The body is over BODY_MAX_BYTES (${maxBytes}).`);
+function tooLarge({ maxBytes, name }: BodyLimit): SessionError {
+  return new SessionError("payload_too_large", `The body is over ${name} (${maxBytes}).`);
 }
 
 /** The media type of a Content-Type header, in lower case and without parameters; "" without a header. */
@@ -66,16 +85,17 @@ export function isOfType(header: string | null, type: string): boolean {
 const JSON_MEDIA_TYPE = /^application\/([\w.-]+\+)?json$/;
 
 /**
- * Reads a JSON body; without one, `optional` makes it `{}`. Throws a SessionError:
- * `payload_too_large`, `unsupported_media_type`, or `invalid_request` for a missing body, bytes that
- * are not UTF-8, text that is not JSON, and nesting that could overflow a recursive reader.
+ * Reads a JSON body; without one, `optional` makes it `{}`. Throws a SessionError, as `readBody` does
+ * and: `unsupported_media_type`, or `invalid_request` for a missing body, bytes that are not UTF-8,
+ * text that is not JSON, and a text that breaks the bounds of `jsonProblem`.
  */
 export async function readJson(
   request: Request,
-  maxBytes: number,
+  limit: BodyLimit,
+  hold: Hold,
   optional = false,
 ): Promise<unknown> {
-  const bytes = await readBody(request, maxBytes);
+  const bytes = await readBody(request, limit, hold);
   if (bytes.byteLength === 0) {
     if (optional) return {};
     throw new SessionError("invalid_request", "A body is needed.");
@@ -84,35 +104,9 @@ export async function readJson(
     throw new SessionError("unsupported_media_type", "The body must be application/json.");
   }
   const text = textOf(bytes);
-  if (depthOf(text) > MAX_JSON_DEPTH) {
-    const detail = `The body is nested deeper than ${MAX_JSON_DEPTH} levels.`;
-    throw new SessionError("invalid_request", detail);
-  }
+  const problem = jsonProblem(text);
+  if (problem !== undefined) throw new SessionError("invalid_request", `The body ${problem}.`);
   const value = parseJson(text);
   if (value !== undefined) return value;
   throw new SessionError("invalid_request", "The body is not valid JSON.");
 }
-
-/** Measures the deepest nesting of a JSON text, without recursion. */
-export function depthOf(text: string): number {
-  let depth = 0;
-  let deepest = 0;
-  let inString = false;
-  for (let i = 0; i < text.length; i++) {
-    const char = text.charCodeAt(i);
-    if (inString) {
-      if (char === BACKSLASH) i++;
-      else if (char === QUOTE) inString = false;
-    } else if (char === QUOTE) inString = true;
-    else if (char === OPEN_BRACE || char === OPEN_BRACKET) deepest = Math.max(deepest, ++depth);
-    else if (char === CLOSE_BRACE || char === CLOSE_BRACKET) depth--;
-  }
-  return deepest;
-}
-
-const QUOTE = 0x22;
-const BACKSLASH = 0x5c;
-const OPEN_BRACE = 0x7b;
-const CLOSE_BRACE = 0x7d;
-const OPEN_BRACKET = 0x5b;
-const CLOSE_BRACKET = 0x5d;

@@ -12,6 +12,7 @@ import type { Access } from "../auth/access.ts";
 import type { Caller } from "../core/caller.ts";
 import type { Logger } from "../logger.ts";
 import { readJson } from "./body.ts";
+import { bodies } from "./held-bytes.ts";
 import { corsFor } from "./cors.ts";
 import { finish, type Guard } from "./guard.ts";
 import {
@@ -22,7 +23,15 @@ import {
   RESOURCE_METADATA_PATH,
 } from "./oauth-metadata.ts";
 import { problemResponse, reportFailure } from "./problem.ts";
-import { PUBLIC, queryReader, takesTicket, validate, type Route, type Service } from "./route.ts";
+import {
+  bodyLimitOf,
+  PUBLIC,
+  queryReader,
+  takesTicket,
+  validate,
+  type Route,
+  type Service,
+} from "./route.ts";
 
 /** Makes an app without handlers. It answers every failure, so no answer holds a stack or is a 500. */
 export function emptyApp(access: Access, log: Logger): Hono {
@@ -37,29 +46,38 @@ export function emptyApp(access: Access, log: Logger): Hono {
   return app;
 }
 
-/** Mounts routes in their order: of two that match a path, the first one serves it. */
+/**
+ * Mounts routes in their order: of two that match a path, the first one serves it.
+ *
+ * A body counts as held until the answer is made. Meanwhile it is held once, as what the handler made
+ * of it: V8 keeps what a waiting function had in its variables, so no function that takes the parsed
+ * body waits.
+ */
 export function mountRoutes(
   app: Hono,
   guard: Guard,
   routes: readonly Route[],
   service: Service,
 ): void {
-  const { bodyMaxBytes } = service.config;
   for (const route of routes) {
-    const { method, path, pathsBelow, body, bodyOptional } = route;
+    const { method, path, pathsBelow, body: schema, bodyOptional } = route;
     const rule = { scope: route.scope, takesTicket: takesTicket(route) };
     const queryOf = route.query && queryReader(route.query);
+    const limit = bodyLimitOf(route, service.config);
+    const handle = (c: Context, caller: Caller, body?: unknown) => {
+      const call = { c, caller, body, query: queryOf?.(c.req) };
+      // The route's own schemas made the query and the body, so they have the types of its handler.
+      return route.handle(call as typeof call & { body: never; query: never }, service);
+    };
     const serve = async (c: Context): Promise<Response> => {
       const identity = await guard(c, rule);
       if (identity instanceof Response) return identity;
-      const call = {
-        c,
-        caller: callerOf(identity),
-        body: body && validate(body, await readJson(c.req.raw, bodyMaxBytes, bodyOptional)),
-        query: queryOf?.(c.req),
-      };
-      // The route's own schemas made the query and the body, so they have the types of its handler.
-      return route.handle(call as typeof call & { body: never; query: never }, service);
+      const caller = callerOf(identity);
+      if (!schema) return handle(c, caller);
+      const hold = bodies.hold();
+      const read = readJson(c.req.raw, limit, hold, bodyOptional);
+      const answer = read.then((value) => handle(c, caller, validate(schema, value)));
+      return answer.finally(() => hold.release());
     };
     app.on(method.toUpperCase(), pathsBelow ? [`${path}/*`] : [path], serve);
   }

@@ -1,20 +1,26 @@
 /** Writes errors as `application/problem+json` (RFC 9457); the gateway writes its own as JSON-RPC. */
 import { ERROR_KINDS, SessionError, type ErrorCode, type ErrorKind } from "../core/errors.ts";
+import { MAX_DETAIL_LENGTH } from "../core/limits.ts";
 import { describeFailure, type Logger } from "../logger.ts";
+import { shorten } from "../wire/shorten.ts";
 
 export const PROBLEM_MEDIA_TYPE = "application/problem+json";
 
 /** With a code it makes the problem's type: an identifier, not the address of a page. */
 const TYPE_PREFIX = "urn:holdfast:problem:";
 
-/** Makes the response for an error: its code and a detail, never a cause or a stack. */
+/**
+ * Makes the response for an error: its code and a detail, never a cause or a stack. The detail may quote
+ * what the caller sent, so it is cut here.
+ */
 export function problemResponse(
   code: ErrorCode,
   detail?: string,
   headers?: Readonly<Record<string, string>>,
 ): Response {
   const { status, title } = ERROR_KINDS[code];
-  const body = { type: TYPE_PREFIX + code, title, status, detail: detail ?? title, code };
+  const said = shorten(detail ?? title, MAX_DETAIL_LENGTH);
+  const body = { type: TYPE_PREFIX + code, title, status, detail: said, code };
   return new Response(JSON.stringify(body), {
     status,
     headers: {

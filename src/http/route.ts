@@ -10,7 +10,15 @@ import type { Config } from "../config/service.ts";
 import type { Caller } from "../core/caller.ts";
 import { type ErrorCode, SessionError } from "../core/errors.ts";
 import type { SessionHost } from "../core/host.ts";
+import {
+  MAX_DETAIL_LENGTH,
+  MAX_JSON_DEPTH,
+  MAX_JSON_VALUES,
+  MAX_SMALL_BODY_BYTES,
+} from "../core/limits.ts";
 import type { Logger } from "../logger.ts";
+import { shorten } from "../wire/shorten.ts";
+import type { BodyLimit } from "./body.ts";
 
 type Method = "get" | "post" | "put" | "patch" | "delete";
 
@@ -37,6 +45,34 @@ interface RequestHeader {
   readonly schema: z.core.JSONSchema.BaseSchema;
 }
 
+export interface BodyUse {
+  /** As errors call it: "what a session may hold". */
+  readonly name: string;
+  /** The number, or what it follows from. */
+  readonly described: string;
+  readonly bytes: (config: Config) => number;
+}
+
+const SMALL: BodyUse = {
+  name: "what this route needs",
+  described: `${MAX_SMALL_BODY_BYTES} bytes`,
+  bytes: () => MAX_SMALL_BODY_BYTES,
+};
+
+/** The bounds of a route's body in words, which hold under every configuration. */
+export function describeBodyLimit({ bodyUse = SMALL }: RouteDescription): string {
+  const shape = `${MAX_JSON_DEPTH} levels and ${MAX_JSON_VALUES} values`;
+  return `At most ${bodyUse.described}, at most BODY_MAX_BYTES, and at most ${shape}.`;
+}
+
+/** The limit of a route's body: its use, or the operator's. */
+export function bodyLimitOf({ bodyUse = SMALL }: RouteDescription, config: Config): BodyLimit {
+  const bytes = bodyUse.bytes(config);
+  const { bodyMaxBytes } = config;
+  if (bodyMaxBytes <= bytes) return { maxBytes: bodyMaxBytes, name: "BODY_MAX_BYTES" };
+  return { maxBytes: bytes, name: `${bodyUse.name}, in bytes of JSON` };
+}
+
 export interface RouteDescription {
   readonly method: Method;
   /** In Hono's syntax: `/v1/sessions/:id`. */
@@ -52,6 +88,8 @@ export interface RouteDescription {
   /** Request headers that the handler reads: their descriptions, with JSON Schemas where any text will not do. */
   readonly requestHeaders?: Readonly<Record<string, string | RequestHeader>>;
   readonly body?: z.ZodType;
+  /** The bytes of a body that the route has a use for, which `BODY_MAX_BYTES` bounds too. Default: a small body. */
+  readonly bodyUse?: BodyUse;
   /** A missing body counts as `{}`. Other routes refuse it: the client may have lost it. */
   readonly bodyOptional?: true;
   /** Successful answers by status. */
@@ -65,6 +103,7 @@ export interface Call<Query, Body> {
   readonly c: Context;
   readonly caller: Caller;
   readonly query: Query;
+  /** A handler that takes it does not wait (`await`), or it is held meanwhile. */
   readonly body: Body;
 }
 
@@ -119,6 +158,9 @@ export function takesTicket({ query }: RouteDescription): boolean {
   return query !== undefined && "ticket" in query.shape;
 }
 
+/** Characters of a field's name, and of what is wrong with it: with a colon between them they fit a detail. */
+const MAX_QUOTED = MAX_DETAIL_LENGTH / 2 - 1;
+
 /** Fields with an error code of their own in the contract. */
 const FIELD_CODES: Readonly<Record<string, ErrorCode>> = {
   id: "invalid_session_id",
@@ -133,7 +175,9 @@ export function validate<T extends z.ZodType>(schema: T, value: unknown): z.outp
   const issue = firstOf(result.error.issues);
   const field = fieldName(issue.path);
   const code = (issue.path.length === 1 && FIELD_CODES[field]) || "invalid_request";
-  throw new SessionError(code, field ? `${field}: ${issue.message}` : issue.message);
+  // Both may quote keys of any length; the whole is cut once more where it is said.
+  const message = shorten(issue.message, MAX_QUOTED);
+  throw new SessionError(code, field ? `${shorten(field, MAX_QUOTED)}: ${message}` : message);
 }
 
 /**

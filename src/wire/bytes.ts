@@ -18,29 +18,35 @@ const FIRST_BYTES = 4096;
 
 /**
  * Reads a body of unknown length. Undefined if it is over `maxBytes`: the rest is unread then, and
- * the body unlocked. Rejects if the body breaks off.
+ * the body unlocked. Before each read `takes` is told how many bytes of memory the body takes by then;
+ * it stops the reading, alike, by throwing. Rejects if the body breaks off.
  *
  * @example const bytes = await boundedBody(request.body, 1024 * 1024);
  */
 export async function boundedBody(
   body: ReadableStream<Uint8Array>,
   maxBytes: number,
+  takes?: (bytes: number) => void,
 ): Promise<Uint8Array | undefined> {
   const filling = fillingReader(body);
   const reader = filling ?? body.getReader();
   const chunks: Uint8Array[] = [];
   let bytes = 0;
-  for (let size = FIRST_BYTES; ; size *= 2) {
-    const { done, value } = await (filling
-      ? filling.readAtLeast(size, new Uint8Array(size))
-      : (reader as ReadableStreamDefaultReader<Uint8Array>).read());
-    if (value) chunks.push(value);
-    bytes += value?.byteLength ?? 0;
-    if (bytes > maxBytes) {
-      reader.releaseLock();
-      return undefined;
+  try {
+    for (let size = FIRST_BYTES; ; size *= 2) {
+      // One byte over the bound shows that there is more.
+      const asked = filling ? Math.min(size, maxBytes + 1 - bytes) : 0;
+      takes?.(bytes + asked);
+      const { done, value } = await (filling
+        ? filling.readAtLeast(asked, new Uint8Array(asked))
+        : (reader as ReadableStreamDefaultReader<Uint8Array>).read());
+      if (value) chunks.push(value);
+      bytes += value?.byteLength ?? 0;
+      if (bytes > maxBytes) return undefined;
+      if (done || (filling && value.byteLength < asked)) return concat(chunks);
     }
-    if (done || (filling && value.byteLength < size)) return concat(chunks);
+  } finally {
+    reader.releaseLock();
   }
 }
 

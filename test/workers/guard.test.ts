@@ -319,7 +319,14 @@ it("every answer carries the headers that keep browsers and caches from misusing
     expect(headers.get("x-content-type-options")).toBe("nosniff");
     expect(headers.get("referrer-policy")).toBe("no-referrer");
     expect(headers.get("cache-control")).toMatch(/^no-store/);
+    expect(headers.get("content-security-policy")).toBe(
+      "default-src 'none'; frame-ancestors 'none'",
+    );
+    expect(headers.get("x-frame-options")).toBe("DENY");
+    expect(headers.get("strict-transport-security")).toBeNull();
   }
+  const secure = await app.request("https://localhost/healthz");
+  expect(secure.headers.get("strict-transport-security")).toBe("max-age=31536000");
   expect(answers[5]!.headers.get("cache-control")).toBe("no-store, no-transform");
 });
 

@@ -14,10 +14,21 @@ const CREATE_TABLE = `CREATE TABLE IF NOT EXISTS exchanges (
   stream INTEGER NOT NULL,
   owed TEXT NOT NULL
 )`;
+/**
+ * Which requests of a batch are left, as their places among those that it began with: each answer
+ * writes a few digits for each of the others, and not their ids.
+ */
+const LEFT_EXISTS = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'exchanges_left'";
+const CREATE_LEFT = `CREATE TABLE IF NOT EXISTS exchanges_left (
+  id INTEGER PRIMARY KEY,
+  places TEXT NOT NULL
+)`;
 
 export interface OpenExchange {
   readonly id: number;
   readonly stream: number;
+  /** Its requests, as it began. */
+  readonly owed: readonly RequestId[];
   /** Requests that have not been answered. */
   readonly pending: readonly RequestId[];
 }
@@ -29,6 +40,7 @@ const NONE_PENDING = "[]";
 export class ExchangeTable {
   readonly #sql: SqlStorage;
   #tableExists: boolean;
+  #leftExists = false;
   #highest = FIRST_EXCHANGE_STREAM - 1;
 
   constructor(sql: SqlStorage) {
@@ -37,13 +49,17 @@ export class ExchangeTable {
     if (!this.#tableExists) return;
     const [row] = sql.exec<{ id: number }>("SELECT id FROM exchanges ORDER BY id DESC LIMIT 1");
     if (row) this.#highest = row.id;
+    this.#leftExists = sql.exec(LEFT_EXISTS).toArray().length > 0;
   }
 
   open(): OpenExchange[] {
     if (!this.#tableExists) return [];
     const rows = this.#sql.exec<Row>("SELECT * FROM exchanges WHERE owed <> ?", NONE_PENDING);
-    return rows.toArray().map(({ id, stream, owed }) => {
-      return { id, stream, pending: elementTexts(owed) };
+    const left = this.#left();
+    return rows.toArray().map(({ id, stream, owed: text }) => {
+      const owed = elementTexts(text);
+      const pending = left.get(id)?.flatMap((place) => owed[place] ?? []);
+      return { id, stream, owed, pending: pending ?? owed };
     });
   }
 
@@ -56,7 +72,9 @@ export class ExchangeTable {
   /** Whether more may come on this stream. */
   isOpen(stream: number): boolean {
     if (stream === STANDALONE_STREAM) return true;
-    return this.open().some(({ id }) => id === stream);
+    if (!this.#tableExists) return false;
+    const open = "SELECT 1 FROM exchanges WHERE id = ? AND owed <> ?";
+    return this.#sql.exec(open, stream, NONE_PENDING).toArray().length > 0;
   }
 
   /** Begins an exchange with a stream of its own, or one that answers on the standalone stream. */
@@ -64,21 +82,41 @@ export class ExchangeTable {
     if (this.#tableExists) this.#sql.exec("DELETE FROM exchanges WHERE owed = ?", NONE_PENDING);
     else this.#sql.exec(CREATE_TABLE);
     this.#tableExists = true;
+    if (pending.length > 1 && !this.#leftExists) {
+      this.#sql.exec(CREATE_LEFT);
+      this.#leftExists = true;
+    }
     const id = this.#highest + 1;
-    const exchange = { id, stream: standalone ? STANDALONE_STREAM : id, pending };
-    this.#save(exchange);
+    const stream = standalone ? STANDALONE_STREAM : id;
+    this.#save(id, stream, `[${pending.join(",")}]`);
     this.#highest = id;
-    return exchange;
+    return { id, stream, owed: pending, pending };
   }
 
   /** Stores which requests are left to be answered. With none left, the exchange has ended. */
-  savePending(exchange: OpenExchange, pending: readonly RequestId[]): void {
-    if (pending.length > 0 || exchange.id === this.#highest) this.#save({ ...exchange, pending });
-    else this.#sql.exec("DELETE FROM exchanges WHERE id = ?", exchange.id);
+  savePending({ id, stream, owed }: OpenExchange, pending: readonly RequestId[]): void {
+    if (pending.length > 0) return this.#saveLeft(id, owed, new Set(pending));
+    if (this.#leftExists) this.#sql.exec("DELETE FROM exchanges_left WHERE id = ?", id);
+    if (id === this.#highest) this.#save(id, stream, NONE_PENDING);
+    else this.#sql.exec("DELETE FROM exchanges WHERE id = ?", id);
   }
 
-  #save({ id, stream, pending }: OpenExchange): void {
+  #save(id: number, stream: number, owed: string): void {
     const insert = "INSERT OR REPLACE INTO exchanges (id, stream, owed) VALUES (?, ?, ?)";
-    this.#sql.exec(insert, id, stream, `[${pending.join(",")}]`);
+    this.#sql.exec(insert, id, stream, owed);
+  }
+
+  #saveLeft(id: number, owed: readonly RequestId[], left: ReadonlySet<RequestId>): void {
+    const places = owed.flatMap((one, place) => (left.has(one) ? [place] : []));
+    const insert = "INSERT OR REPLACE INTO exchanges_left (id, places) VALUES (?, ?)";
+    this.#sql.exec(insert, id, JSON.stringify(places));
+  }
+
+  /** The places that are left, by the exchange. One that nobody has answered in part is not in it. */
+  #left(): ReadonlyMap<number, readonly number[]> {
+    if (!this.#leftExists) return new Map();
+    const select = "SELECT id, places FROM exchanges_left";
+    const rows = this.#sql.exec<{ id: number; places: string }>(select).toArray();
+    return new Map(rows.map(({ id, places }) => [id, JSON.parse(places) as number[]]));
   }
 }

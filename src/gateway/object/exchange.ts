@@ -20,11 +20,13 @@ import {
   MAX_UPSTREAM_RETRY_MS,
   PIECE_BYTES,
   QUICK_ANSWER_MS,
+  UPSTREAM_DOUBT_MS,
   UPSTREAM_RETRY_MS,
   UPSTREAM_SETTLE_MS,
   UPSTREAM_SILENCE_MS,
 } from "../../core/limits.ts";
 import { refuse, succeed, type Outcome } from "../../core/errors.ts";
+import type { Hold } from "../../http/held-bytes.ts";
 import { SseParser } from "../../wire/sse-parser.ts";
 import { FAILURES, isBroken, reportFailure, UpstreamError } from "../upstream/failure.ts";
 import type { Reply } from "../upstream/call.ts";
@@ -43,6 +45,8 @@ interface ExchangeParts {
   readonly link: UpstreamLink;
   readonly limits: ExchangeLimits;
   readonly log: Logger;
+  /** Counts the body of the POST. The exchange releases it. */
+  readonly hold: Hold;
   /** A message came on the upstream's stream, or that began. */
   readonly used: () => void;
 }
@@ -60,7 +64,8 @@ export class Exchange {
   /** Resolves when nothing of the exchange runs any more. Never rejects. */
   readonly ended: Promise<void>;
   readonly #resolve: (answer: Outcome<ExchangeAnswer>) => void;
-  readonly #request: ExchangeRequest;
+  #request: ExchangeRequest;
+  readonly #hold: Hold;
   readonly #link: UpstreamLink;
   readonly #limits: ExchangeLimits;
   readonly #log: Logger;
@@ -76,8 +81,9 @@ export class Exchange {
   /** Whether the upstream's answer is still to begin. A stream that has begun may say nothing for ever. */
   isWaiting = true;
 
-  constructor(request: ExchangeRequest, { link, limits, log, used }: ExchangeParts) {
+  constructor(request: ExchangeRequest, { link, limits, log, hold, used }: ExchangeParts) {
     this.#request = request;
+    this.#hold = hold;
     this.#link = link;
     this.#limits = limits;
     this.#log = log;
@@ -101,7 +107,14 @@ export class Exchange {
       this.#failed(cause);
     } finally {
       callOff?.();
+      this.#letGoBody();
     }
+  }
+
+  /** The body will not be sent again. Its answer may take hours, for which it must not be held. */
+  #letGoBody(): void {
+    this.#request = { ...this.#request, body: "" };
+    this.#hold.release();
   }
 
   /** Requests that the client has no answer to. */
@@ -174,17 +187,27 @@ export class Exchange {
     let failures = 0;
     this.isWaiting = false;
     this.#used();
+    const believe = (): void => {
+      doubted = undefined;
+      this.#letGoBody();
+    };
+    if (!doubted) believe();
+    // A server that has lost the session says so at once. Most streams begin with an answer much later.
+    const callOff = this.#hold.isLarge
+      ? this.#link.timer.after(UPSTREAM_DOUBT_MS, believe)
+      : undefined;
     try {
       for (let resumes = 0; ; resumes++) {
         for await (const events of reply?.messages(parser, UPSTREAM_SILENCE_MS) ?? []) {
           let isNews = false;
           for (const message of events.flatMap(({ data }) => messagesIn(data))) {
             if (doubted && isAboutNothing(this.#request.pending, message.message)) {
+              callOff?.();
               const { signal } = this.#abort;
               const again = await this.#link.repeatIfLost(doubted, this.#request, signal);
               if (again) return again;
             }
-            doubted = undefined;
+            if (doubted) believe();
             isNews = this.#message(this.#meant(message)) || isNews;
             if (this.#isEnded()) return undefined;
           }
@@ -204,12 +227,13 @@ export class Exchange {
         await sleep(pause, this.#abort.signal);
         if (this.#isEnded()) return undefined;
         // The POST was taken, so an error that comes now does not refuse it.
-        doubted = undefined;
+        if (doubted) believe();
         reply = await this.#resume(lastEventId);
         failures = reply ? 0 : failures + 1;
       }
     } finally {
       settled();
+      callOff?.();
     }
   }
 

@@ -12,6 +12,7 @@ import {
   UPSTREAM_RETRY,
   type Lost,
 } from "../../stream/protocol.ts";
+import { bodies, NO_ROOM } from "../../http/held-bytes.ts";
 import { isObject, parseJson } from "../../wire/json.ts";
 import {
   STANDALONE_STREAM,
@@ -116,10 +117,12 @@ export class Gateway {
     if (version !== undefined && refusesBatches(version)) {
       return refuse("invalid_request", `${version} has no batches`);
     }
+    const hold = bodies.hold();
+    if (!hold.grow(request.body.length)) return refuse("unavailable", NO_ROOM);
     this.#headers = request.headers;
     this.#listen(session, session.metadata);
     const { limits, log, used } = this.#parts;
-    const exchange = new Exchange(request, { link, limits, log, used });
+    const exchange = new Exchange(request, { link, limits, log, hold, used });
     this.#remember(request, exchange);
     this.#running.add(exchange);
     void exchange.ended.then(() => this.#running.delete(exchange));

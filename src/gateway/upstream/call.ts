@@ -1,5 +1,6 @@
 /** Sends one HTTP request to an upstream, and reads its answer within bounds of time and size. */
 import { isOfType } from "../../http/body.ts";
+import { hasTooManyValues } from "../../core/json-bounds.ts";
 import { UPSTREAM_ASKED_MS } from "../../core/limits.ts";
 import { boundedBody, exceeds } from "../../wire/bytes.ts";
 import { SseEventTooLargeError, type SseEvent, type SseParser } from "../../wire/sse-parser.ts";
@@ -151,11 +152,12 @@ export class Reply {
 
   /** The whole body, of at most `maxBytes`, as text. Throws UpstreamError. */
   async text(maxBytes: number): Promise<string> {
-    if (this.#response) return decoder.decode(await this.#bytesOf(this.#response, maxBytes));
+    if (this.#response)
+      return bounded(decoder.decode(await this.#bytesOf(this.#response, maxBytes)));
     this.#deadline.end();
     const whole = this.#whole ?? "";
     if (exceeds(whole, maxBytes)) throw new UpstreamError(FAILURES.tooLarge);
-    return whole;
+    return bounded(whole);
   }
 
   /** The text of a refusal, if it comes at once and is short, whatever its type. */
@@ -225,6 +227,12 @@ export class Reply {
   }
 }
 
+/** Returns a text that may be parsed. Throws UpstreamError. */
+function bounded(text: string): string {
+  if (hasTooManyValues(text)) throw new UpstreamError(FAILURES.tooLarge);
+  return text;
+}
+
 /** The messages that a chunk completes, and what comes after them where that is too large. */
 function takeFrom(
   parser: SseParser,
@@ -232,7 +240,11 @@ function takeFrom(
 ): { readonly events: SseEvent[]; readonly failure?: UpstreamError } {
   const events: SseEvent[] = [];
   try {
-    for (const event of parser.push(chunk)) if (event.event === "message") events.push(event);
+    for (const event of parser.push(chunk)) {
+      if (event.event !== "message") continue;
+      bounded(event.data);
+      events.push(event);
+    }
     return { events };
   } catch (cause) {
     if (!(cause instanceof SseEventTooLargeError)) throw cause;

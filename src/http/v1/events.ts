@@ -9,6 +9,7 @@ import { bridge } from "../../stream/bridge.ts";
 import { publicOrigin } from "../oauth-metadata.ts";
 import { problemResponse, STREAM_HEADERS } from "../problem.ts";
 import { route } from "../route.ts";
+import { MANY_EVENTS, ONE_EVENT } from "./body-uses.ts";
 import { PAGE_HEADERS, prefersJson, readPage, VARY } from "./event-page.ts";
 import { streamFrames } from "./frames.ts";
 import {
@@ -42,6 +43,7 @@ export const eventRoutes = [
       },
     },
     body: publication,
+    bodyUse: MANY_EVENTS,
     answers: {
       202: {
         description: "Durable, and sent to the writers attached",
@@ -58,13 +60,16 @@ export const eventRoutes = [
       "message_channel_full",
       "stream_ended",
     ],
-    async handle({ c, caller, body }, { host }) {
+    handle({ c, caller, body }, { host }) {
       const id = sessionIdOf(c);
-      const events = (Array.isArray(body) ? body : [body]).map(eventOf);
+      const isArray = Array.isArray(body);
+      const events = (isArray ? body : [body]).map(eventOf);
       const key = c.req.header("idempotency-key");
-      const { ids, writers, replayed } = await host.as(caller).publish(id, events, key);
-      const answer = Array.isArray(body) ? { ids, writers } : { id: ids[0], writers };
-      return c.json(answer, 202, replayed && { "idempotency-replayed": "true" });
+      const publishing = host.as(caller).publish(id, events, key);
+      return publishing.then(({ ids, writers, replayed }) => {
+        const answer = isArray ? { ids, writers } : { id: ids[0], writers };
+        return c.json(answer, 202, replayed && { "idempotency-replayed": "true" });
+      });
     },
   }),
   route({
@@ -125,14 +130,16 @@ export const eventRoutes = [
     summary: "End the stream, after one last event if the body has one; readers get `ended`",
     scope: "events:publish",
     body: lastEvent,
+    bodyUse: ONE_EVENT,
     bodyOptional: true,
     answers: {
       202: { description: "Durable; a stream that had ended is as it was", schema: streamEnd },
     },
     errors: ["session_not_found", "message_channel_full"],
-    async handle({ c, caller, body }, { host }) {
+    handle({ c, caller, body }, { host }) {
       const last = "data" in body ? eventOf(body) : undefined;
-      return c.json(await host.as(caller).endStream(sessionIdOf(c), last), 202);
+      const ending = host.as(caller).endStream(sessionIdOf(c), last);
+      return ending.then((ended) => c.json(ended, 202));
     },
   }),
   route({

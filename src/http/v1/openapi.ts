@@ -3,6 +3,7 @@ import * as z from "zod";
 import { ERROR_KINDS, type ErrorCode } from "../../core/errors.ts";
 import { PROBLEM_MEDIA_TYPE } from "../problem.ts";
 import {
+  describeBodyLimit,
   PUBLIC,
   route,
   takesTicket,
@@ -118,6 +119,7 @@ function operation(route: RouteDescription): object {
     parameters: parameters(route),
     ...(route.body && {
       requestBody: {
+        description: describeBodyLimit(route),
         required: route.bodyOptional !== true,
         content: { "application/json": { schema: reference(route.body) } },
       },

@@ -20,6 +20,7 @@ import {
   refuseIfNoneMatch,
 } from "../preconditions.ts";
 import { route } from "../route.ts";
+import { SESSION_CONTENT } from "./body-uses.ts";
 import { newSession, readQuery, session, sessionPatch } from "./schemas.ts";
 import type * as z from "zod";
 import { DEFAULT_OVERFLOW, DEFAULT_SESSION_TYPE } from "../../core/content.ts";
@@ -108,6 +109,7 @@ export const sessionRoutes = [
     summary: "Make a session",
     scope: "sessions:write",
     body: newSession,
+    bodyUse: SESSION_CONTENT,
     bodyOptional: true,
     answers: {
       201: { description: "Made", schema: session, headers: { ...ETAG, Location: "Its path" } },
@@ -118,9 +120,10 @@ export const sessionRoutes = [
       "session_already_exists",
       "rate_limited",
     ],
-    async handle({ caller, body }, { host, config }) {
+    handle({ caller, body }, { host, config }) {
       const id = requireSessionId(body.id ?? crypto.randomUUID());
-      return made(id, await host.documents(caller).create(id, contentOf(body, caller, config)));
+      const making = host.documents(caller).create(id, contentOf(body, caller, config));
+      return making.then((document) => made(id, document));
     },
   }),
   route({
@@ -159,12 +162,13 @@ export const sessionRoutes = [
         "`*`: make a session, never replace one; 412 where there is one. Entity tags are refused with 400",
     },
     body: newSession,
+    bodyUse: SESSION_CONTENT,
     answers: {
       200: { description: "Replaced", schema: session, headers: ETAG },
       201: { description: "Made", schema: session, headers: { ...ETAG, Location: "Its path" } },
     },
     errors: ["invalid_session_type", "precondition_failed", "session_not_found", "rate_limited"],
-    async handle({ c, caller, body }, { host, config }) {
+    handle({ c, caller, body }, { host, config }) {
       const id = sessionIdOf(c);
       if (body.id !== undefined && requireSessionId(body.id) !== id) {
         throw new InvalidSessionIdError("id: is not the session's in the path");
@@ -176,10 +180,12 @@ export const sessionRoutes = [
       if (onlyMake) {
         // One condition asks for a session that exists, the other for one that does not.
         if (ifMatch !== undefined) throw new SessionError("precondition_failed");
-        return made(id, await makeAbsent(sessions, id, content));
+        return makeAbsent(sessions, id, content).then((document) => made(id, document));
       }
-      const { created, session } = await sessions.upsert(id, content, ifMatch);
-      return created ? made(id, session) : answer(session);
+      const putting = sessions.upsert(id, content, ifMatch);
+      return putting.then(({ created, session }) =>
+        created ? made(id, session) : answer(session),
+      );
     },
   }),
   route({
@@ -190,13 +196,15 @@ export const sessionRoutes = [
     scope: "sessions:write",
     requestHeaders: { ...IF_MATCH, ...NO_IF_NONE_MATCH },
     body: sessionPatch,
+    bodyUse: SESSION_CONTENT,
     answers: { 200: { description: "Changed", schema: session, headers: ETAG } },
     errors: ["session_not_found", "precondition_failed"],
-    async handle({ c, caller, body }, { host, config }) {
+    handle({ c, caller, body }, { host, config }) {
       const ifMatch = parseIfMatch(c.req.header("if-match"));
       refuseIfNoneMatch(c.req.header("if-none-match"));
       const patch = patchOf(body, caller, config);
-      return answer(await host.documents(caller).patch(sessionIdOf(c), patch, ifMatch));
+      const patching = host.documents(caller).patch(sessionIdOf(c), patch, ifMatch);
+      return patching.then((document) => answer(document));
     },
   }),
   route({

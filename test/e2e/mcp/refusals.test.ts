@@ -121,12 +121,17 @@ it("counts a chunked body too, and refuses other methods and other hosts", async
 it("is heard by a client that reads nothing before it has written a body that is too large", async () => {
   const service = await Service.start();
   const body = "x".repeat((4 << 20) + 1);
-  for (const path of ["/mcp", "/v1/sessions"].flatMap((one) => Array<string>(5).fill(one))) {
-    const response = await service.fetch(path, { method: "POST", headers: JSON_POST, body });
-    expect([response.status, await response.text()]).toEqual([
-      413,
-      expect.stringContaining("BODY_MAX_BYTES"),
-    ]);
+  for (const [path, limit] of [
+    ["/mcp", "BODY_MAX_BYTES (4194304)"],
+    ["/v1/sessions", "what a session may hold, in bytes of JSON (2818048)"],
+  ] as const) {
+    for (let n = 0; n < 5; n++) {
+      const response = await service.fetch(path, { method: "POST", headers: JSON_POST, body });
+      expect([response.status, await response.text()]).toEqual([
+        413,
+        expect.stringContaining(`The body is over ${limit}`),
+      ]);
+    }
   }
 });
 

@@ -88,6 +88,22 @@ it("to a legacy client", async () => {
 });
 
 it.each(WAYS)(
+  "of more than 100,000 values it is refused unparsed, and the session goes on: %s",
+  async (_way, say) => {
+    const { url } = await roughBehindGateway((asked) => {
+      if (asked.method !== "tools/call") return false;
+      say(asked, resultOf(asked.id, `"content": [], "table": [${"0,".repeat(100_000)}0]`));
+      return true;
+    });
+    const session = await McpSession.open(url);
+    const answer = await session.call(toolCall(1, "x"));
+    const error = { code: -32603, message: "The upstream sent a message that is too large" };
+    expect(answer.messages.at(-1)).toMatchObject({ id: 1, error });
+    expect((await session.call({ jsonrpc: "2.0", id: 2, method: "ping" })).status).toBe(200);
+  },
+);
+
+it.each(WAYS)(
   "over BODY_MAX_BYTES it is refused, and the session goes on: %s",
   async (_way, say) => {
     const { url } = await roughBehindGateway(

@@ -22,6 +22,7 @@ it("keeps status and body, forwards the revision's headers, and neither takes no
         "content-type": "application/json",
         "mcp-session-id": "secret",
         "set-cookie": "a=b",
+        "cache-control": "public, max-age=3600",
       },
     });
   });
@@ -47,6 +48,7 @@ it("keeps status and body, forwards the revision's headers, and neither takes no
     null,
     null,
   ]);
+  expect(response.headers.get("cache-control")).toBe("no-store");
   const [{ headers, body: received }] = seen as [(typeof seen)[0]];
   expect(received).toBe(sent);
   const names = ["mcp-protocol-version", "mcp-method", "mcp-name", "mcp-param-region"];

@@ -93,3 +93,37 @@ it.each([
   expect(foreign.status).toBe(401);
   expect(foreign.headers.get("www-authenticate")).toBe('Bearer realm="holdfast"');
 });
+
+it.each([
+  ["a batch of 101", Array.from({ length: 101 }, () => rpc("ping")), "is a batch of more than 100"],
+  ["100,001 values", { ...rpc("x"), params: Array<number>(100_001).fill(0) }, "holds more than"],
+])("refuses %s before it parses it", async (_what, body, problem) => {
+  const app = createApp(
+    failingHost(() => new Error("nothing is to be asked for")),
+    loadConfig({}),
+    undefined,
+    new Map([["default", upstream]]),
+  );
+  const text = JSON.stringify(body);
+  const parse = vi.spyOn(JSON, "parse");
+  for (const path of ["/mcp", `/messages?session_id=${ID}`]) {
+    const headers = { accept: "*/*", "content-type": "application/json", "mcp-session-id": ID };
+    const response = await app.request(path, { method: "POST", headers, body: text });
+    const said = await response.text();
+    expect([response.status, said]).toEqual([400, expect.stringContaining(`The body ${problem}`)]);
+    expect(said).toContain("-32600");
+  }
+  expect(parse.mock.calls.filter(([parsed]) => parsed === text)).toEqual([]);
+  parse.mockRestore();
+});
+
+it("a batch of 100 is carried", async () => {
+  const exchange = vi.fn(async () => ({ kind: "accepted" }));
+  const host = { ...failingHost(() => new Error()), as: () => ({ exchange }) as never };
+  const app = createApp(host, loadConfig({}), undefined, new Map([["default", upstream]]));
+  const body = JSON.stringify(Array.from({ length: 100 }, (_, id) => ({ ...rpc("ping"), id })));
+  const headers = { accept: "*/*", "content-type": "application/json", "mcp-session-id": ID };
+  const response = await app.request("/mcp", { method: "POST", headers, body });
+  expect(response.status).toBe(202);
+  expect(exchange).toHaveBeenCalledOnce();
+});

@@ -2,6 +2,7 @@
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import type { Logger } from "../../../../src/logger.ts";
 import type { ExchangeRequest } from "../../../../src/gateway/contract.ts";
+import { HeldBytes } from "../../../../src/http/held-bytes.ts";
 import { Exchange } from "../../../../src/gateway/object/exchange.ts";
 import type { UpstreamLink } from "../../../../src/gateway/object/upstream-link.ts";
 import { CallDeadline, SharedTimer } from "../../../../src/gateway/upstream/call-deadline.ts";
@@ -77,7 +78,8 @@ async function said(
     delivery: "own",
   };
   const limits = { bodyMaxBytes: 1 << 20 };
-  const exchange = new Exchange(request, { link, limits, log, used: () => undefined });
+  const hold = new HeldBytes().hold();
+  const exchange = new Exchange(request, { link, limits, log, hold, used: () => undefined });
   await vi.advanceTimersByTimeAsync(60_000);
   await exchange.ended;
   return turns;
