@@ -173,6 +173,7 @@ function capnp(
   const bound = Object.entries(options.services ?? {});
   const bindings = [
     `(name = "OUTBOUND", service = "internet")`,
+    `(name = "OBJECT_FILES", service = "objects")`,
     ...bound.map(([name]) => `(name = ${q(name)}, service = ${q(name)})`),
     ...classes.map((c) => `(name = ${q(c.name)}, durableObjectNamespace = ${q(c.className)})`),
     ...variableNames.map((name) => `(name = ${q(name)}, fromEnvironment = ${q(name)})`),

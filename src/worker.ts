@@ -9,6 +9,7 @@ import type { Environment } from "./config/env.ts";
 import { drainRefusedBody } from "./http/drain-refused-body.ts";
 import { directoryOf } from "./directory/client.ts";
 import { DurableObjectHost } from "./session/object-host.ts";
+import { StoredObjects } from "./session/stored-objects.ts";
 import { createLogger, describeFailure } from "./logger.ts";
 import type { SessionObject } from "./session/session-object.ts";
 import { provideServer, openUpstreams, outboundOf } from "./gateway/upstream/open.ts";
@@ -21,6 +22,8 @@ interface Bindings extends Environment {
   readonly SESSIONS: DurableObjectNamespace<SessionObject>;
   readonly SUBJECT_LIMIT?: RateLimitBinding;
   readonly ADDRESS_LIMIT?: RateLimitBinding;
+  /** The folder of the objects' storage. `npm run serve` binds it; Cloudflare has none. */
+  readonly OBJECT_FILES?: Fetcher;
 }
 
 // wrangler.toml binds these. A bad variable throws here, before the Worker takes a request.
@@ -38,8 +41,17 @@ provideServer("demo", demoServer);
 const host = new DurableObjectHost(bindings.SESSIONS, {
   directory: directoryOf(bindings, config),
   maxSessionsPerSubject: config.maxSessionsPerSubject,
+  stored: bindings.OBJECT_FILES && storedSessions(bindings.OBJECT_FILES, bindings.SESSIONS),
 });
 const app = createApp(host, config, access, openUpstreams(config, bindings));
+
+/** The files of the sessions' objects lie in a folder named by their class. */
+function storedSessions(files: Fetcher, namespace: Bindings["SESSIONS"]): StoredObjects {
+  return new StoredObjects({
+    nameOf: (id) => namespace.idFromName(id).toString(),
+    head: (file) => files.fetch(`http://files/SessionObject/${file}`, { method: "HEAD" }),
+  });
+}
 
 /** Reads `cf`, which plain workerd sets, or Cloudflare's own header. A client can write neither. */
 function clientAddress(request: Request): string | undefined {

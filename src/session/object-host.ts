@@ -20,6 +20,7 @@ import { RefusalTime, withPaddedRefusals } from "./refusal-timing.ts";
 import type { Attachment } from "./attaching.ts";
 import type { SessionObject, Shown } from "./session-object.ts";
 import { sleep } from "../wire/timers.ts";
+import type { StoredObjects } from "./stored-objects.ts";
 
 type Namespace = DurableObjectNamespace<SessionObject>;
 
@@ -48,19 +49,23 @@ interface DurableObjectHostOptions {
   readonly directory?: DirectoryClient | undefined;
   /** How many sessions a subject may have at a time; 0, the default: no limit. */
   readonly maxSessionsPerSubject?: number;
+  /** Where an unknown id can be told without waking an object. */
+  readonly stored?: StoredObjects | undefined;
 }
 
 export class DurableObjectHost implements GatewayHost {
   readonly #namespace: Namespace;
   readonly #directory: DirectoryClient | undefined;
   readonly #admission: Admission | undefined;
+  readonly #stored: StoredObjects | undefined;
   readonly #refusalTime = new RefusalTime();
 
   constructor(
     namespace: Namespace,
-    { directory, maxSessionsPerSubject = 0 }: DurableObjectHostOptions = {},
+    { directory, maxSessionsPerSubject = 0, stored }: DurableObjectHostOptions = {},
   ) {
     this.#namespace = namespace;
+    this.#stored = stored;
     this.#directory = directory;
     if (directory && maxSessionsPerSubject > 0) {
       this.#admission = new Admission(directory, maxSessionsPerSubject);
@@ -88,7 +93,11 @@ export class DurableObjectHost implements GatewayHost {
   }
 
   #sessionsOf<T>(caller: Caller, shape: Shape<T>): GatewaySessions<T> {
-    const sessions = sessionsOf(this.#namespace, caller, this.#admission, shape);
+    const sessions = sessionsOf(
+      { namespace: this.#namespace, admission: this.#admission, stored: this.#stored },
+      caller,
+      shape,
+    );
     // An admin may know which ids exist.
     return caller.admin ? sessions : withPaddedRefusals(sessions, this.#refusalTime);
   }
@@ -111,23 +120,45 @@ const DOCUMENT: Shape<SessionDocument> = {
   read: (shown) => unpackDocument(shown as string),
 };
 
+interface HostParts {
+  readonly namespace: Namespace;
+  readonly admission: Admission | undefined;
+  readonly stored: StoredObjects | undefined;
+}
+
 /** The sessions as one caller may touch them: each call carries the caller, and the object decides. */
 function sessionsOf<T>(
-  namespace: Namespace,
+  { namespace, admission, stored }: HostParts,
   caller: Caller,
-  admission: Admission | undefined,
   { form, read }: Shape<T>,
 ): GatewaySessions<T> {
   // A stub that has failed may stay broken, so each try gets a new one. The platform's
   // own stub type distributes over the union in Outcome and loses its value.
-  const stub = (id: SessionId) => namespace.get(namespace.idFromName(id)) as unknown as SessionStub;
+  const stub = (name: string) =>
+    namespace.get(namespace.idFromName(name)) as unknown as SessionStub;
+
+  /** The object to ask about an id that may have no session. */
+  const addressOf = (id: SessionId) => (stored ? stored.addressOf(id) : id);
 
   /** The object's answer. Throws the error that it refuses with, or `UnavailableError` if it fails. */
   const ask = async <R>(
     id: SessionId,
     attempt: Attempt,
     call: (object: SessionStub) => Promise<Outcome<R>>,
-  ): Promise<R> => unwrap(await attempt(() => call(stub(id))));
+  ): Promise<R> => {
+    const address = await addressOf(id);
+    return unwrap(await attempt(() => call(stub(address))));
+  };
+
+  /** The same for a call that may make the session. It is tried once: a try that failed half way may have happened. */
+  const make = async <R>(
+    id: SessionId,
+    call: (object: SessionStub) => Promise<Outcome<R>>,
+  ): Promise<R> => {
+    const made = unwrap(await once(() => call(stub(id))));
+    stored?.remember(id);
+    return made;
+  };
 
   /** Waits until the directory knows of the last change. If it cannot be reached, the change stands. */
   const untilListed = (id: SessionId): Promise<void> =>
@@ -146,7 +177,8 @@ function sessionsOf<T>(
     const attachment: Attachment = { caller, start };
     const url = `https://session.invalid/?attach=${encodeURIComponent(JSON.stringify(attachment))}`;
     const headers = { upgrade: "websocket" };
-    const { status, webSocket } = await repeatable(() => stub(id).fetch(url, { headers }));
+    const address = await addressOf(id);
+    const { status, webSocket } = await repeatable(() => stub(address).fetch(url, { headers }));
     if (status === 204) return undefined;
     const refusal = REFUSALS[status];
     if (refusal) throw errorFromCode(refusal);
@@ -156,12 +188,12 @@ function sessionsOf<T>(
   };
 
   return {
-    // A create, or a publish without a key, is tried once: a try that failed half way may have happened.
     create: (id, content) =>
       admitted(id, content.subject ?? caller.subject, async () =>
-        read(await ask(id, once, (object) => object.create(caller, id, content, form))),
+        read(await make(id, (object) => object.create(caller, id, content, form))),
       ),
     async publish(id, events, idempotencyKey) {
+      // Without a key it is tried once: a try that failed half way may have happened.
       if (idempotencyKey === undefined) {
         return ask(id, once, (object) => object.publish(caller, events));
       }
@@ -172,7 +204,7 @@ function sessionsOf<T>(
       read(await ask(id, once, (object) => object.patch(caller, patch, ifMatch, form))),
     async upsert(id, content, ifMatch) {
       const upsert = async () => {
-        const { created, session } = await ask(id, once, (object) =>
+        const { created, session } = await make(id, (object) =>
           object.upsert(caller, id, content, ifMatch, form),
         );
         return { created, session: read(session) };
@@ -186,7 +218,8 @@ function sessionsOf<T>(
       return owner === subject ? upsert() : admitted(id, subject, upsert);
     },
     async read(id, touch) {
-      const answer = await repeatable(() => stub(id).read(caller, touch, form));
+      const address = await addressOf(id);
+      const answer = await repeatable(() => stub(address).read(caller, touch, form));
       return read(typeof answer === "string" ? answer : unwrap(answer));
     },
     async delete(id, ifMatch, headers) {
@@ -208,10 +241,11 @@ function sessionsOf<T>(
     },
     initialize: (id, content, request) =>
       admitted(id, content.subject, () =>
-        ask(id, once, (object) => object.initialize(id, content, request)),
+        make(id, (object) => object.initialize(id, content, request)),
       ),
     async exchange(id, request) {
-      const answer = await once(() => stub(id).exchange(caller, request, true));
+      const address = await addressOf(id);
+      const answer = await once(() => stub(address).exchange(caller, request, true));
       if (typeof answer !== "string") return unwrap(answer);
       return { kind: "json", status: 200, body: answer };
     },

@@ -1,0 +1,62 @@
+/**
+ * Tells which ids no session can have, without waking an object for each. An object in memory costs
+ * 240 KiB and three open files, and plain workerd makes a file of 4 KiB for any object that is
+ * asked anything (measured). So where the objects' files can be looked at, an id without a file is
+ * asked of one object that stands for them all.
+ *
+ * A session is stored before its create is answered, so an id without a file has none.
+ */
+import type { SessionId } from "../core/id.ts";
+
+/** Is no UUID, so no session can have this name. */
+export const NOBODY = "nobody";
+
+/** Ids that are remembered at least: a session that is used often is looked for once. */
+const REMEMBERED = 5_000;
+
+interface ObjectFiles {
+  /** The name under which workerd stores the object of a session: its id in hex. */
+  readonly nameOf: (id: SessionId) => string;
+  /** Asks the folder of the objects of one class for a file's head. */
+  readonly head: (file: string) => Promise<{ readonly status: number }>;
+}
+
+export class StoredObjects {
+  readonly #files: ObjectFiles;
+  /** Ids whose object has a file, in two generations: the older one is dropped when the newer is full. */
+  #newer = new Set<SessionId>();
+  #older = new Set<SessionId>();
+
+  constructor(files: ObjectFiles) {
+    this.#files = files;
+  }
+
+  /** The name of the object to ask about this id: the id, or `NOBODY` if it has no session. */
+  addressOf(id: SessionId): string | Promise<string> {
+    if (this.#newer.has(id)) return id;
+    if (!this.#older.has(id)) return this.#find(id);
+    this.remember(id);
+    return id;
+  }
+
+  /** The id has an object from now on. */
+  remember(id: SessionId): void {
+    if (this.#newer.size >= REMEMBERED) {
+      this.#older = this.#newer;
+      this.#newer = new Set();
+    }
+    this.#newer.add(id);
+  }
+
+  async #find(id: SessionId): Promise<string> {
+    const { nameOf, head } = this.#files;
+    try {
+      const { status } = await head(`${nameOf(id)}.sqlite`);
+      if (status === 404) return NOBODY;
+      if (status === 200) this.remember(id);
+    } catch {
+      // The object itself knows.
+    }
+    return id;
+  }
+}
