@@ -15,6 +15,7 @@ import { CONFIG_VARIABLES } from "../src/config/service.ts";
 import { parseUpstreams, secretNames } from "../src/config/upstreams.ts";
 import { PROJECT } from "./bundle.ts";
 import { tell } from "./log-line.ts";
+import { OPEN_FILES, openFilesLimit } from "./open-files.ts";
 
 export interface WorkerdOptions {
   /** Path of the Worker's module. */
@@ -171,7 +172,9 @@ function capnp(
     className: binding.class_name,
   }));
   const bound = Object.entries(options.services ?? {});
+  const openFiles = openFilesParts();
   const bindings = [
+    ...(openFiles?.bindings ?? []),
     `(name = "OUTBOUND", service = "internet")`,
     `(name = "OBJECT_FILES", service = "objects")`,
     ...bound.map(([name]) => `(name = ${q(name)}, service = ${q(name)})`),
@@ -189,7 +192,7 @@ function capnp(
   return `using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
   services = [
-    ${[`(name = "holdfast", worker = .holdfast)`, ...services].join(",\n    ")},
+    ${[`(name = "holdfast", worker = .holdfast)`, ...services, ...(openFiles?.services ?? [])].join(",\n    ")},
     (name = "objects", disk = (path = ${q(join(options.stateDir, "objects"))}, writable = true)),
     (name = "nowhere", external = (address = "127.0.0.1:0", tcp = ())),
     (name = "internet", network = (allow = ["public", "private"], tlsOptions = (trustBrowserCas = true)))
@@ -206,6 +209,19 @@ const holdfast :Workerd.Worker = (
   durableObjectStorage = (localDisk = "objects")
 );
 `;
+}
+
+/** Lets the Worker count what the process has open; undefined where that has no limit. */
+function openFilesParts() {
+  const limit = openFilesLimit();
+  if (limit === undefined) return undefined;
+  return {
+    services: [`(name = "open-files", disk = (path = ${q(OPEN_FILES)}))`],
+    bindings: [
+      `(name = "OPEN_FILES", service = "open-files")`,
+      `(name = "OPEN_FILES_LIMIT", text = ${q(String(limit))})`,
+    ],
+  };
 }
 
 function q(text: string): string {

@@ -7,6 +7,7 @@ import { loadAuthSettings } from "./auth/settings.ts";
 import { loadConfig } from "./config/service.ts";
 import type { Environment } from "./config/env.ts";
 import { drainRefusedBody } from "./http/drain-refused-body.ts";
+import { OpenFiles } from "./http/open-files.ts";
 import { directoryOf } from "./directory/client.ts";
 import { DurableObjectHost } from "./session/object-host.ts";
 import { StoredObjects } from "./session/stored-objects.ts";
@@ -24,6 +25,9 @@ interface Bindings extends Environment {
   readonly ADDRESS_LIMIT?: RateLimitBinding;
   /** The folder of the objects' storage. `npm run serve` binds it; Cloudflare has none. */
   readonly OBJECT_FILES?: Fetcher;
+  /** The folder in which the system lists what the process has open, and how much that may be; likewise. */
+  readonly OPEN_FILES?: Fetcher;
+  readonly OPEN_FILES_LIMIT?: string;
 }
 
 // wrangler.toml binds these. A bad variable throws here, before the Worker takes a request.
@@ -43,7 +47,19 @@ const host = new DurableObjectHost(bindings.SESSIONS, {
   maxSessionsPerSubject: config.maxSessionsPerSubject,
   stored: bindings.OBJECT_FILES && storedSessions(bindings.OBJECT_FILES, bindings.SESSIONS),
 });
-const app = createApp(host, config, access, openUpstreams(config, bindings));
+const openFiles = bindings.OPEN_FILES && filesOf(bindings.OPEN_FILES);
+const app = createApp(host, config, access, openUpstreams(config, bindings), openFiles);
+
+function filesOf(folder: Fetcher): OpenFiles {
+  return new OpenFiles({
+    limit: Number(bindings.OPEN_FILES_LIMIT),
+    async count() {
+      const listed = await folder.fetch("http://files/");
+      if (!listed.ok) throw new Error(`the list of open files answered ${listed.status}`);
+      return (await listed.json<unknown[]>()).length;
+    },
+  });
+}
 
 /** The files of the sessions' objects lie in a folder named by their class. */
 function storedSessions(files: Fetcher, namespace: Bindings["SESSIONS"]): StoredObjects {

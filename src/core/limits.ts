@@ -133,6 +133,16 @@ export const LINGER_MS = 5_000;
 /** Milliseconds for which the answer waits for such a body. A body that came with its head has ended by then. */
 export const UNANSWERED_MS = 5;
 
+/**
+ * Files that one request may come to need: an object in memory has three open, and a connection to an
+ * upstream takes two. A new session also wakes its directory shard.
+ */
+export const FILES_PER_REQUEST = 8;
+/** The share of the files that the process may open up to which it takes requests: connections, timers and alarms need the rest. */
+export const OPEN_FILES_SHARE = 0.75;
+/** Milliseconds between two counts of the open files while there is no room. */
+export const OPEN_FILES_PAUSE_MS = 50;
+
 /** Messages in a batch of JSON-RPC: each is answered. */
 export const MAX_BATCH = 100;
 /** Characters in the id of a request, as JSON: a UUID fits several times over, and each answer repeats it. */

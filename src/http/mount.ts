@@ -22,6 +22,7 @@ import {
   isGatewayPath,
   RESOURCE_METADATA_PATH,
 } from "./oauth-metadata.ts";
+import { whileThereIsRoom, type OpenFiles } from "./open-files.ts";
 import { problemResponse, reportFailure } from "./problem.ts";
 import {
   bodyLimitOf,
@@ -34,7 +35,7 @@ import {
 } from "./route.ts";
 
 /** Makes an app without handlers. It answers every failure, so no answer holds a stack or is a 500. */
-export function emptyApp(access: Access, log: Logger): Hono {
+export function emptyApp(access: Access, log: Logger, openFiles?: OpenFiles): Hono {
   const app = new Hono({ router: new FastRouter() });
   app.onError((failure) => {
     const { code, message } = reportFailure(failure, log);
@@ -43,6 +44,7 @@ export function emptyApp(access: Access, log: Logger): Hono {
   app.use(finish(access));
   const { allowedOrigins } = access.settings;
   if (allowedOrigins.size > 0) app.use(corsFor(allowedOrigins));
+  if (openFiles) app.use(whileThereIsRoom(openFiles));
   return app;
 }
 
