@@ -1,7 +1,7 @@
 /**
  * `npm run serve`: the production bundle on plain workerd. Reads HOST, PORT,
- * STATE_DIR and every variable of the service from the environment. Ends within
- * 5 s of SIGTERM or SIGINT, with streams open too.
+ * STATE_DIR and every variable of the service from the environment. Starts workerd again when
+ * that ends by itself. Ends within 5 s of SIGTERM or SIGINT, with streams open too.
  */
 import { join } from "node:path";
 import { isLoopbackName, parseHost } from "../src/auth/origin.ts";
@@ -12,12 +12,21 @@ import {
 } from "../src/auth/settings.ts";
 import { ConfigError, integer, text, type Environment } from "../src/config/env.ts";
 import { loadConfig } from "../src/config/service.ts";
+import { createLogger, describeFailure, type Logger } from "../src/logger.ts";
+import { mendAlarms } from "./alarms.ts";
 import { buildBundle, PROJECT } from "./bundle.ts";
+import { keepRunning } from "./keep-running.ts";
+import { openFilesAdvice, openFilesLimit } from "./open-files.ts";
+import { keepPrivate } from "./private-files.ts";
+import { keepReserve } from "./reserve.ts";
 import { holdStateDir } from "./state-lock.ts";
-import { startWorkerd, variables } from "./workerd.ts";
+import { sweepAtRest, sweepRunning } from "./sweep.ts";
+import { startWorkerd, variables, type Workerd } from "./workerd.ts";
 
 /** Milliseconds that requests under way have to finish after SIGTERM or SIGINT: on a busy machine all else took 2.6 s of the 5. */
 const GRACE_MS = 1000;
+/** Milliseconds between two sweeps of the files that ended sessions left. */
+const SWEEP_MS = 10 * 60_000;
 
 /** An address that others can reach is served only once it is decided who may come in. */
 function refuseOpenHost(host: string, { method }: AuthSettings): void {
@@ -27,8 +36,24 @@ function refuseOpenHost(host: string, { method }: AuthSettings): void {
   throw new ConfigError(`HOST=${host} is reachable by others, so AUTH must be set: ${choices}`);
 }
 
+/** Removes what ended sessions left, now and then. */
+function sweepNowAndThen(stateDir: string, workerd: () => Workerd, log: Logger): void {
+  const sweep = async (): Promise<void> => {
+    try {
+      const { pid } = workerd().process;
+      const files = pid === undefined ? 0 : await sweepRunning(stateDir, pid);
+      if (files > 0) log.info("storage.swept", { files });
+    } catch (failure) {
+      // workerd may have ended meanwhile; the next sweep finds what this one left.
+      log.warn("storage.not_swept", { cause: describeFailure(failure) });
+    }
+    setTimeout(() => void sweep(), SWEEP_MS).unref();
+  };
+  setTimeout(() => void sweep(), SWEEP_MS).unref();
+}
+
 async function main(): Promise<void> {
-  const { upstreams } = loadConfig(process.env);
+  const { upstreams, logLevel } = loadConfig(process.env);
   const settings = loadAuthSettings(variables(process.env));
   refuseForwardedTokens(settings, upstreams);
   const own: Environment<"HOST" | "PORT" | "STATE_DIR"> = process.env;
@@ -36,27 +61,36 @@ async function main(): Promise<void> {
   const host = (text(own, "HOST") ?? "127.0.0.1").replace(/^\[(.*)\]$/, "$1");
   refuseOpenHost(host, settings);
   const port = integer(own, "PORT", 8788, 0, 65_535);
+  const limit = openFilesLimit();
+  if (limit !== undefined) console.log(`holdfast: ${openFilesAdvice(limit)}`);
   const stateDir = text(own, "STATE_DIR") ?? join(PROJECT, ".holdfast", "state");
+  keepPrivate(stateDir);
   holdStateDir(stateDir);
   const bundle = await buildBundle();
-  const workerd = await startWorkerd({
-    bundle: bundle.path,
-    host,
-    port,
-    stateDir,
-    env: process.env,
-    onLine: (line) => console.log(line),
+  const log = createLogger(logLevel);
+  const files = await sweepAtRest(stateDir);
+  if (files > 0) log.info("storage.swept", { files });
+  keepReserve(stateDir, { log });
+  const workerd = await keepRunning({
+    start: (last: Workerd | undefined) => {
+      mendAlarms(stateDir, { openFilesLimit: limit, log, now: Date.now() });
+      return startWorkerd({
+        bundle: bundle.path,
+        host,
+        port: last?.port ?? port,
+        stateDir,
+        env: process.env,
+        onLine: (line) => console.log(line),
+      });
+    },
+    log,
   });
-  let ending = false;
   for (const signal of ["SIGTERM", "SIGINT"] as const) {
-    process.on(signal, () => {
-      ending = true;
-      void workerd.stop(GRACE_MS);
-    });
+    process.on(signal, () => void workerd.stop(GRACE_MS));
   }
-  console.log(`holdfast listening on ${workerd.url}`);
+  sweepNowAndThen(stateDir, () => workerd.current, log);
+  console.log(`holdfast listening on ${workerd.current.url}`);
   await workerd.ended;
-  if (!ending) throw new Error("workerd ended by itself");
 }
 
 try {

@@ -5,7 +5,8 @@
  */
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { mkdir, writeFile } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { unstable_readConfig } from "wrangler";
@@ -16,6 +17,8 @@ import { parseUpstreams, secretNames } from "../src/config/upstreams.ts";
 import { PROJECT } from "./bundle.ts";
 import { tell } from "./log-line.ts";
 import { OPEN_FILES, openFilesLimit } from "./open-files.ts";
+import { objectsIn } from "./object-folders.ts";
+import { RESERVE_FOLDER } from "./reserve.ts";
 
 export interface WorkerdOptions {
   /** Path of the Worker's module. */
@@ -40,8 +43,8 @@ export interface Workerd {
   readonly process: ChildProcess;
   readonly port: number;
   readonly url: string;
-  /** Resolves when the process has ended. */
-  readonly ended: Promise<unknown>;
+  /** Resolves with its exit code and signal when the process has ended. */
+  readonly ended: Promise<readonly unknown[]>;
   /**
    * Ends the process: requests under way get `graceMs` to finish. workerd alone
    * waits for open streams without limit.
@@ -55,11 +58,11 @@ process.prependListener("exit", () => running.forEach((child) => child.kill("SIG
 
 export async function startWorkerd(options: WorkerdOptions): Promise<Workerd> {
   const stateDir = resolve(options.stateDir);
-  await mkdir(join(stateDir, "objects"), { recursive: true });
+  await mkdir(objectsIn(stateDir), { recursive: true });
   const configPath = join(stateDir, "workerd.capnp");
   const config = readWranglerConfig(options.config);
   const vars = variables(options.env, config);
-  await writeFile(configPath, capnp({ ...options, stateDir }, config, Object.keys(vars)));
+  await writeIfChanged(configPath, capnp({ ...options, stateDir }, config, Object.keys(vars)));
 
   const child = spawn(
     join(PROJECT, "node_modules", ".bin", "workerd"),
@@ -96,6 +99,12 @@ export async function startWorkerd(options: WorkerdOptions): Promise<Workerd> {
       clearTimeout(timer);
     },
   };
+}
+
+/** On a full disk the service starts again with what is there. */
+async function writeIfChanged(path: string, text: string): Promise<void> {
+  const there = await readFile(path, "utf8").catch(() => undefined);
+  if (there !== text) await writeFile(path, text);
 }
 
 /** The port, once workerd says on its control channel that it listens. */
@@ -172,9 +181,9 @@ function capnp(
     className: binding.class_name,
   }));
   const bound = Object.entries(options.services ?? {});
-  const openFiles = openFilesParts();
+  const folders = watchedFolders(options.stateDir);
   const bindings = [
-    ...(openFiles?.bindings ?? []),
+    ...folders.flatMap(({ bindings }) => bindings),
     `(name = "OUTBOUND", service = "internet")`,
     `(name = "OBJECT_FILES", service = "objects")`,
     ...bound.map(([name]) => `(name = ${q(name)}, service = ${q(name)})`),
@@ -192,8 +201,8 @@ function capnp(
   return `using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
   services = [
-    ${[`(name = "holdfast", worker = .holdfast)`, ...services, ...(openFiles?.services ?? [])].join(",\n    ")},
-    (name = "objects", disk = (path = ${q(join(options.stateDir, "objects"))}, writable = true)),
+    ${[`(name = "holdfast", worker = .holdfast)`, ...services, ...folders.map(({ service }) => service)].join(",\n    ")},
+    (name = "objects", disk = (path = ${q(objectsIn(options.stateDir))}, writable = true)),
     (name = "nowhere", external = (address = "127.0.0.1:0", tcp = ())),
     (name = "internet", network = (allow = ["public", "private"], tlsOptions = (trustBrowserCas = true)))
   ],
@@ -211,17 +220,27 @@ const holdfast :Workerd.Worker = (
 `;
 }
 
-/** Lets the Worker count what the process has open; undefined where that has no limit. */
-function openFilesParts() {
+/** Folders by which the Worker sees what its machine has left: of open files where they have a limit, of the disk under `npm run serve`. */
+function watchedFolders(stateDir: string): { service: string; bindings: string[] }[] {
   const limit = openFilesLimit();
-  if (limit === undefined) return undefined;
-  return {
-    services: [`(name = "open-files", disk = (path = ${q(OPEN_FILES)}))`],
-    bindings: [
-      `(name = "OPEN_FILES", service = "open-files")`,
-      `(name = "OPEN_FILES_LIMIT", text = ${q(String(limit))})`,
-    ],
-  };
+  const reserve = join(stateDir, RESERVE_FOLDER);
+  const folder = (name: string, path: string, bindings: string[]) => ({
+    service: `(name = ${q(name)}, disk = (path = ${q(path)}))`,
+    bindings,
+  });
+  return [
+    ...(limit === undefined
+      ? []
+      : [
+          folder("open-files", OPEN_FILES, [
+            `(name = "OPEN_FILES", service = "open-files")`,
+            `(name = "OPEN_FILES_LIMIT", text = ${q(String(limit))})`,
+          ]),
+        ]),
+    ...(existsSync(reserve)
+      ? [folder("reserve", reserve, [`(name = "DISK_RESERVE", service = "reserve")`])]
+      : []),
+  ];
 }
 
 function q(text: string): string {

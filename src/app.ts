@@ -6,8 +6,7 @@ import type { GatewayHost } from "./gateway/contract.ts";
 import { mountGateway } from "./gateway/routes.ts";
 import type { Upstreams } from "./gateway/upstream/upstream.ts";
 import { createGuard } from "./http/guard.ts";
-import { emptyApp, mountRefusals, mountRoutes } from "./http/mount.ts";
-import type { OpenFiles } from "./http/open-files.ts";
+import { emptyApp, mountRefusals, mountRoutes, type Machine } from "./http/mount.ts";
 import { resourceMetadata } from "./http/oauth-metadata.ts";
 import type { Route, Service } from "./http/route.ts";
 import { directoryRoutes } from "./http/v1/directory.ts";
@@ -31,8 +30,8 @@ export const ROUTES: readonly Route[] = [
 
 /**
  * Makes the HTTP front of a session host. It uses no platform but `fetch`, `Request` and
- * `Response`. Without `access` it serves requests to this machine only. With `openFiles` it refuses
- * requests for which the process has no files left.
+ * `Response`. Without `access` it serves requests to this machine only. It refuses
+ * requests for which the `machine` has too little left.
  *
  *     const app = createApp(host, loadConfig(env));
  *     const response = await app.fetch(new Request("http://localhost/healthz"));
@@ -42,7 +41,7 @@ export function createApp(
   config: Config,
   access: Access = createAccess(loadAuthSettings({})),
   upstreams: Upstreams = new Map(),
-  openFiles?: OpenFiles,
+  machine?: Machine,
 ): Hono {
   refuseForwardedTokens(access.settings, config.upstreams);
   const log = createLogger(config.logLevel);
@@ -50,7 +49,7 @@ export function createApp(
   const openApi = () => (document ??= openApiDocument(ROUTES));
   const service: Service = { host, config, access, log, openApi };
   const guard = createGuard(access, log);
-  const app = emptyApp(access, log, openFiles);
+  const app = emptyApp(access, log, machine);
   mountGateway(app, guard, { host, config, access, upstreams, log });
   mountRoutes(app, guard, ROUTES, service);
   mountRefusals(app, guard);

@@ -28,6 +28,8 @@ interface Bindings extends Environment {
   /** The folder in which the system lists what the process has open, and how much that may be; likewise. */
   readonly OPEN_FILES?: Fetcher;
   readonly OPEN_FILES_LIMIT?: string;
+  /** The folder of a file that is there while the disk has room; likewise. */
+  readonly DISK_RESERVE?: Fetcher;
 }
 
 // wrangler.toml binds these. A bad variable throws here, before the Worker takes a request.
@@ -47,8 +49,11 @@ const host = new DurableObjectHost(bindings.SESSIONS, {
   maxSessionsPerSubject: config.maxSessionsPerSubject,
   stored: bindings.OBJECT_FILES && storedSessions(bindings.OBJECT_FILES, bindings.SESSIONS),
 });
-const openFiles = bindings.OPEN_FILES && filesOf(bindings.OPEN_FILES);
-const app = createApp(host, config, access, openUpstreams(config, bindings), openFiles);
+const { OPEN_FILES, DISK_RESERVE } = bindings;
+const app = createApp(host, config, access, openUpstreams(config, bindings), {
+  openFiles: OPEN_FILES && filesOf(OPEN_FILES),
+  isDiskFull: DISK_RESERVE && (() => isWithoutReserve(DISK_RESERVE)),
+});
 
 function filesOf(folder: Fetcher): OpenFiles {
   return new OpenFiles({
@@ -59,6 +64,11 @@ function filesOf(folder: Fetcher): OpenFiles {
       return (await listed.json<unknown[]>()).length;
     },
   });
+}
+
+async function isWithoutReserve(folder: Fetcher): Promise<boolean> {
+  const { status } = await folder.fetch("http://reserve/room", { method: "HEAD" });
+  return status === 404;
 }
 
 /** The files of the sessions' objects lie in a folder named by their class. */

@@ -143,6 +143,9 @@ export const OPEN_FILES_SHARE = 0.75;
 /** Milliseconds between two counts of the open files while there is no room. */
 export const OPEN_FILES_PAUSE_MS = 50;
 
+/** Milliseconds between two looks whether the disk has room. */
+export const DISK_LOOK_MS = 250;
+
 /** Messages in a batch of JSON-RPC: each is answered. */
 export const MAX_BATCH = 100;
 /** Characters in the id of a request, as JSON: a UUID fits several times over, and each answer repeats it. */

@@ -22,6 +22,7 @@ import {
   isGatewayPath,
   RESOURCE_METADATA_PATH,
 } from "./oauth-metadata.ts";
+import { whileTheDiskHasRoom } from "./disk-room.ts";
 import { whileThereIsRoom, type OpenFiles } from "./open-files.ts";
 import { problemResponse, reportFailure } from "./problem.ts";
 import {
@@ -34,8 +35,14 @@ import {
   type Service,
 } from "./route.ts";
 
+/** What the machine has left, as far as it can be seen: on Cloudflare nothing runs out. */
+export interface Machine {
+  readonly openFiles?: OpenFiles | undefined;
+  readonly isDiskFull?: (() => Promise<boolean>) | undefined;
+}
+
 /** Makes an app without handlers. It answers every failure, so no answer holds a stack or is a 500. */
-export function emptyApp(access: Access, log: Logger, openFiles?: OpenFiles): Hono {
+export function emptyApp(access: Access, log: Logger, machine: Machine = {}): Hono {
   const app = new Hono({ router: new FastRouter() });
   app.onError((failure) => {
     const { code, message } = reportFailure(failure, log);
@@ -44,7 +51,8 @@ export function emptyApp(access: Access, log: Logger, openFiles?: OpenFiles): Ho
   app.use(finish(access));
   const { allowedOrigins } = access.settings;
   if (allowedOrigins.size > 0) app.use(corsFor(allowedOrigins));
-  if (openFiles) app.use(whileThereIsRoom(openFiles));
+  if (machine.openFiles) app.use(whileThereIsRoom(machine.openFiles));
+  if (machine.isDiskFull) app.use(whileTheDiskHasRoom(machine.isDiskFull));
   return app;
 }
 

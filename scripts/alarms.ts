@@ -1,0 +1,145 @@
+/**
+ * workerd keeps the times of all alarms of a class in one database, `metadata.sqlite`, and does
+ * not start if that is damaged. It holds nothing that the objects do not store too, so it can be
+ * made again. Before workerd starts, the holder of the folder's lock calls this.
+ */
+import { existsSync, readdirSync, renameSync } from "node:fs";
+import { basename, join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { describeFailure, type Logger } from "../src/logger.ts";
+import { ALARMS_FILE, BESIDE, isObjectFile, objectFolders } from "./object-folders.ts";
+
+/** As workerd makes it. Times are nanoseconds since the epoch. */
+const TABLE = `CREATE TABLE _cf_ALARM (
+  actor_id TEXT PRIMARY KEY,
+  scheduled_time INTEGER,
+  actor_name TEXT
+) WITHOUT ROWID`;
+
+/** Where an object stores its own alarm. */
+const OWN_ALARM = "SELECT value AS due FROM _cf_METADATA WHERE key = 1";
+
+const NS_PER_MS = 1_000_000n;
+
+/** Files that an object has open while its alarm runs, and for some seconds after. */
+const FILES_PER_ALARM = 4;
+/** Milliseconds for which an object stays in memory after its alarm. */
+const AWAKE_MS = 12_000;
+
+interface AlarmOptions {
+  /** How many files workerd may have open; undefined: any number. */
+  readonly openFilesLimit: number | undefined;
+  readonly log: Logger;
+  /** Milliseconds since the epoch. */
+  readonly now: number;
+}
+
+/** Makes damaged databases of alarms anew, and spreads alarms that would all fire at the start. */
+export function mendAlarms(stateDir: string, options: AlarmOptions): void {
+  for (const folder of objectFolders(stateDir)) {
+    const file = join(folder, ALARMS_FILE);
+    if (!existsSync(file)) continue;
+    const damage = damageOf(file);
+    if (damage !== undefined) makeAnew(folder, damage, options);
+    try {
+      spreadOverdue(file, options);
+    } catch (failure) {
+      // On a full disk, say. Then they fire at once.
+      options.log.warn("alarms.not_spread", { cause: describeFailure(failure) });
+    }
+  }
+}
+
+/** What is wrong with the database; undefined if it is sound. */
+function damageOf(file: string): string | undefined {
+  try {
+    return within(file, (database) => {
+      const [verdict] = database.prepare("PRAGMA quick_check(1)").all();
+      const said = String(verdict?.["quick_check"]);
+      // Without the table, workerd makes it.
+      return said === "ok" ? undefined : said;
+    });
+  } catch (failure) {
+    return describeFailure(failure);
+  }
+}
+
+/** Moves the damaged database aside, and makes one from the alarms that the objects store. */
+function makeAnew(folder: string, damage: string, { log, now }: AlarmOptions): void {
+  const file = join(folder, ALARMS_FILE);
+  for (const suffix of ["", ...BESIDE]) {
+    if (existsSync(file + suffix)) renameSync(file + suffix, `${file}.damaged-${now}${suffix}`);
+  }
+  const unreadable: string[] = [];
+  const alarms = within(file, (database) => {
+    database.exec(`BEGIN; ${TABLE}`);
+    const insert = database.prepare("INSERT INTO _cf_ALARM VALUES (?, ?, NULL)");
+    let count = 0;
+    for (const name of readdirSync(folder).filter(isObjectFile)) {
+      try {
+        const due = alarmIn(join(folder, name));
+        if (due === undefined) continue;
+        insert.run(basename(name, ".sqlite"), due);
+        count++;
+      } catch {
+        unreadable.push(name);
+      }
+    }
+    database.exec("COMMIT");
+    return count;
+  });
+  const where = join(basename(folder), ALARMS_FILE);
+  log.error("storage.damaged", { file: where, cause: `Error: ${damage}` });
+  log.warn("storage.mended", { file: where, alarms });
+  for (const name of unreadable) {
+    const cause = "Error: cannot be read";
+    log.error("storage.damaged", { file: join(basename(folder), name), cause });
+  }
+}
+
+function alarmIn(file: string): bigint | undefined {
+  return within(file, (database) => {
+    const has = "SELECT 1 FROM sqlite_schema WHERE name = '_cf_METADATA'";
+    if (!database.prepare(has).get()) return undefined;
+    const due = database.prepare(OWN_ALARM).get()?.["due"];
+    return typeof due === "bigint" ? due : undefined;
+  });
+}
+
+/**
+ * workerd lets every alarm that is due at its start fire at once, each in an object that has files
+ * open. More than may be open are spread over time. An object whose alarm comes late does then
+ * what is due; one that is used before does it at once.
+ */
+function spreadOverdue(file: string, { openFilesLimit, log, now }: AlarmOptions): void {
+  if (openFilesLimit === undefined) return;
+  const atOnce = Math.floor(openFilesLimit / 4 / FILES_PER_ALARM);
+  within(file, (database) => {
+    const hasTable = database.prepare("SELECT 1 FROM sqlite_schema WHERE name = '_cf_ALARM'").get();
+    if (!hasTable) return;
+    const overdue = database
+      .prepare(
+        "SELECT actor_id AS id FROM _cf_ALARM WHERE scheduled_time <= ? ORDER BY scheduled_time",
+      )
+      .all(BigInt(now) * NS_PER_MS);
+    if (overdue.length <= atOnce) return;
+    const update = database.prepare("UPDATE _cf_ALARM SET scheduled_time = ? WHERE actor_id = ?");
+    database.exec("BEGIN");
+    for (const [n, { id }] of overdue.entries()) {
+      const due = BigInt(Math.floor(now + (n * AWAKE_MS) / atOnce)) * NS_PER_MS;
+      update.run(due, String(id));
+    }
+    database.exec("COMMIT");
+    const overMs = Math.floor((overdue.length * AWAKE_MS) / atOnce);
+    log.info("alarms.spread", { alarms: overdue.length, overMs });
+  });
+}
+
+function within<T>(file: string, work: (database: DatabaseSync) => T): T {
+  const database = new DatabaseSync(file, { readBigInts: true });
+  try {
+    return work(database);
+  } finally {
+    database.close();
+  }
+}

@@ -1,0 +1,26 @@
+/** The folders in which workerd stores objects, one for each class, and the files in them. */
+import { existsSync, readdirSync } from "node:fs";
+import { join } from "node:path";
+
+/** Where the storage of all objects lies within STATE_DIR. */
+export const objectsIn = (stateDir: string): string => join(stateDir, "objects");
+
+/** Which object each file is of, and when its alarm is due: of one class. It is not an object itself. */
+export const ALARMS_FILE = "metadata.sqlite";
+
+/** What SQLite keeps beside a database while it is open, and after a crash. */
+export const BESIDE = ["-wal", "-shm"] as const;
+
+/** The folder of each class; none before the first start. */
+export function objectFolders(stateDir: string): string[] {
+  const objects = objectsIn(stateDir);
+  if (!existsSync(objects)) return [];
+  return readdirSync(objects, { withFileTypes: true })
+    .filter((entry) => entry.isDirectory())
+    .map(({ name }) => join(objects, name));
+}
+
+/** Whether a file of that name is an object's database: it is named by the object's id. */
+export function isObjectFile(name: string): boolean {
+  return /^[0-9a-f]{64}\.sqlite$/.test(name);
+}

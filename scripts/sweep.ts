@@ -1,0 +1,168 @@
+/**
+ * Removes the files of objects that hold nothing. workerd makes a file of 4 KiB for any object
+ * that is asked anything, and leaves it when the object deletes all that it stored.
+ *
+ * Only the holder of the folder's lock may sweep. While workerd runs, it may have such a file open
+ * and be about to write. So it is stopped for the moment in which files are removed (SIGSTOP), and
+ * those that it has open stay. A lock on the file would not do: workerd may have opened it and not
+ * locked it yet, and would go on in a file without a name.
+ */
+import {
+  closeSync,
+  existsSync,
+  opendirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  readSync,
+  realpathSync,
+  rmSync,
+  statSync,
+} from "node:fs";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { setImmediate } from "node:timers/promises";
+import { BESIDE, isObjectFile, objectFolders } from "./object-folders.ts";
+
+/** Bytes of a database without a table: its first page. */
+const EMPTY_BYTES = 4096;
+/** Files that are removed while workerd stands: it does so for some milliseconds. */
+const BATCH = 200;
+/** Milliseconds that workerd has to stand in. */
+const STOP_MS = 100;
+/** Milliseconds that a file has to be old: an object that was just made is about to write. */
+const SETTLED_MS = 60_000;
+
+/** Sweeps while workerd does not run. Returns how many objects' files it removed. */
+export async function sweepAtRest(stateDir: string): Promise<number> {
+  let removed = 0;
+  for await (const files of emptyFiles(stateDir, (file) => isEmpty(file, true))) {
+    for (const file of files) remove(file);
+    removed += files.length;
+  }
+  return removed;
+}
+
+/** Sweeps while workerd runs as this process. Removes nothing where the system does not say what that has open. */
+export async function sweepRunning(
+  stateDir: string,
+  pid: number,
+  now = Date.now(),
+): Promise<number> {
+  if (!existsSync(`/proc/${pid}/fd`)) return 0;
+  const isDue = (file: string) => statSync(file).mtimeMs < now - SETTLED_MS && isEmpty(file, false);
+  let removed = 0;
+  for await (const files of emptyFiles(stateDir, isDue)) {
+    removed += whileStopped(pid, (open) => {
+      const closed = files.filter((file) => !open.has(file) && isEmpty(file, false));
+      for (const file of closed) remove(file);
+      return closed.length;
+    });
+  }
+  return removed;
+}
+
+/** The files that `isMeant` is true of, in batches. A file may go at any time. */
+async function* emptyFiles(
+  stateDir: string,
+  isMeant: (file: string) => boolean,
+): AsyncGenerator<string[]> {
+  for (const folder of objectFolders(realpathSync(stateDir))) {
+    let batch: string[] = [];
+    let looked = 0;
+    const entries = opendirSync(folder);
+    for await (const { name } of entries) {
+      // Much else may wait for this process.
+      if (++looked % BATCH === 0) await setImmediate();
+      const file = join(folder, name);
+      if (!isObjectFile(name) || !attempt(() => isMeant(file))) continue;
+      batch.push(file);
+      if (batch.length < BATCH) continue;
+      yield batch;
+      batch = [];
+    }
+    if (batch.length > 0) yield batch;
+  }
+}
+
+/**
+ * Whether a database holds no table. After a crash its last writes may lie in the file beside it:
+ * SQLite itself has to look, and may do so (`mayOpen`) while workerd does not run.
+ */
+function isEmpty(file: string, mayOpen: boolean): boolean {
+  const wal = statSync(`${file}-wal`, { throwIfNoEntry: false });
+  if (wal && wal.size > 0) return mayOpen && hasNoTable(file);
+  const { size } = statSync(file);
+  if (size === 0) return true;
+  return size === EMPTY_BYTES && firstPageIsEmpty(file);
+}
+
+function hasNoTable(file: string): boolean {
+  const database = new DatabaseSync(file);
+  try {
+    return database.prepare("SELECT 1 FROM sqlite_schema").get() === undefined;
+  } finally {
+    database.close();
+  }
+}
+
+/** SQLite's file format, 1.3 and 1.6: the first page has the header, and is the leaf of the schema's table. */
+function firstPageIsEmpty(file: string): boolean {
+  const page = Buffer.alloc(105);
+  const fd = openSync(file, "r");
+  try {
+    readSync(fd, page, 0, page.length, 0);
+  } finally {
+    closeSync(fd);
+  }
+  const isDatabase = page.toString("latin1", 0, 16) === "SQLite format 3\0";
+  const isLeaf = page.readUInt8(100) === 0x0d;
+  return isDatabase && isLeaf && page.readUInt16BE(103) === 0;
+}
+
+function remove(file: string): void {
+  for (const suffix of [...BESIDE, ""]) rmSync(file + suffix, { force: true });
+}
+
+/** Calls `work` with what the process has open, while it stands. Returns 0 if it does not stand in time. */
+function whileStopped(pid: number, work: (open: ReadonlySet<string>) => number): number {
+  process.kill(pid, "SIGSTOP");
+  try {
+    return stands(pid) ? work(filesOf(pid)) : 0;
+  } finally {
+    process.kill(pid, "SIGCONT");
+  }
+}
+
+/** Whether every thread stands before `STOP_MS` are over. */
+function stands(pid: number): boolean {
+  const until = Date.now() + STOP_MS;
+  const threads = () => readdirSync(`/proc/${pid}/task`);
+  const runs = (thread: string) => {
+    const stat = attempt(() => readFileSync(`/proc/${pid}/task/${thread}/stat`, "utf8")) ?? "";
+    // The state comes after the name, which stands in brackets and may hold any character.
+    return stat !== "" && !stat.slice(stat.lastIndexOf(")")).startsWith(") T");
+  };
+  const look = new Int32Array(new SharedArrayBuffer(4));
+  while (threads().some(runs)) {
+    if (Date.now() > until) return false;
+    Atomics.wait(look, 0, 0, 1);
+  }
+  return true;
+}
+
+function filesOf(pid: number): Set<string> {
+  const folder = `/proc/${pid}/fd`;
+  const links = readdirSync(folder).map((fd) => attempt(() => readlinkSync(join(folder, fd))));
+  return new Set(links.filter((link) => link !== undefined));
+}
+
+/** Undefined if it fails: what it looks at may be gone. */
+function attempt<T>(look: () => T): T | undefined {
+  try {
+    return look();
+  } catch {
+    return undefined;
+  }
+}

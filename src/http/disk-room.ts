@@ -1,0 +1,29 @@
+/**
+ * Refuses requests that store more while the disk is full, so that deletes have what room there is.
+ * `npm run serve` keeps a file as a reserve, and removes it when the disk is full.
+ */
+import type { MiddlewareHandler } from "hono";
+import { DISK_LOOK_MS } from "../core/limits.ts";
+import { problemResponse } from "./problem.ts";
+
+/** Requests of other methods store nothing, or little. */
+const STORES: ReadonlySet<string> = new Set(["POST", "PUT", "PATCH"]);
+
+/** `isFull` looks at the disk. If it fails, the last look counts. */
+export function whileTheDiskHasRoom(
+  isFull: () => Promise<boolean>,
+  now: () => number = Date.now,
+): MiddlewareHandler {
+  let full = false;
+  let lookedAt = -Infinity;
+  return async (c, next) => {
+    if (!STORES.has(c.req.method)) return next();
+    if (now() - lookedAt >= DISK_LOOK_MS) {
+      lookedAt = now();
+      full = await isFull().catch(() => full);
+    }
+    return full
+      ? problemResponse("unavailable", "The disk is full. Sessions can be deleted.")
+      : next();
+  };
+}
