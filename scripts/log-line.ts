@@ -7,13 +7,16 @@ import { createLogger } from "../src/logger.ts";
 /** workerd's words when the bridge cuts a reader. The log has a line for that already: `reader.cut`. */
 const CUT = /remote\.jsg\.Error: reader cut: \w+$/;
 
+/** What workerd says of each alarm that was spread before it started, of which the log has a line: `alarms.spread`. */
+const SPREAD = /SQLite alarm overdue, running despite AlarmManager mismatch/;
+
 /** Characters of a line that are kept: an exception may quote what it failed over. */
 const LONGEST = 500;
 
 /** Passes the line on, as JSON if it is not. */
 export function tell(line: string, write: (line: string) => void): void {
   if (isLogLine(line)) write(line);
-  else if (line.trim() !== "" && !CUT.test(line)) {
+  else if (line.trim() !== "" && !CUT.test(line) && !SPREAD.test(line)) {
     createLogger("warn", write).warn("workerd", { line: line.slice(0, LONGEST) });
   }
 }

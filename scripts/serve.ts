@@ -17,7 +17,7 @@ import { mendAlarms } from "./alarms.ts";
 import { buildBundle, PROJECT } from "./bundle.ts";
 import { keepRunning } from "./keep-running.ts";
 import { openFilesAdvice, openFilesLimit } from "./open-files.ts";
-import { keepPrivate } from "./private-files.ts";
+import { closeToOthers, makePrivateFiles } from "./private-files.ts";
 import { keepReserve } from "./reserve.ts";
 import { holdStateDir } from "./state-lock.ts";
 import { sweepAtRest, sweepRunning } from "./sweep.ts";
@@ -62,10 +62,11 @@ async function main(): Promise<void> {
   refuseOpenHost(host, settings);
   const port = integer(own, "PORT", 8788, 0, 65_535);
   const limit = openFilesLimit();
-  if (limit !== undefined) console.log(`holdfast: ${openFilesAdvice(limit)}`);
+  const advice = limit === undefined ? undefined : openFilesAdvice(limit);
   const stateDir = text(own, "STATE_DIR") ?? join(PROJECT, ".holdfast", "state");
-  keepPrivate(stateDir);
+  makePrivateFiles();
   holdStateDir(stateDir);
+  closeToOthers(stateDir);
   const bundle = await buildBundle();
   const log = createLogger(logLevel);
   const files = await sweepAtRest(stateDir);
@@ -89,6 +90,7 @@ async function main(): Promise<void> {
     process.on(signal, () => void workerd.stop(GRACE_MS));
   }
   sweepNowAndThen(stateDir, () => workerd.current, log);
+  if (advice !== undefined) console.log(`holdfast: ${advice}`);
   console.log(`holdfast listening on ${workerd.current.url}`);
   await workerd.ended;
 }

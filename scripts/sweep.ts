@@ -29,8 +29,8 @@ import { BESIDE, isObjectFile, objectFolders } from "./object-folders.ts";
 const EMPTY_BYTES = 4096;
 /** Files that are removed while workerd stands: it does so for some milliseconds. */
 const BATCH = 200;
-/** Milliseconds that workerd has to stand in. */
-const STOP_MS = 100;
+/** Milliseconds in which workerd has to stand: it does so as soon as each of its threads is scheduled. */
+const STOP_MS = 1000;
 /** Milliseconds that a file has to be old: an object that was just made is about to write. */
 const SETTLED_MS = 60_000;
 

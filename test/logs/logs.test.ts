@@ -39,6 +39,17 @@ const SHAPES: Readonly<Record<string, Readonly<Record<string, RegExp>>>> = {
   "directory.handover_failed": { cause: CAUSE },
   "jwks.failed": { cause: CAUSE },
   "rate-limit.failed": { cause: CAUSE },
+  "workerd.ended": { how: /^(exit \d+|SIG[A-Z]+)$/, againInMs: COUNT },
+  "workerd.started": {},
+  "workerd.failed": { cause: CAUSE, againInMs: COUNT },
+  "storage.damaged": { file: /^\w+\/(metadata|[0-9a-f]{64})\.sqlite$/, cause: CAUSE },
+  "storage.mended": { file: /^\w+\/metadata\.sqlite$/, alarms: COUNT },
+  "storage.swept": { files: COUNT },
+  "storage.not_swept": { cause: CAUSE },
+  "alarms.spread": { alarms: COUNT, overMs: COUNT },
+  "alarms.not_spread": { cause: CAUSE },
+  "disk.full": {},
+  "disk.has_room": {},
   // workerd's own lines; scripts/log-line.ts makes JSON of them.
   workerd: { line: /^[^\n]{1,500}$/ },
 };

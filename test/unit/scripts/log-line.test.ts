@@ -34,3 +34,9 @@ it("says nothing of a reader that was cut, of which the log has a line already",
   expect(told(line)).toEqual([]);
   expect(told("")).toEqual([]);
 });
+
+it("says nothing of each alarm that was spread, of which the log has one line for all", () => {
+  const line =
+    "workerd/io/actor-sqlite.c++:1031: warning: NOSENTRY SQLite alarm overdue, running despite AlarmManager mismatch; scheduledTime = 1";
+  expect(told(line)).toEqual([]);
+});

@@ -1,0 +1,172 @@
+/** What `npm run serve` outlives: the end of workerd, too many open files, damaged storage; and what it tidies up. */
+import { existsSync, readdirSync, statSync, writeFileSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { connect, type Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as after } from "node:timers/promises";
+import { expect, it, onTestFinished } from "vitest";
+import { sweepRunning } from "../../scripts/sweep.ts";
+import { run } from "../support/command.ts";
+import { freePort } from "../support/free-port.ts";
+import { Service } from "../support/service.ts";
+
+interface Serving {
+  readonly stateDir?: string;
+  /** How many files it may have open. */
+  readonly openFiles?: number;
+}
+
+async function serve({ stateDir, openFiles = 4096 }: Serving = {}) {
+  const state = stateDir ?? (await mkdtemp(join(tmpdir(), "holdfast-survival-")));
+  if (stateDir === undefined) onTestFinished(() => rm(state, { recursive: true, force: true }));
+  const port = await freePort();
+  const shell = `ulimit -n ${openFiles}; exec "${process.execPath}" scripts/serve.ts`;
+  const running = run(["-c", shell], { PORT: String(port), STATE_DIR: state }, "sh");
+  await running.printed(/^holdfast listening on /);
+  const url = `http://127.0.0.1:${port}`;
+  const end = async () => {
+    running.process.kill("SIGTERM");
+    expect(await running.exit).toBe(0);
+  };
+  return { ...running, port, url, stateDir: state, end };
+}
+
+const JSON_TYPE = { "content-type": "application/json" };
+
+async function send(url: string, method: string, path: string, body?: unknown): Promise<Response> {
+  return fetch(url + path, {
+    method,
+    headers: JSON_TYPE,
+    ...(body !== undefined && { body: JSON.stringify(body) }),
+  });
+}
+
+async function make(url: string, body: object = {}): Promise<string> {
+  const made = await send(url, "POST", "/v1/sessions", body);
+  expect(made.status).toBe(201);
+  return ((await made.json()) as { id: string }).id;
+}
+
+it("answers 503 with Retry-After before it has no more files to open, and serves again soon", async () => {
+  const service = await serve({ openFiles: 512 });
+  expect(service.lines).toContainEqual(expect.stringMatching(/^holdfast: 512 files may be open: /));
+  const statuses = new Map<string, number>();
+  const count = (key: string) => statuses.set(key, (statuses.get(key) ?? 0) + 1);
+  const flood = async () => {
+    for (let n = 0; n < 30; n++) {
+      const answer = await send(service.url, "POST", "/v1/sessions", {});
+      await answer.text();
+      count(`${answer.status} ${answer.headers.get("retry-after") ?? ""}`.trim());
+    }
+  };
+  await Promise.all(Array.from({ length: 20 }, flood));
+  expect([...statuses.keys()].toSorted()).toEqual(["201", "503 1"]);
+  expect((await fetch(`${service.url}/healthz`)).status).toBe(200);
+  // Objects that are not used leave memory.
+  const status = () => send(service.url, "POST", "/v1/sessions", {}).then((made) => made.status);
+  await expect.poll(status, { timeout: 40_000, interval: 1000 }).toBe(201);
+  expect(service.lines.filter((line) => line.includes('"workerd.ended"'))).toEqual([]);
+  await service.end();
+});
+
+it("starts workerd again, on the same port, after idle connections have taken every file", async () => {
+  const service = await serve({ openFiles: 256 });
+  const path = `/v1/sessions/${await make(service.url)}/events`;
+  const published = await send(service.url, "POST", path, { data: "before" });
+  const { id: seen } = (await published.json()) as { id: string };
+  const sockets: Socket[] = [];
+  onTestFinished(() => sockets.forEach((socket) => socket.destroy()));
+  for (let n = 0; n < 200; n++) {
+    const socket = connect(service.port, "127.0.0.1");
+    socket.on("error", () => {});
+    sockets.push(socket);
+  }
+  const ended = await service.printed(/"workerd.ended"/);
+  expect(JSON.parse(ended)).toMatchObject({ level: "error", how: "exit 1", againInMs: 100 });
+  await service.printed(/"workerd.started"/);
+  for (const socket of sockets) socket.destroy();
+  const publish = () =>
+    send(service.url, "POST", path, { data: "after" }).then(
+      ({ status }) => status,
+      () => 0,
+    );
+  await expect.poll(publish).toBe(202);
+  // What was acknowledged is there.
+  const page = await fetch(`${service.url}${path}?after=${seen}`, {
+    headers: { accept: "application/json" },
+  });
+  expect(await page.json()).toMatchObject({ events: [{ data: "after" }] });
+  await service.end();
+});
+
+it("starts with a damaged database of alarms, tidies up, and keeps what it stores from others", async () => {
+  const first = await serve();
+  const kept = await make(first.url);
+  for (let n = 0; n < 20; n++) {
+    const id = await make(first.url);
+    expect((await send(first.url, "DELETE", `/v1/sessions/${id}`)).status).toBe(204);
+  }
+  const ending = await make(first.url, { ttlSeconds: 3 });
+  await first.end();
+  const { stateDir } = first;
+  const objects = join(stateDir, "objects", "SessionObject");
+  const files = () => readdirSync(objects).filter((name) => /^[0-9a-f]{64}\.sqlite$/.test(name));
+  expect(files().length).toBeGreaterThan(20);
+  const alarms = join(objects, "metadata.sqlite");
+  for (const suffix of ["-wal", "-shm"]) await rm(alarms + suffix, { force: true });
+  writeFileSync(alarms, "garbage".repeat(1000));
+
+  const second = await serve({ stateDir });
+  // Of an ended session of which the directory has not heard yet, something is stored.
+  expect(files().length).toBeLessThan(6);
+  await second.printed(/"storage.mended"/);
+  // Nobody asks for it: its alarm ends it.
+  const expired = await second.printed(/"session.expired"/);
+  expect(JSON.parse(expired)).toMatchObject({ session: `${ending.slice(0, 8)}…` });
+  expect((await fetch(`${second.url}/v1/sessions/${kept}`)).status).toBe(200);
+  const isOpen = (name: string) => {
+    const path = join(stateDir, name);
+    return existsSync(path) && (statSync(path).mode & 0o077) !== 0;
+  };
+  const stored = readdirSync(stateDir, { recursive: true, encoding: "utf8" });
+  expect(["", ...stored].filter(isOpen)).toEqual([]);
+  await second.end();
+});
+
+it(
+  "removes them while it runs, under traffic, and no session that lives",
+  { timeout: 90_000 },
+  async () => {
+    const service = await Service.start();
+    const { url, stateDir, pid } = service;
+    const kept: string[] = [];
+    const stop = new AbortController();
+    const work = async () => {
+      while (!stop.signal.aborted) {
+        const id = await make(url);
+        const event = await send(url, "POST", `/v1/sessions/${id}/events`, { data: id });
+        expect(event.status).toBe(202);
+        if (kept.length < 60 && Math.random() < 0.3) kept.push(id);
+        else expect((await send(url, "DELETE", `/v1/sessions/${id}`)).status).toBe(204);
+      }
+    };
+    const working = Array.from({ length: 4 }, work);
+    let removed = 0;
+    // Objects leave memory, and close their files, some ten seconds after their last use.
+    for (let n = 0; n < 300 && removed < 50; n++) {
+      // As if each file had been there for an hour: then even those of sessions that are being made are due.
+      removed += await sweepRunning(stateDir, pid, Date.now() + 3_600_000);
+      await after(200);
+    }
+    stop.abort();
+    await Promise.all(working);
+    expect(removed).toBeGreaterThanOrEqual(20);
+    for (const id of kept) {
+      const page = await fetch(`${url}/v1/sessions/${id}/events`, {
+        headers: { accept: "application/json" },
+      });
+      expect(await page.json()).toMatchObject({ events: [{ data: id }] });
+    }
+  },
+);
