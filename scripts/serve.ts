@@ -27,6 +27,10 @@ import { startWorkerd, variables, type Workerd } from "./workerd.ts";
 const GRACE_MS = 1000;
 /** Milliseconds between two sweeps of the files that ended sessions left. */
 const SWEEP_MS = 10 * 60_000;
+/** The same before the first of them, which does what the start left. */
+const FIRST_SWEEP_MS = 60_000;
+/** Milliseconds that the start may take for it: a thousand files take a second or two. */
+const SWEEP_AT_REST_MS = 2_000;
 
 /** An address that others can reach is served only once it is decided who may come in. */
 function refuseOpenHost(host: string, { method }: AuthSettings): void {
@@ -49,7 +53,7 @@ function sweepNowAndThen(stateDir: string, workerd: () => Workerd, log: Logger):
     }
     setTimeout(() => void sweep(), SWEEP_MS).unref();
   };
-  setTimeout(() => void sweep(), SWEEP_MS).unref();
+  setTimeout(() => void sweep(), FIRST_SWEEP_MS).unref();
 }
 
 async function main(): Promise<void> {
@@ -69,7 +73,7 @@ async function main(): Promise<void> {
   closeToOthers(stateDir);
   const bundle = await buildBundle();
   const log = createLogger(logLevel);
-  const files = await sweepAtRest(stateDir);
+  const files = await sweepAtRest(stateDir, SWEEP_AT_REST_MS);
   if (files > 0) log.info("storage.swept", { files });
   keepReserve(stateDir, { log });
   const workerd = await keepRunning({

@@ -17,8 +17,8 @@ import {
   readlinkSync,
   readSync,
   realpathSync,
-  rmSync,
   statSync,
+  unlinkSync,
 } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
@@ -34,10 +34,14 @@ const STOP_MS = 1000;
 /** Milliseconds that a file has to be old: an object that was just made is about to write. */
 const SETTLED_MS = 60_000;
 
-/** Sweeps while workerd does not run. Returns how many objects' files it removed. */
-export async function sweepAtRest(stateDir: string): Promise<number> {
+/**
+ * Sweeps while workerd does not run, for `ms` milliseconds at most: its start waits for it. Returns
+ * how many objects' files it removed.
+ */
+export async function sweepAtRest(stateDir: string, ms = Infinity): Promise<number> {
   let removed = 0;
-  for await (const files of emptyFiles(stateDir, (file) => isEmpty(file, true))) {
+  const until = Date.now() + ms;
+  for await (const files of emptyFiles(stateDir, (file) => isEmpty(file, true), until)) {
     for (const file of files) remove(file);
     removed += files.length;
   }
@@ -63,10 +67,11 @@ export async function sweepRunning(
   return removed;
 }
 
-/** The files that `isMeant` is true of, in batches. A file may go at any time. */
+/** The files that `isMeant` is true of, in batches, as far as they are found by then. A file may go at any time. */
 async function* emptyFiles(
   stateDir: string,
   isMeant: (file: string) => boolean,
+  until = Infinity,
 ): AsyncGenerator<string[]> {
   for (const folder of objectFolders(realpathSync(stateDir))) {
     let batch: string[] = [];
@@ -75,6 +80,7 @@ async function* emptyFiles(
     for await (const { name } of entries) {
       // Much else may wait for this process.
       if (++looked % BATCH === 0) await setImmediate();
+      if (Date.now() > until) break;
       const file = join(folder, name);
       if (!isObjectFile(name) || !attempt(() => isMeant(file))) continue;
       batch.push(file);
@@ -122,7 +128,7 @@ function firstPageIsEmpty(file: string): boolean {
 }
 
 function remove(file: string): void {
-  for (const suffix of [...BESIDE, ""]) rmSync(file + suffix, { force: true });
+  for (const suffix of [...BESIDE, ""]) attempt(() => unlinkSync(file + suffix));
 }
 
 /** Calls `work` with what the process has open, while it stands. Returns 0 if it does not stand in time. */

@@ -81,6 +81,12 @@ it("leaves what is no object's file, and what it cannot read", async () => {
   expect(readFileSync(damaged, "utf8")).toBe("x".repeat(4096));
 });
 
+it("leaves what it does not come to in its time", async () => {
+  const file = objectWith(0);
+  expect(await sweepAtRest(stateDir, -1)).toBe(0);
+  expect(existsSync(file)).toBe(true);
+});
+
 it("has nothing to do before the first start", async () => {
   expect(await sweepAtRest(mkdtempSync(join(stateDir, "new-")))).toBe(0);
 });
