@@ -22,13 +22,16 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { setImmediate } from "node:timers/promises";
+import { setImmediate, setTimeout as after } from "node:timers/promises";
 import { BESIDE, isObjectFile, objectFolders } from "./object-folders.ts";
 
 /** Bytes of a database without a table: its first page. */
 const EMPTY_BYTES = 4096;
-/** Files that are removed while workerd stands: it does so for some milliseconds. */
+/** Files of a batch. */
 const BATCH = 200;
+/** Milliseconds for which workerd stands while files are removed, and runs again before the next ones are. */
+const STANDING_MS = 20;
+const PAUSE_MS = 100;
 /** Milliseconds in which workerd has to stand: it does so as soon as each of its threads is scheduled. */
 const STOP_MS = 1000;
 /** Milliseconds that a file has to be old: an object that was just made is about to write. */
@@ -58,13 +61,36 @@ export async function sweepRunning(
   const isDue = (file: string) => statSync(file).mtimeMs < now - SETTLED_MS && isEmpty(file, false);
   let removed = 0;
   for await (const files of emptyFiles(stateDir, isDue)) {
-    removed += whileStopped(pid, (open) => {
-      const closed = files.filter((file) => !open.has(file) && isEmpty(file, false));
-      for (const file of closed) remove(file);
-      return closed.length;
-    });
+    for (let rest = files; rest.length > 0;) {
+      const { looked, gone } = whileStopped(pid, (open) => removeClosed(rest, open));
+      if (looked === 0) break;
+      removed += gone;
+      rest = rest.slice(looked);
+      await after(PAUSE_MS);
+    }
   }
   return removed;
+}
+
+interface Round {
+  /** Files that were looked at, and how many of them are gone. */
+  readonly looked: number;
+  readonly gone: number;
+}
+
+/** Removes the first of these files, but for those that are open, as far as `STANDING_MS` go. */
+function removeClosed(files: readonly string[], open: ReadonlySet<string>): Round {
+  const until = Date.now() + STANDING_MS;
+  let looked = 0;
+  let gone = 0;
+  for (const file of files) {
+    if (looked > 0 && Date.now() > until) break;
+    looked++;
+    if (open.has(file) || !attempt(() => isEmpty(file, false))) continue;
+    remove(file);
+    gone++;
+  }
+  return { looked, gone };
 }
 
 /** The files that `isMeant` is true of, in batches, as far as they are found by then. A file may go at any time. */
@@ -131,11 +157,11 @@ function remove(file: string): void {
   for (const suffix of [...BESIDE, ""]) attempt(() => unlinkSync(file + suffix));
 }
 
-/** Calls `work` with what the process has open, while it stands. Returns 0 if it does not stand in time. */
-function whileStopped(pid: number, work: (open: ReadonlySet<string>) => number): number {
+/** Calls `work` with what the process has open, while it stands. Does nothing if it does not stand in time. */
+function whileStopped(pid: number, work: (open: ReadonlySet<string>) => Round): Round {
   process.kill(pid, "SIGSTOP");
   try {
-    return stands(pid) ? work(filesOf(pid)) : 0;
+    return stands(pid) ? work(filesOf(pid)) : { looked: 0, gone: 0 };
   } finally {
     process.kill(pid, "SIGCONT");
   }

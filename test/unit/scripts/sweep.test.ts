@@ -9,6 +9,7 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
@@ -67,6 +68,16 @@ it("removes what holds nothing, and keeps what holds one row", async () => {
     expect(database.prepare("SELECT count(*) AS n FROM _cf_KV").get()?.["n"]).toBeGreaterThan(0);
     database.close();
   }
+});
+
+it("keeps a database of one page with something in its schema", async () => {
+  const file = nextFile();
+  const database = new DatabaseSync(file);
+  database.exec("CREATE VIEW something AS SELECT 1");
+  database.close();
+  expect(statSync(file).size).toBe(4096);
+  expect(await sweepAtRest(stateDir)).toBe(0);
+  expect(existsSync(file)).toBe(true);
 });
 
 it("leaves what is no object's file, and what it cannot read", async () => {
