@@ -26,6 +26,10 @@ export class StoredObjects {
   /** Ids whose object has a file, in two generations: the older one is dropped when the newer is full. */
   #newer = new Set<SessionId>();
   #older = new Set<SessionId>();
+  /** Whether a file has been seen. */
+  #isTrusted = false;
+  /** An id that had no file and was asked itself. */
+  #asked: SessionId | undefined;
 
   constructor(files: ObjectFiles) {
     this.#files = files;
@@ -49,14 +53,34 @@ export class StoredObjects {
   }
 
   async #find(id: SessionId): Promise<string> {
-    const { nameOf, head } = this.#files;
     try {
-      const { status } = await head(`${nameOf(id)}.sqlite`);
-      if (status === 404) return NOBODY;
-      if (status === 200) this.remember(id);
+      const status = await this.#statusOf(id);
+      if (status === 200) {
+        this.#isTrusted = true;
+        this.remember(id);
+      }
+      if (status === 404 && (await this.#mayBeTrusted(id))) return NOBODY;
     } catch {
       // The object itself knows.
     }
     return id;
+  }
+
+  /**
+   * Whether an object that was asked has a file where it is looked for. Otherwise the folder is laid
+   * out in another way, and every session would seem to be none. If no file has been seen yet,
+   * `id` is asked itself, so that it has one when the next id is looked for.
+   */
+  async #mayBeTrusted(id: SessionId): Promise<boolean> {
+    if (!this.#isTrusted && this.#asked !== undefined) {
+      this.#isTrusted = (await this.#statusOf(this.#asked)) === 200;
+    }
+    if (!this.#isTrusted) this.#asked = id;
+    return this.#isTrusted;
+  }
+
+  async #statusOf(id: SessionId): Promise<number> {
+    const { nameOf, head } = this.#files;
+    return (await head(`${nameOf(id)}.sqlite`)).status;
   }
 }
