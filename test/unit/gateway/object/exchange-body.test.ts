@@ -21,8 +21,8 @@ function begin(body: string) {
   let controller: ReadableStreamDefaultController<string> | undefined;
   const said = new ReadableStream<string>({ start: (one) => void (controller = one) });
   const reply = {
-    async *messages(): AsyncGenerator<SseEvent> {
-      for await (const data of said) yield { event: "message", data } as SseEvent;
+    async *messages(): AsyncGenerator<SseEvent[]> {
+      for await (const data of said) yield [{ event: "message", data } as SseEvent];
     },
   };
   const repeated: string[] = [];
@@ -32,8 +32,7 @@ function begin(body: string) {
     streams: {
       upstreamHeld: async () => undefined,
       beginExchange: () => ({ id: 2, stream: 2, owed: ["1"], pending: ["1"] }),
-      append: () => undefined,
-      answer: () => undefined,
+      say: () => undefined,
       endStream: () => undefined,
     },
     post: async () => ({ kind: "stream", reply, doubted: { url: "u", sid: "s" } }),
