@@ -26,10 +26,11 @@ import {
 } from "../../core/limits.ts";
 import { refuse, succeed, type Outcome } from "../../core/errors.ts";
 import { SseParser } from "../../wire/sse-parser.ts";
-import { FAILURES, isBroken, reportFailure, UpstreamError } from "../upstream/failure.ts";
+import { FAILURES, reportFailure, UpstreamError } from "../upstream/failure.ts";
 import type { Reply } from "../upstream/call.ts";
 import { HandshakeRefused } from "../upstream/handshake.ts";
 import { errorFor, isAboutNothing, type KeptHeaders, type Settled } from "../upstream/meaning.ts";
+import { restOfStream } from "../upstream/resume.ts";
 import { sleep } from "../../wire/timers.ts";
 import type { OpenExchange } from "./exchange-table.ts";
 import { SessionGone, type Streamed, type UpstreamLink } from "./upstream-link.ts";
@@ -205,29 +206,14 @@ export class Exchange {
         if (this.#isEnded()) return undefined;
         // The POST was taken, so an error that comes now does not refuse it.
         doubted = undefined;
-        reply = await this.#resume(lastEventId);
+        reply = await restOfStream(() =>
+          this.#link.resume(lastEventId, this.#request.headers, this.#abort.signal),
+        );
         failures = reply ? 0 : failures + 1;
       }
     } finally {
       settled();
     }
-  }
-
-  /** Asks for the rest of the stream. Undefined where it was refused in a way that may pass. */
-  async #resume(lastEventId: string): Promise<Reply | undefined> {
-    let reply: Reply;
-    try {
-      reply = await this.#link.resume(lastEventId, this.#request.headers, this.#abort.signal);
-    } catch (cause) {
-      if (isBroken(cause)) return undefined;
-      throw cause;
-    }
-    const { ok, isEventStream, status } = reply;
-    if (ok && isEventStream) return reply;
-    reply.discard();
-    // 409: the server has not noticed yet that the last connection is gone.
-    if (status >= 500 || status === 409 || status === 429) return undefined;
-    throw new UpstreamError(FAILURES.closed, { status });
   }
 
   /** Makes the answer a stream unless it is over in `ms`; the returned function calls that off. */
