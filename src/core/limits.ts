@@ -145,6 +145,8 @@ export const MAX_RETRY_AFTER_MS = 10 * 60 * 1000;
 export const MAX_UPSTREAM_RESUMES = 60;
 /** Times in a row that it tries so without being given a stream: the official client tries twice, a restart takes longer. */
 export const MAX_UPSTREAM_RESUME_FAILURES = 5;
+/** Milliseconds that a legacy client's POST waits at most for the head of the answer of an upstream that judges the client's credential. */
+export const UPSTREAM_HEAD_MS = 1000;
 /** Milliseconds that a call, and the client's own stream, wait at most for the upstream's standalone stream to be opened. */
 export const UPSTREAM_HELD_MS = 1000;
 /** UTF-8 bytes of an initialize request: metadata keeps it, to be sent again. */
