@@ -84,8 +84,8 @@ export async function call(
   }
 }
 
-/** Milliseconds, and bytes, of a refusal that is not said to be JSON. Most are a line, or a page for people. */
-const REFUSAL_MS = 1000;
+/** Milliseconds, and bytes, of a refusal that is not said to be JSON. Of a stream it may be silent for so long. Most are a line, or a page for people. */
+export const REFUSAL_MS = 1000;
 const MAX_REFUSAL_BYTES = 64 * 1024;
 
 type Bytes = ArrayBuffer | Uint8Array;
