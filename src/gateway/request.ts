@@ -6,7 +6,7 @@ import type { SessionContent } from "../core/host.ts";
 import { parseSessionId, type SessionId } from "../core/id.ts";
 import { MAX_JSON_DEPTH } from "../core/limits.ts";
 import type { KnownSessionType } from "../core/content.ts";
-import { depthOf, isOfType, readBody, textOf } from "../http/body.ts";
+import { depthOf, isOfType, JSON_TYPES, readBody, textOf } from "../http/body.ts";
 import type { Service } from "../http/route.ts";
 import { parseJson } from "../wire/json.ts";
 import { Refused } from "./answers.ts";
@@ -44,7 +44,9 @@ export function accepts(header: string | null, types: readonly string[]): boolea
   if (header === null) return true;
   const ranges = header.split(",").map((range) => {
     const [name = "", ...params] = range.split(";").map((part) => part.trim().toLowerCase());
-    return { name, refused: params.some((param) => ZERO_WEIGHT.test(param)) };
+    // A client that takes JSON-RPC takes the JSON that it is.
+    const taken = name === "application/json-rpc" ? "application/json" : name;
+    return { name: taken, refused: params.some((param) => ZERO_WEIGHT.test(param)) };
   });
   return types.every((type) => {
     // The most specific range decides: a type may be refused although all others are taken.
@@ -62,7 +64,7 @@ const ZERO_WEIGHT = /^q\s*=\s*0(\.0*)?$/;
  * JSON nested too deep; throws a SessionError (`payload_too_large`) for a body over BODY_MAX_BYTES.
  */
 export async function readPosted({ request, parts }: GatewayCall): Promise<Posted> {
-  if (!isOfType(request.headers.get("content-type"), "application/json")) {
+  if (!isOfType(request.headers.get("content-type"), JSON_TYPES)) {
     throw new Refused(415, "Content-Type must be application/json");
   }
   let body: string;

@@ -1,5 +1,5 @@
 /** Sends one HTTP request to an upstream, and reads its answer within bounds of time and size. */
-import { isOfType } from "../../http/body.ts";
+import { isOfType, JSON_TYPES } from "../../http/body.ts";
 import { UPSTREAM_ASKED_MS } from "../../core/limits.ts";
 import { boundedBody, exceeds } from "../../wire/bytes.ts";
 import { SseEventTooLargeError, type SseEvent, type SseParser } from "../../wire/sse-parser.ts";
@@ -93,6 +93,7 @@ type Bytes = ArrayBuffer | Uint8Array;
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 const JSON_TYPE = "application/json";
+const EVENT_STREAM = /^text\/event-stream$/;
 
 /** An upstream's answer. Read it or discard it: until then it holds a connection and a timer. */
 export class Reply {
@@ -129,11 +130,11 @@ export class Reply {
   }
 
   get isEventStream(): boolean {
-    return this.#isOf("text/event-stream") && Boolean(this.#response?.body);
+    return this.#isOf(EVENT_STREAM) && Boolean(this.#response?.body);
   }
 
   get isJson(): boolean {
-    return this.#isOf(JSON_TYPE);
+    return this.#isOf(JSON_TYPES);
   }
 
   /** Gives the connection up without reading the body. */
@@ -220,8 +221,8 @@ export class Reply {
     if (!this.#deadline.signal.aborted) this.#health?.broke();
   }
 
-  #isOf(type: string): boolean {
-    return isOfType(this.header("content-type"), type);
+  #isOf(types: RegExp): boolean {
+    return isOfType(this.header("content-type"), types);
   }
 }
 
