@@ -137,6 +137,8 @@ export const MAX_UPSTREAM_REDIRECTS = 3;
 export const UPSTREAM_RETRY_MS = 1000;
 /** The longest of such waits that an upstream can ask for, in milliseconds. */
 export const MAX_UPSTREAM_RETRY_MS = 30_000;
+/** The longest pause before the gateway asks a server for a stream that it may never have, in milliseconds. */
+export const MAX_UPSTREAM_REFUSED_MS = 5 * 60 * 1000;
 /** Milliseconds before the gateway asks for an upstream's standalone stream again; doubled with each refusal. */
 export const MIN_UPSTREAM_RETRY_MS = 100;
 /** The longest wait that an upstream can ask for by `Retry-After` before it is asked for its stream again, in milliseconds. */
