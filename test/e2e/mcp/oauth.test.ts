@@ -458,6 +458,73 @@ it("metadata that only the root has are found, and lose their signature", async 
   expect(document).toEqual({ resource: `${service.url}/mcp`, jwks_uri: "x" });
 });
 
+it.each(["streamable", "sse"])(
+  "metadata that only the challenge of a server names are found: %s",
+  async (transport) => {
+    const server = await startRough((asked) => {
+      if (asked.path === "/tenants/7/resource.json") {
+        asked.json({ resource: "x", authorization_servers: ["https://login.example"] });
+      } else if (asked.path === "/mcp") {
+        const named = `Bearer resource_metadata="${new URL("/tenants/7/resource.json", server.url).href}"`;
+        asked.answer(401, "", { "www-authenticate": named });
+      } else asked.json({ resource: "of another resource of this host" });
+      return true;
+    });
+    const headers = { "X-Secret": "hidden" };
+    const upstream = { url: server.url, forwardAuthorization: true, transport, headers };
+    const { service } = await startGateway({ default: upstream });
+    const response = await service.fetch(`${METADATA}/mcp`, { headers: MINE });
+    expect(await response.json()).toEqual({
+      resource: `${service.url}/mcp`,
+      authorization_servers: ["https://login.example"],
+    });
+    expect(
+      server.requests.map(({ method, path, headers: sent }) => [
+        method,
+        path,
+        sent["authorization"],
+        sent["x-secret"],
+      ]),
+    ).toEqual([
+      [transport === "sse" ? "GET" : "ping", "/mcp", undefined, undefined],
+      ["GET", "/tenants/7/resource.json", undefined, undefined],
+    ]);
+  },
+);
+
+it("metadata that a challenge names on another server are not asked for", async () => {
+  const other = await startRough((asked) => (asked.json({ resource: "x" }), true));
+  const server = await startRough((asked) => {
+    const named = `Bearer resource_metadata="${new URL("/resource.json", other.url).href}"`;
+    asked.answer(asked.verb === "POST" ? 401 : 404, "", { "www-authenticate": named });
+    return true;
+  });
+  const upstream = { url: server.url, forwardAuthorization: true };
+  const { service } = await startGateway({ default: upstream });
+  expect((await service.fetch(`${METADATA}/mcp`)).status).toBe(404);
+  expect(other.requests).toEqual([]);
+});
+
+it.each([
+  ["a server of 2025-03-26, which is its own authorization server", "https://up.example", 200],
+  ["one whose document names no issuer", undefined, 404],
+])("%s", async (_what, issuer, status) => {
+  const server = await startRough((asked) => {
+    if (asked.path === "/.well-known/oauth-authorization-server") asked.json({ issuer });
+    else asked.answer(asked.verb === "POST" ? 401 : 404);
+    return true;
+  });
+  const upstream = { url: server.url, forwardAuthorization: true };
+  const { service } = await startGateway({ default: upstream });
+  const response = await service.fetch(`${METADATA}/mcp`);
+  expect([response.status, await response.json()]).toMatchObject([
+    status,
+    status === 200
+      ? { resource: `${service.url}/mcp`, authorization_servers: ["https://up.example"] }
+      : {},
+  ]);
+});
+
 it.each([
   [401, "initialize"],
   [403, "initialize"],
