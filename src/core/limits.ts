@@ -176,6 +176,8 @@ export const MAX_UPSTREAM_REDIRECTS = 3;
 export const UPSTREAM_RETRY_MS = 1000;
 /** The longest of such waits that an upstream can ask for, in milliseconds. */
 export const MAX_UPSTREAM_RETRY_MS = 30_000;
+/** The longest pause before the gateway asks a server for a stream that it may never have, in milliseconds. */
+export const MAX_UPSTREAM_REFUSED_MS = 5 * 60 * 1000;
 /** Milliseconds before the gateway asks for an upstream's standalone stream again; doubled with each refusal. */
 export const MIN_UPSTREAM_RETRY_MS = 100;
 /** The longest wait that an upstream can ask for by `Retry-After` before it is asked for its stream again, in milliseconds. */
@@ -184,6 +186,8 @@ export const MAX_RETRY_AFTER_MS = 10 * 60 * 1000;
 export const MAX_UPSTREAM_RESUMES = 60;
 /** Times in a row that it tries so without being given a stream: the official client tries twice, a restart takes longer. */
 export const MAX_UPSTREAM_RESUME_FAILURES = 5;
+/** Milliseconds that a legacy client's POST waits at most for the head of the answer of an upstream that judges the client's credential. */
+export const UPSTREAM_HEAD_MS = 1000;
 /** Milliseconds that a call, and the client's own stream, wait at most for the upstream's standalone stream to be opened. */
 export const UPSTREAM_HELD_MS = 1000;
 /** UTF-8 bytes of an initialize request: metadata keeps it, to be sent again. */

@@ -21,6 +21,27 @@ export function ownChallenge(
   { resource, metadata }: { readonly resource: string; readonly metadata: string },
 ): string | undefined {
   const own: Readonly<Record<string, string>> = { resource, resource_metadata: metadata };
+  return rewritten(challenge, (name, text) => {
+    const value = own[name.toLowerCase()];
+    return value === undefined ? text : `${name}=${quoted(value)}`;
+  });
+}
+
+/** The URL of the resource's metadata (RFC 9728, 5.1) that a challenge names, if it names one. */
+export function metadataIn(challenge: string): string | undefined {
+  let found: string | undefined;
+  rewritten(challenge, (name, text) => {
+    if (name.toLowerCase() === "resource_metadata") found ??= valueOf(text);
+    return text;
+  });
+  return found;
+}
+
+/** The challenge with each of its words as `rewrite` writes it; undefined for one that cannot be parsed. */
+function rewritten(
+  challenge: string,
+  rewrite: (name: string, text: string) => string,
+): string | undefined {
   let written = "";
   for (let at = 0; at < challenge.length;) {
     const separators = matchAt(SEPARATORS, challenge, at)?.[0] ?? "";
@@ -30,11 +51,16 @@ export function ownChallenge(
     const found = matchAt(PARAMETER, challenge, at) ?? matchAt(WORD, challenge, at);
     if (!found) return undefined;
     const [text, name = ""] = found;
-    const value = own[name.toLowerCase()];
-    written += value === undefined ? text : `${name}=${quoted(value)}`;
+    written += rewrite(name, text);
     at += text.length;
   }
   return written;
+}
+
+/** The value of a parameter as text, without its quotes. */
+function valueOf(parameter: string): string {
+  const value = parameter.slice(parameter.indexOf("=") + 1).trim();
+  return value.startsWith('"') ? value.slice(1, -1).replaceAll(/\\(.)/g, "$1") : value;
 }
 
 function matchAt(pattern: RegExp, text: string, at: number): RegExpExecArray | null {

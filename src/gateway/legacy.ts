@@ -4,7 +4,7 @@
  */
 import { DEFAULT_UPSTREAM } from "../config/upstreams.ts";
 import { requireSessionId } from "../core/id.ts";
-import { Refused } from "./answers.ts";
+import { jsonResponse, Refused } from "./answers.ts";
 import { RPC_CODES } from "./json-rpc.ts";
 import {
   contentFor,
@@ -37,7 +37,7 @@ export async function postLegacyMessage(call: GatewayCall): Promise<Response> {
     }
     const sessionId = sessionIdIn(named);
     const initialize = verdict.kind === "initialize";
-    await call.sessions.exchange(sessionId, {
+    const answer = await call.sessions.exchange(sessionId, {
       match: matchOf(call, "sse"),
       body,
       batch: !initialize && verdict.batch,
@@ -47,6 +47,13 @@ export async function postLegacyMessage(call: GatewayCall): Promise<Response> {
       headers: forwardedHeaders(call),
       delivery: "standalone",
     });
-    return new Response(null, { status: 202 });
+    switch (answer.kind) {
+      case "failed":
+        throw Refused.as(answer.failure);
+      case "json":
+        return jsonResponse(answer.status, answer.body, answer.headers);
+      default:
+        return new Response(null, { status: 202 });
+    }
   });
 }

@@ -7,7 +7,7 @@ import { parseSessionId, type SessionId } from "../core/id.ts";
 import { jsonProblem } from "../core/json-bounds.ts";
 import { MAX_BATCH } from "../core/limits.ts";
 import type { KnownSessionType } from "../core/content.ts";
-import { isOfType, readBody, textOf } from "../http/body.ts";
+import { isOfType, JSON_TYPES, readBody, textOf } from "../http/body.ts";
 import { bodies, type Hold } from "../http/held-bytes.ts";
 import type { Service } from "../http/route.ts";
 import { parseJson } from "../wire/json.ts";
@@ -46,7 +46,9 @@ export function accepts(header: string | null, types: readonly string[]): boolea
   if (header === null) return true;
   const ranges = header.split(",").map((range) => {
     const [name = "", ...params] = range.split(";").map((part) => part.trim().toLowerCase());
-    return { name, refused: params.some((param) => ZERO_WEIGHT.test(param)) };
+    // A client that takes JSON-RPC takes the JSON that it is.
+    const taken = name === "application/json-rpc" ? "application/json" : name;
+    return { name: taken, refused: params.some((param) => ZERO_WEIGHT.test(param)) };
   });
   return types.every((type) => {
     // The most specific range decides: a type may be refused although all others are taken.
@@ -91,7 +93,7 @@ async function readPosted(
   version: string | undefined,
 ): Promise<Posted> {
   const { request, parts } = call;
-  if (!isOfType(request.headers.get("content-type"), "application/json")) {
+  if (!isOfType(request.headers.get("content-type"), JSON_TYPES)) {
     throw new Refused(415, "Content-Type must be application/json");
   }
   let body: string;

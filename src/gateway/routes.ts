@@ -4,7 +4,7 @@ import { DEFAULT_UPSTREAM } from "../config/upstreams.ts";
 import type { Caller } from "../core/caller.ts";
 import type { Guard } from "../http/guard.ts";
 import { mountGatewayPaths, mountUpstreamMetadata } from "../http/mount.ts";
-import { publicOrigin, RESOURCE_METADATA_PATH } from "../http/oauth-metadata.ts";
+import { publicOrigin, RESOURCE_METADATA_PATH, resourcePathOf } from "../http/oauth-metadata.ts";
 import { errorResponse, Refused } from "./answers.ts";
 import { ownChallenge } from "./challenge.ts";
 import { openLegacyStream, postLegacyMessage } from "./legacy.ts";
@@ -69,7 +69,7 @@ function withOwnChallenge(response: Response, c: Context, { access }: GatewayPar
   const challenge = headers.get("www-authenticate");
   if (challenge === null) return response;
   const origin = publicOrigin(c, access);
-  const path = c.req.path.replace(/\/$/, "");
+  const path = resourcePathOf(c.req.path).replace(/\/$/, "");
   const own = { resource: origin + path, metadata: origin + RESOURCE_METADATA_PATH + path };
   const rewritten = ownChallenge(challenge, own);
   if (rewritten === undefined) headers.delete("www-authenticate");

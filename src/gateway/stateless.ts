@@ -99,11 +99,12 @@ async function discover(
  * anything; of a 503 the status says enough.
  */
 function failureIn(reply: Reply, { forwardAuthorization }: Upstream): Failure | undefined {
-  const { status, isJson } = reply;
+  const { status } = reply;
+  const isMessage = reply.isJson || reply.isEventStream;
   const isForGateway =
     (status >= 300 && status < 400) || (status === 401 && forwardAuthorization === false);
-  if (isForGateway || (status >= 500 && status !== 503 && !isJson)) return FAILURES.refused;
-  if (status !== 503 || isJson) return undefined;
+  if (isForGateway || (status >= 500 && status !== 503 && !isMessage)) return FAILURES.refused;
+  if (status !== 503 || isMessage) return undefined;
   const retryAfter = reply.header("retry-after");
   const headers = retryAfter === null ? {} : { "retry-after": retryAfter };
   return { ...FAILURES.refused, status, headers };

@@ -6,6 +6,7 @@
 import type { StreamSocket } from "../core/host.ts";
 import {
   MAX_RETRY_AFTER_MS,
+  MAX_UPSTREAM_REFUSED_MS,
   MAX_UPSTREAM_RETRY_MS,
   MIN_UPSTREAM_RETRY_MS,
   UPSTREAM_RETRY_MS,
@@ -45,6 +46,15 @@ type Refusal =
   /** The server gives one stream at a time, or is asked too often: the stream is to come. */
   | "busy"
   | "failed";
+
+/** How the upstream's stream ended, or was refused. */
+interface Listened {
+  readonly outcome: Refusal | "ended";
+  /** Milliseconds for which the server asks to be left alone. */
+  readonly afterMs?: number | undefined;
+  /** The server may have no such stream, and say so each time. */
+  readonly mayNeverPass?: boolean;
+}
 
 /**
  * Reads an upstream's answer that is no stream. `hasSession`: the upstream keeps one for this client.
@@ -116,17 +126,19 @@ export class UpstreamListener {
     const parser = new SseParser(this.#parts.maxBytes, backend.lastEventId);
     let backoff = MIN_UPSTREAM_RETRY_MS;
     while (!signal.aborted) {
-      const { outcome, afterMs } = await this.#listen(backend, parser, signal);
+      const { outcome, afterMs, mayNeverPass } = await this.#listen(backend, parser, signal);
       if (outcome === "none" || signal.aborted) return;
       if (outcome === "lost") {
         // Sent once: an upstream that never recognises its own sessions must not be asked for ever.
         if (!this.#lost) this.#sayLost(backend.sid);
         this.#lost = true;
       }
+      const asked = parser.retryMs ?? UPSTREAM_RETRY_MS;
       const ended = outcome === "ended";
-      const delay = ended ? (parser.retryMs ?? UPSTREAM_RETRY_MS) : backoff;
-      backoff = ended ? MIN_UPSTREAM_RETRY_MS : Math.min(backoff * 2, MAX_UPSTREAM_RETRY_MS);
-      await sleep(afterMs ?? clamp(delay, MIN_UPSTREAM_RETRY_MS, MAX_UPSTREAM_RETRY_MS), signal);
+      const delay = ended ? clamp(asked, MIN_UPSTREAM_RETRY_MS, MAX_UPSTREAM_RETRY_MS) : backoff;
+      const longest = mayNeverPass ? MAX_UPSTREAM_REFUSED_MS : MAX_UPSTREAM_RETRY_MS;
+      backoff = ended ? MIN_UPSTREAM_RETRY_MS : Math.min(backoff * 2, longest);
+      await sleep(afterMs ?? delay, signal);
     }
   }
 
@@ -134,7 +146,7 @@ export class UpstreamListener {
     { url, sid, version }: Backend,
     parser: SseParser,
     signal: AbortSignal,
-  ): Promise<{ outcome: Refusal | "ended"; afterMs?: number | undefined }> {
+  ): Promise<Listened> {
     const { upstream, headers } = this.#parts;
     const { lastEventId } = parser;
     const request = { method: "GET", sid, version, lastEventId, headers } as const;
@@ -155,7 +167,10 @@ export class UpstreamListener {
     reply.discard();
     const outcome = refusalOf(reply.status, sid !== undefined, this.#forwards);
     if (outcome !== "busy") this.#sayHeld(reply);
-    return { outcome, afterMs: retryAfter(reply.header("retry-after"), Date.now()) };
+    // Many servers refuse every GET so, and not with 405.
+    const mayNeverPass = outcome === "lost" || reply.status === 400;
+    const afterMs = retryAfter(reply.header("retry-after"), Date.now());
+    return { outcome, afterMs, mayNeverPass };
   }
 
   async #read(reply: Reply, parser: SseParser): Promise<"ended" | "failed"> {

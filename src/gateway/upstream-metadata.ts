@@ -2,11 +2,13 @@
  * The protected resource's metadata (RFC 9728) of an upstream that takes the client's own credential:
  * the upstream's own, with the gateway as the resource. An MCP client learns there where to get one.
  */
+import { derivedUpstreamUrl } from "../config/upstreams.ts";
 import { RESOURCE_METADATA_PATH } from "../http/oauth-metadata.ts";
 import { problemResponse } from "../http/problem.ts";
 import { describeFailure, type Logger } from "../logger.ts";
 import { boundedBody } from "../wire/bytes.ts";
 import { isObject, parseJson } from "../wire/json.ts";
+import { metadataIn } from "./challenge.ts";
 import { USER_AGENT } from "./upstream/call.ts";
 import { followed } from "./upstream/redirect.ts";
 import type { Upstream } from "./upstream/upstream.ts";
@@ -57,16 +59,18 @@ export class UpstreamMetadata {
 }
 
 /** Asks the replicas in turn. Throws the last failure where none can be reached. */
-async function read({ replicas }: Upstream): Promise<Document | undefined> {
+async function read(upstream: Upstream): Promise<Document | undefined> {
+  const method = upstream.listensInObject ? "GET" : "POST";
   let failure: unknown;
-  for (const { url, fetch } of replicas) {
+  for (const { url, fetch } of upstream.replicas) {
     if (!fetch) continue;
     try {
-      for (const address of addressesOf(url)) {
-        const document = await readAt(address, fetch);
-        if (document) return document;
-      }
-      return undefined;
+      return (
+        // A server that has no answer to a ping may still have the document.
+        (await readNamed(url, fetch, method).catch(() => undefined)) ??
+        (await readWellKnown(url, fetch)) ??
+        (await readOfItsOwnServer(url, fetch))
+      );
     } catch (cause) {
       failure = cause;
     }
@@ -74,21 +78,70 @@ async function read({ replicas }: Upstream): Promise<Document | undefined> {
   throw failure ?? new Error("no replica has an address");
 }
 
+const PING = '{"jsonrpc":"2.0","id":"holdfast-challenge","method":"ping"}';
+
+/**
+ * The document that the upstream's challenge names, which may be at any path. A ping without a
+ * credential brings the challenge. Only a URL of the upstream's own origin is read: the gateway must
+ * reach no address that the configuration does not name.
+ */
+async function readNamed(
+  url: string,
+  fetcher: typeof fetch,
+  method: "GET" | "POST",
+): Promise<Document | undefined> {
+  const accept = method === "GET" ? "text/event-stream" : "application/json, text/event-stream";
+  const request = requestFor(accept);
+  const asked =
+    method === "GET"
+      ? request
+      : {
+          ...request,
+          method,
+          body: PING,
+          headers: { ...request.headers, "content-type": "application/json" },
+        };
+  const { answer } = await followed(url, method, (at) => fetcher(at, asked));
+  void answer.body?.cancel().catch(() => undefined);
+  const named = metadataIn(answer.headers.get("www-authenticate") ?? "");
+  const verdict = named === undefined ? undefined : derivedUpstreamUrl(named, new URL(url));
+  return verdict?.ok ? readAt(verdict.url.href, fetcher) : undefined;
+}
+
 /** With the path of the resource, then without (RFC 9728, 3.1). */
-function addressesOf(url: string): string[] {
+async function readWellKnown(url: string, fetcher: typeof fetch): Promise<Document | undefined> {
   const { origin, pathname } = new URL(url);
   const root = origin + RESOURCE_METADATA_PATH;
   const path = pathname.replace(/\/$/, "");
-  return path === "" ? [root] : [root + path, root];
+  return (path === "" ? undefined : await readAt(root + path, fetcher)) ?? readAt(root, fetcher);
 }
 
-/** The document at an address, if there is one. The upstream's secrets are not sent: anybody may read it. */
-async function readAt(address: string, fetcher: typeof fetch): Promise<Document | undefined> {
-  const request: RequestInit = {
-    headers: { accept: "application/json", "user-agent": USER_AGENT },
+/**
+ * A server of 2025-03-26 has no such document: it is its own authorization server, whose metadata
+ * (RFC 8414) are at its root. Later clients need a document that names that server.
+ */
+async function readOfItsOwnServer(
+  url: string,
+  fetcher: typeof fetch,
+): Promise<Document | undefined> {
+  const { origin } = new URL(url);
+  const server = await readAt(`${origin}/.well-known/oauth-authorization-server`, fetcher);
+  const issuer = server?.["issuer"];
+  return typeof issuer === "string" ? { authorization_servers: [issuer] } : undefined;
+}
+
+/** The upstream's secrets are not sent: anybody may cause this request. */
+function requestFor(accept: string): RequestInit & { readonly headers: Record<string, string> } {
+  return {
+    headers: { accept, "user-agent": USER_AGENT },
     redirect: "manual",
     signal: AbortSignal.timeout(TIMEOUT_MS),
   };
+}
+
+/** The document at an address, if there is one. */
+async function readAt(address: string, fetcher: typeof fetch): Promise<Document | undefined> {
+  const request = requestFor("application/json");
   const { answer: response } = await followed(address, "GET", (url) => fetcher(url, request));
   if (!response.ok || !response.body) {
     void response.body?.cancel().catch(() => undefined);

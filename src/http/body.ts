@@ -76,13 +76,14 @@ export function mediaTypeOf(header: string | null | undefined): string {
   return header?.split(";")[0]?.trim().toLowerCase() ?? "";
 }
 
-/** Whether a Content-Type is this media type. Some senders say it twice, and the lines are joined. */
-export function isOfType(header: string | null, type: string): boolean {
-  if (mediaTypeOf(header) === type) return true;
-  return (header ?? "").split(",").every((one) => mediaTypeOf(one) === type);
-}
+/** JSON, with a suffix too (RFC 6839), and the name that JSON-RPC over HTTP gave it. */
+export const JSON_TYPES = /^application\/([\w.-]+\+)?json(-rpc)?$/;
 
-const JSON_MEDIA_TYPE = /^application\/([\w.-]+\+)?json$/;
+/** Whether a Content-Type is one of these. Some senders say it twice, and the lines are joined. */
+export function isOfType(header: string | null, types: RegExp): boolean {
+  if (types.test(mediaTypeOf(header))) return true;
+  return (header ?? "").split(",").every((one) => types.test(mediaTypeOf(one)));
+}
 
 /**
  * Reads a JSON body; without one, `optional` makes it `{}`. Throws a SessionError, as `readBody` does
@@ -100,7 +101,7 @@ export async function readJson(
     if (optional) return {};
     throw new SessionError("invalid_request", "A body is needed.");
   }
-  if (!JSON_MEDIA_TYPE.test(mediaTypeOf(request.headers.get("content-type")))) {
+  if (!isOfType(request.headers.get("content-type"), JSON_TYPES)) {
     throw new SessionError("unsupported_media_type", "The body must be application/json.");
   }
   const text = textOf(bytes);

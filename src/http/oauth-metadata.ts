@@ -14,6 +14,16 @@ export const GATEWAY_PATHS = ["/mcp", "/sse", "/messages"] as const;
 /** The one scope that the gateway asks for. */
 export const GATEWAY_SCOPE: Scope = "mcp";
 
+/**
+ * The protected resource that a request at a path of the gateway is for. A client of 2024-11-05
+ * knows the service by the URL of its stream, and POSTs to another one.
+ *
+ * @example resourcePathOf("/messages/search"); // "/sse/search"
+ */
+export function resourcePathOf(gatewayPath: string): string {
+  return gatewayPath.replace(/^\/messages(?=\/|$)/, "/sse");
+}
+
 export function isGatewayPath(pathname: string): boolean {
   return GATEWAY_PATHS.some((path) => pathname === path || pathname.startsWith(`${path}/`));
 }
@@ -62,7 +72,7 @@ export function publicOrigin(c: Context, access: Access): string {
 function metadataUrl(c: Context, access: Access): string | undefined {
   const pathname = URL.parse(c.req.url)?.pathname;
   if (pathname === undefined || !describesItself(access)) return undefined;
-  const suffix = isGatewayPath(pathname) ? pathname : "";
+  const suffix = isGatewayPath(pathname) ? resourcePathOf(pathname) : "";
   return publicOrigin(c, access) + RESOURCE_METADATA_PATH + suffix;
 }
 

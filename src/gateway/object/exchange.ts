@@ -18,9 +18,9 @@ import {
   MAX_UPSTREAM_RESUME_FAILURES,
   MAX_UPSTREAM_RESUMES,
   MAX_UPSTREAM_RETRY_MS,
-  PIECE_BYTES,
   QUICK_ANSWER_MS,
   UPSTREAM_DOUBT_MS,
+  UPSTREAM_HEAD_MS,
   UPSTREAM_RETRY_MS,
   UPSTREAM_SETTLE_MS,
   UPSTREAM_SILENCE_MS,
@@ -28,12 +28,14 @@ import {
 import { refuse, succeed, type Outcome } from "../../core/errors.ts";
 import type { Hold } from "../../http/held-bytes.ts";
 import { SseParser } from "../../wire/sse-parser.ts";
-import { FAILURES, isBroken, reportFailure, UpstreamError } from "../upstream/failure.ts";
+import { FAILURES, reportFailure, UpstreamError } from "../upstream/failure.ts";
 import type { Reply } from "../upstream/call.ts";
 import { HandshakeRefused } from "../upstream/handshake.ts";
-import { errorFor, isAboutNothing, type KeptHeaders, type Settled } from "../upstream/meaning.ts";
+import { isAboutNothing, meantFor, type KeptHeaders, type Settled } from "../upstream/meaning.ts";
+import { restOfStream } from "../upstream/resume.ts";
 import { sleep } from "../../wire/timers.ts";
 import type { OpenExchange } from "./exchange-table.ts";
+import { Turn } from "./turn.ts";
 import { SessionGone, type Streamed, type UpstreamLink } from "./upstream-link.ts";
 
 export interface ExchangeLimits {
@@ -75,9 +77,8 @@ export class Exchange {
   #state: State = { kind: "waiting" };
   /** Answers that came while waiting, by the id of their request: a batch may have several. */
   readonly #held = new Map<RequestId, string>();
-  /** Messages for the stream that are yet to be stored and sent, and their UTF-16 units. */
-  readonly #gathered: string[] = [];
-  #gatheredUnits = 0;
+  /** Messages for the stream that are yet to be stored and sent. */
+  readonly #turn = new Turn();
   /** Whether the upstream's answer is still to begin. A stream that has begun may say nothing for ever. */
   isWaiting = true;
 
@@ -96,10 +97,7 @@ export class Exchange {
   }
 
   async #run(): Promise<void> {
-    const legacy = this.#request.delivery === "standalone";
-    if (legacy) this.#startStream();
-    const hasRequests = this.#pending.size > 0;
-    const callOff = hasRequests && !legacy ? this.#streamIn(QUICK_ANSWER_MS) : undefined;
+    const callOff = this.#streamWhenLate();
     try {
       if (this.#request.initialize) await this.#initialize();
       else await this.#carry();
@@ -115,6 +113,11 @@ export class Exchange {
   #letGoBody(): void {
     this.#request = { ...this.#request, body: "" };
     this.#hold.release();
+  }
+
+  /** The client reads every answer on the session's one stream; its POST is answered 202. */
+  get #isLegacy(): boolean {
+    return this.#request.delivery === "standalone";
   }
 
   /** Requests that the client has no answer to. */
@@ -149,7 +152,9 @@ export class Exchange {
       for (const message of messages) this.#messages(message);
     } catch (failure) {
       if (!(failure instanceof HandshakeRefused)) throw failure;
-      this.#messages(failure.body);
+      const { status, body, headers } = failure;
+      if (status === 200 || this.#state.kind !== "waiting") return this.#messages(body);
+      this.#answerJson(status, [body], headers);
     }
   }
 
@@ -208,7 +213,7 @@ export class Exchange {
               if (again) return again;
             }
             if (doubted) believe();
-            isNews = this.#message(this.#meant(message)) || isNews;
+            isNews = this.#message(meantFor(this.#open, message)) || isNews;
             if (this.#isEnded()) return undefined;
           }
           this.#flush();
@@ -228,7 +233,9 @@ export class Exchange {
         if (this.#isEnded()) return undefined;
         // The POST was taken, so an error that comes now does not refuse it.
         if (doubted) believe();
-        reply = await this.#resume(lastEventId);
+        reply = await restOfStream(() =>
+          this.#link.resume(lastEventId, this.#request.headers, this.#abort.signal),
+        );
         failures = reply ? 0 : failures + 1;
       }
     } finally {
@@ -237,21 +244,17 @@ export class Exchange {
     }
   }
 
-  /** Asks for the rest of the stream. Undefined where it was refused in a way that may pass. */
-  async #resume(lastEventId: string): Promise<Reply | undefined> {
-    let reply: Reply;
-    try {
-      reply = await this.#link.resume(lastEventId, this.#request.headers, this.#abort.signal);
-    } catch (cause) {
-      if (isBroken(cause)) return undefined;
-      throw cause;
-    }
-    const { ok, isEventStream, status } = reply;
-    if (ok && isEventStream) return reply;
-    reply.discard();
-    // 409: the server has not noticed yet that the last connection is gone.
-    if (status >= 500 || status === 409 || status === 429) return undefined;
-    throw new UpstreamError(FAILURES.closed, { status });
+  /**
+   * Makes the answer a stream when it is late; the returned function calls that off. A legacy
+   * client's is one at once, unless the upstream may refuse the client's own credential: only as the
+   * answer to its POST such a refusal tells the client to get another one.
+   */
+  #streamWhenLate(): (() => void) | undefined {
+    if (!this.#isLegacy)
+      return this.#pending.size > 0 ? this.#streamIn(QUICK_ANSWER_MS) : undefined;
+    if (this.#link.upstream.forwardAuthorization !== false) return this.#streamIn(UPSTREAM_HEAD_MS);
+    this.#startStream();
+    return undefined;
   }
 
   /** Makes the answer a stream unless it is over in `ms`; the returned function calls that off. */
@@ -267,14 +270,6 @@ export class Exchange {
   /** Requests that the upstream has not answered. */
   get #open(): RequestId[] {
     return [...this.#pending].filter((id) => !this.#held.has(id));
-  }
-
-  /** An error without an id answers a request that is alone. Of several it could answer any. */
-  #meant(said: WrittenMessage): WrittenMessage {
-    const { message } = said;
-    const [only, ...more] = this.#open;
-    const names = message.kind !== "response" || !message.error || message.id !== undefined;
-    return names || only === undefined || more.length > 0 ? said : errorFor(only, said);
   }
 
   #messages(text: string): void {
@@ -299,6 +294,7 @@ export class Exchange {
 
   /** Handles the answer to a pending request. */
   #take(id: RequestId, data: string): void {
+    if (this.#isLegacy) this.#startStream();
     if (this.#state.kind !== "streaming") {
       this.#held.set(id, data);
       if (this.#held.size === this.#pending.size) this.#answerJson(200, [...this.#held.values()]);
@@ -311,9 +307,8 @@ export class Exchange {
 
   /** Keeps a message of the stream until its turn ends, by `#flush`. */
   #gather(text: string): void {
-    if (this.#gatheredUnits + text.length > PIECE_BYTES) this.#flush();
-    this.#gathered.push(text);
-    this.#gatheredUnits += text.length;
+    if (!this.#turn.fits(text)) this.#flush();
+    this.#turn.add(text);
   }
 
   /**
@@ -324,8 +319,7 @@ export class Exchange {
     if (this.#state.kind !== "streaming") return;
     const { row } = this.#state;
     const { pending } = this;
-    const texts = this.#gathered.splice(0);
-    this.#gatheredUnits = 0;
+    const texts = this.#turn.take();
     if (texts.length > 0) this.#link.streams.say(row, texts, pending);
     if (pending.length > 0) {
       this.#state = { kind: "streaming", row: { ...row, pending } };
@@ -344,9 +338,9 @@ export class Exchange {
   /** The answer takes long, or is a stream: from here on the log has it, and the client follows that. */
   #startStream(): void {
     if (this.#state.kind !== "waiting") return;
-    const legacy = this.#request.delivery === "standalone";
+    const legacy = this.#isLegacy;
     if (this.#pending.size === 0) {
-      // A legacy client does not hear of a notification that failed.
+      // A legacy client hears of a notification that failed only where its credential was refused.
       if (legacy) this.#resolve(succeed({ kind: "accepted" }));
       return;
     }
@@ -362,6 +356,7 @@ export class Exchange {
     if (this.#state.kind === "ended") return;
     if (cause instanceof SessionGone) return this.abandon();
     const failure = reportFailure(this.#log, this.#link.upstream, cause);
+    if (this.#isLegacy && !failure.headers) this.#startStream();
     if (this.#state.kind === "waiting") return this.#end(succeed({ kind: "failed", failure }));
     for (const id of this.#pending) this.#take(id, rpcError(failure.code, failure.message, id));
   }

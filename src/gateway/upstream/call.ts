@@ -1,5 +1,5 @@
 /** Sends one HTTP request to an upstream, and reads its answer within bounds of time and size. */
-import { isOfType } from "../../http/body.ts";
+import { isOfType, JSON_TYPES } from "../../http/body.ts";
 import { hasTooManyValues } from "../../core/json-bounds.ts";
 import { UPSTREAM_ASKED_MS } from "../../core/limits.ts";
 import { boundedBody, exceeds } from "../../wire/bytes.ts";
@@ -85,8 +85,8 @@ export async function call(
   }
 }
 
-/** Milliseconds, and bytes, of a refusal that is not said to be JSON. Most are a line, or a page for people. */
-const REFUSAL_MS = 1000;
+/** Milliseconds, and bytes, of a refusal that is not said to be JSON. Of a stream it may be silent for so long. Most are a line, or a page for people. */
+export const REFUSAL_MS = 1000;
 const MAX_REFUSAL_BYTES = 64 * 1024;
 
 type Bytes = ArrayBuffer | Uint8Array;
@@ -94,6 +94,7 @@ type Bytes = ArrayBuffer | Uint8Array;
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 const JSON_TYPE = "application/json";
+const EVENT_STREAM = /^text\/event-stream$/;
 
 /** An upstream's answer. Read it or discard it: until then it holds a connection and a timer. */
 export class Reply {
@@ -130,11 +131,11 @@ export class Reply {
   }
 
   get isEventStream(): boolean {
-    return this.#isOf("text/event-stream") && Boolean(this.#response?.body);
+    return this.#isOf(EVENT_STREAM) && Boolean(this.#response?.body);
   }
 
   get isJson(): boolean {
-    return this.#isOf(JSON_TYPE);
+    return this.#isOf(JSON_TYPES);
   }
 
   /** Gives the connection up without reading the body. */
@@ -222,8 +223,8 @@ export class Reply {
     if (!this.#deadline.signal.aborted) this.#health?.broke();
   }
 
-  #isOf(type: string): boolean {
-    return isOfType(this.header("content-type"), type);
+  #isOf(types: RegExp): boolean {
+    return isOfType(this.header("content-type"), types);
   }
 }
 

@@ -1,17 +1,35 @@
 /** Reads an upstream's answer whole, for `meaningOf`. */
 import { SseParser } from "../../wire/sse-parser.ts";
 import { messagesIn, requestMeant, type RequestId } from "../json-rpc.ts";
-import type { Reply } from "./call.ts";
+import { REFUSAL_MS, type Reply } from "./call.ts";
 import { FAILURES, UpstreamError } from "./failure.ts";
 import { isAboutNothing, type Heard } from "./meaning.ts";
 
 /**
- * Reads an answer that is no stream. Many servers write a JSON-RPC error without saying that it is
+ * Reads an answer that is no stream, or a refusal. Many servers write a JSON-RPC error without saying that it is
  * JSON, so a refusal of any type is read. Throws UpstreamError.
  */
 export async function hear(reply: Reply, maxBytes: number): Promise<Heard> {
   if (reply.isJson) return heardOf(reply, await reply.text(maxBytes));
-  return reply.status < 400 ? hearHead(reply) : heardOf(reply, await reply.refusal());
+  if (reply.status < 400) return hearHead(reply);
+  if (reply.isEventStream) return hearRefusedStream(reply, maxBytes);
+  return heardOf(reply, await reply.refusal());
+}
+
+/** Reads a refusal that comes as a stream up to its first response. It may stay open after that. */
+async function hearRefusedStream(reply: Reply, maxBytes: number): Promise<Heard> {
+  const texts: string[] = [];
+  let size = 0;
+  for await (const events of reply.messages(new SseParser(maxBytes), REFUSAL_MS)) {
+    const messages = events.flatMap(({ data }) => messagesIn(data));
+    for (const { text } of messages) {
+      texts.push(text);
+      size += text.length;
+    }
+    if (size > maxBytes) throw new UpstreamError(FAILURES.tooLarge);
+    if (messages.some(({ message }) => message.kind === "response")) break;
+  }
+  return heardOf(reply, `[${texts.join(",")}]`);
 }
 
 /** Lets the body go unread. */

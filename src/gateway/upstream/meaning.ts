@@ -97,6 +97,17 @@ export function errorFor(id: RequestId, { text, message }: WrittenMessage): Writ
   return { text: withId(text, id), message: { ...message, id } };
 }
 
+/**
+ * A message of a stream, as it is meant while these requests wait. An error without an id answers a
+ * request that is alone. Of several it could answer any.
+ */
+export function meantFor(open: readonly RequestId[], said: WrittenMessage): WrittenMessage {
+  const { message } = said;
+  const [only, ...more] = open;
+  const names = message.kind !== "response" || !message.error || message.id !== undefined;
+  return names || only === undefined || more.length > 0 ? said : errorFor(only, said);
+}
+
 /** The error as the answer to each of these requests. */
 function answered(
   pending: readonly RequestId[],

@@ -79,6 +79,24 @@ it("a 503 page of the stateless revision keeps its status, and not its page", as
   expect(await response.text()).not.toContain("secret");
 });
 
+it.each([400, 500, 503])(
+  "a stream with %i of the stateless revision is no page",
+  async (status) => {
+    const { url } = await roughUpstream((asked) => {
+      const error = `{"jsonrpc": "2.0", "id": 1, "error": {"code": -32602, "message": "No"}}`;
+      asked.answer(status, event(error), { "content-type": "text/event-stream" });
+      return true;
+    });
+    const meta = { _meta: { "io.modelcontextprotocol/protocolVersion": "2026-07-28" } };
+    const body = { jsonrpc: "2.0", id: 1, method: "tools/list", params: meta };
+    const response = await post(url, body, { "mcp-protocol-version": "2026-07-28" });
+    expect([response.status, await response.text()]).toEqual([
+      status,
+      expect.stringContaining('"message": "No"'),
+    ]);
+  },
+);
+
 it.each([400, 404, 500, 502])(
   "a JSON-RPC error with %i reaches the client with its words, as a 200",
   async (status) => {

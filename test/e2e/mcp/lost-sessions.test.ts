@@ -16,6 +16,7 @@ const errorText = ({ id }: Asked, code: number, message: string) =>
   `{"jsonrpc": "2.0", "id": ${id}, "error": ${JSON.stringify({ code, message })}}`;
 
 const HTML_TYPE = { "content-type": "text/html; charset=utf-8" };
+const SSE_TYPE = { "content-type": "text/event-stream" };
 const JSON_TYPE = { "content-type": "application/json" };
 
 /** A server that restarts when the tool `restart` is called, and refuses the old session in its own words. */
@@ -54,6 +55,10 @@ it.each<[how: string, refuse: (asked: Asked) => void]>([
     (asked) => asked.answer(400, "Bad Request: unknown session", { "content-type": "text/plain" }),
   ],
   ["400 without a word", (asked) => asked.answer(400)],
+  [
+    "400 as a stream",
+    (asked) => asked.answer(400, event(errorText(asked, -32000, "No such session")), SSE_TYPE),
+  ],
   [
     "400 as JSON that is no JSON-RPC",
     (asked) => asked.json({ error: "Invalid or missing session ID" }, 400),
@@ -112,6 +117,12 @@ it.each<[what: string, refuse: (asked: Asked) => void, code: number, message: st
     -32602,
     "No such tool",
   ],
+  ...[400, 404, 409, 500].map((status): [string, (asked: Asked) => void, number, string] => [
+    `${status} -32602 as a stream`,
+    (asked) => asked.answer(status, event(errorText(asked, -32602, "No such tool")), SSE_TYPE),
+    -32602,
+    "No such tool",
+  ]),
   [
     "400 -32000 about a session of the tool's own",
     (asked) => asked.error(400, -32000, "Your checkout session has expired"),

@@ -7,8 +7,16 @@ import { promisify } from "node:util";
 import { expect, it, onTestFinished } from "vitest";
 import { PROJECT } from "../../../scripts/bundle.ts";
 import { apiTokens } from "../../support/api-tokens.ts";
-import { INITIALIZE, post, readerOf, toolCall, wholeAnswer } from "../../support/mcp/client.ts";
+import {
+  INITIALIZE,
+  messagesOf,
+  post,
+  readerOf,
+  toolCall,
+  wholeAnswer,
+} from "../../support/mcp/client.ts";
 import { startGateway } from "../../support/mcp/gateway.ts";
+import { openLegacy } from "../../support/mcp/legacy-client.ts";
 import { startRough } from "../../support/mcp/rough-gateway.ts";
 import {
   agreedTo,
@@ -44,6 +52,15 @@ it.each(["/mcp", "/mcp/search", "/sse"])(
     });
   },
 );
+
+it("the challenge to a legacy client's POST leads to the URL of its stream, which the client knows", async () => {
+  const service = await Service.start(JWT);
+  const response = await service.fetch("/messages/search?session_id=x", { method: "POST" });
+  expect(response.status).toBe(401);
+  expect(response.headers.get("www-authenticate")).toContain(
+    `resource_metadata="${service.url}${METADATA}/sse/search"`,
+  );
+});
 
 it("the metadata of the service as a whole still list what /v1 takes", async () => {
   const service = await Service.start(JWT);
@@ -164,6 +181,89 @@ it("401 to a notification reaches the client", async () => {
   expect(response.status).toBe(401);
   expectChallenge(response, made);
 });
+
+it.each(["initialize", "tools/call"])(
+  "401 to %s of a legacy client is the answer to its POST, and leads to the URL of its stream",
+  async (method) => {
+    const made = await guarded();
+    const { service } = made;
+    const { reader, post: send } = await openLegacy(service.url, MINE);
+    if (method === "tools/call") {
+      expect((await send(INITIALIZE)).status).toBe(202);
+      expect(messagesOf(await reader.take(1))).toMatchObject([{ id: "init", result: {} }]);
+    }
+    const body = method === "initialize" ? INITIALIZE : toolCall(1, "x");
+    const response = await send(body, { authorization: "Bearer expired" });
+    expect(response.status).toBe(401);
+    expectChallenge(response, { ...made, url: `${service.url}/sse` });
+    const forbidden = await send(toolCall(2, "forbidden"));
+    expect(forbidden.status).toBe(403);
+    expectChallenge(forbidden, { ...made, url: `${service.url}/sse` });
+    // Nothing of those is owed any more, and the session goes on.
+    expect((await send(toolCall(3, "x"))).status).toBe(202);
+    expect(messagesOf(await reader.take(1))).toMatchObject([{ id: 3, result: {} }]);
+    await reader.leave();
+  },
+);
+
+it("401 to a legacy client's notification, and as a JSON-RPC error, is the answer to its POST", async () => {
+  const server = await startRough((asked) => {
+    if (asked.headers["authorization"] === "Bearer mine") return false;
+    asked.error(401, -32001, "not with this credential", asked.id || "null", {
+      "www-authenticate": "Bearer",
+    });
+    return true;
+  });
+  const { service } = await startGateway({
+    default: { url: server.url, forwardAuthorization: true },
+  });
+  const { reader, post: send } = await openLegacy(service.url, MINE);
+  const refused = await send(INITIALIZE, { authorization: "Bearer expired" });
+  expect([refused.status, await refused.json()]).toMatchObject([
+    401,
+    { id: "init", error: { code: -32001, message: "not with this credential" } },
+  ]);
+  await send(INITIALIZE);
+  await reader.take(1);
+  const notification = { jsonrpc: "2.0", method: "notifications/x" };
+  const response = await send(notification, { authorization: "Bearer expired" });
+  expect([response.status, response.headers.get("www-authenticate")]).toEqual([401, "Bearer"]);
+  expect((await send(notification)).status).toBe(202);
+  await reader.leave();
+});
+
+it("a legacy client's POST to a server that is slow to answer is answered 202 meanwhile", async () => {
+  const server = await startRough((asked) => asked.method === "tools/call");
+  const { service } = await startGateway({
+    default: { url: server.url, forwardAuthorization: true },
+  });
+  const { reader, post: send } = await openLegacy(service.url, MINE);
+  expect((await send(toolCall(1, "x"))).status).toBe(202);
+  const call = await server.asked("tools/call");
+  call.error(401, -32001, "too late", call.id, { "www-authenticate": "Bearer" });
+  expect(messagesOf(await reader.take(1))).toMatchObject([{ id: 1, error: { code: -32001 } }]);
+  await reader.leave();
+});
+
+it.each<[what: string, script: (asked: Asked) => void, error: object]>([
+  ["an error", (asked) => asked.error(400, -32602, "no such tool"), { code: -32602 }],
+  ["a page", (asked) => asked.answer(500, "<html>"), { code: -32603 }],
+  ["a reset", (asked) => asked.reset(), { code: -32603 }],
+])(
+  "any other failure still comes on a legacy client's stream: %s",
+  async (_what, script, error) => {
+    const server = await startRough(
+      (asked) => asked.method === "tools/call" && (script(asked), true),
+    );
+    const { service } = await startGateway({
+      default: { url: server.url, forwardAuthorization: true },
+    });
+    const { reader, post: send } = await openLegacy(service.url, MINE);
+    expect((await send(toolCall(1, "x"))).status).toBe(202);
+    expect(messagesOf(await reader.take(1))).toMatchObject([{ id: 1, error }]);
+    await reader.leave();
+  },
+);
 
 it("and in the stateless revision", async () => {
   const made = await guarded();
@@ -356,6 +456,73 @@ it("metadata that only the root has are found, and lose their signature", async 
   const { service } = await startGateway({ default: upstream });
   const document: unknown = await (await service.fetch(`${METADATA}/mcp`)).json();
   expect(document).toEqual({ resource: `${service.url}/mcp`, jwks_uri: "x" });
+});
+
+it.each(["streamable", "sse"])(
+  "metadata that only the challenge of a server names are found: %s",
+  async (transport) => {
+    const server = await startRough((asked) => {
+      if (asked.path === "/tenants/7/resource.json") {
+        asked.json({ resource: "x", authorization_servers: ["https://login.example"] });
+      } else if (asked.path === "/mcp") {
+        const named = `Bearer resource_metadata="${new URL("/tenants/7/resource.json", server.url).href}"`;
+        asked.answer(401, "", { "www-authenticate": named });
+      } else asked.json({ resource: "of another resource of this host" });
+      return true;
+    });
+    const headers = { "X-Secret": "hidden" };
+    const upstream = { url: server.url, forwardAuthorization: true, transport, headers };
+    const { service } = await startGateway({ default: upstream });
+    const response = await service.fetch(`${METADATA}/mcp`, { headers: MINE });
+    expect(await response.json()).toEqual({
+      resource: `${service.url}/mcp`,
+      authorization_servers: ["https://login.example"],
+    });
+    expect(
+      server.requests.map(({ method, path, headers: sent }) => [
+        method,
+        path,
+        sent["authorization"],
+        sent["x-secret"],
+      ]),
+    ).toEqual([
+      [transport === "sse" ? "GET" : "ping", "/mcp", undefined, undefined],
+      ["GET", "/tenants/7/resource.json", undefined, undefined],
+    ]);
+  },
+);
+
+it("metadata that a challenge names on another server are not asked for", async () => {
+  const other = await startRough((asked) => (asked.json({ resource: "x" }), true));
+  const server = await startRough((asked) => {
+    const named = `Bearer resource_metadata="${new URL("/resource.json", other.url).href}"`;
+    asked.answer(asked.verb === "POST" ? 401 : 404, "", { "www-authenticate": named });
+    return true;
+  });
+  const upstream = { url: server.url, forwardAuthorization: true };
+  const { service } = await startGateway({ default: upstream });
+  expect((await service.fetch(`${METADATA}/mcp`)).status).toBe(404);
+  expect(other.requests).toEqual([]);
+});
+
+it.each([
+  ["a server of 2025-03-26, which is its own authorization server", "https://up.example", 200],
+  ["one whose document names no issuer", undefined, 404],
+])("%s", async (_what, issuer, status) => {
+  const server = await startRough((asked) => {
+    if (asked.path === "/.well-known/oauth-authorization-server") asked.json({ issuer });
+    else asked.answer(asked.verb === "POST" ? 401 : 404);
+    return true;
+  });
+  const upstream = { url: server.url, forwardAuthorization: true };
+  const { service } = await startGateway({ default: upstream });
+  const response = await service.fetch(`${METADATA}/mcp`);
+  expect([response.status, await response.json()]).toMatchObject([
+    status,
+    status === 200
+      ? { resource: `${service.url}/mcp`, authorization_servers: ["https://up.example"] }
+      : {},
+  ]);
 });
 
 it.each([

@@ -11,7 +11,7 @@ import {
 } from "../../support/mcp/client.ts";
 import { startGateway } from "../../support/mcp/gateway.ts";
 import { roughUpstreams } from "../../support/mcp/rough-gateway.ts";
-import { event, notice, resultOf } from "../../support/mcp/rough-server.ts";
+import { agreedTo, event, notice, resultOf } from "../../support/mcp/rough-server.ts";
 import { shared } from "../../support/scope.ts";
 
 const roughUpstream = roughUpstreams();
@@ -60,6 +60,36 @@ it.each([
 ])("a Content-Type that is said twice is one: %s", async (type) => {
   const { url } = await demoGateway();
   expect((await post(url, INITIALIZE, { "content-type": type })).status).toBe(200);
+});
+
+const JSON_NAMES = [
+  "application/json-rpc",
+  "application/json-rpc; charset=utf-8",
+  "application/vnd.example+json",
+  "Application/JSON-RPC",
+];
+
+it.each(JSON_NAMES)("a client's JSON may be called %s", async (type) => {
+  const { url } = await demoGateway();
+  const accept = "application/json-rpc, text/event-stream";
+  const response = await post(url, INITIALIZE, { "content-type": type, accept });
+  expect([response.status, response.headers.get("content-type")]).toEqual([
+    200,
+    "application/json",
+  ]);
+});
+
+it.each(JSON_NAMES)("and so may an upstream's: %s", async (type) => {
+  const { url, server } = await roughUpstream((asked) => {
+    if (asked.id === "") return false;
+    const members = asked.method === "initialize" ? agreedTo("2025-11-25") : '"content": [8.0]';
+    asked.answer(200, resultOf(asked.id, members), { "content-type": type });
+    return true;
+  });
+  const session = await McpSession.open(url);
+  const { status, messages } = await session.call(toolCall(1, "x"));
+  expect([status, messages]).toEqual([200, [{ jsonrpc: "2.0", id: 1, result: { content: [8] } }]]);
+  expect(server.all("tools/call")[0]?.headers["content-type"]).toBe("application/json");
 });
 
 it("two different ones are refused", async () => {

@@ -4,11 +4,17 @@ import { SseReader } from "../sse-reader.ts";
 export interface LegacySession {
   readonly id: string;
   readonly reader: SseReader;
-  post(body: unknown): Promise<Response>;
+  /** `headers` take the place of those that it was opened with. */
+  post(body: unknown, headers?: Record<string, string>): Promise<Response>;
 }
 
-export async function openLegacy(base: string): Promise<LegacySession> {
-  const { body } = await fetch(`${base}/sse`, { headers: { accept: "text/event-stream" } });
+export async function openLegacy(
+  base: string,
+  credential: Record<string, string> = {},
+): Promise<LegacySession> {
+  const { body } = await fetch(`${base}/sse`, {
+    headers: { accept: "text/event-stream", ...credential },
+  });
   const reader = new SseReader(body!);
   const [first] = await reader.take(1);
   if (first?.event !== "endpoint") throw new Error(`the first event is ${first?.event}`);
@@ -17,10 +23,10 @@ export async function openLegacy(base: string): Promise<LegacySession> {
   return {
     id,
     reader,
-    post: (message) =>
+    post: (message, headers = {}) =>
       fetch(endpoint, {
         method: "POST",
-        headers: { "content-type": "application/json" },
+        headers: { "content-type": "application/json", ...credential, ...headers },
         body: JSON.stringify(message),
       }),
   };

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, it } from "vitest";
-import { ownChallenge } from "../../../src/gateway/challenge.ts";
+import { metadataIn, ownChallenge } from "../../../src/gateway/challenge.ts";
 
 const OWN = {
   resource: "https://us.example/mcp",
@@ -33,6 +33,18 @@ it.each<[challenge: string, own: string | undefined]>([
   ["Bearer realm=<https://up.example/>, (x)", undefined],
 ])("%s", (challenge, own) => {
   expect(ownChallenge(challenge, OWN)).toBe(own);
+});
+
+it.each<[challenge: string, url: string | undefined]>([
+  ["", undefined],
+  ["Bearer", undefined],
+  ['Bearer resource_metadata="https://up.example/m"', "https://up.example/m"],
+  ["Basic, Bearer a=b, Resource_Metadata = https://up.example/m?a", "https://up.example/m?a"],
+  ['Bearer resource_metadata="https://up.example/\\"m"', 'https://up.example/"m'],
+  ['Bearer error="resource_metadata=https://up.example/m"', undefined],
+  ['Bearer resource_metadata="https://up.example/m', undefined],
+])("the metadata that %s names: %s", (challenge, url) => {
+  expect(metadataIn(challenge)).toBe(url);
 });
 
 it("names our own resource whatever stands around it, and changes nothing else", () => {

@@ -9,6 +9,7 @@ it.each([
   ["*/*", true],
   ["application/*, text/*", true],
   [null, true],
+  ["application/json-rpc, text/event-stream", true],
   ["application/json", false],
   ["text/event-stream", false],
   ["application/json, text/event-stream;q=0", false],

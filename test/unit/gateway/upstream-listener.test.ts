@@ -6,8 +6,8 @@ import { BACKEND } from "../../../src/stream/protocol.ts";
 beforeEach(() => void vi.useFakeTimers({ now: 0 }));
 afterEach(() => void vi.useRealTimers());
 
-it("waits for a server that begins its answer with its first event, whatever a call may take", async () => {
-  const send = vi.fn(() => new Promise<Response>(() => undefined));
+/** A listener to a server that answers so. */
+function listening(send: () => Promise<Response>, sid?: string) {
   const replica = { url: "https://upstream.invalid/mcp", send };
   const upstream: Upstream = {
     name: "default",
@@ -23,7 +23,47 @@ it("waits for a server that begins its answer with its first event, whatever a c
     addEventListener: vi.fn(),
   };
   const listener = new UpstreamListener({ upstream, socket, headers: {}, maxBytes: 1000 });
-  listener.receive(BACKEND + JSON.stringify({ sid: "a", version: "2025-11-25" }));
+  listener.receive(BACKEND + JSON.stringify({ sid, version: "2025-11-25" }));
+  return listener;
+}
+
+const HOUR_MS = 3_600_000;
+
+it.each<[status: number, sid: string | undefined, atLeast: number, atMost: number]>([
+  [400, "a", 20, 30],
+  [400, undefined, 20, 30],
+  [404, "a", 20, 30],
+  [405, "a", 1, 1],
+  [409, "a", 120, 140],
+  [503, "a", 120, 140],
+])(
+  "a server that answers each request for its stream with %i (session %s) is asked %i to %i times an hour",
+  async (status, sid, atLeast, atMost) => {
+    const send = vi.fn(() => Promise.resolve(new Response(null, { status })));
+    const listener = listening(send, sid);
+    await vi.advanceTimersByTimeAsync(HOUR_MS);
+    expect(send.mock.calls.length).toBeGreaterThanOrEqual(atLeast);
+    expect(send.mock.calls.length).toBeLessThanOrEqual(atMost);
+    listener.end();
+  },
+);
+
+it("once such a server fails in another way, it is asked again sooner", async () => {
+  let status = 404;
+  const send = vi.fn(() => Promise.resolve(new Response(null, { status })));
+  const listener = listening(send, "a");
+  await vi.advanceTimersByTimeAsync(HOUR_MS);
+  status = 503;
+  await vi.advanceTimersByTimeAsync(5 * 60_000);
+  send.mockClear();
+  await vi.advanceTimersByTimeAsync(HOUR_MS);
+  expect(send.mock.calls.length).toBeGreaterThan(110);
+  listener.end();
+});
+
+it("waits for a server that begins its answer with its first event, whatever a call may take", async () => {
+  const send = vi.fn(() => new Promise<Response>(() => undefined));
+  const listener = listening(send, "a");
   await vi.advanceTimersByTimeAsync(9 * 60_000);
   expect(send).toHaveBeenCalledOnce();
   // Silence has its bound here too.

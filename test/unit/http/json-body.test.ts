@@ -30,6 +30,7 @@ it.each([
   ["[1]", "application/json; charset=utf-8", [1]],
   ["[1]", "application/json;charset", [1]],
   ['"a"', "application/vnd.api2+json", "a"],
+  ["[1]", "application/json, application/json", [1]],
   ["\ufeffnull", "application/json", null],
 ])("%s as %s is read", async (body, type, value) => {
   expect(await read(body, type)).toEqual(value);
@@ -43,6 +44,8 @@ it.each([
   ["[".repeat(65) + "]".repeat(65), "application/json", "invalid_request", "nested deeper"],
   ["{}", undefined, "unsupported_media_type", "must be application/json"],
   ["{}", "text/plain", "unsupported_media_type", "must be application/json"],
+  ["{}", "application/json, text/plain", "unsupported_media_type", "must be application/json"],
+  ["{}", "application/jsonx", "unsupported_media_type", "must be application/json"],
   ["x".repeat(1001), "application/json", "payload_too_large", "over BODY_MAX_BYTES (1000)"],
 ])("%s as %s is refused with %s", async (body, type, code, detail) => {
   await expect(read(body, type)).rejects.toMatchObject({

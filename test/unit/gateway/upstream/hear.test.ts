@@ -28,6 +28,29 @@ it.each([
   expect(await heard(404, ERROR, type)).toMatchObject({ status: 404, text: ERROR });
 });
 
+const SSE = "text/event-stream";
+
+it.each<[what: string, body: BodyInit, text: string]>([
+  ["an error", `event: message\ndata: ${ERROR}\n\n`, `[${ERROR}]`],
+  ["no message", ": no\n\nevent: ping\ndata: {}\n\n", "[]"],
+  ["nothing", "", "[]"],
+])("reads a refusal that comes as a stream of %s", async (_what, body, text) => {
+  expect(await heard(400, body, SSE)).toMatchObject({ status: 400, text });
+});
+
+/** A stream that stays open. */
+const open = (text: string) =>
+  new ReadableStream({ start: (controller) => controller.enqueue(encoder.encode(text)) });
+
+it("such a stream may stay open: it is read to its first response, or to a second of silence", async () => {
+  expect(await heard(400, open(`data: ${ERROR}\n\n`), SSE)).toMatchObject({ text: `[${ERROR}]` });
+  const settled = vi.fn();
+  const hearing = heard(404, open(": hello\n\n"), SSE).then(settled);
+  await vi.advanceTimersByTimeAsync(1300);
+  await hearing;
+  expect(settled).toHaveBeenCalledWith(expect.objectContaining({ status: 404, text: "[]" }));
+});
+
 it("leaves what is neither JSON nor a refusal unread", async () => {
   for (const status of [200, 302]) {
     expect(await heard(status, ERROR, "text/plain")).toMatchObject({ text: undefined });
