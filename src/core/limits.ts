@@ -219,6 +219,11 @@ export const GATHER_MS = 5;
 /** Milliseconds before a message that the directory did not take is sent again: the first wait, and the longest. */
 export const FIRST_RETELL_MS = 2_000;
 export const LAST_RETELL_MS = 5 * 60 * 1000;
+/**
+ * Tries of one alarm that fail before the object sets the next one itself: the platform gives up after
+ * six, and then a session whose storage was full would never expire.
+ */
+export const OWN_ALARM_AFTER_TRIES = 4;
 /** Times that a message is stamped anew because a shard holds a later one, before it waits for a retry. */
 export const MAX_RESTAMPS = 3;
 /** Rows that a shard drops, or moves to other shards, in one go: each go is one short turn. */

@@ -16,6 +16,7 @@ import {
 } from "../core/expiry.ts";
 import type { SessionContent, SessionView } from "../core/host.ts";
 import { redactSessionId, type SessionId } from "../core/id.ts";
+import { LAST_RETELL_MS, OWN_ALARM_AFTER_TRIES } from "../core/limits.ts";
 import type { Outbox } from "../directory/outbox.ts";
 import type { ExchangeRequest } from "../gateway/contract.ts";
 import type { Gateway } from "../gateway/object/gateway.ts";
@@ -116,7 +117,7 @@ export class Lifecycle {
     const session = this.load(now);
     if (!session) return null;
     if (this.#verdict(session, now).kind === "live") return session;
-    this.end(session, "expired", now);
+    void this.end(session, "expired", now);
     return null;
   }
 
@@ -173,30 +174,37 @@ export class Lifecycle {
   }
 
   /**
-   * Ends the session: clears its storage first, then ends its exchanges and its streams. `headers`
-   * are for its upstream, from the MCP client that ends it.
+   * Ends the session: clears its storage, and once that is durable ends its exchanges, its streams and
+   * its upstream session. Throws at once if the storage refuses, and then nothing has happened.
+   * Resolves when readers and log have been told. `headers` are for the upstream, from the MCP client
+   * that ends the session.
    */
   end(
     session: LiveSession,
     reason: "expired" | "deleted",
     now: number,
     headers?: ExchangeRequest["headers"],
-  ): void {
+  ): Promise<void> {
     const { ctx, outbox, gateway, waiters, log } = this.#parts;
     const { id, metadata } = session.record;
     outbox.ended(id, now);
     this.#loaded = null;
-    waiters.notifyAll();
-    ctx.waitUntil(gateway.end(metadata, headers));
-    const lastFrame = encodeFrame({ event: reason, data: JSON.stringify({ id }) });
-    this.#closeSubscribers(id, encoder.encode(lastFrame));
-    log.info(`session.${reason}`, { session: redactSessionId(id) });
+    const endGateway = gateway.silence(metadata, headers);
+    return this.#onceDurable(() => {
+      waiters.notifyAll();
+      ctx.waitUntil(endGateway());
+      const lastFrame = encodeFrame({ event: reason, data: JSON.stringify({ id }) });
+      this.#closeSubscribers(id, encoder.encode(lastFrame));
+      log.info(`session.${reason}`, { session: redactSessionId(id) });
+    });
   }
 
-  /** Ends every stream. A client that comes back has to say anew who it is. */
-  endStreams(): void {
-    this.#parts.waiters.notifyAll();
-    this.#parts.channel.subscribers.closeAll(CLOSE_CODES.disconnected);
+  /** Ends every stream, once what was stored before is durable. A client that comes back has to say anew who it is. */
+  endStreams(): Promise<void> {
+    return this.#onceDurable(() => {
+      this.#parts.waiters.notifyAll();
+      this.#parts.channel.subscribers.closeAll(CLOSE_CODES.disconnected);
+    });
   }
 
   /** `deadline`, if the calling code knows it, is when the session ends as things stand. */
@@ -204,10 +212,17 @@ export class Lifecycle {
     return viewOf(session.record, session.events, deadline);
   }
 
-  /** The alarm has fired: ends the session or sleeps on, and sends the directory what it does not know yet. */
-  async wake(now: number): Promise<void> {
-    const { alarm, outbox, log } = this.#parts;
+  /**
+   * The alarm has fired: ends the session or sleeps on, and sends the directory what it does not know
+   * yet. `tries` says how often the same alarm failed before: the platform soon gives one up.
+   */
+  async wake(now: number, tries = 0): Promise<void> {
+    const { ctx, alarm, outbox, log } = this.#parts;
     alarm.fired();
+    if (tries >= OWN_ALARM_AFTER_TRIES) {
+      alarm.moveTo(now + LAST_RETELL_MS);
+      await ctx.storage.sync();
+    }
     const session = this.load(now);
     if (!session) return outbox.resume(now);
     const verdict = this.#verdict(session, now);
@@ -216,7 +231,7 @@ export class Lifecycle {
       verdict: verdict.kind === "expire" ? `expire: ${verdict.reason}` : "live",
     });
     if (verdict.kind === "expire") {
-      this.end(session, "expired", now);
+      await this.end(session, "expired", now);
       return outbox.settled();
     }
     if (this.#inUse) session.use.hold(now, session.record.ttlMs);
@@ -260,6 +275,19 @@ export class Lifecycle {
   #deadline(session: LiveSession, now: number): number {
     const verdict = this.#verdict(session, now);
     return verdict.kind === "live" ? verdict.until : now;
+  }
+
+  /**
+   * Calls `tell` once everything that was stored is durable. The output gate holds back what the object
+   * sends, but no line of the log. Nothing else enters the object before, so no new reader is
+   * told what is meant for those of now. If the storage fails, the object is reset, and nobody is told.
+   */
+  #onceDurable(tell: () => void): Promise<void> {
+    const { ctx } = this.#parts;
+    return ctx.blockConcurrencyWhile(async () => {
+      await ctx.storage.sync();
+      tell();
+    });
   }
 
   #closeSubscribers(id: SessionId, lastFrame: Uint8Array): void {

@@ -130,20 +130,20 @@ export class SessionObject extends DurableObject<Environment> {
     return form === "view" ? succeed(view) : packDocument(documentOf(view, caller));
   }
 
-  upsert(
+  async upsert(
     caller: Caller,
     id: SessionId,
     content: SessionContent,
     ifMatch?: IfMatch,
     form: Form = "view",
-  ): Outcome<{ created: boolean; session: Shown }> {
+  ): Promise<Outcome<{ created: boolean; session: Shown }>> {
     const now = Date.now();
     const owned = this.#life.owned(caller, now);
     if (!owned && ifMatch !== undefined) return refuse("precondition_failed");
     // A session of another owner cannot be made again, and must not be taken over.
     if (!owned && this.#life.live(now)) return refuse("session_not_found");
     const stored = owned
-      ? this.#replace(caller, owned, content, ifMatch, now)
+      ? await this.#replace(caller, owned, content, ifMatch, now)
       : this.#life.make(id, ownedBy(caller, content), now);
     const session = shown(stored, caller, form);
     return session.ok ? succeed({ created: !owned, session: session.value }) : session;
@@ -165,15 +165,15 @@ export class SessionObject extends DurableObject<Environment> {
   }
 
   /** Ends the session, if it meets the condition. Returns whether it did. `headers`: see `Lifecycle.end`. */
-  remove(
+  async remove(
     caller: Caller,
     condition?: RemoveIf,
     headers?: ExchangeRequest["headers"],
-  ): Outcome<boolean> {
+  ): Promise<Outcome<boolean>> {
     const now = Date.now();
     const session = this.#life.owned(caller, now);
     if (!session || (condition && !isMeant(session.record, condition))) return succeed(false);
-    this.#life.end(session, "deleted", now, headers);
+    await this.#life.end(session, "deleted", now, headers);
     return succeed(true);
   }
 
@@ -204,13 +204,13 @@ export class SessionObject extends DurableObject<Environment> {
   }
 
   /** Ends every stream. Publishing is refused until a reader attaches again. */
-  disconnect(caller: Caller): Outcome<null> {
+  async disconnect(caller: Caller): Promise<Outcome<null>> {
     const now = Date.now();
     const session = this.#life.owned(caller, now);
     if (!session) return refuse("session_not_found");
     this.#life.touch(session, now);
     session.events.disconnect();
-    this.#life.endStreams();
+    await this.#life.endStreams();
     return succeed(null);
   }
 
@@ -292,24 +292,24 @@ export class SessionObject extends DurableObject<Environment> {
     this.webSocketClose(socket, 1006, "");
   }
 
-  override alarm(): Promise<void> {
-    return this.#life.wake(Date.now());
+  override alarm(alarm?: AlarmInvocationInfo): Promise<void> {
+    return this.#life.wake(Date.now(), alarm?.retryCount);
   }
 
-  #replace(
+  async #replace(
     caller: Caller,
     session: LiveSession,
     content: SessionContent,
     ifMatch: IfMatch | undefined,
     now: number,
-  ): Outcome<SessionView> {
+  ): Promise<Outcome<SessionView>> {
     const { record } = session;
     const refusal = changeRefusal(caller, record, content.metadata, ifMatch);
     if (refusal) return refusal;
     const changed = this.#life.change(session, replaced(record, content, caller), now);
     if (!changed.ok || session.record.subject === record.subject) return changed;
     // The former owner's readers must not follow the new owner's session.
-    this.#life.endStreams();
+    await this.#life.endStreams();
     return succeed(this.#life.view(session, now));
   }
 

@@ -1,6 +1,6 @@
 /** Rows come before words: a client hears of nothing that could not be stored. */
-import { runInDurableObject } from "cloudflare:test";
-import { expect, it } from "vitest";
+import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import { call, make, pathOf, request } from "../support/call.ts";
 import { kill, objectOf, told } from "../support/object.ts";
 import { SseReader } from "../support/sse-reader.ts";
@@ -31,6 +31,24 @@ async function refusing(
     }) as typeof sql.exec;
   });
   return refused;
+}
+
+/**
+ * Has the next commit of an object fail after its writes have been taken, as a disk does that is full: by a
+ * foreign key that is checked at the commit alone.
+ */
+async function failNextCommit(id: string): Promise<void> {
+  await runInDurableObject(objectOf(id), (_object, { storage: { kv, sql } }) => {
+    sql.exec("CREATE TABLE IF NOT EXISTS parents (id INTEGER PRIMARY KEY)");
+    sql.exec(
+      "CREATE TABLE IF NOT EXISTS children (of REFERENCES parents(id) DEFERRABLE INITIALLY DEFERRED)",
+    );
+    const put = kv.put.bind(kv);
+    kv.put = (key, value) => {
+      put(key, value);
+      sql.exec("INSERT INTO children VALUES (1)");
+    };
+  });
 }
 
 async function follow(id: string): Promise<SseReader> {
@@ -100,4 +118,63 @@ it("sends no answer of an upstream whose end it could not store: it is answered 
   const resumed = await (await request("GET", "/mcp", undefined, headers)).text();
   expect(resumed.match(/"id":7/g)).toHaveLength(1);
   expect(resumed).toContain('"error":{"code":-32603');
+});
+
+describe("where a commit fails after its writes were taken", () => {
+  afterEach(() => void vi.useRealTimers());
+
+  /** The lines logged so far that say that a session has ended. */
+  const endsIn = (log: { mock: { calls: unknown[][] } }) =>
+    log.mock.calls.flat().filter((line) => /"event":"session\./.test(String(line)));
+
+  it.each<[what: string, attempt: (id: string) => Promise<{ status: number }>, last: string[]]>([
+    ["delete", (id) => call("DELETE", pathOf(id)), ["deleted"]],
+    ["disconnect", (id) => call("POST", pathOf(id, "/disconnect")), []],
+    ["stream's end", (id) => call("POST", pathOf(id, "/end")), ["ended"]],
+  ])("tells nobody of a failed %s, and the session lives on", async (_what, attempt, last) => {
+    const log = vi.spyOn(console, "log");
+    const { id } = await make({ data: 1 });
+    const reader = await follow(id);
+    await call("POST", pathOf(id, "/events"), { data: "before" });
+    await told(id);
+    await failNextCommit(id);
+    expect((await attempt(id)).status).toBe(503);
+    await reader.rest().catch(() => []);
+    expect(reader.text).not.toMatch(/event: (deleted|ended)/);
+    expect(endsIn(log)).toEqual([]);
+    const [before] = await new SseReader(
+      (await request("GET", pathOf(id, "/events?from=earliest"))).body!,
+    ).take(1);
+    expect(before!.data).toBe("before");
+    const back = await follow(id);
+    expect((await call("POST", pathOf(id, "/events"), { data: "after" })).status).toBe(202);
+    await back.until(/data: after/);
+    expect((await attempt(id)).status).toBeLessThan(300);
+    const events = (await back.rest()).flatMap(({ event = "" }) => (event === "" ? [] : [event]));
+    expect(events).toEqual(last);
+    expect(endsIn(log)).toHaveLength(last.includes("deleted") ? 1 : 0);
+  });
+
+  it("tells nobody of an expiry, and tries it again after the platform has given up", async () => {
+    const log = vi.spyOn(console, "log");
+    vi.useFakeTimers({ toFake: ["Date"] });
+    const { id } = await make({ ttlSeconds: 60 });
+    await told(id);
+    await failNextCommit(id);
+    vi.setSystemTime(Date.now() + 60_000);
+    await expect(runDurableObjectAlarm(objectOf(id))).rejects.toThrow();
+    expect(endsIn(log)).toEqual([]);
+    await failNextCommit(id);
+    const alarm = { isRetry: true, retryCount: 5, scheduledTime: Date.now() };
+    const last = runInDurableObject(objectOf(id), (object) => object.alarm(alarm));
+    await expect(last).rejects.toThrow();
+    expect(endsIn(log)).toEqual([]);
+    const due = await runInDurableObject(objectOf(id), (_object, { storage }) =>
+      storage.getAlarm(),
+    );
+    expect(due).toBeGreaterThan(Date.now());
+    await runDurableObjectAlarm(objectOf(id));
+    expect(endsIn(log)).toHaveLength(1);
+    expect((await call("GET", pathOf(id))).status).toBe(404);
+  });
 });

@@ -133,16 +133,20 @@ export class Exchange {
     if (this.#isEnded()) this.#abort.abort();
   }
 
-  /** The session has ended: each request that waits for an answer gets an error. */
-  abandon(): void {
-    if (this.#state.kind === "streaming") {
-      for (const id of this.#pending) {
-        const error = rpcError(RPC_CODES.sessionNotFound, "Session not found", id);
-        this.#link.streams.sendLast(this.#state.row.stream, error);
+  /** The session has ended, so nothing more is stored. The function that this returns gives each request that waits an error. */
+  abandon(): () => void {
+    const state = this.#state;
+    this.#state = { kind: "ended" };
+    return () => {
+      if (state.kind === "streaming") {
+        for (const id of this.#pending) {
+          const error = rpcError(RPC_CODES.sessionNotFound, "Session not found", id);
+          this.#link.streams.sendLast(state.row.stream, error);
+        }
       }
-    }
-    this.#end(refuse("session_not_found"));
-    this.#abort.abort();
+      this.#end(refuse("session_not_found"));
+      this.#abort.abort();
+    };
   }
 
   async #initialize(): Promise<void> {
@@ -354,7 +358,7 @@ export class Exchange {
 
   #failed(cause: unknown): void {
     if (this.#state.kind === "ended") return;
-    if (cause instanceof SessionGone) return this.abandon();
+    if (cause instanceof SessionGone) return this.abandon()();
     const failure = reportFailure(this.#log, this.#link.upstream, cause);
     if (this.#isLegacy && !failure.headers) this.#startStream();
     if (this.#state.kind === "waiting") return this.#end(succeed({ kind: "failed", failure }));

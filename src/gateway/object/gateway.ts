@@ -156,17 +156,21 @@ export class Gateway {
   }
 
   /**
-   * The session has ended: ends its exchanges and its upstream session. `headers` are those of the
-   * client that ended it. Resolves when the upstream has answered.
+   * The session has ended: nothing more of it is stored. The function that this returns ends its
+   * exchanges and its upstream session, and resolves when the upstream has answered. `headers` are
+   * those of the client that ended it.
    */
-  end(metadata: Metadata, headers?: Headers): Promise<void> {
+  silence(metadata: Metadata, headers?: Headers): () => Promise<void> {
     this.#streams = undefined;
     this.#link = undefined;
     this.#listener?.end();
     this.#listener = undefined;
-    for (const exchange of this.#running) exchange.abandon();
+    const abandoned = [...this.#running].map((exchange) => exchange.abandon());
     this.#running.clear();
-    return this.terminate(metadata, headers);
+    return () => {
+      for (const tell of abandoned) tell();
+      return this.terminate(metadata, headers);
+    };
   }
 
   async terminate(metadata: Metadata, headers: Headers = {}): Promise<void> {

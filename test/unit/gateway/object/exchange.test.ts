@@ -41,6 +41,17 @@ function streamed(chunks: readonly string[][], fields = ""): Reply {
 const replyOf = (response: Response) =>
   new Reply(response, new CallDeadline(1000, new SharedTimer()));
 
+const REQUEST: ExchangeRequest = {
+  match: { type: "mcp", upstream: "default" },
+  body: "[]",
+  batch: true,
+  pending: [],
+  cancels: [],
+  initialize: false,
+  headers: {},
+  delivery: "own",
+};
+
 /** What is stored and sent together: how many messages, and how many requests are pending after them. */
 type Said = [messages: number, pending: number];
 
@@ -67,16 +78,7 @@ async function said(
     resume: () => resumptions.shift()?.(),
     post: () => Promise.resolve({ kind: "stream", reply, doubted: undefined }),
   } as unknown as UpstreamLink;
-  const request: ExchangeRequest = {
-    match: { type: "mcp", upstream: "default" },
-    body: "[]",
-    batch: true,
-    pending,
-    cancels: [],
-    initialize: false,
-    headers: {},
-    delivery: "own",
-  };
+  const request = { ...REQUEST, pending };
   const limits = { bodyMaxBytes: 1 << 20 };
   const hold = new HeldBytes().hold();
   const exchange = new Exchange(request, { link, limits, log, hold, used: () => undefined });
@@ -168,4 +170,44 @@ it.each<[what: string, tries: number, resumptions: (() => Promise<Reply>)[]]>([
   const all = resumptions.length;
   expect(await said(1, [[PROGRESS]], resumptions)).toEqual(ANSWERED);
   expect(all - resumptions.length).toBe(tries);
+});
+
+it("stores nothing once its session has ended, and tells the client and the upstream when it is told to", async () => {
+  const said = vi.fn();
+  const sendLast = vi.fn();
+  let signal: AbortSignal | undefined;
+  let send = (_text: string): void => undefined;
+  const body = new ReadableStream<Uint8Array>({
+    start(controller) {
+      send = (text) => controller.enqueue(encoder.encode(`data: ${text}\n\n`));
+    },
+  });
+  const reply = replyOf(new Response(body, { headers: { "content-type": "text/event-stream" } }));
+  const link = {
+    upstream: { name: "default" },
+    timer: new SharedTimer(),
+    streams: {
+      upstreamHeld: () => Promise.resolve(),
+      beginExchange: (pending: readonly string[]) => ({ id: 2, stream: 2, pending }),
+      say: said,
+      sendLast,
+    },
+    post: (_parcel: unknown, given: AbortSignal) => {
+      signal = given;
+      return Promise.resolve({ kind: "stream", reply, doubted: undefined });
+    },
+  } as unknown as UpstreamLink;
+  const limits = { bodyMaxBytes: 1 << 20 };
+  const parts = { link, limits, log, used: () => undefined };
+  const exchange = new Exchange({ ...REQUEST, pending: ["0"] }, parts);
+  send(PROGRESS);
+  await vi.advanceTimersByTimeAsync(1000);
+  expect(said).toHaveBeenCalledTimes(1);
+  const tell = exchange.abandon();
+  send(PROGRESS);
+  await vi.advanceTimersByTimeAsync(1000);
+  expect(said).toHaveBeenCalledTimes(1);
+  expect([sendLast.mock.calls.length, signal?.aborted]).toEqual([0, false]);
+  tell();
+  expect([sendLast.mock.calls.length, signal?.aborted]).toEqual([1, true]);
 });

@@ -1,0 +1,73 @@
+/** An end is told once it is durable. */
+import { expect, it } from "vitest";
+import type { StoredSession } from "../../../src/session/record.ts";
+import { Lifecycle } from "../../../src/session/lifecycle.ts";
+
+const NOW = Date.UTC(2026, 10, 29);
+const record = {
+  id: "0b9f5ad4-7d4f-4c5e-9b64-1f5f0a0c9a55",
+  epoch: "0mx1nj9lazujs46",
+  metadata: {},
+  createdAt: NOW,
+  updatedAt: NOW,
+  ttlMs: 60_000,
+} as unknown as StoredSession;
+
+/** A life whose storage becomes durable by `sync`, and what it does in turn. */
+function life(sync: () => Promise<void>) {
+  const done: string[] = [];
+  const note = (what: string) => (): void => void done.push(what);
+  const ctx = {
+    storage: { sync },
+    blockConcurrencyWhile: (work: () => Promise<unknown>) => work(),
+    waitUntil: () => undefined,
+  };
+  const parts = {
+    ctx,
+    records: { loadSession: () => record, loadUsedUntil: () => NOW },
+    outbox: { ended: note("storage is cleared") },
+    channel: { storage: { sql: {} }, subscribers: { isEmpty: true, closeAll: note("readers") } },
+    waiters: { count: 0, notifyAll: note("waiters") },
+    gateway: {
+      isWaiting: false,
+      streamsOf: () => ({ answerInterrupted: () => undefined }),
+      silence: () => {
+        done.push("the gateway stores nothing more");
+        return note("upstream");
+      },
+    },
+    log: { debug: () => undefined, info: note("log") },
+  };
+  return {
+    done,
+    life: new Lifecycle(parts as unknown as ConstructorParameters<typeof Lifecycle>[0]),
+  };
+}
+
+const STORED = ["storage is cleared", "the gateway stores nothing more"];
+
+it("tells readers, upstream and log of an end when it is durable, and not before", async () => {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const { done, life: one } = life(() => promise);
+  const ended = one.end(one.load(NOW)!, "deleted", NOW);
+  expect(done).toEqual(STORED);
+  resolve();
+  await ended;
+  expect(done.slice(STORED.length).toSorted()).toEqual(["log", "readers", "upstream", "waiters"]);
+});
+
+it("tells nobody of an end that does not become durable", async () => {
+  const { done, life: one } = life(() => Promise.reject(new Error("disk full")));
+  await expect(one.end(one.load(NOW)!, "expired", NOW)).rejects.toThrow("disk full");
+  expect(done).toEqual(STORED);
+});
+
+it("ends streams when what was stored before is durable", async () => {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const { done, life: one } = life(() => promise);
+  const ended = one.endStreams();
+  expect(done).toEqual([]);
+  resolve();
+  await ended;
+  expect(done.toSorted()).toEqual(["readers", "waiters"]);
+});
