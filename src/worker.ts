@@ -1,8 +1,9 @@
 /** The Worker's entry: the fetch handler and the object classes. */
-import { env } from "cloudflare:workers";
+import { env, waitUntil } from "cloudflare:workers";
 import { createApp } from "./app.ts";
 import { createAccess } from "./auth/access.ts";
-import { addressOfPeer, type RateLimitBinding } from "./auth/rate-limit.ts";
+import { clientAddress, isFromThisMachine } from "./auth/peer.ts";
+import type { RateLimitBinding } from "./auth/rate-limit.ts";
 import { loadAuthSettings } from "./auth/settings.ts";
 import { loadConfig } from "./config/service.ts";
 import type { Environment } from "./config/env.ts";
@@ -39,6 +40,8 @@ const log = createLogger(config.logLevel);
 const access = createAccess(loadAuthSettings(bindings), {
   fetch: outboundOf(bindings),
   addressOf: clientAddress,
+  isFromThisMachine,
+  waitUntil,
   subjectLimit: bindings.SUBJECT_LIMIT,
   addressLimit: bindings.ADDRESS_LIMIT,
   onKeysFailure: (failure) => log.warn("jwks.failed", { cause: describeFailure(failure) }),
@@ -77,13 +80,6 @@ function storedSessions(files: Fetcher, namespace: Bindings["SESSIONS"]): Stored
     nameOf: (id) => namespace.idFromName(id).toString(),
     head: (file) => files.fetch(`http://files/SessionObject/${file}`, { method: "HEAD" }),
   });
-}
-
-/** Reads `cf`, which plain workerd sets, or Cloudflare's own header. A client can write neither. */
-function clientAddress(request: Request): string | undefined {
-  const peer = (request.cf as { clientIp?: unknown } | undefined)?.clientIp;
-  if (typeof peer === "string") return addressOfPeer(peer);
-  return request.headers.get("cf-connecting-ip") ?? undefined;
 }
 
 export default {

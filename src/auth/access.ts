@@ -17,8 +17,12 @@ export interface AccessPlatform {
   readonly now?: () => number;
   /** The client's address, from a place that the client cannot write. */
   readonly addressOf?: (request: Request) => string | undefined;
+  /** Whether this machine itself sent a request. Absent: the platform tells no addresses, and `Host` alone counts. */
+  readonly isFromThisMachine?: (request: Request) => boolean;
   readonly subjectLimit?: RateLimitBinding | undefined;
   readonly addressLimit?: RateLimitBinding | undefined;
+  /** Keeps a request's work alive after its answer. */
+  readonly waitUntil?: (work: Promise<unknown>) => void;
   /** Called when fetching the authorization server's keys fails. */
   readonly onKeysFailure?: (failure: unknown) => void;
 }
@@ -36,6 +40,7 @@ export interface Access {
   readonly tickets: () => Tickets | undefined;
   readonly now: () => number;
   readonly addressOf: (request: Request) => string | undefined;
+  readonly isFromThisMachine: (request: Request) => boolean;
   readonly subjectLimiter: RateLimiter | undefined;
   readonly addressLimiter: RateLimiter | undefined;
 }
@@ -56,6 +61,7 @@ export function createAccess(settings: AuthSettings, platform: AccessPlatform = 
     tickets,
     now,
     addressOf: platform.addressOf ?? (() => undefined),
+    isFromThisMachine: platform.isFromThisMachine ?? (() => true),
     subjectLimiter: limiter(settings.perSubject, platform.subjectLimit),
     addressLimiter: limiter(settings.perAddress, platform.addressLimit),
     async credential(authorization) {
@@ -84,6 +90,7 @@ function tokenReader(
   return jwtReader(method, {
     fetch: platform.fetch ?? ((url, init) => fetch(url, init)),
     now,
+    ...(platform.waitUntil && { waitUntil: platform.waitUntil }),
     ...(platform.onKeysFailure && { onFailure: platform.onKeysFailure }),
   });
 }

@@ -1,7 +1,8 @@
 /**
  * Caches the keys of the authorization server. It fetches them at first use, when they
- * are old, and when a token names an unknown key. A floor limits the last: otherwise
- * a client could cause a fetch with each key id that it makes up. While fetching fails,
+ * grow old, and when a token names an unknown key. A floor limits the last: otherwise
+ * a client could cause a fetch with each key id that it makes up. Where keys are held, a fetch is made
+ * in the background, so that a server that hangs delays no valid token. While fetching fails,
  * the cache goes on with the keys that it holds.
  */
 import { createLocalJWKSet, errors, type JSONWebKeySet, type JWTVerifyGetKey } from "jose";
@@ -15,11 +16,15 @@ export interface JwksOptions {
   readonly fetch: (url: string, init: RequestInit) => Promise<Response>;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
+  /** Keeps a request's work alive after its answer, as the platform's function of that name does. */
+  readonly waitUntil?: (work: Promise<unknown>) => void;
   /** Called for each failed fetch and each key that cannot be used, for the log. */
   readonly onFailure?: (failure: unknown) => void;
 }
 
-/** Milliseconds after which the cache fetches the keys again: from then on it refuses a revoked key. */
+/** Milliseconds after which the cache fetches the keys again, in the background. */
+const REFRESH_AGE_MS = 5 * 60_000;
+/** Milliseconds after which a token waits for that, unless it failed before: from then on a revoked key is refused. */
 const MAX_AGE_MS = 10 * 60_000;
 /** Milliseconds between fetches for unknown keys, and after a failed fetch while the cache holds keys. */
 const FLOOR_MS = 30_000;
@@ -43,6 +48,7 @@ export class Jwks {
   #roundAt = -Infinity;
   #roundSize = 0;
   #roundOver = true;
+  #roundBeforeFailed = false;
 
   constructor(options: JwksOptions) {
     this.#options = options;
@@ -50,7 +56,11 @@ export class Jwks {
 
   /** Gives jose the key for a token. Throws UnavailableError while no fetch has succeeded. */
   readonly keyFor: JWTVerifyGetKey = async (header, token) => {
-    if (this.#options.now() - this.#keysAt > MAX_AGE_MS) await this.#refresh();
+    if (this.#mustWait()) await this.#refresh();
+    else if (this.#age > REFRESH_AGE_MS && !this.#isUnderWay()) {
+      const refresh = this.#refresh();
+      this.#options.waitUntil?.(refresh);
+    }
     const held = this.#keys;
     if (!held) throw new UnavailableError("The authorization server's keys are not available.");
     try {
@@ -63,6 +73,21 @@ export class Jwks {
       return this.#keys(header, token);
     }
   };
+
+  /** Milliseconds since the held keys were fetched; infinite while there are none. */
+  get #age(): number {
+    return this.#options.now() - this.#keysAt;
+  }
+
+  /** Whether the held keys are too old to be used, and the last fetch did not fail to replace them. */
+  #mustWait(): boolean {
+    return !this.#keys || (this.#age > MAX_AGE_MS && !this.#lastRoundFailed());
+  }
+
+  /** Whether the last round that is over has brought no keys. */
+  #lastRoundFailed(): boolean {
+    return this.#isUnderWay() ? this.#roundBeforeFailed : this.#roundAt > this.#keysAt;
+  }
 
   /** Fetches the keys or waits for a fetch under way. Does nothing within the floor. */
   async #refresh(): Promise<void> {
@@ -86,6 +111,7 @@ export class Jwks {
     }
     const floor = this.#keys ? FLOOR_MS : FLOOR_WITHOUT_KEYS_MS;
     if (this.#options.now() - this.#roundAt < floor) return false;
+    this.#roundBeforeFailed = this.#lastRoundFailed();
     this.#roundAt = this.#options.now();
     this.#roundSize = 1;
     this.#roundOver = false;

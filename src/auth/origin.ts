@@ -87,8 +87,8 @@ export function originJudge(
 
 /**
  * `hosts` are the names of the target: the URL's, and the Host header's if there is one. The
- * rules must allow all of them. An origin may call if it is listed, is the request's own
- * host, or is of this machine while the host is too.
+ * rules must allow all of them. An origin may call if it is listed or is the request's own host, with
+ * its port: another port of this machine may serve anybody's page.
  */
 function originVerdict(
   hosts: readonly string[],
@@ -109,8 +109,7 @@ function originVerdict(
     return { kind: "allowed", loopback };
   const page = pageOf(origin);
   const own = page !== null && targets.every((target) => target?.host === page.host);
-  const local = page !== null && loopback && isLoopbackName(page.hostname);
-  return own || local ? { kind: "allowed", loopback } : { kind: "refused", header: "Origin" };
+  return own ? { kind: "allowed", loopback } : { kind: "refused", header: "Origin" };
 }
 
 /** Pages of other schemes belong to extensions and applications, which choose their host freely. */

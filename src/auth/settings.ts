@@ -64,7 +64,7 @@ const LONGEST_TICKET_TTL_SECONDS = 3600;
 const LEAST_SECRET_LENGTH = 32;
 const ORIGINS =
   "a list of origins such as https://app.example or chrome-extension://ID, each named";
-const HOSTS = "a list of host names, with a port or without";
+const HOSTS = "a list of host names, with a port or without, each named (unset: any)";
 
 const apiTokens = z
   .array(
@@ -128,7 +128,7 @@ function methodOf(env: AuthEnvironment): AuthMethod {
     case "jwt":
       return {
         kind,
-        issuer: required(env, "JWT_ISSUER"),
+        issuer: issuerOf(env),
         audience: required(env, "JWT_AUDIENCE"),
         jwksUrl: jwksUrlOf(env),
       };
@@ -143,6 +143,13 @@ function apiTokensOf(env: AuthEnvironment): readonly ApiToken[] {
   if (result.success) return result.data;
   const issue = result.error.issues[0];
   throw refusal("API_TOKENS", `${expected} (${issue?.path.join(".")}: ${issue?.message})`);
+}
+
+/** A `#` parts issuer and subject in a session's owner, so an issuer with one could name another's subjects. */
+function issuerOf(env: AuthEnvironment): string {
+  const issuer = required(env, "JWT_ISSUER");
+  if (issuer.includes("#")) throw refusal("JWT_ISSUER", "an issuer without a fragment (#)");
+  return issuer;
 }
 
 function jwksUrlOf(env: AuthEnvironment): string {
@@ -168,7 +175,7 @@ function publicOriginOf(env: AuthEnvironment): string | undefined {
   const value = text(env, "PUBLIC_URL");
   if (value === undefined) return undefined;
   const origin = webOriginOf(value.replace(/\/$/, ""));
-  if (origin !== undefined) return origin;
+  if (origin !== undefined && !origin.includes("*")) return origin;
   throw refusal("PUBLIC_URL", "an origin such as https://sessions.example");
 }
 
@@ -179,7 +186,8 @@ function setOf(
   parse: (entry: string) => string | undefined,
   expected: string,
 ): ReadonlySet<string> {
-  const entries = list(env, name).map(parse);
+  // The URL parser takes `*` as a name like any other, and no request would ever have it.
+  const entries = list(env, name).map((entry) => (entry.includes("*") ? undefined : parse(entry)));
   if (entries.includes(undefined)) throw refusal(name, expected);
   return new Set(entries as string[]);
 }

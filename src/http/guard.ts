@@ -108,7 +108,7 @@ function requestCheck(access: Access): (request: Request) => Response | undefine
     if (trusting && fromAnotherSite(headers)) {
       return problemResponse("forbidden", "Another site's page may not load this.");
     }
-    if (method.kind === "unset" && !verdict.loopback) {
+    if (method.kind === "unset" && !(verdict.loopback && access.isFromThisMachine(request))) {
       return problemResponse("unauthorized", HOW_TO_SET_UP);
     }
     if (url.length > MAX_URL_LENGTH) {

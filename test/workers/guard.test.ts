@@ -3,6 +3,7 @@ import { expect, describe, it } from "vitest";
 import { ROUTES } from "../../src/app.ts";
 import { UNGUARDED } from "../../src/http/route.ts";
 import { MAX_HEADER_BYTES, MAX_JSON_DEPTH, MAX_URL_LENGTH } from "../../src/core/limits.ts";
+import { request } from "../support/call.ts";
 import { guardedApp, tokenApp } from "../support/guarded-app.ts";
 import { storedBy } from "../support/object.ts";
 
@@ -56,6 +57,34 @@ describe("without AUTH", () => {
     expect([401, 403]).toContain(response.status);
   });
 
+  it("serves nobody but this machine, whatever Host a stranger sends", async () => {
+    const isFromThisMachine = (request: Request) => !request.headers.has("x-real-ip");
+    const near = guardedApp({}, { isFromThisMachine });
+    const path = `/v1/sessions/${crypto.randomUUID()}`;
+    const headers = { "x-real-ip": "192.0.2.2" };
+    expect((await near.request(`http://localhost${path}`, { headers })).status).toBe(401);
+    expect((await near.request("http://localhost/mcp", { headers })).status).toBe(401);
+    expect((await near.request(`http://localhost${path}`)).status).toBe(404);
+    const open = guardedApp({ AUTH: "none" }, { isFromThisMachine });
+    expect((await open.request(`http://localhost${path}`, { headers })).status).toBe(404);
+  });
+
+  it("asks the platform which address that is", async () => {
+    const status = async (headers: HeadersInit) =>
+      (await request("GET", "/openapi.json", undefined, headers)).status;
+    expect(await status({})).toBe(200);
+    expect(await status({ "cf-connecting-ip": "192.0.2.2" })).toBe(401);
+    expect(await status({ "x-forwarded-for": "192.0.2.2" })).toBe(401);
+  });
+
+  it("lets no page of another port act, unless it is listed", async () => {
+    const create = { method: "POST", headers: { origin: "http://localhost:3000" } };
+    const url = "http://localhost:8787/v1/sessions";
+    expect((await app.request(url, create)).status).toBe(403);
+    const listed = guardedApp({ ALLOWED_ORIGINS: "http://localhost:3000" });
+    expect((await listed.request(url, create)).status).toBe(201);
+  });
+
   it("serves /healthz on any host", async () => {
     const headers = { host: "evil.example", origin: "https://evil.example" };
     expect((await app.request("https://evil.example/healthz", { headers })).status).toBe(200);
@@ -95,7 +124,12 @@ describe("Origin", () => {
   const app = guardedApp({ AUTH: "none", ALLOWED_ORIGINS: "https://app.example" });
   it.each([
     ["http://localhost", "https://app.example", 404],
-    ["http://localhost", "http://localhost:3000", 404],
+    ["http://localhost:8787", "http://localhost:8787", 404],
+    ["http://127.0.0.1:8787", "http://127.0.0.1:8787", 404],
+    ["http://localhost:8787", "http://localhost:3000", 403],
+    ["http://localhost:8787", "http://localhost", 403],
+    ["http://localhost:8787", "http://127.0.0.1:8787", 403],
+    ["http://127.0.0.1:8787", "http://app.localhost:8787", 403],
     ["https://sessions.example", "https://app.example", 404],
     ["https://sessions.example", "https://sessions.example", 404],
     ["https://sessions.example", "http://localhost:3000", 403],

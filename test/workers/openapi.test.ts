@@ -1,7 +1,7 @@
 /** Every route and every status of the OpenAPI document is real. */
 import { exports } from "cloudflare:workers";
 import { expect, it } from "vitest";
-import { call, make, pathOf, request } from "../support/call.ts";
+import { call, FROM_HERE, make, pathOf, request } from "../support/call.ts";
 import { tokenApp } from "../support/guarded-app.ts";
 import { appWithLimit } from "../support/directory.ts";
 import { SseReader } from "../support/sse-reader.ts";
@@ -28,7 +28,10 @@ interface Document {
 
 const document = async () => (await call<Document>("GET", "/openapi.json")).json;
 const raw = (path: string, init: RequestInit) =>
-  (exports as unknown as { default: Fetcher }).default.fetch(`http://localhost${path}`, init);
+  (exports as unknown as { default: Fetcher }).default.fetch(`http://localhost${path}`, {
+    ...init,
+    headers: { ...FROM_HERE, ...init.headers },
+  });
 const unknown = () => pathOf(crypto.randomUUID());
 const asJson = { "content-type": "application/json" };
 const text = { "content-type": "text/plain" };

@@ -1,7 +1,7 @@
 /** Every error of the contract, and invalid input. */
 import { exports } from "cloudflare:workers";
 import { describe, expect, it } from "vitest";
-import { call, make, pathOf, request, type SessionJson } from "../support/call.ts";
+import { call, FROM_HERE, make, pathOf, request, type SessionJson } from "../support/call.ts";
 
 const post = (
   path: string,
@@ -12,7 +12,7 @@ const post = (
   (exports as unknown as { default: Fetcher }).default.fetch(`http://localhost${path}`, {
     method,
     body,
-    headers,
+    headers: { ...FROM_HERE, ...headers },
   });
 
 async function problemOf(response: Response) {

@@ -1,7 +1,7 @@
 /** The cache of keys fetches when it must, at most once per floor, and keeps its keys while fetching fails. */
 import { generateKeyPairSync } from "node:crypto";
 import { generateKeyPair } from "jose";
-import { beforeAll, beforeEach, expect, it } from "vitest";
+import { beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { TokenReader } from "../../../src/auth/api-tokens.ts";
 import { jwtReader } from "../../../src/auth/jwt.ts";
 import { UnavailableError } from "../../../src/core/errors.ts";
@@ -71,6 +71,69 @@ it("keeps old keys while fetching fails, however old, and says that it fails", a
   expect(failures).toHaveLength(1);
   expect(await read(late)).toBeDefined();
   expect(issuer.fetches).toBe(2);
+});
+
+/** The answer of a server that hangs. It never comes, whatever the signal says. */
+const never = () => new Promise<Response>(() => undefined);
+
+describe("where the server hangs", () => {
+  let fetch: () => Promise<Response>;
+  let fetches: number;
+  let background: Promise<unknown>[];
+
+  beforeEach(async () => {
+    fetches = 0;
+    background = [];
+    const { JWT_ISSUER, JWT_AUDIENCE, JWKS_URL } = issuer.variables;
+    fetch = issuer.fetch;
+    read = jwtReader(
+      { issuer: JWT_ISSUER!, audience: JWT_AUDIENCE!, jwksUrl: JWKS_URL! },
+      {
+        fetch: () => (fetches++, fetch()),
+        now: () => now,
+        waitUntil: (work) => void background.push(work),
+      },
+    );
+    await read(minted["k1"]!);
+    minted["late"] = await issuer.token("alice", ["mcp"], {
+      claims: { exp: Math.floor(now / 1000) + 3600 },
+    });
+  });
+
+  it("answers at once with the keys that are held, and fetches in the background, once a floor", async () => {
+    fetch = never;
+    now += 5 * 60_000 + 1;
+    for (let n = 0; n < 20; n++) expect(await read(minted["late"]!)).toBeDefined();
+    expect([fetches, background.length]).toEqual([2, 1]);
+    now += 30_000;
+    for (let n = 0; n < 20; n++) expect(await read(minted["late"]!)).toBeDefined();
+    expect([fetches, background.length]).toEqual([3, 2]);
+    // It has hung before, so nobody waits for it, however old the keys are.
+    now += 20 * 60_000;
+    for (let n = 0; n < 20; n++) expect(await read(minted["late"]!)).toBeDefined();
+    expect([fetches, background.length]).toEqual([4, 3]);
+  });
+
+  it("takes up what the background brings", async () => {
+    await issuer.rotate("k2");
+    issuer.keys.delete("k1");
+    now += 5 * 60_000 + 1;
+    expect(await read(minted["late"]!)).toBeDefined();
+    await Promise.all(background);
+    expect(await read(minted["late"]!)).toBeUndefined();
+  });
+
+  it("waits at most once where nobody asked until the keys were too old", async () => {
+    fetch = never;
+    now += 11 * 60_000;
+    let isAnswered = false;
+    void read(minted["late"]!).then(() => (isAnswered = true));
+    await new Promise((resolve) => setImmediate(resolve));
+    expect([isAnswered, fetches]).toEqual([false, 2]);
+    now += 5000;
+    expect(await read(minted["late"]!)).toBeDefined();
+    expect(fetches).toBe(2);
+  });
 });
 
 it("refuses a key that was withdrawn once the held ones are old", async () => {
