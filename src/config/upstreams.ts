@@ -56,6 +56,11 @@ export const NO_HEADER_VALUE =
 const LONGEST_TIMEOUT_SECONDS = 86_400;
 const SHORTEST_TIMEOUT_SECONDS = 0.05;
 
+/** Seconds without a message after which a stream counts as ended: a tool that works for longer says how far it is. */
+export const SILENCE_SECONDS = 600;
+/** Seconds that a call may take in all, messages or not. */
+export const CALL_SECONDS = 3600;
+
 export interface ServerSettings {
   /** Where the server is, in the order of trying; empty if it is a service binding. */
   readonly urls: readonly string[];
@@ -64,6 +69,10 @@ export interface ServerSettings {
   readonly headers: Readonly<Record<string, string>>;
   /** How long the upstream may take to begin a stream, or to send a JSON answer whole. */
   readonly timeoutSeconds: number;
+  /** How long a stream of the upstream may bring no message. Comments are none. */
+  readonly silenceSeconds: number;
+  /** How long a call may take in all, whatever the upstream sends meanwhile. At least `timeoutSeconds`. */
+  readonly callSeconds: number;
   readonly transport: "streamable" | "sse";
   /**
    * Send the client's credential on as `Authorization`: the one in its Authorization header
@@ -103,6 +112,8 @@ const OPTIONS = [
   "binding",
   "headers",
   "timeoutSeconds",
+  "silenceSeconds",
+  "callSeconds",
   "transport",
   "forwardAuthorization",
 ];
@@ -125,12 +136,13 @@ function upstreamOf(name: string, value: unknown): UpstreamSettings {
   check(named, "binding must be the name of a service binding");
   const either = (binding === undefined) !== (urls.length === 0);
   check(either, "must have either url or replicas, or binding");
-  const inRange =
-    typeof timeoutSeconds === "number" &&
-    timeoutSeconds >= SHORTEST_TIMEOUT_SECONDS &&
-    timeoutSeconds <= LONGEST_TIMEOUT_SECONDS;
   const range = `from ${SHORTEST_TIMEOUT_SECONDS} to ${LONGEST_TIMEOUT_SECONDS}`;
-  check(inRange, `timeoutSeconds must be ${range}`);
+  check(isDuration(timeoutSeconds), `timeoutSeconds must be ${range}`);
+  const { silenceSeconds = SILENCE_SECONDS } = value;
+  check(isDuration(silenceSeconds), `silenceSeconds must be ${range}`);
+  const { callSeconds = Math.max(CALL_SECONDS, timeoutSeconds) } = value;
+  check(isDuration(callSeconds), `callSeconds must be ${range}`);
+  check(callSeconds >= timeoutSeconds, "callSeconds must be at least timeoutSeconds");
   const known = transport === "streamable" || transport === "sse";
   check(known, "transport must be streamable or sse");
   const forwards =
@@ -140,7 +152,13 @@ function upstreamOf(name: string, value: unknown): UpstreamSettings {
   const bad = Object.entries(headers).find(([, text]) => !isHeaderValue(text));
   check(!bad, `headers.${bad?.[0]} ${NO_HEADER_VALUE}`);
   const bound = binding === undefined ? {} : { binding };
-  return { urls, ...bound, headers, timeoutSeconds, transport, forwardAuthorization };
+  const times = { timeoutSeconds, silenceSeconds, callSeconds };
+  return { urls, ...bound, headers, ...times, transport, forwardAuthorization };
+}
+
+function isDuration(value: unknown): value is number {
+  if (typeof value !== "number") return false;
+  return value >= SHORTEST_TIMEOUT_SECONDS && value <= LONGEST_TIMEOUT_SECONDS;
 }
 
 const A_CREDENTIAL_HEADER = "the name of a header that has no other meaning to MCP or HTTP";

@@ -164,8 +164,6 @@ export const UPSTREAM_SETTLE_MS = 20;
  * with an error that says that the upstream's session is lost, and then the body is sent once more.
  */
 export const UPSTREAM_DOUBT_MS = 5000;
-/** Milliseconds that an upstream's stream may be silent. Without a bound a dead one would hold the object in memory. */
-export const UPSTREAM_SILENCE_MS = 10 * 60 * 1000;
 /** Milliseconds after its last answer for which a replica is sent calls without a ping. */
 export const UPSTREAM_HEARD_MS = 10_000;
 /** Milliseconds that an upstream has to answer such a ping. */

@@ -13,7 +13,7 @@ import { VERSION_META_KEY } from "./classify.ts";
 import type { Failure } from "./contract.ts";
 import { isHarmless } from "./json-rpc.ts";
 import { forwardedHeaders, type GatewayCall } from "./request.ts";
-import { askedWithin, call, type Reply } from "./upstream/call.ts";
+import { askedWithin, call, type ChunkReader, type Reply } from "./upstream/call.ts";
 import { FAILURES, reportFailure, UpstreamError } from "./upstream/failure.ts";
 import { asksFirst, healthOf, soundFirst } from "./upstream/health.ts";
 import { firstUnbroken, type Replica, type Upstream } from "./upstream/upstream.ts";
@@ -21,6 +21,7 @@ import { FIRST_STATELESS } from "./versions.ts";
 
 /** The revision's own headers. */
 const FORWARDED = /^mcp-(protocol-version|method|name|param-.+)$/;
+const LISTEN = "subscriptions/listen";
 /** The headers of an answer that are passed on. The upstream's session id, cookies and caching are not. */
 const ANSWERED = ["content-type", "retry-after", "allow"];
 
@@ -32,7 +33,9 @@ export async function passThrough(gatewayCall: GatewayCall, body: string): Promi
   const leave = (): void => abort.abort();
   request.signal.addEventListener("abort", leave, { once: true });
   try {
-    const reply = await send(upstream, body, headers, abort.signal);
+    // Such a request is a subscription: it lasts as long as its client listens.
+    const totalMs = headers["mcp-method"] === LISTEN ? undefined : upstream.callMs;
+    const reply = await send(upstream, body, headers, { signal: abort.signal, totalMs });
     const failure = failureIn(reply, upstream);
     if (!failure) return await relay(reply, upstream, leave, parts.config);
     const { status } = reply;
@@ -50,14 +53,14 @@ async function send(
   upstream: Upstream,
   body: string,
   headers: Headers,
-  signal: AbortSignal,
+  options: { readonly signal: AbortSignal; readonly totalMs: number | undefined },
 ): Promise<Reply> {
   const replicas = soundFirst(upstream.replicas);
   const request = { method: "POST", body, headers } as const;
-  const post = (replica: Replica) => call(upstream, replica, request, { signal });
+  const post = (replica: Replica) => call(upstream, replica, request, options);
   if (replicas.length > 1 && isHarmless(body)) return firstUnbroken(replicas, post);
   const sound = await firstUnbroken(replicas, async (replica) => {
-    if (asksFirst(upstream, replica)) await discover(upstream, replica, headers, signal);
+    if (asksFirst(upstream, replica)) await discover(upstream, replica, headers, options.signal);
     return replica;
   });
   return post(sound);
@@ -113,7 +116,7 @@ function failureIn(reply: Reply, { forwardAuthorization }: Upstream): Failure | 
 /** Passes a stream on as it comes. Anything else is read whole first, within bounds of time and size. */
 async function relay(
   reply: Reply,
-  { forwardAuthorization }: Upstream,
+  { forwardAuthorization, silenceMs }: Upstream,
   leave: () => void,
   { keepaliveMs, bodyMaxBytes }: Config,
 ): Promise<Response> {
@@ -124,7 +127,7 @@ async function relay(
     const value = reply.header(name);
     if (value !== null) headers.set(name, value);
   }
-  const stream = reply.passOn();
+  const stream = reply.passOn(silenceMs);
   if (stream) {
     for (const [name, value] of Object.entries(STREAM_HEADERS)) headers.set(name, value);
     return new Response(kept(stream, leave, keepaliveMs), { status, headers });
@@ -141,11 +144,10 @@ const keepalive = encoder.encode(KEEPALIVE_FRAME);
  * shows that the client has left.
  */
 function kept(
-  body: ReadableStream<Uint8Array>,
+  reader: ChunkReader,
   leave: () => void,
   keepaliveMs: number,
 ): ReadableStream<Uint8Array> {
-  const reader = body.getReader();
   /** The end of what was passed on: a blank line may come in several chunks. */
   let tail = "\n\n";
   let ended = false;

@@ -10,7 +10,6 @@ import {
   MAX_UPSTREAM_RETRY_MS,
   MIN_UPSTREAM_RETRY_MS,
   UPSTREAM_RETRY_MS,
-  UPSTREAM_SILENCE_MS,
 } from "../core/limits.ts";
 import { SseParser } from "../wire/sse-parser.ts";
 import {
@@ -153,7 +152,7 @@ export class UpstreamListener {
     let reply: Reply;
     try {
       // Some servers send not even the head of this answer before its first event.
-      const options = { signal, withinMs: UPSTREAM_SILENCE_MS };
+      const options = { signal, withinMs: upstream.silenceMs };
       reply = await call(upstream, replicaAt(upstream, url), request, options);
     } catch {
       this.#sayHeld();
@@ -174,8 +173,10 @@ export class UpstreamListener {
   }
 
   async #read(reply: Reply, parser: SseParser): Promise<"ended" | "failed"> {
+    // The reader bounds this stream, so a comment is enough to show that the peer is there.
+    const silence = { ms: this.#parts.upstream.silenceMs, endedBy: "byte" } as const;
     try {
-      for await (const events of reply.messages(parser, UPSTREAM_SILENCE_MS)) {
+      for await (const events of reply.messages(parser, silence)) {
         this.#sayRetry(parser.retryMs);
         for (const { id, data } of events) this.#say(upstreamMessage(id, data));
       }

@@ -7,41 +7,27 @@ import type { Logger } from "../../logger.ts";
 import type { ExchangeAnswer, ExchangeRequest } from "../contract.ts";
 import {
   messagesIn,
-  requestMeant,
   RPC_CODES,
   rpcError,
-  withId,
   type RequestId,
   type WrittenMessage,
 } from "../json-rpc.ts";
 import {
-  MAX_UPSTREAM_RESUME_FAILURES,
-  MAX_UPSTREAM_RESUMES,
-  MAX_UPSTREAM_RETRY_MS,
   QUICK_ANSWER_MS,
   UPSTREAM_DOUBT_MS,
   UPSTREAM_HEAD_MS,
-  UPSTREAM_RETRY_MS,
   UPSTREAM_SETTLE_MS,
-  UPSTREAM_SILENCE_MS,
 } from "../../core/limits.ts";
 import { refuse, succeed, type Outcome } from "../../core/errors.ts";
 import type { Hold } from "../../http/held-bytes.ts";
-import { SseParser } from "../../wire/sse-parser.ts";
 import { FAILURES, reportFailure, UpstreamError } from "../upstream/failure.ts";
-import type { Reply } from "../upstream/call.ts";
 import { HandshakeRefused } from "../upstream/handshake.ts";
 import { isAboutNothing, meantFor, type KeptHeaders, type Settled } from "../upstream/meaning.ts";
-import { restOfStream } from "../upstream/resume.ts";
-import { sleep } from "../../wire/timers.ts";
 import type { OpenExchange } from "./exchange-table.ts";
+import { PendingRequests } from "./pending-requests.ts";
+import { StreamedAnswer, type ExchangeLimits } from "./streamed-answer.ts";
 import { Turn } from "./turn.ts";
 import { SessionGone, type Streamed, type UpstreamLink } from "./upstream-link.ts";
-
-export interface ExchangeLimits {
-  /** Bytes of one message. */
-  readonly bodyMaxBytes: number;
-}
 
 interface ExchangeParts {
   readonly link: UpstreamLink;
@@ -72,11 +58,9 @@ export class Exchange {
   readonly #limits: ExchangeLimits;
   readonly #log: Logger;
   readonly #used: () => void;
-  readonly #pending: Set<RequestId>;
+  readonly #pending: PendingRequests;
   readonly #abort = new AbortController();
   #state: State = { kind: "waiting" };
-  /** Answers that came while waiting, by the id of their request: a batch may have several. */
-  readonly #held = new Map<RequestId, string>();
   /** Messages for the stream that are yet to be stored and sent. */
   readonly #turn = new Turn();
   /** Whether the upstream's answer is still to begin. A stream that has begun may say nothing for ever. */
@@ -89,7 +73,7 @@ export class Exchange {
     this.#limits = limits;
     this.#log = log;
     this.#used = used;
-    this.#pending = new Set(request.pending);
+    this.#pending = new PendingRequests(request.pending);
     const { promise, resolve } = Promise.withResolvers<Outcome<ExchangeAnswer>>();
     this.answer = promise;
     this.#resolve = resolve;
@@ -98,6 +82,8 @@ export class Exchange {
 
   async #run(): Promise<void> {
     const callOff = this.#streamWhenLate();
+    const { timer, upstream } = this.#link;
+    const inTime = timer.after(upstream.callMs, () => this.#timeUp());
     try {
       if (this.#request.initialize) await this.#initialize();
       else await this.#carry();
@@ -105,8 +91,15 @@ export class Exchange {
       this.#failed(cause);
     } finally {
       callOff?.();
+      inTime();
       this.#letGoBody();
     }
+  }
+
+  /** The call has taken all the time that it may, over every resumption and repetition. */
+  #timeUp(): void {
+    this.#failed(new UpstreamError(FAILURES.timedOut));
+    this.#abort.abort();
   }
 
   /** The body will not be sent again. Its answer may take hours, for which it must not be held. */
@@ -122,7 +115,7 @@ export class Exchange {
 
   /** Requests that the client has no answer to. */
   get pending(): readonly RequestId[] {
-    return [...this.#pending];
+    return this.#pending.ids;
   }
 
   /** The client cancelled this request: it gets an error, and an exchange with no other request ends. */
@@ -139,7 +132,7 @@ export class Exchange {
     this.#state = { kind: "ended" };
     return () => {
       if (state.kind === "streaming") {
-        for (const id of this.#pending) {
+        for (const id of this.#pending.ids) {
           const error = rpcError(RPC_CODES.sessionNotFound, "Session not found", id);
           this.#link.streams.sendLast(state.row.stream, error);
         }
@@ -153,17 +146,18 @@ export class Exchange {
     const { body, headers } = this.#request;
     try {
       const { messages } = await this.#link.initialize(body, headers);
-      for (const message of messages) this.#messages(message);
+      for (const message of messages.flatMap(messagesIn)) this.#message(message);
     } catch (failure) {
       if (!(failure instanceof HandshakeRefused)) throw failure;
       const { status, body, headers } = failure;
-      if (status === 200 || this.#state.kind !== "waiting") return this.#messages(body);
-      this.#answerJson(status, [body], headers);
+      if (status !== 200 && this.#state.kind === "waiting")
+        this.#answerJson(status, [body], headers);
+      else for (const message of messagesIn(body)) this.#message(message);
     }
   }
 
   async #carry(): Promise<void> {
-    if (this.#pending.size > 0) await this.#link.streams.upstreamHeld();
+    if (!this.#pending.isEmpty) await this.#link.streams.upstreamHeld();
     const { signal } = this.#abort;
     let answer: Streamed | Settled | undefined = await this.#link.post(this.#request, signal);
     while (answer?.kind === "stream") answer = await this.#readStream(answer);
@@ -191,57 +185,51 @@ export class Exchange {
    */
   async #readStream(first: Streamed): Promise<Streamed | Settled | undefined> {
     const settled = this.#streamIn(UPSTREAM_SETTLE_MS);
-    const parser = new SseParser(this.#limits.bodyMaxBytes);
-    let { reply, doubted }: { reply?: Reply | undefined; doubted: Streamed["doubted"] } = first;
-    let failures = 0;
-    this.isWaiting = false;
-    this.#used();
+    const { signal } = this.#abort;
+    let { doubted } = first;
     const believe = (): void => {
+      if (!doubted) return;
       doubted = undefined;
       this.#letGoBody();
     };
-    if (!doubted) believe();
+    const answer = new StreamedAnswer(first.reply, {
+      limits: this.#limits,
+      silenceMs: this.#link.upstream.silenceMs,
+      signal,
+      resume: (lastEventId) => this.#link.resume(lastEventId, this.#request.headers, signal),
+      brokeOff: () => {
+        // The POST was taken, so an error that comes now does not refuse it.
+        believe();
+        this.#startStream();
+      },
+      isEnded: () => this.#isEnded(),
+    });
+    this.isWaiting = false;
+    this.#used();
+    if (!doubted) this.#letGoBody();
     // A server that has lost the session says so at once. Most streams begin with an answer much later.
     const callOff = this.#hold.isLarge
       ? this.#link.timer.after(UPSTREAM_DOUBT_MS, believe)
       : undefined;
     try {
-      for (let resumes = 0; ; resumes++) {
-        for await (const events of reply?.messages(parser, UPSTREAM_SILENCE_MS) ?? []) {
-          let isNews = false;
-          for (const message of events.flatMap(({ data }) => messagesIn(data))) {
-            if (doubted && isAboutNothing(this.#request.pending, message.message)) {
-              callOff?.();
-              const { signal } = this.#abort;
-              const again = await this.#link.repeatIfLost(doubted, this.#request, signal);
-              if (again) return again;
-            }
-            if (doubted) believe();
-            isNews = this.#message(meantFor(this.#open, message)) || isNews;
-            if (this.#isEnded()) return undefined;
+      for await (const messages of answer.turns()) {
+        let isNews = false;
+        for (const message of messages) {
+          if (doubted && isAboutNothing(this.#request.pending, message.message)) {
+            callOff?.();
+            const again = await this.#link.repeatIfLost(doubted, this.#request, signal);
+            if (again) return again;
           }
-          this.#flush();
-          if (!isNews) continue;
-          resumes = 0;
-          this.#used();
+          believe();
+          isNews = this.#message(meantFor(this.#pending.open, message)) || isNews;
+          if (this.#isEnded()) return undefined;
         }
-        if (this.#isEnded()) return undefined;
-        const { lastEventId } = parser;
-        const isOver = resumes >= MAX_UPSTREAM_RESUMES || failures > MAX_UPSTREAM_RESUME_FAILURES;
-        if (lastEventId === undefined || isOver) {
-          throw new UpstreamError(FAILURES.closed);
-        }
-        this.#startStream();
-        const pause = Math.min(parser.retryMs ?? UPSTREAM_RETRY_MS, MAX_UPSTREAM_RETRY_MS);
-        await sleep(pause, this.#abort.signal);
-        if (this.#isEnded()) return undefined;
-        // The POST was taken, so an error that comes now does not refuse it.
-        if (doubted) believe();
-        reply = await restOfStream(() =>
-          this.#link.resume(lastEventId, this.#request.headers, this.#abort.signal),
-        );
-        failures = reply ? 0 : failures + 1;
+        this.#flush();
+        if (!isNews) continue;
+        answer.isAtWork();
+        this.#used();
       }
+      return undefined;
     } finally {
       settled();
       callOff?.();
@@ -254,8 +242,7 @@ export class Exchange {
    * answer to its POST such a refusal tells the client to get another one.
    */
   #streamWhenLate(): (() => void) | undefined {
-    if (!this.#isLegacy)
-      return this.#pending.size > 0 ? this.#streamIn(QUICK_ANSWER_MS) : undefined;
+    if (!this.#isLegacy) return this.#pending.isEmpty ? undefined : this.#streamIn(QUICK_ANSWER_MS);
     if (this.#link.upstream.forwardAuthorization !== false) return this.#streamIn(UPSTREAM_HEAD_MS);
     this.#startStream();
     return undefined;
@@ -271,28 +258,18 @@ export class Exchange {
     return this.#state.kind === "ended";
   }
 
-  /** Requests that the upstream has not answered. */
-  get #open(): RequestId[] {
-    return [...this.#pending].filter((id) => !this.#held.has(id));
-  }
-
-  #messages(text: string): void {
-    for (const message of messagesIn(text)) this.#message(message);
-  }
-
   /** Handles a message that came as part of the upstream's answer. Returns whether it is for the client. */
-  #message({ message, text }: WrittenMessage): boolean {
+  #message(written: WrittenMessage): boolean {
     if (this.#isEnded()) return false;
-    if (message.kind === "response") {
-      const { pending } = this.#request;
-      const id = message.id && requestMeant(message.id, pending, this.#open);
-      if (id) this.#take(id, id === message.id ? text : withId(text, id));
+    if (written.message.kind === "response") {
+      const answer = this.#pending.answeredBy(written);
+      if (answer) this.#take(answer.id, answer.text);
       else this.#log.warn("upstream.stray_response", { upstream: this.#link.upstream.name });
-      return id !== undefined;
+      return answer !== undefined;
     }
     this.#startStream();
     if (this.#state.kind !== "streaming") return false;
-    this.#gather(text);
+    this.#gather(written.text);
     return true;
   }
 
@@ -300,13 +277,13 @@ export class Exchange {
   #take(id: RequestId, data: string): void {
     if (this.#isLegacy) this.#startStream();
     if (this.#state.kind !== "streaming") {
-      this.#held.set(id, data);
-      if (this.#held.size === this.#pending.size) this.#answerJson(200, [...this.#held.values()]);
+      const answers = this.#pending.hold(id, data);
+      if (answers) this.#answerJson(200, answers);
       return;
     }
     this.#gather(data);
-    this.#pending.delete(id);
-    if (this.#pending.size === 0) this.#flush();
+    this.#pending.answered(id);
+    if (this.#pending.isEmpty) this.#flush();
   }
 
   /** Keeps a message of the stream until its turn ends, by `#flush`. */
@@ -343,7 +320,7 @@ export class Exchange {
   #startStream(): void {
     if (this.#state.kind !== "waiting") return;
     const legacy = this.#isLegacy;
-    if (this.#pending.size === 0) {
+    if (this.#pending.isEmpty) {
       // A legacy client hears of a notification that failed only where its credential was refused.
       if (legacy) this.#resolve(succeed({ kind: "accepted" }));
       return;
@@ -351,8 +328,7 @@ export class Exchange {
     const row = this.#link.streams.beginExchange([...this.#request.pending], legacy);
     this.#state = { kind: "streaming", row };
     this.#resolve(succeed(legacy ? { kind: "accepted" } : { kind: "stream", stream: row.stream }));
-    for (const [id, data] of this.#held) this.#take(id, data);
-    this.#held.clear();
+    for (const [id, data] of this.#pending.release()) this.#take(id, data);
     this.#flush();
   }
 
@@ -362,7 +338,7 @@ export class Exchange {
     const failure = reportFailure(this.#log, this.#link.upstream, cause);
     if (this.#isLegacy && !failure.headers) this.#startStream();
     if (this.#state.kind === "waiting") return this.#end(succeed({ kind: "failed", failure }));
-    for (const id of this.#pending) this.#take(id, rpcError(failure.code, failure.message, id));
+    for (const id of this.#pending.ids) this.#take(id, rpcError(failure.code, failure.message, id));
   }
 
   /** Ends the exchange. The client gets `answer` unless it has one already. */

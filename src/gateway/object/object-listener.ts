@@ -4,11 +4,7 @@
  * standalone stream.
  */
 import type { Logger } from "../../logger.ts";
-import {
-  MAX_UPSTREAM_RETRY_MS,
-  UPSTREAM_RETRY_MS,
-  UPSTREAM_SILENCE_MS,
-} from "../../core/limits.ts";
+import { MAX_UPSTREAM_RETRY_MS, UPSTREAM_RETRY_MS } from "../../core/limits.ts";
 import { SseParser } from "../../wire/sse-parser.ts";
 import { unaskedIn } from "../json-rpc.ts";
 import { call } from "../upstream/call.ts";
@@ -95,7 +91,8 @@ export class ObjectListener {
       return false;
     }
     const parser = new SseParser(this.#maxBytes);
-    for await (const events of reply.messages(parser, UPSTREAM_SILENCE_MS)) {
+    const silence = { ms: upstream.silenceMs, endedBy: "message" } as const;
+    for await (const events of reply.messages(parser, silence)) {
       const messages = events.flatMap(({ data }) => unaskedIn(data));
       this.#streams.receive(undefined, messages);
     }

@@ -66,6 +66,8 @@ export class SharedTimer {
 export class CallDeadline {
   readonly #timer: SharedTimer;
   readonly #outer: AbortSignal | undefined;
+  /** Milliseconds since the epoch. */
+  readonly #latest: number;
   readonly #abort = new AbortController();
   readonly #lapsed = Promise.withResolvers<never>();
   readonly #giveUp = (): void => this.#lapse("given up");
@@ -77,9 +79,10 @@ export class CallDeadline {
   /** Whether it lapsed because the time was up. */
   timedOut = false;
 
-  /** The caller gives up by aborting `outer`. */
-  constructor(ms: number, timer: SharedTimer, outer?: AbortSignal) {
+  /** The caller gives up by aborting `outer`. However much time is given later, it has `totalMs` in all. */
+  constructor(ms: number, timer: SharedTimer, outer?: AbortSignal, totalMs = Infinity) {
     this.#timer = timer;
+    this.#latest = Date.now() + totalMs;
     this.#outer = outer;
     // It may lapse while nobody waits for it.
     this.lapsed.catch(() => undefined);
@@ -100,7 +103,9 @@ export class CallDeadline {
 
   /** Sets the time that is left, in milliseconds from now. */
   give(ms: number): void {
-    if (!this.signal.aborted) this.#callOff = this.#timer.after(ms, this.#timeUp);
+    if (this.signal.aborted) return;
+    const most = Math.max(0, this.#latest - Date.now());
+    this.#callOff = this.#timer.after(Math.min(ms, most), this.#timeUp);
   }
 
   /** Takes the limit of time away. The caller can still give up. */

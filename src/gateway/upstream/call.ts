@@ -30,6 +30,15 @@ interface CallOptions {
   readonly timer?: SharedTimer;
   /** Milliseconds in place of the upstream's own timeout. */
   readonly withinMs?: number;
+  /** Milliseconds that the answer may take in all, a stream too. Absent: the caller bounds a stream. */
+  readonly totalMs?: number | undefined;
+}
+
+/** How long a stream may say nothing. */
+interface Silence {
+  readonly ms: number;
+  /** What ends a silence: a message, or any byte, such as a comment that shows that the peer is there. */
+  readonly endedBy: "message" | "byte";
 }
 
 /** Milliseconds that an upstream has to answer something harmless. */
@@ -47,9 +56,9 @@ export async function call(
   upstream: Upstream,
   replica: Replica,
   { method, body, sid, version, lastEventId, headers }: Call,
-  { signal, timer = new SharedTimer(), withinMs = upstream.timeoutMs }: CallOptions = {},
+  { signal, timer = new SharedTimer(), withinMs = upstream.timeoutMs, totalMs }: CallOptions = {},
 ): Promise<Reply> {
-  const deadline = new CallDeadline(withinMs, timer, signal);
+  const deadline = new CallDeadline(withinMs, timer, signal, totalMs);
   // Where there is one replica alone, nothing is ever decided by its health.
   const health = upstream.replicas.length > 1 ? healthOf(replica) : undefined;
   const request: RequestParts = {
@@ -84,6 +93,9 @@ export async function call(
     throw new UpstreamError(FAILURES.unreachable, { cause, broken });
   }
 }
+
+/** The bytes of a stream as they come. */
+export type ChunkReader = Pick<ReadableStreamDefaultReader<Uint8Array>, "read" | "cancel">;
 
 /** Milliseconds, and bytes, of a refusal that is not said to be JSON. Of a stream it may be silent for so long. Most are a line, or a page for people. */
 export const REFUSAL_MS = 1000;
@@ -144,11 +156,28 @@ export class Reply {
     void this.#response?.body?.cancel().catch(() => undefined);
   }
 
-  /** The body of an event stream, without a limit of time; undefined if the answer is not one. */
-  passOn(): ReadableStream<Uint8Array> | undefined {
-    if (!this.isEventStream) return undefined;
-    this.#deadline.release();
-    return this.#response?.body as ReadableStream<Uint8Array>;
+  /**
+   * A reader of the body of an event stream; undefined if the answer is not one. Each chunk may take
+   * `silenceMs`, or `read` rejects. `cancel` gives the connection up.
+   */
+  passOn(silenceMs: number): ChunkReader | undefined {
+    const body = this.isEventStream ? this.#response?.body : undefined;
+    if (!body) return undefined;
+    const reader = (body as ReadableStream<Uint8Array>).getReader();
+    const cancel = (): Promise<void> => {
+      this.#deadline.end();
+      return reader.cancel();
+    };
+    this.#deadline.lapsed.catch(() => void cancel().catch(() => undefined));
+    const read = async () => {
+      this.#deadline.give(silenceMs);
+      const chunk = await reader.read();
+      if (!chunk.done) return chunk;
+      this.#deadline.end();
+      if (this.timedOut) throw new UpstreamError(FAILURES.timedOut);
+      return chunk;
+    };
+    return { read, cancel };
   }
 
   /** The whole body, of at most `maxBytes`, as text. Throws UpstreamError. */
@@ -190,11 +219,11 @@ export class Reply {
   }
 
   /**
-   * The messages of an SSE answer, those of a chunk together, until it ends or is silent for
-   * `silenceMs`; without `silenceMs`, until the deadline. An answer that breaks off just ends: the caller knows whether it was
-   * complete. Events of other names, such as pings, are not messages (WHATWG HTML, EventSource).
+   * The messages of an SSE answer, those of a chunk together, until it ends or is silent for too long;
+   * without `silence`, until the deadline. An answer that breaks off just ends: the caller knows whether
+   * it was complete. Events of other names, such as pings, are not messages (WHATWG HTML, EventSource).
    */
-  async *messages(parser: SseParser, silenceMs?: number): AsyncGenerator<SseEvent[]> {
+  async *messages(parser: SseParser, silence?: Silence): AsyncGenerator<SseEvent[]> {
     const reader = this.#response?.body?.getReader();
     if (!reader) return;
     parser.restart();
@@ -202,14 +231,15 @@ export class Reply {
     const cancel = (): void => void reader.cancel().catch(() => undefined);
     this.#deadline.lapsed.catch(cancel);
     try {
-      for (;;) {
-        if (silenceMs !== undefined) this.#deadline.give(silenceMs);
+      for (let isSilent = false; ;) {
+        if (silence && !isSilent) this.#deadline.give(silence.ms);
         const chunk = await reader.read().catch(() => this.#brokeOff());
         if (!chunk || chunk.done) return;
         this.#health?.heard();
         const { events, failure } = takeFrom(parser, chunk.value);
         if (events.length > 0) yield events;
         if (failure) throw failure;
+        isSilent = silence?.endedBy === "message" && events.length === 0;
       }
     } finally {
       this.#deadline.end();

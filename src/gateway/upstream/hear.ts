@@ -16,11 +16,14 @@ export async function hear(reply: Reply, maxBytes: number): Promise<Heard> {
   return heardOf(reply, await reply.refusal());
 }
 
+/** Of a refusal that is a stream. */
+const SILENCE = { ms: REFUSAL_MS, endedBy: "message" } as const;
+
 /** Reads a refusal that comes as a stream up to its first response. It may stay open after that. */
 async function hearRefusedStream(reply: Reply, maxBytes: number): Promise<Heard> {
   const texts: string[] = [];
   let size = 0;
-  for await (const events of reply.messages(new SseParser(maxBytes), REFUSAL_MS)) {
+  for await (const events of reply.messages(new SseParser(maxBytes), SILENCE)) {
     const messages = events.flatMap(({ data }) => messagesIn(data));
     for (const { text } of messages) {
       texts.push(text);

@@ -1,6 +1,12 @@
 /** Makes the upstreams that the configuration names, from the bindings and secrets of the environment. */
 import { legacyServer } from "./legacy-server.ts";
-import { isHeaderValue, NO_HEADER_VALUE, type ServerSettings } from "../../config/upstreams.ts";
+import {
+  CALL_SECONDS,
+  isHeaderValue,
+  NO_HEADER_VALUE,
+  SILENCE_SECONDS,
+  type ServerSettings,
+} from "../../config/upstreams.ts";
 import type { Config } from "../../config/service.ts";
 import type { Answer, Replica, RequestParts, Upstream, Upstreams } from "./upstream.ts";
 
@@ -65,6 +71,8 @@ function openDemo(name: string): Upstream | undefined {
     replicas: [{ url: DEMO_URL, send: (parts) => server.send(DEMO_URL, parts) }],
     headers: {},
     timeoutMs: server.timeoutMs,
+    silenceMs: SILENCE_SECONDS * 1000,
+    callMs: CALL_SECONDS * 1000,
     forwardAuthorization: false,
   };
 }
@@ -85,6 +93,8 @@ function open(
       ]),
     ),
     timeoutMs: settings.timeoutSeconds * 1000,
+    silenceMs: settings.silenceSeconds * 1000,
+    callMs: settings.callSeconds * 1000,
     forwardAuthorization: credentialHeader(settings),
     listensInObject: settings.transport === "sse",
   };

@@ -37,6 +37,10 @@ export interface Upstream {
   readonly headers: Readonly<Record<string, string>>;
   /** Milliseconds until the answer must have begun; a JSON answer must have ended by then. */
   readonly timeoutMs: number;
+  /** Milliseconds for which a stream may bring no message. */
+  readonly silenceMs: number;
+  /** Milliseconds that a call may take in all. */
+  readonly callMs: number;
   /** The client's header, in lower case, whose value is sent on as `Authorization`; false: none is. */
   readonly forwardAuthorization: string | false;
   /** The session's object listens to the server, and not the bridge: the server's one stream lives in it. */

@@ -25,6 +25,8 @@ it("fills in what is not said", () => {
     urls: ["http://localhost:1/mcp"],
     headers: {},
     timeoutSeconds: 60,
+    silenceSeconds: 600,
+    callSeconds: 3600,
     transport: "streamable",
     forwardAuthorization: false,
   });
@@ -45,11 +47,23 @@ it.each([
   ['{"default":{"url":"http://x","forwardAuthorization":"Mcp-Name"}}', "forwardAuthorization"],
   ['{"default":{"url":"http://x","forwardAuthorization":"a b"}}', "forwardAuthorization"],
   ['{"default":{"url":"http://x","forwardAuthorization":""}}', "forwardAuthorization"],
-  ['{"default":{"url":"http://x","timeoutSeconds":0}}', "default"],
+  ['{"default":{"url":"http://x","timeoutSeconds":0}}', "default: timeoutSeconds must be from"],
+  ['{"default":{"url":"http://x","silenceSeconds":"600"}}', "default: silenceSeconds must be from"],
+  ['{"default":{"url":"http://x","callSeconds":86401}}', "default: callSeconds must be from"],
+  [
+    '{"default":{"url":"http://x","callSeconds":59}}',
+    "callSeconds must be at least timeoutSeconds",
+  ],
   ['{"default":{"url":"http://x","replica":["http://y"]}}', "default"],
   ['{"A B":"demo"}', "A B"],
 ])("refuses %s, and says where", (text, message) => {
   expect(() => parseUpstreams(text)).toThrow(message);
+});
+
+it("lets a call take as long as its answer may take to begin", () => {
+  const text = '{"default":{"url":"http://x","timeoutSeconds":7200,"silenceSeconds":0.5}}';
+  const one = opened(parseUpstreams(text), {}).get("default");
+  expect(one).toMatchObject({ timeoutMs: 7_200_000, silenceMs: 500, callMs: 7_200_000 });
 });
 
 it.each([

@@ -16,6 +16,8 @@ const upstream: Upstream = {
   ],
   headers: {},
   timeoutMs: 1000,
+  silenceMs: 600_000,
+  callMs: 3_600_000,
   forwardAuthorization: false,
 };
 

@@ -14,6 +14,8 @@ function listening(send: () => Promise<Response>, sid?: string) {
     replicas: [replica],
     headers: {},
     timeoutMs: 1000,
+    silenceMs: 600_000,
+    callMs: 3_600_000,
     forwardAuthorization: false,
   };
   const socket = {

@@ -28,7 +28,7 @@ function begin(body: string) {
   const repeated: string[] = [];
   const link = {
     timer: new SharedTimer(),
-    upstream: { name: "default" },
+    upstream: { name: "default", callMs: 3_600_000, silenceMs: 600_000 },
     streams: {
       upstreamHeld: async () => undefined,
       beginExchange: () => ({ id: 2, stream: 2, owed: ["1"], pending: ["1"] }),

@@ -41,6 +41,8 @@ function streamed(chunks: readonly string[][], fields = ""): Reply {
 const replyOf = (response: Response) =>
   new Reply(response, new CallDeadline(1000, new SharedTimer()));
 
+const UPSTREAM = { name: "default", silenceMs: 600_000, callMs: 3_600_000 };
+
 const REQUEST: ExchangeRequest = {
   match: { type: "mcp", upstream: "default" },
   body: "[]",
@@ -66,7 +68,7 @@ async function said(
   const begin = (ids: readonly string[]) => ({ id: 2, stream: 2, pending: ids });
   const reply = streamed(chunks, resumptions.length > 0 ? "id: 1\n" : "");
   const link = {
-    upstream: { name: "default" },
+    upstream: UPSTREAM,
     timer: new SharedTimer(),
     streams: {
       upstreamHeld: () => Promise.resolve(),
@@ -184,7 +186,7 @@ it("stores nothing once its session has ended, and tells the client and the upst
   });
   const reply = replyOf(new Response(body, { headers: { "content-type": "text/event-stream" } }));
   const link = {
-    upstream: { name: "default" },
+    upstream: UPSTREAM,
     timer: new SharedTimer(),
     streams: {
       upstreamHeld: () => Promise.resolve(),
@@ -198,7 +200,8 @@ it("stores nothing once its session has ended, and tells the client and the upst
     },
   } as unknown as UpstreamLink;
   const limits = { bodyMaxBytes: 1 << 20 };
-  const parts = { link, limits, log, used: () => undefined };
+  const hold = new HeldBytes().hold();
+  const parts = { link, limits, log, hold, used: () => undefined };
   const exchange = new Exchange({ ...REQUEST, pending: ["0"] }, parts);
   send(PROGRESS);
   await vi.advanceTimersByTimeAsync(1000);
@@ -210,4 +213,71 @@ it("stores nothing once its session has ended, and tells the client and the upst
   expect([sendLast.mock.calls.length, signal?.aborted]).toEqual([0, false]);
   tell();
   expect([sendLast.mock.calls.length, signal?.aborted]).toEqual([1, true]);
+});
+
+/** Carries one call to an upstream that sends this chunk every minute, for `ms`, and says what was sent on and what logged. */
+async function carried(chunk: string, ms: number) {
+  vi.mocked(log.warn).mockClear();
+  const sent: string[] = [];
+  let timer: ReturnType<typeof setInterval> | undefined;
+  const body = new ReadableStream<Uint8Array>({
+    start: (controller) => {
+      timer = setInterval(() => controller.enqueue(encoder.encode(chunk)), 60_000);
+    },
+    cancel: () => clearInterval(timer),
+  });
+  const reply = replyOf(new Response(body, { headers: { "content-type": "text/event-stream" } }));
+  let signal: AbortSignal | undefined;
+  const link = {
+    upstream: UPSTREAM,
+    timer: new SharedTimer(),
+    streams: {
+      upstreamHeld: () => Promise.resolve(),
+      beginExchange: (pending: readonly string[]) => ({ id: 2, stream: 2, pending }),
+      say: (_row: unknown, texts: readonly string[]) => sent.push(...texts),
+      endStream: () => undefined,
+      sendLast: () => undefined,
+    },
+    post: (_parcel: unknown, given: AbortSignal) => {
+      signal = given;
+      given.addEventListener("abort", () => reply.discard());
+      return Promise.resolve({ kind: "stream", reply, doubted: undefined });
+    },
+  } as unknown as UpstreamLink;
+  const hold = new HeldBytes().hold();
+  const parts = { link, limits: { bodyMaxBytes: 1 << 20 }, log, hold, used: () => undefined };
+  const exchange = new Exchange({ ...REQUEST, pending: ["0"] }, parts);
+  await vi.advanceTimersByTimeAsync(ms);
+  const { pending } = exchange;
+  clearInterval(timer);
+  exchange.abandon()();
+  return { sent, pending, aborted: signal?.aborted };
+}
+
+const TIMED_OUT = expect.objectContaining({ failure: FAILURES.timedOut.message });
+
+it.each([
+  ["comments", ": keep-alive\n\n"],
+  ["events of other names", "event: ping\ndata: {}\n\n"],
+])(
+  "a stream that brings nothing but %s is given up when it has been silent for too long",
+  async (_what, chunk) => {
+    expect(await carried(chunk, UPSTREAM.silenceMs - 1)).toMatchObject({
+      sent: [],
+      pending: ["0"],
+    });
+    const { sent, pending } = await carried(chunk, UPSTREAM.silenceMs + 1);
+    expect(pending).toEqual([]);
+    expect(sent).toEqual([expect.stringContaining(FAILURES.timedOut.message)]);
+    expect(log.warn).toHaveBeenCalledExactlyOnceWith("upstream.failed", TIMED_OUT);
+  },
+);
+
+it("a call that is never silent is given up when it has taken all the time that it may", async () => {
+  const chunk = `data: ${PROGRESS}\n\n`;
+  expect(await carried(chunk, UPSTREAM.callMs - 1)).toMatchObject({ pending: ["0"] });
+  const { sent, pending, aborted } = await carried(chunk, UPSTREAM.callMs + 1);
+  expect([pending, aborted]).toEqual([[], true]);
+  expect(sent.at(-1)).toContain(FAILURES.timedOut.message);
+  expect(log.warn).toHaveBeenCalledExactlyOnceWith("upstream.failed", TIMED_OUT);
 });

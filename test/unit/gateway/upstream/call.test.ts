@@ -1,6 +1,7 @@
-import { expect, it, vi } from "vitest";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { CallDeadline, SharedTimer } from "../../../../src/gateway/upstream/call-deadline.ts";
 import { call, Reply } from "../../../../src/gateway/upstream/call.ts";
+import { SseParser } from "../../../../src/wire/sse-parser.ts";
 import { FAILURES } from "../../../../src/gateway/upstream/failure.ts";
 import type { Upstream } from "../../../../src/gateway/upstream/upstream.ts";
 
@@ -12,6 +13,8 @@ it("sends nothing for a call that was given up before", async () => {
     replicas: [replica],
     headers: {},
     timeoutMs: 1000,
+    silenceMs: 600_000,
+    callMs: 3_600_000,
     forwardAuthorization: false,
   };
   const given = { method: "POST", body: "{}" } as const;
@@ -39,7 +42,7 @@ it("reads JSON that is there as a whole as it reads a response with it", async (
     });
     expect(reply.header("content-type")).toMatch(/^application\/json/);
     expect(reply.header("mcp-session-id")).toBeNull();
-    expect(reply.passOn()).toBeUndefined();
+    expect(reply.passOn(1000)).toBeUndefined();
     expect(await reply.text(100)).toBe(WHOLE);
     const bytes = await replyOf(make()).bytes(100);
     expect(new TextDecoder().decode(bytes)).toBe(WHOLE);
@@ -73,4 +76,71 @@ it("refuses what is longer than it may be, in bytes", async () => {
     await expect(replyOf(make()).text(bytes - 1)).rejects.toMatchObject(refused);
     await expect(replyOf(make()).bytes(bytes - 1)).rejects.toMatchObject(refused);
   }
+});
+
+describe("a stream of comments alone", () => {
+  /** Sends a comment every second, with fake timers. */
+  function commenting(totalMs?: number): Reply {
+    vi.useFakeTimers();
+    let timer: ReturnType<typeof setInterval> | undefined;
+    const stop = (): void => clearInterval(timer);
+    onTestFinished(() => (stop(), void vi.useRealTimers()));
+    const body = new ReadableStream<Uint8Array>({
+      start: (controller) => {
+        timer = setInterval(() => controller.enqueue(new TextEncoder().encode(": \n\n")), 1000);
+      },
+      cancel: stop,
+    });
+    const headers = { "content-type": "text/event-stream" };
+    const deadline = new CallDeadline(60_000, new SharedTimer(), undefined, totalMs);
+    return new Reply(new Response(body, { headers }), deadline);
+  }
+
+  /** Reads it to its end; the returned function says whether that has come. */
+  function reading(reply: Reply, endedBy: "message" | "byte"): () => boolean {
+    let isOver = false;
+    const read = async () => {
+      const messages = reply.messages(new SseParser(1000), { ms: 5000, endedBy });
+      expect((await messages.next()).done).toBe(true);
+      isOver = true;
+    };
+    void read();
+    return () => isOver;
+  }
+
+  it("is silent where only messages count", async () => {
+    const reply = commenting();
+    const isOver = reading(reply, "message");
+    await vi.advanceTimersByTimeAsync(4999);
+    expect(isOver()).toBe(false);
+    await vi.advanceTimersByTimeAsync(1);
+    expect([isOver(), reply.timedOut]).toEqual([true, true]);
+  });
+
+  it("is not where any byte shows that the peer is there", async () => {
+    const isOver = reading(commenting(), "byte");
+    await vi.advanceTimersByTimeAsync(3_600_000);
+    expect(isOver()).toBe(false);
+  });
+
+  it("is passed on for as long as the call may take in all, and while bytes come", async () => {
+    const reader = commenting(3500).passOn(2000)!;
+    for (let n = 0; n < 3; n++) {
+      const chunk = reader.read();
+      await vi.advanceTimersByTimeAsync(1000);
+      expect((await chunk).done).toBe(false);
+    }
+    const late = reader.read();
+    late.catch(() => undefined);
+    await vi.advanceTimersByTimeAsync(500);
+    await expect(late).rejects.toThrow(FAILURES.timedOut.message);
+  });
+
+  it("is not passed on where it is silent", async () => {
+    const reader = commenting().passOn(500)!;
+    const late = reader.read();
+    late.catch(() => undefined);
+    await vi.advanceTimersByTimeAsync(500);
+    await expect(late).rejects.toThrow(FAILURES.timedOut.message);
+  });
 });

@@ -12,7 +12,8 @@ function upstreamOf(count: number): Upstream & { readonly first: Replica } {
     return { url: `https://${++made}.example/mcp`, send: () => Promise.resolve("{}") };
   });
   const [first] = replicas as [Replica];
-  return { name: "x", replicas, headers: {}, timeoutMs: 1, forwardAuthorization: false, first };
+  const times = { timeoutMs: 1, silenceMs: 1, callMs: 1 };
+  return { name: "x", replicas, headers: {}, ...times, forwardAuthorization: false, first };
 }
 
 it("asks one that was never heard from, and one that has been silent for 10 s", () => {

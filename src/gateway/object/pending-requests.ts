@@ -1,0 +1,61 @@
+import { requestMeant, withId, type RequestId, type WrittenMessage } from "../json-rpc.ts";
+
+/** The requests of one POST: which of them the client has an answer to, and which the upstream has answered. */
+export class PendingRequests {
+  readonly #asked: readonly RequestId[];
+  readonly #unanswered: Set<RequestId>;
+  /** Answers that the client is yet to get, by the id of their request: a batch may have several. */
+  readonly #held = new Map<RequestId, string>();
+
+  constructor(asked: readonly RequestId[]) {
+    this.#asked = asked;
+    this.#unanswered = new Set(asked);
+  }
+
+  /** Requests that the client has no answer to. */
+  get ids(): RequestId[] {
+    return [...this.#unanswered];
+  }
+
+  /** Requests that the upstream has not answered. */
+  get open(): RequestId[] {
+    return this.ids.filter((id) => !this.#held.has(id));
+  }
+
+  get isEmpty(): boolean {
+    return this.#unanswered.size === 0;
+  }
+
+  has(id: RequestId): boolean {
+    return this.#unanswered.has(id);
+  }
+
+  /** The request that a response answers, and the response under the id that the client gave it. */
+  answeredBy({ message, text }: WrittenMessage): { id: RequestId; text: string } | undefined {
+    if (message.kind !== "response" || !message.id) return undefined;
+    const id = requestMeant(message.id, this.#asked, this.open);
+    return id === undefined ? undefined : { id, text: id === message.id ? text : withId(text, id) };
+  }
+
+  /** Keeps an answer. Returns all that are kept if no other is missing. */
+  hold(id: RequestId, text: string): readonly string[] | undefined {
+    this.#held.set(id, text);
+    return this.#held.size === this.#unanswered.size ? [...this.#held.values()] : undefined;
+  }
+
+  /** Keeps no answers any more, and returns those that were kept. */
+  release(): readonly (readonly [RequestId, string])[] {
+    const held = [...this.#held];
+    this.#held.clear();
+    return held;
+  }
+
+  /** The client gets the answer to this one. */
+  answered(id: RequestId): void {
+    this.#unanswered.delete(id);
+  }
+
+  clear(): void {
+    this.#unanswered.clear();
+  }
+}

@@ -1,0 +1,79 @@
+/**
+ * Reads an upstream's answer that is a stream, and resumes it where the upstream breaks it off
+ * (2025-11-25, "Resumability and Redelivery").
+ */
+import {
+  MAX_UPSTREAM_RESUME_FAILURES,
+  MAX_UPSTREAM_RESUMES,
+  MAX_UPSTREAM_RETRY_MS,
+  UPSTREAM_RETRY_MS,
+} from "../../core/limits.ts";
+import { SseParser } from "../../wire/sse-parser.ts";
+import { sleep } from "../../wire/timers.ts";
+import { messagesIn, type WrittenMessage } from "../json-rpc.ts";
+import type { Reply } from "../upstream/call.ts";
+import { FAILURES, UpstreamError } from "../upstream/failure.ts";
+import { restOfStream } from "../upstream/resume.ts";
+
+export interface ExchangeLimits {
+  /** Bytes of one message. */
+  readonly bodyMaxBytes: number;
+}
+
+interface StreamedAnswerParts {
+  readonly limits: ExchangeLimits;
+  /** Milliseconds without a message after which the stream counts as dead. */
+  readonly silenceMs: number;
+  /** Ends the pause before a resumption. */
+  readonly signal: AbortSignal;
+  /** Asks for what comes after this id. Throws UpstreamError. */
+  readonly resume: (lastEventId: string) => Promise<Reply>;
+  /** The upstream broke the stream off, and will be asked for the rest. */
+  readonly brokeOff: () => void;
+  /** Nobody waits for the rest any more. */
+  readonly isEnded: () => boolean;
+}
+
+export class StreamedAnswer {
+  readonly #parts: StreamedAnswerParts;
+  #reply: Reply | undefined;
+  #resumes = 0;
+
+  constructor(reply: Reply, parts: StreamedAnswerParts) {
+    this.#reply = reply;
+    this.#parts = parts;
+  }
+
+  /** A message for the client came, so the upstream is at work: resumptions are counted anew. */
+  isAtWork(): void {
+    this.#resumes = 0;
+  }
+
+  /**
+   * The messages, those of a chunk together, over every resumption. Throws UpstreamError where the
+   * rest cannot be had. Ends only where nobody waits.
+   */
+  async *turns(): AsyncGenerator<WrittenMessage[]> {
+    const { limits, silenceMs, signal, resume, brokeOff, isEnded } = this.#parts;
+    const parser = new SseParser(limits.bodyMaxBytes);
+    // A peer that sends comments alone must not keep the exchange, and its reader, for ever.
+    const silence = { ms: silenceMs, endedBy: "message" } as const;
+    for (let failures = 0; ; this.#resumes++) {
+      for await (const events of this.#reply?.messages(parser, silence) ?? []) {
+        yield events.flatMap(({ data }) => messagesIn(data));
+      }
+      if (isEnded()) return;
+      const { lastEventId } = parser;
+      const isOver =
+        this.#resumes >= MAX_UPSTREAM_RESUMES || failures > MAX_UPSTREAM_RESUME_FAILURES;
+      if (lastEventId === undefined || isOver) {
+        throw new UpstreamError(this.#reply?.timedOut ? FAILURES.timedOut : FAILURES.closed);
+      }
+      brokeOff();
+      await sleep(Math.min(parser.retryMs ?? UPSTREAM_RETRY_MS, MAX_UPSTREAM_RETRY_MS), signal);
+      if (isEnded()) return;
+      this.#reply = await restOfStream(() => resume(lastEventId));
+      failures = this.#reply ? 0 : failures + 1;
+    }
+  }
+}
