@@ -11,6 +11,7 @@ import { drainRefusedBody } from "./http/drain-refused-body.ts";
 import { OpenFiles } from "./http/open-files.ts";
 import { directoryOf } from "./directory/client.ts";
 import { DurableObjectHost } from "./session/object-host.ts";
+import { DamagedObjects } from "./session/damaged-objects.ts";
 import { StoredObjects } from "./session/stored-objects.ts";
 import { createLogger, describeFailure } from "./logger.ts";
 import type { SessionObject } from "./session/session-object.ts";
@@ -51,6 +52,7 @@ const host = new DurableObjectHost(bindings.SESSIONS, {
   directory: directoryOf(bindings, config),
   maxSessionsPerSubject: config.maxSessionsPerSubject,
   stored: bindings.OBJECT_FILES && storedSessions(bindings.OBJECT_FILES, bindings.SESSIONS),
+  damaged: bindings.OBJECT_FILES && damagedSessions(bindings.OBJECT_FILES, bindings.SESSIONS),
 });
 const { OPEN_FILES, DISK_RESERVE } = bindings;
 const app = createApp(host, config, access, openUpstreams(config, bindings), {
@@ -79,6 +81,14 @@ function storedSessions(files: Fetcher, namespace: Bindings["SESSIONS"]): Stored
   return new StoredObjects({
     nameOf: (id) => namespace.idFromName(id).toString(),
     head: (file) => files.fetch(`http://files/SessionObject/${file}`, { method: "HEAD" }),
+  });
+}
+
+function damagedSessions(files: Fetcher, namespace: Bindings["SESSIONS"]): DamagedObjects {
+  return new DamagedObjects({
+    nameOf: (id) => namespace.idFromName(id).toString(),
+    empty: (file) => files.fetch(`http://files/${file}`, { method: "PUT", body: "" }),
+    log,
   });
 }
 

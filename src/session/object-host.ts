@@ -20,6 +20,7 @@ import { RefusalTime, withPaddedRefusals } from "./refusal-timing.ts";
 import type { Attachment } from "./attaching.ts";
 import type { SessionObject, Shown } from "./session-object.ts";
 import { sleep } from "../wire/timers.ts";
+import type { DamagedObjects } from "./damaged-objects.ts";
 import type { StoredObjects } from "./stored-objects.ts";
 
 type Namespace = DurableObjectNamespace<SessionObject>;
@@ -51,6 +52,8 @@ interface DurableObjectHostOptions {
   readonly maxSessionsPerSubject?: number;
   /** Where an unknown id can be told without waking an object. */
   readonly stored?: StoredObjects | undefined;
+  /** Where the storage of an object is files. */
+  readonly damaged?: DamagedObjects | undefined;
 }
 
 export class DurableObjectHost implements GatewayHost {
@@ -58,13 +61,15 @@ export class DurableObjectHost implements GatewayHost {
   readonly #directory: DirectoryClient | undefined;
   readonly #admission: Admission | undefined;
   readonly #stored: StoredObjects | undefined;
+  readonly #damaged: DamagedObjects | undefined;
   readonly #refusalTime = new RefusalTime();
 
   constructor(
     namespace: Namespace,
-    { directory, maxSessionsPerSubject = 0, stored }: DurableObjectHostOptions = {},
+    { directory, maxSessionsPerSubject = 0, stored, damaged }: DurableObjectHostOptions = {},
   ) {
     this.#namespace = namespace;
+    this.#damaged = damaged;
     this.#stored = stored;
     this.#directory = directory;
     if (directory && maxSessionsPerSubject > 0) {
@@ -94,7 +99,13 @@ export class DurableObjectHost implements GatewayHost {
 
   #sessionsOf<T>(caller: Caller, shape: Shape<T>): GatewaySessions<T> {
     const sessions = sessionsOf(
-      { namespace: this.#namespace, admission: this.#admission, stored: this.#stored },
+      {
+        namespace: this.#namespace,
+        admission: this.#admission,
+        directory: this.#directory,
+        stored: this.#stored,
+        damaged: this.#damaged,
+      },
       caller,
       shape,
     );
@@ -123,12 +134,14 @@ const DOCUMENT: Shape<SessionDocument> = {
 interface HostParts {
   readonly namespace: Namespace;
   readonly admission: Admission | undefined;
+  readonly directory: DirectoryClient | undefined;
   readonly stored: StoredObjects | undefined;
+  readonly damaged: DamagedObjects | undefined;
 }
 
 /** The sessions as one caller may touch them: each call carries the caller, and the object decides. */
 function sessionsOf<T>(
-  { namespace, admission, stored }: HostParts,
+  { namespace, admission, directory, stored, damaged }: HostParts,
   caller: Caller,
   { form, read }: Shape<T>,
 ): GatewaySessions<T> {
@@ -137,25 +150,61 @@ function sessionsOf<T>(
   const stub = (name: string) =>
     namespace.get(namespace.idFromName(name)) as unknown as SessionStub;
 
-  /** The object to ask about an id that may have no session. */
-  const addressOf = (id: SessionId) => (stored ? stored.addressOf(id) : id);
+  /** If the storage of an object fails, the log names that. */
+  const reporting = async <R>(id: SessionId, work: Promise<R>): Promise<R> => {
+    try {
+      return await work;
+    } catch (failure) {
+      damaged?.report(id, failure);
+      throw failure;
+    }
+  };
+
+  /** Calls the object that knows about an id. */
+  const call = async <R>(
+    id: SessionId,
+    attempt: Attempt,
+    work: (object: SessionStub) => Promise<R>,
+  ): Promise<R> => {
+    const address = stored ? await stored.addressOf(id) : id;
+    return reporting(
+      id,
+      attempt(() => work(stub(address))),
+    );
+  };
 
   /** The object's answer. Throws the error that it refuses with, or `UnavailableError` if it fails. */
   const ask = async <R>(
     id: SessionId,
     attempt: Attempt,
-    call: (object: SessionStub) => Promise<Outcome<R>>,
-  ): Promise<R> => {
-    const address = await addressOf(id);
-    return unwrap(await attempt(() => call(stub(address))));
+    work: (object: SessionStub) => Promise<Outcome<R>>,
+  ): Promise<R> => unwrap(await call(id, attempt, work));
+
+  /** Deletes a session whose object cannot end it, if its files are damaged: nobody can tell whose it is, so an admin has to ask. */
+  const drop = async (id: SessionId, failure: unknown): Promise<boolean> => {
+    if (!caller.admin || !damaged) return false;
+    const isDropped = await damaged.drop(id, failure, {
+      probe: () => stub(`probe-${crypto.randomUUID()}`).read(caller, false),
+      abort: () => stub(id).forget(),
+    });
+    if (!isDropped) return false;
+    await directory?.deliver({ op: "remove", id, order: Date.now() }).catch(() => undefined);
+    // Fails if the new files cannot be opened.
+    await ask(id, once, (object) => object.remove(caller));
+    return true;
   };
 
   /** The same for a call that may make the session. It is tried once: a try that failed half way may have happened. */
   const make = async <R>(
     id: SessionId,
-    call: (object: SessionStub) => Promise<Outcome<R>>,
+    work: (object: SessionStub) => Promise<Outcome<R>>,
   ): Promise<R> => {
-    const made = unwrap(await once(() => call(stub(id))));
+    const made = unwrap(
+      await reporting(
+        id,
+        once(() => work(stub(id))),
+      ),
+    );
     stored?.remember(id);
     return made;
   };
@@ -177,8 +226,9 @@ function sessionsOf<T>(
     const attachment: Attachment = { caller, start };
     const url = `https://session.invalid/?attach=${encodeURIComponent(JSON.stringify(attachment))}`;
     const headers = { upgrade: "websocket" };
-    const address = await addressOf(id);
-    const { status, webSocket } = await repeatable(() => stub(address).fetch(url, { headers }));
+    const { status, webSocket } = await call(id, repeatable, (object) =>
+      object.fetch(url, { headers }),
+    );
     if (status === 204) return undefined;
     const refusal = REFUSALS[status];
     if (refusal) throw errorFromCode(refusal);
@@ -211,22 +261,30 @@ function sessionsOf<T>(
       };
       if (!admission) return upsert();
       // Replacing the content of a session that counts already takes no further place.
-      const found = await repeatable(() => stub(id).read(caller, false));
+      const found = await reporting(
+        id,
+        repeatable(() => stub(id).read(caller, false)),
+      );
       const owner =
         typeof found !== "string" && found.ok ? VIEW.read(found.value).subject : undefined;
       const subject = content.subject ?? owner ?? caller.subject;
       return owner === subject ? upsert() : admitted(id, subject, upsert);
     },
     async read(id, touch) {
-      const address = await addressOf(id);
-      const answer = await repeatable(() => stub(address).read(caller, touch, form));
+      const answer = await call(id, repeatable, (object) => object.read(caller, touch, form));
       return read(typeof answer === "string" ? answer : unwrap(answer));
     },
     async delete(id, ifMatch, headers) {
       const condition = ifMatch && { ifMatch };
       // If the answer to a removal was lost, a repeated condition would fail: its session is gone.
       const attempt = condition ? once : repeatable;
-      const removed = await ask(id, attempt, (object) => object.remove(caller, condition, headers));
+      let removed: boolean;
+      try {
+        removed = await ask(id, attempt, (object) => object.remove(caller, condition, headers));
+      } catch (failure) {
+        if (condition || !(await drop(id, failure))) throw failure;
+        return true;
+      }
       if (removed && admission) await untilListed(id);
       return removed;
     },
@@ -244,8 +302,7 @@ function sessionsOf<T>(
         make(id, (object) => object.initialize(id, content, request)),
       ),
     async exchange(id, request) {
-      const address = await addressOf(id);
-      const answer = await once(() => stub(address).exchange(caller, request, true));
+      const answer = await call(id, once, (object) => object.exchange(caller, request, true));
       if (typeof answer !== "string") return unwrap(answer);
       return { kind: "json", status: 200, body: answer };
     },

@@ -177,6 +177,11 @@ export class SessionObject extends DurableObject<Environment> {
     return succeed(true);
   }
 
+  /** Takes the object out of memory, because its files have been replaced. */
+  forget(): void {
+    this.ctx.abort("its storage was dropped");
+  }
+
   /** Resolves when the directory knows of the last change, or the try to send it has failed. */
   untilListed(): Promise<void> {
     return this.#outbox.settled();

@@ -43,6 +43,8 @@ const SHAPES: Readonly<Record<string, Readonly<Record<string, RegExp>>>> = {
   "workerd.started": {},
   "workerd.failed": { cause: CAUSE, againInMs: COUNT },
   "storage.damaged": { file: /^\w+\/(metadata|[0-9a-f]{64})\.sqlite$/, cause: CAUSE },
+  "storage.failed": { file: /^SessionObject\/[0-9a-f]{64}\.sqlite$/ },
+  "storage.dropped": { file: /^SessionObject\/[0-9a-f]{64}\.sqlite$/ },
   "storage.mended": { file: /^\w+\/metadata\.sqlite$/, alarms: COUNT },
   "storage.swept": { files: COUNT },
   "storage.not_swept": { cause: CAUSE },

@@ -362,3 +362,53 @@ it("a move of entries drops none that the other shard did not take, and goes on 
   expect((await listedAt(after - 1, newest)).toSorted()).toEqual(ids.toSorted());
   expect((await Promise.all(places.map((n) => listedAt(n)))).flat()).toEqual([]);
 });
+
+describe("a shard that has lost its storage", () => {
+  const TTL = 1600;
+
+  /** Makes sessions, and then loses every row of the shards. */
+  async function lost(subject: string): Promise<string[]> {
+    const ids = await Promise.all(
+      Array.from({ length: 3 }, async () => (await make({ subject, ttlSeconds: TTL })).id),
+    );
+    await Promise.all(ids.map(told));
+    for (const id of ids) {
+      await runInDurableObject(shardOf(id), async (_object, ctx) => {
+        await ctx.storage.deleteAll();
+        ctx.abort("its storage is lost");
+      }).catch(() => undefined);
+    }
+    expect(await idsOf(subject)).toEqual([]);
+    return ids;
+  }
+
+  it("lists each session again after a quarter of its TTL, by its next use", async () => {
+    const subject = crypto.randomUUID();
+    const ids = await lost(subject);
+    at(TTL / 4 + 1);
+    for (const id of ids) await call("GET", pathOf(id));
+    await Promise.all(ids.map(told));
+    expect((await idsOf(subject)).toSorted()).toEqual(ids.toSorted());
+  });
+
+  it("lists a session that a reader holds open by its alarm", async () => {
+    const subject = crypto.randomUUID();
+    const [id = ""] = await lost(subject);
+    const reader = await request("GET", pathOf(id, "/events"));
+    at(TTL);
+    await runDurableObjectAlarm(objectOf(id));
+    await told(id);
+    expect(await idsOf(subject)).toEqual([id]);
+    await reader.body?.cancel();
+  });
+
+  it("lists a session at once whose TTL is changed by more than a quarter", async () => {
+    const subject = crypto.randomUUID();
+    const [id = ""] = await lost(subject);
+    for (const ttlSeconds of [2 * TTL, TTL]) {
+      await call("PATCH", pathOf(id), { ttlSeconds });
+      await told(id);
+      expect(await idsOf(subject)).toEqual([id]);
+    }
+  });
+});

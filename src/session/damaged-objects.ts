@@ -1,0 +1,72 @@
+/**
+ * Names the file of an object whose storage fails, and deletes one that is damaged. Such an object
+ * cannot run, so it can neither answer nor end its session. Plain workerd alone has files.
+ */
+import { UnavailableError } from "../core/errors.ts";
+import type { SessionId } from "../core/id.ts";
+import type { Logger } from "../logger.ts";
+
+interface DamagedObjectsParts {
+  /** The name under which workerd stores the object of a session: its id in hex. */
+  readonly nameOf: (id: SessionId) => string;
+  /** Puts an empty file in the place of one in the folder of the objects. */
+  readonly empty: (file: string) => Promise<{ readonly ok: boolean }>;
+  readonly log: Logger;
+}
+
+interface DamagedObject {
+  /** Resolves if an object that was never asked before can be opened: then the storage as a whole is sound. */
+  readonly probe: () => Promise<unknown>;
+  /** Takes the object out of memory. */
+  readonly abort: () => Promise<unknown>;
+}
+
+/** The log goes before the database: SQLite would restore a session from a log that is there alone. */
+const ENDINGS = [".sqlite-wal", ".sqlite", ".sqlite-shm"];
+
+/** workerd says no more of storage that it cannot open; SQLite's codes come from storage that opened. */
+const STORAGE_FAILURE = /internal error; reference|SQLITE_(CORRUPT|NOTADB|IOERR|CANTOPEN|FULL)/;
+
+export class DamagedObjects {
+  readonly #parts: DamagedObjectsParts;
+
+  constructor(parts: DamagedObjectsParts) {
+    this.#parts = parts;
+  }
+
+  /** Logs where the storage of a session lies, if a call failed for it. */
+  report(id: SessionId, failure: unknown): void {
+    if (!isOfStorage(failure)) return;
+    this.#parts.log.warn("storage.failed", { file: this.#fileOf(id, ".sqlite") });
+  }
+
+  /**
+   * Drops the files of a session whose deletion failed, if its storage is damaged and all other is
+   * sound. Returns whether it did. A full disk, or too many open files, would fail any object.
+   */
+  async drop(id: SessionId, failure: unknown, object: DamagedObject): Promise<boolean> {
+    if (!isOfStorage(failure)) return false;
+    try {
+      await object.probe();
+    } catch {
+      return false;
+    }
+    await object.abort().catch(() => undefined);
+    for (const ending of ENDINGS) {
+      const { ok } = await this.#parts.empty(this.#fileOf(id, ending));
+      if (!ok) return false;
+    }
+    // A request may have opened the old files meanwhile.
+    await object.abort().catch(() => undefined);
+    this.#parts.log.warn("storage.dropped", { file: this.#fileOf(id, ".sqlite") });
+    return true;
+  }
+
+  #fileOf(id: SessionId, ending: string): string {
+    return `SessionObject/${this.#parts.nameOf(id)}${ending}`;
+  }
+}
+
+function isOfStorage(failure: unknown): boolean {
+  return failure instanceof UnavailableError && STORAGE_FAILURE.test(String(failure.cause));
+}
