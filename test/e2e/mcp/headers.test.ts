@@ -9,7 +9,10 @@ const TRACE = {
   tracestate: "vendor=value",
 };
 
-/** Whatever a client, a browser or a proxy may send. */
+/** The page that `EVERY` comes from. */
+const PAGE = { ALLOWED_ORIGINS: "http://localhost:3000" };
+
+/** Whatever a client, a browser or a proxy of this machine may send: without AUTH no other address is served. */
 const EVERY = {
   ...TRACE,
   authorization: "Bearer mine",
@@ -18,10 +21,9 @@ const EVERY = {
   cookie: "session=secret",
   origin: "http://localhost:3000",
   referer: "http://localhost:3000/page",
-  forwarded: "for=192.0.2.1",
-  "x-forwarded-for": "192.0.2.1",
-  "x-real-ip": "192.0.2.1",
-  "cf-connecting-ip": "192.0.2.1",
+  "x-forwarded-for": "127.0.0.1",
+  "x-real-ip": "127.0.0.1",
+  "cf-connecting-ip": "127.0.0.1",
   "x-request-id": "r-1",
   baggage: "user=me",
   "accept-language": "de",
@@ -61,7 +63,7 @@ it.each([
         else return false;
         return true;
       },
-      { upstream: { forwardAuthorization } },
+      { upstream: { forwardAuthorization }, env: PAGE },
     );
     const opened = await post(url, INITIALIZE, EVERY);
     await opened.text();
@@ -96,7 +98,7 @@ it.each([
 );
 
 it("and in the stateless revision", async () => {
-  const { url, server } = await roughBehindGateway();
+  const { url, server } = await roughBehindGateway(undefined, { env: PAGE });
   const version = "2026-07-28";
   const params = { name: "x", _meta: { "io.modelcontextprotocol/protocolVersion": version } };
   const body = { jsonrpc: "2.0", id: 1, method: "tools/call", params };
@@ -128,7 +130,13 @@ const ANSWERED = {
 };
 
 /** Of every answer of the service's, and of the connection. */
-const OF_THE_SERVICE = ["content-length", "x-content-type-options", "referrer-policy"];
+const OF_THE_SERVICE = [
+  "content-length",
+  "content-security-policy",
+  "referrer-policy",
+  "x-content-type-options",
+  "x-frame-options",
+];
 
 it.each<[status: number, kept: string[]]>([
   [200, []],
