@@ -141,9 +141,9 @@ describe.concurrent("beside each other", () => {
         },
       );
       const { client, logged } = await connectV1(transport);
-      // The head and the priming event take some 300 bytes, and each message some 170: in the
+      // The head and the priming event take some 400 bytes, and each message some 170: in the
       // first message, between messages, in the last one, after it.
-      for (next = 330; next < 1100; next += 85) {
+      for (next = 440; next < 1210; next += 85) {
         const tag = `cut${next}-`;
         const result = await client.callTool(slow(tag, 300));
         expect(JSON.stringify(result)).toContain(`slow ${tag}`);
