@@ -6,6 +6,7 @@ import { createRequire } from "node:module";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs, parseEnv } from "node:util";
+import type Wrangler from "wrangler";
 import { isLoopbackName, parseHost } from "../src/auth/origin.ts";
 import { PROJECT } from "./bundle.ts";
 
@@ -37,7 +38,7 @@ export function openDevRefusal(
 /** Loads wrangler, which takes a second, so only if the variables matter. */
 function configuredVariables(): Readonly<Record<string, unknown>> {
   const load = createRequire(import.meta.url);
-  const { unstable_readConfig } = load("wrangler") as typeof import("wrangler");
+  const { unstable_readConfig } = load("wrangler") as typeof Wrangler;
   const { vars } = unstable_readConfig(
     { config: join(PROJECT, "wrangler.toml") },
     { hideWarnings: true },
