@@ -443,6 +443,8 @@ describe.each(Object.entries(ALL_ROWS))("%s", { timeout: 30_000 }, (_operation, 
 });
 
 describe.each(PREFIXES)("%s", (path) => {
+  // A legacy client POSTs to a URL that it does not know the service by.
+  const resource = path.startsWith("/messages") ? "/sse" : path;
   const row: Row = { method: "POST", path, body: {}, scope: "mcp", answers: always(404) };
 
   it("needs the scope mcp", async () => {
@@ -459,7 +461,7 @@ describe.each(PREFIXES)("%s", (path) => {
       expect([name, status]).toEqual([name, 401]);
       expect(challenge).toContain('scope="mcp"');
       expect(challenge).toContain(
-        `resource_metadata="http://localhost/.well-known/oauth-protected-resource${path.split("?")[0]}"`,
+        `resource_metadata="http://localhost/.well-known/oauth-protected-resource${resource}"`,
       );
     }
   });
