@@ -19,7 +19,12 @@ async function follow(id: string, query = ""): Promise<SseReader> {
 async function slowCommits(id: string): Promise<() => Promise<void>> {
   const { promise, resolve } = Promise.withResolvers<void>();
   await runInDurableObject(objectOf(id), (_object, { storage }) => {
-    storage.sync = () => promise;
+    const sync = storage.sync.bind(storage);
+    // The first publish's commit alone: an end waits for its own.
+    storage.sync = () => {
+      storage.sync = sync;
+      return promise;
+    };
   });
   // Ended from within: a promise belongs to who made it.
   return () => runInDurableObject(objectOf(id), () => resolve());
