@@ -15,7 +15,7 @@ export const OURS = "holdfast";
 /** The wanted ratio of Holdfast's figure to the other's. */
 export type Target = readonly [relation: "≥" | "≤" | "<", bound: number];
 
-export interface Evidence extends Pick<Claim, "what" | "other"> {
+interface Evidence extends Pick<Claim, "what" | "other"> {
   /** One figure a round, in the order of `theirs`. */
   readonly ours: readonly number[];
   readonly theirs: readonly number[];
@@ -76,7 +76,7 @@ const added =
   (round, base) =>
     round[quantile] - (base?.[quantile] ?? NaN);
 
-export interface Comparison {
+interface Comparison {
   readonly job: string;
   /** The contender that the comparison is about, if not Holdfast as such. */
   readonly ours?: string;

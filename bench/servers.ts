@@ -37,7 +37,7 @@ export interface WorkerServer extends Server {
   crash(): Promise<void>;
 }
 
-export interface WorkerOptions {
+interface WorkerOptions {
   readonly env?: Record<string, string>;
   readonly onLine?: (line: string) => void;
   /** The parent of its storage's folder. */

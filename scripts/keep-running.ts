@@ -19,7 +19,7 @@ export interface Runnable {
   stop(graceMs: number): Promise<void>;
 }
 
-export interface KeepRunningOptions<R extends Runnable> {
+interface KeepRunningOptions<R extends Runnable> {
   /** Starts the process; `last` is the one before, to be started in its place. */
   readonly start: (last: R | undefined) => Promise<R>;
   readonly log: Logger;

@@ -20,7 +20,7 @@ import { OPEN_FILES, openFilesLimit } from "./open-files.ts";
 import { objectsIn } from "./object-folders.ts";
 import { RESERVE_FOLDER } from "./reserve.ts";
 
-export interface WorkerdOptions {
+interface WorkerdOptions {
   /** Path of the Worker's module. */
   readonly bundle: string;
   readonly host: string;

@@ -13,7 +13,7 @@ import type { Metadata, Overflow, SessionType } from "./content.ts";
  * A session's times as the record of the library has them: RFC 3339 with up to nine digits of a
  * second, which a number of milliseconds cannot hold. Expiry does not look at them.
  */
-export interface RecordTimes {
+interface RecordTimes {
   readonly createdAt: string;
   /** Absent: the content was changed since by another caller. */
   readonly updatedAt?: string;

@@ -1,6 +1,6 @@
 /** Measures a JSON text before it is parsed: a parsed value may take twenty times the memory of its text. */
 
-export interface JsonShape {
+interface JsonShape {
   /** Levels of nesting. */
   readonly depth: number;
   /**

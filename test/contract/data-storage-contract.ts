@@ -3,13 +3,13 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { InvalidSessionIdError } from "../../src/core/errors.ts";
 import type { DataStorage, MetadataEntry } from "../../src/library/storage/storage.ts";
 
-export interface OpenedDataStorage {
+interface OpenedDataStorage {
   readonly storage: DataStorage;
   /** Lets this much time pass in which nobody uses the id. */
   age(id: string, ms: number): Promise<void>;
 }
 
-export type OpenDataStorage = (ttlMs: number) => Promise<OpenedDataStorage>;
+type OpenDataStorage = (ttlMs: number) => Promise<OpenedDataStorage>;
 
 const TTL_MS = 60_000;
 const MOST_OF_TTL = 45_000;

@@ -7,7 +7,7 @@ import { describeDataStorage } from "./data-storage-contract.ts";
 import { describeStorage } from "./storage-contract.ts";
 
 /** A client of the test's own, for what an adapter does not do. */
-export interface RawRedis {
+interface RawRedis {
   pttl(key: string): Promise<number>;
   pexpire(key: string, ms: number): Promise<number>;
   set(key: string, value: string): Promise<unknown>;

@@ -34,7 +34,7 @@ export interface Seen {
 const PATIENCE_MS = 30_000;
 
 /** A client that ended, or said nothing in time. */
-export class ClientFailure extends Error {
+class ClientFailure extends Error {
   override readonly name = "ClientFailure";
 }
 

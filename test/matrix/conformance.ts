@@ -20,7 +20,7 @@ export const SUITES: readonly Suite[] = [
 ];
 
 /** Each scenario with whether it passed. */
-export type Scenarios = Readonly<Record<string, boolean>>;
+type Scenarios = Readonly<Record<string, boolean>>;
 
 export interface Conformance {
   readonly suite: string;

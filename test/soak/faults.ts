@@ -7,7 +7,7 @@ import type { Fault, FaultKind } from "./schedule.ts";
 import { until } from "./traffic/pace.ts";
 import type { RedisTraffic } from "./traffic/redis.ts";
 
-export interface Targets {
+interface Targets {
   readonly journal: Journal;
   readonly random: Random;
   readonly server: WorkerServer;

@@ -15,7 +15,7 @@ import { runPublishers } from "./traffic/publishers.ts";
 
 const PROGRESS_SECONDS = 10;
 
-export interface SoakHooks {
+interface SoakHooks {
   /** Called every ten seconds during the load. */
   readonly onProgress?: (seconds: number, journal: Journal) => void;
   /** Called after the load with each thing that the soak waits for. */

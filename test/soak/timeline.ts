@@ -11,7 +11,7 @@ interface Second {
 }
 
 /** A stretch of time; rates are per second, latencies in milliseconds. */
-export interface Stretch {
+interface Stretch {
   /** Seconds from the start to its end. */
   readonly at: number;
   readonly publishedPerSecond: number;

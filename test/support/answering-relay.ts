@@ -4,7 +4,7 @@ import type { AddressInfo, Socket } from "node:net";
 /** Does with an answer what it likes; to write it to the client is to pass it on. */
 export type Answering = (answer: Buffer, client: Socket) => void;
 
-export interface AnsweringRelay {
+interface AnsweringRelay {
   readonly addr: string;
   /** How the relay treats each answer from now on. */
   answering: Answering;

@@ -15,7 +15,7 @@ const digits = (most: number) => fc.integer({ min: 0, max: most });
 const pad = (value: number, width: number) => String(value).padStart(width, "0");
 
 /** Times that Go would write, nanoseconds and offsets included. */
-export const goTime = fc
+const goTime = fc
   .record({
     year: fc.integer({ min: 1, max: 9999 }),
     month: fc.integer({ min: 1, max: 12 }),
@@ -64,7 +64,7 @@ export function goMap(map: ReadonlyMap<string, string>): string {
 }
 
 /** Raw JSON as Go compacts it: any key order, repeated keys, numbers in any notation. */
-export const goData: fc.Arbitrary<string> = fc.letrec<{ json: string }>((tie) => ({
+const goData: fc.Arbitrary<string> = fc.letrec<{ json: string }>((tie) => ({
   json: fc.oneof(
     { maxDepth: 4 },
     fc.constantFrom("null", "true", "false", "1.0", "1e3", "-0.0", "1E+2", "9007199254740993"),

@@ -33,7 +33,7 @@ export function directory(shards = SHARDS): DirectoryClient {
 }
 
 /** The service with another configuration, over the same objects. */
-export function appWith(vars: Record<string, string>) {
+function appWith(vars: Record<string, string>) {
   const config = loadConfig(vars);
   const host = new DurableObjectHost(bindings.SESSIONS, {
     directory: directory(config.directoryShards),

@@ -13,7 +13,7 @@ export interface RedisCluster {
 }
 
 /** How the nodes are closed to others. */
-export interface ClusterAccess {
+interface ClusterAccess {
   /** They listen with TLS alone, and speak it to one another. */
   readonly certificates: Certificates;
   /** The default user's password. */

@@ -22,7 +22,7 @@ export interface SentinelSetup {
 }
 
 /** How the servers are closed to others. */
-export interface SentinelAccess {
+interface SentinelAccess {
   /** They listen with TLS alone, and speak it to one another. */
   readonly certificates: Certificates;
   /** The default user's password at master and replica, which these and the Sentinels use among themselves. */

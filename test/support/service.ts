@@ -9,13 +9,13 @@ import { freePort } from "./free-port.ts";
 import { keepLog } from "./kept-logs.ts";
 import { atEnd } from "./scope.ts";
 
-export interface LogLine {
+interface LogLine {
   readonly level: string;
   readonly event: string;
   readonly [field: string]: unknown;
 }
 
-export interface ServiceOptions {
+interface ServiceOptions {
   /** Workers that are bound to the service: the path of each one's module, by the name of its binding. */
   readonly services?: Readonly<Record<string, string>>;
 }

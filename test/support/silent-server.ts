@@ -1,7 +1,7 @@
 import { createServer } from "node:net";
 import type { AddressInfo, Socket } from "node:net";
 
-export interface SilentServer {
+interface SilentServer {
   readonly addr: string;
   close(): void;
 }

@@ -92,7 +92,7 @@ export function isAboutNothing(asked: readonly RequestId[], message: Message): b
 }
 
 /** An error as the answer to this request. */
-export function errorFor(id: RequestId, { text, message }: WrittenMessage): WrittenMessage {
+function errorFor(id: RequestId, { text, message }: WrittenMessage): WrittenMessage {
   if (message.kind !== "response" || message.id === id) return { text, message };
   return { text: withId(text, id), message: { ...message, id } };
 }

@@ -11,7 +11,7 @@ export interface Start {
   readonly mayRepeat: boolean;
 }
 
-export interface Walked {
+interface Walked {
   readonly losses: readonly Loss[];
   /** The place after the last event that the reader got, or that a gap says to be gone. */
   readonly next: number;

@@ -42,7 +42,7 @@ const RETRY_MS = 200;
 /** About the seconds that one answer takes. */
 const ANSWER_SECONDS = 4;
 
-export interface AnswerTrafficOptions {
+interface AnswerTrafficOptions {
   readonly journal: Journal;
   readonly api: Api;
   readonly random: Random;

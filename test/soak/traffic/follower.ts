@@ -10,7 +10,7 @@ import type { Journal } from "../journal.ts";
 /** The service failed, or has not yet noticed that this subscriber's old connections are dead. */
 const PASSING = new Set([503, 429]);
 
-export interface FollowerOptions {
+interface FollowerOptions {
   readonly name: string;
   readonly session: string;
   readonly origin: string;

@@ -4,7 +4,7 @@ import { setImmediate as turn, setTimeout as sleep } from "node:timers/promises"
 /** The most often that one worker acts in a second. It has one call under way at a time. */
 const MOST_PER_WORKER = 10;
 
-export type Work = (worker: number) => Promise<void>;
+type Work = (worker: number) => Promise<void>;
 
 /** The number of workers for a rate. */
 export function workersFor(rate: number): number {

@@ -60,7 +60,7 @@ export function placeOf(worker: number, turn: number, workers: number, sessions:
   return worker + (turn % own) * workers;
 }
 
-export interface OnePublish {
+interface OnePublish {
   readonly session: string;
   readonly publisher: string;
   readonly origin: string;

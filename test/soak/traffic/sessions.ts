@@ -42,7 +42,7 @@ interface SessionJson {
   readonly metadata: Readonly<Record<string, string>>;
 }
 
-export interface SessionTrafficOptions {
+interface SessionTrafficOptions {
   readonly journal: Journal;
   readonly api: Api;
   readonly random: Random;

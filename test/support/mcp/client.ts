@@ -11,7 +11,7 @@ export interface Rpc {
 }
 
 /** An answer that was read to its end. */
-export interface WholeAnswer {
+interface WholeAnswer {
   readonly status: number;
   /** Whether it came on a stream, and not as JSON. */
   readonly onStream: boolean;

@@ -1,7 +1,7 @@
 /** A client of 2024-11-05's HTTP+SSE, by hand. */
 import { SseReader } from "../sse-reader.ts";
 
-export interface LegacySession {
+interface LegacySession {
   readonly id: string;
   readonly reader: SseReader;
   /** `headers` take the place of those that it was opened with. */

@@ -10,7 +10,7 @@ export async function startRough(script?: Script, options?: RoughOptions): Promi
   return server;
 }
 
-export interface RoughGateway extends Gateway {
+interface RoughGateway extends Gateway {
   readonly server: RoughServer;
 }
 
