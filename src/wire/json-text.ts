@@ -1,16 +1,16 @@
 /**
  * Finds values in a JSON text and keeps them as they were written: JSON.parse and JSON.stringify
  * would change `1.0`, `9007199254740993` and `1E-7`. JSON.parse has taken the text before, so
- * nothing is validated here.
+ * nothing is validated here. `skipString` alone takes any text.
  */
 
-const QUOTE = 0x22;
-const COMMA = 0x2c;
-const OPEN_BRACKET = 0x5b;
+export const QUOTE = 0x22;
+export const COMMA = 0x2c;
+export const OPEN_BRACKET = 0x5b;
 const BACKSLASH = 0x5c;
-const CLOSE_BRACKET = 0x5d;
-const OPEN_BRACE = 0x7b;
-const CLOSE_BRACE = 0x7d;
+export const CLOSE_BRACKET = 0x5d;
+export const OPEN_BRACE = 0x7b;
+export const CLOSE_BRACE = 0x7d;
 /** Outside of strings, JSON has no character up to this one that is not white space. */
 const SPACE = 0x20;
 
@@ -84,8 +84,8 @@ function skipComma(text: string, from: number): number {
   return text.charCodeAt(at) === COMMA ? skipSpace(text, at + 1) : at;
 }
 
-/** From the quote that opens a string to behind the one that closes it. */
-function skipString(text: string, from: number): number {
+/** From the quote that opens a string to behind the one that closes it; to the end of a text without one. */
+export function skipString(text: string, from: number): number {
   for (let at = from; ;) {
     at = text.indexOf('"', at + 1);
     if (at < 0) return text.length;
