@@ -1,4 +1,5 @@
 /** One request to the gateway: the parameter of its handler, and the checks and readers that handlers share. */
+import { parseAccept } from "hono/utils/accept";
 import type { Caller } from "../core/caller.ts";
 import { GATEWAY_KEYS } from "../core/content.ts";
 import { SessionError, SessionNotFoundError } from "../core/errors.ts";
@@ -44,11 +45,10 @@ export function requireAccept({ request }: GatewayCall, ...types: readonly strin
 /** Whether the Accept header takes all of `types`. Without one, a client takes everything (RFC 9110, 12.5.1). */
 export function accepts(header: string | null, types: readonly string[]): boolean {
   if (header === null) return true;
-  const ranges = header.split(",").map((range) => {
-    const [name = "", ...params] = range.split(";").map((part) => part.trim().toLowerCase());
+  const ranges = parseAccept(header).map(({ type, q }) => {
+    const name = type.toLowerCase();
     // A client that takes JSON-RPC takes the JSON that it is.
-    const taken = name === "application/json-rpc" ? "application/json" : name;
-    return { name: taken, refused: params.some((param) => ZERO_WEIGHT.test(param)) };
+    return { name: name === "application/json-rpc" ? "application/json" : name, refused: q === 0 };
   });
   return types.every((type) => {
     // The most specific range decides: a type may be refused although all others are taken.
@@ -57,9 +57,6 @@ export function accepts(header: string | null, types: readonly string[]): boolea
     return ranges.some(({ name, refused }) => name === decisive && !refused);
   });
 }
-
-/** A weight has up to three digits after the point (RFC 9110, 12.4.2). */
-const ZERO_WEIGHT = /^q\s*=\s*0(\.0*)?$/;
 
 /** A body as it was sent, and what it asks for. The parsed body is gone by then. */
 interface Posted {

@@ -7,6 +7,7 @@
  */
 import type { MiddlewareHandler } from "hono";
 import { FILES_PER_REQUEST, OPEN_FILES_PAUSE_MS, OPEN_FILES_SHARE } from "../core/limits.ts";
+import { sleep } from "../wire/timers.ts";
 import { problemResponse } from "./problem.ts";
 
 interface OpenFilesParts {
@@ -66,7 +67,7 @@ export class OpenFiles {
       }
       if (this.#room > 0) break;
       if (!isUnderWay) return false;
-      await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+      await sleep(LOOK_MS);
     }
     this.#room--;
     return true;
