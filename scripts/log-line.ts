@@ -14,7 +14,7 @@ const SPREAD = /SQLite alarm overdue, running despite AlarmManager mismatch/;
 const LONGEST = 500;
 
 /** Passes the line on, as JSON if it is not. */
-export function tell(line: string, write: (line: string) => void): void {
+export function passOn(line: string, write: (line: string) => void): void {
   if (isLogLine(line)) write(line);
   else if (line.trim() !== "" && !CUT.test(line) && !SPREAD.test(line)) {
     createLogger("warn", write).warn("workerd", { line: line.slice(0, LONGEST) });

@@ -15,7 +15,7 @@ import { text } from "../src/config/env.ts";
 import { CONFIG_VARIABLES } from "../src/config/service.ts";
 import { parseUpstreams, secretNames } from "../src/config/upstreams.ts";
 import { PROJECT } from "./bundle.ts";
-import { tell } from "./log-line.ts";
+import { passOn } from "./log-line.ts";
 import { OPEN_FILES, openFilesLimit } from "./open-files.ts";
 import { objectsIn } from "./object-folders.ts";
 import { RESERVE_FOLDER } from "./reserve.ts";
@@ -81,7 +81,8 @@ export async function startWorkerd(options: WorkerdOptions): Promise<Workerd> {
   running.add(child);
   void ended.then(() => running.delete(child));
   for (const stream of [child.stdout, child.stderr]) {
-    if (stream) createInterface({ input: stream }).on("line", (line) => tell(line, options.onLine));
+    if (stream)
+      createInterface({ input: stream }).on("line", (line) => passOn(line, options.onLine));
   }
   const guard = killWith(child);
   void ended.then(() => guard.kill("SIGKILL"));

@@ -128,8 +128,8 @@ export const MAX_DETAIL_LENGTH = 200;
  * Bytes, and milliseconds, for which the service still takes in a body that it refused, so
  * that its sender reads the answer. A sender of more may lose the answer with the connection.
  */
-export const LINGER_BYTES = 64 * 1024 * 1024;
-export const LINGER_MS = 5_000;
+export const DRAIN_BYTES = 64 * 1024 * 1024;
+export const DRAIN_MS = 5_000;
 /** Milliseconds for which the answer waits for such a body. A body that came with its head has ended by then. */
 export const UNANSWERED_MS = 5;
 
@@ -207,7 +207,7 @@ export const REMOVAL_MEMORY_MS = 10 * 60 * 1000;
  * Milliseconds before a session tells the directory of a change: the answer to the caller
  * goes first if both share a thread, and one message covers changes in quick succession.
  */
-export const TELL_DELAY_MS = 10;
+export const SEND_DELAY_MS = 10;
 /**
  * Milliseconds for which a shard gathers messages before it stores them together.
  * Nobody waits for it but a caller whose subject has a limit of sessions. (Measured
@@ -215,8 +215,8 @@ export const TELL_DELAY_MS = 10;
  */
 export const GATHER_MS = 5;
 /** Milliseconds before a message that the directory did not take is sent again: the first wait, and the longest. */
-export const FIRST_RETELL_MS = 2_000;
-export const LAST_RETELL_MS = 5 * 60 * 1000;
+export const FIRST_RESEND_MS = 2_000;
+export const LONGEST_RESEND_MS = 5 * 60 * 1000;
 /**
  * Tries of one alarm that fail before the object sets the next one itself: the platform gives up after
  * six, and then a session whose storage was full would never expire.

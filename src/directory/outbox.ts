@@ -10,7 +10,7 @@
 import type { AlarmClock } from "../alarm-clock.ts";
 import type { SessionEntry } from "../core/host.ts";
 import type { SessionId } from "../core/id.ts";
-import { FIRST_RETELL_MS, MAX_RESTAMPS, TELL_DELAY_MS } from "../core/limits.ts";
+import { FIRST_RESEND_MS, MAX_RESTAMPS, SEND_DELAY_MS } from "../core/limits.ts";
 import { describeFailure, type Logger } from "../logger.ts";
 import type { DirectoryClient } from "./client.ts";
 import type { DirectoryEntry, DirectoryMessage } from "./contract.ts";
@@ -119,7 +119,7 @@ export class Outbox {
     });
     this.#listed = undefined;
     this.#alarmIsOurs = true;
-    alarm.moveTo(now + FIRST_RETELL_MS);
+    alarm.moveTo(now + FIRST_RESEND_MS);
     this.#send(now);
   }
 
@@ -152,7 +152,7 @@ export class Outbox {
   async #deliverAll(): Promise<void> {
     const { directory } = this.#parts;
     if (!directory) return;
-    await sleep(TELL_DELAY_MS);
+    await sleep(SEND_DELAY_MS);
     for (let restamps = 0; ;) {
       const now = Date.now();
       const update = this.#update(now);

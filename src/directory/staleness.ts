@@ -3,7 +3,7 @@
  * alone: a change that is stored is one that will be sent, without a row that says so.
  */
 import { CREDITS_PER_TTL } from "../core/expiry.ts";
-import { ENTRY_GRACE_MS, FIRST_RETELL_MS, LAST_RETELL_MS } from "../core/limits.ts";
+import { ENTRY_GRACE_MS, FIRST_RESEND_MS, LONGEST_RESEND_MS } from "../core/limits.ts";
 import type { DirectoryEntry } from "./contract.ts";
 
 /** A deadline may move by this share of the TTL before the directory hears of it. */
@@ -42,6 +42,6 @@ export function dropTime(expiresAt: number, ttlMs: number): number {
  * spread keeps those that failed together from coming back together.
  */
 export function retryTime(since: number, now: number): number {
-  const waited = Math.min(Math.max(now - since, FIRST_RETELL_MS), LAST_RETELL_MS);
+  const waited = Math.min(Math.max(now - since, FIRST_RESEND_MS), LONGEST_RESEND_MS);
   return now + Math.round(waited * (1 + Math.random() / 4));
 }

@@ -4,7 +4,7 @@
  * Measured, November 2026: without this Node's client lost three of ten answers to a body of
  * 1 KiB in four writes, and three of four to one of 10 MiB.
  */
-import { LINGER_BYTES, LINGER_MS, UNANSWERED_MS } from "../core/limits.ts";
+import { DRAIN_BYTES, DRAIN_MS, UNANSWERED_MS } from "../core/limits.ts";
 import { within } from "../wire/timers.ts";
 
 /**
@@ -34,12 +34,12 @@ export async function drainRefusedBody(request: Request, response: Response): Pr
 
 /** Resolves when the body ends, breaks off or passes a bound. */
 async function drain(body: ReadableStream<Uint8Array>): Promise<boolean> {
-  await within(readThrough(body.getReader()), LINGER_MS, () => undefined).catch(() => undefined);
+  await within(readThrough(body.getReader()), DRAIN_MS, () => undefined).catch(() => undefined);
   return true;
 }
 
 async function readThrough(reader: ReadableStreamDefaultReader<Uint8Array>): Promise<void> {
-  for (let bytes = 0; bytes < LINGER_BYTES;) {
+  for (let bytes = 0; bytes < DRAIN_BYTES;) {
     const { done, value } = await reader.read();
     if (done) return;
     bytes += value.byteLength;

@@ -16,7 +16,7 @@ import {
 } from "../core/expiry.ts";
 import type { SessionContent, SessionView } from "../core/host.ts";
 import { redactSessionId, type SessionId } from "../core/id.ts";
-import { LAST_RETELL_MS, OWN_ALARM_AFTER_TRIES } from "../core/limits.ts";
+import { LONGEST_RESEND_MS, OWN_ALARM_AFTER_TRIES } from "../core/limits.ts";
 import type { Outbox } from "../directory/outbox.ts";
 import type { ExchangeRequest } from "../gateway/contract.ts";
 import type { Gateway } from "../gateway/object/gateway.ts";
@@ -220,7 +220,7 @@ export class Lifecycle {
     const { ctx, alarm, outbox, log } = this.#parts;
     alarm.fired();
     if (tries >= OWN_ALARM_AFTER_TRIES) {
-      alarm.moveTo(now + LAST_RETELL_MS);
+      alarm.moveTo(now + LONGEST_RESEND_MS);
       await ctx.storage.sync();
     }
     const session = this.load(now);

@@ -27,8 +27,8 @@ const CREATE_LEFT = `CREATE TABLE IF NOT EXISTS exchanges_left (
 export interface OpenExchange {
   readonly id: number;
   readonly stream: number;
-  /** Its requests, as it began. */
-  readonly owed: readonly RequestId[];
+  /** Its requests, as it began. The column is named `owed`. */
+  readonly asked: readonly RequestId[];
   /** Requests that have not been answered. */
   readonly pending: readonly RequestId[];
 }
@@ -57,9 +57,9 @@ export class ExchangeTable {
     const rows = this.#sql.exec<Row>("SELECT * FROM exchanges WHERE owed <> ?", NONE_PENDING);
     const left = this.#left();
     return rows.toArray().map(({ id, stream, owed: text }) => {
-      const owed = elementTexts(text);
-      const pending = left.get(id)?.flatMap((place) => owed[place] ?? []);
-      return { id, stream, owed, pending: pending ?? owed };
+      const asked = elementTexts(text);
+      const pending = left.get(id)?.flatMap((place) => asked[place] ?? []);
+      return { id, stream, asked, pending: pending ?? asked };
     });
   }
 
@@ -90,12 +90,12 @@ export class ExchangeTable {
     const stream = standalone ? STANDALONE_STREAM : id;
     this.#save(id, stream, `[${pending.join(",")}]`);
     this.#highest = id;
-    return { id, stream, owed: pending, pending };
+    return { id, stream, asked: pending, pending };
   }
 
   /** Stores which requests are left to be answered. With none left, the exchange has ended. */
-  savePending({ id, stream, owed }: OpenExchange, pending: readonly RequestId[]): void {
-    if (pending.length > 0) return this.#saveLeft(id, owed, new Set(pending));
+  savePending({ id, stream, asked }: OpenExchange, pending: readonly RequestId[]): void {
+    if (pending.length > 0) return this.#saveLeft(id, asked, new Set(pending));
     if (this.#leftExists) this.#sql.exec("DELETE FROM exchanges_left WHERE id = ?", id);
     if (id === this.#highest) this.#save(id, stream, NONE_PENDING);
     else this.#sql.exec("DELETE FROM exchanges WHERE id = ?", id);
@@ -106,13 +106,13 @@ export class ExchangeTable {
     this.#sql.exec(insert, id, stream, owed);
   }
 
-  #saveLeft(id: number, owed: readonly RequestId[], left: ReadonlySet<RequestId>): void {
-    const places = owed.flatMap((one, place) => (left.has(one) ? [place] : []));
+  #saveLeft(id: number, asked: readonly RequestId[], left: ReadonlySet<RequestId>): void {
+    const places = asked.flatMap((one, place) => (left.has(one) ? [place] : []));
     const insert = "INSERT OR REPLACE INTO exchanges_left (id, places) VALUES (?, ?)";
     this.#sql.exec(insert, id, JSON.stringify(places));
   }
 
-  /** The places that are left, by the exchange. One that nobody has answered in part is not in it. */
+  /** The places that are left, by the exchange. An exchange without an answer so far has no entry. */
   #left(): ReadonlyMap<number, readonly number[]> {
     if (!this.#leftExists) return new Map();
     const select = "SELECT id, places FROM exchanges_left";

@@ -1,9 +1,9 @@
 import { expect, it } from "vitest";
-import { tell } from "../../../scripts/log-line.ts";
+import { passOn } from "../../../scripts/log-line.ts";
 
 function told(line: string): unknown[] {
   const lines: string[] = [];
-  tell(line, (one) => lines.push(one));
+  passOn(line, (one) => lines.push(one));
   return lines.map((one) => JSON.parse(one) as unknown);
 }
 
@@ -23,7 +23,7 @@ it.each(["workerd/server/x.rs:1: error: Uncaught exception", "{not JSON", '{"jso
 
 it("bounds what it passes on, and leaves no character that ends a line", () => {
   const lines: string[] = [];
-  tell(`x\u2028\u0085${"y".repeat(1000)}`, (one) => lines.push(one));
+  passOn(`x\u2028\u0085${"y".repeat(1000)}`, (one) => lines.push(one));
   expect(lines).toHaveLength(1);
   expect(lines[0]).toMatch(/"line":"x\\u2028\\u0085y{497}"}$/);
 });

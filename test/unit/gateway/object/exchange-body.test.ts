@@ -31,7 +31,7 @@ function begin(body: string) {
     upstream: { name: "default", callMs: 3_600_000, silenceMs: 600_000 },
     streams: {
       upstreamHeld: async () => undefined,
-      beginExchange: () => ({ id: 2, stream: 2, owed: ["1"], pending: ["1"] }),
+      beginExchange: () => ({ id: 2, stream: 2, asked: ["1"], pending: ["1"] }),
       say: () => undefined,
       endStream: () => undefined,
     },
