@@ -50,7 +50,7 @@ export function mendAlarms(stateDir: string, options: AlarmOptions): void {
   }
 }
 
-/** What is wrong with the database; undefined if it is sound. */
+/** The fault of the database, in words; undefined if it is sound. */
 function damageOf(file: string): string | undefined {
   try {
     return within(file, (database) => {

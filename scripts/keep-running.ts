@@ -82,13 +82,13 @@ export async function keepRunning<R extends Runnable>(
       return false;
     }
     log.info("workerd.started");
-    // It was told to end while it started, and `stop` reached the one before.
+    // `stop` was called while this one started, and ended the process before it.
     if (ending.signal.aborted) await current.stop(0);
     return true;
   }
 }
 
-/** Returns early if it is told to. */
+/** Returns early if `signal` aborts. */
 async function waitFor(ms: number, signal: AbortSignal): Promise<void> {
   await after(ms, undefined, { signal }).catch(() => undefined);
 }

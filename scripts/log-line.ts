@@ -7,7 +7,7 @@ import { createLogger } from "../src/logger.ts";
 /** workerd's words when the bridge cuts a reader. The log has a line for that already: `reader.cut`. */
 const CUT = /remote\.jsg\.Error: reader cut: \w+$/;
 
-/** What workerd says of each alarm that was spread before it started, of which the log has a line: `alarms.spread`. */
+/** workerd's words about each alarm that was spread before it started. The log has a line for those already: `alarms.spread`. */
 const SPREAD = /SQLite alarm overdue, running despite AlarmManager mismatch/;
 
 /** Characters of a line that are kept: an exception may quote what it failed over. */

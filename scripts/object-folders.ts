@@ -5,10 +5,10 @@ import { join } from "node:path";
 /** Where the storage of all objects lies within STATE_DIR. */
 export const objectsIn = (stateDir: string): string => join(stateDir, "objects");
 
-/** Which object each file is of, and when its alarm is due: of one class. It is not an object itself. */
+/** workerd's list for one class: the object of each file, and when its alarm is due. It is no object's own file. */
 export const ALARMS_FILE = "metadata.sqlite";
 
-/** What SQLite keeps beside a database while it is open, and after a crash. */
+/** Endings of the files that SQLite keeps beside a database while it is open, and after a crash. */
 export const BESIDE = ["-wal", "-shm"] as const;
 
 /** The folder of each class; none before the first start. */

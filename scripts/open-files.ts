@@ -19,7 +19,7 @@ export function openFilesLimit(): number | undefined {
   return limit === undefined ? undefined : Number(limit);
 }
 
-/** What the limit allows, in words. Throws a ConfigError if it is too low to serve. */
+/** Says what the limit allows. Throws a ConfigError if it is too low to serve. */
 export function openFilesAdvice(limit: number): string {
   if (limit < LEAST) {
     throw new ConfigError(

@@ -62,7 +62,7 @@ function follow(file: string, { bytes, freeBytes }: Disk): void {
   } else if (freeBytes < FULL * size) rmSync(file);
 }
 
-/** Appears whole. Its bytes are random, so that no file system makes them smaller. */
+/** Makes the file, which appears whole. Its bytes are random, so that no file system makes them smaller. */
 function fill(file: string, size: number): void {
   const making = `${file}.making`;
   writeFileSync(making, randomBytes(size));

@@ -27,9 +27,9 @@ import { startWorkerd, variables, type Workerd } from "./workerd.ts";
 const GRACE_MS = 1000;
 /** Milliseconds between two sweeps of the files that ended sessions left. */
 const SWEEP_MS = 10 * 60_000;
-/** The same before the first of them, which does what the start left. */
+/** Milliseconds before the first of them, which removes the files that the sweep at the start left. */
 const FIRST_SWEEP_MS = 60_000;
-/** Milliseconds that the start may take for it: a thousand files take a second or two. */
+/** Milliseconds that the sweep at the start may take: a thousand files take a second or two. */
 const SWEEP_AT_REST_MS = 2_000;
 
 /** An address that others can reach is served only once it is decided who may come in. */

@@ -3,7 +3,7 @@ import { MAX_JSON_DEPTH, MAX_JSON_VALUES } from "./limits.ts";
 import { shapeOf } from "../wire/json-shape.ts";
 
 /**
- * The first bound that a JSON text breaks, as what is said of it; undefined if it breaks none.
+ * The first bound that a JSON text breaks, as the end of a sentence; undefined if it breaks none.
  * `maxElements` bounds the elements of an array.
  *
  * @example jsonProblem("[".repeat(65) + "]".repeat(65)) // "is nested deeper than 64 levels"

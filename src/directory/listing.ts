@@ -45,8 +45,9 @@ export function takeUpTo<T>(sequence: Iterable<T>, limit: number): { taken: T[];
 }
 
 /**
- * The form of a cursor; its first digit tells it from a later form. Clients do not look inside: it is the place of the last entry given, not
- * a count, so entries that come and go before it change nothing for those after it.
+ * The form of a cursor. Its first digit tells it from a later form; clients do not look inside. It is
+ * the place of the last entry given, not a count, so entries that come and go before it change nothing
+ * for those after it.
  */
 const FORM = /^1\.([0-9a-z]{1,11})\.([0-9a-f]{32})$/;
 

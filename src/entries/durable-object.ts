@@ -25,7 +25,7 @@ export interface ObjectNamespace {
 export interface SessionsInOptions {
   /** The service's `DIRECTORY_SHARDS` (8, as its own default). */
   readonly shards?: number;
-  /** Who asks. Absent: an admin, since the holder of the binding may touch every session. */
+  /** The caller. Absent: an admin, since the holder of the binding may touch every session. */
   readonly caller?: Caller;
 }
 

@@ -69,7 +69,7 @@ export function refusalOf(status: number, hasSession: boolean, forwards: boolean
   return isFinal ? "none" : "busy";
 }
 
-/** Nothing that the listener could say differently: the credential, the method, the media type. */
+/** A repeated request would get these again: they refuse the credential, the method or the media type. */
 const FINAL: ReadonlySet<number> = new Set([401, 403, 405, 406, 415]);
 
 /** Milliseconds that a server asks to be left alone; undefined where it does not say, or not readably. */

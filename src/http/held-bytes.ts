@@ -66,5 +66,5 @@ export class Hold {
   }
 }
 
-/** Of this Worker: its requests, and the exchanges of its objects. */
+/** The count of this Worker, for its requests and for the exchanges of its objects. */
 export const bodies = new HeldBytes();

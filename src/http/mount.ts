@@ -35,7 +35,7 @@ import {
   type Service,
 } from "./route.ts";
 
-/** What the machine has left, as far as it can be seen: on Cloudflare nothing runs out. */
+/** Shows which resources the machine has left. On Cloudflare none of them runs out, and both are absent. */
 export interface Machine {
   readonly openFiles?: OpenFiles | undefined;
   readonly isDiskFull?: (() => Promise<boolean>) | undefined;

@@ -176,8 +176,8 @@ export class Lifecycle {
   /**
    * Ends the session: clears its storage, and once that is durable ends its exchanges, its streams and
    * its upstream session. Throws at once if the storage refuses, and then nothing has happened.
-   * Resolves when readers and log have been told. `headers` are for the upstream, from the MCP client
-   * that ends the session.
+   * Resolves when the last frames are sent and the line is logged. `headers` are for the upstream, from
+   * the MCP client that ends the session.
    */
   end(
     session: LiveSession,
@@ -278,15 +278,16 @@ export class Lifecycle {
   }
 
   /**
-   * Calls `tell` once everything that was stored is durable. The output gate holds back what the object
-   * sends, but no line of the log. Nothing else enters the object before, so no new reader is
-   * told what is meant for those of now. If the storage fails, the object is reset, and nobody is told.
+   * Calls `announce` once everything that was stored is durable. The output gate holds back what the
+   * object sends, but no line of the log. Until then no other call enters the object, so a new reader
+   * gets nothing that is meant for the present ones. If the storage fails, the platform resets the
+   * object, and nobody hears of anything.
    */
-  #onceDurable(tell: () => void): Promise<void> {
+  #onceDurable(announce: () => void): Promise<void> {
     const { ctx } = this.#parts;
     return ctx.blockConcurrencyWhile(async () => {
       await ctx.storage.sync();
-      tell();
+      announce();
     });
   }
 

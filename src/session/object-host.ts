@@ -50,9 +50,9 @@ interface DurableObjectHostOptions {
   readonly directory?: DirectoryClient | undefined;
   /** How many sessions a subject may have at a time; 0, the default: no limit. */
   readonly maxSessionsPerSubject?: number;
-  /** Where an unknown id can be told without waking an object. */
+  /** Says which ids have no session, without waking an object. Absent: the object of each id is asked. */
   readonly stored?: StoredObjects | undefined;
-  /** Where the storage of an object is files. */
+  /** Handles objects whose file is damaged. Absent: the objects have no files that this process can reach. */
   readonly damaged?: DamagedObjects | undefined;
 }
 
@@ -150,7 +150,7 @@ function sessionsOf<T>(
   const stub = (name: string) =>
     namespace.get(namespace.idFromName(name)) as unknown as SessionStub;
 
-  /** If the storage of an object fails, the log names that. */
+  /** Does `work`. If the storage of the object fails, this logs where that lies. */
   const reporting = async <R>(id: SessionId, work: Promise<R>): Promise<R> => {
     try {
       return await work;
@@ -194,7 +194,7 @@ function sessionsOf<T>(
     return true;
   };
 
-  /** The same for a call that may make the session. It is tried once: a try that failed half way may have happened. */
+  /** As `ask`, for a call that may make the session. It is tried once: a try that failed half way may have happened. */
   const make = async <R>(
     id: SessionId,
     work: (object: SessionStub) => Promise<Outcome<R>>,

@@ -8,7 +8,7 @@
  */
 import type { SessionId } from "../core/id.ts";
 
-/** Is no UUID, so no session can have this name. */
+/** The name of the object that stands for every id without a session. It is no UUID, so no session has it. */
 export const NOBODY = "nobody";
 
 /** Ids that are remembered at least: a session that is used often is looked for once. */

@@ -21,13 +21,13 @@ interface Write {
   readonly id: string | undefined;
 }
 
-/** An event, and a time: what that is says the field. */
+/** An event, and a time. The field that holds it says which time. */
 interface Timed {
   readonly id: string;
   readonly at: number;
 }
 
-/** What the object wants to know soon. */
+/** A question of the object, which wants the answer soon. */
 interface Question {
   /** The answer: the reader has taken everything up to this event. */
   readonly id: string;

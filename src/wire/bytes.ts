@@ -18,8 +18,8 @@ const FIRST_BYTES = 4096;
 
 /**
  * Reads a body of unknown length. Undefined if it is over `maxBytes`: the rest is unread then, and
- * the body unlocked. Before each read `takes` is told how many bytes of memory the body takes by then;
- * it stops the reading, alike, by throwing. Rejects if the body breaks off.
+ * the body unlocked. Before each read it calls `takes` with the bytes of memory that the body takes by
+ * then. If `takes` throws, the rest is unread too, and this rejects. Rejects if the body breaks off.
  *
  * @example const bytes = await boundedBody(request.body, 1024 * 1024);
  */
@@ -63,6 +63,7 @@ function fillingReader(body: ReadableStream<Uint8Array>): ReadableStreamBYOBRead
     return undefined;
   }
 }
+
 const encoder = new TextEncoder();
 
 /** Bytes of the text in UTF-8. */

@@ -29,7 +29,7 @@ interface Visit {
   readonly read: { readonly after: number; readonly limit: number };
 }
 
-/** What the readers of a play do besides coming and being cut. */
+/** The choices of the readers of a play, besides coming and being cut. */
 type Habit = "stay" | "be slow";
 
 const sometimes = (may: boolean, share: number): fc.Arbitrary<boolean> =>

@@ -1,4 +1,4 @@
-/** What `npm run serve` outlives: the end of workerd, too many open files, damaged storage; and what it tidies up. */
+/** `npm run serve` outlives the end of workerd, too many open files and damaged storage, and removes empty files. */
 import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { connect, type Socket } from "node:net";
@@ -92,7 +92,7 @@ it("starts workerd again, on the same port, after idle connections have taken ev
       () => 0,
     );
   await expect.poll(publish).toBe(202);
-  // What was acknowledged is there.
+  // Every acknowledged event is there.
   const page = await fetch(`${service.url}${path}?after=${seen}`, {
     headers: { accept: "application/json" },
   });

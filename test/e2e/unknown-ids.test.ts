@@ -1,4 +1,4 @@
-/** What an id that nobody made costs the process and its disk, and that no session is taken for one. */
+/** An id that nobody made costs the process and its disk next to nothing, and no session is taken for one. */
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";

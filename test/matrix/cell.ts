@@ -10,7 +10,7 @@ const WAYS = [
   { path: "/sse", transport: "sse" },
 ] as const;
 
-/** What one client saw on one way. */
+/** The results of one client on one way. */
 export interface Run {
   readonly seen?: Seen;
   /** A call under way when the server was killed, and how long after the restart it ended. Direct: where it is late through the gateway. */

@@ -16,7 +16,7 @@ export const CLIENTS = [
 ] as const;
 export type ClientName = (typeof CLIENTS)[number];
 
-/** What a call said: the result, or the words of its failure. */
+/** The answer to a call: the result, or the message of its failure. */
 export type Outcome =
   | { readonly isError: boolean; readonly content: unknown }
   | { readonly failed: string };
@@ -40,12 +40,12 @@ class ClientFailure extends Error {
 
 export class RunningClient {
   readonly #child: ChildProcess;
-  /** What it writes goes in there, and nothing that another wrote is found. */
+  /** A folder of its own for its files, so that it finds none of another client. */
   readonly #home = makeFolder();
   readonly #lines: Interface;
   readonly #said: string[] = [];
   #complaint = "";
-  /** What it saw of the plan. */
+  /** The results of the plan, as the client saw them. */
   readonly seen: Promise<Seen>;
 
   constructor(name: ClientName, url: string, transport: Transport, calls: Calls) {
@@ -63,7 +63,7 @@ export class RunningClient {
     this.#lines = createInterface({ input: child.stdout });
     this.#lines.on("line", (line) => this.#said.push(line));
     this.seen = this.#next() as Promise<Seen>;
-    // Whoever asks for it gets the failure; nobody asks where the run was given up.
+    // A caller that awaits it gets the failure. After the run was given up nobody does.
     this.seen.catch(() => undefined);
   }
 

@@ -11,7 +11,7 @@ export interface Call {
   readonly arguments: Readonly<Record<string, unknown>>;
 }
 
-/** What a client is to call, in the words of its server. */
+/** The tools that a client is to call, by the names that its server has for them. */
 export interface Calls {
   readonly echo: Call;
   /** Takes longer than the gateway waits for an answer that is no stream, and tells of three steps. */

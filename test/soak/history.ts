@@ -135,7 +135,7 @@ export interface Answer {
   readonly afterEnd: number | undefined;
 }
 
-/** What one stream brought to its reader. */
+/** The events that one stream brought to its reader. */
 export interface Visit {
   readonly seen: readonly Seen[];
   /** The id of its `ended` frame; undefined if the reader left before, or was cut. */

@@ -75,7 +75,7 @@ export async function countWrites(id: string): Promise<Writes> {
   return writes;
 }
 
-/** What an object asks its storage for from now on: keys, and SQL statements. */
+/** Records the reads that an object makes from now on: keys, and SQL statements. */
 export async function listReads(id: string): Promise<string[]> {
   const reads: string[] = [];
   await runInDurableObject(objectOf(id), (_object, { storage: { kv, sql } }) => {

@@ -1,4 +1,4 @@
-/** What tests start, and what ends it: the test itself, the file, or a test that runs beside others. */
+/** Ends everything that tests start: at the end of the test, of the file, or of a test that runs beside others. */
 import { AsyncLocalStorage } from "node:async_hooks";
 import { afterAll, onTestFinished } from "vitest";
 

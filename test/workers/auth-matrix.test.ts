@@ -20,7 +20,7 @@ interface Row {
   readonly method: string;
   /** `:id` stands for the session. */
   readonly path: string;
-  /** Who calls; `me` unless said otherwise. */
+  /** The caller; `me` by default. */
   readonly caller?: string;
   /** How its session is made; `/v1` unless said otherwise. */
   readonly session?: "mcp" | "legacy";

@@ -68,7 +68,7 @@ it("the first call after an eviction reads keys and rows once, and writes nothin
   const writes = await countWrites(id);
   await look(id);
   const { rowsRead } = writes;
-  // What the directory was told is read as the object is loaded, before the counting begins.
+  // The object reads the last report to the directory as it is loaded, before the counting begins.
   const keys = ["owner", "session", "used-until", "channel"];
   expect([writes.keysRead, writes.rows, writes.alarms]).toEqual([keys, 0, 0]);
   // Two events, and the schema.

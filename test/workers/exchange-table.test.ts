@@ -1,4 +1,4 @@
-/** What the exchanges of a session write, and that an object that was restarted reads it, or what an older one wrote. */
+/** The rows of a session's exchanges: an object that was restarted reads its own, and those of an older version. */
 import { env, runInDurableObject } from "cloudflare:test";
 import { expect, it } from "vitest";
 import { ExchangeTable } from "../../src/gateway/object/exchange-table.ts";

@@ -72,7 +72,7 @@ export class Gateway {
   #link: UpstreamLink | undefined;
   #listener: ObjectListener | undefined;
   #stateOf: UpstreamState | undefined;
-  /** Of the client's last request that came while this object was in memory. */
+  /** The headers of the client's last request since this object was loaded. */
   #headers: Headers = {};
 
   constructor(parts: GatewayParts) {
@@ -169,7 +169,7 @@ export class Gateway {
     const abandoned = [...this.#running].map((exchange) => exchange.abandon());
     this.#running.clear();
     return () => {
-      for (const tell of abandoned) tell();
+      for (const answerWaiting of abandoned) answerWaiting();
       return this.terminate(metadata, headers);
     };
   }

@@ -58,7 +58,7 @@ export class GatewayStreams extends Channel {
 
   /**
    * Logs messages of an exchange, together with the requests that are still pending after them, and
-   * sends them. What is pending is written where that is less than in `exchange`.
+   * sends them. It writes the pending requests only if they are fewer than in `exchange`.
    */
   say(exchange: OpenExchange, messages: readonly string[], pending: readonly RequestId[]): void {
     const logged = this.storage.transactionSync(() => {

@@ -37,7 +37,7 @@ interface CallOptions {
 /** How long a stream may say nothing. */
 interface Silence {
   readonly ms: number;
-  /** What ends a silence: a message, or any byte, such as a comment that shows that the peer is there. */
+  /** A message ends a silence, or any byte does, such as a comment that shows that the peer is there. */
   readonly endedBy: "message" | "byte";
 }
 
@@ -97,7 +97,10 @@ export async function call(
 /** The bytes of a stream as they come. */
 export type ChunkReader = Pick<ReadableStreamDefaultReader<Uint8Array>, "read" | "cancel">;
 
-/** Milliseconds, and bytes, of a refusal that is not said to be JSON. Of a stream it may be silent for so long. Most are a line, or a page for people. */
+/**
+ * Milliseconds, and bytes, that a refusal may take which is not JSON by its type. Most are a line, or a
+ * page for people. A refusal that is a stream may be silent for as long.
+ */
 export const REFUSAL_MS = 1000;
 const MAX_REFUSAL_BYTES = 64 * 1024;
 

@@ -16,7 +16,7 @@ export async function hear(reply: Reply, maxBytes: number): Promise<Heard> {
   return heardOf(reply, await reply.refusal());
 }
 
-/** Of a refusal that is a stream. */
+/** How long a refusal that is a stream may bring no message. */
 const SILENCE = { ms: REFUSAL_MS, endedBy: "message" } as const;
 
 /** Reads a refusal that comes as a stream up to its first response. It may stay open after that. */

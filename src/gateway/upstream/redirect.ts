@@ -4,9 +4,9 @@ import { MAX_UPSTREAM_REDIRECTS } from "../../core/limits.ts";
 import type { Answer } from "./upstream.ts";
 
 interface Followed<A> {
-  /** It is a redirect where that leads elsewhere, or on and on. */
+  /** A redirect only if it leads to another origin, or if too many came before it. */
   readonly answer: A;
-  /** Where it came from. */
+  /** The URL that gave the answer. */
   readonly url: string;
 }
 

@@ -12,7 +12,7 @@ const TRACE = {
 /** The page that `EVERY` comes from. */
 const PAGE = { ALLOWED_ORIGINS: "http://localhost:3000" };
 
-/** Whatever a client, a browser or a proxy of this machine may send: without AUTH no other address is served. */
+/** Headers that a client, a browser or a proxy of this machine may send: without AUTH no other address is served. */
 const EVERY = {
   ...TRACE,
   authorization: "Bearer mine",
@@ -111,7 +111,7 @@ it("and in the stateless revision", async () => {
   );
 });
 
-/** Whatever a server, a framework or a proxy may answer with. */
+/** Headers that a server, a framework or a proxy may answer with. */
 const ANSWERED = {
   "mcp-session-id": "another",
   "set-cookie": "session=secret",

@@ -84,7 +84,7 @@ export class Follower {
   }
 }
 
-/** What a `gap` says, as it is in an event's data or in a page of JSON. */
+/** The content of a `gap`, as it is in an event's data or in a page of JSON. */
 export interface GapJson {
   readonly requested: string | null;
   readonly earliest: string | null;

@@ -16,7 +16,7 @@ export interface Seeds {
   readonly ids: readonly string[];
   /** `Authorization` headers and tickets of a caller who is let in, but to nothing of the victim's. */
   readonly credentials: readonly string[];
-  /** Those that let nobody in; undefined is none. */
+  /** Credentials that let nobody in; undefined is none. */
   readonly wrongCredentials: readonly (string | undefined)[];
   readonly tickets: readonly string[];
 }

@@ -89,7 +89,7 @@ it.each([
     { level: "warn", event: "storage.mended", file: "SessionObject/metadata.sqlite", alarms: 2 },
     expect.objectContaining({ event: "storage.damaged", file: `SessionObject/${idOf(4)}.sqlite` }),
   ]);
-  // What was there can still be looked at.
+  // The damaged files are kept, to be looked at.
   expect(readdirSync(folder).filter((name) => name.includes("damaged"))).toHaveLength(1);
 });
 

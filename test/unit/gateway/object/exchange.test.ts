@@ -54,7 +54,7 @@ const REQUEST: ExchangeRequest = {
   delivery: "own",
 };
 
-/** What is stored and sent together: how many messages, and how many requests are pending after them. */
+/** A write of the streams, sent as one: how many messages, and how many requests are pending after them. */
 type Said = [messages: number, pending: number];
 
 /** Carries a batch of `requests` to an upstream that answers with these chunks of a stream. */

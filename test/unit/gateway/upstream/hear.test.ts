@@ -1,4 +1,4 @@
-/** What of an upstream's answer is read, and as what. */
+/** `hear` reads the part of an upstream's answer that its meaning needs. */
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { CallDeadline, SharedTimer } from "../../../../src/gateway/upstream/call-deadline.ts";
 import { Reply } from "../../../../src/gateway/upstream/call.ts";
