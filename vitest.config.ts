@@ -17,7 +17,7 @@ const patience = {
 export default defineConfig({
   test: {
     silent: "passed-only",
-    // What runs beside each other in a file waits most of the time.
+    // Tests that run beside each other in a file wait most of the time.
     maxConcurrency: 16,
     // Most tests wait for processes of their own, or for time to pass, so there are more workers than cores.
     maxWorkers: Math.ceil(availableParallelism() * 1.5),

@@ -82,7 +82,7 @@ class Upload {
   }
 }
 
-it("what is held at a time is bounded: a large body gets 503 with Retry-After, a small one passes", async () => {
+it("bounds the bytes that are held at a time: a large body gets 503 with Retry-After, a small one passes", async () => {
   const service = await Service.start();
   const { id } = await service.make();
   const path = `/v1/sessions/${id}/events`;

@@ -48,7 +48,7 @@ it("a single request writes a row when it begins and a row when it ends", async 
   });
 });
 
-it("what an object of before has written is read", async () => {
+it("reads the rows of an earlier version", async () => {
   await inObject(({ sql }) => {
     sql.exec(
       "CREATE TABLE exchanges (id INTEGER PRIMARY KEY, stream INTEGER NOT NULL, owed TEXT NOT NULL)",

@@ -99,7 +99,7 @@ const subject = z
   .min(1)
   .max(MAX_SUBJECT_LENGTH)
   .refine((text) => text.isWellFormed(), "must not hold half a surrogate pair")
-  .meta({ description: "Whose session it is" });
+  .meta({ description: "The owner of the session" });
 
 const overflow = z.enum(OVERFLOWS).meta({
   description:
@@ -231,7 +231,9 @@ export const listQuery = z.strictObject({
 export const countQuery = z.strictObject(filter);
 
 export const revokeQuery = z.strictObject({
-  subject: subject.exactOptional().meta({ description: "Whose sessions end; an admin must say" }),
+  subject: subject
+    .exactOptional()
+    .meta({ description: "The owner of the sessions that end; an admin must name one" }),
 });
 
 export const sessionEntry = z.object({

@@ -1,4 +1,4 @@
-/** The two lists of docs/mcp.md, "What passes through": what of a request reaches an upstream, and what of an answer a client. */
+/** The two lists of docs/mcp.md, "What passes through": the headers of a request that reach an upstream, and those of an answer that reach a client. */
 import { expect, it } from "vitest";
 import { INITIALIZE, post, readerOf, toolCall } from "../../support/mcp/client.ts";
 import { roughBehindGateway } from "../../support/mcp/rough-gateway.ts";

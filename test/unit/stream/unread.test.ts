@@ -85,7 +85,7 @@ it("presses once more than half of either bound is unread", () => {
   ]);
 });
 
-describe("what may be confirmed soon", () => {
+describe("the events that may be confirmed soon", () => {
   it("has a quarter of the events after it", () => {
     expect([2, 3, 4, 9].map((last) => new Unread(logOf(last), 0).settledSoon)).toEqual([
       undefined,

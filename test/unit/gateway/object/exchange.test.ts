@@ -92,7 +92,7 @@ async function said(
 const results = (from: number, to: number) =>
   Array.from({ length: to - from }, (_, n) => resultOf(from + n));
 
-it("what one chunk brings is stored and sent together, with what is pending after it", async () => {
+it("stores and sends together all that one chunk brings, with the requests that are pending after it", async () => {
   expect(await said(100, [[PROGRESS, ...results(0, 60)], [PROGRESS], results(60, 100)])).toEqual([
     [61, 40],
     [1, 40],
