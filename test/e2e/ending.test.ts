@@ -50,7 +50,7 @@ it("takes a last event, which comes before `ended`", async () => {
   ]);
 });
 
-it("a reader that comes later gets the events it missed, then the end; one that has seen the end gets 204", async () => {
+it("a reader that comes later gets the events it missed, then the end; a reader that has seen the end gets 204", async () => {
   const { service, id, path, end, follow } = await start({}, Service.start());
   const { json } = await service.publish(id, [{ data: "a" }, { data: "b" }, { data: "c" }]);
   const ended = await end();

@@ -87,7 +87,7 @@ it("gives a hundred where no limit is named, and a thousand at most", async () =
   expect(dataOf((await read("?limit=1000")).json)).toEqual(numbers(0, 1000));
 });
 
-it("says where a place can not be given, and gives all that is retained", async () => {
+it("says that the log no longer has a place, and gives all that it retains", async () => {
   const { read, publish } = await start();
   const ids = await publish("a", "b");
   const foreign = `${"0".repeat(15)}-000000000001-0`;

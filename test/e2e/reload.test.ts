@@ -140,7 +140,7 @@ it("two readers that come at once both get what nobody has taken", async () => {
   }
 });
 
-it("an event that a reader took and lived on after is not given to the next, over a restart too", async () => {
+it("an event that a reader took and lived on after does not go to the next reader, even after a restart", async () => {
   const { service, follow, publish, writers } = await start({}, newService({}));
   const reader = await follow();
   await startOf(reader);

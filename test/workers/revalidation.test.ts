@@ -52,7 +52,7 @@ it("a condition is about the session before the read, which moves the deadline a
   }
 });
 
-it("If-None-Match answers 304 again and again to who does not use the session", async () => {
+it("If-None-Match answers 304 again and again to a client that does not use the session", async () => {
   const { look, first } = await tagged();
   for (let n = 0; n < 3; n++) {
     const { status, tag } = await look({ "if-none-match": `W/${first.tag}` });

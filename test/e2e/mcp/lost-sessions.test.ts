@@ -211,7 +211,7 @@ it.each<[what: string, refuse: (asked: Asked) => void]>([
   expect([sids, server.count("initialize")]).toEqual([["rough-1", "rough-2"], 2]);
 });
 
-it("a call that a stream has said something of is not repeated, whatever comes after", async () => {
+it("the gateway never repeats a call after a message about it has come on a stream", async () => {
   const { url, server } = await roughUpstream((asked) => {
     if (asked.method === "ping") {
       asked.answer(404);

@@ -46,7 +46,7 @@ it("a type with any other weight is taken", async () => {
   expect((await post(url, INITIALIZE, { accept })).status).toBe(200);
 });
 
-it("an empty Last-Event-ID is none", async () => {
+it("an empty Last-Event-ID counts as absent", async () => {
   const { url } = await demoGateway();
   const session = await McpSession.open(url);
   const response = await session.get("");

@@ -72,7 +72,7 @@ it("the client's answer to such a request reaches the server", async () => {
   await reader.leave();
 });
 
-it("with nobody there it is kept for the next one", async () => {
+it("a message that comes while nobody follows is kept for the next reader", async () => {
   const { url, say } = await legacyUpstream();
   const session = await McpSession.open(url);
   say(notice("while nobody was there"));

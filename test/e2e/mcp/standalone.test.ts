@@ -72,7 +72,7 @@ it.each([401, 404, 410])("%i to it after a restart recovers the session", async 
   await reader.leave();
 });
 
-it("is asked for once where there is none", async () => {
+it("asks once for a stream that the server does not have", async () => {
   const { url, server } = await roughUpstream();
   const session = await McpSession.open(url);
   const reader = await session.follow();

@@ -47,7 +47,7 @@ it.each<[challenge: string, url: string | undefined]>([
   expect(metadataIn(challenge)).toBe(url);
 });
 
-it("names our own resource whatever stands around it, and changes nothing else", () => {
+it("replaces the resource by our own, and no text around it", () => {
   const text = fc.string({ unit: fc.constantFrom("a", " ", ",", "=", "\\\\", '\\"', ";") });
   fc.assert(
     fc.property(fc.array(text, { maxLength: 4 }), fc.nat(4), (values, place) => {

@@ -34,7 +34,7 @@ it("a second answer to one request is not another one's", () => {
   expect(meant("7", ['"7"'], ["7", '"7"'])).toBeUndefined();
 });
 
-it("finds every id that is asked, whatever else is", () => {
+it("finds every id that was asked, beside any others", () => {
   const id = fc.oneof(
     fc.integer().map(String),
     fc.string().map((text) => JSON.stringify(text)),

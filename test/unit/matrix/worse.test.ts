@@ -69,7 +69,7 @@ it("asks nothing of a pair that does not work direct", () => {
   expect(worse({ ended: "not a server" }, { ended: "not a server" })).toEqual([]);
 });
 
-it("says that a client does not go on where it was told of no call after the restart, or of a failure", () => {
+it("says that a client does not go on if its call after the restart is missing or has failed", () => {
   expect(goesOn(DIRECT)).toBe(false);
   expect(goesOn({ ...GOOD, again: { outcome: failed("Session not found"), ms: 1 } })).toBe(false);
 });

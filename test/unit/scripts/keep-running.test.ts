@@ -99,7 +99,7 @@ it("fails if the first start does", async () => {
   await expect(it.keep()).rejects.toThrow("a bad variable");
 });
 
-it("ends for good when it is told to, and is not started again", async () => {
+it("ends for good at `stop`, and does not start again", async () => {
   const it = program();
   const kept = await it.keep();
   await kept.stop(0);

@@ -32,7 +32,7 @@ it("finds nothing in a sound answer, nor in one whose end was not acknowledged",
 });
 
 describe("readers without an id", () => {
-  it("get among them every event: one that no stream shows is lost", () => {
+  it("get every event between them: an event that no stream shows is lost", () => {
     expect(told({ streams: [reload([1]), reload([3], END)] })).toEqual(["event lost"]);
     expect(told({ streams: [reload([2, 3], END)] })).toEqual(["event lost"]);
     expect(told({ streams: [reload([1]), reload([], END)] })).toEqual(["event lost"]);

@@ -34,7 +34,7 @@ function start() {
   return { reader: body.getReader(), send, cuts };
 }
 
-it("hands a large frame over in pieces, so that who reads slowly is seen to read", async () => {
+it("hands a large frame over in pieces, which show that a slow reader reads", async () => {
   const { reader, send, cuts } = start();
   const frame = encodeFrame({ data: "\n".repeat(1024 * 1024) });
   send(frame);

@@ -174,7 +174,7 @@ it.each<[what: string, tries: number, resumptions: (() => Promise<Reply>)[]]>([
   expect(all - resumptions.length).toBe(tries);
 });
 
-it("stores nothing once its session has ended, and tells the client and the upstream when it is told to", async () => {
+it("stores nothing once its session has ended, and answers the client when the function that `abandon` returns is called", async () => {
   const said = vi.fn();
   const sendLast = vi.fn();
   let signal: AbortSignal | undefined;
@@ -206,12 +206,12 @@ it("stores nothing once its session has ended, and tells the client and the upst
   send(PROGRESS);
   await vi.advanceTimersByTimeAsync(1000);
   expect(said).toHaveBeenCalledTimes(1);
-  const tell = exchange.abandon();
+  const answerWaiting = exchange.abandon();
   send(PROGRESS);
   await vi.advanceTimersByTimeAsync(1000);
   expect(said).toHaveBeenCalledTimes(1);
   expect([sendLast.mock.calls.length, signal?.aborted]).toEqual([0, false]);
-  tell();
+  answerWaiting();
   expect([sendLast.mock.calls.length, signal?.aborted]).toEqual([1, true]);
 });
 

@@ -28,7 +28,7 @@ it.each([307, 308])(
   },
 );
 
-it("follows one that is relative to the last", async () => {
+it("follows a redirect that is relative to the last one", async () => {
   const { urls } = await sent("POST", [
     [307, "b/c"],
     [307, "d"],
