@@ -4,7 +4,7 @@ import { isDeepStrictEqual } from "node:util";
 import { RunningClient, type ClientName, type Outcome, type Seen } from "./clients.ts";
 import type { RunningServer, Transport } from "./servers.ts";
 
-/** How a client comes to the gateway, whatever the server behind it speaks. */
+/** The transport between a client and the gateway. The server behind it may have another. */
 const WAYS = [
   { path: "/mcp", transport: "streamable" },
   { path: "/sse", transport: "sse" },

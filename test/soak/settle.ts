@@ -90,7 +90,7 @@ export class Observer {
       const [frame] = await reader.take(1);
       // The auditor judges an end before the last event.
       if (!frame || frame.event === "ended") break;
-      // The log has trimmed what nobody is known to have taken.
+      // The log has trimmed events that no reader is known to have taken.
       if (frame.event === "gap") continue;
       events.push({ id: frame.id ?? "", data: frame.data });
     }

@@ -109,7 +109,7 @@ it("counts a chunked body too, and refuses other methods and other hosts", async
     });
   expect(await send(JSON_POST, 5)).toBe(413);
   expect(await send(JSON_POST, 0)).toBe(200);
-  // While AUTH is unset only this machine is served, whatever else a Host says.
+  // While AUTH is unset the service answers this machine alone. A Host of another name is refused.
   expect(await send({ ...JSON_POST, host: "evil.example" }, 0)).toBe(401);
   const put = await fetch(url, { method: "PUT" });
   expect([put.status, put.headers.get("allow")]).toEqual([405, "GET, POST, DELETE"]);

@@ -15,7 +15,7 @@ const PREFIX = "thv:proxy:session:";
 const newId = () => crypto.randomUUID();
 const connect = (ttlMs = 7_200_000) => RedisStorage.connect({ addr, keyPrefix: PREFIX, ttlMs });
 
-/** Of this file alone: MONITOR shows whatever anybody sends. */
+/** A Redis of this file alone: MONITOR shows the commands of every client. */
 let server: RedisServer;
 let addr: string;
 let storage: RedisStorage;

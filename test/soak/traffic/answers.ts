@@ -100,7 +100,7 @@ export class AnswerTraffic {
       this.#read(course, giveUp.signal),
     ]);
     const [endId] = endIds;
-    // A page once more, for whoever comes late.
+    // Reads a page once more, as a client that comes late does.
     const comesLate = endId !== undefined && !keepsId;
     const late = comesLate ? await this.#comeAndGo(course, giveUp.signal) : [];
     const afterEnd = endId === undefined ? undefined : await this.#comeBack(session, endId);

@@ -76,7 +76,7 @@ interface Published {
   readonly ids?: string[];
 }
 
-/** Publishes, and writes down what is known of it then. Answers that. */
+/** Publishes, writes the outcome into the journal, and returns it. */
 export async function publish(
   { journal, api }: Pick<Publishing, "journal" | "api">,
   { session, publisher, origin, events, tries, again = false }: OnePublish,

@@ -1,4 +1,4 @@
-/** An end is told once it is durable. */
+/** The object announces an end once it is durable. */
 import { expect, it } from "vitest";
 import type { StoredSession } from "../../../src/session/record.ts";
 import { Lifecycle } from "../../../src/session/lifecycle.ts";
