@@ -20,8 +20,11 @@ export interface Call {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
+/** The name of this software, as upstreams see it. The version is that of package.json. */
+export const SELF = { name: "holdfast", version: "0.1.0" } as const;
+
 /** Servers log it, and some refuse a request without one. An upstream's configured header replaces it. */
-export const USER_AGENT = "holdfast/0.1.0";
+export const USER_AGENT = `${SELF.name}/${SELF.version}`;
 
 interface CallOptions {
   /** The caller gives up by aborting it. */

@@ -3,7 +3,7 @@ import { GATEWAY_KEYS, type Metadata } from "../../core/content.ts";
 import { messagesIn, requestMeant, withId, type RequestId } from "../json-rpc.ts";
 import { isObject, parseJson } from "../../wire/json.ts";
 import { NEWEST_SESSION_VERSION } from "../versions.ts";
-import { call } from "./call.ts";
+import { call, SELF } from "./call.ts";
 import { FAILURES, UpstreamError } from "./failure.ts";
 import { hearHead, hearOne } from "./hear.ts";
 import { meaningOf, type KeptHeaders, type Meaning } from "./meaning.ts";
@@ -45,7 +45,7 @@ export const OWN_INITIALIZE = JSON.stringify({
   params: {
     protocolVersion: NEWEST_SESSION_VERSION,
     capabilities: {},
-    clientInfo: { name: "holdfast", version: "0.1.0" },
+    clientInfo: SELF,
   },
 });
 

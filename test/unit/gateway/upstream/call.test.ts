@@ -1,9 +1,14 @@
 import { describe, expect, it, onTestFinished, vi } from "vitest";
+import packed from "../../../../package.json" with { type: "json" };
 import { CallDeadline, SharedTimer } from "../../../../src/gateway/upstream/call-deadline.ts";
-import { call, Reply } from "../../../../src/gateway/upstream/call.ts";
+import { call, Reply, SELF } from "../../../../src/gateway/upstream/call.ts";
 import { SseParser } from "../../../../src/wire/sse-parser.ts";
 import { FAILURES } from "../../../../src/gateway/upstream/failure.ts";
 import type { Upstream } from "../../../../src/gateway/upstream/upstream.ts";
+
+it("names itself to upstreams by the package's name and version", () => {
+  expect(SELF).toEqual({ name: packed.name, version: packed.version });
+});
 
 it("sends nothing for a call that was given up before", async () => {
   const send = vi.fn(async () => new Response());
