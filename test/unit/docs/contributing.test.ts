@@ -1,10 +1,19 @@
-/** CONTRIBUTING.md against the code: the names that it gives with a file, and the arrows between rooms. */
+/** CONTRIBUTING.md against the code: the names that it gives with a file, the arrows between rooms, the lists of files. */
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 
 const PROJECT = join(import.meta.dirname, "../../..");
 const page = readFileSync(join(PROJECT, "CONTRIBUTING.md"), "utf8");
+
+/**
+ * The code in a folder. Another test writes files into src for the linter, and removes them, at the
+ * same time (`test/e2e/rules.test.ts`).
+ */
+const codeIn = (folder: string) =>
+  readdirSync(join(PROJECT, folder), { recursive: true, encoding: "utf8" }).filter(
+    (name) => /\.[jt]s$/.test(name) && !name.includes("lint-probe"),
+  );
 
 /** "`post`, `#recover` in `src/….ts`": each name with its file. "`Class.method`" is two names. */
 const named = [...page.matchAll(/((?:`[^`\n]+`(?:, )?)+) in `([\w./-]+\.ts)`/g)].flatMap(
@@ -35,9 +44,7 @@ describe("the rooms in CONTRIBUTING.md", () => {
 
   it.each(folders)("%s is drawn, and imports along the arrows", (room) => {
     expect(arrows.flat()).toContain(room);
-    const files = readdirSync(join(PROJECT, "src", room), { recursive: true, encoding: "utf8" });
-    const imported = files
-      .filter((file) => file.endsWith(".ts"))
+    const imported = codeIn(join("src", room))
       .flatMap((file) => [
         ...readFileSync(join(PROJECT, "src", room, file), "utf8").matchAll(
           /from "(?:\.\.\/)+([a-z]+)\//g,
@@ -54,10 +61,19 @@ describe("the rooms in CONTRIBUTING.md", () => {
     const top = readdirSync(join(PROJECT, "src"));
     const sources = top.includes(file)
       ? [join("src", file)]
-      : readdirSync(join(PROJECT, room), { recursive: true, encoding: "utf8" })
-          .filter((name) => name.endsWith(".ts"))
-          .map((name) => join(room, name));
+      : codeIn(room).map((name) => join(room, name));
     const text = sources.map((path) => readFileSync(join(PROJECT, path), "utf8")).join("\n");
     expect(text).toMatch(new RegExp(`from "\\.{1,2}/(?:\\.\\./)*${to}[/.]`));
+  });
+});
+
+describe("the lists of files", () => {
+  it.each([
+    ["CONTRIBUTING.md", "scripts", ""],
+    ["docs/mcp.md", "src/gateway", "src/gateway/"],
+    ["docs/directory.md", "src/directory", "src/directory/"],
+  ])("%s names every file of %s", (list, folder, prefix) => {
+    const text = readFileSync(join(PROJECT, list), "utf8");
+    expect(codeIn(folder).filter((name) => !text.includes(`\`${prefix}${name}\``))).toEqual([]);
   });
 });
