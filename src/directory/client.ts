@@ -1,4 +1,5 @@
 /** All shards as one directory. */
+import { CALL_VERSION } from "../core/caller.ts";
 import { UnavailableError } from "../core/errors.ts";
 import type { ListQuery, Revoked, SessionCount, SessionList } from "../core/host.ts";
 import { SHARD_TIMEOUT_MS } from "../core/limits.ts";
@@ -163,7 +164,8 @@ export class DirectoryClient {
     // The binding's class is DirectoryObject, which implements DirectoryShard; over RPC each method returns a promise.
     const stub = this.#namespace.get(id) as unknown as DirectoryShard;
     // A shard that hangs is a shard that is down.
-    return within(call(stub, { shard, shards: this.#shards }), SHARD_TIMEOUT_MS, () => {
+    const to = { shard, shards: this.#shards, version: CALL_VERSION };
+    return within(call(stub, to), SHARD_TIMEOUT_MS, () => {
       throw new Error(`directory shard ${shard} did not answer in ${SHARD_TIMEOUT_MS} ms`);
     });
   }

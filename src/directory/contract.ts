@@ -50,6 +50,8 @@ export interface Elsewhere {
 export interface Addressed {
   readonly shard: number;
   readonly shards: number;
+  /** The caller's `CALL_VERSION`. Absent: from before there was one. */
+  readonly version?: number;
 }
 
 /** Every shard adds this to its answer. */

@@ -1,4 +1,4 @@
-import type { Caller } from "../core/caller.ts";
+import { CALL_VERSION, requireKnownVersion, type Caller } from "../core/caller.ts";
 import { DurableObject } from "cloudflare:workers";
 import { loadConfig } from "../config/service.ts";
 import type { Environment } from "../config/env.ts";
@@ -27,7 +27,7 @@ import { ShardIndex } from "./shard-index.ts";
 import { GroupCommit } from "../group-commit.ts";
 
 /** The HTTP front has checked that the caller may revoke. */
-const REVOKER: Caller = { admin: true };
+const REVOKER: Caller = { admin: true, version: CALL_VERSION };
 
 /** The part of a session's object that a shard calls. */
 interface RevocableSession {
@@ -193,6 +193,7 @@ export class DirectoryObject
 
   /** Every call says which shard this is and how many there are. Returns the time. */
   #hear(to: Addressed): number {
+    requireKnownVersion(to.version);
     const now = Date.now();
     if (this.#rebalance.learn(to)) this.#alarm.wakeBy(now);
     return now;

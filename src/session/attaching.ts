@@ -5,7 +5,7 @@
  */
 import { ERROR_KINDS, type ErrorCode } from "../core/errors.ts";
 import { NATIVE_STREAM } from "../core/event-id.ts";
-import type { Caller } from "../core/caller.ts";
+import { requireKnownVersion, type Caller } from "../core/caller.ts";
 import type { StreamStart } from "../core/host.ts";
 import { PROBE_INTERVAL_MS, PROBE_MS } from "../core/limits.ts";
 import { matches, type GatewayStart } from "../gateway/contract.ts";
@@ -56,6 +56,7 @@ export class Attaching {
 
   /** Answers a WebSocket upgrade. If no place is free, waits for one and judges everything anew. */
   async attach({ caller, start }: Attachment): Promise<Response> {
+    requireKnownVersion(caller.version);
     if (start.kind === "news") return this.#attachWaiter(caller, start.after);
     let answer = this.#attach(caller, start);
     if (answer.status !== FULL) return answer;

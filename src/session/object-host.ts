@@ -1,5 +1,5 @@
 /** The session host of the Worker: each session is a Durable Object, found by its id. */
-import type { Caller } from "../core/caller.ts";
+import { CALL_VERSION, type Caller } from "../core/caller.ts";
 import { unpackDocument, type Form } from "../core/document.ts";
 import { errorFromCode, SessionError, UnavailableError, unwrap } from "../core/errors.ts";
 import type { ErrorCode, Outcome } from "../core/errors.ts";
@@ -106,7 +106,7 @@ export class DurableObjectHost implements GatewayHost {
         stored: this.#stored,
         damaged: this.#damaged,
       },
-      caller,
+      { ...caller, version: CALL_VERSION },
       shape,
     );
     // An admin may know which ids exist.
@@ -299,7 +299,7 @@ function sessionsOf<T>(
     },
     initialize: (id, content, request) =>
       admitted(id, content.subject, () =>
-        make(id, (object) => object.initialize(id, content, request)),
+        make(id, (object) => object.initialize(id, content, request, caller.version)),
       ),
     async exchange(id, request) {
       const answer = await call(id, once, (object) => object.exchange(caller, request, true));

@@ -3,7 +3,7 @@
  * commit and one message to each reader. Each of them is answered, refused or fails by itself.
  */
 import type { Config } from "../config/service.ts";
-import type { Caller } from "../core/caller.ts";
+import { requireKnownVersion, type Caller } from "../core/caller.ts";
 import { NATIVE_STREAM } from "../core/event-id.ts";
 import type { NewEvent, Published, StreamEnd } from "../core/host.ts";
 import { MAX_HOLD_MS, MAX_SHARED_LOG, WRITERS_PER_HELD_MS } from "../core/limits.ts";
@@ -74,6 +74,7 @@ export class Publishing {
   }
 
   async #do(publish: Publish): Promise<Outcome<Published>> {
+    requireKnownVersion(publish.caller.version);
     if (this.#commit.busy) {
       // A publish that has to wait is checked before, so that a stranger holds up nobody and learns
       // nothing from waiting. By the time it is stored the session may be another's: see `#store`.

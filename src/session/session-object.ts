@@ -3,7 +3,7 @@ import { loadConfig } from "../config/service.ts";
 import type { Environment } from "../config/env.ts";
 import { AlarmClock } from "../alarm-clock.ts";
 import { createLogger, type Logger } from "../logger.ts";
-import type { Caller } from "../core/caller.ts";
+import { requireKnownVersion, type Caller } from "../core/caller.ts";
 import { documentOf, packDocument, type Form } from "../core/document.ts";
 import { refuse, succeed, type Outcome } from "../core/errors.ts";
 import { NATIVE_STREAM } from "../core/event-id.ts";
@@ -115,14 +115,14 @@ export class SessionObject extends DurableObject<Environment> {
     content: SessionContent,
     form: Form = "view",
   ): Outcome<Shown> {
-    const now = Date.now();
+    const now = this.#hear(caller);
     if (this.#life.live(now)) return refuse("session_already_exists");
     return shown(this.#life.make(id, ownedBy(caller, content), now), caller, form);
   }
 
   /** A document comes without an envelope: a read is mostly RPC, where an object costs more than text (4 µs). */
   read(caller: Caller, touch: boolean, form: Form = "view"): Outcome<Shown> | string {
-    const now = Date.now();
+    const now = this.#hear(caller);
     const session = this.#life.owned(caller, now);
     if (!session) return refuse("session_not_found");
     const deadline = touch ? this.#life.touch(session, now) : undefined;
@@ -137,7 +137,7 @@ export class SessionObject extends DurableObject<Environment> {
     ifMatch?: IfMatch,
     form: Form = "view",
   ): Promise<Outcome<{ created: boolean; session: Shown }>> {
-    const now = Date.now();
+    const now = this.#hear(caller);
     const owned = this.#life.owned(caller, now);
     if (!owned && ifMatch !== undefined) return refuse("precondition_failed");
     // A session of another owner cannot be made again, and must not be taken over.
@@ -155,7 +155,7 @@ export class SessionObject extends DurableObject<Environment> {
     ifMatch?: IfMatch,
     form: Form = "view",
   ): Outcome<Shown> {
-    const now = Date.now();
+    const now = this.#hear(caller);
     const session = this.#life.owned(caller, now);
     if (!session) return refuse("session_not_found");
     const refusal = changeRefusal(caller, session.record, patch.metadata, ifMatch);
@@ -170,7 +170,7 @@ export class SessionObject extends DurableObject<Environment> {
     condition?: RemoveIf,
     headers?: ExchangeRequest["headers"],
   ): Promise<Outcome<boolean>> {
-    const now = Date.now();
+    const now = this.#hear(caller);
     const session = this.#life.owned(caller, now);
     if (!session || (condition && !isMeant(session.record, condition))) return succeed(false);
     await this.#life.end(session, "deleted", now, headers);
@@ -201,7 +201,7 @@ export class SessionObject extends DurableObject<Environment> {
   }
 
   readEvents(caller: Caller, query: PageQuery): Outcome<EventPage> {
-    const now = Date.now();
+    const now = this.#hear(caller);
     const session = this.#life.owned(caller, now);
     if (!session) return refuse("session_not_found");
     this.#life.touch(session, now);
@@ -210,7 +210,7 @@ export class SessionObject extends DurableObject<Environment> {
 
   /** Ends every stream. Publishing is refused until a reader attaches again. */
   async disconnect(caller: Caller): Promise<Outcome<null>> {
-    const now = Date.now();
+    const now = this.#hear(caller);
     const session = this.#life.owned(caller, now);
     if (!session) return refuse("session_not_found");
     this.#life.touch(session, now);
@@ -219,12 +219,14 @@ export class SessionObject extends DurableObject<Environment> {
     return succeed(null);
   }
 
-  /** Makes the session of an MCP client, once its upstream has agreed. */
+  /** Makes the session of an MCP client, once its upstream has agreed. `version`: see `Caller`. */
   async initialize(
     id: SessionId,
     content: SessionContent,
     request: InitializeRequest,
+    version?: number,
   ): Promise<Outcome<InitializeAnswer>> {
+    requireKnownVersion(version);
     if (this.#life.live(Date.now())) return refuse("session_already_exists");
     const opened = await this.#gateway.initialize(request);
     if (!opened.ok || opened.value.kind !== "initialized") return opened;
@@ -248,7 +250,7 @@ export class SessionObject extends DurableObject<Environment> {
     request: ExchangeRequest,
     asText = false,
   ): Promise<Outcome<ExchangeAnswer> | string> {
-    const now = Date.now();
+    const now = this.#hear(caller);
     const session = this.#life.owned(caller, now);
     if (!session || !matches(session.record, request.match)) return refuse("session_not_found");
     this.#life.touch(session, now);
@@ -316,6 +318,12 @@ export class SessionObject extends DurableObject<Environment> {
     // The former owner's readers must not follow the new owner's session.
     await this.#life.endStreams();
     return succeed(this.#life.view(session, now));
+  }
+
+  /** Every call says of which version it is. Returns the time. */
+  #hear({ version }: Caller): number {
+    requireKnownVersion(version);
+    return Date.now();
   }
 
   #used(): void {
