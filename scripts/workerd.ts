@@ -33,6 +33,10 @@ interface WorkerdOptions {
   readonly config?: string;
   /** Other Workers that are bound to it: the path of each one's module, by the name of its binding. */
   readonly services?: Readonly<Record<string, string>>;
+  /** Objects that run other code than the Worker: the path of their module, by the name of their class. */
+  readonly objects?: Readonly<Record<string, string>>;
+  /** A command, with its arguments, that runs the command that follows: to set limits. */
+  readonly through?: readonly string[];
   /** Further arguments of `workerd serve`. */
   readonly args?: readonly string[];
   /** Gets each line that the Worker or workerd writes, as JSON. */
@@ -64,19 +68,21 @@ export async function startWorkerd(options: WorkerdOptions): Promise<Workerd> {
   const vars = variables(options.env, config);
   await writeIfChanged(configPath, capnp({ ...options, stateDir }, config, Object.keys(vars)));
 
-  const child = spawn(
+  const modules = [options.bundle, ...[options.services, options.objects].flatMap(paths)];
+  const [command = "", ...args] = [
+    ...(options.through ?? []),
     join(PROJECT, "node_modules", ".bin", "workerd"),
-    [
-      "serve",
-      "--experimental",
-      "--control-fd=3",
-      `--import-path=${dirname(options.bundle)}`,
-      ...Object.values(options.services ?? {}).map((path) => `--import-path=${dirname(path)}`),
-      ...(options.args ?? []),
-      configPath,
-    ],
-    { stdio: ["ignore", "pipe", "pipe", "pipe"], env: { PATH: process.env["PATH"], ...vars } },
-  );
+    "serve",
+    "--experimental",
+    "--control-fd=3",
+    ...modules.map((path) => `--import-path=${dirname(path)}`),
+    ...(options.args ?? []),
+    configPath,
+  ];
+  const child = spawn(command, args, {
+    stdio: ["ignore", "pipe", "pipe", "pipe"],
+    env: { PATH: process.env["PATH"], ...vars },
+  });
   const ended = once(child, "exit");
   running.add(child);
   void ended.then(() => running.delete(child));
@@ -106,6 +112,10 @@ export async function startWorkerd(options: WorkerdOptions): Promise<Workerd> {
 async function writeIfChanged(path: string, text: string): Promise<void> {
   const there = await readFile(path, "utf8").catch(() => undefined);
   if (there !== text) await writeFile(path, text);
+}
+
+function paths(modules: Readonly<Record<string, string>> = {}): readonly string[] {
+  return Object.values(modules);
 }
 
 /** The port, once workerd says on its control channel that it listens. */
@@ -181,6 +191,12 @@ function capnp(
     name: binding.name,
     className: binding.class_name,
   }));
+  const elsewhere = options.objects ?? {};
+  type Class = (typeof classes)[number];
+  const isElsewhere = ({ className }: Class) => className in elsewhere;
+  const hostOf = (c: Class) => (isElsewhere(c) ? `holdfast-${c.className}` : "holdfast");
+  const namespaceOf = (c: Class) =>
+    `(className = ${q(c.className)}, serviceName = ${q(hostOf(c))})`;
   const bound = Object.entries(options.services ?? {});
   const folders = watchedFolders(options.stateDir);
   const bindings = [
@@ -188,12 +204,31 @@ function capnp(
     `(name = "OUTBOUND", service = "internet")`,
     `(name = "OBJECT_FILES", service = "objects")`,
     ...bound.map(([name]) => `(name = ${q(name)}, service = ${q(name)})`),
-    ...classes.map((c) => `(name = ${q(c.name)}, durableObjectNamespace = ${q(c.className)})`),
+    ...classes.map((c) => `(name = ${q(c.name)}, durableObjectNamespace = ${namespaceOf(c)})`),
     ...variableNames.map((name) => `(name = ${q(name)}, fromEnvironment = ${q(name)})`),
   ];
-  const namespaces = classes.map(
-    (c) => `(className = ${q(c.className)}, uniqueKey = ${q(c.className)}, enableSql = true)`,
-  );
+  const workers = [
+    { name: "holdfast", module: options.bundle, own: classes.filter((c) => !isElsewhere(c)) },
+    ...classes.filter(isElsewhere).map((c) => ({
+      name: hostOf(c),
+      module: elsewhere[c.className] ?? "",
+      own: [c],
+    })),
+  ];
+  const workerOf = ({ name, module, own }: (typeof workers)[number]) => {
+    const namespaces = own.map(
+      (c) => `(className = ${q(c.className)}, uniqueKey = ${q(c.className)}, enableSql = true)`,
+    );
+    return `(name = ${q(name)}, worker = (
+      modules = [(name = "worker.js", esModule = embed ${q(`/${basename(module)}`)})],
+      compatibilityDate = ${q(config.compatibility_date ?? "")},
+      compatibilityFlags = [${[...config.compatibility_flags, "connect_pass_through"].map(q).join(", ")}],
+      globalOutbound = "nowhere",
+      bindings = [${bindings.join(", ")}],
+      durableObjectNamespaces = [${namespaces.join(", ")}],
+      durableObjectStorage = (localDisk = "objects")
+    ))`;
+  };
   const services = bound.map(([name, path]) => {
     const module = `(name = "worker.js", esModule = embed ${q(`/${basename(path)}`)})`;
     return `(name = ${q(name)}, worker = (modules = [${module}], compatibilityDate = ${q(config.compatibility_date ?? "")}))`;
@@ -202,21 +237,12 @@ function capnp(
   return `using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
   services = [
-    ${[`(name = "holdfast", worker = .holdfast)`, ...services, ...folders.map(({ service }) => service)].join(",\n    ")},
+    ${[...workers.map(workerOf), ...services, ...folders.map(({ service }) => service)].join(",\n    ")},
     (name = "objects", disk = (path = ${q(objectsIn(options.stateDir))}, writable = true)),
     (name = "nowhere", external = (address = "127.0.0.1:0", tcp = ())),
     (name = "internet", network = (allow = ["public", "private"], tlsOptions = (trustBrowserCas = true)))
   ],
   sockets = [(name = "http", address = ${q(address)}, http = (), service = "holdfast")]
-);
-const holdfast :Workerd.Worker = (
-  modules = [(name = "worker.js", esModule = embed ${q(`/${basename(options.bundle)}`)})],
-  compatibilityDate = ${q(config.compatibility_date ?? "")},
-  compatibilityFlags = [${[...config.compatibility_flags, "connect_pass_through"].map(q).join(", ")}],
-  globalOutbound = "nowhere",
-  bindings = [${bindings.join(", ")}],
-  durableObjectNamespaces = [${namespaces.join(", ")}],
-  durableObjectStorage = (localDisk = "objects")
 );
 `;
 }

@@ -15,7 +15,11 @@ interface LogLine {
   readonly [field: string]: unknown;
 }
 
-interface ServiceOptions {
+export interface ServiceOptions {
+  /** The Worker's module, in place of the bundle of this code. */
+  readonly bundle?: string;
+  /** Objects that run other code than the Worker: the path of their module, by the name of their class. */
+  readonly objects?: Readonly<Record<string, string>>;
   /** Workers that are bound to the service: the path of each one's module, by the name of its binding. */
   readonly services?: Readonly<Record<string, string>>;
 }
@@ -24,7 +28,7 @@ export class Service {
   readonly #env: Record<string, string>;
   /** Where its storage lies. */
   readonly stateDir: string;
-  readonly #options: ServiceOptions;
+  #options: ServiceOptions;
   #workerd: Workerd;
   /** Every JSON line that the service logged, over all its lives. */
   readonly lines: LogLine[] = [];
@@ -74,6 +78,11 @@ export class Service {
   /** Other settings, from the next start on. */
   configure(changes: Readonly<Record<string, string>>): void {
     Object.assign(this.#env, changes);
+  }
+
+  /** Other code, from the next start on. */
+  deploy(options: ServiceOptions): void {
+    this.#options = options;
   }
 
   /** `kill -9`. */
@@ -153,6 +162,6 @@ function launch(
   port: number,
   onLine: (line: string) => void,
 ): Promise<Workerd> {
-  const bundle = inject("bundle");
-  return startWorkerd({ ...options, bundle, host: "127.0.0.1", port, stateDir, env, onLine });
+  const place = { bundle: inject("bundle"), host: "127.0.0.1", port, stateDir };
+  return startWorkerd({ ...place, ...options, env, onLine });
 }

@@ -1,0 +1,65 @@
+/**
+ * Deploy skew: for some minutes after a deploy Cloudflare runs old objects under a new Worker, or
+ * new ones under an old. Nothing acknowledged is lost, and no answer is a 5xx but a 503 with
+ * Retry-After.
+ */
+import { expect, inject, it } from "vitest";
+import { ROUTES } from "../../src/app.ts";
+import { previousRelease } from "../support/previous-release.ts";
+import { beside, shared } from "../support/scope.ts";
+import { Service, type ServiceOptions } from "../support/service.ts";
+import { SkewTraffic } from "../support/skew-traffic.ts";
+
+/** Operations that may be refused with 503 while code is mixed. Name one here if `CALL_VERSION` was raised for it. */
+const REFUSED: readonly string[] = [];
+
+const BOTH = ["SessionObject", "DirectoryObject"];
+
+const previous = shared(previousRelease);
+
+const of = (classes: readonly string[], bundle: string) =>
+  Object.fromEntries(classes.map((name) => [name, bundle]));
+
+/** Which code runs, between the whole of the old and the whole of the new. */
+const MIXED: Readonly<Record<string, (old: string, current: string) => ServiceOptions>> = {
+  "old objects under a new Worker": (old) => ({ objects: of(BOTH, old) }),
+  "new objects under an old Worker": (old, current) => ({
+    bundle: old,
+    objects: of(BOTH, current),
+  }),
+  "old sessions, and a new directory": (old) => ({ objects: of(["SessionObject"], old) }),
+  "new sessions, and an old directory": (old) => ({ objects: of(["DirectoryObject"], old) }),
+};
+
+/** Operations of the service that reach no object. */
+const WITHOUT_OBJECT = ["health", "openapi", "resourceMetadata"];
+
+const OPERATIONS = ROUTES.map(({ operationId }) => operationId).filter(
+  (name) => !WITHOUT_OBJECT.includes(name),
+);
+
+it.concurrent.each(Object.entries(MIXED))(
+  "loses nothing with %s",
+  { timeout: 180_000 },
+  beside(async (_: string, mixed: (typeof MIXED)[string]) => {
+    const old = await previous();
+    const service = await Service.start({ TICKET_SECRET: "t".repeat(32) }, { bundle: old });
+    const traffic = new SkewTraffic(service);
+    const runWith = async (options: ServiceOptions, refused: readonly string[]) => {
+      await service.kill();
+      service.deploy(options);
+      await service.restart();
+      expect(await traffic.losses()).toEqual([]);
+      await traffic.run();
+      expect([...traffic.refused].filter((operation) => !refused.includes(operation))).toEqual([]);
+      // Each of them was called, so none is missing here.
+      const expected = OPERATIONS.filter((operation) => !traffic.refused.has(operation));
+      expect([...traffic.done]).toEqual(expect.arrayContaining(expected));
+      expect(await traffic.losses()).toEqual([]);
+    };
+    await runWith({ bundle: old }, []);
+    await runWith(mixed(old, inject("bundle")), REFUSED);
+    await runWith({}, []);
+    expect(service.lines.filter(({ event }) => event === "request.crashed")).toEqual([]);
+  }),
+);

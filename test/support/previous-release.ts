@@ -1,0 +1,50 @@
+/**
+ * The bundle of the release before, built from the repository's history: what runs beside this code
+ * for some minutes after a deploy.
+ */
+import { execFile } from "node:child_process";
+import { copyFile, mkdir, rename, rm, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { buildBundle, PROJECT } from "../../scripts/bundle.ts";
+
+/**
+ * The commit of the last release. At a release, set it to the commit that was deployed (its tag, if
+ * it has one): then the test compares what is deployed with what comes next.
+ */
+export const PREVIOUS_RELEASE = "6ade14ded2622724bc7d9d46a70a6158a39df715";
+
+const run = promisify(execFile);
+const git = (...args: readonly string[]) => run("git", ["-C", PROJECT, ...args]);
+
+/**
+ * The path of its module, under a name that no other module has. It is built once, with the packages
+ * that are installed now. Rejects if the commit is not in this clone.
+ */
+export async function previousRelease(): Promise<string> {
+  const folder = join(PROJECT, ".holdfast", "previous");
+  const name = `worker-${PREVIOUS_RELEASE.slice(0, 12)}`;
+  const built = join(folder, `${name}.js`);
+  if (await exists(built)) return built;
+  await git("cat-file", "-e", `${PREVIOUS_RELEASE}^{commit}`).catch((failure: unknown) => {
+    const said = `the previous release, commit ${PREVIOUS_RELEASE}, is not in this clone`;
+    throw new Error(`${said}: git fetch --unshallow brings it`, { cause: failure });
+  });
+  const source = join(folder, `${name}-source`);
+  await rm(source, { recursive: true, force: true });
+  await mkdir(source, { recursive: true });
+  const archive = join(source, "source.tar");
+  await git("archive", "--output", archive, PREVIOUS_RELEASE, "src", "wrangler.toml");
+  await run("tar", ["-xf", archive, "-C", source]);
+  const bundle = await buildBundle(join(folder, name), join(source, "wrangler.toml"));
+  await copyFile(bundle.path, `${built}.copy`);
+  await rename(`${built}.copy`, built);
+  return built;
+}
+
+function exists(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  );
+}
