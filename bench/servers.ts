@@ -43,18 +43,21 @@ interface WorkerOptions {
   /** The parent of its storage's folder. */
   readonly folder?: string;
   readonly args?: readonly string[];
+  /** How many files its process may have open. */
+  readonly openFiles?: number | undefined;
 }
 
 export async function startWorker(
   name: string,
   configPath: string,
-  { env = {}, onLine = () => {}, folder = tmpdir(), args = [] }: WorkerOptions = {},
+  { env = {}, onLine = () => {}, folder = tmpdir(), args = [], openFiles }: WorkerOptions = {},
 ): Promise<WorkerServer> {
   const bundle = await bundleOf(name, configPath);
   const stateDir = makeFolder(name, folder);
   const port = await freePort();
   const place = { bundle: bundle.path, config: configPath, host: "127.0.0.1", port, stateDir };
-  const launch = () => startWorkerd({ ...place, env, args, onLine });
+  const limit = openFiles === undefined ? {} : { openFiles };
+  const launch = () => startWorkerd({ ...place, env, args, onLine, ...limit });
   let workerd = await launch();
   return {
     url: workerd.url,

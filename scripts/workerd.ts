@@ -35,8 +35,8 @@ interface WorkerdOptions {
   readonly services?: Readonly<Record<string, string>>;
   /** Objects that run other code than the Worker: the path of their module, by the name of their class. */
   readonly objects?: Readonly<Record<string, string>>;
-  /** A command, with its arguments, that runs the command that follows: to set limits. */
-  readonly through?: readonly string[];
+  /** How many files it may have open; as many as this process may unless given. */
+  readonly openFiles?: number;
   /** Further arguments of `workerd serve`. */
   readonly args?: readonly string[];
   /** Gets each line that the Worker or workerd writes, as JSON. */
@@ -70,7 +70,7 @@ export async function startWorkerd(options: WorkerdOptions): Promise<Workerd> {
 
   const modules = [options.bundle, ...[options.services, options.objects].flatMap(paths)];
   const [command = "", ...args] = [
-    ...(options.through ?? []),
+    ...(options.openFiles === undefined ? [] : limited(options.openFiles)),
     join(PROJECT, "node_modules", ".bin", "workerd"),
     "serve",
     "--experimental",
@@ -112,6 +112,11 @@ export async function startWorkerd(options: WorkerdOptions): Promise<Workerd> {
 async function writeIfChanged(path: string, text: string): Promise<void> {
   const there = await readFile(path, "utf8").catch(() => undefined);
   if (there !== text) await writeFile(path, text);
+}
+
+/** Runs the command that follows, in the same process. */
+function limited(openFiles: number): readonly string[] {
+  return ["sh", "-c", `ulimit -n ${openFiles}; exec "$@"`, "sh"];
 }
 
 function paths(modules: Readonly<Record<string, string>> = {}): readonly string[] {
@@ -198,7 +203,7 @@ function capnp(
   const namespaceOf = (c: Class) =>
     `(className = ${q(c.className)}, serviceName = ${q(hostOf(c))})`;
   const bound = Object.entries(options.services ?? {});
-  const folders = watchedFolders(options.stateDir);
+  const folders = watchedFolders(options);
   const bindings = [
     ...folders.flatMap(({ bindings }) => bindings),
     `(name = "OUTBOUND", service = "internet")`,
@@ -248,8 +253,11 @@ const config :Workerd.Config = (
 }
 
 /** Folders by which the Worker sees what its machine has left: of open files where they have a limit, of the disk under `npm run serve`. */
-function watchedFolders(stateDir: string): { service: string; bindings: string[] }[] {
-  const limit = openFilesLimit();
+function watchedFolders({
+  stateDir,
+  openFiles,
+}: WorkerdOptions): { service: string; bindings: string[] }[] {
+  const limit = openFiles ?? openFilesLimit();
   const reserve = join(stateDir, RESERVE_FOLDER);
   const folder = (name: string, path: string, bindings: string[]) => ({
     service: `(name = ${q(name)}, disk = (path = ${q(path)}))`,

@@ -1,5 +1,7 @@
 /** Carries out faults: the action of each kind, and its target. */
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Random } from "../support/fuzz/random.ts";
+import type { SmallDisk } from "../support/small-disk.ts";
 import type { SeveringRelay } from "../support/severing-relay.ts";
 import type { WorkerServer } from "../../bench/servers.ts";
 import type { Journal } from "./journal.ts";
@@ -7,10 +9,15 @@ import type { Fault, FaultKind } from "./schedule.ts";
 import { until } from "./traffic/pace.ts";
 import type { RedisTraffic } from "./traffic/redis.ts";
 
-interface Targets {
+/** Milliseconds for which a disk stays full, and between two times that it is filled with what was freed. */
+const FULL_MS = 3000;
+const REFILL_MS = 100;
+
+export interface Targets {
   readonly journal: Journal;
   readonly random: Random;
   readonly server: WorkerServer;
+  readonly disk: SmallDisk | undefined;
   readonly relays: readonly SeveringRelay[];
   readonly redis: RedisTraffic;
   /** Names an object: a session's id, or a shard of the directory. */
@@ -38,6 +45,16 @@ const STRIKES: Readonly<Record<FaultKind, (targets: Targets) => Promise<void>>> 
   redis: ({ journal, redis }) => journal.timeline.struck("redis", "redis", () => redis.crash()),
   cut: (targets) => onRelay("cut", targets, (relay) => relay.cut()),
   silence: (targets) => onRelay("silence", targets, (relay) => relay.silence()),
+  disk: async ({ journal, disk }) => {
+    if (!disk) return;
+    await journal.timeline.struck("disk", "disk", async () => {
+      for (let filled = 0; filled < FULL_MS; filled += REFILL_MS) {
+        disk.fill();
+        await sleep(REFILL_MS);
+      }
+      disk.empty();
+    });
+  },
   abort: async ({ journal, server, anyObject }) => {
     const object = anyObject();
     const [target, query] =

@@ -19,6 +19,8 @@ export interface FaultIntervals {
   readonly cut: number;
   readonly silence: number;
   readonly redis: number;
+  /** The disk is full for three seconds. Only a soak with a small disk has one that can be filled. */
+  readonly disk: number;
 }
 
 export interface SoakOptions {
@@ -29,6 +31,10 @@ export interface SoakOptions {
   readonly subscribers: number;
   /** Events that the service retains of each session. */
   readonly retain: number;
+  /** MiB of a disk of its own for the service's storage; 0: it has none. */
+  readonly disk: number;
+  /** How many files the service's process may have open; 0: as many as the soak may. */
+  readonly openFiles: number;
   readonly rates: Rates;
   readonly faults: FaultIntervals;
   /** Whether the results are kept even if the soak is short. */
@@ -41,8 +47,10 @@ export const DEFAULTS: SoakOptions = {
   sessions: 6,
   subscribers: 3,
   retain: 250,
+  disk: 0,
+  openFiles: 0,
   rates: { publish: 100, create: 6, write: 12, delete: 4, redis: 60, call: 1, answer: 1 },
-  faults: { kill: 25, abort: 5, cut: 9, silence: 40, redis: 20 },
+  faults: { kill: 25, abort: 5, cut: 9, silence: 40, redis: 20, disk: 30 },
   keep: false,
 };
 
@@ -52,6 +60,9 @@ export const USAGE = `npm run soak -- [options]
   --sessions N                sessions that are followed all the time (${DEFAULTS.sessions})
   --subscribers N             subscribers of each (${DEFAULTS.subscribers})
   --retain N                  LOG_MAX_EVENTS of the service (${DEFAULTS.retain})
+  --disk N                    MiB of a disk of its own for the storage, which fills and empties:
+                              needs unshare, and root or user namespaces (no such disk)
+  --open-files N              files that the service's process may have open (no limit of its own)
   --rates NAME=N,…            times a second (${listed(DEFAULTS.rates)})
   --faults NAME=N,…           seconds between two of a kind, 0 for none (${listed(DEFAULTS.faults)})
   --keep                      keeps the results of a soak that is shorter than ${DEFAULTS.seconds / 60} minutes, too`;
@@ -63,6 +74,8 @@ const OPTIONS = {
   sessions: { type: "string" },
   subscribers: { type: "string" },
   retain: { type: "string" },
+  disk: { type: "string" },
+  "open-files": { type: "string" },
   rates: { type: "string" },
   faults: { type: "string" },
   keep: { type: "boolean" },
@@ -79,7 +92,7 @@ export function readOptions(args: readonly string[]): SoakOptions {
   if (values.minutes !== undefined && values.seconds !== undefined) {
     throw new OptionError("give --minutes or --seconds, not both");
   }
-  const whole = (name: "seed" | "sessions" | "subscribers" | "retain", least: number) =>
+  const whole = (name: "seed" | "sessions" | "subscribers" | "retain" | "disk", least: number) =>
     readNumber(`--${name}`, values[name], { least, whole: true }) ?? DEFAULTS[name];
   const minutes = readNumber("--minutes", values.minutes, { least: 0.1 }) ?? DEFAULTS.seconds / 60;
   return {
@@ -88,6 +101,10 @@ export function readOptions(args: readonly string[]): SoakOptions {
     sessions: whole("sessions", 1),
     subscribers: whole("subscribers", 1),
     retain: whole("retain", 1),
+    disk: whole("disk", 0),
+    openFiles:
+      readNumber("--open-files", values["open-files"], { least: 0, whole: true }) ??
+      DEFAULTS.openFiles,
     rates: settings("--rates", values.rates, DEFAULTS.rates),
     faults: settings("--faults", values.faults, DEFAULTS.faults),
     keep: values.keep ?? DEFAULTS.keep,

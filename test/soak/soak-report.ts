@@ -33,9 +33,10 @@ export async function reportSoak(options: SoakOptions, result: SoakResult): Prom
 }
 
 function commandOf(options: SoakOptions): string {
-  const given = (Object.keys(DEFAULTS) as (keyof SoakOptions)[]).flatMap((name) => {
-    const value = options[name];
-    if (JSON.stringify(value) === JSON.stringify(DEFAULTS[name])) return [];
+  const given = (Object.keys(DEFAULTS) as (keyof SoakOptions)[]).flatMap((key) => {
+    const value = options[key];
+    if (JSON.stringify(value) === JSON.stringify(DEFAULTS[key])) return [];
+    const name = key.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
     if (value === true) return [`--${name}`];
     if (typeof value !== "object") return [`--${name} ${value}`];
     return [

@@ -49,7 +49,8 @@ export async function soak(options: SoakOptions, hooks: SoakHooks = {}): Promise
 async function load(stage: Stage, options: SoakOptions, hooks: SoakHooks): Promise<void> {
   const { journal, sessions, redis, calls, answers, followed } = stage;
   const { seconds, rates, seed } = options;
-  const schedule = hooks.schedule ?? scheduleFaults(seconds, options.faults, new Random(seed));
+  const faults = options.disk === 0 ? { ...options.faults, disk: 0 } : options.faults;
+  const schedule = hooks.schedule ?? scheduleFaults(seconds, faults, new Random(seed));
   const over = new AbortController();
   const { signal } = over;
   journal.timeline.start();

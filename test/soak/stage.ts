@@ -1,6 +1,7 @@
 /** Starts all parts of a soak. */
 import { join } from "node:path";
 import { Random } from "../support/fuzz/random.ts";
+import { SmallDisk } from "../support/small-disk.ts";
 import { SeveringRelay } from "../support/severing-relay.ts";
 import { makeFolder, removeFolder, startVariant, type WorkerServer } from "../../bench/servers.ts";
 import type { Ending } from "./endings.ts";
@@ -25,6 +26,8 @@ export interface Stage {
   /** For the load's choices and the faults' targets. */
   readonly random: Random;
   readonly server: WorkerServer;
+  /** The disk of its storage, if it has one of its own. */
+  readonly disk: SmallDisk | undefined;
   readonly relays: readonly SeveringRelay[];
   /** The relays' URLs, through which clients reach the service. */
   readonly origins: readonly string[];
@@ -48,7 +51,12 @@ export async function setStage(options: SoakOptions, endings: Ending[]): Promise
     KEEPALIVE_SECONDS: String(KEEPALIVE_SECONDS),
     DIRECTORY_SHARDS: String(SHARDS),
   };
-  const server = await startVariant("soak", { main: WORKER }, { env, folder });
+  const disk =
+    options.disk === 0 ? undefined : await SmallDisk.mount(join(folder, "disk"), options.disk);
+  endings.push(() => disk?.unmount());
+  const openFiles = options.openFiles === 0 ? undefined : options.openFiles;
+  const place = { env, folder: disk?.path ?? folder, openFiles };
+  const server = await startVariant("soak", { main: WORKER }, place);
   endings.push(() => server.stop());
   const port = Number(new URL(server.url).port);
   const relays = await Promise.all(Array.from({ length: RELAYS }, () => SeveringRelay.open(port)));
@@ -89,6 +97,7 @@ export async function setStage(options: SoakOptions, endings: Ending[]): Promise
     journal,
     random,
     server,
+    disk,
     relays,
     origins,
     api,

@@ -64,11 +64,15 @@ export class Timeline {
     fault.until = this.now;
   }
 
-  /** Whether a fault has ended the process or this session's object since then, or was still under way. */
+  /**
+   * Whether a fault has ended the process or this session's object since then, or was still under
+   * way. The platform ends an object that cannot store.
+   */
   endedSince(at: number, session?: string): boolean {
     return this.faults.some(
       ({ kind, until, target }) =>
-        until >= at && (kind === "kill" || (kind === "abort" && target === session)),
+        until >= at &&
+        (kind === "kill" || kind === "disk" || (kind === "abort" && target === session)),
     );
   }
 

@@ -7,11 +7,22 @@ import { Random } from "../../support/fuzz/random.ts";
 describe("options", () => {
   it("has defaults, and takes what is given in their place", () => {
     expect(readOptions([])).toEqual(DEFAULTS);
-    const args = ["--minutes", "60", "--seed=7", "--rates", "publish=10,call=0", "--faults=kill=5"];
+    const limits = ["--disk", "256", "--open-files=512"];
+    const args = [
+      ...limits,
+      "--minutes",
+      "60",
+      "--seed=7",
+      "--rates",
+      "publish=10,call=0",
+      "--faults=kill=5",
+    ];
     expect(readOptions(args)).toEqual({
       ...DEFAULTS,
       seconds: 3600,
       seed: 7,
+      disk: 256,
+      openFiles: 512,
       rates: { ...DEFAULTS.rates, publish: 10, call: 0 },
       faults: { ...DEFAULTS.faults, kill: 5 },
     });
@@ -41,7 +52,7 @@ describe("options", () => {
 });
 
 describe("the schedule of faults", () => {
-  const intervals = { kill: 20, abort: 5, cut: 0, silence: 40, redis: 10 };
+  const intervals = { kill: 20, abort: 5, cut: 0, silence: 40, redis: 10, disk: 30 };
   const scheduled = (seed: number) => scheduleFaults(100, intervals, new Random(seed));
 
   it("is the same for the same seed, and another for another", () => {
