@@ -13,7 +13,10 @@ const CHUNKS = [1024 * 1024, 4096, 1];
 
 export class SmallDisk {
   readonly #holder: ChildProcess;
-  /** Its folder, as processes outside of the namespace reach it. */
+  /**
+   * Its folder, as processes outside of the namespace reach it. Not for SQLite, which follows links
+   * by itself and ends up in the folder below.
+   */
   readonly path: string;
 
   private constructor(holder: ChildProcess, folder: string) {
@@ -34,6 +37,17 @@ export class SmallDisk {
     );
     if (await Promise.race([mounted, failed])) return new SmallDisk(holder, folder);
     throw new Error("a small disk needs unshare (util-linux), and root or user namespaces");
+  }
+
+  /** Runs the command that follows where the disk is mounted, so that it finds it in its folder. */
+  get enter(): readonly string[] {
+    return [
+      "nsenter",
+      `--target=${this.#holder.pid}`,
+      "--user",
+      "--mount",
+      "--preserve-credentials",
+    ];
   }
 
   /** Takes all that is left, also what was freed since the last time. */

@@ -10,6 +10,8 @@ export interface FuzzAnswer {
   readonly body: string;
 }
 
+export type SentRequest = Omit<FuzzRequest, "authenticated">;
+
 /** Milliseconds for an answer: far above what any takes, on a machine that does much else. */
 const HANG_MS = 15_000;
 
@@ -22,7 +24,7 @@ export class FuzzClient {
   }
 
   /** The answer, or a text that says why there is none. */
-  send({ method, target, headers, body }: FuzzRequest): Promise<FuzzAnswer | string> {
+  send({ method, target, headers, body }: SentRequest): Promise<FuzzAnswer | string> {
     return new Promise((resolve) => {
       const sent = request({
         agent: this.#agent,

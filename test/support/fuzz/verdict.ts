@@ -5,6 +5,8 @@ import type { FuzzRequest } from "./requests.ts";
 export interface Forbidden {
   /** Texts that no answer to the fuzzer's callers may hold. */
   readonly secrets: readonly string[];
+  /** Any request may be refused with 503 and `Retry-After`. */
+  readonly mayRefuse?: boolean;
 }
 
 /** 503s that the contract names and that a caller brings about on its own session. */
@@ -24,12 +26,13 @@ const PUBLIC = /^\/+(healthz|openapi\.json|\.well-known\/oauth-protected-resourc
 export function findingOf(
   { method, target, authenticated, headers }: FuzzRequest,
   answer: FuzzAnswer | string,
-  { secrets }: Forbidden,
+  { secrets, mayRefuse = false }: Forbidden,
 ): string | undefined {
   if (typeof answer === "string") return answer;
   const { status, body } = answer;
   if (status === 501 && body === RUNTIME_501) return undefined;
-  if (status >= 500 && !(status === 503 && EXPECTED_503.test(body))) return `answered ${status}`;
+  const mayBe503 = EXPECTED_503.test(body) || (mayRefuse && /^retry-after$/im.test(answer.headers));
+  if (status >= 500 && !(status === 503 && mayBe503)) return `answered ${status}`;
   const all = `${answer.headers}\n${body}`;
   const leaked = secrets.find((secret) => all.includes(secret));
   if (leaked !== undefined) return "leaked a secret";

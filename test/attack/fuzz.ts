@@ -1,0 +1,98 @@
+/** The fuzzer of the tests, for longer, against `npm run serve`: no failure, no hang, no growth. */
+import { mkdtempSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Report } from "../../bench/report.ts";
+import { Fuzz } from "../support/fuzz/fuzz.ts";
+import type { AttackOptions } from "./options.ts";
+import { Serving } from "./serving.ts";
+
+/** Requests under way at a time: most of them wait, since a "not found" takes its time. */
+const WORKERS = 96;
+/** Files that the process may have open. */
+const OPEN_FILES = 4096;
+/** Seconds that it may take at most. */
+const MOST_SECONDS = 1800;
+/** Milliseconds after which workerd has let go of objects that nobody uses, and for the sessions to end. */
+const CALM_MS = 20_000;
+/** The share of the requests after which memory is at its working size, and how many times that it may be. */
+const WARM = 0.2;
+const MOST_GROWTH = 1.5;
+/** More files than at the start that may be open afterwards: a directory's shards, kept connections. */
+const MOST_OPEN = 64;
+/** Files of ended sessions that may be left after the next start, which removes for two seconds. */
+const MOST_STORED = 200;
+
+/** Reports the run, and what should not have happened. */
+export async function fuzzAll(
+  folder: string,
+  { requests, seed }: AttackOptions,
+): Promise<{ report: Report; wrong: readonly string[] }> {
+  const fuzz = await Fuzz.make();
+  const stateDir = mkdtempSync(join(folder, "fuzz-"));
+  const env = { ...fuzz.env, LOG_LEVEL: "error" };
+  const serving = await Serving.start({ stateDir, openFiles: OPEN_FILES, env });
+  try {
+    const openBefore = serving.openFiles;
+    let warmMb = 0;
+    const fuzzed = await fuzz.run(serving, {
+      requests,
+      seconds: MOST_SECONDS,
+      seed,
+      workers: WORKERS,
+      mayRefuse: true,
+      onRequest: (sent) => {
+        if (sent === Math.floor(requests * WARM)) warmMb = serving.memoryMb;
+      },
+    });
+    const endMb = serving.memoryMb;
+    await fuzz.clear(serving);
+    await sleep(CALM_MS);
+    const openAfter = serving.openFiles;
+    const made = serving.storedFiles;
+    const { restarts } = serving;
+    await serving.stop();
+    await serving.start();
+    const left = serving.storedFiles;
+    const { sent, seconds, statuses, findings } = fuzzed;
+    const count = (key: string) => statuses[key] ?? 0;
+    const failed = Object.keys(statuses).filter((key) => /^5(?!0[13])/.test(key));
+    const wrong = [
+      ...findings,
+      ...(restarts > 0 ? [`the process ended ${restarts} times`] : []),
+      ...(sent < requests ? [`${sent} requests were sent`] : []),
+      ...(endMb > MOST_GROWTH * warmMb ? [`memory grew from ${warmMb} to ${endMb} MiB`] : []),
+      ...(openAfter > openBefore + MOST_OPEN ? [`${openAfter} files stay open`] : []),
+      ...(left > MOST_STORED ? [`${left} files stay on the disk`] : []),
+    ];
+    const report: Report = {
+      suite: "fuzz",
+      title: "Fuzz of every route and of MCP",
+      command: `npm run attack -- --fuzz${seed === 1 ? "" : ` --seed ${seed}`}`,
+      rows: [
+        {
+          requests: sent,
+          "503s": count("503"),
+          "other 5xx": failed.reduce((sum, key) => sum + count(key), 0),
+          hangs: count("hang"),
+          findings: findings.length,
+          seconds: Math.round(seconds),
+          "MiB after a fifth": warmMb,
+          "MiB at the end": endMb,
+          "open files before": openBefore,
+          "open files after": openAfter,
+          "databases made": made,
+          "left after the next start": left,
+        },
+      ],
+      notes: [
+        `Statuses: ${Object.entries(statuses)
+          .map((pair) => pair.join(" × "))
+          .join(", ")}. 501 is workerd's own, for methods that HTTP does not have.`,
+      ],
+    };
+    return { report, wrong };
+  } finally {
+    await serving.stop();
+  }
+}
