@@ -9,6 +9,7 @@ import { Serving } from "./serving.ts";
 
 /** Requests under way at a time: most of them wait, since a "not found" takes its time. */
 const WORKERS = 96;
+const SAY_EVERY = 10_000;
 /** Files that the process may have open. */
 const OPEN_FILES = 4096;
 /** Seconds that it may take at most. */
@@ -42,6 +43,7 @@ export async function fuzzAll(
       workers: WORKERS,
       mayRefuse: true,
       onRequest: (sent) => {
+        if (sent > 0 && sent % SAY_EVERY === 0) console.error(`fuzz: ${sent} requests sent`);
         if (sent === Math.floor(requests * WARM)) warmMb = serving.memoryMb;
       },
     });

@@ -21,7 +21,7 @@ import { readOptions, usage } from "./options.ts";
 import { keepAndQuote } from "./results.ts";
 import { Serving } from "./serving.ts";
 import { Tally } from "./tally.ts";
-import { Victim } from "./victim.ts";
+import { Victim, type Losses } from "./victim.ts";
 
 /** Milliseconds that the service has, after an attack, until it answers again, and between two looks. */
 const RECOVERY_MS = 30_000;
@@ -85,7 +85,7 @@ interface Outcome {
   readonly serving: Serving;
   readonly tally: Tally;
   readonly victim: Victim;
-  readonly losses: readonly string[];
+  readonly losses: Losses;
   readonly found: readonly string[];
   readonly recovered: number | undefined;
 }
@@ -101,7 +101,7 @@ function doneOf(kind: Kind, outcome: Outcome): Done {
     ...(recovered === undefined ? ["the service did not answer again"] : []),
     ...(victim.published === 0 ? ["its user could not publish"] : []),
     ...(serving.peakMb > kind.mostMb ? [`it took ${serving.peakMb} MiB`] : []),
-    ...losses,
+    ...losses.wrong,
     ...found,
   ];
   return {
@@ -112,7 +112,7 @@ function doneOf(kind: Kind, outcome: Outcome): Done {
       "503s": tally.refused,
       "other 5xx": tally.failed,
       hangs,
-      losses: losses.length,
+      losses: losses.count,
       "starts again": serving.restarts,
       "slowest publish ms": Math.round(victim.longestMs),
       "peak MiB": serving.peakMb,

@@ -17,6 +17,12 @@ interface Stored {
   readonly data: string;
 }
 
+export interface Losses {
+  /** Events that were acknowledged and are missing, those that are there twice, and one if the order is wrong. */
+  readonly count: number;
+  readonly wrong: readonly string[];
+}
+
 const JSON_TYPE = { "content-type": "application/json" };
 
 export class Victim {
@@ -48,8 +54,8 @@ export class Victim {
     return this.#acknowledged.length;
   }
 
-  /** Ends its work once it has caught up. Returns what was lost, doubled or out of order. */
-  async stop(): Promise<string[]> {
+  /** Ends its work once it has caught up. Returns what was lost, doubled or out of order, each place in words. */
+  async stop(): Promise<Losses> {
     this.#over.abort();
     const [publishing, following] = this.#work;
     await publishing;
@@ -60,10 +66,11 @@ export class Victim {
     this.#isDone = true;
     await this.#reader?.leave().catch(() => undefined);
     await following;
-    return [
-      ...differences("its stream", this.#received, this.#acknowledged),
-      ...differences("its log", await this.#log(), this.#acknowledged),
-    ];
+    const log = await this.#log();
+    const streamed = differences("its stream", this.#received, this.#acknowledged);
+    if (!log) return { ...streamed, wrong: [...streamed.wrong, "its log cannot be read"] };
+    const logged = differences("its log", log, this.#acknowledged);
+    return { count: streamed.count + logged.count, wrong: [...streamed.wrong, ...logged.wrong] };
   }
 
   #isDone = false;
@@ -134,35 +141,43 @@ export class Victim {
     }
   }
 
-  async #log(): Promise<Stored[]> {
+  /** All events in it. Undefined if the service gives no answer for long. */
+  async #log(): Promise<Stored[] | undefined> {
     const events: Stored[] = [];
-    for (;;) {
+    for (let late = 0; late < CATCH_UP_MS / RETRY_MS;) {
       const after = events.length === 0 ? "" : `?after=${events.at(-1)?.id}`;
       const accept = { accept: "application/json" };
       const answer = await this.#ask(this.#path + after, { headers: accept });
-      if (!answer?.ok) return events;
+      if (!answer?.ok) {
+        await answer?.body?.cancel();
+        await sleep(RETRY_MS);
+        late++;
+        continue;
+      }
       const page = (await answer.json()) as { events: Stored[] };
       if (page.events.length === 0) return events;
       events.push(...page.events);
     }
+    return undefined;
   }
 }
 
 /** Each acknowledged event once, in order; what was published and not acknowledged may be among them. */
-function differences(
+export function differences(
   where: string,
   found: readonly Stored[],
   expected: readonly Stored[],
-): string[] {
+): Losses {
   const ids = found.map(({ id }) => id);
   const held = new Map(found.map(({ id, data }) => [id, data]));
   const lost = expected.filter(({ id, data }) => held.get(id) !== data);
   const texts = found.map(({ data }) => data);
   const doubled = texts.length - new Set(texts).size;
   const inOrder = ids.every((id, n) => n === 0 || id > (ids[n - 1] ?? ""));
-  return [
-    ...lost.map(({ id }) => `${where} lacks ${id}`),
+  const wrong = [
+    ...(lost.length > 0 ? [`${where} lacks ${lost.length}, the first is ${lost[0]?.id}`] : []),
     ...(doubled > 0 ? [`${where} has ${doubled} events twice`] : []),
     ...(inOrder ? [] : [`${where} is out of order`]),
   ];
+  return { count: lost.length + doubled + (inOrder ? 0 : 1), wrong };
 }
