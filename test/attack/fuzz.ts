@@ -62,7 +62,7 @@ export async function fuzzAll(
     await sleep(CALM_MS);
     const openAfter = serving.openFiles;
     const made = serving.storedFiles;
-    const { restarts } = serving;
+    const { ends } = serving;
     await serving.stop();
     await serving.start();
     const left = await sweptFiles(serving);
@@ -71,7 +71,7 @@ export async function fuzzAll(
     const failed = Object.keys(statuses).filter((key) => /^5(?!0[13])/.test(key));
     const wrong = [
       ...findings,
-      ...(restarts > 0 ? [`the process ended ${restarts} times`] : []),
+      ...ends.map((said) => `workerd ended: ${said}`),
       ...(sent < requests ? [`${sent} requests were sent`] : []),
       ...(endMb > MOST_GROWTH * warmMb ? [`memory grew from ${warmMb} to ${endMb} MiB`] : []),
       ...(openAfter > openBefore + MOST_OPEN ? [`${openAfter} files stay open`] : []),

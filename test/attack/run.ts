@@ -93,11 +93,12 @@ interface Outcome {
 function doneOf(kind: Kind, outcome: Outcome): Done {
   const { serving, tally, victim, losses, found, recovered } = outcome;
   const hangs = tally.hangs + victim.hangs;
-  const ended = !serving.isUp || (serving.restarts > 0 && !kind.mayEnd);
+  const { ends } = serving;
   const wrong = [
     ...(tally.failed > 0 ? [`answers: ${JSON.stringify(tally.statuses)}`] : []),
     ...(hangs > 0 ? [`${hangs} calls hung`] : []),
-    ...(ended ? ["the process ended"] : []),
+    ...(serving.isUp ? [] : ["npm run serve ended"]),
+    ...(kind.mayEnd ? [] : ends.map((said) => `workerd ended: ${said}`)),
     ...(recovered === undefined ? ["the service did not answer again"] : []),
     ...(victim.published === 0 ? ["its user could not publish"] : []),
     ...(serving.peakMb > kind.mostMb ? [`it took ${serving.peakMb} MiB`] : []),
@@ -113,7 +114,7 @@ function doneOf(kind: Kind, outcome: Outcome): Done {
       "other 5xx": tally.failed,
       hangs,
       losses: losses.count,
-      "starts again": serving.restarts,
+      "starts again": ends.length,
       "slowest publish ms": Math.round(victim.longestMs),
       "peak MiB": serving.peakMb,
     },

@@ -17,6 +17,8 @@ export interface ServingOptions {
 }
 
 const SAMPLE_MS = 200;
+/** Lines that are kept of what was said before an end. */
+const SAID_BEFORE = 3;
 
 /** Killed with this process. */
 const running = new Set<ChildProcess>();
@@ -27,8 +29,8 @@ export class Serving {
   readonly port: number;
   #process: ChildProcess | undefined;
   #timer: NodeJS.Timeout | undefined;
-  /** How often workerd ended by itself. */
-  restarts = 0;
+  /** What was said before each end of workerd that came by itself, and at it. */
+  readonly ends: string[] = [];
   /** The most memory of its process, in MiB. */
   peakMb = 0;
 
@@ -68,12 +70,14 @@ export class Serving {
     running.add(child);
     void once(child, "exit").then(() => running.delete(child));
     const said: string[] = [];
+    let last: string[] = [];
     const listens = new Promise<void>((resolve) => {
       for (const stream of [child.stdout, child.stderr]) {
         createInterface({ input: stream }).on("line", (line) => {
           if (said.length < 50) said.push(line);
           if (line.startsWith("holdfast listening on ")) resolve();
-          if (line.includes('"workerd.ended"')) this.restarts++;
+          last = [...last, line].slice(-SAID_BEFORE);
+          if (line.includes('"workerd.ended"')) this.ends.push(last.join(" | "));
         });
       }
     });

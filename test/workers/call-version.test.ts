@@ -57,7 +57,7 @@ const SHARD_CALLS: Readonly<Record<string, readonly unknown[]>> = {
 };
 
 /** Methods that the platform calls, or that take nothing. */
-const OTHERS = /^(constructor|alarm|webSocket.*|untilListed)$/;
+const OTHERS = /^(constructor|alarm|webSocket.*|untilListed|forget)$/;
 
 function methodsOf({ prototype }: { readonly prototype: object }): string[] {
   return Object.getOwnPropertyNames(prototype).filter((name) => !OTHERS.test(name));
