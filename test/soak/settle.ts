@@ -34,20 +34,24 @@ export class Observer {
   }
 
   async #get<T>(path: string): Promise<T | undefined> {
-    const until = performance.now() + CALM_WITHIN_MS;
-    let response = await fetch(this.#url + path);
-    // A 503 is no finding here: the service says that it does not know.
-    while (response.status === 503 && performance.now() < until) {
-      await response.body?.cancel();
-      await sleep(LOOK_EVERY_MS);
-      response = await fetch(this.#url + path);
-    }
+    const response = await this.#answer(path);
     if (response.status === 404) {
       await response.body?.cancel();
       return undefined;
     }
     if (response.status !== 200) throw new Error(`${path} answered ${response.status}`);
     return (await response.json()) as T;
+  }
+
+  /** A 503 is no finding here: the service says that it does not know, or has no room. */
+  async #answer(path: string): Promise<Response> {
+    const until = performance.now() + CALM_WITHIN_MS;
+    for (;;) {
+      const response = await fetch(this.#url + path);
+      if (response.status !== 503 || performance.now() > until) return response;
+      await response.body?.cancel();
+      await sleep(LOOK_EVERY_MS);
+    }
   }
 
   session(id: string): Promise<SessionJson | undefined> {
@@ -82,9 +86,11 @@ export class Observer {
     const last = (await this.session(id))?.lastEventId;
     if (last === undefined) return { session: id, events: [] };
     const path = `/v1/sessions/${id}/events?from=earliest`;
-    const signal = AbortSignal.timeout(CALM_WITHIN_MS);
-    const { body } = await fetch(this.#url + path, { signal });
+    const { status, body } = await this.#answer(path);
+    if (status !== 200 || !body) throw new Error(`${path} answered ${status}`);
     const reader = new SseReader(body as unknown as ReadableStream<Uint8Array>);
+    // A stream that says no more ends the wait, and the auditor misses what it did not say.
+    const late = setTimeout(() => void reader.leave(), CALM_WITHIN_MS);
     const events: Event[] = [];
     while (events.at(-1)?.id !== last) {
       const [frame] = await reader.take(1);
@@ -94,6 +100,7 @@ export class Observer {
       if (frame.event === "gap") continue;
       events.push({ id: frame.id ?? "", data: frame.data });
     }
+    clearTimeout(late);
     await reader.leave();
     return { session: id, events };
   }

@@ -83,7 +83,7 @@ export async function setStage(options: SoakOptions, endings: Ending[]): Promise
   // An open subscriber reconnects for ever and keeps the process from ending.
   endings.push(() => [...subscribers, ...sessions.followers].forEach((one) => one.close()));
   await Promise.all(subscribers.map(({ opened }) => opened));
-  const calls = new CallTraffic(journal, random, server.url);
+  const calls = new CallTraffic(journal, random, server.url, openFiles !== undefined);
   const answers = new AnswerTraffic({
     journal,
     api,

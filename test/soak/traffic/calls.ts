@@ -28,13 +28,16 @@ export class CallTraffic {
   readonly #journal: Journal;
   readonly #random: Random;
   readonly #url: string;
+  readonly #mayRefuse: boolean;
   readonly #sessions: (McpSession | undefined)[] = [];
   #calls = 0;
 
-  constructor(journal: Journal, random: Random, url: string) {
+  /** With `mayRefuse` the service may refuse calls with 503 at any time, since it has too few open files. */
+  constructor(journal: Journal, random: Random, url: string, mayRefuse = false) {
     this.#journal = journal;
     this.#random = random;
     this.#url = url;
+    this.#mayRefuse = mayRefuse;
   }
 
   async run(rate: number, signal: AbortSignal): Promise<void> {
@@ -61,7 +64,7 @@ export class CallTraffic {
       this.#journal.unnamed++;
       timeline.count("failures");
       const excused = session === undefined || session === FAILED;
-      if (!excused || !timeline.endedSince(startedAt)) {
+      if (!excused || !(this.#mayRefuse || timeline.endedSince(startedAt))) {
         this.#journal.surprise(`POST /mcp, initialize: ${session ?? "no answer"}`);
       }
       return undefined;
@@ -85,7 +88,8 @@ export class CallTraffic {
     const last = received.findIndex(({ id }) => id === call);
     const seen = received.flatMap(({ params }) => params?.progress ?? []);
     const afterwards = last < 0 ? 0 : await this.#afterwards(client, last);
-    const disturbed = timeline.endedSince(startedAt, session.id);
+    const refused = this.#mayRefuse && problem === REFUSED;
+    const disturbed = refused || timeline.endedSince(startedAt, session.id);
     const end = last >= 0 ? endOf(received[last]!) : client.named ? problem : "unanswered";
     this.#journal.calls.push({ call, steps: STEPS, seen, end, afterwards, disturbed });
     timeline.count(end === "unanswered" ? "failures" : "changes");
@@ -150,6 +154,8 @@ export class CallTraffic {
   }
 }
 
+/** The problem of a client whose call was refused with 503. */
+const REFUSED = "following answered 503";
 const NOTHING_TO_RESUME = "nothing to resume from";
 /** The status with which the service says that it failed. */
 const FAILED = 503;
