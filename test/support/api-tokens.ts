@@ -4,7 +4,7 @@ import type { Scope } from "../../src/auth/identity.ts";
 
 export type Grants = Readonly<Record<string, readonly [subject: string, scopes: readonly Scope[]]>>;
 
-interface TestTokens {
+export interface TestTokens {
   /** The value of API_TOKENS. */
   readonly variable: string;
   readonly secrets: readonly string[];
