@@ -73,7 +73,10 @@ export const connectionKinds: readonly Kind[] = [
         const headers = { accept: "text/event-stream" };
         const asked = attack.serving.fetch(target, { headers, signal: leave.signal });
         const answer = await asked.then(
-          ({ status, headers: sent }) => {
+          async (response) => {
+            const { ok, status, headers: sent } = response;
+            // The connection of a refusal that is not read would be held as an idle one.
+            if (!ok) await response.text();
             return { status, headers: [...sent.keys()].join("\n"), body: "" };
           },
           () => "closed",
