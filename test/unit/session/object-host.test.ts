@@ -1,4 +1,5 @@
 import { expect, it } from "vitest";
+import { CALL_VERSION } from "../../../src/core/caller.ts";
 import { DurableObjectHost } from "../../../src/session/object-host.ts";
 import { UnavailableError } from "../../../src/core/errors.ts";
 import { newSessionId } from "../../../src/library/model/session.ts";
@@ -44,7 +45,7 @@ it("asks again for a publish under a key, which happens once however often it is
   expect(published).toMatchObject({ ids: ["id"], replayed: true });
   expect(calls).toHaveLength(2);
   expect(calls[0]).toEqual([
-    { admin: true },
+    { admin: true, version: CALL_VERSION },
     [{ data: "a" }],
     { key: "k", fingerprint: expect.any(String) as string },
   ]);
