@@ -109,7 +109,7 @@ describe("a shard that fails", () => {
       at(60);
       await runDurableObjectAlarm(objectOf(id));
     }
-    // Of the session nothing is left but the wish to say that it ended.
+    // Only the report of its end is left of the session, for the directory.
     expect((await storedBy(id)).keys).toEqual(["directory"]);
     expect(await eventsOf(id)).toBe(0);
     await reader?.body?.cancel();

@@ -217,7 +217,7 @@ it("goes on with a revocation by the shards' own alarms, and ends a session that
     ids.push((await make({ subject })).id);
   }
   await allTold(ids);
-  // The answer goes out before anything has ended: the object is gone right after it took the wish.
+  // The answer goes out before anything has ended: the object is gone right after it stored the revocation.
   const real = Revocations.prototype.workOn;
   vi.spyOn(Revocations.prototype, "workOn").mockImplementation(async () => undefined);
   const down = vi.spyOn(DirectoryObject.prototype, "deliver").mockImplementation(() => {

@@ -19,6 +19,17 @@ const HTML_TYPE = { "content-type": "text/html; charset=utf-8" };
 const SSE_TYPE = { "content-type": "text/event-stream" };
 const JSON_TYPE = { "content-type": "application/json" };
 
+/** A call of a tool to a server that refuses it in these words, and the answer of the gateway. */
+async function refusedCall(refuse: (asked: Asked) => void) {
+  const { url, server } = await roughUpstream((asked) => {
+    if (asked.method !== "tools/call") return false;
+    refuse(asked);
+    return true;
+  });
+  const session = await McpSession.open(url);
+  return { server, answer: await session.call(toolCall(1, "x")) };
+}
+
 /** A server that restarts when the tool `restart` is called, and refuses the old session in its own words. */
 async function restarting(refuse: (asked: Asked) => void) {
   const rough = await roughUpstream((asked, server) => {
@@ -142,13 +153,7 @@ it.each<[what: string, refuse: (asked: Asked) => void, code: number, message: st
     "Session not found",
   ],
 ])("%s is the answer: once, and nothing is repeated", async (_what, refuse, code, message) => {
-  const { url, server } = await roughUpstream((asked) => {
-    if (asked.method !== "tools/call") return false;
-    refuse(asked);
-    return true;
-  });
-  const session = await McpSession.open(url);
-  const answer = await session.call(toolCall(1, "x"));
+  const { server, answer } = await refusedCall(refuse);
   expect([answer.status, answer.messages]).toEqual([
     200,
     [{ jsonrpc: "2.0", id: 1, error: { code, message } }],
@@ -174,13 +179,7 @@ it.each<[what: string, refuse: (asked: Asked) => void]>([
 ])(
   "%s of a session that lives is settled by asking, and the call is not repeated",
   async (_what, refuse) => {
-    const { url, server } = await roughUpstream((asked) => {
-      if (asked.method !== "tools/call") return false;
-      refuse(asked);
-      return true;
-    });
-    const session = await McpSession.open(url);
-    const answer = await session.call(toolCall(1, "x"));
+    const { server, answer } = await refusedCall(refuse);
     expect(answer.messages).toMatchObject([{ id: 1, error: {} }]);
     expect([server.count("tools/call"), server.count("ping"), server.count("initialize")]).toEqual([
       1, 1, 1,
