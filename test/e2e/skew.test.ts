@@ -5,7 +5,7 @@
  */
 import { expect, inject, it } from "vitest";
 import { ROUTES } from "../../src/app.ts";
-import { previousRelease } from "../support/previous-release.ts";
+import { HAS_PREVIOUS_RELEASE, previousRelease } from "../support/previous-release.ts";
 import { beside, shared } from "../support/scope.ts";
 import { Service, type ServiceOptions } from "../support/service.ts";
 import { SkewTraffic } from "../support/skew-traffic.ts";
@@ -38,7 +38,8 @@ const OPERATIONS = ROUTES.map(({ operationId }) => operationId).filter(
   (name) => !WITHOUT_OBJECT.includes(name),
 );
 
-it.concurrent.each(Object.entries(MIXED))(
+// Without the history of the repository there is no release before.
+it.runIf(HAS_PREVIOUS_RELEASE).concurrent.each(Object.entries(MIXED))(
   "loses nothing with %s",
   { timeout: 180_000 },
   beside(async (_: string, mixed: (typeof MIXED)[string]) => {

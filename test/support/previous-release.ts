@@ -2,7 +2,7 @@
  * The bundle of the release before, built from the repository's history: what runs beside this code
  * for some minutes after a deploy.
  */
-import { execFile } from "node:child_process";
+import { execFile, spawnSync } from "node:child_process";
 import { copyFile, mkdir, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -18,6 +18,13 @@ const run = promisify(execFile);
 const git = (...args: readonly string[]) => run("git", ["-C", PROJECT, ...args]);
 
 /**
+ * Whether its commit is in this clone. A shallow clone lacks it, and `git fetch --unshallow` brings it;
+ * `.github/workflows/ci.yml` fetches all.
+ */
+export const HAS_PREVIOUS_RELEASE =
+  spawnSync("git", ["-C", PROJECT, "cat-file", "-e", `${PREVIOUS_RELEASE}^{commit}`]).status === 0;
+
+/**
  * The path of its module, under a name that no other module has. It is built once, with the packages
  * that are installed now. Rejects if the commit is not in this clone.
  */
@@ -26,10 +33,6 @@ export async function previousRelease(): Promise<string> {
   const name = `worker-${PREVIOUS_RELEASE.slice(0, 12)}`;
   const built = join(folder, `${name}.js`);
   if (await exists(built)) return built;
-  await git("cat-file", "-e", `${PREVIOUS_RELEASE}^{commit}`).catch((failure: unknown) => {
-    const said = `the previous release, commit ${PREVIOUS_RELEASE}, is not in this clone`;
-    throw new Error(`${said}: git fetch --unshallow brings it`, { cause: failure });
-  });
   const source = join(folder, `${name}-source`);
   await rm(source, { recursive: true, force: true });
   await mkdir(source, { recursive: true });
