@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { buildBundle, PROJECT, type Bundle } from "../scripts/bundle.ts";
-import { startWorkerd } from "../scripts/workerd.ts";
+import { startWorkerd, type WorkerdOptions } from "../scripts/workerd.ts";
 import { freePort } from "../test/support/free-port.ts";
 import { progress } from "./measure.ts";
 
@@ -37,14 +37,11 @@ export interface WorkerServer extends Server {
   crash(): Promise<void>;
 }
 
-interface WorkerOptions {
-  readonly env?: Record<string, string>;
-  readonly onLine?: (line: string) => void;
+type WorkerdParts = Partial<Pick<WorkerdOptions, "env" | "onLine" | "args" | "openFiles">>;
+
+interface WorkerOptions extends WorkerdParts {
   /** The parent of its storage's folder. */
   readonly folder?: string;
-  readonly args?: readonly string[];
-  /** How many files its process may have open. */
-  readonly openFiles?: number | undefined;
 }
 
 export async function startWorker(
@@ -56,8 +53,7 @@ export async function startWorker(
   const stateDir = makeFolder(name, folder);
   const port = await freePort();
   const place = { bundle: bundle.path, config: configPath, host: "127.0.0.1", port, stateDir };
-  const limit = openFiles === undefined ? {} : { openFiles };
-  const launch = () => startWorkerd({ ...place, env, args, onLine, ...limit });
+  const launch = () => startWorkerd({ ...place, env, args, onLine, openFiles });
   let workerd = await launch();
   return {
     url: workerd.url,

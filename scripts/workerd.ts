@@ -20,7 +20,7 @@ import { OPEN_FILES, openFilesLimit } from "./open-files.ts";
 import { objectsIn } from "./object-folders.ts";
 import { RESERVE_FOLDER } from "./reserve.ts";
 
-interface WorkerdOptions {
+export interface WorkerdOptions {
   /** Path of the Worker's module. */
   readonly bundle: string;
   readonly host: string;
@@ -36,7 +36,7 @@ interface WorkerdOptions {
   /** Objects that run other code than the Worker: the path of their module, by the name of their class. */
   readonly objects?: Readonly<Record<string, string>>;
   /** How many files it may have open; as many as this process may unless given. */
-  readonly openFiles?: number;
+  readonly openFiles?: number | undefined;
   /** Further arguments of `workerd serve`. */
   readonly args?: readonly string[];
   /** Gets each line that the Worker or workerd writes, as JSON. */

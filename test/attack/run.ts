@@ -32,7 +32,7 @@ process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
 
 interface Done {
   readonly row: Row;
-  /** What should not have happened. */
+  /** Broken promises, each in a line. */
   readonly wrong: readonly string[];
 }
 

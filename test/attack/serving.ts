@@ -29,7 +29,7 @@ export class Serving {
   readonly port: number;
   #process: ChildProcess | undefined;
   #timer: NodeJS.Timeout | undefined;
-  /** What was said before each end of workerd that came by itself, and at it. */
+  /** The last log lines before and at each end of workerd that came by itself. */
   readonly ends: string[] = [];
   /** The most memory of its process, in MiB. */
   peakMb = 0;

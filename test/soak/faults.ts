@@ -13,7 +13,7 @@ import type { RedisTraffic } from "./traffic/redis.ts";
 const FULL_MS = 3000;
 const REFILL_MS = 100;
 
-export interface Targets {
+interface Targets {
   readonly journal: Journal;
   readonly random: Random;
   readonly server: WorkerServer;

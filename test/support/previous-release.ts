@@ -12,7 +12,7 @@ import { buildBundle, PROJECT } from "../../scripts/bundle.ts";
  * The commit of the last release. At a release, set it to the commit that was deployed (its tag, if
  * it has one): then the test compares what is deployed with what comes next.
  */
-export const PREVIOUS_RELEASE = "6ade14ded2622724bc7d9d46a70a6158a39df715";
+const PREVIOUS_RELEASE = "6ade14ded2622724bc7d9d46a70a6158a39df715";
 
 const run = promisify(execFile);
 const git = (...args: readonly string[]) => run("git", ["-C", PROJECT, ...args]);

@@ -21,7 +21,7 @@ interface KeptMcp {
   readonly rest: readonly Rpc[];
 }
 
-/** A refusal with 503 and Retry-After. What was to follow in the same session is left out. */
+/** A refusal with 503 and Retry-After. The rest of the traffic in that session is left out. */
 class Refused extends Error {}
 
 type Call = readonly [

@@ -118,7 +118,7 @@ export async function machineKinds(): Promise<{ kinds: Kind[]; close: () => void
           .then(
             async ({ status, headers, body: sent }) => {
               await sent?.cancel();
-              // What an upstream that hangs does to its own call is told as 502 or 504.
+              // A call to an upstream that hangs is answered with 502 or 504, as it should be.
               const own = status === 502 || status === 504 ? 200 : status;
               return { status: own, headers: [...headers.keys()].join("\n"), body: "" };
             },

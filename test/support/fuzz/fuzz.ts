@@ -27,12 +27,12 @@ const most = SCOPES.filter((scope) => scope !== "admin");
 const CREDENTIALS = ["attacker", "attacker", "attacker", "reader", "nothing"];
 
 /** A service that is fuzzed. */
-export interface FuzzTarget {
+interface FuzzTarget {
   readonly port: number;
   fetch(path: string, init?: RequestInit): Promise<Response>;
 }
 
-export interface FuzzOptions {
+interface FuzzOptions {
   readonly requests: number;
   /** Bounds the time. */
   readonly seconds: number;
@@ -46,16 +46,16 @@ export interface FuzzOptions {
   readonly onRequest?: (sent: number) => void;
 }
 
-export interface Fuzzed {
+interface Fuzzed {
   readonly sent: number;
   readonly seconds: number;
   /** How often each status came, or why no answer did. */
   readonly statuses: Readonly<Record<string, number>>;
-  /** What should not have happened. */
+  /** Broken promises, each in a line. */
   readonly findings: readonly string[];
 }
 
-/** What the victim keeps secret, and the callers, made before the service is started. */
+/** The secrets of the victim, and the callers. They are made before the service starts. */
 export class Fuzz {
   readonly mark = `${CANARY}-${crypto.randomUUID()}`;
   readonly #ticketSecret = `ticket-secret-${crypto.randomUUID()}`;
