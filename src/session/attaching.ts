@@ -45,7 +45,7 @@ export class Attaching {
   readonly #parts: AttachingParts;
   /** Settles with the next reader that leaves. */
   #leave = Promise.withResolvers<false>();
-  /** Settles when readers that have gone have been noticed. All that wait for a place share it. */
+  /** Settles when the readers that had gone before it are noticed. All that wait for a place meanwhile share it. */
   #round: Promise<void> | undefined;
   /** When bridges were last asked whether their readers are there. */
   #probedAt = 0;
@@ -58,20 +58,33 @@ export class Attaching {
   async attach({ caller, start }: Attachment): Promise<Response> {
     requireKnownVersion(caller.version);
     if (start.kind === "news") return this.#attachWaiter(caller, start.after);
-    let answer = this.#attach(caller, start);
+    const answer = this.#attach(caller, start);
     if (answer.status !== FULL) return answer;
-    const over = this.#findGone().then(() => true);
-    for (let isOver = false; answer.status === FULL && !isOver;) {
-      isOver = await Promise.race([over, this.#leave.promise]);
-      answer = this.#attach(caller, start);
-    }
-    return answer;
+    const underWay = this.#round;
+    if (!underWay) return this.#attachDuring(this.#findGone(), caller, start);
+    // That round may miss a reader that has gone since it began, so a whole one follows it.
+    const next = await this.#attachDuring(underWay, caller, start);
+    return next.status === FULL ? this.#attachDuring(this.#findGone(), caller, start) : next;
   }
 
   /** A reader has left. */
   left(): void {
     this.#leave.resolve(false);
     this.#leave = Promise.withResolvers();
+  }
+
+  /** Attaches a reader as soon as a place is free, until the round is over. */
+  async #attachDuring(
+    round: Promise<void>,
+    caller: Caller,
+    start: StreamStart | GatewayStart,
+  ): Promise<Response> {
+    const over = round.then(() => true);
+    for (;;) {
+      const isOver = await Promise.race([over, this.#leave.promise]);
+      const answer = this.#attach(caller, start);
+      if (isOver || answer.status !== FULL) return answer;
+    }
   }
 
   #attachWaiter(caller: Caller, after: string): Response {

@@ -200,7 +200,8 @@ it("a reader that has gone no longer counts once another has come", async () => 
 
 it("a page reloads as often as it likes: readers that have gone take no place", async () => {
   const { service, path, follow } = await start({ MAX_WRITERS: "3" });
-  for (let reload = 0; reload < 5; reload++) {
+  // Enough that places run out again while the readers before are still being looked after.
+  for (let reload = 0; reload < 12; reload++) {
     const page = await service.fetch(path, { headers: { connection: "close" } });
     expect(page.status).toBe(200);
     const reader = new SseReader(page.body!);
