@@ -65,6 +65,16 @@ it("gives what is in the log, from the earliest on", async () => {
   });
 });
 
+it("keeps the line breaks of data, which a stream turns into line feeds", async () => {
+  const { service, path, read, publish } = await start();
+  const data = "one\r\ntwo\rthree\n";
+  await publish(data);
+  expect(dataOf((await read()).json)).toEqual([data]);
+  const reader = new SseReader((await service.fetch(path)).body!);
+  expect((await reader.take(1)).map((frame) => frame.data)).toEqual(["one\ntwo\nthree\n"]);
+  await reader.leave();
+});
+
 it("goes on after `after`, or Last-Event-ID, page by page", async () => {
   const { read, publish } = await start();
   const ids = await publish(...numbers(0, 5));
