@@ -23,6 +23,8 @@ export interface AccessPlatform {
   readonly addressLimit?: RateLimitBinding | undefined;
   /** Keeps a request's work alive after its answer. */
   readonly waitUntil?: (work: Promise<unknown>) => void;
+  /** Says who calls, in place of the settings' method. Undefined: nobody that the app knows. */
+  readonly authenticate?: ((request: Request) => Promise<Identity | undefined>) | undefined;
   /** Called when fetching the authorization server's keys fails. */
   readonly onKeysFailure?: (failure: unknown) => void;
 }
@@ -32,8 +34,11 @@ type Credential = Identity | "missing" | "invalid";
 
 export interface Access {
   readonly settings: AuthSettings;
-  /** Reads an `Authorization` header. Throws UnavailableError while the keys to check it cannot be fetched. */
-  credential(authorization: string | undefined): Promise<Credential>;
+  /**
+   * Reads a request's credential, which is its `Authorization` header unless the app authenticates.
+   * Throws UnavailableError while the keys to check it cannot be fetched.
+   */
+  credential(authorization: string | undefined, request: Request): Promise<Credential>;
   /** Reads a ticket for the session that a path names. */
   ticketHolder(ticket: string, session: string): Promise<Credential>;
   /** Returns undefined while tickets are off. */
@@ -64,7 +69,8 @@ export function createAccess(settings: AuthSettings, platform: AccessPlatform = 
     isFromThisMachine: platform.isFromThisMachine ?? (() => true),
     subjectLimiter: limiter(settings.perSubject, platform.subjectLimit),
     addressLimiter: limiter(settings.perAddress, platform.addressLimit),
-    async credential(authorization) {
+    async credential(authorization, request) {
+      if (platform.authenticate) return (await platform.authenticate(request)) ?? "missing";
       if (!read) return ANYBODY;
       if (authorization === undefined || !/^Bearer\b/i.test(authorization)) return "missing";
       const token = BEARER.exec(authorization)?.[1];

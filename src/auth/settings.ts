@@ -34,8 +34,20 @@ type AuthMethod =
   | { readonly kind: "unset" }
   /** `AUTH=none`: anybody may call. */
   | { readonly kind: "none" }
+  /** The app that the service is a part of says who calls. */
+  | { readonly kind: "own" }
   | { readonly kind: "token"; readonly tokens: readonly ApiToken[] }
   | ({ readonly kind: "jwt" } & JwtSettings);
+
+/** Settings that an app gives in code, and no variable can. */
+export interface CodeSettings {
+  /** The app says who calls, in place of `AUTH`. */
+  readonly ownAuthentication?: boolean;
+  /** The path under which the app serves the service, such as `/live`; empty: the root. */
+  readonly basePath?: string;
+  /** Whether pages of the allowed origins may send cookies. */
+  readonly credentials?: boolean;
+}
 
 export interface AuthSettings {
   readonly method: AuthMethod;
@@ -53,6 +65,10 @@ export interface AuthSettings {
   readonly perSubject: number;
   /** `RATE_LIMIT_PER_ADDRESS` (60000): likewise, from one address. */
   readonly perAddress: number;
+  /** Where the routes begin: empty, or a path without a slash at its end. */
+  readonly basePath: string;
+  /** Whether pages of the allowed origins may send cookies. */
+  readonly credentials: boolean;
 }
 
 /** Requests a minute. 500 and 1,000 a second are more than a person or an agent sends, and bound its cost. */
@@ -81,8 +97,8 @@ const apiTokens = z
   .min(1);
 
 /** Reads the settings. Throws a ConfigError that names the first bad variable, and never repeats a secret. */
-export function loadAuthSettings(env: Environment): AuthSettings {
-  const method = methodOf(env);
+export function loadAuthSettings(env: Environment, code: CodeSettings = {}): AuthSettings {
+  const method = code.ownAuthentication ? ownMethod(env) : methodOf(env);
   const perMinute = (name: AuthVariable, usual: number) =>
     number(env, name, method.kind === "unset" ? 0 : usual, 0, MOST_PER_MINUTE);
   const publicOrigin = publicOriginOf(env);
@@ -96,6 +112,8 @@ export function loadAuthSettings(env: Environment): AuthSettings {
     ...(allowedHosts.size > 0 && { allowedHosts }),
     perSubject: perMinute("RATE_LIMIT_PER_SUBJECT", PER_SUBJECT),
     perAddress: perMinute("RATE_LIMIT_PER_ADDRESS", PER_ADDRESS),
+    basePath: code.basePath ?? "",
+    credentials: code.credentials ?? false,
   });
 }
 
@@ -114,6 +132,12 @@ export function refuseForwardedTokens(
     const instead = "name the header that carries the upstream's credential instead";
     throw new ConfigError(`UPSTREAMS ${name}: forwardAuthorization true ${why}; ${instead}`);
   }
+}
+
+/** Two answers to who calls would leave open which one counts. */
+function ownMethod(env: AuthEnvironment): AuthMethod {
+  if (text(env, "AUTH") === undefined) return { kind: "own" };
+  throw new ConfigError("AUTH must be unset where the app authenticates by its own function");
 }
 
 function methodOf(env: AuthEnvironment): AuthMethod {

@@ -19,11 +19,11 @@ import { stream } from "./streamable.ts";
 
 export async function openLegacyStream(call: GatewayCall): Promise<Response> {
   requireAccept(call, "text/event-stream");
-  const { upstream } = call;
+  const { upstream, parts } = call;
   const sessionId = requireSessionId(crypto.randomUUID());
   await call.sessions.create(sessionId, contentFor(call, "sse"));
   const path = upstream.name === DEFAULT_UPSTREAM ? "/messages" : `/messages/${upstream.name}`;
-  const endpoint = `${path}?session_id=${sessionId}`;
+  const endpoint = `${parts.access.settings.basePath}${path}?session_id=${sessionId}`;
   return stream(call, sessionId, { match: matchOf(call, "sse"), kind: "standalone", endpoint });
 }
 

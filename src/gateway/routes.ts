@@ -4,7 +4,7 @@ import { DEFAULT_UPSTREAM } from "../config/upstreams.ts";
 import type { Caller } from "../core/caller.ts";
 import type { Guard } from "../http/guard.ts";
 import { mountGatewayPaths, mountUpstreamMetadata } from "../http/mount.ts";
-import { publicOrigin, RESOURCE_METADATA_PATH, resourcePathOf } from "../http/oauth-metadata.ts";
+import { metadataAddress, publicBase, resourcePathOf } from "../http/oauth-metadata.ts";
 import { errorResponse, Refused } from "./answers.ts";
 import { ownChallenge } from "./challenge.ts";
 import { openLegacyStream, postLegacyMessage } from "./legacy.ts";
@@ -34,7 +34,7 @@ export function mountGateway(app: Hono, guard: Guard, parts: GatewayParts): void
   const metadata = new UpstreamMetadata(parts.log);
   mountUpstreamMetadata(app, guard, parts.access, (c, path) => {
     const name = c.req.param("upstream");
-    const resource = publicOrigin(c, parts.access) + path + (name === undefined ? "" : `/${name}`);
+    const resource = publicBase(c, parts.access) + path + (name === undefined ? "" : `/${name}`);
     return metadata.answer(parts.upstreams.get(name ?? DEFAULT_UPSTREAM), resource);
   });
 }
@@ -68,9 +68,11 @@ function withOwnChallenge(response: Response, c: Context, { access }: GatewayPar
   const { headers } = response;
   const challenge = headers.get("www-authenticate");
   if (challenge === null) return response;
-  const origin = publicOrigin(c, access);
   const path = resourcePathOf(c.req.path).replace(/\/$/, "");
-  const own = { resource: origin + path, metadata: origin + RESOURCE_METADATA_PATH + path };
+  const own = {
+    resource: publicBase(c, access) + path,
+    metadata: metadataAddress(c, access, path),
+  };
   const rewritten = ownChallenge(challenge, own);
   if (rewritten === undefined) headers.delete("www-authenticate");
   else headers.set("www-authenticate", rewritten);

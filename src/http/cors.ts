@@ -1,6 +1,10 @@
-/** CORS for the listed origins and no other. The service uses no cookies, so it allows no credentials. */
+/**
+ * CORS for the listed origins and no other. The service itself uses no cookies, so it allows none to
+ * be sent unless the app that it is a part of asks for them.
+ */
 import type { MiddlewareHandler } from "hono";
 import { cors } from "hono/cors";
+import type { AuthSettings } from "../auth/settings.ts";
 
 /** Response headers that a page may read. */
 const EXPOSED_HEADERS = [
@@ -16,10 +20,10 @@ const EXPOSED_HEADERS = [
 /** Seconds that a browser may keep a preflight's answer. */
 const MAX_AGE_SECONDS = 600;
 
-export function corsFor(origins: ReadonlySet<string>): MiddlewareHandler {
+export function corsFor({ allowedOrigins, credentials }: AuthSettings): MiddlewareHandler {
   return (c, next) => {
     const origin = c.req.header("origin");
-    if (origin === undefined || !origins.has(origin)) return next();
+    if (origin === undefined || !allowedOrigins.has(origin)) return next();
     const requestedMethod = c.req.header("access-control-request-method");
     // An OPTIONS that is not a preflight goes on to the route.
     if (c.req.method === "OPTIONS" && requestedMethod === undefined) return next();
@@ -30,6 +34,7 @@ export function corsFor(origins: ReadonlySet<string>): MiddlewareHandler {
       allowMethods: ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
       exposeHeaders: EXPOSED_HEADERS,
       maxAge: MAX_AGE_SECONDS,
+      credentials,
     })(c, next);
   };
 }

@@ -95,8 +95,9 @@ const HSTS_SECONDS = 365 * 24 * 60 * 60;
 function requestCheck(access: Access): (request: Request) => Response | undefined {
   const { method } = access.settings;
   const verdictOf = originJudge(access.settings);
-  // Without credentials, another site's page could call as well as anybody.
-  const trusting = method.kind === "unset" || method.kind === "none";
+  // Without credentials, or with those that a browser adds itself (cookies), another site's page could
+  // call as well as anybody.
+  const trusting = method.kind !== "token" && method.kind !== "jwt";
   return (request) => {
     const { url } = request;
     const { headers, bytes } = readHeaders(request);
@@ -165,6 +166,10 @@ async function overLimit(
   }
 }
 
+function neededBy({ settings }: Access): string {
+  return settings.method.kind === "own" ? "Log in first." : "A bearer token is needed.";
+}
+
 /** Returns who is calling, or one refusal for every way in which a credential can be wrong. */
 async function identify(
   c: Context,
@@ -176,9 +181,9 @@ async function identify(
   const ticket = takesTicket && authorization === undefined ? c.req.query("ticket") : undefined;
   const credential =
     ticket === undefined
-      ? await access.credential(authorization)
+      ? await access.credential(authorization, c.req.raw)
       : await access.ticketHolder(ticket, c.req.param("id") ?? "");
-  if (credential === "missing") return problemResponse("unauthorized", "A bearer token is needed.");
+  if (credential === "missing") return problemResponse("unauthorized", neededBy(access));
   if (credential !== "invalid") return credential;
   c.set("refusal", { error: "invalid_token" });
   const detail =

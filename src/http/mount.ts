@@ -5,6 +5,7 @@
 import { Hono, type Context } from "hono";
 import { methodNotAllowed } from "hono/method-not-allowed";
 import { UnsupportedPathError, type Result, type Router } from "hono/router";
+import { getPath } from "hono/utils/url";
 import { RegExpRouter } from "hono/router/reg-exp-router";
 import { TrieRouter } from "hono/router/trie-router";
 import { callerOf } from "../auth/identity.ts";
@@ -43,17 +44,35 @@ export interface Machine {
 
 /** Makes an app without handlers. It answers every failure, so no answer holds a stack or is a 500. */
 export function emptyApp(access: Access, log: Logger, machine: Machine = {}): Hono {
-  const app = new Hono({ router: new FastRouter() });
+  const { allowedOrigins, basePath } = access.settings;
+  const app = new Hono({ router: new FastRouter(), ...(basePath && { getPath: below(basePath) }) });
   app.onError((failure) => {
     const { code, message } = reportFailure(failure, log);
     return problemResponse(code, message);
   });
   app.use(finish(access));
-  const { allowedOrigins } = access.settings;
-  if (allowedOrigins.size > 0) app.use(corsFor(allowedOrigins));
+  if (allowedOrigins.size > 0) app.use(corsFor(access.settings));
   if (machine.openFiles) app.use(whileThereIsRoom(machine.openFiles));
   if (machine.isDiskFull) app.use(whileTheDiskHasRoom(machine.isDiskFull));
   return app;
+}
+
+/**
+ * The path of a request within the service. That of metadata has the base path in its middle (RFC 9728,
+ * 3.1). A path elsewhere stays as it is, with a beginning that no route has.
+ */
+function below(basePath: string): (request: Request) => string {
+  const metadataBase = RESOURCE_METADATA_PATH + basePath;
+  return (request) => {
+    const path = getPath(request);
+    if (isWithin(basePath, path)) return path.slice(basePath.length) || "/";
+    if (!isWithin(metadataBase, path)) return `/elsewhere${path}`;
+    return RESOURCE_METADATA_PATH + path.slice(metadataBase.length);
+  };
+}
+
+function isWithin(base: string, path: string): boolean {
+  return path === base || path.startsWith(`${base}/`);
 }
 
 /**

@@ -64,16 +64,27 @@ export function describesItself({ settings: { method } }: Access): boolean {
 }
 
 /** The origin under which clients reach the service. */
-export function publicOrigin(c: Context, access: Access): string {
-  return access.settings.publicOrigin ?? new URL(c.req.url).origin;
+function publicOrigin(c: Context, { settings }: Access): string {
+  return settings.publicOrigin ?? new URL(c.req.url).origin;
+}
+
+/** The address under which clients reach the service: paths of routes follow it. */
+export function publicBase(c: Context, access: Access): string {
+  return publicOrigin(c, access) + access.settings.basePath;
+}
+
+/** The address of a resource's metadata: its path goes between the origin and the path of the resource (RFC 9728, 3.1). */
+export function metadataAddress(c: Context, access: Access, path: string): string {
+  return publicOrigin(c, access) + RESOURCE_METADATA_PATH + access.settings.basePath + path;
 }
 
 /** Returns undefined without metadata, or for a request whose URL is invalid. */
 function metadataUrl(c: Context, access: Access): string | undefined {
   const pathname = URL.parse(c.req.url)?.pathname;
   if (pathname === undefined || !describesItself(access)) return undefined;
-  const suffix = isGatewayPath(pathname) ? resourcePathOf(pathname) : "";
-  return publicOrigin(c, access) + RESOURCE_METADATA_PATH + suffix;
+  // Not Hono's path, which is decoded.
+  const path = pathname.slice(access.settings.basePath.length);
+  return metadataAddress(c, access, isGatewayPath(path) ? resourcePathOf(path) : "");
 }
 
 const metadata = z.object({
@@ -100,13 +111,13 @@ export const resourceMetadata = route({
 });
 
 function documentOf(c: Context, access: Access): z.input<typeof metadata> {
-  const suffix = new URL(c.req.url).pathname.slice(RESOURCE_METADATA_PATH.length);
-  const { method } = access.settings;
+  const { method, basePath } = access.settings;
+  const path = new URL(c.req.url).pathname.slice(RESOURCE_METADATA_PATH.length + basePath.length);
   return {
-    resource: publicOrigin(c, access) + suffix,
+    resource: publicBase(c, access) + path,
     resource_name: "Holdfast",
     ...(method.kind === "jwt" && { authorization_servers: [method.issuer] }),
-    scopes_supported: isGatewayPath(suffix) ? [GATEWAY_SCOPE] : [...SCOPES],
+    scopes_supported: isGatewayPath(path) ? [GATEWAY_SCOPE] : [...SCOPES],
     bearer_methods_supported: ["header"],
   };
 }

@@ -3,7 +3,8 @@ import type * as z from "zod";
 import type { Caller } from "../../core/caller.ts";
 import { instant } from "../../core/document.ts";
 import { SessionError } from "../../core/errors.ts";
-import type { SessionEntry } from "../../core/host.ts";
+import type { Revoked, SessionCount, SessionEntry, SessionList } from "../../core/api.ts";
+import type { SessionEntry as Entry, SessionHost } from "../../core/host.ts";
 import { route } from "../route.ts";
 import {
   countQuery,
@@ -11,7 +12,6 @@ import {
   revoked,
   revokeQuery,
   sessionCount,
-  type sessionEntry,
   sessionList,
 } from "./schemas.ts";
 
@@ -25,10 +25,8 @@ export const directoryRoutes = [
     query: listQuery,
     answers: { 200: { description: "A page", schema: sessionList } },
     errors: ["invalid_session_type"],
-    async handle({ c, caller, query }, { host }) {
-      const { sessions, ...rest } = await host.list({ ...query, ...mayReach(caller, query) });
-      return c.json({ sessions: sessions.map(entryJson), ...rest });
-    },
+    handle: async ({ c, caller, query }, { host }) =>
+      c.json(await listSessions(host, caller, query)),
   }),
   route({
     method: "get",
@@ -40,7 +38,7 @@ export const directoryRoutes = [
     answers: { 200: { description: "How many there are", schema: sessionCount } },
     errors: ["invalid_session_type"],
     handle: async ({ c, caller, query }, { host }) =>
-      c.json(await host.count({ ...query, ...mayReach(caller, query) })),
+      c.json(await countSessions(host, caller, query)),
   }),
   route({
     method: "delete",
@@ -51,14 +49,41 @@ export const directoryRoutes = [
     query: revokeQuery,
     answers: { 202: { description: "They end, many of them in the background", schema: revoked } },
     errors: [],
-    async handle({ c, caller, query }, { host }) {
-      const { subject } = mayReach(caller, query);
-      // An admin has no sessions to mean by default, and must not end everybody's.
-      if (subject === undefined) throw new SessionError("invalid_request", "subject: is required");
-      return c.json(await host.revoke(subject), 202);
-    },
+    handle: async ({ c, caller, query }, { host }) =>
+      c.json(await revokeSessions(host, caller, query), 202),
   }),
 ];
+
+/** Throws a SessionError: `forbidden` for another's, `invalid_request` for a cursor that no listing gave. */
+export async function listSessions(
+  host: SessionHost,
+  caller: Caller,
+  query: z.output<typeof listQuery>,
+): Promise<SessionList> {
+  const { sessions, ...rest } = await host.list({ ...query, ...mayReach(caller, query) });
+  return { sessions: sessions.map(entryJson), ...rest };
+}
+
+/** Throws a SessionError (`forbidden`) for another's. */
+export async function countSessions(
+  host: SessionHost,
+  caller: Caller,
+  query: z.output<typeof countQuery>,
+): Promise<SessionCount> {
+  return host.count({ ...query, ...mayReach(caller, query) });
+}
+
+/** Throws a SessionError: `forbidden` for another's, `invalid_request` for an admin that names nobody. */
+export async function revokeSessions(
+  host: SessionHost,
+  caller: Caller,
+  query: z.output<typeof revokeQuery>,
+): Promise<Revoked> {
+  const { subject } = mayReach(caller, query);
+  // An admin has no sessions to mean by default, and must not end everybody's.
+  if (subject === undefined) throw new SessionError("invalid_request", "subject: is required");
+  return host.revoke(subject);
+}
 
 /**
  * Chooses the subject whose sessions a call is about: an admin's choice, or the caller's own. Throws a SessionError
@@ -73,7 +98,7 @@ function mayReach(
   throw new SessionError("forbidden", "subject: only an admin may name another.");
 }
 
-function entryJson(entry: SessionEntry): z.input<typeof sessionEntry> {
+function entryJson(entry: Entry): SessionEntry {
   return {
     id: entry.id,
     type: entry.type,

@@ -1,16 +1,9 @@
 /** The routes of a session's events: publish, follow over Server-Sent Events, disconnect, and tickets. */
-import type { Context } from "hono";
-import type * as z from "zod";
-import { instant } from "../../core/document.ts";
-import type { NewEvent, StreamStart } from "../../core/host.ts";
-import { redactSessionId } from "../../core/id.ts";
 import { MAX_IDEMPOTENCY_KEY_LENGTH } from "../../core/limits.ts";
-import { bridge } from "../../stream/bridge.ts";
-import { publicOrigin } from "../oauth-metadata.ts";
-import { problemResponse, STREAM_HEADERS } from "../problem.ts";
+import { publicBase } from "../oauth-metadata.ts";
 import { route } from "../route.ts";
 import { MANY_EVENTS, ONE_EVENT } from "./body-uses.ts";
-import { PAGE_HEADERS, prefersJson, readPage, VARY } from "./event-page.ts";
+import { createTicket, endStream, followEvents, publishEvents } from "./event-verbs.ts";
 import { streamFrames } from "./frames.ts";
 import {
   eventPage,
@@ -61,15 +54,11 @@ export const eventRoutes = [
       "stream_ended",
     ],
     handle({ c, caller, body }, { host }) {
-      const id = sessionIdOf(c);
-      const isArray = Array.isArray(body);
-      const events = (isArray ? body : [body]).map(eventOf);
       const key = c.req.header("idempotency-key");
-      const publishing = host.as(caller).publish(id, events, key);
-      return publishing.then(({ ids, writers, replayed }) => {
-        const answer = isArray ? { ids, writers } : { id: ids[0], writers };
-        return c.json(answer, 202, replayed && { "idempotency-replayed": "true" });
-      });
+      const publishing = publishEvents(host, caller, sessionIdOf(c), body, key);
+      return publishing.then(({ answer, replayed }) =>
+        c.json(answer, 202, replayed && { "idempotency-replayed": "true" }),
+      );
     },
   }),
   route({
@@ -98,30 +87,8 @@ export const eventRoutes = [
       },
     },
     errors: ["session_not_found", "too_many_writers"],
-    async handle({ c, caller, query }, { host, config, log }) {
-      const id = sessionIdOf(c);
-      const sessions = host.as(caller);
-      const asJson = prefersJson(c.req.header("accept"));
-      const headers = { ...(asJson ? PAGE_HEADERS : STREAM_HEADERS), ...VARY };
-      if (c.req.raw.method === "HEAD") {
-        const { ended, lastEventId } = await sessions.read(id, false);
-        const isOver = ended && lastEventId === lastEventIdOf(c, query);
-        return isOver && !asJson ? noContent(c) : c.body(null, 200, headers);
-      }
-      if (asJson) {
-        const { limit, wait, after = lastEventIdOf(c, query) } = query;
-        const asked = { limit, ...(after !== undefined && { after }) };
-        return c.json(await readPage(sessions, id, asked, wait * 1000), 200, headers);
-      }
-      const socket = await sessions.subscribe(id, startOf(c, query));
-      if (!socket) return noContent(c);
-      const body = bridge(socket, {
-        keepaliveMs: config.keepaliveMs,
-        bufferBytes: config.streamBufferBytes,
-        onCut: (reason) => log.info("reader.cut", { session: redactSessionId(id), reason }),
-      });
-      return c.body(body, 200, headers);
-    },
+    handle: ({ c, caller, query }, service) =>
+      followEvents(service, caller, sessionIdOf(c), c.req.raw, query),
   }),
   route({
     method: "post",
@@ -137,8 +104,7 @@ export const eventRoutes = [
     },
     errors: ["session_not_found", "message_channel_full"],
     handle({ c, caller, body }, { host }) {
-      const last = "data" in body ? eventOf(body) : undefined;
-      const ending = host.as(caller).endStream(sessionIdOf(c), last);
+      const ending = endStream(host, caller, sessionIdOf(c), body);
       return ending.then((ended) => c.json(ended, 202));
     },
   }),
@@ -163,44 +129,9 @@ export const eventRoutes = [
     scope: "events:subscribe",
     answers: { 201: { description: "Made", schema: ticket } },
     errors: ["session_not_found", "not_found"],
-    async handle({ c, caller }, { host, access }) {
-      const tickets = access.tickets();
-      if (!tickets) {
-        return problemResponse("not_found", "Tickets are off: TICKET_SECRET is not set.");
-      }
-      const id = sessionIdOf(c);
-      const { subject } = await host.as(caller).read(id, false);
-      const expiresAt = access.now() + access.settings.ticketTtlMs;
-      const text = await tickets.sign({ session: id, subject, expiresAt });
-      // A page of another origin would look for a path on its own.
-      const url = `${publicOrigin(c, access)}/v1/sessions/${id}/events?ticket=${text}`;
-      const answer = { ticket: text, expiresAt: instant(expiresAt), url };
-      return c.json(answer satisfies z.input<typeof ticket>, 201);
+    async handle({ c, caller }, service) {
+      const base = publicBase(c, service.access);
+      return c.json(await createTicket(service, caller, sessionIdOf(c), base), 201);
     },
   }),
 ];
-
-function eventOf({ event, data }: { event?: string | undefined; data?: unknown }): NewEvent {
-  return {
-    // A lone surrogate has no UTF-8, so the log would replay other text than readers got at first.
-    ...(event !== undefined && { event: event.toWellFormed() }),
-    data: (typeof data === "string" ? data : JSON.stringify(data)).toWellFormed(),
-  };
-}
-
-/** Tells an EventSource to stop. A cache must not tell that of a session made anew under the id. */
-function noContent(c: Context): Response {
-  return c.body(null, 204, { "cache-control": STREAM_HEADERS["cache-control"] });
-}
-
-/** The header wins over the query: it is newer, because a client's URL stays the same when it reconnects. */
-function lastEventIdOf(c: Context, query: z.output<typeof streamQuery>): string | undefined {
-  const asked = query.after || query.lastEventId || query.lastEventID || query.last_event_id;
-  return c.req.header("last-event-id") || asked || undefined;
-}
-
-function startOf(c: Context, query: z.output<typeof streamQuery>): StreamStart {
-  const lastEventId = lastEventIdOf(c, query);
-  if (lastEventId !== undefined) return { kind: "after", lastEventId };
-  return { kind: query.from === "earliest" ? "earliest" : "queued" };
-}

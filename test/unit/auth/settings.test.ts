@@ -21,6 +21,8 @@ it("has defaults that let nobody in from elsewhere", () => {
     allowedOrigins: new Set(),
     perSubject: 0,
     perAddress: 0,
+    basePath: "",
+    credentials: false,
   });
 });
 

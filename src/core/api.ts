@@ -1,0 +1,108 @@
+/**
+ * The shapes of `/v1`, as TypeScript. The schemas in `http/v1/schemas.ts` validate them, and a test
+ * compares the two. Times are RFC 3339 in UTC.
+ */
+import type { KnownSessionType, Overflow, SessionType } from "./content.ts";
+import type { MaybePartial } from "./host.ts";
+
+export type { EventPage, Gap, PublishedEvent, Revoked, SessionCount, StreamEnd } from "./host.ts";
+
+export interface Session {
+  readonly id: string;
+  readonly type: SessionType;
+  readonly createdAt: string;
+  /** Last change of content: type, metadata, data or lifetime. */
+  readonly updatedAt: string;
+  /** When the session ends unless it is used. */
+  readonly expiresAt: string;
+  /** Seconds that the session lives after its last use. */
+  readonly ttlSeconds: number;
+  /** Seconds that the session lives at most, whatever its use. Absent: no limit. */
+  readonly maxLifetimeSeconds?: number;
+  readonly metadata: Readonly<Record<string, string>>;
+  /** Any JSON. Absent: the session has none. */
+  readonly data?: unknown;
+  /** Whose session it is. Absent: nobody's. */
+  readonly subject?: string;
+  /** Whether a reader is attached. */
+  readonly connected: boolean;
+  /** Readers attached. */
+  readonly writers: number;
+  /** If the stream has ended, the id of its `ended` frame. */
+  readonly lastEventId?: string;
+  readonly overflow: Overflow;
+  /** The stream is complete. */
+  readonly ended: boolean;
+}
+
+/** The content of a session that is made or replaced. Every member may be left out. */
+export interface NewSession {
+  /** A UUID; one is made up if it is absent. */
+  readonly id?: string | undefined;
+  /** `mcp` if it is absent. */
+  readonly type?: KnownSessionType | undefined;
+  /** At most 256 keys and 128 KiB of JSON. */
+  readonly metadata?: Readonly<Record<string, string>> | undefined;
+  /** Any JSON, at most 768 KiB. */
+  readonly data?: unknown;
+  /** Seconds from 0.1 to 31536000; `SESSION_TTL_SECONDS` if it is absent. */
+  readonly ttlSeconds?: number | undefined;
+  /** Seconds, 0 or from 0.1 to 31536000; 0 is no limit. `SESSION_MAX_LIFETIME_SECONDS` bounds it. */
+  readonly maxLifetimeSeconds?: number | undefined;
+  /** At most 1,024 characters. Absent: the caller's. */
+  readonly subject?: string | undefined;
+  /** Whether a log full of unread events refuses a publish or drops the oldest; `refuse` if it is absent. */
+  readonly overflow?: Overflow | undefined;
+}
+
+/** A merge patch (RFC 7396): an absent member stays as it is, null removes. */
+export interface SessionPatch {
+  readonly metadata?: Readonly<Record<string, string | null>> | null | undefined;
+  /** A merge patch on the data. */
+  readonly data?: unknown;
+  readonly ttlSeconds?: number | null | undefined;
+  readonly overflow?: Overflow | null | undefined;
+}
+
+export interface NewEvent {
+  /** At most 256 characters, without CR, LF and NUL. The service's own names are refused. */
+  readonly event?: string | undefined;
+  /** Any JSON. A string is sent as it is. */
+  readonly data: unknown;
+}
+
+/** The answer to a publish of one event. */
+export interface PublishedOne {
+  readonly id: string;
+  /** How many readers were attached. */
+  readonly writers: number;
+}
+
+/** The answer to a publish of an array. */
+export interface PublishedMany {
+  readonly ids: readonly string[];
+  readonly writers: number;
+}
+
+export interface Ticket {
+  readonly ticket: string;
+  readonly expiresAt: string;
+  /** The stream's URL with the ticket in it. */
+  readonly url: string;
+}
+
+/** A session in a list. */
+export interface SessionEntry {
+  readonly id: string;
+  readonly type: SessionType;
+  readonly createdAt: string;
+  readonly expiresAt: string;
+  readonly subject?: string;
+}
+
+export interface SessionList extends MaybePartial {
+  /** Newest first. */
+  readonly sessions: readonly SessionEntry[];
+  /** Absent on the last page. */
+  readonly cursor?: string;
+}
