@@ -3,10 +3,9 @@
  * share one isolate on workerd, so one tally serves all. `GET /counts` answers it and clears it.
  */
 import { DurableObject } from "cloudflare:workers";
-import service, {
-  DirectoryObject as Directory,
-  SessionObject as Session,
-} from "../../src/worker.ts";
+import { DirectoryObject as Directory } from "../../src/directory/directory-object.ts";
+import { SessionObject as Session } from "../../src/session/session-object.ts";
+import service from "../../src/worker.ts";
 import { noCounts, type Kind } from "./counts.ts";
 
 let tally = noCounts();
@@ -65,9 +64,8 @@ export const SessionObject = counting(Session, "sessions");
 export const DirectoryObject = counting(Directory, "directory");
 
 export default {
-  fetch(request, env, ctx) {
-    if (new URL(request.url).pathname !== "/counts")
-      return service.fetch(request, env as never, ctx);
+  fetch(request) {
+    if (new URL(request.url).pathname !== "/counts") return service.fetch(request);
     for (const [kind, { rowsRead, rowsWritten }] of cursors) {
       tally[kind].rowsRead += rowsRead;
       tally[kind].rowsWritten += rowsWritten;

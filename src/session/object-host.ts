@@ -45,7 +45,7 @@ const REFUSALS: Readonly<Record<number, ErrorCode>> = {
   429: "too_many_writers",
 };
 
-interface DurableObjectHostOptions {
+export interface DurableObjectHostOptions {
   /** Without it nothing can be listed, counted or revoked, and no limit holds. */
   readonly directory?: DirectoryClient | undefined;
   /** How many sessions a subject may have at a time; 0, the default: no limit. */

@@ -27,9 +27,9 @@ interface Bindings {
 }
 
 export default {
-  async fetch(request, env, ctx) {
+  async fetch(request, env) {
     const { pathname, searchParams } = new URL(request.url);
-    if (pathname !== "/abort") return service.fetch(request, env as never, ctx);
+    if (pathname !== "/abort") return service.fetch(request);
     const session = searchParams.get("session");
     const { SESSIONS, DIRECTORY } = env as Bindings;
     const stub =

@@ -1,0 +1,48 @@
+/** The bindings of the Worker that the service is a part of, with a line for each that is missing. */
+import type { RateLimitBinding } from "../auth/rate-limit.ts";
+import { ConfigError, type Environment } from "../config/env.ts";
+import type { SessionObject } from "../session/session-object.ts";
+
+export interface Bindings extends Environment {
+  readonly SESSIONS: DurableObjectNamespace<SessionObject>;
+  readonly SUBJECT_LIMIT?: RateLimitBinding;
+  readonly ADDRESS_LIMIT?: RateLimitBinding;
+}
+
+/** The classes by the names that their bindings must have. */
+const CLASSES = { SESSIONS: "SessionObject", DIRECTORY: "DirectoryObject" };
+
+/** Throws a ConfigError that says what to add to wrangler.toml if a namespace of objects is not bound. */
+export function bindingsOf(env: Environment, keepsDirectory: boolean): Bindings {
+  requireNamespace(env, "SESSIONS", "");
+  if (keepsDirectory) requireNamespace(env, "DIRECTORY", ", or set directoryShards to 0");
+  // `requireNamespace` has looked; the type of the objects in it cannot be seen.
+  return env as Bindings;
+}
+
+function requireNamespace(env: Environment, name: keyof typeof CLASSES, instead: string): void {
+  const binding = env[name] as { idFromName?: unknown } | undefined;
+  if (typeof binding?.idFromName === "function") return;
+  const found = binding === undefined ? "is not bound" : "is bound to something else";
+  throw new ConfigError(
+    `${name} ${found}: add [[durable_objects.bindings]] with name = "${name}" and class_name = "${CLASSES[name]}" to wrangler.toml${instead}`,
+  );
+}
+
+/**
+ * Throws an Error that says what to add to wrangler.toml if a class has no SQLite storage: without a
+ * migration that names it, `wrangler dev` gives it another kind.
+ */
+export function requireSqlite({ storage }: DurableObjectState, className: string): void {
+  try {
+    // The platform throws at the access.
+    if (storage.sql) return;
+  } catch (cause) {
+    throw new Error(migrationFor(className), { cause });
+  }
+  throw new Error(migrationFor(className));
+}
+
+function migrationFor(className: string): string {
+  return `${className} has no SQLite storage: add [[migrations]] with a new tag and new_sqlite_classes = ["SessionObject", "DirectoryObject"] to wrangler.toml`;
+}

@@ -1,0 +1,74 @@
+/**
+ * The machine that the service runs on, as far as `npm run serve` shows it by bindings of its own.
+ * Cloudflare has none of them, and in an app a binding of the same name would be something else. So
+ * the project's own Worker alone looks for them.
+ */
+import type { Machine } from "../http/mount.ts";
+import { OpenFiles } from "../http/open-files.ts";
+import type { Logger } from "../logger.ts";
+import { DamagedObjects } from "../session/damaged-objects.ts";
+import type { DurableObjectHostOptions } from "../session/object-host.ts";
+import { StoredObjects } from "../session/stored-objects.ts";
+import type { Bindings } from "./bindings.ts";
+
+interface MachineBindings extends Bindings {
+  /** The folder of the objects' storage. */
+  readonly OBJECT_FILES?: Fetcher;
+  /** The folder in which the system lists what the process has open, and how much that may be. */
+  readonly OPEN_FILES?: Fetcher;
+  readonly OPEN_FILES_LIMIT?: string;
+  /** The folder of a file that is there while the disk has room. */
+  readonly DISK_RESERVE?: Fetcher;
+}
+
+/** What the service asks its machine. */
+export interface OwnMachine extends Machine {
+  readonly stored?: DurableObjectHostOptions["stored"];
+  readonly damaged?: DurableObjectHostOptions["damaged"];
+}
+
+export function machineOf(bindings: MachineBindings, log: Logger): OwnMachine {
+  const { SESSIONS, OBJECT_FILES, OPEN_FILES, OPEN_FILES_LIMIT, DISK_RESERVE } = bindings;
+  return {
+    stored: OBJECT_FILES && storedSessions(OBJECT_FILES, SESSIONS),
+    damaged: OBJECT_FILES && damagedSessions(OBJECT_FILES, SESSIONS, log),
+    openFiles: OPEN_FILES && filesOf(OPEN_FILES, Number(OPEN_FILES_LIMIT)),
+    isDiskFull: DISK_RESERVE && (() => isWithoutReserve(DISK_RESERVE)),
+  };
+}
+
+function filesOf(folder: Fetcher, limit: number): OpenFiles {
+  return new OpenFiles({
+    limit,
+    async count() {
+      const listed = await folder.fetch("http://files/");
+      if (!listed.ok) throw new Error(`the list of open files answered ${listed.status}`);
+      return (await listed.json<unknown[]>()).length;
+    },
+  });
+}
+
+async function isWithoutReserve(folder: Fetcher): Promise<boolean> {
+  const { status } = await folder.fetch("http://reserve/room", { method: "HEAD" });
+  return status === 404;
+}
+
+/** The files of the sessions' objects lie in a folder named by their class. */
+function storedSessions(files: Fetcher, namespace: Bindings["SESSIONS"]): StoredObjects {
+  return new StoredObjects({
+    nameOf: (id) => namespace.idFromName(id).toString(),
+    head: (file) => files.fetch(`http://files/SessionObject/${file}`, { method: "HEAD" }),
+  });
+}
+
+function damagedSessions(
+  files: Fetcher,
+  namespace: Bindings["SESSIONS"],
+  log: Logger,
+): DamagedObjects {
+  return new DamagedObjects({
+    nameOf: (id) => namespace.idFromName(id).toString(),
+    empty: (file) => files.fetch(`http://files/${file}`, { method: "PUT", body: "" }),
+    log,
+  });
+}

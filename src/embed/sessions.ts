@@ -1,0 +1,246 @@
+/** The verbs of `sessions(env)`: those of `/v1` as functions, for code in the same Worker. */
+import { HonoRequest } from "hono/request";
+import type * as z from "zod";
+import type * as api from "../core/api.ts";
+import type { Caller } from "../core/caller.ts";
+import { SessionError } from "../core/errors.ts";
+import type { SessionDocument } from "../core/host.ts";
+import { requireSessionId } from "../core/id.ts";
+import { jsonProblem } from "../core/json-bounds.ts";
+import type { KnownSessionType } from "../core/content.ts";
+import { onlyWhereAbsent, parseIfMatch } from "../http/preconditions.ts";
+import { problemResponse, reportFailure } from "../http/problem.ts";
+import { queryReader, validate, type Service } from "../http/route.ts";
+import { countSessions, listSessions, revokeSessions } from "../http/v1/directory.ts";
+import {
+  createTicket,
+  endStream,
+  followEvents,
+  publishEvents,
+  readEvents,
+} from "../http/v1/event-verbs.ts";
+import {
+  countQuery,
+  lastEvent,
+  listQuery,
+  newSession,
+  pathToInfinity,
+  publication,
+  revokeQuery,
+  sessionPatch,
+  streamQuery,
+} from "../http/v1/schemas.ts";
+import {
+  createSession,
+  deleteSession,
+  patchSession,
+  putSession,
+  quoted,
+  readSession,
+} from "../http/v1/session-verbs.ts";
+
+/** A session with its entity tag, as the header `ETag` has it: for `ifMatch`, or for an answer of your own. */
+export interface TaggedSession extends api.Session {
+  readonly etag: string;
+}
+
+/** As the header If-Match: an `etag`, a list of them, or `*` for any session that exists. */
+export interface IfMatchOption {
+  readonly ifMatch?: string | undefined;
+}
+
+export interface PublishOptions {
+  /** 1 to 255 visible ASCII characters. The same key and events again append nothing. */
+  readonly idempotencyKey?: string | undefined;
+}
+
+/** `replayed`: the events were published before under the same key. */
+export type Published<Answer> = Answer & { readonly replayed?: true };
+
+export interface ReadOptions {
+  /** The id of an event: those after it. Absent: from the earliest that is retained. */
+  readonly after?: string | undefined;
+  /** Events at most: 1 to 1000 (100). */
+  readonly limit?: number | undefined;
+  /** Seconds to wait for an event if there is none yet: 0 to 30 (0). */
+  readonly wait?: number | undefined;
+}
+
+export interface FilterOptions {
+  readonly type?: KnownSessionType | undefined;
+  readonly subject?: string | undefined;
+}
+
+export interface ListOptions extends FilterOptions {
+  /** Sessions at most: 1 to 200 (50). */
+  readonly limit?: number | undefined;
+  /** The `cursor` of the page before. */
+  readonly cursor?: string | undefined;
+}
+
+/**
+ * The verbs of `/v1`, with its validation and its errors: each throws a `SessionError` with the `code`
+ * and the `status` that a client over HTTP would get.
+ *
+ * @example
+ * const sessions = holdfast.sessions(env);
+ * const { id } = await sessions.create({ ttlSeconds: 600, metadata: { topic: "weather" } });
+ * await sessions.publish(id, { data: "hello" }, { idempotencyKey: "greeting" });
+ * await sessions.end(id);
+ */
+export interface HoldfastSessions {
+  create(content?: api.NewSession): Promise<TaggedSession>;
+  /** Counts as use unless `touch` is false. */
+  get(id: string, options?: { readonly touch?: boolean | undefined }): Promise<TaggedSession>;
+  /** Makes a session or replaces its content. With `ifNoneMatch: "*"` it makes one, and never replaces. */
+  put(
+    id: string,
+    content: api.NewSession,
+    options?: IfMatchOption & { readonly ifNoneMatch?: "*" | undefined },
+  ): Promise<TaggedSession & { readonly created: boolean }>;
+  patch(id: string, patch: api.SessionPatch, options?: IfMatchOption): Promise<TaggedSession>;
+  /** Ends a session and its streams. No error if there is none, unless there is a condition. */
+  delete(id: string, options?: IfMatchOption): Promise<void>;
+  /** Resolves once the event is durable. */
+  publish(
+    id: string,
+    event: api.NewEvent,
+    options?: PublishOptions,
+  ): Promise<Published<api.PublishedOne>>;
+  /** Publishes 1 to 100 events, all or none. */
+  publish(
+    id: string,
+    events: readonly api.NewEvent[],
+    options?: PublishOptions,
+  ): Promise<Published<api.PublishedMany>>;
+  /** Ends the stream for good, after one last event if there is one. May be repeated. */
+  end(id: string, last?: api.NewEvent): Promise<api.StreamEnd>;
+  /** Reads events as data. It never counts as reading the queue. */
+  read(id: string, options?: ReadOptions): Promise<api.EventPage>;
+  /**
+   * Answers a request of a client with the session's stream, as `GET /v1/sessions/{id}/events` does: it
+   * reads the request's `Last-Event-ID`, `Accept` and query. An error is a response too. Check before
+   * who asks: nobody else does.
+   */
+  follow(request: Request, id: string): Promise<Response>;
+  /**
+   * A ticket, which opens the session's stream at the service's own route. Its `url` is a path, unless
+   * `publicUrl` is set or `origin` is given.
+   */
+  ticket(id: string, options?: { readonly origin?: string | undefined }): Promise<api.Ticket>;
+  /** A page of the sessions that fit, newest first. */
+  list(options?: ListOptions): Promise<api.SessionList>;
+  count(options?: FilterOptions): Promise<api.SessionCount>;
+  /** Ends all sessions of a subject, many of them in the background. */
+  revoke(subject: string): Promise<api.Revoked>;
+}
+
+export function sessionsOf(service: Omit<Service, "openApi">, caller: Caller): HoldfastSessions {
+  const { host, log, access } = service;
+  const follow = async (request: Request, id: string) =>
+    followEvents(service, caller, requireSessionId(id), request, readStreamQuery(request));
+
+  async function publish(
+    id: string,
+    event: api.NewEvent,
+    options?: PublishOptions,
+  ): Promise<Published<api.PublishedOne>>;
+  async function publish(
+    id: string,
+    events: readonly api.NewEvent[],
+    options?: PublishOptions,
+  ): Promise<Published<api.PublishedMany>>;
+  async function publish(
+    id: string,
+    events: api.NewEvent | readonly api.NewEvent[],
+    { idempotencyKey }: PublishOptions = {},
+  ): Promise<Published<api.PublishedOne | api.PublishedMany>> {
+    const body = checked(publication, events);
+    const sessionId = requireSessionId(id);
+    const result = await publishEvents(host, caller, sessionId, body, idempotencyKey);
+    return { ...result.answer, ...(result.replayed && { replayed: true }) };
+  }
+
+  return {
+    async create(content = {}) {
+      const { document } = await createSession(service, caller, checked(newSession, content));
+      return sessionOf(document);
+    },
+    async get(id, { touch = true } = {}) {
+      const query = { touch: touch ? "true" : "false" } as const;
+      const unconditional = { ifMatch: undefined, ifNoneMatch: undefined };
+      const sessionId = requireSessionId(id);
+      return sessionOf((await readSession(host, caller, sessionId, query, unconditional)).document);
+    },
+    async put(id, content, { ifMatch, ifNoneMatch } = {}) {
+      const body = checked(newSession, content);
+      const { created, document } = await putSession(service, caller, requireSessionId(id), body, {
+        ifMatch: parseIfMatch(ifMatch),
+        onlyMake: onlyWhereAbsent(ifNoneMatch),
+      });
+      return { ...sessionOf(document), created };
+    },
+    async patch(id, patch, { ifMatch } = {}) {
+      const body = checked(sessionPatch, patch);
+      const condition = parseIfMatch(ifMatch);
+      return sessionOf(await patchSession(service, caller, requireSessionId(id), body, condition));
+    },
+    async delete(id, { ifMatch } = {}) {
+      await deleteSession(host, caller, requireSessionId(id), parseIfMatch(ifMatch));
+    },
+    publish,
+    end: async (id, last) =>
+      endStream(host, caller, requireSessionId(id), checked(lastEvent, last ?? {})),
+    read: async (id, options = {}) =>
+      readEvents(host, caller, requireSessionId(id), checked(streamQuery, options)),
+    async follow(request, id) {
+      try {
+        return await follow(request, id);
+      } catch (failure) {
+        const { code, message } = reportFailure(failure, log);
+        return problemResponse(code, message);
+      }
+    },
+    async ticket(id, { origin = "" } = {}) {
+      const base = (access.settings.publicOrigin ?? origin) + access.settings.basePath;
+      return createTicket(service, caller, requireSessionId(id), base);
+    },
+    list: async (options = {}) => listSessions(host, caller, checked(listQuery, options)),
+    count: async (options = {}) => countSessions(host, caller, checked(countQuery, options)),
+    revoke: async (subject) => revokeSessions(host, caller, checked(revokeQuery, { subject })),
+  };
+}
+
+const queryOfStream = queryReader(streamQuery);
+
+function readStreamQuery(request: Request): z.output<typeof streamQuery> {
+  // The reader validates by the same schema.
+  return queryOfStream(new HonoRequest(request)) as z.output<typeof streamQuery>;
+}
+
+/**
+ * Validates a value as a route does whose client sends it as JSON. So a Date becomes text, and a member
+ * that is undefined is as if it were absent. Throws a SessionError for a value that JSON cannot hold.
+ */
+function checked<T extends z.ZodType>(schema: T, value: unknown): z.output<T> {
+  let text: string | undefined;
+  try {
+    text = JSON.stringify(value);
+  } catch (failure) {
+    // It refers to itself, or holds a BigInt.
+    throw new SessionError("invalid_request", `It cannot be written as JSON: ${String(failure)}`);
+  }
+  if (text === undefined) throw new SessionError("invalid_request", "It must be an object.");
+  const problem = jsonProblem(text);
+  if (problem !== undefined) throw new SessionError("invalid_request", `It ${problem}.`);
+  const path = pathToInfinity(value);
+  if (path) {
+    throw new SessionError("invalid_request", `${path.join(".")}: JSON cannot hold this number`);
+  }
+  return validate(schema, JSON.parse(text));
+}
+
+function sessionOf(document: SessionDocument): TaggedSession {
+  // The session's object wrote it.
+  return { ...(JSON.parse(document.json) as api.Session), etag: quoted(document) };
+}

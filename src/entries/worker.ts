@@ -1,0 +1,44 @@
+/**
+ * The library's entry `holdfast/worker`: the whole service inside a Worker of one's own. It imports
+ * `cloudflare:workers`, so it loads in a Worker only.
+ */
+export type { Scope } from "../auth/identity.ts";
+export { ConfigError } from "../config/env.ts";
+export type {
+  EventPage,
+  Gap,
+  NewEvent,
+  NewSession,
+  PublishedEvent,
+  PublishedMany,
+  PublishedOne,
+  Revoked,
+  Session,
+  SessionCount,
+  SessionEntry,
+  SessionList,
+  SessionPatch,
+  StreamEnd,
+  Ticket,
+} from "../core/api.ts";
+export { SessionError } from "../core/errors.ts";
+export type { ErrorCode } from "../core/errors.ts";
+export { createHoldfast } from "../embed/create-holdfast.ts";
+export type { Holdfast, SessionsOptions } from "../embed/create-holdfast.ts";
+export type {
+  Authenticated,
+  HoldfastOptions,
+  UpstreamOption,
+  UpstreamServer,
+  VariableOptions,
+} from "../embed/options.ts";
+export type {
+  FilterOptions,
+  HoldfastSessions,
+  IfMatchOption,
+  ListOptions,
+  Published,
+  PublishOptions,
+  ReadOptions,
+  TaggedSession,
+} from "../embed/sessions.ts";
