@@ -35,14 +35,12 @@ function requireNamespace(env: Environment, name: keyof typeof CLASSES, instead:
  */
 export function requireSqlite({ storage }: DurableObjectState, className: string): void {
   try {
-    // The platform throws at the access.
-    if (storage.sql) return;
+    // Without SQLite the platform throws at the first use. This one reads no row.
+    void storage.sql.databaseSize;
   } catch (cause) {
-    throw new Error(migrationFor(className), { cause });
+    throw new Error(
+      `${className} has no SQLite storage: add [[migrations]] with a new tag and new_sqlite_classes = ["SessionObject", "DirectoryObject"] to wrangler.toml`,
+      { cause },
+    );
   }
-  throw new Error(migrationFor(className));
-}
-
-function migrationFor(className: string): string {
-  return `${className} has no SQLite storage: add [[migrations]] with a new tag and new_sqlite_classes = ["SessionObject", "DirectoryObject"] to wrangler.toml`;
 }

@@ -153,14 +153,14 @@ export function codeSettingsOf(options: HoldfastOptions<never>): CodeSettings {
   if (basePath !== undefined && !(typeof basePath === "string" && BASE_PATH.test(basePath))) {
     throw new ConfigError(`basePath must be a path such as /live, not ${JSON.stringify(basePath)}`);
   }
-  const credentials = isObject(cors) ? (cors["credentials"] ?? false) : cors;
-  if (credentials !== undefined && typeof credentials !== "boolean") {
+  const credentials = isObject(cors) ? (cors["credentials"] ?? false) : false;
+  if ((cors !== undefined && !isObject(cors)) || typeof credentials !== "boolean") {
     throw new ConfigError("cors must be an object with credentials, true or false");
   }
   return {
     ownAuthentication: authenticate !== undefined,
     ...(basePath !== undefined && { basePath }),
-    ...(credentials !== undefined && { credentials }),
+    credentials,
   };
 }
 
