@@ -3,13 +3,17 @@
  * type-checked, run, and bundled for a Worker.
  */
 import { execFile } from "node:child_process";
-import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, readFileSync } from "node:fs";
+import { renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { gzipSync } from "node:zlib";
 import { build, transform } from "esbuild";
 import { afterAll, beforeAll, describe, expect, inject, it, onTestFinished } from "vitest";
+import { wranglerDev } from "../support/command.ts";
 import { startRedis } from "../support/redis-server.ts";
+import { SseReader } from "../support/sse-reader.ts";
 
 const run = promisify(execFile);
 const PROJECT = join(import.meta.dirname, "../..");
@@ -70,6 +74,98 @@ const config :Workerd.Config = (services = [(name = "main", worker = (
   durableObjectStorage = (localDisk = "objects"),
   bindings = [(name = "SESSIONS", durableObjectNamespace = "SessionObject")],
 )), (name = "objects", disk = (path = "objects", writable = true))]);
+`;
+
+/** An app that hands the service to other Workers: by HTTP, and by methods of its own. */
+const APP = `
+import { WorkerEntrypoint } from "cloudflare:workers";
+import { createHoldfast } from "holdfast/worker";
+const holdfast = createHoldfast({ auth: "none", logMaxEvents: 2 });
+export class SessionObject extends holdfast.SessionObject {}
+export class DirectoryObject extends holdfast.DirectoryObject {}
+export class Api extends WorkerEntrypoint {
+  create(content) {
+    return holdfast.sessions(this.env).create(content);
+  }
+  async failure() {
+    return this.create().then(String, ({ code, cause }) => code + " " + cause.message);
+  }
+}
+export default holdfast;
+`;
+
+/** Another Worker, bound to it. */
+const CALLER = `
+const said = [];
+const events = (id, env, init) => env.HTTP.fetch("https://live/v1/sessions/" + id + "/events", init);
+async function publish(id, env, data) {
+  const headers = { "content-type": "application/json" };
+  const { status } = await events(id, env, { method: "POST", headers, body: JSON.stringify({ data }) });
+  said.push(status);
+}
+export default {
+  async test(_controller, env) {
+    const { id, metadata } = await env.API.create({ metadata: { a: "b" }, overflow: "trim" });
+    said.push(metadata);
+    for (const data of [1, 2, 3]) await publish(id, env, data);
+    const page = await events(id, env, { headers: { accept: "application/json" } });
+    said.push((await page.json()).events.map(({ data }) => data));
+    const reader = (await events(id, env)).body.getReader();
+    await publish(id, env, 4);
+    for (let text = ""; !text.includes("data: 4"); ) {
+      text += new TextDecoder().decode((await reader.read()).value);
+    }
+    await reader.cancel();
+    said.push(await env.BARE.failure());
+    console.log("said " + JSON.stringify(said));
+  },
+};
+`;
+
+const APP_CONFIG = `
+using Workerd = import "/workerd/workerd.capnp";
+const config :Workerd.Config = (services = [
+  (name = "caller", worker = (
+    modules = [(name = "caller.js", esModule = embed "caller.js")],
+    compatibilityDate = "2026-10-01",
+    bindings = [
+      (name = "HTTP", service = "app"),
+      (name = "API", service = (name = "app", entrypoint = "Api")),
+      (name = "BARE", service = (name = "bare", entrypoint = "Api")),
+    ],
+  )),
+  (name = "app", worker = .app),
+  (name = "bare", worker = .bare),
+  (name = "objects", disk = (path = "app-objects", writable = true)),
+]);
+const app :Workerd.Worker = (
+  modules = [(name = "app.js", esModule = embed "app.js")],
+  compatibilityDate = "2026-10-01",
+  compatibilityFlags = ["enable_request_signal"],
+  durableObjectNamespaces = [
+    (className = "SessionObject", uniqueKey = "sessions", enableSql = true),
+    (className = "DirectoryObject", uniqueKey = "directory", enableSql = true),
+  ],
+  durableObjectStorage = (localDisk = "objects"),
+  bindings = [
+    (name = "SESSIONS", durableObjectNamespace = "SessionObject"),
+    (name = "DIRECTORY", durableObjectNamespace = "DirectoryObject"),
+  ],
+);
+# As a migration with new_classes, or none, leaves it.
+const bare :Workerd.Worker = (
+  modules = [(name = "app.js", esModule = embed "app.js")],
+  compatibilityDate = "2026-10-01",
+  durableObjectNamespaces = [
+    (className = "SessionObject", uniqueKey = "bare-sessions"),
+    (className = "DirectoryObject", uniqueKey = "bare-directory"),
+  ],
+  durableObjectStorage = (localDisk = "objects"),
+  bindings = [
+    (name = "SESSIONS", durableObjectNamespace = "SessionObject"),
+    (name = "DIRECTORY", durableObjectNamespace = "DirectoryObject"),
+  ],
+);
 `;
 
 let consumer: string;
@@ -171,6 +267,118 @@ describe("the packed library, in an empty project", () => {
       cwd: consumer,
     });
     expect(stdout).toContain("passed in workerd");
+  });
+
+  it("is a part of an app, through service bindings too, and its options reach the objects", async () => {
+    await build({
+      stdin: { contents: APP, resolveDir: consumer },
+      outfile: join(consumer, "app.js"),
+      bundle: true,
+      format: "esm",
+      external: ["cloudflare:workers"],
+    });
+    writeFileSync(join(consumer, "caller.js"), CALLER);
+    writeFileSync(join(consumer, "app.capnp"), APP_CONFIG);
+    mkdirSync(join(consumer, "app-objects"));
+    const workerd = join(PROJECT, "node_modules/.bin/workerd");
+    const args = ["test", "--experimental", "app.capnp", "caller"];
+    const { stdout } = await run(workerd, args, { cwd: consumer });
+    expect(JSON.parse(/^said (.*)$/m.exec(stdout)?.[1] ?? "null")).toEqual([
+      { a: "b" },
+      202,
+      202,
+      202,
+      ["2", "3"],
+      202,
+      'unavailable SessionObject has no SQLite storage: add [[migrations]] with a new tag and new_sqlite_classes = ["SessionObject", "DirectoryObject"] to wrangler.toml',
+    ]);
+  });
+
+  it("runs examples/own-worker, from a folder of its own", async () => {
+    const folder = join(consumer, "own-worker");
+    cpSync(join(PROJECT, "examples/own-worker"), folder, { recursive: true });
+    mkdirSync(join(folder, "node_modules/@cloudflare"), { recursive: true });
+    const types = "node_modules/@cloudflare/workers-types";
+    symlinkSync(join(PROJECT, types), join(folder, types));
+    const options = '"strict": true, "noEmit": true, "module": "esnext", "target": "es2024"';
+    writeFileSync(
+      join(folder, "tsconfig.json"),
+      `{ "compilerOptions": { ${options}, "moduleResolution": "bundler", "lib": ["es2024"], "types": ["@cloudflare/workers-types"] } }`,
+    );
+    await run(join(PROJECT, "node_modules/.bin/tsc"), ["-p", folder]);
+    const { url, lines } = await wranglerDev(["--config", join(folder, "wrangler.toml")]);
+    const login = async (name: string) => {
+      const body = new URLSearchParams({ name });
+      const headers = { origin: url };
+      const answer = await fetch(`${url}/login`, {
+        method: "POST",
+        body,
+        headers,
+        redirect: "manual",
+      });
+      return { cookie: answer.headers.get("set-cookie")?.split(";")[0] ?? "" };
+    };
+    const [ada, bob] = [await login("ada"), await login("bob")];
+    const ask = (headers: Record<string, string>) =>
+      fetch(`${url}/answers`, {
+        method: "POST",
+        headers: { ...headers, "content-type": "application/json" },
+        body: JSON.stringify({ prompt: "Why?" }),
+      });
+    expect((await ask({})).status).toBe(401);
+    const { id, asked } = (await (await ask(ada)).json()) as { id: string; asked: number };
+    expect(asked).toBe(1);
+    const events = (headers: Record<string, string>) =>
+      fetch(`${url}/answers/${id}/events?from=earliest`, { headers });
+    expect((await events(bob)).status).toBe(404);
+    const first = new SseReader((await events(ada)).body!);
+    const [one, two] = await first.take(2);
+    await first.leave();
+    const rest = new SseReader((await events({ ...ada, "last-event-id": two?.id ?? "" })).body!);
+    const words = [one, two, ...(await rest.rest())];
+    expect(words.pop()).toMatchObject({ event: "ended" });
+    expect(words.map((word) => word?.data).join("")).toBe(
+      "You asked: Why? Each word is stored before it is sent, so none is lost. ",
+    );
+    // The routes of the service itself let the same login in, and see the same session.
+    const live = await fetch(`${url}/live/v1/sessions/${id}`, { headers: ada });
+    expect(await live.json()).toMatchObject({
+      id,
+      subject: "ada",
+      ended: true,
+      ttlSeconds: 86_400,
+    });
+    expect((await fetch(`${url}/live/v1/sessions/${id}`)).status).toBe(401);
+    const stopped = await fetch(`${url}/answers/${id}/stop`, {
+      method: "POST",
+      headers: { ...bob, origin: url },
+    });
+    expect([stopped.status, await stopped.json()]).toMatchObject([
+      404,
+      { code: "session_not_found" },
+    ]);
+    expect(lines.filter((line) => /error/i.test(line) && !line.includes("cf"))).toEqual([]);
+  });
+
+  it.each([
+    ["holdfast", 12],
+    ["holdfast/durable-object", 12],
+    ["holdfast/object", 38],
+    ["holdfast/worker", 112],
+  ])("%s takes less than %i KiB of a bundle, compressed", async (entry, most) => {
+    const { outputFiles } = await build({
+      stdin: { contents: `export * from "${entry}"`, resolveDir: consumer },
+      bundle: true,
+      write: false,
+      minify: true,
+      format: "esm",
+      external: ["cloudflare:workers"],
+    });
+    const size = gzipSync(outputFiles[0]?.contents ?? "").length / 1024;
+    // Not by the console, of which a test that passes shows nothing.
+    process.stdout.write(`${entry}: ${size.toFixed(1)} KiB compressed, of ${most}\n`);
+    expect(size).toBeGreaterThan(1);
+    expect(size).toBeLessThan(most);
   });
 
   it("pulls in no Redis client, and nothing of a platform, with the core alone", async () => {

@@ -12,6 +12,7 @@ const FOLDERS = [
   "bench",
   "bench/results",
   "examples/llm-stream",
+  "examples/own-worker",
   "test/soak",
 ];
 const pages = FOLDERS.filter((folder) => existsSync(join(PROJECT, folder))).flatMap((folder) =>

@@ -11,7 +11,7 @@ import {
   type HoldfastOptions,
   type VariableOptions,
 } from "../../../src/embed/options.ts";
-import * as schemas from "../../../src/http/v1/schemas.ts";
+import type * as schemas from "../../../src/http/v1/schemas.ts";
 
 /** Everything that the service makes of options over an environment. */
 const load = (options: object, env: Readonly<Record<string, string>> = {}) =>
