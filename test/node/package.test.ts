@@ -199,6 +199,24 @@ async function typeCheck(file: string): Promise<void> {
   });
 }
 
+/** As an app of Workers does, which has the platform's types. */
+async function typeCheckFolder(folder: string): Promise<void> {
+  const types = "node_modules/@cloudflare/workers-types";
+  mkdirSync(join(folder, "node_modules/@cloudflare"), { recursive: true });
+  symlinkSync(join(PROJECT, types), join(folder, types));
+  const compilerOptions = {
+    strict: true,
+    noEmit: true,
+    module: "esnext",
+    moduleResolution: "bundler",
+    target: "es2024",
+    lib: ["es2024"],
+    types: ["@cloudflare/workers-types"],
+  };
+  writeFileSync(join(folder, "tsconfig.json"), JSON.stringify({ compilerOptions }));
+  await run(join(PROJECT, "node_modules/.bin/tsc"), ["-p", folder]);
+}
+
 async function toJavaScript(code: string): Promise<string> {
   return (await transform(code, { loader: "ts" })).code;
 }
@@ -294,18 +312,30 @@ describe("the packed library, in an empty project", () => {
     ]);
   });
 
+  it("makes the Worker that docs/own-worker.md prints, and checks its types and those of its other examples", async () => {
+    const page = readFileSync(join(PROJECT, "docs/own-worker.md"), "utf8");
+    const blocks = (language: string) =>
+      [...page.matchAll(new RegExp(`\\n\`\`\`${language}\\n([^]*?)\`\`\``, "g"))].map(
+        ([, code = ""]) => code,
+      );
+    const [worker = "", ...examples] = blocks("ts");
+    const [toml = "", ...tomls] = blocks("toml");
+    expect([examples.length, tomls.length]).toEqual([3, 0]);
+    const folder = join(consumer, "from-docs");
+    mkdirSync(folder);
+    writeFileSync(join(folder, "worker.ts"), worker);
+    writeFileSync(join(folder, "wrangler.toml"), toml);
+    examples.forEach((code, i) => writeFileSync(join(folder, `example-${i}.ts`), code));
+    await typeCheckFolder(folder);
+    const wrangler = join(PROJECT, "node_modules/.bin/wrangler");
+    const { stdout } = await run(wrangler, ["deploy", "--dry-run"], { cwd: folder });
+    expect(stdout).toMatch(/env\.SESSIONS \(SessionObject\)[^]*env\.DIRECTORY \(DirectoryObject\)/);
+  });
+
   it("runs examples/own-worker, from a folder of its own", async () => {
     const folder = join(consumer, "own-worker");
     cpSync(join(PROJECT, "examples/own-worker"), folder, { recursive: true });
-    mkdirSync(join(folder, "node_modules/@cloudflare"), { recursive: true });
-    const types = "node_modules/@cloudflare/workers-types";
-    symlinkSync(join(PROJECT, types), join(folder, types));
-    const options = '"strict": true, "noEmit": true, "module": "esnext", "target": "es2024"';
-    writeFileSync(
-      join(folder, "tsconfig.json"),
-      `{ "compilerOptions": { ${options}, "moduleResolution": "bundler", "lib": ["es2024"], "types": ["@cloudflare/workers-types"] } }`,
-    );
-    await run(join(PROJECT, "node_modules/.bin/tsc"), ["-p", folder]);
+    await typeCheckFolder(folder);
     const { url, lines } = await wranglerDev(["--config", join(folder, "wrangler.toml")]);
     const login = async (name: string) => {
       const body = new URLSearchParams({ name });
