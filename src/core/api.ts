@@ -72,7 +72,7 @@ export interface NewEvent {
 }
 
 /** The answer to a publish of one event. */
-export interface PublishedOne {
+export interface Published {
   readonly id: string;
   /** How many readers were attached. */
   readonly writers: number;

@@ -181,7 +181,8 @@ function textOf(option: string, value: unknown): string {
     const isJson = part === null || ["object", "string", "number", "boolean"].includes(typeof part);
     if (isJson && !(typeof part === "number" && !Number.isFinite(part))) return part;
     const place = key === "" ? option : `${option}: ${key}`;
-    throw new ConfigError(`${place} must be JSON, not ${typeof part} ${String(part)}`);
+    const found = typeof part === "number" ? String(part) : `a ${typeof part}`;
+    throw new ConfigError(`${place} must be JSON, not ${found}`);
   });
 }
 

@@ -54,8 +54,10 @@ export interface PublishOptions {
   readonly idempotencyKey?: string | undefined;
 }
 
-/** `replayed`: the events were published before under the same key. */
-export type Published<Answer> = Answer & { readonly replayed?: true };
+export interface Replayable {
+  /** The events were published before under the same key. */
+  readonly replayed?: true;
+}
 
 export interface ReadOptions {
   /** The id of an event: those after it. Absent: from the earliest that is retained. */
@@ -106,13 +108,13 @@ export interface HoldfastSessions {
     id: string,
     event: api.NewEvent,
     options?: PublishOptions,
-  ): Promise<Published<api.PublishedOne>>;
+  ): Promise<api.Published & Replayable>;
   /** Publishes 1 to 100 events, all or none. */
   publish(
     id: string,
     events: readonly api.NewEvent[],
     options?: PublishOptions,
-  ): Promise<Published<api.PublishedMany>>;
+  ): Promise<api.PublishedMany & Replayable>;
   /** Ends the stream for good, after one last event if there is one. May be repeated. */
   end(id: string, last?: api.NewEvent): Promise<api.StreamEnd>;
   /** Reads events as data. It never counts as reading the queue. */
@@ -131,8 +133,8 @@ export interface HoldfastSessions {
   /** A page of the sessions that fit, newest first. */
   list(options?: ListOptions): Promise<api.SessionList>;
   count(options?: FilterOptions): Promise<api.SessionCount>;
-  /** Ends all sessions of a subject, many of them in the background. */
-  revoke(subject: string): Promise<api.Revoked>;
+  /** Ends all sessions of a subject, many of them in the background. Without a caller of its own it must be named. */
+  revoke(options?: { readonly subject?: string | undefined }): Promise<api.Revoked>;
 }
 
 export function sessionsOf(service: Omit<Service, "openApi">, caller: Caller): HoldfastSessions {
@@ -144,17 +146,17 @@ export function sessionsOf(service: Omit<Service, "openApi">, caller: Caller): H
     id: string,
     event: api.NewEvent,
     options?: PublishOptions,
-  ): Promise<Published<api.PublishedOne>>;
+  ): Promise<api.Published & Replayable>;
   async function publish(
     id: string,
     events: readonly api.NewEvent[],
     options?: PublishOptions,
-  ): Promise<Published<api.PublishedMany>>;
+  ): Promise<api.PublishedMany & Replayable>;
   async function publish(
     id: string,
     events: api.NewEvent | readonly api.NewEvent[],
     { idempotencyKey }: PublishOptions = {},
-  ): Promise<Published<api.PublishedOne | api.PublishedMany>> {
+  ): Promise<(api.Published | api.PublishedMany) & Replayable> {
     const body = checked(publication, events);
     const sessionId = requireSessionId(id);
     const result = await publishEvents(host, caller, sessionId, body, idempotencyKey);
@@ -207,7 +209,7 @@ export function sessionsOf(service: Omit<Service, "openApi">, caller: Caller): H
     },
     list: async (options = {}) => listSessions(host, caller, checked(listQuery, options)),
     count: async (options = {}) => countSessions(host, caller, checked(countQuery, options)),
-    revoke: async (subject) => revokeSessions(host, caller, checked(revokeQuery, { subject })),
+    revoke: async (options = {}) => revokeSessions(host, caller, checked(revokeQuery, options)),
   };
 }
 

@@ -95,6 +95,8 @@ describe("beside an app's own routes", () => {
     const [endpoint] = await reader.take(1);
     expect(endpoint?.data).toMatch(/^\/live\/messages\?session_id=/);
     await reader.leave();
+    const described = await request("/live/openapi.json");
+    expect(await described.json()).toMatchObject({ servers: [{ url: "/live" }] });
     const { id } = await sessions.create({ subject: "ada" });
     const { url } = await (
       await request(`/live/v1/sessions/${id}/tickets`, { method: "POST", login: "ada" })
@@ -268,8 +270,9 @@ describe("sessions(env)", () => {
     expect(ids.toSorted()).toEqual(made.map(({ id }) => id).toSorted());
     expect(await own.count({ type: "sse" })).toEqual({ count: 1 });
     expect(await refusalOf(own.list({ subject: "ada" }))).toMatchObject({ code: "forbidden" });
-    expect(await refusalOf(own.revoke("ada"))).toMatchObject({ code: "forbidden" });
-    expect(await sessions.revoke(subject)).toEqual({ deleted: 2 });
+    expect(await refusalOf(own.revoke({ subject: "ada" }))).toMatchObject({ code: "forbidden" });
+    expect(await refusalOf(sessions.revoke())).toMatchObject({ code: "invalid_request" });
+    expect(await sessions.revoke({ subject })).toEqual({ deleted: 2 });
     await expect.poll(() => own.count()).toEqual({ count: 0 });
   });
 

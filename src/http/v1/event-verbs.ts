@@ -4,7 +4,7 @@
  * waits: it is held once meanwhile, as the events that were made of it (`mountRoutes`).
  */
 import type * as z from "zod";
-import type { PublishedMany, PublishedOne, Ticket } from "../../core/api.ts";
+import type { Published, PublishedMany, Ticket } from "../../core/api.ts";
 import type { Caller } from "../../core/caller.ts";
 import { instant } from "../../core/document.ts";
 import { SessionError } from "../../core/errors.ts";
@@ -19,7 +19,7 @@ import type { lastEvent, publication, streamQuery } from "./schemas.ts";
 type StreamQuery = z.output<typeof streamQuery>;
 
 interface PublishAnswer {
-  readonly answer: PublishedOne | PublishedMany;
+  readonly answer: Published | PublishedMany;
   /** The events were published before under the same key. */
   readonly replayed: true | undefined;
 }

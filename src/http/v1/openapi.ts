@@ -76,7 +76,8 @@ const RETRY_AFTER = {
   "Retry-After": { description: "Seconds to wait, where they are known", schema: TEXT },
 };
 
-export function openApiDocument(routes: readonly RouteDescription[]): object {
+/** `basePath` is where the routes begin; empty: at the root. */
+export function openApiDocument(routes: readonly RouteDescription[], basePath: string): object {
   const paths: Record<string, Record<string, object>> = {};
   for (const route of routes) {
     const path = route.path.replace(/:(\w+)/g, "{$1}");
@@ -89,6 +90,7 @@ export function openApiDocument(routes: readonly RouteDescription[]): object {
       version: "1",
       description: ABOUT,
     },
+    servers: [{ url: basePath || "/" }],
     paths,
     components: {
       securitySchemes: {
