@@ -27,6 +27,10 @@ export interface UpstreamServer {
   readonly headers?: Readonly<Record<string, string>>;
   /** Seconds from 0.05 to 86400 (60) until an answer must have begun. */
   readonly timeoutSeconds?: number;
+  /** Seconds from 0.05 to 86400 (600) for which a stream may bring no message. */
+  readonly silenceSeconds?: number;
+  /** Seconds from 0.05 to 86400 (3600) that a call may take in all. */
+  readonly callSeconds?: number;
   /** `streamable`, or `sse` for a server of 2024-11-05. */
   readonly transport?: "streamable" | "sse";
   /** Send the client's credential on: that of its Authorization header, or of the header of this name. */
