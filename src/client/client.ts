@@ -1,0 +1,243 @@
+/** The client of the HTTP API. */
+import { HoldfastError } from "./error.ts";
+import { Following, type FollowOptions } from "./follow.ts";
+import { Service, type Call, type HoldfastClientOptions } from "./service.ts";
+import { systemTiming, type Timing } from "./timing.ts";
+import type {
+  EventPage,
+  NewEvent,
+  NewSession,
+  Published,
+  PublishedMany,
+  Revoked,
+  SessionContent,
+  SessionCount,
+  SessionList,
+  SessionPatch,
+  SessionType,
+  StreamEnd,
+  TaggedSession,
+  Ticket,
+} from "./types.ts";
+
+export interface CallOptions {
+  /** Ends the call, which then throws the signal's reason. `AbortSignal.timeout(ms)` bounds it. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface ConditionOptions extends CallOptions {
+  /** Only where the session is still the one with this `etag`; else 412 `precondition_failed`. */
+  readonly ifMatch?: string | undefined;
+}
+
+export interface PutOptions extends ConditionOptions {
+  /** `*`: only where there is no such session; else 412 `precondition_failed`. */
+  readonly ifNoneMatch?: "*" | undefined;
+}
+
+export interface GetOptions extends CallOptions {
+  /** false: look without extending the session's life. */
+  readonly touch?: boolean | undefined;
+}
+
+export interface PublishOptions extends CallOptions {
+  /** 1 to 255 visible ASCII characters, to publish the same again in a later run; else the client makes one. */
+  readonly idempotencyKey?: string | undefined;
+}
+
+export interface ReadOptions extends CallOptions {
+  /** The id of an event; the page begins after it. Absent: at the earliest that is retained. */
+  readonly after?: string | undefined;
+  /** Events at most: 1 to 1,000 (100). */
+  readonly limit?: number | undefined;
+  /** Seconds to wait for an event where there is none yet: 0 to 30 (0). */
+  readonly wait?: number | undefined;
+}
+
+export interface SubjectOptions extends CallOptions {
+  /** Whose sessions; absent: the caller's own. Another's need the scope `admin`. */
+  readonly subject?: string | undefined;
+}
+
+export interface FilterOptions extends SubjectOptions {
+  readonly type?: SessionType | undefined;
+}
+
+export interface ListOptions extends FilterOptions {
+  /** Sessions at most: 1 to 200 (50). */
+  readonly limit?: number | undefined;
+  /** That of the page before. */
+  readonly cursor?: string | undefined;
+}
+
+/**
+ * Calls a Holdfast service from a page, from Node, or from a Worker.
+ *
+ * A call does not give up on a failure that may pass: no network, no answer within 60 s, 408, 425, 429 and
+ * 5xx. It waits longer and longer, up to 45 s or what `Retry-After` asks for, and tries again until its
+ * `signal` aborts. No call is carried out twice by that: a publish has an `Idempotency-Key`, a session that
+ * is made has its id, and the others are the same the second time. Any other refusal is a `HoldfastError`.
+ *
+ * @example
+ * const client = new HoldfastClient({ url: "https://holdfast.example.com", token });
+ * const { id } = await client.create({ ttlSeconds: 600 });
+ * await client.publish(id, { data: { n: 1 } });
+ * await client.end(id);
+ * for await (const item of client.follow(id)) {
+ *   if (item.type === "event") console.log(item.json());
+ * }
+ */
+export class HoldfastClient {
+  readonly #service: Service;
+
+  /** Throws a TypeError for a bad URL, a bad token, or a platform without fetch. `timing` is for tests. */
+  constructor(options: HoldfastClientOptions, timing: Timing = systemTiming) {
+    this.#service = new Service(options, timing);
+  }
+
+  /** Makes a session. Throws 409 `session_already_exists` for an `id` that one has. */
+  async create(session: NewSession = {}, { signal }: CallOptions = {}): Promise<TaggedSession> {
+    const id = session.id ?? randomUuid();
+    const call: Call = { method: "POST", path: "/v1/sessions", body: { ...session, id } };
+    try {
+      return await this.#session(call, signal);
+    } catch (failure) {
+      const isOwn = session.id === undefined && isLostCreate(failure);
+      if (!isOwn) throw failure;
+      // Nobody else can have made the session with this random id. A patch of nothing gives it, and needs no
+      // other scope than a create.
+      return this.patch(id, {}, { signal });
+    }
+  }
+
+  /** Reads a session. This counts as use, unless `touch` is false. Throws 404 `session_not_found`. */
+  get(id: string, { touch, signal }: GetOptions = {}): Promise<TaggedSession> {
+    return this.#session({ method: "GET", path: pathOf(id), query: { touch } }, signal);
+  }
+
+  /** Makes a session, or replaces its content. Its events stay. */
+  put(
+    id: string,
+    content: SessionContent = {},
+    { ifMatch, ifNoneMatch, signal }: PutOptions = {},
+  ): Promise<TaggedSession> {
+    const headers = { "if-match": ifMatch, "if-none-match": ifNoneMatch };
+    return this.#session({ method: "PUT", path: pathOf(id), headers, body: content }, signal);
+  }
+
+  /** Changes a session by a merge patch (RFC 7396). Throws 404 `session_not_found`. */
+  patch(
+    id: string,
+    patch: SessionPatch,
+    { ifMatch, signal }: ConditionOptions = {},
+  ): Promise<TaggedSession> {
+    const headers = { "if-match": ifMatch };
+    return this.#session({ method: "PATCH", path: pathOf(id), headers, body: patch }, signal);
+  }
+
+  /** Ends a session and its streams. No error where there is none, unless `ifMatch` is given. */
+  async delete(id: string, { ifMatch, signal }: ConditionOptions = {}): Promise<void> {
+    const headers = { "if-match": ifMatch };
+    await this.#service.call({ method: "DELETE", path: pathOf(id), headers }, signal);
+  }
+
+  /**
+   * Publishes one event, or up to 100 at once, all or none. It resolves once they are durable. While the
+   * session takes no more (503 `message_channel_full`, `session_disconnected`), it waits for a reader.
+   * Throws 404 `session_not_found`, 409 `stream_ended`.
+   */
+  publish(id: string, events: NewEvent, options?: PublishOptions): Promise<Published>;
+  publish(
+    id: string,
+    events: readonly NewEvent[],
+    options?: PublishOptions,
+  ): Promise<PublishedMany>;
+  async publish(
+    id: string,
+    events: NewEvent | readonly NewEvent[],
+    { idempotencyKey = randomUuid(), signal }: PublishOptions = {},
+  ): Promise<Published | PublishedMany> {
+    const headers = { "idempotency-key": idempotencyKey };
+    return this.#json({ method: "POST", path: eventsOf(id), headers, body: events }, signal);
+  }
+
+  /** Ends the stream, after one last event if there is one. A stream that had ended stays as it was. */
+  end(id: string, last?: NewEvent, { signal }: CallOptions = {}): Promise<StreamEnd> {
+    return this.#json({ method: "POST", path: `${pathOf(id)}/end`, body: last ?? {} }, signal);
+  }
+
+  /** Reads a page of events without a stream. It takes nothing from the readers of the stream. */
+  read(id: string, { signal, ...query }: ReadOptions = {}): Promise<EventPage> {
+    return this.#json({ method: "GET", path: eventsOf(id), query }, signal);
+  }
+
+  /** Makes a ticket, with which a page can follow this session for a short while. */
+  ticket(id: string, { signal }: CallOptions = {}): Promise<Ticket> {
+    return this.#json({ method: "POST", path: `${pathOf(id)}/tickets` }, signal);
+  }
+
+  /** Lists one's own sessions, newest first; an admin lists all, or a subject's. */
+  list({ signal, ...query }: ListOptions = {}): Promise<SessionList> {
+    return this.#json({ method: "GET", path: "/v1/sessions", query }, signal);
+  }
+
+  /** Counts one's own sessions; an admin counts all, or a subject's. */
+  count({ signal, ...query }: FilterOptions = {}): Promise<SessionCount> {
+    return this.#json({ method: "GET", path: "/v1/sessions/count", query }, signal);
+  }
+
+  /** Ends all of one's own sessions; an admin names whose. */
+  revoke({ signal, subject }: SubjectOptions = {}): Promise<Revoked> {
+    return this.#json({ method: "DELETE", path: "/v1/sessions", query: { subject } }, signal);
+  }
+
+  /**
+   * Follows a session's stream. It reconnects for as long as that can help, and resumes after the last event
+   * that it has: each event comes once, in order, and where the service has events no more, a `gap` says so.
+   * The last item is `end`. Throws a `HoldfastError` for a refusal that does not pass: 404
+   * `session_not_found` also where the session expired or was deleted while the client was away, since
+   * the service then cannot tell which.
+   */
+  follow(id: string, options: FollowOptions = {}): Following {
+    return new Following(this.#service, eventsOf(id), options);
+  }
+
+  async #json<T>(call: Call, signal: AbortSignal | undefined): Promise<T> {
+    // The service's schemas are the source of these types; a test compares them.
+    return (await this.#service.call(call, signal)).json as T;
+  }
+
+  async #session(call: Call, signal: AbortSignal | undefined): Promise<TaggedSession> {
+    const { json, headers } = await this.#service.call(call, signal);
+    return { ...(json as TaggedSession), etag: headers.get("etag") ?? "" };
+  }
+}
+
+function isLostCreate(failure: unknown): boolean {
+  return (
+    failure instanceof HoldfastError &&
+    failure.lostAnswer &&
+    failure.code === "session_already_exists"
+  );
+}
+
+/** The path of a session. The service judges the id; one that would change the path is refused here. */
+function pathOf(id: string): string {
+  if (typeof id !== "string" || ["", ".", "..", "count"].includes(id)) {
+    throw new TypeError("id: must be the id of a session");
+  }
+  return `/v1/sessions/${encodeURIComponent(id)}`;
+}
+
+function eventsOf(id: string): string {
+  return `${pathOf(id)}/events`;
+}
+
+/** A version 4 UUID (RFC 9562, 5.4). `crypto.randomUUID` is missing in pages that come by plain HTTP. */
+function randomUuid(): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  bytes[6] = ((bytes[6] ?? 0) & 0x0f) | 0x40;
+  bytes[8] = ((bytes[8] ?? 0) & 0x3f) | 0x80;
+  const hex = [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-");
+}

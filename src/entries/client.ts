@@ -1,0 +1,27 @@
+/** The entry `holdfast/client`: the client, for pages, Node and Workers. It imports `eventsource-parser` alone. */
+export { HoldfastClient } from "../client/client.ts";
+export type {
+  CallOptions,
+  ConditionOptions,
+  FilterOptions,
+  GetOptions,
+  ListOptions,
+  PublishOptions,
+  PutOptions,
+  ReadOptions,
+  SubjectOptions,
+} from "../client/client.ts";
+export { HoldfastError } from "../client/error.ts";
+export type { HoldfastErrorOptions } from "../client/error.ts";
+export { FollowedEvent } from "../client/follow.ts";
+export type {
+  Followed,
+  FollowedEnd,
+  FollowedGap,
+  Following,
+  FollowOptions,
+  TicketSource,
+} from "../client/follow.ts";
+export type { HoldfastClientOptions, TokenSource } from "../client/service.ts";
+export type { OnRetry, Timing } from "../client/timing.ts";
+export type * from "../client/types.ts";
