@@ -12,6 +12,7 @@ import { createEventSource } from "eventsource-client";
 import { EventSourcePolyfill } from "event-source-polyfill";
 import { EventSource as UndiciEventSource } from "undici";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { HoldfastClient } from "../../src/client/client.ts";
 import { openBrowser, openPage } from "../support/browser.ts";
 import { numbers } from "../support/read-until.ts";
 import { Relay } from "../support/relay.ts";
@@ -111,6 +112,25 @@ const byClient: Follow = (urls, report) => {
   return () => opened.forEach((source) => source.close());
 };
 
+const byHoldfast: Follow = (urls, report) => {
+  const leave = new AbortController();
+  for (const url of urls) {
+    const [, base = "", id = ""] = /^(.*)\/v1\/sessions\/([^/]*)/.exec(url) ?? [];
+    const from = url.endsWith("?from=earliest") ? "earliest" : undefined;
+    const items = new HoldfastClient({ url: base }).follow(id, { from, signal: leave.signal });
+    void (async () => {
+      for await (const item of items) {
+        if (item.type === "event") report(url, item.event, item.data);
+        else report(url, item.type === "gap" ? "gap" : item.reason, "");
+      }
+      report(url, "stopped", "");
+    })().catch((failure: unknown) => {
+      if (!leave.signal.aborted) report(url, String(failure), "");
+    });
+  }
+  return () => leave.abort();
+};
+
 /** Chromium's pages are of this origin. Nothing listens there. */
 const PAGES = "http://localhost:8080";
 
@@ -143,6 +163,7 @@ const CLIENTS: readonly Client[] = [
   },
   { name: "@microsoft/fetch-event-source", start: () => byFetch },
   { name: "eventsource-client", start: () => byClient },
+  { name: "holdfast/client", start: () => byHoldfast },
   { name: "Chromium", start: inChromium },
 ];
 
