@@ -19,17 +19,17 @@ export const systemTiming: Timing = {
   sleep: (ms, signal) =>
     new Promise((resolve) => {
       if (signal.aborted) return resolve();
-      // A browser says when its network is back. Node and Workers have no window.
-      const page = (globalThis as { readonly window?: EventTarget }).window;
+      // A browser says when its network is back. React Native has a window that hears nothing.
+      const page = (globalThis as { readonly window?: Partial<EventTarget> }).window;
       const over = (): void => {
         clearTimeout(timer);
         signal.removeEventListener("abort", over);
-        page?.removeEventListener("online", over);
+        page?.removeEventListener?.("online", over);
         resolve();
       };
       const timer = setTimeout(over, ms);
       signal.addEventListener("abort", over);
-      page?.addEventListener("online", over);
+      page?.addEventListener?.("online", over);
     }),
   every(ms, task) {
     const timer = setInterval(task, ms);

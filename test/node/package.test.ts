@@ -3,8 +3,16 @@
  * type-checked, run, and bundled for a Worker.
  */
 import { execFile } from "node:child_process";
-import { cpSync, mkdirSync, mkdtempSync, readFileSync } from "node:fs";
-import { renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -13,6 +21,7 @@ import { build, transform } from "esbuild";
 import { afterAll, beforeAll, describe, expect, inject, it, onTestFinished } from "vitest";
 import { wranglerDev } from "../support/command.ts";
 import { startRedis } from "../support/redis-server.ts";
+import { Service } from "../support/service.ts";
 import { SseReader } from "../support/sse-reader.ts";
 
 const run = promisify(execFile);
@@ -191,10 +200,10 @@ function node(...args: string[]): Promise<string> {
 }
 
 /** Strictly, and with the library's own types checked too. */
-async function typeCheck(file: string): Promise<void> {
+async function typeCheck(file: string, ...more: string[]): Promise<void> {
   const options = ["--noEmit", "--strict", "--skipLibCheck", "false", "--types", ""];
   const target = ["--target", "es2022", "--module", "nodenext", "--exactOptionalPropertyTypes"];
-  await run(join(PROJECT, "node_modules/.bin/tsc"), [...options, ...target, file], {
+  await run(join(PROJECT, "node_modules/.bin/tsc"), [...options, ...target, ...more, file], {
     cwd: consumer,
   });
 }
@@ -260,6 +269,30 @@ describe("the packed library, in an empty project", () => {
     expect(printed[1]).toMatch(/^\S{36} mcp$/);
     expect(printed[2]).toBe("hello\nfalse SessionDisconnectedError: The session is disconnected.");
     expect(printed[3]).toBe("0");
+  });
+
+  it("does what docs/client.md shows: its examples type-check, and those of a program run", async () => {
+    const text = readFileSync(join(PROJECT, "docs/client.md"), "utf8");
+    const blocks = [...text.matchAll(/```(tsx?)\n([\s\S]*?)```/g)];
+    expect(blocks.map(([, kind]) => kind)).toEqual(["ts", "ts", "ts", "tsx", "ts"]);
+    for (const name of ["react", "csstype", "@types"]) {
+      symlinkSync(join(PROJECT, "node_modules", name), join(consumer, "node_modules", name));
+    }
+    const service = await Service.start();
+    const printed: string[] = [];
+    for (const [i, [, kind = "", code = ""]] of blocks.entries()) {
+      writeFileSync(join(consumer, `client-${i}.${kind}`), code);
+      await typeCheck(`client-${i}.${kind}`, "--jsx", "react-jsx");
+      if (kind === "tsx" || code.includes("// In the page")) continue;
+      const program = code.replaceAll("http://localhost:8787", service.url);
+      writeFileSync(join(consumer, `client-${i}.js`), await toJavaScript(program));
+      printed.push(await node(`client-${i}.js`));
+    }
+    expect(printed).toEqual([
+      "",
+      expect.stringMatching(/^\S+ message \{ word: 'hello' \}\nthe end: ended$/),
+      "",
+    ]);
   });
 
   it("runs in Node, every entry of it", async () => {

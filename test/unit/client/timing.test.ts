@@ -1,0 +1,37 @@
+import { describe, expect, it, onTestFinished, vi } from "vitest";
+import { systemTiming } from "../../../src/client/timing.ts";
+
+const HOUR_MS = 60 * 60_000;
+
+function pageWith(window: object): void {
+  vi.stubGlobal("window", window);
+  onTestFinished(() => void vi.unstubAllGlobals());
+}
+
+describe("a wait", () => {
+  const { signal } = new AbortController();
+
+  it("passes by itself, in a window that hears nothing too", async () => {
+    await systemTiming.sleep(1, signal);
+    pageWith({});
+    await systemTiming.sleep(1, signal);
+  });
+
+  it("ends with its signal", async () => {
+    const stop = new AbortController();
+    const slept = systemTiming.sleep(HOUR_MS, stop.signal);
+    stop.abort();
+    await slept;
+    await systemTiming.sleep(HOUR_MS, stop.signal);
+  });
+
+  it("ends when a page's network is back, and listens no more then", async () => {
+    const page = new EventTarget();
+    const removed = vi.spyOn(page, "removeEventListener");
+    pageWith(page);
+    const slept = systemTiming.sleep(HOUR_MS, signal);
+    page.dispatchEvent(new Event("online"));
+    await slept;
+    expect(removed).toHaveBeenCalledOnce();
+  });
+});
