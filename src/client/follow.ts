@@ -152,8 +152,8 @@ async function* itemsOf(
         }
         throw noAnswer("The connection ended, and the stream goes on.");
       } catch (failure) {
-        const canAsk = options.ticket === undefined ? undefined : isFunction(options.ticket);
-        if (!credential.mayAskAnew(failure, canAsk)) await backoff.wait(failure, stop.signal);
+        const source = options.ticket ?? service.tokenSource;
+        if (!credential.mayAskAnew(failure, source)) await backoff.wait(failure, stop.signal);
       } finally {
         attempt.close();
       }
@@ -161,10 +161,6 @@ async function* itemsOf(
   } finally {
     outer?.removeEventListener("abort", abort);
   }
-}
-
-function isFunction(value: unknown): boolean {
-  return typeof value === "function";
 }
 
 /** Opens a connection: 200 with the stream, or 204. */
@@ -195,14 +191,16 @@ async function connect(
 }
 
 async function ticketFrom(source: string | TicketSource, service: Service): Promise<string> {
-  let given = typeof source === "function" ? await source() : source;
-  if (typeof given === "object" && "ok" in given) {
+  // Code without types may give nothing.
+  let given: GivenTicket | null | undefined =
+    typeof source === "function" ? await source() : source;
+  if (given && typeof given === "object" && "ok" in given) {
     if (!given.ok) throw await errorOf(given, service.timing.now());
     given = (objectIn(await given.text()) ?? {}) as Partial<Ticket>;
   }
-  const text = typeof given === "string" ? given : given.ticket;
+  const text = typeof given === "string" ? given : given?.ticket;
   if (typeof text === "string" && text !== "") return text;
-  throw new HoldfastError(401, "unauthorized", "ticket: no ticket was given");
+  throw new HoldfastError(401, "unauthorized", "ticket: gives none");
 }
 
 function isStream({ headers }: Response): boolean {

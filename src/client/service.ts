@@ -47,7 +47,7 @@ export class Service {
   readonly timing: Timing;
   readonly onRetry: OnRetry | undefined;
   readonly #base: string;
-  readonly #token: string | TokenSource | undefined;
+  readonly tokenSource: string | TokenSource | undefined;
   readonly fetch: (url: string, init: RequestInit) => Promise<Response>;
 
   /** Throws a TypeError that names the option which is wrong. */
@@ -55,28 +55,33 @@ export class Service {
     this.timing = timing;
     this.onRetry = options.onRetry;
     this.#base = baseOf(options.url);
-    this.#token = options.token;
-    if (this.#token !== undefined && typeof this.#token !== "function" && !isToken(this.#token)) {
+    const { token } = options;
+    this.tokenSource = token;
+    if (token !== undefined && typeof token !== "function" && !isToken(token)) {
       throw new TypeError(`token: ${TOKEN_RULE}`);
     }
     const fetch: unknown = options.fetch ?? globalThis.fetch;
     if (typeof fetch !== "function") {
-      throw new TypeError(
-        "fetch: must be a function; this platform has none of its own, so give one",
-      );
+      throw new TypeError("fetch: must be a function; this platform has none of its own");
     }
     // A browser's fetch refuses to be called as a method of another object.
-    this.fetch = async (url, init) => (await fetch(url, init)) as Response;
-  }
-
-  /** Whether another credential can be had where the service refuses one. */
-  get asksForTokens(): boolean {
-    return typeof this.#token === "function";
+    this.fetch = async (url, init) => {
+      // A redirect may turn a POST into a GET, whose answer would be taken for that of the POST.
+      const response = (await fetch(url, { ...init, redirect: "manual" })) as Response;
+      const { status, type } = response;
+      if ((type as string) !== "opaqueredirect" && (status < 300 || status > 399)) return response;
+      throw new HoldfastError(
+        status || 302,
+        "unexpected_answer",
+        "The URL redirects. Give the one that it redirects to.",
+      );
+    };
   }
 
   /** The token for a try. */
   async token(refused: string | undefined): Promise<string | undefined> {
-    const token = typeof this.#token === "function" ? await this.#token(refused) : this.#token;
+    const { tokenSource } = this;
+    const token = typeof tokenSource === "function" ? await tokenSource(refused) : tokenSource;
     if (token === undefined || isToken(token)) return token;
     throw new HoldfastError(401, "unauthorized", `token: ${TOKEN_RULE}`);
   }
@@ -119,7 +124,7 @@ export class Service {
       } catch (failure) {
         if (failure instanceof HoldfastError) failure.lostAnswer = lostAnswer;
         if (isSent && isLost(failure)) lostAnswer = true;
-        if (!credential.mayAskAnew(failure)) await backoff.wait(failure, signal);
+        if (!credential.mayAskAnew(failure, this.tokenSource)) await backoff.wait(failure, signal);
       } finally {
         attempt.close();
       }
@@ -152,10 +157,10 @@ export class Credential {
     this.#isRefused = false;
   }
 
-  /** Whether a failure is the first 401 in a row, and there is a function to ask. */
-  mayAskAnew(failure: unknown, canAsk = this.#service.asksForTokens): boolean {
-    if (!(failure instanceof HoldfastError) || failure.status !== 401) return false;
-    if (!canAsk || this.#isRefused) return false;
+  /** Whether a failure is the first 401 in a row, and its credential's source is a function. */
+  mayAskAnew(failure: unknown, source: unknown): boolean {
+    const isRefused = failure instanceof HoldfastError && failure.status === 401;
+    if (!isRefused || this.#isRefused || typeof source !== "function") return false;
     this.#isRefused = true;
     return true;
   }
@@ -172,19 +177,17 @@ function isLost(failure: unknown): boolean {
 function baseOf(url: string | URL): string {
   const text = String(url);
   const page = (globalThis as { readonly location?: { readonly href: string } }).location;
-  let parsed: URL;
-  try {
-    parsed = text.startsWith("/") ? new URL(text, page?.href) : new URL(text);
-  } catch {
-    throw new TypeError("url: must be an absolute URL, such as https://holdfast.example.com");
+  const base = text.startsWith("/") ? page?.href : undefined;
+  const parsed = URL.canParse(text, base) ? new URL(text, base) : undefined;
+  if (
+    !parsed ||
+    !/^https?:$/.test(parsed.protocol) ||
+    parsed.username + parsed.password + parsed.search + parsed.hash !== ""
+  ) {
+    throw new TypeError(
+      "url: must be an absolute URL of http: or https:, without user, password, query and fragment",
+    );
   }
-  if (!/^https?:$/.test(parsed.protocol)) {
-    throw new TypeError(`url: must begin with http: or https:, not ${parsed.protocol}`);
-  }
-  if (parsed.username || parsed.password) {
-    throw new TypeError("url: must hold no user and no password; give the token as an option");
-  }
-  if (parsed.search || parsed.hash) throw new TypeError("url: must have no query and no fragment");
   return parsed.origin + parsed.pathname.replace(/\/+$/, "");
 }
 

@@ -7,8 +7,8 @@ export interface Timing {
   now(): number;
   /** From 0 up to, but not including, 1. */
   random(): number;
-  /** Resolves after `ms` milliseconds, or as soon as `signal` aborts. */
-  sleep(ms: number, signal: AbortSignal): Promise<void>;
+  /** Resolves after `ms` milliseconds, or as soon as `signal` aborts, or a page's network is back if it `waitsForNetwork`. */
+  sleep(ms: number, signal: AbortSignal, waitsForNetwork: boolean): Promise<void>;
   /** Runs `task` every `ms` milliseconds until the returned function is called. */
   every(ms: number, task: () => void): () => void;
 }
@@ -16,11 +16,12 @@ export interface Timing {
 export const systemTiming: Timing = {
   now: () => Date.now(),
   random: () => Math.random(),
-  sleep: (ms, signal) =>
+  sleep: (ms, signal, waitsForNetwork) =>
     new Promise((resolve) => {
       if (signal.aborted) return resolve();
-      // A browser says when its network is back. React Native has a window that hears nothing.
-      const page = (globalThis as { readonly window?: Partial<EventTarget> }).window;
+      // React Native has a window that hears nothing.
+      const { window } = globalThis as { readonly window?: Partial<EventTarget> };
+      const page = waitsForNetwork ? window : undefined;
       const over = (): void => {
         clearTimeout(timer);
         signal.removeEventListener("abort", over);
@@ -75,7 +76,7 @@ export class Backoff {
     // Up to half as much again, so that many clients do not come back at once.
     const waitMs = Math.max(grown, least) * (1 + this.#timing.random() / 2);
     this.#onRetry?.(failure, waitMs);
-    await this.#timing.sleep(waitMs, signal);
+    await this.#timing.sleep(waitMs, signal, failure.status === 0);
     signal.throwIfAborted();
   }
 }

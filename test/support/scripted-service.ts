@@ -31,6 +31,7 @@ export interface Asked {
   readonly headers: Headers;
   readonly body: string | undefined;
   readonly signal: AbortSignal;
+  readonly redirect: string | undefined;
 }
 
 export type Step = (asked: Asked) => Response | Promise<Response>;
@@ -45,13 +46,14 @@ export class ScriptedService {
   }
 
   readonly fetch = async (url: string, init: RequestInit): Promise<Response> => {
-    const { method = "GET", body, signal } = init;
+    const { method = "GET", body, signal, redirect } = init;
     const asked: Asked = {
       method,
       url: new URL(url),
       headers: new Headers(init.headers),
       body: typeof body === "string" ? body : undefined,
       signal: signal ?? new AbortController().signal,
+      redirect,
     };
     this.asked.push(asked);
     const step = this.#steps.shift();

@@ -497,6 +497,8 @@ describe("the credential of a stream", () => {
       [() => new Response("no", { status: 403 }), { status: 403, code: "unexpected_answer" }],
       [() => Promise.reject(new HoldfastError(403, "forbidden", "Log in.")), { status: 403 }],
       [() => "", { status: 401 }],
+      [() => undefined as unknown as string, { status: 401 }],
+      [() => null as unknown as string, { status: 401 }],
       [() => Response.json([]), { status: 401 }],
     ] as const) {
       const { items, service } = startWith({ ticket });

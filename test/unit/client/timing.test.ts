@@ -12,26 +12,34 @@ describe("a wait", () => {
   const { signal } = new AbortController();
 
   it("passes by itself, in a window that hears nothing too", async () => {
-    await systemTiming.sleep(1, signal);
+    await systemTiming.sleep(1, signal, true);
     pageWith({});
-    await systemTiming.sleep(1, signal);
+    await systemTiming.sleep(1, signal, true);
   });
 
   it("ends with its signal", async () => {
     const stop = new AbortController();
-    const slept = systemTiming.sleep(HOUR_MS, stop.signal);
+    const slept = systemTiming.sleep(HOUR_MS, stop.signal, true);
     stop.abort();
     await slept;
-    await systemTiming.sleep(HOUR_MS, stop.signal);
+    await systemTiming.sleep(HOUR_MS, stop.signal, true);
   });
 
   it("ends when a page's network is back, and listens no more then", async () => {
     const page = new EventTarget();
     const removed = vi.spyOn(page, "removeEventListener");
     pageWith(page);
-    const slept = systemTiming.sleep(HOUR_MS, signal);
+    const slept = systemTiming.sleep(HOUR_MS, signal, true);
     page.dispatchEvent(new Event("online"));
     await slept;
     expect(removed).toHaveBeenCalledOnce();
+  });
+
+  it("that the service asked for does not end with it", async () => {
+    const page = new EventTarget();
+    const added = vi.spyOn(page, "addEventListener");
+    pageWith(page);
+    await systemTiming.sleep(1, signal, false);
+    expect(added).not.toHaveBeenCalled();
   });
 });
