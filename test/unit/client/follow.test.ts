@@ -359,6 +359,22 @@ describe("leaving", () => {
     expect(await items.next()).toEqual({ done: true, value: undefined });
   });
 
+  it("ends the body of a fetch that hears no signal", async () => {
+    let cancelled = false;
+    const { items } = start(() => {
+      const body = new ReadableStream<Uint8Array>({
+        start: (controller) => controller.enqueue(new TextEncoder().encode(event("e1", "one"))),
+        cancel: () => {
+          cancelled = true;
+        },
+      });
+      return new Response(body, { headers: { "content-type": "text/event-stream" } });
+    });
+    await items.next();
+    await items.return();
+    expect(cancelled).toBe(true);
+  });
+
   it("works while an item is awaited, and before the first", async () => {
     const { items, service, timing } = start(stream([OPENING], "stay"));
     const next = items.next();
