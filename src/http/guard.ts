@@ -109,7 +109,10 @@ function requestCheck(access: Access): (request: Request) => Response | undefine
     if (trusting && fromAnotherSite(headers)) {
       return problemResponse("forbidden", "Another site's page may not load this.");
     }
-    if (method.kind === "unset" && !(verdict.loopback && access.isFromThisMachine(request))) {
+    if (
+      method.kind === "unset" &&
+      !(verdict.loopback && access.isFromThisMachine(request, headers))
+    ) {
       return problemResponse("unauthorized", HOW_TO_SET_UP);
     }
     if (url.length > MAX_URL_LENGTH) {

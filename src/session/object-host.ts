@@ -150,27 +150,30 @@ function sessionsOf<T>(
   const stub = (name: string) =>
     namespace.get(namespace.idFromName(name)) as unknown as SessionStub;
 
-  /** Does `work`. If the storage of the object fails, this logs where that lies. */
-  const reporting = async <R>(id: SessionId, work: Promise<R>): Promise<R> => {
+  /** Calls the object of that name. If its storage fails, this logs where that lies. */
+  const callAt = async <R>(
+    address: string,
+    id: SessionId,
+    attempt: Attempt,
+    work: (object: SessionStub) => Promise<R>,
+  ): Promise<R> => {
     try {
-      return await work;
+      return await attempt(() => work(stub(address)));
     } catch (failure) {
       damaged?.report(id, failure);
       throw failure;
     }
   };
 
-  /** Calls the object that knows about an id. */
-  const call = async <R>(
+  /** Calls the object that knows about an id. Most ids are known at once: a promise for each would cost. */
+  const call = <R>(
     id: SessionId,
     attempt: Attempt,
     work: (object: SessionStub) => Promise<R>,
   ): Promise<R> => {
-    const address = stored ? await stored.addressOf(id) : id;
-    return reporting(
-      id,
-      attempt(() => work(stub(address))),
-    );
+    const address = stored ? stored.addressOf(id) : id;
+    if (typeof address === "string") return callAt(address, id, attempt, work);
+    return address.then((found) => callAt(found, id, attempt, work));
   };
 
   /** The object's answer. Throws the error that it refuses with, or `UnavailableError` if it fails. */
@@ -199,12 +202,7 @@ function sessionsOf<T>(
     id: SessionId,
     work: (object: SessionStub) => Promise<Outcome<R>>,
   ): Promise<R> => {
-    const made = unwrap(
-      await reporting(
-        id,
-        once(() => work(stub(id))),
-      ),
-    );
+    const made = unwrap(await callAt(id, id, once, work));
     stored?.remember(id);
     return made;
   };
@@ -261,10 +259,7 @@ function sessionsOf<T>(
       };
       if (!admission) return upsert();
       // Replacing the content of a session that counts already takes no further place.
-      const found = await reporting(
-        id,
-        repeatable(() => stub(id).read(caller, false)),
-      );
+      const found = await callAt(id, id, repeatable, (object) => object.read(caller, false));
       const owner =
         typeof found !== "string" && found.ok ? VIEW.read(found.value).subject : undefined;
       const subject = content.subject ?? owner ?? caller.subject;

@@ -308,11 +308,9 @@ export const eventPage = z.object({
     z.object({
       id: z.string(),
       event: z.string().optional(),
-      data: z
-        .string()
-        .meta({
-          description: "The text that a stream sends, but with its line breaks as published",
-        }),
+      data: z.string().meta({
+        description: "The text that a stream sends, but with its line breaks as published",
+      }),
     }),
   ),
   lastEventId: z.string().meta({ description: "The next page is the one after this" }),
