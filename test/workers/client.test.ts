@@ -2,13 +2,16 @@
 import { exports } from "cloudflare:workers";
 import { expect, it } from "vitest";
 import { HoldfastClient } from "../../src/client/client.ts";
+import { FROM_HERE } from "../support/call.ts";
 
 const { default: service } = exports as unknown as { readonly default: Fetcher };
 
 it("makes a session, publishes, follows to the end, and leaves", async () => {
   const client = new HoldfastClient({
     url: "http://localhost",
-    fetch: (url, init) => service.fetch(url, init),
+    // Without AUTH the service answers this machine alone, and a binding has no address.
+    fetch: (url, init) =>
+      service.fetch(url, { ...init, headers: { ...init?.headers, ...FROM_HERE } }),
   });
   const { id } = await client.create({ data: 1 });
   await client.publish(id, [{ data: "one" }, { data: { two: 2 } }]);
