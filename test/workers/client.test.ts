@@ -10,8 +10,11 @@ it("makes a session, publishes, follows to the end, and leaves", async () => {
   const client = new HoldfastClient({
     url: "http://localhost",
     // Without AUTH the service answers this machine alone, and a binding has no address.
-    fetch: (url, init) =>
-      service.fetch(url, { ...init, headers: { ...init?.headers, ...FROM_HERE } }),
+    fetch: (url, init) => {
+      const headers = new Headers(init?.headers);
+      for (const [name, value] of Object.entries(FROM_HERE)) headers.set(name, value);
+      return service.fetch(url, { ...init, headers });
+    },
   });
   const { id } = await client.create({ data: 1 });
   await client.publish(id, [{ data: "one" }, { data: { two: 2 } }]);
