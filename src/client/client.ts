@@ -14,11 +14,11 @@ import type {
   SessionCount,
   SessionList,
   SessionPatch,
-  SessionType,
   StreamEnd,
   TaggedSession,
   Ticket,
-} from "./types.ts";
+} from "../core/api.ts";
+import type { KnownSessionType } from "../core/content.ts";
 
 export interface CallOptions {
   /** Ends the call, which then throws the signal's reason. `AbortSignal.timeout(ms)` bounds it. */
@@ -60,7 +60,7 @@ export interface SubjectOptions extends CallOptions {
 }
 
 export interface FilterOptions extends SubjectOptions {
-  readonly type?: SessionType | undefined;
+  readonly type?: KnownSessionType | undefined;
 }
 
 export interface ListOptions extends FilterOptions {
@@ -203,7 +203,7 @@ export class HoldfastClient {
   }
 
   async #json<T>(call: Call, signal: AbortSignal | undefined): Promise<T> {
-    // The service's schemas are the source of these types; a test compares them.
+    // A test compares these types with the schemas of the service.
     return (await this.#service.call(call, signal)).json as T;
   }
 

@@ -3,7 +3,7 @@ import { createParser } from "eventsource-parser";
 import { errorOf, HoldfastError, noAnswer, objectIn } from "./error.ts";
 import { Credential, notHoldfast, type Service } from "./service.ts";
 import { Attempt, Backoff, type OnRetry } from "./timing.ts";
-import type { Gap, Ticket } from "./types.ts";
+import type { Gap, Ticket } from "../core/api.ts";
 
 /** An event that was published. */
 export class FollowedEvent {

@@ -22,7 +22,7 @@ export interface Session {
   readonly metadata: Readonly<Record<string, string>>;
   /** Any JSON. Absent: the session has none. */
   readonly data?: unknown;
-  /** Whose session it is. Absent: nobody's. */
+  /** The owner. Absent: the session has none. */
   readonly subject?: string;
   /** Whether a reader is attached. */
   readonly connected: boolean;
@@ -31,14 +31,17 @@ export interface Session {
   /** If the stream has ended, the id of its `ended` frame. */
   readonly lastEventId?: string;
   readonly overflow: Overflow;
-  /** The stream is complete. */
+  /** Whether the stream is complete: nothing can be published any more. */
   readonly ended: boolean;
 }
 
+/** A session with its entity tag (RFC 9110, 8.8.3), as the header `ETag` has it: for `ifMatch`, or for an answer of your own. */
+export interface TaggedSession extends Session {
+  readonly etag: string;
+}
+
 /** The content of a session that is made or replaced. Every member may be left out. */
-export interface NewSession {
-  /** A UUID; one is made up if it is absent. */
-  readonly id?: string | undefined;
+export interface SessionContent {
   /** `mcp` if it is absent. */
   readonly type?: KnownSessionType | undefined;
   /** At most 256 keys and 128 KiB of JSON. */
@@ -49,10 +52,18 @@ export interface NewSession {
   readonly ttlSeconds?: number | undefined;
   /** Seconds, 0 or from 0.1 to 31536000; 0 is no limit. `SESSION_MAX_LIFETIME_SECONDS` bounds it. */
   readonly maxLifetimeSeconds?: number | undefined;
-  /** At most 1,024 characters. Absent: the caller's. */
+  /** The owner, at most 1,024 characters. Absent: the caller. Only an admin may name another subject. */
   readonly subject?: string | undefined;
-  /** Whether a log full of unread events refuses a publish or drops the oldest; `refuse` if it is absent. */
+  /**
+   * A full log of events that no reader has taken: `refuse` refuses the next publish, `trim` removes the
+   * oldest events. `refuse` if it is absent.
+   */
   readonly overflow?: Overflow | undefined;
+}
+
+export interface NewSession extends SessionContent {
+  /** A UUID. Absent: a random one. */
+  readonly id?: string | undefined;
 }
 
 /** A merge patch (RFC 7396): an absent member stays as it is, null removes. */
@@ -65,7 +76,7 @@ export interface SessionPatch {
 }
 
 export interface NewEvent {
-  /** At most 256 characters, without CR, LF and NUL. The service's own names are refused. */
+  /** The name: at most 256 characters, without CR, LF and NUL. Absent: `message`. The service's own names are refused. */
   readonly event?: string | undefined;
   /** Any JSON. A string is sent as it is. */
   readonly data: unknown;

@@ -39,11 +39,6 @@ import {
   readSession,
 } from "../http/v1/session-verbs.ts";
 
-/** A session with its entity tag, as the header `ETag` has it: for `ifMatch`, or for an answer of your own. */
-export interface TaggedSession extends api.Session {
-  readonly etag: string;
-}
-
 /** As the header If-Match: an `etag`, a list of them, or `*` for any session that exists. */
 export interface IfMatchOption {
   readonly ifMatch?: string | undefined;
@@ -91,16 +86,16 @@ export interface ListOptions extends FilterOptions {
  * await sessions.end(id);
  */
 export interface HoldfastSessions {
-  create(content?: api.NewSession): Promise<TaggedSession>;
+  create(content?: api.NewSession): Promise<api.TaggedSession>;
   /** Counts as use unless `touch` is false. */
-  get(id: string, options?: { readonly touch?: boolean | undefined }): Promise<TaggedSession>;
+  get(id: string, options?: { readonly touch?: boolean | undefined }): Promise<api.TaggedSession>;
   /** Makes a session or replaces its content. With `ifNoneMatch: "*"` it makes one, and never replaces. */
   put(
     id: string,
     content: api.NewSession,
     options?: IfMatchOption & { readonly ifNoneMatch?: "*" | undefined },
-  ): Promise<TaggedSession & { readonly created: boolean }>;
-  patch(id: string, patch: api.SessionPatch, options?: IfMatchOption): Promise<TaggedSession>;
+  ): Promise<api.TaggedSession & { readonly created: boolean }>;
+  patch(id: string, patch: api.SessionPatch, options?: IfMatchOption): Promise<api.TaggedSession>;
   /** Ends a session and its streams. No error if there is none, unless there is a condition. */
   delete(id: string, options?: IfMatchOption): Promise<void>;
   /** Resolves once the event is durable. */
@@ -242,7 +237,7 @@ function checked<T extends z.ZodType>(schema: T, value: unknown): z.output<T> {
   return validate(schema, JSON.parse(text));
 }
 
-function sessionOf(document: SessionDocument): TaggedSession {
+function sessionOf(document: SessionDocument): api.TaggedSession {
   // The session's object wrote it.
   return { ...(JSON.parse(document.json) as api.Session), etag: quoted(document) };
 }

@@ -24,4 +24,5 @@ export type {
 } from "../client/follow.ts";
 export type { HoldfastClientOptions, TokenSource } from "../client/service.ts";
 export type { OnRetry, Timing } from "../client/timing.ts";
-export type * from "../client/types.ts";
+export type * from "../core/api.ts";
+export type { KnownSessionType as SessionType, Overflow } from "../core/content.ts";

@@ -19,6 +19,7 @@ export type {
   SessionList,
   SessionPatch,
   StreamEnd,
+  TaggedSession,
   Ticket,
 } from "../core/api.ts";
 export { SessionError } from "../core/errors.ts";
@@ -40,5 +41,4 @@ export type {
   PublishOptions,
   ReadOptions,
   Replayable,
-  TaggedSession,
 } from "../embed/sessions.ts";

@@ -1,6 +1,6 @@
 /** What `useSession` shows of a stream, without React: it follows, and gathers what came into one view. */
 import type { Followed, FollowedEvent, FollowOptions } from "../client/follow.ts";
-import type { Gap } from "../client/types.ts";
+import type { Gap } from "../core/api.ts";
 
 /**
  * `idle` has no session. `connecting`, `open` and `reconnecting` go on by themselves. `ended`, `expired` and

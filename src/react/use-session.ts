@@ -3,7 +3,7 @@ import { useCallback, useEffect, useRef, useState, useSyncExternalStore } from "
 import { HoldfastClient } from "../client/client.ts";
 import type { Followed, FollowOptions } from "../client/follow.ts";
 import type { HoldfastClientOptions } from "../client/service.ts";
-import type { NewEvent, StreamEnd } from "../client/types.ts";
+import type { NewEvent, StreamEnd } from "../core/api.ts";
 import { SessionStore, type SessionView } from "./session-store.ts";
 
 /** Events that are shown at most: as many as a session's log retains by default. */

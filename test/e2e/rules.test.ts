@@ -70,6 +70,9 @@ it.each(
   (
     [
       ["src/wire", "../core/id.ts"],
+      // Types of core they may import, code they may not.
+      ["src/client", "../core/api.ts"],
+      ["src/react", "../core/content.ts"],
       ["src/core", "cloudflare:workers"],
       ["src/core", "../config/service.ts"],
       ["src/config", "../http/problem.ts"],
