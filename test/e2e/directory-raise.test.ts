@@ -4,6 +4,7 @@
  * shards, end the others.
  */
 import { expect, it } from "vitest";
+import type { SessionList } from "../../src/core/api.ts";
 import { Service } from "../support/service.ts";
 
 const THEIRS = 450;
@@ -11,12 +12,6 @@ const OTHERS = 150;
 const CALLERS = 16;
 /** A kill, a restart and a count that take longer than this leave the service time to end them all. */
 const HELD_UP_MS = 1000;
-
-interface Page {
-  readonly sessions: readonly { readonly id: string }[];
-  readonly cursor?: string;
-  readonly partial?: boolean;
-}
 
 async function make(service: Service, count: number, subject: string): Promise<string[]> {
   const ids: string[] = [];
@@ -42,7 +37,7 @@ it(
       let cursor = "";
       for (;;) {
         const path = `/v1/sessions?limit=20${query}${cursor}`;
-        const { json } = await service.send<Page>("GET", path);
+        const { json } = await service.send<SessionList>("GET", path);
         expect(json.partial).toBeUndefined();
         ids.push(...json.sessions.map(({ id }) => id));
         if (json.cursor === undefined) return ids;

@@ -1,5 +1,6 @@
 /** The directory over real HTTP: 2,000 sessions, walked while others come and go, and a kill in the middle. */
 import { expect, it } from "vitest";
+import type { SessionList } from "../../src/core/api.ts";
 import { Service } from "../support/service.ts";
 
 const SESSIONS = 2000;
@@ -10,12 +11,6 @@ const CALLERS = 16;
 interface Known {
   readonly type: string;
   readonly subject: string;
-}
-
-interface Page {
-  readonly sessions: readonly ({ id: string } & Known)[];
-  readonly cursor?: string;
-  readonly partial?: boolean;
 }
 
 /** The service, and what its answers said is there. */
@@ -54,8 +49,8 @@ class Watched {
     return json.count;
   }
 
-  async page(query: string): Promise<Page> {
-    return (await this.service.send<Page>("GET", `/v1/sessions?${query}`)).json;
+  async page(query: string): Promise<SessionList> {
+    return (await this.service.send<SessionList>("GET", `/v1/sessions?${query}`)).json;
   }
 
   async walk(limit = 200): Promise<Map<string, Known>> {
@@ -63,7 +58,7 @@ class Watched {
     let cursor = "";
     for (;;) {
       const page = await this.page(`limit=${limit}${cursor}`);
-      for (const { id, type, subject } of page.sessions) {
+      for (const { id, type, subject = "" } of page.sessions) {
         if (seen.has(id)) throw new Error("a session came twice");
         seen.set(id, { type, subject });
       }

@@ -1,22 +1,13 @@
 /** A log that is read as JSON: by scripts, servers and tests, which need not speak SSE. */
 import { expect, it } from "vitest";
+import type { EventPage } from "../../src/core/api.ts";
 import { numbers, readUntil } from "../support/read-until.ts";
 import { shared } from "../support/scope.ts";
 import { Service } from "../support/service.ts";
 import { SseReader } from "../support/sse-reader.ts";
 
-interface Page {
-  readonly events: readonly {
-    readonly id: string;
-    readonly event?: string;
-    readonly data: string;
-  }[];
-  readonly lastEventId: string;
-  readonly ended: boolean;
-  readonly gap?: { readonly requested: string | null; readonly earliest: string | null };
-  readonly code?: string;
-  readonly detail?: string;
-}
+/** A page, or the problem that refuses it. */
+type Page = EventPage & { readonly code?: string; readonly detail?: string };
 
 const serviceWith = shared((env: Record<string, string>) => Service.start(env));
 

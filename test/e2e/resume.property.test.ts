@@ -8,7 +8,8 @@ import { SLOW_LINK_BYTES_PER_S } from "../../src/core/limits.ts";
 import { Relay } from "../support/relay.ts";
 import { ResumingClient } from "../support/resuming-client.ts";
 import { Service } from "../support/service.ts";
-import { NAME, numberOf, seenIn, StreamModel, type Page } from "../support/stream-model.ts";
+import type { EventPage } from "../../src/core/api.ts";
+import { NAME, numberOf, seenIn, StreamModel } from "../support/stream-model.ts";
 import type { SeveringRelay } from "../support/severing-relay.ts";
 
 /** A reader that comes, the events published meanwhile, and the places of the cuts. */
@@ -156,7 +157,7 @@ class Play {
     const query = `?limit=${limit}${after === undefined ? "" : `&after=${after}`}`;
     const headers = { accept: "application/json" };
     const response = await this.#service.fetch(`${this.#path}/events${query}`, { headers });
-    this.model.checkPage((await response.json()) as Page, after, limit);
+    this.model.checkPage((await response.json()) as EventPage, after, limit);
   }
 
   /** Sends through the relay, once for each answer that is to be cut, until one comes whole. */

@@ -6,24 +6,13 @@ import type { Journal } from "./journal.ts";
 import type { Follower } from "./traffic/follower.ts";
 import { REDIS, type RedisTraffic } from "./traffic/redis.ts";
 import { SESSIONS, SHORT_TTL_SECONDS } from "./traffic/sessions.ts";
+import type { Session, SessionList } from "../../src/core/api.ts";
 
 /** Milliseconds until everything must be calm. After that, the auditor judges the state as it is. */
 const CALM_WITHIN_MS = 60_000;
 const LOOK_EVERY_MS = 200;
 /** Calls under way at a time. */
 const AT_ONCE = 16;
-
-interface SessionJson {
-  readonly id: string;
-  readonly metadata: Readonly<Record<string, string>>;
-  readonly lastEventId?: string;
-}
-
-interface ListJson {
-  readonly sessions: readonly { readonly id: string }[];
-  readonly cursor?: string;
-  readonly partial?: boolean;
-}
 
 /** Reads the service. Throws if it does not give a definite answer in time. */
 export class Observer {
@@ -54,7 +43,7 @@ export class Observer {
     }
   }
 
-  session(id: string): Promise<SessionJson | undefined> {
+  session(id: string): Promise<Session | undefined> {
     return this.#get(`/v1/sessions/${id}?touch=false`);
   }
 
@@ -73,7 +62,7 @@ export class Observer {
     let cursor: string | undefined;
     do {
       const query = cursor === undefined ? "" : `&cursor=${encodeURIComponent(cursor)}`;
-      const page = await this.#get<ListJson>(`/v1/sessions?limit=200${query}`);
+      const page = await this.#get<SessionList>(`/v1/sessions?limit=200${query}`);
       listed.push(...(page?.sessions ?? []).map(({ id }) => id));
       cursor = page?.cursor;
     } while (cursor !== undefined);

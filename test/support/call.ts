@@ -1,5 +1,6 @@
 /** Calls the service as a client does, in the process that runs the test. */
 import { exports } from "cloudflare:workers";
+import type { Session } from "../../src/core/api.ts";
 
 const ORIGIN = "http://localhost";
 
@@ -40,25 +41,9 @@ export async function call<T = Record<string, unknown>>(
   };
 }
 
-export interface SessionJson {
-  readonly id: string;
-  readonly type: string;
-  readonly createdAt: string;
-  readonly updatedAt: string;
-  readonly expiresAt: string;
-  readonly ttlSeconds: number;
-  readonly maxLifetimeSeconds?: number;
-  readonly metadata: Record<string, string>;
-  readonly data?: unknown;
-  readonly subject?: string;
-  readonly connected: boolean;
-  readonly writers: number;
-  readonly lastEventId?: string;
-}
-
 /** Makes a session and returns it. */
-export async function make(body: Record<string, unknown> = {}): Promise<SessionJson> {
-  const { status, json } = await call<SessionJson>("POST", "/v1/sessions", body);
+export async function make(body: Record<string, unknown> = {}): Promise<Session> {
+  const { status, json } = await call<Session>("POST", "/v1/sessions", body);
   if (status !== 201) throw new Error(`create answered ${status}: ${JSON.stringify(json)}`);
   return json;
 }

@@ -11,6 +11,7 @@ import { DurableObjectHost } from "../../src/session/object-host.ts";
 import type { SessionObject } from "../../src/session/session-object.ts";
 import { call } from "./call.ts";
 import { told } from "./object.ts";
+import type { SessionList } from "../../src/core/api.ts";
 
 const bindings = env as unknown as {
   SESSIONS: DurableObjectNamespace<SessionObject>;
@@ -67,14 +68,8 @@ export async function walked(
   return entries;
 }
 
-export interface ListJson {
-  readonly sessions: { id: string; type: string; subject?: string; expiresAt: string }[];
-  readonly cursor?: string;
-  readonly partial?: boolean;
-}
-
-export async function listed(query: string): Promise<ListJson> {
-  return (await call<ListJson>("GET", `/v1/sessions?${query}`)).json;
+export async function listed(query: string): Promise<SessionList> {
+  return (await call<SessionList>("GET", `/v1/sessions?${query}`)).json;
 }
 
 export async function counted(query = ""): Promise<number> {

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { inject } from "vitest";
 import { startWorkerd, type Workerd } from "../../scripts/workerd.ts";
-import type { SessionJson } from "./call.ts";
+import type { Session } from "../../src/core/api.ts";
 import { freePort } from "./free-port.ts";
 import { keepLog } from "./kept-logs.ts";
 import { atEnd } from "./scope.ts";
@@ -140,8 +140,8 @@ export class Service {
     return { status: response.status, json: (text === "" ? undefined : JSON.parse(text)) as T };
   }
 
-  async make(body: object = {}): Promise<SessionJson> {
-    const { status, json } = await this.send<SessionJson>("POST", "/v1/sessions", body);
+  async make(body: object = {}): Promise<Session> {
+    const { status, json } = await this.send<Session>("POST", "/v1/sessions", body);
     if (status !== 201) throw new Error(`create answered ${status}`);
     return json;
   }

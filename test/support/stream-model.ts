@@ -3,16 +3,10 @@
  * The property tests hold the service to it. An event's data begins with its number and a space.
  */
 import { expect } from "vitest";
+import type { EventPage } from "../../src/core/api.ts";
 
 /** The name of all events, which the stream's own events do not have. */
 export const NAME = "n";
-
-export interface Page {
-  readonly events: readonly unknown[];
-  readonly lastEventId: string;
-  readonly ended: boolean;
-  readonly gap?: { readonly requested: string | null; readonly earliest: string | null };
-}
 
 export interface Bounds {
   readonly maxEvents: number;
@@ -62,7 +56,7 @@ export class StreamModel {
   }
 
   /** A page of JSON after this id must be this one. */
-  checkPage(page: Page, after: string | undefined, limit: number): void {
+  checkPage(page: EventPage, after: string | undefined, limit: number): void {
     const place = after === undefined ? undefined : this.#placeAfter(after);
     const resumes = place !== undefined && place >= this.first;
     const from = resumes ? place : this.first;

@@ -1,6 +1,7 @@
 /** Conditional writes (RFC 9110, 13.1): made where the condition holds, and without a trace where it does not. */
 import { describe, expect, it } from "vitest";
-import { call, make, pathOf, type SessionJson } from "../support/call.ts";
+import type { Session } from "../../src/core/api.ts";
+import { call, make, pathOf } from "../support/call.ts";
 import { appWithLimit } from "../support/directory.ts";
 import { tokenApp } from "../support/guarded-app.ts";
 
@@ -13,7 +14,7 @@ async function tagged() {
   return { path, tag: (await look(path)).headers.get("etag") ?? "" };
 }
 
-const look = (path: string) => call<SessionJson>("GET", `${path}?touch=false`);
+const look = (path: string) => call<Session>("GET", `${path}?touch=false`);
 
 async function write(
   method: string,

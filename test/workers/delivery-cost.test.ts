@@ -1,6 +1,7 @@
 /** The cost of keyed publishes, ends, JSON reads and confirmed deliveries, counted through the storage API. */
 import { expect, it } from "vitest";
-import { call, make, pathOf, request, type SessionJson } from "../support/call.ts";
+import type { Session } from "../../src/core/api.ts";
+import { call, make, pathOf, request } from "../support/call.ts";
 import { countWrites, evict, takenBy } from "../support/object.ts";
 import { readUntil } from "../support/read-until.ts";
 import { SseReader } from "../support/sse-reader.ts";
@@ -20,7 +21,7 @@ async function read(id: string, query = "") {
   return { status: response.status, json };
 }
 
-const look = (id: string) => call<SessionJson>("GET", pathOf(id, "?touch=false"));
+const look = (id: string) => call<Session>("GET", pathOf(id, "?touch=false"));
 
 const keyed = (key: string) => ({ "idempotency-key": key });
 

@@ -13,7 +13,8 @@ import { Outbox } from "../../src/directory/outbox.ts";
 import { parseSessionId } from "../../src/core/id.ts";
 import { newSessionId } from "../../src/library/model/session.ts";
 import { call, make, pathOf, request } from "../support/call.ts";
-import { counted, listed, shard, SHARDS, walked, type ListJson } from "../support/directory.ts";
+import type { SessionList } from "../../src/core/api.ts";
+import { counted, listed, shard, SHARDS, walked } from "../support/directory.ts";
 import { FAR_TIME } from "../support/far-time.ts";
 import { evict, objectOf, storedBy, told } from "../support/object.ts";
 
@@ -309,7 +310,7 @@ it("a page that failed in part can still be walked on from", async () => {
   const subject = crypto.randomUUID();
   for (let n = 0; n < 10; n++) await told((await make({ subject })).id);
   const once = failing("page", (n) => n === 0);
-  const first: ListJson = await listed(`subject=${subject}&limit=2`);
+  const first: SessionList = await listed(`subject=${subject}&limit=2`);
   once.mockRestore();
   const second = await listed(`subject=${subject}&limit=200&cursor=${first.cursor}`);
   const seen = [...first.sessions, ...second.sessions].map(({ id }) => id);

@@ -3,6 +3,7 @@ import { runDurableObjectAlarm } from "cloudflare:test";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { placementOf } from "../../src/directory/placement.ts";
 import { call, make, pathOf, request } from "../support/call.ts";
+import type { SessionList } from "../../src/core/api.ts";
 import {
   allTold,
   appWithLimit,
@@ -11,7 +12,6 @@ import {
   shard,
   SHARDS,
   walked,
-  type ListJson,
 } from "../support/directory.ts";
 import { FAR_TIME } from "../support/far-time.ts";
 import { objectOf, told } from "../support/object.ts";
@@ -37,7 +37,7 @@ describe("GET /v1/sessions", () => {
       ids.push((await make({ subject })).id);
     }
     await allTold(ids);
-    const pages: ListJson[] = [];
+    const pages: SessionList[] = [];
     let cursor: string | undefined;
     do {
       const page = await listed(`subject=${subject}&limit=5${cursor ? `&cursor=${cursor}` : ""}`);

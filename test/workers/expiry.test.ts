@@ -1,7 +1,8 @@
 /** The end of a session. Time is faked: the objects read the same clock as the test. */
 import { abortAllDurableObjects, runDurableObjectAlarm } from "cloudflare:test";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { call, make, pathOf, request, type SessionJson } from "../support/call.ts";
+import type { Session } from "../../src/core/api.ts";
+import { call, make, pathOf, request } from "../support/call.ts";
 import { countWrites, evict, objectOf, storedBy } from "../support/object.ts";
 import { SseReader } from "../support/sse-reader.ts";
 
@@ -60,7 +61,7 @@ describe("a session in use", () => {
     const { id } = await make({ ttlSeconds: TTL });
     for (const now of [500, 1900, 3000]) {
       at(now);
-      const { json } = await call<SessionJson>("GET", pathOf(id));
+      const { json } = await call<Session>("GET", pathOf(id));
       expect(Date.parse(json.expiresAt)).toBe(start + (now + TTL) * 1000);
     }
     at(3000 + TTL - 0.001);
@@ -115,7 +116,7 @@ describe("a session in use", () => {
     const reader = await followed(id);
     for (const now of [90, 180, 249]) {
       at(now);
-      const { json } = await call<SessionJson>("GET", pathOf(id));
+      const { json } = await call<Session>("GET", pathOf(id));
       expect(Date.parse(json.expiresAt)).toBeLessThanOrEqual(start + 250_000);
     }
     at(250);

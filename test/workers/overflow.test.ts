@@ -1,6 +1,6 @@
 /** How much may wait unread, and what becomes of more: refused, or the oldest of it trimmed and said so. */
 import { describe, expect, it } from "vitest";
-import type { EventPage } from "../../src/core/host.ts";
+import type { EventPage, PublishedMany } from "../../src/core/api.ts";
 import { call, make, pathOf, request } from "../support/call.ts";
 import { evict } from "../support/object.ts";
 import { readUntil } from "../support/read-until.ts";
@@ -9,11 +9,6 @@ import { SseReader } from "../support/sse-reader.ts";
 /** The default of LOG_MAX_EVENTS, and of QUEUE_CAPACITY with it. */
 const RETAINED = 10_000;
 const BATCH = 100;
-
-interface Published {
-  readonly ids: readonly string[];
-  readonly code?: string;
-}
 
 async function follow(id: string, headers: Record<string, string> = {}, query = "") {
   const { body } = await request("GET", pathOf(id, `/events${query}`), undefined, headers);
@@ -27,7 +22,7 @@ async function readPage(id: string, query: string): Promise<EventPage> {
 }
 
 function publish(id: string, ...data: unknown[]) {
-  return call<Published>(
+  return call<PublishedMany & { readonly code?: string }>(
     "POST",
     pathOf(id, "/events"),
     data.map((each) => ({ data: each })),

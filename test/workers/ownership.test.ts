@@ -1,9 +1,9 @@
 /** The owner of a session: named on create, kept on change, and the only one whose tickets open it. */
 import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { beforeEach, describe, expect, it, vi } from "vitest";
+import type { Session } from "../../src/core/api.ts";
 import { tokenApp, type TokenApp } from "../support/guarded-app.ts";
 import type { SessionId } from "../../src/core/id.ts";
-import type { SessionJson } from "../support/call.ts";
 import { kill, objectOf, told } from "../support/object.ts";
 import { SseReader } from "../support/sse-reader.ts";
 
@@ -35,10 +35,10 @@ async function send(who: string | undefined, method: string, path: string, body?
   });
   if (response.headers.get("content-type")?.startsWith("text/event-stream")) {
     await response.body?.cancel();
-    return { status: response.status, json: undefined as unknown as SessionJson };
+    return { status: response.status, json: undefined as unknown as Session };
   }
   const text = await response.text();
-  return { status: response.status, json: (text && JSON.parse(text)) as SessionJson };
+  return { status: response.status, json: (text && JSON.parse(text)) as Session };
 }
 
 const make = async (who: string, body: object = {}) =>
@@ -396,7 +396,7 @@ it("no session outlives what the operator allows, whatever it asks for", async (
       headers: { ...headers["alice"], "content-type": "application/json" },
       body: JSON.stringify(body),
     });
-    return ((await response.json()) as SessionJson).maxLifetimeSeconds;
+    return ((await response.json()) as Session).maxLifetimeSeconds;
   };
   expect(await ask({})).toBe(60);
   expect(await ask({ maxLifetimeSeconds: 30 })).toBe(30);

@@ -1,7 +1,8 @@
 /** Every error of the contract, and invalid input. */
 import { exports } from "cloudflare:workers";
 import { describe, expect, it } from "vitest";
-import { call, FROM_HERE, make, pathOf, request, type SessionJson } from "../support/call.ts";
+import type { Session } from "../../src/core/api.ts";
+import { call, FROM_HERE, make, pathOf, request } from "../support/call.ts";
 
 const post = (
   path: string,
@@ -76,7 +77,7 @@ describe("bad fields are refused by name and change nothing", () => {
     expect([problem.status, problem.code]).toEqual([400, code]);
     expect(problem.detail).toContain(field);
     const { id } = await make({ metadata: { keep: "me" } });
-    const before = await call<SessionJson>("GET", pathOf(id, "?touch=false"));
+    const before = await call<Session>("GET", pathOf(id, "?touch=false"));
     const put = await request("PUT", pathOf(id), body);
     expect(put.status).toBe(400);
     expect((await call("GET", pathOf(id, "?touch=false"))).json).toEqual(before.json);
@@ -193,7 +194,7 @@ describe("bodies", () => {
 
   it("that are empty are refused where a body is needed, with a media type and without, and change nothing", async () => {
     const { id } = await make({ metadata: { keep: "me" }, data: 1 });
-    const before = await call<SessionJson>("GET", pathOf(id, "?touch=false"));
+    const before = await call<Session>("GET", pathOf(id, "?touch=false"));
     for (const [method, rest] of [
       ["PUT", ""],
       ["PATCH", ""],
@@ -222,7 +223,7 @@ describe("bodies", () => {
     ["POST", "/v1/sessions", '{"ttlSeconds":1e400}', "ttlSeconds"],
   ])("with a number that no double holds: %s %s %s", async (method, path, body, field) => {
     const { id } = await make({ data: 1 });
-    const before = await call<SessionJson>("GET", pathOf(id, "?touch=false"));
+    const before = await call<Session>("GET", pathOf(id, "?touch=false"));
     const answer = await post(path.replace("ID", id), body, undefined, method);
     const problem = await problemOf(answer);
     expect([problem.status, problem.code]).toEqual([400, "invalid_request"]);
@@ -247,7 +248,7 @@ describe("bodies", () => {
 
   it("as deep as is allowed, with every awkward key, come back as they were sent", async () => {
     const text = `{"data":{"__proto__":{"a":1},"constructor":null,"10":1,"9":2,"":"\\u0000\\ud800","big":1e21}}`;
-    const made = (await (await post("/v1/sessions", text)).json()) as SessionJson;
+    const made = (await (await post("/v1/sessions", text)).json()) as Session;
     const read = await (await request("GET", pathOf(made.id))).text();
     expect(read).toContain('"__proto__":{"a":1}');
     expect(({} as { a?: number }).a).toBeUndefined();

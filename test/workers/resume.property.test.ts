@@ -13,7 +13,8 @@ import { call, make, pathOf, request } from "../support/call.ts";
 import { evict } from "../support/object.ts";
 import { ResumingClient } from "../support/resuming-client.ts";
 import { SLOW_LINK_BYTES_PER_S } from "../../src/core/limits.ts";
-import { NAME, seenIn, StreamModel, type Page } from "../support/stream-model.ts";
+import type { EventPage, PublishedMany } from "../../src/core/api.ts";
+import { NAME, seenIn, StreamModel } from "../support/stream-model.ts";
 
 /** The defaults of LOG_MAX_EVENTS and LOG_MAX_BYTES. */
 const BOUNDS = { maxEvents: 10_000, maxBytes: 4 * 1024 * 1024 };
@@ -74,6 +75,9 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 );
 
 const turn = () => new Promise((resolve) => setTimeout(resolve, 0));
+
+/** The answer to a publish, or the problem that refuses it. */
+type Published = PublishedMany & { readonly code?: string };
 
 interface Keyed {
   readonly key: string;
@@ -264,9 +268,9 @@ class Play {
     for (let ended = false; !ended;) ({ ended, lastEventId: after } = await this.#page(after, 500));
   }
 
-  async #page(after: string | undefined, limit: number): Promise<Page> {
+  async #page(after: string | undefined, limit: number): Promise<EventPage> {
     const query = `?limit=${limit}${after === undefined ? "" : `&after=${after}`}`;
-    const { status, json } = await call<Page>("GET", this.#path + query, undefined, {
+    const { status, json } = await call<EventPage>("GET", this.#path + query, undefined, {
       accept: "application/json",
     });
     expect(status).toBe(200);
@@ -311,11 +315,6 @@ class Play {
       this.#seen = Math.max(this.#seen, seenIn(client.arrived));
     }
   }
-}
-
-interface Published {
-  readonly ids: readonly string[];
-  readonly code?: string;
 }
 
 interface Plan {

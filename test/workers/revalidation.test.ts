@@ -1,6 +1,7 @@
 /** Conditional reads (RFC 9110, 13.1), and what an entity tag covers. */
 import { afterEach, expect, it, vi } from "vitest";
-import { call, make, pathOf, request, type SessionJson } from "../support/call.ts";
+import type { Session } from "../../src/core/api.ts";
+import { call, make, pathOf, request } from "../support/call.ts";
 import { SseReader } from "../support/sse-reader.ts";
 
 afterEach(() => void vi.useRealTimers());
@@ -109,8 +110,7 @@ it("If-Match on GET answers 412 for another version", async () => {
 it("a read that If-Match refuses is no use of the session, and one answered 304 is", async () => {
   vi.useFakeTimers({ toFake: ["Date"] });
   const { path, look, first } = await tagged();
-  const deadline = async () =>
-    (await call<SessionJson>("GET", `${path}?touch=false`)).json.expiresAt;
+  const deadline = async () => (await call<Session>("GET", `${path}?touch=false`)).json.expiresAt;
   const before = await deadline();
   vi.setSystemTime(Date.now() + 1000);
   expect((await look({ "if-match": '"other"' }, "")).status).toBe(412);
@@ -128,7 +128,7 @@ it("a tag from a read still guards a write after events, readers and uses", asyn
   expect(changed.status).toBe(200);
   const stale = await call("PATCH", path, { metadata: { a: "3" } }, { "if-match": first.tag });
   expect(stale.status).toBe(412);
-  expect((await call<SessionJson>("GET", path)).json.metadata).toEqual({ a: "2" });
+  expect((await call<Session>("GET", path)).json.metadata).toEqual({ a: "2" });
 });
 
 it.each(["if-none-match", "if-match"])("a malformed %s is refused by name", async (name) => {

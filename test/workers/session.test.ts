@@ -2,14 +2,15 @@ import { env } from "cloudflare:workers";
 import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { describe, expect, it } from "vitest";
 import type { SessionObject } from "../../src/session/session-object.ts";
-import { call, make, pathOf, request, type SessionJson } from "../support/call.ts";
+import type { Session } from "../../src/core/api.ts";
+import { call, make, pathOf, request } from "../support/call.ts";
 
 const { SESSIONS } = env as unknown as { SESSIONS: DurableObjectNamespace<SessionObject> };
 const stubOf = (id: string) => SESSIONS.get(SESSIONS.idFromName(id));
 
 describe("create", () => {
   it("answers 201 with Location, ETag and the session, its defaults filled in", async () => {
-    const { status, headers, json } = await call<SessionJson>("POST", "/v1/sessions", {});
+    const { status, headers, json } = await call<Session>("POST", "/v1/sessions", {});
     expect(status).toBe(201);
     expect(json).toMatchObject({
       type: "mcp",
@@ -41,7 +42,7 @@ describe("create", () => {
       subject: "alice \u{1f600}",
     };
     const made = await make(content);
-    const read = await call<SessionJson>("GET", pathOf(made.id));
+    const read = await call<Session>("GET", pathOf(made.id));
     expect(read.json).toMatchObject(content);
   });
 
@@ -69,7 +70,7 @@ describe("create", () => {
     const winners = answers.filter(({ status }) => status === 201);
     expect(winners).toHaveLength(1);
     expect(answers.filter(({ status }) => status === 409)).toHaveLength(199);
-    const { json } = await call<SessionJson>("GET", pathOf(id));
+    const { json } = await call<Session>("GET", pathOf(id));
     expect(json.metadata).toEqual(winners[0]?.json["metadata"]);
   });
 });
@@ -104,10 +105,10 @@ describe("read", () => {
 describe("put", () => {
   it("makes a session, then replaces its content and keeps its events and birth", async () => {
     const id = crypto.randomUUID();
-    const first = await call<SessionJson>("PUT", pathOf(id), { metadata: { a: "1" }, data: 1 });
+    const first = await call<Session>("PUT", pathOf(id), { metadata: { a: "1" }, data: 1 });
     expect([first.status, first.headers.get("location")]).toEqual([201, pathOf(id)]);
     await call("POST", pathOf(id, "/events"), { data: "kept" });
-    const second = await call<SessionJson>("PUT", pathOf(id), {
+    const second = await call<Session>("PUT", pathOf(id), {
       type: "sse",
       metadata: { b: "2" },
     });
@@ -132,7 +133,7 @@ describe("put", () => {
     );
     const statuses = (await Promise.all(work)).map(({ status }) => status);
     expect(statuses.every((status) => [200, 201, 204].includes(status))).toBe(true);
-    const { status, json } = await call<SessionJson>("GET", pathOf(id));
+    const { status, json } = await call<Session>("GET", pathOf(id));
     if (status === 200) expect(json.metadata).toHaveProperty("n");
     else expect(status).toBe(404);
   });
@@ -144,7 +145,7 @@ describe("patch", () => {
       metadata: { a: "1", b: "2" },
       data: { x: { y: 1, z: 2 }, list: [1] },
     });
-    const { status, json } = await call<SessionJson>("PATCH", pathOf(id), {
+    const { status, json } = await call<Session>("PATCH", pathOf(id), {
       metadata: { a: null, c: "3" },
       data: { x: { y: null, w: 3 }, list: [2] },
       ttlSeconds: 60,
@@ -156,7 +157,7 @@ describe("patch", () => {
       ttlSeconds: 60,
     });
     expect(json.metadata).not.toHaveProperty("a");
-    const reset = await call<SessionJson>("PATCH", pathOf(id), {
+    const reset = await call<Session>("PATCH", pathOf(id), {
       metadata: null,
       data: null,
       ttlSeconds: null,
@@ -166,7 +167,7 @@ describe("patch", () => {
   });
 
   it("honours If-Match and changes nothing where it does not match", async () => {
-    const made = await call<SessionJson>("POST", "/v1/sessions", { metadata: { a: "1" } });
+    const made = await call<Session>("POST", "/v1/sessions", { metadata: { a: "1" } });
     const path = pathOf(made.json.id);
     const etag = made.headers.get("etag") ?? "";
     const changed = await call("PATCH", path, { metadata: { a: "2" } }, { "if-match": etag });
@@ -180,15 +181,15 @@ describe("patch", () => {
     const list = `, "ot,her" ,, ${changed.headers.get("etag")}`;
     expect((await call("PATCH", path, {}, { "if-match": list })).status).toBe(200);
     expect((await call("PATCH", path, {}, { "if-match": "*" })).status).toBe(200);
-    const { json } = await call<SessionJson>("GET", path);
+    const { json } = await call<Session>("GET", path);
     expect(json.metadata).toEqual({ a: "2" });
   });
 
   it("changes updatedAt, which reading does not", async () => {
     const { id, updatedAt } = await make();
     await new Promise((resolve) => setTimeout(resolve, 2));
-    expect((await call<SessionJson>("GET", pathOf(id))).json.updatedAt).toBe(updatedAt);
-    const { json } = await call<SessionJson>("PATCH", pathOf(id), { metadata: { a: "1" } });
+    expect((await call<Session>("GET", pathOf(id))).json.updatedAt).toBe(updatedAt);
+    const { json } = await call<Session>("PATCH", pathOf(id), { metadata: { a: "1" } });
     expect(Date.parse(json.updatedAt)).toBeGreaterThan(Date.parse(updatedAt));
   });
 });
@@ -211,7 +212,7 @@ describe("delete", () => {
       call("POST", pathOf(id, "/events"), { data: "new" }),
     ]);
     await evictDurableObject(stubOf(id));
-    const { status, json } = await call<SessionJson>("GET", pathOf(id));
+    const { status, json } = await call<Session>("GET", pathOf(id));
     expect([status, json.metadata]).toEqual([200, { life: "second" }]);
     expect(json.lastEventId).toMatch(/-000000000001-0$/);
   });

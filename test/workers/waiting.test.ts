@@ -4,13 +4,12 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { requireSessionId } from "../../src/core/id.ts";
 import { sessionsIn, type ObjectNamespace } from "../../src/entries/durable-object.ts";
 import { MIN_WAIT_MS } from "../../src/core/limits.ts";
-import { call, make, pathOf, request, type SessionJson } from "../support/call.ts";
+import type { EventPage, Session } from "../../src/core/api.ts";
+import { call, make, pathOf, request } from "../support/call.ts";
 import { countWrites, evict, socketsOf } from "../support/object.ts";
 
-interface Page {
-  readonly events: readonly { readonly data: string }[];
-  readonly code?: string;
-}
+/** A page, or the problem that refuses it. */
+type Page = EventPage & { readonly code?: string };
 
 const MAX_WAITERS = 32;
 
@@ -54,7 +53,7 @@ it("does not wait for an event that came after the request looked", async () => 
 it("is no writer, and no reader of the queue", async () => {
   const { id } = await make();
   const { answer } = await wait(id);
-  const { json } = await call<SessionJson>("GET", pathOf(id));
+  const { json } = await call<Session>("GET", pathOf(id));
   expect([json.writers, json.connected]).toEqual([0, false]);
   expect((await publish(id, "a")).json).toMatchObject({ writers: 0 });
   await answer;

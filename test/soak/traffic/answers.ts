@@ -5,12 +5,13 @@
  * is away.
  */
 import { setTimeout as sleep } from "node:timers/promises";
+import type * as api from "../../../src/core/api.ts";
 import type { Random } from "../../support/fuzz/random.ts";
 import { lastEventIdIn, SseReader } from "../../support/sse-reader.ts";
-import type { Event, Page, Seen, Visit } from "../history.ts";
+import type { Page, Seen, Visit } from "../history.ts";
 import type { Journal } from "../journal.ts";
 import type { Api } from "./api.ts";
-import { gapIn, type GapJson } from "./follower.ts";
+import { gapIn } from "./follower.ts";
 import { atRate, caughtUpOnInput, Turns } from "./pace.ts";
 import { MOST_TRIES, publish, REPEATED } from "./publishers.ts";
 import type { SessionTraffic } from "./sessions.ts";
@@ -55,13 +56,6 @@ interface AnswerTrafficOptions {
   readonly pageOrigin: string;
   /** Events that a log retains: an answer that is not trimmed has no more. */
   readonly retained: number;
-}
-
-interface PageJson {
-  readonly events: readonly Event[];
-  readonly lastEventId: string;
-  readonly ended: boolean;
-  readonly gap?: GapJson;
 }
 
 /** One session, and how its traffic goes. */
@@ -192,7 +186,7 @@ export class AnswerTraffic {
         if (event === "ended") endId = id;
         else if (event !== "gap") seen.push({ kind: "event", id, data });
         else {
-          const said = gapIn(JSON.parse(data) as GapJson);
+          const said = gapIn(JSON.parse(data) as api.Gap);
           seen.push({ kind: "gap", ...said, place: place ?? "", at: journal.tick() });
         }
         place = id;
@@ -213,7 +207,7 @@ export class AnswerTraffic {
     while (!pages.at(-1)?.ended && !signal.aborted) {
       const after = pages.at(-1)?.lastEventId;
       const query = `limit=${limit}&wait=${WAIT_SECONDS}${after ? `&after=${after}` : ""}`;
-      const { json } = await api.send<PageJson>(this.#origin(), {
+      const { json } = await api.send<api.EventPage>(this.#origin(), {
         method: "GET",
         path: `/v1/sessions/${session}/events?${query}`,
         headers: { accept: "application/json" },

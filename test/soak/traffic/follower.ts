@@ -4,6 +4,7 @@
  * connection that has gone silent.
  */
 import { EventSource } from "eventsource";
+import type * as api from "../../../src/core/api.ts";
 import type { Following, Gap, Seen } from "../history.ts";
 import type { Journal } from "../journal.ts";
 
@@ -46,7 +47,7 @@ export class Follower {
       }
     });
     source.addEventListener("gap", ({ lastEventId, data }) => {
-      const said = gapIn(JSON.parse(String(data)) as GapJson);
+      const said = gapIn(JSON.parse(String(data)) as api.Gap);
       this.#seen.push({ kind: "gap", ...said, place: this.#place, at: journal.tick() });
       this.#place = lastEventId;
     });
@@ -85,12 +86,7 @@ export class Follower {
 }
 
 /** The content of a `gap`, as it is in an event's data or in a page of JSON. */
-export interface GapJson {
-  readonly requested: string | null;
-  readonly earliest: string | null;
-}
-
-export function gapIn({ requested, earliest }: GapJson): Pick<Gap, "requested" | "earliest"> {
+export function gapIn({ requested, earliest }: api.Gap): Pick<Gap, "requested" | "earliest"> {
   return { requested: requested ?? "", earliest: earliest ?? "" };
 }
 
