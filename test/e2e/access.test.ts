@@ -1,14 +1,13 @@
 /** Access control as an operator and a client meet it: commands, plain workerd, real keys, real addresses. */
 import { execFile } from "node:child_process";
-import { once } from "node:events";
 import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { PROJECT } from "../../scripts/bundle.ts";
 import { freePort } from "../support/free-port.ts";
 import { Issuer } from "../support/issuer.ts";
+import { listenOnLoopback } from "../support/listen.ts";
 import { Service } from "../support/service.ts";
 
 /** Runs a script of ours; a failure of it is an answer too. */
@@ -95,9 +94,7 @@ describe("AUTH=jwt on plain workerd", () => {
     void issuer.fetch().then(async (answer) => response.end(await answer.text()));
   });
   beforeAll(async () => {
-    keys.listen(0, "127.0.0.1");
-    await once(keys, "listening");
-    issuer = await Issuer.make(`http://127.0.0.1:${(keys.address() as AddressInfo).port}`, "RS256");
+    issuer = await Issuer.make(`http://127.0.0.1:${await listenOnLoopback(keys)}`, "RS256");
   });
   afterAll(() => void keys.close());
 

@@ -7,6 +7,7 @@ import { SCOPES } from "../../src/auth/identity.ts";
 import { ERROR_KINDS, type ErrorCode } from "../../src/core/errors.ts";
 import { apiTokens } from "../support/api-tokens.ts";
 import { shared } from "../support/scope.ts";
+import { sessionFolder } from "../support/object-files.ts";
 import { Service } from "../support/service.ts";
 
 interface Problem {
@@ -301,7 +302,7 @@ describe("every error of the contract", () => {
       send("PATCH", "/v1/sessions", {}),
     ),
     row("unavailable", "a session whose file was overwritten", async ({ service, send, make }) => {
-      const folder = join(service.stateDir, "objects", "SessionObject");
+      const folder = sessionFolder(service.stateDir);
       const path = await make();
       await service.kill();
       const files = (await readdir(folder)).filter((name) => /^[0-9a-f]{64}\.sqlite/.test(name));

@@ -1,13 +1,10 @@
 /** A session whose file is damaged: it answers 503, the log names the file, and an admin can delete it. */
-import { closeSync, openSync, readdirSync, rmSync, truncateSync, writeSync } from "node:fs";
+import { closeSync, openSync, rmSync, truncateSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { apiTokens } from "../support/api-tokens.ts";
+import { sessionFiles, sessionFolder } from "../support/object-files.ts";
 import { Service } from "../support/service.ts";
-
-const folderOf = ({ stateDir }: Service) => join(stateDir, "objects", "SessionObject");
-const filesIn = (service: Service) =>
-  readdirSync(folderOf(service)).filter((name) => /^[0-9a-f]{64}\.sqlite$/.test(name));
 
 function overwrite(file: string, at: number, length: number): void {
   const handle = openSync(file, "r+");
@@ -43,15 +40,15 @@ it("answers 503 and names the file until an admin deletes it, and then the id is
   const damaged = new Map<string, string>();
   for (const kind of [...Object.keys(KINDS), "sound"]) {
     const id = crypto.randomUUID();
-    const before = filesIn(service);
+    const before = sessionFiles(service.stateDir);
     expect((await send("PUT", id, headers["owner"]!)).status).toBe(201);
-    const [file = ""] = filesIn(service).filter((name) => !before.includes(name));
+    const [file = ""] = sessionFiles(service.stateDir).filter((name) => !before.includes(name));
     damaged.set(kind, JSON.stringify({ id, file }));
   }
   await service.kill();
   for (const [kind, damage] of Object.entries(KINDS)) {
     const { file } = JSON.parse(damaged.get(kind)!) as { file: string };
-    damage(join(folderOf(service), file));
+    damage(join(sessionFolder(service.stateDir), file));
   }
   await service.restart();
   for (const kind of Object.keys(KINDS)) {

@@ -2,14 +2,14 @@
  * Requests that no HTTP library sends, written to the socket byte by byte. The
  * answer is never a 500, nothing hangs, and the next caller is served.
  */
-import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
-import { connect, createServer, type AddressInfo } from "node:net";
+import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, inject, it } from "vitest";
 import { startWorkerd, type Workerd } from "../../scripts/workerd.ts";
 import { keepLog } from "../support/kept-logs.ts";
+import { listenOnLoopback } from "../support/listen.ts";
 
 let workerd: Workerd;
 let stateDir: string;
@@ -219,9 +219,8 @@ it("lets nobody tunnel, not even to this machine", async () => {
   const server = createServer((socket) => {
     reached++;
     socket.destroy();
-  }).listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
+  });
+  const port = await listenOnLoopback(server);
   for (const target of [`127.0.0.1:${port}`, `localhost:${port}`, `[::ffff:127.0.0.1]:${port}`]) {
     expect(await answerTo(`CONNECT ${target} HTTP/1.1\r\n${HOST}\r\n`, false)).toBe("closed");
   }

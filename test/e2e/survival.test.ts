@@ -6,9 +6,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as after } from "node:timers/promises";
 import { expect, it, onTestFinished } from "vitest";
+import { ALARMS_FILE, BESIDE } from "../../scripts/object-folders.ts";
 import { sweepRunning } from "../../scripts/sweep.ts";
 import { run } from "../support/command.ts";
 import { freePort } from "../support/free-port.ts";
+import { sessionFiles, sessionFolder } from "../support/object-files.ts";
 import { Service } from "../support/service.ts";
 
 interface Serving {
@@ -136,16 +138,14 @@ it("starts with a damaged database of alarms, tidies up, and keeps what it store
   const ending = await make(first.url, { ttlSeconds: 3 });
   await first.end();
   const { stateDir } = first;
-  const objects = join(stateDir, "objects", "SessionObject");
-  const files = () => readdirSync(objects).filter((name) => /^[0-9a-f]{64}\.sqlite$/.test(name));
-  expect(files().length).toBeGreaterThan(8);
-  const alarms = join(objects, "metadata.sqlite");
-  for (const suffix of ["-wal", "-shm"]) await rm(alarms + suffix, { force: true });
+  expect(sessionFiles(stateDir).length).toBeGreaterThan(8);
+  const alarms = join(sessionFolder(stateDir), ALARMS_FILE);
+  for (const suffix of BESIDE) await rm(alarms + suffix, { force: true });
   writeFileSync(alarms, "garbage".repeat(1000));
 
   const second = await serve({ stateDir });
   // Of an ended session of which the directory has not heard yet, something is stored.
-  expect(files().length).toBeLessThan(5);
+  expect(sessionFiles(stateDir).length).toBeLessThan(5);
   await second.printed(/"storage.mended"/);
   // Nobody asks for it: its alarm ends it.
   const expired = await second.printed(/"session.expired"/);

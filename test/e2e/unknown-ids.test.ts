@@ -1,15 +1,10 @@
 /** An id that nobody made costs the process and its disk next to nothing, and no session is taken for one. */
 import { readdirSync } from "node:fs";
-import { join } from "node:path";
 import { expect, it } from "vitest";
+import { sessionFiles } from "../support/object-files.ts";
 import { Service } from "../support/service.ts";
 
 const JSON_TYPE = { "content-type": "application/json" };
-
-const objectsIn = ({ stateDir }: Service) =>
-  readdirSync(join(stateDir, "objects", "SessionObject")).filter((name) =>
-    /^[0-9a-f]{64}\.sqlite$/.test(name),
-  );
 
 const openFiles = ({ pid }: Service) => readdirSync(`/proc/${pid}/fd`).length;
 
@@ -50,7 +45,7 @@ it("answers for 300 unknown ids, on every route, from two objects", async () => 
   }
   expect([...statuses]).toEqual([]);
   // The first id is asked itself: its file shows that files are where they are looked for.
-  expect(objectsIn(service)).toHaveLength(2);
+  expect(sessionFiles(service.stateDir)).toHaveLength(2);
   // Each object has three; a client keeps some connections.
   expect(openFiles(service) - before).toBeLessThan(30);
 });

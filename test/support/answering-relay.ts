@@ -1,5 +1,5 @@
-import { connect, createServer } from "node:net";
-import type { AddressInfo, Socket } from "node:net";
+import { connect, createServer, type Socket } from "node:net";
+import { listenOnLoopback } from "./listen.ts";
 
 /** Does with an answer what it likes; to write it to the client is to pass it on. */
 export type Answering = (answer: Buffer, client: Socket) => void;
@@ -24,11 +24,8 @@ export async function startAnsweringRelay(port: number): Promise<AnsweringRelay>
       socket.on("close", () => other.destroy());
     }
   });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  // A server that listens on TCP has such an address.
-  const address = server.address() as AddressInfo;
   const relay: AnsweringRelay = {
-    addr: `127.0.0.1:${address.port}`,
+    addr: `127.0.0.1:${await listenOnLoopback(server)}`,
     answering: (answer, client) => void client.write(answer),
     close() {
       server.close();

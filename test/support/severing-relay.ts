@@ -1,10 +1,11 @@
 /** A TCP relay that fails as networks do: it cuts at a byte, is slow, goes silent, or stops reading. */
-import { once } from "node:events";
-import { connect, createServer, type AddressInfo, type Server, type Socket } from "node:net";
+import { connect, createServer, type Server, type Socket } from "node:net";
+import { listenOnLoopback } from "./listen.ts";
 
 export class SeveringRelay {
   readonly #server: Server;
   readonly #target: number;
+  #port = 0;
   readonly #pairs = new Set<readonly [client: Socket, upstream: Socket]>();
   /** Bytes of the next connection's answer to let through before it is cut; Infinity for all. */
   cutAfter = Infinity;
@@ -25,8 +26,7 @@ export class SeveringRelay {
   static async open(port: number): Promise<SeveringRelay> {
     const server = createServer({ allowHalfOpen: true });
     const relay = new SeveringRelay(server, port);
-    server.listen(0, "127.0.0.1");
-    await once(server, "listening");
+    relay.#port = await listenOnLoopback(server);
     return relay;
   }
 
@@ -36,7 +36,7 @@ export class SeveringRelay {
   }
 
   get port(): number {
-    return (this.#server.address() as AddressInfo).port;
+    return this.#port;
   }
 
   get url(): string {

@@ -1,5 +1,5 @@
-import { createServer } from "node:net";
-import type { AddressInfo, Socket } from "node:net";
+import { createServer, type Socket } from "node:net";
+import { listenOnLoopback } from "./listen.ts";
 
 interface SilentServer {
   readonly addr: string;
@@ -14,9 +14,7 @@ export async function startSilentServer(): Promise<SilentServer> {
     socket.on("error", () => {});
     socket.resume();
   });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  // A server that listens on TCP has such an address.
-  const { port } = server.address() as AddressInfo;
+  const port = await listenOnLoopback(server);
   return {
     addr: `127.0.0.1:${port}`,
     close() {

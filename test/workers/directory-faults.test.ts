@@ -3,7 +3,7 @@
  * caller sees a real failure. The restart of shards by the platform is not proved here.
  */
 import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import type { DirectoryEntry } from "../../src/directory/contract.ts";
 import { DirectoryObject } from "../../src/directory/directory-object.ts";
 import { placementOf } from "../../src/directory/placement.ts";
@@ -15,20 +15,13 @@ import { newSessionId } from "../../src/library/model/session.ts";
 import { call, make, pathOf, request } from "../support/call.ts";
 import type { SessionList } from "../../src/core/api.ts";
 import { counted, listed, shard, SHARDS, walked } from "../support/directory.ts";
-import { FAR_TIME } from "../support/far-time.ts";
+import { FAR_TIME, farClock } from "../support/far-time.ts";
 import { evict, objectOf, storedBy, told } from "../support/object.ts";
 
 const start = FAR_TIME;
-const at = (seconds: number) => vi.setSystemTime(start + seconds * 1000);
+const at = farClock();
 
-beforeEach(() => {
-  vi.useFakeTimers({ toFake: ["Date"] });
-  at(0);
-});
-afterEach(() => {
-  vi.restoreAllMocks();
-  vi.useRealTimers();
-});
+afterEach(() => void vi.restoreAllMocks());
 
 type Method = "deliver" | "page" | "count" | "revoke";
 

@@ -4,24 +4,17 @@
  * kills the whole process.
  */
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import { DirectoryObject } from "../../src/directory/directory-object.ts";
 import { call, make, pathOf } from "../support/call.ts";
 import { counted, walked } from "../support/directory.ts";
-import { FAR_TIME } from "../support/far-time.ts";
+import { FAR_TIME, farClock } from "../support/far-time.ts";
 import { evict, kill, objectOf, storedBy, told } from "../support/object.ts";
 
 const start = FAR_TIME;
-const at = (seconds: number) => vi.setSystemTime(start + seconds * 1000);
+const at = farClock();
 
-beforeEach(() => {
-  vi.useFakeTimers({ toFake: ["Date"] });
-  at(0);
-});
-afterEach(() => {
-  vi.restoreAllMocks();
-  vi.useRealTimers();
-});
+afterEach(() => void vi.restoreAllMocks());
 
 const idsOf = (subject: string) =>
   walked({ subject }).then((entries) => entries.map(({ id }) => id as string));

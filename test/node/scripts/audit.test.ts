@@ -1,15 +1,14 @@
 /** `npm run audit` against registries of the test's own: the real npm asks them. */
 import { execFile } from "node:child_process";
-import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { gunzipSync } from "node:zlib";
 import { expect, inject, it, onTestFinished } from "vitest";
+import { listenOnLoopback } from "../../support/listen.ts";
 
 const PROJECT = join(import.meta.dirname, "../../..");
 
@@ -46,10 +45,9 @@ async function registry(severities: Severities | undefined): Promise<Registry> {
       answer(200, { name, "dist-tags": { latest: "1.0.0" }, versions: { "1.0.0": version } });
     });
   });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
+  const port = await listenOnLoopback(server);
   onTestFinished(() => void server.close());
-  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`, asked };
+  return { url: `http://127.0.0.1:${port}/`, asked };
 }
 
 function advisories(severities: Severities) {

@@ -1,7 +1,7 @@
 /** A fetch handler served over real HTTP in Node, for upstreams of the tests' own. */
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
+import { listenOnLoopback } from "../listen.ts";
 
 export type FetchHandler = (request: Request) => Promise<Response>;
 
@@ -16,9 +16,7 @@ export async function listen(handler: FetchHandler, port = 0): Promise<Listening
   const server = createServer((incoming, outgoing) => {
     serve(handler, incoming, outgoing).catch(() => outgoing.destroy());
   });
-  server.listen(port, "127.0.0.1");
-  await once(server, "listening");
-  const { port: taken } = server.address() as AddressInfo;
+  const taken = await listenOnLoopback(server, port);
   return { port: taken, url: `http://127.0.0.1:${taken}`, close: () => close(server) };
 }
 

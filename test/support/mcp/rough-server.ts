@@ -10,7 +10,7 @@ import {
   type Server,
   type ServerResponse,
 } from "node:http";
-import type { AddressInfo } from "node:net";
+import { listenOnLoopback } from "../listen.ts";
 
 type Headers = Readonly<Record<string, string>>;
 
@@ -149,9 +149,7 @@ export class RoughServer {
 
   /** Again on the same port, where it was stopped. */
   async listen(): Promise<void> {
-    this.#server.listen(this.#port, "127.0.0.1");
-    await once(this.#server, "listening");
-    this.#port = (this.#server.address() as AddressInfo).port;
+    this.#port = await listenOnLoopback(this.#server, this.#port);
   }
 
   /** Ends it and every connection: from now on it refuses them. */

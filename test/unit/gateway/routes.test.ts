@@ -4,22 +4,12 @@ import { createApp } from "../../../src/app.ts";
 import { loadConfig } from "../../../src/config/service.ts";
 import { UnavailableError } from "../../../src/core/errors.ts";
 import type { GatewayHost, GatewaySessions } from "../../../src/gateway/contract.ts";
-import type { Upstream } from "../../../src/gateway/upstream/upstream.ts";
+import { upstreamWith } from "../../support/mcp/upstream-with.ts";
 
 const ID = "8c2d0cf4-7a2b-4b73-a7f5-4e3c0b6c1a01";
 const SECRET = "redis://user:hunter2@10.0.0.5";
 
-const upstream: Upstream = {
-  name: "default",
-  replicas: [
-    { url: "https://upstream.invalid/mcp", send: () => Promise.reject(new Error("unreachable")) },
-  ],
-  headers: {},
-  timeoutMs: 1000,
-  silenceMs: 600_000,
-  callMs: 3_600_000,
-  forwardAuthorization: false,
-};
+const upstream = upstreamWith(() => Promise.reject(new Error("unreachable")));
 
 function failingHost(failure: () => Error): GatewayHost {
   const fail = () => Promise.reject(failure());

@@ -1,23 +1,14 @@
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { refusalOf, retryAfter, UpstreamListener } from "../../../src/gateway/upstream-listener.ts";
-import type { Upstream } from "../../../src/gateway/upstream/upstream.ts";
 import { BACKEND } from "../../../src/stream/protocol.ts";
+import { upstreamWith } from "../../support/mcp/upstream-with.ts";
 
 beforeEach(() => void vi.useFakeTimers({ now: 0 }));
 afterEach(() => void vi.useRealTimers());
 
 /** A listener to a server that answers so. */
 function listening(send: () => Promise<Response>, sid?: string) {
-  const replica = { url: "https://upstream.invalid/mcp", send };
-  const upstream: Upstream = {
-    name: "default",
-    replicas: [replica],
-    headers: {},
-    timeoutMs: 1000,
-    silenceMs: 600_000,
-    callMs: 3_600_000,
-    forwardAuthorization: false,
-  };
+  const upstream = upstreamWith(send);
   const socket = {
     binaryType: "arraybuffer",
     send: vi.fn(),

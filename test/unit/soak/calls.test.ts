@@ -1,12 +1,11 @@
 /** The journal has every answer to a call through the gateway, and the auditor judges it. */
-import { once } from "node:events";
 import { createServer, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
 import { afterEach, describe, expect, it } from "vitest";
 import { auditCall } from "../../soak/audit/calls.ts";
 import { Journal } from "../../soak/journal.ts";
 import { CallTraffic } from "../../soak/traffic/calls.ts";
 import { Random } from "../../support/fuzz/random.ts";
+import { listenOnLoopback } from "../../support/listen.ts";
 
 const closing: (() => void)[] = [];
 afterEach(() => closing.splice(0).forEach((close) => close()));
@@ -26,14 +25,13 @@ async function gateway(answers: Record<string, (response: ServerResponse) => voi
       response.writeHead(200, { "mcp-session-id": "the-session" }).end("{}");
     } else response.writeHead(202).end();
   });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
+  const port = await listenOnLoopback(server);
   closing.push(
     () => void server.closeAllConnections(),
     () => void server.close(),
   );
   const journal = new Journal();
-  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const url = `http://127.0.0.1:${port}`;
   const traffic = new CallTraffic(journal, new Random(1), url);
   await traffic.run(0.2, over.signal);
   return journal;

@@ -4,7 +4,7 @@ import { CallDeadline, SharedTimer } from "../../../../src/gateway/upstream/call
 import { call, Reply, SELF } from "../../../../src/gateway/upstream/call.ts";
 import { SseParser } from "../../../../src/wire/sse-parser.ts";
 import { FAILURES } from "../../../../src/gateway/upstream/failure.ts";
-import type { Upstream } from "../../../../src/gateway/upstream/upstream.ts";
+import { upstreamWith } from "../../../support/mcp/upstream-with.ts";
 
 it("names itself to upstreams by the package's name and version", () => {
   expect(SELF).toEqual({ name: packed.name, version: packed.version });
@@ -12,16 +12,8 @@ it("names itself to upstreams by the package's name and version", () => {
 
 it("sends nothing for a call that was given up before", async () => {
   const send = vi.fn(async () => new Response());
-  const replica = { url: "https://upstream.invalid/mcp", send };
-  const upstream: Upstream = {
-    name: "default",
-    replicas: [replica],
-    headers: {},
-    timeoutMs: 1000,
-    silenceMs: 600_000,
-    callMs: 3_600_000,
-    forwardAuthorization: false,
-  };
+  const upstream = upstreamWith(send);
+  const [replica] = upstream.replicas;
   const given = { method: "POST", body: "{}" } as const;
   await expect(call(upstream, replica, given, { signal: AbortSignal.abort() })).rejects.toThrow();
   expect(send).not.toHaveBeenCalled();
