@@ -3,22 +3,7 @@ import { HoldfastError } from "./error.ts";
 import { Following, type FollowOptions } from "./follow.ts";
 import { Service, type Call, type HoldfastClientOptions } from "./service.ts";
 import { systemTiming, type Timing } from "./timing.ts";
-import type {
-  EventPage,
-  NewEvent,
-  NewSession,
-  Published,
-  PublishedMany,
-  Revoked,
-  SessionContent,
-  SessionCount,
-  SessionList,
-  SessionPatch,
-  StreamEnd,
-  TaggedSession,
-  Ticket,
-} from "../core/api.ts";
-import type { KnownSessionType } from "../core/content.ts";
+import type * as api from "../core/api.ts";
 
 export interface CallOptions {
   /** Ends the call, which then throws the signal's reason. `AbortSignal.timeout(ms)` bounds it. */
@@ -40,35 +25,11 @@ export interface GetOptions extends CallOptions {
   readonly touch?: boolean | undefined;
 }
 
-export interface PublishOptions extends CallOptions {
-  /** 1 to 255 visible ASCII characters, to publish the same again in a later run; else the client makes one. */
-  readonly idempotencyKey?: string | undefined;
-}
-
-export interface ReadOptions extends CallOptions {
-  /** The id of an event; the page begins after it. Absent: at the earliest that is retained. */
-  readonly after?: string | undefined;
-  /** Events at most: 1 to 1,000 (100). */
-  readonly limit?: number | undefined;
-  /** Seconds to wait for an event where there is none yet: 0 to 30 (0). */
-  readonly wait?: number | undefined;
-}
-
-export interface SubjectOptions extends CallOptions {
-  /** Whose sessions; absent: the caller's own. Another's need the scope `admin`. */
-  readonly subject?: string | undefined;
-}
-
-export interface FilterOptions extends SubjectOptions {
-  readonly type?: KnownSessionType | undefined;
-}
-
-export interface ListOptions extends FilterOptions {
-  /** Sessions at most: 1 to 200 (50). */
-  readonly limit?: number | undefined;
-  /** That of the page before. */
-  readonly cursor?: string | undefined;
-}
+export type PublishOptions = CallOptions & api.PublishOptions;
+export type ReadOptions = CallOptions & api.ReadOptions;
+export type SubjectOptions = CallOptions & api.SubjectOptions;
+export type FilterOptions = CallOptions & api.FilterOptions;
+export type ListOptions = CallOptions & api.ListOptions;
 
 /**
  * Calls a Holdfast service from a page, from Node, or from a Worker.
@@ -96,7 +57,10 @@ export class HoldfastClient {
   }
 
   /** Makes a session. Throws 409 `session_already_exists` for an `id` that one has. */
-  async create(session: NewSession = {}, { signal }: CallOptions = {}): Promise<TaggedSession> {
+  async create(
+    session: api.NewSession = {},
+    { signal }: CallOptions = {},
+  ): Promise<api.TaggedSession> {
     const id = session.id ?? randomUuid();
     const call: Call = { method: "POST", path: "/v1/sessions", body: { ...session, id } };
     try {
@@ -111,16 +75,16 @@ export class HoldfastClient {
   }
 
   /** Reads a session. This counts as use, unless `touch` is false. Throws 404 `session_not_found`. */
-  get(id: string, { touch, signal }: GetOptions = {}): Promise<TaggedSession> {
+  get(id: string, { touch, signal }: GetOptions = {}): Promise<api.TaggedSession> {
     return this.#session({ method: "GET", path: pathOf(id), query: { touch } }, signal);
   }
 
   /** Makes a session, or replaces its content. Its events stay. */
   put(
     id: string,
-    content: SessionContent = {},
+    content: api.SessionContent = {},
     { ifMatch, ifNoneMatch, signal }: PutOptions = {},
-  ): Promise<TaggedSession> {
+  ): Promise<api.TaggedSession> {
     const headers = { "if-match": ifMatch, "if-none-match": ifNoneMatch };
     return this.#session({ method: "PUT", path: pathOf(id), headers, body: content }, signal);
   }
@@ -128,9 +92,9 @@ export class HoldfastClient {
   /** Changes a session by a merge patch (RFC 7396). Throws 404 `session_not_found`. */
   patch(
     id: string,
-    patch: SessionPatch,
+    patch: api.SessionPatch,
     { ifMatch, signal }: ConditionOptions = {},
-  ): Promise<TaggedSession> {
+  ): Promise<api.TaggedSession> {
     const headers = { "if-match": ifMatch };
     return this.#session({ method: "PATCH", path: pathOf(id), headers, body: patch }, signal);
   }
@@ -146,48 +110,48 @@ export class HoldfastClient {
    * session takes no more (503 `message_channel_full`, `session_disconnected`), it waits for a reader.
    * Throws 404 `session_not_found`, 409 `stream_ended`.
    */
-  publish(id: string, events: NewEvent, options?: PublishOptions): Promise<Published>;
+  publish(id: string, events: api.NewEvent, options?: PublishOptions): Promise<api.Published>;
   publish(
     id: string,
-    events: readonly NewEvent[],
+    events: readonly api.NewEvent[],
     options?: PublishOptions,
-  ): Promise<PublishedMany>;
+  ): Promise<api.PublishedMany>;
   async publish(
     id: string,
-    events: NewEvent | readonly NewEvent[],
+    events: api.NewEvent | readonly api.NewEvent[],
     { idempotencyKey = randomUuid(), signal }: PublishOptions = {},
-  ): Promise<Published | PublishedMany> {
+  ): Promise<api.Published | api.PublishedMany> {
     const headers = { "idempotency-key": idempotencyKey };
     return this.#json({ method: "POST", path: eventsOf(id), headers, body: events }, signal);
   }
 
   /** Ends the stream, after one last event if there is one. A stream that had ended stays as it was. */
-  end(id: string, last?: NewEvent, { signal }: CallOptions = {}): Promise<StreamEnd> {
+  end(id: string, last?: api.NewEvent, { signal }: CallOptions = {}): Promise<api.StreamEnd> {
     return this.#json({ method: "POST", path: `${pathOf(id)}/end`, body: last ?? {} }, signal);
   }
 
   /** Reads a page of events without a stream. It takes nothing from the readers of the stream. */
-  read(id: string, { signal, ...query }: ReadOptions = {}): Promise<EventPage> {
+  read(id: string, { signal, ...query }: ReadOptions = {}): Promise<api.EventPage> {
     return this.#json({ method: "GET", path: eventsOf(id), query }, signal);
   }
 
   /** Makes a ticket, with which a page can follow this session for a short while. */
-  ticket(id: string, { signal }: CallOptions = {}): Promise<Ticket> {
+  ticket(id: string, { signal }: CallOptions = {}): Promise<api.Ticket> {
     return this.#json({ method: "POST", path: `${pathOf(id)}/tickets` }, signal);
   }
 
   /** Lists one's own sessions, newest first; an admin lists all, or a subject's. */
-  list({ signal, ...query }: ListOptions = {}): Promise<SessionList> {
+  list({ signal, ...query }: ListOptions = {}): Promise<api.SessionList> {
     return this.#json({ method: "GET", path: "/v1/sessions", query }, signal);
   }
 
   /** Counts one's own sessions; an admin counts all, or a subject's. */
-  count({ signal, ...query }: FilterOptions = {}): Promise<SessionCount> {
+  count({ signal, ...query }: FilterOptions = {}): Promise<api.SessionCount> {
     return this.#json({ method: "GET", path: "/v1/sessions/count", query }, signal);
   }
 
   /** Ends all of one's own sessions; an admin names whose. */
-  revoke({ signal, subject }: SubjectOptions = {}): Promise<Revoked> {
+  revoke({ signal, subject }: SubjectOptions = {}): Promise<api.Revoked> {
     return this.#json({ method: "DELETE", path: "/v1/sessions", query: { subject } }, signal);
   }
 
@@ -207,9 +171,9 @@ export class HoldfastClient {
     return (await this.#service.call(call, signal)).json as T;
   }
 
-  async #session(call: Call, signal: AbortSignal | undefined): Promise<TaggedSession> {
+  async #session(call: Call, signal: AbortSignal | undefined): Promise<api.TaggedSession> {
     const { json, headers } = await this.#service.call(call, signal);
-    return { ...(json as TaggedSession), etag: headers.get("etag") ?? "" };
+    return { ...(json as api.TaggedSession), etag: headers.get("etag") ?? "" };
   }
 }
 

@@ -117,3 +117,39 @@ export interface SessionList extends MaybePartial {
   /** Absent on the last page. */
   readonly cursor?: string;
 }
+
+/** The options of a publish. */
+export interface PublishOptions {
+  /**
+   * 1 to 255 visible ASCII characters. Another publish of the same events under the same key appends
+   * nothing. Absent: `HoldfastClient` makes a key for the tries of one call.
+   */
+  readonly idempotencyKey?: string | undefined;
+}
+
+/** The options of a read of events as data. */
+export interface ReadOptions {
+  /** The id of an event; the page begins after it. Absent: at the earliest that is retained. */
+  readonly after?: string | undefined;
+  /** Events at most: 1 to 1,000 (100). */
+  readonly limit?: number | undefined;
+  /** Seconds to wait for an event if there is none yet: 0 to 30 (0). */
+  readonly wait?: number | undefined;
+}
+
+export interface SubjectOptions {
+  /** The owner of the sessions. Absent: the caller; for an admin's list and count, everybody. Another's needs the scope `admin`. */
+  readonly subject?: string | undefined;
+}
+
+/** Which sessions are listed or counted. */
+export interface FilterOptions extends SubjectOptions {
+  readonly type?: KnownSessionType | undefined;
+}
+
+export interface ListOptions extends FilterOptions {
+  /** Sessions at most: 1 to 200 (50). */
+  readonly limit?: number | undefined;
+  /** The `cursor` of the page before. */
+  readonly cursor?: string | undefined;
+}

@@ -7,7 +7,6 @@ import { SessionError } from "../core/errors.ts";
 import type { SessionDocument } from "../core/host.ts";
 import { requireSessionId } from "../core/id.ts";
 import { jsonProblem } from "../core/json-bounds.ts";
-import type { KnownSessionType } from "../core/content.ts";
 import { onlyWhereAbsent, parseIfMatch } from "../http/preconditions.ts";
 import { problemResponse, reportFailure } from "../http/problem.ts";
 import { queryReader, validate, type Service } from "../http/route.ts";
@@ -44,35 +43,9 @@ export interface IfMatchOption {
   readonly ifMatch?: string | undefined;
 }
 
-export interface PublishOptions {
-  /** 1 to 255 visible ASCII characters. The same key and events again append nothing. */
-  readonly idempotencyKey?: string | undefined;
-}
-
 export interface Replayable {
   /** The events were published before under the same key. */
   readonly replayed?: true;
-}
-
-export interface ReadOptions {
-  /** The id of an event: those after it. Absent: from the earliest that is retained. */
-  readonly after?: string | undefined;
-  /** Events at most: 1 to 1000 (100). */
-  readonly limit?: number | undefined;
-  /** Seconds to wait for an event if there is none yet: 0 to 30 (0). */
-  readonly wait?: number | undefined;
-}
-
-export interface FilterOptions {
-  readonly type?: KnownSessionType | undefined;
-  readonly subject?: string | undefined;
-}
-
-export interface ListOptions extends FilterOptions {
-  /** Sessions at most: 1 to 200 (50). */
-  readonly limit?: number | undefined;
-  /** The `cursor` of the page before. */
-  readonly cursor?: string | undefined;
 }
 
 /**
@@ -102,18 +75,18 @@ export interface HoldfastSessions {
   publish(
     id: string,
     event: api.NewEvent,
-    options?: PublishOptions,
+    options?: api.PublishOptions,
   ): Promise<api.Published & Replayable>;
   /** Publishes 1 to 100 events, all or none. */
   publish(
     id: string,
     events: readonly api.NewEvent[],
-    options?: PublishOptions,
+    options?: api.PublishOptions,
   ): Promise<api.PublishedMany & Replayable>;
   /** Ends the stream for good, after one last event if there is one. May be repeated. */
   end(id: string, last?: api.NewEvent): Promise<api.StreamEnd>;
   /** Reads events as data. It never counts as reading the queue. */
-  read(id: string, options?: ReadOptions): Promise<api.EventPage>;
+  read(id: string, options?: api.ReadOptions): Promise<api.EventPage>;
   /**
    * Answers a request of a client with the session's stream, as `GET /v1/sessions/{id}/events` does: it
    * reads the request's `Last-Event-ID`, `Accept` and query. An error is a response too. Check before
@@ -126,10 +99,10 @@ export interface HoldfastSessions {
    */
   ticket(id: string, options?: { readonly origin?: string | undefined }): Promise<api.Ticket>;
   /** A page of the sessions that fit, newest first. */
-  list(options?: ListOptions): Promise<api.SessionList>;
-  count(options?: FilterOptions): Promise<api.SessionCount>;
+  list(options?: api.ListOptions): Promise<api.SessionList>;
+  count(options?: api.FilterOptions): Promise<api.SessionCount>;
   /** Ends all sessions of a subject, many of them in the background. Without a caller of its own it must be named. */
-  revoke(options?: { readonly subject?: string | undefined }): Promise<api.Revoked>;
+  revoke(options?: api.SubjectOptions): Promise<api.Revoked>;
 }
 
 export function sessionsOf(service: Omit<Service, "openApi">, caller: Caller): HoldfastSessions {
@@ -140,17 +113,17 @@ export function sessionsOf(service: Omit<Service, "openApi">, caller: Caller): H
   async function publish(
     id: string,
     event: api.NewEvent,
-    options?: PublishOptions,
+    options?: api.PublishOptions,
   ): Promise<api.Published & Replayable>;
   async function publish(
     id: string,
     events: readonly api.NewEvent[],
-    options?: PublishOptions,
+    options?: api.PublishOptions,
   ): Promise<api.PublishedMany & Replayable>;
   async function publish(
     id: string,
     events: api.NewEvent | readonly api.NewEvent[],
-    { idempotencyKey }: PublishOptions = {},
+    { idempotencyKey }: api.PublishOptions = {},
   ): Promise<(api.Published | api.PublishedMany) & Replayable> {
     const body = checked(publication, events);
     const sessionId = requireSessionId(id);

@@ -24,5 +24,23 @@ export type {
 } from "../client/follow.ts";
 export type { HoldfastClientOptions, TokenSource } from "../client/service.ts";
 export type { OnRetry, Timing } from "../client/timing.ts";
-export type * from "../core/api.ts";
+export type {
+  EventPage,
+  Gap,
+  NewEvent,
+  NewSession,
+  Published,
+  PublishedEvent,
+  PublishedMany,
+  Revoked,
+  Session,
+  SessionContent,
+  SessionCount,
+  SessionEntry,
+  SessionList,
+  SessionPatch,
+  StreamEnd,
+  TaggedSession,
+  Ticket,
+} from "../core/api.ts";
 export type { KnownSessionType as SessionType, Overflow } from "../core/content.ts";

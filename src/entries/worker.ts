@@ -6,19 +6,25 @@ export type { Scope } from "../auth/identity.ts";
 export { ConfigError } from "../config/env.ts";
 export type {
   EventPage,
+  FilterOptions,
   Gap,
+  ListOptions,
   NewEvent,
   NewSession,
   Published,
   PublishedEvent,
   PublishedMany,
+  PublishOptions,
+  ReadOptions,
   Revoked,
   Session,
+  SessionContent,
   SessionCount,
   SessionEntry,
   SessionList,
   SessionPatch,
   StreamEnd,
+  SubjectOptions,
   TaggedSession,
   Ticket,
 } from "../core/api.ts";
@@ -33,12 +39,4 @@ export type {
   UpstreamServer,
   VariableOptions,
 } from "../embed/options.ts";
-export type {
-  FilterOptions,
-  HoldfastSessions,
-  IfMatchOption,
-  ListOptions,
-  PublishOptions,
-  ReadOptions,
-  Replayable,
-} from "../embed/sessions.ts";
+export type { HoldfastSessions, IfMatchOption, Replayable } from "../embed/sessions.ts";
