@@ -17,7 +17,7 @@ export interface Session {
   readonly expiresAt: string;
   /** Seconds that the session lives after its last use. */
   readonly ttlSeconds: number;
-  /** Seconds that the session lives at most, whatever its use. Absent: no limit. */
+  /** Longest life in seconds, however often the session is used. Absent: no limit. */
   readonly maxLifetimeSeconds?: number;
   readonly metadata: Readonly<Record<string, string>>;
   /** Any JSON. Absent: the session has none. */

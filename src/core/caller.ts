@@ -20,15 +20,15 @@ export function requireKnownVersion(version = 0): void {
 }
 
 /**
- * Who touches a session, and whether it is theirs. The session's object checks this in the
- * same turn as it acts, so nothing can come between the two.
+ * The caller of an operation on a session. The session's object compares it with the owner in the
+ * same turn as it acts, so nothing can come between the check and the act.
  */
 export interface Caller {
   /** Undefined for a caller that is not identified. It may touch sessions that have no owner. */
   readonly subject?: string | undefined;
   /** May touch anyone's sessions. */
   readonly admin: boolean;
-  /** The `CALL_VERSION` of the code that calls. Absent: from before there was one. */
+  /** The `CALL_VERSION` of the code that calls. Absent: code older than this member. */
   readonly version?: number;
 }
 

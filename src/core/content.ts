@@ -24,8 +24,8 @@ export function isKnownSessionType(type: string): type is KnownSessionType {
 }
 
 /**
- * The answer to a publish for which the log would have to drop an event that nobody is known to have
- * read: it is refused, or the oldest events go, and a reader that comes for them gets a `gap`.
+ * How a log treats a publish when every event that it would have to drop is unread: `refuse` refuses
+ * the publish, `trim` drops the oldest events, and a reader that comes for them gets a `gap`.
  */
 export const OVERFLOWS = ["refuse", "trim"] as const;
 

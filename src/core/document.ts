@@ -20,7 +20,7 @@ export const BACKEND_KEYS: readonly string[] = [GATEWAY_KEYS.backendUrl, GATEWAY
 export function documentOf(view: SessionView, caller: Caller): SessionDocument {
   const json = JSON.stringify(members(view, caller));
   const { dataJson } = view;
-  // The data are JSON already, and may be large.
+  // The data are JSON already, and may be large, so they are not parsed and written again.
   return {
     tag: tagOf(view, caller),
     json: dataJson === undefined ? json : `${json.slice(0, -1)},"data":${dataJson}}`,
@@ -39,12 +39,12 @@ function tagOf(view: SessionView, caller: Caller): string {
   return `${view.version}.${view.writers}-${last}${whole}.${Math.trunc(view.expiresAt).toString(36)}`;
 }
 
-/** The part of a tag that changes with the content. A write's condition is about nothing else. */
+/** The part of a tag that changes with the content. The condition of a write compares nothing else. */
 export function contentOfTag(tag: string): string {
   return tag.split(".", 2).join(".");
 }
 
-/** All of a tag but the deadline, which a read moves by itself: the rest tells whether anybody else changed it. */
+/** A tag without its deadline. A read moves the deadline itself; the rest differs only if another call changed the session. */
 export function stateOfTag(tag: string): string {
   return tag.split(".", 3).join(".");
 }

@@ -44,7 +44,7 @@ export function parseEventId(text: string): EventPosition | undefined {
   return { epoch, seq: Number(seq), stream: Number(stream) };
 }
 
-/** The seq in an id that this service made. Of other text it is anything: that needs `parseEventId`. */
+/** The seq in an id that this service made. It validates nothing: read a client's text by `parseEventId`. */
 export function seqOf(id: string): number {
   return Number(id.split("-", 2)[1]);
 }

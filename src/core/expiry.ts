@@ -1,5 +1,5 @@
 /**
- * When a session ends. Time is an argument.
+ * Decides when a session ends. The time is an argument: nothing here reads a clock.
  *
  * A use extends a session's life by its TTL. Storing each use would cost a billed write for
  * each read, so the object *credits a use ahead*: the stored `usedUntil` lies up to TTL/16 in the
@@ -8,7 +8,7 @@
  * up to TTL/16 late. It never ends one early.
  */
 
-/** At most this many credits are written per TTL. */
+/** How many credits are written per TTL at most. */
 export const CREDITS_PER_TTL = 16;
 
 interface Lifetime {

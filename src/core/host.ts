@@ -1,9 +1,9 @@
 /**
- * The session host: everything that the HTTP front needs from a keeper of sessions. The Worker
- * gives the app a host of Durable Objects; another runtime can give it another one.
+ * The session host: the interface over which the HTTP front makes, reads and ends sessions. The
+ * Worker's host calls Durable Objects; another runtime can have a host of its own.
  *
- * A method that cannot reach the backend throws `UnavailableError`. A session that is not there is
- * another matter, and throws `SessionNotFoundError`. Ids are canonical (`parseSessionId`).
+ * A method throws `UnavailableError` if it cannot reach the backend, and `SessionNotFoundError` if
+ * there is no such session. Ids are canonical (`parseSessionId`).
  */
 import type { Caller } from "./caller.ts";
 import type { SessionId } from "./id.ts";
@@ -15,7 +15,7 @@ import type { Metadata, Overflow, SessionType } from "./content.ts";
  */
 interface RecordTimes {
   readonly createdAt: string;
-  /** Absent: the content was changed since by another caller. */
+  /** Absent: another caller has changed the content since. */
   readonly updatedAt?: string;
 }
 
@@ -28,10 +28,10 @@ export interface SessionContent {
   readonly ttlMs: number;
   /** 0: no limit. */
   readonly maxLifetimeMs: number;
-  /** The owner. Absent: a new session is the caller's, and one that is replaced keeps its owner. */
+  /** The owner. Absent: the caller for a new session; a replaced session keeps its owner. */
   readonly subject?: string;
   readonly times?: RecordTimes;
-  /** Absent: a new session refuses, and one that is replaced keeps its own. */
+  /** Absent: `refuse` for a new session; a replaced session keeps its own. */
   readonly overflow?: Overflow;
 }
 
@@ -108,7 +108,7 @@ export interface EventPage {
 }
 
 export interface Gap {
-  /** The place that was asked for. Null: none was, and events were trimmed that nobody has read. */
+  /** The event that the client asked to go on after. Null: it named none, and unread events were trimmed. */
   readonly requested: string | null;
   /** The first event that is retained; null if there is none. */
   readonly earliest: string | null;
@@ -140,18 +140,18 @@ export interface StreamSocket {
 /** Versions, or tags of documents, which begin with one; "*" matches any session that exists. */
 export type IfMatch = "*" | readonly string[];
 
-/** A session in a listing. The index follows its sessions within moments. Times as in SessionView. */
+/** A session in a listing, moments behind the session itself. Times are milliseconds since the epoch. */
 export interface SessionEntry {
   readonly id: SessionId;
   readonly type: SessionType;
   readonly subject?: string;
   /** Never changes while the session lives; the order of listings. */
   readonly createdAt: number;
-  /** When the session ends unless used; up to a quarter of its TTL behind its use. */
+  /** When the session ends unless it is used. It may lack the uses of up to a quarter of the TTL. */
   readonly expiresAt: number;
 }
 
-/** Selects sessions; an absent member selects any. */
+/** Selects sessions. An absent member sets no condition. */
 export interface SessionFilter {
   readonly type?: SessionType;
   readonly subject?: string;
@@ -165,7 +165,7 @@ export interface MaybePartial {
 export interface ListQuery extends SessionFilter {
   /** From 1 to 1,000. */
   readonly limit: number;
-  /** Where to go on: the `cursor` of the page before. */
+  /** The `cursor` of the page before. Absent: the first page. */
   readonly cursor?: string;
 }
 
@@ -212,9 +212,9 @@ export interface SessionHost {
 }
 
 /**
- * Sessions in the hands of one caller. Another's session and an id that was never made are the
- * same to it: the same answer, and nothing changes. Only an attempt to make a session under a
- * taken id tells the two apart, since it cannot succeed. A session is returned as a `Shown`.
+ * The sessions that one caller may touch. For any other session a method answers as for an id that
+ * was never made, and changes nothing. Only a create tells the two apart: it fails if the id is
+ * taken. A session is returned as a `Shown`.
  */
 export interface Sessions<Shown = SessionView> {
   /** Makes a session. Throws `SessionAlreadyExistsError` if the id is taken. */
@@ -237,9 +237,9 @@ export interface Sessions<Shown = SessionView> {
   /**
    * Appends events, all or none, and sends them. Returns once they are durable.
    *
-   * Under a key (1 to 255 visible ASCII characters) they are appended once, however often that is
-   * asked for, as long as the log retains the last of them. Throws a SessionError
-   * (`idempotency_key_reused`) if other events have been published under it.
+   * With a key (1 to 255 visible ASCII characters) a repeat appends nothing, as long as the log
+   * retains the last of the events. Throws a SessionError (`idempotency_key_reused`) if other events
+   * were published under the key.
    */
   publish(id: SessionId, events: readonly NewEvent[], idempotencyKey?: string): Promise<Published>;
   /**
@@ -252,8 +252,8 @@ export interface Sessions<Shown = SessionView> {
   /** Reads events as data. Counts as use of the session, and never as reading the queue. */
   readEvents(id: SessionId, query: PageQuery): Promise<EventPage>;
   /**
-   * Resolves when there may be something to read after an event, or `ms` have passed: sooner if
-   * too many wait. The session's end resolves it too.
+   * Resolves when there may be an event to read after `after`, when `ms` milliseconds have passed,
+   * or when the session ends. Resolves early if too many requests wait.
    */
   awaitEvents(id: SessionId, after: string, ms: number): Promise<void>;
   /** Attaches a reader. Undefined if it has seen the end of the stream. */

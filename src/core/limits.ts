@@ -49,27 +49,27 @@ export const MAX_TTL_MS = 365 * 24 * 60 * 60 * 1000;
  */
 export const REPLAY_PAGE_BYTES = 256 * 1024;
 /**
- * Bytes that the bridge hands over at a time. A frame may be far larger than what a slow reader
- * takes in a keep-alive interval; in pieces it is seen to be taken.
+ * Bytes that the bridge hands over at a time. A slow reader may need longer than a keep-alive interval
+ * for a large frame. Piece by piece, the bridge sees that the reader still takes something.
  */
 export const PIECE_BYTES = 64 * 1024;
 /**
- * Milliseconds between the end of one write to a reader and the beginning of another, before the
- * other tells something of the first (`stream/delivery.ts`). A connection that its reader has closed
+ * Milliseconds that must lie between the end of one write to a reader and the beginning of the next,
+ * for the next to prove that the first arrived (`stream/delivery.ts`). A connection that its reader has closed
  * takes bytes without an error until the answer to the first of them is back, a round trip later.
  */
 export const CONFIRM_AFTER_MS = 250;
 /**
- * Bytes a second that the slowest link carries for which a reader without an id misses nothing. An
- * event does not count as taken before such a link has carried it. Half a megabit: a slower one
- * would have a reader that comes after a burst get most of it again.
+ * Bytes a second of the slowest link on which a reader without an id misses nothing. An event does
+ * not count as taken before such a link has had the time to carry it. It is half a megabit a second:
+ * with less, a reader that comes after a burst would get most of it again.
  */
 export const SLOW_LINK_BYTES_PER_S = 64 * 1024;
 /**
- * Milliseconds between writes in place of `CONFIRM_AFTER_MS` where much is unread and publishers
- * wait for what readers take: for events with a quarter of the log after them, which a link holds
- * only if it is slower than what is published. A log of the default size would refuse a publisher
- * of 40 MiB a second at 25 ms, with a reader that keeps up.
+ * Replaces `CONFIRM_AFTER_MS` while much is unread and publishers wait for readers. It serves events
+ * with a quarter of the log after them: a link still holds those only if it is slower than the
+ * publisher. With 25 ms, a log of the default size would refuse a publisher of 40 MiB a second
+ * although its reader keeps up.
  */
 export const CONFIRM_SOON_MS = 2;
 /**
@@ -88,9 +88,9 @@ export const MAX_SHARED_LOG = 1 / 4;
  * comments, `CONFIRM_AFTER_MS` apart, and the time for their failure to reach the object.
  */
 export const PROBE_MS = 600;
-/** Milliseconds between two times that an attach checks the readers before it. */
+/** Milliseconds between two checks of the readers that are attached already, each made by a new attach. */
 export const PROBE_INTERVAL_MS = 1000;
-/** Milliseconds before a client reconnects. Up to as many more, at random, keep 200 clients from coming at once. */
+/** Milliseconds before a client reconnects. A random time of up to as many more is added, so that 200 clients do not come at once. */
 export const RETRY_MS = 1000;
 
 /** Events in a page that is read as JSON: as many as ten publishes of the largest array. */
@@ -108,7 +108,7 @@ export const MIN_WAIT_MS = 1000;
 export const MAX_URL_LENGTH = 8192;
 /** Bytes of all request headers: common HTTP servers take as many, and a large access token fits. */
 export const MAX_HEADER_BYTES = 32 * 1024;
-/** Milliseconds that a body has to arrive in: 4 MiB at 1.2 Mbit/s. */
+/** Milliseconds within which a body must arrive: 4 MiB at 1.2 Mbit/s. */
 export const BODY_MS = 30_000;
 /** Bytes of a small body: its connection takes more memory than it. No route takes less. */
 export const MAX_SMALL_BODY_BYTES = 64 * 1024;
@@ -122,7 +122,7 @@ export const MAX_SESSION_BODY_BYTES =
   3 * (MAX_METADATA_BYTES + MAX_DATA_BYTES) + MAX_SMALL_BODY_BYTES;
 /** Bytes of JSON for one byte of an event: `\u001b` in a string is one byte of its data. */
 export const JSON_BYTES_PER_EVENT_BYTE = 6;
-/** Characters of a client's text that an error quotes at most, and characters of its detail. */
+/** Most characters of an error's detail, and of the client's text that it quotes. */
 export const MAX_DETAIL_LENGTH = 200;
 /**
  * Bytes, and milliseconds, for which the service still takes in a body that it refused, so
@@ -160,8 +160,8 @@ export const QUICK_ANSWER_MS = 250;
  */
 export const UPSTREAM_SETTLE_MS = 20;
 /**
- * Milliseconds for which a large body is kept while its answer, a stream, says nothing: it may begin
- * with an error that says that the upstream's session is lost, and then the body is sent once more.
+ * Milliseconds for which a large body is kept while the stream that answers it brings nothing. The
+ * stream may begin with the error that the upstream's session is lost. Then the body is sent again.
  */
 export const UPSTREAM_DOUBT_MS = 5000;
 /** Milliseconds after its last answer for which a replica is sent calls without a ping. */
@@ -174,7 +174,7 @@ export const MAX_UPSTREAM_REDIRECTS = 3;
 export const UPSTREAM_RETRY_MS = 1000;
 /** The longest of such waits that an upstream can ask for, in milliseconds. */
 export const MAX_UPSTREAM_RETRY_MS = 30_000;
-/** The longest pause before the gateway asks a server for a stream that it may never have, in milliseconds. */
+/** The longest pause, in milliseconds, before the gateway asks again for a stream that the server may not offer. */
 export const MAX_UPSTREAM_REFUSED_MS = 5 * 60 * 1000;
 /** Milliseconds before the gateway asks for an upstream's standalone stream again; doubled with each refusal. */
 export const MIN_UPSTREAM_RETRY_MS = 100;
@@ -184,7 +184,7 @@ export const MAX_RETRY_AFTER_MS = 10 * 60 * 1000;
 export const MAX_UPSTREAM_RESUMES = 60;
 /** Times in a row that it tries so without being given a stream: the official client tries twice, a restart takes longer. */
 export const MAX_UPSTREAM_RESUME_FAILURES = 5;
-/** Milliseconds that a legacy client's POST waits at most for the head of the answer of an upstream that judges the client's credential. */
+/** Milliseconds that a legacy client's POST waits for the head of the upstream's answer, if the upstream checks the client's credential. */
 export const UPSTREAM_HEAD_MS = 1000;
 /** Milliseconds that a call, and the client's own stream, wait at most for the upstream's standalone stream to be opened. */
 export const UPSTREAM_HELD_MS = 1000;
@@ -222,7 +222,7 @@ export const LONGEST_RESEND_MS = 5 * 60 * 1000;
  * six, and then a session whose storage was full would never expire.
  */
 export const OWN_ALARM_AFTER_TRIES = 4;
-/** Times that a message is stamped anew because a shard holds a later one, before it waits for a retry. */
+/** Times that a message gets a new order because a shard holds a later one, before it waits for a retry. */
 export const MAX_RESTAMPS = 3;
 /** Rows that a shard drops, or moves to other shards, in one go: each go is one short turn. */
 export const SWEEP_BATCH = 500;

@@ -1,5 +1,5 @@
 /**
- * `MAX_SESSIONS_PER_SUBJECT`: whether a subject may have one more session. With a limit, a call
+ * Enforces `MAX_SESSIONS_PER_SUBJECT`: decides whether a subject may have one more session. With a limit, a call
  * that makes or ends a session of a subject waits until the directory knows of it, so that the
  * next count is right. Without one nothing waits.
  *
@@ -41,7 +41,7 @@ export class Admission {
       await untilListed();
       return made;
     } finally {
-      // If this call is lost, the place lapses by itself.
+      // If this call is lost, the reservation lapses by itself.
       await this.#directory.release(subject, id).catch(() => undefined);
     }
   }

@@ -1,4 +1,4 @@
-/** All shards as one directory. */
+/** Calls the shards, and makes one directory of their answers. */
 import { CALL_VERSION } from "../core/caller.ts";
 import { UnavailableError } from "../core/errors.ts";
 import type { ListQuery, Revoked, SessionCount, SessionList } from "../core/host.ts";
@@ -163,7 +163,7 @@ export class DirectoryClient {
     const id = this.#namespace.idFromName(shardName(shard));
     // The binding's class is DirectoryObject, which implements DirectoryShard; over RPC each method returns a promise.
     const stub = this.#namespace.get(id) as unknown as DirectoryShard;
-    // A shard that hangs is a shard that is down.
+    // A shard that does not answer in time counts as down.
     const to = { shard, shards: this.#shards, version: CALL_VERSION };
     return within(call(stub, to), SHARD_TIMEOUT_MS, () => {
       throw new Error(`directory shard ${shard} did not answer in ${SHARD_TIMEOUT_MS} ms`);

@@ -50,7 +50,7 @@ export interface Elsewhere {
 export interface Addressed {
   readonly shard: number;
   readonly shards: number;
-  /** The caller's `CALL_VERSION`. Absent: from before there was one. */
+  /** The caller's `CALL_VERSION`. Absent: code older than this member. */
   readonly version?: number;
 }
 
@@ -93,7 +93,7 @@ export interface DirectoryShard {
     after: Position | undefined,
     limit: number,
   ): Promise<Layout & { readonly entries: readonly DirectoryEntry[] }>;
-  /** Does not count the sessions of `except`. */
+  /** Counts entries, without the sessions whose ids are in `except`. */
   count(
     to: Addressed,
     filter: DirectoryFilter,

@@ -70,7 +70,7 @@ export class DirectoryObject
     gatherMs: GATHER_MS,
   });
   readonly #alarm: AlarmClock;
-  /** The last batch of a move failed; no other before this, in milliseconds since the epoch. */
+  /** After a batch of a move that failed: no other starts before this time, in milliseconds since the epoch. */
   #rebalanceAt = 0;
 
   constructor(ctx: DurableObjectState, env: Environment) {
@@ -191,7 +191,7 @@ export class DirectoryObject
     return delivery;
   }
 
-  /** Every call says which shard this is and how many there are. Returns the time. */
+  /** Learns from a call which shard this is and how many there are. Returns the time, in milliseconds since the epoch. */
   #hear(to: Addressed): number {
     requireKnownVersion(to.version);
     const now = Date.now();

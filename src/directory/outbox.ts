@@ -45,15 +45,15 @@ export interface Listed {
     /** Its last change. */
     readonly updatedAt: number;
   };
-  /** When it ends as things stand. */
+  /** Its present deadline. */
   readonly deadline: number;
 }
 
 interface Update {
   readonly message: (order: number) => DirectoryMessage;
-  /** When there came to be something to send; milliseconds since the epoch. */
+  /** Since when the message waits; milliseconds since the epoch. */
   readonly since: number;
-  /** Whether it may not wait for the session's next use or deadline. */
+  /** Whether it must be sent now, and not with the session's next use or at its deadline. */
   readonly urgent: boolean;
 }
 
@@ -75,7 +75,7 @@ export class Outbox {
   #order = 0;
   /** Settles when there is nothing to send, or a try has failed. */
   #sending: Promise<void> | undefined;
-  /** No new try before; milliseconds since the epoch. */
+  /** The earliest time of the next try; milliseconds since the epoch. */
   #retryAt = 0;
   /** The alarm was set for a retry, so it has to be moved once the message has arrived. */
   #alarmIsOurs = false;
@@ -227,7 +227,7 @@ export class Outbox {
     };
   }
 
-  /** Nothing is left, and no alarm. */
+  /** Empties the storage and takes the alarm back. */
   #clear(): void {
     this.#parts.alarm.clear();
     void this.#parts.ctx.storage.deleteAll();

@@ -17,7 +17,7 @@ const KEY = "layout";
 interface StoredLayout extends Addressed {
   /** The move has done every row up to this id; absent if no move is under way. */
   readonly movedThrough?: string;
-  /** The move brings entries to shards from this one on; absent (in older rows): to any. */
+  /** The move brings entries to shards from this number on. Absent (in older rows): to every shard. */
   readonly movedFrom?: number;
   /**
    * The revocations that were sent to those shards: since when, and up to which subject. (An older

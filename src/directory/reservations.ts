@@ -9,7 +9,7 @@ import { RESERVATION_MS } from "../core/limits.ts";
 export class Reservations {
   /** By subject: the ids that have a place, and until when. */
   readonly #places = new Map<string, Map<string, number>>();
-  /** By subject: settles when the decisions so far are made. */
+  /** By subject: a promise that settles when the decisions so far are made. */
   readonly #queues = new Map<string, Promise<unknown>>();
 
   /**

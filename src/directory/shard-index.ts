@@ -184,7 +184,7 @@ export class ShardIndex {
     return this.#sql.exec<Row>("SELECT * FROM entries WHERE id = ?", id).toArray()[0];
   }
 
-  /** How many there are of each type that has any. */
+  /** The number of sessions of each type that has any. */
   #counts(subject: string): Map<string, number> {
     const [row] = this.#sql.exec<{ by_type: string }>(
       "SELECT by_type FROM counts WHERE subject = ?",

@@ -1,6 +1,6 @@
 /**
- * When the directory has to hear of a session again. Pure, and it follows from stored state
- * alone: a change that is stored is one that will be sent, without a row that says so.
+ * Decides when a session must be reported to the directory again. It looks at stored state alone, so
+ * every change that is stored will be sent, without a row that says so.
  */
 import { CREDITS_PER_TTL } from "../core/expiry.ts";
 import { ENTRY_GRACE_MS, FIRST_RESEND_MS, LONGEST_RESEND_MS } from "../core/limits.ts";

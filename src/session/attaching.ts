@@ -1,7 +1,7 @@
 /**
- * Attaches readers to a session, up to `MAX_WRITERS`. Readers that have gone without a word must
- * take no place, and only a write shows that they have. So the object has bridges write before it
- * refuses anyone.
+ * Attaches readers to a session, up to `MAX_WRITERS`. A reader whose connection broke must not keep
+ * its place, and only a write shows that it broke. So before the object refuses a reader, it has the
+ * bridges write to theirs.
  */
 import { ERROR_KINDS, type ErrorCode } from "../core/errors.ts";
 import { NATIVE_STREAM } from "../core/event-id.ts";
@@ -26,7 +26,7 @@ export interface Attachment {
 
 interface WaiterStart {
   readonly kind: "news";
-  /** The event that the request looked up to. */
+  /** The last event that the request has seen. */
   readonly after: string;
 }
 
@@ -45,7 +45,7 @@ export class Attaching {
   readonly #parts: AttachingParts;
   /** Settles with the next reader that leaves. */
   #leave = Promise.withResolvers<false>();
-  /** Settles when the readers that had gone before it are noticed. All that wait for a place meanwhile share it. */
+  /** A check for readers that have gone. Settles when it is over; all attaches that wait for a place share it. */
   #round: Promise<void> | undefined;
   /** When bridges were last asked whether their readers are there. */
   #probedAt = 0;
@@ -54,7 +54,7 @@ export class Attaching {
     this.#parts = parts;
   }
 
-  /** Answers a WebSocket upgrade. If no place is free, waits for one and judges everything anew. */
+  /** Answers a WebSocket upgrade. If no place is free, waits for one and then checks everything again. */
   async attach({ caller, start }: Attachment): Promise<Response> {
     requireKnownVersion(caller.version);
     if (start.kind === "news") return this.#attachWaiter(caller, start.after);
@@ -137,7 +137,7 @@ export class Attaching {
 
   #attachToEvents(session: LiveSession, socket: WebSocket, start: StreamStart, now: number): void {
     const { life, subscribers, log } = this.#parts;
-    // A page that was loaded anew has left a reader behind; the probe shows that it has gone.
+    // A page that was reloaded has left its old reader behind; the probe shows that it has gone.
     const isDue = now - this.#probedAt >= PROBE_INTERVAL_MS;
     if (isDue && session.events.writers > 0) this.#probe(now, NATIVE_STREAM);
     // The reader of an ended stream soon leaves by itself.

@@ -21,10 +21,10 @@ interface DamagedObject {
   readonly abort: () => Promise<unknown>;
 }
 
-/** The log goes before the database: SQLite would restore a session from a log that is there alone. */
+/** The write-ahead log is emptied first: SQLite would restore a session from a log without a database. */
 const ENDINGS = [".sqlite-wal", ".sqlite", ".sqlite-shm"];
 
-/** workerd says no more of storage that it cannot open; SQLite's codes come from storage that opened. */
+/** The first alternative is all that workerd says of storage that it cannot open; SQLite's codes come from storage that opened. */
 const STORAGE_FAILURE = /internal error; reference|SQLITE_(CORRUPT|NOTADB|IOERR|CANTOPEN|FULL)/;
 
 export class DamagedObjects {
@@ -41,8 +41,8 @@ export class DamagedObjects {
   }
 
   /**
-   * Drops the files of a session whose deletion failed, if its storage is damaged and all other is
-   * sound. Returns whether it did. A full disk, or too many open files, would fail any object.
+   * Drops the files of a session whose deletion failed, if its storage is damaged and the storage of
+   * other objects is sound. Returns whether it did. A full disk, or too many open files, would fail any object.
    */
   async drop(id: SessionId, failure: unknown, object: DamagedObject): Promise<boolean> {
     if (!isOfStorage(failure)) return false;

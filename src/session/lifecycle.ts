@@ -122,9 +122,9 @@ export class Lifecycle {
   }
 
   /**
-   * The session, if it lives and is the caller's. This looks at the owner first and alone, so
-   * that another's session takes the same steps as an id that was never made: one small read
-   * and no write, whatever the session holds.
+   * The session, if it lives and belongs to the caller. This reads the owner alone first, so that
+   * another caller's session takes the same steps as an id that was never made: one small read and
+   * no write, however large the session is.
    */
   owned(caller: Caller, now: number): LiveSession | null {
     const owner = this.#loaded ? this.#loaded.record.subject : this.#parts.records.loadOwner();
@@ -153,7 +153,7 @@ export class Lifecycle {
     return succeed(this.#settle(session, now));
   }
 
-  /** Counts a use. Returns when the session ends as things stand, in milliseconds since the epoch. */
+  /** Counts a use. Returns the session's present deadline, in milliseconds since the epoch. */
   touch(session: LiveSession, now: number): number {
     session.use.touch(now, session.record.ttlMs);
     return this.#used(session, now);
@@ -199,7 +199,7 @@ export class Lifecycle {
     });
   }
 
-  /** Ends every stream, once what was stored before is durable. A client that comes back has to say anew who it is. */
+  /** Ends every stream, once what was stored before is durable. A client that reconnects must authenticate again. */
   endStreams(): Promise<void> {
     return this.#onceDurable(() => {
       this.#parts.waiters.notifyAll();
@@ -207,14 +207,14 @@ export class Lifecycle {
     });
   }
 
-  /** `deadline`, if the calling code knows it, is when the session ends as things stand. */
+  /** The session as its host sees it. `deadline` is its present one, if the calling code knows it. */
   view(session: LiveSession, now: number, deadline = this.#deadline(session, now)): SessionView {
     return viewOf(session.record, session.events, deadline);
   }
 
   /**
-   * The alarm has fired: ends the session or sleeps on, and sends the directory what it does not know
-   * yet. `tries` says how often the same alarm failed before: the platform soon gives one up.
+   * The alarm has fired: ends the session or sets the alarm again, and sends the directory what it does
+   * not know yet. `tries` says how often the same alarm failed before: the platform tries a few times only.
    */
   async wake(now: number, tries = 0): Promise<void> {
     const { ctx, alarm, outbox, log } = this.#parts;

@@ -50,7 +50,7 @@ export interface DurableObjectHostOptions {
   readonly directory?: DirectoryClient | undefined;
   /** How many sessions a subject may have at a time; 0, the default: no limit. */
   readonly maxSessionsPerSubject?: number;
-  /** Says which ids have no session, without waking an object. Absent: the object of each id is asked. */
+  /** Tells which ids have no session without waking an object. Absent: the object of each id is asked. */
   readonly stored?: StoredObjects | undefined;
   /** Handles objects whose file is damaged. Absent: the objects have no files that this process can reach. */
   readonly damaged?: DamagedObjects | undefined;
@@ -119,7 +119,7 @@ export class DurableObjectHost implements GatewayHost {
   }
 }
 
-/** In which form an object is asked for its session, and how an answer of that form is read. */
+/** The form in which an object is asked for its session, and the function that reads its answer. */
 interface Shape<T> {
   readonly form: Form;
   readonly read: (shown: Shown) => T;
@@ -165,7 +165,7 @@ function sessionsOf<T>(
     }
   };
 
-  /** Calls the object that knows about an id. Most ids are known at once: a promise for each would cost. */
+  /** Calls the object that knows about an id. Most ids are known without waiting, and then no promise is made. */
   const call = <R>(
     id: SessionId,
     attempt: Attempt,
@@ -183,7 +183,7 @@ function sessionsOf<T>(
     work: (object: SessionStub) => Promise<Outcome<R>>,
   ): Promise<R> => unwrap(await call(id, attempt, work));
 
-  /** Deletes a session whose object cannot end it, if its files are damaged: nobody can tell whose it is, so an admin has to ask. */
+  /** Deletes a session whose object cannot end it, if its files are damaged: nobody can read its owner, so only an admin may. */
   const drop = async (id: SessionId, failure: unknown): Promise<boolean> => {
     if (!caller.admin || !damaged) return false;
     const isDropped = await damaged.drop(id, failure, {

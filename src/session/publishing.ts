@@ -127,7 +127,7 @@ export class Publishing {
     return succeed({ channel, seqs, logged: [], replayed: true });
   }
 
-  /** Sends everything that the turn stored. It is of one session: nothing ends it within a turn. */
+  /** Sends everything that the turn stored. All of it belongs to one session: nothing ends it within a turn. */
   #send(outcomes: readonly Outcome<Stored>[]): (outcome: Outcome<Stored>) => Outcome<Published> {
     const stored = outcomes.flatMap((one) => (one.ok ? [one.value] : []));
     const logged = stored.flatMap((one) => one.logged);

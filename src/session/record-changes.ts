@@ -86,9 +86,9 @@ export function changeRefusal(
 type MetadataChange = Readonly<Record<string, string | null>> | null | undefined;
 
 /**
- * Only the gateway and an admin know whose the session's id at an upstream is. So nobody else sets
- * it, or makes the gateway send it to another upstream. A value that is there already may be stored
- * again, as a library's caller does after a read.
+ * Why the caller may not set this metadata; undefined if it may. Only the gateway and an admin may set
+ * the session's id at an upstream, or the upstream that the gateway sends it to. A value that is
+ * stored already may be stored again, as a library's caller does after a read.
  */
 function forbiddenChange({ metadata }: StoredSession, change: MetadataChange): string | undefined {
   if (!change) return undefined;
@@ -131,11 +131,11 @@ export function isMeant(record: StoredSession, condition: RemoveIf): boolean {
   return record.subject === condition.subject && record.createdAt <= condition.createdBy;
 }
 
-/** A session as its host is shown it. `deadline` is when it ends as things stand, in milliseconds since the epoch. */
+/** A session as its host is shown it. `deadline` is its present deadline, in milliseconds since the epoch. */
 export function viewOf(record: StoredSession, events: EventChannel, deadline: number): SessionView {
   const { dataJson, subject, times } = record;
   const { writers, lastEventId, ended } = events;
-  // Member by member: to leave three out by a rest pattern takes ten times as long.
+  // Member by member: a rest pattern that leaves three out takes ten times as long.
   return {
     id: record.id,
     type: record.type,

@@ -94,7 +94,7 @@ export class RecordStore {
     }
   }
 
-  /** Undefined if nobody owns the session, and if there is no session. Reads no content. */
+  /** The owner; undefined if the session has none, or there is no session. Reads no content. */
   loadOwner(): string | undefined {
     return this.#storage.kv.get<string>(OWNER);
   }

@@ -13,7 +13,7 @@ const LEAST_MS = 10;
 /** Milliseconds that such an answer is held back at most: a client waits for it. */
 const MOST_MS = 250;
 
-/** Remembered answers: enough to hold a slow one, few enough to forget a slow moment. */
+/** How many answers are remembered: enough to hold a slow one, few enough to forget a slow moment. */
 const REMEMBERED = 64;
 
 /** Makes a refusal take as long as the slowest of the last ones took by itself. */

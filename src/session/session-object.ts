@@ -320,7 +320,7 @@ export class SessionObject extends DurableObject<Environment> {
     return succeed(this.#life.view(session, now));
   }
 
-  /** Every call says of which version it is. Returns the time. */
+  /** Checks the version of a call. Returns the time, in milliseconds since the epoch. */
   #hear({ version }: Caller): number {
     requireKnownVersion(version);
     return Date.now();

@@ -28,7 +28,7 @@ export class StoredObjects {
   #older = new Set<SessionId>();
   /** Whether a file has been seen. */
   #isTrusted = false;
-  /** An id that had no file and was asked itself. */
+  /** An id without a file whose own object was asked, so that it has a file from then on. */
   #asked: SessionId | undefined;
 
   constructor(files: ObjectFiles) {

@@ -39,7 +39,7 @@ export interface BridgeOptions {
   readonly until?: Promise<unknown> | undefined;
   /** Called with the reason when a reader is cut; for the log. */
   readonly onCut?: (reason: CutReason) => void;
-  /** Called with words from the object that are not the bridge's own. */
+  /** Called with the object's control words that the bridge does not handle itself. */
   readonly onWord?: (word: string) => void;
   /** Called once when the stream has ended, from either side. */
   readonly onEnd?: () => void;
@@ -76,7 +76,7 @@ class BridgedReader {
   readonly #socket: StreamSocket;
   readonly #options: BridgeOptions;
   #controller: ReadableStreamDefaultController<Uint8Array> | undefined;
-  #timer: ReturnType<typeof setInterval> | undefined;
+  #keepaliveTimer: ReturnType<typeof setInterval> | undefined;
   #commentTimer: ReturnType<typeof setTimeout> | undefined;
   #queue: Waiting[] = [];
   #queuedBytes = 0;
@@ -84,17 +84,17 @@ class BridgedReader {
   #inFlightBytes = 0;
   /** Set while the connection has taken everything and wants more. */
   #wanted: (() => void) | undefined;
-  #tookSinceTick = true;
-  /** The response has not been given out. */
-  #unanswered = false;
+  #hasTakenSinceTick = true;
+  /** The response has not been returned yet (`BridgeOptions.until`). */
+  #isUnanswered = false;
   /** The object has another page. */
-  #behind = false;
+  #isBehind = false;
   readonly #delivery = new Delivery();
   /** The object hears of what this reader takes. */
   #isWitness = false;
   /** No more frames come; what is queued is still handed over. */
-  #closed = false;
-  #finished = false;
+  #isClosed = false;
+  #isFinished = false;
 
   constructor(socket: StreamSocket, options: BridgeOptions) {
     this.#socket = socket;
@@ -103,9 +103,9 @@ class BridgedReader {
 
   start(controller: ReadableStreamDefaultController<Uint8Array>): void {
     this.#controller = controller;
-    this.#timer = setInterval(() => this.#tick(), this.#options.keepaliveMs);
-    this.#unanswered = this.#options.until !== undefined;
-    void this.#options.until?.finally(() => (this.#unanswered = false));
+    this.#keepaliveTimer = setInterval(() => this.#tick(), this.#options.keepaliveMs);
+    this.#isUnanswered = this.#options.until !== undefined;
+    void this.#options.until?.finally(() => (this.#isUnanswered = false));
     const onClose = (): void => {
       this.#end();
       this.#closeSocket();
@@ -122,8 +122,8 @@ class BridgedReader {
   async pull(): Promise<void> {
     this.#wentThrough();
     while (this.#queue.length === 0) {
-      if (this.#finished) return;
-      if (this.#closed) {
+      if (this.#isFinished) return;
+      if (this.#isClosed) {
         this.finish();
         this.#controller?.close();
         return;
@@ -138,11 +138,11 @@ class BridgedReader {
     this.#controller?.enqueue(bytes);
   }
 
-  /** The reader has gone, or has had its last byte: nothing of it is left. */
+  /** Ends the bridge: the reader has gone, or has been sent the last byte. What is queued is dropped. */
   finish(): void {
     this.#end();
-    this.#finished = true;
-    clearInterval(this.#timer);
+    this.#isFinished = true;
+    clearInterval(this.#keepaliveTimer);
     clearTimeout(this.#commentTimer);
     this.#queue = [];
     this.#queuedBytes = 0;
@@ -150,20 +150,20 @@ class BridgedReader {
   }
 
   #end(): void {
-    if (this.#closed) return;
-    this.#closed = true;
+    if (this.#isClosed) return;
+    this.#isClosed = true;
     this.#options.onEnd?.();
   }
 
   #receive(data: unknown): void {
-    if (this.#finished) return;
+    if (this.#isFinished) return;
     if (data instanceof ArrayBuffer) this.#push(new Uint8Array(data));
     else if (typeof data === "string") this.#receiveWord(data);
   }
 
   #receiveWord(word: string): void {
     if (word === BEHIND) {
-      this.#behind = true;
+      this.#isBehind = true;
       this.#wanted?.();
     } else if (word === WITNESS) {
       this.#isWitness = true;
@@ -187,9 +187,9 @@ class BridgedReader {
     this.#wanted?.();
   }
 
-  /** Writes a comment if nothing else is on its way. Anything that is on its way shows as much. */
+  /** Writes a comment, unless other bytes are on their way: they prove the same. */
   #comment(): void {
-    if (this.#wanted && !this.#closed) this.#push(keepalive);
+    if (this.#wanted && !this.#isClosed) this.#push(keepalive);
   }
 
   /** Takes from the queue what is handed over next. */
@@ -218,15 +218,15 @@ class BridgedReader {
   /** The connection has taken what was in flight. */
   #wentThrough(): void {
     this.#inFlightBytes = 0;
-    this.#tookSinceTick = true;
+    this.#hasTakenSinceTick = true;
     const proof = this.#delivery.wentThrough(Date.now());
     if (proof && (proof.asked || this.#isWitness)) this.#say(TAKEN + proof.id);
   }
 
   /** The connection has taken everything. */
   #drained(): void {
-    if (this.#behind) {
-      this.#behind = false;
+    if (this.#isBehind) {
+      this.#isBehind = false;
       this.#say(MORE);
     }
     this.#scheduleComment();
@@ -243,14 +243,14 @@ class BridgedReader {
   }
 
   #tick(): void {
-    if (this.#unanswered) return;
-    if (this.#wanted && !this.#closed) this.#push(keepalive);
-    else if (this.#tookSinceTick) this.#tookSinceTick = false;
+    if (this.#isUnanswered) return;
+    if (this.#wanted && !this.#isClosed) this.#push(keepalive);
+    else if (this.#hasTakenSinceTick) this.#hasTakenSinceTick = false;
     else this.#cut("stalled");
   }
 
   #cut(reason: CutReason): void {
-    if (this.#finished) return;
+    if (this.#isFinished) return;
     this.finish();
     this.#options.onCut?.(reason);
     // An error, not an end: the connection must not wait until the reader takes what is in flight.

@@ -37,7 +37,7 @@ export abstract class Channel {
     this.#isNew = isNew;
   }
 
-  /** Opened when it is first needed, so that most calls read no row of it. */
+  /** The log is opened when it is first needed, so that most calls read no row of it. */
   protected get log(): EventLog {
     return (this.#log ??= new EventLog(
       this.storage,

@@ -1,7 +1,7 @@
 /**
- * Knows which events one reader has taken. That the connection took an event does not tell it: the
- * systems and proxies on the way hold megabytes for a reader that is slow, or that has gone. So an
- * event counts as taken
+ * Infers which events one reader has taken. The connection's having taken an event does not prove
+ * it: the systems and proxies on the way hold megabytes for a reader that is slow, or that has gone.
+ * So an event counts as taken
  *
  * - when a link of `SLOW_LINK_BYTES_PER_S` has had the time to carry it and all bytes before it,
  *   and after that two more writes went through, each of which began `CONFIRM_AFTER_MS` after what
@@ -21,7 +21,7 @@ interface Write {
   readonly id: string | undefined;
 }
 
-/** An event, and a time. The field that holds it says which time. */
+/** An event with a time. Each field of this type says which time. */
 interface Timed {
   readonly id: string;
   readonly at: number;
@@ -68,7 +68,7 @@ export class Delivery {
     this.#inFlight = { begun: now, bytes, id };
   }
 
-  /** The write that began last has gone through. Returns what that shows, if it is news. */
+  /** The write that began last has gone through. Returns the newest event that this proves to be taken; undefined if none. */
   wentThrough(now: number): Proof | undefined {
     const write = this.#inFlight;
     if (!write) return undefined;

@@ -29,7 +29,7 @@ interface StoredChannel {
   readonly endedSeq?: number;
 }
 
-/** How much may be published that nobody reads. */
+/** How many unread events a session accepts, and what happens to more. */
 interface Room {
   readonly overflow: Overflow;
   /** Events that may be unread while no reader is attached. */
@@ -105,7 +105,7 @@ export class EventChannel extends Channel {
 
   /**
    * Ends the stream after these events, all or nothing. Returns them and the `ended` frame, to be
-   * sent; of a stream that had ended the frame alone, for which nobody waits.
+   * sent. If the stream had ended before, returns the `ended` frame alone, which no reader waits for.
    */
   end(events: readonly SizedEvent[]): LoggedEvent[] {
     if (this.#state.endedSeq !== undefined) return [this.#endedFrame(this.#state.endedSeq)];
@@ -159,7 +159,7 @@ export class EventChannel extends Channel {
     if (this.#take(id)) this.#keepAccount();
   }
 
-  /** A reader has left. These ids, as far as there are any, say what it is known to have taken. */
+  /** A reader has left. `ids` are the last events that it is known to have taken, from each source that knows. */
   left(...ids: (string | undefined)[]): void {
     this.#isAsked = false;
     for (const id of ids) if (id) this.#take(id);
@@ -216,8 +216,9 @@ export class EventChannel extends Channel {
   }
 
   /**
-   * Has the account outlive the object's memory: in the attachment of the witness, which costs no
-   * row, or in a row once the last reader has left. Names a witness if there is none.
+   * Stores what readers have taken, so that it outlives the object's memory: in the attachment of the
+   * witness, which costs no row, or in a row once the last reader has left. Names a witness if there
+   * is none.
    */
   #keepAccount(): void {
     const { taken } = this.#unread;

@@ -18,7 +18,7 @@ interface ReadableLog {
 
 /**
  * Reads a page: up to `limit` events and `MAX_PAGE_BYTES` of them, at least one if there is one.
- * `isTrimmed`: events were trimmed that nobody has read, which a page from the earliest event says.
+ * `isTrimmed`: unread events were trimmed. A page from the earliest event then has a `gap`.
  * `endedSeq` is the place of the end of a stream that is complete. Only the page that nothing
  * follows says `ended`, so that a client which reads until then misses nothing.
  */
@@ -38,7 +38,7 @@ export function pageOf(
     if (events.length > 0 && bytes > MAX_PAGE_BYTES) break;
     events.push({ id: log.idOf(seq, NATIVE_STREAM), ...(event !== null && { event }), data });
     through = seq;
-    // Looked at here, so that no row is read that is not given.
+    // Checked before the next row is read.
     if (events.length >= limit) break;
   }
   const ended = endedSeq !== undefined && through >= log.lastSeq;
@@ -55,7 +55,7 @@ export function hasNews({ events, ended, gap }: EventPage): boolean {
   return events.length > 0 || ended || gap !== undefined;
 }
 
-/** Says that a place cannot be given, and which event is the first retained. */
+/** The gap of a page that cannot begin where the client asked, with the first event that is retained. */
 export function gapIn(
   log: Pick<ReadableLog, "beforeFirst" | "lastSeq" | "idOf">,
   requested: string | null,

@@ -15,9 +15,9 @@ export const BEHIND = "behind";
 export const MORE = "more";
 
 /**
- * From the object: say what your reader takes, from now on and what is known already. One bridge of
- * a session at a time is its witness, so that what is taken costs the object one message, whatever
- * the number of readers.
+ * From the object: report what your reader has taken, now and from now on. One bridge of a session at
+ * a time is its witness, so that the object gets one message for an event, however many readers
+ * there are.
  */
 export const WITNESS = "witness";
 

@@ -56,7 +56,7 @@ export class Subscribers {
     return this.#on(stream).length;
   }
 
-  /** Undefined: no subscriber, or one whose connection is closing. */
+  /** The state of a subscriber. Undefined: the socket is none, or its connection is closing. */
   state(socket: WebSocket): SubscriberState | undefined {
     return isOpen(socket) ? this.#states.get(socket) : undefined;
   }
@@ -76,7 +76,7 @@ export class Subscribers {
     return this.#on(stream)[0];
   }
 
-  /** Has the socket's attachment say this too. */
+  /** Stores a change of state in the socket's attachment. */
   note(socket: WebSocket, change: Pick<SubscriberState, "witness" | "taken">): void {
     const state = this.#states.get(socket);
     if (state) this.#save(socket, { ...state, ...change });

@@ -82,7 +82,7 @@ export class Unread {
     const held = limits.logMaxBytes * HELD_SHARE;
     let settled = Math.max(this.start, lastSeq - Math.ceil(limits.logMaxEvents * HELD_SHARE));
     let after = this.#log.storedBytes < held ? settled + 1 : lastSeq;
-    // Halves what is in question, a row read each time.
+    // A binary search, which reads one row a step.
     while (after - settled > 1) {
       const middle = Math.floor((settled + after) / 2);
       if (this.#bytesAfter(middle) >= held) settled = middle;

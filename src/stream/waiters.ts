@@ -21,7 +21,7 @@ interface WaiterState {
 export class Waiters {
   readonly #ctx: DurableObjectState;
   readonly #most: number;
-  /** The platform is asked for them once: every call to the object wants to know whether any wait. */
+  /** Read from the platform once: every call to the object checks whether any request waits. */
   readonly #sockets: Set<WebSocket>;
 
   /** `most` may wait at a time. Adopts the waiters that were there before the object was loaded. */

@@ -11,7 +11,7 @@ const BACKSLASH = 0x5c;
 export const CLOSE_BRACKET = 0x5d;
 export const OPEN_BRACE = 0x7b;
 export const CLOSE_BRACE = 0x7d;
-/** Outside of strings, JSON has no character up to this one that is not white space. */
+/** Outside of strings, every JSON character up to this one is white space. */
 const SPACE = 0x20;
 
 export interface Span {

@@ -9,12 +9,12 @@ interface SseFrame {
   readonly retry?: number | undefined;
 }
 
-/** The name of an event that carries a message. It is the default, yet several released MCP clients hear no unnamed event. */
+/** The name of an event that carries a message. It is the default, but several released MCP clients ignore an event without a name. */
 export const MESSAGE_EVENT = "message";
 
 /**
  * A comment, which every client ignores: it keeps the connection in use. No blank line follows it,
- * since some clients hand on a message at each one. It may stand only between two frames.
+ * since some clients deliver a message at each blank line. It may stand only between two frames.
  */
 export const KEEPALIVE_FRAME = ": keep-alive\n";
 

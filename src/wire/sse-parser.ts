@@ -31,6 +31,8 @@ export const BLANK_LINE_LENGTH = "\r\n\r\n".length;
 const CUT_SHORT = "\0\n\n";
 
 /**
+ * Parses one stream, also over several connections: call `restart` between two of them.
+ *
  * @example
  * const parser = new SseParser(65_536);
  * for await (const chunk of body) for (const { data } of parser.push(chunk)) take(data);
@@ -42,7 +44,7 @@ export class SseParser {
   #events: SseEvent[] = [];
   /** The text since the last chunk that ended an event, while it is shorter than an event may be. */
   #begun = "";
-  /** Checks the text once it is longer. */
+  /** Checks `#begun` once it is longer than an event may be. */
   #fits: ((text: string) => boolean) | undefined;
   #id: string | undefined;
   #tooLarge = false;

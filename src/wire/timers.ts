@@ -1,4 +1,4 @@
-/** Waiting: for a time, and for something at most for a time. */
+/** Waits for a time, or for a promise up to a time. */
 
 /** Resolves after `ms` milliseconds, or as soon as `signal` aborts. Leaves no timer behind. */
 export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
@@ -14,7 +14,7 @@ export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
   });
 }
 
-/** Settles as `work` does, or as `late` does after `ms` milliseconds. Leaves no timer behind. */
+/** Settles as `work` does. After `ms` milliseconds without that, returns or throws what `late` does. Leaves no timer behind. */
 export async function within<T>(work: Promise<T>, ms: number, late: () => T): Promise<T> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const timeUp = new Promise<void>((resolve) => {
