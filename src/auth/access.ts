@@ -17,13 +17,13 @@ export interface AccessPlatform {
   readonly now?: () => number;
   /** The client's address, from a place that the client cannot write. */
   readonly addressOf?: (request: Request) => string | undefined;
-  /** Whether this machine itself sent a request. Absent: the platform tells no addresses, and `Host` alone counts. */
+  /** Whether this machine itself sent a request. Absent: the platform gives no addresses, and `Host` alone decides. */
   readonly isFromThisMachine?: (request: Request, headers: Map<string, string>) => boolean;
   readonly subjectLimit?: RateLimitBinding | undefined;
   readonly addressLimit?: RateLimitBinding | undefined;
   /** Keeps a request's work alive after its answer. */
   readonly waitUntil?: (work: Promise<unknown>) => void;
-  /** Says who calls, in place of the settings' method. Undefined: nobody that the app knows. */
+  /** Identifies the caller, in place of the settings' method. Returns undefined for one that the app does not know. */
   readonly authenticate?: ((request: Request) => Promise<Identity | undefined>) | undefined;
   /** Called when fetching the authorization server's keys fails. */
   readonly onKeysFailure?: (failure: unknown) => void;

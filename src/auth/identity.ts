@@ -1,4 +1,4 @@
-/** Who is calling, and what a credential allows. */
+/** The identity of a caller, and the scopes that a credential grants. */
 import type { Caller } from "../core/caller.ts";
 export const SCOPES = [
   "sessions:read",

@@ -1,9 +1,9 @@
 /**
  * Caches the keys of the authorization server. It fetches them at first use, when they
- * grow old, and when a token names an unknown key. A floor limits the last: otherwise
- * a client could cause a fetch with each key id that it makes up. Where keys are held, a fetch is made
- * in the background, so that a server that hangs delays no valid token. While fetching fails,
- * the cache goes on with the keys that it holds.
+ * grow old, and when a token names an unknown key. A least time between two fetches limits the last
+ * case: otherwise a client could cause a fetch with each key id that it makes up. While keys are
+ * held, a fetch runs in the background, so that a server that hangs delays no valid token. While
+ * fetching fails, the cache uses the keys that it holds.
  */
 import { createLocalJWKSet, errors, type JSONWebKeySet, type JWTVerifyGetKey } from "jose";
 import { boundedBody } from "../wire/bytes.ts";
@@ -24,7 +24,7 @@ export interface JwksOptions {
 
 /** Milliseconds after which the cache fetches the keys again, in the background. */
 const REFRESH_AGE_MS = 5 * 60_000;
-/** Milliseconds after which a token waits for that, unless it failed before: from then on a revoked key is refused. */
+/** Milliseconds after which a token waits for that fetch, unless the last one failed. So a revoked key is refused from then on. */
 const MAX_AGE_MS = 10 * 60_000;
 /** Milliseconds between fetches for unknown keys, and after a failed fetch while the cache holds keys. */
 const FLOOR_MS = 30_000;
@@ -84,12 +84,12 @@ export class Jwks {
     return !this.#keys || (this.#age > MAX_AGE_MS && !this.#lastRoundFailed());
   }
 
-  /** Whether the last round that is over has brought no keys. */
+  /** Whether the last round that has ended brought no keys. */
   #lastRoundFailed(): boolean {
     return this.#isUnderWay() ? this.#roundBeforeFailed : this.#roundAt > this.#keysAt;
   }
 
-  /** Fetches the keys or waits for a fetch under way. Does nothing within the floor. */
+  /** Fetches the keys or waits for a fetch under way. Does nothing within the least time since the last fetch. */
   async #refresh(): Promise<void> {
     if (this.#isUnderWay() && this.#roundSize >= MAX_CONCURRENT) return this.#roundEnds();
     if (!this.#mayFetch()) return;

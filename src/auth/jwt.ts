@@ -36,7 +36,7 @@ const TYPES = /^(application\/)?(at\+)?jwt$/i;
 /** Seconds by which the clocks of both servers may differ. */
 const LEEWAY_SECONDS = 10;
 
-/** Reads access tokens. Returns undefined for every token that is not valid, whatever is wrong with it. */
+/** Reads access tokens. Returns undefined for every token that is not valid, for whichever reason. */
 export function jwtReader(settings: JwtSettings, platform: Omit<JwksOptions, "url">): TokenReader {
   const { issuer, audience, jwksUrl } = settings;
   const jwks = new Jwks({ url: jwksUrl, ...platform });

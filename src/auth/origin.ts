@@ -19,7 +19,7 @@ export function parseHost(text: string): { host: string; hostname: string } | un
   return url ? { host: url.host, hostname: url.hostname } : undefined;
 }
 
-/** The origin of a URL of the web. Returns undefined for text that is more or less than an origin. */
+/** The origin of a web URL. Returns undefined for text that is not exactly an origin. */
 export function webOriginOf(text: string): string | undefined {
   const url = URL.parse(text);
   const isOrigin = url !== null && /^https?:$/.test(url.protocol) && `${url.origin}/` === url.href;
@@ -45,7 +45,7 @@ export function pageOriginOf(text: string): string | undefined {
 }
 
 interface OriginRules {
-  /** Hosts to serve, in lower case, with or without a port. Undefined: any. */
+  /** Hosts to serve, in lower case, with or without a port. Undefined: every host. */
   readonly allowedHosts?: ReadonlySet<string> | undefined;
   /** Origins whose pages may call, as browsers write them. */
   readonly allowedOrigins: ReadonlySet<string>;

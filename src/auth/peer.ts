@@ -4,19 +4,19 @@ import { addressOfPeer } from "./rate-limit.ts";
 
 /**
  * The client's address: `cf.clientIp`, which plain workerd sets, or the header that Cloudflare's edge
- * and `wrangler dev` set. Undefined where the platform says neither.
+ * and `wrangler dev` set. Undefined where the platform sets neither.
  */
 export function clientAddress(request: Request): string | undefined {
   return socketAddress(request) ?? request.headers.get("cf-connecting-ip") ?? undefined;
 }
 
-/** Headers by which a proxy says for whom it asks. `wrangler dev` lets its client set the first, so none proves anything alone. */
+/** Headers in which a proxy names its client. `wrangler dev` lets a client set the first, so none of them alone proves an address. */
 const FOR_WHOM = ["cf-connecting-ip", "x-forwarded-for", "x-real-ip"];
 
 /**
- * Whether every address that is said of a request's origin is of this machine, and there is one. A
- * proxy on this machine may ask for others, so its headers can only take that away. `headers` are the
- * request's, if they have been read already.
+ * Whether this machine sent a request: at least one address is given for it, and each one is an
+ * address of this machine. A proxy on this machine may pass on requests of others, so its headers can
+ * only turn the answer to false. `headers` are the request's, if they have been read already.
  */
 export function isFromThisMachine(
   request: Request,

@@ -34,14 +34,14 @@ type AuthMethod =
   | { readonly kind: "unset" }
   /** `AUTH=none`: anybody may call. */
   | { readonly kind: "none" }
-  /** The app that the service is a part of says who calls. */
+  /** The app that the service is a part of identifies the caller. */
   | { readonly kind: "own" }
   | { readonly kind: "token"; readonly tokens: readonly ApiToken[] }
   | ({ readonly kind: "jwt" } & JwtSettings);
 
 /** Settings that an app gives in code, and no variable can. */
 export interface CodeSettings {
-  /** The app says who calls, in place of `AUTH`. */
+  /** The app identifies the caller, in place of `AUTH`. */
   readonly ownAuthentication?: boolean;
   /** The path under which the app serves the service, such as `/live`; empty: the root. */
   readonly basePath?: string;
@@ -59,7 +59,7 @@ export interface AuthSettings {
   readonly publicOrigin?: string;
   /** `ALLOWED_ORIGINS` (none): origins whose pages may call. */
   readonly allowedOrigins: ReadonlySet<string>;
-  /** `ALLOWED_HOSTS` (any): hosts to serve, besides those of this machine. */
+  /** `ALLOWED_HOSTS` (every host): hosts to serve, besides those of this machine. */
   readonly allowedHosts?: ReadonlySet<string>;
   /** `RATE_LIMIT_PER_SUBJECT` (30000): requests a minute; 0: no limit, the default while `AUTH` is unset. */
   readonly perSubject: number;
@@ -71,7 +71,7 @@ export interface AuthSettings {
   readonly credentials: boolean;
 }
 
-/** Requests a minute. 500 and 1,000 a second are more than a person or an agent sends, and bound its cost. */
+/** Requests a minute: 500 and 1,000 a second. No person and no agent sends so many, and they bound what one can cost. */
 const PER_SUBJECT = 30_000;
 const PER_ADDRESS = 60_000;
 const MOST_PER_MINUTE = 10_000_000;
@@ -134,7 +134,7 @@ export function refuseForwardedTokens(
   }
 }
 
-/** Two answers to who calls would leave open which one counts. */
+/** The app's own method. Throws if `AUTH` is set too: it would be unclear which of the two decides. */
 function ownMethod(env: AuthEnvironment): AuthMethod {
   if (text(env, "AUTH") === undefined) return { kind: "own" };
   throw new ConfigError("AUTH must be unset where the app authenticates by its own function");

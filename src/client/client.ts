@@ -11,17 +11,17 @@ export interface CallOptions {
 }
 
 export interface ConditionOptions extends CallOptions {
-  /** Only where the session is still the one with this `etag`; else 412 `precondition_failed`. */
+  /** The call succeeds only if the session still has this `etag`; else it fails with 412 `precondition_failed`. */
   readonly ifMatch?: string | undefined;
 }
 
 export interface PutOptions extends ConditionOptions {
-  /** `*`: only where there is no such session; else 412 `precondition_failed`. */
+  /** `*`: the call succeeds only if there is no such session; else it fails with 412 `precondition_failed`. */
   readonly ifNoneMatch?: "*" | undefined;
 }
 
 export interface GetOptions extends CallOptions {
-  /** false: look without extending the session's life. */
+  /** `false` reads the session without extending its life. Default: `true`. */
   readonly touch?: boolean | undefined;
 }
 
@@ -56,7 +56,7 @@ export class HoldfastClient {
     this.#service = new Service(options, timing);
   }
 
-  /** Makes a session. Throws 409 `session_already_exists` for an `id` that one has. */
+  /** Makes a session. Throws 409 `session_already_exists` if a session has the given `id`. */
   async create(
     session: api.NewSession = {},
     { signal }: CallOptions = {},
@@ -68,8 +68,8 @@ export class HoldfastClient {
     } catch (failure) {
       const isOwn = session.id === undefined && isLostCreate(failure);
       if (!isOwn) throw failure;
-      // Nobody else can have made the session with this random id. A patch of nothing gives it, and needs no
-      // other scope than a create.
+      // Nobody else can have made the session with this random id. An empty patch returns the session, and
+      // needs the same scope as a create.
       return this.patch(id, {}, { signal });
     }
   }
@@ -150,14 +150,14 @@ export class HoldfastClient {
     return this.#json({ method: "GET", path: "/v1/sessions/count", query }, signal);
   }
 
-  /** Ends all of one's own sessions; an admin names whose. */
+  /** Ends all of one's own sessions; an admin must name the `subject`. */
   revoke({ signal, subject }: SubjectOptions = {}): Promise<api.Revoked> {
     return this.#json({ method: "DELETE", path: "/v1/sessions", query: { subject } }, signal);
   }
 
   /**
    * Follows a session's stream. It reconnects for as long as that can help, and resumes after the last event
-   * that it has: each event comes once, in order, and where the service has events no more, a `gap` says so.
+   * that it has: each event comes once, in order. Where events are no longer retained, a `gap` comes instead.
    * The last item is `end`. Throws a `HoldfastError` for a refusal that does not pass: 404
    * `session_not_found` also where the session expired or was deleted while the client was away, since
    * the service then cannot tell which.
@@ -185,7 +185,7 @@ function isLostCreate(failure: unknown): boolean {
   );
 }
 
-/** The path of a session. The service judges the id; one that would change the path is refused here. */
+/** The path of a session. Throws for an id that would change the path; the service checks every other. */
 function pathOf(id: string): string {
   if (typeof id !== "string" || ["", ".", "..", "count"].includes(id)) {
     throw new TypeError("id: must be the id of a session");

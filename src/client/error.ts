@@ -1,4 +1,4 @@
-/** The one error of the client. */
+/** The only error that the client throws for an answer, or for a missing one. */
 
 export interface HoldfastErrorOptions extends ErrorOptions {
   /** Milliseconds after which the service wants to be asked again (`Retry-After`). */
@@ -62,7 +62,7 @@ export function noAnswer(detail: string, cause?: unknown): HoldfastError {
 /** Reads the error from an answer that is not a success. `now` is in milliseconds since the epoch. */
 export async function errorOf(response: Response, now: number): Promise<HoldfastError> {
   const { status, headers } = response;
-  // An error page of a proxy says nothing to a program.
+  // The text of a proxy's error page is of no use to a program.
   const isJson = headers.get("content-type")?.includes("json");
   const problem = isJson ? objectIn(await response.text()) : undefined;
   const code = typeof problem?.["code"] === "string" ? problem["code"] : "unexpected_answer";

@@ -1,4 +1,4 @@
-/** Follows a session's stream over any number of connections (docs/delivery.md). */
+/** Follows a session's stream, over as many connections as it takes (docs/delivery.md). */
 import { createParser } from "eventsource-parser";
 import { errorOf, HoldfastError, noAnswer, objectIn } from "./error.ts";
 import { Credential, notHoldfast, type Service } from "./service.ts";
@@ -51,7 +51,7 @@ type GivenTicket = string | Pick<Partial<Ticket>, "ticket"> | Response;
 export interface FollowOptions {
   /** The last event that was seen; the stream goes on after it. */
   readonly lastEventId?: string | undefined;
-  /** Where a reader without an id starts; absent: at the first event that no reader is known to have taken. */
+  /** Where a reader without an id starts. Absent: at the first event that no reader is known to have taken. */
   readonly from?: "earliest" | undefined;
   /** Gives tickets, which take the token's place. For pages, which should hold no token. */
   readonly ticket?: string | TicketSource | undefined;
@@ -64,19 +64,19 @@ export interface FollowOptions {
   readonly silenceMs?: number | undefined;
   /** Called each time that the stream is open. */
   readonly onOpen?: (() => void) | undefined;
-  /** Called when a connection has failed or ended, before the next; absent: the client's own. */
+  /** Called when a connection has failed or ended, before the next. Absent: the client's `onRetry`. */
   readonly onRetry?: OnRetry | undefined;
 }
 
 const SILENCE_MS = 45_000;
 /** Milliseconds before a client comes back, unless the stream says otherwise by `retry:`. */
 const RETRY_MS = 1000;
-/** The shortest such wait: a stream that asks for none and is cut each time would be asked for without pause. */
+/** The shortest such wait, in milliseconds: a server that asks for no wait and cuts each stream would be called without pause. */
 const LEAST_RETRY_MS = 100;
 /** Characters that one event may have, several times what a service can be set to. A stream that never ends one would fill the memory. */
 const MAX_EVENT_LENGTH = 16 * 1024 * 1024;
 
-/** Why a loop that is left ends its connection. No caller sees it. */
+/** The reason of an abort when the reader leaves its loop. No caller sees it. */
 const LEFT = new Error("The reader has left.");
 
 /** The items of a stream. It connects when the first is asked for; leaving the loop ends the connection. */
@@ -145,7 +145,7 @@ async function* itemsOf(
         }
         options.onOpen?.();
         for await (const item of read(response, attempt, place, silenceMs)) {
-          // What has come before an abort is not handed over after it.
+          // An item that arrived before an abort is not handed over after it.
           stop.signal.throwIfAborted();
           yield item;
           if (item.type === "end") return undefined;
@@ -224,7 +224,7 @@ async function* read(
   let isTooLarge = false;
   const parser = createParser({
     maxBufferSize: MAX_EVENT_LENGTH,
-    // It is told of an id at the end of a frame, so that of a torn event does not count.
+    // Called at the end of a frame, so the id of an event that was cut does not count.
     onId: (id) => {
       place.lastEventId = id || undefined;
     },

@@ -1,10 +1,10 @@
-/** The service as the client reaches it: its address, the credential, one try, and tries until one is answered. */
+/** Calls the service: its address, the credential, one try, and tries until one is answered. */
 import { errorOf, HoldfastError, noAnswer, objectIn } from "./error.ts";
 import { Attempt, Backoff, type OnRetry, type Timing } from "./timing.ts";
 
 /**
- * Gives the bearer token for a call; undefined for none. `refused` is the token that the service has just
- * answered with 401, if it has: get another one. A call that then gets 401 again ends. If the function
+ * Gives the bearer token for a call; undefined for none. If the service has just answered 401, `refused` is
+ * the token that it refused: give another one. A call that then gets 401 again fails. If the function
  * throws, the client tries again later, unless it throws a `HoldfastError` that does not pass.
  */
 export type TokenSource = (refused?: string) => string | undefined | Promise<string | undefined>;
@@ -23,7 +23,7 @@ export interface HoldfastClientOptions {
   readonly onRetry?: OnRetry | undefined;
 }
 
-/** Milliseconds that an answer may take: more than the 30 s that a read may wait, and 4 MiB need at 1 Mbit/s. */
+/** Milliseconds that an answer may take. A read may wait for 30 s, and 4 MiB take 34 s at 1 Mbit/s. */
 const ANSWER_MS = 60_000;
 /** Milliseconds before the second try; doubled with each. */
 const FIRST_WAIT_MS = 250;
@@ -169,7 +169,7 @@ export class Credential {
 /** Whether a try that failed may have been carried out all the same. */
 function isLost(failure: unknown): boolean {
   if (!(failure instanceof HoldfastError)) return false;
-  // These the service says before it changes anything.
+  // With these codes the service has changed nothing.
   const refusals = ["message_channel_full", "session_disconnected"];
   return failure.status === 0 || (failure.status >= 500 && !refusals.includes(failure.code));
 }
@@ -218,7 +218,7 @@ async function jsonIn(response: Response): Promise<unknown> {
   throw notHoldfast(response);
 }
 
-/** Somebody else answers at the URL. */
+/** The error for an answer that is not Holdfast's. */
 export function notHoldfast({ status, headers }: Response): HoldfastError {
   const type = headers.get("content-type") ?? "none";
   return new HoldfastError(

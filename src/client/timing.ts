@@ -1,7 +1,7 @@
-/** Time as the client uses it: waiting with a bound, and waiting before another try. */
+/** Waits before another try, and bounds the time of one try. */
 import { HoldfastError, noAnswer } from "./error.ts";
 
-/** Time and chance. Tests pass their own. */
+/** The clock, timers and random numbers. Tests pass their own. */
 export interface Timing {
   /** Milliseconds since the epoch. */
   now(): number;
@@ -19,7 +19,7 @@ export const systemTiming: Timing = {
   sleep: (ms, signal, waitsForNetwork) =>
     new Promise((resolve) => {
       if (signal.aborted) return resolve();
-      // React Native has a window that hears nothing.
+      // React Native has a `window` without `addEventListener`.
       const { window } = globalThis as { readonly window?: Partial<EventTarget> };
       const page = waitsForNetwork ? window : undefined;
       const over = (): void => {
@@ -42,7 +42,7 @@ export const systemTiming: Timing = {
 export const MAX_WAIT_MS = 30_000;
 /** The longest `Retry-After` and `retry:` that it keeps to, in milliseconds. A timer cannot hold much longer ones. */
 const MAX_ASKED_MS = 10 * 60_000;
-/** Milliseconds between two looks at the clock. A laptop that wakes up finds out this soon that its connection is old. */
+/** Milliseconds between two looks at the clock. A laptop that wakes up notices within this time that its connection is old. */
 const LOOK_MS = 5000;
 
 /** Hears of each failure that the client does not give up on, and the milliseconds until it tries again. */
@@ -69,7 +69,7 @@ export class Backoff {
   /** Waits before the next try. Throws a failure that does not pass, and the signal's reason if it aborts. */
   async wait(failure: unknown, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
-    // Another error is one of this program, such as that of a callback.
+    // Any other error comes from this program, such as from a callback.
     if (!(failure instanceof HoldfastError) || !failure.mayPass) throw failure;
     const grown = Math.min(MAX_WAIT_MS, this.baseMs * 2 ** this.#failures++);
     const least = Math.min(MAX_ASKED_MS, Math.max(this.baseMs, failure.retryAfterMs ?? 0));

@@ -36,7 +36,7 @@ export function seconds<Name extends string>(
   throw refusal(name, `a number of seconds from ${least} to ${most}`, value);
 }
 
-/** A whole number. A refusal quotes what is there instead, unless `quoted` is false. */
+/** A whole number. A refusal quotes the variable's text, unless `quoted` is false. */
 export function integer<Name extends string>(
   env: Environment<Name>,
   name: NoInfer<Name>,
@@ -66,7 +66,7 @@ export function oneOf<Name extends string, T extends string>(
   return choice;
 }
 
-/** Quotes `value` if it is given; a caller whose variable holds a secret does not give it. */
+/** The error for a bad variable. It quotes `value`; leave that out for a variable that may hold a secret. */
 export function refusal(name: string, expected: string, value?: string): ConfigError {
   const instead = value === undefined ? "" : `, not ${JSON.stringify(value)}`;
   return new ConfigError(`${name} must be ${expected}${instead}`);

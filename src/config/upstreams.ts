@@ -56,7 +56,7 @@ export const NO_HEADER_VALUE =
 const LONGEST_TIMEOUT_SECONDS = 86_400;
 const SHORTEST_TIMEOUT_SECONDS = 0.05;
 
-/** Seconds without a message after which a stream counts as ended: a tool that works for longer says how far it is. */
+/** Seconds without a message after which a stream counts as ended: a tool that works for longer reports its progress. */
 export const SILENCE_SECONDS = 600;
 /** Seconds that a call may take in all, messages or not. */
 export const CALL_SECONDS = 3600;
@@ -69,9 +69,9 @@ export interface ServerSettings {
   readonly headers: Readonly<Record<string, string>>;
   /** How long the upstream may take to begin a stream, or to send a JSON answer whole. */
   readonly timeoutSeconds: number;
-  /** How long a stream of the upstream may bring no message. Comments are none. */
+  /** How long a stream of the upstream may bring no message. A comment is no message. */
   readonly silenceSeconds: number;
-  /** How long a call may take in all, whatever the upstream sends meanwhile. At least `timeoutSeconds`. */
+  /** How long a call may take in all, even if messages keep coming. At least `timeoutSeconds`. */
   readonly callSeconds: number;
   readonly transport: "streamable" | "sse";
   /**
@@ -182,7 +182,7 @@ function isHeaders(value: unknown): value is Readonly<Record<string, string>> {
   );
 }
 
-/** Whether `Headers` and every server take it. */
+/** Whether `Headers` and every server accept this value. */
 export function isHeaderValue(text: string): boolean {
   return HEADER_VALUE.test(text);
 }

@@ -16,7 +16,7 @@ const CLASSES = { SESSIONS: "SessionObject", DIRECTORY: "DirectoryObject" };
 export function bindingsOf(env: Environment, keepsDirectory: boolean): Bindings {
   requireNamespace(env, "SESSIONS", "");
   if (keepsDirectory) requireNamespace(env, "DIRECTORY", ", or set directoryShards to 0");
-  // `requireNamespace` has looked; the type of the objects in it cannot be seen.
+  // `requireNamespace` has checked that they are namespaces; their objects' types cannot be checked.
   return env as Bindings;
 }
 

@@ -34,7 +34,7 @@ type ObjectClass = new (
 ) => CloudflareWorkersModule.DurableObject;
 
 export interface SessionsOptions {
-  /** Who acts: another's session is not found, and a new one is its own. */
+  /** The caller: it finds only sessions of this subject, and owns those that it makes. 1 to 1,024 characters. */
   readonly subject: string;
 }
 
@@ -100,7 +100,7 @@ export function holdfastOn<Env extends object>(
   return {
     fetch: async (request, env) => embedded(env).fetch(request),
     sessions: (env, options) => embedded(env).sessions(callerOf(options)),
-    // The objects read the options too: the bounds of the log, for one.
+    // The objects read the options too, such as the bounds of the log.
     SessionObject: class extends SessionObject {
       constructor(ctx: DurableObjectState, env: Environment) {
         requireSqlite(ctx, "SessionObject");
@@ -174,7 +174,7 @@ function callerOf(options: SessionsOptions | undefined): Caller {
   throw new TypeError("subject must be a text of 1 to 1024 characters");
 }
 
-/** Undefined: nobody. Throws a TypeError for an answer that `authenticate` must not give. */
+/** The identity that `authenticate` returned; undefined for nobody. Throws a TypeError for an answer that it must not give. */
 async function identified<Env>(
   request: Request,
   authenticate: NonNullable<HoldfastOptions<Env>["authenticate"]>,

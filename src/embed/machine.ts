@@ -17,11 +17,11 @@ interface MachineBindings extends Bindings {
   /** The folder in which the system lists what the process has open, and how much that may be. */
   readonly OPEN_FILES?: Fetcher;
   readonly OPEN_FILES_LIMIT?: string;
-  /** The folder of a file that is there while the disk has room. */
+  /** A folder with a file in it as long as the disk has room. */
   readonly DISK_RESERVE?: Fetcher;
 }
 
-/** What the service asks its machine. */
+/** The machine's files and limits, with the files of the objects' storage. */
 export interface OwnMachine extends Machine {
   readonly stored?: DurableObjectHostOptions["stored"];
   readonly damaged?: DurableObjectHostOptions["damaged"];

@@ -9,7 +9,7 @@ import { CONFIG_VARIABLES } from "../config/service.ts";
 import type { LogLevel } from "../logger.ts";
 import { isObject } from "../wire/json.ts";
 
-/** Who calls, and what it may do. */
+/** The caller that `authenticate` has identified, and its scopes. */
 export interface Authenticated {
   /** The owner of the sessions that it makes; at most 1,024 characters. */
   readonly subject: string;
@@ -44,7 +44,7 @@ export type UpstreamOption = UpstreamServer;
 export interface VariableOptions {
   /** Seconds that a session lives after its last use: 0.1 to 31536000 (7200). */
   readonly sessionTtlSeconds?: number | undefined;
-  /** Seconds that a session lives at most, whatever its use (0: no limit). */
+  /** Longest life of a session in seconds, however it is used (0: no limit). */
   readonly sessionMaxLifetimeSeconds?: number | undefined;
   /** Seconds between two comments on an idle stream: 0.05 to 3600 (15). */
   readonly keepaliveSeconds?: number | undefined;
@@ -85,7 +85,7 @@ export interface VariableOptions {
   readonly jwtAudience?: string | undefined;
   /** For `auth: "jwt"`: https, or http to this machine. */
   readonly jwksUrl?: string | undefined;
-  /** Signs tickets: at least 32 characters. A secret belongs in the environment; this is for one that is made otherwise. */
+  /** Signs tickets: at least 32 characters. Put a secret into the environment if you can; this option is for one that comes from elsewhere. */
   readonly ticketSecret?: string | readonly string[] | undefined;
   /** Seconds that a ticket is valid: 1 to 3600 (60). */
   readonly ticketTtlSeconds?: number | undefined;
@@ -93,7 +93,7 @@ export interface VariableOptions {
   readonly publicUrl?: string | undefined;
   /** Origins whose pages may call (none but the Worker's own). */
   readonly allowedOrigins?: readonly string[] | undefined;
-  /** Hosts to serve (any). */
+  /** Hosts to serve (every host). */
   readonly allowedHosts?: readonly string[] | undefined;
   /** Requests a minute: 0 to 10000000 (30000; 0: no limit). */
   readonly rateLimitPerSubject?: number | undefined;
@@ -103,8 +103,8 @@ export interface VariableOptions {
 
 export interface HoldfastOptions<Env = unknown> extends VariableOptions {
   /**
-   * Says who sends a request, in place of `auth`: from a cookie, or a token of your own. Null: nobody
-   * that you know, who gets 401. It must leave the request's body unread. If it throws, the caller
+   * Identifies the sender of a request, in place of `auth`: by a cookie, or a token of your own. Return
+   * null for a sender that you do not know, who gets 401. It must leave the request's body unread. If it throws, the caller
    * gets 503.
    */
   readonly authenticate?:

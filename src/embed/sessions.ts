@@ -38,7 +38,7 @@ import {
   readSession,
 } from "../http/v1/session-verbs.ts";
 
-/** As the header If-Match: an `etag`, a list of them, or `*` for any session that exists. */
+/** As in the header If-Match: an `etag`, a list of them, or `*` for every session that exists. */
 export interface IfMatchOption {
   readonly ifMatch?: string | undefined;
 }
@@ -89,8 +89,8 @@ export interface HoldfastSessions {
   read(id: string, options?: api.ReadOptions): Promise<api.EventPage>;
   /**
    * Answers a request of a client with the session's stream, as `GET /v1/sessions/{id}/events` does: it
-   * reads the request's `Last-Event-ID`, `Accept` and query. An error is a response too. Check before
-   * who asks: nobody else does.
+   * reads the request's `Last-Event-ID`, `Accept` and query. An error is a response too. Check the
+   * request's sender first: this method does not.
    */
   follow(request: Request, id: string): Promise<Response>;
   /**
@@ -101,7 +101,7 @@ export interface HoldfastSessions {
   /** A page of the sessions that fit, newest first. */
   list(options?: api.ListOptions): Promise<api.SessionList>;
   count(options?: api.FilterOptions): Promise<api.SessionCount>;
-  /** Ends all sessions of a subject, many of them in the background. Without a caller of its own it must be named. */
+  /** Ends all sessions of a subject, many of them in the background. `subject` is required where `sessions(env)` was given none. */
   revoke(options?: api.SubjectOptions): Promise<api.Revoked>;
 }
 
@@ -189,8 +189,8 @@ function readStreamQuery(request: Request): z.output<typeof streamQuery> {
 }
 
 /**
- * Validates a value as a route does whose client sends it as JSON. So a Date becomes text, and a member
- * that is undefined is as if it were absent. Throws a SessionError for a value that JSON cannot hold.
+ * Validates a value as a route validates the JSON of a client. So a Date becomes text, and a member
+ * that is undefined counts as absent. Throws a SessionError for a value that JSON cannot hold.
  */
 function checked<T extends z.ZodType>(schema: T, value: unknown): z.output<T> {
   let text: string | undefined;

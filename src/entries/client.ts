@@ -1,4 +1,4 @@
-/** The entry `holdfast/client`: the client, for pages, Node and Workers. It imports `eventsource-parser` alone. */
+/** The entry `holdfast/client`: the client, for pages, Node and Workers. Its one dependency is `eventsource-parser`. */
 export { HoldfastClient } from "../client/client.ts";
 export type {
   CallOptions,

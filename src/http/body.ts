@@ -12,7 +12,7 @@ import { NO_ROOM, type Hold } from "./held-bytes.ts";
 
 type Bytes = ArrayBuffer | Uint8Array;
 
-/** How large a body may be. */
+/** How large a body may be, in bytes. */
 export interface BodyLimit {
   readonly maxBytes: number;
   /** Where the limit comes from: `BODY_MAX_BYTES`. */
@@ -27,8 +27,8 @@ export async function readBody(request: Request, limit: BodyLimit, hold: Hold): 
   const { maxBytes } = limit;
   const announced = request.headers.get("content-length");
   if (Number(announced) > maxBytes) throw tooLarge(limit);
-  // HTTP holds a body to its announced length, and the platform reads one faster than a loop. A
-  // larger body is counted as it comes: one that is announced and never sent takes nobody's room.
+  // A body cannot be longer than announced, and the platform reads it faster than a loop. A larger
+  // body is counted as it comes: one that is announced and never sent takes no room from others.
   const isSmall = announced !== null && Number(announced) <= MAX_SMALL_BODY_BYTES;
   const reading = isSmall ? request.arrayBuffer() : counted(request, maxBytes, hold);
   const whole = reading.catch((failure: unknown) => {

@@ -9,7 +9,7 @@ import { problemResponse } from "./problem.ts";
 /** Requests of other methods store nothing, or little. */
 const STORES: ReadonlySet<string> = new Set(["POST", "PUT", "PATCH"]);
 
-/** `isFull` looks at the disk. If it fails, the last look counts. */
+/** `isFull` checks the disk. If the check fails, the result of the last one counts. */
 export function whileTheDiskHasRoom(
   isFull: () => Promise<boolean>,
   now: () => number = Date.now,

@@ -19,13 +19,13 @@ const HOW_TO_SET_UP =
 
 /** A handler behind the guard, as far as the guard needs to know it. */
 interface Guarded {
-  /** Undefined: any valid credential passes. */
+  /** Undefined: every valid credential passes. */
   readonly scope: RouteScope | undefined;
   /** Whether a `ticket` in the query can replace the Authorization header. */
   readonly takesTicket?: boolean;
 }
 
-/** Returns who is calling, or the refusal. Throws UnavailableError while a credential cannot be checked. */
+/** Returns the caller's identity, or the response that refuses it. Throws UnavailableError while a credential cannot be checked. */
 export type Guard = (c: Context, guarded: Guarded) => Promise<Identity | Response>;
 
 export function createGuard(access: Access, log: Logger): Guard {
@@ -173,7 +173,7 @@ function neededBy({ settings }: Access): string {
   return settings.method.kind === "own" ? "Log in first." : "A bearer token is needed.";
 }
 
-/** Returns who is calling, or one refusal for every way in which a credential can be wrong. */
+/** Returns the caller's identity, or one refusal for every way in which a credential can be wrong. */
 async function identify(
   c: Context,
   access: Access,

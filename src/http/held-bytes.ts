@@ -4,7 +4,7 @@
  */
 import { MAX_HELD_BYTES, MAX_SMALL_BODY_BYTES } from "../core/limits.ts";
 
-/** The detail of the refusal (`unavailable`) of a body that there is no room for. */
+/** The detail of the error (`unavailable`) for a body that there is no room for. */
 export const NO_ROOM = "Too many large bodies are under way; try again.";
 
 export class HeldBytes {
@@ -43,8 +43,8 @@ export class Hold {
   }
 
   /**
-   * The body has this many bytes by now. False where there is no room for them, and after the
-   * release: nobody waits for the body then. A small body always has room, and is not counted.
+   * Counts the body as this large by now, in bytes. False if there is no room for it, and after the
+   * release, when nobody waits for the body. A small body always has room, and is not counted.
    */
   grow(bytes: number): boolean {
     if (bytes <= MAX_SMALL_BODY_BYTES) return true;
@@ -58,7 +58,7 @@ export class Hold {
     return this.#bytes > 0;
   }
 
-  /** Nobody holds the body any more. A second call does nothing. */
+  /** Ends the holding of the body. A second call does nothing. */
   release(): void {
     this.#released = true;
     this.#add(-this.#bytes);

@@ -36,7 +36,7 @@ import {
   type Service,
 } from "./route.ts";
 
-/** Shows which resources the machine has left. On Cloudflare none of them runs out, and both are absent. */
+/** The resources that the machine has left. Both are absent on Cloudflare, where neither runs out. */
 export interface Machine {
   readonly openFiles?: OpenFiles | undefined;
   readonly isDiskFull?: (() => Promise<boolean>) | undefined;
@@ -121,7 +121,7 @@ export function mountGatewayPaths(
   >,
 ): void {
   for (const path of GATEWAY_PATHS) {
-    // Clients take a path with a slash at its end for the same.
+    // Clients use a path with and without a slash at its end.
     const paths = [path, `${path}/`, `${path}/:upstream`, `${path}/:upstream/`];
     app.on("ALL", paths, async (c) => {
       const identity = await guard(c, { scope: GATEWAY_SCOPE });
@@ -154,7 +154,7 @@ export function mountUpstreamMetadata(
   }
 }
 
-/** Mounts, last, the answers for unknown paths and methods. They need a credential, so strangers learn of no route. */
+/** Mounts the answers for unknown paths and methods. They need a credential, so a stranger cannot learn the routes. Call it last. */
 export function mountRefusals(app: Hono, guard: Guard): void {
   const otherMethods = methodNotAllowed({
     app,

@@ -58,7 +58,7 @@ export function quoted(text: string): string {
   return `"${text.replaceAll(/["\\]/g, "\\$&")}"`;
 }
 
-/** Without tokens, there is nothing to say about how to get one. */
+/** Whether the service has metadata of its own: without tokens there is none. */
 export function describesItself({ settings: { method } }: Access): boolean {
   return method.kind === "token" || method.kind === "jwt";
 }
@@ -95,7 +95,7 @@ const metadata = z.object({
   bearer_methods_supported: z.array(z.string()),
 });
 
-/** Here an MCP client learns which authorization server to ask (RFC 9728). */
+/** The route from which an MCP client learns the authorization server (RFC 9728). */
 export const resourceMetadata = route({
   method: "get",
   path: RESOURCE_METADATA_PATH,

@@ -19,9 +19,9 @@ interface OpenFilesParts {
   readonly now?: () => number;
 }
 
-/** Milliseconds between two looks of a waiting request whether a count has ended: one request cannot await another's. */
+/** Milliseconds between two checks of a waiting request whether a count has ended: one request cannot await another's work. */
 const LOOK_MS = 2;
-/** With this share of the last count's room left, one request counts anew while others take the rest. */
+/** Once no more than this share of the last count's room is left, one request counts again while others use the rest. */
 const LOW = 1 / 4;
 
 export class OpenFiles {

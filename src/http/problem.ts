@@ -6,7 +6,7 @@ import { shorten } from "../wire/shorten.ts";
 
 export const PROBLEM_MEDIA_TYPE = "application/problem+json";
 
-/** With a code it makes the problem's type: an identifier, not the address of a page. */
+/** The problem's type is this and the code: an identifier, not the address of a page. */
 const TYPE_PREFIX = "urn:holdfast:problem:";
 
 /**

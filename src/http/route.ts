@@ -46,9 +46,9 @@ interface RequestHeader {
 }
 
 export interface BodyUse {
-  /** As errors call it: "what a session may hold". */
+  /** Its name in errors, such as "what a session may hold". */
   readonly name: string;
-  /** The number, or what it follows from. */
+  /** The bound in words: a number, or how it follows from others. */
   readonly described: string;
   readonly bytes: (config: Config) => number;
 }
@@ -103,7 +103,7 @@ export interface Call<Query, Body> {
   readonly c: Context;
   readonly caller: Caller;
   readonly query: Query;
-  /** A handler that takes it does not wait (`await`), or it is held meanwhile. */
+  /** A handler that takes the body must not `await`: the body would stay in memory meanwhile. */
   readonly body: Body;
 }
 
@@ -175,7 +175,7 @@ export function validate<T extends z.ZodType>(schema: T, value: unknown): z.outp
   const issue = firstOf(result.error.issues);
   const field = fieldName(issue.path);
   const code = (issue.path.length === 1 && FIELD_CODES[field]) || "invalid_request";
-  // Both may quote keys of any length; the whole is cut once more where it is said.
+  // Both may quote long keys; `problemResponse` cuts the whole once more.
   const message = shorten(issue.message, MAX_QUOTED);
   throw new SessionError(code, field ? `${shorten(field, MAX_QUOTED)}: ${message}` : message);
 }

@@ -1,10 +1,11 @@
-/** What `useSession` shows of a stream, without React: it follows, and gathers what came into one view. */
+/** The store behind `useSession`, without React: it follows a stream and keeps a view of it. */
 import type { Followed, FollowedEvent, FollowOptions } from "../client/follow.ts";
 import type { Gap } from "../core/api.ts";
 
 /**
- * `idle` has no session. `connecting`, `open` and `reconnecting` go on by themselves. `ended`, `expired` and
- * `deleted` are how the stream ended, and `failed` is a refusal that does not pass: `error` says which.
+ * `idle`: there is no session yet. `connecting`, `open`, `reconnecting`: the stream goes on, and needs nothing
+ * of the page. `ended`, `expired`, `deleted`: how the stream ended. `failed`: the service refused it for good,
+ * and `error` has the refusal.
  */
 export type SessionStatus =
   | "idle"
@@ -17,25 +18,25 @@ export type SessionStatus =
   | "failed";
 
 export interface SessionView {
-  /** In order, each once: the last `maxEvents` of them. */
+  /** The last `maxEvents` events, in order, each once. */
   readonly events: readonly FollowedEvent[];
   readonly status: SessionStatus;
   /** The last event that came. Keep it to go on after a reload. */
   readonly lastEventId: string | undefined;
   /** The last place where events are missing; undefined where none are. */
   readonly gap: Gap | undefined;
-  /** While `reconnecting`, why; when `failed`, the refusal. */
+  /** While `reconnecting`, the failure of the last connection; when `failed`, the refusal; else undefined. */
   readonly error: unknown;
 }
 
 export interface SessionStoreOptions {
-  /** Opens the stream; absent: there is no session yet. */
+  /** Opens the stream. Absent: there is no session yet. */
   readonly follow?: ((options: FollowOptions) => AsyncIterable<Followed>) | undefined;
   readonly lastEventId?: string | undefined;
   readonly maxEvents: number;
   /** Called with each item as it comes. */
   readonly onItem: (item: Followed) => void;
-  /** Runs a task after what is under way: events that came together are shown together. */
+  /** Runs a task a moment later, so that events which arrive together are shown together. Default: `setTimeout`. */
   readonly schedule?: (task: () => void) => void;
 }
 
@@ -44,7 +45,7 @@ export class SessionStore {
   readonly #schedule: (task: () => void) => void;
   readonly #listeners = new Set<() => void>();
   #view: SessionView;
-  /** What came since the view was made. */
+  /** The events and changes that the view does not show yet. */
   #events: FollowedEvent[] = [];
   #changes: Partial<SessionView> = {};
   #isScheduled = false;

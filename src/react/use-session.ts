@@ -16,9 +16,9 @@ export interface UseSessionOptions
     Pick<FollowOptions, "lastEventId" | "from" | "ticket" | "silenceMs"> {
   /** A client that components share. */
   readonly client?: HoldfastClient | undefined;
-  /** The session; absent: none yet, and the status is `idle`. */
+  /** The session's id. Null or undefined: there is none yet, and the status is `idle`. */
   readonly id: string | null | undefined;
-  /** How many events `events` keeps: the last 10,000 unless this says otherwise. `onItem` sees all. */
+  /** How many of the last events `events` keeps (10,000). `onItem` gets every event. */
   readonly maxEvents?: number | undefined;
   /** Called with each event, gap and end as it comes, once. */
   readonly onItem?: ((item: Followed) => void) | undefined;
@@ -59,7 +59,7 @@ export function useSession(options: UseSessionOptions): UsedSession {
   return { ...view, end };
 }
 
-/** The client and the stream of one session, over any number of renders. */
+/** The client and the stream of one session, kept from render to render. */
 class HeldSession {
   readonly store: SessionStore;
   readonly #options: UseSessionOptions;
@@ -98,7 +98,7 @@ class HeldSession {
     return typeof ticket === "function" ? ticket() : (ticket ?? "");
   }
 
-  /** Not while rendering: a server that renders a page knows no address for a path. */
+  /** The client, made at the first use and not while rendering: on a server a path as `url` has no base. */
   #connected(): HoldfastClient {
     const { client, url = "" } = this.#options;
     this.#client ??=

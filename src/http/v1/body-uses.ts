@@ -1,4 +1,4 @@
-/** The bytes of JSON that the bodies of `/v1` can be used for. */
+/** How many bytes of JSON each kind of body of `/v1` can need. */
 import {
   JSON_BYTES_PER_EVENT_BYTE,
   MAX_EVENTS_PER_PUBLISH,

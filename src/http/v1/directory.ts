@@ -54,7 +54,7 @@ export const directoryRoutes = [
   }),
 ];
 
-/** Throws a SessionError: `forbidden` for another's, `invalid_request` for a cursor that no listing gave. */
+/** Lists sessions. Throws a SessionError: `forbidden` for another subject's, `invalid_request` for a cursor that no listing gave. */
 export async function listSessions(
   host: SessionHost,
   caller: Caller,
@@ -64,7 +64,7 @@ export async function listSessions(
   return { sessions: sessions.map(entryJson), ...rest };
 }
 
-/** Throws a SessionError (`forbidden`) for another's. */
+/** Counts sessions. Throws a SessionError (`forbidden`) for another subject's. */
 export async function countSessions(
   host: SessionHost,
   caller: Caller,
@@ -73,21 +73,21 @@ export async function countSessions(
   return host.count({ ...query, ...mayReach(caller, query) });
 }
 
-/** Throws a SessionError: `forbidden` for another's, `invalid_request` for an admin that names nobody. */
+/** Ends all sessions of a subject. Throws a SessionError: `forbidden` for another's, `invalid_request` for an admin that names no subject. */
 export async function revokeSessions(
   host: SessionHost,
   caller: Caller,
   query: z.output<typeof revokeQuery>,
 ): Promise<Revoked> {
   const { subject } = mayReach(caller, query);
-  // An admin has no sessions to mean by default, and must not end everybody's.
+  // An admin has no subject by default, and must not end everybody's sessions.
   if (subject === undefined) throw new SessionError("invalid_request", "subject: is required");
   return host.revoke(subject);
 }
 
 /**
- * Chooses the subject whose sessions a call is about: an admin's choice, or the caller's own. Throws a SessionError
- * (`forbidden`) for another's.
+ * The subject whose sessions a call reaches: the one that an admin names, or the caller. Throws a
+ * SessionError (`forbidden`) for another subject.
  */
 function mayReach(
   caller: Caller,

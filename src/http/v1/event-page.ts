@@ -1,4 +1,4 @@
-/** Reading a session's events as JSON: for scripts, servers and tests, which need not speak SSE. */
+/** Reads a session's events as JSON, for scripts, servers and tests that do not speak SSE. */
 import { parseAccept } from "hono/utils/accept";
 import type { EventPage, PageQuery, Sessions } from "../../core/host.ts";
 import type { SessionId } from "../../core/id.ts";
@@ -10,12 +10,12 @@ export const PAGE_HEADERS = {
   "cache-control": "no-store",
 };
 
-/** Says to caches that the request's Accept chose between a stream and a page. */
+/** Tells caches that the answer depends on the request's Accept: a stream or a page. */
 export const VARY = { vary: "Accept" };
 
 /**
- * Whether a client is to have a page instead of a stream: its Accept names JSON, and does not
- * prefer a stream or take either alike. A client that takes anything follows.
+ * Whether a client gets a page instead of a stream: its Accept names JSON, and ranks it above a
+ * stream. A client that accepts everything gets a stream.
  */
 export function prefersJson(accept: string | undefined): boolean {
   if (accept === undefined) return false;
@@ -25,7 +25,7 @@ export function prefersJson(accept: string | undefined): boolean {
   return quality("application/json") > quality("text/event-stream");
 }
 
-/** Reads a page. If it would be empty, waits for up to `waitMs` for something to say. */
+/** Reads a page. If it would be empty, waits up to `waitMs` milliseconds for an event or the end. */
 export async function readPage(
   sessions: Sessions,
   id: SessionId,

@@ -1,7 +1,8 @@
 /**
- * Publishing, following and ending a session's stream, and tickets for it, as the routes of `/v1` and
- * the verbs of `sessions(env)` do it. Bodies and queries are validated. No function that takes a body
- * waits: it is held once meanwhile, as the events that were made of it (`mountRoutes`).
+ * Publishes to a session's stream, follows and ends it, and makes tickets for it: the work of the
+ * routes of `/v1` and of the verbs of `sessions(env)`. Bodies and queries are validated already. No
+ * function that takes a body awaits anything: the body would stay in memory beside its events
+ * (`mountRoutes`).
  */
 import type * as z from "zod";
 import type { Published, PublishedMany, Ticket } from "../../core/api.ts";
@@ -24,7 +25,7 @@ interface PublishAnswer {
   readonly replayed: true | undefined;
 }
 
-/** Throws a SessionError: `session_not_found`, `idempotency_key_reused`, `stream_ended` and those that pass. */
+/** Publishes events. Throws a SessionError: `session_not_found`, `idempotency_key_reused`, `stream_ended` and those that pass. */
 export function publishEvents(
   host: SessionHost,
   caller: Caller,

@@ -70,7 +70,7 @@ Numbers in JSON are IEEE 754 doubles (RFC 8259, section 6): beyond 2^53 not ever
 
 const TEXT = { type: "string" };
 
-/** Statuses whose answers say when to come back. */
+/** Statuses whose answers have `Retry-After`. */
 const PASSING: ReadonlySet<number> = new Set([429, 503]);
 const RETRY_AFTER = {
   "Retry-After": { description: "Seconds to wait, where they are known", schema: TEXT },

@@ -1,7 +1,7 @@
 /**
- * Making, reading, changing and ending one session, as the routes of `/v1` and the verbs of
- * `sessions(env)` do it. The bodies are validated. No function that takes one waits: a body is held once
- * meanwhile, as what was made of it (`mountRoutes`).
+ * Makes, reads, changes and ends one session: the work of the routes of `/v1` and of the verbs of
+ * `sessions(env)`. Bodies are validated already. No function that takes a body awaits anything: the
+ * body would stay in memory beside the content that was made of it (`mountRoutes`).
  */
 import type * as z from "zod";
 import type { Config } from "../../config/service.ts";
@@ -25,7 +25,7 @@ import type { newSession, readQuery, sessionPatch } from "./schemas.ts";
 type Parts = Pick<Service, "host" | "config">;
 type Body = z.output<typeof newSession>;
 
-/** Throws a SessionError: `session_already_exists`, `forbidden`, `rate_limited`. */
+/** Makes a session. Throws a SessionError: `session_already_exists`, `forbidden`, `rate_limited`. */
 export function createSession(
   { host, config }: Parts,
   caller: Caller,
@@ -37,9 +37,9 @@ export function createSession(
 }
 
 /**
- * Reads a session under conditions (RFC 9110, 13.1). They are about the session before this use of
- * it, and one that fails makes it no use. `isKnown`: the client has the document. Throws
- * `precondition_failed`, and as `Sessions.read`.
+ * Reads a session under conditions (RFC 9110, 13.1). They are compared with the session as it was
+ * before this read, and a read whose condition fails does not count as use. `isKnown`: the client has
+ * the document already. Throws `precondition_failed`, and as `Sessions.read`.
  */
 export async function readSession(
   host: SessionHost,
@@ -71,7 +71,7 @@ interface PutConditions {
   readonly onlyMake: boolean;
 }
 
-/** Throws a SessionError: `precondition_failed`, `session_not_found` for another's, `forbidden`, `rate_limited`. */
+/** Makes or replaces a session. Throws a SessionError: `precondition_failed`, `session_not_found` for another's, `forbidden`, `rate_limited`. */
 export function putSession(
   { host, config }: Parts,
   caller: Caller,
@@ -93,7 +93,7 @@ export function putSession(
   return makeAbsent(sessions, id, content).then((document) => ({ created: true, document }));
 }
 
-/** Throws a SessionError: `session_not_found`, `precondition_failed`, `forbidden`. */
+/** Changes a session. Throws a SessionError: `session_not_found`, `precondition_failed`, `forbidden`. */
 export function patchSession(
   { host, config }: Parts,
   caller: Caller,
