@@ -55,7 +55,7 @@ function shortened(message: string): string {
   return shorten(message, MAX_DETAIL_LENGTH);
 }
 
-/** A client that reads the code of a lost session starts a new one, so a host that failed has another code. */
+/** The JSON-RPC code. A host that failed must not get the code of a lost session, on which clients start a new one. */
 function codeOf({ status, jsonRpcCode }: SessionError): number {
   return jsonRpcCode ?? (status >= 500 ? RPC_CODES.internalError : RPC_CODES.serverError);
 }

@@ -1,6 +1,6 @@
 /**
- * Decides which MCP era a POST belongs to, and what it asks for. Pure: it sees the body and one
- * header, and no session. The body decides first, because a stateless request must never
+ * Decides which MCP era a POST belongs to, and whether it is an initialize, an exchange or an error.
+ * It sees the body and one header, and no session. The body decides first, because a stateless request must never
  * touch a session, whatever its headers say.
  */
 import { MAX_REQUEST_ID_LENGTH } from "../core/limits.ts";
@@ -31,7 +31,7 @@ export type Verdict =
       readonly pending: readonly RequestId[];
       /** Ids of requests that it cancels. */
       readonly cancels: readonly RequestId[];
-      /** Set where only a session that agreed on the version in the header may take it. */
+      /** The answer unless the session agreed on the version in the header. */
       readonly refusal?: VersionRefusal;
     }
   /** HTTP 400. */
@@ -42,7 +42,7 @@ export type Verdict =
       readonly id?: RequestId;
     };
 
-/** Why a version that no session agreed on is refused. */
+/** The refusal of a version that the session did not agree on. */
 export interface VersionRefusal {
   readonly version: string;
   readonly code: number;
@@ -96,7 +96,7 @@ function refusalOf(version: string | undefined): { readonly refusal?: VersionRef
   return { refusal: { ...refusal, code: RPC_CODES.invalidParams, message } };
 }
 
-/** Undefined where every session takes the version. */
+/** The refusal of a version by a session that did not agree on it; undefined for one that every session accepts. */
 export function versionRefusal(version: string | undefined): VersionRefusal | undefined {
   if (version === undefined || isSessionVersion(version)) return undefined;
   return { version, code: RPC_CODES.invalidRequest, message: "Unsupported MCP-Protocol-Version" };

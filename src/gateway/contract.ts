@@ -12,11 +12,11 @@ import type {
 import type { SessionId } from "../core/id.ts";
 import type { RequestId } from "./json-rpc.ts";
 
-/** Selects the sessions of a route. A session that differs is answered as if it were not there. */
+/** The sessions that a route reaches. Any other session is answered as if there were none. */
 export interface SessionMatch {
   readonly type: SessionType;
   readonly upstream: string;
-  /** A version that nobody knows: only a session that agreed on it is meant. */
+  /** A version that the gateway does not know. It matches only a session that agreed on it. */
   readonly version?: string;
 }
 
@@ -55,13 +55,13 @@ export interface ExchangeRequest {
   readonly delivery: "own" | "standalone";
 }
 
-/** The client's answer when the upstream gave none that could be passed on. */
+/** The gateway's own answer to the client, where the upstream gave none that can be passed on. */
 export interface Failure {
   /** HTTP status, if the answer has not begun as a stream. */
   readonly status: number;
   readonly code: number;
   readonly message: string;
-  /** The upstream's, for the client: when to come back, how to be let in. */
+  /** Headers of the upstream for the client, such as `Retry-After` and `WWW-Authenticate`. */
   readonly headers?: Readonly<Record<string, string>>;
 }
 
@@ -114,7 +114,7 @@ export interface OpenSession extends GatewaySession {
   patchMetadata(patch: Readonly<Record<string, string | null>>): Metadata | undefined;
 }
 
-/** The session that there is now; null once it has expired or was deleted. Looking does not count as use. */
+/** Returns the present session; null once it has expired or was deleted. It does not count as use. */
 export type SessionAccess = () => OpenSession | null;
 
 /** Where a gateway stream starts. */
@@ -133,7 +133,7 @@ export interface GatewaySessions<Shown = SessionView> extends Sessions<Shown> {
     content: SessionContent,
     request: InitializeRequest,
   ): Promise<InitializeAnswer>;
-  /** As for any session. `headers` are for its upstream, from the MCP client that ends it. */
+  /** As `Sessions.delete`. `headers` are for the session's upstream, from the MCP client that ends it. */
   delete(id: SessionId, ifMatch?: IfMatch, headers?: ExchangeRequest["headers"]): Promise<boolean>;
   /** Carries one POST of an MCP client. Throws `SessionNotFoundError` if the session does not match. */
   exchange(id: SessionId, request: ExchangeRequest): Promise<ExchangeAnswer>;

@@ -15,7 +15,7 @@ export type Message =
   | {
       readonly kind: "response";
       readonly id: RequestId | undefined;
-      /** Where it failed. */
+      /** Set if the request failed. */
       readonly error?: Readonly<Record<string, unknown>>;
     };
 
@@ -40,7 +40,7 @@ export function messageOf(value: unknown, text: string): Message | undefined {
   }
   const error = isObject(value["error"]) ? value["error"] : undefined;
   if (!error) return "result" in value && id !== undefined ? { kind: "response", id } : undefined;
-  // An error about a request that could not be read has no id, or null.
+  // An error about a request that could not be parsed has no id, or the id null.
   const isAboutNothing = value["id"] === null || value["id"] === undefined;
   return id !== undefined || isAboutNothing ? { kind: "response", id, error } : undefined;
 }
@@ -69,16 +69,16 @@ export function messagesIn(text: string): WrittenMessage[] {
   });
 }
 
-/** The requests and notifications in what came unasked. Nobody waits for a response there. */
+/** The requests and notifications in an event that came with no call under way. A response there answers nobody. */
 export function unaskedIn(text: string): string[] {
   const unasked = messagesIn(text).filter(({ message }) => message.kind !== "response");
   return unasked.map((message) => message.text);
 }
 
 /**
- * Finds the one of the `open` requests that the id of an answer means. Some servers turn 7 into "7",
- * or round it. So if no id is the same, an id that only one request can have made counts too. `asked`
- * also has the requests that were answered already: a second answer to one of them is not another's.
+ * Finds the request among `open` that an answer with this id belongs to. Some servers turn 7 into "7",
+ * or round it. So if no id is the same, an id counts too that only one request can have become. `asked`
+ * also has the requests that were answered already: a second answer to one of them belongs to no other.
  *
  * @example requestMeant('"7"', ["7", "8"], ["7", "8"]) // "7"
  */
@@ -123,7 +123,7 @@ const HARMLESS: readonly string[] = [
   "logging/setLevel",
 ];
 
-/** Whether a body may run twice. Notifications and responses may not: each is said once. */
+/** Whether a body may run twice. Notifications and responses may not: a repeat would be a second message. */
 export function isHarmless(body: string): boolean {
   const value = parseJson(body);
   const all: readonly unknown[] = Array.isArray(value) ? value : [value];

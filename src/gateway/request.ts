@@ -58,7 +58,7 @@ export function accepts(header: string | null, types: readonly string[]): boolea
   });
 }
 
-/** A body as it was sent, and what it asks for. The parsed body is gone by then. */
+/** A body as it was sent, with the verdict of `classify`. The parsed body is no longer in memory. */
 interface Posted {
   readonly body: string;
   readonly verdict: Exclude<Verdict, { kind: "refused" }>;
@@ -142,7 +142,7 @@ export function contentFor(call: GatewayCall, type: KnownSessionType): SessionCo
   };
 }
 
-/** W3C tracing headers say nothing of the caller. */
+/** W3C tracing headers. They hold nothing about the caller. */
 const FORWARDED = ["traceparent", "tracestate"] as const;
 
 /** The client's headers that the gateway sends on to the upstream. */

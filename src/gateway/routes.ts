@@ -79,7 +79,7 @@ function withOwnChallenge(response: Response, c: Context, { access }: GatewayPar
   return response;
 }
 
-/** A POST to the Streamable HTTP endpoint. Its body says which era it belongs to. */
+/** Answers a POST to the Streamable HTTP endpoint. The body shows which era it belongs to. */
 async function post(call: GatewayCall): Promise<Response> {
   requireAccept(call, "application/json", "text/event-stream");
   const version = call.request.headers.get("mcp-protocol-version") ?? undefined;

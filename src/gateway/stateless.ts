@@ -48,7 +48,7 @@ export async function passThrough(gatewayCall: GatewayCall, body: string): Promi
 
 type Headers = Readonly<Record<string, string>>;
 
-/** Sends a body to the first replica that will do. A harmless one asks by itself which that is. */
+/** Sends a body to the first replica that answers. A body that may not run twice is sent after a harmless request. */
 async function send(
   upstream: Upstream,
   body: string,
@@ -66,7 +66,7 @@ async function send(
   return post(sound);
 }
 
-/** Asks a replica something harmless. Any answer will do; throws where there is none. */
+/** Sends a replica a harmless request. Every answer shows that it is there; throws if there is none. */
 async function discover(
   upstream: Upstream,
   replica: Replica,
@@ -99,7 +99,7 @@ async function discover(
 /**
  * The client's answer in place of one that must not reach it. A redirect shows where the upstream
  * is. A 401 is about the gateway's own secret, unless the client's is sent on. A page may hold
- * anything; of a 503 the status says enough.
+ * anything, and the status 503 alone says enough.
  */
 function failureIn(reply: Reply, { forwardAuthorization }: Upstream): Failure | undefined {
   const { status } = reply;

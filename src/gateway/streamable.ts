@@ -113,7 +113,7 @@ export async function stream(
         maxBytes: config.bodyMaxBytes,
       })
     : undefined;
-  // The server may send something the moment that the client asks for it, to who listens by then.
+  // The server may send a message as soon as the client's stream is open, and only to a stream that it has.
   const opened = standalone && within(standalone.settled, UPSTREAM_HELD_MS, () => undefined);
   const body = bridge(socket, {
     keepaliveMs: config.keepaliveMs,
@@ -139,8 +139,8 @@ function versionOf({ request }: GatewayCall): string | undefined {
 }
 
 /**
- * Does `work` in the session that the client names. With a `refusal` that is the answer unless
- * there is such a session and it agreed on the version, so it tells nobody which sessions there are.
+ * Does `work` in the session that the client names. With a `refusal`, the answer is that refusal unless
+ * there is such a session and it agreed on the version. So the answer does not show which sessions exist.
  */
 async function inSession(
   call: GatewayCall,

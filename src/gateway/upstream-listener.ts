@@ -49,9 +49,9 @@ type Refusal =
 /** How the upstream's stream ended, or was refused. */
 interface Listened {
   readonly outcome: Refusal | "ended";
-  /** Milliseconds for which the server asks to be left alone. */
+  /** Milliseconds that the server asks the client to wait (`Retry-After`). */
   readonly afterMs?: number | undefined;
-  /** The server may have no such stream, and say so each time. */
+  /** The server may have no such stream, and refuse each time. */
   readonly mayNeverPass?: boolean;
 }
 
@@ -72,7 +72,7 @@ export function refusalOf(status: number, hasSession: boolean, forwards: boolean
 /** A repeated request would get these again: they refuse the credential, the method or the media type. */
 const FINAL: ReadonlySet<number> = new Set([401, 403, 405, 406, 415]);
 
-/** Milliseconds that a server asks to be left alone; undefined where it does not say, or not readably. */
+/** Milliseconds that a `Retry-After` asks for; undefined without the header, or if it cannot be read. */
 export function retryAfter(header: string | null, now: number): number | undefined {
   if (header === null) return undefined;
   const ms = /^\d+$/.test(header) ? Number(header) * 1000 : Date.parse(header) - now;
@@ -83,8 +83,8 @@ export class UpstreamListener {
   readonly #parts: ListenerParts;
   readonly #settled = Promise.withResolvers<Response | undefined>();
   #held: AbortController | undefined;
-  /** The upstream did not know its session when it was last asked, and the object was sent that. */
-  #lost = false;
+  /** Whether the object has been told that the upstream did not know its session when last asked. */
+  #isLostReported = false;
   #ended = false;
   /** The last `retry` that the object was sent. */
   #retryMs: number | undefined;
@@ -129,8 +129,8 @@ export class UpstreamListener {
       if (outcome === "none" || signal.aborted) return;
       if (outcome === "lost") {
         // Sent once: an upstream that never recognises its own sessions must not be asked for ever.
-        if (!this.#lost) this.#sayLost(backend.sid);
-        this.#lost = true;
+        if (!this.#isLostReported) this.#sayLost(backend.sid);
+        this.#isLostReported = true;
       }
       const asked = parser.retryMs ?? UPSTREAM_RETRY_MS;
       const ended = outcome === "ended";
@@ -160,7 +160,7 @@ export class UpstreamListener {
     }
     if (reply.ok && reply.isEventStream) {
       this.#sayHeld();
-      this.#lost = false;
+      this.#isLostReported = false;
       return { outcome: await this.#read(reply, parser) };
     }
     reply.discard();
@@ -192,8 +192,9 @@ export class UpstreamListener {
   }
 
   /**
-   * The first answer settles it. A refusal of the client's credential is the client's to read: a
-   * client that was answered before is let go, and reads it when it comes back.
+   * Settles `settled` with the first answer. A refusal of the client's credential must reach the client:
+   * if its stream was answered before, the stream is ended, and the client reads the refusal when it
+   * reconnects.
    */
   #sayHeld(refused?: Reply): void {
     this.#say(UPSTREAM_HELD);

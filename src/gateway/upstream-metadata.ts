@@ -17,14 +17,14 @@ type Document = Readonly<Record<string, unknown>>;
 
 /** Milliseconds for which the metadata are remembered: anybody may ask for them. */
 const MAX_AGE_MS = 60_000;
-/** Milliseconds that an upstream has for them. */
+/** Milliseconds within which an upstream must answer with them. */
 const TIMEOUT_MS = 5000;
 /** Bytes of a document: real ones have less than two KiB. */
 const MAX_BYTES = 64 * 1024;
 
 interface Remembered {
   readonly at: number;
-  /** Undefined: the upstream has none. */
+  /** The upstream's document; undefined if it has none. */
   readonly document: Document | undefined;
 }
 
@@ -38,7 +38,7 @@ export class UpstreamMetadata {
 
   /** Answers a request for the metadata of `resource`, which is the gateway's URL of this upstream. */
   async answer(upstream: Upstream | undefined, resource: string): Promise<Response> {
-    // Where the client's credential is not for the upstream, nobody needs to know how to get one.
+    // If the client's credential is not for the upstream, no client needs to know how to get one.
     if (!upstream || upstream.forwardAuthorization === false) return problemResponse("not_found");
     let known = this.#remembered.get(upstream);
     if (!known || Date.now() - known.at > MAX_AGE_MS) {
@@ -52,7 +52,7 @@ export class UpstreamMetadata {
       this.#remembered.set(upstream, known);
     }
     if (!known.document) return problemResponse("not_found");
-    // Signed, they would still name the upstream as the resource.
+    // The signed form would still name the upstream as the resource.
     const { signed_metadata: _signed, ...document } = known.document;
     return Response.json({ ...document, resource });
   }

@@ -76,8 +76,8 @@ export class Publishing {
   async #do(publish: Publish): Promise<Outcome<Published>> {
     requireKnownVersion(publish.caller.version);
     if (this.#commit.busy) {
-      // A publish that has to wait is checked before, so that a stranger holds up nobody and learns
-      // nothing from waiting. By the time it is stored the session may be another's: see `#store`.
+      // A publish that must wait is checked first, so that a stranger delays nobody and learns
+      // nothing from the wait. The owner may change before it is stored, so `#store` checks again.
       const admitted = this.#admit(publish, Date.now());
       if (!admitted.ok) return admitted;
     }

@@ -35,12 +35,12 @@ interface ExchangeParts {
   readonly log: Logger;
   /** Counts the body of the POST. The exchange releases it. */
   readonly hold: Hold;
-  /** A message came on the upstream's stream, or that began. */
+  /** Called when the upstream's stream begins, and for each message on it: both count as use of the session. */
   readonly used: () => void;
 }
 
 type State =
-  /** Nothing has been said to the client. */
+  /** The client's POST is not answered yet. */
   | { readonly kind: "waiting" }
   /** The answer goes to a stream; `row` survives a restart of the object. */
   | { readonly kind: "streaming"; readonly row: OpenExchange }
@@ -63,7 +63,7 @@ export class Exchange {
   #state: State = { kind: "waiting" };
   /** Messages for the stream that are yet to be stored and sent. */
   readonly #turn = new Turn();
-  /** Whether the upstream's answer is still to begin. A stream that has begun may say nothing for ever. */
+  /** Whether the upstream's answer is still to begin. Once begun, a stream may bring nothing for ever. */
   isWaiting = true;
 
   constructor(request: ExchangeRequest, { link, limits, log, hold, used }: ExchangeParts) {
@@ -96,7 +96,7 @@ export class Exchange {
     }
   }
 
-  /** The call has taken all the time that it may, over every resumption and repetition. */
+  /** The call has used up its time, which includes every resumption and repetition. */
   #timeUp(): void {
     this.#failed(new UpstreamError(FAILURES.timedOut));
     this.#abort.abort();
@@ -108,7 +108,7 @@ export class Exchange {
     this.#hold.release();
   }
 
-  /** The client reads every answer on the session's one stream; its POST is answered 202. */
+  /** Whether the client is a legacy one: it reads every answer on the session's one stream, and its POST is answered 202. */
   get #isLegacy(): boolean {
     return this.#request.delivery === "standalone";
   }
@@ -126,7 +126,7 @@ export class Exchange {
     if (this.#isEnded()) this.#abort.abort();
   }
 
-  /** The session has ended, so nothing more is stored. The function that this returns gives each request that waits an error. */
+  /** The session has ended, so nothing more is stored. Returns a function that answers each waiting request with an error. */
   abandon(): () => void {
     const state = this.#state;
     this.#state = { kind: "ended" };
@@ -207,7 +207,7 @@ export class Exchange {
     this.isWaiting = false;
     this.#used();
     if (!doubted) this.#letGoBody();
-    // A server that has lost the session says so at once. Most streams begin with an answer much later.
+    // A server that has lost the session says so at once; most streams bring their first message much later.
     const callOff = this.#hold.isLarge
       ? this.#link.timer.after(UPSTREAM_DOUBT_MS, believe)
       : undefined;
@@ -316,7 +316,7 @@ export class Exchange {
     this.#end(succeed({ kind: "json", status, body, ...(headers && { headers }) }));
   }
 
-  /** The answer takes long, or is a stream: from here on the log has it, and the client follows that. */
+  /** Answers by a stream, because the answer takes long or is one. From here on the messages go through the log. */
   #startStream(): void {
     if (this.#state.kind !== "waiting") return;
     const legacy = this.#isLegacy;

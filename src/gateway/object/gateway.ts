@@ -52,11 +52,11 @@ interface GatewayParts {
   readonly openUpstreams: () => Upstreams;
   readonly limits: ExchangeLimits;
   readonly log: Logger;
-  /** An exchange that streams was answered a message, which is a use of its session. */
+  /** Called when a message came for an exchange that streams. It counts as use of the session. */
   readonly used: () => void;
 }
 
-/** An upstream session that was made, for a session that is yet to be stored with this metadata. */
+/** A new upstream session. The session that belongs to it is still to be stored, with this metadata. */
 interface Initialized {
   readonly kind: "initialized";
   readonly metadata: Metadata;
@@ -85,7 +85,7 @@ export class Gateway {
     return false;
   }
 
-  /** Makes an upstream session for a session to come. If that cannot be made, the caller ends it by `terminate`. */
+  /** Makes an upstream session for a new session. If the session cannot be stored, the caller ends it by `terminate`. */
   async initialize(request: InitializeRequest): Promise<Outcome<Initialized | NotInitialized>> {
     const { upstream: name, body, headers } = request;
     this.#headers = headers;
@@ -130,7 +130,7 @@ export class Gateway {
     return succeed(exchange);
   }
 
-  /** The client has cancelled these requests, and the upstream has taken its word. */
+  /** The client has cancelled these requests, and the upstream has accepted that. */
   cancel(ids: readonly RequestId[]): void {
     const open = [...this.#running].flatMap(({ pending }) => pending);
     for (const id of ids) {
@@ -157,9 +157,9 @@ export class Gateway {
   }
 
   /**
-   * The session has ended: nothing more of it is stored. The function that this returns ends its
-   * exchanges and its upstream session, and resolves when the upstream has answered. `headers` are
-   * those of the client that ended it.
+   * The session has ended: nothing more of it is stored. Returns a function that ends its exchanges
+   * and its upstream session, and that resolves when the upstream has answered. `headers` are those
+   * of the client that ended it.
    */
   silence(metadata: Metadata, headers?: Headers): () => Promise<void> {
     this.#streams = undefined;
@@ -200,7 +200,7 @@ export class Gateway {
     }));
   }
 
-  /** Remembers what the client asks of its upstream session for good, once the upstream has agreed. */
+  /** Remembers a lasting request of the client, such as a log level, once the upstream has agreed to it. */
   #remember({ initialize, body }: ExchangeRequest, { answer }: Exchange): void {
     if (initialize) return this.#state.clear();
     const changes = changesIn(body);

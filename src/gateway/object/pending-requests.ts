@@ -1,10 +1,10 @@
 import { requestMeant, withId, type RequestId, type WrittenMessage } from "../json-rpc.ts";
 
-/** The requests of one POST: which of them the client has an answer to, and which the upstream has answered. */
+/** Keeps account of the requests of one POST: which of them the upstream has answered, and which answers the client has. */
 export class PendingRequests {
   readonly #asked: readonly RequestId[];
   readonly #unanswered: Set<RequestId>;
-  /** Answers that the client is yet to get, by the id of their request: a batch may have several. */
+  /** Answers that the client has not got yet, by the id of their request: a batch may have several. */
   readonly #held = new Map<RequestId, string>();
 
   constructor(asked: readonly RequestId[]) {
@@ -43,14 +43,14 @@ export class PendingRequests {
     return this.#held.size === this.#unanswered.size ? [...this.#held.values()] : undefined;
   }
 
-  /** Keeps no answers any more, and returns those that were kept. */
+  /** Stops keeping answers, and returns those that were kept. */
   release(): readonly (readonly [RequestId, string])[] {
     const held = [...this.#held];
     this.#held.clear();
     return held;
   }
 
-  /** The client gets the answer to this one. */
+  /** Counts a request as answered to the client. */
   answered(id: RequestId): void {
     this.#unanswered.delete(id);
   }

@@ -26,11 +26,11 @@ interface StreamedAnswerParts {
   readonly silenceMs: number;
   /** Ends the pause before a resumption. */
   readonly signal: AbortSignal;
-  /** Asks for what comes after this id. Throws UpstreamError. */
+  /** Asks the upstream for the stream's events after this id. Throws UpstreamError. */
   readonly resume: (lastEventId: string) => Promise<Reply>;
   /** The upstream broke the stream off, and will be asked for the rest. */
   readonly brokeOff: () => void;
-  /** Nobody waits for the rest any more. */
+  /** Whether nobody waits for the rest any more. */
   readonly isEnded: () => boolean;
 }
 

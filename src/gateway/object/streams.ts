@@ -46,7 +46,7 @@ export class GatewayStreams extends Channel {
     this.#listens = listens;
   }
 
-  /** Whether somebody follows the standalone stream. */
+  /** Whether a reader follows the standalone stream. */
   get isFollowed(): boolean {
     return this.subscribers.count(STANDALONE_STREAM) > 0;
   }
@@ -116,7 +116,7 @@ export class GatewayStreams extends Channel {
     this.sendPage(socket);
   }
 
-  /** Lets go a reader that has missed messages, since the log was trimmed past it. It must not wait for an answer that is gone. */
+  /** Ends a reader that has missed messages because the log was trimmed: it must not wait for an answer that is gone. */
   override sendPage(socket: WebSocket): void {
     const from = this.subscribers.state(socket)?.replayingFrom;
     if (from === undefined || from >= this.log.beforeFirst) super.sendPage(socket);

@@ -49,7 +49,7 @@ interface Parcel {
 export interface Streamed {
   readonly kind: "stream";
   readonly reply: Reply;
-  /** The upstream session that it came under, as long as nobody has asked whether that is lost. */
+  /** The upstream session that it came under, until a ping has settled whether that is lost. */
   readonly doubted: Binding | undefined;
 }
 
@@ -71,7 +71,7 @@ export class UpstreamLink {
   readonly #stateRequests: () => readonly string[];
   /** Set while a new upstream session is being made. Every request that needs one waits for it. */
   #recovery: Promise<void> | undefined;
-  /** Set while the upstream is being asked about a session. Every request in doubt of that waits for it. */
+  /** Set while a ping asks the upstream about a session. Every request that doubts the same session waits for it. */
   #question: { readonly about: Binding; readonly verdict: Promise<Verdict> } | undefined;
 
   constructor({ upstream, session, streams, maxBytes, stateRequests }: LinkParts) {
@@ -197,7 +197,7 @@ export class UpstreamLink {
     return meaningOf({ pending, mayBeLost, forwardAuthorization }, heard);
   }
 
-  /** Asks about an upstream session by something harmless. Requests that ask at once share the answer. */
+  /** Checks an upstream session by a ping. Requests that ask at the same time share the answer. */
   async #ask(about: Binding, headers: Headers): Promise<Verdict> {
     const now = this.#binding();
     // It was replaced, or is being replaced: `#recover` waits for the new one.
@@ -215,7 +215,7 @@ export class UpstreamLink {
   }
 
   async #ping(binding: Binding, headers: Headers): Promise<Verdict> {
-    // The streams of an upstream of 2024-11-05 are one, so the id is no client's.
+    // An upstream of 2024-11-05 has one stream for all calls, so the id must be no client's.
     const id = JSON.stringify(`holdfast-${crypto.randomUUID()}`);
     const body = `{"jsonrpc":"2.0","id":${id},"method":"ping"}`;
     const options = { withinMs: askedWithin(this.upstream) };

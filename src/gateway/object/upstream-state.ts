@@ -19,10 +19,10 @@ interface Stored {
 const STORED = "upstream-state";
 const NOTHING: Stored = { uris: [] };
 
-/** UTF-16 units of all that is remembered: a stored value holds 2 MB, and each is asked for again. */
+/** UTF-16 units of all requests that are remembered: a stored value holds 2 MB, and each request is sent again. */
 const MOST_UNITS = 64 * 1024;
 const MOST_URIS = 1000;
-/** Requests at a time: a call waits for them. */
+/** Requests that are sent at a time: a call waits until all are answered. */
 const AT_A_TIME = 10;
 
 /** The changes that a body asks for, to be kept if the upstream agrees. Most bodies are not parsed for it. */
@@ -74,7 +74,7 @@ export class UpstreamState {
     if (next) this.#storage.kv.put(STORED, next);
   }
 
-  /** The client has begun anew. */
+  /** Forgets everything: the client has initialized again. */
   clear(): void {
     if (this.#stored !== NOTHING) this.#storage.kv.delete(STORED);
   }
@@ -94,7 +94,7 @@ export class UpstreamState {
   }
 }
 
-/** Sends the requests. A refusal changes nothing: the session is good without. Never rejects. */
+/** Sends the requests. A refusal is ignored: the session works without. Never rejects. */
 export async function restate(
   upstream: Upstream,
   { replica, sid, version }: Handshake,
@@ -108,6 +108,6 @@ export async function restate(
       await Promise.all(requests.slice(n, n + AT_A_TIME).map(send));
     }
   } catch {
-    // The request that waits for this finds the upstream as it is.
+    // The request that waits for this is sent all the same.
   }
 }

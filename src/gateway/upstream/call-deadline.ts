@@ -79,7 +79,7 @@ export class CallDeadline {
   /** Whether it lapsed because the time was up. */
   timedOut = false;
 
-  /** The caller gives up by aborting `outer`. However much time is given later, it has `totalMs` in all. */
+  /** The caller gives up by aborting `outer`. `give` never extends the whole beyond `totalMs` milliseconds. */
   constructor(ms: number, timer: SharedTimer, outer?: AbortSignal, totalMs = Infinity) {
     this.#timer = timer;
     this.#latest = Date.now() + totalMs;

@@ -37,14 +37,14 @@ interface CallOptions {
   readonly totalMs?: number | undefined;
 }
 
-/** How long a stream may say nothing. */
+/** The longest silence of a stream, in milliseconds. */
 interface Silence {
   readonly ms: number;
   /** A message ends a silence, or any byte does, such as a comment that shows that the peer is there. */
   readonly endedBy: "message" | "byte";
 }
 
-/** Milliseconds that an upstream has to answer something harmless. */
+/** Milliseconds within which an upstream must answer a harmless request, such as a ping. */
 export function askedWithin({ timeoutMs }: Upstream): number {
   return Math.min(timeoutMs, UPSTREAM_ASKED_MS);
 }
@@ -255,7 +255,7 @@ export class Reply {
   }
 
   #brokeOff(): undefined {
-    // A stream that this side has let go says nothing of the replica.
+    // The end of a stream that this side has given up tells nothing about the replica.
     if (!this.#deadline.signal.aborted) this.#health?.broke();
   }
 
@@ -270,7 +270,7 @@ function bounded(text: string): string {
   return text;
 }
 
-/** The messages that a chunk completes, and what comes after them where that is too large. */
+/** The messages that a chunk completes, and the error for an event after them that is too large. */
 function takeFrom(
   parser: SseParser,
   chunk: Uint8Array,
@@ -289,7 +289,7 @@ function takeFrom(
   }
 }
 
-/** Such a body the platform reads, which is quicker. A compressed body is longer than it announces. */
+/** Whether the platform can read the body whole, which is quicker. A compressed body is longer than it announces. */
 function isAnnouncedWithin({ headers }: Response, maxBytes: number): boolean {
   const length = headers.get("content-length");
   if (length === null || headers.has("content-encoding")) return false;

@@ -28,7 +28,7 @@ class ReplicaHealth {
     this.isBroken = true;
   }
 
-  /** It streams an answer from now on, until the returned function is called. */
+  /** Counts an answer that streams, until the returned function is called. */
   opened(): () => void {
     this.#open++;
     return () => void this.#open--;
@@ -52,7 +52,7 @@ export function soundFirst(replicas: readonly Replica[]): Replica[] {
   return replicas.toSorted((a, b) => isLater(a) - isLater(b));
 }
 
-/** Whether `replica` is to be asked something harmless first. Where there is no other one, that would gain nothing. */
+/** Whether `replica` is pinged before a call. Without another replica a ping would gain nothing. */
 export function asksFirst({ replicas }: Upstream, replica: Replica): boolean {
   return replicas.length > 1 && !healthOf(replica).isSound;
 }

@@ -35,7 +35,7 @@ async function hearRefusedStream(reply: Reply, maxBytes: number): Promise<Heard>
   return heardOf(reply, `[${texts.join(",")}]`);
 }
 
-/** Lets the body go unread. */
+/** The status and headers of an answer, whose body is discarded. */
 export function hearHead(reply: Reply): Heard {
   reply.discard();
   return heardOf(reply);

@@ -1,7 +1,6 @@
 /**
- * Judges an upstream's answer to a POST: an answer to its requests, a refusal, or perhaps that
- * the upstream's session is lost. Pure, and the one place where that is decided. docs/mcp.md has it
- * as a table.
+ * Judges an upstream's answer to a POST: it answers the requests, refuses them, or may say that the
+ * upstream's session is lost. No other code decides that. docs/mcp.md has it as a table.
  */
 import type { Failure } from "../contract.ts";
 import {
@@ -31,14 +30,14 @@ export interface Heard {
 export interface Question {
   /** The requests that were sent. */
   readonly pending: readonly RequestId[];
-  /** It was sent under a session of the upstream's, and nobody has asked yet whether that is lost. */
+  /** Whether it was sent under an upstream session that may be lost: no ping has settled that yet. */
   readonly mayBeLost: boolean;
   /** Unless it is false, the body was sent with the client's own credential. */
   readonly forwardAuthorization: Upstream["forwardAuthorization"];
 }
 
 export type Settled =
-  /** It had notifications and responses only, and the upstream took them. */
+  /** The body had notifications and responses only, and the upstream accepted them. */
   | { readonly kind: "accepted" }
   /** The error among these messages, if there is one, has the client's own id. */
   | {
@@ -98,8 +97,8 @@ function errorFor(id: RequestId, { text, message }: WrittenMessage): WrittenMess
 }
 
 /**
- * A message of a stream, as it is meant while these requests wait. An error without an id answers a
- * request that is alone. Of several it could answer any.
+ * The meaning of a stream's message while the `open` requests wait. An error without an id answers the
+ * only open request. If there are several, it could answer any of them, and stays as it is.
  */
 export function meantFor(open: readonly RequestId[], said: WrittenMessage): WrittenMessage {
   const { message } = said;
