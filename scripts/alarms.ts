@@ -27,14 +27,14 @@ const FILES_PER_ALARM = 4;
 const AWAKE_MS = 12_000;
 
 interface AlarmOptions {
-  /** How many files workerd may have open; undefined: any number. */
+  /** How many files workerd may have open; undefined: no limit. */
   readonly openFilesLimit: number | undefined;
   readonly log: Logger;
   /** Milliseconds since the epoch. */
   readonly now: number;
 }
 
-/** Makes damaged databases of alarms anew, and spreads alarms that would all fire at the start. */
+/** Rebuilds damaged databases of alarms, and spreads alarms that would all fire at the start. */
 export function mendAlarms(stateDir: string, options: AlarmOptions): void {
   for (const folder of objectFolders(stateDir)) {
     const file = join(folder, ALARMS_FILE);
@@ -44,13 +44,13 @@ export function mendAlarms(stateDir: string, options: AlarmOptions): void {
     try {
       spreadOverdue(file, options);
     } catch (failure) {
-      // On a full disk, say. Then they fire at once.
+      // For example on a full disk. Then the alarms fire at once.
       options.log.warn("alarms.not_spread", { cause: describeFailure(failure) });
     }
   }
 }
 
-/** The fault of the database, in words; undefined if it is sound. */
+/** The damage of the database in SQLite's words; undefined if it has none. */
 function damageOf(file: string): string | undefined {
   try {
     return within(file, (database) => {
@@ -107,9 +107,9 @@ function alarmIn(file: string): bigint | undefined {
 }
 
 /**
- * workerd lets every alarm that is due at its start fire at once, each in an object that has files
- * open. More than may be open are spread over time. An object whose alarm comes late does then
- * what is due; one that is used before does it at once.
+ * At its start workerd fires every alarm that is due, each in an object that has files open. If that
+ * would be too many files, this spreads the alarms over time. An object does what is due when its
+ * alarm fires or when it is used, whichever comes first.
  */
 function spreadOverdue(file: string, { openFilesLimit, log, now }: AlarmOptions): void {
   if (openFilesLimit === undefined) return;

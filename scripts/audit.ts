@@ -1,7 +1,7 @@
 /**
  * `npm run audit`: fails where a dependency that ships has a known vulnerability of
- * high severity or worse. A registry that offers no audit, or does not answer
- * in time, is said and passes: the tests must not hang on it.
+ * high severity or worse. If the registry offers no audit, or does not answer
+ * in time, this says so and succeeds: the tests must not depend on it.
  */
 import { execFile } from "node:child_process";
 import { readFile } from "node:fs/promises";
@@ -10,7 +10,7 @@ const TIMEOUT_MS = 20_000;
 
 interface Vulnerability {
   readonly severity: string;
-  /** Where it is installed. An alias installs a package under another name than its own. */
+  /** The folders in which it is installed. An alias installs a package under another name. */
   readonly nodes: readonly string[];
 }
 

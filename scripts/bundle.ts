@@ -25,7 +25,7 @@ export async function buildBundle(
 ): Promise<Bundle> {
   await mkdir(outdir, { recursive: true });
   await sweep(outdir);
-  // Beside it: the map names its sources by their path from where it lies.
+  // A folder beside it, because the source map names sources by relative paths.
   const building = await mkdtemp(`${outdir}-building-`);
   try {
     const { stdout } = await promisify(execFile)(
@@ -43,10 +43,10 @@ export async function buildBundle(
   }
 }
 
-/** Milliseconds that no build takes. */
+/** Milliseconds after which an unfinished build counts as ended: no build takes so long. */
 const GIVEN_UP_MS = 10 * 60_000;
 
-/** Removes what builds left that were ended by a signal. */
+/** Removes the folders of builds that a signal ended. */
 async function sweep(outdir: string): Promise<void> {
   const parent = dirname(outdir);
   const left = (await readdir(parent)).filter((name) =>

@@ -8,10 +8,10 @@ import { describeFailure, type Logger } from "../src/logger.ts";
 /** Milliseconds before a process that ended is started again: the first wait, doubled each time, and the longest. */
 const FIRST_WAIT_MS = 100;
 const LONGEST_WAIT_MS = 5_000;
-/** A process that has run for so many milliseconds is well: its next wait is the first one again. */
+/** After so many milliseconds a process counts as started well: the wait before its next start is the first one again. */
 const WELL_MS = 60_000;
 
-/** A process as far as this file needs to know it. */
+/** A process that can be kept running. */
 export interface Runnable {
   /** Resolves with its exit code and signal when it has ended. */
   readonly ended: Promise<readonly unknown[]>;

@@ -4,13 +4,13 @@
  */
 import { createLogger } from "../src/logger.ts";
 
-/** workerd's words when the bridge cuts a reader. The log has a line for that already: `reader.cut`. */
+/** workerd's line when the bridge cuts a reader. The service logs `reader.cut` for that. */
 const CUT = /remote\.jsg\.Error: reader cut: \w+$/;
 
-/** workerd's words about each alarm that was spread before it started. The log has a line for those already: `alarms.spread`. */
+/** workerd's line for each alarm that was spread before it started. `npm run serve` logs `alarms.spread` for those. */
 const SPREAD = /SQLite alarm overdue, running despite AlarmManager mismatch/;
 
-/** Characters of a line that are kept: an exception may quote what it failed over. */
+/** Characters of a line that are kept: an exception may quote content. */
 const LONGEST = 500;
 
 /** Passes the line on, as JSON if it is not. */

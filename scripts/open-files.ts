@@ -6,7 +6,7 @@ import { ConfigError } from "../src/config/env.ts";
 /** Where the system lists what a process has open. Only Linux does. */
 export const OPEN_FILES = "/proc/self/fd";
 
-/** The service has this many open by itself, with its directory's shards awake. */
+/** Files that the service has open without any session in use, while its directory's shards are in memory. */
 const LEAST = 128;
 
 /**
@@ -19,7 +19,7 @@ export function openFilesLimit(): number | undefined {
   return limit === undefined ? undefined : Number(limit);
 }
 
-/** Says what the limit allows. Throws a ConfigError if it is too low to serve. */
+/** A sentence on what the limit allows. Throws a ConfigError if it is too low to serve. */
 export function openFilesAdvice(limit: number): string {
   if (limit < LEAST) {
     throw new ConfigError(

@@ -11,11 +11,11 @@ import type { Logger } from "../src/logger.ts";
 /** Bytes of the file at most, and as a share of the disk. */
 const MOST_BYTES = 4 * 1024 * 1024;
 const SHARE = 1 / 16;
-/** With less free than this share of the file the disk counts as full. */
+/** The disk counts as full when less than this share of the file's size is free. */
 const FULL = 1 / 4;
-/** With so many times the file's size free it has room again. */
+/** The disk has room again when so many times the file's size is free. */
 const ROOM = 4;
-/** Milliseconds between two looks. */
+/** Milliseconds between two checks of the disk. */
 const LOOK_MS = 250;
 
 /** The folder in STATE_DIR that the Worker looks into. */
@@ -33,7 +33,7 @@ interface ReserveOptions {
   readonly diskOf?: (folder: string) => Disk;
 }
 
-/** Keeps the reserve from now on, as long as this process runs. Returns one look at the disk, and the end of looking. */
+/** Keeps the reserve as long as this process runs. Returns two functions: one checks the disk now, one ends the checks. */
 export function keepReserve(stateDir: string, { log, diskOf = statDisk }: ReserveOptions) {
   const folder = join(stateDir, RESERVE_FOLDER);
   const file = join(folder, RESERVE_FILE);
@@ -54,7 +54,7 @@ export function keepReserve(stateDir: string, { log, diskOf = statDisk }: Reserv
   return { look, stop: () => clearInterval(timer) };
 }
 
-/** Makes or removes the reserve, by what is free. */
+/** Makes or removes the reserve, depending on the free room. */
 function follow(file: string, { bytes, freeBytes }: Disk): void {
   const size = Math.floor(Math.min(MOST_BYTES, bytes * SHARE));
   if (!existsSync(file)) {

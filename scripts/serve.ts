@@ -32,7 +32,7 @@ const FIRST_SWEEP_MS = 60_000;
 /** Milliseconds that the sweep at the start may take: a thousand files take a second or two. */
 const SWEEP_AT_REST_MS = 2_000;
 
-/** An address that others can reach is served only once it is decided who may come in. */
+/** Throws if others can reach the address while `AUTH` is unset. */
 function refuseOpenHost(host: string, { method }: AuthSettings): void {
   if (method.kind !== "unset") return;
   if (isLoopbackName(parseHost(host)?.hostname ?? "")) return;
@@ -40,7 +40,7 @@ function refuseOpenHost(host: string, { method }: AuthSettings): void {
   throw new ConfigError(`HOST=${host} is reachable by others, so AUTH must be set: ${choices}`);
 }
 
-/** Removes what ended sessions left, now and then. */
+/** Removes the files of ended sessions from time to time. */
 function sweepNowAndThen(stateDir: string, workerd: () => Workerd, log: Logger): void {
   const sweep = async (): Promise<void> => {
     try {

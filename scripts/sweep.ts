@@ -29,12 +29,12 @@ import { BESIDE, isObjectFile, objectFolders } from "./object-folders.ts";
 const EMPTY_BYTES = 4096;
 /** Files of a batch. */
 const BATCH = 200;
-/** Milliseconds for which workerd stands while files are removed, and runs again before the next ones are. */
+/** Milliseconds for which workerd is stopped while files are removed. It runs again before the next files are removed. */
 const STANDING_MS = 20;
 const PAUSE_MS = 100;
-/** Milliseconds in which workerd has to stand: it does so as soon as each of its threads is scheduled. */
+/** Milliseconds within which workerd must have stopped: it stops when each of its threads is scheduled. */
 const STOP_MS = 1000;
-/** Milliseconds that a file has to be old: an object that was just made is about to write. */
+/** Least age of a file in milliseconds: a new object is about to write to its file. */
 const SETTLED_MS = 60_000;
 
 /**
@@ -157,7 +157,7 @@ function remove(file: string): void {
   for (const suffix of [...BESIDE, ""]) attempt(() => unlinkSync(file + suffix));
 }
 
-/** Calls `work` with what the process has open, while it stands. Does nothing if it does not stand in time. */
+/** Calls `work` with the files that the process has open, while it is stopped. Does nothing if it does not stop in time. */
 function whileStopped(pid: number, work: (open: ReadonlySet<string>) => Round): Round {
   process.kill(pid, "SIGSTOP");
   try {
@@ -167,7 +167,7 @@ function whileStopped(pid: number, work: (open: ReadonlySet<string>) => Round): 
   }
 }
 
-/** Whether every thread stands before `STOP_MS` are over. */
+/** Waits up to `STOP_MS` for every thread of the process to stop. Returns whether they did. */
 function stands(pid: number): boolean {
   const until = Date.now() + STOP_MS;
   const threads = () => readdirSync(`/proc/${pid}/task`);
@@ -190,7 +190,7 @@ function filesOf(pid: number): Set<string> {
   return new Set(links.filter((link) => link !== undefined));
 }
 
-/** Undefined if it fails: what it looks at may be gone. */
+/** The result of `look`; undefined if it throws, because the file or process may be gone. */
 function attempt<T>(look: () => T): T | undefined {
   try {
     return look();

@@ -21,7 +21,7 @@ export interface Machine {
   install(packages: readonly string[]): void;
 }
 
-/** Installs what is missing where it may, and answers what is wrong then, in one line; undefined: nothing. */
+/** Installs missing programs if it may. Returns one line on what is still missing; undefined if nothing is. */
 export function requireTools(machine: Machine): string | undefined {
   const missing = () => Object.keys(PACKAGES).filter((name) => machine.version(name) === undefined);
   const lacking = missing();
@@ -47,7 +47,7 @@ function help(problem: string): string {
   return `${problem} (the tests start them themselves; on Debian: apt-get install ${packages})`;
 }
 
-/** This machine; `env` is what its programs get, and where they are looked for. */
+/** This machine. `env` is the environment of its programs; they are looked for in its PATH. */
 export function thisMachine(env: NodeJS.ProcessEnv = process.env): Machine {
   const run = (program: string, args: readonly string[]) =>
     execFileSync(program, args, {

@@ -56,7 +56,7 @@ export interface Workerd {
   stop(graceMs: number): Promise<void>;
 }
 
-/** Killed with this process where it can still do so: nothing then writes to storage that is being removed. */
+/** Processes to kill when this one exits, so that none writes to storage that is being removed. */
 const running = new Set<ChildProcess>();
 process.prependListener("exit", () => running.forEach((child) => child.kill("SIGKILL")));
 
@@ -252,7 +252,7 @@ const config :Workerd.Config = (
 `;
 }
 
-/** Folders by which the Worker sees what its machine has left: of open files where they have a limit, of the disk under `npm run serve`. */
+/** Folders in which the Worker sees the machine's resources: open files where they have a limit, the disk under `npm run serve`. */
 function watchedFolders({
   stateDir,
   openFiles,

@@ -26,7 +26,7 @@ export const DEFAULT_SESSION_TTL_MS = 2 * 60 * 60 * 1000;
 
 /** ToolHive's own bound on one call of a storage, in milliseconds. */
 const OPERATION_TIMEOUT_MS = 5000;
-/** Clean-up may close many sessions. */
+/** Milliseconds that one clean-up may take: it may close many sessions. */
 const CLEANUP_TIMEOUT_MS = 30_000;
 /** How often the manager repeats a conditional write because another write came between. */
 const MAX_TRIES = 10;
@@ -49,11 +49,11 @@ export interface SessionManagerOptions {
   readonly factory?: SessionFactory;
   /** The type that `addWithId` makes (`mcp`); excludes `factory`. */
   readonly type?: SessionType;
-  /** Milliseconds that a session may live at most, however it is used; 0, the default: no limit. */
+  /** Longest life of a session in milliseconds, however it is used. 0, the default: no limit. */
   readonly maxLifetimeMs?: number;
   /** Milliseconds that one call may take, and each step of a range (5,000). */
   readonly operationTimeoutMs?: number;
-  /** The system's clock unless given. */
+  /** Default: the system's clock. */
   readonly clock?: Clock;
   /**
    * Gets the error when a clean-up fails, when the storage does not remove a session past its
@@ -166,9 +166,8 @@ export class SessionManager {
   }
 
   /**
-   * Counts as use and moves the stored `updatedAt` to now. False if the session does not
-   * exist, or no longer. It brings no session back and undoes no other write: if one comes between,
-   * it starts again.
+   * Counts as use and moves the stored `updatedAt` to now. False if the session does not exist. It
+   * never brings a session back or undoes another write: if one comes between, it starts again.
    */
   async touch(id: string, { signal }: CallOptions = {}): Promise<boolean> {
     return this.#call(signal, async (signal) => {
@@ -280,7 +279,7 @@ export class SessionManager {
     });
     if (!session || !this.#isPastLifetime(session)) return session;
     try {
-      // Not one that took its place meanwhile.
+      // With `ifStill`, so that a session which took its place meanwhile stays.
       await this.#storage.delete(id, { signal, ifStill: session });
     } catch (error) {
       // It has ended, whether or not the storage removed it.

@@ -1,7 +1,7 @@
 import { connect, createServer, type Socket } from "node:net";
 import { listenOnLoopback } from "./listen.ts";
 
-/** Does with an answer what it likes; to write it to the client is to pass it on. */
+/** Handles an answer of the server. Writing it to `client` passes it on. */
 export type Answering = (answer: Buffer, client: Socket) => void;
 
 interface AnsweringRelay {
@@ -11,7 +11,7 @@ interface AnsweringRelay {
   close(): void;
 }
 
-/** Passes on what clients say to a port of the loopback, and puts itself in the way of the answers. */
+/** A relay to a port of the loopback. It passes on what clients send; a test decides about the answers. */
 export async function startAnsweringRelay(port: number): Promise<AnsweringRelay> {
   const sockets = new Set<Socket>();
   const server = createServer((client) => {

@@ -18,7 +18,7 @@ const bindings = env as unknown as {
   DIRECTORY: DurableObjectNamespace<DirectoryObject>;
 };
 
-/** As many as wrangler.toml's service has: the default. */
+/** The number of shards of the service in wrangler.toml, which is the default. */
 export const SHARDS = 8;
 
 export function shard(n: number): DurableObjectStub<DirectoryObject> {
@@ -76,7 +76,7 @@ export async function counted(query = ""): Promise<number> {
   return (await call<{ count: number }>("GET", `/v1/sessions/count?${query}`)).json.count;
 }
 
-/** Waits for what these sessions have to say to the directory. */
+/** Waits until the directory knows of the last change of each of these sessions. */
 export async function allTold(ids: readonly string[]): Promise<void> {
   await Promise.all(ids.map(told));
 }

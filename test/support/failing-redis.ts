@@ -4,9 +4,9 @@ import { ProxySession } from "../../src/library/model/session.ts";
 import { RedisStorage } from "../../src/library/storage/redis/storage.ts";
 import { startRedis, type RedisServer, type RedisServerOptions } from "./redis-server.ts";
 
-/** So long that a busy machine, where a process stands still for a second at times, does not pass for a fault. */
+/** Long enough for a busy machine, on which a process may stand still for a second. */
 export const TIMEOUTS = { dialTimeoutMs: 3000, readTimeoutMs: 1000, writeTimeoutMs: 1000 };
-/** All three, and what a busy machine adds. It tells a call that ends from one that hangs. */
+/** All three and a margin for a busy machine, in milliseconds. A call that takes longer hangs. */
 export const LONGEST_CALL_MS = 5000 + 10_000;
 export const UNAVAILABLE = { code: "unavailable", status: 503 };
 

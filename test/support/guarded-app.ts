@@ -1,4 +1,4 @@
-/** The app in front of real session objects, with access control as a test sets it. */
+/** The app over real session objects, with access control that a test sets. */
 import { env } from "cloudflare:workers";
 import type { Hono } from "hono";
 import { createApp } from "../../src/app.ts";

@@ -11,8 +11,8 @@ export class Issuer {
   readonly keys = new Map<string, KeyPair>();
   /** Requests for the key set. */
   fetches = 0;
-  /** Set: the key set cannot be had. */
-  down = false;
+  /** Whether the key set cannot be fetched now. */
+  isDown = false;
 
   private constructor(url: string) {
     this.url = url;
@@ -36,10 +36,10 @@ export class Issuer {
     this.keys.set(kid, await generateKeyPair("ES256", { extractable: true }));
   }
 
-  /** Answers for the key set's URL. */
+  /** Answers requests to the URL of the key set. */
   readonly fetch = async (): Promise<Response> => {
     this.fetches++;
-    if (this.down) throw new TypeError("network connection lost");
+    if (this.isDown) throw new TypeError("network connection lost");
     const keys = await Promise.all(
       [...this.keys].map(async ([kid, { publicKey }]) => ({
         ...(await exportJWK(publicKey)),

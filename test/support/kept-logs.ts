@@ -1,4 +1,4 @@
-/** Keeps every line that the service logs in any test, for test/logs to look through when all have run. */
+/** Keeps every line that the service logs in any test, so that test/logs can check them when all tests have run. */
 import { appendFileSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";

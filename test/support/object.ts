@@ -1,4 +1,4 @@
-/** Reaches into a session's object, for what no client can see. */
+/** Looks into a session's object, for state that no client can see. */
 import { env } from "cloudflare:workers";
 import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import type { SessionObject } from "../../src/session/session-object.ts";

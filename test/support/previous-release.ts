@@ -1,6 +1,6 @@
 /**
- * The bundle of the release before, built from the repository's history: what runs beside this code
- * for some minutes after a deploy.
+ * The bundle of the previous release, built from the repository's history. For some minutes after a
+ * deploy it runs beside this code.
  */
 import { execFile, spawnSync } from "node:child_process";
 import { copyFile, mkdir, rename, rm, stat } from "node:fs/promises";

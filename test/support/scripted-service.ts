@@ -1,4 +1,4 @@
-/** A service of which a test says each answer, and time in which waits between tries pass at once. */
+/** A service whose answers a test scripts, and a clock on which the waits between tries pass at once. */
 import { encodeFrame } from "../../src/wire/sse-frame.ts";
 import type { Timing } from "../../src/client/timing.ts";
 import { FakeClock } from "./fake-clock.ts";
@@ -7,7 +7,7 @@ import { FakeClock } from "./fake-clock.ts";
 export class TestTiming extends FakeClock implements Timing {
   /** Milliseconds of each wait. */
   readonly waits: number[] = [];
-  /** What `random` gives. */
+  /** The value that `random` returns. */
   chance = 0;
   #slept = 0;
 

@@ -75,12 +75,12 @@ export class Service {
     return this.#workerd.process.pid ?? 0;
   }
 
-  /** Other settings, from the next start on. */
+  /** Changes settings, which count from the next start on. */
   configure(changes: Readonly<Record<string, string>>): void {
     Object.assign(this.#env, changes);
   }
 
-  /** Other code, from the next start on. */
+  /** Changes the code, from the next start on. */
   deploy(options: ServiceOptions): void {
     this.#options = options;
   }

@@ -9,7 +9,7 @@ export class SeveringRelay {
   readonly #pairs = new Set<readonly [client: Socket, upstream: Socket]>();
   /** Bytes of the next connection's answer to let through before it is cut; Infinity for all. */
   cutAfter = Infinity;
-  /** The next connection is cut right after what matches this in its answer. */
+  /** The next connection is cut right after the part of its answer that matches this. */
   cutAt: RegExp | undefined;
   #cutOnceAt: RegExp | undefined;
   /** Bytes a second of the next connection's answer that the relay takes from the service. */
@@ -53,7 +53,7 @@ export class SeveringRelay {
     for (const pair of this.#pairs) for (const socket of pair) socket.resetAndDestroy();
   }
 
-  /** Cuts the next connection alone right after what matches this in its answer. */
+  /** Cuts only the next connection, right after the part of its answer that matches `at`. */
   cutOnce(at: RegExp): void {
     this.#cutOnceAt = at;
   }

@@ -63,7 +63,7 @@ export class SkewTraffic {
     );
   }
 
-  /** Looks for all that was acknowledged. Returns what differs. */
+  /** Checks that everything acknowledged is still there. Returns the differences. */
   async losses(): Promise<string[]> {
     const found = await Promise.all([
       ...this.#kept.map((kept) => this.#lossOf(kept)),

@@ -1,6 +1,6 @@
 /**
- * A session's stream as the contract describes it: what is in the log, and what readers are owed.
- * The property tests hold the service to it. An event's data begins with its number and a space.
+ * A model of a session's stream, from the contract: the log, and the events that readers must get.
+ * The property tests compare the service with it. An event's data begins with its number and a space.
  */
 import { expect } from "vitest";
 import type { EventPage } from "../../src/core/api.ts";

@@ -1,6 +1,6 @@
 import { vi } from "vitest";
 
-/** All that `work` notes and that goes to the console meanwhile, which shows none of it. */
+/** Runs `work`, and returns everything that it notes or writes to the console. The console shows nothing of it. */
 export async function writtenDuring(
   work: (note: (...line: unknown[]) => void) => Promise<void>,
 ): Promise<readonly unknown[]> {

@@ -1,5 +1,5 @@
 /**
- * JSON as Go's encoding/json writes it, and what `JSON.parse` does not keep: a value's own text,
+ * Writes JSON as Go's encoding/json does, and reads what `JSON.parse` does not keep: a value's own text,
  * and every member in order. Nothing here checks syntax: `JSON.parse` has taken the text before.
  */
 

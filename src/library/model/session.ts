@@ -1,4 +1,4 @@
-/** The contract of every session, and the library's own sessions but the one with a client. */
+/** The contract of every session, and the library's session classes except `SSESession`. */
 import { DEFAULT_SESSION_TYPE, type SessionType } from "../../core/content.ts";
 import { InvalidSessionIdError, InvalidSessionTypeError } from "../../core/errors.ts";
 import { parseSessionId, requireSessionId, type SessionId } from "../../core/id.ts";
@@ -101,13 +101,13 @@ function dataToJson(data: unknown): string | undefined {
 }
 
 export interface SessionOptions {
-  /** The system's clock unless given. */
+  /** Default: the system's clock. */
   readonly clock?: Pick<Clock, "now">;
   /** A stored record to start from, as a storage adapter reads it. Its id and type stay as they are. */
   readonly record?: SessionRecord;
 }
 
-/** Data as it came: a value that the user set, or the JSON of a record. */
+/** A session's data: a value that the user set, or the JSON of a record. */
 type Held = { readonly value: unknown } | { readonly json: string };
 
 /**
@@ -211,7 +211,7 @@ export class ProxySession implements Session {
   }
 }
 
-/** Half a surrogate pair has no UTF-8, so it comes back from a store as something else. */
+/** Replaces half a surrogate pair, which has no UTF-8: a store would return another text. */
 function wellFormed(text: string): string {
   if (typeof text !== "string") throw new TypeError("session metadata must be strings");
   return text.toWellFormed();

@@ -31,7 +31,7 @@ export async function withDeadline<T>(
   }
 }
 
-/** The error of a wait that took too long; `problem` begins what it says. */
+/** The error of a wait that took too long. Its message begins with `problem`. */
 export function tooLate(problem: string, timeoutMs: number): UnavailableError {
   return new UnavailableError(`${problem} within ${timeoutMs} ms.`);
 }
@@ -90,7 +90,7 @@ export function notify<A extends unknown[]>(callback: (...args: A) => void, ...a
   try {
     callback(...args);
   } catch {
-    // There is nobody left to tell.
+    // Nothing is left that could report it.
   }
 }
 

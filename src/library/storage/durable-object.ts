@@ -38,7 +38,7 @@ export interface DurableObjectStorageOptions {
   readonly sessions: ListedSessions;
   /** Milliseconds that a session lives after its last use. */
   readonly ttlMs: number;
-  /** Milliseconds that a session may live at most, however it is used; 0, the default: no limit. */
+  /** Longest life of a session in milliseconds, however it is used. 0, the default: no limit. */
   readonly maxLifetimeMs?: number;
   /** Milliseconds that one call may take (5,000). */
   readonly timeoutMs?: number;

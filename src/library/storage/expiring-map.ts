@@ -6,14 +6,14 @@ export type Item<V> = readonly [id: string, value: V];
 
 interface Entry<V> {
   readonly value: V;
-  /** The map's own time, so that expiry does not depend on what a session does with its times. */
+  /** Milliseconds since the epoch. The map's own time, so that expiry does not depend on the session's times. */
   lastUse: number;
 }
 
-/** Begins every cursor, so that a text that no page gave can be refused. */
+/** The beginning of every cursor, so that text which no page gave can be refused. */
 const AFTER = "after ";
 
-/** Values by id, each of which expires a TTL after its last use: what both storages in memory share. */
+/** Values by id. Each expires a TTL after its last use. Both storages in memory use it. */
 export class ExpiringMap<V> {
   readonly #entries = new Map<string, Entry<V>>();
   readonly #ttlMs: number;
@@ -26,7 +26,7 @@ export class ExpiringMap<V> {
     this.#onExpired = onExpired;
   }
 
-  /** How many there are, with expired ones that nothing has removed yet. */
+  /** The number of values, with expired ones that nothing has removed yet. */
   get size(): number {
     return this.#entries.size;
   }

@@ -22,15 +22,15 @@ export interface LocalStorageOptions {
    * `deleteExpired` alone, as in ToolHive.
    */
   readonly ttlMs?: number;
-  /** The system's clock unless given. */
+  /** Default: the system's clock. */
   readonly clock?: Pick<Clock, "now">;
-  /** Milliseconds that the storage waits for the `close` of a session that goes (1,000). */
+  /** Milliseconds that the storage waits for the `close` of a session that it removes (1,000). */
   readonly closeTimeoutMs?: number;
-  /** Gets a session that goes and whose `close` failed or took too long. It is gone all the same. */
+  /** Called with a removed session whose `close` failed or took too long. The session is removed all the same. */
   readonly onCloseError?: (error: unknown, session: Session) => void;
 }
 
-/** Closing ends a stream in memory; what takes longer waits for something else. */
+/** Enough to end a stream in memory. A `close` that takes longer waits for something else. */
 const CLOSE_TIMEOUT_MS = 1000;
 
 /**
@@ -141,7 +141,7 @@ export class LocalStorage implements Storage {
 export interface LocalDataStorageOptions {
   /** Milliseconds that metadata lives after its last use. */
   readonly ttlMs: number;
-  /** The system's clock unless given. */
+  /** Default: the system's clock. */
   readonly clock?: Clock;
 }
 
@@ -206,7 +206,7 @@ export class LocalDataStorage implements DataStorage {
     this.#maps.takeAll();
   }
 
-  /** Writes if whether the id has metadata is as `exists` says. Returns whether it did. */
+  /** Writes only if the id has metadata (`exists` true) or has none (false). Returns whether it did. */
   #write(
     id: string,
     metadata: SessionMetadata | null | undefined,

@@ -2,7 +2,7 @@ import type { Session } from "../model/session.ts";
 import type { CorruptRecordError } from "../../core/errors.ts";
 
 export interface PageOptions extends CallOptions {
-  /** Where to go on: the `cursor` of the page before. Absent: from the start. */
+  /** The `cursor` of the page before. Absent: the first page. */
   readonly cursor?: string | undefined;
   /** About how many entries a page holds, from 1 to 1,000 (100). */
   readonly limit?: number | undefined;
@@ -20,8 +20,8 @@ export interface RangeOptions extends CallOptions {
   /** How many entries are fetched at a time, from 1 to 1,000 (100). */
   readonly pageSize?: number | undefined;
   /**
-   * Gets each record that cannot be read. Without it the range gives everything else first and
-   * then throws, so that nobody takes it for whole.
+   * Called with each record that cannot be read. Without it the range yields all others first and then
+   * throws, so that no caller takes them for all.
    */
   readonly onUnreadable?: ((error: CorruptRecordError) => void) | undefined;
 }

@@ -17,7 +17,7 @@ import { findingOf } from "./verdict.ts";
 const WORKERS = 24;
 /** Share of requests that are no HTTP at all; each costs a connection. */
 const NOISE = 0.01;
-/** With so many findings nothing more is sent. */
+/** The run ends after so many findings. */
 const MOST_FINDINGS = 10;
 
 /** Noise was answered with a failure of ours. workerd's own 501 is for methods that HTTP does not have. */
@@ -34,7 +34,7 @@ interface FuzzTarget {
 
 interface FuzzOptions {
   readonly requests: number;
-  /** Bounds the time. */
+  /** The run ends after so many seconds. */
   readonly seconds: number;
   /** A seed repeats a run. */
   readonly seed: number;

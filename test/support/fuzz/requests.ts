@@ -1,4 +1,4 @@
-/** Requests for the fuzzer: what the OpenAPI document and MCP describe, bent in every part. */
+/** Makes the fuzzer's requests: those that the OpenAPI document and MCP describe, with faults in every part. */
 import type { Random } from "./random.ts";
 
 export interface FuzzRequest {

@@ -1,4 +1,4 @@
-/** A client that speaks the session era by hand, so that a test can say what no SDK would. */
+/** A client of the session era without an SDK, so that a test can send what no SDK would. */
 import { SseReader } from "../sse-reader.ts";
 
 export interface Rpc {
@@ -83,7 +83,7 @@ export class McpSession {
     return wholeAnswer(await this.post(body));
   }
 
-  /** Posts what is answered with a stream. */
+  /** Posts a message, and returns the stream that answers it. */
   async stream(body: unknown): Promise<SseReader> {
     return readerOf(await this.post(body));
   }

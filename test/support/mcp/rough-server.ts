@@ -68,7 +68,7 @@ export class Asked {
     this.json(`{"jsonrpc": "2.0", ${member}"error": ${error}}`, status, headers);
   }
 
-  /** Begins a stream, and says this on it. */
+  /** Begins a stream with this text. */
   stream(text = "", headers: Headers = {}): void {
     this.#outgoing.writeHead(200, { ...SSE, ...headers });
     this.#outgoing.flushHeaders();

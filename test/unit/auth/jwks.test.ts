@@ -62,7 +62,7 @@ it("fetches for unknown keys no more often than the floor allows", async () => {
 
 it("keeps old keys while fetching fails, however old, and says that it fails", async () => {
   await read(minted["k1"]!);
-  issuer.down = true;
+  issuer.isDown = true;
   now += 11 * 60_000;
   const late = await issuer.token("alice", ["mcp"], {
     claims: { exp: Math.floor(now / 1000) + 60 },
@@ -151,11 +151,11 @@ it("refuses a key that was withdrawn once the held ones are old", async () => {
 });
 
 it("says that it cannot tell, not that the token is wrong, while it has no keys at all", async () => {
-  issuer.down = true;
+  issuer.isDown = true;
   await expect(read(minted["k1"]!)).rejects.toThrow(UnavailableError);
   await expect(read(minted["k1"]!)).rejects.toThrow(UnavailableError);
   expect(issuer.fetches).toBe(1);
-  issuer.down = false;
+  issuer.isDown = false;
   now += 1000;
   expect(await read(minted["k1"]!)).toBeDefined();
 });
@@ -172,7 +172,7 @@ it("lets requests that come together fetch each for itself, a few at once, and t
 });
 
 it("tells all who wait that it cannot tell, where the fetches that they wait for fail", async () => {
-  issuer.down = true;
+  issuer.isDown = true;
   const all = await Promise.allSettled(Array.from({ length: 20 }, () => read(minted["k1"]!)));
   expect(all.filter(({ status }) => status === "fulfilled")).toEqual([]);
   expect(issuer.fetches).toBe(8);

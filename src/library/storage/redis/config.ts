@@ -6,9 +6,9 @@ import { LONGEST_TIMER_MS } from "../../model/time.ts";
 import { LONGEST_TTL_MS, isDuration } from "../calls.ts";
 
 export interface RedisTlsOptions {
-  /** Certificates that the server's must descend from, as PEM, in place of the system's. Not in workerd. */
+  /** Certificates of the authorities to trust, as PEM, in place of the system's. Not in workerd. */
   readonly caCert?: string | Uint8Array | undefined;
-  /** Accept any certificate: anyone in between can then read and change everything. Not in workerd. */
+  /** Accepts every certificate: anyone between the two can then read and change everything. Not in workerd. */
   readonly insecureSkipVerify?: boolean | undefined;
 }
 
@@ -29,7 +29,7 @@ export interface RedisOptions {
   readonly cluster?: readonly string[] | { readonly addrs: readonly string[] } | undefined;
   /** An ACL user; needs `password`. */
   readonly username?: string | undefined;
-  /** Alone, the default user's. */
+  /** Without `username` it is the default user's. */
   readonly password?: string | undefined;
   /** Database number (0). A Cluster has only 0. */
   readonly db?: number | undefined;
@@ -45,7 +45,7 @@ export interface RedisOptions {
   readonly writeTimeoutMs?: number | undefined;
   /** Given, even empty: speak TLS, to the Sentinels too. */
   readonly tls?: RedisTlsOptions | undefined;
-  /** Gets each problem of the connection in words, for a log. They hold no secret and no session. */
+  /** Called with each problem of the connection in words, for a log. They hold no secret and no session. */
   readonly onConnectionProblem?: ((problem: string) => void) | undefined;
   /** Cancels connecting. */
   readonly signal?: AbortSignal | undefined;
@@ -59,11 +59,11 @@ export const PROXY_SESSION_KEY_PREFIX = "thv:proxy:session:";
 /** ToolHive's prefix of metadata maps. */
 export const VMCP_SESSION_KEY_PREFIX = "thv:vmcp:session:";
 
-/** To connect, and to write or to read; as in go-redis. */
+/** Default timeouts in milliseconds: to connect, and to write or to read. They are go-redis's. */
 const DIAL_TIMEOUT_MS = 5000;
 const ANSWER_TIMEOUT_MS = 3000;
 
-/** The options contradict each other, or this runtime cannot honour them. */
+/** Thrown if the options contradict each other, or this runtime cannot honour them. */
 export class RedisConfigError extends Error {
   override readonly name = "RedisConfigError";
 }

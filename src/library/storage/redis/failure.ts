@@ -1,7 +1,7 @@
 /**
- * Failures of Redis in words that are safe to show. The client's errors carry the command with
- * its arguments, which hold whole sessions and, for AUTH and HELLO, the password: so these keep
- * nothing of them but the code.
+ * Failures of Redis in words that are safe to show. The client's errors carry the command with its
+ * arguments, which hold whole sessions and, for AUTH and HELLO, the password. So these errors keep
+ * only the code.
  */
 import { UnavailableError } from "../../../core/errors.ts";
 
@@ -24,7 +24,7 @@ const REPLIES: Readonly<Record<string, string>> = {
   WRONGTYPE: "The key holds something other than a session",
 };
 
-/** Failures that no further try mends: a caller that waits for them waits in vain. */
+/** Failures that another try cannot mend, so no caller waits for them to pass. */
 const HOPELESS = new Set(["NOAUTH", "WRONGPASS", "NOPERM"]);
 
 /** The client's message when it may not queue and cannot write. */
@@ -44,7 +44,7 @@ type RedisFailureKind =
 
 export class RedisFailure extends UnavailableError {
   readonly kind: RedisFailureKind;
-  /** No further try mends it. */
+  /** Whether another try cannot mend it. */
   readonly hopeless: boolean;
   /** The code of Redis's error, if it answered with one. */
   readonly reply: string | undefined;

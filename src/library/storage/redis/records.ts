@@ -256,7 +256,7 @@ function readScanReply(reply: unknown): [string, string[]] {
   throw new UnavailableError("A node of the Redis cluster has left.");
 }
 
-/** A prefix is text, and MATCH takes a pattern. */
+/** Escapes a prefix for MATCH, which takes a pattern. */
 function escapeGlob(text: string): string {
   return text.replace(/[*?[\]\\]/g, "\\$&");
 }

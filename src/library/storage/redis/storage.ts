@@ -34,7 +34,7 @@ import { RedisRecords, type Stored } from "./records.ts";
  */
 export class RedisStorage implements Storage {
   readonly #records: RedisRecords<Session>;
-  /** The value that Redis last gave or took as a session. */
+  /** For each session, the value that Redis last returned or stored for it. */
   readonly #stored: WeakMap<Session, Stored>;
 
   private constructor(records: RedisRecords<Session>, stored: WeakMap<Session, Stored>) {
@@ -125,7 +125,7 @@ export class RedisStorage implements Storage {
     return this.#records.close();
   }
 
-  /** Notes the bytes that Redis took as the session. Returns whether it took them. */
+  /** Remembers the bytes that Redis stored for the session. Returns whether it stored them. */
   async #write(
     session: Session,
     write: (id: string, text: string) => Promise<boolean>,
@@ -138,7 +138,7 @@ export class RedisStorage implements Storage {
   }
 }
 
-/** Redis neither gave nor took the session of the condition. */
+/** The answer to a condition on a session that Redis neither returned nor stored. */
 async function matchesNothing({ signal }: CallOptions): Promise<false> {
   signal?.throwIfAborted();
   return false;
