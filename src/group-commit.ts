@@ -26,28 +26,28 @@ interface Call<Job, Result> {
 export class GroupCommit<Job, Done, Result> {
   readonly #parts: GroupCommitParts<Job, Done, Result>;
   readonly #waiting: Call<Job, Result>[] = [];
-  #busy = false;
+  #isBusy = false;
 
   constructor(parts: GroupCommitParts<Job, Done, Result>) {
     this.#parts = parts;
   }
 
   /** Whether a call that comes now has to wait for its turn. */
-  get busy(): boolean {
-    return this.#busy;
+  get isBusy(): boolean {
+    return this.#isBusy;
   }
 
   /** Resolves with the result that `finish` gives it. Rejects with what `work` or `finish` throws. */
   do(job: Job): Promise<Result> {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ job, resolve, reject });
-      if (!this.#busy) void this.#workOff();
+      if (!this.#isBusy) void this.#workOff();
     });
   }
 
   async #workOff(): Promise<void> {
     const { gatherMs, pause } = this.#parts;
-    this.#busy = true;
+    this.#isBusy = true;
     while (this.#waiting.length > 0) {
       if (gatherMs !== undefined) await sleep(gatherMs);
       const calls = this.#takeTurn();
@@ -55,7 +55,7 @@ export class GroupCommit<Job, Done, Result> {
       // The platform itself fails a call whose commit failed: it does not let the answer out.
       await pause?.(calls.length).catch(() => undefined);
     }
-    this.#busy = false;
+    this.#isBusy = false;
   }
 
   /** The first that wait: as many as one turn holds, and at least one. */

@@ -47,8 +47,8 @@ export class Jwks {
   /** Start of the last round of fetches, how many requests joined it, and whether one has ended. */
   #roundAt = -Infinity;
   #roundSize = 0;
-  #roundOver = true;
-  #roundBeforeFailed = false;
+  #isRoundOver = true;
+  #hasRoundBeforeFailed = false;
 
   constructor(options: JwksOptions) {
     this.#options = options;
@@ -86,7 +86,7 @@ export class Jwks {
 
   /** Whether the last round that has ended brought no keys. */
   #lastRoundFailed(): boolean {
-    return this.#isUnderWay() ? this.#roundBeforeFailed : this.#roundAt > this.#keysAt;
+    return this.#isUnderWay() ? this.#hasRoundBeforeFailed : this.#roundAt > this.#keysAt;
   }
 
   /** Fetches the keys or waits for a fetch under way. Does nothing within the least time since the last fetch. */
@@ -100,7 +100,7 @@ export class Jwks {
     } catch (failure) {
       this.#options.onFailure?.(failure);
     } finally {
-      this.#roundOver = true;
+      this.#isRoundOver = true;
     }
   }
 
@@ -111,16 +111,16 @@ export class Jwks {
     }
     const floor = this.#keys ? FLOOR_MS : FLOOR_WITHOUT_KEYS_MS;
     if (this.#options.now() - this.#roundAt < floor) return false;
-    this.#roundBeforeFailed = this.#lastRoundFailed();
+    this.#hasRoundBeforeFailed = this.#lastRoundFailed();
     this.#roundAt = this.#options.now();
     this.#roundSize = 1;
-    this.#roundOver = false;
+    this.#isRoundOver = false;
     return true;
   }
 
   /** A cancelled request never ends its round, so the time limit does. */
   #isUnderWay(): boolean {
-    return !this.#roundOver && this.#options.now() - this.#roundAt < FETCH_TIMEOUT_MS;
+    return !this.#isRoundOver && this.#options.now() - this.#roundAt < FETCH_TIMEOUT_MS;
   }
 
   /** Each waiting request has a timer of its own: no other request can wake it. */

@@ -200,7 +200,7 @@ export class DirectoryObject
   }
 
   #nextWork(now: number): number {
-    const move = this.#rebalance.underWay ? Math.max(now, this.#rebalanceAt) : Infinity;
+    const move = this.#rebalance.isUnderWay ? Math.max(now, this.#rebalanceAt) : Infinity;
     const drop = this.#index.nextDrop() ?? Infinity;
     const sweep = drop <= now ? now : Math.max(drop, now + SWEEP_INTERVAL_MS);
     return Math.min(move, sweep, this.#revocations.nextWork() ?? Infinity);

@@ -54,7 +54,7 @@ interface Update {
   /** Since when the message waits; milliseconds since the epoch. */
   readonly since: number;
   /** Whether it must be sent now, and not with the session's next use or at its deadline. */
-  readonly urgent: boolean;
+  readonly isUrgent: boolean;
 }
 
 interface OutboxParts {
@@ -78,7 +78,7 @@ export class Outbox {
   /** The earliest time of the next try; milliseconds since the epoch. */
   #retryAt = 0;
   /** The alarm was set for a retry, so it has to be moved once the message has arrived. */
-  #alarmIsOurs = false;
+  #isAlarmOurs = false;
 
   constructor(parts: OutboxParts) {
     this.#parts = parts;
@@ -94,10 +94,10 @@ export class Outbox {
     const update = this.#update(now);
     if (!update) return Infinity;
     // The object may die before a shard answers, and nobody may ever call this session again.
-    if (update.urgent) this.#wakeBy(retryTime(update.since, now));
+    if (update.isUrgent) this.#wakeBy(retryTime(update.since, now));
     this.#send(now);
     const row = this.#read();
-    return !update.urgent && row?.kind === "told" ? row.entry.expiresAt : Infinity;
+    return !update.isUrgent && row?.kind === "told" ? row.entry.expiresAt : Infinity;
   }
 
   /**
@@ -118,7 +118,7 @@ export class Outbox {
       this.#write({ kind: "ended", id, at: now, order, ...shards });
     });
     this.#listed = undefined;
-    this.#alarmIsOurs = true;
+    this.#isAlarmOurs = true;
     alarm.moveTo(now + FIRST_RESEND_MS);
     this.#send(now);
   }
@@ -126,7 +126,7 @@ export class Outbox {
   /** The alarm has fired: sends what waits. `listed` is the session, if any. Resolves as `settled` does. */
   async resume(now: number, listed?: Listed): Promise<void> {
     this.#listed = listed;
-    this.#alarmIsOurs = false;
+    this.#isAlarmOurs = false;
     // The directory was turned off, and will never hear of that end.
     if (!this.#parts.directory && !listed && this.#read()?.kind === "ended") return this.#clear();
     const update = this.#update(now);
@@ -182,8 +182,8 @@ export class Outbox {
     // Ended meanwhile: the row says so, and the next message will.
     if (!listed) return;
     this.#write({ kind: "told", entry: message.entry, ttlMs, order: message.order, shards });
-    if (!this.#alarmIsOurs || this.#update(Date.now())) return;
-    this.#alarmIsOurs = false;
+    if (!this.#isAlarmOurs || this.#update(Date.now())) return;
+    this.#isAlarmOurs = false;
     this.#parts.alarm.moveTo(listed.deadline);
   }
 
@@ -196,7 +196,7 @@ export class Outbox {
   }
 
   #wakeBy(at: number): void {
-    this.#alarmIsOurs = true;
+    this.#isAlarmOurs = true;
     this.#parts.alarm.wakeBy(at);
   }
 
@@ -207,7 +207,7 @@ export class Outbox {
     if (!this.#listed) {
       if (row?.kind !== "ended") return undefined;
       const { id, at } = row;
-      return { message: (order) => ({ op: "remove", id, order }), since: at, urgent: true };
+      return { message: (order) => ({ op: "remove", id, order }), since: at, isUrgent: true };
     }
     const { session, deadline } = this.#listed;
     const { id, type, createdAt, subject, ttlMs, updatedAt } = session;
@@ -217,13 +217,13 @@ export class Outbox {
     // A TTL that has grown does not make the shard keep the entry for longer.
     const staleness = stalenessOf(known?.entry, entry, Math.min(known?.ttlMs ?? ttlMs, ttlMs));
     if (!staleness) return undefined;
-    const urgent = staleness === "content";
+    const isUrgent = staleness === "content";
     const dropAt = dropTime(deadline, ttlMs);
     return {
       message: (order) => ({ op: "put", entry, dropAt, order }),
       // An order is the time of its message.
-      since: urgent ? updatedAt : (row?.order ?? now),
-      urgent,
+      since: isUrgent ? updatedAt : (row?.order ?? now),
+      isUrgent,
     };
   }
 
@@ -231,7 +231,7 @@ export class Outbox {
   #clear(): void {
     this.#parts.alarm.clear();
     void this.#parts.ctx.storage.deleteAll();
-    this.#alarmIsOurs = false;
+    this.#isAlarmOurs = false;
     this.#row = null;
   }
 

@@ -82,13 +82,13 @@ export class Rebalance {
     return { kind: "elsewhere", shards: layout.shards };
   }
 
-  get underWay(): boolean {
+  get isUnderWay(): boolean {
     return this.#layout?.movedThrough !== undefined;
   }
 
   seenAt(now: number): Layout {
     const { shards = 0, movedAt = -Infinity } = this.#layout ?? {};
-    return { shards, moving: this.underWay || now < movedAt + MOVE_SETTLE_MS };
+    return { shards, moving: this.isUnderWay || now < movedAt + MOVE_SETTLE_MS };
   }
 
   /** Does one batch. Rejects if a shard did not take its part: the caller tries again. */
@@ -137,7 +137,7 @@ export class Rebalance {
   /** Begins a move, from the first id, of entries that were placed among `from` shards or more. */
   #begin(layout: StoredLayout, shards: number, from: number): void {
     const { sentRevocations: _, ...rest } = layout;
-    const movedFrom = this.underWay ? Math.min(layout.movedFrom ?? 0, from) : from;
+    const movedFrom = this.isUnderWay ? Math.min(layout.movedFrom ?? 0, from) : from;
     this.#save({ ...rest, shards, movedFrom, movedThrough: "" });
   }
 

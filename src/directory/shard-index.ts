@@ -63,7 +63,7 @@ export class ShardIndex {
   readonly #storage: DurableObjectStorage;
   readonly #sql: SqlStorage;
   /** Whether the indexes for many types are there. */
-  #manyTypes: boolean;
+  #hasManyTypes: boolean;
 
   constructor(storage: DurableObjectStorage) {
     this.#storage = storage;
@@ -75,7 +75,7 @@ export class ShardIndex {
       .toArray()
       .map(({ name }) => name);
     if (!made.includes("counts")) this.#sql.exec(SCHEMA);
-    this.#manyTypes = made.includes("by_subject_created");
+    this.#hasManyTypes = made.includes("by_subject_created");
   }
 
   /** Takes a session's message, unless the shard has taken a later one. */
@@ -119,7 +119,7 @@ export class ShardIndex {
   page(filter: DirectoryFilter, after: Position | undefined, limit: number): DirectoryEntry[] {
     const { type, subject } = filter;
     const parts: DirectoryFilter[] =
-      type !== undefined || this.#manyTypes
+      type !== undefined || this.#hasManyTypes
         ? [filter]
         : [...this.#counts(subject ?? ALL).keys()].map((each) => ({ ...filter, type: each }));
     const sources = parts.map((part) => this.#listed(part, after ?? NEWEST, limit));
@@ -246,9 +246,9 @@ export class ShardIndex {
   }
 
   #indexManyTypes(): void {
-    if (this.#manyTypes) return;
+    if (this.#hasManyTypes) return;
     this.#sql.exec(SCHEMA_OF_MANY_TYPES);
-    this.#manyTypes = true;
+    this.#hasManyTypes = true;
   }
 
   #tally({ type, subject }: DirectoryEntry, step: 1 | -1): void {

@@ -150,22 +150,22 @@ function kept(
 ): ReadableStream<Uint8Array> {
   /** The end of what was passed on: a blank line may come in several chunks. */
   let tail = "\n\n";
-  let ended = false;
+  let isEnded = false;
   let timer: ReturnType<typeof setInterval> | undefined;
   const stop = (): void => {
-    ended = true;
+    isEnded = true;
     clearInterval(timer);
   };
   return new ReadableStream<Uint8Array>({
     start(controller) {
       timer = setInterval(() => {
-        if (!ended && endsEvent(tail) && (controller.desiredSize ?? 0) > 0)
+        if (!isEnded && endsEvent(tail) && (controller.desiredSize ?? 0) > 0)
           controller.enqueue(keepalive);
       }, keepaliveMs);
     },
     async pull(controller) {
       const chunk = await reader.read().catch(() => undefined);
-      if (ended) return;
+      if (isEnded) return;
       if (!chunk || chunk.done) {
         stop();
         return chunk ? controller.close() : controller.error(new Error("the upstream broke off"));

@@ -85,7 +85,7 @@ export class UpstreamListener {
   #held: AbortController | undefined;
   /** Whether the object has been told that the upstream did not know its session when last asked. */
   #isLostReported = false;
-  #ended = false;
+  #isEnded = false;
   /** The last `retry` that the object was sent. */
   #retryMs: number | undefined;
 
@@ -103,7 +103,7 @@ export class UpstreamListener {
 
   /** Takes a message of the session's object: it names the upstream session to listen to from now on. */
   receive(word: string): void {
-    if (!word.startsWith(BACKEND) || this.#ended) return;
+    if (!word.startsWith(BACKEND) || this.#isEnded) return;
     // Only the session's object writes to this socket.
     const backend = JSON.parse(word.slice(BACKEND.length)) as Backend;
     this.#held?.abort();
@@ -116,7 +116,7 @@ export class UpstreamListener {
 
   /** The client has gone, or its stream has ended. */
   end(): void {
-    this.#ended = true;
+    this.#isEnded = true;
     this.#held?.abort();
     this.#settled.resolve(undefined);
   }
@@ -216,7 +216,7 @@ export class UpstreamListener {
   }
 
   #say(word: string): void {
-    if (this.#ended) return;
+    if (this.#isEnded) return;
     try {
       this.#parts.socket.send(word);
     } catch {

@@ -36,7 +36,7 @@ export class HeldBytes {
 export class Hold {
   readonly #add: (bytes: number) => boolean;
   #bytes = 0;
-  #released = false;
+  #isReleased = false;
 
   constructor(add: (bytes: number) => boolean) {
     this.#add = add;
@@ -48,7 +48,7 @@ export class Hold {
    */
   grow(bytes: number): boolean {
     if (bytes <= MAX_SMALL_BODY_BYTES) return true;
-    if (this.#released || !this.#add(bytes - this.#bytes)) return false;
+    if (this.#isReleased || !this.#add(bytes - this.#bytes)) return false;
     this.#bytes = bytes;
     return true;
   }
@@ -60,7 +60,7 @@ export class Hold {
 
   /** Ends the holding of the body. A second call does nothing. */
   release(): void {
-    this.#released = true;
+    this.#isReleased = true;
     this.#add(-this.#bytes);
     this.#bytes = 0;
   }

@@ -34,7 +34,7 @@ export class OpenFiles {
   #underWay = 0;
   /** When the last count began, in milliseconds since the epoch, and whether it goes on. */
   #countedAt = -Infinity;
-  #counts = false;
+  #isCounting = false;
 
   constructor(parts: OpenFilesParts) {
     this.#parts = parts;
@@ -62,7 +62,7 @@ export class OpenFiles {
     while (this.#room <= this.#low) {
       // The platform may end a request that counts, and then its count never ends.
       const isRecent = this.#now() - this.#countedAt < OPEN_FILES_PAUSE_MS;
-      const isUnderWay = this.#counts && isRecent;
+      const isUnderWay = this.#isCounting && isRecent;
       if (!isUnderWay) {
         if (this.#room <= 0 && isRecent) return false;
         await this.#count();
@@ -78,10 +78,10 @@ export class OpenFiles {
   async #count(): Promise<void> {
     const { limit, count } = this.#parts;
     this.#countedAt = this.#now();
-    this.#counts = true;
+    this.#isCounting = true;
     // To count takes a file too. If that cannot be had, there is no room.
     const open = await count().catch(() => limit);
-    this.#counts = false;
+    this.#isCounting = false;
     const left = Math.floor((OPEN_FILES_SHARE * limit - open) / FILES_PER_REQUEST);
     this.#room = left - this.#underWay;
     this.#low = Math.max(0, Math.floor(LOW * this.#room));

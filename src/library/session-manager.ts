@@ -86,7 +86,7 @@ export class SessionManager {
   readonly #stopCleanup: () => void;
   readonly #stopped = new AbortController();
   #stopping: Promise<void> | undefined;
-  #cleaning = false;
+  #isCleaning = false;
 
   /** Throws a RangeError if a duration is out of range, a TypeError if `factory` and `type` are both given. */
   constructor(options: SessionManagerOptions = {}) {
@@ -300,14 +300,14 @@ export class SessionManager {
 
   async #cleanUp(): Promise<void> {
     // Two sweeps at once would slow a slow storage further.
-    if (this.#cleaning) return;
-    this.#cleaning = true;
+    if (this.#isCleaning) return;
+    this.#isCleaning = true;
     try {
       await this.cleanupExpiredOnce({ signal: this.#stopped.signal });
     } catch (error) {
       if (!this.#stopped.signal.aborted) notify(this.#onCleanupError, error);
     } finally {
-      this.#cleaning = false;
+      this.#isCleaning = false;
     }
   }
 }

@@ -75,7 +75,7 @@ export class Publishing {
 
   async #do(publish: Publish): Promise<Outcome<Published>> {
     requireKnownVersion(publish.caller.version);
-    if (this.#commit.busy) {
+    if (this.#commit.isBusy) {
       // A publish that must wait is checked first, so that a stranger delays nobody and learns
       // nothing from the wait. The owner may change before it is stored, so `#store` checks again.
       const admitted = this.#admit(publish, Date.now());

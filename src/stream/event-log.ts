@@ -87,7 +87,7 @@ export class EventLog {
   readonly #defaultName: string | undefined;
   /** Only a message has parts: an event of `/v1` fits a row, and its data may be empty. */
   readonly #parts: MessageParts | undefined;
-  #tableExists = false;
+  #hasTable = false;
   /** Oldest row still stored. */
   #firstStored = 1;
   /** Oldest event retained. */
@@ -145,7 +145,7 @@ export class EventLog {
 
   /** The seq just before the first retained event of a stream; the last one if it has none yet. */
   beforeStream(stream: number): number {
-    if (!this.#tableExists) return this.#last;
+    if (!this.#hasTable) return this.#last;
     const { first } = this.#sql
       .exec<{ first: number | null }>(this.#statements.firstOfStream, stream, this.#first)
       .one();
@@ -178,8 +178,8 @@ export class EventLog {
   append(stream: number, events: readonly SizedEvent[], unreadFrom = 0): LoggedEvent[] {
     try {
       return this.#storage.transactionSync(() => {
-        if (!this.#tableExists) this.#sql.exec(this.#statements.create);
-        this.#tableExists = true;
+        if (!this.#hasTable) this.#sql.exec(this.#statements.create);
+        this.#hasTable = true;
         this.#unreadFrom = unreadFrom;
         const logged = events.map((event) => this.#insert(stream, event));
         this.#retain();
@@ -225,7 +225,7 @@ export class EventLog {
 
   /** A stream's retained events after `seq`. A row is read when it is taken. */
   *after(stream: number, seq: number): Iterable<EventRow> {
-    if (!this.#tableExists) return;
+    if (!this.#hasTable) return;
     const from = Math.max(seq, this.#first - 1);
     yield* this.#sql.exec<EventRow>(this.#statements.after, from, stream);
   }
@@ -280,9 +280,9 @@ export class EventLog {
   }
 
   #load(): void {
-    this.#tableExists = this.#sql.exec(this.#statements.exists).toArray().length > 0;
-    const [last] = this.#tableExists ? this.#sql.exec<EventRow>(this.#statements.last) : [];
-    const [oldest] = this.#tableExists ? this.#sql.exec<EventRow>(this.#statements.oldest) : [];
+    this.#hasTable = this.#sql.exec(this.#statements.exists).toArray().length > 0;
+    const [last] = this.#hasTable ? this.#sql.exec<EventRow>(this.#statements.last) : [];
+    const [oldest] = this.#hasTable ? this.#sql.exec<EventRow>(this.#statements.oldest) : [];
     this.#last = last?.seq ?? 0;
     this.#sum = last?.bytes_sum ?? 0;
     this.#unreadFrom = last?.queue_from ?? 0;

@@ -27,7 +27,7 @@ const DELETE = "DELETE FROM message_parts WHERE seq < ?";
 export class MessageParts {
   readonly #sql: SqlStorage;
   /** Only a table that was found counts: one that was made may be rolled back. */
-  #tableFound = false;
+  #isTableFound = false;
 
   constructor(sql: SqlStorage) {
     this.#sql = sql;
@@ -39,7 +39,7 @@ export class MessageParts {
    */
   store(seq: number, data: string, bytes: number): string {
     if (bytes <= LARGEST_ROW) return data;
-    if (!this.#tableExists) this.#sql.exec(CREATE);
+    if (!this.#hasTable) this.#sql.exec(CREATE);
     partsOf(data).forEach((text, part) => this.#sql.exec(INSERT, seq, part, text));
     return IN_PARTS;
   }
@@ -59,11 +59,11 @@ export class MessageParts {
 
   /** The messages before `first` are deleted. */
   deleteBefore(first: number): void {
-    if (this.#tableExists) this.#sql.exec(DELETE, first);
+    if (this.#hasTable) this.#sql.exec(DELETE, first);
   }
 
-  get #tableExists(): boolean {
-    return (this.#tableFound ||= this.#sql.exec(EXISTS).toArray().length > 0);
+  get #hasTable(): boolean {
+    return (this.#isTableFound ||= this.#sql.exec(EXISTS).toArray().length > 0);
   }
 }
 

@@ -32,7 +32,7 @@ export type KeyedEvents = {
 export class PublishedKeys {
   readonly #sql: SqlStorage;
   /** Only a table that was found counts: one that was made may be rolled back. */
-  #tableFound = false;
+  #isTableFound = false;
 
   constructor(sql: SqlStorage) {
     this.#sql = sql;
@@ -40,23 +40,23 @@ export class PublishedKeys {
 
   /** The events that were published under a key, if the last of them lies after `beforeFirst`. */
   find(key: string, beforeFirst: number): KeyedEvents | undefined {
-    if (!this.#tableExists) return undefined;
+    if (!this.#hasTable) return undefined;
     const [known] = this.#sql.exec<KeyedEvents>(FIND, key).toArray();
     return known && known.seq + known.count - 1 > beforeFirst ? known : undefined;
   }
 
   /** Remembers a key for `count` events from `seq` on. `find` has not found it. */
   add({ key, fingerprint }: PublishKey, seq: number, count: number): void {
-    if (!this.#tableExists) this.#sql.exec(CREATE);
+    if (!this.#hasTable) this.#sql.exec(CREATE);
     this.#sql.exec(ADD, key, seq, count, fingerprint);
   }
 
   /** The events before `first` are deleted. */
   forgetBefore(first: number): void {
-    if (this.#tableExists) this.#sql.exec(FORGET, first);
+    if (this.#hasTable) this.#sql.exec(FORGET, first);
   }
 
-  get #tableExists(): boolean {
-    return (this.#tableFound ||= this.#sql.exec(EXISTS).toArray().length > 0);
+  get #hasTable(): boolean {
+    return (this.#isTableFound ||= this.#sql.exec(EXISTS).toArray().length > 0);
   }
 }

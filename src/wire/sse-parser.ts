@@ -47,7 +47,7 @@ export class SseParser {
   /** Checks `#begun` once it is longer than an event may be. */
   #fits: ((text: string) => boolean) | undefined;
   #id: string | undefined;
-  #tooLarge = false;
+  #isTooLarge = false;
   /**
    * The id of the last complete event that set one, with data or without. A reader that is cut
    * resumes after it.
@@ -63,11 +63,11 @@ export class SseParser {
     this.lastEventId = lastEventId;
     this.#parser = createParser({
       onId: (id) => {
-        if (!this.#tooLarge) this.#id = id || undefined;
+        if (!this.#isTooLarge) this.#id = id || undefined;
       },
       onEvent: ({ event = "message", data }) => {
-        this.#tooLarge ||= exceeds(data, maxBytes);
-        if (!this.#tooLarge) this.#events.push({ id: this.#id, event, data });
+        this.#isTooLarge ||= exceeds(data, maxBytes);
+        if (!this.#isTooLarge) this.#events.push({ id: this.#id, event, data });
       },
       onRetry: (ms) => {
         this.retryMs = ms;
@@ -82,7 +82,7 @@ export class SseParser {
     this.#events = [];
     this.#forgetBegun();
     this.#id = this.lastEventId;
-    this.#tooLarge = false;
+    this.#isTooLarge = false;
   }
 
   /**
@@ -91,14 +91,14 @@ export class SseParser {
    */
   *push(chunk: Uint8Array): Generator<SseEvent, void, undefined> {
     const text = this.#decoder.decode(chunk, { stream: true });
-    if (!this.#tooLarge) this.#parser.feed(text);
-    if (!this.#tooLarge && !this.#begunFits(text)) this.#cut();
+    if (!this.#isTooLarge) this.#parser.feed(text);
+    if (!this.#isTooLarge && !this.#begunFits(text)) this.#cut();
     for (const event of this.#events.splice(0)) {
       this.lastEventId = event.id;
       yield event;
     }
     this.lastEventId = this.#id;
-    if (this.#tooLarge) {
+    if (this.#isTooLarge) {
       throw new SseEventTooLargeError(`an event is over ${this.#maxBytes} bytes`);
     }
   }
@@ -127,7 +127,7 @@ export class SseParser {
     const complete = this.#events.length;
     this.#parser.feed(CUT_SHORT);
     this.#events.length = complete;
-    this.#tooLarge = true;
+    this.#isTooLarge = true;
   }
 }
 

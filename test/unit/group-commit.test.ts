@@ -33,14 +33,14 @@ const settled = () => new Promise((resolve) => setImmediate(resolve));
 
 it("does a call that comes alone at once, and the next once its commit is over", async () => {
   const { commit, turns, waits } = commitOf();
-  expect(commit.busy).toBe(false);
+  expect(commit.isBusy).toBe(false);
   const first = commit.do("a");
   expect(turns).toEqual([["a"]]);
-  expect(commit.busy).toBe(true);
+  expect(commit.isBusy).toBe(true);
   expect(await first).toBe("A");
   waits[0]!.end.resolve();
   await settled();
-  expect(commit.busy).toBe(false);
+  expect(commit.isBusy).toBe(false);
   const second = commit.do("b");
   expect(turns).toEqual([["a"], ["b"]]);
   expect(await second).toBe("B");

@@ -39,21 +39,21 @@ const NONE_PENDING = "[]";
 
 export class ExchangeTable {
   readonly #sql: SqlStorage;
-  #tableExists: boolean;
-  #leftExists = false;
+  #hasTable: boolean;
+  #hasLeftTable = false;
   #highest = FIRST_EXCHANGE_STREAM - 1;
 
   constructor(sql: SqlStorage) {
     this.#sql = sql;
-    this.#tableExists = sql.exec(TABLE_EXISTS).toArray().length > 0;
-    if (!this.#tableExists) return;
+    this.#hasTable = sql.exec(TABLE_EXISTS).toArray().length > 0;
+    if (!this.#hasTable) return;
     const [row] = sql.exec<{ id: number }>("SELECT id FROM exchanges ORDER BY id DESC LIMIT 1");
     if (row) this.#highest = row.id;
-    this.#leftExists = sql.exec(LEFT_EXISTS).toArray().length > 0;
+    this.#hasLeftTable = sql.exec(LEFT_EXISTS).toArray().length > 0;
   }
 
   open(): OpenExchange[] {
-    if (!this.#tableExists) return [];
+    if (!this.#hasTable) return [];
     const rows = this.#sql.exec<Row>("SELECT * FROM exchanges WHERE owed <> ?", NONE_PENDING);
     const left = this.#left();
     return rows.toArray().map(({ id, stream, owed: text }) => {
@@ -72,19 +72,19 @@ export class ExchangeTable {
   /** Whether more may come on this stream. */
   isOpen(stream: number): boolean {
     if (stream === STANDALONE_STREAM) return true;
-    if (!this.#tableExists) return false;
+    if (!this.#hasTable) return false;
     const open = "SELECT 1 FROM exchanges WHERE id = ? AND owed <> ?";
     return this.#sql.exec(open, stream, NONE_PENDING).toArray().length > 0;
   }
 
   /** Begins an exchange with a stream of its own, or one that answers on the standalone stream. */
   begin(pending: readonly RequestId[], standalone: boolean): OpenExchange {
-    if (this.#tableExists) this.#sql.exec("DELETE FROM exchanges WHERE owed = ?", NONE_PENDING);
+    if (this.#hasTable) this.#sql.exec("DELETE FROM exchanges WHERE owed = ?", NONE_PENDING);
     else this.#sql.exec(CREATE_TABLE);
-    this.#tableExists = true;
-    if (pending.length > 1 && !this.#leftExists) {
+    this.#hasTable = true;
+    if (pending.length > 1 && !this.#hasLeftTable) {
       this.#sql.exec(CREATE_LEFT);
-      this.#leftExists = true;
+      this.#hasLeftTable = true;
     }
     const id = this.#highest + 1;
     const stream = standalone ? STANDALONE_STREAM : id;
@@ -96,7 +96,7 @@ export class ExchangeTable {
   /** Stores which requests are left to be answered. With none left, the exchange has ended. */
   savePending({ id, stream, asked }: OpenExchange, pending: readonly RequestId[]): void {
     if (pending.length > 0) return this.#saveLeft(id, asked, new Set(pending));
-    if (this.#leftExists) this.#sql.exec("DELETE FROM exchanges_left WHERE id = ?", id);
+    if (this.#hasLeftTable) this.#sql.exec("DELETE FROM exchanges_left WHERE id = ?", id);
     if (id === this.#highest) this.#save(id, stream, NONE_PENDING);
     else this.#sql.exec("DELETE FROM exchanges WHERE id = ?", id);
   }
@@ -114,7 +114,7 @@ export class ExchangeTable {
 
   /** The places that are left, by the exchange. An exchange without an answer so far has no entry. */
   #left(): ReadonlyMap<number, readonly number[]> {
-    if (!this.#leftExists) return new Map();
+    if (!this.#hasLeftTable) return new Map();
     const select = "SELECT id, places FROM exchanges_left";
     const rows = this.#sql.exec<{ id: number; places: string }>(select).toArray();
     return new Map(rows.map(({ id, places }) => [id, JSON.parse(places) as number[]]));
