@@ -1,32 +1,23 @@
 /**
- * One exchange: a POST of the client, the upstream's answer to it, and the stream that the answer
- * may become. It belongs to the session's object, so it goes on when the client leaves.
- * docs/mcp.md draws its states.
+ * One exchange: carries a POST of the client to the upstream, and the upstream's answer to
+ * `ClientAnswer`. It belongs to the session's object, so it goes on when the client leaves.
  */
 import type { Logger } from "../../logger.ts";
 import type { ExchangeAnswer, ExchangeRequest } from "../contract.ts";
-import {
-  messagesIn,
-  RPC_CODES,
-  rpcError,
-  type RequestId,
-  type WrittenMessage,
-} from "../json-rpc.ts";
+import { messagesIn, type RequestId } from "../json-rpc.ts";
 import {
   QUICK_ANSWER_MS,
   UPSTREAM_DOUBT_MS,
   UPSTREAM_HEAD_MS,
   UPSTREAM_SETTLE_MS,
 } from "../../core/limits.ts";
-import { refuse, succeed, type Outcome } from "../../core/errors.ts";
+import { succeed, type Outcome } from "../../core/errors.ts";
 import type { Hold } from "../../http/held-bytes.ts";
 import { FAILURES, reportFailure, UpstreamError } from "../upstream/failure.ts";
 import { HandshakeRefused } from "../upstream/handshake.ts";
-import { isAboutNothing, meantFor, type KeptHeaders, type Settled } from "../upstream/meaning.ts";
-import type { OpenExchange } from "./exchange-table.ts";
-import { PendingRequests } from "./pending-requests.ts";
+import { isAboutNothing, meantFor, type Settled } from "../upstream/meaning.ts";
+import { ClientAnswer } from "./client-answer.ts";
 import { StreamedAnswer, type ExchangeLimits } from "./streamed-answer.ts";
-import { Turn } from "./turn.ts";
 import { SessionGone, type Streamed, type UpstreamLink } from "./upstream-link.ts";
 
 interface ExchangeParts {
@@ -39,30 +30,19 @@ interface ExchangeParts {
   readonly used: () => void;
 }
 
-type State =
-  /** The client's POST is not answered yet. */
-  | { readonly kind: "waiting" }
-  /** The answer goes to a stream; `row` survives a restart of the object. */
-  | { readonly kind: "streaming"; readonly row: OpenExchange }
-  | { readonly kind: "ended" };
-
 export class Exchange {
   /** The answer to the client's POST. */
   readonly answer: Promise<Outcome<ExchangeAnswer>>;
   /** Resolves when nothing of the exchange runs any more. Never rejects. */
   readonly ended: Promise<void>;
-  readonly #resolve: (answer: Outcome<ExchangeAnswer>) => void;
   #request: ExchangeRequest;
   readonly #hold: Hold;
   readonly #link: UpstreamLink;
   readonly #limits: ExchangeLimits;
   readonly #log: Logger;
   readonly #used: () => void;
-  readonly #pending: PendingRequests;
+  readonly #client: ClientAnswer;
   readonly #abort = new AbortController();
-  #state: State = { kind: "waiting" };
-  /** Messages for the stream that are yet to be stored and sent. */
-  readonly #turn = new Turn();
   /** Whether the upstream's answer is still to begin. Once begun, a stream may bring nothing for ever. */
   isWaiting = true;
 
@@ -73,11 +53,11 @@ export class Exchange {
     this.#limits = limits;
     this.#log = log;
     this.#used = used;
-    this.#pending = new PendingRequests(request.pending);
-    const { promise, resolve } = Promise.withResolvers<Outcome<ExchangeAnswer>>();
-    this.answer = promise;
-    this.#resolve = resolve;
-    this.ended = this.#run().catch((cause) => void reportFailure(log, link.upstream, cause));
+    const { streams, upstream } = link;
+    const onStray = () => log.warn("upstream.stray_response", { upstream: upstream.name });
+    this.#client = new ClientAnswer({ request, streams, onStray });
+    this.answer = this.#client.answer;
+    this.ended = this.#run().catch((cause) => void reportFailure(log, upstream, cause));
   }
 
   async #run(): Promise<void> {
@@ -108,36 +88,23 @@ export class Exchange {
     this.#hold.release();
   }
 
-  /** Whether the client is a legacy one: it reads every answer on the session's one stream, and its POST is answered 202. */
-  get #isLegacy(): boolean {
-    return this.#request.delivery === "standalone";
-  }
-
   /** Requests that the client has no answer to. */
   get pending(): readonly RequestId[] {
-    return this.#pending.ids;
+    return this.#client.pending;
   }
 
   /** The client cancelled this request: it gets an error, and an exchange with no other request ends. */
   cancel(id: RequestId): void {
-    if (!this.#pending.has(id) || this.#state.kind === "ended") return;
-    this.#take(id, rpcError(FAILURES.cancelled.code, FAILURES.cancelled.message, id));
-    this.#flush();
-    if (this.#isEnded()) this.#abort.abort();
+    if (this.#client.isEnded) return;
+    this.#client.cancel(id);
+    if (this.#client.isEnded) this.#abort.abort();
   }
 
   /** The session has ended, so nothing more is stored. Returns a function that answers each waiting request with an error. */
   abandon(): () => void {
-    const state = this.#state;
-    this.#state = { kind: "ended" };
+    const answerWaiting = this.#client.abandon();
     return () => {
-      if (state.kind === "streaming") {
-        for (const id of this.#pending.ids) {
-          const error = rpcError(RPC_CODES.sessionNotFound, "Session not found", id);
-          this.#link.streams.sendLast(state.row.stream, error);
-        }
-      }
-      this.#end(refuse("session_not_found"));
+      answerWaiting();
       this.#abort.abort();
     };
   }
@@ -146,18 +113,18 @@ export class Exchange {
     const { body, headers } = this.#request;
     try {
       const { messages } = await this.#link.initialize(body, headers);
-      for (const message of messages.flatMap(messagesIn)) this.#message(message);
+      for (const message of messages.flatMap(messagesIn)) this.#client.message(message);
     } catch (failure) {
       if (!(failure instanceof HandshakeRefused)) throw failure;
       const { status, body, headers } = failure;
-      if (status !== 200 && this.#state.kind === "waiting")
-        this.#answerJson(status, [body], headers);
-      else for (const message of messagesIn(body)) this.#message(message);
+      if (status !== 200 && this.#client.isWaiting)
+        this.#client.answerJson(status, [body], headers);
+      else for (const message of messagesIn(body)) this.#client.message(message);
     }
   }
 
   async #carry(): Promise<void> {
-    if (!this.#pending.isEmpty) await this.#link.streams.upstreamHeld();
+    if (this.pending.length > 0) await this.#link.streams.upstreamHeld();
     const { signal } = this.#abort;
     let answer: Streamed | Settled | undefined = await this.#link.post(this.#request, signal);
     while (answer?.kind === "stream") answer = await this.#readStream(answer);
@@ -165,18 +132,18 @@ export class Exchange {
   }
 
   #settle(answer: Settled): void {
-    if (this.#isEnded()) return;
-    if (answer.kind === "accepted") return this.#end(succeed({ kind: "accepted" }));
+    if (this.#client.isEnded) return;
+    if (answer.kind === "accepted") return this.#client.end(succeed({ kind: "accepted" }));
     if (answer.kind === "failed") {
       throw new UpstreamError(answer.failure, { status: answer.status });
     }
     const { status, messages, headers } = answer;
-    if (status !== 200 && this.#state.kind === "waiting") {
+    if (status !== 200 && this.#client.isWaiting) {
       const texts = messages.map(({ text }) => text);
-      return this.#answerJson(status, texts, headers);
+      return this.#client.answerJson(status, texts, headers);
     }
-    for (const message of messages) this.#message(message);
-    if (!this.#isEnded()) throw new UpstreamError(FAILURES.broken);
+    for (const message of messages) this.#client.message(message);
+    if (!this.#client.isEnded) throw new UpstreamError(FAILURES.broken);
   }
 
   /**
@@ -200,9 +167,9 @@ export class Exchange {
       brokeOff: () => {
         // The POST was taken, so an error that comes now does not refuse it.
         believe();
-        this.#startStream();
+        this.#client.startStream();
       },
-      isEnded: () => this.#isEnded(),
+      isEnded: () => this.#client.isEnded,
     });
     this.isWaiting = false;
     this.#used();
@@ -221,10 +188,10 @@ export class Exchange {
             if (again) return again;
           }
           believe();
-          isNews = this.#message(meantFor(this.#pending.open, message)) || isNews;
-          if (this.#isEnded()) return undefined;
+          isNews = this.#client.message(meantFor(this.#client.open, message)) || isNews;
+          if (this.#client.isEnded) return undefined;
         }
-        this.#flush();
+        this.#client.flush();
         if (!isNews) continue;
         answer.isAtWork();
         this.#used();
@@ -242,108 +209,22 @@ export class Exchange {
    * answer to its POST such a refusal tells the client to get another one.
    */
   #streamWhenLate(): (() => void) | undefined {
-    if (!this.#isLegacy) return this.#pending.isEmpty ? undefined : this.#streamIn(QUICK_ANSWER_MS);
+    if (!this.#client.isLegacy) {
+      return this.pending.length === 0 ? undefined : this.#streamIn(QUICK_ANSWER_MS);
+    }
     if (this.#link.upstream.forwardAuthorization !== false) return this.#streamIn(UPSTREAM_HEAD_MS);
-    this.#startStream();
+    this.#client.startStream();
     return undefined;
   }
 
   /** Makes the answer a stream unless it is over in `ms`; the returned function calls that off. */
   #streamIn(ms: number): () => void {
-    return this.#link.timer.after(ms, () => this.#startStream());
-  }
-
-  /** The state may have changed while this exchange waited; the compiler cannot know. */
-  #isEnded(): boolean {
-    return this.#state.kind === "ended";
-  }
-
-  /** Handles a message that came as part of the upstream's answer. Returns whether it is for the client. */
-  #message(written: WrittenMessage): boolean {
-    if (this.#isEnded()) return false;
-    if (written.message.kind === "response") {
-      const answer = this.#pending.answeredBy(written);
-      if (answer) this.#take(answer.id, answer.text);
-      else this.#log.warn("upstream.stray_response", { upstream: this.#link.upstream.name });
-      return answer !== undefined;
-    }
-    this.#startStream();
-    if (this.#state.kind !== "streaming") return false;
-    this.#gather(written.text);
-    return true;
-  }
-
-  /** Handles the answer to a pending request. */
-  #take(id: RequestId, data: string): void {
-    if (this.#isLegacy) this.#startStream();
-    if (this.#state.kind !== "streaming") {
-      const answers = this.#pending.hold(id, data);
-      if (answers) this.#answerJson(200, answers);
-      return;
-    }
-    this.#gather(data);
-    this.#pending.answered(id);
-    if (this.#pending.isEmpty) this.#flush();
-  }
-
-  /** Keeps a message of the stream until its turn ends, by `#flush`. */
-  #gather(text: string): void {
-    if (!this.#turn.fits(text)) this.#flush();
-    this.#turn.add(text);
-  }
-
-  /**
-   * Stores and sends what this turn has gathered, together: a message alone would cost a commit, and
-   * an answer alone the ids that are still pending after it.
-   */
-  #flush(): void {
-    if (this.#state.kind !== "streaming") return;
-    const { row } = this.#state;
-    const { pending } = this;
-    const texts = this.#turn.take();
-    if (texts.length > 0) this.#link.streams.say(row, texts, pending);
-    if (pending.length > 0) {
-      this.#state = { kind: "streaming", row: { ...row, pending } };
-      return;
-    }
-    this.#state = { kind: "ended" };
-    if (this.#request.delivery === "own") this.#link.streams.endStream(row.stream);
-  }
-
-  #answerJson(status: number, answers: readonly string[], headers?: KeptHeaders): void {
-    const body = this.#request.batch ? `[${answers.join(",")}]` : (answers[0] ?? "");
-    this.#pending.clear();
-    this.#end(succeed({ kind: "json", status, body, ...(headers && { headers }) }));
-  }
-
-  /** Answers by a stream, because the answer takes long or is one. From here on the messages go through the log. */
-  #startStream(): void {
-    if (this.#state.kind !== "waiting") return;
-    const legacy = this.#isLegacy;
-    if (this.#pending.isEmpty) {
-      // A legacy client hears of a notification that failed only where its credential was refused.
-      if (legacy) this.#resolve(succeed({ kind: "accepted" }));
-      return;
-    }
-    const row = this.#link.streams.beginExchange([...this.#request.pending], legacy);
-    this.#state = { kind: "streaming", row };
-    this.#resolve(succeed(legacy ? { kind: "accepted" } : { kind: "stream", stream: row.stream }));
-    for (const [id, data] of this.#pending.release()) this.#take(id, data);
-    this.#flush();
+    return this.#link.timer.after(ms, () => this.#client.startStream());
   }
 
   #failed(cause: unknown): void {
-    if (this.#state.kind === "ended") return;
+    if (this.#client.isEnded) return;
     if (cause instanceof SessionGone) return this.abandon()();
-    const failure = reportFailure(this.#log, this.#link.upstream, cause);
-    if (this.#isLegacy && !failure.headers) this.#startStream();
-    if (this.#state.kind === "waiting") return this.#end(succeed({ kind: "failed", failure }));
-    for (const id of this.#pending.ids) this.#take(id, rpcError(failure.code, failure.message, id));
-  }
-
-  /** Ends the exchange. The client gets `answer` unless it has one already. */
-  #end(answer: Outcome<ExchangeAnswer>): void {
-    this.#state = { kind: "ended" };
-    this.#resolve(answer);
+    this.#client.fail(reportFailure(this.#log, this.#link.upstream, cause));
   }
 }
