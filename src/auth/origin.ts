@@ -57,7 +57,7 @@ type OriginVerdict =
 
 /** Verdicts to remember, and characters of one key: a stranger must not fill the memory. */
 const MAX_REMEMBERED = 100;
-const MAX_SAID_LENGTH = 500;
+const MAX_KEY_LENGTH = 500;
 
 /**
  * Makes a judge of requests by `rules`. It remembers its verdicts: clients send the same
@@ -72,15 +72,15 @@ export function originJudge(
     const slash = url.indexOf("/", url.indexOf("//") + 2);
     const base = slash < 0 ? url : url.slice(0, slash);
     // A header cannot hold a line feed, so one stands for an absent header.
-    const said = `${base}\n${host ?? "\n"}\n${origin ?? "\n"}`;
-    const known = remembered.get(said);
+    const key = `${base}\n${host ?? "\n"}\n${origin ?? "\n"}`;
+    const known = remembered.get(key);
     if (known) return known;
     // The runtime copies the Host header into the URL unread, so the URL may be invalid.
     const hosts = [URL.parse(base)?.host ?? "", ...(host === undefined ? [] : [host])];
     const verdict = originVerdict(hosts, origin, rules);
-    if (said.length > MAX_SAID_LENGTH) return verdict;
+    if (key.length > MAX_KEY_LENGTH) return verdict;
     if (remembered.size >= MAX_REMEMBERED) remembered.clear();
-    remembered.set(said, verdict);
+    remembered.set(key, verdict);
     return verdict;
   };
 }

@@ -24,23 +24,6 @@ export type {
 } from "../client/follow.ts";
 export type { HoldfastClientOptions, TokenSource } from "../client/service.ts";
 export type { OnRetry, Timing } from "../client/timing.ts";
-export type {
-  EventPage,
-  Gap,
-  NewEvent,
-  NewSession,
-  Published,
-  PublishedEvent,
-  PublishedMany,
-  Revoked,
-  Session,
-  SessionContent,
-  SessionCount,
-  SessionEntry,
-  SessionList,
-  SessionPatch,
-  StreamEnd,
-  TaggedSession,
-  Ticket,
-} from "../core/api.ts";
+// The options above take a `signal` too, and stand in place of those of the same names here.
+export type * from "../core/api.ts";
 export type { KnownSessionType as SessionType, Overflow } from "../core/content.ts";

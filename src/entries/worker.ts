@@ -4,30 +4,7 @@
  */
 export type { Scope } from "../auth/identity.ts";
 export { ConfigError } from "../config/env.ts";
-export type {
-  EventPage,
-  FilterOptions,
-  Gap,
-  ListOptions,
-  NewEvent,
-  NewSession,
-  Published,
-  PublishedEvent,
-  PublishedMany,
-  PublishOptions,
-  ReadOptions,
-  Revoked,
-  Session,
-  SessionContent,
-  SessionCount,
-  SessionEntry,
-  SessionList,
-  SessionPatch,
-  StreamEnd,
-  SubjectOptions,
-  TaggedSession,
-  Ticket,
-} from "../core/api.ts";
+export type * from "../core/api.ts";
 export { SessionError } from "../core/errors.ts";
 export type { ErrorCode } from "../core/errors.ts";
 export { createHoldfast } from "../embed/create-holdfast.ts";

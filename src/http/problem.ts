@@ -19,8 +19,8 @@ export function problemResponse(
   headers?: Readonly<Record<string, string>>,
 ): Response {
   const { status, title } = ERROR_KINDS[code];
-  const said = shorten(detail ?? title, MAX_DETAIL_LENGTH);
-  const body = { type: TYPE_PREFIX + code, title, status, detail: said, code };
+  const shortDetail = shorten(detail ?? title, MAX_DETAIL_LENGTH);
+  const body = { type: TYPE_PREFIX + code, title, status, detail: shortDetail, code };
   return new Response(JSON.stringify(body), {
     status,
     headers: {

@@ -82,8 +82,8 @@ class BridgedReader {
   #queuedBytes = 0;
   /** Bytes handed to the runtime that the reader's connection has not taken yet. */
   #inFlightBytes = 0;
-  /** Set while the connection has taken everything and wants more. */
-  #wanted: (() => void) | undefined;
+  /** Lets `pull` go on. Set while it waits: the connection has taken everything and wants more. */
+  #wakePull: (() => void) | undefined;
   #hasTakenSinceTick = true;
   /** The response has not been returned yet (`BridgeOptions.until`). */
   #isUnanswered = false;
@@ -109,7 +109,7 @@ class BridgedReader {
     const onClose = (): void => {
       this.#end();
       this.#closeSocket();
-      this.#wanted?.();
+      this.#wakePull?.();
     };
     this.#socket.addEventListener("close", onClose);
     this.#socket.addEventListener("error", onClose);
@@ -129,8 +129,8 @@ class BridgedReader {
         return;
       }
       this.#drained();
-      await new Promise<void>((resolve) => (this.#wanted = resolve));
-      this.#wanted = undefined;
+      await new Promise<void>((resolve) => (this.#wakePull = resolve));
+      this.#wakePull = undefined;
     }
     const { bytes, id } = this.#nextPiece();
     this.#inFlightBytes = bytes.byteLength;
@@ -164,7 +164,7 @@ class BridgedReader {
   #receiveWord(word: string): void {
     if (word === BEHIND) {
       this.#isBehind = true;
-      this.#wanted?.();
+      this.#wakePull?.();
     } else if (word === WITNESS) {
       this.#isWitness = true;
       if (this.#delivery.taken !== undefined) this.#say(TAKEN + this.#delivery.taken);
@@ -172,7 +172,7 @@ class BridgedReader {
       const [id, through] = readReport(word);
       const taken = this.#delivery.ask(id, through);
       if (taken !== undefined) this.#say(TAKEN + taken);
-      else if (this.#wanted) this.#scheduleComment();
+      else if (this.#wakePull) this.#scheduleComment();
     } else if (word === PROBE) {
       this.#delivery.probe(Date.now());
       this.#comment();
@@ -184,12 +184,12 @@ class BridgedReader {
     if (waiting > this.#options.bufferBytes) return this.#cut("slow");
     this.#queue.push({ bytes, id: idAtEndOf(bytes) });
     this.#queuedBytes += bytes.byteLength;
-    this.#wanted?.();
+    this.#wakePull?.();
   }
 
   /** Writes a comment, unless other bytes are on their way: they prove the same. */
   #comment(): void {
-    if (this.#wanted && !this.#isClosed) this.#push(keepalive);
+    if (this.#wakePull && !this.#isClosed) this.#push(keepalive);
   }
 
   /** Takes from the queue what is handed over next. */
@@ -244,7 +244,7 @@ class BridgedReader {
 
   #tick(): void {
     if (this.#isUnanswered) return;
-    if (this.#wanted && !this.#isClosed) this.#push(keepalive);
+    if (this.#wakePull && !this.#isClosed) this.#push(keepalive);
     else if (this.#hasTakenSinceTick) this.#hasTakenSinceTick = false;
     else this.#cut("stalled");
   }

@@ -61,17 +61,17 @@ export class Exchange {
   }
 
   async #run(): Promise<void> {
-    const callOff = this.#streamWhenLate();
+    const callOffStream = this.#streamWhenLate();
     const { timer, upstream } = this.#link;
-    const inTime = timer.after(upstream.callMs, () => this.#timeUp());
+    const callOffDeadline = timer.after(upstream.callMs, () => this.#timeUp());
     try {
       if (this.#request.initialize) await this.#initialize();
       else await this.#carry();
     } catch (cause) {
       this.#failed(cause);
     } finally {
-      callOff?.();
-      inTime();
+      callOffStream?.();
+      callOffDeadline();
       this.#letGoBody();
     }
   }
@@ -151,10 +151,10 @@ export class Exchange {
    * upstream's session is lost, the body is posted again, and this returns the next answer.
    */
   async #readStream(first: Streamed): Promise<Streamed | Settled | undefined> {
-    const settled = this.#streamIn(UPSTREAM_SETTLE_MS);
+    const callOffStream = this.#streamIn(UPSTREAM_SETTLE_MS);
     const { signal } = this.#abort;
     let { doubted } = first;
-    const believe = (): void => {
+    const trustSession = (): void => {
       if (!doubted) return;
       doubted = undefined;
       this.#letGoBody();
@@ -166,7 +166,7 @@ export class Exchange {
       resume: (lastEventId) => this.#link.resume(lastEventId, this.#request.headers, signal),
       brokeOff: () => {
         // The POST was taken, so an error that comes now does not refuse it.
-        believe();
+        trustSession();
         this.#client.startStream();
       },
       isEnded: () => this.#client.isEnded,
@@ -175,19 +175,19 @@ export class Exchange {
     this.#used();
     if (!doubted) this.#letGoBody();
     // A server that has lost the session says so at once; most streams bring their first message much later.
-    const callOff = this.#hold.isLarge
-      ? this.#link.timer.after(UPSTREAM_DOUBT_MS, believe)
+    const callOffTrust = this.#hold.isLarge
+      ? this.#link.timer.after(UPSTREAM_DOUBT_MS, trustSession)
       : undefined;
     try {
       for await (const messages of answer.turns()) {
         let isNews = false;
         for (const message of messages) {
           if (doubted && isAboutNothing(this.#request.pending, message.message)) {
-            callOff?.();
+            callOffTrust?.();
             const again = await this.#link.repeatIfLost(doubted, this.#request, signal);
             if (again) return again;
           }
-          believe();
+          trustSession();
           isNews = this.#client.message(meantFor(this.#client.open, message)) || isNews;
           if (this.#client.isEnded) return undefined;
         }
@@ -198,8 +198,8 @@ export class Exchange {
       }
       return undefined;
     } finally {
-      settled();
-      callOff?.();
+      callOffStream();
+      callOffTrust?.();
     }
   }
 
