@@ -79,8 +79,8 @@ const LONGEST_TICKET_TTL_SECONDS = 3600;
 /** Characters: 32 of base64 hold 192 bits. */
 const LEAST_SECRET_LENGTH = 32;
 const ORIGINS =
-  "a list of origins such as https://app.example or chrome-extension://ID, each named";
-const HOSTS = "a list of host names, with a port or without, each named (unset: any)";
+  "a list of origins such as https://app.example or chrome-extension://ID, without `*`";
+const HOSTS = "a list of host names, with a port or without, without `*`; unset serves every host";
 
 const apiTokens = z
   .array(
