@@ -15,7 +15,7 @@ import { text } from "../src/config/env.ts";
 import { CONFIG_VARIABLES } from "../src/config/service.ts";
 import { parseUpstreams, secretNames } from "../src/config/upstreams.ts";
 import { PROJECT } from "./bundle.ts";
-import { passOn } from "./log-line.ts";
+import { WorkerdLog } from "./log-line.ts";
 import { OPEN_FILES, openFilesLimit } from "./open-files.ts";
 import { objectsIn } from "./object-folders.ts";
 import { RESERVE_FOLDER } from "./reserve.ts";
@@ -86,9 +86,11 @@ export async function startWorkerd(options: WorkerdOptions): Promise<Workerd> {
   const ended = once(child, "exit");
   running.add(child);
   void ended.then(() => running.delete(child));
+  const log = new WorkerdLog(options.onLine);
   for (const stream of [child.stdout, child.stderr]) {
-    if (stream)
-      createInterface({ input: stream }).on("line", (line) => passOn(line, options.onLine));
+    if (!stream) continue;
+    const lines = createInterface({ input: stream });
+    lines.on("line", (line) => log.take(line)).on("close", () => log.end());
   }
   const guard = killWith(child);
   void ended.then(() => guard.kill("SIGKILL"));

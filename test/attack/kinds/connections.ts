@@ -42,6 +42,9 @@ export const connectionKinds: readonly Kind[] = [
     title: "400 idle connections, 512 open files",
     openFiles: 512,
     mostMb: 600,
+    // A connection takes two files, by `accept` and by `dup`. One that finds none ends workerd; one that
+    // finds a single file is refused, and workerd goes on. Which of them comes depends on whether the
+    // files that were open before are an odd number or an even one.
     mayEnd: true,
     attack: holding(400, () => ""),
   },
@@ -64,7 +67,8 @@ export const connectionKinds: readonly Kind[] = [
     title: "300 streams, left at once, 512 open files",
     openFiles: 512,
     mostMb: 600,
-    // Where some 140 streams are left at once, workerd opens 40 files more for a moment (measured).
+    // Where some 140 streams are left at once, workerd opens 40 files more for a moment (measured). A
+    // connection that comes then may find none, or a single one, as with idle connections.
     mayEnd: true,
     async attack(attack) {
       const ids = await Promise.all(Array.from({ length: 6 }, () => makeSession(attack)));
