@@ -1,9 +1,10 @@
 /**
- * workerd keeps the times of all alarms of a class in one database, `metadata.sqlite`, and does
- * not start if that is damaged. It holds nothing that the objects do not store too, so it can be
- * made again. Before workerd starts, the holder of the folder's lock calls this.
+ * workerd keeps the times of all alarms of a class in one database, `metadata.sqlite`. It does not
+ * start if that is damaged; if that is missing it makes an empty one, and then no object that sleeps
+ * wakes again. The database holds nothing that the objects do not store too, so it can be made again.
+ * Before workerd starts, the holder of the folder's lock calls this.
  */
-import { existsSync, readdirSync, renameSync } from "node:fs";
+import { existsSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { basename, join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { describeFailure, type Logger } from "../src/logger.ts";
@@ -15,6 +16,8 @@ const TABLE = `CREATE TABLE _cf_ALARM (
   scheduled_time INTEGER,
   actor_name TEXT
 ) WITHOUT ROWID`;
+
+const HAS_TABLE = "SELECT 1 FROM sqlite_schema WHERE name = '_cf_ALARM'";
 
 /** Where an object stores its own alarm. */
 const OWN_ALARM = "SELECT value AS due FROM _cf_METADATA WHERE key = 1";
@@ -34,13 +37,14 @@ interface AlarmOptions {
   readonly now: number;
 }
 
-/** Rebuilds damaged databases of alarms, and spreads alarms that would all fire at the start. */
+/** Rebuilds databases of alarms that are damaged or missing, and spreads alarms that would all fire at the start. */
 export function mendAlarms(stateDir: string, options: AlarmOptions): void {
   for (const folder of objectFolders(stateDir)) {
     const file = join(folder, ALARMS_FILE);
+    const damage = existsSync(file) ? damageOf(file) : MISSING;
+    const isEmpty = damage === MISSING && !readdirSync(folder).some(isObjectFile);
+    if (damage !== undefined && !isEmpty) makeAnew(folder, damage, options);
     if (!existsSync(file)) continue;
-    const damage = damageOf(file);
-    if (damage !== undefined) makeAnew(folder, damage, options);
     try {
       spreadOverdue(file, options);
     } catch (failure) {
@@ -50,28 +54,34 @@ export function mendAlarms(stateDir: string, options: AlarmOptions): void {
   }
 }
 
-/** The damage of the database in SQLite's words; undefined if it has none. */
+const MISSING = "the alarms are missing";
+
+/** The damage of the database in words; undefined if it has none. */
 function damageOf(file: string): string | undefined {
   try {
     return within(file, (database) => {
       const [verdict] = database.prepare("PRAGMA quick_check(1)").all();
       const said = String(verdict?.["quick_check"]);
-      // Without the table, workerd makes it.
-      return said === "ok" ? undefined : said;
+      if (said !== "ok") return said;
+      if (!database.prepare(HAS_TABLE).get()) return MISSING;
+      database.prepare("SELECT actor_id, scheduled_time FROM _cf_ALARM LIMIT 1").get();
+      return undefined;
     });
   } catch (failure) {
     return describeFailure(failure);
   }
 }
 
-/** Moves the damaged database aside, and makes one from the alarms that the objects store. */
+/**
+ * Makes the database from the alarms that the objects store, and moves the damaged one aside. If this
+ * is killed at any point, the next start finds the database whole, damaged or missing.
+ */
 function makeAnew(folder: string, damage: string, { log, now }: AlarmOptions): void {
   const file = join(folder, ALARMS_FILE);
-  for (const suffix of ["", ...BESIDE]) {
-    if (existsSync(file + suffix)) renameSync(file + suffix, `${file}.damaged-${now}${suffix}`);
-  }
+  const making = `${file}.making`;
+  for (const suffix of ["", "-journal"]) rmSync(making + suffix, { force: true });
   const unreadable: string[] = [];
-  const alarms = within(file, (database) => {
+  const alarms = within(making, (database) => {
     database.exec(`BEGIN; ${TABLE}`);
     const insert = database.prepare("INSERT INTO _cf_ALARM VALUES (?, ?, NULL)");
     let count = 0;
@@ -88,6 +98,10 @@ function makeAnew(folder: string, damage: string, { log, now }: AlarmOptions): v
     database.exec("COMMIT");
     return count;
   });
+  for (const suffix of ["", ...BESIDE]) {
+    if (existsSync(file + suffix)) renameSync(file + suffix, `${file}.damaged-${now}${suffix}`);
+  }
+  renameSync(making, file);
   const where = join(basename(folder), ALARMS_FILE);
   log.error("storage.damaged", { file: where, cause: `Error: ${damage}` });
   log.warn("storage.mended", { file: where, alarms });
@@ -115,8 +129,7 @@ function spreadOverdue(file: string, { openFilesLimit, log, now }: AlarmOptions)
   if (openFilesLimit === undefined) return;
   const atOnce = Math.floor(openFilesLimit / 4 / FILES_PER_ALARM);
   within(file, (database) => {
-    const hasTable = database.prepare("SELECT 1 FROM sqlite_schema WHERE name = '_cf_ALARM'").get();
-    if (!hasTable) return;
+    if (!database.prepare(HAS_TABLE).get()) return;
     const overdue = database
       .prepare(
         "SELECT actor_id AS id FROM _cf_ALARM WHERE scheduled_time <= ? ORDER BY scheduled_time",

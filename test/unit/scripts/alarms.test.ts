@@ -1,4 +1,12 @@
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
@@ -53,6 +61,12 @@ function alarmsAt(...dueMs: number[]): void {
   database.close();
 }
 
+function tables(sql: string): void {
+  const database = new DatabaseSync(file());
+  database.exec(sql);
+  database.close();
+}
+
 function alarms(): Record<string, number> {
   const database = new DatabaseSync(file(), { readBigInts: true });
   const rows = database.prepare("SELECT * FROM _cf_ALARM").all();
@@ -71,6 +85,8 @@ it.each([
     "is cut in half",
     () => (alarmsAt(NOW), writeFileSync(file(), "SQLite format 3\0".padEnd(2048))),
   ],
+  ["has no table, as after a kill", () => tables("PRAGMA user_version = 1")],
+  ["has another table of that name", () => tables("CREATE TABLE _cf_ALARM (other)")],
 ])("makes a database of alarms anew that %s, from the objects' own", (_what, damage) => {
   object(1, NOW + 5000);
   object(2, NOW - 5000);
@@ -93,7 +109,28 @@ it.each([
   expect(readdirSync(folder).filter((name) => name.includes("damaged"))).toHaveLength(1);
 });
 
-it("leaves a sound one as it is, and makes none where there is none", () => {
+it("makes one that is missing where there are objects, past the rest of a try that was killed", () => {
+  object(1, NOW + 5000);
+  writeFileSync(`${file()}.making`, "garbage".repeat(1000));
+  // A write-ahead log of another database would be taken for its own.
+  writeFileSync(`${file()}-wal`, "garbage");
+  mend();
+  expect(alarms()).toEqual({ [idOf(1)]: NOW + 5000 });
+  expect(lines.map(({ event }) => event)).toEqual(["storage.damaged", "storage.mended"]);
+  const names = ["metadata.sqlite", `metadata.sqlite.damaged-${NOW}-wal`, `${idOf(1)}.sqlite`];
+  expect(readdirSync(folder).toSorted()).toEqual(names.toSorted());
+});
+
+it("leaves the damaged one in its place until the new one is whole", () => {
+  object(1, NOW + 5000);
+  writeFileSync(file(), "garbage".repeat(1000));
+  // A folder cannot be removed or written like a file.
+  mkdirSync(`${file()}.making`);
+  expect(() => mend()).toThrow();
+  expect(readFileSync(file(), "utf8")).toMatch(/^garbage/);
+});
+
+it("leaves a sound one as it is, and makes none where there are no objects", () => {
   mend(1000);
   expect(existsSync(file())).toBe(false);
   alarmsAt(NOW - 1000, NOW + 1000);
