@@ -59,15 +59,18 @@ function follow(file: string, { bytes, freeBytes }: Disk): void {
   const size = Math.floor(Math.min(MOST_BYTES, bytes * SHARE));
   if (!existsSync(file)) {
     if (freeBytes >= ROOM * size) fill(file, size);
+    // A making that failed, or was killed, must not keep the room from deletes.
+    else rmSync(makingOf(file), { force: true });
   } else if (freeBytes < FULL * size) rmSync(file);
 }
 
 /** Makes the file, which appears whole. Its bytes are random, so that no file system makes them smaller. */
 function fill(file: string, size: number): void {
-  const making = `${file}.making`;
-  writeFileSync(making, randomBytes(size));
-  renameSync(making, file);
+  writeFileSync(makingOf(file), randomBytes(size));
+  renameSync(makingOf(file), file);
 }
+
+const makingOf = (file: string): string => `${file}.making`;
 
 function statDisk(folder: string): Disk {
   const { blocks, bavail, bsize } = statfsSync(folder);

@@ -13,7 +13,8 @@ function appOn(disk: { full: boolean; fails?: boolean }) {
   };
   app.use(whileTheDiskHasRoom(isFull, () => state.now));
   app.all("*", (c) => c.text("served"));
-  const statusOf = async (method: string) => (await app.request("/x", { method })).status;
+  const statusOf = async (method: string, path = "/x") =>
+    (await app.request(path, { method })).status;
   return { state, app, statusOf };
 }
 
@@ -23,6 +24,9 @@ it("refuses what stores more while the disk is full, and nothing else", async ()
   for (const method of ["GET", "HEAD", "DELETE", "OPTIONS"]) {
     expect(await statusOf(method)).toBe(200);
   }
+  // A GET there makes a session.
+  expect([await statusOf("GET", "/sse"), await statusOf("GET", "/sse/search")]).toEqual([503, 503]);
+  expect(await statusOf("GET", "/ssezame")).toBe(200);
   const refused = await app.request("/x", { method: "POST" });
   expect(refused.headers.get("retry-after")).toBe("1");
   expect(await refused.json()).toMatchObject({

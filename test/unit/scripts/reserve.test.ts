@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, it, onTestFinished } from "vitest";
@@ -55,6 +55,14 @@ it("says at the start that the disk is full, once", () => {
   const { events, look } = reserveOn({ bytes: 1000 * MIB, freeBytes: 0 });
   look();
   expect(events).toEqual(["disk.full"]);
+});
+
+it("gives up what a making that was killed has left", () => {
+  const making = `${file()}.making`;
+  mkdirSync(join(stateDir, "reserve"));
+  writeFileSync(making, "x".repeat(MIB));
+  reserveOn({ bytes: 1000 * MIB, freeBytes: 0 });
+  expect(existsSync(making)).toBe(false);
 });
 
 it("goes on where nothing can be written at all", () => {
