@@ -3,6 +3,7 @@ import type { Context } from "hono";
 import { type Scope, SCOPES } from "../auth/identity.ts";
 import type { Access } from "../auth/access.ts";
 import * as z from "zod";
+import { MAX_DETAIL_LENGTH } from "../core/limits.ts";
 import { problemResponse } from "./problem.ts";
 import { PUBLIC, route } from "./route.ts";
 
@@ -78,13 +79,20 @@ export function metadataAddress(c: Context, access: Access, path: string): strin
   return publicOrigin(c, access) + RESOURCE_METADATA_PATH + access.settings.basePath + path;
 }
 
-/** Returns undefined without metadata, or for a request whose URL is invalid. */
+/**
+ * Returns undefined without metadata, or for a request whose URL is invalid. The client writes host and
+ * path, so none that is longer than an error may quote is repeated; no real one is.
+ */
 function metadataUrl(c: Context, access: Access): string | undefined {
   const pathname = URL.parse(c.req.url)?.pathname;
   if (pathname === undefined || !describesItself(access)) return undefined;
   // Not Hono's path, which is decoded.
   const path = pathname.slice(access.settings.basePath.length);
-  return metadataAddress(c, access, isGatewayPath(path) ? resourcePathOf(path) : "");
+  const resource = isGatewayPath(path) ? resourcePathOf(path) : "";
+  const { length } = publicOrigin(c, access);
+  if (length > MAX_DETAIL_LENGTH) return undefined;
+  const fits = length + resource.length <= MAX_DETAIL_LENGTH;
+  return metadataAddress(c, access, fits ? resource : "");
 }
 
 const metadata = z.object({

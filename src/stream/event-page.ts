@@ -1,8 +1,9 @@
 /** A page of a session's events as data, for clients that read the log without a stream. */
 import { NATIVE_STREAM, type ResumeVerdict } from "../core/event-id.ts";
 import type { EventPage, Gap, PageQuery, PublishedEvent } from "../core/host.ts";
-import { MAX_PAGE_BYTES } from "../core/limits.ts";
+import { MAX_DETAIL_LENGTH, MAX_PAGE_BYTES } from "../core/limits.ts";
 import { utf8Length } from "../wire/bytes.ts";
+import { shorten } from "../wire/shorten.ts";
 
 /** The log as a page needs it. */
 interface ReadableLog {
@@ -55,12 +56,15 @@ export function hasNews({ events, ended, gap }: EventPage): boolean {
   return events.length > 0 || ended || gap !== undefined;
 }
 
-/** The gap of a page that cannot begin where the client asked, with the first event that is retained. */
+/**
+ * The gap of a page that cannot begin where the client asked, with the first event that is retained.
+ * The place is the client's text, which may be anything, so it is cut here: an event's id is shorter.
+ */
 export function gapIn(
   log: Pick<ReadableLog, "beforeFirst" | "lastSeq" | "idOf">,
   requested: string | null,
 ): Gap {
   const { beforeFirst, lastSeq } = log;
   const earliest = lastSeq > beforeFirst ? log.idOf(beforeFirst + 1, NATIVE_STREAM) : null;
-  return { requested, earliest };
+  return { requested: requested && shorten(requested, MAX_DETAIL_LENGTH), earliest };
 }

@@ -1,6 +1,7 @@
 /** No error repeats more than 200 characters of what was sent, wherever that was sent. */
 import { expect, it } from "vitest";
 import { request } from "../support/call.ts";
+import { tokenApp } from "../support/guarded-app.ts";
 
 const ID = "8c2d0cf4-7a2b-4b73-a7f5-4e3c0b6c1a01";
 const LONG = "k".repeat(3_000_000);
@@ -63,6 +64,35 @@ it.each([...BODIES, ...HEADS].map((sent, n) => [n, sent] as const))("%i", async 
   expect(text.length).toBeLessThan(500);
   expect(text.match(/k/g)?.length ?? 0).toBeLessThanOrEqual(200);
   for (const [, value] of response.headers) expect(value.length).toBeLessThan(300);
+});
+
+it("a gap repeats as little of a place that is no event's, in a stream and in a page", async () => {
+  const made = await request("POST", "/v1/sessions", {});
+  const { id } = await made.json<{ id: string }>();
+  const path = `/v1/sessions/${id}/events`;
+  for (const accept of ["application/json", "text/event-stream"]) {
+    const answer = await request("GET", path, undefined, { accept, "last-event-id": SHORTER });
+    const reader = answer.body!.getReader();
+    const { value } = await reader.read();
+    const text = new TextDecoder().decode(value);
+    expect(text).toContain("requested");
+    expect(/k{100,}/.exec(text)?.[0]).toHaveLength(199);
+    await reader.cancel();
+  }
+});
+
+it("a challenge repeats neither a long path nor a long host", async () => {
+  const { app } = await tokenApp({ reader: ["reader", ["sessions:read"]] });
+  const challengeAt = async (url: string) => {
+    const answer = await app.request(url);
+    expect(answer.status).toBe(401);
+    return answer.headers.get("www-authenticate") ?? "";
+  };
+  const named = await challengeAt("https://h.example/mcp/search");
+  expect(named).toContain("https://h.example/.well-known/oauth-protected-resource/mcp/search");
+  const service = await challengeAt(`https://h.example/mcp/${SHORTER}`);
+  expect(service).toContain('https://h.example/.well-known/oauth-protected-resource"');
+  expect(await challengeAt(`https://${SHORTER}.example/mcp`)).not.toContain("kkk");
 });
 
 it("the wrong field and what is wrong with it are both still said", async () => {
