@@ -25,6 +25,9 @@ import { within } from "../wire/timers.ts";
 /** The part of a binding of the DirectoryObject class that finds a shard. */
 export type DirectoryNamespace = Pick<DurableObjectNamespace, "idFromName" | "get">;
 
+/** Called for each call that a shard failed. */
+type OnFailure = (shard: number, failure: unknown) => void;
+
 /** The answers of all shards that gave one. */
 interface Answers<T> {
   readonly values: readonly T[];
@@ -33,12 +36,14 @@ interface Answers<T> {
 
 export class DirectoryClient {
   readonly #namespace: DirectoryNamespace;
+  readonly #onFailure: OnFailure | undefined;
   /** Grows when a shard knows of more: another version of the Worker may be ahead of this one. */
   #shards: number;
 
   /** `shards` is `DIRECTORY_SHARDS`: how many there are, at least 1. */
-  constructor(namespace: DirectoryNamespace, shards: number) {
+  constructor(namespace: DirectoryNamespace, shards: number, onFailure?: OnFailure) {
     this.#namespace = namespace;
+    this.#onFailure = onFailure;
     this.#shards = shards;
   }
 
@@ -165,9 +170,14 @@ export class DirectoryClient {
     const stub = this.#namespace.get(id) as unknown as DirectoryShard;
     // A shard that does not answer in time counts as down.
     const to = { shard, shards: this.#shards, version: CALL_VERSION };
-    return within(call(stub, to), SHARD_TIMEOUT_MS, () => {
-      throw new Error(`directory shard ${shard} did not answer in ${SHARD_TIMEOUT_MS} ms`);
-    });
+    try {
+      return await within(call(stub, to), SHARD_TIMEOUT_MS, () => {
+        throw new Error(`directory shard ${shard} did not answer in ${SHARD_TIMEOUT_MS} ms`);
+      });
+    } catch (failure) {
+      this.#onFailure?.(shard, failure);
+      throw failure;
+    }
   }
 }
 
@@ -176,9 +186,13 @@ function total(answers: readonly { readonly count: number }[]): number {
 }
 
 /** The directory of this deployment; undefined if no class is bound as `DIRECTORY`, or `DIRECTORY_SHARDS` is 0. */
-export function directoryOf(env: Environment, config: Config): DirectoryClient | undefined {
+export function directoryOf(
+  env: Environment,
+  config: Config,
+  onFailure?: OnFailure,
+): DirectoryClient | undefined {
   // wrangler.toml binds it; a Worker that uses SessionObject alone may not.
   const namespace = env["DIRECTORY"] as DirectoryNamespace | undefined;
   if (!namespace || config.directoryShards === 0) return undefined;
-  return new DirectoryClient(namespace, config.directoryShards);
+  return new DirectoryClient(namespace, config.directoryShards, onFailure);
 }

@@ -5,6 +5,8 @@ import type { SessionObject } from "../session/session-object.ts";
 
 export interface Bindings extends Environment {
   readonly SESSIONS: DurableObjectNamespace<SessionObject>;
+  /** Absent where there is no directory. */
+  readonly DIRECTORY?: Pick<DurableObjectNamespace, "idFromName">;
   readonly SUBJECT_LIMIT?: RateLimitBinding;
   readonly ADDRESS_LIMIT?: RateLimitBinding;
 }

@@ -154,7 +154,7 @@ function embed<Env>(
   });
   const { stored, damaged, ...machine } = machineOf(bindings, log);
   const host = new DurableObjectHost(bindings.SESSIONS, {
-    directory: directoryOf(env, config),
+    directory: directoryOf(env, config, (shard, failure) => damaged?.reportShard(shard, failure)),
     maxSessionsPerSubject: config.maxSessionsPerSubject,
     stored,
     damaged,

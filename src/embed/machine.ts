@@ -6,6 +6,7 @@
 import type { Machine } from "../http/mount.ts";
 import { OpenFiles } from "../http/open-files.ts";
 import type { Logger } from "../logger.ts";
+import { shardName } from "../directory/placement.ts";
 import { DamagedObjects } from "../session/damaged-objects.ts";
 import type { DurableObjectHostOptions } from "../session/object-host.ts";
 import { StoredObjects } from "../session/stored-objects.ts";
@@ -31,7 +32,7 @@ export function machineOf(bindings: MachineBindings, log: Logger): OwnMachine {
   const { SESSIONS, OBJECT_FILES, OPEN_FILES, OPEN_FILES_LIMIT, DISK_RESERVE } = bindings;
   return {
     stored: OBJECT_FILES && storedSessions(OBJECT_FILES, SESSIONS),
-    damaged: OBJECT_FILES && damagedSessions(OBJECT_FILES, SESSIONS, log),
+    damaged: OBJECT_FILES && damagedObjects(OBJECT_FILES, bindings, log),
     openFiles: OPEN_FILES && filesOf(OPEN_FILES, Number(OPEN_FILES_LIMIT)),
     isDiskFull: DISK_RESERVE && (() => isWithoutReserve(DISK_RESERVE)),
   };
@@ -61,13 +62,14 @@ function storedSessions(files: Fetcher, namespace: Bindings["SESSIONS"]): Stored
   });
 }
 
-function damagedSessions(
+function damagedObjects(
   files: Fetcher,
-  namespace: Bindings["SESSIONS"],
+  { SESSIONS, DIRECTORY }: Bindings,
   log: Logger,
 ): DamagedObjects {
   return new DamagedObjects({
-    nameOf: (id) => namespace.idFromName(id).toString(),
+    nameOf: (id) => SESSIONS.idFromName(id).toString(),
+    nameOfShard: (shard) => DIRECTORY?.idFromName(shardName(shard)).toString(),
     empty: (file) => files.fetch(`http://files/${file}`, { method: "PUT", body: "" }),
     log,
   });

@@ -5,10 +5,13 @@
 import { UnavailableError } from "../core/errors.ts";
 import type { SessionId } from "../core/id.ts";
 import type { Logger } from "../logger.ts";
+import { UNREADABLE } from "./record.ts";
 
 interface DamagedObjectsParts {
   /** The name under which workerd stores the object of a session: its id in hex. */
   readonly nameOf: (id: SessionId) => string;
+  /** The same for a shard of the directory; undefined where there is no directory. */
+  readonly nameOfShard: (shard: number) => string | undefined;
   /** Puts an empty file in the place of one in the folder of the objects. */
   readonly empty: (file: string) => Promise<{ readonly ok: boolean }>;
   readonly log: Logger;
@@ -24,8 +27,11 @@ interface DamagedObject {
 /** The write-ahead log is emptied first: SQLite would restore a session from a log without a database. */
 const ENDINGS = [".sqlite-wal", ".sqlite", ".sqlite-shm"];
 
-/** The first alternative is all that workerd says of storage that it cannot open; SQLite's codes come from storage that opened. */
-const STORAGE_FAILURE = /internal error; reference|SQLITE_(CORRUPT|NOTADB|IOERR|CANTOPEN|FULL)/;
+/**
+ * workerd says no more of storage that it cannot open or read. SQLite's codes, whichever they are, come
+ * from storage that opened.
+ */
+const STORAGE_FAILURE = new RegExp(`internal error; reference|SQLITE_[A-Z]+|${UNREADABLE}`);
 
 export class DamagedObjects {
   readonly #parts: DamagedObjectsParts;
@@ -38,6 +44,13 @@ export class DamagedObjects {
   report(id: SessionId, failure: unknown): void {
     if (!isOfStorage(failure)) return;
     this.#parts.log.warn("storage.failed", { file: this.#fileOf(id, ".sqlite") });
+  }
+
+  /** The same for a shard of the directory: an operator has to remove its file. */
+  reportShard(shard: number, failure: unknown): void {
+    const name = this.#parts.nameOfShard(shard);
+    if (name === undefined || !STORAGE_FAILURE.test(String(failure))) return;
+    this.#parts.log.warn("storage.failed", { file: `DirectoryObject/${name}.sqlite` });
   }
 
   /**

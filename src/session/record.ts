@@ -4,7 +4,9 @@
  * has one too, so that refusing a stranger takes no longer for a large session.
  */
 import type { SessionContent } from "../core/host.ts";
+import { CorruptRecordError } from "../core/errors.ts";
 import type { SessionId } from "../core/id.ts";
+import { isObject } from "../wire/json.ts";
 
 /**
  * A step to the next storage schema (docs/storage.md). It runs once per session, when its object
@@ -67,6 +69,23 @@ const SESSION = "session";
 const OWNER = "owner";
 const USED_UNTIL = "used-until";
 
+/** The words by which the Worker knows a damaged record, since classes of errors are lost over RPC. */
+export const UNREADABLE = "the session's record is damaged";
+
+/** Whether a record has the members without which a session can neither be shown nor end. */
+function isRecord(stored: unknown): boolean {
+  if (!isObject(stored) || typeof stored["schema"] !== "number") return false;
+  // The members of another schema are for its migration to judge.
+  if (stored["schema"] !== SCHEMA_VERSION) return true;
+  const texts = [stored["id"], stored["epoch"], stored["type"]];
+  const times = [stored["createdAt"], stored["updatedAt"], stored["ttlMs"], stored["revision"]];
+  return (
+    texts.every((text) => typeof text === "string") &&
+    times.every((time) => typeof time === "number" && Number.isFinite(time)) &&
+    isObject(stored["metadata"])
+  );
+}
+
 /** Each `save` writes one row; `saveSession` writes another for a new or changed owner. */
 export class RecordStore {
   readonly #storage: DurableObjectStorage;
@@ -75,10 +94,15 @@ export class RecordStore {
     this.#storage = storage;
   }
 
-  /** The session in the current schema; undefined if none was made. A miss writes nothing. */
+  /**
+   * The session in the current schema; undefined if none was made. A miss writes nothing. Throws a
+   * CorruptRecordError for a record that is damaged: a session that cannot be read must not be used.
+   */
   loadSession(): StoredSession | undefined {
     const stored = this.#storage.kv.get<StoredSession>(SESSION);
-    if (!stored || stored.schema === SCHEMA_VERSION) return stored;
+    if (stored === undefined) return undefined;
+    if (!isRecord(stored)) throw new CorruptRecordError(UNREADABLE);
+    if (stored.schema === SCHEMA_VERSION) return stored;
     return this.#storage.transactionSync(() => {
       const migrated = migrate(stored, this.#storage);
       this.saveSession(migrated);

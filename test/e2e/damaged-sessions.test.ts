@@ -1,6 +1,15 @@
 /** A session whose file is damaged: it answers 503, the log names the file, and an admin can delete it. */
-import { closeSync, openSync, rmSync, truncateSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  openSync,
+  readdirSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { expect, it } from "vitest";
 import { apiTokens } from "../support/api-tokens.ts";
 import { sessionFiles, sessionFolder } from "../support/object-files.ts";
@@ -15,6 +24,12 @@ function overwrite(file: string, at: number, length: number): void {
 const dropLog = (file: string) =>
   ["-wal", "-shm"].forEach((end) => rmSync(file + end, { force: true }));
 
+function change(file: string, sql: string): void {
+  const database = new DatabaseSync(file);
+  database.exec(sql);
+  database.close();
+}
+
 const KINDS: Readonly<Record<string, (file: string) => void>> = {
   "everything is overwritten": (file) => {
     overwrite(file, 0, 4096);
@@ -23,6 +38,11 @@ const KINDS: Readonly<Record<string, (file: string) => void>> = {
   "the first bytes are": (file) => (dropLog(file), overwrite(file, 0, 16)),
   "what follows the head is": (file) => (dropLog(file), overwrite(file, 100, 3996)),
   "it is cut short": (file) => (dropLog(file), truncateSync(file, 100)),
+  // An empty object, as V8 writes it.
+  "its record is another value": (file) =>
+    change(file, "UPDATE _cf_KV SET value = x'ff0f6f7b00' WHERE key = 'session'"),
+  "its record cannot be read": (file) =>
+    change(file, "UPDATE _cf_KV SET value = x'67' WHERE key = 'session'"),
 };
 
 it("answers 503 and names the file until an admin deletes it, and then the id is free", async () => {
@@ -74,4 +94,20 @@ it("answers 503 and names the file until an admin deletes it, and then the id is
   const { id } = JSON.parse(damaged.get("sound")!) as { id: string };
   expect((await send("GET", id, headers["owner"]!)).status).toBe(200);
   expect(JSON.stringify(service.lines)).not.toContain("private");
+});
+
+it("names the file of a directory shard that is damaged, and serves what the others hold", async () => {
+  const service = await Service.start({ DIRECTORY_SHARDS: "2" });
+  for (let n = 0; n < 8; n++) await service.make();
+  await service.kill();
+  const folder = join(service.stateDir, "objects", "DirectoryObject");
+  const [file = ""] = readdirSync(folder).filter((name) => /^[0-9a-f]{64}\.sqlite$/.test(name));
+  dropLog(join(folder, file));
+  writeFileSync(join(folder, file), "x".repeat(8192));
+  await service.restart();
+  const { status, json } = await service.send<object>("GET", "/v1/sessions/count");
+  expect([status, json]).toEqual([200, { count: expect.any(Number), partial: true }]);
+  const named = `DirectoryObject/${file}`;
+  await service.logged((line) => line.event === "storage.failed" && line["file"] === named);
+  expect((await service.make()).id).toBeDefined();
 });

@@ -2,6 +2,7 @@
 import { expect, it, vi } from "vitest";
 import { UnavailableError } from "../../../src/core/errors.ts";
 import { requireSessionId } from "../../../src/core/id.ts";
+import { UNREADABLE } from "../../../src/session/record.ts";
 import { DamagedObjects } from "../../../src/session/damaged-objects.ts";
 import type { Logger } from "../../../src/logger.ts";
 
@@ -17,6 +18,7 @@ function objects({ isSound = true, ok = true } = {}) {
   const warn = vi.fn();
   const damaged = new DamagedObjects({
     nameOf: () => "0a1b",
+    nameOfShard: (shard) => (shard === 3 ? "0c2d" : undefined),
     empty: async (file) => {
       done.push(file);
       return { ok };
@@ -34,7 +36,14 @@ function objects({ isSound = true, ok = true } = {}) {
 }
 
 it("drops the files of an object that fails while another can be opened, and forgets the object", async () => {
-  for (const failure of [OPENING, failedBy("database disk image is malformed: SQLITE_CORRUPT")]) {
+  const failures = [
+    OPENING,
+    failedBy("database disk image is malformed: SQLITE_CORRUPT"),
+    failedBy("no such column: seq at offset 30: SQLITE_ERROR"),
+    failedBy("attempt to write a readonly database: SQLITE_READONLY"),
+    failedBy(UNREADABLE),
+  ];
+  for (const failure of failures) {
     const { done, warn, drop } = objects();
     expect(await drop(failure)).toBe(true);
     expect(done).toEqual(["abort", `${FILE}-wal`, FILE, `${FILE}-shm`, "abort"]);
@@ -64,6 +73,15 @@ it("does not say that files are dropped that could not be", async () => {
   const { warn, drop } = objects({ ok: false });
   expect(await drop(OPENING)).toBe(false);
   expect(warn).not.toHaveBeenCalled();
+});
+
+it("names the file of a directory shard whose storage fails, and no other", () => {
+  const { warn, damaged } = objects();
+  damaged.reportShard(3, new Error("internal error; reference = jg7asv9aputjvr6aho46rg2t"));
+  damaged.reportShard(3, new Error("directory shard 3 did not answer in 5000 ms"));
+  damaged.reportShard(4, new Error("internal error; reference = jg7asv9aputjvr6aho46rg2t"));
+  const file = "DirectoryObject/0c2d.sqlite";
+  expect(warn).toHaveBeenCalledExactlyOnceWith("storage.failed", { file });
 });
 
 it("names the file of an object whose storage fails", () => {
