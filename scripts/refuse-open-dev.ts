@@ -3,52 +3,100 @@
  * from which address it comes, so without AUTH it must listen on this machine alone.
  */
 import { createRequire } from "node:module";
-import { existsSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { parseArgs, parseEnv } from "node:util";
+import { parseArgs } from "node:util";
 import type Wrangler from "wrangler";
 import { isLoopbackName, parseHost } from "../src/auth/origin.ts";
 import { PROJECT } from "./bundle.ts";
 
+/** What `wrangler dev` reads from files. */
+export interface Configured {
+  /** `ip` of `[dev]`. */
+  readonly ip: string | undefined;
+  /** AUTH of `[vars]`, `.dev.vars` or `.env`. */
+  readonly auth: unknown;
+}
+
+/** The files that the arguments name, in place of those that `wrangler dev` finds. */
+export interface Named {
+  readonly config?: string;
+  readonly env?: string;
+  readonly envFiles?: string[];
+}
+
 /**
  * The line that refuses to start; undefined where it may.
  *
- * @param args - Those of `wrangler dev`: `--ip` and `--var NAME:VALUE` count here.
- * @param configured - The variables of `.dev.vars` and wrangler.toml, read only if they matter.
+ * @param args - Those of `wrangler dev`.
+ * @param configured - Reads the files, only if they matter.
+ * @param mayNameIp - Whether the configuration that is found without an argument may have an `ip`.
  *
- * @example openDevRefusal(["--ip", "0.0.0.0"], () => ({})) // "--ip 0.0.0.0 is reachable by others, …"
+ * @example openDevRefusal(["--ip", "0.0.0.0"], read) // "--ip 0.0.0.0 is reachable by others, …"
  */
 export function openDevRefusal(
   args: readonly string[],
-  configured: () => Readonly<Record<string, unknown>>,
+  configured: (named: Named) => Configured,
+  mayNameIp = false,
 ): string | undefined {
-  const { values } = parseArgs({
+  const { values, positionals } = parseArgs({
     args: [...args],
     strict: false,
-    options: { ip: { type: "string" }, var: { type: "string", multiple: true } },
+    options: {
+      ip: { type: "string", multiple: true },
+      var: { type: "string", multiple: true },
+      tunnel: { type: "boolean" },
+      config: { type: "string", short: "c" },
+      env: { type: "string", short: "e" },
+      "env-file": { type: "string", multiple: true },
+    },
   });
-  const { ip } = values;
-  if (typeof ip !== "string" || isLoopbackName(parseHost(ip)?.hostname ?? "")) return undefined;
-  const vars = values.var ?? [];
-  if (vars.some((one) => typeof one === "string" && /^AUTH:./.test(one))) return undefined;
-  if (configured()["AUTH"]) return undefined;
-  return `--ip ${ip} is reachable by others, so AUTH must be set: in wrangler.toml, in .dev.vars, or by --var AUTH:token (docs/options.md)`;
+  const named: Named = {
+    ...(typeof values.config === "string" && { config: values.config }),
+    ...(typeof values.env === "string" && { env: values.env }),
+    ...(values["env-file"] && { envFiles: texts(values["env-file"]) }),
+  };
+  let read: Configured | undefined;
+  const files = () => (read ??= configured(named));
+  const ips = texts(values.ip ?? []);
+  const open = (ip: string) => !isLoopbackName(parseHost(ip)?.hostname ?? "");
+  const way = (): string | undefined => {
+    if (values.tunnel === true) return "--tunnel";
+    if (ips.length > 0) return ips.filter(open).map((ip) => `--ip ${ip}`)[0];
+    if (!mayNameIp && named.config === undefined) return undefined;
+    const { ip } = files();
+    return ip !== undefined && open(ip) ? `ip = "${ip}" in [dev]` : undefined;
+  };
+  const reachable = way();
+  if (reachable === undefined) return undefined;
+  // `--var A:1 B:2` sets both. The last one that sets a variable wins, over the files too.
+  const given = [...texts(values.var ?? []), ...positionals].findLast((one) =>
+    one.startsWith("AUTH:"),
+  );
+  if (given === undefined ? files().auth : given !== "AUTH:") return undefined;
+  return `${reachable} is reachable by others, so AUTH must be set: in wrangler.toml, in .dev.vars, or by --var AUTH:token (docs/options.md)`;
 }
 
-/** Loads wrangler, which takes a second, so only if the variables matter. */
-function configuredVariables(): Readonly<Record<string, unknown>> {
+function texts(values: readonly unknown[]): string[] {
+  return values.filter((value) => typeof value === "string");
+}
+
+/** Loads wrangler, which takes a second. */
+function readConfigured({
+  config = join(PROJECT, "wrangler.toml"),
+  env,
+  envFiles,
+}: Named): Configured {
   const load = createRequire(import.meta.url);
-  const { unstable_readConfig } = load("wrangler") as typeof Wrangler;
-  const { vars } = unstable_readConfig(
-    { config: join(PROJECT, "wrangler.toml") },
-    { hideWarnings: true },
-  );
-  const file = join(PROJECT, ".dev.vars");
-  return { ...vars, ...(existsSync(file) && parseEnv(readFileSync(file, "utf8"))) };
+  const { unstable_readConfig, unstable_getVarsForDev } = load("wrangler") as typeof Wrangler;
+  const { dev, vars, configPath } = unstable_readConfig({ config, env }, { hideWarnings: true });
+  const { AUTH } = unstable_getVarsForDev(configPath, envFiles, vars, env, true);
+  return { ip: dev.ip, auth: AUTH && "value" in AUTH ? AUTH.value : AUTH };
 }
 
 if (import.meta.main) {
-  const refusal = openDevRefusal(process.argv.slice(2), configuredVariables);
+  const mayNameIp = /\bip["']?\s*=/.test(readFileSync(join(PROJECT, "wrangler.toml"), "utf8"));
+  const refusal = openDevRefusal(process.argv.slice(2), readConfigured, mayNameIp);
   if (refusal !== undefined) {
     console.error(refusal);
     process.exitCode = 1;

@@ -103,6 +103,8 @@ export function loadAuthSettings(env: Environment, code: CodeSettings = {}): Aut
     number(env, name, method.kind === "unset" ? 0 : usual, 0, MOST_PER_MINUTE);
   const publicOrigin = publicOriginOf(env);
   const allowedHosts = setOf(env, "ALLOWED_HOSTS", (entry) => parseHost(entry)?.host, HOSTS);
+  // A list without an entry would allow any host, as no list does.
+  if (allowedHosts.size === 0 && text(env, "ALLOWED_HOSTS")) throw refusal("ALLOWED_HOSTS", HOSTS);
   return Object.freeze({
     method,
     ticketSecrets: ticketSecretsOf(env),
@@ -210,9 +212,12 @@ function setOf(
   parse: (entry: string) => string | undefined,
   expected: string,
 ): ReadonlySet<string> {
-  // The URL parser takes `*` as a name like any other, and no request would ever have it.
-  const entries = list(env, name).map((entry) => (entry.includes("*") ? undefined : parse(entry)));
-  if (entries.includes(undefined)) throw refusal(name, expected);
+  // The URL parser takes `*` as a name like any other, and no request would ever have it. It reads other
+  // texts as a `*` too, such as `%2A`.
+  const entries = list(env, name).map((entry) => parse(entry));
+  if (entries.some((entry) => entry === undefined || entry.includes("*"))) {
+    throw refusal(name, expected);
+  }
   return new Set(entries as string[]);
 }
 
