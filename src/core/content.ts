@@ -52,6 +52,11 @@ export function mergePatch(target: Json | undefined, patch: Json): Json {
   return Object.fromEntries(result);
 }
 
+/** What an error says of metadata with so many keys. */
+export function tooManyKeys(keys: number): string {
+  return `metadata: has ${keys} keys, at most ${MAX_METADATA_KEYS} are allowed`;
+}
+
 /** The first bound that metadata or data break; undefined if they break none. */
 export function contentProblem(
   metadata: Metadata,
@@ -61,7 +66,7 @@ export function contentProblem(
   if (keys > MAX_METADATA_KEYS) {
     return {
       code: "invalid_request",
-      detail: `metadata: has ${keys} keys, at most ${MAX_METADATA_KEYS} are allowed`,
+      detail: tooManyKeys(keys),
     };
   }
   if (exceeds(JSON.stringify(metadata), MAX_METADATA_BYTES)) {
