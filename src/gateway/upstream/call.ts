@@ -245,7 +245,7 @@ export class Reply {
         const { events, failure } = takeFrom(parser, chunk.value);
         if (events.length > 0) yield events;
         if (failure) throw failure;
-        isSilent = silence?.endedBy === "message" && events.length === 0;
+        isSilent = silence?.endedBy === "message" && !events.some(mayBeMessage);
       }
     } finally {
       this.#deadline.end();
@@ -262,6 +262,11 @@ export class Reply {
   #isOf(types: RegExp): boolean {
     return isOfType(this.header("content-type"), types);
   }
+}
+
+/** Whether an event may hold a message of JSON-RPC: a heartbeat, such as `null` or `{}`, holds none. */
+function mayBeMessage({ data }: SseEvent): boolean {
+  return data.includes('"jsonrpc"');
 }
 
 /** Returns a text that may be parsed. Throws UpstreamError. */

@@ -259,6 +259,7 @@ const TIMED_OUT = expect.objectContaining({ failure: FAILURES.timedOut.message }
 it.each([
   ["comments", ": keep-alive\n\n"],
   ["events of other names", "event: ping\ndata: {}\n\n"],
+  ["heartbeats", 'data: null\n\ndata: {"type":"ping"}\n\n'],
 ])(
   "a stream that brings nothing but %s is given up when it has been silent for too long",
   async (_what, chunk) => {
