@@ -19,10 +19,14 @@ export async function hear(reply: Reply, maxBytes: number): Promise<Heard> {
 /** How long a refusal that is a stream may bring no message. */
 const SILENCE = { ms: REFUSAL_MS, endedBy: "message" } as const;
 
+/** Milliseconds in all: a server that is never silent must not keep a client that initializes. */
+const REFUSED_STREAM_MS = 5 * REFUSAL_MS;
+
 /** Reads a refusal that comes as a stream up to its first response. It may stay open after that. */
 async function hearRefusedStream(reply: Reply, maxBytes: number): Promise<Heard> {
   const texts: string[] = [];
   let size = 0;
+  const until = Date.now() + REFUSED_STREAM_MS;
   for await (const events of reply.messages(new SseParser(maxBytes), SILENCE)) {
     const messages = events.flatMap(({ data }) => messagesIn(data));
     for (const { text } of messages) {
@@ -30,7 +34,8 @@ async function hearRefusedStream(reply: Reply, maxBytes: number): Promise<Heard>
       size += text.length;
     }
     if (size > maxBytes) throw new UpstreamError(FAILURES.tooLarge);
-    if (messages.some(({ message }) => message.kind === "response")) break;
+    const isAnswered = messages.some(({ message }) => message.kind === "response");
+    if (isAnswered || Date.now() >= until) break;
   }
   return heardOf(reply, `[${texts.join(",")}]`);
 }

@@ -51,6 +51,23 @@ it("such a stream may stay open: it is read to its first response, or to a secon
   expect(settled).toHaveBeenCalledWith(expect.objectContaining({ status: 404, text: "[]" }));
 });
 
+it("such a stream that is never silent is read for five seconds", async () => {
+  let timer: ReturnType<typeof setInterval> | undefined;
+  const progress = encoder.encode('data: {"jsonrpc":"2.0","method":"notifications/progress"}\n\n');
+  const endless = new ReadableStream({
+    start: (controller) => {
+      timer = setInterval(() => controller.enqueue(progress), 500);
+    },
+    cancel: () => clearInterval(timer),
+  });
+  const settled = vi.fn();
+  void heard(400, endless, SSE).then(settled);
+  await vi.advanceTimersByTimeAsync(4900);
+  expect(settled).not.toHaveBeenCalled();
+  await vi.advanceTimersByTimeAsync(200);
+  expect(settled).toHaveBeenCalledWith(expect.objectContaining({ status: 400 }));
+});
+
 it("leaves what is neither JSON nor a refusal unread", async () => {
   for (const status of [200, 302]) {
     expect(await heard(status, ERROR, "text/plain")).toMatchObject({ text: undefined });
