@@ -172,6 +172,9 @@ it("takes deletes and nothing that stores more while the reserve of the disk is 
   await service.restart();
   const refused = await send(service.url, "POST", `/v1/sessions/${id}/events`, { data: 1 });
   expect([refused.status, refused.headers.get("retry-after")]).toEqual([503, "1"]);
+  // A GET there makes a session.
+  const legacy = await fetch(`${service.url}/sse`, { headers: { accept: "text/event-stream" } });
+  expect(legacy.status).toBe(503);
   expect((await fetch(`${service.url}/v1/sessions/${id}`)).status).toBe(200);
   expect((await send(service.url, "DELETE", `/v1/sessions/${id}`)).status).toBe(204);
   writeFileSync(join(reserve, "room"), "");
