@@ -4,15 +4,19 @@ import { MAX_DATA_BYTES, MAX_METADATA_BYTES, MAX_METADATA_KEYS } from "./limits.
 import { exceeds } from "../wire/bytes.ts";
 import { isObject } from "../wire/json.ts";
 
+export const SESSION_TYPE_MCP = "mcp";
+export const SESSION_TYPE_SSE = "sse";
+export const SESSION_TYPE_STREAMABLE = "streamable";
+
 /** The types that ToolHive's session package defines (`SessionType`). */
-export const SESSION_TYPES = ["mcp", "sse", "streamable"] as const;
+export const SESSION_TYPES = [SESSION_TYPE_MCP, SESSION_TYPE_SSE, SESSION_TYPE_STREAMABLE] as const;
 
 export type KnownSessionType = (typeof SESSION_TYPES)[number];
 
 /** Any text: a record of a type that this version does not know survives a round trip, as in ToolHive. */
 export type SessionType = KnownSessionType | (string & {});
 
-export const DEFAULT_SESSION_TYPE: KnownSessionType = "mcp";
+export const DEFAULT_SESSION_TYPE: KnownSessionType = SESSION_TYPE_MCP;
 
 /**
  * Whether the library has a class for the type. A `SessionType` may be any other text.

@@ -2,7 +2,14 @@
  * The library's entry `holdfast`: sessions, their manager and the storages in memory. It imports
  * no Redis client; that is `holdfast/redis`.
  */
-export { DEFAULT_SESSION_TYPE, SESSION_TYPES, isKnownSessionType } from "../core/content.ts";
+export {
+  DEFAULT_SESSION_TYPE,
+  SESSION_TYPES,
+  SESSION_TYPE_MCP,
+  SESSION_TYPE_SSE,
+  SESSION_TYPE_STREAMABLE,
+  isKnownSessionType,
+} from "../core/content.ts";
 export type { KnownSessionType, SessionType } from "../core/content.ts";
 export {
   CorruptRecordError,
@@ -58,6 +65,7 @@ export type {
   MetadataEntry,
   MetadataPage,
   PageOptions,
+  RangeCallback,
   RangeOptions,
   SessionMetadata,
   SessionPage,

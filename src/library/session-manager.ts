@@ -15,11 +15,13 @@ import {
   notify,
   positiveTtl,
   duration,
+  rangeOver,
+  requireOptions,
   tooLate,
   withDeadline,
 } from "./storage/calls.ts";
 import { LocalStorage } from "./storage/local.ts";
-import type { CallOptions, RangeOptions, Storage } from "./storage/storage.ts";
+import type { CallOptions, RangeCallback, RangeOptions, Storage } from "./storage/storage.ts";
 
 /** ToolHive's `DefaultSessionTTL`: two hours, in milliseconds. */
 export const DEFAULT_SESSION_TTL_MS = 2 * 60 * 60 * 1000;
@@ -32,7 +34,8 @@ const CLEANUP_TIMEOUT_MS = 30_000;
 const MAX_TRIES = 10;
 
 /**
- * Makes the session of a new id for `SessionManager.addWithId`. The session must have that id.
+ * Makes the session of a new id for `SessionManager.addWithId`, which stores what the factory gave
+ * it. The session must have that id.
  *
  * @example
  * const factory: SessionFactory = (id) => new ProxySession(id, "tenant-a");
@@ -65,7 +68,10 @@ export interface SessionManagerOptions {
 /**
  * Sessions over any storage, with clean-up every half TTL (ToolHive's `Manager`). A miss is
  * undefined; a storage that fails throws, and its failure is never a miss. After `stop` every call
- * fails with `UnavailableError`. In a Worker, make it in a handler or an object: it starts a timer.
+ * fails with `UnavailableError`, and `await using` stops it at the end of its block. In a Worker, make
+ * it in a handler or an object: it starts a timer.
+ *
+ * A change of a session that `add` or `get` returned is in that object alone until `upsert` stores it.
  *
  * @example
  * const manager = new SessionManager({ ttlMs: 30 * 60_000 });
@@ -75,7 +81,7 @@ export interface SessionManagerOptions {
  * await manager.get(session.id); // the session; undefined once it has ended
  * await manager.stop();
  */
-export class SessionManager {
+export class SessionManager implements AsyncDisposable {
   readonly #storage: Storage;
   readonly #ttlMs: number;
   readonly #maxLifetimeMs: number;
@@ -88,8 +94,12 @@ export class SessionManager {
   #stopping: Promise<void> | undefined;
   #isCleaning = false;
 
-  /** Throws a RangeError if a duration is out of range, a TypeError if `factory` and `type` are both given. */
-  constructor(options: SessionManagerOptions = {}) {
+  /**
+   * Throws a RangeError if a duration is out of range, a TypeError if `factory` and `type` are both
+   * given, or the arguments are in the order of ToolHive's `NewManager(ttl, factory)`.
+   */
+  constructor(options: SessionManagerOptions = {}, ...more: never[]) {
+    requireOptions("new SessionManager({ ttlMs, factory, type, storage })", options, more);
     const { ttlMs = DEFAULT_SESSION_TTL_MS, clock = systemClock, maxLifetimeMs = 0 } = options;
     const { type = DEFAULT_SESSION_TYPE } = options;
     if (options.factory && options.type !== undefined) {
@@ -204,7 +214,17 @@ export class SessionManager {
    * records that cannot be read. Not use. Throws `UnavailableError` if the next session does
    * not come within `operationTimeoutMs`.
    */
-  async *range(options: RangeOptions = {}): AsyncGenerator<Session, void, undefined> {
+  range(options?: RangeOptions): AsyncGenerator<Session, void, undefined>;
+  /**
+   * Calls back with every such session until a call gives `false`. How long the callback takes is
+   * not bounded. Rejects with what it throws.
+   */
+  range(callback: RangeCallback<Session>, options?: RangeOptions): Promise<void>;
+  range(first?: RangeOptions | RangeCallback<Session>, options?: RangeOptions) {
+    return rangeOver((given) => this.#walk(given), first, options);
+  }
+
+  async *#walk(options: RangeOptions = {}): AsyncGenerator<Session, void, undefined> {
     const left = new AbortController();
     const range = this.#storage.range({ ...options, signal: left.signal });
     const sessions = range[Symbol.asyncIterator]();
@@ -238,6 +258,10 @@ export class SessionManager {
   stop(): Promise<void> {
     this.#stopping ??= this.#stop();
     return this.#stopping;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop();
   }
 
   async #stop(): Promise<void> {

@@ -148,6 +148,34 @@ export function describeDataStorage(name: string, open: OpenDataStorage): void {
       expect(await collect(storage.range())).toEqual(entries);
     });
 
+    it("calls back with each entry until it gets false, or a promise of it", async () => {
+      const ids = Array.from({ length: 9 }, newId).toSorted();
+      for (const id of ids) await storage.create(id, { id });
+      const seen: MetadataEntry[] = [];
+      await storage.range((entry) => seen.push(entry), { pageSize: 4 });
+      expect(seen.map(({ metadata }) => metadata["id"]).toSorted()).toEqual(ids);
+      for (const answer of [() => false, async () => false]) {
+        let calls = 0;
+        await storage.range(() => (++calls < 2 ? undefined : answer()));
+        expect(calls).toBe(2);
+      }
+      const problem = new Error("the callback failed");
+      await expect(storage.range(() => Promise.reject(problem))).rejects.toBe(problem);
+    });
+
+    it("is closed at the end of its block by await using", async () => {
+      const closed: DataStorage[] = [];
+      {
+        await using used = storage;
+        const { close } = used;
+        used.close = () => {
+          closed.push(used);
+          return close.call(used);
+        };
+      }
+      expect(closed).toEqual([storage]);
+    });
+
     it("goes on from a cursor", async () => {
       const ids = Array.from({ length: 25 }, newId).toSorted();
       for (const id of ids) await storage.create(id);

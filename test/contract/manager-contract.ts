@@ -112,6 +112,25 @@ export function describeManagerOver(storage: () => Storage): void {
       expect((await storage().load(id))?.updatedAt.getFullYear()).toBeGreaterThan(2025);
     });
 
+    it("calls back with each session until it gets false, and stops at the end of its block", async () => {
+      const ids = Array.from({ length: 4 }, newId).toSorted();
+      const seen: string[] = [];
+      let calls = 0;
+      let used: SessionManager;
+      {
+        await using manager = managerOf();
+        used = manager;
+        for (const id of ids) await manager.add(id);
+        await manager.range(({ id }) => seen.push(id), { pageSize: 2 });
+        await manager.range(async () => ++calls < 3);
+        const problem = new Error("the callback failed");
+        await expect(manager.range(() => Promise.reject(problem))).rejects.toBe(problem);
+      }
+      expect(seen.toSorted()).toEqual(ids);
+      expect(calls).toBe(3);
+      await expect(used.count()).rejects.toThrow("The session manager was stopped.");
+    });
+
     it("an id that cannot be one here is a miss", async () => {
       const manager = managerOf();
       for (const id of ["", "not-a-uuid", "a:b"]) expect(await manager.get(id)).toBeUndefined();

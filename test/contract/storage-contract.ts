@@ -221,6 +221,39 @@ export function describeStorage(name: string, open: OpenStorage): void {
       expect(await collect(storage.range())).toEqual(ids);
     });
 
+    it("calls back with each session, as for await gives them", async () => {
+      const ids = Array.from({ length: 9 }, newId).toSorted();
+      await Promise.all(ids.map((id) => storage.create(sessionWith(id, "x"))));
+      const seen: string[] = [];
+      // The number that push returns ends nothing: only false does.
+      await storage.range(({ id }) => seen.push(id), { pageSize: 4 });
+      expect(seen.toSorted()).toEqual(ids);
+    });
+
+    it.each([
+      ["false", () => false],
+      ["a promise of false", async () => false],
+    ])("calls back no further after %s", async (_name, answer) => {
+      for (let i = 0; i < 3; i++) await storage.create(sessionWith(newId(), "x"));
+      let calls = 0;
+      await storage.range(() => (++calls < 2 ? undefined : answer()));
+      expect(calls).toBe(2);
+    });
+
+    it("waits for each callback, and ends with what one throws", async () => {
+      for (let i = 0; i < 3; i++) await storage.create(sessionWith(newId(), "x"));
+      const happened: string[] = [];
+      const problem = new Error("the callback failed");
+      const range = storage.range(async () => {
+        happened.push("begins");
+        await Promise.resolve();
+        happened.push("ends");
+        if (happened.length === 4) throw problem;
+      });
+      await expect(range).rejects.toBe(problem);
+      expect(happened).toEqual(["begins", "ends", "begins", "ends"]);
+    });
+
     it("goes on from a cursor", async () => {
       const ids = Array.from({ length: 25 }, newId).toSorted();
       await Promise.all(ids.map((id) => storage.create(sessionWith(id, "x"))));
@@ -301,6 +334,7 @@ export function describeStorage(name: string, open: OpenStorage): void {
         () => storage.count({ signal }),
         () => storage.page({ signal }),
         () => collect(storage.range({ signal })),
+        () => storage.range(() => {}, { signal }),
       ]) {
         await expect(call()).rejects.toBe(reason);
       }
@@ -313,6 +347,19 @@ export function describeStorage(name: string, open: OpenStorage): void {
     it("can be closed twice", async () => {
       await storage.close();
       await storage.close();
+    });
+
+    it("is closed at the end of its block by await using", async () => {
+      const closed: Storage[] = [];
+      {
+        await using used = storage;
+        const { close } = used;
+        used.close = () => {
+          closed.push(used);
+          return close.call(used);
+        };
+      }
+      expect(closed).toEqual([storage]);
     });
   });
 }

@@ -2,7 +2,7 @@
 import { CorruptRecordError, SessionError, UnavailableError } from "../../core/errors.ts";
 import type { Session } from "../model/session.ts";
 import { LONGEST_TIMER_MS } from "../model/time.ts";
-import type { AnyPage, PageOptions, RangeOptions } from "./storage.ts";
+import type { AnyPage, PageOptions, RangeCallback, RangeOptions } from "./storage.ts";
 
 /**
  * Waits for `work` until it settles, the time is up (`timeoutMs` milliseconds) or `signal` aborts.
@@ -54,6 +54,15 @@ export function duration(name: string, ms: number, longest = LONGEST_TIMER_MS): 
   throw new RangeError(
     `${name} must be a positive number of milliseconds, at most ${longest}, not ${String(ms)}`,
   );
+}
+
+/**
+ * Throws a TypeError unless there is one argument, and it is an object. ToolHive's constructors
+ * take a TTL first, and an object's place would give that a default in silence.
+ */
+export function requireOptions(usage: string, options: unknown, more: readonly unknown[]): void {
+  if (typeof options === "object" && options !== null && more.length === 0) return;
+  throw new TypeError(`options are given as one object: ${usage}`);
 }
 
 /** A TTL. Throws a RangeError if it is not positive, or is over 292 years: Go panics there. */
@@ -113,6 +122,21 @@ export function badCursor(): SessionError {
     "invalid_request",
     "This cursor is not one that a page gave, or it leads nowhere any more; start again without one.",
   );
+}
+
+/** Both forms of `range`: the walk itself, or one that calls back until it gets `false`. */
+export function rangeOver<T>(
+  walk: (options?: RangeOptions) => AsyncGenerator<T, void, undefined>,
+  first: RangeOptions | RangeCallback<T> | undefined,
+  options: RangeOptions | undefined,
+): AsyncGenerator<T, void, undefined> | Promise<void> {
+  return typeof first === "function" ? callBack(walk(options), first) : walk(first);
+}
+
+async function callBack<T>(items: AsyncIterable<T>, callback: RangeCallback<T>): Promise<void> {
+  for await (const item of items) {
+    if ((await callback(item)) === false) return;
+  }
 }
 
 /** Yields the items of all pages. `RangeOptions` says how it treats records that cannot be read. */

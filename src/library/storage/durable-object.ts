@@ -15,6 +15,7 @@ import {
   lifetime,
   pageLimit,
   positiveTtl,
+  rangeOver,
   timeOf,
   duration,
   walkPages,
@@ -24,6 +25,7 @@ import type {
   CallOptions,
   ConditionOptions,
   PageOptions,
+  RangeCallback,
   RangeOptions,
   SessionPage,
   Storage,
@@ -127,16 +129,24 @@ export class DurableObjectStorage implements Storage {
     return list.cursor === undefined ? { sessions } : { sessions, cursor: list.cursor };
   }
 
-  range(options?: RangeOptions): AsyncIterable<Session> {
-    return walkPages(
-      (page) => this.page(page),
-      ({ sessions }) => sessions,
-      options,
-    );
+  range(options?: RangeOptions): AsyncGenerator<Session, void, undefined>;
+  range(callback: RangeCallback<Session>, options?: RangeOptions): Promise<void>;
+  range(first?: RangeOptions | RangeCallback<Session>, options?: RangeOptions) {
+    const walk = (given?: RangeOptions) =>
+      walkPages(
+        (page) => this.page(page),
+        ({ sessions }) => sessions,
+        given,
+      );
+    return rangeOver(walk, first, options);
   }
 
   /** Does nothing: an object needs no closing. */
   async close(): Promise<void> {}
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
 
   async #read(
     id: SessionId,

@@ -1,7 +1,17 @@
 /** Both storages in memory. */
 import { storedId, type Session } from "../model/session.ts";
 import { systemClock, type Clock } from "../model/time.ts";
-import { idOf, notify, positiveTtl, timeOf, duration, tooLate, withDeadline } from "./calls.ts";
+import {
+  duration,
+  idOf,
+  notify,
+  positiveTtl,
+  rangeOver,
+  requireOptions,
+  timeOf,
+  tooLate,
+  withDeadline,
+} from "./calls.ts";
 import { ExpiringMap, type Item } from "./expiring-map.ts";
 import type {
   CallOptions,
@@ -10,6 +20,7 @@ import type {
   MetadataEntry,
   MetadataPage,
   PageOptions,
+  RangeCallback,
   RangeOptions,
   SessionMetadata,
   SessionPage,
@@ -47,8 +58,9 @@ export class LocalStorage implements Storage {
   readonly #closeTimeoutMs: number;
   readonly #onCloseError: (error: unknown, session: Session) => void;
 
-  /** Throws a RangeError if a duration is out of range. */
-  constructor(options: LocalStorageOptions = {}) {
+  /** Throws a RangeError if a duration is out of range, a TypeError for anything but one object. */
+  constructor(options: LocalStorageOptions = {}, ...more: never[]) {
+    requireOptions("new LocalStorage({ ttlMs })", options, more);
     const { ttlMs, clock = systemClock, closeTimeoutMs = CLOSE_TIMEOUT_MS } = options;
     const lives = ttlMs === undefined ? Infinity : positiveTtl(ttlMs);
     this.#sessions = new ExpiringMap(lives, clock, (session) => void this.#end(session));
@@ -110,13 +122,23 @@ export class LocalStorage implements Storage {
     return { ...rest, sessions: items.map(([, session]) => session) };
   }
 
-  async *range(options?: RangeOptions): AsyncGenerator<Session, void, undefined> {
-    for await (const [, session] of this.#sessions.range(options)) yield session;
+  range(options?: RangeOptions): AsyncGenerator<Session, void, undefined>;
+  range(callback: RangeCallback<Session>, options?: RangeOptions): Promise<void>;
+  range(first?: RangeOptions | RangeCallback<Session>, options?: RangeOptions) {
+    return rangeOver((given) => this.#walk(given), first, options);
   }
 
   /** Forgets every session, and then closes them all. */
   async close(): Promise<void> {
     await Promise.all(this.#sessions.takeAll().map((session) => this.#end(session)));
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async *#walk(options?: RangeOptions): AsyncGenerator<Session, void, undefined> {
+    for await (const [, session] of this.#sessions.range(options)) yield session;
   }
 
   #replace(id: string, session: Session): void {
@@ -158,8 +180,10 @@ export class LocalDataStorage implements DataStorage {
   readonly #maps: ExpiringMap<SessionMetadata>;
   readonly #stopSweeping: () => void;
 
-  /** Throws a RangeError if `ttlMs` is not positive. */
-  constructor({ ttlMs, clock = systemClock }: LocalDataStorageOptions) {
+  /** Throws a RangeError if `ttlMs` is not positive, a TypeError for anything but one object. */
+  constructor(options: LocalDataStorageOptions, ...more: never[]) {
+    requireOptions("new LocalDataStorage({ ttlMs })", options, more);
+    const { ttlMs, clock = systemClock } = options;
     this.#maps = new ExpiringMap(positiveTtl(ttlMs), clock);
     this.#stopSweeping = clock.every(Math.max(1, ttlMs / 2), () => this.#maps.removeExpired());
   }
@@ -197,13 +221,23 @@ export class LocalDataStorage implements DataStorage {
     return { ...rest, entries: items.map(copied) };
   }
 
-  async *range(options?: RangeOptions): AsyncGenerator<MetadataEntry, void, undefined> {
-    for await (const item of this.#maps.range(options)) yield copied(item);
+  range(options?: RangeOptions): AsyncGenerator<MetadataEntry, void, undefined>;
+  range(callback: RangeCallback<MetadataEntry>, options?: RangeOptions): Promise<void>;
+  range(first?: RangeOptions | RangeCallback<MetadataEntry>, options?: RangeOptions) {
+    return rangeOver((given) => this.#walk(given), first, options);
   }
 
   async close(): Promise<void> {
     this.#stopSweeping();
     this.#maps.takeAll();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async *#walk(options?: RangeOptions): AsyncGenerator<MetadataEntry, void, undefined> {
+    for await (const item of this.#maps.range(options)) yield copied(item);
   }
 
   /** Writes only if the id has metadata (`exists` true) or has none (false). Returns whether it did. */

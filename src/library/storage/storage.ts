@@ -1,3 +1,5 @@
+// Names `Symbol.asyncDispose` for a program whose own `lib` does not.
+/// <reference lib="esnext.disposable" preserve="true" />
 import type { Session } from "../model/session.ts";
 import type { CorruptRecordError } from "../../core/errors.ts";
 
@@ -25,6 +27,12 @@ export interface RangeOptions extends CallOptions {
    */
   readonly onUnreadable?: ((error: CorruptRecordError) => void) | undefined;
 }
+
+/**
+ * Gets each item of a range, as Go's `Range` does. A result of `false`, or a promise of it, ends the
+ * range; any other goes on. The range waits for a promise before it takes the next item.
+ */
+export type RangeCallback<T> = (item: T) => unknown;
 
 export interface CallOptions {
   /** Cancels the call, which then rejects with the signal's reason. The backend may still carry it out. */
@@ -73,10 +81,11 @@ export interface SessionPage extends AnyPage {
  *   Durable Object keeps its stream when it is stored again.)
  * - **A repeated delete** does not fail.
  * - **A cancelled call** rejects with its signal's reason. The backend may still carry it out.
+ * - **`await using`** closes a storage at the end of its block.
  * - **Results.** `LocalStorage` returns the very session that it stored; the others a new one
  *   with the same record, without streams or clients.
  */
-export interface Storage {
+export interface Storage extends AsyncDisposable {
   /** Stores a session only if its id has none, atomically: of many callers at once, one gets true. */
   create(session: Session, options?: CallOptions): Promise<boolean>;
 
@@ -118,6 +127,12 @@ export interface Storage {
   /** Every session, page by page; as exact as `page`. For records that cannot be read see `onUnreadable`. */
   range(options?: RangeOptions): AsyncIterable<Session>;
 
+  /**
+   * Calls back with every session, until a call gives `false`. Rejects with what the callback
+   * throws, and with what ranging throws.
+   */
+  range(callback: RangeCallback<Session>, options?: RangeOptions): Promise<void>;
+
   /** Releases what the adapter holds. Repeating it does nothing. */
   close(): Promise<void>;
 }
@@ -144,7 +159,7 @@ export interface MetadataPage extends AnyPage {
  * Misses, failures, ids, cancelled calls, use and expiry are those of `Storage`. An overwrite
  * replaces the whole map. Results are copies.
  */
-export interface DataStorage {
+export interface DataStorage extends AsyncDisposable {
   /** Writes metadata (an empty map, unless given) only if the id has none, atomically. */
   create(id: string, metadata?: SessionMetadata | null, options?: CallOptions): Promise<boolean>;
 
@@ -165,6 +180,9 @@ export interface DataStorage {
 
   /** Every id with its metadata, page by page, under the rules of `Storage.range`. */
   range(options?: RangeOptions): AsyncIterable<MetadataEntry>;
+
+  /** Calls back with every id and its metadata, under the rules of `Storage.range`. */
+  range(callback: RangeCallback<MetadataEntry>, options?: RangeOptions): Promise<void>;
 
   /** Releases what the adapter holds. Repeating it does nothing. */
   close(): Promise<void>;

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, expectTypeOf } from "vitest";
 import {
   InvalidSessionIdError,
   SessionAlreadyExistsError,
@@ -11,7 +11,7 @@ import {
   StreamableSession,
 } from "../../../src/library/model/session.ts";
 import { SSESession } from "../../../src/library/model/sse-session.ts";
-import { LocalStorage } from "../../../src/library/storage/local.ts";
+import { LocalDataStorage, LocalStorage } from "../../../src/library/storage/local.ts";
 import {
   DEFAULT_SESSION_TTL_MS,
   SessionManager,
@@ -53,6 +53,40 @@ describe("making a manager", () => {
     expect(() => managerWith({ type: "sse", factory: (id) => new ProxySession(id) })).toThrow(
       TypeError,
     );
+  });
+});
+
+describe("arguments in ToolHive's order", () => {
+  const factory = (id: string) => new ProxySession(id);
+  /** A caller without types can give anything. */
+  const make = (made: unknown, ...args: readonly unknown[]) =>
+    Reflect.construct(made as new () => object, args);
+
+  it.each([
+    ["NewManager(ttl, factory)", SessionManager, [60_000, factory]],
+    ["NewTypedManager(ttl, type)", SessionManager, [60_000, "sse"]],
+    [
+      "NewManagerWithStorage(ttl, factory, storage)",
+      SessionManager,
+      [1, factory, new LocalStorage()],
+    ],
+    ["options, and a factory behind them", SessionManager, [{ ttlMs: 60_000 }, factory]],
+    ["a factory alone", SessionManager, [factory]],
+    ["null", SessionManager, [null]],
+    ["a TTL of a LocalStorage", LocalStorage, [60_000]],
+    ["NewLocalSessionDataStorage(ttl)", LocalDataStorage, [60_000]],
+  ])("are refused: %s", (_name, made, args) => {
+    expect(() => make(made, ...args)).toThrow(TypeError);
+    expect(() => make(made, ...args)).toThrow(
+      /^options are given as one object: new \w+\(\{ ttlMs/,
+    );
+  });
+
+  it("do not compile", () => {
+    type Accepted = ConstructorParameters<typeof SessionManager>;
+    expectTypeOf<[{ ttlMs: number; factory: typeof factory }]>().toExtend<Accepted>();
+    expectTypeOf<[number, typeof factory]>().not.toExtend<Accepted>();
+    expectTypeOf<[{ ttlMs: number }, typeof factory]>().not.toExtend<Accepted>();
   });
 });
 
@@ -304,11 +338,15 @@ describe("a storage that fails", () => {
 
   it("is not waited for beyond that by a range either, and not asked any further", async () => {
     let signal: AbortSignal | undefined;
+    async function* stuck(options: { signal?: AbortSignal | undefined }) {
+      signal = options.signal;
+      yield new ProxySession(newId());
+      await new Promise(() => {});
+    }
     class Stuck extends LocalStorage {
-      override async *range(options: { signal?: AbortSignal | undefined } = {}) {
-        signal = options.signal;
-        yield new ProxySession(newId());
-        await new Promise(() => {});
+      // `never` fits both forms of a range.
+      override range(options?: object): never {
+        return stuck(options ?? {}) as never;
       }
     }
     const range = managerWith({ storage: new Stuck(), operationTimeoutMs: 10 }).range();
@@ -319,17 +357,23 @@ describe("a storage that fails", () => {
 
   it("is left by a range whose caller has seen enough", async () => {
     let left = false;
+    async function* endless() {
+      try {
+        for (;;) yield new ProxySession(newId());
+      } finally {
+        left = true;
+      }
+    }
     class Endless extends LocalStorage {
-      override async *range() {
-        try {
-          for (;;) yield new ProxySession(newId());
-        } finally {
-          left = true;
-        }
+      override range(): never {
+        return endless() as never;
       }
     }
     const manager = managerWith({ storage: new Endless() });
     for await (const session of manager.range()) if (session.id) break;
+    expect(left).toBe(true);
+    left = false;
+    await manager.range(() => false);
     expect(left).toBe(true);
   });
 

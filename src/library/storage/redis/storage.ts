@@ -2,7 +2,7 @@
 import { decodeMetadata, decodeSession, encodeMetadata, encodeSession } from "../../model/codec.ts";
 import { CorruptRecordError } from "../../../core/errors.ts";
 import { storedId, type Session } from "../../model/session.ts";
-import { idOf, timeOf, walkPages } from "../calls.ts";
+import { idOf, rangeOver, timeOf, walkPages } from "../calls.ts";
 import type {
   CallOptions,
   ConditionOptions,
@@ -10,6 +10,7 @@ import type {
   MetadataEntry,
   MetadataPage,
   PageOptions,
+  RangeCallback,
   RangeOptions,
   SessionMetadata,
   SessionPage,
@@ -113,16 +114,24 @@ export class RedisStorage implements Storage {
     return { ...rest, sessions: records };
   }
 
-  range(options?: RangeOptions): AsyncIterable<Session> {
-    return walkPages(
-      (page) => this.page(page),
-      ({ sessions }) => sessions,
-      options,
-    );
+  range(options?: RangeOptions): AsyncGenerator<Session, void, undefined>;
+  range(callback: RangeCallback<Session>, options?: RangeOptions): Promise<void>;
+  range(first?: RangeOptions | RangeCallback<Session>, options?: RangeOptions) {
+    const walk = (given?: RangeOptions) =>
+      walkPages(
+        (page) => this.page(page),
+        ({ sessions }) => sessions,
+        given,
+      );
+    return rangeOver(walk, first, options);
   }
 
   close(): Promise<void> {
     return this.#records.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
   }
 
   /** Remembers the bytes that Redis stored for the session. Returns whether it stored them. */
@@ -195,15 +204,23 @@ export class RedisDataStorage implements DataStorage {
     return { ...rest, entries: records };
   }
 
-  range(options?: RangeOptions): AsyncIterable<MetadataEntry> {
-    return walkPages(
-      (page) => this.page(page),
-      ({ entries }) => entries,
-      options,
-    );
+  range(options?: RangeOptions): AsyncGenerator<MetadataEntry, void, undefined>;
+  range(callback: RangeCallback<MetadataEntry>, options?: RangeOptions): Promise<void>;
+  range(first?: RangeOptions | RangeCallback<MetadataEntry>, options?: RangeOptions) {
+    const walk = (given?: RangeOptions) =>
+      walkPages(
+        (page) => this.page(page),
+        ({ entries }) => entries,
+        given,
+      );
+    return rangeOver(walk, first, options);
   }
 
   close(): Promise<void> {
     return this.#records.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
   }
 }
