@@ -28,7 +28,7 @@ export async function bundleIoredis(): Promise<string> {
   await build({
     // Named exports must be named here: esbuild gives a CommonJS module only a default one.
     stdin: {
-      contents: 'export { Cluster, Redis } from "ioredis";',
+      contents: 'export { Cluster, Redis, SentinelConnector } from "ioredis";',
       resolveDir: import.meta.dirname,
     },
     outfile,

@@ -13,6 +13,8 @@ export interface Certificates {
   readonly caFile: string;
   /** Arguments with which a Redis server listens with TLS alone, for 127.0.0.1 but not for `localhost`. */
   readonly listen: (port: number) => readonly string[];
+  /** Makes a certificate of the same CA for one host name, with its key, as PEM. */
+  readonly of: (host: string) => Promise<{ readonly cert: string; readonly key: string }>;
   /** Deletes their files. */
   readonly remove: () => Promise<void>;
 }
@@ -25,9 +27,11 @@ export async function makeCertificates(): Promise<Certificates> {
   const openssl = (args: string) =>
     run("openssl", `${selfSigned} ${args}`.split(" "), { cwd: dir });
   await openssl("-subj /CN=test-ca -keyout ca.key -out ca.crt");
-  await openssl(
-    "-subj /CN=test-server -CA ca.crt -CAkey ca.key -addext subjectAltName=IP:127.0.0.1 -addext basicConstraints=critical,CA:FALSE -keyout server.key -out server.crt",
-  );
+  const issue = (names: string, as: string) =>
+    openssl(
+      `-subj /CN=test-server -CA ca.crt -CAkey ca.key -addext subjectAltName=${names} -addext basicConstraints=critical,CA:FALSE -keyout ${as}.key -out ${as}.crt`,
+    );
+  await issue("IP:127.0.0.1", "server");
   return {
     ca: readFileSync(file("ca.crt"), "utf8"),
     caFile: file("ca.crt"),
@@ -35,6 +39,11 @@ export async function makeCertificates(): Promise<Certificates> {
       `--port 0 --tls-port ${port} --tls-auth-clients no --tls-cert-file ${file("server.crt")} --tls-key-file ${file("server.key")} --tls-ca-cert-file ${file("ca.crt")}`.split(
         " ",
       ),
+    async of(host) {
+      await issue(`DNS:${host}`, host);
+      const read = (ending: string) => readFileSync(file(host + ending), "utf8");
+      return { cert: read(".crt"), key: read(".key") };
+    },
     remove: () => rm(dir, { recursive: true, force: true }),
   };
 }

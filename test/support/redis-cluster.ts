@@ -22,8 +22,11 @@ interface ClusterAccess {
   readonly users: readonly string[];
 }
 
-/** Three masters that share the slots, and agree that they do. */
-export async function startCluster(access?: ClusterAccess): Promise<RedisCluster> {
+/** Three masters that share the slots, and agree that they do. `argsOf` gives the further arguments of each. */
+export async function startCluster(
+  access?: ClusterAccess,
+  argsOf: (node: number) => readonly string[] = () => [],
+): Promise<RedisCluster> {
   const args = ["--cluster-enabled", "yes", "--cluster-node-timeout", "1000"];
   if (access) args.push("--aclfile", "users.acl", "--tls-cluster", "yes");
   const prepare = (dir: string) => {
@@ -32,7 +35,9 @@ export async function startCluster(access?: ClusterAccess): Promise<RedisCluster
     writeFileSync(join(dir, "users.acl"), `${users.join("\n")}\n`);
   };
   const listen = access && { listen: access.certificates.listen };
-  const nodes = await Promise.all([0, 1, 2].map(() => startRedis({ ...listen, prepare, args })));
+  const nodes = await Promise.all(
+    [0, 1, 2].map((node) => startRedis({ ...listen, prepare, args: [...args, ...argsOf(node)] })),
+  );
   const cli = access
     ? ["--tls", "--cacert", access.certificates.caFile, "-a", access.password, "--no-auth-warning"]
     : [];

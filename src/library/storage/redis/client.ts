@@ -3,7 +3,7 @@
  * that it repeats after a broken connection would meet its own first try. No command waits in it
  * either, but for a connection to one node of a Cluster.
  */
-import { Cluster, Redis } from "ioredis";
+import { Cluster, Redis, SentinelConnector, type AbstractConnector } from "ioredis";
 import type { RedisSettings } from "./config.ts";
 
 export type RedisClient = Redis | Cluster;
@@ -45,6 +45,7 @@ export function createRedisClient(settings: RedisSettings): RedisClient {
         connectTimeout: shareOfDialMs(settings, topology),
         name: topology.masterName,
         sentinels: topology.addresses.map((address) => ({ ...address })),
+        Connector: NamingConnector,
         ...(topology.username === undefined ? {} : { sentinelUsername: topology.username }),
         ...(topology.password === undefined ? {} : { sentinelPassword: topology.password }),
         ...sentinelTls(settings),
@@ -54,8 +55,10 @@ export function createRedisClient(settings: RedisSettings): RedisClient {
         enableReadyCheck: true,
       });
     case "cluster":
-      return new Cluster([...topology.addresses], {
+      return new Cluster(topology.addresses.map(namedNode(settings)), {
         lazyConnect: true,
+        // Each node that the Cluster names comes by here.
+        natMap: (key) => namedNode(settings)(addressOf(key)),
         // It asks any node, also one that is away; a Cluster that is down answers CLUSTERDOWN anyway.
         enableReadyCheck: false,
         // Without it a command fails while the client connects to its node.
@@ -92,6 +95,8 @@ function connectionOptions(settings: RedisSettings, host?: string) {
     // Ends a connection that owes an answer: a half-open one would fail every call after it.
     socketTimeout: answerMs,
     disconnectTimeout: DISCONNECT_TIMEOUT_MS,
+    // RESP2 has all that is used here, and needs no HELLO: some proxies close the connection for it.
+    protocol: 2 as const,
     maxRetriesPerRequest: 0,
     autoResendUnfulfilledCommands: false,
     disableClientInfo: true,
@@ -106,8 +111,61 @@ function tlsOptions({ ca, verify }: NonNullable<RedisSettings["tls"]>, host?: st
   return {
     ...(ca === undefined ? {} : { ca }),
     ...(verify ? {} : { rejectUnauthorized: false }),
-    ...(host === undefined || isIpAddress(host) ? {} : { servername: host }),
+    ...(host === undefined ? {} : nameOf(host)),
   };
+}
+
+/** For SNI. Node sends no name by itself, and TLS names a server by host name only. */
+function nameOf(host: string): { servername?: string } {
+  return isIpAddress(host) ? {} : { servername: host };
+}
+
+interface Address {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** A node of a Cluster, with what makes the client name it in TLS. */
+function namedNode({ tls }: RedisSettings) {
+  return ({ host, port }: Address) => ({ host, port, ...(tls && { tls: tlsOptions(tls, host) }) });
+}
+
+/** Reads `host:port`, where the host may be an IPv6 address without brackets. */
+function addressOf(key: string): Address {
+  const colon = key.lastIndexOf(":");
+  return { host: key.slice(0, colon), port: Number(key.slice(colon + 1)) };
+}
+
+/** The steps of the client's connector that know which server comes next; its types hide them. */
+interface Steps {
+  connectToSentinel(sentinel: Partial<Address>, options?: object): Redis;
+  resolve(sentinel: Partial<Address>): Promise<Address | null>;
+}
+
+const Connector = SentinelConnector as unknown as new (
+  options: ConstructorParameters<typeof SentinelConnector>[0],
+) => AbstractConnector & Pick<SentinelConnector, "connect"> & Steps;
+
+/** Names in TLS each Sentinel, and the master that they name; the client itself does neither. */
+class NamingConnector extends Connector {
+  readonly #tls: object | undefined;
+
+  constructor(options: unknown) {
+    // The client passes on the options that `createRedisClient` gave it.
+    const given = options as ConstructorParameters<typeof SentinelConnector>[0];
+    super(given);
+    this.#tls = given.sentinelTLS;
+  }
+
+  override connectToSentinel(sentinel: Partial<Address>, options?: object): Redis {
+    const tls = this.#tls && { ...this.#tls, ...nameOf(sentinel.host ?? "") };
+    return super.connectToSentinel(sentinel, { ...options, ...(tls && { tls }) });
+  }
+
+  override async resolve(sentinel: Partial<Address>): Promise<Address | null> {
+    const master = await super.resolve(sentinel);
+    return master && { ...master, ...nameOf(master.host) };
+  }
 }
 
 function sentinelTls(settings: RedisSettings) {

@@ -69,6 +69,9 @@ export function redisFailure(error: unknown): RedisFailure {
   const code = String(member(error, "code") ?? "");
   if (name === "ReplyError") {
     const reply = /^[A-Z]{2,20}\b/.exec(message)?.[0] ?? "ERR";
+    // Envoy and twemproxy have no code of their own for a wrong password.
+    if (reply === "ERR" && commandOf(error) === "auth")
+      return new RedisFailure("refused", `${REPLIES["WRONGPASS"]} (ERR).`, true, reply);
     return new RedisFailure("refused", inWords(reply), HOPELESS.has(reply), reply);
   }
   if (CERTIFICATE.test(code)) {
@@ -100,7 +103,11 @@ export function isRoundOfSentinels(error: unknown): boolean {
 
 /** Whether Redis refused to choose the database: the client would go on in database 0. */
 export function isSelectRefusal(error: unknown): boolean {
-  return member(member(error, "command"), "name") === "select";
+  return commandOf(error) === "select";
+}
+
+function commandOf(error: unknown): unknown {
+  return member(member(error, "command"), "name");
 }
 
 function member(value: unknown, key: string): unknown {
