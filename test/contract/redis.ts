@@ -17,7 +17,7 @@ interface RawRedis {
 /** The contracts on the Redis adapters, over real servers. */
 export function describeRedisAdapters(
   name: string,
-  servers: Pick<RedisOptions, "addr" | "sentinel" | "cluster">,
+  servers: Pick<RedisOptions, "addr" | "sentinel" | "cluster" | "client">,
   raw: RawRedis,
 ): void {
   /** Redis's own clock cannot be moved, but the time that a key has left can. */

@@ -36,6 +36,20 @@ describe("a Cluster", () => {
     await storage.close();
   });
 
+  it("is reached through a client that was handed in, at every node", async () => {
+    const keyPrefix = `cluster:${crypto.randomUUID()}:`;
+    {
+      await using storage = await RedisStorage.connect({ ...options, keyPrefix, client: raw });
+      const ids = Array.from({ length: 30 }, () => newSession()).map(({ id }) => id);
+      for (const id of ids) expect(await storage.create(new ProxySession(id))).toBe(true);
+      expect(await storage.count()).toBe(30);
+      const seen: string[] = [];
+      await storage.range(({ id }) => seen.push(id), { pageSize: 7 });
+      expect(seen.toSorted()).toEqual(ids.toSorted());
+    }
+    expect(raw.status).toBe("ready");
+  });
+
   it("refuses a cursor that names a node it has not", async () => {
     const storage = await RedisStorage.connect({ ...options, cluster: [first] });
     const page = storage.page({ cursor: "0@10.0.0.1:6379" });

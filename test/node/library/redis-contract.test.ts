@@ -7,3 +7,4 @@ const raw = new Redis(`redis://${addr}`, { lazyConnect: true });
 afterAll(() => raw.disconnect());
 
 describeRedisAdapters("in Node", { addr }, raw);
+describeRedisAdapters("through a client that was handed in", { client: raw }, raw);

@@ -72,6 +72,9 @@ export function createRedisClient(settings: RedisSettings): RedisClient {
         dnsLookup: (host, done) => done(null, host),
         redisOptions: connectionOptions(settings),
       });
+    case "client":
+      // Checked to be one; its type leaves out what a user's program need not have types for.
+      return topology.client as RedisClient;
   }
 }
 

@@ -21,12 +21,35 @@ export interface RedisSentinelOptions {
   readonly password?: string | undefined;
 }
 
+/** A client of the package `ioredis`, its `Redis` or its `Cluster`. */
+export interface IoredisClient {
+  readonly status: string;
+  call(command: string, ...args: string[]): unknown;
+  callBuffer(command: string, ...args: string[]): unknown;
+}
+
 export interface RedisOptions {
-  /** `host:port` of a single server. One of `addr`, `sentinel` and `cluster` must be given. */
+  /**
+   * `host:port` of a single server. One of `addr`, `url`, `sentinel`, `cluster` and `client` must
+   * be given.
+   */
   readonly addr?: string | undefined;
+  /**
+   * `redis://user:password@host:port/db` of a single server, or `rediss://` for TLS; all but the
+   * host may be left out (6379, database 0). Special characters are percent-encoded. What it holds
+   * cannot be an option too.
+   */
+  readonly url?: string | undefined;
   readonly sentinel?: RedisSentinelOptions | undefined;
   /** `host:port` of some nodes of a Cluster. */
   readonly cluster?: readonly string[] | { readonly addrs: readonly string[] } | undefined;
+  /**
+   * A client that exists already. It stays its owner's: closing the storage does not close it,
+   * and none of its settings changes. It has its server, credentials, database and TLS, so they
+   * cannot be options too. With its own default, `autoResendUnfulfilledCommands: true`, it may send
+   * a write twice.
+   */
+  readonly client?: IoredisClient | undefined;
   /** An ACL user; needs `password`. */
   readonly username?: string | undefined;
   /** Without `username` it is the default user's. */
@@ -45,7 +68,7 @@ export interface RedisOptions {
   readonly writeTimeoutMs?: number | undefined;
   /** Given, even empty: speak TLS, to the Sentinels too. */
   readonly tls?: RedisTlsOptions | undefined;
-  /** Called with each problem of the connection in words, for a log. They hold no secret and no session. */
+  /** Called with each problem of the connection in words, for a log. They hold no secret and no session. Not allowed with `client`. */
   readonly onConnectionProblem?: ((problem: string) => void) | undefined;
   /** Cancels connecting. */
   readonly signal?: AbortSignal | undefined;
@@ -59,9 +82,15 @@ export const PROXY_SESSION_KEY_PREFIX = "thv:proxy:session:";
 /** ToolHive's prefix of metadata maps. */
 export const VMCP_SESSION_KEY_PREFIX = "thv:vmcp:session:";
 
-/** Default timeouts in milliseconds: to connect, and to write or to read. They are go-redis's. */
-const DIAL_TIMEOUT_MS = 5000;
-const ANSWER_TIMEOUT_MS = 3000;
+/** The default of `dialTimeoutMs`, in milliseconds; ToolHive's `DefaultDialTimeout`. */
+export const DEFAULT_DIAL_TIMEOUT_MS = 5000;
+/** The default of `readTimeoutMs`, in milliseconds; ToolHive's `DefaultReadTimeout`. */
+export const DEFAULT_READ_TIMEOUT_MS = 3000;
+/** The default of `writeTimeoutMs`, in milliseconds; ToolHive's `DefaultWriteTimeout`. */
+export const DEFAULT_WRITE_TIMEOUT_MS = 3000;
+
+/** The port of a URL that names none. */
+const DEFAULT_PORT = 6379;
 
 /** Thrown if the options contradict each other, or this runtime cannot honour them. */
 export class RedisConfigError extends Error {
@@ -82,7 +111,8 @@ type RedisTopology =
       readonly username: string | undefined;
       readonly password: string | undefined;
     }
-  | { readonly kind: "cluster"; readonly addresses: readonly RedisAddress[] };
+  | { readonly kind: "cluster"; readonly addresses: readonly RedisAddress[] }
+  | { readonly kind: "client"; readonly client: IoredisClient };
 
 export interface RedisSettings {
   readonly topology: RedisTopology;
@@ -108,9 +138,11 @@ export function currentRuntime(): Runtime {
 
 /** Checks the options. Throws a `RedisConfigError` for the first thing that is wrong. */
 export function readRedisOptions(
-  options: RedisOptions,
+  given: RedisOptions,
   runtime: Runtime = currentRuntime(),
 ): RedisSettings {
+  check(typeof given === "object" && given !== null, "the options must be an object");
+  const options = given.url === undefined ? given : withoutUrl(given, given.url);
   const topology = readTopology(options);
   const { username, password, db = 0, keyPrefix, ttlMs } = options;
   checkCredentials("", options);
@@ -129,18 +161,70 @@ export function readRedisOptions(
     db,
     keyPrefix,
     ttlMs,
-    dialTimeoutMs: timeout("dialTimeoutMs", options.dialTimeoutMs, DIAL_TIMEOUT_MS),
-    readTimeoutMs: timeout("readTimeoutMs", options.readTimeoutMs, ANSWER_TIMEOUT_MS),
-    writeTimeoutMs: timeout("writeTimeoutMs", options.writeTimeoutMs, ANSWER_TIMEOUT_MS),
+    dialTimeoutMs: timeout("dialTimeoutMs", options.dialTimeoutMs, DEFAULT_DIAL_TIMEOUT_MS),
+    readTimeoutMs: timeout("readTimeoutMs", options.readTimeoutMs, DEFAULT_READ_TIMEOUT_MS),
+    writeTimeoutMs: timeout("writeTimeoutMs", options.writeTimeoutMs, DEFAULT_WRITE_TIMEOUT_MS),
     tls: readTls(options.tls, runtime),
     onConnectionProblem: options.onConnectionProblem ?? (() => {}),
   };
 }
 
-function readTopology({ addr, sentinel, cluster }: RedisOptions): RedisTopology {
-  const given = [addr && "addr", sentinel && "sentinel", cluster && "cluster"].filter(Boolean);
-  check(given.length > 0, "one of addr, sentinel and cluster is required");
+const SERVERS = ["addr", "url", "sentinel", "cluster", "client"] as const;
+
+/** Refuses no server, and more than one. */
+function checkServers(options: RedisOptions): void {
+  const given = SERVERS.filter((name) => options[name]);
+  check(given.length > 0, "one of addr, url, sentinel, cluster and client is required");
   check(given.length === 1, `${given.join(" and ")} exclude each other`);
+}
+
+const URL_FORM = "url must be redis://user:password@host:port/db, or rediss:// for TLS";
+
+/** The options that say the same without a URL. No message quotes the URL, which can hold a password. */
+function withoutUrl(options: RedisOptions, url: string): RedisOptions {
+  checkServers(options);
+  const { protocol, username, password, hostname, port, pathname, search, hash } = parseUrl(url);
+  check(protocol === "redis:" || protocol === "rediss:", URL_FORM);
+  const addr = `${hostname}:${port || DEFAULT_PORT}`;
+  check(parseAddress(addr), URL_FORM);
+  check(search + hash === "", "url must have no parameters; give them as options");
+  const db = /^\/?(\d{0,9})$/.exec(pathname)?.[1];
+  check(db !== undefined, "url must end in the number of its database, such as /0, or in none");
+  const fromUrl = {
+    ...(username && { username: decoded(username) }),
+    ...(password && { password: decoded(password) }),
+    ...(db && { db: Number(db) }),
+  };
+  for (const name of ["username", "password", "db"] as const)
+    check(!(name in fromUrl && options[name] !== undefined), `url has a ${name} already`);
+  check(protocol === "rediss:" || options.tls === undefined, "tls needs a url of rediss://");
+  const { url: _url, tls = protocol === "rediss:" ? {} : undefined, ...others } = options;
+  return { ...others, ...fromUrl, addr, tls };
+}
+
+function parseUrl(url: string): URL {
+  try {
+    return new URL(url);
+  } catch {
+    // What it throws holds the URL.
+    throw new RedisConfigError(REFUSED + URL_FORM);
+  }
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    throw new RedisConfigError(
+      `${REFUSED}url has a user or password with a % that encodes nothing`,
+    );
+  }
+}
+
+function readTopology(options: RedisOptions): RedisTopology {
+  checkServers(options);
+  const { addr, sentinel, cluster, client } = options;
+  if (client) return { kind: "client", client: readClient(client, options) };
   if (sentinel) {
     const { masterName, addrs, username, password } = sentinel;
     check(masterName, "sentinel.masterName is required");
@@ -153,6 +237,27 @@ function readTopology({ addr, sentinel, cluster }: RedisOptions): RedisTopology 
     return { kind: "cluster", addresses: readAddresses("cluster", addrs) };
   }
   return { kind: "standalone", address: readAddress("addr", addr ?? "") };
+}
+
+/** What only the client's owner can choose. */
+const OF_THE_CLIENT = ["username", "password", "db", "tls", "onConnectionProblem"] as const;
+
+function readClient(client: IoredisClient, options: RedisOptions): IoredisClient {
+  const { status, call, callBuffer } = client;
+  check(
+    typeof status === "string" && typeof call === "function" && typeof callBuffer === "function",
+    "client must be a Redis or a Cluster of ioredis",
+  );
+  for (const name of OF_THE_CLIENT)
+    check(options[name] === undefined, `${name} is for its owner to set on the client`);
+  const inner: unknown = Reflect.get(client, "options");
+  const own = {
+    ...(inner as { keyPrefix?: string; redisOptions?: object; stringNumbers?: boolean }),
+  };
+  const { keyPrefix, stringNumbers } = { ...own.redisOptions, ...own };
+  check(!keyPrefix, "the client must have no keyPrefix: SCAN does not know of it");
+  check(!stringNumbers, "the client must not have stringNumbers: it changes the answers");
+  return client;
 }
 
 function checkCredentials(
@@ -172,15 +277,18 @@ function readAddresses(name: string, addrs: readonly string[]): RedisAddress[] {
 
 const ADDRESS = /^(?:\[([0-9a-f:.]+)\]|([^\s:@/[\]]+)):(\d{1,5})$/i;
 
-/** `host:port`, or `[address]:port` for IPv6. No URL: it could hold a password, and name a scheme. */
 function readAddress(name: string, addr: string): RedisAddress {
-  const match = ADDRESS.exec(addr);
-  const port = Number(match?.[3]);
-  check(
-    match && port >= 1 && port <= 65535,
-    `${name} must be host:port, such as redis.example:6379`,
-  );
-  return { host: match[1] ?? match[2] ?? "", port };
+  const address = parseAddress(addr);
+  const form = "must be host:port, such as redis.example:6379; a URL is given as url";
+  check(address, `${name} ${form}`);
+  return address;
+}
+
+/** Reads `host:port`, or `[address]:port` for IPv6. */
+function parseAddress(addr: string): RedisAddress | undefined {
+  const [, address, name, digits] = ADDRESS.exec(addr) ?? [];
+  const port = Number(digits);
+  return port >= 1 && port <= 65535 ? { host: address ?? name ?? "", port } : undefined;
 }
 
 const PEM = /-----BEGIN CERTIFICATE-----[\s\S]+-----END CERTIFICATE-----/;
@@ -218,6 +326,8 @@ function checkDuration(name: string, ms: number, longest: number): void {
   check(isDuration(ms, longest), problem);
 }
 
+const REFUSED = "invalid Redis configuration: ";
+
 function check(holds: unknown, problem: string): asserts holds {
-  if (!holds) throw new RedisConfigError(`invalid Redis configuration: ${problem}`);
+  if (!holds) throw new RedisConfigError(REFUSED + problem);
 }

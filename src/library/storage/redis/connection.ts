@@ -3,7 +3,7 @@
  * call ends within the timeouts, with Redis's answer or with a `RedisFailure`, which is an
  * `UnavailableError`. It waits for a server that went away, for `dialTimeoutMs`.
  */
-import { Cluster } from "ioredis";
+import type { Cluster } from "ioredis";
 import { withDeadline, notify } from "../calls.ts";
 import { createRedisClient, type RedisClient } from "./client.ts";
 import type { RedisSettings } from "./config.ts";
@@ -32,6 +32,8 @@ export class RedisConnection {
   readonly #client: RedisClient;
   readonly #settings: RedisSettings;
   readonly #timeoutMs: number;
+  /** The client was handed in: its life and its settings are its owner's. */
+  readonly #isOwners: boolean;
   #lastFailure: RedisFailure | undefined;
   #waiting: Promise<void> | undefined;
   /** Ends the wait for a connection: the client emits nothing when it is closed between two attempts. */
@@ -42,6 +44,8 @@ export class RedisConnection {
     this.#settings = settings;
     this.#timeoutMs = settings.dialTimeoutMs + settings.writeTimeoutMs + settings.readTimeoutMs;
     this.#client = createRedisClient(settings);
+    this.#isOwners = settings.topology.kind === "client";
+    if (this.#isOwners) return;
     // Without a listener the client prints its errors, arguments and all.
     this.#client.on("error", (error) => this.#noteProblem(error));
     this.#client.on("ready", () => (this.#lastFailure = undefined));
@@ -61,10 +65,11 @@ export class RedisConnection {
 
   async #open(): Promise<void> {
     const { kind } = this.#settings.topology;
+    const isPatient = kind === "sentinel" || kind === "client";
     // During a failover a Sentinel may still name the old master, and the next one the new.
-    await this.#becomeReady(kind === "sentinel" ? "hopeless failure" : "first failure");
+    await this.#becomeReady(isPatient ? "hopeless failure" : "first failure");
     // A Cluster that is ready has just answered, and PING would go to any node, also to one that is away.
-    if (kind !== "cluster") await this.command("PING", [], { repeatable: kind === "sentinel" });
+    if (!isCluster(this.#client)) await this.command("PING", [], { repeatable: isPatient });
   }
 
   /** Sends a command whose first argument is its key. */
@@ -108,7 +113,7 @@ export class RedisConnection {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    this.#client.disconnect();
+    if (!this.#isOwners) this.#client.disconnect();
     this.#stopWaiting();
   }
 
@@ -124,7 +129,7 @@ export class RedisConnection {
           await this.#ready();
           if (abandoned.aborted) throw new RedisFailure("late", "Redis did not answer in time.");
           try {
-            return await send(this.#client);
+            return await (repeatable ? send(this.#client) : this.#sendOnce(send));
           } catch (error) {
             const failure = redisFailure(error);
             // A connection that has just ended still counts as ready until its event is handled.
@@ -136,6 +141,17 @@ export class RedisConnection {
       this.#timeoutMs,
       signal,
     );
+  }
+
+  /**
+   * Sends a command that must not be sent twice. An owner's client may send it again on its next
+   * connection, where a conditional write meets its own first try: that answer says nothing.
+   */
+  async #sendOnce<T>(send: (client: RedisClient) => Promise<T>): Promise<T> {
+    const before = streamOf(this.#client);
+    const answer = await send(this.#client);
+    if (this.#isOwners && streamOf(this.#client) !== before) throw lost();
+    return answer;
   }
 
   /** Callers share one wait: an emitter warns of too many listeners. */
@@ -160,11 +176,14 @@ export class RedisConnection {
 
   #whenReady(until: "first failure" | "hopeless failure", abandoned: AbortSignal): Promise<void> {
     const client = this.#client;
+    if (client.status === "ready") return Promise.resolve();
+    if (this.#isOwners) this.#lastFailure = undefined;
     return new Promise((resolve, reject) => {
       const listeners = Object.entries({
         ready: () => settle(),
         error: (error: unknown) => {
           const failure = redisFailure(error);
+          if (this.#isOwners) this.#lastFailure = failure;
           if (until === "first failure" || failure.hopeless) settle(failure);
         },
         // A server that hangs up without an error, as one that expects TLS does.
@@ -179,7 +198,8 @@ export class RedisConnection {
       abandoned.addEventListener("abort", () => settle(lost()));
       this.#stopWaiting = () => settle(closed());
       for (const [event, listener] of listeners) client.on(event, listener);
-      if (client.status === "wait" || client.status === "end") {
+      if (client.status === "end" && this.#isOwners) settle(endedByOwner());
+      else if (client.status === "wait" || client.status === "end") {
         // Its failure also comes as an event, which is where it is handled.
         client.connect().catch(() => {});
       }
@@ -198,10 +218,24 @@ export class RedisConnection {
 }
 
 function holders(client: RedisClient): Map<string, { call: RedisClient["call"] }> {
-  if (!(client instanceof Cluster)) return new Map([["", client]]);
+  if (!isCluster(client)) return new Map([["", client]]);
   return new Map(
     client.nodes("master").map((node) => [`${node.options.host}:${node.options.port}`, node]),
   );
+}
+
+/** Not `instanceof`: an owner's client can come from another copy of the package. */
+function isCluster(client: RedisClient): client is Cluster {
+  return client.isCluster;
+}
+
+/** The connection of a client that has one. */
+function streamOf(client: RedisClient): unknown {
+  return isCluster(client) ? undefined : client.stream;
+}
+
+function endedByOwner(): RedisFailure {
+  return new RedisFailure("lost", "The Redis client was closed by its owner.", true);
 }
 
 function closed(): RedisFailure {

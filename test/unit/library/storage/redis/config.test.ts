@@ -1,3 +1,5 @@
+import { inspect } from "node:util";
+import { Cluster, Redis } from "ioredis";
 import { describe, expect, it } from "vitest";
 import {
   RedisConfigError,
@@ -14,9 +16,18 @@ const base: RedisOptions = {
 };
 const sentinel = { masterName: "main", addrs: ["a:26379", "b:26379"] };
 const { addr: _addr, ...nowhere } = base;
+const client = new Redis({ lazyConnect: true });
+
+function thrownBy(call: () => unknown): unknown {
+  try {
+    return call();
+  } catch (error) {
+    return error;
+  }
+}
 
 const REFUSALS: readonly [string, RedisOptions, RegExp][] = [
-  ["no server", nowhere, /one of addr, sentinel and cluster is required/],
+  ["no server", nowhere, /one of addr, url, sentinel, cluster and client is required/],
   ["addr and sentinel", { ...base, sentinel }, /addr and sentinel exclude each other/],
   ["addr and cluster", { ...base, cluster: ["a:1"] }, /addr and cluster exclude each other/],
   [
@@ -30,6 +41,81 @@ const REFUSALS: readonly [string, RedisOptions, RegExp][] = [
     "a URL, which could hold a password",
     { ...base, addr: "redis://u:hunter2@h:6379" },
     /addr must be host:port/,
+  ],
+  ["addr and url", { ...base, url: "redis://h" }, /addr and url exclude each other/],
+  ["url and client", { ...nowhere, url: "redis://h", client }, /url and client exclude/],
+  ["an empty URL", { ...nowhere, url: "" }, /one of addr, url/],
+  ["a URL of another scheme", { ...nowhere, url: "http://h:6379" }, /url must be redis:/],
+  ["a URL without a host", { ...nowhere, url: "redis:///0" }, /url must be redis:/],
+  ["a URL with a port that is none", { ...nowhere, url: "redis://h:0" }, /url must be redis:/],
+  ["a URL whose password needs encoding", { ...nowhere, url: "redis://:a/b@h" }, /url must be/],
+  [
+    "a URL with half an encoding",
+    { ...nowhere, url: "redis://:a%b@h" },
+    /a % that encodes nothing/,
+  ],
+  [
+    "a URL with no number at its end",
+    { ...nowhere, url: "redis://h/one" },
+    /number of its database/,
+  ],
+  ["a URL with parameters", { ...nowhere, url: "redis://h?db=1" }, /url must have no parameters/],
+  [
+    "a URL with a user and no password",
+    { ...nowhere, url: "redis://alice@h" },
+    /username needs a password/,
+  ],
+  [
+    "a password in the URL and beside it",
+    { ...nowhere, url: "redis://:p@h", password: "p" },
+    /url has a password already/,
+  ],
+  [
+    "a user in the URL and beside it",
+    { ...nowhere, url: "redis://u:p@h", username: "u" },
+    /url has a username already/,
+  ],
+  [
+    "a database in the URL and beside it",
+    { ...nowhere, url: "redis://h/1", db: 1 },
+    /url has a db already/,
+  ],
+  [
+    "TLS beside a URL without",
+    { ...nowhere, url: "redis://h", tls: {} },
+    /tls needs a url of rediss/,
+  ],
+  [
+    "what is no client",
+    { ...nowhere, client: { ...client, call: "no" } as never },
+    /client must be/,
+  ],
+  ["a client and a user", { ...nowhere, client, username: "u" }, /username is for its owner/],
+  ["a client and a password", { ...nowhere, client, password: "p" }, /password is for its owner/],
+  ["a client and a database", { ...nowhere, client, db: 1 }, /db is for its owner/],
+  ["a client and TLS", { ...nowhere, client, tls: {} }, /tls is for its owner/],
+  [
+    "a client and a listener",
+    { ...nowhere, client, onConnectionProblem: () => {} },
+    /onConnectionProblem is for its owner/,
+  ],
+  [
+    "a client with a prefix of its own",
+    { ...nowhere, client: new Redis({ lazyConnect: true, keyPrefix: "app:" }) },
+    /client must have no keyPrefix/,
+  ],
+  [
+    "a client that answers numbers as texts",
+    { ...nowhere, client: new Redis({ lazyConnect: true, stringNumbers: true }) },
+    /client must not have stringNumbers/,
+  ],
+  [
+    "a Cluster with a prefix of its own",
+    {
+      ...nowhere,
+      client: new Cluster(["h:1"], { lazyConnect: true, redisOptions: { keyPrefix: "app:" } }),
+    },
+    /client must have no keyPrefix/,
   ],
   [
     "no master name",
@@ -94,21 +180,28 @@ describe("a Redis configuration is refused with its own message", () => {
   });
 
   it("has no two refusals with the same words", () => {
-    const says = REFUSALS.map(([, options]) => {
-      try {
-        readRedisOptions(options, "node");
-        return "";
-      } catch (error) {
-        return String(error);
-      }
-    });
-    // A bad address and a bad TTL can be bad in more than one way.
-    expect(new Set(says).size).toBe(says.length - 4);
+    const says = REFUSALS.map(([, options]) =>
+      String(thrownBy(() => readRedisOptions(options, "node"))),
+    );
+    // An address, a URL, a TTL and a prefix can be bad in more than one way.
+    expect(new Set(says).size).toBe(says.length - 10);
   });
 
   it("names no secret", () => {
-    const options = { ...base, addr: "redis://u:hunter2@h:6379", password: "hunter2" };
-    expect(() => readRedisOptions(options)).toThrow(expect.not.stringContaining("hunter2"));
+    for (const options of [
+      { ...base, addr: "redis://u:hunter2@h:6379", password: "hunter2" },
+      { ...nowhere, url: "http://u:hunter2@h:6379" },
+      { ...nowhere, url: "redis://u:hunter2@h:port" },
+      { ...nowhere, url: "redis://u:hunter2/x@h" },
+      { ...nowhere, url: "redis://u:hunter2%@h" },
+      { ...nowhere, url: "redis://u:hunter2@h/zero" },
+      { ...nowhere, url: "redis://u:hunter2@h?a=hunter2#hunter2" },
+      { ...nowhere, url: "redis://u:hunter2@h", password: "hunter2" },
+    ]) {
+      const problem = thrownBy(() => readRedisOptions(options));
+      expect(problem).toBeInstanceOf(RedisConfigError);
+      expect(inspect(problem, { depth: Infinity, showHidden: true })).not.toContain("hunter2");
+    }
   });
 
   it("an option that workerd cannot honour is refused there, never weakened", () => {
@@ -122,6 +215,37 @@ describe("a Redis configuration is refused with its own message", () => {
       ca: undefined,
       verify: true,
     });
+  });
+});
+
+describe("a URL", () => {
+  const read = (url: string, more: Partial<RedisOptions> = {}) =>
+    readRedisOptions({ ...nowhere, url, ...more }, "node");
+
+  it.each([
+    ["redis://h", { host: "h", port: 6379 }, [undefined, undefined, 0]],
+    ["redis://h:1/", { host: "h", port: 1 }, [undefined, undefined, 0]],
+    ["REDIS://h:1/2", { host: "h", port: 1 }, [undefined, undefined, 2]],
+    ["redis://:p@h", { host: "h", port: 6379 }, [undefined, "p", 0]],
+    ["redis://:@h", { host: "h", port: 6379 }, [undefined, undefined, 0]],
+    ["redis://u%3A:%2F%40%23%C3%A9@h/15", { host: "h", port: 6379 }, ["u:", "/@#é", 15]],
+    ["redis://u:p@ss@h", { host: "h", port: 6379 }, ["u", "p@ss", 0]],
+    ["redis://u:p@[::1]:7000/1", { host: "::1", port: 7000 }, ["u", "p", 1]],
+    ["redis://[2001:db8::2]", { host: "2001:db8::2", port: 6379 }, [undefined, undefined, 0]],
+  ])("%s is its address, user, password and database", (url, address, [username, password, db]) => {
+    const topology = { kind: "standalone", address };
+    expect(read(url)).toMatchObject({ topology, username, password, db, tls: undefined });
+  });
+
+  it("of rediss speaks TLS, as tls says beside it", () => {
+    expect(read("rediss://h:1").tls).toEqual({ ca: undefined, verify: true });
+    expect(read("rediss://h:1", { tls: { caCert: PEM } }).tls).toEqual({ ca: PEM, verify: true });
+  });
+
+  it("may leave the user, the password and the database to the options", () => {
+    const more = { username: "u", password: "p", db: 3 };
+    expect(read("redis://h", more)).toMatchObject(more);
+    expect(read("redis://u@h", { password: "p" })).toMatchObject({ username: "u", password: "p" });
   });
 });
 
