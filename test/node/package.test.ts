@@ -40,14 +40,16 @@ async function use(storage: Storage): Promise<string> {
   await manager.upsert(session);
   const loaded: Session | undefined = await manager.get(session.id);
   const count: number = await manager.count();
-  await manager.delete(session.id);
-  await manager.stop();
+  let seen: Session | undefined;
+  await manager.range((one) => ((seen = one), false));
+  await manager.delete(seen?.id ?? "none");
+  await manager[Symbol.asyncDispose]();
   return [loaded?.getMetadataValue("user"), count].join(" ");
 }
 
 const kinds: Session[] = [new ProxySession("a"), new SSESession("b"), new StreamableSession("c")];
 const [addr = ""] = ARGS;
-const redis = await RedisStorage.connect({ addr, keyPrefix: "package:test:", ttlMs: 60_000 });
+const redis = await RedisStorage.connect({ url: "redis://" + addr + "/0", keyPrefix: "package:test:", ttlMs: 60_000 });
 const object = new DurableObjectStorage({ sessions: sessionsIn({ idFromName: () => "" }), ttlMs: 1000 });
 const miss = await object.load("not-a-uuid").catch((error: { code: string }) => error.code);
 console.log(JSON.stringify([kinds.length, await use(new LocalStorage()), await use(redis), miss]));
