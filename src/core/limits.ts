@@ -50,9 +50,16 @@ export const MAX_TTL_MS = 365 * 24 * 60 * 60 * 1000;
 export const REPLAY_PAGE_BYTES = 256 * 1024;
 /**
  * Bytes that the bridge hands over at a time. A slow reader may need longer than a keep-alive interval
- * for a large frame. Piece by piece, the bridge sees that the reader still takes something.
+ * for a large frame. Piece by piece, the bridge sees that the reader still takes something. A busy
+ * thread hands over one piece for each commit that it stores, so a piece takes a whole page: with
+ * 64 KiB, publishers of 8 MB a second had a reader cut that reads at once.
  */
-export const PIECE_BYTES = 64 * 1024;
+export const PIECE_BYTES = 256 * 1024;
+/**
+ * Bytes that a connection may have to carry before it is seen to take any: a system wants more only
+ * when a third of its buffer is free. On Linux that is a third of 4 MiB (`tcp_wmem`), and a little more.
+ */
+export const UNSEEN_BYTES = 1536 * 1024;
 /**
  * Milliseconds that must lie between the end of one write to a reader and the beginning of the next,
  * for the next to prove that the first arrived (`stream/delivery.ts`). A connection that its reader has closed
@@ -151,6 +158,8 @@ export const MAX_BATCH = 100;
 /** Characters in the id of a request, as JSON: a UUID fits several times over, and each answer repeats it. */
 export const MAX_REQUEST_ID_LENGTH = 200;
 
+/** Bytes of an upstream's messages that are stored and sent together: a turn of the object stays short. */
+export const TURN_BYTES = 64 * 1024;
 /** Milliseconds that an upstream's answer may take and still be answered as JSON; after that it is a stream. */
 export const QUICK_ANSWER_MS = 250;
 /**

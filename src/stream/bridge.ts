@@ -8,12 +8,13 @@
  *   every `keepaliveMs`.
  * - A socket gives its sender no back-pressure, so the bridge bounds what waits for a slow
  *   reader. It cuts a reader past the bound, and one that takes nothing for a whole keep-alive
- *   interval while something waits. Such a reader comes back with `Last-Event-ID` and loses nothing.
+ *   interval while something waits, and for longer than a slow link takes to show that it is read.
+ *   Such a reader comes back with `Last-Event-ID` and loses nothing.
  * - The platform does not show either when a reader has taken something. `delivery.ts` infers it from
  *   later writes; if no event follows, the bridge writes a comment for it.
  */
 import type { StreamSocket } from "../core/host.ts";
-import { PIECE_BYTES } from "../core/limits.ts";
+import { PIECE_BYTES, SLOW_LINK_BYTES_PER_S, UNSEEN_BYTES } from "../core/limits.ts";
 import { concat } from "../wire/bytes.ts";
 import { KEEPALIVE_FRAME } from "../wire/sse-frame.ts";
 import { Delivery } from "./delivery.ts";
@@ -82,9 +83,13 @@ class BridgedReader {
   #queuedBytes = 0;
   /** Bytes handed to the runtime that the reader's connection has not taken yet. */
   #inFlightBytes = 0;
+  /** Bytes handed to the runtime in all. */
+  #handedBytes = 0;
   /** Lets `pull` go on. Set while it waits: the connection has taken everything and wants more. */
   #wakePull: (() => void) | undefined;
   #hasTakenSinceTick = true;
+  /** When the connection last took something, in milliseconds since the epoch. */
+  #tookAt = Date.now();
   /** The response has not been returned yet (`BridgeOptions.until`). */
   #isUnanswered = false;
   /** The object has another page. */
@@ -134,6 +139,7 @@ class BridgedReader {
     }
     const { bytes, id } = this.#nextPiece();
     this.#inFlightBytes = bytes.byteLength;
+    this.#handedBytes += bytes.byteLength;
     this.#delivery.begins(id, bytes.byteLength, Date.now());
     this.#controller?.enqueue(bytes);
   }
@@ -219,7 +225,8 @@ class BridgedReader {
   #wentThrough(): void {
     this.#inFlightBytes = 0;
     this.#hasTakenSinceTick = true;
-    const proof = this.#delivery.wentThrough(Date.now());
+    this.#tookAt = Date.now();
+    const proof = this.#delivery.wentThrough(this.#tookAt);
     if (proof && (proof.asked || this.#isWitness)) this.#say(TAKEN + proof.id);
   }
 
@@ -246,7 +253,16 @@ class BridgedReader {
     if (this.#isUnanswered) return;
     if (this.#wakePull && !this.#isClosed) this.#push(keepalive);
     else if (this.#hasTakenSinceTick) this.#hasTakenSinceTick = false;
-    else this.#cut("stalled");
+    else if (Date.now() >= this.#tookAt + this.#unseenMs) this.#cut("stalled");
+  }
+
+  /**
+   * Milliseconds for which a reader on a slow link may seem to take nothing although it reads: the
+   * systems on the way let it read what they hold before they take more.
+   */
+  get #unseenMs(): number {
+    const unseen = Math.min(1.5 * this.#handedBytes, UNSEEN_BYTES);
+    return (unseen * 1000) / SLOW_LINK_BYTES_PER_S;
   }
 
   #cut(reason: CutReason): void {

@@ -64,8 +64,7 @@ export abstract class Channel {
     if (!first) return;
     const frames = logged.map(({ frame }) => frame);
     const bytes = frames.reduce((sum, { byteLength }) => sum + byteLength, 0);
-    const most = frames.length === 1 ? this.log.liveFrameBytes : this.log.pageBytes;
-    if (bytes <= most) {
+    if (bytes <= this.log.pageBytes) {
       this.subscribers.broadcast(stream, concat(frames));
       return;
     }

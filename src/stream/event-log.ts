@@ -192,18 +192,13 @@ export class EventLog {
     }
   }
 
-  /** A quarter of what the bridge may queue at most, so that a page never passes its bound. */
+  /**
+   * Bytes that a reader is sent at once: a quarter of what the bridge may queue at most. An event of
+   * more is a page of its own, and the next one waits until it has been taken. Sent as they come, a
+   * few large events would cut a reader before it could take the first.
+   */
   get pageBytes(): number {
     return Math.min(REPLAY_PAGE_BYTES, this.limits.streamBufferBytes / 4);
-  }
-
-  /**
-   * Bytes of the largest frame that a live reader is sent as it comes. A larger one is a page of its
-   * own, and the next event waits until it has been taken: live, it would cut a slow reader. A reader
-   * of messages may never come back from a cut, so there only what fits a page is live.
-   */
-  get liveFrameBytes(): number {
-    return this.#parts ? this.pageBytes : this.limits.streamBufferBytes;
   }
 
   /** One page of a stream's retained events after `seq`: up to `pageBytes` of frames, at least one event. */
@@ -220,7 +215,7 @@ export class EventLog {
       bytes += frame.byteLength;
       through = row.seq;
     }
-    return { frames, through: this.#last, complete: bytes <= this.liveFrameBytes };
+    return { frames, through: this.#last, complete: bytes <= this.pageBytes };
   }
 
   /** A stream's retained events after `seq`. A row is read when it is taken. */

@@ -1,4 +1,4 @@
-import { PIECE_BYTES } from "../../core/limits.ts";
+import { TURN_BYTES } from "../../core/limits.ts";
 
 /** The messages that one chunk of an upstream's stream brings: they are stored and sent together. */
 export class Turn {
@@ -8,7 +8,7 @@ export class Turn {
 
   /** Whether this message is to be part of the turn: it has 64 KiB, or one message that is larger. */
   fits(text: string): boolean {
-    return this.#texts.length === 0 || this.#size + text.length <= PIECE_BYTES;
+    return this.#texts.length === 0 || this.#size + text.length <= TURN_BYTES;
   }
 
   add(text: string): void {

@@ -4,6 +4,7 @@
  */
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import type { StreamSocket } from "../../../src/core/host.ts";
+import { PIECE_BYTES, SLOW_LINK_BYTES_PER_S } from "../../../src/core/limits.ts";
 import { bridge } from "../../../src/stream/bridge.ts";
 import { encodeFrame } from "../../../src/wire/sse-frame.ts";
 
@@ -11,10 +12,13 @@ beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
 
 const KEEPALIVE_MS = 1000;
-const PIECE = 64 * 1024;
+const MIB = 1024 * 1024;
+const PIECE = PIECE_BYTES;
+/** Milliseconds that the slowest link takes for a piece. */
+const PIECE_MS = (PIECE * 1000) / SLOW_LINK_BYTES_PER_S;
 
 /** A bridge to which frames come, and its reader. */
-function start() {
+function start(keepaliveMs = KEEPALIVE_MS) {
   let receive: (event: { data: unknown }) => void = () => {};
   const cuts: string[] = [];
   const socket: StreamSocket = {
@@ -26,7 +30,7 @@ function start() {
     },
   };
   const body = bridge(socket, {
-    keepaliveMs: KEEPALIVE_MS,
+    keepaliveMs,
     bufferBytes: 1024 * 1024,
     onCut: (reason) => void cuts.push(reason),
   });
@@ -44,8 +48,8 @@ it("hands a large frame over in pieces, which show that a slow reader reads", as
     const { value } = await reader.read();
     bytes += value?.byteLength ?? 0;
     largest = Math.max(largest, value?.byteLength ?? 0);
-    // A reader that takes a piece an interval is slow, and no more than that.
-    await vi.advanceTimersByTimeAsync(KEEPALIVE_MS);
+    // A reader on a slow link is slow, and no more than that, however short the interval is.
+    await vi.advanceTimersByTimeAsync(PIECE_MS);
   }
   expect(largest).toBeLessThanOrEqual(PIECE);
   expect(cuts).toEqual([]);
@@ -74,4 +78,36 @@ it("never parts the line feeds that end a frame, for clients that take its id at
     if (rest !== "") expect(await next()).toBe(rest);
   }
   await reader.cancel();
+});
+
+/** Takes this many bytes. */
+async function take(reader: ReadableStreamDefaultReader<Uint8Array>, bytes: number): Promise<void> {
+  for (let taken = 0; taken < bytes;) taken += (await reader.read()).value?.byteLength ?? 0;
+}
+
+it.each([15_000, 5000, 50])(
+  "does not cut a reader on a slow link whose system wants more only now and then (keep-alives each %i ms)",
+  async (keepaliveMs) => {
+    const { reader, send, cuts } = start(keepaliveMs);
+    const third = "x".repeat(Math.ceil((4 * MIB) / 3));
+    // The system holds 4 MiB. It wants more when its reader has taken a third of them.
+    send(third.repeat(3));
+    await take(reader, 3 * third.length);
+    for (let n = 0; n < 6; n++) {
+      send(third);
+      await vi.advanceTimersByTimeAsync((third.length * 1000) / SLOW_LINK_BYTES_PER_S);
+      expect(cuts).toEqual([]);
+      await take(reader, third.length);
+    }
+    await reader.cancel();
+  },
+);
+
+it("cuts a reader that takes nothing for longer than that", async () => {
+  const { reader, send, cuts } = start(KEEPALIVE_MS);
+  send("x".repeat(4 * MIB));
+  await take(reader, 4 * MIB);
+  send("waiting");
+  await vi.advanceTimersByTimeAsync(24_000 + 2 * KEEPALIVE_MS);
+  expect(cuts).toEqual(["stalled"]);
 });

@@ -5,6 +5,7 @@ import type { StreamSocket } from "../../../src/core/host.ts";
 import {
   CONFIRM_AFTER_MS,
   CONFIRM_SOON_MS,
+  PIECE_BYTES,
   SLOW_LINK_BYTES_PER_S,
 } from "../../../src/core/limits.ts";
 import {
@@ -325,16 +326,16 @@ describe("the part that the reader has taken", () => {
   });
 
   it("is not what a large event's first pieces say", async () => {
-    const { socket, take } = start({ bufferBytes: 1_000_000 });
+    const { socket, take } = start({ bufferBytes: 4 * PIECE_BYTES });
     socket.word(WITNESS);
-    socket.frame(encodeFrame({ data: "x".repeat(200_000), id: "1" }));
+    socket.frame(encodeFrame({ data: "x".repeat(4 * PIECE_BYTES - 1000), id: "1" }));
     for (let n = 0; n < 3; n++) {
       await take();
       await vi.advanceTimersByTimeAsync(KEEPALIVE_MS);
     }
     expect(socket.said).toEqual([]);
     readOn(take);
-    await vi.advanceTimersByTimeAsync(2 * CONFIRM_AFTER_MS + 4000);
+    await vi.advanceTimersByTimeAsync(2 * CONFIRM_AFTER_MS + 16_000);
     expect(socket.said).toEqual([TAKEN + "1"]);
   });
 });
