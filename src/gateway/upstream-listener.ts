@@ -24,6 +24,7 @@ import {
 } from "../stream/protocol.ts";
 import { call, type Reply } from "./upstream/call.ts";
 import { sleep } from "../wire/timers.ts";
+import { mayMeanLost } from "./upstream/meaning.ts";
 import { replicaAt, type Upstream } from "./upstream/upstream.ts";
 
 interface ListenerParts {
@@ -63,8 +64,8 @@ export function refusalOf(status: number, hasSession: boolean, forwards: boolean
   if (status >= 500) return "failed";
   const mayBeLost = status === 404 || status === 410 || (status === 401 && !forwards);
   if (mayBeLost) return hasSession ? "lost" : "none";
-  // Many servers say 400 to an id that they do not know, and some to a second stream.
-  if (status === 400) return hasSession ? "lost" : "busy";
+  // Many servers say 400 to an id that they do not know, and some to a second stream. 409 is of that alone.
+  if (status !== 401 && status !== 409 && mayMeanLost(status)) return hasSession ? "lost" : "busy";
   const isFinal = status < 400 || FINAL.has(status);
   return isFinal ? "none" : "busy";
 }

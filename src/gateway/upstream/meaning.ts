@@ -80,7 +80,7 @@ export function meaningOf(question: Question, heard: Heard): Meaning {
   if (isOk && !error) return { kind: "failed", failure: FAILURES.broken, status };
   // A 401 is about the gateway's own secret here, and its words are not for the client.
   const otherwise = error && status !== 401 ? answered(pending, error) : failed(heard);
-  const isDoubtful = mayBeLost && (isOk || LOST.includes(status));
+  const isDoubtful = mayBeLost && (isOk || mayMeanLost(status));
   return isDoubtful ? { kind: "doubt", otherwise } : otherwise;
 }
 
@@ -115,8 +115,18 @@ function answered(
   return { kind: "answer", status: 200, messages: pending.map((id) => errorFor(id, error)) };
 }
 
-/** Statuses with which servers refuse a session that they do not know. */
-const LOST = [400, 401, 404, 410];
+/**
+ * Whether a status may be said of a session that the server does not know. Servers say 400, 404 and 410
+ * of one, and 401, 409, 412, 422 and 440 too. Left out is what is said of payment, the method, the media
+ * type, the time, the form or the size of one request.
+ */
+export function mayMeanLost(status: number): boolean {
+  return status >= 400 && status < 500 && !OF_ONE_REQUEST.includes(status);
+}
+
+const OF_ONE_REQUEST: readonly number[] = [
+  402, 403, 405, 406, 407, 408, 411, 413, 414, 415, 416, 417, 429, 431,
+];
 
 /** The headers of a refusal that is for the client as it is; undefined where it is none. */
 function keptOf({ forwardAuthorization }: Question, heard: Heard): KeptHeaders | undefined {
@@ -148,7 +158,7 @@ const SESSION_CODES: readonly unknown[] = [
  * this gateway, put the request's id in it. A tool's own words may sound like that too.
  */
 function mayBeAboutSession({ status }: Heard, message: Message | undefined): boolean {
-  if (!LOST.includes(status) || message?.kind !== "response" || !message.error) return false;
+  if (!mayMeanLost(status) || message?.kind !== "response" || !message.error) return false;
   const { code, message: words } = message.error;
   if (status === 404 && code === RPC_CODES.sessionNotFound) return true;
   return SESSION_CODES.includes(code) && /session|initiali[sz]/i.test(String(words));

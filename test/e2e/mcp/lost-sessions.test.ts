@@ -88,7 +88,12 @@ it.each<[how: string, refuse: (asked: Asked) => void]>([
   ],
   ["400 -32603", (asked) => asked.error(400, -32603, "Server not initialized", "null")],
   ["401", (asked) => asked.answer(401, '{"error": "Unauthorized"}', JSON_TYPE)],
+  ["409", (asked) => asked.json({ error: "Session not initialized" }, 409)],
   ["410", (asked) => asked.answer(410, "Gone")],
+  ["412 -32000", (asked) => asked.error(412, -32000, "No such session", "null")],
+  ["422 as text", (asked) => asked.answer(422, "Unexpected message, expect initialize request")],
+  ["422 that names the request", (asked) => asked.error(422, -32600, "Unknown session")],
+  ["440 without a word", (asked) => asked.answer(440)],
   [
     "200 with an error about nothing",
     (asked) => asked.error(200, -32000, "Server not initialized", "null"),
