@@ -1,5 +1,6 @@
 /** JSON-RPC 2.0 messages as MCP uses them, and the gateway's own errors. */
 import { ERROR_KINDS } from "../core/errors.ts";
+import { hasTooManyValues } from "../core/json-bounds.ts";
 import { isObject, parseJson } from "../wire/json.ts";
 import { elementTexts, memberText, withMember } from "../wire/json-text.ts";
 
@@ -57,8 +58,15 @@ export interface WrittenMessage {
   readonly text: string;
 }
 
-/** The messages in a text: one, or several in an array. Other values are left out. */
+/**
+ * The messages in a text: one, or several in an array. Other values are left out. A text of too many
+ * values to be parsed is not validated either: its result is passed on, and never looked into.
+ */
 export function messagesIn(text: string): WrittenMessage[] {
+  if (hasTooManyValues(text)) {
+    const isArray = text.trimStart().startsWith("[");
+    return (isArray ? elementTexts(text) : [text]).flatMap((one) => writtenMessage(one) ?? []);
+  }
   const value = parseJson(text);
   const values: readonly unknown[] = Array.isArray(value) ? value : [value];
   const texts = Array.isArray(value) ? elementTexts(text) : [text];
@@ -67,6 +75,30 @@ export function messagesIn(text: string): WrittenMessage[] {
     const message = messageOf(one, written);
     return message ? [{ message, text: written }] : [];
   });
+}
+
+function writtenMessage(text: string): WrittenMessage | undefined {
+  const message = messageOf(hasTooManyValues(text) ? outlineOf(text) : parseJson(text), text);
+  return message && { message, text };
+}
+
+/** What makes an object a message, without its result and its parameters. */
+function outlineOf(text: string): unknown {
+  const outline: Record<string, unknown> = {};
+  for (const name of ["jsonrpc", "id", "method", "result", "error"]) {
+    const member = memberText(text, name);
+    if (member === undefined) continue;
+    if (!hasTooManyValues(member)) outline[name] = name === "result" ? null : parseJson(member);
+    else if (name === "error") outline[name] = errorOutline(member);
+    else outline[name] = null;
+  }
+  return outline;
+}
+
+/** An error without its data. */
+function errorOutline(text: string): unknown {
+  const valueOf = (name: string) => parseJson(memberText(text, name) ?? "");
+  return memberText(text, "code") && { code: valueOf("code"), message: valueOf("message") };
 }
 
 /** The requests and notifications in an event that came with no call under way. A response there answers nobody. */

@@ -1,7 +1,7 @@
 /**
  * Finds values in a JSON text and keeps them as they were written: JSON.parse and JSON.stringify
- * would change `1.0`, `9007199254740993` and `1E-7`. JSON.parse has taken the text before, so
- * nothing is validated here. `skipString` alone takes any text.
+ * would change `1.0`, `9007199254740993` and `1E-7`. Nothing is validated here: of a text that is no
+ * JSON they find something or nothing, but they end.
  */
 
 export const QUOTE = 0x22;
@@ -57,8 +57,11 @@ export function elementTexts(text: string): string[] {
   if (text.charCodeAt(at) !== OPEN_BRACKET) return elements;
   for (at = skipSpace(text, at + 1); at < text.length && text.charCodeAt(at) !== CLOSE_BRACKET;) {
     const end = skipValue(text, at);
+    const next = skipComma(text, end);
+    // A bracket that nothing opens.
+    if (next === at) break;
     elements.push(text.slice(at, end));
-    at = skipComma(text, end);
+    at = next;
   }
   return elements;
 }

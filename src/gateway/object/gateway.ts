@@ -13,7 +13,6 @@ import {
   type Lost,
 } from "../../stream/protocol.ts";
 import { bodies, NO_ROOM } from "../../http/held-bytes.ts";
-import { isObject, parseJson } from "../../wire/json.ts";
 import {
   STANDALONE_STREAM,
   type ExchangeAnswer,
@@ -23,7 +22,7 @@ import {
   type NotInitialized,
   type SessionAccess,
 } from "../contract.ts";
-import { requestMeant, unaskedIn, type RequestId } from "../json-rpc.ts";
+import { messagesIn, requestMeant, unaskedIn, type RequestId } from "../json-rpc.ts";
 import {
   agreedVersion,
   bindingOf,
@@ -137,6 +136,11 @@ export class Gateway {
       const meant = requestMeant(id, open, open);
       if (meant !== undefined) for (const one of this.#running) one.cancel(meant);
     }
+  }
+
+  /** A client of the session has sent these headers with a request for a stream. */
+  hear(headers: Headers): void {
+    this.#headers = headers;
   }
 
   streamsOf(session: GatewaySession): GatewayStreams {
@@ -253,6 +257,6 @@ export class Gateway {
 /** Whether an answer is a JSON-RPC error. */
 function isError(answer: ExchangeAnswer): boolean {
   if (answer.kind !== "json") return false;
-  const message = parseJson(answer.body);
-  return isObject(message) && "error" in message;
+  const [first, ...others] = messagesIn(answer.body);
+  return others.length === 0 && first?.message.kind === "response" && "error" in first.message;
 }

@@ -1,6 +1,5 @@
 /** Sends one HTTP request to an upstream, and reads its answer within bounds of time and size. */
 import { isOfType, JSON_TYPES } from "../../http/body.ts";
-import { hasTooManyValues } from "../../core/json-bounds.ts";
 import { UPSTREAM_ASKED_MS } from "../../core/limits.ts";
 import { boundedBody, exceeds } from "../../wire/bytes.ts";
 import { SseEventTooLargeError, type SseEvent, type SseParser } from "../../wire/sse-parser.ts";
@@ -188,12 +187,11 @@ export class Reply {
 
   /** The whole body, of at most `maxBytes`, as text. Throws UpstreamError. */
   async text(maxBytes: number): Promise<string> {
-    if (this.#response)
-      return bounded(decoder.decode(await this.#bytesOf(this.#response, maxBytes)));
+    if (this.#response) return decoder.decode(await this.#bytesOf(this.#response, maxBytes));
     this.#deadline.end();
     const whole = this.#whole ?? "";
     if (exceeds(whole, maxBytes)) throw new UpstreamError(FAILURES.tooLarge);
-    return bounded(whole);
+    return whole;
   }
 
   /** The text of a refusal, if it comes at once and is short, whatever its type. */
@@ -269,12 +267,6 @@ function mayBeMessage({ data }: SseEvent): boolean {
   return data.includes('"jsonrpc"');
 }
 
-/** Returns a text that may be parsed. Throws UpstreamError. */
-function bounded(text: string): string {
-  if (hasTooManyValues(text)) throw new UpstreamError(FAILURES.tooLarge);
-  return text;
-}
-
 /** The messages that a chunk completes, and the error for an event after them that is too large. */
 function takeFrom(
   parser: SseParser,
@@ -282,11 +274,7 @@ function takeFrom(
 ): { readonly events: SseEvent[]; readonly failure?: UpstreamError } {
   const events: SseEvent[] = [];
   try {
-    for (const event of parser.push(chunk)) {
-      if (event.event !== "message") continue;
-      bounded(event.data);
-      events.push(event);
-    }
+    for (const event of parser.push(chunk)) if (event.event === "message") events.push(event);
     return { events };
   } catch (cause) {
     if (!(cause instanceof SseEventTooLargeError)) throw cause;

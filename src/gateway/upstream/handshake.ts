@@ -2,6 +2,7 @@
 import { GATEWAY_KEYS, type Metadata } from "../../core/content.ts";
 import { messagesIn, requestMeant, withId, type RequestId } from "../json-rpc.ts";
 import { isObject, parseJson } from "../../wire/json.ts";
+import { memberText } from "../../wire/json-text.ts";
 import { NEWEST_SESSION_VERSION } from "../versions.ts";
 import { call, SELF } from "./call.ts";
 import { FAILURES, UpstreamError } from "./failure.ts";
@@ -129,9 +130,8 @@ function agreed(
 }
 
 function versionIn(answer: string): string | undefined {
-  const value = parseJson(answer);
-  const result = isObject(value) ? value["result"] : undefined;
-  const version = isObject(result) ? result["protocolVersion"] : undefined;
+  const result = memberText(answer, "result") ?? "";
+  const version = parseJson(memberText(result, "protocolVersion") ?? "");
   return typeof version === "string" ? version : undefined;
 }
 

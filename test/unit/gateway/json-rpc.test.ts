@@ -106,3 +106,27 @@ it("writes an error with the digits of its id", () => {
   );
   expect(rpcError(-1, "no")).toBe('{"jsonrpc":"2.0","error":{"code":-1,"message":"no"}}');
 });
+
+it("reads a message of more values than are parsed, and keeps its text", () => {
+  const many = `[${"1.0,".repeat(100_000)}1.0]`;
+  const answer = `{"jsonrpc": "2.0", "id": 7.0, "result": {"rows": ${many}}}`;
+  const refusal = `{"id": null, "error": {"data": ${many}, "code": -1, "message": "no"}, "jsonrpc": "2.0"}`;
+  const note = `{"jsonrpc": "2.0", "method": "x", "params": ${many}}`;
+  const error = { code: -1, message: "no" };
+  const messages = [
+    { message: { kind: "response", id: "7.0" }, text: answer },
+    { message: { kind: "response", id: undefined, error }, text: refusal },
+    { message: { kind: "notification", method: "x" }, text: note },
+  ];
+  for (const one of messages) expect(messagesIn(one.text)).toEqual([one]);
+  expect(messagesIn(`[${answer}, 1, ${refusal},${note}]`)).toEqual(messages);
+  for (const none of [
+    many,
+    `{"jsonrpc": "2.0", "id": 7, "nothing": ${many}}`,
+    `{"jsonrpc": "2.0", "id": ${many}, "result": 1}`,
+    `{"id": 7, "result": ${many}}`,
+    `{"jsonrpc": "2.0", "id": 7, "error": ${many}}`,
+  ]) {
+    expect(messagesIn(none)).toEqual([]);
+  }
+});

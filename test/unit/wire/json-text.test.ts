@@ -79,3 +79,16 @@ it("changes no other byte", () => {
 it.each(["", "{}", "null", '"[1]"'])("%j has no elements", (text) => {
   expect(elementTexts(text)).toEqual([]);
 });
+
+it("ends whatever the text is", () => {
+  const odd = fc.stringMatching(/^[[\]{}",:\\ a1]{0,12}$/);
+  fc.assert(
+    fc.property(odd, (text) => {
+      for (const one of [text, `[${text}`, `{${text}`, `{"id":${text}`]) {
+        elementTexts(one);
+        memberText(one, "id");
+        withMember(one, "id", "1");
+      }
+    }),
+  );
+});
