@@ -118,7 +118,11 @@ export interface OpenSession extends GatewaySession {
 export type SessionAccess = () => OpenSession | null;
 
 /** Where a gateway stream starts. */
-export type GatewayStart = { readonly match: SessionMatch } & (
+export type GatewayStart = {
+  readonly match: SessionMatch;
+  /** The client's headers that are sent on, where the object itself listens to the upstream. */
+  readonly headers?: ExchangeRequest["headers"];
+} & (
   | { readonly kind: "exchange"; readonly stream: number }
   /** `endpoint` comes first: the address to which a legacy client POSTs. */
   | { readonly kind: "standalone"; readonly endpoint?: string }

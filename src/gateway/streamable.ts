@@ -103,8 +103,11 @@ export async function stream(
   start: GatewayStart,
 ): Promise<Response> {
   const { config, log } = call.parts;
-  const socket = await call.sessions.follow(sessionId, start);
-  const listens = isStandalone(start) && !call.upstream.listensInObject;
+  const { listensInObject } = call.upstream;
+  // An object that has lost its memory knows no other credential of the client's.
+  const from = listensInObject ? { ...start, headers: forwardedHeaders(call) } : start;
+  const socket = await call.sessions.follow(sessionId, from);
+  const listens = isStandalone(start) && !listensInObject;
   const standalone = listens
     ? new UpstreamListener({
         upstream: call.upstream,

@@ -131,6 +131,7 @@ export class Attaching {
     const place = streams.placeOf(start);
     if (!place) return false;
     life.hold(session, now);
+    if (start.headers) gateway.hear(start.headers);
     streams.attach(socket, start, place, session.record.metadata);
     return true;
   }

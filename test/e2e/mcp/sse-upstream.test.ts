@@ -125,23 +125,34 @@ it("a client that only listens hears a server again that has restarted", async (
   await reader.leave();
 });
 
-it("and one that takes the client's own credential", async () => {
-  const { url, server, say } = await legacyUpstream({ forwardAuthorization: true });
-  const mine = { authorization: "Bearer mine" };
-  const opened = await post(url, INITIALIZE, mine);
-  await opened.text();
-  const sid = opened.headers.get("mcp-session-id") ?? "";
-  const headers = { ...mine, accept: "text/event-stream", "mcp-session-id": sid };
-  const reader = readerOf(await fetch(url, { headers }));
-  await reader.take(1);
-  await server.stop();
-  await server.listen();
-  await server.asked("notifications/initialized");
-  say(notice("after"));
-  const messages = messagesOf(await reader.take(1));
-  expect(messages.map(({ params }) => params?.data)).toEqual(["after"]);
-  await reader.leave();
-});
+it.each(["the server", "the service"])(
+  "and where %s restarts, one that takes the client's own credential",
+  async (what) => {
+    const { url, server, service, say } = await legacyUpstream({ forwardAuthorization: true });
+    const mine = { authorization: "Bearer mine" };
+    const opened = await post(url, INITIALIZE, mine);
+    await opened.text();
+    const sid = opened.headers.get("mcp-session-id") ?? "";
+    const headers = { ...mine, accept: "text/event-stream", "mcp-session-id": sid };
+    const follow = async () => readerOf(await fetch(url, { headers }));
+    let reader = await follow();
+    await reader.take(1);
+    if (what === "the server") {
+      await server.stop();
+      await server.listen();
+    } else {
+      await service.kill();
+      await service.restart();
+      reader = await follow();
+      await reader.take(1);
+    }
+    await server.asked("notifications/initialized");
+    say(notice("after"));
+    const messages = messagesOf(await reader.take(1));
+    expect(messages.map(({ params }) => params?.data)).toEqual(["after"]);
+    await reader.leave();
+  },
+);
 
 it("a message that comes while a call is under way is sent to the client once", async () => {
   const { url, server, say } = await legacyUpstream();
