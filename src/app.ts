@@ -46,7 +46,7 @@ export function createApp(
   refuseForwardedTokens(access.settings, config.upstreams);
   const log = createLogger(config.logLevel);
   let document: object | undefined;
-  const openApi = () => (document ??= openApiDocument(ROUTES, access.settings.basePath));
+  const openApi = () => (document ??= openApiDocument(ROUTES, access.settings));
   const service: Service = { host, config, access, log, openApi };
   const guard = createGuard(access, log);
   const app = emptyApp(access, log, machine);

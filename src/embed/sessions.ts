@@ -18,17 +18,9 @@ import {
   publishEvents,
   readEvents,
 } from "../http/v1/event-verbs.ts";
-import {
-  countQuery,
-  lastEvent,
-  listQuery,
-  newSession,
-  pathToInfinity,
-  publication,
-  revokeQuery,
-  sessionPatch,
-  streamQuery,
-} from "../http/v1/schemas.ts";
+import { pathToInfinity } from "../http/v1/json-value.ts";
+import { countQuery, listQuery, revokeQuery, streamQuery } from "../http/v1/queries.ts";
+import { lastEvent, newSession, publication, sessionPatch } from "../http/v1/schemas.ts";
 import {
   createSession,
   deleteSession,

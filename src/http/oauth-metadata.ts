@@ -95,13 +95,30 @@ function metadataUrl(c: Context, access: Access): string | undefined {
   return metadataAddress(c, access, fits ? resource : "");
 }
 
-const metadata = z.object({
-  resource: z.string(),
-  resource_name: z.string(),
-  authorization_servers: z.array(z.string()).optional(),
-  scopes_supported: z.array(z.string()),
-  bearer_methods_supported: z.array(z.string()),
-});
+const metadata = z
+  .object({
+    resource: z.string().meta({ description: "The resource's own address" }),
+    resource_name: z.string().meta({ description: "Its name for people" }),
+    authorization_servers: z
+      .array(z.string())
+      .optional()
+      .meta({ description: "Who issues tokens for it; absent: nobody that a client could ask" }),
+    scopes_supported: z.array(z.string()).meta({ description: "The scopes of a token" }),
+    bearer_methods_supported: z
+      .array(z.string())
+      .meta({ description: "How a token is sent: in the Authorization header alone" }),
+  })
+  .meta({
+    examples: [
+      {
+        resource: "https://holdfast.example/mcp",
+        resource_name: "Holdfast",
+        authorization_servers: ["https://login.example"],
+        scopes_supported: [GATEWAY_SCOPE],
+        bearer_methods_supported: ["header"],
+      },
+    ],
+  });
 
 /** The route from which an MCP client learns the authorization server (RFC 9728). */
 export const resourceMetadata = route({
@@ -109,8 +126,11 @@ export const resourceMetadata = route({
   path: RESOURCE_METADATA_PATH,
   pathsBelow: true,
   operationId: "resourceMetadata",
+  tag: "service",
   summary:
     "How to get in (RFC 9728); also with a resource's path after it. Only where AUTH is token or jwt",
+  description:
+    "Clients of MCP learn here which authorization server issues tokens for this service.",
   scope: PUBLIC,
   answers: { 200: { description: "The protected resource's metadata", schema: metadata } },
   errors: ["not_found"],

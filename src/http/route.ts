@@ -33,6 +33,9 @@ export const UNGUARDED = "unguarded";
 
 export type RouteScope = Scope | typeof PUBLIC | typeof UNGUARDED;
 
+/** The groups in which the OpenAPI document shows the routes. */
+export type Tag = "sessions" | "events" | "directory" | "service";
+
 export interface Answer {
   readonly description: string;
   /** Schema of a body of application/json. */
@@ -83,7 +86,10 @@ export interface RouteDescription {
   /** The route also serves every path that begins with its own and a slash. */
   readonly pathsBelow?: true;
   readonly operationId: string;
+  readonly tag: Tag;
   readonly summary: string;
+  /** A sentence or two on what the summary leaves open. */
+  readonly description: string;
   /** The scope that a caller needs. */
   readonly scope: RouteScope;
   /** A query with a parameter `ticket` accepts a ticket in place of the Authorization header. */
@@ -136,7 +142,9 @@ export interface Route extends RouteDescription {
  *       method: "get",
  *       path: "/v1/ping",
  *       operationId: "ping",
+ *       tag: "service",
  *       summary: "Answers",
+ *       description: "With the text that came.",
  *       scope: "sessions:read",
  *       query: z.object({ text: z.string() }),
  *       answers: { 200: { description: "The text" } },

@@ -6,21 +6,17 @@ import { SessionError } from "../../core/errors.ts";
 import type { Revoked, SessionCount, SessionEntry, SessionList } from "../../core/api.ts";
 import type { SessionEntry as Entry, SessionHost } from "../../core/host.ts";
 import { route } from "../route.ts";
-import {
-  countQuery,
-  listQuery,
-  revoked,
-  revokeQuery,
-  sessionCount,
-  sessionList,
-} from "./schemas.ts";
+import { countQuery, listQuery, revokeQuery } from "./queries.ts";
+import { revoked, sessionCount, sessionList } from "./schemas.ts";
 
 export const directoryRoutes = [
   route({
     method: "get",
     path: "/v1/sessions",
     operationId: "listSessions",
+    tag: "directory",
     summary: "List one's own sessions, newest first; an admin lists all, or a subject's",
+    description: "The directory follows the sessions within moments.",
     scope: "sessions:read",
     query: listQuery,
     answers: { 200: { description: "A page", schema: sessionList } },
@@ -32,7 +28,9 @@ export const directoryRoutes = [
     method: "get",
     path: "/v1/sessions/count",
     operationId: "countSessions",
+    tag: "directory",
     summary: "Count one's own sessions; an admin counts all, or a subject's",
+    description: "The directory follows the sessions within moments.",
     scope: "sessions:read",
     query: countQuery,
     answers: { 200: { description: "How many there are", schema: sessionCount } },
@@ -44,7 +42,9 @@ export const directoryRoutes = [
     method: "delete",
     path: "/v1/sessions",
     operationId: "revokeSessions",
+    tag: "directory",
     summary: "End all of one's own sessions; an admin names whose",
+    description: "Some of them end before the answer, the rest in the background.",
     scope: "sessions:write",
     query: revokeQuery,
     answers: { 202: { description: "They end, many of them in the background", schema: revoked } },

@@ -15,7 +15,8 @@ import { bridge } from "../../stream/bridge.ts";
 import { STREAM_HEADERS } from "../problem.ts";
 import type { Service } from "../route.ts";
 import { PAGE_HEADERS, prefersJson, readPage, VARY } from "./event-page.ts";
-import type { lastEvent, publication, streamQuery } from "./schemas.ts";
+import type { streamQuery } from "./queries.ts";
+import type { lastEvent, publication } from "./schemas.ts";
 
 type StreamQuery = z.output<typeof streamQuery>;
 

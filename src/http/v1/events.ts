@@ -5,15 +5,8 @@ import { route } from "../route.ts";
 import { MANY_EVENTS, ONE_EVENT } from "./body-uses.ts";
 import { createTicket, endStream, followEvents, publishEvents } from "./event-verbs.ts";
 import { streamFrames } from "./frames.ts";
-import {
-  eventPage,
-  lastEvent,
-  publication,
-  published,
-  streamEnd,
-  streamQuery,
-  ticket,
-} from "./schemas.ts";
+import { streamQuery } from "./queries.ts";
+import { eventPage, lastEvent, publication, published, streamEnd, ticket } from "./schemas.ts";
 import { sessionIdOf } from "./sessions.ts";
 
 export const eventRoutes = [
@@ -21,7 +14,10 @@ export const eventRoutes = [
     method: "post",
     path: "/v1/sessions/:id/events",
     operationId: "publishEvents",
+    tag: "events",
     summary: "Publish one event, or up to 100 at once, all or none",
+    description:
+      'The answer comes once the events are on disk. While the log is full of unread events, the answer is 503 with `Retry-After`, unless the session has `overflow: "trim"`.',
     scope: "events:publish",
     requestHeaders: {
       "Idempotency-Key": {
@@ -65,7 +61,10 @@ export const eventRoutes = [
     method: "get",
     path: "/v1/sessions/:id/events",
     operationId: "followEvents",
+    tag: "events",
     summary: "Follow a session's events, or read them as JSON (Accept: application/json)",
+    description:
+      "A reader that comes back with `Last-Event-ID` receives every later event once, in order. Without one the stream starts at the first event that no reader is known to have taken.",
     scope: "events:subscribe",
     query: streamQuery,
     requestHeaders: {
@@ -94,7 +93,10 @@ export const eventRoutes = [
     method: "post",
     path: "/v1/sessions/:id/end",
     operationId: "endStream",
+    tag: "events",
     summary: "End the stream, after one last event if the body has one; readers get `ended`",
+    description:
+      "Publishing afterwards answers 409 `stream_ended`. The session lives on until its time is up.",
     scope: "events:publish",
     body: lastEvent,
     bodyUse: ONE_EVENT,
@@ -112,7 +114,9 @@ export const eventRoutes = [
     method: "post",
     path: "/v1/sessions/:id/disconnect",
     operationId: "disconnectSession",
+    tag: "events",
     summary: "End every writer; publishing is refused until one attaches again",
+    description: "Publishing answers 503 `session_disconnected` until a reader comes back.",
     scope: "sessions:write",
     answers: { 204: { description: "No writer is attached" } },
     errors: ["session_not_found"],
@@ -125,7 +129,10 @@ export const eventRoutes = [
     method: "post",
     path: "/v1/sessions/:id/tickets",
     operationId: "createTicket",
+    tag: "events",
     summary: "Make a short-lived ticket to follow this session's events by URL",
+    description:
+      "For an EventSource, which cannot send a credential. Where tickets are off (no TICKET_SECRET), the answer is 404 `not_found`.",
     scope: "events:subscribe",
     answers: { 201: { description: "Made", schema: ticket } },
     errors: ["session_not_found", "not_found"],

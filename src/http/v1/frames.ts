@@ -4,13 +4,16 @@
  */
 import * as z from "zod";
 import { MAX_EVENT_NAME_LENGTH, RESERVED_EVENT_NAMES, RETRY_MS } from "../../core/limits.ts";
-import { gap, jsonSchema } from "./schemas.ts";
+import { jsonSchema } from "./json-value.ts";
+import { EXAMPLE_ID, gap } from "./schemas.ts";
 
 const id = z.string().meta({
   description: "The frame's last field. A client that is cut sends it as Last-Event-ID",
 });
 
-const sessionData = jsonText(z.object({ id: z.string().meta({ format: "uuid" }) }));
+const sessionData = jsonText(
+  z.object({ id: z.string().meta({ format: "uuid", description: "The id of the session" }) }),
+);
 
 export const openingFrame = z
   .object({
@@ -30,7 +33,7 @@ export const eventFrame = z
       .string()
       .max(MAX_EVENT_NAME_LENGTH)
       .optional()
-      .meta({ not: { enum: RESERVED_EVENT_NAMES } }),
+      .meta({ description: "Its name, if it has one", not: { enum: RESERVED_EVENT_NAMES } }),
     data: z.string().meta({ description: "A string as it was published, or any other JSON" }),
     id,
   })
@@ -43,7 +46,7 @@ export const gapFrame = z
       .int()
       .optional()
       .meta({ description: "As in the opening frame, in its place" }),
-    event: z.literal("gap"),
+    event: z.literal("gap").meta({ description: "The name of the frame" }),
     data: jsonText(gap),
     id,
   })
@@ -62,15 +65,41 @@ export const streamFrames = [
   deletedFrame,
 ] as const;
 
+export const streamFrame = z
+  .union(streamFrames)
+  .meta({ description: "A frame of an event stream; comments, which keep it alive, are none" });
+
+/** A stream from its beginning: an event, a comment that keeps it alive, and the end. */
+export const STREAM_EXAMPLE = `retry: ${RETRY_MS}
+id: 0mwsb9seoysobdq-000000000000-0
+retry: 1426
+
+event: greeting
+data: {"hello":"world"}
+id: 0mwsb9seoysobdq-000000000001-0
+
+: keep-alive
+event: ended
+data: {"id":"${EXAMPLE_ID}"}
+id: 0mwsb9seoysobdq-000000000002-0
+
+`;
+
 function lastFrame(event: string, why: string, more: z.ZodRawShape = {}) {
   return z
-    .object({ event: z.literal(event), data: sessionData, ...more })
+    .object({
+      event: z.literal(event).meta({ description: "The name of the frame" }),
+      data: sessionData,
+      ...more,
+    })
     .meta({ description: `The last frame: ${why}` });
 }
 
 /** Text that is JSON of a schema. */
 function jsonText(schema: z.ZodType) {
-  return z
-    .string()
-    .meta({ contentMediaType: "application/json", contentSchema: jsonSchema(schema) });
+  return z.string().meta({
+    description: "JSON in one line",
+    contentMediaType: "application/json",
+    contentSchema: jsonSchema(schema),
+  });
 }

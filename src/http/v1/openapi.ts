@@ -1,6 +1,7 @@
 /** Makes the OpenAPI 3.1 document from the descriptions and schemas of the routes. */
 import * as z from "zod";
 import { ERROR_KINDS, type ErrorCode } from "../../core/errors.ts";
+import type { AuthSettings } from "../../auth/settings.ts";
 import { PROBLEM_MEDIA_TYPE } from "../problem.ts";
 import {
   describeBodyLimit,
@@ -10,6 +11,7 @@ import {
   UNGUARDED,
   type Answer,
   type RouteDescription,
+  type Tag,
 } from "../route.ts";
 import {
   deletedFrame,
@@ -18,11 +20,14 @@ import {
   expiredFrame,
   gapFrame,
   openingFrame,
+  STREAM_EXAMPLE,
+  streamFrame,
 } from "./frames.ts";
+import { jsonSchema } from "./json-value.ts";
 import {
+  EXAMPLE_ID,
   eventPage,
   gap,
-  jsonSchema,
   newEvent,
   newSession,
   problem,
@@ -41,6 +46,7 @@ const COMPONENTS: ReadonlyMap<z.core.$ZodType, string> = new Map<z.core.$ZodType
   [eventPage, "EventPage"],
   [gap, "Gap"],
   [problem, "Problem"],
+  [streamFrame, "StreamFrame"],
   [openingFrame, "OpeningFrame"],
   [eventFrame, "EventFrame"],
   [gapFrame, "GapFrame"],
@@ -66,7 +72,16 @@ const STRICT_QUERY = "A query parameter that is not named here is refused with 4
 
 const ABOUT = `Sessions at the edge, with resumable event streams.
 
+A session is a small named thing with an id, metadata, a lifetime and a stream of events. Readers follow the stream over Server-Sent Events, and resume after the last event that they saw. Errors are problems (RFC 9457) with a stable \`code\`.
+
 Numbers in JSON are IEEE 754 doubles (RFC 8259, section 6): beyond 2^53 not every integer is one, so larger ids belong in strings. A number beyond all doubles is refused with 400.`;
+
+const TAGS: Readonly<Record<Tag, string>> = {
+  sessions: "Make, read, change and end one session",
+  events: "Publish to a session's stream, follow it, end it",
+  directory: "List, count and end many sessions",
+  service: "The service itself, and how to get in",
+};
 
 const TEXT = { type: "string" };
 
@@ -76,12 +91,16 @@ const RETRY_AFTER = {
   "Retry-After": { description: "Seconds to wait, where they are known", schema: TEXT },
 };
 
-/** `basePath` is where the routes begin; empty: at the root. */
-export function openApiDocument(routes: readonly RouteDescription[], basePath: string): object {
+/** What the document says of an instance of the service. */
+export type Instance = Pick<AuthSettings, "basePath" | "publicOrigin" | "method">;
+
+export function openApiDocument(routes: readonly RouteDescription[], instance: Instance): object {
+  const { basePath, publicOrigin = "", method } = instance;
+  const isOpen = method.kind !== "token" && method.kind !== "jwt";
   const paths: Record<string, Record<string, object>> = {};
   for (const route of routes) {
     const path = route.path.replace(/:(\w+)/g, "{$1}");
-    (paths[path] ??= {})[route.method] = operation(route);
+    (paths[path] ??= {})[route.method] = operation(route, isOpen);
   }
   return {
     openapi: "3.1.0",
@@ -89,13 +108,20 @@ export function openApiDocument(routes: readonly RouteDescription[], basePath: s
       title: "Holdfast",
       version: "1",
       description: ABOUT,
+      license: { name: "Apache-2.0", identifier: "Apache-2.0" },
     },
-    servers: [{ url: basePath || "/" }],
+    servers: [{ url: publicOrigin + basePath || "/", description: "This service" }],
+    tags: Object.entries(TAGS).map(([name, description]) => ({ name, description })),
     paths,
     components: {
       securitySchemes: {
-        bearer: { type: "http", scheme: "bearer" },
-        ticket: { type: "apiKey", in: "query", name: "ticket" },
+        bearer: { type: "http", scheme: "bearer", description: CREDENTIALS[method.kind] },
+        ticket: {
+          type: "apiKey",
+          in: "query",
+          name: "ticket",
+          description: "A ticket of this session's, in place of the Authorization header",
+        },
       },
       schemas: Object.fromEntries(
         [...COMPONENTS].map(([schema, name]) => [name, withReferences(schema)]),
@@ -104,7 +130,16 @@ export function openApiDocument(routes: readonly RouteDescription[], basePath: s
   };
 }
 
-function operation(route: RouteDescription): object {
+/** What a caller sends as a credential, by how the service asks for one. */
+const CREDENTIALS: Readonly<Record<Instance["method"]["kind"], string>> = {
+  unset: "Not needed: AUTH is not set, so the service answers its own machine alone",
+  none: "Not needed: AUTH is none, so anybody may call",
+  own: "The app that the service is a part of says who calls, maybe by a cookie",
+  token: "An API token with the scope that the operation names",
+  jwt: "A JWT of the service's issuer, with the scope that the operation names",
+};
+
+function operation(route: RouteDescription, isOpen: boolean): object {
   const errors: readonly ErrorCode[] = [
     ...(route.body ? BODY_ERRORS : []),
     ...(route.query ? (["invalid_request"] as const) : []),
@@ -115,9 +150,10 @@ function operation(route: RouteDescription): object {
   ];
   return {
     operationId: route.operationId,
+    tags: [route.tag],
     summary: route.summary,
-    ...(queryOf(route).additionalProperties === false && { description: STRICT_QUERY }),
-    security: security(route),
+    description: isStrict(route) ? `${route.description} ${STRICT_QUERY}` : route.description,
+    security: security(route, isOpen),
     parameters: parameters(route),
     ...(route.body && {
       requestBody: {
@@ -135,9 +171,18 @@ function operation(route: RouteDescription): object {
   };
 }
 
-function security(route: RouteDescription): object[] {
+/** An empty requirement at the end says that a request without a credential may be served too. */
+function security(route: RouteDescription, isOpen: boolean): object[] {
   if (route.scope === PUBLIC || route.scope === UNGUARDED) return [];
-  return [{ bearer: [route.scope] }, ...(takesTicket(route) ? [{ ticket: [] }] : [])];
+  return [
+    { bearer: [route.scope] },
+    ...(takesTicket(route) ? [{ ticket: [] }] : []),
+    ...(isOpen ? [{}] : []),
+  ];
+}
+
+function isStrict(route: RouteDescription): boolean {
+  return queryOf(route).additionalProperties === false;
 }
 
 function queryOf({ query }: RouteDescription): z.core.JSONSchema.BaseSchema {
@@ -151,14 +196,15 @@ function parameters(route: RouteDescription): object[] {
       name,
       in: "path",
       required: true,
-      schema: TEXT,
+      description: "The id of the session",
+      schema: { ...TEXT, format: "uuid" },
+      example: EXAMPLE_ID,
     })),
-    ...Object.entries(properties).map(([name, schema]) => ({
-      name,
-      in: "query",
-      ...(required.includes(name) && { required: true }),
-      schema,
-    })),
+    ...Object.entries(properties).map(([name, property]) => {
+      const { description, ...schema } = property as z.core.JSONSchema.BaseSchema;
+      const isRequired = required.includes(name) && { required: true };
+      return { name, in: "query", ...isRequired, description, schema };
+    }),
     ...Object.entries(route.requestHeaders ?? {}).map(([name, header]) => ({
       name,
       in: "header",
@@ -183,9 +229,20 @@ function response({ description, schema, frames, headers = {} }: Answer): object
   };
 }
 
-/** OpenAPI 3.1 sees a stream as one text. The extension is what 3.2 calls `itemSchema`. */
+/**
+ * OpenAPI 3.1 sees a stream as one text: JSON Schema says what is in it by `contentSchema`, and the
+ * extension is what OpenAPI 3.2 calls `itemSchema`.
+ */
 function stream(frames: readonly z.ZodType[]): object {
-  return { schema: TEXT, "x-itemSchema": { anyOf: frames.map(reference) } };
+  return {
+    schema: {
+      ...TEXT,
+      contentMediaType: "text/event-stream",
+      contentSchema: { type: "array", items: reference(streamFrame) },
+    },
+    example: STREAM_EXAMPLE,
+    "x-itemSchema": { anyOf: frames.map(reference) },
+  };
 }
 
 /** Makes one response for each status, which lists the codes of that status. */
@@ -218,15 +275,25 @@ function withReferences(schema: z.core.$ZodType): object {
   return jsonSchema(schema, (part) => (part === schema ? undefined : referenceTo(part)));
 }
 
+const health = z
+  .object({ status: z.literal("ok").meta({ description: "It answers" }) })
+  .meta({ examples: [{ status: "ok" }] });
+
+const self = z
+  .object({ openapi: z.string().meta({ description: "The version of OpenAPI" }) })
+  .meta({ examples: [{ openapi: "3.1.0" }] });
+
 /** The routes about the service itself. */
 export const serviceRoutes = [
   route({
     method: "get",
     path: "/healthz",
     operationId: "health",
+    tag: "service",
     summary: "Whether the service answers; touches no session",
+    description: "For load balancers: it needs no credential and counts in no rate limit.",
     scope: UNGUARDED,
-    answers: { 200: { description: "It does", schema: z.object({ status: z.literal("ok") }) } },
+    answers: { 200: { description: "It does", schema: health } },
     errors: [],
     handle: ({ c }) => c.json({ status: "ok" }),
   }),
@@ -234,9 +301,11 @@ export const serviceRoutes = [
     method: "get",
     path: "/openapi.json",
     operationId: "openapi",
+    tag: "service",
     summary: "This document",
+    description: "Made from the routes themselves, as this instance is configured.",
     scope: PUBLIC,
-    answers: { 200: { description: "OpenAPI 3.1", schema: z.object({ openapi: z.string() }) } },
+    answers: { 200: { description: "OpenAPI 3.1", schema: self } },
     errors: [],
     handle: ({ c }, { openApi }) => c.json(openApi()),
   }),

@@ -20,7 +20,8 @@ import type {
 import { requireSessionId, type SessionId } from "../../core/id.ts";
 import { isNamed } from "../preconditions.ts";
 import type { Service } from "../route.ts";
-import type { newSession, readQuery, sessionPatch } from "./schemas.ts";
+import type { readQuery } from "./queries.ts";
+import type { newSession, sessionPatch } from "./schemas.ts";
 
 type Parts = Pick<Service, "host" | "config">;
 type Body = z.output<typeof newSession>;

@@ -10,7 +10,8 @@ import {
 } from "../preconditions.ts";
 import { route, type Service } from "../route.ts";
 import { SESSION_CONTENT } from "./body-uses.ts";
-import { newSession, readQuery, session, sessionPatch } from "./schemas.ts";
+import { readQuery } from "./queries.ts";
+import { newSession, session, sessionPatch } from "./schemas.ts";
 import {
   createSession,
   deleteSession,
@@ -38,7 +39,10 @@ export const sessionRoutes = [
     method: "post",
     path: "/v1/sessions",
     operationId: "createSession",
+    tag: "sessions",
     summary: "Make a session",
+    description:
+      "Without an id the service makes one up. A session belongs to the subject that makes it, and lives until it has not been used for `ttlSeconds`.",
     scope: "sessions:write",
     body: newSession,
     bodyUse: SESSION_CONTENT,
@@ -61,7 +65,9 @@ export const sessionRoutes = [
     method: "get",
     path: "/v1/sessions/:id",
     operationId: "readSession",
+    tag: "sessions",
     summary: "Read a session; counts as use",
+    description: "Counts as use, which moves `expiresAt`, unless `touch` is false.",
     scope: "sessions:read",
     query: readQuery,
     requestHeaders: READ_CONDITIONS,
@@ -83,8 +89,10 @@ export const sessionRoutes = [
     method: "put",
     path: "/v1/sessions/:id",
     operationId: "putSession",
+    tag: "sessions",
     summary:
       "Make a session, or replace its content; its events stay, and its streams unless it becomes another subject's",
+    description: "Safe to repeat. A session that becomes another subject's loses its streams.",
     scope: "sessions:write",
     requestHeaders: {
       ...IF_MATCH,
@@ -113,7 +121,9 @@ export const sessionRoutes = [
     method: "patch",
     path: "/v1/sessions/:id",
     operationId: "patchSession",
+    tag: "sessions",
     summary: "Change a session by a merge patch (RFC 7396)",
+    description: "Changes what the patch names, and leaves the rest as it is.",
     scope: "sessions:write",
     requestHeaders: { ...IF_MATCH, ...NO_IF_NONE_MATCH },
     body: sessionPatch,
@@ -131,7 +141,10 @@ export const sessionRoutes = [
     method: "delete",
     path: "/v1/sessions/:id",
     operationId: "deleteSession",
+    tag: "sessions",
     summary: "End a session and its streams",
+    description:
+      "Its readers get a `deleted` frame. The answer is the same where there is no such session.",
     scope: "sessions:write",
     requestHeaders: { ...IF_MATCH, ...NO_IF_NONE_MATCH },
     answers: { 204: { description: "There is no such session, any more or ever" } },

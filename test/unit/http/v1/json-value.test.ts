@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { jsonValue, pathToInfinity } from "../../../../src/http/v1/schemas.ts";
+import { jsonValue, pathToInfinity } from "../../../../src/http/v1/json-value.ts";
 
 it.each([
   ["1e400", []],
