@@ -1,3 +1,5 @@
+// Names `Symbol.asyncDispose` for a program whose own `lib` does not.
+/// <reference lib="esnext.disposable" preserve="true" />
 /** Follows a session's stream, over as many connections as it takes (docs/delivery.md). */
 import { createParser } from "eventsource-parser";
 import { errorOf, HoldfastError, noAnswer, objectIn } from "./error.ts";
@@ -110,6 +112,11 @@ export class Following implements AsyncIterableIterator<Followed, undefined> {
 
   [Symbol.asyncIterator](): this {
     return this;
+  }
+
+  /** As `return`. For `await using`, which ends the connection however the block is left. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.return();
   }
 }
 

@@ -1,5 +1,5 @@
 /** The service as a part of any Worker: `createHoldfast`. */
-import { waitUntil } from "cloudflare:workers";
+import { waitUntil, type DurableObject } from "cloudflare:workers";
 import { createApp } from "../app.ts";
 import { createAccess } from "../auth/access.ts";
 import { identityOf, type Identity } from "../auth/identity.ts";
@@ -28,10 +28,7 @@ interface WorkerContext {
 }
 
 /** A class of objects for a Worker to export. */
-type ObjectClass = new (
-  ctx: DurableObjectState,
-  env: never,
-) => CloudflareWorkersModule.DurableObject;
+type ObjectClass = new (ctx: DurableObjectState, env: never) => DurableObject;
 
 export interface SessionsOptions {
   /** The caller: it finds only sessions of this subject, and owns those that it makes. 1 to 1,024 characters. */

@@ -1,20 +1,23 @@
 /**
- * The tarball that `npm pack` makes, installed into an empty project: imported,
- * type-checked, run, and bundled for a Worker.
+ * The tarball that `npm pack` makes: checked by publint and attw, and installed into an empty project:
+ * imported, required, type-checked, run, and bundled for a Worker.
  */
 import { execFile } from "node:child_process";
 import {
   cpSync,
+  existsSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   renameSync,
   rmSync,
   symlinkSync,
   writeFileSync,
 } from "node:fs";
+import { builtinModules } from "node:module";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { delimiter, dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { gzipSync } from "node:zlib";
 import { build, transform } from "esbuild";
@@ -179,6 +182,26 @@ const bare :Workerd.Worker = (
 );
 `;
 
+/** A program of CommonJS: it requires every entry that Node can load. */
+const COMMON_JS = `
+import { LocalStorage, SessionManager } from "holdfast";
+import { HoldfastClient } from "holdfast/client";
+import { DurableObjectStorage } from "holdfast/durable-object";
+import { useSession } from "holdfast/react";
+import { RedisStorage } from "holdfast/redis";
+import { version } from "holdfast/package.json";
+
+async function main(): Promise<void> {
+  const manager = new SessionManager({ storage: new LocalStorage() });
+  const session = await manager.add(crypto.randomUUID());
+  session.setMetadata("user", "ada");
+  await manager.stop();
+  const names = [HoldfastClient, DurableObjectStorage, useSession, RedisStorage].map(({ name }) => name);
+  console.log(JSON.stringify([version, session.getMetadataValue("user"), ...names]));
+}
+void main();
+`;
+
 let consumer: string;
 
 beforeAll(async () => {
@@ -232,10 +255,80 @@ async function toJavaScript(code: string): Promise<string> {
   return (await transform(code, { loader: "ts" })).code;
 }
 
+/** What `holdfast/react` needs, and its types. */
+function installReact(): void {
+  for (const name of ["react", "csstype", "@types"]) {
+    const path = join(consumer, "node_modules", name);
+    if (!existsSync(path)) symlinkSync(join(PROJECT, "node_modules", name), path);
+  }
+}
+
+/** The Nodes that can require ESM: the project's own, and the machine's if it is new enough. */
+async function nodesThatRequire(): Promise<readonly string[]> {
+  const folders = (process.env["PATH"] ?? "").split(delimiter);
+  const ofMachine = folders
+    .filter((folder) => !folder.includes("node_modules"))
+    .map((folder) => join(folder, "node"))
+    .find(existsSync);
+  if (ofMachine === undefined) return [process.execPath];
+  const { stdout } = await run(ofMachine, ["--print", "process.features.require_module === true"]);
+  return stdout.trim() === "true" ? [process.execPath, ofMachine] : [process.execPath];
+}
+
+describe("the packed library, by itself", () => {
+  it("has no fault that publint or attw finds", async () => {
+    const tool = (name: string, ...args: string[]) =>
+      run(process.execPath, [join(PROJECT, "node_modules/.bin", name), "holdfast.tgz", ...args], {
+        cwd: consumer,
+      });
+    const [{ stdout }] = await Promise.all([
+      tool("publint", "--strict"),
+      // Its compiler, 5.6, does not know that Node requires ESM; a test below does it.
+      tool("attw", "--profile", "node16", "--ignore-rules", "cjs-resolves-to-esm"),
+    ]);
+    expect(stdout).toContain("All good!");
+  });
+
+  it("has the documentation, and the sources to which its types lead an editor", () => {
+    const root = join(consumer, "node_modules/holdfast");
+    const files = readdirSync(root, { recursive: true, encoding: "utf8" });
+    const docs = readdirSync(join(PROJECT, "docs")).map((name) => `docs/${name}`);
+    const pages = ["README.md", "CHANGELOG.md", "SECURITY.md", "LICENSE", ...docs];
+    expect(pages.filter((page) => !files.includes(page))).toEqual([]);
+    const maps = files.filter((file) => file.endsWith(".d.ts.map"));
+    const types = files.filter((file) => file.startsWith("dist/") && file.endsWith(".d.ts"));
+    expect(maps.length).toBe(types.length);
+    const lost = maps.filter((map) => {
+      const { sources } = JSON.parse(readFileSync(join(root, map), "utf8")) as {
+        sources: readonly string[];
+      };
+      return sources.some((source) => !existsSync(join(root, dirname(map), source)));
+    });
+    expect(lost).toEqual([]);
+  });
+});
+
 describe("the packed library, in an empty project", () => {
   it("type-checks in strict mode, its own types included", async () => {
     writeFileSync(join(consumer, "main.ts"), CONSUMER.replace("ARGS", "[] as string[]"));
     await typeCheck("main.ts");
+  });
+
+  it("is required by programs of CommonJS, which TypeScript checks", async () => {
+    installReact();
+    writeFileSync(join(consumer, "main.cts"), COMMON_JS);
+    await typeCheck("main.cts");
+    const { code } = await transform(COMMON_JS, { loader: "ts", format: "cjs" });
+    expect(code).toContain('require("holdfast")');
+    writeFileSync(join(consumer, "main.cjs"), code);
+    const { version } = JSON.parse(readFileSync(join(PROJECT, "package.json"), "utf8")) as {
+      version: string;
+    };
+    const names = ["HoldfastClient", "DurableObjectStorage", "useSession", "RedisStorage"];
+    for (const path of await nodesThatRequire()) {
+      const { stdout } = await run(path, ["main.cjs"], { cwd: consumer });
+      expect([path, JSON.parse(stdout)]).toEqual([path, [version, "ada", ...names]]);
+    }
   });
 
   it("does what docs/library.md shows: its examples type-check and run", async () => {
@@ -277,9 +370,7 @@ describe("the packed library, in an empty project", () => {
     const text = readFileSync(join(PROJECT, "docs/client.md"), "utf8");
     const blocks = [...text.matchAll(/```(tsx?)\n([\s\S]*?)```/g)];
     expect(blocks.map(([, kind]) => kind)).toEqual(["ts", "ts", "ts", "tsx", "ts"]);
-    for (const name of ["react", "csstype", "@types"]) {
-      symlinkSync(join(PROJECT, "node_modules", name), join(consumer, "node_modules", name));
-    }
+    installReact();
     const service = await Service.start();
     const printed: string[] = [];
     for (const [i, [, kind = "", code = ""]] of blocks.entries()) {
@@ -428,6 +519,8 @@ describe("the packed library, in an empty project", () => {
   it.each([
     ["holdfast", 12],
     ["holdfast/durable-object", 12],
+    // ioredis is most of it.
+    ["holdfast/redis", 80],
     ["holdfast/object", 38],
     ["holdfast/worker", 112],
   ])("%s takes less than %i KiB of a bundle, compressed", async (entry, most) => {
@@ -437,7 +530,7 @@ describe("the packed library, in an empty project", () => {
       write: false,
       minify: true,
       format: "esm",
-      external: ["cloudflare:workers"],
+      external: ["cloudflare:workers", "node:*", ...builtinModules],
     });
     const size = gzipSync(outputFiles[0]?.contents ?? "").length / 1024;
     // Not by the console, of which a test that passes shows nothing.

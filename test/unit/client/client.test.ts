@@ -67,11 +67,13 @@ describe("a new client", () => {
     expect(() => startWith({ url: "holdfast" })).toThrow(/^url: /);
   });
 
-  it("refuses a fetch that is none", () => {
+  it("refuses a fetch that is none, and a platform without one", () => {
+    const url = "https://h.example";
     const fetch = "fetch" as unknown as () => Promise<Response>;
-    expect(() => new HoldfastClient({ url: "https://h.example", fetch })).toThrow(
-      /^fetch: must be/,
-    );
+    expect(() => new HoldfastClient({ url, fetch })).toThrow(/^fetch: must be/);
+    vi.stubGlobal("fetch", undefined);
+    onTestFinished(() => void vi.unstubAllGlobals());
+    expect(() => new HoldfastClient({ url })).toThrow(/^fetch: must be a function; this platform/);
   });
 
   it.each(["", "two words", "line\nbreak", "schlüssel"])(

@@ -388,6 +388,17 @@ describe("leaving", () => {
     expect(other.service.asked).toEqual([]);
   });
 
+  it("comes with the block's end, by `await using`", async () => {
+    const { items, service } = start(stream([OPENING, event("e1", "one")], "stay"));
+    const block = async () => {
+      await using following = items;
+      await following.next();
+      throw new Error("the block failed");
+    };
+    await expect(block()).rejects.toThrow("the block failed");
+    expect(service.last.signal.aborted).toBe(true);
+  });
+
   const reason = new Error("enough");
 
   it("by a signal throws its reason, wherever the client is", async () => {
