@@ -233,11 +233,16 @@ async function typeCheck(file: string, ...more: string[]): Promise<void> {
   });
 }
 
-/** As an app of Workers does, which has the platform's types. */
-async function typeCheckFolder(folder: string): Promise<void> {
+/** The platform's types, which an app of Workers installs. */
+function installWorkersTypes(folder: string): void {
   const types = "node_modules/@cloudflare/workers-types";
   mkdirSync(join(folder, "node_modules/@cloudflare"), { recursive: true });
   symlinkSync(join(PROJECT, types), join(folder, types));
+}
+
+/** As an app of Workers does, which has the platform's types. */
+async function typeCheckFolder(folder: string): Promise<void> {
+  installWorkersTypes(folder);
   const compilerOptions = {
     strict: true,
     noEmit: true,
@@ -514,6 +519,61 @@ describe("the packed library, in an empty project", () => {
       { code: "session_not_found" },
     ]);
     expect(lines.filter((line) => /error/i.test(line) && !line.includes("cf"))).toEqual([]);
+  });
+
+  it("makes the app of the template, as C3 and the deploy button take it", async () => {
+    const source = join(PROJECT, "template");
+    const folder = join(consumer, "template");
+    cpSync(source, folder, { recursive: true });
+    installWorkersTypes(folder);
+    const bin = (name: string, ...args: string[]) =>
+      run(join(PROJECT, "node_modules/.bin", name), args, { cwd: folder });
+    writeFileSync(join(folder, ".dev.vars"), "PASSWORD=sesame\n");
+    const [{ url }, { stdout }] = await Promise.all([
+      wranglerDev(["--config", join(folder, "wrangler.toml")]),
+      bin("wrangler", "deploy", "--dry-run"),
+      bin("tsc"),
+    ]);
+    const bound = [...stdout.matchAll(/^env\.(\w+)/gm)].map(([, name = ""]) => name);
+    expect(bound).toEqual(["SESSIONS", "DIRECTORY", "ASSETS"]);
+    // The button asks for each secret that this file names, and takes the value there for a default.
+    const secrets = readFileSync(join(source, ".dev.vars.example"), "utf8");
+    expect(secrets).toBe("PASSWORD=\n");
+    const { cloudflare, ...packed } = JSON.parse(
+      readFileSync(join(source, "package.json"), "utf8"),
+    ) as Record<"dependencies" | "devDependencies" | "scripts", Record<string, string>> & {
+      cloudflare: { bindings: Record<string, { description: string }> };
+    };
+    expect(Object.keys(cloudflare.bindings)).toEqual(["PASSWORD", ...bound]);
+    expect(packed.scripts).toMatchObject({ dev: "wrangler dev", deploy: "wrangler deploy" });
+    // C3 takes folders of these names for variants, and only one of them.
+    expect(["js", "ts"].filter((name) => existsSync(join(source, name)))).toEqual([]);
+    const authorization = `Basic ${btoa("me:sesame")}`;
+    const call = (path: string, init: RequestInit = {}, headers: object = {}) =>
+      fetch(url + path, { ...init, headers: { authorization, ...headers } });
+    expect((await fetch(url)).status).toBe(401);
+    expect(await (await call("/")).text()).toMatch(/^<!doctype html>/);
+    const body = JSON.stringify({ prompt: "Why?" });
+    const asked = await call(
+      "/answers",
+      { method: "POST", body },
+      { "content-type": "application/json" },
+    );
+    const { id } = (await asked.json()) as { id: string };
+    const path = `/answers/${id}`;
+    const reader = new SseReader((await call(`${path}/events`)).body!);
+    expect((await reader.take(2)).map(({ data }) => data)).toEqual(["You ", "asked: "]);
+    const stop = (origin: string) => call(`${path}/stop`, { method: "POST" }, { origin });
+    expect((await stop("https://evil.example")).status).toBe(403);
+    expect((await stop(url)).status).toBe(200);
+    expect((await reader.rest()).map(({ event }) => event).slice(-2)).toEqual(["stopped", "ended"]);
+    // It installs what this project is tested with.
+    const own = JSON.parse(readFileSync(join(PROJECT, "package.json"), "utf8")) as typeof packed & {
+      version: string;
+    };
+    const { holdfast, ...others } = { ...packed.dependencies, ...packed.devDependencies };
+    expect(holdfast).toBe(`^${own.version}`);
+    expect({ ...own.dependencies, ...own.devDependencies }).toMatchObject(others);
   });
 
   it.each([

@@ -13,6 +13,7 @@ const FOLDERS = [
   "bench/results",
   "examples/llm-stream",
   "examples/own-worker",
+  "template",
   "test/soak",
 ];
 const pages = FOLDERS.filter((folder) => existsSync(join(PROJECT, folder))).flatMap((folder) =>
