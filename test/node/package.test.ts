@@ -443,7 +443,7 @@ describe("the packed library, in an empty project", () => {
     ]);
   });
 
-  it("makes the Worker that docs/own-worker.md prints, and checks its types and those of its other examples", async () => {
+  it("makes the Worker that docs/own-worker.md prints, or says what it lacks, and checks the types of its examples", async () => {
     const page = readFileSync(join(PROJECT, "docs/own-worker.md"), "utf8");
     const blocks = (language: string) =>
       [...page.matchAll(new RegExp(`\\n\`\`\`${language}\\n([^]*?)\`\`\``, "g"))].map(
@@ -458,8 +458,19 @@ describe("the packed library, in an empty project", () => {
     writeFileSync(join(folder, "wrangler.toml"), toml);
     examples.forEach((code, i) => writeFileSync(join(folder, `example-${i}.ts`), code));
     await typeCheckFolder(folder);
-    const wrangler = join(PROJECT, "node_modules/.bin/wrangler");
-    const { stdout } = await run(wrangler, ["deploy", "--dry-run"], { cwd: folder });
+    // As it is without one of the classes: the page quotes what wrangler says.
+    const forgetful = join(consumer, "forgetful");
+    mkdirSync(forgetful);
+    writeFileSync(join(forgetful, "worker.ts"), worker.replace(/^export (class Dir.*)$/m, "$1"));
+    writeFileSync(join(forgetful, "wrangler.toml"), toml);
+    const dryRun = (cwd: string) =>
+      run(join(PROJECT, "node_modules/.bin/wrangler"), ["deploy", "--dry-run"], { cwd });
+    const [{ stdout }, refused] = await Promise.all([
+      dryRun(folder),
+      dryRun(forgetful).then(String, ({ stderr }: { stderr: string }) => stderr),
+    ]);
+    expect(refused).toContain("not exported in your entrypoint file: DirectoryObject.");
+    expect(refused).toContain("You should export these objects from your entrypoint, worker.ts.");
     expect(stdout).toMatch(/env\.SESSIONS \(SessionObject\)[^]*env\.DIRECTORY \(DirectoryObject\)/);
   });
 
