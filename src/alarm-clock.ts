@@ -5,11 +5,14 @@
  */
 export class AlarmClock {
   readonly #storage: DurableObjectStorage;
+  readonly #earliest: () => number;
   /** The time that the alarm is set for; undefined after a load, which does not read it. */
   #setFor: number | undefined;
 
-  constructor(storage: DurableObjectStorage) {
+  /** `earliest`: the object is to wake by then, whatever else a caller asks for. Infinity: no such time. */
+  constructor(storage: DurableObjectStorage, earliest: () => number = () => Infinity) {
     this.#storage = storage;
+    this.#earliest = earliest;
   }
 
   /** Whether the alarm's time is known: after a load it is not, until something sets it. */
@@ -20,16 +23,12 @@ export class AlarmClock {
   /** Makes sure that the object wakes at `at` (milliseconds since the epoch) or before. */
   wakeBy(at: number): void {
     if (this.#setFor !== undefined && this.#setFor <= at) return;
-    // Buffered with the other writes of this turn; the output gate holds the answer until all are durable.
-    void this.#storage.setAlarm(at);
-    this.#setFor = at;
+    this.#set(at);
   }
 
   /** Makes the object wake at `at` and not before: all earlier work is done. */
   moveTo(at: number): void {
-    if (this.#setFor === at) return;
-    void this.#storage.setAlarm(at);
-    this.#setFor = at;
+    if (this.#setFor !== at) this.#set(at);
   }
 
   /** The alarm has fired, so none is set. */
@@ -41,5 +40,13 @@ export class AlarmClock {
   clear(): void {
     void this.#storage.deleteAlarm();
     this.#setFor = Infinity;
+  }
+
+  #set(at: number): void {
+    const time = Math.min(at, this.#earliest());
+    if (this.#setFor === time) return;
+    // Buffered with the other writes of this turn; the output gate holds the answer until all are durable.
+    void this.#storage.setAlarm(time);
+    this.#setFor = time;
   }
 }

@@ -6,10 +6,8 @@ import { env } from "cloudflare:workers";
 import { holdfastOn } from "./embed/create-holdfast.ts";
 import { machineOf } from "./embed/machine.ts";
 import { demoServer } from "./gateway/demo/demo.ts";
-import { provideServer } from "./gateway/upstream/open.ts";
 
-provideServer("demo", demoServer);
-const holdfast = holdfastOn<typeof env>(machineOf, {});
+const holdfast = holdfastOn<typeof env>({ machineOf, demo: demoServer() }, {});
 // A bad variable throws here, before the Worker takes a request.
 holdfast.sessions(env);
 

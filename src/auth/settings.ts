@@ -129,7 +129,8 @@ export function refuseForwardedTokens(
 ): void {
   if (method.kind !== "token" && method.kind !== "jwt") return;
   for (const [name, upstream] of Object.entries(upstreams)) {
-    if (upstream === "demo" || upstream.forwardAuthorization !== true) continue;
+    if (upstream === "demo" || "server" in upstream) continue;
+    if (upstream.forwardAuthorization !== true) continue;
     const why = `would pass on tokens made for this service (AUTH=${method.kind})`;
     const instead = "name the header that carries the upstream's credential instead";
     throw new ConfigError(`UPSTREAMS ${name}: forwardAuthorization true ${why}; ${instead}`);

@@ -81,7 +81,14 @@ export interface ServerSettings {
   readonly forwardAuthorization: boolean | string;
 }
 
-type UpstreamSettings = "demo" | ServerSettings;
+/** A server of one's own, which only code can give. */
+export interface OwnServerSettings {
+  readonly server: true;
+  /** How long a call may take in all. */
+  readonly callSeconds: number;
+}
+
+export type UpstreamSettings = "demo" | ServerSettings | OwnServerSettings;
 export type UpstreamsSettings = Readonly<Record<string, UpstreamSettings>>;
 
 export const DEFAULT_UPSTREAM = "default";
@@ -118,12 +125,17 @@ const OPTIONS = [
   "forwardAuthorization",
 ];
 
+type Check = (holds: unknown, what: string) => asserts holds;
+
+const RANGE = `from ${SHORTEST_TIMEOUT_SECONDS} to ${LONGEST_TIMEOUT_SECONDS}`;
+
 function upstreamOf(name: string, value: unknown): UpstreamSettings {
   if (value === "demo") return value;
-  function check(holds: unknown, what: string): asserts holds {
+  const check: Check = (holds, what) => {
     if (!holds) throw problem(`${name}: ${what}`);
-  }
+  };
   check(isObject(value), 'must be "demo" or an object');
+  if ("server" in value) return ownServerOf(value, check);
   const unknown = Object.keys(value).find((key) => !OPTIONS.includes(key));
   check(unknown === undefined, `has no option ${unknown}; there are ${OPTIONS.join(", ")}`);
   const { url, replicas = [], binding, headers = {}, forwardAuthorization = false } = value;
@@ -136,12 +148,11 @@ function upstreamOf(name: string, value: unknown): UpstreamSettings {
   check(named, "binding must be the name of a service binding");
   const either = (binding === undefined) !== (urls.length === 0);
   check(either, "must have either url or replicas, or binding");
-  const range = `from ${SHORTEST_TIMEOUT_SECONDS} to ${LONGEST_TIMEOUT_SECONDS}`;
-  check(isDuration(timeoutSeconds), `timeoutSeconds must be ${range}`);
+  check(isDuration(timeoutSeconds), `timeoutSeconds must be ${RANGE}`);
   const { silenceSeconds = SILENCE_SECONDS } = value;
-  check(isDuration(silenceSeconds), `silenceSeconds must be ${range}`);
+  check(isDuration(silenceSeconds), `silenceSeconds must be ${RANGE}`);
   const { callSeconds = Math.max(CALL_SECONDS, timeoutSeconds) } = value;
-  check(isDuration(callSeconds), `callSeconds must be ${range}`);
+  check(isDuration(callSeconds), `callSeconds must be ${RANGE}`);
   check(callSeconds >= timeoutSeconds, "callSeconds must be at least timeoutSeconds");
   const known = transport === "streamable" || transport === "sse";
   check(known, "transport must be streamable or sse");
@@ -154,6 +165,22 @@ function upstreamOf(name: string, value: unknown): UpstreamSettings {
   const bound = binding === undefined ? {} : { binding };
   const times = { timeoutSeconds, silenceSeconds, callSeconds };
   return { urls, ...bound, headers, ...times, transport, forwardAuthorization };
+}
+
+const OWN_OPTIONS = ["server", "callSeconds"];
+
+function ownServerOf(
+  { server, callSeconds = CALL_SECONDS, ...others }: Readonly<Record<string, unknown>>,
+  check: Check,
+): OwnServerSettings {
+  check(server === true, "server must be a function, given to createHoldfast");
+  const [other] = Object.keys(others);
+  check(
+    other === undefined,
+    `has no option ${other} beside server; there are ${OWN_OPTIONS.join(", ")}`,
+  );
+  check(isDuration(callSeconds), `callSeconds must be ${RANGE}`);
+  return { server, callSeconds };
 }
 
 function isDuration(value: unknown): value is number {
@@ -190,7 +217,7 @@ export function isHeaderValue(text: string): boolean {
 /** Names of the secrets that the headers refer to. */
 export function secretNames(settings: UpstreamsSettings): string[] {
   return Object.values(settings)
-    .flatMap((one) => (one === "demo" ? [] : Object.values(one.headers)))
+    .flatMap((one) => (one === "demo" || "server" in one ? [] : Object.values(one.headers)))
     .filter((value) => value.startsWith("$"))
     .map((value) => value.slice(1));
 }

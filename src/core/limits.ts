@@ -200,6 +200,16 @@ export const UPSTREAM_HELD_MS = 1000;
 /** UTF-8 bytes of an initialize request: metadata keeps it, to be sent again. */
 export const MAX_INIT_BODY_BYTES = 64 * 1024;
 
+/** UTF-8 bytes of the keys and values that a server of one's own may store with its session, as JSON, and how many of them. */
+export const MAX_STATE_BYTES = 256 * 1024;
+export const MAX_STATE_KEYS = 4096;
+/** Times at which such a server may ask to be woken: all of them are one row. */
+export const MAX_WAKES = 100;
+/** Milliseconds that such a server has to start: a call waits for it. */
+export const SERVER_START_MS = 30_000;
+/** Milliseconds that its handler of `onWake` has: the object's alarm waits for it, and the platform gives that 15 minutes. */
+export const SERVER_WAKE_MS = 5 * 60 * 1000;
+
 /** Entries in one page over HTTP: a page is one answer of every shard. */
 export const MAX_LIST_LIMIT = 200;
 /** Entries in a page if the caller names no limit. */

@@ -11,7 +11,8 @@ import type { Caller } from "../core/caller.ts";
 import { MAX_SUBJECT_LENGTH } from "../core/limits.ts";
 import { directoryOf } from "../directory/client.ts";
 import { DirectoryObject } from "../directory/directory-object.ts";
-import { openUpstreams, outboundOf } from "../gateway/upstream/open.ts";
+import { openUpstreams, outboundOf, ownServers, statelessSends } from "../gateway/upstream/open.ts";
+import type { OwnServer, OwnServers } from "../gateway/upstream/upstream.ts";
 import { drainRefusedBody } from "../http/drain-refused-body.ts";
 import { createLogger, describeFailure, type Logger } from "../logger.ts";
 import { DurableObjectHost } from "../session/object-host.ts";
@@ -19,8 +20,14 @@ import { SessionObject } from "../session/session-object.ts";
 import { isObject } from "../wire/json.ts";
 import { bindingsOf, requireSqlite, type Bindings } from "./bindings.ts";
 import type { OwnMachine } from "./machine.ts";
-import { codeSettingsOf, environmentWith, namingOptions, type HoldfastOptions } from "./options.ts";
-import { sessionsOf, type HoldfastSessions } from "./sessions.ts";
+import {
+  codeSettingsOf,
+  environmentWith,
+  namingOptions,
+  serversIn,
+  type HoldfastOptions,
+} from "./options.ts";
+import { serverPublish, sessionsOf, type HoldfastSessions } from "./sessions.ts";
 
 /** A Worker's `ctx`. The service needs none of it today. */
 interface WorkerContext {
@@ -79,19 +86,30 @@ interface Embedded {
 export function createHoldfast<Env extends object = Environment>(
   options: HoldfastOptions<Env> = {},
 ): Holdfast<Env> {
-  return holdfastOn(() => ({}), options);
+  return holdfastOn({ machineOf: () => ({}) }, options);
 }
 
-type MachineOf = (bindings: Bindings, log: Logger) => OwnMachine;
+/** What the project's own Worker has beside options. */
+interface Surroundings {
+  /** The machine that it runs on. */
+  readonly machineOf: (bindings: Bindings, log: Logger) => OwnMachine;
+  /** The server of the upstream "demo"; without it there is no such upstream. */
+  readonly demo?: OwnServer;
+}
 
-/** As `createHoldfast`, for the project's own Worker, which may see the machine that it runs on. */
+/** As `createHoldfast`, for the project's own Worker. */
 export function holdfastOn<Env extends object>(
-  machineOf: MachineOf,
+  surroundings: Surroundings,
   options: HoldfastOptions<Env>,
 ): Holdfast<Env> {
   const environment = onceEach((env: object) => environmentWith(env, options));
+  const own = (env: Env): OwnServers => ({
+    demo: surroundings.demo,
+    named: serversIn(options, env),
+    validated: serverPublish,
+  });
   const embedded = onceEach((env: Env) =>
-    namingOptions(options, () => embed(options, env, environment(env), machineOf)),
+    namingOptions(options, () => embed(options, env, environment(env), own(env), surroundings)),
   );
 
   return {
@@ -99,9 +117,9 @@ export function holdfastOn<Env extends object>(
     sessions: (env, options) => embedded(env).sessions(callerOf(options)),
     // The objects read the options too, such as the bounds of the log.
     SessionObject: class extends SessionObject {
-      constructor(ctx: DurableObjectState, env: Environment) {
+      constructor(ctx: DurableObjectState, env: Env) {
         requireSqlite(ctx, "SessionObject");
-        super(ctx, environment(env));
+        super(ctx, environment(env), own(env));
       }
     },
     DirectoryObject: class extends DirectoryObject {
@@ -131,7 +149,8 @@ function embed<Env>(
   options: HoldfastOptions<Env>,
   own: Env,
   env: Environment,
-  machineOf: MachineOf,
+  servers: OwnServers,
+  { machineOf }: Surroundings,
 ): Embedded {
   const code = codeSettingsOf(options);
   const config = loadConfig(env);
@@ -156,7 +175,8 @@ function embed<Env>(
     stored,
     damaged,
   });
-  const app = createApp(host, config, access, openUpstreams(config, env), machine);
+  const sends = statelessSends(ownServers(config, servers));
+  const app = createApp(host, config, access, openUpstreams(config, env, sends), machine);
   return {
     fetch: async (request) => drainRefusedBody(request, await app.fetch(request)),
     sessions: (caller) => sessionsOf({ host, config, access, log }, caller),

@@ -6,6 +6,8 @@ import type { Scope } from "../auth/identity.ts";
 import { AUTH_VARIABLES, type CodeSettings } from "../auth/settings.ts";
 import { ConfigError, type Environment } from "../config/env.ts";
 import { CONFIG_VARIABLES } from "../config/service.ts";
+import type { ConnectableServer, ServerSession } from "../gateway/own/contract.ts";
+import type { OwnServer } from "../gateway/upstream/upstream.ts";
 import type { LogLevel } from "../logger.ts";
 import { isObject } from "../wire/json.ts";
 
@@ -37,11 +39,25 @@ export interface UpstreamServer {
   readonly forwardAuthorization?: boolean | string;
 }
 
+/** An MCP server of your own, which runs in the objects of its sessions. docs/mcp.md has the details. */
+export interface OwnUpstream<Env = never> {
+  /**
+   * Makes the server of a session: an `McpServer` of `@modelcontextprotocol/server`. It is called once for
+   * each life of the session's object.
+   */
+  readonly server: (
+    session: ServerSession,
+    env: Env,
+  ) => ConnectableServer | Promise<ConnectableServer>;
+  /** Seconds from 0.05 to 86400 (3600) that a call may take in all. */
+  readonly callSeconds?: number;
+}
+
 /** An upstream of the gateway, by kind. */
-export type UpstreamOption = UpstreamServer;
+export type UpstreamOption<Env = never> = UpstreamServer | OwnUpstream<Env>;
 
 /** The options that are variables of the environment: docs/options.md has their ranges and defaults. */
-export interface VariableOptions {
+export interface VariableOptions<Env = never> {
   /** Seconds that a session lives after its last use: 0.1 to 31536000 (7200). */
   readonly sessionTtlSeconds?: number | undefined;
   /** Longest life of a session in seconds, however it is used (0: no limit). */
@@ -63,7 +79,7 @@ export interface VariableOptions {
   /** Open streams of one session: 1 to 10000 (32). */
   readonly maxWriters?: number | undefined;
   /** The MCP servers behind the gateway, by name; `default` is served at `/mcp`, the others at `/mcp/NAME`. */
-  readonly upstreams?: Readonly<Record<string, UpstreamOption>> | undefined;
+  readonly upstreams?: Readonly<Record<string, UpstreamOption<Env>>> | undefined;
   /** Shards of the directory: 0 to 256 (8). 0: nothing can be listed, and DIRECTORY need not be bound. */
   readonly directoryShards?: number | undefined;
   /** Sessions that one subject may have at a time: 0 to 1000000 (0: no limit). */
@@ -101,7 +117,7 @@ export interface VariableOptions {
   readonly rateLimitPerAddress?: number | undefined;
 }
 
-export interface HoldfastOptions<Env = unknown> extends VariableOptions {
+export interface HoldfastOptions<Env = unknown> extends VariableOptions<Env> {
   /**
    * Identifies the sender of a request, in place of `auth`: by a cookie, or a token of your own. Return
    * null for a sender that you do not know, who gets 401. It must leave the request's body unread. If it throws, the caller
@@ -172,9 +188,32 @@ export function codeSettingsOf(options: HoldfastOptions<never>): CodeSettings {
 export function environmentWith(env: Environment, options: VariableOptions): Environment {
   const given = Object.entries(options).flatMap(([name, value]) => {
     const variable = VARIABLES.get(name);
-    return variable === undefined || value === undefined ? [] : [[variable, textOf(name, value)]];
+    if (variable === undefined || value === undefined) return [];
+    return [[variable, textOf(name, name === "upstreams" ? withoutServers(value) : value)]];
   });
   return given.length === 0 ? env : { ...env, ...Object.fromEntries(given) };
+}
+
+/** The servers of one's own among the upstreams, for an object that has this `env`. */
+export function serversIn<Env>(
+  { upstreams = {} }: VariableOptions<Env>,
+  env: Env,
+): ReadonlyMap<string, OwnServer> {
+  const servers = Object.entries(upstreams).flatMap(([name, one]): [string, OwnServer][] =>
+    "server" in one ? [[name, { make: (session) => one.server(session, env) }]] : [],
+  );
+  return new Map(servers);
+}
+
+/** The upstreams as JSON can hold them: of a server in code it holds that there is one. */
+function withoutServers(upstreams: unknown): unknown {
+  if (!isObject(upstreams)) return upstreams;
+  return Object.fromEntries(
+    Object.entries(upstreams).map(([name, one]) => {
+      if (!isObject(one) || !("server" in one)) return [name, one];
+      return [name, { ...one, server: typeof one["server"] === "function" }];
+    }),
+  );
 }
 
 /** As a variable has it: text as it is, and everything else as JSON. */

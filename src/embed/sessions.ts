@@ -7,6 +7,8 @@ import { SessionError } from "../core/errors.ts";
 import type { SessionDocument } from "../core/host.ts";
 import { requireSessionId } from "../core/id.ts";
 import { jsonProblem } from "../core/json-bounds.ts";
+import type { ServerSession } from "../gateway/own/contract.ts";
+import type { PublishEvents } from "../gateway/upstream/upstream.ts";
 import { onlyWhereAbsent, parseIfMatch } from "../http/preconditions.ts";
 import { problemResponse, reportFailure } from "../http/problem.ts";
 import { queryReader, validate, type Service } from "../http/route.ts";
@@ -115,12 +117,11 @@ export function sessionsOf(service: Omit<Service, "openApi">, caller: Caller): H
   async function publish(
     id: string,
     events: api.NewEvent | readonly api.NewEvent[],
-    { idempotencyKey }: api.PublishOptions = {},
+    options: api.PublishOptions = {},
   ): Promise<(api.Published | api.PublishedMany) & Replayable> {
-    const body = checked(publication, events);
-    const sessionId = requireSessionId(id);
-    const result = await publishEvents(host, caller, sessionId, body, idempotencyKey);
-    return { ...result.answer, ...(result.replayed && { replayed: true }) };
+    const toSession: PublishEvents = (...given) =>
+      host.as(caller).publish(requireSessionId(id), ...given);
+    return validated(toSession, events, options);
   }
 
   return {
@@ -171,6 +172,33 @@ export function sessionsOf(service: Omit<Service, "openApi">, caller: Caller): H
     count: async (options = {}) => countSessions(host, caller, checked(countQuery, options)),
     revoke: async (options = {}) => revokeSessions(host, caller, checked(revokeQuery, options)),
   };
+}
+
+/** Publishes to one session what is valid. Throws as a verb does. */
+async function validated(
+  publish: PublishEvents,
+  events: api.NewEvent | readonly api.NewEvent[],
+  { idempotencyKey }: api.PublishOptions,
+): Promise<(api.Published | api.PublishedMany) & Replayable> {
+  const body = checked(publication, events);
+  const { answer, replayed } = await publishEvents(publish, body, idempotencyKey);
+  return { ...answer, ...(replayed && { replayed: true }) };
+}
+
+/** The `publish` of a server of one's own, over what publishes to its session. */
+export function serverPublish(publish: PublishEvents): ServerSession["publish"] {
+  async function valid(event: api.NewEvent, options?: api.PublishOptions): Promise<api.Published>;
+  async function valid(
+    events: readonly api.NewEvent[],
+    options?: api.PublishOptions,
+  ): Promise<api.PublishedMany>;
+  async function valid(
+    events: api.NewEvent | readonly api.NewEvent[],
+    options: api.PublishOptions = {},
+  ): Promise<api.Published | api.PublishedMany> {
+    return validated(publish, events, options);
+  }
+  return valid;
 }
 
 const queryOfStream = queryReader(streamQuery);

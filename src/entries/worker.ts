@@ -12,8 +12,16 @@ export type { Holdfast, SessionsOptions } from "../embed/create-holdfast.ts";
 export type {
   Authenticated,
   HoldfastOptions,
+  OwnUpstream,
   UpstreamOption,
   UpstreamServer,
   VariableOptions,
 } from "../embed/options.ts";
 export type { HoldfastSessions, IfMatchOption, Replayable } from "../embed/sessions.ts";
+export type {
+  ConnectableServer,
+  ServerPublishOptions,
+  ServerSession,
+  ServerState,
+  ServerTransport,
+} from "../gateway/own/contract.ts";

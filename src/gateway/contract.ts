@@ -107,6 +107,9 @@ export interface GatewaySession {
 }
 
 export interface OpenSession extends GatewaySession {
+  readonly id: SessionId;
+  /** Undefined: nobody owns it. */
+  readonly subject: string | undefined;
   /**
    * Changes metadata, and returns them as they are then; a null value removes its key.
    * Undefined: the session has no room for that, and nothing has changed.

@@ -27,6 +27,8 @@ export const RPC_CODES = {
   invalidParams: -32602,
   internalError: -32603,
   serverError: -32000,
+  /** MCP 2026-07-28: the data name the versions that are supported. */
+  unsupportedVersion: -32022,
   sessionNotFound: ERROR_KINDS.session_not_found.jsonRpcCode,
 } as const;
 
@@ -172,8 +174,8 @@ export function withId(text: string, id: RequestId): string {
   return withMember(text, "id", id);
 }
 
-/** An error response. Without an `id`, it has none: MCP does not allow null. */
-export function rpcError(code: number, message: string, id?: RequestId): string {
-  const error = JSON.stringify({ code, message });
+/** An error response. Without an `id`, it has none: MCP does not allow null. `data` is JSON. */
+export function rpcError(code: number, message: string, id?: RequestId, data?: unknown): string {
+  const error = JSON.stringify({ code, message, data });
   return `{"jsonrpc":"2.0",${id === undefined ? "" : `"id":${id},`}"error":${error}}`;
 }

@@ -1,7 +1,7 @@
 /** MCP's protocol revisions, and the differences between them that the gateway knows. */
 
 /** The revisions with sessions, oldest first. */
-const SESSION_VERSIONS: readonly string[] = [
+export const SESSION_VERSIONS: readonly string[] = [
   "2024-11-05",
   "2025-03-26",
   "2025-06-18",

@@ -215,9 +215,16 @@ export class Lifecycle {
   /**
    * The alarm has fired: ends the session or sets the alarm again, and sends the directory what it does
    * not know yet. `tries` says how often the same alarm failed before: the platform tries a few times only.
+   * A server of one's own whose time has come is woken first. If the object is lost meanwhile, the alarm
+   * comes again.
    */
-  async wake(now: number, tries = 0): Promise<void> {
-    const { ctx, alarm, outbox, log } = this.#parts;
+  async wake(firedAt: number, tries = 0): Promise<void> {
+    const { ctx, alarm, outbox, gateway, log } = this.#parts;
+    let now = firedAt;
+    if (gateway.own.wakeAt <= firedAt && this.live(firedAt)) {
+      await gateway.own.wake(firedAt);
+      now = Date.now();
+    }
     alarm.fired();
     if (tries >= OWN_ALARM_AFTER_TRIES) {
       alarm.moveTo(now + LONGEST_RESEND_MS);

@@ -7,10 +7,11 @@ import { requireKnownVersion, type Caller } from "../core/caller.ts";
 import { NATIVE_STREAM } from "../core/event-id.ts";
 import type { NewEvent, Published, StreamEnd } from "../core/host.ts";
 import { MAX_HOLD_MS, MAX_SHARED_LOG, WRITERS_PER_HELD_MS } from "../core/limits.ts";
-import { refuse, succeed, type Outcome } from "../core/errors.ts";
+import { refuse, succeed, unwrap, type Outcome } from "../core/errors.ts";
 import type { PublishKey } from "../stream/published-keys.ts";
 import { sized, type LoggedEvent, type SizedEvent } from "../stream/event-log.ts";
 import type { Lifecycle, LiveSession } from "./lifecycle.ts";
+import { publishKeyOf } from "./publish-key.ts";
 import { overflowOf } from "./record-changes.ts";
 import type { Subscribers } from "../stream/subscribers.ts";
 import type { EventChannel } from "../stream/event-channel.ts";
@@ -64,6 +65,16 @@ export class Publishing {
     key?: PublishKey,
   ): Promise<Outcome<Published>> {
     return this.#do({ caller, events: events.map(sized), ends: false, key });
+  }
+
+  /** Publishes what the server of the session has to say. Rejects with a SessionError. */
+  async byServer(
+    events: readonly NewEvent[],
+    idempotencyKey: string | undefined,
+  ): Promise<Published> {
+    const key =
+      idempotencyKey === undefined ? undefined : await publishKeyOf(idempotencyKey, events);
+    return unwrap(await this.publish({ admin: true }, events, key));
   }
 
   /** Ends the stream, after one last event if there is one. A publish that came before is before the end. */

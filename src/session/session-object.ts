@@ -29,7 +29,8 @@ import type {
 import type { SessionId } from "../core/id.ts";
 import type { PublishKey } from "../stream/published-keys.ts";
 import { MORE, TAKEN } from "../stream/protocol.ts";
-import { openUpstreams } from "../gateway/upstream/open.ts";
+import { openUpstreams, ownServers } from "../gateway/upstream/open.ts";
+import { NO_SERVERS, type OwnServers } from "../gateway/upstream/upstream.ts";
 import { Gateway } from "../gateway/object/gateway.ts";
 import { directoryOf } from "../directory/client.ts";
 import { Outbox } from "../directory/outbox.ts";
@@ -66,14 +67,15 @@ export class SessionObject extends DurableObject<Environment> {
   readonly #publishing: Publishing;
   readonly #attaching: Attaching;
 
-  constructor(ctx: DurableObjectState, env: Environment) {
+  /** `own`: the servers of the Worker's own code. */
+  constructor(ctx: DurableObjectState, env: Environment, own: OwnServers = NO_SERVERS) {
     super(ctx, env);
     const config = loadConfig(env);
     const log = createLogger(config.logLevel);
     const subscribers = new Subscribers(ctx);
     const waiters = new Waiters(ctx, config.maxWriters);
     const channel = { storage: ctx.storage, subscribers, limits: config };
-    const alarm = new AlarmClock(ctx.storage);
+    const alarm = new AlarmClock(ctx.storage, () => this.#gateway.own.wakeAt);
     const directory = directoryOf(env, config);
     this.#log = log;
     this.#subscribers = subscribers;
@@ -81,7 +83,12 @@ export class SessionObject extends DurableObject<Environment> {
     this.#gateway = new Gateway({
       session: () => this.#openSession(),
       channel,
-      openUpstreams: () => openUpstreams(config, env),
+      openUpstreams: (sends) => openUpstreams(config, env, sends),
+      own: {
+        servers: ownServers(config, own),
+        publish: own.validated((...given) => this.#publishing.byServer(...given)),
+        wakeBy: (at) => alarm.wakeBy(at),
+      },
       limits: config,
       log,
       used: () => this.#used(),
@@ -228,17 +235,11 @@ export class SessionObject extends DurableObject<Environment> {
   ): Promise<Outcome<InitializeAnswer>> {
     requireKnownVersion(version);
     if (this.#life.live(Date.now())) return refuse("session_already_exists");
-    const opened = await this.#gateway.initialize(request);
-    if (!opened.ok || opened.value.kind !== "initialized") return opened;
-    const { metadata, messages } = opened.value;
-    // `content` names the owner.
-    const made = this.create({ admin: true }, id, {
-      ...content,
-      metadata: { ...content.metadata, ...metadata },
+    return this.#gateway.initialize(request, { subject: undefined, ...content, id }, (upstream) => {
+      // `content` names the owner.
+      const metadata = { ...content.metadata, ...upstream };
+      return this.create({ admin: true }, id, { ...content, metadata });
     });
-    if (made.ok) return succeed({ kind: "initialized", messages });
-    this.ctx.waitUntil(this.#gateway.terminate(metadata, request.headers));
-    return made;
   }
 
   /**
@@ -315,7 +316,8 @@ export class SessionObject extends DurableObject<Environment> {
     if (refusal) return refusal;
     const changed = this.#life.change(session, replaced(record, content, caller), now);
     if (!changed.ok || session.record.subject === record.subject) return changed;
-    // The former owner's readers must not follow the new owner's session.
+    // The former owner's readers must not follow the new owner's session, nor its server serve it.
+    this.#gateway.own.restart();
     await this.#life.endStreams();
     return succeed(this.#life.view(session, now));
   }
@@ -335,10 +337,10 @@ export class SessionObject extends DurableObject<Environment> {
   #openSession(): OpenSession | null {
     const session = this.#life.load(Date.now());
     if (!session) return null;
-    const { epoch, metadata } = session.record;
+    const { id, subject, epoch, metadata } = session.record;
     const patchMetadata: OpenSession["patchMetadata"] = (patch) =>
       this.patch({ admin: true }, { metadata: patch }).ok ? session.record.metadata : undefined;
-    return { epoch, metadata, patchMetadata };
+    return { id, subject, epoch, metadata, patchMetadata };
   }
 }
 

@@ -10,7 +10,7 @@ import { loadConfig } from "../../src/config/service.ts";
 import type { Environment } from "../../src/config/env.ts";
 import { DurableObjectHost } from "../../src/session/object-host.ts";
 import type { SessionObject } from "../../src/session/session-object.ts";
-import { provideServer, openUpstreams } from "../../src/gateway/upstream/open.ts";
+import { openUpstreams } from "../../src/gateway/upstream/open.ts";
 import { demoServer } from "../../src/gateway/demo/demo.ts";
 
 const { SESSIONS } = env as unknown as { SESSIONS: DurableObjectNamespace<SessionObject> };
@@ -22,8 +22,8 @@ export function guardedApp(variables: Environment, platform: AccessPlatform = {}
     directory: directory(),
     maxSessionsPerSubject: config.maxSessionsPerSubject,
   });
-  provideServer("demo", demoServer);
-  return createApp(host, config, access, openUpstreams(config, variables));
+  const sends = new Map([["default", demoServer().stateless]]);
+  return createApp(host, config, access, openUpstreams(config, variables, sends));
 }
 
 export interface TokenApp {

@@ -1,61 +1,28 @@
 /**
- * The built-in demo server, which the gateway serves until UPSTREAMS names another. It keeps no
- * sessions, so the gateway does all that a client sees of sessions and resumption.
+ * The built-in demo server, which the gateway serves until UPSTREAMS names another: a server of one's own,
+ * in the object of each session. Requests of the stateless revision are answered in the Worker.
  */
-import {
-  createMcpHandler,
-  isJSONRPCRequest,
-  McpServer,
-  type JSONRPCRequest,
-  type ServerContext,
-} from "@modelcontextprotocol/server";
+import { createMcpHandler, McpServer, type ServerContext } from "@modelcontextprotocol/server";
 import * as z from "zod";
-import { parseJson } from "../../wire/json.ts";
-import { isSessionVersion } from "../versions.ts";
 import { sleep } from "../../wire/timers.ts";
-import type { BuiltInServer } from "../upstream/open.ts";
-import { StandingServer } from "./standing-server.ts";
-import type { RequestParts } from "../upstream/upstream.ts";
+import type { OwnServer, Send } from "../upstream/upstream.ts";
 
 /** Longest run of the slow tool, in seconds. A call holds an object in memory while it runs. */
 const LONGEST_RUN_SECONDS = 300;
 
-/** Headers, and keys of `_meta`, that only stateless requests have (MCP 2026-07-28). */
-const STATELESS_HEADERS = ["mcp-method", "mcp-name"];
-const STATELESS_META = "io.modelcontextprotocol/";
+/** Only a name. Nothing is sent there. */
+const ADDRESS = "https://demo.invalid/mcp";
 
-export function demoServer(): BuiltInServer {
+export function demoServer(): OwnServer & { readonly stateless: Send } {
   // The gateway keeps the client's connection alive. Nothing lies between it and this server.
   const handler = createMcpHandler(build, { keepAliveMs: 0 });
-  // Each object has its own server, so an object's calls end with the object.
-  let standing: StandingServer | undefined;
   return {
-    // A tool without progress answers only when it is done.
-    timeoutMs: (LONGEST_RUN_SECONDS + 60) * 1000,
-    async send(url, parts) {
-      const parsedBody = parts.body === undefined ? undefined : parseJson(parts.body);
-      if (isSessionCall(parts.headers, parsedBody)) {
-        standing ??= new StandingServer(build());
-        return standing.call(parsedBody, parts.signal);
-      }
-      return handler.fetch(new Request(url, parts), { parsedBody });
-    },
+    make: build,
+    stateless: (parts, url = ADDRESS) => handler.fetch(new Request(url, parts)),
   };
 }
 
-/**
- * Whether this is a tool call that is plainly of a revision with sessions: such a call needs none of
- * the SDK's checks of HTTP. The SDK's handler, which is slower, serves every other request.
- */
-function isSessionCall(headers: RequestParts["headers"], body: unknown): body is JSONRPCRequest {
-  const version = headers["mcp-protocol-version"];
-  if (version === undefined || !isSessionVersion(version)) return false;
-  if (STATELESS_HEADERS.some((name) => name in headers)) return false;
-  if (!isJSONRPCRequest(body) || body.method !== "tools/call") return false;
-  return !Object.keys(body.params?._meta ?? {}).some((key) => key.startsWith(STATELESS_META));
-}
-
-/** Made once: the SDK's handler builds a server for each request, and a schema costs more than a server. */
+/** Made once: there is a server for each session and each stateless request, and a schema costs more than a server. */
 const INPUTS = {
   echo: z.object({ text: z.string() }),
   count: z.object({

@@ -18,10 +18,12 @@ import {
   type ExchangeAnswer,
   type ExchangeRequest,
   type GatewaySession,
+  type InitializeAnswer,
   type InitializeRequest,
   type NotInitialized,
   type SessionAccess,
 } from "../contract.ts";
+import { ObjectServer, type OwnServerParts, type SessionToCome } from "../own/object-server.ts";
 import { messagesIn, requestMeant, unaskedIn, type RequestId } from "../json-rpc.ts";
 import {
   agreedVersion,
@@ -32,7 +34,7 @@ import {
   terminate,
 } from "../upstream/handshake.ts";
 import { soundFirst } from "../upstream/health.ts";
-import { replicaAt, type Upstream, type Upstreams } from "../upstream/upstream.ts";
+import { replicaAt, type Send, type Upstream, type Upstreams } from "../upstream/upstream.ts";
 import { refusesBatches } from "../versions.ts";
 import { reportFailure } from "../upstream/failure.ts";
 import { Exchange } from "./exchange.ts";
@@ -48,7 +50,8 @@ interface GatewayParts {
   readonly session: SessionAccess;
   readonly channel: ChannelParts;
   /** Makes the configured upstreams. It is called once, when a session first needs one. */
-  readonly openUpstreams: () => Upstreams;
+  readonly openUpstreams: (own: ReadonlyMap<string, Send>) => Upstreams;
+  readonly own: Pick<OwnServerParts, "servers" | "publish" | "wakeBy">;
   readonly limits: ExchangeLimits;
   readonly log: Logger;
   /** Called when a message came for an exchange that streams. It counts as use of the session. */
@@ -65,6 +68,8 @@ interface Initialized {
 
 export class Gateway {
   readonly #parts: GatewayParts;
+  /** The server of one's own of this session, if its upstream is one. */
+  readonly own: ObjectServer;
   readonly #running = new Set<Exchange>();
   #upstreams: Upstreams | undefined;
   #streams: GatewayStreams | undefined;
@@ -76,6 +81,15 @@ export class Gateway {
 
   constructor(parts: GatewayParts) {
     this.#parts = parts;
+    const { own, session, channel, log } = parts;
+    this.own = new ObjectServer({
+      ...own,
+      session,
+      storage: channel.storage,
+      stateRequests: () => this.#state.requests,
+      unasked: (open, text) => this.streamsOf(open).receive(undefined, [text]),
+      log,
+    });
   }
 
   /** Whether an exchange waits for its upstream's answer to begin, which its timeout bounds. */
@@ -84,12 +98,36 @@ export class Gateway {
     return false;
   }
 
-  /** Makes an upstream session for a new session. If the session cannot be stored, the caller ends it by `terminate`. */
-  async initialize(request: InitializeRequest): Promise<Outcome<Initialized | NotInitialized>> {
-    const { upstream: name, body, headers } = request;
-    this.#headers = headers;
-    const upstream = this.#upstream(name);
+  /**
+   * Makes an upstream session for a new session, and then the session itself: `make` gets its metadata
+   * of the upstream. Both are made, or neither.
+   */
+  async initialize(
+    request: InitializeRequest,
+    session: SessionToCome,
+    make: (metadata: Metadata) => Outcome<unknown>,
+  ): Promise<Outcome<InitializeAnswer>> {
+    this.#headers = request.headers;
+    const upstream = this.#upstream(request.upstream);
     if (!upstream) return refuse("session_not_found");
+    this.own.begin(session);
+    const opened = await this.#handshake(upstream, request);
+    if (opened.kind !== "initialized") {
+      this.own.settle(false);
+      return succeed(opened);
+    }
+    const { metadata, messages } = opened;
+    const made = make(metadata);
+    this.own.settle(made.ok);
+    if (made.ok) return succeed({ kind: "initialized", messages });
+    void this.terminate(metadata, request.headers);
+    return made;
+  }
+
+  async #handshake(
+    upstream: Upstream,
+    { body, headers }: InitializeRequest,
+  ): Promise<Initialized | NotInitialized> {
     try {
       const { bodyMaxBytes } = this.#parts.limits;
       const replicas = soundFirst(upstream.replicas);
@@ -97,15 +135,14 @@ export class Gateway {
       const kept = Object.entries(handshakeMetadata(handshake, body)).filter(
         (entry): entry is [string, string] => entry[1] !== null,
       );
-      const metadata = { ...Object.fromEntries(kept), [GATEWAY_KEYS.upstream]: name };
-      return succeed({ kind: "initialized", metadata, messages: handshake.messages });
+      const metadata = { ...Object.fromEntries(kept), [GATEWAY_KEYS.upstream]: upstream.name };
+      return { kind: "initialized", metadata, messages: handshake.messages };
     } catch (failure) {
       if (!(failure instanceof HandshakeRefused)) {
-        const reported = reportFailure(this.#parts.log, upstream, failure);
-        return succeed({ kind: "failed", failure: reported });
+        return { kind: "failed", failure: reportFailure(this.#parts.log, upstream, failure) };
       }
       const { status, body, headers } = failure;
-      return succeed({ kind: "refused", status, body, headers });
+      return { kind: "refused", status, body, headers };
     }
   }
 
@@ -170,6 +207,7 @@ export class Gateway {
     this.#link = undefined;
     this.#listener?.end();
     this.#listener = undefined;
+    this.own.end();
     const abandoned = [...this.#running].map((exchange) => exchange.abandon());
     this.#running.clear();
     return () => {
@@ -187,7 +225,7 @@ export class Gateway {
 
   #upstream(name: string | undefined): Upstream | undefined {
     if (name === undefined) return undefined;
-    this.#upstreams ??= this.#parts.openUpstreams();
+    this.#upstreams ??= this.#parts.openUpstreams(this.own.sends);
     return this.#upstreams.get(name);
   }
 
@@ -225,6 +263,8 @@ export class Gateway {
   #listen(session: GatewaySession, metadata: Metadata): boolean {
     const link = this.#linkOf(session);
     if (!link?.upstream.listensInObject) return false;
+    // It says by itself what belongs to no request, and so the object can sleep.
+    if (this.own.serves(link.upstream.name)) return true;
     const { limits, log } = this.#parts;
     this.#listener ??= new ObjectListener({
       link,

@@ -90,6 +90,8 @@ export async function call(
   } catch (cause) {
     deadline.end();
     if (deadline.timedOut) throw new UpstreamError(FAILURES.timedOut, { cause });
+    // A server in the same Worker may say itself what failed.
+    if (cause instanceof UpstreamError) throw cause;
     const broken = !deadline.signal.aborted;
     if (broken) health?.broke();
     throw new UpstreamError(FAILURES.unreachable, { cause, broken });

@@ -33,6 +33,7 @@ export function isBroken(cause: unknown): cause is UpstreamError {
 }
 
 export const FAILURES = {
+  notStarted: failure(502, "The upstream could not be started"),
   unreachable: failure(502, "The upstream could not be reached"),
   timedOut: failure(504, "The upstream did not answer in time"),
   broken: failure(502, "The upstream sent an answer that is not MCP"),
@@ -57,7 +58,9 @@ export function reportFailure(
     upstream: upstream.name,
     failure: failure.message,
     status: known?.status,
-    cause: known ? undefined : describeFailure(cause),
+    // Only of a server in the same code: another's words may hold anything.
+    cause:
+      known && failure !== FAILURES.notStarted ? undefined : describeFailure(known?.cause ?? cause),
   });
   return failure;
 }

@@ -50,7 +50,7 @@ export const OWN_INITIALIZE = JSON.stringify({
   },
 });
 
-const INITIALIZED = JSON.stringify({ jsonrpc: "2.0", method: "notifications/initialized" });
+export const INITIALIZED = JSON.stringify({ jsonrpc: "2.0", method: "notifications/initialized" });
 
 /**
  * Sends `body`, an initialize request, to the first of `replicas` whose connection does not break.

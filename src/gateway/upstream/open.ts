@@ -1,32 +1,26 @@
 /** Makes the upstreams that the configuration names, from the bindings and secrets of the environment. */
+import { messagesIn, RPC_CODES, rpcError } from "../json-rpc.ts";
+import { FIRST_STATELESS, SESSION_VERSIONS } from "../versions.ts";
 import { legacyServer } from "./legacy-server.ts";
 import {
   CALL_SECONDS,
   isHeaderValue,
   NO_HEADER_VALUE,
-  SILENCE_SECONDS,
   type ServerSettings,
+  type UpstreamSettings,
 } from "../../config/upstreams.ts";
+import { ConfigError } from "../../config/env.ts";
 import type { Config } from "../../config/service.ts";
-import type { Answer, Replica, RequestParts, Upstream, Upstreams } from "./upstream.ts";
-
-/**
- * An MCP server that is part of the Worker. The Worker's entry provides it before anything runs.
- * The library provides none, so it depends on no MCP SDK.
- */
-export interface BuiltInServer {
-  /** Takes a request in its parts: making a Request only to take it apart costs more than many calls. */
-  readonly send: (url: string, parts: RequestParts) => Promise<Answer>;
-  /** Milliseconds until its slowest answer begins. */
-  readonly timeoutMs: number;
-}
-
-const servers = new Map<string, () => BuiltInServer>();
-
-/** Makes `name` ("demo") usable in UPSTREAMS. */
-export function provideServer(name: string, make: () => BuiltInServer): void {
-  servers.set(name, make);
-}
+import type {
+  Answer,
+  OwnServer,
+  OwnServers,
+  Replica,
+  RequestParts,
+  Send,
+  Upstream,
+  Upstreams,
+} from "./upstream.ts";
 
 /** The upstreams, and the bytes that one message of theirs may have. */
 type UpstreamsConfig = Pick<Config, "upstreams" | "bodyMaxBytes">;
@@ -47,34 +41,79 @@ function isFetcher(value: unknown): value is { readonly fetch: typeof fetch } {
 }
 
 const MCP_PATH = "/mcp";
-/** Only a name. Nothing is sent there. */
-const DEMO_URL = `https://demo.invalid${MCP_PATH}`;
 
 /**
- * The upstreams by name; without the demo, if the entry has not provided it. Throws an Error that
+ * The servers of one's own by the name of their upstream; without the demo server, if the entry has not
+ * provided it. Throws a ConfigError that names an upstream whose server nobody has given in code.
+ */
+export function ownServers(
+  { upstreams }: Pick<Config, "upstreams">,
+  { demo, named }: OwnServers,
+): ReadonlyMap<string, OwnServer> {
+  const servers = new Map<string, OwnServer>();
+  for (const [name, one] of Object.entries(upstreams)) {
+    const server = one === "demo" ? demo : "server" in one ? named.get(name) : undefined;
+    if (server) servers.set(name, server);
+    else if (one !== "demo" && "server" in one) {
+      throw new ConfigError(
+        `UPSTREAMS ${name}: server must be a function, given to createHoldfast`,
+      );
+    }
+  }
+  return servers;
+}
+
+/**
+ * The upstreams by name; a server of one's own only if `own` has its sender. Throws an Error that
  * names the upstream whose binding or secret is missing, or whose secret no header can hold.
  */
-export function openUpstreams(config: UpstreamsConfig, env: Environment): Upstreams {
+export function openUpstreams(
+  config: UpstreamsConfig,
+  env: Environment,
+  own: ReadonlyMap<string, Send> = new Map(),
+): Upstreams {
   const upstreams = new Map<string, Upstream>();
   for (const [name, one] of Object.entries(config.upstreams)) {
-    const upstream = one === "demo" ? openDemo(name) : open(name, one, config.bodyMaxBytes, env);
-    if (upstream) upstreams.set(name, upstream);
+    const send = own.get(name);
+    if (send) upstreams.set(name, openOwn(name, send, one));
+    else if (one !== "demo" && !("server" in one)) {
+      upstreams.set(name, open(name, one, config.bodyMaxBytes, env));
+    }
   }
   return upstreams;
 }
 
-function openDemo(name: string): Upstream | undefined {
-  const server = servers.get("demo")?.();
-  if (!server) return undefined;
+function openOwn(name: string, send: Send, settings: UpstreamSettings): Upstream {
+  const seconds = settings === "demo" ? CALL_SECONDS : settings.callSeconds;
+  const callMs = seconds * 1000;
   return {
     name,
-    replicas: [{ url: DEMO_URL, send: (parts) => server.send(DEMO_URL, parts) }],
+    // Only a name. Nothing is sent there.
+    replicas: [{ url: `https://${name}.invalid${MCP_PATH}`, send }],
     headers: {},
-    timeoutMs: server.timeoutMs,
-    silenceMs: SILENCE_SECONDS * 1000,
-    callMs: CALL_SECONDS * 1000,
+    // Nothing lies between it and its session, so a call has all of its time to begin, and to be silent.
+    timeoutMs: callMs,
+    silenceMs: callMs,
+    callMs,
     forwardAuthorization: false,
+    listensInObject: true,
   };
+}
+
+/** The senders to servers of one's own where there is no session: in the Worker, whose requests are stateless ones. */
+export function statelessSends(servers: ReadonlyMap<string, OwnServer>): ReadonlyMap<string, Send> {
+  return new Map([...servers].map(([name, { stateless = refuseStateless }]) => [name, stateless]));
+}
+
+/** The server is the session's, and this revision has none. A client of several revisions then takes another one. */
+function refuseStateless({ body = "" }: RequestParts): Promise<Answer> {
+  const [request] = messagesIn(body);
+  const id = request?.message.kind === "request" ? request.message.id : undefined;
+  const data = { supported: SESSION_VERSIONS, requested: FIRST_STATELESS };
+  const error = rpcError(RPC_CODES.unsupportedVersion, "This server keeps sessions", id, data);
+  return Promise.resolve(
+    new Response(error, { status: 400, headers: { "content-type": "application/json" } }),
+  );
 }
 
 function open(

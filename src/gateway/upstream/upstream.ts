@@ -1,4 +1,6 @@
 /** An MCP server behind the gateway: a URL, a service binding, or a server in the same Worker. */
+import type { NewEvent, Published } from "../../core/host.ts";
+import type { ConnectableServer, ServerSession } from "../own/contract.ts";
 import { FAILURES, isBroken, UpstreamError } from "./failure.ts";
 
 /**
@@ -28,6 +30,36 @@ export interface Replica {
   /** Sends a request to another URL of the same server; a server in the same Worker has none. */
   readonly fetch?: typeof fetch;
 }
+
+/** A server of one's own, which runs in the objects of its sessions. */
+export interface OwnServer {
+  /** Called once for each life of the object. */
+  readonly make: (session: ServerSession) => ConnectableServer | Promise<ConnectableServer>;
+  /** Answers requests of the stateless revision, which have no session. Absent: they are refused. */
+  readonly stateless?: Send;
+}
+
+/** Publishes events to one session. Rejects with a SessionError. */
+export type PublishEvents = (
+  events: readonly NewEvent[],
+  idempotencyKey: string | undefined,
+) => Promise<Published>;
+
+/** The servers of a Worker's own code. */
+export interface OwnServers {
+  readonly demo?: OwnServer | undefined;
+  /** By the name of their upstream. */
+  readonly named: ReadonlyMap<string, OwnServer>;
+  /** Has `publish` validate what a server publishes, as the routes do. */
+  readonly validated: (publish: PublishEvents) => ServerSession["publish"];
+}
+
+export const NO_SERVERS: OwnServers = {
+  named: new Map(),
+  validated: () => () => {
+    throw new Error("there is no server that could publish");
+  },
+};
 
 export interface Upstream {
   readonly name: string;

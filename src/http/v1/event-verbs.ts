@@ -9,7 +9,14 @@ import type { Published, PublishedMany, Ticket } from "../../core/api.ts";
 import type { Caller } from "../../core/caller.ts";
 import { instant } from "../../core/document.ts";
 import { SessionError } from "../../core/errors.ts";
-import type { EventPage, NewEvent, SessionHost, StreamEnd, StreamStart } from "../../core/host.ts";
+import type {
+  EventPage,
+  NewEvent,
+  Published as Stored,
+  SessionHost,
+  StreamEnd,
+  StreamStart,
+} from "../../core/host.ts";
 import { redactSessionId, type SessionId } from "../../core/id.ts";
 import { bridge } from "../../stream/bridge.ts";
 import { STREAM_HEADERS } from "../problem.ts";
@@ -28,16 +35,13 @@ interface PublishAnswer {
 
 /** Publishes events. Throws a SessionError: `session_not_found`, `idempotency_key_reused`, `stream_ended` and those that pass. */
 export function publishEvents(
-  host: SessionHost,
-  caller: Caller,
-  id: SessionId,
+  publish: (events: readonly NewEvent[], idempotencyKey: string | undefined) => Promise<Stored>,
   body: z.output<typeof publication>,
   idempotencyKey: string | undefined,
 ): Promise<PublishAnswer> {
   const isArray = Array.isArray(body);
   const events = (isArray ? body : [body]).map(eventOf);
-  const publishing = host.as(caller).publish(id, events, idempotencyKey);
-  return publishing.then(({ ids, writers, replayed }) => {
+  return publish(events, idempotencyKey).then(({ ids, writers, replayed }) => {
     const [first = ""] = ids;
     return { answer: isArray ? { ids, writers } : { id: first, writers }, replayed };
   });

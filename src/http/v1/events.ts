@@ -51,7 +51,11 @@ export const eventRoutes = [
     ],
     handle({ c, caller, body }, { host }) {
       const key = c.req.header("idempotency-key");
-      const publishing = publishEvents(host, caller, sessionIdOf(c), body, key);
+      const publishing = publishEvents(
+        (...given) => host.as(caller).publish(sessionIdOf(c), ...given),
+        body,
+        key,
+      );
       return publishing.then(({ answer, replayed }) =>
         c.json(answer, 202, replayed && { "idempotency-replayed": "true" }),
       );

@@ -18,7 +18,7 @@ async function serve(request: Request): Promise<Response> {
     params?: { name?: string; arguments?: { text?: string } };
   };
   if (params?.arguments?.text === "forget all sessions") sessions.clear();
-  const answer = await server.send(request.url, {
+  const answer = await server.stateless({
     method: request.method,
     headers: Object.fromEntries(request.headers),
     body: await request.text(),

@@ -18,6 +18,8 @@ const load = (options: object, env: Readonly<Record<string, string>> = {}) =>
     return { ...loadConfig(environment), ...loadAuthSettings(environment, code) };
   });
 
+const FACTORY: () => number = () => 1;
+
 const ALL: Required<VariableOptions> = {
   sessionTtlSeconds: 0.5,
   sessionMaxLifetimeSeconds: 60,
@@ -102,9 +104,18 @@ describe("options", () => {
       "upstreams default: must have either url or replicas, or binding",
     ],
     [
-      { upstreams: { default: { server: () => 1 } } },
-      "upstreams: server must be JSON, not a function",
+      { upstreams: { default: { server: {} } } },
+      "upstreams default: server must be a function, given to createHoldfast",
     ],
+    [
+      { upstreams: { default: { server: FACTORY, url: "https://a.example" } } },
+      "upstreams default: has no option url beside server; there are server, callSeconds",
+    ],
+    [
+      { upstreams: { default: { server: FACTORY, callSeconds: 0 } } },
+      "upstreams default: callSeconds must be from 0.05 to 86400",
+    ],
+    [{ upstreams: { default: { url: () => 1 } } }, "upstreams: url must be JSON, not a function"],
     [{ basePath: "live" }, 'basePath must be a path such as /live, not "live"'],
     [{ basePath: "/live/" }, 'basePath must be a path such as /live, not "/live/"'],
     [{ cors: { credentials: "yes" } }, "cors must be an object with credentials, true or false"],
