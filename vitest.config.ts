@@ -39,7 +39,11 @@ export default defineConfig({
         test: {
           ...patience,
           name: "node",
-          globalSetup: ["./test/support/bundle-setup.ts", "./test/support/redis-global-setup.ts"],
+          globalSetup: [
+            "./test/support/bundle-setup.ts",
+            "./test/support/packed-setup.ts",
+            "./test/support/redis-global-setup.ts",
+          ],
           sequence: { groupOrder: 1 },
           // A process takes file after file, and loads what they import once: wrangler alone takes a second.
           isolate: false,

@@ -23,9 +23,10 @@ export function run(
   args: readonly string[],
   env: Record<string, string>,
   command = process.execPath,
+  cwd = PROJECT,
 ): Running {
   const child = spawn(command, args, {
-    cwd: PROJECT,
+    cwd,
     env: { ...process.env, ...env },
     stdio: ["ignore", "pipe", "pipe"],
     // A group of its own: wrangler's command starts processes that its own death would leave behind.
@@ -69,18 +70,21 @@ export function killGroup({ pid }: ChildProcess): void {
   }
 }
 
-/** `wrangler dev`, as `npm start` runs it, on a port and with storage of its own. */
+/** `wrangler dev`, as `npm start` runs it, on a port and with storage of its own; in another folder, its own. */
 export async function wranglerDev(
   args: readonly string[] = [],
   port?: number,
+  folder = PROJECT,
 ): Promise<Running & { url: string }> {
   const on = String(port ?? (await freePort()));
   const state = await mkdtemp(join(tmpdir(), "holdfast-dev-"));
   atEnd(() => rm(state, { recursive: true, force: true }));
-  const wrangler = "node_modules/wrangler/bin/wrangler.js";
+  const wrangler = join(PROJECT, "node_modules/wrangler/bin/wrangler.js");
   const running = run(
     [wrangler, "dev", "--port", on, "--inspector-port", "0", "--persist-to", state, ...args],
     { CI: "true" },
+    process.execPath,
+    folder,
   );
   await running.printed(/Ready on/);
   return { ...running, url: `http://localhost:${on}` };

@@ -11,8 +11,9 @@ const FOLDERS = [
   "docs",
   "bench",
   "bench/results",
-  "examples/llm-stream",
-  "examples/own-worker",
+  ...readdirSync(join(PROJECT, "examples"), { withFileTypes: true })
+    .filter((entry) => entry.isDirectory())
+    .map(({ name }) => `examples/${name}`),
   "template",
   "test/soak",
 ];
