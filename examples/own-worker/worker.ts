@@ -8,7 +8,6 @@ import { Hono } from "hono";
 import { getSignedCookie, setSignedCookie } from "hono/cookie";
 import { csrf } from "hono/csrf";
 import { parseSigned } from "hono/utils/cookie";
-import page from "./page.html";
 
 interface Env {
   readonly COOKIE_SECRET: string;
@@ -20,13 +19,14 @@ interface Env {
 const LOGIN = "login";
 
 const holdfast = createHoldfast<Env>({
-  // Scripts and other clients of the app use Holdfast's own routes: /live/v1/sessions, /live/mcp.
+  // The page's client uses Holdfast's own routes: /live/v1/sessions/{id}/events and so on.
   basePath: "/live",
   authenticate: async (request, env) => {
     const cookies = request.headers.get("cookie") ?? "";
     const subject = (await parseSigned(cookies, env.COOKIE_SECRET, LOGIN))[LOGIN];
     if (!subject) return null;
-    return { subject, scopes: ["sessions:read", "sessions:write", "events:subscribe"] };
+    // To list, to follow, and to stop. The app alone makes sessions.
+    return { subject, scopes: ["sessions:read", "events:subscribe", "events:publish"] };
   },
   // An answer is read to its end within minutes, and is worth keeping for a day.
   sessionTtlSeconds: 24 * 60 * 60,
@@ -45,14 +45,12 @@ export class Tally extends DurableObject<Env> {
   }
 }
 
-const app = new Hono<{ Bindings: Env; Variables: { user: string } }>();
+const app = new Hono<{ Bindings: Env }>();
 
 app.all("/live/*", (c) => holdfast.fetch(c.req.raw, c.env, c.executionCtx));
 
 // Another site's form would be sent with the cookie too. Holdfast's routes check by themselves.
 app.use(csrf());
-
-app.get("/", (c) => c.html(page));
 
 // A login of your own checks more than the form of a name.
 app.post("/login", async (c) => {
@@ -70,32 +68,18 @@ app.post("/login", async (c) => {
   return c.redirect("/");
 });
 
-app.use("/answers/*", async (c, next) => {
+app.post("/answers", async (c) => {
   const user = await getSignedCookie(c, c.env.COOKIE_SECRET, LOGIN);
   if (!user) return c.text("Log in first.", 401);
-  c.set("user", user);
-  return next();
-});
-
-app.post("/answers", async (c) => {
   const { prompt } = await c.req.json<{ prompt?: unknown }>().catch(() => ({ prompt: undefined }));
   if (typeof prompt !== "string") return c.text("prompt: must be a text", 400);
-  const user = c.get("user");
-  const { id } = await sessionsOf(c).create({ metadata: { prompt } });
+  // It belongs to the user. For another user's login there is no such session.
+  const { id } = await holdfast.sessions(c.env, { subject: user }).create({ metadata: { prompt } });
   const asked = await c.env.TALLY.getByName(user).add();
   // It lasts at most 30 s longer than this request: a slow model belongs into a Durable Object.
   c.executionCtx.waitUntil(write(c.env, id, prompt));
   return c.json({ id, asked }, 201);
 });
-
-app.get("/answers", async (c) => c.json(await sessionsOf(c).list({ limit: 10 })));
-
-// The browser's EventSource comes back with Last-Event-ID, and goes on where it was.
-app.get("/answers/:id/events", (c) => sessionsOf(c).follow(c.req.raw, c.req.param("id")));
-
-app.post("/answers/:id/stop", async (c) =>
-  c.json(await sessionsOf(c).end(c.req.param("id"), { event: "stopped", data: "by a reader" })),
-);
 
 app.onError((failure, c) => {
   if (!(failure instanceof SessionError)) throw failure;
@@ -107,16 +91,19 @@ app.onError((failure, c) => {
 
 export default app;
 
-/** The sessions in reach of who is logged in. Another's is not found. */
-function sessionsOf(c: { readonly env: Env; get(name: "user"): string }) {
-  return holdfast.sessions(c.env, { subject: c.get("user") });
+/** Stands in for the work of your app. */
+function answerTo(prompt: string): string {
+  return `You asked: ${prompt} This Worker answers word by word. Each word is stored before it is \
+sent, so none is lost: reload this page, and the answer is there from its first word. Open its \
+address in a second tab, and both show the same. Log in under another name, and there is no such \
+answer. Press the stop button, and it ends in every tab.`;
 }
 
 /** Publishes an answer word by word, until it is complete or somebody has stopped it. */
 async function write(env: Env, id: string, prompt: string): Promise<void> {
   // The app writes, whoever is logged in.
   const sessions = holdfast.sessions(env);
-  const words = `You asked: ${prompt} Each word is stored before it is sent, so none is lost.`;
+  const words = answerTo(prompt);
   try {
     for (const [i, word] of words.split(" ").entries()) {
       // Under one key an event is published once, so a failed call may be repeated.

@@ -24,6 +24,7 @@ import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/cli
 import { build, transform } from "esbuild";
 import { afterAll, beforeAll, describe, expect, inject, it, onTestFinished } from "vitest";
 import { wranglerDev } from "../support/command.ts";
+import { packed } from "../support/packed.ts";
 import { startRedis } from "../support/redis-server.ts";
 import { Service } from "../support/service.ts";
 import { SseReader } from "../support/sse-reader.ts";
@@ -207,11 +208,7 @@ let consumer: string;
 
 beforeAll(async () => {
   consumer = mkdtempSync(join(tmpdir(), "holdfast-consumer-"));
-  // Builds first, by the package's own prepack.
-  const pack = ["pack", "--silent", "--pack-destination", consumer];
-  const { stdout } = await run("npm", pack, { cwd: PROJECT });
-  const tarball = stdout.trim().split("\n").at(-1) ?? "";
-  renameSync(join(consumer, tarball), join(consumer, "holdfast.tgz"));
+  cpSync(await packed(), join(consumer, "holdfast.tgz"));
   writeFileSync(
     join(consumer, "package.json"),
     '{"name":"consumer","private":true,"type":"module"}',
@@ -474,64 +471,6 @@ describe("the packed library, in an empty project", () => {
     expect(refused).toContain("not exported in your entrypoint file: DirectoryObject.");
     expect(refused).toContain("You should export these objects from your entrypoint, worker.ts.");
     expect(stdout).toMatch(/env\.SESSIONS \(SessionObject\)[^]*env\.DIRECTORY \(DirectoryObject\)/);
-  });
-
-  it("runs examples/own-worker, from a folder of its own", async () => {
-    const folder = join(consumer, "own-worker");
-    cpSync(join(PROJECT, "examples/own-worker"), folder, { recursive: true });
-    await typeCheckFolder(folder);
-    const { url, lines } = await wranglerDev(["--config", join(folder, "wrangler.toml")]);
-    const login = async (name: string) => {
-      const body = new URLSearchParams({ name });
-      const headers = { origin: url };
-      const answer = await fetch(`${url}/login`, {
-        method: "POST",
-        body,
-        headers,
-        redirect: "manual",
-      });
-      return { cookie: answer.headers.get("set-cookie")?.split(";")[0] ?? "" };
-    };
-    const [ada, bob] = [await login("ada"), await login("bob")];
-    const ask = (headers: Record<string, string>) =>
-      fetch(`${url}/answers`, {
-        method: "POST",
-        headers: { ...headers, "content-type": "application/json" },
-        body: JSON.stringify({ prompt: "Why?" }),
-      });
-    expect((await ask({})).status).toBe(401);
-    const { id, asked } = (await (await ask(ada)).json()) as { id: string; asked: number };
-    expect(asked).toBe(1);
-    const events = (headers: Record<string, string>) =>
-      fetch(`${url}/answers/${id}/events?from=earliest`, { headers });
-    expect((await events(bob)).status).toBe(404);
-    const first = new SseReader((await events(ada)).body!);
-    const [one, two] = await first.take(2);
-    await first.leave();
-    const rest = new SseReader((await events({ ...ada, "last-event-id": two?.id ?? "" })).body!);
-    const words = [one, two, ...(await rest.rest())];
-    expect(words.pop()).toMatchObject({ event: "ended" });
-    expect(words.map((word) => word?.data).join("")).toBe(
-      "You asked: Why? Each word is stored before it is sent, so none is lost. ",
-    );
-    // The routes of the service itself let the same login in, and see the same session.
-    const live = await fetch(`${url}/live/v1/sessions/${id}`, { headers: ada });
-    expect(await live.json()).toMatchObject({
-      id,
-      subject: "ada",
-      ended: true,
-      ttlSeconds: 86_400,
-    });
-    expect((await fetch(`${url}/live/v1/sessions/${id}`)).status).toBe(401);
-    const stopped = await fetch(`${url}/answers/${id}/stop`, {
-      method: "POST",
-      headers: { ...bob, origin: url },
-    });
-    expect([stopped.status, await stopped.json()]).toMatchObject([
-      404,
-      { code: "session_not_found" },
-    ]);
-    expect(lines.filter((line) => /error/i.test(line) && !line.includes("cf"))).toEqual([]);
   });
 
   it("makes the app of the template, as C3 and the deploy button take it", async () => {
