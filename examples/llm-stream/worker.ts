@@ -6,7 +6,6 @@ import { HoldfastClient, HoldfastError } from "holdfast/client";
 import { Hono } from "hono";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
 import { generate } from "./model.ts";
-import page from "./page.html";
 
 interface Env {
   readonly HOLDFAST_URL: string;
@@ -16,13 +15,14 @@ interface Env {
 
 const app = new Hono<{ Bindings: Env }>();
 
-app.get("/", (c) => c.html(page));
+// The page asks where the service is. It follows there, and not through this Worker.
+app.get("/holdfast", (c) => c.json({ url: c.env.HOLDFAST_URL }));
 
 app.post("/answers", async (c) => {
   const body = await c.req.json<{ prompt?: unknown } | null>().catch(() => null);
   const prompt = body?.prompt;
-  if (typeof prompt !== "string" || prompt === "" || prompt.length > 200) {
-    return c.text("prompt: must be a text of 1 to 200 characters", 400);
+  if (typeof prompt !== "string" || prompt === "" || prompt.length > 2000) {
+    return c.text("prompt: must be a text of 1 to 2000 characters", 400);
   }
   const holdfast = clientOf(c.env);
   const { id } = await holdfast.create({ metadata: { prompt } }, soon());

@@ -18,7 +18,7 @@ const SLOW = [
   "e2e/directory.test.ts",
   "e2e/soak.test.ts",
   "e2e/stranger-timing.test.ts",
-  "e2e/llm-stream-example.test.ts",
+  "e2e/examples/llm-stream.test.ts",
   "e2e/mcp/clients.test.ts",
   "node/library/redis-faults.test.ts",
   "e2e/mcp/everything.test.ts",
