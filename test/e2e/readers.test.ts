@@ -114,6 +114,7 @@ it.concurrent.each([
       expect.objectContaining({ event: "reader.cut", reason: "stalled" }),
     );
   }),
+  2 * CUT_WITHIN_MS,
 );
 
 it.concurrent(
@@ -180,11 +181,11 @@ it("a slow reader is cut at the bound, others notice nothing, and it resumes fro
   // The first 16 MiB warm the process up; the log holds no more than them from then on.
   for (let n = 0; n < 64; n++) await publish(n);
   const before = await memory();
-  for (let n = 64; n < 320; n++) await publish(n);
+  for (let n = 64; n < 192; n++) await publish(n);
   expect(await cut).toMatchObject({ reason: "slow" });
   expect(await writers()).toBe(1);
-  // 64 MiB went by. Had they been queued for the slow reader, they would be here.
-  expect((await memory()) - before).toBeLessThan(48 * MIB);
+  // 30 MiB went by. Had they been queued for the slow reader, they would be here.
+  expect((await memory()) - before).toBeLessThan(24 * MIB);
 
   // The text that it took has whole frames up to the cut; it comes back after the last one.
   let taken = "";
@@ -199,7 +200,7 @@ it("a slow reader is cut at the bound, others notice nothing, and it resumes fro
   const frames = lastSeen ? await back.take(2) : [];
   if (lastSeen) {
     expect(frames[0]).toMatchObject({ event: "gap" });
-    expect(Number(frames[1]!.data.split(" ")[0])).toBeGreaterThan(240);
+    expect(Number(frames[1]!.data.split(" ")[0])).toBeGreaterThan(110);
   }
   expect(lastSeen).toBeDefined();
   // One line tells of the cut, and it is ours.
