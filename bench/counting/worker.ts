@@ -5,7 +5,7 @@
 import { DurableObject } from "cloudflare:workers";
 import { DirectoryObject as Directory } from "../../src/directory/directory-object.ts";
 import { SessionObject as Session } from "../../src/session/session-object.ts";
-import service from "../../src/worker.ts";
+import service, * as own from "../../src/worker.ts";
 import { noCounts, type Kind } from "./counts.ts";
 
 let tally = noCounts();
@@ -39,8 +39,11 @@ type Method = (...args: unknown[]) => unknown;
 type Methods = Record<string, Method>;
 type Class = new (ctx: DurableObjectState, env: never) => DurableObject;
 
-/** Counts each call from outside as a request. A call from the object to itself does not count. */
-function counting(real: Class, kind: Kind): Class {
+/**
+ * Counts each call from outside as a request. A call from the object to itself does not count. `real` has
+ * the methods of `base`.
+ */
+function counting(real: Class, base: Class, kind: Kind): Class {
   class Counting extends DurableObject {
     readonly inner: Methods;
     constructor(ctx: DurableObjectState, env: never) {
@@ -49,7 +52,7 @@ function counting(real: Class, kind: Kind): Class {
       tally[kind].wakes++;
     }
   }
-  for (const name of Object.getOwnPropertyNames(real.prototype)) {
+  for (const name of Object.getOwnPropertyNames(base.prototype)) {
     if (name === "constructor") continue;
     const value = function (this: Counting, ...args: unknown[]) {
       tally[kind].requests++;
@@ -60,8 +63,8 @@ function counting(real: Class, kind: Kind): Class {
   return Counting;
 }
 
-export const SessionObject = counting(Session, "sessions");
-export const DirectoryObject = counting(Directory, "directory");
+export const SessionObject = counting(own.SessionObject, Session, "sessions");
+export const DirectoryObject = counting(own.DirectoryObject, Directory, "directory");
 
 export default {
   fetch(request) {

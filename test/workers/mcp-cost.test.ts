@@ -2,7 +2,7 @@
 import { abortAllDurableObjects, runInDurableObject } from "cloudflare:test";
 import { afterEach, expect, it, vi } from "vitest";
 import { request } from "../support/call.ts";
-import { countWrites, objectOf, storedBy } from "../support/object.ts";
+import { countWrites, evict, objectOf, storedBy } from "../support/object.ts";
 
 afterEach(() => void vi.restoreAllMocks());
 
@@ -55,6 +55,23 @@ it("a quick call is one request to the object, at most one row, no alarm and no 
       .toArray(),
   );
   expect(tables).toEqual([]);
+});
+
+it("a session whose server was thrown out sleeps on, and costs no row when the server is made again", async () => {
+  const id = await open();
+  const headers = { "mcp-session-id": id };
+  await (await send(echo(1), headers)).text();
+  // With the client's own stream open, and nothing under way: an object with a timer could not be evicted.
+  const stream = await request("GET", "/mcp", undefined, {
+    accept: "text/event-stream",
+    ...headers,
+  });
+  await evict(id);
+  const writes = await countWrites(id);
+  expect(await (await send(echo(2), headers)).json()).toMatchObject({ id: 2 });
+  expect([writes.rows, writes.alarms]).toEqual([0, 0]);
+  expect(writes.keysRead).not.toContain("server-wakes");
+  await stream.body!.cancel();
 });
 
 it("an object that was thrown out in mid-call answers it with an error on resume", async () => {
