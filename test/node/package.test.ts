@@ -20,7 +20,6 @@ import { tmpdir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { gzipSync } from "node:zlib";
-import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
 import { build, transform } from "esbuild";
 import { afterAll, beforeAll, describe, expect, inject, it, onTestFinished } from "vitest";
 import { wranglerDev } from "../support/command.ts";
@@ -526,51 +525,6 @@ describe("the packed library, in an empty project", () => {
     const { holdfast, ...others } = { ...packed.dependencies, ...packed.devDependencies };
     expect(holdfast).toBe(`^${own.version}`);
     expect({ ...own.dependencies, ...own.devDependencies }).toMatchObject(others);
-  });
-
-  it("runs examples/mcp-server, from a folder of its own", async () => {
-    const folder = join(consumer, "mcp-server");
-    cpSync(join(PROJECT, "examples/mcp-server"), folder, { recursive: true });
-    const sdk = "node_modules/@modelcontextprotocol";
-    mkdirSync(join(folder, "node_modules"));
-    symlinkSync(join(PROJECT, sdk), join(folder, sdk));
-    // The SDK's own types name a type of Node's.
-    await typeCheckFolder(folder, { skipLibCheck: true });
-    const { url } = await wranglerDev(["--config", join(folder, "wrangler.toml")]);
-    const client = new Client({ name: "t", version: "1" }, { capabilities: { elicitation: {} } });
-    const asked: string[] = [];
-    client.setRequestHandler("elicitation/create", ({ params }) => {
-      asked.push(params.message);
-      return { action: asked.length > 1 ? "accept" : "decline" };
-    });
-    let told = Promise.withResolvers<string>();
-    client.setNotificationHandler("notifications/resources/updated", ({ params }) =>
-      told.resolve(params.uri),
-    );
-    const transport = new StreamableHTTPClientTransport(new URL(`${url}/mcp`));
-    await client.connect(transport);
-    onTestFinished(() => client.close());
-    const call = async (name: string, args: Record<string, unknown> = {}) => {
-      const { content } = await client.callTool({ name, arguments: args });
-      return (content as { text: string }[])[0]?.text;
-    };
-    await client.subscribeResource({ uri: "counter://value" });
-    expect(await call("add", { by: 5 })).toBe("The counter is at 5.");
-    expect(await told.promise).toBe("counter://value");
-    expect(await call("reset")).toBe("The counter stays.");
-    expect(await call("reset")).toBe("The counter is at 0.");
-    expect(asked).toEqual(Array.from({ length: 2 }, () => "Set the counter from 5 to 0?"));
-    told = Promise.withResolvers();
-    await call("add_later", { seconds: 1 });
-    await told.promise;
-    const { contents } = await client.readResource({ uri: "counter://value" });
-    expect(contents).toMatchObject([{ text: "1" }]);
-    const events = await fetch(`${url}/v1/sessions/${transport.sessionId}/events`, {
-      headers: { accept: "application/json" },
-    });
-    expect(await events.json()).toMatchObject({
-      events: ["5", "0", "1"].map((data) => ({ event: "value", data })),
-    });
   });
 
   it.each([
