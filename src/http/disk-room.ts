@@ -2,17 +2,18 @@
  * Refuses requests that store more while the disk is full, so that deletes have what room there is.
  * `npm run serve` keeps a file as a reserve, and removes it when the disk is full.
  */
-import type { HonoRequest, MiddlewareHandler } from "hono";
+import type { MiddlewareHandler } from "hono";
 import { DISK_LOOK_MS } from "../core/limits.ts";
 import { problemResponse } from "./problem.ts";
 
-/** Requests of other methods store nothing, or little. */
-const STORES: ReadonlySet<string> = new Set(["POST", "PUT", "PATCH"]);
-
-/** A legacy MCP client opens its session by a GET. */
-function storesMore({ method, path }: HonoRequest): boolean {
-  return STORES.has(method) || (method === "GET" && /^\/sse(\/|$)/.test(path));
-}
+/**
+ * Methods and paths of the requests to mount the check before. Others store nothing, or little, and pay
+ * nothing for it. A legacy MCP client opens its session by a GET.
+ */
+export const STORING: readonly (readonly [methods: string[], path: string])[] = [
+  [["POST", "PUT", "PATCH"], "*"],
+  [["GET"], "/sse/*"],
+];
 
 /** `isFull` checks the disk. If the check fails, the result of the last one counts. */
 export function whileTheDiskHasRoom(
@@ -21,8 +22,7 @@ export function whileTheDiskHasRoom(
 ): MiddlewareHandler {
   let full = false;
   let lookedAt = -Infinity;
-  return async (c, next) => {
-    if (!storesMore(c.req)) return next();
+  return async (_, next) => {
     if (now() - lookedAt >= DISK_LOOK_MS) {
       lookedAt = now();
       full = await isFull().catch(() => full);

@@ -23,7 +23,7 @@ import {
   isGatewayPath,
   RESOURCE_METADATA_PATH,
 } from "./oauth-metadata.ts";
-import { whileTheDiskHasRoom } from "./disk-room.ts";
+import { STORING, whileTheDiskHasRoom } from "./disk-room.ts";
 import { whileThereIsRoom, type OpenFiles } from "./open-files.ts";
 import { problemResponse, reportFailure } from "./problem.ts";
 import {
@@ -53,7 +53,10 @@ export function emptyApp(access: Access, log: Logger, machine: Machine = {}): Ho
   app.use(finish(access));
   if (allowedOrigins.size > 0) app.use(corsFor(access.settings));
   if (machine.openFiles) app.use(whileThereIsRoom(machine.openFiles));
-  if (machine.isDiskFull) app.use(whileTheDiskHasRoom(machine.isDiskFull));
+  if (machine.isDiskFull) {
+    const check = whileTheDiskHasRoom(machine.isDiskFull);
+    for (const [methods, path] of STORING) app.on(methods, path, check);
+  }
   return app;
 }
 
