@@ -2,7 +2,13 @@
 import { access } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import type { Effort } from "./measure.ts";
-import { named, OptionError, parseOptions, readNumber, type Bounds } from "./options.ts";
+import {
+  named,
+  OptionError,
+  parseOptions,
+  readNumber,
+  type Bounds,
+} from "../scripts/command-line.ts";
 
 const EFFORT_OPTIONS = { rounds: { type: "string" }, seconds: { type: "string" } } as const;
 

@@ -6,7 +6,7 @@ import { compareUsage, readCompare, type CompareOptions } from "./command-lines.
 import { compare, compareAll, cpu, OURS, p50, rate, type Compared } from "./comparison.ts";
 import { CONNECTIONS, envFor, LOADS } from "./loads.ts";
 import type { Contender } from "./measure.ts";
-import { named, runCommand } from "./options.ts";
+import { named, runCommand } from "../scripts/command-line.ts";
 import { printReport } from "./report.ts";
 import { memoryFolder, startWorker, withServers } from "./servers.ts";
 

@@ -11,7 +11,7 @@ import { PROJECT } from "../scripts/bundle.ts";
 import { freePort } from "../test/support/free-port.ts";
 import { profileUsage, readProfile, type ProfileOptions } from "./command-lines.ts";
 import { envFor, LOADS } from "./loads.ts";
-import { named, runCommand } from "./options.ts";
+import { named, runCommand } from "../scripts/command-line.ts";
 import { startVariant, withServers, type Start } from "./servers.ts";
 
 /** Microseconds between two samples. */

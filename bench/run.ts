@@ -1,7 +1,7 @@
 /** `npm run bench` runs every suite; `npm run bench -- NAME…` runs the named ones. */
 import { BENCH_USAGE, readBench, type BenchOptions } from "./command-lines.ts";
 import { progress, type Effort } from "./measure.ts";
-import { runCommand } from "./options.ts";
+import { runCommand } from "../scripts/command-line.ts";
 import { expressSession } from "./peers/express-session/suite.ts";
 import { gateways } from "./peers/gateways/suite.ts";
 import { mcpAgent } from "./peers/mcp-agent/suite.ts";

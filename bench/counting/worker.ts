@@ -39,10 +39,7 @@ type Method = (...args: unknown[]) => unknown;
 type Methods = Record<string, Method>;
 type Class = new (ctx: DurableObjectState, env: never) => DurableObject;
 
-/**
- * Counts each call from outside as a request. A call from the object to itself does not count. `real` has
- * the methods of `base`.
- */
+/** Counts each call from outside as a request. A call from the object to itself does not count. */
 function counting(real: Class, base: Class, kind: Kind): Class {
   class Counting extends DurableObject {
     readonly inner: Methods;

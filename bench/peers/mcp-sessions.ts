@@ -50,6 +50,34 @@ export function requestOf({ method, headers, headersInTurn = [], body = "" }: Lo
   };
 }
 
+/** A call of 400 ms, with a message after 200. */
+const COUNT =
+  '{"jsonrpc":"2.0","id":9,"method":"tools/call","params":{"name":"count","arguments":{"steps":2,"seconds":0.4},"_meta":{"progressToken":1}}}';
+
+/** Leaves a call at its first message. Returns what `resumeCall` needs. */
+export async function leaveCall(url: string, session: string): Promise<string> {
+  const init = requestOf({ ...callLoad([session]), body: COUNT });
+  const text = await readUntil(await fetch(url, init), '"progress":1,');
+  return `${session} ${/^id: ?(.+)$/m.exec(text)?.[1]}`;
+}
+
+/** Comes back to a call that was left, for the rest of it and its result. */
+export async function resumeCall(url: string, left: string): Promise<void> {
+  const [session = "", id = ""] = left.split(" ");
+  const headers = { ...sessionHeaders(session), accept: "text/event-stream", "last-event-id": id };
+  await readUntil(await fetch(url, { headers }), "counted to 2");
+}
+
+/** Reads a stream until it holds this text. Throws if it ends before. */
+async function readUntil({ body, status }: Response, wanted: string): Promise<string> {
+  let text = "";
+  for await (const chunk of body?.pipeThrough(new TextDecoderStream()) ?? []) {
+    text += chunk;
+    if (text.includes(wanted)) return text;
+  }
+  throw new Error(`${status}, without ${wanted}: ${text}`);
+}
+
 export function sessionHeaders(session: string): Headers {
   return { ...ACCEPT, "mcp-session-id": session, "mcp-protocol-version": VERSION };
 }

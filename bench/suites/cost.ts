@@ -3,8 +3,8 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { claim } from "../comparison.ts";
 import { KEYS, noCounts, type Counts, type Tally } from "../counting/counts.ts";
-import { progress } from "../measure.ts";
-import { callLoad, INITIALIZE_LOAD, openSessions, requestOf } from "../peers/mcp-sessions.ts";
+import { median, progress } from "../measure.ts";
+import * as mcp from "../peers/mcp-sessions.ts";
 import type { Claim, Report, Row } from "../report.ts";
 import { makeSession, startVariant, type Server } from "../servers.ts";
 
@@ -59,7 +59,8 @@ const patch = (server: Server, id: string) =>
   call(server, `/v1/sessions/${id}`, json("PATCH", { metadata: { a: "b" } }));
 const remove = (server: Server, id: string) =>
   call(server, `/v1/sessions/${id}`, { method: "DELETE" });
-const callTool = (server: Server, id: string) => call(server, "/mcp", requestOf(callLoad([id])));
+const callTool = (server: Server, id: string) =>
+  call(server, "/mcp", mcp.requestOf(mcp.callLoad([id])));
 const publish = (events: unknown) => (server: Server, id: string) =>
   call(server, `/v1/sessions/${id}/events`, json("POST", events));
 const after = (first: Operation["run"]) => async (server: Server) => {
@@ -93,6 +94,17 @@ const operation = (
   more: Pick<Operation, "prepare" | "held"> = {},
 ): Operation => ({ name, redisCommands, run, ...more });
 
+const opened = async ({ url }: Server) => (await mcp.openSessions(`${url}/mcp`, 1))[0] ?? "";
+export const MCP_OPERATIONS: readonly Operation[] = [
+  operation("MCP initialize", 1, (server) =>
+    call(server, "/mcp", mcp.requestOf(mcp.INITIALIZE_LOAD)),
+  ),
+  operation("MCP tools/call", 1, callTool, { prepare: opened }),
+  operation("MCP result, resumed", 2, ({ url }, left) => mcp.resumeCall(`${url}/mcp`, left), {
+    prepare: async (server) => mcp.leaveCall(`${server.url}/mcp`, await opened(server)),
+  }),
+];
+
 const made = { prepare: (server: Server) => makeSession(server) };
 const OPERATIONS: readonly Operation[] = [
   operation("create", 1, (server) => makeSession(server)),
@@ -105,18 +117,16 @@ const OPERATIONS: readonly Operation[] = [
   operation("publish of 100 at once", 101, publish(HUNDRED), { ...made, held: true }),
   operation("follow and leave", 2, followAndLeave, { ...made, held: true }),
   operation("delete", 1, remove, made),
-  operation("MCP initialize", 1, (server) => call(server, "/mcp", requestOf(INITIALIZE_LOAD))),
-  operation("MCP tools/call", 1, callTool, {
-    prepare: async ({ url }) => (await openSessions(`${url}/mcp`, 1))[0] ?? "",
-  }),
+  ...MCP_OPERATIONS,
 ];
 
+export function startCounting() {
+  const env = { LOG_LEVEL: "warn", KEEPALIVE_SECONDS: "0.05" };
+  return startVariant("counting", { main: COUNTING_WORKER }, { env });
+}
+
 export async function cost(): Promise<Report> {
-  const server = await startVariant(
-    "counting",
-    { main: COUNTING_WORKER },
-    { env: { LOG_LEVEL: "warn", KEEPALIVE_SECONDS: "0.05" } },
-  );
+  const server = await startCounting();
   try {
     // A shard's first entry makes its tables, which is no part of a create.
     for (let n = 0; n < WARMING; n++) await makeSession(server);
@@ -133,18 +143,21 @@ export async function cost(): Promise<Report> {
   }
 }
 
-/** Means of the repeats. */
-async function measure(server: Server, { prepare, run }: Operation): Promise<Tally> {
+/** Means of the repeats, and the median of their milliseconds. */
+export async function measure(server: Server, { prepare, run }: Operation) {
   const tallies: Tally[] = [];
+  const took: number[] = [];
   for (let n = 0; n < REPEATS; n++) {
     const id = prepare ? await prepare(server) : "";
     await settled(server);
+    const started = performance.now();
     const others = await run(server, id);
+    took.push(performance.now() - started);
     const tally = await settled(server);
     if (typeof others === "number") tally.sessions.requests -= others;
     tallies.push(tally);
   }
-  return divided(tallies, REPEATS);
+  return { ...divided(tallies, REPEATS), ms: median(took) };
 }
 
 function divided(tallies: readonly Tally[], by: number): Tally {
@@ -162,7 +175,7 @@ const total = ({ sessions, directory }: Tally, key: keyof Counts): number =>
   sessions[key] + directory[key];
 
 /** Dollars for the objects' work, without their time in memory. */
-function price(tally: Tally): number {
+export function price(tally: Tally): number {
   return (
     total(tally, "requests") * PRICES.objectRequest +
     total(tally, "rowsRead") * PRICES.rowRead +
@@ -186,6 +199,14 @@ async function counted(server: Server): Promise<Tally> {
   return (await (await fetch(`${server.url}/counts`)).json()) as Tally;
 }
 
+export const columns = (tally: Tally) => ({
+  "object requests": total(tally, "requests"),
+  wakes: total(tally, "wakes"),
+  "rows read": total(tally, "rowsRead"),
+  "rows written": total(tally, "rowsWritten"),
+  "alarms set": total(tally, "alarmsSet"),
+});
+
 function priced({ name, redisCommands, held }: Operation, tally: Tally) {
   const ours = 1e6 * (PRICES.workerRequest + price(tally));
   const redis = 1e6 * redisCommands * REDIS_COMMAND;
@@ -194,11 +215,7 @@ function priced({ name, redisCommands, held }: Operation, tally: Tally) {
     claim({ what: `${name}, $ per million`, other, ours: [ours], theirs: [theirs] });
   const row: Row = {
     operation: name,
-    "object requests": total(tally, "requests"),
-    wakes: total(tally, "wakes"),
-    "rows read": total(tally, "rowsRead"),
-    "rows written": total(tally, "rowsWritten"),
-    "alarms set": total(tally, "alarmsSet"),
+    ...columns(tally),
     "of these requests and rows written by the directory": `${tally.directory.requests} and ${tally.directory.rowsWritten}`,
     "$ per million": ours,
     ...(heldCosts && { "held in the object, $ per million": heldCosts }),

@@ -1,5 +1,5 @@
 /** The command line of `npm run attack`. */
-import { named, OptionError, parseOptions, readNumber } from "../../bench/options.ts";
+import { named, OptionError, parseOptions, readNumber } from "../../scripts/command-line.ts";
 
 export interface AttackOptions {
   /** Names of kinds. */

@@ -8,7 +8,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { runCommand } from "../../bench/options.ts";
+import { runCommand } from "../../scripts/command-line.ts";
 import { printReport, type Row } from "../../bench/report.ts";
 import { FuzzClient } from "../support/fuzz/client.ts";
 import { SmallDisk } from "../support/small-disk.ts";

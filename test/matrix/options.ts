@@ -1,5 +1,5 @@
 /** The command line of `npm run matrix`. */
-import { named, OptionError, parseOptions, readNumber } from "../../bench/options.ts";
+import { named, OptionError, parseOptions, readNumber } from "../../scripts/command-line.ts";
 import { CLIENTS, type ClientName } from "./clients.ts";
 import { SERVERS, type ServerKind } from "./servers.ts";
 

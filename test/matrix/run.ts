@@ -4,7 +4,7 @@
  * was killed and started anew. It then runs the conformance suite in the same way. The result of
  * the whole is kept in test/matrix/results and quoted in docs/mcp.md. The status is 1 where the gateway is worse than direct.
  */
-import { runCommand } from "../../bench/options.ts";
+import { runCommand } from "../../scripts/command-line.ts";
 import { buildBundle } from "../../scripts/bundle.ts";
 import { startWorkerd } from "../../scripts/workerd.ts";
 import { Fixture } from "../support/mcp/fixture.ts";

@@ -1,5 +1,5 @@
 /** The command line of `npm run soak`. */
-import { OptionError, parseOptions, readNumber } from "../../bench/options.ts";
+import { OptionError, parseOptions, readNumber } from "../../scripts/command-line.ts";
 
 /** Operations a second, over all workers. */
 export interface Rates {

@@ -2,7 +2,7 @@
  * `npm run soak`: load and faults, then the auditor's verdict. The status is 1 if anything was lost,
  * 2 if the soak could not be carried out, and 130 or 143 after SIGINT or SIGTERM.
  */
-import { runCommand } from "../../bench/options.ts";
+import { runCommand } from "../../scripts/command-line.ts";
 import { DEFAULTS, isKept, readOptions, USAGE, type SoakOptions } from "./options.ts";
 import { reportSoak } from "./soak-report.ts";
 import { soak } from "./soak.ts";

@@ -2,6 +2,7 @@
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Report } from "../../report.ts";
+import { columns, MCP_OPERATIONS, measure, price, startCounting } from "../../suites/cost.ts";
 import { openStream } from "../../client/streams.ts";
 import {
   together,
@@ -40,6 +41,7 @@ const SESSIONS = 50;
 const HELD_SESSIONS = 500;
 const WARM_UP_SESSIONS = 100;
 
+const CONFIG = join(import.meta.dirname, "wrangler.toml");
 const PEER = "McpAgent";
 const BARE_OBJECT = "a bare object";
 
@@ -49,7 +51,7 @@ export async function mcpAgent(given: Partial<Effort>): Promise<Report> {
   const effort = { ...PEERS_EFFORT, ...given };
   await installPeers();
   const folder = await memoryFolder();
-  const compared = await compareAll([() => throughput(effort), () => memory(folder)]);
+  const compared = await compareAll([() => throughput(effort), asked, () => memory(folder)]);
   const agents = await peerVersion("agents");
   const sdk = await peerVersion("@modelcontextprotocol/sdk");
   return {
@@ -59,16 +61,16 @@ export async function mcpAgent(given: Partial<Effort>): Promise<Report> {
     notes: [
       `agents ${agents} (\`McpAgent.serve("/mcp")\`, with the SDK ${sdk} that it asks for), bundled and run as Holdfast is: plain workerd, Durable Objects on disk, the tools of the demo server.`,
       `${effort.rounds} alternating rounds of ${effort.seconds} s after a warm-up, ${CONNECTIONS} connections; calls of \`echo\` go to ${SESSIONS} sessions in turn.`,
+      "Alone: one operation at a time, of a server that counts what its objects ask of the platform; prices as in the suite `cost`. Resumed: a call of 400 ms, which the client leaves in the middle and comes back to at once. McpAgent forgets a call's messages when the call ends (tried): a result that comes while the client is away is lost there, and retained here.",
       `Memory, with storage in ${folder}: what ${HELD_SESSIONS} sessions that are opened and called once add to the resident set of workerd, which ${WARM_UP_SESSIONS} have warmed up: at once; what as many more add once ${EVICTION_S} s of silence have passed after both; and what all take together, for each of the second half, when those have a stream (GET) open. "A bare object" is the floor's, with one row and an alarm: what workerd and its SQLite take for any object.`,
     ],
   };
 }
 
 async function both(start: Start, folder: string): Promise<Named[]> {
-  const config = join(import.meta.dirname, "wrangler.toml");
   return [
     { name: OURS, ...(await start(startHoldfast({}, folder))) },
-    { name: PEER, ...(await start(startWorker("mcp-agent", config, { folder }))) },
+    { name: PEER, ...(await start(startWorker("mcp-agent", CONFIG, { folder }))) },
   ];
 }
 
@@ -87,6 +89,31 @@ function throughput(effort: Effort): Promise<Compared> {
       () => compare({ job: "tools/call", measures: [rate(["≥", 5])] }, calls, effort),
     ]);
   });
+}
+
+/** What one operation at a time takes, and asks of the platform. */
+function asked(): Promise<Compared> {
+  return withServers(async (start) => {
+    const ours = await start(startCounting());
+    const theirs = await start(startWorker("mcp-agent", CONFIG));
+    return compareAll(MCP_OPERATIONS.map((one) => () => askedBy(one, ours, theirs)));
+  });
+}
+
+async function askedBy(one: (typeof MCP_OPERATIONS)[number], ours: Server, theirs: Server) {
+  const [holdfast, peer] = [await measure(ours, one), await measure(theirs, one)];
+  const row = (server: string, { ms, ...tally }: typeof peer) => {
+    return { job: `${one.name}, alone`, server, p50: ms, ...columns(tally) };
+  };
+  const claimed = (what: string, of: (measured: typeof peer) => number) =>
+    claim({ what: `${one.name}, ${what}`, other: PEER, ours: [of(holdfast)], theirs: [of(peer)] });
+  return {
+    rows: [row(OURS, holdfast), row(PEER, peer)],
+    claims: [
+      claimed("alone, ms", ({ ms }) => ms),
+      claimed("$ per million", (tally) => 1e6 * price(tally)),
+    ],
+  };
 }
 
 /** All servers hold their sessions at the same time, so that these are silent equally long. */

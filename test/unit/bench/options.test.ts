@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { OptionError } from "../../../bench/options.ts";
+import { OptionError } from "../../../scripts/command-line.ts";
 import { readBench, readCompare, readProfile, type Known } from "../../../bench/command-lines.ts";
 import { PROJECT } from "../../../scripts/bundle.ts";
 

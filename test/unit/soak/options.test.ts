@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { OptionError } from "../../../bench/options.ts";
+import { OptionError } from "../../../scripts/command-line.ts";
 import { DEFAULTS, isKept, readOptions } from "../../soak/options.ts";
 import { scheduleFaults } from "../../soak/schedule.ts";
 import { Random } from "../../support/fuzz/random.ts";
