@@ -61,11 +61,12 @@ export async function leaveCall(url: string, session: string): Promise<string> {
   return `${session} ${/^id: ?(.+)$/m.exec(text)?.[1]}`;
 }
 
-/** Comes back to a call that was left, for the rest of it and its result. */
+/** Comes back to a call that was left, for the rest of it and its result. Throws if that is not there. */
 export async function resumeCall(url: string, left: string): Promise<void> {
   const [session = "", id = ""] = left.split(" ");
   const headers = { ...sessionHeaders(session), accept: "text/event-stream", "last-event-id": id };
-  await readUntil(await fetch(url, { headers }), "counted to 2");
+  const signal = AbortSignal.timeout(5000);
+  await readUntil(await fetch(url, { headers, signal }), "counted to 2");
 }
 
 /** Reads a stream until it holds this text. Throws if it ends before. */

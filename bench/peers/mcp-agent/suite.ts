@@ -61,7 +61,7 @@ export async function mcpAgent(given: Partial<Effort>): Promise<Report> {
     notes: [
       `agents ${agents} (\`McpAgent.serve("/mcp")\`, with the SDK ${sdk} that it asks for), bundled and run as Holdfast is: plain workerd, Durable Objects on disk, the tools of the demo server.`,
       `${effort.rounds} alternating rounds of ${effort.seconds} s after a warm-up, ${CONNECTIONS} connections; calls of \`echo\` go to ${SESSIONS} sessions in turn.`,
-      "Alone: one operation at a time, of a server that counts what its objects ask of the platform; prices as in the suite `cost`. Resumed: a call of 400 ms, which the client leaves in the middle and comes back to at once. McpAgent forgets a call's messages when the call ends (tried): a result that comes while the client is away is lost there, and retained here.",
+      "Alone: one operation at a time, of a server that counts what its objects ask of the platform; prices as in the suite `cost`. Resumed: a call of 400 ms, which the client leaves in the middle and comes back to when it is over. McpAgent forgets a call's messages when the call ends, so that result is lost there; a client that comes back before then gets it.",
       `Memory, with storage in ${folder}: what ${HELD_SESSIONS} sessions that are opened and called once add to the resident set of workerd, which ${WARM_UP_SESSIONS} have warmed up: at once; what as many more add once ${EVICTION_S} s of silence have passed after both; and what all take together, for each of the second half, when those have a stream (GET) open. "A bare object" is the floor's, with one row and an alarm: what workerd and its SQLite take for any object.`,
     ],
   };
@@ -100,20 +100,19 @@ function asked(): Promise<Compared> {
   });
 }
 
+/** A result that never comes is lost. */
 async function askedBy(one: (typeof MCP_OPERATIONS)[number], ours: Server, theirs: Server) {
-  const [holdfast, peer] = [await measure(ours, one), await measure(theirs, one)];
-  const row = (server: string, { ms, ...tally }: typeof peer) => {
-    return { job: `${one.name}, alone`, server, p50: ms, ...columns(tally) };
+  const job = `${one.name}, alone`;
+  const holdfast = await measure(ours, one);
+  const peer = await measure(theirs, one).catch(() => undefined);
+  const row = (server: string, { ms, ...tally }: typeof holdfast) => {
+    return { job, server, p50: ms, ...columns(tally) };
   };
-  const claimed = (what: string, of: (measured: typeof peer) => number) =>
-    claim({ what: `${one.name}, ${what}`, other: PEER, ours: [of(holdfast)], theirs: [of(peer)] });
-  return {
-    rows: [row(OURS, holdfast), row(PEER, peer)],
-    claims: [
-      claimed("alone, ms", ({ ms }) => ms),
-      claimed("$ per million", (tally) => 1e6 * price(tally)),
-    ],
-  };
+  if (!peer) return { rows: [row(OURS, holdfast), { job, server: PEER, lost: true }], claims: [] };
+  const claimed = (unit: string, of: (measured: typeof holdfast) => number) =>
+    claim({ what: `${job}, ${unit}`, other: PEER, ours: [of(holdfast)], theirs: [of(peer)] });
+  const claims = [claimed("ms", ({ ms }) => ms), claimed("$ per million", (t) => 1e6 * price(t))];
+  return { rows: [row(OURS, holdfast), row(PEER, peer)], claims };
 }
 
 /** All servers hold their sessions at the same time, so that these are silent equally long. */
