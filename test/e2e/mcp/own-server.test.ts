@@ -162,6 +162,23 @@ it("publishes to the session's own stream, what a publisher may publish", async 
   });
 });
 
+it("makes the server anew for a session that gets another owner", async () => {
+  const { service, url } = await running();
+  const session = await McpSession.open(url);
+  await session.call(toolCall(1, "add", { by: 1 }));
+  const body = { type: "mcp", subject: "bob", metadata: { upstream: "default" } };
+  expect((await service.send("PUT", `/v1/sessions/${session.id}`, body)).status).toBe(200);
+  const { messages } = await session.call(toolCall(2, "whoami"));
+  expect(json(textOf(messages[0]))).toMatchObject({
+    subject: "bob",
+    lives: 2,
+    state: [
+      ["count", 1],
+      ["lives", 2],
+    ],
+  });
+});
+
 it("lets a client of several revisions take one with sessions, and refuses one of the stateless alone", async () => {
   const { url } = await running();
   const auto = await connect(url, { versionNegotiation: { mode: "auto" } });
