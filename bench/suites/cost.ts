@@ -120,16 +120,17 @@ const OPERATIONS: readonly Operation[] = [
   ...MCP_OPERATIONS,
 ];
 
-export function startCounting() {
+export async function startCounting(): Promise<Server> {
   const env = { LOG_LEVEL: "warn", KEEPALIVE_SECONDS: "0.05" };
-  return startVariant("counting", { main: COUNTING_WORKER }, { env });
+  const server = await startVariant("counting", { main: COUNTING_WORKER }, { env });
+  // A shard's first entry makes its tables, which is no part of a create.
+  for (let n = 0; n < WARMING; n++) await makeSession(server);
+  return server;
 }
 
 export async function cost(): Promise<Report> {
   const server = await startCounting();
   try {
-    // A shard's first entry makes its tables, which is no part of a create.
-    for (let n = 0; n < WARMING; n++) await makeSession(server);
     const found: ReturnType<typeof priced>[] = [];
     for (const operation of OPERATIONS) {
       found.push(priced(operation, await measure(server, operation)));
