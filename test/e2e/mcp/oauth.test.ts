@@ -331,7 +331,7 @@ it.each<[auth: string, env: Record<string, string>]>([
         UPSTREAMS: JSON.stringify(upstreams),
       },
       // If the service starts after all, it is ended before the test ends.
-      timeout: 10_000,
+      timeout: 40_000,
     });
     const failure = await serve.then(
       () => ({ code: 0, stderr: "" }),
