@@ -4,6 +4,8 @@
  * JSON they find something or nothing, but they end.
  */
 
+import { parseJson } from "./json.ts";
+
 export const QUOTE = 0x22;
 export const COMMA = 0x2c;
 export const OPEN_BRACKET = 0x5b;
@@ -34,7 +36,7 @@ function memberSpan(text: string, name: string): Span | undefined {
     const end = skipValue(text, start);
     const key = text.slice(at, keyEnd);
     // A key may be written with escapes.
-    if (key === quoted || (key.includes("\\") && JSON.parse(key) === name)) found = { start, end };
+    if (key === quoted || (key.includes("\\") && parseJson(key) === name)) found = { start, end };
     at = end;
   }
   return found;

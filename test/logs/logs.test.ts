@@ -44,7 +44,7 @@ const SHAPES: Readonly<Record<string, Readonly<Record<string, RegExp>>>> = {
   "workerd.started": {},
   "workerd.failed": { cause: CAUSE, againInMs: COUNT },
   "storage.damaged": { file: /^\w+\/(metadata|[0-9a-f]{64})\.sqlite$/, cause: CAUSE },
-  "storage.failed": { file: /^SessionObject\/[0-9a-f]{64}\.sqlite$/ },
+  "storage.failed": { file: /^(Session|Directory)Object\/[0-9a-f]{64}\.sqlite$/ },
   "storage.dropped": { file: /^SessionObject\/[0-9a-f]{64}\.sqlite$/ },
   "storage.mended": { file: /^\w+\/metadata\.sqlite$/, alarms: COUNT },
   "storage.swept": { files: COUNT },
@@ -54,7 +54,7 @@ const SHAPES: Readonly<Record<string, Readonly<Record<string, RegExp>>>> = {
   "disk.full": {},
   "disk.has_room": {},
   // workerd's own lines; scripts/log-line.ts makes JSON of them.
-  workerd: { line: /^[^\n]{1,500}$/ },
+  workerd: { line: /^[^\n]{1,500}$/, repeated: COUNT },
 };
 
 const SECRETS: Readonly<Record<string, RegExp>> = {

@@ -22,7 +22,8 @@ export function guardedApp(variables: Environment, platform: AccessPlatform = {}
     directory: directory(),
     maxSessionsPerSubject: config.maxSessionsPerSubject,
   });
-  const sends = new Map([["default", demoServer().stateless]]);
+  const { stateless } = demoServer();
+  const sends = new Map(Object.keys(config.upstreams).map((name) => [name, stateless]));
   return createApp(host, config, access, openUpstreams(config, variables, sends));
 }
 
