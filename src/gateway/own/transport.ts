@@ -8,6 +8,7 @@
  * whatever the client chose. The client sees ids that name this life of the server, so that a late answer
  * to a request of an earlier life reaches nobody.
  */
+import { isObject } from "../../wire/json.ts";
 import { FrameStream } from "../../wire/sse-frame.ts";
 import { RPC_CODES, rpcError, type RequestId, type WrittenMessage } from "../json-rpc.ts";
 import type { Answer } from "../upstream/upstream.ts";
@@ -28,6 +29,23 @@ const CANCELLED = "notifications/cancelled";
 
 /** The server asks the client nothing in answer to these. */
 const QUIET: ReadonlySet<string> = new Set(["initialize", "ping"]);
+
+const RELATED_TASK = "io.modelcontextprotocol/related-task";
+
+/**
+ * Whether a request may have these parameters. The SDK leaves others without an answer, as it leaves a
+ * request with members that JSON-RPC does not name.
+ */
+function areParams(params: unknown): boolean {
+  if (params === undefined) return true;
+  if (!isObject(params)) return false;
+  const { _meta: meta } = params;
+  if (meta === undefined) return true;
+  if (!isObject(meta)) return false;
+  const { progressToken: token, [RELATED_TASK]: task } = meta;
+  const isToken = token === undefined || typeof token === "string" || Number.isSafeInteger(token);
+  return isToken && (task === undefined || (isObject(task) && typeof task["taskId"] === "string"));
+}
 
 /** One POST of the client. */
 class Post {
@@ -161,10 +179,16 @@ export class OwnTransport implements ServerTransport {
     const forServer = messages.flatMap(({ message, text }) => {
       const value = JSON.parse(text) as Message;
       if (message.kind !== "request") return this.#forServer(value) ?? [];
+      const { method } = message;
+      const { params } = value;
+      if (!areParams(params)) {
+        post.answered(rpcError(RPC_CODES.invalidParams, "Invalid params", message.id));
+        return [];
+      }
       const id = ++this.#lastId;
       ids.push(id);
-      this.#calls.set(id, { id: message.id, post, isQuiet: isQuiet || QUIET.has(message.method) });
-      return { ...value, id };
+      this.#calls.set(id, { id: message.id, post, isQuiet: isQuiet || QUIET.has(method) });
+      return { jsonrpc: "2.0", id, method, ...(params !== undefined && { params }) };
     });
     signal?.addEventListener("abort", cancel, { once: true });
     for (const message of forServer) this.onmessage?.(message);

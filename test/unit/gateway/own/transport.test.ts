@@ -79,6 +79,27 @@ it("answers a call as JSON, with the client's own id as it was written", async (
   expect(JSON.parse(unknown)).toMatchObject({ id: "x", error: { code: -32602 } });
 });
 
+it.each<[string, object, number | undefined]>([
+  ["a number for parameters", { params: -1.5 }, -32602],
+  ["null for parameters", { params: null }, -32602],
+  ["an array for parameters", { params: [1] }, -32602],
+  ["a text for _meta", { params: { _meta: "x" } }, -32602],
+  ["an object for a progress token", { params: { _meta: { progressToken: {} } } }, -32602],
+  ["a fraction for a progress token", { params: { _meta: { progressToken: 1.5 } } }, -32602],
+  [
+    "a task without an id",
+    { params: { _meta: { "io.modelcontextprotocol/related-task": {} } } },
+    -32602,
+  ],
+  ["a member of its own", { extra: 1 }, undefined],
+  ["a token and a key of its own", { params: { _meta: { progressToken: 7, own: [] } } }, undefined],
+])("answers a request with %s", async (_, members, code) => {
+  const { post } = await serverWithTools();
+  const answer = await post({ jsonrpc: "2.0", id: 1, method: "ping", ...members });
+  const { id, error } = JSON.parse(answer as string) as Rpc & { error?: { code: number } };
+  expect([id, error?.code]).toEqual([1, code]);
+});
+
 it("keeps calls apart whose client uses one id twice", async () => {
   const { post, gates } = await serverWithTools();
   const texts = ["a", "told b", "c"];
