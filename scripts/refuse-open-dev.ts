@@ -10,7 +10,7 @@ import type Wrangler from "wrangler";
 import { isLoopbackName, parseHost } from "../src/auth/origin.ts";
 import { PROJECT } from "./bundle.ts";
 
-/** What `wrangler dev` reads from files. */
+/** The settings that `wrangler dev` reads from files. */
 export interface Configured {
   /** `ip` of `[dev]`. */
   readonly ip: string | undefined;

@@ -13,7 +13,7 @@ interface Env {
 
 const COUNTER = "counter://value";
 
-/** Called once for each life of the session's object. What must outlive it is in `state`. */
+/** Called once for each life of the session's object. Values that must outlive that life belong in `state`. */
 function counter({ state, publish, wake, onWake }: ServerSession): McpServer {
   const mcp = new McpServer(
     { name: "counter", version: "1.0.0" },

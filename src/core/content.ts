@@ -56,7 +56,7 @@ export function mergePatch(target: Json | undefined, patch: Json): Json {
   return Object.fromEntries(result);
 }
 
-/** What an error says of metadata with so many keys. */
+/** The message of the error for metadata with too many keys. */
 export function tooManyKeys(keys: number): string {
   return `metadata: has ${keys} keys, at most ${MAX_METADATA_KEYS} are allowed`;
 }

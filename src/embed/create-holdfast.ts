@@ -89,7 +89,7 @@ export function createHoldfast<Env extends object = Environment>(
   return holdfastOn({ machineOf: () => ({}) }, options);
 }
 
-/** What the project's own Worker has beside options. */
+/** The parts that only the project's own Worker passes, beside the options. */
 interface Surroundings {
   /** The machine that it runs on. */
   readonly machineOf: (bindings: Bindings, log: Logger) => OwnMachine;

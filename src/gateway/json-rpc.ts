@@ -84,7 +84,7 @@ function writtenMessage(text: string): WrittenMessage | undefined {
   return message && { message, text };
 }
 
-/** What makes an object a message, without its result and its parameters. */
+/** The members by which a text is recognised as a message. Large ones, the result and the parameters are left out. */
 function outlineOf(text: string): unknown {
   const outline: Record<string, unknown> = {};
   for (const name of ["jsonrpc", "id", "method", "result", "error"]) {

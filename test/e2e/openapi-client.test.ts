@@ -45,10 +45,9 @@ const deleted = await client.DELETE("/v1/sessions/{id}", { params: { path } });
 const missing = await client.GET("/v1/sessions/{id}", { params: { path } });
 const problem: components["schemas"]["Problem"] | undefined = missing.error;
 
-// @ts-expect-error: no session has such a member.
-void session?.nonsense;
-// @ts-expect-error: data is required.
-const wrong: components["schemas"]["NewEvent"] = { event: "x" };
+// The types are exact: these two lines do not compile if a session may have any member, or an event no data.
+const hasOnlyItsMembers: "nonsense" extends keyof NonNullable<typeof session> ? false : true = true;
+const needsData: { event: string } extends components["schemas"]["NewEvent"] ? false : true = true;
 
 console.log(
   JSON.stringify({
@@ -62,7 +61,7 @@ console.log(
     count: typeof count.data?.count,
     deleted: deleted.response.status,
     problem: problem?.code,
-    wrong: wrong.event,
+    exact: hasOnlyItsMembers && needsData,
   }),
 );
 `;
@@ -121,6 +120,6 @@ it("compiles strictly, and makes, publishes, reads, follows and ends", async () 
     count: "number",
     deleted: 204,
     problem: "session_not_found",
-    wrong: "x",
+    exact: true,
   });
 });

@@ -91,7 +91,7 @@ function throughput(effort: Effort): Promise<Compared> {
   });
 }
 
-/** What one operation at a time takes, and asks of the platform. */
+/** Measures single operations: their time, and their rows and requests on the platform. */
 function asked(): Promise<Compared> {
   return withServers(async (start) => {
     const ours = await start(startCounting());

@@ -27,8 +27,8 @@ export interface ConnectableServer {
 }
 
 /**
- * What a server keeps with its session. Each method acts at once, and what it stores is durable before
- * anything that the server sends after it leaves the object. Each throws an Error once the session has ended.
+ * Values that a server stores with its session. Each method acts at once. A stored value is durable before
+ * any later message of the server leaves the object. Each throws an Error once the session has ended.
  */
 export interface ServerState {
   /** The value as JSON holds it; undefined if there is none. */

@@ -20,7 +20,7 @@ export interface OwnServerParts {
   readonly publish: ServerSession["publish"];
   /** Makes sure that the object wakes at this time. */
   readonly wakeBy: (at: number) => void;
-  /** What the client has asked of its server for good. */
+  /** The client's requests that set up its server, such as subscriptions and the log level. */
   readonly stateRequests: () => readonly string[];
   /** Takes a message that belongs to no request. */
   readonly unasked: (session: OpenSession, text: string) => void;

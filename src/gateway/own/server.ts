@@ -23,7 +23,7 @@ interface SessionServerParts {
   readonly publish: ServerSession["publish"];
   /** Makes sure that the object wakes at this time. */
   readonly wakeBy: (at: number) => void;
-  /** What brings a new server to where the last one was: bodies of POSTs. */
+  /** Bodies of POSTs to repeat, so that a new server gets the state of the last one. */
   readonly restoring: () => readonly string[];
   /** Takes a message that belongs to no request. */
   readonly unasked: (text: string) => void;

@@ -1,6 +1,6 @@
 /**
- * What a server of one's own stores with its session: its state, and the times at which it is to be woken.
- * The end of the session clears both, as everything in the object's storage.
+ * Stores the state of a server of one's own and the times at which to wake it. The end of the session
+ * clears both, with everything else in the object's storage.
  */
 import { MAX_STATE_BYTES, MAX_STATE_KEYS, MAX_WAKES } from "../../core/limits.ts";
 import { utf8Length } from "../../wire/bytes.ts";

@@ -159,7 +159,7 @@ export class OwnTransport implements ServerTransport {
     else if (id !== undefined) throw new Error("the call that this request belongs to has ended");
   }
 
-  /** Gives the server what a client has said before, in another life. */
+  /** Repeats to the server messages that the client sent to an earlier one. */
   async repeat(messages: readonly WrittenMessage[]): Promise<void> {
     const answer = await this.post(messages, { isQuiet: true });
     if (typeof answer !== "string") await answer.text();
@@ -222,7 +222,7 @@ export class OwnTransport implements ServerTransport {
     this.onmessage?.({ jsonrpc: "2.0", method: CANCELLED, params: { requestId } });
   }
 
-  /** A request of the server, or what it says of one, under the id that the client knows. */
+  /** A request of the server, or a notification about one, under the id that the client knows. */
   #forClient(message: Message): Message {
     const { id, method, params } = message;
     if (method === CANCELLED && params?.requestId !== undefined) {

@@ -91,7 +91,7 @@ const RETRY_AFTER = {
   "Retry-After": { description: "Seconds to wait, where they are known", schema: TEXT },
 };
 
-/** What the document says of an instance of the service. */
+/** The facts about one instance of the service that its document states. */
 export type Instance = Pick<AuthSettings, "basePath" | "publicOrigin" | "method">;
 
 export function openApiDocument(routes: readonly RouteDescription[], instance: Instance): object {
@@ -130,7 +130,7 @@ export function openApiDocument(routes: readonly RouteDescription[], instance: I
   };
 }
 
-/** What a caller sends as a credential, by how the service asks for one. */
+/** The form of a caller's credential, by the method of authentication. */
 const CREDENTIALS: Readonly<Record<Instance["method"]["kind"], string>> = {
   unset: "Not needed: AUTH is not set, so the service answers its own machine alone",
   none: "Not needed: AUTH is none, so anybody may call",

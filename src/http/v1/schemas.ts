@@ -22,7 +22,7 @@ const MOST_SECONDS = MAX_TTL_MS / 1000;
 /** The session of README's five lines. */
 export const EXAMPLE_ID = "5e551011-0000-4000-8000-000000000001";
 
-/** What else the examples are about. */
+/** Values that the examples share. */
 const EXAMPLE = {
   metadata: { user: "ada" },
   createdAt: "2026-11-29T12:00:00.000Z",

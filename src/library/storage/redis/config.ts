@@ -239,7 +239,7 @@ function readTopology(options: RedisOptions): RedisTopology {
   return { kind: "standalone", address: readAddress("addr", addr ?? "") };
 }
 
-/** What only the client's owner can choose. */
+/** Options that only the client's owner can choose. */
 const OF_THE_CLIENT = ["username", "password", "db", "tls", "onConnectionProblem"] as const;
 
 function readClient(client: IoredisClient, options: RedisOptions): IoredisClient {
