@@ -12,7 +12,7 @@ import { SseReader } from "../support/sse-reader.ts";
 const startsOf = (service: Service) =>
   service.lines.filter(({ event }) => event === "object.start");
 
-/** Keep-alives arrive by the bridge's own timer, so counting them is waiting for the time to pass. */
+/** Keep-alives arrive by the bridge's own timer, so so many of them and nothing between are so many seconds of silence. */
 const silence = (seconds: number) => new RegExp(`(: keep-alive\n){${seconds}}$`);
 
 describe.concurrent("an idle connection", () => {
@@ -28,9 +28,7 @@ describe.concurrent("an idle connection", () => {
       await reader.take(1);
       expect(startsOf(service)).toHaveLength(1);
 
-      const comments = reader.comments;
       await reader.until(silence(40));
-      expect(reader.comments - comments).toBeGreaterThanOrEqual(40);
       expect(startsOf(service)).toHaveLength(1);
 
       const { json } = await service.publish(id, { data: "after" });
