@@ -74,6 +74,8 @@ export interface ServerSettings {
   /** How long a call may take in all, even if messages keep coming. At least `timeoutSeconds`. */
   readonly callSeconds: number;
   readonly transport: "streamable" | "sse";
+  /** The era of MCP that the server speaks; absent (`auto`): its answers show it. */
+  readonly era?: "legacy" | "modern";
   /**
    * Send the client's credential on as `Authorization`: the one in its Authorization header
    * (true), or in the header of this name.
@@ -122,6 +124,7 @@ const OPTIONS = [
   "silenceSeconds",
   "callSeconds",
   "transport",
+  "era",
   "forwardAuthorization",
 ];
 
@@ -156,6 +159,9 @@ function upstreamOf(name: string, value: unknown): UpstreamSettings {
   check(callSeconds >= timeoutSeconds, "callSeconds must be at least timeoutSeconds");
   const known = transport === "streamable" || transport === "sse";
   check(known, "transport must be streamable or sse");
+  const { era = "auto" } = value;
+  check(era === "auto" || isEra(era), "era must be auto, legacy or modern");
+  check(transport !== "sse" || era !== "modern", "era must not be modern with transport sse");
   const forwards =
     typeof forwardAuthorization === "boolean" || isCredentialHeader(forwardAuthorization);
   check(forwards, `forwardAuthorization must be true, false or ${A_CREDENTIAL_HEADER}`);
@@ -164,7 +170,13 @@ function upstreamOf(name: string, value: unknown): UpstreamSettings {
   check(!bad, `headers.${bad?.[0]} ${NO_HEADER_VALUE}`);
   const bound = binding === undefined ? {} : { binding };
   const times = { timeoutSeconds, silenceSeconds, callSeconds };
-  return { urls, ...bound, headers, ...times, transport, forwardAuthorization };
+  const spoken = transport === "sse" ? "legacy" : era;
+  const only = spoken === "auto" ? {} : { era: spoken };
+  return { urls, ...bound, headers, ...times, transport, ...only, forwardAuthorization };
+}
+
+function isEra(value: unknown): value is "legacy" | "modern" {
+  return value === "legacy" || value === "modern";
 }
 
 const OWN_OPTIONS = ["server", "callSeconds"];

@@ -35,6 +35,7 @@ export interface UpstreamServer {
   readonly callSeconds?: number;
   /** `streamable`, or `sse` for a server of 2024-11-05. */
   readonly transport?: "streamable" | "sse";
+  readonly era?: "auto" | "legacy" | "modern";
   /** Send the client's credential on: that of its Authorization header, or of the header of this name. */
   readonly forwardAuthorization?: boolean | string;
 }

@@ -135,6 +135,7 @@ function open(
     silenceMs: settings.silenceSeconds * 1000,
     callMs: settings.callSeconds * 1000,
     forwardAuthorization: credentialHeader(settings),
+    ...(settings.era && { era: settings.era }),
     listensInObject: settings.transport === "sse",
   };
 }

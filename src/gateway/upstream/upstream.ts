@@ -75,6 +75,8 @@ export interface Upstream {
   readonly callMs: number;
   /** The client's header, in lower case, whose value is sent on as `Authorization`; false: none is. */
   readonly forwardAuthorization: string | false;
+  /** The one era of MCP that the server is known to speak; absent: its answers show it. */
+  readonly era?: "legacy" | "modern";
   /** The session's object listens to the server, and not the bridge: the server's one stream lives in it. */
   readonly listensInObject?: boolean;
 }

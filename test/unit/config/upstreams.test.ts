@@ -42,6 +42,8 @@ it.each([
   ['{"default":{"url":"http://x","binding":"B"}}', "default: must have either"],
   ['{"default":{"url":"http://x","headers":{"a b":"c"}}}', "default: headers"],
   ['{"default":{"url":"http://x","transport":"stdio"}}', "default: transport"],
+  ['{"default":{"url":"http://x","era":"new"}}', "default: era must be auto, legacy or modern"],
+  ['{"default":{"url":"http://x","era":"modern","transport":"sse"}}', "default: era must not be"],
   ['{"default":{"url":"http://x","forwardAuthorization":1}}', "default: forwardAuthorization"],
   ['{"default":{"url":"http://x","forwardAuthorization":"Cookie"}}', "forwardAuthorization"],
   ['{"default":{"url":"http://x","forwardAuthorization":"Mcp-Name"}}', "forwardAuthorization"],
@@ -58,6 +60,16 @@ it.each([
   ['{"A B":"demo"}', "A B"],
 ])("refuses %s, and says where", (text, message) => {
   expect(() => parseUpstreams(text)).toThrow(message);
+});
+
+it.each([
+  ['"era":"auto"', undefined],
+  ['"era":"legacy"', "legacy"],
+  ['"era":"modern"', "modern"],
+  ['"transport":"sse"', "legacy"],
+])("opens an upstream with %s as one that speaks only %s", (option, era) => {
+  const settings = parseUpstreams(`{"default":{"url":"http://x",${option}}}`);
+  expect(opened(settings, {}).get("default")?.era).toBe(era);
 });
 
 it("lets a call take as long as its answer may take to begin", () => {
