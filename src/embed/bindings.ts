@@ -18,6 +18,8 @@ const CLASSES = { SESSIONS: "SessionObject", DIRECTORY: "DirectoryObject" };
 export function bindingsOf(env: Environment, keepsDirectory: boolean): Bindings {
   requireNamespace(env, "SESSIONS", "");
   if (keepsDirectory) requireNamespace(env, "DIRECTORY", ", or set directoryShards to 0");
+  refuseOtherLimit(env, "SUBJECT_LIMIT");
+  refuseOtherLimit(env, "ADDRESS_LIMIT");
   // `requireNamespace` has checked that they are namespaces; their objects' types cannot be checked.
   return env as Bindings;
 }
@@ -28,6 +30,15 @@ function requireNamespace(env: Environment, name: keyof typeof CLASSES, instead:
   const found = binding === undefined ? "is not bound" : "is bound to something else";
   throw new ConfigError(
     `${name} ${found}: add [[durable_objects.bindings]] with name = "${name}" and class_name = "${CLASSES[name]}" to wrangler.toml${instead}`,
+  );
+}
+
+/** The limits may be left out. What is bound under their names must be one, or it would limit nobody. */
+function refuseOtherLimit(env: Environment, name: "SUBJECT_LIMIT" | "ADDRESS_LIMIT"): void {
+  const binding = env[name] as { limit?: unknown } | null | undefined;
+  if (binding === undefined || typeof binding?.limit === "function") return;
+  throw new ConfigError(
+    `${name} is bound to something else: it must be one of [[ratelimits]] in wrangler.toml, or absent`,
   );
 }
 

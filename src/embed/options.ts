@@ -158,7 +158,8 @@ function optionOf<V extends Variable>(variable: V): OptionOf<V> & keyof Variable
   return camel as OptionOf<V> & keyof VariableOptions;
 }
 
-const BASE_PATH = /^(\/[\w.~-]+)+$/;
+/** A segment that is only dots is none: a URL has no such path. */
+const BASE_PATH = /^(\/(?!\.{1,2}(\/|$))[\w.~-]+)+$/;
 
 /** Checks the options that no variable has. Throws a ConfigError that names the first bad one. */
 export function codeSettingsOf(options: HoldfastOptions<never>): CodeSettings {
@@ -174,9 +175,12 @@ export function codeSettingsOf(options: HoldfastOptions<never>): CodeSettings {
   if (basePath !== undefined && !(typeof basePath === "string" && BASE_PATH.test(basePath))) {
     throw new ConfigError(`basePath must be a path such as /live, not ${JSON.stringify(basePath)}`);
   }
-  const credentials = isObject(cors) ? (cors["credentials"] ?? false) : false;
-  if ((cors !== undefined && !isObject(cors)) || typeof credentials !== "boolean") {
-    throw new ConfigError("cors must be an object with credentials, true or false");
+  const { credentials = false, ...others } = isObject(cors) ? cors : {};
+  const isCors = (cors === undefined || isObject(cors)) && typeof credentials === "boolean";
+  if (!isCors || Object.keys(others).length > 0) {
+    throw new ConfigError(
+      "cors must be an object with credentials, true or false, and nothing else",
+    );
   }
   return {
     ownAuthentication: authenticate !== undefined,
@@ -187,6 +191,7 @@ export function codeSettingsOf(options: HoldfastOptions<never>): CodeSettings {
 
 /** The environment with the options in it, which win. Throws a ConfigError for a value that is no JSON. */
 export function environmentWith(env: Environment, options: VariableOptions): Environment {
+  if (!isObject(options)) throw new ConfigError("createHoldfast takes an object of options");
   const given = Object.entries(options).flatMap(([name, value]) => {
     const variable = VARIABLES.get(name);
     if (variable === undefined || value === undefined) return [];
@@ -201,7 +206,10 @@ export function serversIn<Env>(
   env: Env,
 ): ReadonlyMap<string, OwnServer> {
   const servers = Object.entries(upstreams).flatMap(([name, one]): [string, OwnServer][] =>
-    "server" in one ? [[name, { make: (session) => one.server(session, env) }]] : [],
+    // What is no upstream at all is refused where the settings are read.
+    typeof one === "object" && one !== null && "server" in one
+      ? [[name, { make: (session) => one.server(session, env) }]]
+      : [],
   );
   return new Map(servers);
 }
@@ -236,7 +244,8 @@ export function namingOptions<T>(options: VariableOptions, load: () => T): T {
     return load();
   } catch (failure) {
     if (!(failure instanceof ConfigError)) throw failure;
-    const [variable = ""] = /^[A-Z_]+/.exec(failure.message) ?? [];
+    const [variable] = /^[A-Z_]+/.exec(failure.message) ?? [];
+    if (variable === undefined) throw failure;
     const option = Object.keys(options).find((name) => VARIABLES.get(name) === variable);
     if (option === undefined) throw failure;
     throw new ConfigError(option + failure.message.slice(variable.length), { cause: failure });

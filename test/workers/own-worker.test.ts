@@ -472,7 +472,13 @@ describe("what it cannot use", () => {
       "an upstream's binding",
       env,
       { upstreams: { a: { binding: "TOOLS" } } },
-      "a: there is no service binding TOOLS",
+      'upstreams a: TOOLS is not bound: add [[services]] with binding = "TOOLS"',
+    ],
+    [
+      "a rate limit that is something else",
+      { ...env, SUBJECT_LIMIT: "100" },
+      {},
+      "SUBJECT_LIMIT is bound to something else: it must be one of [[ratelimits]]",
     ],
     [
       "a token that would go on",

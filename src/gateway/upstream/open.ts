@@ -64,7 +64,7 @@ export function ownServers(
 }
 
 /**
- * The upstreams by name; a server of one's own only if `own` has its sender. Throws an Error that
+ * The upstreams by name; a server of one's own only if `own` has its sender. Throws a ConfigError that
  * names the upstream whose binding or secret is missing, or whose secret no header can hold.
  */
 export function openUpstreams(
@@ -157,7 +157,12 @@ function replicasOf(
       : { url, fetch: send, send: (parts, at = url) => send(at, parts) };
   if (binding === undefined) return urls.map((url) => replica(url, outboundOf(env)));
   const bound = env[binding];
-  if (!isFetcher(bound)) throw new Error(`${name}: there is no service binding ${binding}`);
+  if (!isFetcher(bound)) {
+    const found = bound === undefined ? "is not bound" : "is bound to something else";
+    throw new ConfigError(
+      `UPSTREAMS ${name}: ${binding} ${found}: add [[services]] with binding = "${binding}" and service = the name of the server's Worker to wrangler.toml`,
+    );
+  }
   const url = `https://${binding.toLowerCase()}.invalid${MCP_PATH}`;
   return [replica(url, bound.fetch.bind(bound))];
 }
@@ -166,10 +171,14 @@ function replicasOf(
 function secret(upstream: string, header: string, name: string, env: Environment): string {
   const value = env[name];
   if (typeof value !== "string" || value === "") {
-    throw new Error(`${upstream}: there is no secret ${name}`);
+    throw new ConfigError(
+      `UPSTREAMS ${upstream}: there is no secret ${name}: add it by \`wrangler secret put ${name}\`, and to .dev.vars for \`wrangler dev\``,
+    );
   }
   if (!isHeaderValue(value)) {
-    throw new Error(`${upstream}: the secret ${name} for headers.${header} ${NO_HEADER_VALUE}`);
+    throw new ConfigError(
+      `UPSTREAMS ${upstream}: the secret ${name} for headers.${header} ${NO_HEADER_VALUE}`,
+    );
   }
   return value;
 }

@@ -108,9 +108,14 @@ it("takes secrets and service bindings from the environment, and names the one t
     method: "DELETE",
     headers: {},
   });
-  expect(() => opened(settings, { SERVER })).toThrow("default: there is no secret TOKEN");
+  expect(() => opened(settings, { SERVER })).toThrow(
+    "UPSTREAMS default: there is no secret TOKEN: add it by `wrangler secret put TOKEN`",
+  );
   expect(() => opened(settings, { TOKEN: "x" })).toThrow(
-    "bound: there is no service binding SERVER",
+    'UPSTREAMS bound: SERVER is not bound: add [[services]] with binding = "SERVER"',
+  );
+  expect(() => opened(settings, { TOKEN: "x", SERVER: "a text" })).toThrow(
+    "UPSTREAMS bound: SERVER is bound to something else",
   );
 });
 

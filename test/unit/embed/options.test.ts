@@ -6,6 +6,7 @@ import {
   codeSettingsOf,
   environmentWith,
   namingOptions,
+  serversIn,
   type HoldfastOptions,
   type VariableOptions,
 } from "../../../src/embed/options.ts";
@@ -120,6 +121,10 @@ describe("options", () => {
     [{ basePath: "/live/" }, 'basePath must be a path such as /live, not "/live/"'],
     [{ cors: { credentials: "yes" } }, "cors must be an object with credentials, true or false"],
     [{ cors: true }, "cors must be an object with credentials, true or false"],
+    [{ cors: { credential: true } }, /^cors must be an object with credentials.*nothing else$/],
+    [{ basePath: "/live/../a" }, 'basePath must be a path such as /live, not "/live/../a"'],
+    [{ basePath: "/." }, 'basePath must be a path such as /live, not "/."'],
+    [{ upstreams: [] }, "upstreams must be an object, name to upstream"],
     [{ authenticate: "cookie" }, "authenticate must be a function of a request and env"],
     [
       { sesionTtlSeconds: 1 },
@@ -127,6 +132,21 @@ describe("options", () => {
     ],
   ] as const)("%o is refused by name", (options, message) => {
     expect(() => load(options)).toThrow(message);
+  });
+
+  it.each([[null], ["live"], [[]]])("%j are none", (options) => {
+    // Code without types may give anything.
+    expect(() => load(options as object)).toThrow("createHoldfast takes an object of options");
+  });
+
+  it.each([[null], ["https://mcp.example/mcp"], [5]])("%j is no upstream", (one) => {
+    const upstreams = { default: one } as unknown as VariableOptions["upstreams"];
+    expect(serversIn({ upstreams }, {}).size).toBe(0);
+    expect(() => load({ upstreams })).toThrow(/^upstreams default: must be/);
+  });
+
+  it("may have dots within a part of basePath", () => {
+    expect(load({ basePath: "/v1.2/.live/a.." }).basePath).toBe("/v1.2/.live/a..");
   });
 
   it("name a variable where the environment is what is wrong", () => {
