@@ -102,6 +102,9 @@ export class Api extends WorkerEntrypoint {
   create(content) {
     return holdfast.sessions(this.env).create(content);
   }
+  missing() {
+    return holdfast.sessions(this.env).get("93c5dc0b-8b4e-4a0f-9d0c-6f2f2f3c9a7e");
+  }
   async failure() {
     return this.create().then(String, ({ code, cause }) => code + " " + cause.message);
   }
@@ -131,7 +134,8 @@ export default {
       text += new TextDecoder().decode((await reader.read()).value);
     }
     await reader.cancel();
-    said.push(await env.BARE.failure());
+    const missing = await env.API.missing().then(String, ({ code, status }) => [code, status]);
+    said.push(missing, await env.BARE.failure());
     console.log("said " + JSON.stringify(said));
   },
 };
@@ -292,6 +296,24 @@ describe("the packed library, by itself", () => {
     expect(stdout).toContain("All good!");
   });
 
+  it("has what its pages lead to", () => {
+    const root = join(consumer, "node_modules/holdfast");
+    const pages = readdirSync(root, { recursive: true, encoding: "utf8" }).filter((file) =>
+      file.endsWith(".md"),
+    );
+    const dead = pages.flatMap((page) => {
+      const text = readFileSync(join(root, page), "utf8");
+      return [...text.matchAll(/\]\(([^)#:\s]+)(?:#[^)]*)?\)/g)]
+        .map(([, path = ""]) => join(dirname(page), path))
+        .filter((path) => !existsSync(join(root, path)))
+        .map((path) => `${page} leads to ${path}`);
+    });
+    expect(dead).toEqual([]);
+    // What starts an app by a copy is all there; `.gitignore` is one that npm never packs.
+    const template = readdirSync(join(PROJECT, "template")).filter((name) => name !== ".gitignore");
+    expect(readdirSync(join(root, "template")).toSorted()).toEqual(template.toSorted());
+  });
+
   it("has the documentation, and the sources to which its types lead an editor", () => {
     const root = join(consumer, "node_modules/holdfast");
     const files = readdirSync(root, { recursive: true, encoding: "utf8" });
@@ -437,6 +459,8 @@ describe("the packed library, in an empty project", () => {
       202,
       ["2", "3"],
       202,
+      // As docs/own-worker.md says of an error over a call.
+      ["session_not_found", 404],
       'unavailable SessionObject has no SQLite storage: add [[migrations]] with a new tag and new_sqlite_classes = ["SessionObject", "DirectoryObject"] to wrangler.toml',
     ]);
   });

@@ -52,8 +52,9 @@ export class ServerStore implements ServerState {
 
   put(key: string, value: unknown): void {
     this.#mustLive();
-    const text: unknown = JSON.stringify(value);
-    if (typeof key !== "string" || typeof text !== "string") {
+    const text: unknown = JSON.stringify(value, refuseNoNumber);
+    // The storage would change a key that is not well-formed, so the next life would not find it.
+    if (typeof key !== "string" || !key.isWellFormed() || typeof text !== "string") {
       throw new TypeError("state.put takes a text and a value that JSON can hold");
     }
     const before = this.#entries.get(key);
@@ -139,6 +140,14 @@ export class ServerStore implements ServerState {
     }
     return (this.#texts = texts);
   }
+}
+
+/** JSON would write null for such a number, and the state would give back something else than it was given. */
+function refuseNoNumber(_key: string, part: unknown): unknown {
+  if (typeof part === "number" && !Number.isFinite(part)) {
+    throw new TypeError(`state.put takes a text and a value that JSON can hold, not ${part}`);
+  }
+  return part;
 }
 
 /** UTF-8 bytes of a key and its JSON. */

@@ -45,6 +45,12 @@ it("refuses what JSON cannot hold, and what goes beyond its bounds, and stores n
     expect(() => store.put("a", value)).toThrow(TypeError);
   }
   expect(() => store.put("a", 1n)).toThrow(TypeError);
+  // JSON would make them null.
+  for (const number of [NaN, Infinity, -Infinity]) {
+    expect(() => store.put("a", number)).toThrow(`JSON can hold, not ${number}`);
+    expect(() => store.put("a", { list: [number] })).toThrow(TypeError);
+  }
+  expect(() => store.put("\ud800", 1)).toThrow(TypeError);
   // 1 byte of the key, 2 quotes, and 3 bytes for each €.
   const most = (256 * 1024 - 4) / 3;
   expect(() => store.put("a", "€".repeat(most + 1))).toThrow("would have 262146 of 262144 bytes");
