@@ -82,7 +82,7 @@ const MAX_EVENT_LENGTH = 16 * 1024 * 1024;
 const LEFT = new Error("The reader has left.");
 
 /** The items of a stream. It connects when the first is asked for; leaving the loop ends the connection. */
-export class Following implements AsyncIterableIterator<Followed, undefined> {
+export class Following implements AsyncIterableIterator<Followed> {
   readonly #stop = new AbortController();
   readonly #items: AsyncGenerator<Followed, undefined>;
 
