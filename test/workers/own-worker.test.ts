@@ -122,6 +122,14 @@ describe("beside an app's own routes", () => {
       resource: `${ORIGIN}/live/mcp`,
       scopes_supported: ["mcp"],
     });
+    // Where the service's own document says that it is.
+    const { paths } = await (
+      await guarded.request("/live/openapi.json")
+    ).json<{ paths: Record<string, { servers?: readonly { url: string }[] }> }>();
+    const [path = "", item] =
+      Object.entries(paths).find(([name]) => name.startsWith("/.well-known/")) ?? [];
+    expect(item?.servers?.map(({ url }) => url)).toEqual(["/"]);
+    expect((await guarded.request(path)).status).toBe(200);
   });
 });
 

@@ -100,7 +100,11 @@ export function openApiDocument(routes: readonly RouteDescription[], instance: I
   const paths: Record<string, Record<string, object>> = {};
   for (const route of routes) {
     const path = route.path.replace(/:(\w+)/g, "{$1}");
-    (paths[path] ??= {})[route.method] = operation(route, isOpen);
+    // A well-known address is at the origin's root, with the base path after it (RFC 9728, 3.1).
+    const isAtRoot = basePath !== "" && path.startsWith("/.well-known/");
+    const servers = [{ url: publicOrigin || "/", description: "The origin's root" }];
+    const item = (paths[isAtRoot ? path + basePath : path] ??= isAtRoot ? { servers } : {});
+    item[route.method] = operation(route, isOpen);
   }
   return {
     openapi: "3.1.0",

@@ -149,4 +149,16 @@ it("names the server where it is known, and the base path", () => {
   const url = (instance: Instance) => documentOf(instance).servers.map((server) => server["url"]);
   expect(url(known)).toEqual(["https://live.example/live"]);
   expect(url(loadAuthSettings({}))).toEqual(["/"]);
+  // A well-known address is not below the base path.
+  const path = "/.well-known/oauth-protected-resource/live";
+  expect(documentOf(known).paths).toHaveProperty(
+    [path, "servers", 0, "url"],
+    "https://live.example",
+  );
+  const relative = documentOf(loadAuthSettings({}, { basePath: "/live" }));
+  expect(relative.paths).toHaveProperty([path, "servers", 0, "url"], "/");
+  expect(documentOf().paths).not.toHaveProperty([
+    "/.well-known/oauth-protected-resource",
+    "servers",
+  ]);
 });
