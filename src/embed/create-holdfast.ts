@@ -34,8 +34,11 @@ interface WorkerContext {
   waitUntil(promise: Promise<unknown>): void;
 }
 
-/** A class of objects for a Worker to export. */
-type ObjectClass = new (ctx: DurableObjectState, env: never) => DurableObject;
+/**
+ * A class of objects for a Worker to export. It takes the Worker's own `env`: `wrangler types` asks
+ * that each exported class takes any one.
+ */
+type ObjectClass<Env> = new (ctx: DurableObjectState, env: Env) => DurableObject;
 
 export interface SessionsOptions {
   /** The caller: it finds only sessions of this subject, and owns those that it makes. 1 to 1,024 characters. */
@@ -49,9 +52,9 @@ export interface Holdfast<Env> {
    */
   readonly fetch: (request: Request, env: Env, ctx?: WorkerContext) => Promise<Response>;
   /** Export it, and bind it as SESSIONS. */
-  readonly SessionObject: ObjectClass;
+  readonly SessionObject: ObjectClass<Env>;
   /** Export it, and bind it as DIRECTORY. */
-  readonly DirectoryObject: ObjectClass;
+  readonly DirectoryObject: ObjectClass<Env>;
   /**
    * The verbs of the API, for code in the same Worker. Without options they reach every session. Throws
    * as `fetch`, and a TypeError for a subject that is no text of 1 to 1,024 characters.

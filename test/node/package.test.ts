@@ -479,6 +479,14 @@ describe("the packed library, in an empty project", () => {
     writeFileSync(join(folder, "worker.ts"), worker);
     writeFileSync(join(folder, "wrangler.toml"), toml);
     examples.forEach((code, i) => writeFileSync(join(folder, `example-${i}.ts`), code));
+    // As `wrangler types` writes it: the platform's types then ask something of each exported class.
+    const generated = `declare namespace Cloudflare {
+      interface GlobalProps {
+        mainModule: typeof import("./worker");
+        durableNamespaces: "SessionObject" | "DirectoryObject";
+      }
+    }`;
+    writeFileSync(join(folder, "worker-configuration.d.ts"), generated);
     await typeCheckFolder(folder);
     // As it is without one of the classes: the page quotes what wrangler says.
     const forgetful = join(consumer, "forgetful");
