@@ -9,7 +9,7 @@ import { within } from "../../wire/timers.ts";
 import { messagesIn } from "../json-rpc.ts";
 import { FAILURES, UpstreamError } from "../upstream/failure.ts";
 import type { Answer, OwnServer, RequestParts } from "../upstream/upstream.ts";
-import type { ServerSession } from "./contract.ts";
+import type { ConnectableServer, ServerSession } from "./contract.ts";
 import type { ServerStore } from "./store.ts";
 import { OwnTransport } from "./transport.ts";
 
@@ -125,7 +125,8 @@ export class SessionServer {
 
   async #start(isNew: boolean): Promise<OwnTransport> {
     const { server, session, store, unasked, restoring } = this.#parts;
-    const made = await server.make(this.#sessionOf());
+    const made: unknown = await server.make(this.#sessionOf());
+    if (!isServer(made)) throw new TypeError(`server must return an McpServer, not ${typeof made}`);
     const transport = new OwnTransport(session().id, (text) => {
       if (!store.isNew) unasked(text);
       else if (this.#early.length < MAX_EARLY) this.#early.push(text);
@@ -140,13 +141,16 @@ export class SessionServer {
   #sessionOf(): ServerSession {
     const { session, store, publish, wakeBy } = this.#parts;
     const wake = (time: Date | number): void => {
-      const at = Math.ceil(Number(time));
+      // `Number` would make a time of null, and of "".
+      const isTime = typeof time === "number" || time instanceof Date;
+      const at = isTime ? Math.ceil(Number(time)) : NaN;
       if (!(Math.abs(at) <= MAX_TIME)) throw new RangeError("wake takes a time");
       if (!this.#onWake) throw new TypeError("wake needs a handler: call onWake first");
       store.addWake(at);
       wakeBy(at);
     };
     const onWake = (handler: (at: number) => unknown): void => {
+      if (typeof handler !== "function") throw new TypeError("onWake takes a function");
       this.#onWake = handler;
     };
     const { id } = session();
@@ -164,4 +168,9 @@ export class SessionServer {
       onWake,
     };
   }
+}
+
+/** Code without types may return anything: most often nothing. */
+function isServer(made: unknown): made is ConnectableServer {
+  return typeof (made as Partial<ConnectableServer> | null | undefined)?.connect === "function";
 }
