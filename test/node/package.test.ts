@@ -473,7 +473,7 @@ describe("the packed library, in an empty project", () => {
       );
     const [worker = "", ...examples] = blocks("ts");
     const [toml = "", ...tomls] = blocks("toml");
-    expect([examples.length, tomls.length]).toEqual([3, 0]);
+    expect([examples.length, tomls.length]).toEqual([4, 0]);
     const folder = join(consumer, "from-docs");
     mkdirSync(folder);
     writeFileSync(join(folder, "worker.ts"), worker);

@@ -2,6 +2,15 @@
 import { env as platformEnv } from "cloudflare:workers";
 import { Hono } from "hono";
 import { getCookie } from "hono/cookie";
+import {
+  createRemoteJWKSet,
+  customFetch,
+  errors,
+  exportJWK,
+  generateKeyPair,
+  jwtVerify,
+  SignJWT,
+} from "jose";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { createHoldfast, SessionError } from "../../src/entries/worker.ts";
 import type { HoldfastOptions, Scope } from "../../src/entries/worker.ts";
@@ -147,6 +156,58 @@ describe("an app's own authentication", () => {
     expect((await request(`/live/v1/sessions/${id}`, { login: "bob" })).status).toBe(404);
     const bearer = { headers: { authorization: "Bearer anything" } };
     expect((await request(`/live/v1/sessions/${id}`, bearer)).status).toBe(401);
+  });
+
+  it("may be by the platform's token, as docs/own-worker.md shows for Cloudflare Access", async () => {
+    const { publicKey, privateKey } = await generateKeyPair("RS256");
+    const other = await generateKeyPair("RS256");
+    const keysOf = vi.fn(async () =>
+      Response.json({ keys: [{ ...(await exportJWK(publicKey)), alg: "RS256", kid: "1" }] }),
+    );
+    const [issuer, audience] = ["https://team.cloudflareaccess.com", "tag"];
+    const keysUrl = new URL("/cdn-cgi/access/certs", issuer);
+    // As the page has it, but for the fetch.
+    const authenticateBy = (keys: ReturnType<typeof createRemoteJWKSet>) => async (of: Request) => {
+      const token = of.headers.get("cf-access-jwt-assertion");
+      if (token === null) return null;
+      try {
+        const { payload } = await jwtVerify(token, keys, { issuer, audience });
+        if (!payload.sub) return null;
+        return { subject: payload.sub, scopes: ["sessions:write"] as const };
+      } catch (failure) {
+        const { code } = failure instanceof errors.JOSEError ? failure : { code: "" };
+        if (/^ERR_JW[ST]_|_NO_MATCHING_KEY$/.test(code)) return null;
+        throw failure;
+      }
+    };
+    const authenticate = authenticateBy(createRemoteJWKSet(keysUrl, { [customFetch]: keysOf }));
+    const access = appWith({ authenticate });
+    const signed = (claims: object, key = privateKey, kid = "1") =>
+      new SignJWT({ iss: issuer, aud: [audience], sub: "ada", ...claims })
+        .setProtectedHeader({ alg: "RS256", kid })
+        .setExpirationTime("1m")
+        .sign(key);
+    const status = async (token: string | Promise<string>, at = access) => {
+      const headers = { "cf-access-jwt-assertion": await token };
+      const made = await at.request("/live/v1/sessions", { method: "POST", headers });
+      const { subject } = await made.json<{ subject?: string }>();
+      return subject ?? made.status;
+    };
+    expect(await status(signed({}))).toBe("ada");
+    const bad = [
+      signed({ aud: ["another"] }),
+      signed({ iss: "https://evil.example" }),
+      signed({ sub: "" }),
+      signed({}, other.privateKey),
+      signed({}, privateKey, "2"),
+      "no token",
+    ];
+    for (const token of bad) expect(await status(token)).toBe(401);
+    // Whoever cannot be verified now is not let in, and is not sent away for good.
+    const away = createRemoteJWKSet(keysUrl, {
+      [customFetch]: async () => new Response(null, { status: 500 }),
+    });
+    expect(await status(signed({}), appWith({ authenticate: authenticateBy(away) }))).toBe(503);
   });
 
   it("refuses a page of another origin, whose requests carry the cookie too", async () => {
