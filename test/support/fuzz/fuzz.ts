@@ -202,7 +202,8 @@ export class Fuzz {
       findings.length < MOST_FINDINGS;
     const work = async () => {
       while (goesOn()) {
-        onRequest?.(sent++);
+        onRequest?.(sent);
+        sent++;
         if (random.chance(NOISE)) {
           const bytes = makeNoise(random);
           const answer = await client.noise(bytes);
