@@ -93,8 +93,8 @@ it("touch=false, a miss and a repeated delete write nothing", async () => {
   expect([none.rows, none.alarms, none.rowsDeleted]).toEqual([0, 0, 0]);
 });
 
-it("ten thousand requests for unknown ids leave no storage behind", async () => {
-  const ids = Array.from({ length: 1000 }, () => crypto.randomUUID());
+it("a thousand requests for unknown ids leave no storage behind", async () => {
+  const ids = Array.from({ length: 100 }, () => crypto.randomUUID());
   const next = ids.values();
   const caller = async () => {
     for (const id of next) {
@@ -116,7 +116,7 @@ it("ten thousand requests for unknown ids leave no storage behind", async () => 
   await Promise.all(Array.from({ length: 10 }, caller));
   const left = await Promise.all(ids.map(storedBy));
   expect(left).toEqual(ids.map(() => ({ keys: [], tables: [], alarm: null })));
-}, 240_000);
+});
 
 it("looking at a session after an eviction writes nothing", async () => {
   const { id } = await make();
