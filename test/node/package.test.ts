@@ -225,11 +225,11 @@ function node(...args: string[]): Promise<string> {
   return run(process.execPath, args, { cwd: consumer }).then(({ stdout }) => stdout.trim());
 }
 
-/** Strictly, and with the library's own types checked too. */
-async function typeCheck(file: string, ...more: string[]): Promise<void> {
+/** Checks modules together, strictly, and the library's own types with them. */
+async function typeCheck(files: readonly string[], ...more: string[]): Promise<void> {
   const options = ["--noEmit", "--strict", "--skipLibCheck", "false", "--types", ""];
   const target = ["--target", "es2022", "--module", "nodenext", "--exactOptionalPropertyTypes"];
-  await run(join(PROJECT, "node_modules/.bin/tsc"), [...options, ...target, ...more, file], {
+  await run(join(PROJECT, "node_modules/.bin/tsc"), [...options, ...target, ...more, ...files], {
     cwd: consumer,
   });
 }
@@ -336,13 +336,13 @@ describe("the packed library, by itself", () => {
 describe("the packed library, in an empty project", () => {
   it("type-checks in strict mode, its own types included", async () => {
     writeFileSync(join(consumer, "main.ts"), CONSUMER.replace("ARGS", "[] as string[]"));
-    await typeCheck("main.ts");
+    await typeCheck(["main.ts"]);
   });
 
   it("is required by programs of CommonJS, which TypeScript checks", async () => {
     installReact();
     writeFileSync(join(consumer, "main.cts"), COMMON_JS);
-    await typeCheck("main.cts");
+    await typeCheck(["main.cts"]);
     const { code } = await transform(COMMON_JS, { loader: "ts", format: "cjs" });
     expect(code).toContain('require("holdfast")');
     writeFileSync(join(consumer, "main.cjs"), code);
@@ -374,7 +374,6 @@ describe("the packed library, in an empty project", () => {
     // Its own server, for an example lists every session under ToolHive's prefix.
     const redis = await startRedis();
     onTestFinished(() => redis.stop());
-    const printed: string[] = [];
     for (const [i, example] of examples.entries()) {
       const code = example.replace("127.0.0.1:6379", redis.addr);
       writeFileSync(
@@ -382,9 +381,10 @@ describe("the packed library, in an empty project", () => {
         `declare const process: { readonly env: Record<string, string | undefined> };\n${code}`,
       );
       writeFileSync(join(consumer, `example-${i}.js`), await toJavaScript(code));
-      await typeCheck(`example-${i}.ts`);
-      printed.push(await node(`example-${i}.js`));
     }
+    await typeCheck(examples.map((_, i) => `example-${i}.ts`));
+    const printed: string[] = [];
+    for (const i of examples.keys()) printed.push(await node(`example-${i}.js`));
     expect(printed[0]).toBe("ada 1");
     expect(printed[1]).toMatch(/^\S{36} mcp$/);
     expect(printed[2]).toBe("hello\nfalse SessionDisconnectedError: The session is disconnected.");
@@ -397,10 +397,13 @@ describe("the packed library, in an empty project", () => {
     expect(blocks.map(([, kind]) => kind)).toEqual(["ts", "ts", "ts", "tsx", "ts"]);
     installReact();
     const service = await Service.start();
+    const files = blocks.map(([, kind], i) => `client-${i}.${kind}`);
+    for (const [i, [, , code = ""]] of blocks.entries()) {
+      writeFileSync(join(consumer, files[i] ?? ""), code);
+    }
+    await typeCheck(files, "--jsx", "react-jsx");
     const printed: string[] = [];
     for (const [i, [, kind = "", code = ""]] of blocks.entries()) {
-      writeFileSync(join(consumer, `client-${i}.${kind}`), code);
-      await typeCheck(`client-${i}.${kind}`, "--jsx", "react-jsx");
       if (kind === "tsx" || code.includes("// In the page")) continue;
       const program = code.replaceAll("http://localhost:8787", service.url);
       writeFileSync(join(consumer, `client-${i}.js`), await toJavaScript(program));
