@@ -15,6 +15,9 @@ export class ResumingClient {
   #pump: Promise<void> = Promise.resolve();
   #text = "";
   #lastEventId: string | undefined;
+  #isOver = true;
+  /** Called when something has arrived, and when the connection has ended. */
+  readonly #watchers = new Set<() => void>();
   /** The data of each event received, in order; "gap" and "ended" for those frames. */
   readonly received: string[] = [];
 
@@ -32,6 +35,7 @@ export class ResumingClient {
     const reader = body.getReader();
     this.#reader = reader;
     this.#text = "";
+    this.#isOver = false;
     this.#pump = this.#read(reader);
   }
 
@@ -42,9 +46,13 @@ export class ResumingClient {
         const { done, value } = await reader.read();
         if (done) return;
         this.#text += decoder.decode(value, { stream: true });
+        for (const look of this.#watchers) look();
       }
     } catch {
       // The connection broke, which is what these clients are for.
+    } finally {
+      this.#isOver = true;
+      for (const look of this.#watchers) look();
     }
   }
 
@@ -53,9 +61,18 @@ export class ResumingClient {
     return this.#text;
   }
 
-  /** Whether this text has arrived on the present connection. */
-  has(text: string): boolean {
-    return this.#text.includes(text);
+  /** Whether this text arrives on the present connection: true once it has, false once that has ended without it. */
+  arrives(text: string): Promise<boolean> {
+    return new Promise((resolve) => {
+      const look = () => {
+        const has = this.#text.includes(text);
+        if (!has && !this.#isOver) return;
+        this.#watchers.delete(look);
+        resolve(has);
+      };
+      this.#watchers.add(look);
+      look();
+    });
   }
 
   /** Whether an id to come back with has arrived, now or on a connection before. */

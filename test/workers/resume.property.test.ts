@@ -286,9 +286,7 @@ class Play {
     if (!stream?.client.connected || this.model.endedId) return;
     const { arrived } = stream.client;
     if (seenIn(arrived) === 0 || arrived.length > 2 * SLOW_LINK_BYTES_PER_S) return;
-    await expect
-      .poll(() => stream.client.has(": keep-alive\n: keep-alive\n"), { interval: 5 })
-      .toBe(true);
+    expect(await stream.client.arrives(": keep-alive\n: keep-alive\n")).toBe(true);
   }
 
   async #abort(): Promise<void> {
