@@ -5,7 +5,7 @@
  */
 import { runInDurableObject } from "cloudflare:test";
 import type { Hono } from "hono";
-import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { ROUTES } from "../../src/app.ts";
 import { SCOPES, type Scope } from "../../src/auth/identity.ts";
 import { guardedApp } from "../support/guarded-app.ts";
@@ -306,10 +306,10 @@ const PREFIXES = [
 let issuer: Issuer;
 let app: Hono;
 
-beforeEach(() => void vi.useFakeTimers({ toFake: ["Date"] }));
-afterEach(() => void vi.useRealTimers());
-
+// One clock for all tests, which run beside each other: each lets some sessions expire, in a fraction
+// of a second, and all others live for ten minutes.
 beforeAll(async () => {
+  vi.useFakeTimers({ toFake: ["Date"] });
   issuer = await Issuer.make("https://idp.example");
   app = guardedApp(
     {
@@ -321,6 +321,7 @@ beforeAll(async () => {
     { fetch: issuer.fetch },
   );
 });
+afterAll(() => void vi.useRealTimers());
 
 /** A session in that state, as seen by `me`. */
 async function sessionThatIs(state: OwnerState, kind?: Row["session"]): Promise<string> {
@@ -362,7 +363,7 @@ async function newSession(headers: Record<string, string>, kind: Row["session"])
   await reader.leave();
   const id = /session_id=([\w-]{36})/.exec(reader.text)![1]!;
   // A leaving reader counts as use, so it must have left before the test compares states.
-  await expect.poll(() => socketsOf(id)).toBe(0);
+  await vi.waitUntil(async () => (await socketsOf(id)) === 0, { timeout: 60_000 });
   return id;
 }
 
@@ -398,51 +399,58 @@ it("has a row for every route that is described", () => {
   expect(described.toSorted()).toEqual(rows.toSorted());
 });
 
-// Each test makes up to eight sessions, and a busy machine may be slow at that.
-describe.each(Object.entries(ALL_ROWS))("%s", { timeout: 30_000 }, (_operation, row) => {
-  it.each(OWNER_STATES)(
-    "answers each scope as it should on a session that is %s",
-    async (state) => {
-      // All refused callers share one session, because none of them changes it.
-      const sparedId = await sessionThatIs(state, row.session);
-      const answersTo = async (held: Scope | undefined) => {
-        const allowed = row.scope === undefined || held === row.scope || held === "admin";
-        const id = allowed ? await sessionThatIs(state, row.session) : sparedId;
-        const before = state === "other's" ? await objectState(id) : undefined;
-        const headers = await issuer.bearer(row.caller ?? "me", held ? [held] : []);
-        const { status, challenge } = await send(row, id, headers);
-        const others = held === "admin" && state === "other's";
-        const expected = allowed ? row.answers[others ? "own" : state] : 403;
-        expect([held, status]).toEqual([held, expected]);
-        if (status === 403) {
-          expect(challenge).toContain(`error="insufficient_scope", scope="${row.scope}"`);
-          expect(challenge).toContain('resource_metadata="http');
-        }
-        if (before && !others) expect(await objectState(id)).toEqual(before);
-      };
-      // A refusal takes its time, so they ask at once.
-      await Promise.all([...SCOPES, undefined].map(answersTo));
-    },
-  );
+// A refusal takes its time, so the tests wait beside each other. Each makes up to eight sessions, and a
+// busy machine may be slow at that.
+describe.concurrent.each(Object.entries(ALL_ROWS))(
+  "%s",
+  { timeout: 120_000 },
+  (_operation, row) => {
+    it.each(OWNER_STATES)(
+      "answers each scope as it should on a session that is %s",
+      async (state) => {
+        // All refused callers share one session, because none of them changes it.
+        const sparedId = await sessionThatIs(state, row.session);
+        const answersTo = async (held: Scope | undefined) => {
+          const allowed = row.scope === undefined || held === row.scope || held === "admin";
+          const id = allowed ? await sessionThatIs(state, row.session) : sparedId;
+          const before = state === "other's" ? await objectState(id) : undefined;
+          const headers = await issuer.bearer(row.caller ?? "me", held ? [held] : []);
+          const { status, challenge } = await send(row, id, headers);
+          const others = held === "admin" && state === "other's";
+          const expected = allowed ? row.answers[others ? "own" : state] : 403;
+          expect([held, status]).toEqual([held, expected]);
+          if (status === 403) {
+            expect(challenge).toContain(`error="insufficient_scope", scope="${row.scope}"`);
+            expect(challenge).toContain('resource_metadata="http');
+          }
+          if (before && !others) expect(await objectState(id)).toEqual(before);
+        };
+        // A refusal takes its time, so they ask at once.
+        await Promise.all([...SCOPES, undefined].map(answersTo));
+      },
+    );
 
-  it("answers each wrong credential with 401, and changes nothing", async () => {
-    const id = await sessionThatIs("other's", row.session);
-    const before = await objectState(id);
-    for (const [name, headers] of Object.entries(await issuer.wrongCredentials("alice"))) {
-      const { status, challenge, text } = await send(row, id, headers);
-      expect([name, status]).toEqual([name, row.scope ? 401 : row.answers.own]);
-      if (!row.scope) continue;
-      expect(challenge).toMatch(
-        /^Bearer realm="holdfast",.* resource_metadata="http:\/\/localhost\/\.well-known/,
-      );
-      expect(challenge?.includes('error="invalid_token"')).toBe(!["none", "basic"].includes(name));
-      expect(text).not.toContain(id);
-    }
-    expect(await objectState(id)).toEqual(before);
-  });
-});
+    it("answers each wrong credential with 401, and changes nothing", async () => {
+      const id = await sessionThatIs("other's", row.session);
+      const before = await objectState(id);
+      for (const [name, headers] of Object.entries(await issuer.wrongCredentials("alice"))) {
+        const { status, challenge, text } = await send(row, id, headers);
+        expect([name, status]).toEqual([name, row.scope ? 401 : row.answers.own]);
+        if (!row.scope) continue;
+        expect(challenge).toMatch(
+          /^Bearer realm="holdfast",.* resource_metadata="http:\/\/localhost\/\.well-known/,
+        );
+        expect(challenge?.includes('error="invalid_token"')).toBe(
+          !["none", "basic"].includes(name),
+        );
+        expect(text).not.toContain(id);
+      }
+      expect(await objectState(id)).toEqual(before);
+    });
+  },
+);
 
-describe.each(PREFIXES)("%s", (path) => {
+describe.concurrent.each(PREFIXES)("%s", (path) => {
   // A legacy client POSTs to a URL that it does not know the service by.
   const resource = path.startsWith("/messages") ? "/sse" : path;
   const row: Row = { method: "POST", path, body: {}, scope: "mcp", answers: always(404) };
