@@ -1,20 +1,32 @@
 /**
- * The official conformance suite, direct and through the gateway. Unscored failures
- * do not change its exit code, so what is compared is its log, scenario by scenario.
+ * The official conformance suite through the gateway. Unscored failures do not change its exit code,
+ * so what is looked at is its log, scenario by scenario. All pass but those of a part that the fixture
+ * does not have: the gateway adds no failure to them.
  */
 import { describe, expect, it } from "vitest";
 import { conformance, local } from "../../support/mcp/conformance.ts";
 import { fixtureBehindGateway } from "../../support/mcp/gateway.ts";
 import { beside } from "../../support/scope.ts";
 
+/** Tasks are an extension, which is not scored. Direct, the fixture fails these and no others. */
+const WITHOUT_TASKS = [
+  "tasks-capability-negotiation",
+  "tasks-dispatch-and-envelope",
+  "tasks-lifecycle",
+  "tasks-mrtr-composition",
+  "tasks-mrtr-input",
+  "tasks-request-headers",
+  "tasks-request-state-removal",
+  "tasks-required-task-error",
+  "tasks-wire-fields",
+];
+
 describe.concurrent("the conformance suite", () => {
   it(
-    "2025-11-25: all scored scenarios and the unscored ones of sessions, as direct",
+    "2025-11-25: all scored scenarios and the unscored ones of sessions",
     beside(async () => {
-      const { url, fixture } = await fixtureBehindGateway();
-      const direct = await conformance(fixture.url, "2025-11-25");
+      const { url } = await fixtureBehindGateway();
       const through = await conformance(local(url), "2025-11-25");
-      expect(through).toEqual(direct);
       expect(through.exitCode).toBe(0);
       expect(Object.values(through.scenarios)).toHaveLength(33);
       expect(Object.values(through.scenarios).every(Boolean)).toBe(true);
@@ -23,22 +35,20 @@ describe.concurrent("the conformance suite", () => {
         "server-sse-polling": true,
       });
     }),
-    90_000,
+    5 * 60_000,
   );
 
   it(
-    "2026-07-28: all scored scenarios, as direct",
+    "2026-07-28: all scored scenarios, and the unscored ones but those of tasks",
     beside(async () => {
-      const { url, fixture } = await fixtureBehindGateway();
-      const direct = await conformance(fixture.url, "2026-07-28");
+      const { url } = await fixtureBehindGateway();
       const through = await conformance(local(url), "2026-07-28");
-      expect(through).toEqual(direct);
-      // The tool exits with 0 where every scored scenario passes; tasks are an unscored extension.
+      // The tool exits with 0 where every scored scenario passes.
       expect(through.exitCode).toBe(0);
       const failing = Object.keys(through.scenarios).filter((name) => !through.scenarios[name]);
-      expect(failing.filter((name) => !name.startsWith("tasks-"))).toEqual([]);
+      expect(failing.toSorted()).toEqual(WITHOUT_TASKS);
       expect(Object.values(through.scenarios)).toHaveLength(50);
     }),
-    90_000,
+    5 * 60_000,
   );
 });
