@@ -1,9 +1,9 @@
-/** The directory over real HTTP: 2,000 sessions, walked while others come and go, and a kill in the middle. */
+/** The directory over real HTTP: 800 sessions, walked while others come and go, and a kill in the middle. */
 import { expect, it } from "vitest";
 import type { SessionList } from "../../src/core/api.ts";
 import { Service } from "../support/service.ts";
 
-const SESSIONS = 2000;
+const SESSIONS = 800;
 const SUBJECTS = 20;
 const TYPES = ["mcp", "sse", "streamable"] as const;
 const CALLERS = 16;
@@ -91,7 +91,7 @@ async function times(count: number, act: (n: number) => Promise<unknown>): Promi
 }
 
 it(
-  "lists, counts and revokes 2,000 sessions, and loses none to a kill",
+  "lists, counts and revokes 800 sessions, and loses none to a kill",
   { timeout: 400_000 },
   async () => {
     const watched = new Watched(await Service.start({ LOG_LEVEL: "warn" }));
