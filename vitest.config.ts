@@ -11,7 +11,7 @@ import SlowFirst from "./test/support/slow-first.ts";
 const patience = {
   testTimeout: 60_000,
   hookTimeout: 60_000,
-  expect: { poll: { timeout: 20_000 } },
+  expect: { poll: { timeout: 50_000 } },
 };
 
 export default defineConfig({

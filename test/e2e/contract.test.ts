@@ -72,9 +72,7 @@ it("lets a patch in time win over the end, and none after it", async () => {
   const outcomes = await Promise.all(
     sessions.map(async ({ id, expiresAt }, n) => {
       const patchAt = Date.parse(expiresAt) - 20 + n * 2;
-      await expect
-        .poll(() => Date.now(), { interval: 1, timeout: 5000 })
-        .toBeGreaterThanOrEqual(patchAt);
+      await expect.poll(() => Date.now(), { interval: 1 }).toBeGreaterThanOrEqual(patchAt);
       const { status } = await service.send("PATCH", `/v1/sessions/${id}`, { ttlSeconds: 60 });
       const after = await service.send("GET", `/v1/sessions/${id}`);
       return [status, after.status];

@@ -46,8 +46,8 @@ it(
     };
     const theirs = await make(service, THEIRS, "leaves");
     const others = await make(service, OTHERS, "stays");
-    await expect.poll(() => counted("leaves"), { timeout: 20_000 }).toBe(THEIRS);
-    await expect.poll(() => counted("stays"), { timeout: 20_000 }).toBe(OTHERS);
+    await expect.poll(() => counted("leaves")).toBe(THEIRS);
+    await expect.poll(() => counted("stays")).toBe(OTHERS);
 
     const { status, json } = await service.send("DELETE", "/v1/sessions?subject=leaves");
     const answered = performance.now();
@@ -68,7 +68,7 @@ it(
     expect(new Set(seen).size).toBe(seen.length);
     expect(others.filter((id) => !seen.includes(id))).toEqual([]);
 
-    await expect.poll(() => counted("leaves"), { timeout: 30_000 }).toBe(0);
+    await expect.poll(() => counted("leaves")).toBe(0);
     expect((await walked()).toSorted()).toEqual(others.toSorted());
     expect(await counted("stays")).toBe(OTHERS);
     const alive = await Promise.all(

@@ -69,8 +69,8 @@ class Watched {
 
   /** Waits for the messages in the background, then compares everything. */
   async agrees(): Promise<void> {
-    await expect.poll(() => this.counted(), { timeout: 20_000 }).toBe(this.sessions.size);
-    await expect.poll(() => this.walk(), { timeout: 20_000 }).toEqual(this.sessions);
+    await expect.poll(() => this.counted()).toBe(this.sessions.size);
+    await expect.poll(() => this.walk()).toEqual(this.sessions);
     for (const type of TYPES) {
       expect(await this.counted(`?type=${type}`)).toBe(this.count((known) => known.type === type));
     }

@@ -149,7 +149,7 @@ it("unread events are kept for the next reader when the first one's connection i
       while (received < bytes) received += ((await once(socket, "data")) as [Buffer])[0].length;
     }
     socket.resetAndDestroy();
-    await expect.poll(writers, { timeout: 5000 }).toBe(0);
+    await expect.poll(writers).toBe(0);
   }
   const reader = new SseReader((await service.fetch(path)).body!);
   expect((await reader.take(2)).map(({ data }) => data)).toEqual(["a", "b"]);

@@ -184,7 +184,7 @@ it("a reader that has gone no longer counts once something was published", async
   await startOf(reader);
   await reader.leave();
   await publish("nobody reads this");
-  await expect.poll(writers, { timeout: 5000 }).toBe(0);
+  await expect.poll(writers).toBe(0);
 });
 
 it("a reader that has gone no longer counts once another has come", async () => {
@@ -194,7 +194,7 @@ it("a reader that has gone no longer counts once another has come", async () => 
   await gone.leave();
   const reader = await follow();
   await startOf(reader);
-  await expect.poll(writers, { timeout: 5000 }).toBe(1);
+  await expect.poll(writers).toBe(1);
   await reader.leave();
 });
 

@@ -54,7 +54,7 @@ it.each([
   const reader = new SseReader((await request("GET", pathOf(id, "/events"))).body!);
   await reader.until(/the first/);
   const rest = takes ? reader.rest().catch(() => []) : undefined;
-  if (takes) await expect.poll(() => takenBy(id), { timeout: 5000 }).toEqual([published.json.id]);
+  if (takes) await expect.poll(() => takenBy(id)).toEqual([published.json.id]);
   const writes = await countWrites(id);
   await reader.leave();
   await rest;
