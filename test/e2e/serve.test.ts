@@ -39,6 +39,32 @@ const answers = (url: string) =>
  */
 const END_TIMEOUT_MS = 20_000;
 
+/** Ends it with ten streams open: soon, by its own will, and nothing of it is left. */
+async function expectSoonEnd(
+  { url, process, exit }: Running & { url: string },
+  signal: "SIGTERM" | "SIGINT",
+): Promise<void> {
+  const made = (await (await fetch(`${url}/v1/sessions`, { method: "POST" })).json()) as {
+    id: string;
+  };
+  const streams = await Promise.all(
+    Array.from({ length: 10 }, () => fetch(`${url}/v1/sessions/${made.id}/events`)),
+  );
+  expect(streams.map(({ status }) => status)).toEqual(Array.from({ length: 10 }, () => 200));
+  const ends = streams.map((stream) =>
+    stream.text().then(
+      () => {},
+      () => {},
+    ),
+  );
+  const before = performance.now();
+  process.kill(signal);
+  expect(await exit).toBe(0);
+  expect(performance.now() - before).toBeLessThan(END_TIMEOUT_MS);
+  await Promise.all(ends);
+  expect(await answers(url)).toBe(false);
+}
+
 /** The README's five lines, and the stream that it shows for the third. */
 async function readmeLines(): Promise<{ lines: string[]; stream: string }> {
   const readme = await readFile(join(PROJECT, "README.md"), "utf8");
@@ -64,16 +90,17 @@ it("the README's five lines can be pasted: one program each, and nothing for a s
   }
 });
 
-/** Up to six share what time a busy machine has for one. */
+/** Up to seven share what time a busy machine has for one. */
 const AT_ONCE = { timeout: 6 * 60_000 };
 
-// Most of the time a test waits for a program to start, so some start beside each other. All at
-// once would keep the machine from everything else.
-describe("started", AT_ONCE, () => {
+// Most of the time a test waits for a program to start, so they start beside each other.
+describe("the commands", AT_ONCE, () => {
   it.concurrent.each(["npm run serve", "npm start"])(
     "the README's five lines do what it says, against %s",
     beside(async (how: string) => {
-      const url = how === "npm run serve" ? (await serve()).url : (await wranglerDev()).url;
+      const isServe = how === "npm run serve";
+      const service = isServe ? await serve({}, how) : await wranglerDev();
+      const { url } = service;
       const { lines, stream } = await readmeLines();
       expect(lines).toHaveLength(5);
       const printed: string[] = [];
@@ -101,16 +128,8 @@ describe("started", AT_ONCE, () => {
       // Each bridge writes a comment after the last event, to learn whether its reader lives on.
       expect(shape(replayed)).toBe(shape(stream));
       expect(ended).toMatch(/^HTTP\/1\.1 204 /);
-    }),
-  );
-
-  it.concurrent(
-    "leaves no workerd behind when it is killed",
-    beside(async ({ expect }: TestContext) => {
-      const service = await serve();
-      service.process.kill("SIGKILL");
-      await service.exit;
-      await expect.poll(() => answers(service.url)).toBe(false);
+      // As a supervisor ends it; below, as a terminal does.
+      if (isServe) await expectSoonEnd(service, "SIGTERM");
     }),
   );
 
@@ -134,44 +153,15 @@ describe("started", AT_ONCE, () => {
       expect(running.lines).toEqual([expect.stringMatching(message)]);
     }),
   );
-});
 
-describe("ended", AT_ONCE, () => {
-  it.concurrent.each([
-    ["npm run serve", "SIGTERM"],
-    ["npm run serve", "SIGINT"],
-    ["its script", "SIGTERM"],
-  ] as const)(
-    "%s ends soon after %s with ten streams open, and takes workerd along",
-    beside(async (how: "npm run serve" | "its script", signal: "SIGTERM" | "SIGINT") => {
-      const service = await serve({}, how);
-      const made = (await (
-        await fetch(`${service.url}/v1/sessions`, { method: "POST" })
-      ).json()) as {
-        id: string;
-      };
-      const streams = await Promise.all(
-        Array.from({ length: 10 }, () => fetch(`${service.url}/v1/sessions/${made.id}/events`)),
-      );
-      expect(streams.map(({ status }) => status)).toEqual(Array.from({ length: 10 }, () => 200));
-      const ends = streams.map((stream) =>
-        stream.text().then(
-          () => {},
-          () => {},
-        ),
-      );
-      const before = performance.now();
-      service.process.kill(signal);
-      expect(await service.exit).toBe(0);
-      expect(performance.now() - before).toBeLessThan(END_TIMEOUT_MS);
-      await Promise.all(ends);
-      expect(await answers(service.url)).toBe(false);
-    }),
+  it.concurrent(
+    "npm run serve ends soon after SIGINT with ten streams open, and takes workerd along",
+    beside(async () => expectSoonEnd(await serve({}, "npm run serve"), "SIGINT")),
   );
 
   it.concurrent(
-    "keeps sessions over a restart, and its storage to itself until it has ended",
-    beside(async () => {
+    "keeps sessions over a restart, and its storage to itself until it has ended; killed, it leaves no workerd behind",
+    beside(async ({ expect }: TestContext) => {
       const stateDir = await mkdtemp(join(tmpdir(), "holdfast-serve-"));
       atEnd(() => rm(stateDir, { recursive: true, force: true }));
       const first = await serve({ STATE_DIR: stateDir });
@@ -181,10 +171,12 @@ describe("ended", AT_ONCE, () => {
       const made = (await (await fetch(`${first.url}/v1/sessions`, { method: "POST" })).json()) as {
         id: string;
       };
-      first.process.kill("SIGTERM");
-      await first.exit;
+      await expectSoonEnd(first, "SIGTERM");
       const second = await serve({ STATE_DIR: stateDir });
       expect((await fetch(`${second.url}/v1/sessions/${made.id}`)).status).toBe(200);
+      second.process.kill("SIGKILL");
+      await second.exit;
+      await expect.poll(() => answers(second.url)).toBe(false);
     }),
   );
 });
