@@ -19,8 +19,8 @@ export default defineConfig({
     silent: "passed-only",
     // Tests that run beside each other in a file wait most of the time.
     maxConcurrency: 16,
-    // Most tests wait for processes of their own, or for time to pass, so there are more workers than cores.
-    maxWorkers: Math.ceil(availableParallelism() * 1.5),
+    // Most tests wait for processes of their own, or for time to pass, so there are twice as many workers as cores.
+    maxWorkers: availableParallelism() * 2,
     sequence: { sequencer: SlowFirst },
     reporters: ["default", "./test/support/totals-reporter.ts", "./test/support/kept-logs.ts"],
     projects: [
