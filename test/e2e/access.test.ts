@@ -15,7 +15,8 @@ async function script(name: string, args: readonly string[], env: Record<string,
   const run = promisify(execFile)(process.execPath, [join(PROJECT, "scripts", name), ...args], {
     cwd: PROJECT,
     env: { ...process.env, ...env },
-    timeout: 30_000,
+    // One that starts after all is ended.
+    timeout: 100_000,
   });
   return run.then(
     ({ stdout }) => ({ code: 0, stdout, stderr: "" }),
@@ -23,8 +24,9 @@ async function script(name: string, args: readonly string[], env: Record<string,
   );
 }
 
-describe("npm run serve", () => {
-  it.each(["0.0.0.0", "::", "192.0.2.7", "sessions.example"])(
+// Commands start beside each other.
+describe("npm run serve", { timeout: 120_000 }, () => {
+  it.concurrent.each(["0.0.0.0", "::", "192.0.2.7", "sessions.example"])(
     "refuses to listen on %s without AUTH, in one line",
     async (host) => {
       const { code, stderr } = await script("serve.ts", [], { HOST: host, PORT: "0", AUTH: "" });
@@ -35,7 +37,7 @@ describe("npm run serve", () => {
     },
   );
 
-  it("names a bad variable of access control, and does not repeat its value", async () => {
+  it.concurrent("names a bad variable of access control, and does not repeat its value", async () => {
     const { code, stderr } = await script("serve.ts", [], {
       AUTH: "token",
       API_TOKENS: "hunter2",
@@ -47,7 +49,7 @@ describe("npm run serve", () => {
   });
 });
 
-describe("npm run token", () => {
+describe("npm run token", { timeout: 120_000 }, () => {
   it("makes a token that the service takes, and shows it once", async () => {
     const { stdout } = await script("token.ts", [
       "--subject",
@@ -75,7 +77,7 @@ describe("npm run token", () => {
     expect((await make("")).status).toBe(401);
   });
 
-  it.each([
+  it.concurrent.each([
     [["--scopes", "mcp"], /--subject is needed/],
     [["--subject", "alice"], /--scopes is needed/],
     [["--subject", "alice", "--scopes", "all"], /"all" is not a scope/],

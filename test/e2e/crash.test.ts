@@ -34,9 +34,7 @@ it("keeps every publish that was answered 202, over thirty kills in mid-write", 
     };
     const publishers = Array.from({ length: PUBLISHERS }, (_, n) => publisher(n));
     const before = sent;
-    await expect
-      .poll(() => sent - before, { interval: 1 })
-      .toBeGreaterThan(8 + Math.random() * 50);
+    await expect.poll(() => sent - before, { interval: 1 }).toBeGreaterThan(8 + Math.random() * 50);
     await service.kill();
     killed.abort();
     await Promise.all(publishers);
