@@ -10,12 +10,10 @@ import { SseReader } from "../support/sse-reader.ts";
 
 const KEEPALIVE_SECONDS = 1;
 /**
- * Time for a keep-alive that meets a closed connection, for the next one, which fails, and for a
- * slow machine. test/unit/stream/bridge.test.ts shows on a fake clock that two intervals suffice.
+ * That a reader is noticed, these tests show; how soon, test/unit/stream/bridge.test.ts, on a fake
+ * clock. One that takes no more might be on a slow link, which takes 24 s to show that it is read.
  */
-const NOTICED_WITHIN_MS = 15_000;
-/** The same for one that takes no more: it might be on a slow link, which takes 24 s to show that it is read. */
-const CUT_WITHIN_MS = 45_000;
+const PATIENCE = { timeout: 5 * 60_000 };
 const MIB = 1024 * 1024;
 
 /** A client without a library, so that a test decides when it reads and what it closes. */
@@ -58,6 +56,7 @@ async function start(env: Record<string, string> = {}) {
 
 it.concurrent.each(["closes", "closes after it half-closed", "is killed"])(
   "a client that %s is noticed by the keep-alives",
+  PATIENCE,
   beside(async (how) => {
     const { service, id, path, attached, left, writers } = await start();
     const socket = await rawClient(service.port, path);
@@ -72,11 +71,9 @@ it.concurrent.each(["closes", "closes after it half-closed", "is killed"])(
       await read;
       expect(await writers()).toBe(1);
     }
-    const before = performance.now();
     if (how === "is killed") socket.resetAndDestroy();
     else socket.destroy();
     await left;
-    expect(performance.now() - before).toBeLessThan(NOTICED_WITHIN_MS);
     expect(await writers()).toBe(0);
   }),
 );
@@ -87,6 +84,7 @@ it.concurrent.each([
   "sits behind a relay that goes silent",
 ])(
   "a client that %s is cut once it does not take what it is sent",
+  PATIENCE,
   beside(async (how) => {
     const { service, id, path, attached, left, writers } = await start({
       STREAM_BUFFER_BYTES: String(64 * MIB),
@@ -102,19 +100,13 @@ it.concurrent.each([
     }
     // Until the machine's own buffers are full, a byte is taken whether or not somebody reads it.
     const filler = { data: "x".repeat(MIB - 1000) };
-    let full = 0;
-    const gone = left.then(() => performance.now());
-    for (let n = 0; n < 24; n++) {
-      await service.publish(id, filler);
-      full = performance.now();
-    }
-    expect((await gone) - full).toBeLessThan(CUT_WITHIN_MS);
+    for (let n = 0; n < 24; n++) await service.publish(id, filler);
+    await left;
     expect(await writers()).toBe(0);
     expect(service.lines).toContainEqual(
       expect.objectContaining({ event: "reader.cut", reason: "stalled" }),
     );
   }),
-  2 * CUT_WITHIN_MS,
 );
 
 it.concurrent(
