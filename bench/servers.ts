@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { buildBundle, PROJECT, type Bundle } from "../scripts/bundle.ts";
+import { readWorkerConfig } from "../scripts/worker-config.ts";
 import { startWorkerd, type WorkerdOptions } from "../scripts/workerd.ts";
 import { freePort } from "../test/support/free-port.ts";
 import { progress } from "./measure.ts";
@@ -52,7 +53,8 @@ export async function startWorker(
   const bundle = await bundleOf(name, configPath);
   const stateDir = makeFolder(name, folder);
   const port = await freePort();
-  const place = { bundle: bundle.path, config: configPath, host: "127.0.0.1", port, stateDir };
+  const config = readWorkerConfig(configPath);
+  const place = { bundle: bundle.path, config, host: "127.0.0.1", port, stateDir };
   const launch = () => startWorkerd({ ...place, env, args, onLine, openFiles });
   let workerd = await launch();
   return {

@@ -6,9 +6,10 @@
  */
 import { existsSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { basename, join } from "node:path";
-import { DatabaseSync } from "node:sqlite";
+import type { DatabaseSync } from "node:sqlite";
 import { describeFailure, type Logger } from "../src/logger.ts";
 import { ALARMS_FILE, BESIDE, isObjectFile, objectFolders } from "./object-folders.ts";
+import { openDatabase } from "./sqlite.ts";
 
 /** As workerd makes it. Times are nanoseconds since the epoch. */
 const TABLE = `CREATE TABLE _cf_ALARM (
@@ -149,7 +150,7 @@ function spreadOverdue(file: string, { openFilesLimit, log, now }: AlarmOptions)
 }
 
 function within<T>(file: string, work: (database: DatabaseSync) => T): T {
-  const database = new DatabaseSync(file, { readBigInts: true });
+  const database = openDatabase(file, { readBigInts: true });
   try {
     return work(database);
   } finally {

@@ -1,27 +1,38 @@
 /**
- * `npm run serve`: the production bundle on plain workerd. Reads HOST, PORT,
- * STATE_DIR and every variable of the service from the environment. Starts workerd again when
+ * `holdfast serve`: the production bundle on plain workerd. Reads HOST, PORT, STATE_DIR and every
+ * variable of the service from the environment. Writes nothing but STATE_DIR. Starts workerd again when
  * that ends by itself. Ends within 5 s of SIGTERM or SIGINT, with streams open too.
  */
-import { join } from "node:path";
+import { resolve } from "node:path";
 import { isLoopbackName, parseHost } from "../src/auth/origin.ts";
 import {
+  AUTH_VARIABLES,
   loadAuthSettings,
   refuseForwardedTokens,
   type AuthSettings,
 } from "../src/auth/settings.ts";
 import { ConfigError, integer, text, type Environment } from "../src/config/env.ts";
-import { loadConfig } from "../src/config/service.ts";
-import { createLogger, describeFailure, type Logger } from "../src/logger.ts";
+import { refuseMisspelt } from "../src/config/names.ts";
+import { CONFIG_VARIABLES, loadConfig } from "../src/config/service.ts";
+import { namesInUpstreams } from "../src/config/upstreams.ts";
+import { openUpstreams, ownServers } from "../src/gateway/upstream/open.ts";
+import { NO_SERVERS } from "../src/gateway/upstream/upstream.ts";
+import { createLogger, describeFailure, type Logger, type LogLevel } from "../src/logger.ts";
 import { mendAlarms } from "./alarms.ts";
-import { buildBundle, PROJECT } from "./bundle.ts";
+import type { Artifact } from "./artifact.ts";
+import { requireFreePort } from "./free-port.ts";
 import { keepRunning } from "./keep-running.ts";
 import { openFilesAdvice, openFilesLimit } from "./open-files.ts";
 import { closeToOthers, makePrivateFiles } from "./private-files.ts";
 import { keepReserve } from "./reserve.ts";
+import { hasSqlite } from "./sqlite.ts";
 import { holdStateDir } from "./state-lock.ts";
 import { sweepAtRest, sweepRunning } from "./sweep.ts";
+import { workerdProgram } from "./workerd-program.ts";
 import { startWorkerd, variables, type Workerd } from "./workerd.ts";
+
+/** Variables that this file reads itself. */
+export const SERVE_VARIABLES = ["HOST", "PORT", "STATE_DIR"] as const;
 
 /** Milliseconds that requests under way have to finish after SIGTERM or SIGINT: on a busy machine all else took 2.6 s of the 5. */
 const GRACE_MS = 1000;
@@ -56,35 +67,70 @@ function sweepNowAndThen(stateDir: string, workerd: () => Workerd, log: Logger):
   setTimeout(() => void sweep(), FIRST_SWEEP_MS).unref();
 }
 
-async function main(): Promise<void> {
-  const { upstreams, logLevel } = loadConfig(process.env);
-  const settings = loadAuthSettings(variables(process.env));
-  refuseForwardedTokens(settings, upstreams);
-  const own: Environment<"HOST" | "PORT" | "STATE_DIR"> = process.env;
+interface Settings {
+  readonly host: string;
+  readonly port: number;
+  readonly stateDir: string;
+  readonly logLevel: LogLevel;
+  /** Sentences for the operator, who has set something that has no effect here. */
+  readonly remarks: readonly string[];
+}
+
+/** Reads all that the environment says, the parts that the Worker reads too. Throws a ConfigError of one line. */
+function readSettings(env: NodeJS.ProcessEnv, { config }: Artifact): Settings {
+  refuseMisspelt(
+    env,
+    [...CONFIG_VARIABLES, ...AUTH_VARIABLES, ...SERVE_VARIABLES],
+    namesInUpstreams(env),
+  );
+  const service = loadConfig(env);
+  const settings = loadAuthSettings(variables(env, config));
+  refuseForwardedTokens(settings, service.upstreams);
+  ownServers(service, NO_SERVERS);
+  openUpstreams(service, env);
+  const own: Environment<(typeof SERVE_VARIABLES)[number]> = env;
   // As in a URL, or as an address.
   const host = (text(own, "HOST") ?? "127.0.0.1").replace(/^\[(.*)\]$/, "$1");
   refuseOpenHost(host, settings);
-  const port = integer(own, "PORT", 8788, 0, 65_535);
+  const { jurisdiction, locationHint } = service.location;
+  if (jurisdiction !== undefined) {
+    throw new ConfigError(
+      `JURISDICTION=${jurisdiction} cannot be kept here: only Cloudflare has jurisdictions, and serve stores all in STATE_DIR`,
+    );
+  }
+  return {
+    host,
+    port: integer(own, "PORT", 8788, 0, 65_535),
+    stateDir: resolve(text(own, "STATE_DIR") ?? ".holdfast/state"),
+    logLevel: service.logLevel,
+    remarks: locationHint === undefined ? [] : ["LOCATION_HINT has no effect: this is one machine"],
+  };
+}
+
+/** Serves until SIGTERM or SIGINT. Rejects with an error of one line where it cannot start. */
+export async function serve(env: NodeJS.ProcessEnv, artifact: Artifact): Promise<void> {
+  const { host, port, stateDir, logLevel, remarks } = readSettings(env, artifact);
+  workerdProgram();
   const limit = openFilesLimit();
-  const advice = limit === undefined ? undefined : openFilesAdvice(limit);
-  const stateDir = text(own, "STATE_DIR") ?? join(PROJECT, ".holdfast", "state");
+  const advice = limit === undefined ? [] : [openFilesAdvice(limit)];
   makePrivateFiles();
-  holdStateDir(stateDir);
+  await holdStateDir(stateDir);
   closeToOthers(stateDir);
-  const bundle = await buildBundle();
+  if (port !== 0) await requireFreePort(host, port);
   const log = createLogger(logLevel);
+  if (!hasSqlite) log.warn("node.without_sqlite", { node: process.versions.node });
   const files = await sweepAtRest(stateDir, SWEEP_AT_REST_MS);
   if (files > 0) log.info("storage.swept", { files });
   keepReserve(stateDir, { log });
   const workerd = await keepRunning({
     start: (last: Workerd | undefined) => {
-      mendAlarms(stateDir, { openFilesLimit: limit, log, now: Date.now() });
+      if (hasSqlite) mendAlarms(stateDir, { openFilesLimit: limit, log, now: Date.now() });
       return startWorkerd({
-        bundle: bundle.path,
+        ...artifact,
         host,
         port: last?.port ?? port,
         stateDir,
-        env: process.env,
+        env,
         onLine: (line) => console.log(line),
       });
     },
@@ -94,14 +140,7 @@ async function main(): Promise<void> {
     process.on(signal, () => void workerd.stop(GRACE_MS));
   }
   sweepNowAndThen(stateDir, () => workerd.current, log);
-  if (advice !== undefined) console.log(`holdfast: ${advice}`);
+  for (const line of [...advice, ...remarks]) console.log(`holdfast: ${line}`);
   console.log(`holdfast listening on ${workerd.current.url}`);
   await workerd.ended;
-}
-
-try {
-  await main();
-} catch (failure) {
-  console.error(`holdfast: ${failure instanceof Error ? failure.message : String(failure)}`);
-  process.exitCode = 1;
 }

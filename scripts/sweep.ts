@@ -21,9 +21,9 @@ import {
   unlinkSync,
 } from "node:fs";
 import { join } from "node:path";
-import { DatabaseSync } from "node:sqlite";
 import { setImmediate, setTimeout as after } from "node:timers/promises";
 import { BESIDE, isObjectFile, objectFolders } from "./object-folders.ts";
+import { hasSqlite, openDatabase } from "./sqlite.ts";
 
 /** Bytes of a database without a table: its first page. */
 const EMPTY_BYTES = 4096;
@@ -124,14 +124,14 @@ async function* emptyFiles(
  */
 function isEmpty(file: string, mayOpen: boolean): boolean {
   const wal = statSync(`${file}-wal`, { throwIfNoEntry: false });
-  if (wal && wal.size > 0) return mayOpen && hasNoTable(file);
+  if (wal && wal.size > 0) return mayOpen && hasSqlite && hasNoTable(file);
   const { size } = statSync(file);
   if (size === 0) return true;
   return size === EMPTY_BYTES && firstPageIsEmpty(file);
 }
 
 function hasNoTable(file: string): boolean {
-  const database = new DatabaseSync(file);
+  const database = openDatabase(file);
   try {
     return database.prepare("SELECT 1 FROM sqlite_schema").get() === undefined;
   } finally {

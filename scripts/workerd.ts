@@ -1,6 +1,6 @@
 /**
- * Runs a bundle on plain workerd, as `npm run serve`, the tests over real HTTP and
- * the benchmarks do. It reads date, flags, objects and vars from wrangler.toml;
+ * Runs a bundle on plain workerd, as `holdfast serve`, the tests over real HTTP and
+ * the benchmarks do. Date, flags, objects and vars are those of its wrangler configuration;
  * variables of the environment win over its vars.
  */
 import { spawn, type ChildProcess } from "node:child_process";
@@ -9,16 +9,16 @@ import { existsSync } from "node:fs";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { createInterface } from "node:readline";
-import { unstable_readConfig } from "wrangler";
 import { AUTH_VARIABLES } from "../src/auth/settings.ts";
 import { text } from "../src/config/env.ts";
 import { CONFIG_VARIABLES } from "../src/config/service.ts";
 import { parseUpstreams, secretNames } from "../src/config/upstreams.ts";
-import { PROJECT } from "./bundle.ts";
 import { WorkerdLog } from "./log-line.ts";
 import { OPEN_FILES, openFilesLimit } from "./open-files.ts";
 import { objectsIn } from "./object-folders.ts";
 import { RESERVE_FOLDER } from "./reserve.ts";
+import type { WorkerConfig } from "./worker-config.ts";
+import { workerdProgram } from "./workerd-program.ts";
 
 export interface WorkerdOptions {
   /** Path of the Worker's module. */
@@ -29,8 +29,8 @@ export interface WorkerdOptions {
   /** Where the objects' storage lies; made where it is missing. */
   readonly stateDir: string;
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** The wrangler configuration that declares it; the service's own unless another is given. */
-  readonly config?: string;
+  /** The configuration that declares it. */
+  readonly config: WorkerConfig;
   /** Other Workers that are bound to it: the path of each one's module, by the name of its binding. */
   readonly services?: Readonly<Record<string, string>>;
   /** Objects that run other code than the Worker: the path of their module, by the name of their class. */
@@ -64,14 +64,14 @@ export async function startWorkerd(options: WorkerdOptions): Promise<Workerd> {
   const stateDir = resolve(options.stateDir);
   await mkdir(objectsIn(stateDir), { recursive: true });
   const configPath = join(stateDir, "workerd.capnp");
-  const config = readWranglerConfig(options.config);
+  const { config } = options;
   const vars = variables(options.env, config);
-  await writeIfChanged(configPath, capnp({ ...options, stateDir }, config, Object.keys(vars)));
+  await writeIfChanged(configPath, capnp({ ...options, stateDir }, Object.keys(vars)));
 
   const modules = [options.bundle, ...[options.services, options.objects].flatMap(paths)];
   const [command = "", ...args] = [
     ...(options.openFiles === undefined ? [] : limited(options.openFiles)),
-    join(PROJECT, "node_modules", ".bin", "workerd"),
+    workerdProgram(),
     "serve",
     "--experimental",
     "--control-fd=3",
@@ -87,15 +87,16 @@ export async function startWorkerd(options: WorkerdOptions): Promise<Workerd> {
   running.add(child);
   void ended.then(() => running.delete(child));
   const log = new WorkerdLog(options.onLine);
+  let last: string | undefined;
   for (const stream of [child.stdout, child.stderr]) {
     if (!stream) continue;
     const lines = createInterface({ input: stream });
-    lines.on("line", (line) => log.take(line)).on("close", () => log.end());
+    lines.on("line", (line) => log.take((last = line))).on("close", () => log.end());
   }
   const guard = killWith(child);
   void ended.then(() => guard.kill("SIGKILL"));
 
-  const port = await listening(child, ended);
+  const port = await listening(child, () => last);
   return {
     process: child,
     port,
@@ -126,7 +127,7 @@ function paths(modules: Readonly<Record<string, string>> = {}): readonly string[
 }
 
 /** The port, once workerd says on its control channel that it listens. */
-async function listening(child: ChildProcess, ended: Promise<unknown>): Promise<number> {
+async function listening(child: ChildProcess, said: () => string | undefined): Promise<number> {
   const control = child.stdio[3];
   if (!control || !("read" in control)) throw new Error("workerd has no control channel");
   const port = new Promise<number>((found) => {
@@ -135,8 +136,10 @@ async function listening(child: ChildProcess, ended: Promise<unknown>): Promise<
       if (message.event === "listen" && message.port !== undefined) found(message.port);
     });
   });
-  const failed = ended.then(() => {
-    throw new Error("workerd ended before it listened");
+  // At "close" all that it wrote has been read.
+  const failed = once(child, "close").then(() => {
+    const last = said();
+    throw new Error(`workerd ended before it listened${last === undefined ? "" : `: ${last}`}`);
   });
   return Promise.race([port, failed]);
 }
@@ -155,24 +158,10 @@ function killWith(child: ChildProcess): ChildProcess {
   return guard;
 }
 
-/** The part of wrangler.toml that this file reads. */
-interface WranglerConfig {
-  readonly vars: Readonly<Record<string, unknown>>;
-  readonly compatibility_date?: string;
-  readonly compatibility_flags: readonly string[];
-  readonly durable_objects: {
-    readonly bindings: readonly { readonly name: string; readonly class_name: string }[];
-  };
-}
-
-function readWranglerConfig(path = join(PROJECT, "wrangler.toml")): WranglerConfig {
-  return unstable_readConfig({ config: path }, { hideWarnings: true });
-}
-
-/** The service's variables: those of the environment, and under them wrangler.toml's. */
+/** The service's variables: those of the environment, and under them the configuration's. */
 export function variables(
   env: WorkerdOptions["env"],
-  config = readWranglerConfig(),
+  config: Pick<WorkerConfig, "vars">,
 ): Record<string, string> {
   const declared = Object.entries(config.vars).map(([k, v]) => [k, String(v)]);
   const secrets = secretNames(parseUpstreams(text(env, "UPSTREAMS")));
@@ -191,9 +180,9 @@ export function variables(
  */
 function capnp(
   options: WorkerdOptions,
-  config: WranglerConfig,
   variableNames: readonly string[],
 ): string {
+  const { config } = options;
   const classes = config.durable_objects.bindings.map((binding) => ({
     name: binding.name,
     className: binding.class_name,

@@ -2,6 +2,7 @@
  * Reads the environment once, into a validated and frozen Config. A bad variable stops the
  * service, with its name and what was expected: a misspelt number never becomes a default.
  */
+import { locationOf, type Location } from "./location.ts";
 import { parseUpstreams, type UpstreamsSettings } from "./upstreams.ts";
 import { MAX_DIRECTORY_SHARDS, MAX_TTL_MS, MIN_TTL_MS } from "../core/limits.ts";
 import type { LogLevel } from "../logger.ts";
@@ -36,6 +37,8 @@ export interface Config {
   readonly maxSessionsPerSubject: number;
   /** `LOG_LEVEL` (info). */
   readonly logLevel: LogLevel;
+  /** `JURISDICTION` (none) and `LOCATION_HINT` (none). */
+  readonly location: Location;
 }
 
 /** The variables that the service reads; the commands pass these on. */
@@ -54,6 +57,8 @@ export const CONFIG_VARIABLES = [
   "DIRECTORY_SHARDS",
   "MAX_SESSIONS_PER_SUBJECT",
   "LOG_LEVEL",
+  "JURISDICTION",
+  "LOCATION_HINT",
 ] as const;
 
 type ConfigEnvironment = Environment<(typeof CONFIG_VARIABLES)[number]>;
@@ -89,5 +94,6 @@ export function loadConfig(variables: Environment): Config {
     directoryShards: integer(env, "DIRECTORY_SHARDS", 8, 0, MAX_DIRECTORY_SHARDS),
     maxSessionsPerSubject: integer(env, "MAX_SESSIONS_PER_SUBJECT", 0, 0, 1_000_000),
     logLevel: oneOf(env, "LOG_LEVEL", ["debug", "info", "warn", "error"], "info"),
+    location: locationOf(env),
   });
 }

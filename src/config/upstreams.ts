@@ -3,7 +3,7 @@
  * at `/mcp`, the others at `/mcp/{name}`. Unset, `default` is the demo server.
  */
 import { isObject, parseJson } from "../wire/json.ts";
-import { ConfigError } from "./env.ts";
+import { ConfigError, text, type Environment } from "./env.ts";
 
 /** Whether the gateway may send requests to a URL, and why not. */
 type UpstreamUrlVerdict =
@@ -164,7 +164,7 @@ function upstreamOf(name: string, value: unknown): UpstreamSettings {
   check(transport !== "sse" || era !== "modern", "era must not be modern with transport sse");
   const forwards =
     typeof forwardAuthorization === "boolean" || isCredentialHeader(forwardAuthorization);
-  check(forwards, `forwardAuthorization must be true, false or ${A_CREDENTIAL_HEADER}`);
+  check(forwards, `forwardAuthorization must be true, false (without quotes) or ${A_CREDENTIAL_HEADER}`);
   check(isHeaders(headers), "headers must be an object, name to text");
   const bad = Object.entries(headers).find(([, text]) => !isHeaderValue(text));
   check(!bad, `headers.${bad?.[0]} ${NO_HEADER_VALUE}`);
@@ -207,7 +207,9 @@ const OTHER_MEANING =
   /^(accept|access-control|cf|content|if|mcp|proxy|sec|x-forwarded)-|^(accept|connection|cookie|date|expect|forwarded|host|keep-alive|last-event-id|mcp-session-id|origin|range|referer|te|traceparent|tracestate|trailer|transfer-encoding|upgrade|user-agent|via)$/i;
 
 function isCredentialHeader(value: unknown): value is string {
-  return typeof value === "string" && HEADER_NAME.test(value) && !OTHER_MEANING.test(value);
+  // A text "true" means true, and no header has that name.
+  if (typeof value !== "string" || /^(true|false)$/i.test(value)) return false;
+  return HEADER_NAME.test(value) && !OTHER_MEANING.test(value);
 }
 
 function isUpstreamUrl(value: unknown): value is string {
@@ -224,6 +226,15 @@ function isHeaders(value: unknown): value is Readonly<Record<string, string>> {
 /** Whether `Headers` and every server accept this value. */
 export function isHeaderValue(text: string): boolean {
   return HEADER_VALUE.test(text);
+}
+
+/** Names of the environment that `UPSTREAMS` gives a meaning to: secrets and service bindings. Throws as `parseUpstreams`. */
+export function namesInUpstreams(env: Environment<"UPSTREAMS">): string[] {
+  const upstreams = parseUpstreams(text(env, "UPSTREAMS"));
+  const bindings = Object.values(upstreams).flatMap((one) =>
+    one !== "demo" && "binding" in one && one.binding !== undefined ? [one.binding] : [],
+  );
+  return [...secretNames(upstreams), ...bindings];
 }
 
 /** Names of the secrets that the headers refer to. */

@@ -18,6 +18,7 @@ import {
 } from "./contract.ts";
 import { decodeCursor, encodeCursor, mergeNewest, takeUpTo } from "./listing.ts";
 import { placementOf, shardName } from "./placement.ts";
+import { located } from "../config/location.ts";
 import type { Config } from "../config/service.ts";
 import type { Environment } from "../config/env.ts";
 import { within } from "../wire/timers.ts";
@@ -194,5 +195,9 @@ export function directoryOf(
   // wrangler.toml binds it; a Worker that uses SessionObject alone may not.
   const namespace = env["DIRECTORY"] as DirectoryNamespace | undefined;
   if (!namespace || config.directoryShards === 0) return undefined;
-  return new DirectoryClient(namespace, config.directoryShards, onFailure);
+  return new DirectoryClient(
+    located(namespace, config.location),
+    config.directoryShards,
+    onFailure,
+  );
 }

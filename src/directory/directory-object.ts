@@ -1,5 +1,6 @@
 import { CALL_VERSION, requireKnownVersion, type Caller } from "../core/caller.ts";
 import { DurableObject } from "cloudflare:workers";
+import { located } from "../config/location.ts";
 import { loadConfig } from "../config/service.ts";
 import type { Environment } from "../config/env.ts";
 import { createLogger, describeFailure, type Logger } from "../logger.ts";
@@ -75,13 +76,14 @@ export class DirectoryObject
 
   constructor(ctx: DurableObjectState, env: Environment) {
     super(ctx, env);
-    const { logLevel } = loadConfig(env);
+    const { logLevel, location } = loadConfig(env);
     // wrangler.toml binds both beside this class.
     const { SESSIONS } = env as unknown as Bindings;
+    const sessions = located(SESSIONS, location);
     this.#log = createLogger(logLevel);
     this.#index = new ShardIndex(ctx.storage);
     this.#revocations = new Revocations(ctx.storage.sql, this.#index, (id, condition) => {
-      const stub: unknown = SESSIONS.get(SESSIONS.idFromName(id));
+      const stub: unknown = sessions.get(sessions.idFromName(id));
       return (stub as RevocableSession).remove(REVOKER, condition);
     });
     this.#rebalance = new Rebalance(ctx.storage.kv, this.#index, this.#revocations, (shards) =>

@@ -6,6 +6,7 @@ import { identityOf, type Identity } from "../auth/identity.ts";
 import { clientAddress, isFromThisMachine } from "../auth/peer.ts";
 import { loadAuthSettings } from "../auth/settings.ts";
 import { ConfigError, type Environment } from "../config/env.ts";
+import { located } from "../config/location.ts";
 import { loadConfig } from "../config/service.ts";
 import type { Caller } from "../core/caller.ts";
 import { MAX_SUBJECT_LENGTH } from "../core/limits.ts";
@@ -172,7 +173,11 @@ function embed<Env>(
     onKeysFailure: (failure) => log.warn("jwks.failed", { cause: describeFailure(failure) }),
   });
   const { stored, damaged, ...machine } = machineOf(bindings, log);
-  const host = new DurableObjectHost(bindings.SESSIONS, {
+  const { jurisdiction } = config.location;
+  const sessions = located(bindings.SESSIONS, config.location, () =>
+    log.warn("jurisdiction.absent", { jurisdiction }),
+  );
+  const host = new DurableObjectHost(sessions, {
     directory: directoryOf(env, config, (shard, failure) => damaged?.reportShard(shard, failure)),
     maxSessionsPerSubject: config.maxSessionsPerSubject,
     stored,

@@ -5,6 +5,7 @@
 import type { Scope } from "../auth/identity.ts";
 import { AUTH_VARIABLES, type CodeSettings } from "../auth/settings.ts";
 import { ConfigError, type Environment } from "../config/env.ts";
+import type { Jurisdiction, LocationHint } from "../config/location.ts";
 import { CONFIG_VARIABLES } from "../config/service.ts";
 import type { ConnectableServer, ServerSession } from "../gateway/own/contract.ts";
 import type { OwnServer } from "../gateway/upstream/upstream.ts";
@@ -86,6 +87,10 @@ export interface VariableOptions<Env = never> {
   /** Sessions that one subject may have at a time: 0 to 1000000 (0: no limit). */
   readonly maxSessionsPerSubject?: number | undefined;
   readonly logLevel?: LogLevel | undefined;
+  /** Where the objects must run and store (anywhere). Set it before there are sessions: it has objects of its own. */
+  readonly jurisdiction?: Jurisdiction | undefined;
+  /** Where the objects should be made (near the first caller). */
+  readonly locationHint?: LocationHint | undefined;
   /** How a caller proves who it is; `authenticate` takes its place. */
   readonly auth?: "token" | "jwt" | "none" | undefined;
   /** For `auth: "token"`: the tokens by their SHA-256, in hex. */

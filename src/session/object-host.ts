@@ -23,7 +23,7 @@ import { sleep } from "../wire/timers.ts";
 import type { DamagedObjects } from "./damaged-objects.ts";
 import type { StoredObjects } from "./stored-objects.ts";
 
-type Namespace = DurableObjectNamespace<SessionObject>;
+type Namespace = Pick<DurableObjectNamespace<SessionObject>, "idFromName" | "get">;
 
 /** The object's methods as a caller over RPC sees them: each returns a promise. */
 type Remote<T> = {

@@ -7,6 +7,7 @@ import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, inject, it } from "vitest";
+import { readWorkerConfig } from "../../scripts/worker-config.ts";
 import { startWorkerd, type Workerd } from "../../scripts/workerd.ts";
 import { keepLog } from "../support/kept-logs.ts";
 import { listenOnLoopback } from "../support/listen.ts";
@@ -19,6 +20,7 @@ beforeAll(async () => {
   stateDir = await mkdtemp(join(tmpdir(), "holdfast-raw-"));
   workerd = await startWorkerd({
     bundle: inject("bundle"),
+    config: readWorkerConfig(),
     host: "127.0.0.1",
     port: 0,
     stateDir,

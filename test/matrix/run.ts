@@ -6,6 +6,7 @@
  */
 import { runCommand } from "../../scripts/command-line.ts";
 import { buildBundle } from "../../scripts/bundle.ts";
+import { readWorkerConfig } from "../../scripts/worker-config.ts";
 import { startWorkerd } from "../../scripts/workerd.ts";
 import { Fixture } from "../support/mcp/fixture.ts";
 import { freePort } from "../support/free-port.ts";
@@ -33,7 +34,8 @@ async function behindGateway<T>(
 ): Promise<T> {
   const stateDir = makeFolder();
   const env = { UPSTREAMS: JSON.stringify({ default: upstream }) };
-  const options = { bundle, host: "127.0.0.1", port: 0, stateDir, env, onLine: () => undefined };
+  const place = { bundle, config: readWorkerConfig(), host: "127.0.0.1", port: 0, stateDir };
+  const options = { ...place, env, onLine: () => undefined };
   const workerd = await startWorkerd(options);
   try {
     return await work(workerd.url);

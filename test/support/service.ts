@@ -3,6 +3,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { inject } from "vitest";
+import { readWorkerConfig } from "../../scripts/worker-config.ts";
 import { startWorkerd, type Workerd } from "../../scripts/workerd.ts";
 import type { Session } from "../../src/core/api.ts";
 import { freePort } from "./free-port.ts";
@@ -162,6 +163,7 @@ function launch(
   port: number,
   onLine: (line: string) => void,
 ): Promise<Workerd> {
-  const place = { bundle: inject("bundle"), host: "127.0.0.1", port, stateDir };
+  const config = readWorkerConfig();
+  const place = { bundle: inject("bundle"), config, host: "127.0.0.1", port, stateDir };
   return startWorkerd({ ...place, ...options, env, onLine });
 }

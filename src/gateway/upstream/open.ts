@@ -158,9 +158,9 @@ function replicasOf(
   if (binding === undefined) return urls.map((url) => replica(url, outboundOf(env)));
   const bound = env[binding];
   if (!isFetcher(bound)) {
-    const found = bound === undefined ? "is not bound" : "is bound to something else";
+    const found = bound === undefined ? `there is no service binding ${binding}` : `${binding} is bound to something else`;
     throw new ConfigError(
-      `UPSTREAMS ${name}: ${binding} ${found}: add [[services]] with binding = "${binding}" and service = the name of the server's Worker to wrangler.toml`,
+      `UPSTREAMS ${name}: ${found}: add [[services]] with binding = "${binding}" and service = the name of the server's Worker to wrangler.toml`,
     );
   }
   const url = `https://${binding.toLowerCase()}.invalid${MCP_PATH}`;
@@ -172,7 +172,7 @@ function secret(upstream: string, header: string, name: string, env: Environment
   const value = env[name];
   if (typeof value !== "string" || value === "") {
     throw new ConfigError(
-      `UPSTREAMS ${upstream}: there is no secret ${name}: add it by \`wrangler secret put ${name}\`, and to .dev.vars for \`wrangler dev\``,
+      `UPSTREAMS ${upstream}: there is no secret ${name}, which headers.${header} names: add it to the environment, or by \`wrangler secret put ${name}\` and to .dev.vars`,
     );
   }
   if (!isHeaderValue(value)) {

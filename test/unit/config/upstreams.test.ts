@@ -109,10 +109,10 @@ it("takes secrets and service bindings from the environment, and names the one t
     headers: {},
   });
   expect(() => opened(settings, { SERVER })).toThrow(
-    "UPSTREAMS default: there is no secret TOKEN: add it by `wrangler secret put TOKEN`",
+    "UPSTREAMS default: there is no secret TOKEN, which headers.Authorization names",
   );
   expect(() => opened(settings, { TOKEN: "x" })).toThrow(
-    'UPSTREAMS bound: SERVER is not bound: add [[services]] with binding = "SERVER"',
+    'UPSTREAMS bound: there is no service binding SERVER: add [[services]] with binding = "SERVER"',
   );
   expect(() => opened(settings, { TOKEN: "x", SERVER: "a text" })).toThrow(
     "UPSTREAMS bound: SERVER is bound to something else",

@@ -36,6 +36,8 @@ const ALL: Required<VariableOptions> = {
   directoryShards: 3,
   maxSessionsPerSubject: 14,
   logLevel: "error",
+  jurisdiction: "eu",
+  locationHint: "weur",
   auth: "token",
   apiTokens: [{ sha256: "ab".repeat(32), subject: "ada", scopes: ["mcp"] }],
   jwtIssuer: "https://idp.example",

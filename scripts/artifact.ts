@@ -1,0 +1,22 @@
+/**
+ * What `npm run build` makes for `holdfast serve`: a folder with the bundled Worker and the part of
+ * wrangler.toml that plain workerd needs. It is only ever read.
+ */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import type { WorkerConfig } from "./worker-config.ts";
+
+/** In the folder: the Worker's one module, and its configuration. */
+export const WORKER_FILE = "worker.js";
+export const CONFIG_FILE = "worker.json";
+
+export interface Artifact {
+  /** Path of the Worker's module. */
+  readonly bundle: string;
+  readonly config: WorkerConfig;
+}
+
+export function readArtifact(folder: string): Artifact {
+  const config = JSON.parse(readFileSync(join(folder, CONFIG_FILE), "utf8")) as WorkerConfig;
+  return { bundle: join(folder, WORKER_FILE), config };
+}
