@@ -4,7 +4,17 @@
  * `serve`. A build that fails leaves the one before.
  */
 import { execFileSync } from "node:child_process";
-import { chmodSync, existsSync, globSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  globSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { build } from "esbuild";
 import { CONFIG_FILE, WORKER_FILE } from "./artifact.ts";
@@ -45,7 +55,9 @@ function buildLibrary(): void {
   for (const file of globSync("**/*.d.ts.map", { cwd: building })) {
     const path = join(building, file);
     const map = JSON.parse(readFileSync(path, "utf8")) as { sources: string[] };
-    const sources = map.sources.map((source) => source.replace(/^(?:\.\.\/)+src\//, `${upFrom(file)}src/`));
+    const sources = map.sources.map((source) =>
+      source.replace(/^(?:\.\.\/)+src\//, `${upFrom(file)}src/`),
+    );
     writeFileSync(path, JSON.stringify({ ...map, sources }));
   }
 }

@@ -15,8 +15,9 @@ export function parseOptions<const T extends NonNullable<ParseArgsConfig["option
   try {
     return parseArgs({ args: [...args], options, allowPositionals, strict: true });
   } catch (failure) {
-    // Node explains "--seconds -1" in three lines. The first names the option.
-    const [line = ""] = (failure instanceof Error ? failure.message : String(failure)).split("\n");
+    // Node explains "--seconds -1" in three lines, and "--bogus" in two sentences. The first names the option.
+    const text = failure instanceof Error ? failure.message : String(failure);
+    const [line = ""] = text.split(/\n|\. To specify/);
     throw new OptionError(line);
   }
 }

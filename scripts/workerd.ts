@@ -178,10 +178,7 @@ export function variables(
  * With the internet there, anybody could tunnel through the service. The service's own requests
  * leave by the binding OUTBOUND.
  */
-function capnp(
-  options: WorkerdOptions,
-  variableNames: readonly string[],
-): string {
+function capnp(options: WorkerdOptions, variableNames: readonly string[]): string {
   const { config } = options;
   const classes = config.durable_objects.bindings.map((binding) => ({
     name: binding.name,

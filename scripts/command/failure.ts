@@ -54,9 +54,12 @@ function endOfCall(failure: HoldfastError, url = "the service") {
   return { line: said, status: failure.mayPass ? STATUS.noAnswer : STATUS.failed };
 }
 
-/** The system's word for why no answer came, such as `ECONNREFUSED`; undefined if it has none. */
+/** Why no answer came, in the system's word, such as `ECONNREFUSED`; undefined if nobody says. */
 export function reasonOf({ cause }: HoldfastError): string | undefined {
   const inner = cause instanceof Error ? cause.cause : undefined;
-  const { code } = (inner ?? {}) as { readonly code?: unknown };
-  return typeof code === "string" ? code : undefined;
+  const { code, message } = (inner ?? {}) as {
+    readonly code?: unknown;
+    readonly message?: unknown;
+  };
+  return [code, message].find((one) => typeof one === "string");
 }

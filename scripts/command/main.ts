@@ -5,7 +5,7 @@
 import { readFileSync } from "node:fs";
 import { OptionError, parseOptions } from "../command-line.ts";
 import { connect, type Connection } from "./connection.ts";
-import { CommandFailure, endOf, STATUS, STATUSES_IN_WORDS } from "./failure.ts";
+import { CommandFailure, endOf, reasonOf, STATUS, STATUSES_IN_WORDS } from "./failure.ts";
 import { outputOf } from "./output.ts";
 import { create, end, list, publish, remove } from "./sessions.ts";
 import { tail } from "./tail.ts";
@@ -100,7 +100,8 @@ export async function main(args: readonly string[], places: Places): Promise<voi
       timeout: textOf(given, "timeout"),
       ended: ended.signal,
       onWait: (failure, waitMs) => {
-        output.remark(`${failure.message} Trying again in ${Math.ceil(waitMs / 1000)} s.`);
+        const why = (failure.status === 0 && reasonOf(failure)) || failure.message;
+        output.remark(`trying again in ${Math.ceil(waitMs / 1000)} s: ${why}`);
       },
     });
     await verb.run({ connection, output, isJson, given, positionals });
@@ -111,7 +112,11 @@ function unknown(name: string): string {
   return name === "" ? "a verb is needed" : `there is no verb "${name}"`;
 }
 
-function read(args: readonly string[], options: Readonly<Record<string, VerbOption>>, hint: string) {
+function read(
+  args: readonly string[],
+  options: Readonly<Record<string, VerbOption>>,
+  hint: string,
+) {
   try {
     const types = Object.entries(options).map(([name, { type, multiple = false }]) => [
       name,
@@ -135,8 +140,9 @@ function requireArguments(verb: Verb, given: readonly string[], hint: string): v
 }
 
 function helpOf(name: string, verb: Verb): string {
-  const options = Object.entries({ ...verb.options, ...COMMON }).map(([option, { value, help }]) =>
-    `  ${`--${option}${value === undefined ? "" : ` ${value}`}`.padEnd(26)} ${help}`,
+  const options = Object.entries({ ...verb.options, ...COMMON }).map(
+    ([option, { value, help }]) =>
+      `  ${`--${option}${value === undefined ? "" : ` ${value}`}`.padEnd(26)} ${help}`,
   );
   const usage = ["holdfast", name, verb.arguments, "[OPTIONS]"].filter(Boolean).join(" ");
   return `usage: ${usage}\n${verb.summary}\n\n${options.join("\n")}\n\nexample: ${verb.example}\n${STATUSES_IN_WORDS}`;

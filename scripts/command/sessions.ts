@@ -49,7 +49,11 @@ export const publish: Verb = {
   example: `holdfast publish "$ID" '{"hello":"world"}' --event greeting`,
   options: {
     ...EVENT_OPTIONS,
-    key: { type: "string", value: "KEY", help: "publishes DATA once, however often it is repeated" },
+    key: {
+      type: "string",
+      value: "KEY",
+      help: "publishes DATA once, however often it is repeated",
+    },
   },
   async run(call) {
     const { positionals, given } = call;
@@ -99,7 +103,8 @@ export const list: Verb = {
         const { id, type, createdAt, subject = "-" } = one;
         await output.result([id, type, createdAt, subject].join("\t"), one);
       }
-      if (page.partial) output.remark("a part of the directory did not answer: some may be missing");
+      if (page.partial)
+        output.remark("a part of the directory did not answer: some may be missing");
       cursor = page.cursor;
     } while (cursor !== undefined && given["all"] === true);
     if (cursor !== undefined) output.remark("there are more; --all lists them");
@@ -134,7 +139,10 @@ export const remove: Verb = {
 
 function eventOf(given: Given, data: string): NewEvent {
   const event = textOf(given, "event");
-  return { ...(event !== undefined && { event }), data: given["text"] === true ? data : valueOf(data) };
+  return {
+    ...(event !== undefined && { event }),
+    data: given["text"] === true ? data : valueOf(data),
+  };
 }
 
 /** The value if the text is JSON, else the text. */

@@ -164,7 +164,10 @@ function upstreamOf(name: string, value: unknown): UpstreamSettings {
   check(transport !== "sse" || era !== "modern", "era must not be modern with transport sse");
   const forwards =
     typeof forwardAuthorization === "boolean" || isCredentialHeader(forwardAuthorization);
-  check(forwards, `forwardAuthorization must be true, false (without quotes) or ${A_CREDENTIAL_HEADER}`);
+  check(
+    forwards,
+    `forwardAuthorization must be true, false (without quotes) or ${A_CREDENTIAL_HEADER}`,
+  );
   check(isHeaders(headers), "headers must be an object, name to text");
   const bad = Object.entries(headers).find(([, text]) => !isHeaderValue(text));
   check(!bad, `headers.${bad?.[0]} ${NO_HEADER_VALUE}`);

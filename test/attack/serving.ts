@@ -60,7 +60,7 @@ export class Serving {
 
   async start(): Promise<void> {
     const { openFiles, stateDir, env, enter = [] } = this.#options;
-    const limited = `cd "${PROJECT}" && ulimit -n ${openFiles} && exec "${process.execPath}" scripts/serve.ts`;
+    const limited = `cd "${PROJECT}" && ulimit -n ${openFiles} && exec "${process.execPath}" bin/holdfast.js serve`;
     const [command = "", ...args] = [...enter, "sh", "-c", limited];
     const child = spawn(command, args, {
       env: { ...process.env, PORT: String(this.port), STATE_DIR: stateDir, ...env },

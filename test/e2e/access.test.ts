@@ -1,18 +1,19 @@
 /** Access control as an operator and a client meet it: commands, plain workerd, real keys, real addresses. */
 import { execFile } from "node:child_process";
 import { createServer } from "node:http";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { PROJECT } from "../../scripts/bundle.ts";
 import { freePort } from "../support/free-port.ts";
 import { Issuer } from "../support/issuer.ts";
 import { listenOnLoopback } from "../support/listen.ts";
+import { packedCommand } from "../support/packed.ts";
 import { Service } from "../support/service.ts";
 
 /** Runs a script of ours; a failure of it is an answer too. */
-async function script(name: string, args: readonly string[], env: Record<string, string> = {}) {
-  const run = promisify(execFile)(process.execPath, [join(PROJECT, "scripts", name), ...args], {
+async function script(path: string, args: readonly string[], env: Record<string, string> = {}) {
+  const run = promisify(execFile)(process.execPath, [join(PROJECT, path), ...args], {
     cwd: PROJECT,
     env: { ...process.env, ...env },
     // One that starts after all is ended.
@@ -24,12 +25,15 @@ async function script(name: string, args: readonly string[], env: Record<string,
   );
 }
 
+const serve = async (env: Record<string, string>) =>
+  script(relative(PROJECT, await packedCommand()), ["serve"], env);
+
 // Commands start beside each other.
-describe("npm run serve", { timeout: 120_000 }, () => {
+describe("holdfast serve", { timeout: 120_000 }, () => {
   it.concurrent.each(["0.0.0.0", "::", "192.0.2.7", "sessions.example"])(
     "refuses to listen on %s without AUTH, in one line",
     async (host) => {
-      const { code, stderr } = await script("serve.ts", [], { HOST: host, PORT: "0", AUTH: "" });
+      const { code, stderr } = await serve({ HOST: host, PORT: "0", AUTH: "" });
       expect(code).toBe(1);
       expect(stderr).toMatch(
         /^holdfast: HOST=\S+ is reachable by others, so AUTH must be set: AUTH=token .*\n$/,
@@ -38,7 +42,7 @@ describe("npm run serve", { timeout: 120_000 }, () => {
   );
 
   it.concurrent("names a bad variable of access control, and does not repeat its value", async () => {
-    const { code, stderr } = await script("serve.ts", [], {
+    const { code, stderr } = await serve({
       AUTH: "token",
       API_TOKENS: "hunter2",
       PORT: "0",
@@ -51,7 +55,7 @@ describe("npm run serve", { timeout: 120_000 }, () => {
 
 describe("npm run token", { timeout: 120_000 }, () => {
   it("makes a token that the service takes, and shows it once", async () => {
-    const { stdout } = await script("token.ts", [
+    const { stdout } = await script("scripts/token.ts", [
       "--subject",
       "alice",
       "--scopes",
@@ -83,7 +87,7 @@ describe("npm run token", { timeout: 120_000 }, () => {
     [["--subject", "alice", "--scopes", "all"], /"all" is not a scope/],
     [["--nope"], /Unknown option/],
   ])("%j is refused, with the usage", async (args, message) => {
-    const { code, stdout, stderr } = await script("token.ts", args);
+    const { code, stdout, stderr } = await script("scripts/token.ts", args);
     expect([code, stdout]).toEqual([1, ""]);
     expect(stderr).toMatch(message);
     expect(stderr).toContain("usage: npm run token");

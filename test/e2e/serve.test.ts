@@ -8,20 +8,25 @@ import { describe, expect, it, type TestContext } from "vitest";
 import { PROJECT } from "../../scripts/bundle.ts";
 import { killGroup, run, wranglerDev, type Running } from "../support/command.ts";
 import { freePort } from "../support/free-port.ts";
+import { packedCommand } from "../support/packed.ts";
 import { atEnd, beside } from "../support/scope.ts";
+
+type How = "npm run serve" | "holdfast serve";
 
 async function serve(
   env: Record<string, string> = {},
-  how: "npm run serve" | "its script" = "its script",
+  how: How = "holdfast serve",
 ): Promise<Running & { url: string }> {
   const stateDir = await mkdtemp(join(tmpdir(), "holdfast-serve-"));
   atEnd(() => rm(stateDir, { recursive: true, force: true }));
   const port = String(await freePort());
   const variables = { PORT: port, STATE_DIR: stateDir, ...env };
+  const command = await packedCommand();
+  // The tarball was built before, so `npm run serve` finds its build and makes none.
   const running =
-    how === "its script"
-      ? run(["scripts/serve.ts"], variables)
-      : run(["run", "serve"], variables, "npm");
+    how === "holdfast serve"
+      ? run([command, "serve"], variables)
+      : run(["run", "--silent", "serve"], variables, "npm");
   const line = await running.printed(/^holdfast listening on /);
   expect(line).toBe(`holdfast listening on http://127.0.0.1:${port}`);
   return { ...running, url: `http://127.0.0.1:${port}` };
@@ -145,10 +150,29 @@ describe("the commands", AT_ONCE, () => {
       '{"default":{"url":"http://x","headers":{"A":"a\\nb"}}}',
       /^holdfast: UPSTREAMS default: headers\.A must hold no line end/,
     ],
+    [
+      "UPSTREAMS",
+      '{"default":{"url":"http://x","headers":{"A":"$ABSENT"}}}',
+      /^holdfast: UPSTREAMS default: there is no secret ABSENT, which headers\.A names: add it to the environment, .*$/,
+    ],
+    [
+      "UPSTREAMS",
+      '{"default":{"binding":"ABSENT"}}',
+      /^holdfast: UPSTREAMS default: there is no service binding ABSENT: .*$/,
+    ],
+    ["UPSTREAMS", '{"own":{"server":true}}', /^holdfast: UPSTREAMS own: server must be a function/],
+    [
+      "LOGLEVEL",
+      "debug",
+      /^holdfast: there is no variable LOGLEVEL; is it meant to be LOG_LEVEL\?$/,
+    ],
+    ["JURISDICTION", "eu", /^holdfast: JURISDICTION=eu cannot be kept here: /],
+    ["STATE_DIR", "/proc/holdfast/state", /^holdfast: STATE_DIR=\S+ cannot be used: ENOENT/],
+    ["HOST", "host.invalid", /^holdfast: HOST=host.invalid is reachable by others/],
   ])(
     "does not start with a bad %s, and says what was expected",
     beside(async (name: string, value: string, message: RegExp) => {
-      const running = run(["scripts/serve.ts"], { [name]: value });
+      const running = run([await packedCommand(), "serve"], { [name]: value });
       expect(await running.closed).toBe(1);
       expect(running.lines).toEqual([expect.stringMatching(message)]);
     }),
@@ -165,7 +189,10 @@ describe("the commands", AT_ONCE, () => {
       const stateDir = await mkdtemp(join(tmpdir(), "holdfast-serve-"));
       atEnd(() => rm(stateDir, { recursive: true, force: true }));
       const first = await serve({ STATE_DIR: stateDir });
-      const rival = run(["scripts/serve.ts"], { STATE_DIR: stateDir, PORT: "0" });
+      const rival = run([await packedCommand(), "serve"], {
+        STATE_DIR: stateDir,
+        PORT: "0",
+      });
       expect(await rival.closed).toBe(1);
       expect(rival.lines).toEqual([`holdfast: STATE_DIR=${stateDir} is in use by another process`]);
       const made = (await (await fetch(`${first.url}/v1/sessions`, { method: "POST" })).json()) as {

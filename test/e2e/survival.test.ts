@@ -11,6 +11,7 @@ import { sweepRunning } from "../../scripts/sweep.ts";
 import { run } from "../support/command.ts";
 import { freePort } from "../support/free-port.ts";
 import { sessionFiles, sessionFolder } from "../support/object-files.ts";
+import { packedCommand } from "../support/packed.ts";
 import { atEnd, beside } from "../support/scope.ts";
 import { Service } from "../support/service.ts";
 
@@ -24,7 +25,8 @@ async function serve({ stateDir, openFiles = 4096 }: Serving = {}) {
   const state = stateDir ?? (await mkdtemp(join(tmpdir(), "holdfast-survival-")));
   if (stateDir === undefined) atEnd(() => rm(state, { recursive: true, force: true }));
   const port = await freePort();
-  const shell = `ulimit -n ${openFiles}; exec "${process.execPath}" scripts/serve.ts`;
+  const command = await packedCommand();
+  const shell = `ulimit -n ${openFiles}; exec "${process.execPath}" "${command}" serve`;
   const running = run(["-c", shell], { PORT: String(port), STATE_DIR: state }, "sh");
   await running.printed(/^holdfast listening on /);
   const url = `http://127.0.0.1:${port}`;

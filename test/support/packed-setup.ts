@@ -1,7 +1,7 @@
 /** Packs the package for the tests that install it: once a run, when the first of them asks. */
 import { execFile } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, rm, symlink } from "node:fs/promises";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -37,7 +37,10 @@ export default async function setup(project: TestProject): Promise<() => Promise
   };
 }
 
-/** Builds too, by the package's own prepack. Leaves the package beside the tarball, as npm unpacks it. */
+/**
+ * Builds too, by the package's own prepack. Leaves the package beside the tarball, as npm unpacks it,
+ * with workerd where it looks for that.
+ */
 async function pack(folder: string): Promise<string> {
   const run = promisify(execFile);
   const { stdout } = await run("npm", ["pack", "--silent", "--pack-destination", folder], {
@@ -45,5 +48,7 @@ async function pack(folder: string): Promise<string> {
   });
   const tarball = join(folder, stdout.trim().split("\n").at(-1) ?? "");
   await run("tar", ["-xzf", tarball, "-C", folder]);
+  await mkdir(join(folder, "node_modules"));
+  await symlink(join(PROJECT, "node_modules/workerd"), join(folder, "node_modules/workerd"));
   return tarball;
 }

@@ -16,6 +16,11 @@ export async function packed(): Promise<string> {
   return text;
 }
 
+/** The path of the command `holdfast` in the packed package, with workerd beside it. */
+export async function packedCommand(): Promise<string> {
+  return join(dirname(await packed()), "package", "bin", "holdfast.js");
+}
+
 interface Manifest {
   readonly dependencies?: Readonly<Record<string, string>>;
   readonly devDependencies?: Readonly<Record<string, string>>;

@@ -541,7 +541,7 @@ describe("what it cannot use", () => {
       "an upstream's binding",
       env,
       { upstreams: { a: { binding: "TOOLS" } } },
-      'upstreams a: TOOLS is not bound: add [[services]] with binding = "TOOLS"',
+      'upstreams a: there is no service binding TOOLS: add [[services]] with binding = "TOOLS"',
     ],
     [
       "a rate limit that is something else",

@@ -158,7 +158,10 @@ function replicasOf(
   if (binding === undefined) return urls.map((url) => replica(url, outboundOf(env)));
   const bound = env[binding];
   if (!isFetcher(bound)) {
-    const found = bound === undefined ? `there is no service binding ${binding}` : `${binding} is bound to something else`;
+    const found =
+      bound === undefined
+        ? `there is no service binding ${binding}`
+        : `${binding} is bound to something else`;
     throw new ConfigError(
       `UPSTREAMS ${name}: ${found}: add [[services]] with binding = "${binding}" and service = the name of the server's Worker to wrangler.toml`,
     );

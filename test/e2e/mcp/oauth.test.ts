@@ -5,7 +5,6 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { expect, it, onTestFinished } from "vitest";
-import { PROJECT } from "../../../scripts/bundle.ts";
 import { apiTokens } from "../../support/api-tokens.ts";
 import {
   INITIALIZE,
@@ -26,6 +25,7 @@ import {
   type Asked,
   type RoughServer,
 } from "../../support/mcp/rough-server.ts";
+import { packedCommand } from "../../support/packed.ts";
 import { Service } from "../../support/service.ts";
 
 const METADATA = "/.well-known/oauth-protected-resource";
@@ -320,8 +320,7 @@ it.each<[auth: string, env: Record<string, string>]>([
     const upstreams = { default: { url: "https://tools.example/mcp", forwardAuthorization: true } };
     const stateDir = await mkdtemp(join(tmpdir(), "holdfast-test-"));
     onTestFinished(() => rm(stateDir, { recursive: true, force: true }));
-    const serve = promisify(execFile)(process.execPath, [join(PROJECT, "scripts", "serve.ts")], {
-      cwd: PROJECT,
+    const serve = promisify(execFile)(process.execPath, [await packedCommand(), "serve"], {
       env: {
         ...process.env,
         PORT: "0",
