@@ -1,14 +1,9 @@
 /**
- * `npm start` runs this before `wrangler dev`, with the same arguments. `wrangler dev` lets a client say
- * from which address it comes, so without AUTH it must listen on this machine alone.
+ * `npm start` asks this before it starts `wrangler dev`, with the same arguments. `wrangler dev` lets a
+ * client say from which address it comes, so without AUTH it must listen on this machine alone.
  */
-import { createRequire } from "node:module";
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { parseArgs } from "node:util";
-import type Wrangler from "wrangler";
 import { isLoopbackName, parseHost } from "../src/auth/origin.ts";
-import { PROJECT } from "./bundle.ts";
 
 /** The settings that `wrangler dev` reads from files. */
 export interface Configured {
@@ -39,6 +34,28 @@ export function openDevRefusal(
   configured: (named: Named) => Configured,
   mayNameIp = false,
 ): string | undefined {
+  const { values, named, vars } = readDevArguments(args);
+  let read: Configured | undefined;
+  const files = () => (read ??= configured(named));
+  const ips = texts(values.ip ?? []);
+  const open = (ip: string) => !isLoopbackName(parseHost(ip)?.hostname ?? "");
+  const way = (): string | undefined => {
+    if (values.tunnel === true) return "--tunnel";
+    if (ips.length > 0) return ips.filter(open).map((ip) => `--ip ${ip}`)[0];
+    if (!mayNameIp && named.config === undefined) return undefined;
+    const { ip } = files();
+    return ip !== undefined && open(ip) ? `ip = "${ip}" in [dev]` : undefined;
+  };
+  const reachable = way();
+  if (reachable === undefined) return undefined;
+  // The last one that sets a variable wins, over the files too.
+  const given = vars.findLast((one) => one.startsWith("AUTH:"));
+  if (given === undefined ? files().auth : given !== "AUTH:") return undefined;
+  return `${reachable} is reachable by others, so AUTH must be set: in the environment, in wrangler.toml, in .dev.vars, or by --var AUTH:token (docs/options.md)`;
+}
+
+/** The part of the arguments of `wrangler dev` that says where it listens, what it reads and which variables it sets. */
+export function readDevArguments(args: readonly string[]) {
   const { values, positionals } = parseArgs({
     args: [...args],
     strict: false,
@@ -56,49 +73,10 @@ export function openDevRefusal(
     ...(typeof values.env === "string" && { env: values.env }),
     ...(values["env-file"] && { envFiles: texts(values["env-file"]) }),
   };
-  let read: Configured | undefined;
-  const files = () => (read ??= configured(named));
-  const ips = texts(values.ip ?? []);
-  const open = (ip: string) => !isLoopbackName(parseHost(ip)?.hostname ?? "");
-  const way = (): string | undefined => {
-    if (values.tunnel === true) return "--tunnel";
-    if (ips.length > 0) return ips.filter(open).map((ip) => `--ip ${ip}`)[0];
-    if (!mayNameIp && named.config === undefined) return undefined;
-    const { ip } = files();
-    return ip !== undefined && open(ip) ? `ip = "${ip}" in [dev]` : undefined;
-  };
-  const reachable = way();
-  if (reachable === undefined) return undefined;
-  // `--var A:1 B:2` sets both. The last one that sets a variable wins, over the files too.
-  const given = [...texts(values.var ?? []), ...positionals].findLast((one) =>
-    one.startsWith("AUTH:"),
-  );
-  if (given === undefined ? files().auth : given !== "AUTH:") return undefined;
-  return `${reachable} is reachable by others, so AUTH must be set: in wrangler.toml, in .dev.vars, or by --var AUTH:token (docs/options.md)`;
+  // `--var A:1 B:2` sets both.
+  return { values, named, vars: [...texts(values.var ?? []), ...positionals] };
 }
 
 function texts(values: readonly unknown[]): string[] {
   return values.filter((value) => typeof value === "string");
-}
-
-/** Loads wrangler, which takes a second. */
-function readConfigured({
-  config = join(PROJECT, "wrangler.toml"),
-  env,
-  envFiles,
-}: Named): Configured {
-  const load = createRequire(import.meta.url);
-  const { unstable_readConfig, unstable_getVarsForDev } = load("wrangler") as typeof Wrangler;
-  const { dev, vars, configPath } = unstable_readConfig({ config, env }, { hideWarnings: true });
-  const { AUTH } = unstable_getVarsForDev(configPath, envFiles, vars, env, true);
-  return { ip: dev.ip, auth: AUTH && "value" in AUTH ? AUTH.value : AUTH };
-}
-
-if (import.meta.main) {
-  const mayNameIp = /\bip["']?\s*=/.test(readFileSync(join(PROJECT, "wrangler.toml"), "utf8"));
-  const refusal = openDevRefusal(process.argv.slice(2), readConfigured, mayNameIp);
-  if (refusal !== undefined) {
-    console.error(refusal);
-    process.exitCode = 1;
-  }
 }

@@ -95,10 +95,14 @@ async function lockByFlock(file: string): Promise<boolean> {
 function isLocked(file: string, kind: LockKind): boolean {
   const list = "/proc/locks";
   if (!existsSync(list)) return false;
-  const { ino } = statSync(file);
-  // "1: FLOCK  ADVISORY  WRITE 4711 08:01:131 0 EOF": the inode is the last part of the sixth word.
+  const { dev, ino } = statSync(file, { bigint: true });
+  // glibc's encoding: 12 bits of the major number, 20 of the minor one, between each other.
+  const [major, minor] = [(dev >> 8n) & 0xfffn, (dev & 0xffn) | ((dev >> 12n) & 0xfff00n)];
+  const hex = (part: bigint) => part.toString(16).padStart(2, "0");
+  const place = `${hex(major)}:${hex(minor)}:${ino}`;
+  // "1: FLOCK  ADVISORY  WRITE 4711 08:01:131 0 EOF"
   return readFileSync(list, "utf8")
     .split("\n")
     .map((line) => line.replace("-> ", "").trim().split(/\s+/))
-    .some((words) => words[1] === LISTED_AS[kind] && words[5]?.split(":")[2] === String(ino));
+    .some((words) => words[1] === LISTED_AS[kind] && words[5] === place);
 }

@@ -195,6 +195,15 @@ describe("the commands", AT_ONCE, () => {
       });
       expect(await rival.closed).toBe(1);
       expect(rival.lines).toEqual([`holdfast: STATE_DIR=${stateDir} is in use by another process`]);
+      const port = new URL(first.url).port;
+      const other = run([await packedCommand(), "serve"], {
+        STATE_DIR: join(stateDir, "other"),
+        PORT: port,
+      });
+      expect(await other.closed).toBe(1);
+      expect(other.lines).toEqual([
+        `holdfast: PORT=${port} is taken: another program listens there (HOST=127.0.0.1)`,
+      ]);
       const made = (await (await fetch(`${first.url}/v1/sessions`, { method: "POST" })).json()) as {
         id: string;
       };

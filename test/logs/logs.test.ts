@@ -39,6 +39,8 @@ const SHAPES: Readonly<Record<string, Readonly<Record<string, RegExp>>>> = {
   "directory.untold": { untoldMs: COUNT, cause: CAUSE },
   "directory.handover_failed": { cause: CAUSE },
   "jwks.failed": { cause: CAUSE },
+  "jurisdiction.absent": { jurisdiction: /^(eu|us|fedramp)$/ },
+  "node.without_sqlite": { node: /^\d+\.\d+\.\d+$/ },
   "rate-limit.failed": { cause: CAUSE },
   "workerd.ended": { how: /^(exit \d+|SIG[A-Z]+)$/, againInMs: COUNT },
   "workerd.started": {},

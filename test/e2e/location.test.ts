@@ -1,0 +1,22 @@
+/** JURISDICTION and LOCATION_HINT where the platform has neither, as under `wrangler dev`. */
+import { expect, it } from "vitest";
+import { Service } from "../support/service.ts";
+
+it("serves without a jurisdiction where workerd has none, and says so", async () => {
+  const service = await Service.start({ JURISDICTION: "eu", LOCATION_HINT: "weur" });
+  const line = await service.logged(({ event }) => event === "jurisdiction.absent");
+  expect(line).toMatchObject({ level: "warn", jurisdiction: "eu" });
+  const { id } = await service.make();
+  expect((await service.publish(id, { data: 1 })).status).toBe(202);
+  const { json } = await service.send<{ sessions: { id: string }[] }>("GET", "/v1/sessions");
+  expect(json.sessions.map((one) => one.id)).toEqual([id]);
+  const revoked = await service.send("DELETE", `/v1/sessions/${id}`);
+  expect(revoked.status).toBe(204);
+});
+
+it("stops at the start for a variable that is misspelt", async () => {
+  // Under `holdfast serve` no such variable reaches the Worker: it stops before.
+  await expect(Service.start({ JURISDICTION: "mars" })).rejects.toThrow(
+    /JURISDICTION must be one of eu, us, fedramp/,
+  );
+});
