@@ -87,16 +87,18 @@ export async function startWorkerd(options: WorkerdOptions): Promise<Workerd> {
   running.add(child);
   void ended.then(() => running.delete(child));
   const log = new WorkerdLog(options.onLine);
-  let last: string | undefined;
+  // Of several lines the first says what is wrong, and others follow from it.
+  let first: string | undefined;
   for (const stream of [child.stdout, child.stderr]) {
     if (!stream) continue;
     const lines = createInterface({ input: stream });
-    lines.on("line", (line) => log.take((last = line))).on("close", () => log.end());
+    lines.on("line", (line) => log.take(line)).on("close", () => log.end());
+    lines.on("line", (line) => (first ??= line));
   }
   const guard = killWith(child);
   void ended.then(() => guard.kill("SIGKILL"));
 
-  const port = await listening(child, () => last);
+  const port = await listening(child, () => first);
   return {
     process: child,
     port,
@@ -138,8 +140,8 @@ async function listening(child: ChildProcess, said: () => string | undefined): P
   });
   // At "close" all that it wrote has been read.
   const failed = once(child, "close").then(() => {
-    const last = said();
-    throw new Error(`workerd ended before it listened${last === undefined ? "" : `: ${last}`}`);
+    const why = said();
+    throw new Error(`workerd ended before it listened${why === undefined ? "" : `: ${why}`}`);
   });
   return Promise.race([port, failed]);
 }
