@@ -9,8 +9,12 @@ it("hands the variables of the environment to wrangler dev, and no others", () =
     UPSTREAMS: '{"a":{"url":"x"}}',
   };
   expect(devArguments(["--inspector-port", "0"], env)).toEqual([
-    ...["--var", 'UPSTREAMS:{"a":{"url":"x"}}', "--var", "LOG_LEVEL:debug"],
-    ...["--inspector-port", "0"],
+    "--var",
+    'UPSTREAMS:{"a":{"url":"x"}}',
+    "--var",
+    "LOG_LEVEL:debug",
+    "--inspector-port",
+    "0",
   ]);
 });
 
