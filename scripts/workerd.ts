@@ -85,7 +85,9 @@ export async function startWorkerd(options: WorkerdOptions): Promise<Workerd> {
   });
   const ended = once(child, "exit");
   running.add(child);
-  void ended.then(() => running.delete(child));
+  // It rejects where the program cannot be started at all, which `listening` says too.
+  const gone = ended.catch(() => undefined);
+  void gone.then(() => running.delete(child));
   const log = new WorkerdLog(options.onLine);
   // Of several lines the first says what is wrong, and others follow from it.
   let first: string | undefined;
@@ -96,7 +98,7 @@ export async function startWorkerd(options: WorkerdOptions): Promise<Workerd> {
     lines.on("line", (line) => (first ??= line));
   }
   const guard = killWith(child);
-  void ended.then(() => guard.kill("SIGKILL"));
+  void gone.then(() => guard.kill("SIGKILL"));
 
   const port = await listening(child, () => first);
   return {
