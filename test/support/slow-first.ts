@@ -14,6 +14,7 @@ const SLOW = [
   "e2e/idle.test.ts",
   "e2e/examples/own-worker.test.ts",
   "e2e/soak.test.ts",
+  "node/deploy.test.ts",
   "e2e/readers.test.ts",
   "e2e/event-source-clients.test.ts",
   "node/package.test.ts",
