@@ -22,6 +22,7 @@ import { mendAlarms } from "./alarms.ts";
 import type { Artifact } from "./artifact.ts";
 import { requireFreePort } from "./free-port.ts";
 import { keepRunning } from "./keep-running.ts";
+import { fillInOldNode } from "./old-node.ts";
 import { openFilesAdvice, openFilesLimit } from "./open-files.ts";
 import { closeToOthers, makePrivateFiles } from "./private-files.ts";
 import { keepReserve } from "./reserve.ts";
@@ -109,6 +110,7 @@ function readSettings(env: NodeJS.ProcessEnv, { config }: Artifact): Settings {
 
 /** Serves until SIGTERM or SIGINT. Rejects with an error of one line where it cannot start. */
 export async function serve(env: NodeJS.ProcessEnv, artifact: Artifact): Promise<void> {
+  fillInOldNode();
   const { host, port, stateDir, logLevel, remarks } = readSettings(env, artifact);
   workerdProgram();
   const limit = openFilesLimit();
