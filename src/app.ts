@@ -8,10 +8,13 @@ import type { Upstreams } from "./gateway/upstream/upstream.ts";
 import { createGuard } from "./http/guard.ts";
 import { emptyApp, mountRefusals, mountRoutes, type Machine } from "./http/mount.ts";
 import { resourceMetadata } from "./http/oauth-metadata.ts";
+import { Readiness, type Checks } from "./http/readiness.ts";
+import { RequestSignals } from "./http/request-signals.ts";
 import type { Route, Service } from "./http/route.ts";
 import { directoryRoutes } from "./http/v1/directory.ts";
 import { eventRoutes } from "./http/v1/events.ts";
-import { openApiDocument, serviceRoutes } from "./http/v1/openapi.ts";
+import { openApiDocument } from "./http/v1/openapi.ts";
+import { serviceRoutes } from "./http/v1/service.ts";
 import { sessionRoutes } from "./http/v1/sessions.ts";
 import { createLogger } from "./logger.ts";
 
@@ -41,17 +44,37 @@ export function createApp(
   config: Config,
   access: Access = createAccess(loadAuthSettings({})),
   upstreams: Upstreams = new Map(),
-  machine?: Machine,
+  machine: Machine = {},
 ): Hono {
   refuseForwardedTokens(access.settings, config.upstreams);
   const log = createLogger(config.logLevel);
   let document: object | undefined;
-  const openApi = () => (document ??= openApiDocument(ROUTES, access.settings));
-  const service: Service = { host, config, access, log, openApi };
+  const routes = [...ROUTES, ...(machine.routes ?? [])];
+  const openApi = () => (document ??= openApiDocument(routes, access.settings));
+  const readiness = new Readiness(checksOf(host, access, machine), log);
+  const service: Service = { host, config, access, log, openApi, readiness };
   const guard = createGuard(access, log);
-  const app = emptyApp(access, log, machine);
+  const app = emptyApp(access, log, new RequestSignals(log, config.logRequests), machine);
   mountGateway(app, guard, { host, config, access, upstreams, log });
-  mountRoutes(app, guard, ROUTES, service);
+  mountRoutes(app, guard, routes, service);
   mountRefusals(app, guard);
   return app;
+}
+
+/** The checks of `/readyz`. */
+function checksOf(host: GatewayHost, access: Access, { isDiskFull }: Machine): Checks {
+  const { storage, ...others } = host.checks;
+  const { kind } = access.settings.method;
+  return {
+    storage: async () => {
+      if (await isDiskFull?.()) throw new Error("the disk is full");
+      await storage?.();
+    },
+    ...others,
+    ...(kind === "jwt" && {
+      keys: async () => {
+        if (!(await access.canCheckTokens())) throw new Error("there are no keys");
+      },
+    }),
+  };
 }

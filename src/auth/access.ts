@@ -2,6 +2,7 @@
 import { parseSessionId } from "../core/id.ts";
 import { apiTokenReader, newSecret, type TokenReader } from "./api-tokens.ts";
 import { ANYBODY, type Identity } from "./identity.ts";
+import { Jwks } from "./jwks.ts";
 import { jwtReader } from "./jwt.ts";
 import {
   boundLimiter,
@@ -41,6 +42,8 @@ export interface Access {
   credential(authorization: string | undefined, request: Request): Promise<Credential>;
   /** Reads a ticket for the session that a path names. */
   ticketHolder(ticket: string, session: string): Promise<Credential>;
+  /** Whether tokens can be checked: with `AUTH=jwt` the issuer's keys must be there. */
+  readonly canCheckTokens: () => Promise<boolean>;
   /** Returns undefined while tickets are off. */
   readonly tickets: () => Tickets | undefined;
   readonly now: () => number;
@@ -59,10 +62,11 @@ export function createAccess(settings: AuthSettings, platform: AccessPlatform = 
     if (perMinute === 0) return undefined;
     return binding ? boundLimiter(binding) : new TokenBuckets(perMinute, now);
   };
-  const read = tokenReader(settings, platform, now);
+  const { read, canCheckTokens } = tokenReader(settings, platform, now);
   const tickets = ticketsOf(settings);
   return {
     settings,
+    canCheckTokens,
     tickets,
     now,
     addressOf: platform.addressOf ?? (() => undefined),
@@ -85,20 +89,26 @@ export function createAccess(settings: AuthSettings, platform: AccessPlatform = 
   };
 }
 
-/** Undefined if callers need no token. */
+/** `read` is undefined if callers need no token. */
 function tokenReader(
   { method }: AuthSettings,
   platform: AccessPlatform,
   now: () => number,
-): TokenReader | undefined {
-  if (method.kind === "token") return apiTokenReader(method.tokens);
-  if (method.kind !== "jwt") return undefined;
-  return jwtReader(method, {
-    fetch: platform.fetch ?? ((url, init) => fetch(url, init)),
+): { readonly read: TokenReader | undefined } & Pick<Access, "canCheckTokens"> {
+  const canCheckTokens = () => Promise.resolve(true);
+  if (method.kind === "token") return { read: apiTokenReader(method.tokens), canCheckTokens };
+  if (method.kind !== "jwt") return { read: undefined, canCheckTokens };
+  const options = {
+    fetch: platform.fetch ?? ((url: string, init: RequestInit) => fetch(url, init)),
     now,
     ...(platform.waitUntil && { waitUntil: platform.waitUntil }),
     ...(platform.onKeysFailure && { onFailure: platform.onKeysFailure }),
-  });
+  };
+  const jwks = new Jwks({ url: method.jwksUrl, ...options });
+  return {
+    read: jwtReader(method, options, jwks),
+    canCheckTokens: () => jwks.available(),
+  };
 }
 
 /** While `AUTH` is unset, the service makes up a secret if none is configured. Otherwise tickets are off without one. */

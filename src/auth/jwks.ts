@@ -74,6 +74,12 @@ export class Jwks {
     }
   };
 
+  /** Whether there are keys to check a token with. Fetches some if there are none yet. */
+  async available(): Promise<boolean> {
+    if (!this.#keys) await this.#refresh();
+    return this.#keys !== undefined;
+  }
+
   /** Milliseconds since the held keys were fetched; infinite while there are none. */
   get #age(): number {
     return this.#options.now() - this.#keysAt;

@@ -37,9 +37,12 @@ const TYPES = /^(application\/)?(at\+)?jwt$/i;
 const LEEWAY_SECONDS = 10;
 
 /** Reads access tokens. Returns undefined for every token that is not valid, for whichever reason. */
-export function jwtReader(settings: JwtSettings, platform: Omit<JwksOptions, "url">): TokenReader {
-  const { issuer, audience, jwksUrl } = settings;
-  const jwks = new Jwks({ url: jwksUrl, ...platform });
+export function jwtReader(
+  settings: JwtSettings,
+  platform: Omit<JwksOptions, "url">,
+  jwks: Jwks = new Jwks({ url: settings.jwksUrl, ...platform }),
+): TokenReader {
+  const { issuer, audience } = settings;
   return async (token) => {
     try {
       const { payload, protectedHeader } = await jwtVerify(token, jwks.keyFor, {

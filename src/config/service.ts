@@ -39,6 +39,8 @@ export interface Config {
   readonly logLevel: LogLevel;
   /** `JURISDICTION` (none) and `LOCATION_HINT` (none). */
   readonly location: Location;
+  /** `LOG_REQUESTS` (false): one line for each request. */
+  readonly logRequests: boolean;
 }
 
 /** The variables that the service reads; the commands pass these on. */
@@ -59,6 +61,7 @@ export const CONFIG_VARIABLES = [
   "LOG_LEVEL",
   "JURISDICTION",
   "LOCATION_HINT",
+  "LOG_REQUESTS",
 ] as const;
 
 type ConfigEnvironment = Environment<(typeof CONFIG_VARIABLES)[number]>;
@@ -95,5 +98,6 @@ export function loadConfig(variables: Environment): Config {
     maxSessionsPerSubject: integer(env, "MAX_SESSIONS_PER_SUBJECT", 0, 0, 1_000_000),
     logLevel: oneOf(env, "LOG_LEVEL", ["debug", "info", "warn", "error"], "info"),
     location: locationOf(env),
+    logRequests: oneOf(env, "LOG_REQUESTS", ["true", "false"], "false") === "true",
   });
 }

@@ -209,6 +209,8 @@ export interface SessionHost {
   count(filter: SessionFilter): Promise<SessionCount>;
   /** Ends every session of a subject that exists by now, in the background if they are many. */
   revoke(subject: string): Promise<Revoked>;
+  /** Parts that must work, by name: each rejects while its part does not. */
+  readonly checks: Readonly<Record<string, () => Promise<void>>>;
 }
 
 /**

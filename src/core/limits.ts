@@ -210,6 +210,13 @@ export const SERVER_START_MS = 30_000;
 /** Milliseconds that its handler of `onWake` has: the object's alarm waits for it, and the platform gives that 15 minutes. */
 export const SERVER_WAKE_MS = 5 * 60 * 1000;
 
+/** Milliseconds for which `/readyz` answers what the last checks found: each writes a row and asks every shard. */
+export const READY_MS = 2_000;
+/** Milliseconds that a check of `/readyz` may take before it counts as failed. */
+export const READY_TIMEOUT_MS = 3_000;
+/** Milliseconds for which `/metrics` shows the same counts of sessions: to count asks every shard. */
+export const COUNTS_MS = 5_000;
+
 /** Entries in one page over HTTP: a page is one answer of every shard. */
 export const MAX_LIST_LIMIT = 200;
 /** Entries in a page if the caller names no limit. */

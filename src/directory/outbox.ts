@@ -12,6 +12,7 @@ import type { SessionEntry } from "../core/host.ts";
 import type { SessionId } from "../core/id.ts";
 import { FIRST_RESEND_MS, MAX_RESTAMPS, SEND_DELAY_MS } from "../core/limits.ts";
 import { describeFailure, type Logger } from "../logger.ts";
+import { directoryUntold } from "../signals/metrics.ts";
 import type { DirectoryClient } from "./client.ts";
 import type { DirectoryEntry, DirectoryMessage } from "./contract.ts";
 import { dropTime, retryTime, stalenessOf } from "./staleness.ts";
@@ -192,6 +193,7 @@ export class Outbox {
     this.#retryAt = retryTime(since, now);
     this.#wakeBy(this.#retryAt);
     const cause = describeFailure(failure);
+    directoryUntold.add(1);
     this.#parts.log.warn("directory.untold", { untoldMs: now - since, cause });
   }
 

@@ -9,6 +9,8 @@ export interface Bindings extends Environment {
   readonly DIRECTORY?: Pick<DurableObjectNamespace, "idFromName">;
   readonly SUBJECT_LIMIT?: RateLimitBinding;
   readonly ADDRESS_LIMIT?: RateLimitBinding;
+  /** A dataset of Analytics Engine, for the counts. */
+  readonly METRICS?: unknown;
 }
 
 /** The classes by the names that their bindings must have. */

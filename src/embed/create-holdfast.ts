@@ -1,4 +1,5 @@
 /** The service as a part of any Worker: `createHoldfast`. */
+import * as platform from "cloudflare:workers";
 import { waitUntil, type DurableObject } from "cloudflare:workers";
 import { createApp } from "../app.ts";
 import { createAccess } from "../auth/access.ts";
@@ -18,6 +19,8 @@ import { drainRefusedBody } from "../http/drain-refused-body.ts";
 import { createLogger, describeFailure, type Logger } from "../logger.ts";
 import { DurableObjectHost } from "../session/object-host.ts";
 import { SessionObject } from "../session/session-object.ts";
+import { countInto } from "../signals/metric.ts";
+import { traceWith } from "../signals/traces.ts";
 import { isObject } from "../wire/json.ts";
 import { bindingsOf, requireSqlite, type Bindings } from "./bindings.ts";
 import type { OwnMachine } from "./machine.ts";
@@ -161,6 +164,8 @@ function embed<Env>(
   const settings = loadAuthSettings(env, code);
   const bindings = bindingsOf(env, config.directoryShards > 0);
   const log = createLogger(config.logLevel);
+  countInto(bindings.METRICS);
+  traceWith(platform);
   const { authenticate } = options;
   const access = createAccess(settings, {
     fetch: outboundOf(env),

@@ -3,6 +3,7 @@
  * Cloudflare has none of them, and in an app a binding of the same name would be something else. So
  * the project's own Worker alone looks for them.
  */
+import { metricsRoute } from "../http/metrics.ts";
 import type { Machine } from "../http/mount.ts";
 import { OpenFiles } from "../http/open-files.ts";
 import type { Logger } from "../logger.ts";
@@ -35,6 +36,8 @@ export function machineOf(bindings: MachineBindings, log: Logger): OwnMachine {
     damaged: OBJECT_FILES && damagedObjects(OBJECT_FILES, bindings, log),
     openFiles: OPEN_FILES && filesOf(OPEN_FILES, Number(OPEN_FILES_LIMIT)),
     isDiskFull: DISK_RESERVE && (() => isWithoutReserve(DISK_RESERVE)),
+    // Where the objects' files are, one process is the whole service.
+    routes: OBJECT_FILES ? [metricsRoute()] : [],
   };
 }
 

@@ -91,6 +91,8 @@ export interface VariableOptions<Env = never> {
   readonly jurisdiction?: Jurisdiction | undefined;
   /** Where the objects should be made (near the first caller). */
   readonly locationHint?: LocationHint | undefined;
+  /** One log line for each request (false). */
+  readonly logRequests?: boolean | undefined;
   /** How a caller proves who it is; `authenticate` takes its place. */
   readonly auth?: "token" | "jwt" | "none" | undefined;
   /** For `auth: "token"`: the tokens by their SHA-256, in hex. */

@@ -99,7 +99,10 @@ export interface HoldfastSessions {
   revoke(options?: api.SubjectOptions): Promise<api.Revoked>;
 }
 
-export function sessionsOf(service: Omit<Service, "openApi">, caller: Caller): HoldfastSessions {
+export function sessionsOf(
+  service: Omit<Service, "openApi" | "readiness">,
+  caller: Caller,
+): HoldfastSessions {
   const { host, log, access } = service;
   const follow = async (request: Request, id: string) =>
     followEvents(service, caller, requireSessionId(id), request, readStreamQuery(request));

@@ -2,6 +2,7 @@
 import type { Context, Hono } from "hono";
 import { DEFAULT_UPSTREAM } from "../config/upstreams.ts";
 import type { Caller } from "../core/caller.ts";
+import { SessionError } from "../core/errors.ts";
 import type { Guard } from "../http/guard.ts";
 import { mountGatewayPaths, mountUpstreamMetadata } from "../http/mount.ts";
 import { metadataAddress, publicBase, resourcePathOf } from "../http/oauth-metadata.ts";
@@ -57,9 +58,13 @@ async function serve(
   const upstream = upstreams.get(c.req.param("upstream") ?? DEFAULT_UPSTREAM);
   if (!upstream) return errorResponse(new Refused(404, "There is no such upstream"), log);
   const call: GatewayCall = { parts, request, upstream, sessions: host.as(caller), caller };
-  const response = await handler(call).catch((failure: unknown) =>
-    errorResponse(failure, log, call.id),
-  );
+  const response = await handler(call).catch((failure: unknown) => {
+    // What else can fail is the upstream, and what the client has sent.
+    if (!(failure instanceof Refused)) {
+      c.set("reason", failure instanceof SessionError ? failure.code : "unavailable");
+    }
+    return errorResponse(failure, log, call.id);
+  });
   return withOwnChallenge(response, c, parts);
 }
 

@@ -6,6 +6,7 @@
  */
 import type { Config } from "../config/service.ts";
 import { STREAM_HEADERS } from "../http/problem.ts";
+import { countStream } from "../signals/metrics.ts";
 import { KEEPALIVE_FRAME } from "../wire/sse-frame.ts";
 import { BLANK_LINE_LENGTH, endsEvent } from "../wire/sse-parser.ts";
 import { Refused } from "./answers.ts";
@@ -152,8 +153,10 @@ function kept(
   let tail = "\n\n";
   let isEnded = false;
   let timer: ReturnType<typeof setInterval> | undefined;
+  const uncount = countStream();
   const stop = (): void => {
     isEnded = true;
+    uncount();
     clearInterval(timer);
   };
   return new ReadableStream<Uint8Array>({

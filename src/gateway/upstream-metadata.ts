@@ -6,6 +6,7 @@ import { derivedUpstreamUrl } from "../config/upstreams.ts";
 import { RESOURCE_METADATA_PATH } from "../http/oauth-metadata.ts";
 import { problemResponse } from "../http/problem.ts";
 import { describeFailure, type Logger } from "../logger.ts";
+import { upstreamFailures } from "../signals/metrics.ts";
 import { boundedBody } from "../wire/bytes.ts";
 import { isObject, parseJson } from "../wire/json.ts";
 import { metadataIn } from "./challenge.ts";
@@ -46,7 +47,8 @@ export class UpstreamMetadata {
         known = { at: Date.now(), document: await read(upstream) };
       } catch (failure) {
         const cause = describeFailure(failure);
-        this.#log.warn("upstream.failed", { upstream: upstream.name, cause });
+        upstreamFailures.add(1, upstream.name, "metadata");
+        this.#log.warn("upstream.failed", { upstream: upstream.name, kind: "metadata", cause });
         return new Response(null, { status: 502 });
       }
       this.#remembered.set(upstream, known);

@@ -22,13 +22,13 @@ export function whileTheDiskHasRoom(
 ): MiddlewareHandler {
   let full = false;
   let lookedAt = -Infinity;
-  return async (_, next) => {
+  return async (c, next) => {
     if (now() - lookedAt >= DISK_LOOK_MS) {
       lookedAt = now();
       full = await isFull().catch(() => full);
     }
-    return full
-      ? problemResponse("unavailable", "The disk is full. Sessions can be deleted.")
-      : next();
+    if (!full) return next();
+    c.set("reason", "disk_full");
+    return problemResponse("unavailable", "The disk is full. Sessions can be deleted.");
   };
 }

@@ -12,6 +12,7 @@ import { describeFailure, type Logger } from "../logger.ts";
 import { MAX_HEADER_BYTES, MAX_URL_LENGTH } from "../core/limits.ts";
 import { challengeOf } from "./oauth-metadata.ts";
 import { problemResponse } from "./problem.ts";
+import type { Reason, RequestSignals } from "./request-signals.ts";
 import { PUBLIC, UNGUARDED, type RouteScope } from "./route.ts";
 
 const HOW_TO_SET_UP =
@@ -32,29 +33,41 @@ export function createGuard(access: Access, log: Logger): Guard {
   const checkRequest = requestCheck(access);
   return async (c, { scope, takesTicket = false }) => {
     if (scope === UNGUARDED) return NOBODY;
-    const refusal = checkRequest(c.req.raw);
+    const refusal = checkRequest(c);
     if (refusal) return refusal;
     const { addressLimiter, subjectLimiter } = access;
     const fromAddress =
       addressLimiter &&
       (await overLimit(addressLimiter, addressKey(access.addressOf(c.req.raw)), log));
-    if (fromAddress) return fromAddress;
+    if (fromAddress) return because(c, "rate_of_address", fromAddress);
     if (scope === PUBLIC) return NOBODY;
     const identity = await identify(c, access, takesTicket);
     if (identity instanceof Response) return identity;
     const fromSubject = subjectLimiter && (await overLimit(subjectLimiter, identity.subject, log));
-    if (fromSubject) return fromSubject;
+    if (fromSubject) return because(c, "rate_of_subject", fromSubject);
     if (scope === undefined || grants(identity.scopes, scope)) return identity;
     c.set("refusal", { error: "insufficient_scope", scope });
-    return problemResponse("forbidden", `This needs the scope ${scope}.`);
+    const answer = problemResponse("forbidden", `This needs the scope ${scope}.`);
+    return because(c, "insufficient_scope", answer);
   };
 }
 
-/** Adds to every answer, errors and streams too, the headers that restrain browsers and caches. */
-export function finish(access: Access): MiddlewareHandler {
+/** Notes why a request is refused, for the log and the metrics. */
+function because(c: Context, reason: Reason, answer: Response): Response {
+  c.set("reason", reason);
+  return answer;
+}
+
+/**
+ * Adds to every answer, errors and streams too, the headers that restrain browsers and caches, and has
+ * it counted and logged.
+ */
+export function finish(access: Access, signals: RequestSignals): MiddlewareHandler {
   return async (c, next) => {
+    const begun = signals.begin();
     await next();
     const { status } = c.res;
+    signals.answered(c, status, begun);
     const refused = (status === 401 || status === 403) && !c.get("admittedToGateway");
     const challenge = refused ? challengeOf(c, access) : "";
     const secure = c.req.url.startsWith("https:");
@@ -92,28 +105,31 @@ function harden(headers: Headers, challenge: string, secure: boolean): void {
 const HSTS_SECONDS = 365 * 24 * 60 * 60;
 
 /** Makes a check that refuses requests meant for another service, and those with an oversized head. */
-function requestCheck(access: Access): (request: Request) => Response | undefined {
+function requestCheck(access: Access): (c: Context) => Response | undefined {
   const { method } = access.settings;
   const verdictOf = originJudge(access.settings);
   // Without credentials, or with those that a browser adds itself (cookies), another site's page could
   // call as well as anybody.
   const trusting = method.kind !== "token" && method.kind !== "jwt";
-  return (request) => {
+  return (c) => {
+    const request = c.req.raw;
     const { url } = request;
     const { headers, bytes } = readHeaders(request);
     const verdict = verdictOf(url, headers.get("host"), headers.get("origin"));
     if (verdict.kind === "refused") {
       const list = verdict.header === "Host" ? "ALLOWED_HOSTS" : "ALLOWED_ORIGINS";
-      return problemResponse("forbidden", `This ${verdict.header} is not in ${list}.`);
+      const answer = problemResponse("forbidden", `This ${verdict.header} is not in ${list}.`);
+      return because(c, verdict.header === "Host" ? "host" : "origin", answer);
     }
     if (trusting && fromAnotherSite(headers)) {
-      return problemResponse("forbidden", "Another site's page may not load this.");
+      const answer = problemResponse("forbidden", "Another site's page may not load this.");
+      return because(c, "cross_site", answer);
     }
     if (
       method.kind === "unset" &&
       !(verdict.loopback && access.isFromThisMachine(request, headers))
     ) {
-      return problemResponse("unauthorized", HOW_TO_SET_UP);
+      return because(c, "auth_unset", problemResponse("unauthorized", HOW_TO_SET_UP));
     }
     if (url.length > MAX_URL_LENGTH) {
       return problemResponse("uri_too_long", `The URL is over ${MAX_URL_LENGTH} characters.`);
@@ -186,12 +202,15 @@ async function identify(
     ticket === undefined
       ? await access.credential(authorization, c.req.raw)
       : await access.ticketHolder(ticket, c.req.param("id") ?? "");
-  if (credential === "missing") return problemResponse("unauthorized", neededBy(access));
+  if (credential === "missing") {
+    return because(c, "no_credential", problemResponse("unauthorized", neededBy(access)));
+  }
   if (credential !== "invalid") return credential;
   c.set("refusal", { error: "invalid_token" });
   const detail =
     ticket === undefined
       ? "The bearer token is not valid."
       : "The ticket is not for this stream, or its time is up.";
-  return problemResponse("unauthorized", detail);
+  const reason = ticket === undefined ? "invalid_token" : "invalid_ticket";
+  return because(c, reason, problemResponse("unauthorized", detail));
 }

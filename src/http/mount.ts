@@ -26,6 +26,7 @@ import {
 import { STORING, whileTheDiskHasRoom } from "./disk-room.ts";
 import { whileThereIsRoom, type OpenFiles } from "./open-files.ts";
 import { problemResponse, reportFailure } from "./problem.ts";
+import { routeName, type RequestSignals } from "./request-signals.ts";
 import {
   bodyLimitOf,
   PUBLIC,
@@ -40,17 +41,25 @@ import {
 export interface Machine {
   readonly openFiles?: OpenFiles | undefined;
   readonly isDiskFull?: (() => Promise<boolean>) | undefined;
+  /** Routes that only this machine has. */
+  readonly routes?: readonly Route[];
 }
 
 /** Makes an app without handlers. It answers every failure, so no answer holds a stack or is a 500. */
-export function emptyApp(access: Access, log: Logger, machine: Machine = {}): Hono {
+export function emptyApp(
+  access: Access,
+  log: Logger,
+  signals: RequestSignals,
+  machine: Machine = {},
+): Hono {
   const { allowedOrigins, basePath } = access.settings;
   const app = new Hono({ router: new FastRouter(), ...(basePath && { getPath: below(basePath) }) });
-  app.onError((failure) => {
+  app.onError((failure, c) => {
     const { code, message } = reportFailure(failure, log);
+    c.set("reason", code);
     return problemResponse(code, message);
   });
-  app.use(finish(access));
+  app.use(finish(access, signals));
   if (allowedOrigins.size > 0) app.use(corsFor(access.settings));
   if (machine.openFiles) app.use(whileThereIsRoom(machine.openFiles));
   if (machine.isDiskFull) {
@@ -96,12 +105,14 @@ export function mountRoutes(
     const rule = { scope: route.scope, takesTicket: takesTicket(route) };
     const queryOf = route.query && queryReader(route.query);
     const limit = bodyLimitOf(route, service.config);
+    const name = routeName(method, pathsBelow ? `${path}/*` : path);
     const handle = (c: Context, caller: Caller, body?: unknown) => {
       const call = { c, caller, body, query: queryOf?.(c.req) };
       // The route's own schemas made the query and the body, so they have the types of its handler.
       return route.handle(call as typeof call & { body: never; query: never }, service);
     };
     const serve = async (c: Context): Promise<Response> => {
+      c.set("route", name);
       const identity = await guard(c, rule);
       if (identity instanceof Response) return identity;
       const caller = callerOf(identity);
@@ -127,6 +138,7 @@ export function mountGatewayPaths(
     // Clients use a path with and without a slash at its end.
     const paths = [path, `${path}/`, `${path}/:upstream`, `${path}/:upstream/`];
     app.on("ALL", paths, async (c) => {
+      c.set("route", routeName(c.req.method, path));
       const identity = await guard(c, { scope: GATEWAY_SCOPE });
       if (identity instanceof Response) return identity;
       // From here on a 401 or 403 is an upstream's, which sends its own challenge or none.
@@ -150,6 +162,7 @@ export function mountUpstreamMetadata(
   for (const path of GATEWAY_PATHS) {
     const address = RESOURCE_METADATA_PATH + path;
     app.on("GET", [address, `${address}/:upstream`], async (c) => {
+      c.set("route", routeName("GET", address));
       const identity = await guard(c, { scope: PUBLIC });
       if (identity instanceof Response) return identity;
       return answer(c, path);

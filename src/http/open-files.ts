@@ -97,6 +97,7 @@ export function whileThereIsRoom(openFiles: OpenFiles): MiddlewareHandler {
       return true;
     });
     if (served) return undefined;
+    c.set("reason", "open_files");
     return problemResponse(
       "unavailable",
       "The service has as many files open as it may; try again.",

@@ -11,16 +11,17 @@ const TYPE_PREFIX = "urn:holdfast:problem:";
 
 /**
  * Makes the response for an error: its code and a detail, never a cause or a stack. The detail may quote
- * what the caller sent, so it is cut here.
+ * what the caller sent, so it is cut here. `members` are further ones of the problem (RFC 9457, 3.2).
  */
 export function problemResponse(
   code: ErrorCode,
   detail?: string,
   headers?: Readonly<Record<string, string>>,
+  members?: Readonly<Record<string, unknown>>,
 ): Response {
   const { status, title } = ERROR_KINDS[code];
   const shortDetail = shorten(detail ?? title, MAX_DETAIL_LENGTH);
-  const body = { type: TYPE_PREFIX + code, title, status, detail: shortDetail, code };
+  const body = { type: TYPE_PREFIX + code, title, status, detail: shortDetail, code, ...members };
   return new Response(JSON.stringify(body), {
     status,
     headers: {

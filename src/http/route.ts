@@ -22,6 +22,7 @@ import type { Logger } from "../logger.ts";
 import { isObject } from "../wire/json.ts";
 import { shorten } from "../wire/shorten.ts";
 import type { BodyLimit } from "./body.ts";
+import type { Readiness } from "./readiness.ts";
 
 type Method = "get" | "post" | "put" | "patch" | "delete";
 
@@ -40,6 +41,8 @@ export interface Answer {
   readonly description: string;
   /** Schema of a body of application/json. */
   readonly schema?: z.ZodType;
+  /** The media type of a body that is text. */
+  readonly text?: string;
   /** Schemas of the frames of a body of text/event-stream. A client that may have either asks by Accept. */
   readonly frames?: readonly z.ZodType[];
   /** Response headers: their names, with descriptions. */
@@ -123,6 +126,7 @@ export interface Service {
   readonly access: Access;
   readonly log: Logger;
   readonly openApi: () => object;
+  readonly readiness: Readiness;
 }
 
 type Handle<Query, Body> = (

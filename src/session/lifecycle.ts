@@ -21,6 +21,8 @@ import type { Outbox } from "../directory/outbox.ts";
 import type { ExchangeRequest } from "../gateway/contract.ts";
 import type { Gateway } from "../gateway/object/gateway.ts";
 import type { Logger } from "../logger.ts";
+import { awake, AWAKE_MS, type Sleeper } from "../signals/awake.ts";
+import { sessionsEnded } from "../signals/metrics.ts";
 import type { ChannelParts } from "../stream/channel.ts";
 import { EventChannel } from "../stream/event-channel.ts";
 import { CLOSE_CODES } from "../stream/protocol.ts";
@@ -93,17 +95,21 @@ interface LifecycleParts {
 
 const encoder = new TextEncoder();
 
-export class Lifecycle {
+export class Lifecycle implements Sleeper {
   readonly #parts: LifecycleParts;
   /** Undefined: not looked for yet. Null: there is no session. */
   #loaded: LiveSession | null | undefined;
+  /** When the session was last looked for, in milliseconds since the epoch. */
+  #lookedAt = -Infinity;
 
   constructor(parts: LifecycleParts) {
     this.#parts = parts;
+    awake.add(this);
   }
 
   /** The session, if it is stored, whether or not its time is up. */
   load(now: number): LiveSession | null {
+    this.#lookedAt = now;
     if (this.#loaded !== undefined) return this.#loaded;
     const { records, gateway } = this.#parts;
     const record = records.loadSession();
@@ -131,12 +137,19 @@ export class Lifecycle {
     return owns(caller, owner) ? this.live(now) : null;
   }
 
+  /** Whether the session's object is in memory: it was used a moment ago, or the gateway holds it there. */
+  isAwake(now: number): boolean {
+    if (!this.#loaded) return false;
+    return now - this.#lookedAt < AWAKE_MS || this.#parts.gateway.isBusy;
+  }
+
   /** Makes the session. The calling code has seen that there is none. */
   make(id: SessionId, content: SessionContent, now: number): Outcome<SessionView> {
     const problem = contentProblem(content.metadata, content.dataJson);
     if (problem) return refuse(problem.code, problem.detail);
     const record = newRecord(id, content, now, Math.random());
     this.#parts.records.saveSession(record);
+    this.#lookedAt = now;
     this.#loaded = this.#open(record, now, now, true);
     return succeed(this.#settle(this.#loaded, now));
   }
@@ -195,6 +208,7 @@ export class Lifecycle {
       ctx.waitUntil(endGateway());
       const lastFrame = encodeFrame({ event: reason, data: JSON.stringify({ id }) });
       this.#closeSubscribers(id, encoder.encode(lastFrame));
+      sessionsEnded.add(1, reason);
       log.info(`session.${reason}`, { session: redactSessionId(id) });
     });
   }

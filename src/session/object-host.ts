@@ -5,6 +5,7 @@ import { errorFromCode, SessionError, UnavailableError, unwrap } from "../core/e
 import type { ErrorCode, Outcome } from "../core/errors.ts";
 import type {
   ListQuery,
+  Published,
   SessionDocument,
   SessionFilter,
   Sessions,
@@ -14,12 +15,14 @@ import type { SessionId } from "../core/id.ts";
 import { Admission } from "../directory/admission.ts";
 import type { DirectoryClient } from "../directory/client.ts";
 import type { GatewayHost, GatewaySessions } from "../gateway/contract.ts";
+import { saying, traced } from "../signals/traces.ts";
 import { waitForNotification } from "../stream/waiters.ts";
+import { once, repeatable, type Attempt } from "./attempts.ts";
 import { publishKeyOf } from "./publish-key.ts";
 import { RefusalTime, withPaddedRefusals } from "./refusal-timing.ts";
 import type { Attachment } from "./attaching.ts";
-import type { SessionObject, Shown } from "./session-object.ts";
-import { sleep } from "../wire/timers.ts";
+import type { SessionObject } from "./session-object.ts";
+import type { Shown } from "./shown.ts";
 import type { DamagedObjects } from "./damaged-objects.ts";
 import type { StoredObjects } from "./stored-objects.ts";
 
@@ -33,11 +36,6 @@ type Remote<T> = {
 };
 
 type SessionStub = Remote<Omit<SessionObject, keyof Fetcher>> & Fetcher;
-
-/** Further tries of a call that may be repeated, when the platform says that the failure is passing. */
-const RETRIES = 2;
-/** Milliseconds before the first retry; doubled each time, with as much again at random. */
-const RETRY_DELAY_MS = 50;
 
 /** The error for a status with which the object refuses an attachment. */
 const REFUSALS: Readonly<Record<number, ErrorCode>> = {
@@ -95,6 +93,23 @@ export class DurableObjectHost implements GatewayHost {
 
   async revoke(subject: string) {
     return this.#listing().revoke(subject, Date.now());
+  }
+
+  get checks(): GatewayHost["checks"] {
+    const directory = this.#directory;
+    return {
+      /** An object that is no session's stores a row. */
+      storage: async () => {
+        const stub = this.#namespace.get(this.#namespace.idFromName("readiness"));
+        await (stub as unknown as SessionStub).store();
+      },
+      ...(directory && {
+        directory: async () => {
+          const { partial } = await directory.list({ limit: 1 });
+          if (partial) throw new UnavailableError("A part of the directory did not answer.");
+        },
+      }),
+    };
   }
 
   #sessionsOf<T>(caller: Caller, shape: Shape<T>): GatewaySessions<T> {
@@ -235,19 +250,30 @@ function sessionsOf<T>(
     return webSocket;
   };
 
+  const publish: Sessions["publish"] = async (id, events, idempotencyKey) => {
+    // Without a key it is tried once: a try that failed half way may have happened.
+    if (idempotencyKey === undefined) {
+      return ask(id, once, (object) => object.publish(caller, events));
+    }
+    const key = await publishKeyOf(idempotencyKey, events);
+    return ask(id, repeatable, (object) => object.publish(caller, events, key));
+  };
+
+  const exchange: GatewaySessions["exchange"] = async (id, request) => {
+    const answer = await call(id, once, (object) => object.exchange(caller, request, true));
+    if (typeof answer !== "string") return unwrap(answer);
+    return { kind: "json", status: 200, body: answer };
+  };
+
   return {
     create: (id, content) =>
       admitted(id, content.subject ?? caller.subject, async () =>
         read(await make(id, (object) => object.create(caller, id, content, form))),
       ),
-    async publish(id, events, idempotencyKey) {
-      // Without a key it is tried once: a try that failed half way may have happened.
-      if (idempotencyKey === undefined) {
-        return ask(id, once, (object) => object.publish(caller, events));
-      }
-      const key = await publishKeyOf(idempotencyKey, events);
-      return ask(id, repeatable, (object) => object.publish(caller, events, key));
-    },
+    publish: (id, events, idempotencyKey) =>
+      traced("holdfast.publish", {}, (say) =>
+        saying(say, outcomeOfPublish, publish(id, events, idempotencyKey)),
+      ),
     patch: async (id, patch, ifMatch) =>
       read(await ask(id, once, (object) => object.patch(caller, patch, ifMatch, form))),
     async upsert(id, content, ifMatch) {
@@ -296,11 +322,10 @@ function sessionsOf<T>(
       admitted(id, content.subject, () =>
         make(id, (object) => object.initialize(id, content, request, caller.version)),
       ),
-    async exchange(id, request) {
-      const answer = await call(id, once, (object) => object.exchange(caller, request, true));
-      if (typeof answer !== "string") return unwrap(answer);
-      return { kind: "json", status: 200, body: answer };
-    },
+    exchange: (id, request) =>
+      traced("holdfast.exchange", {}, (say) =>
+        saying(say, ({ kind }) => kind, exchange(id, request)),
+      ),
     subscribe: open,
     async follow(id, start) {
       const socket = await open(id, start);
@@ -310,32 +335,6 @@ function sessionsOf<T>(
   };
 }
 
-type Attempt = <R>(call: () => Promise<R>) => Promise<R>;
-
-async function once<R>(call: () => Promise<R>): Promise<R> {
-  try {
-    return await call();
-  } catch (failure) {
-    throw new UnavailableError(undefined, { cause: failure });
-  }
-}
-
-async function repeatable<R>(call: () => Promise<R>): Promise<R> {
-  for (let attempt = 0; ; attempt++) {
-    try {
-      return await call();
-    } catch (failure) {
-      if (attempt >= RETRIES || !isPassing(failure)) {
-        throw new UnavailableError(undefined, { cause: failure });
-      }
-      const delay = RETRY_DELAY_MS * 2 ** attempt * (1 + Math.random());
-      await sleep(delay);
-    }
-  }
-}
-
-/** The platform marks failures that a new try may pass; an overloaded object must not be tried again. */
-function isPassing(failure: unknown): boolean {
-  const { retryable, overloaded } = failure as { retryable?: boolean; overloaded?: boolean };
-  return retryable === true && overloaded !== true;
+function outcomeOfPublish({ replayed }: Published): string {
+  return replayed ? "replayed" : "stored";
 }

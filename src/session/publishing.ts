@@ -9,6 +9,7 @@ import type { NewEvent, Published, StreamEnd } from "../core/host.ts";
 import { MAX_HOLD_MS, MAX_SHARED_LOG, WRITERS_PER_HELD_MS } from "../core/limits.ts";
 import { refuse, succeed, unwrap, type Outcome } from "../core/errors.ts";
 import type { PublishKey } from "../stream/published-keys.ts";
+import { published } from "../signals/metrics.ts";
 import { sized, type LoggedEvent, type SizedEvent } from "../stream/event-log.ts";
 import type { Lifecycle, LiveSession } from "./lifecycle.ts";
 import { publishKeyOf } from "./publish-key.ts";
@@ -41,6 +42,8 @@ interface Stored {
   readonly seqs: readonly number[];
   /** The events that no reader has been sent yet. */
   readonly logged: readonly LoggedEvent[];
+  /** How many events of the call are new in the log. */
+  readonly added: number;
   readonly replayed?: true;
 }
 
@@ -121,7 +124,9 @@ export class Publishing {
     if (refusal) return refuse(refusal);
     life.touch(session, now);
     const logged = ends ? channel.end(events) : channel.append(events, key);
-    return succeed({ channel, logged, seqs: logged.map(({ seq }) => seq) });
+    // The last of an end is its frame.
+    const added = ends ? logged.length - 1 : logged.length;
+    return succeed({ channel, logged, added, seqs: logged.map(({ seq }) => seq) });
   }
 
   /**
@@ -135,13 +140,15 @@ export class Publishing {
     if (known.fingerprint !== key.fingerprint) return refuse("idempotency_key_reused");
     this.#parts.life.touch(session, now);
     const seqs = Array.from({ length: known.count }, (_, n) => known.seq + n);
-    return succeed({ channel, seqs, logged: [], replayed: true });
+    return succeed({ channel, seqs, logged: [], added: 0, replayed: true });
   }
 
   /** Sends everything that the turn stored. All of it belongs to one session: nothing ends it within a turn. */
   #send(outcomes: readonly Outcome<Stored>[]): (outcome: Outcome<Stored>) => Outcome<Published> {
     const stored = outcomes.flatMap((one) => (one.ok ? [one.value] : []));
     const logged = stored.flatMap((one) => one.logged);
+    const added = stored.reduce((sum, one) => sum + one.added, 0);
+    if (added > 0) published.add(added);
     stored[0]?.channel.send(NATIVE_STREAM, logged);
     if (logged.length > 0) this.#parts.waiters.notifyAll();
     const writers = this.#parts.subscribers.count(NATIVE_STREAM);

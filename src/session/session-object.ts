@@ -46,11 +46,10 @@ import {
 } from "./record-changes.ts";
 import { Attaching, type Attachment } from "./attaching.ts";
 import { Publishing } from "./publishing.ts";
+import { shown, type Shown } from "./shown.ts";
+import { countInto } from "../signals/metric.ts";
 import { Subscribers } from "../stream/subscribers.ts";
 import { Waiters } from "../stream/waiters.ts";
-
-/** A session in the form that the caller asked for: a string is a packed document. */
-export type Shown = SessionView | string;
 
 /**
  * One session: its record, its event log, its readers and its alarm. Nothing else writes the
@@ -72,11 +71,11 @@ export class SessionObject extends DurableObject<Environment> {
     super(ctx, env);
     const config = loadConfig(env);
     const log = createLogger(config.logLevel);
+    countInto(env["METRICS"]);
     const subscribers = new Subscribers(ctx);
     const waiters = new Waiters(ctx, config.maxWriters);
     const channel = { storage: ctx.storage, subscribers, limits: config };
     const alarm = new AlarmClock(ctx.storage, () => this.#gateway.own.wakeAt);
-    const directory = directoryOf(env, config);
     this.#log = log;
     this.#subscribers = subscribers;
     this.#waiters = waiters;
@@ -93,7 +92,7 @@ export class SessionObject extends DurableObject<Environment> {
       log,
       used: () => this.#used(),
     });
-    this.#outbox = new Outbox({ ctx, alarm, log, directory });
+    this.#outbox = new Outbox({ ctx, alarm, log, directory: directoryOf(env, config) });
     this.#life = new Lifecycle({
       ctx,
       records: new RecordStore(ctx.storage),
@@ -165,10 +164,10 @@ export class SessionObject extends DurableObject<Environment> {
     const now = this.#hear(caller);
     const session = this.#life.owned(caller, now);
     if (!session) return refuse("session_not_found");
-    const refusal = changeRefusal(caller, session.record, patch.metadata, ifMatch);
+    const { record } = session;
+    const refusal = changeRefusal(caller, record, patch.metadata, ifMatch);
     if (refusal) return refusal;
-    const changed = patched(session.record, patch, caller);
-    return shown(this.#life.change(session, changed, now), caller, form);
+    return shown(this.#life.change(session, patched(record, patch, caller), now), caller, form);
   }
 
   /** Ends the session, if it meets the condition. Returns whether it did. `headers`: see `Lifecycle.end`. */
@@ -182,6 +181,12 @@ export class SessionObject extends DurableObject<Environment> {
     if (!session || (condition && !isMeant(session.record, condition))) return succeed(false);
     await this.#life.end(session, "deleted", now, headers);
     return succeed(true);
+  }
+
+  /** Stores a row, to show that it can. Only an object that no session has is asked to. */
+  store(): Promise<void> {
+    this.ctx.storage.kv.put("stored", Date.now());
+    return this.ctx.storage.sync();
   }
 
   /** Takes the object out of memory, because its files have been replaced. */
@@ -342,9 +347,4 @@ export class SessionObject extends DurableObject<Environment> {
       this.patch({ admin: true }, { metadata: patch }).ok ? session.record.metadata : undefined;
     return { id, subject, epoch, metadata, patchMetadata };
   }
-}
-
-function shown(view: Outcome<SessionView>, caller: Caller, form: Form): Outcome<Shown> {
-  if (!view.ok || form === "view") return view;
-  return succeed(packDocument(documentOf(view.value, caller)));
 }

@@ -15,6 +15,7 @@
  */
 import type { StreamSocket } from "../core/host.ts";
 import { PIECE_BYTES, SLOW_LINK_BYTES_PER_S, UNSEEN_BYTES } from "../core/limits.ts";
+import { countStream, readersCut } from "../signals/metrics.ts";
 import { concat } from "../wire/bytes.ts";
 import { KEEPALIVE_FRAME } from "../wire/sse-frame.ts";
 import { Delivery } from "./delivery.ts";
@@ -100,6 +101,7 @@ class BridgedReader {
   /** No more frames come; what is queued is still handed over. */
   #isClosed = false;
   #isFinished = false;
+  readonly #uncount = countStream();
 
   constructor(socket: StreamSocket, options: BridgeOptions) {
     this.#socket = socket;
@@ -148,6 +150,7 @@ class BridgedReader {
   finish(): void {
     this.#end();
     this.#isFinished = true;
+    this.#uncount();
     clearInterval(this.#keepaliveTimer);
     clearTimeout(this.#commentTimer);
     this.#queue = [];
@@ -268,6 +271,7 @@ class BridgedReader {
   #cut(reason: CutReason): void {
     if (this.#isFinished) return;
     this.finish();
+    readersCut.add(1, reason);
     this.#options.onCut?.(reason);
     // An error, not an end: the connection must not wait until the reader takes what is in flight.
     this.#controller?.error(new Error(`reader cut: ${reason}`));

@@ -65,7 +65,8 @@ export abstract class Channel {
     const frames = logged.map(({ frame }) => frame);
     const bytes = frames.reduce((sum, { byteLength }) => sum + byteLength, 0);
     if (bytes <= this.log.pageBytes) {
-      this.subscribers.broadcast(stream, concat(frames));
+      const readers = this.subscribers.broadcast(stream, concat(frames));
+      this.sent(logged.filter(({ isEnd }) => !isEnd).length, readers);
       return;
     }
     // More would pass the bridge's bound before even a fast reader could take it.
@@ -85,8 +86,12 @@ export abstract class Channel {
     if (state?.replayingFrom === undefined) return;
     const page = this.log.page(state.stream, state.replayingFrom);
     this.subscribers.sendPage(socket, page);
+    this.sent(page.frames.length, 1);
     if (page.complete && !this.isOpen(state.stream)) this.finish(socket);
   }
+
+  /** So many events have been sent to so many readers. */
+  protected sent(_events: number, _readers: number): void {}
 
   /** The stream has ended. A reader that is behind is let go with its last page. */
   endStream(stream: number): void {

@@ -4,6 +4,7 @@ import { NATIVE_STREAM } from "../core/event-id.ts";
 import type { Overflow } from "../core/content.ts";
 import type { EventPage, PageQuery, StreamStart } from "../core/host.ts";
 import { RETRY_MS } from "../core/limits.ts";
+import { delivered } from "../signals/metrics.ts";
 import { encodeFields, encodeFrame } from "../wire/sse-frame.ts";
 import { Channel, type ChannelParts } from "./channel.ts";
 import type { LoggedEvent, SizedEvent } from "./event-log.ts";
@@ -122,6 +123,10 @@ export class EventChannel extends Channel {
   override send(stream: number, logged: readonly LoggedEvent[]): void {
     super.send(stream, logged);
     if (!this.#isAsked && this.writers > 0 && this.#unread.isPressing) this.#askForReport();
+  }
+
+  protected override sent(events: number, readers: number): void {
+    if (events * readers > 0) delivered.add(events * readers);
   }
 
   /** Reads events as data. It takes nothing from the queue. */
@@ -310,7 +315,7 @@ export class EventChannel extends Channel {
   #endedFrame(seq: number): LoggedEvent {
     const data = JSON.stringify({ id: this.#id });
     const frame = encodeFrame({ event: "ended", data, id: this.idOf(seq) });
-    return { seq, frame: encoder.encode(frame) };
+    return { seq, frame: encoder.encode(frame), isEnd: true };
   }
 
   /**

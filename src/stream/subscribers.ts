@@ -101,9 +101,11 @@ export class Subscribers {
     }
   }
 
-  /** Sends one or more frames, as one message, to every live subscriber of a stream. */
-  broadcast(stream: number, message: Uint8Array): void {
-    for (const socket of this.#on(stream, true)) this.send(socket, message);
+  /** Sends one or more frames, as one message, to every live subscriber of a stream. Returns how many there are. */
+  broadcast(stream: number, message: Uint8Array): number {
+    const sockets = this.#on(stream, true);
+    for (const socket of sockets) this.send(socket, message);
+    return sockets.length;
   }
 
   /** Makes every live subscriber of a stream one that is behind at `seq`, and returns them. */

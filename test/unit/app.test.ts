@@ -18,7 +18,14 @@ function failingHost(failure: () => Error): GatewayHost {
   const sessions = new Proxy({} as GatewaySessions & Sessions<SessionDocument>, {
     get: () => fail,
   });
-  return { as: () => sessions, documents: () => sessions, list: fail, count: fail, revoke: fail };
+  return {
+    as: () => sessions,
+    documents: () => sessions,
+    list: fail,
+    count: fail,
+    revoke: fail,
+    checks: { storage: fail, directory: fail },
+  };
 }
 
 interface Call {

@@ -98,6 +98,11 @@ export class Gateway {
     return false;
   }
 
+  /** Whether the gateway keeps the object in memory: by an exchange, or by a stream of the upstream. */
+  get isBusy(): boolean {
+    return this.#running.size > 0 || this.#listener !== undefined;
+  }
+
   /**
    * Makes an upstream session for a new session, and then the session itself: `make` gets its metadata
    * of the upstream. Both are made, or neither.

@@ -1,6 +1,8 @@
 /** Sends one HTTP request to an upstream, and reads its answer within bounds of time and size. */
 import { isOfType, JSON_TYPES } from "../../http/body.ts";
 import { UPSTREAM_ASKED_MS } from "../../core/limits.ts";
+import { upstreamRequests, upstreamSeconds } from "../../signals/metrics.ts";
+import { traced } from "../../signals/traces.ts";
 import { boundedBody, exceeds } from "../../wire/bytes.ts";
 import { SseEventTooLargeError, type SseEvent, type SseParser } from "../../wire/sse-parser.ts";
 import { SharedTimer, CallDeadline } from "./call-deadline.ts";
@@ -54,7 +56,44 @@ export function askedWithin({ timeoutMs }: Upstream): number {
  *
  * @example const reply = await call(upstream, replica, { method: "POST", body, sid });
  */
-export async function call(
+export function call(
+  upstream: Upstream,
+  replica: Replica,
+  request: Call,
+  options: CallOptions = {},
+): Promise<Reply> {
+  const begun = Date.now();
+  return traced("holdfast.upstream", { upstream: upstream.name }, async (say) => {
+    let outcome = "";
+    try {
+      const reply = await send(upstream, replica, request, options);
+      outcome = outcomeOf(reply);
+      return reply;
+    } catch (cause) {
+      outcome = outcomeOfFailure(cause, options.signal);
+      throw cause;
+    } finally {
+      upstreamRequests.add(1, upstream.name, outcome);
+      upstreamSeconds.observe(Math.max(0, Date.now() - begun) / 1000);
+      say(outcome);
+    }
+  });
+}
+
+function outcomeOf({ status }: Reply): string {
+  if (status >= 500) return "server_error";
+  if (status >= 400) return "client_error";
+  return status >= 300 ? "redirect" : "ok";
+}
+
+function outcomeOfFailure(cause: unknown, signal: AbortSignal | undefined): string {
+  if (!(cause instanceof UpstreamError)) return "failed";
+  if (cause.failure === FAILURES.timedOut) return "timed_out";
+  if (cause.broken) return "unreachable";
+  return signal?.aborted ? "cancelled" : "failed";
+}
+
+async function send(
   upstream: Upstream,
   replica: Replica,
   { method, body, sid, version, lastEventId, headers }: Call,

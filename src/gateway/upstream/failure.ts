@@ -1,5 +1,6 @@
 /** The failures of an upstream, and the part of them that a client may know. */
 import { describeFailure, type Logger } from "../../logger.ts";
+import { upstreamFailures } from "../../signals/metrics.ts";
 import type { Failure } from "../contract.ts";
 import { RPC_CODES } from "../json-rpc.ts";
 
@@ -46,7 +47,16 @@ export const FAILURES = {
   changed: failure(502, "The upstream no longer agrees to what the session was made with"),
 } as const;
 
-/** Logs why an upstream gave no answer, and returns the part of it that a client may know. */
+/** The kind of a failure, for the log and the metrics. */
+export type FailureKind = keyof typeof FAILURES | "metadata";
+
+function kindOf({ message }: Failure): FailureKind {
+  const kinds = Object.keys(FAILURES) as (keyof typeof FAILURES)[];
+  // Some failures carry a status and headers of their own.
+  return kinds.find((kind) => FAILURES[kind].message === message) ?? "broken";
+}
+
+/** Counts and logs why an upstream gave no answer, and returns the part of it that a client may know. */
 export function reportFailure(
   log: Logger,
   upstream: { readonly name: string },
@@ -54,8 +64,11 @@ export function reportFailure(
 ): Failure {
   const known = cause instanceof UpstreamError ? cause : undefined;
   const failure = known?.failure ?? FAILURES.broken;
+  const kind = kindOf(failure);
+  upstreamFailures.add(1, upstream.name, kind);
   log.warn("upstream.failed", {
     upstream: upstream.name,
+    kind,
     failure: failure.message,
     status: known?.status,
     // Only of a server in the same code: another's words may hold anything.

@@ -1,12 +1,11 @@
 /** Makes the OpenAPI 3.1 document from the descriptions and schemas of the routes. */
-import * as z from "zod";
+import type * as z from "zod";
 import { ERROR_KINDS, type ErrorCode } from "../../core/errors.ts";
 import type { AuthSettings } from "../../auth/settings.ts";
 import { PROBLEM_MEDIA_TYPE } from "../problem.ts";
 import {
   describeBodyLimit,
   PUBLIC,
-  route,
   takesTicket,
   UNGUARDED,
   type Answer,
@@ -217,8 +216,9 @@ function parameters(route: RouteDescription): object[] {
   ];
 }
 
-function response({ description, schema, frames, headers = {} }: Answer): object {
+function response({ description, schema, text, frames, headers = {} }: Answer): object {
   const content = {
+    ...(text && { [text.replace(/;.*/, "")]: { schema: TEXT } }),
     ...(schema && { "application/json": { schema: reference(schema) } }),
     ...(frames && { "text/event-stream": stream(frames) }),
   };
@@ -278,39 +278,3 @@ function referenceTo(schema: z.core.$ZodType): { readonly $ref: string } | undef
 function withReferences(schema: z.core.$ZodType): object {
   return jsonSchema(schema, (part) => (part === schema ? undefined : referenceTo(part)));
 }
-
-const health = z
-  .object({ status: z.literal("ok").meta({ description: "It answers" }) })
-  .meta({ examples: [{ status: "ok" }] });
-
-const self = z
-  .object({ openapi: z.string().meta({ description: "The version of OpenAPI" }) })
-  .meta({ examples: [{ openapi: "3.1.0" }] });
-
-/** The routes about the service itself. */
-export const serviceRoutes = [
-  route({
-    method: "get",
-    path: "/healthz",
-    operationId: "health",
-    tag: "service",
-    summary: "Whether the service answers; touches no session",
-    description: "For load balancers: it needs no credential and counts in no rate limit.",
-    scope: UNGUARDED,
-    answers: { 200: { description: "It does", schema: health } },
-    errors: [],
-    handle: ({ c }) => c.json({ status: "ok" }),
-  }),
-  route({
-    method: "get",
-    path: "/openapi.json",
-    operationId: "openapi",
-    tag: "service",
-    summary: "This document",
-    description: "Made from the routes themselves, as this instance is configured.",
-    scope: PUBLIC,
-    answers: { 200: { description: "OpenAPI 3.1", schema: self } },
-    errors: [],
-    handle: ({ c }, { openApi }) => c.json(openApi()),
-  }),
-];

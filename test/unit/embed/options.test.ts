@@ -38,6 +38,7 @@ const ALL: Required<VariableOptions> = {
   logLevel: "error",
   jurisdiction: "eu",
   locationHint: "weur",
+  logRequests: true,
   auth: "token",
   apiTokens: [{ sha256: "ab".repeat(32), subject: "ada", scopes: ["mcp"] }],
   jwtIssuer: "https://idp.example",

@@ -14,7 +14,14 @@ const upstream = upstreamWith(() => Promise.reject(new Error("unreachable")));
 function failingHost(failure: () => Error): GatewayHost {
   const fail = () => Promise.reject(failure());
   const sessions = new Proxy({} as GatewaySessions, { get: () => fail });
-  return { as: () => sessions, documents: fail as never, list: fail, count: fail, revoke: fail };
+  return {
+    as: () => sessions,
+    documents: fail as never,
+    list: fail,
+    count: fail,
+    revoke: fail,
+    checks: {},
+  };
 }
 
 const rpc = (method: string) => ({ jsonrpc: "2.0", id: 7, method, params: {} });

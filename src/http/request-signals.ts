@@ -1,0 +1,102 @@
+/**
+ * What the service says of each request: the count of its route and status, a line for a refusal, and with
+ * `LOG_REQUESTS` a line for each. No credential, address, id in full or URL is said.
+ */
+import type { Context } from "hono";
+import { redactSessionId, parseSessionId } from "../core/id.ts";
+import type { ErrorCode } from "../core/errors.ts";
+import type { Logger } from "../logger.ts";
+import { refused, REFUSING, requests } from "../signals/metrics.ts";
+import { Repeats } from "../signals/repeats.ts";
+
+/** Why a request was refused: one of these words, or the code of its error. */
+export type Reason =
+  | "host"
+  | "origin"
+  | "cross_site"
+  | "auth_unset"
+  | "no_credential"
+  | "invalid_token"
+  | "invalid_ticket"
+  | "insufficient_scope"
+  | "rate_of_address"
+  | "rate_of_subject"
+  | "open_files"
+  | "disk_full"
+  | "not_ready"
+  /** The gateway passed on what an upstream said. */
+  | "upstream"
+  | ErrorCode;
+
+declare module "hono" {
+  interface ContextVariableMap {
+    /** The method and the pattern of the route that serves the request. */
+    route: string;
+    reason: Reason;
+  }
+}
+
+/** The route of a request that no route serves. */
+const NO_ROUTE = "none";
+const METHODS: ReadonlySet<string> = new Set("GET HEAD POST PUT PATCH DELETE OPTIONS".split(" "));
+
+/** The name of a route in metrics and lines. A client may send any method, so one that HTTP does not usually have is `OTHER`. */
+export function routeName(method: string, path: string): string {
+  const upper = method.toUpperCase();
+  return `${METHODS.has(upper) ? upper : "OTHER"} ${path}`;
+}
+
+interface Refusal {
+  readonly status: number;
+  readonly reason: Reason | "unknown";
+  readonly route: string;
+}
+
+/** Statuses whose refusals get a line: a 503 is the service's own trouble, which has lines of its own. */
+const LOGGED: ReadonlySet<number> = new Set([401, 403, 429]);
+
+export class RequestSignals {
+  readonly #log: Logger;
+  readonly #now: () => number;
+  readonly #refusals: Repeats<Refusal>;
+  /** Whether each request gets a line. */
+  readonly logsRequests: boolean;
+
+  constructor(log: Logger, logsRequests = false, now: () => number = Date.now) {
+    this.#log = log;
+    this.#now = now;
+    this.logsRequests = logsRequests;
+    this.#refusals = new Repeats((refusal, repeated) =>
+      log.info("request.refused", { ...refusal, repeated }),
+    );
+  }
+
+  /** Milliseconds since the epoch if requests get lines; else nobody asks. */
+  begin(): number {
+    return this.logsRequests ? this.#now() : 0;
+  }
+
+  /** The request has got its answer. */
+  answered(c: Context, status: number, begun: number): void {
+    const route = c.get("route") ?? NO_ROUTE;
+    requests.add(1, route, String(status));
+    if (REFUSING.has(status)) this.#refused(c, status, route);
+    else if (!this.#refusals.isEmpty) this.#refusals.settle(this.#now());
+    if (!this.logsRequests) return;
+    const id = parseSessionId(c.req.param("id") ?? "");
+    this.#log.info("request", {
+      route,
+      status,
+      ms: this.#now() - begun,
+      session: id && redactSessionId(id),
+    });
+  }
+
+  #refused(c: Context, status: number, route: string): void {
+    const fallback = c.get("admittedToGateway") ? "upstream" : "unknown";
+    const reason = c.get("reason") ?? fallback;
+    refused.add(1, String(status), reason);
+    if (!LOGGED.has(status)) return;
+    this.#refusals.take(`${status} ${reason} ${route}`, { status, reason, route }, this.#now());
+  }
+}
