@@ -3,6 +3,7 @@
  * already. workerd's are not: a refused CONNECT, a crash, a bad configuration.
  */
 import { createLogger } from "../src/logger.ts";
+import { COUNTED_MS, MOST_KINDS } from "../src/signals/repeats.ts";
 
 /** workerd's line when the bridge cuts a reader. The service logs `reader.cut` for that. */
 const CUT = /remote\.jsg\.Error: reader cut: \w+$/;
@@ -13,10 +14,6 @@ const SPREAD = /SQLite alarm overdue, running despite AlarmManager mismatch/;
 /** Characters of a line that are kept: an exception may quote content. */
 const LONGEST = 500;
 
-/** Milliseconds after a line for which others of its kind are counted, not written. */
-export const COUNTED_MS = 10_000;
-/** Kinds that are counted at a time. */
-export const MOST_KINDS = 100;
 /** Words with a digit, such as numbers and references: lines that differ in these alone are of one kind. */
 const VARYING = /\b\w*\d\w*/g;
 

@@ -4,9 +4,14 @@ import { COUNTS_MS } from "../core/limits.ts";
 import type { SessionHost } from "../core/host.ts";
 import { awake } from "../signals/awake.ts";
 import { exposition, EXPOSITION_TYPE } from "../signals/exposition.ts";
-import { METRICS, objectsAwake, ready, sessions } from "../signals/metrics.ts";
+import { METRICS, objectsAwake, published, ready, sessions } from "../signals/metrics.ts";
 import type { Readiness } from "./readiness.ts";
 import { route, type Route } from "./route.ts";
+
+const EXAMPLE = `# HELP ${published.name} ${published.help}
+# TYPE ${published.name} counter
+${published.name} 42
+`;
 
 export function metricsRoute(now: () => number = Date.now): Route {
   let countedAt = -Infinity;
@@ -40,7 +45,9 @@ export function metricsRoute(now: () => number = Date.now): Route {
     description:
       "Prometheus' text format. The counts begin with the process. docs/operations.md says what each means.",
     scope: "admin",
-    answers: { 200: { description: "The metrics", text: EXPOSITION_TYPE } },
+    answers: {
+      200: { description: "The metrics", text: { mediaType: "text/plain", example: EXAMPLE } },
+    },
     errors: [],
     handle: async ({ c }, { host, readiness }) => {
       await Promise.all([countSessions(host), checkReadiness(readiness)]);

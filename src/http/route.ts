@@ -41,8 +41,8 @@ export interface Answer {
   readonly description: string;
   /** Schema of a body of application/json. */
   readonly schema?: z.ZodType;
-  /** The media type of a body that is text. */
-  readonly text?: string;
+  /** A body that is text. */
+  readonly text?: { readonly mediaType: string; readonly example: string };
   /** Schemas of the frames of a body of text/event-stream. A client that may have either asks by Accept. */
   readonly frames?: readonly z.ZodType[];
   /** Response headers: their names, with descriptions. */

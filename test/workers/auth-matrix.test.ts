@@ -133,6 +133,7 @@ const ROWS: Readonly<Record<string, Row>> = {
     answers: always(200),
   },
   health: { method: "GET", path: "/healthz", answers: always(200) },
+  ready: { method: "GET", path: "/readyz", answers: always(200) },
   openapi: { method: "GET", path: "/openapi.json", answers: always(200) },
 };
 

@@ -163,6 +163,7 @@ const PROVOCATIONS: Record<string, Record<string, () => Promise<{ status: number
       (await tokenApp({ a: ["a", []] })).app.request("/.well-known/oauth-protected-resource"),
     404: () => request("GET", "/.well-known/oauth-protected-resource"),
   },
+  "get /readyz": { 200: () => request("GET", "/readyz") },
   "get /healthz": { 200: () => request("GET", "/healthz") },
   "get /openapi.json": { 200: () => request("GET", "/openapi.json") },
 };

@@ -218,7 +218,7 @@ function parameters(route: RouteDescription): object[] {
 
 function response({ description, schema, text, frames, headers = {} }: Answer): object {
   const content = {
-    ...(text && { [text.replace(/;.*/, "")]: { schema: TEXT } }),
+    ...(text && { [text.mediaType]: { schema: TEXT, example: text.example } }),
     ...(schema && { "application/json": { schema: reference(schema) } }),
     ...(frames && { "text/event-stream": stream(frames) }),
   };

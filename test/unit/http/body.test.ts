@@ -142,7 +142,7 @@ it("a route answers 503 with Retry-After while there is no room, and changes not
   // The gateway asks for a caller's sessions before it reads, which asks them for nothing.
   const as = () => host as never;
   const app = createApp(
-    { ...host, as },
+    { ...host, as, checks: {} },
     loadConfig({}),
     undefined,
     new Map([["default", {} as never]]),

@@ -41,7 +41,11 @@ it.each([
       return answer.promise;
     },
   });
-  const host = { as: () => sessions, documents: () => sessions } as unknown as GatewayHost;
+  const host = {
+    as: () => sessions,
+    documents: () => sessions,
+    checks: {},
+  } as unknown as GatewayHost;
   const upstreams = new Map([
     ["default", { name: "default", forwardAuthorization: false } as never],
   ]);

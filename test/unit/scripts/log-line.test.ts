@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
-import { COUNTED_MS, MOST_KINDS, WorkerdLog } from "../../../scripts/log-line.ts";
+import { WorkerdLog } from "../../../scripts/log-line.ts";
+import { COUNTED_MS, MOST_KINDS } from "../../../src/signals/repeats.ts";
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());

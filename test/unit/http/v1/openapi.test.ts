@@ -3,6 +3,7 @@ import { createConfig, lintFromString } from "@redocly/openapi-core";
 import { expect, it } from "vitest";
 import { ROUTES } from "../../../../src/app.ts";
 import { loadAuthSettings } from "../../../../src/auth/settings.ts";
+import { metricsRoute } from "../../../../src/http/metrics.ts";
 import { openApiDocument, type Instance } from "../../../../src/http/v1/openapi.ts";
 
 type Json = Readonly<Record<string, unknown>>;
@@ -29,8 +30,10 @@ interface Document {
 }
 
 function documentOf(instance: Instance = loadAuthSettings({})): Document {
-  // Through JSON, as a client gets it.
-  return JSON.parse(JSON.stringify(openApiDocument(ROUTES, instance))) as Document;
+  // With the route that `npm run serve` alone has, and through JSON, as a client gets it.
+  return JSON.parse(
+    JSON.stringify(openApiDocument([...ROUTES, metricsRoute()], instance)),
+  ) as Document;
 }
 
 const document = documentOf();
@@ -47,6 +50,7 @@ it("passes Redocly's recommended rules, and its examples are of their schemas", 
   expect(problems.map(({ ruleId, location: [at] }) => `${ruleId} ${at?.pointer}`)).toEqual([
     // The guard does not look at this route, so it refuses nobody.
     "operation-4xx-response #/paths/~1healthz/get/responses",
+    "operation-4xx-response #/paths/~1readyz/get/responses",
   ]);
 });
 
@@ -132,7 +136,7 @@ it.each([
   const found = documentOf(instance);
   const none = isOptional ? [{}] : [];
   for (const [name, { security }] of operations(found)) {
-    const isPublic = /\/(healthz|openapi\.json|\.well-known\/.*)$/.test(name);
+    const isPublic = /\/(healthz|readyz|openapi\.json|\.well-known\/.*)$/.test(name);
     const [bearer, ...rest] = security;
     expect([name, Object.keys(bearer ?? {})]).toEqual([name, isPublic ? [] : ["bearer"]]);
     const ticket = name === "get /v1/sessions/{id}/events" ? [{ ticket: [] }] : [];
