@@ -1,6 +1,7 @@
 /**
  * The programs that the tests need beside npm's packages: a real Redis of 6.2 or newer
- * (GETEX), redis-cli to look at it, openssl to make certificates, a Chromium for pages.
+ * (GETEX), redis-cli to look at it, openssl to make certificates, a Chromium for pages, Prometheus'
+ * promtool for what /metrics says.
  */
 import { execFileSync } from "node:child_process";
 
@@ -10,6 +11,7 @@ const PACKAGES: Readonly<Record<string, string>> = {
   "redis-cli": "redis-tools",
   openssl: "openssl",
   chromium: "chromium",
+  promtool: "prometheus",
 };
 const NEEDED = [6, 2] as const;
 

@@ -22,6 +22,12 @@ const CAUSE = /^\w*(Error|Exception)(: [^\n]{0,300})?$/;
 const UPSTREAM = /^[a-z0-9][a-z0-9_-]{0,62}$/;
 const FAILURE = /^The (upstream|session's metadata) [a-zA-Z' ]+$/;
 
+const STATUS = /^[1-5]\d\d$/;
+/** A method and the pattern of a route, which hold nothing of a client's. */
+const ROUTE =
+  /^(none|[A-Z]+ \/(v1\/sessions(\/count|\/:id(\/\w+)?)?|mcp|sse|messages|\.well-known\/[\w/*-]+|healthz|readyz|metrics|openapi\.json))$/;
+const REASON = /^[a-z_]+$/;
+
 /** The fields of each log line beside time, level and event. Declare a new line here, with the values that its fields may have. */
 const SHAPES: Readonly<Record<string, Readonly<Record<string, RegExp>>>> = {
   "object.start": { object: /^[0-9a-f]{64}$/, writers: COUNT },
@@ -31,11 +37,21 @@ const SHAPES: Readonly<Record<string, Readonly<Record<string, RegExp>>>> = {
   "session.expired": { session: SHORT_ID },
   "session.deleted": { session: SHORT_ID },
   "reader.cut": { session: SHORT_ID, reason: /^(slow|stalled)$/ },
-  "upstream.failed": { upstream: UPSTREAM, failure: FAILURE, status: COUNT, cause: CAUSE },
+  "upstream.failed": {
+    upstream: UPSTREAM,
+    kind: /^[a-zA-Z]+$/,
+    failure: FAILURE,
+    status: COUNT,
+    cause: CAUSE,
+  },
   "upstream.stray_response": { upstream: UPSTREAM },
   "upstream.wake_failed": { upstream: UPSTREAM, cause: CAUSE },
+  request: { route: ROUTE, status: STATUS, ms: COUNT, session: SHORT_ID },
+  "request.refused": { status: /^(401|403|429)$/, reason: REASON, route: ROUTE, repeated: COUNT },
   "request.failed": { code: CODE, cause: CAUSE },
   "request.crashed": { cause: CAUSE },
+  "service.not_ready": { check: /^(storage|directory|keys)$/, cause: CAUSE },
+  "service.ready": {},
   "directory.untold": { untoldMs: COUNT, cause: CAUSE },
   "directory.handover_failed": { cause: CAUSE },
   "jwks.failed": { cause: CAUSE },

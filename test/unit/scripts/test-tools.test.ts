@@ -39,6 +39,7 @@ function aptGet(redisVersion: string): void {
       make("redis-cli", "redis-cli 7"),
       make("openssl", "OpenSSL 3"),
       make("chromium", "Chromium 156"),
+      make("promtool", "promtool 2"),
       ";; esac",
     ].join("\n"),
   );
@@ -58,7 +59,7 @@ describe("a machine without Redis", () => {
     const options = "noninteractive -qq -o Dpkg::Use-Pty=0";
     expect(calls()).toEqual([
       `${options} update`,
-      `${options} install -y --no-install-recommends redis-server redis-tools openssl chromium`,
+      `${options} install -y --no-install-recommends redis-server redis-tools openssl chromium prometheus`,
     ]);
   });
 
@@ -67,6 +68,7 @@ describe("a machine without Redis", () => {
     program("redis-cli", "echo redis-cli 7");
     program("openssl", "echo OpenSSL 3");
     program("chromium", "echo Chromium 156");
+    program("promtool", "echo promtool 2");
     expect(requireTools(machine())).toBeUndefined();
     expect(calls().at(-1)).toMatch(/--no-install-recommends redis-server$/);
   });
@@ -75,7 +77,7 @@ describe("a machine without Redis", () => {
     aptGet(REDIS_7);
     const problem = requireTools(machine({ mayInstall: false }));
     expect(problem).toMatch(
-      /^redis-server, redis-cli, openssl, chromium: not installed \(.*apt-get install/,
+      /^redis-server, redis-cli, openssl, chromium, promtool: not installed \(.*apt-get install/,
     );
     expect(problem).not.toContain("\n");
     expect(calls).toThrow(/ENOENT/);
@@ -100,6 +102,7 @@ describe("a machine with Redis and a browser", () => {
     program("openssl", "echo OpenSSL 3");
     // Debian's prints a complaint beside its version.
     program("chromium", "echo Chromium 156; echo unexpected operator >&2");
+    program("promtool", "echo promtool 2");
   });
 
   it("gets a browser alone where only that is missing", () => {
