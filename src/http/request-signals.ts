@@ -9,24 +9,27 @@ import type { Logger } from "../logger.ts";
 import { refused, REFUSING, requests } from "../signals/metrics.ts";
 import { Repeats } from "../signals/repeats.ts";
 
-/** Why a request was refused: one of these words, or the code of its error. */
-export type Reason =
-  | "host"
-  | "origin"
-  | "cross_site"
-  | "auth_unset"
-  | "no_credential"
-  | "invalid_token"
-  | "invalid_ticket"
-  | "insufficient_scope"
-  | "rate_of_address"
-  | "rate_of_subject"
-  | "open_files"
-  | "disk_full"
-  | "not_ready"
-  /** The gateway passed on what an upstream said. */
-  | "upstream"
-  | ErrorCode;
+/** Why a request was refused. docs/operations.md says what each means. */
+export const REASONS = [
+  "host",
+  "origin",
+  "cross_site",
+  "auth_unset",
+  "no_credential",
+  "invalid_token",
+  "invalid_ticket",
+  "insufficient_scope",
+  "rate_of_address",
+  "rate_of_subject",
+  "open_files",
+  "disk_full",
+  "not_ready",
+  "upstream",
+  "unknown",
+] as const;
+
+/** One of these words, or the code of the error. */
+export type Reason = (typeof REASONS)[number] | ErrorCode;
 
 declare module "hono" {
   interface ContextVariableMap {
@@ -48,7 +51,7 @@ export function routeName(method: string, path: string): string {
 
 interface Refusal {
   readonly status: number;
-  readonly reason: Reason | "unknown";
+  readonly reason: Reason;
   readonly route: string;
 }
 

@@ -63,4 +63,5 @@ it("logs no secret, ticket, metadata or event, and no line that a client made up
 it("asks Cloudflare not to log requests either: a stream's URL holds a ticket", () => {
   const { observability } = unstable_readConfig({ config: join(PROJECT, "wrangler.toml") });
   expect(observability?.logs).toMatchObject({ enabled: true, invocation_logs: false });
+  expect(observability?.traces).toMatchObject({ enabled: false });
 });
