@@ -26,14 +26,14 @@ function rowsBelow(heading: string): string[] {
 }
 
 /** Each series that a metric has, with its labels. */
-const series = new Map(
-  METRICS.flatMap((metric) => {
-    const labels = labelsOf(metric.name);
-    if (metric.type !== "histogram") return [[metric.name, labels] as const];
+const series: ReadonlyMap<string, readonly string[]> = new Map(
+  METRICS.flatMap(({ name, type }): [string, readonly string[]][] => {
+    const labels = labelsOf(name);
+    if (type !== "histogram") return [[name, labels]];
     return [
-      [`${metric.name}_bucket`, [...labels, "le"]] as const,
-      [`${metric.name}_sum`, labels] as const,
-      [`${metric.name}_count`, labels] as const,
+      [`${name}_bucket`, [...labels, "le"]],
+      [`${name}_sum`, labels],
+      [`${name}_count`, labels],
     ];
   }),
 );
