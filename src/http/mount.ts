@@ -26,7 +26,7 @@ import {
 import { STORING, whileTheDiskHasRoom } from "./disk-room.ts";
 import { whileThereIsRoom, type OpenFiles } from "./open-files.ts";
 import { problemResponse, reportFailure } from "./problem.ts";
-import { routeName, type RequestSignals } from "./request-signals.ts";
+import { routeSignals, servedBy, type RequestSignals } from "./request-signals.ts";
 import {
   bodyLimitOf,
   PUBLIC,
@@ -105,14 +105,14 @@ export function mountRoutes(
     const rule = { scope: route.scope, takesTicket: takesTicket(route) };
     const queryOf = route.query && queryReader(route.query);
     const limit = bodyLimitOf(route, service.config);
-    const name = routeName(method, pathsBelow ? `${path}/*` : path);
+    const signals = routeSignals(method, pathsBelow ? `${path}/*` : path);
     const handle = (c: Context, caller: Caller, body?: unknown) => {
       const call = { c, caller, body, query: queryOf?.(c.req) };
       // The route's own schemas made the query and the body, so they have the types of its handler.
       return route.handle(call as typeof call & { body: never; query: never }, service);
     };
     const serve = async (c: Context): Promise<Response> => {
-      c.set("route", name);
+      servedBy(c, signals);
       const identity = await guard(c, rule);
       if (identity instanceof Response) return identity;
       const caller = callerOf(identity);
@@ -138,7 +138,7 @@ export function mountGatewayPaths(
     // Clients use a path with and without a slash at its end.
     const paths = [path, `${path}/`, `${path}/:upstream`, `${path}/:upstream/`];
     app.on("ALL", paths, async (c) => {
-      c.set("route", routeName(c.req.method, path));
+      servedBy(c, routeSignals(c.req.method, path));
       const identity = await guard(c, { scope: GATEWAY_SCOPE });
       if (identity instanceof Response) return identity;
       // From here on a 401 or 403 is an upstream's, which sends its own challenge or none.
@@ -161,8 +161,9 @@ export function mountUpstreamMetadata(
   if (describesItself(access)) return;
   for (const path of GATEWAY_PATHS) {
     const address = RESOURCE_METADATA_PATH + path;
+    const signals = routeSignals("GET", address);
     app.on("GET", [address, `${address}/:upstream`], async (c) => {
-      c.set("route", routeName("GET", address));
+      servedBy(c, signals);
       const identity = await guard(c, { scope: PUBLIC });
       if (identity instanceof Response) return identity;
       return answer(c, path);

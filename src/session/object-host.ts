@@ -14,8 +14,8 @@ import type {
 import type { SessionId } from "../core/id.ts";
 import { Admission } from "../directory/admission.ts";
 import type { DirectoryClient } from "../directory/client.ts";
-import type { GatewayHost, GatewaySessions } from "../gateway/contract.ts";
-import { saying, traced } from "../signals/traces.ts";
+import type { ExchangeAnswer, GatewayHost, GatewaySessions } from "../gateway/contract.ts";
+import { traced } from "../signals/traces.ts";
 import { waitForNotification } from "../stream/waiters.ts";
 import { once, repeatable, type Attempt } from "./attempts.ts";
 import { publishKeyOf } from "./publish-key.ts";
@@ -270,10 +270,8 @@ function sessionsOf<T>(
       admitted(id, content.subject ?? caller.subject, async () =>
         read(await make(id, (object) => object.create(caller, id, content, form))),
       ),
-    publish: (id, events, idempotencyKey) =>
-      traced("holdfast.publish", {}, (say) =>
-        saying(say, outcomeOfPublish, publish(id, events, idempotencyKey)),
-      ),
+    publish: (...given) =>
+      traced("holdfast.publish", {}, PUBLISH_OUTCOMES, () => publish(...given)),
     patch: async (id, patch, ifMatch) =>
       read(await ask(id, once, (object) => object.patch(caller, patch, ifMatch, form))),
     async upsert(id, content, ifMatch) {
@@ -322,10 +320,8 @@ function sessionsOf<T>(
       admitted(id, content.subject, () =>
         make(id, (object) => object.initialize(id, content, request, caller.version)),
       ),
-    exchange: (id, request) =>
-      traced("holdfast.exchange", {}, (say) =>
-        saying(say, ({ kind }) => kind, exchange(id, request)),
-      ),
+    exchange: (...given) =>
+      traced("holdfast.exchange", {}, EXCHANGE_OUTCOMES, () => exchange(...given)),
     subscribe: open,
     async follow(id, start) {
       const socket = await open(id, start);
@@ -335,6 +331,7 @@ function sessionsOf<T>(
   };
 }
 
-function outcomeOfPublish({ replayed }: Published): string {
-  return replayed ? "replayed" : "stored";
-}
+const PUBLISH_OUTCOMES = {
+  of: ({ replayed }: Published) => (replayed ? "replayed" : "stored"),
+};
+const EXCHANGE_OUTCOMES = { of: ({ kind }: ExchangeAnswer) => kind };

@@ -104,6 +104,15 @@ export class Counter implements Metric {
     if (dataset) write(this.name, values, count);
   }
 
+  /** A function that counts one more of these values: for those who count often, since it looks nothing up. */
+  counting(...values: readonly string[]): () => void {
+    const one = this.#series.at(values);
+    return () => {
+      one.value++;
+      if (dataset) write(this.name, values, 1);
+    };
+  }
+
   samples(): readonly Sample[] {
     return this.#series.samples();
   }

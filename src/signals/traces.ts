@@ -6,6 +6,8 @@
 import { SessionError } from "../core/errors.ts";
 
 interface Span {
+  /** Whether somebody gets what is said of it. */
+  readonly isTraced: boolean;
   setAttribute(name: string, value: string): unknown;
 }
 
@@ -21,40 +23,48 @@ export function traceWith(platform: unknown): void {
   tracing = typeof found?.enterSpan === "function" ? (found as Tracing) : undefined;
 }
 
-/** Says how the work of a span came out, in one of a few words. */
-export type Say = (outcome: string) => void;
-
-const SILENT: Say = () => undefined;
+interface Outcomes<T> {
+  /** One of a few words. */
+  readonly of: (value: T) => string;
+  /** Absent: the code of an error of ours, else `failed`. */
+  readonly ofFailure?: (failure: unknown) => string;
+}
 
 /**
  * Does `work` within a span. `attributes` are names that the configuration has, such as an upstream's.
+ * Where nobody traces the request, the outcome is not looked at.
  *
- * @example await traced("holdfast.publish", {}, (say) => saying(say, () => "stored", publish(id)));
+ * @example await traced("holdfast.publish", {}, { of: () => "stored" }, () => publish(id));
  */
 export function traced<T>(
   name: string,
   attributes: Readonly<Record<string, string>>,
-  work: (say: Say) => Promise<T>,
+  outcomes: Outcomes<T>,
+  work: () => Promise<T>,
 ): Promise<T> {
-  if (!tracing) return work(SILENT);
-  return tracing.enterSpan(name, (span) => {
-    for (const [key, value] of Object.entries(attributes)) span.setAttribute(key, value);
-    return work((outcome) => void span.setAttribute("outcome", outcome));
-  });
+  if (!tracing) return work();
+  return tracing.enterSpan(name, (span) =>
+    span.isTraced ? described(span, attributes, outcomes, work) : work(),
+  );
 }
 
-/** Says the outcome of `work`: what `outcomeOf` makes of its value, or the code of its error. */
-export async function saying<T>(
-  say: Say,
-  outcomeOf: (value: T) => string,
-  work: Promise<T>,
+async function described<T>(
+  span: Span,
+  attributes: Readonly<Record<string, string>>,
+  { of, ofFailure = codeOf }: Outcomes<T>,
+  work: () => Promise<T>,
 ): Promise<T> {
+  for (const [key, value] of Object.entries(attributes)) span.setAttribute(key, value);
   try {
-    const value = await work;
-    say(outcomeOf(value));
+    const value = await work();
+    span.setAttribute("outcome", of(value));
     return value;
   } catch (failure) {
-    say(failure instanceof SessionError ? failure.code : "failed");
+    span.setAttribute("outcome", ofFailure(failure));
     throw failure;
   }
+}
+
+function codeOf(failure: unknown): string {
+  return failure instanceof SessionError ? failure.code : "failed";
 }

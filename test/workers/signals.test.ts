@@ -68,7 +68,10 @@ it("makes spans for publishes, with the outcome and nothing of the session", asy
       enterSpan<T>(name: string, work: (span: object) => T): T {
         const attributes: Record<string, string> = {};
         spans.push([name, attributes]);
-        return work({ setAttribute: (key: string, value: string) => (attributes[key] = value) });
+        return work({
+          isTraced: true,
+          setAttribute: (key: string, value: string) => (attributes[key] = value),
+        });
       },
     },
   });

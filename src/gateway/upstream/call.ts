@@ -62,20 +62,24 @@ export function call(
   request: Call,
   options: CallOptions = {},
 ): Promise<Reply> {
-  const begun = Date.now();
-  return traced("holdfast.upstream", { upstream: upstream.name }, async (say) => {
+  const { name } = upstream;
+  const outcomes = {
+    of: outcomeOf,
+    ofFailure: (cause: unknown) => outcomeOfFailure(cause, options.signal),
+  };
+  return traced("holdfast.upstream", { upstream: name }, outcomes, async () => {
+    const begun = Date.now();
     let outcome = "";
     try {
       const reply = await send(upstream, replica, request, options);
-      outcome = outcomeOf(reply);
+      outcome = outcomes.of(reply);
       return reply;
     } catch (cause) {
-      outcome = outcomeOfFailure(cause, options.signal);
+      outcome = outcomes.ofFailure(cause);
       throw cause;
     } finally {
-      upstreamRequests.add(1, upstream.name, outcome);
+      upstreamRequests.add(1, name, outcome);
       upstreamSeconds.observe(Math.max(0, Date.now() - begun) / 1000);
-      say(outcome);
     }
   });
 }

@@ -1,22 +1,25 @@
 import { afterEach, expect, it } from "vitest";
 import { SessionError } from "../../../src/core/errors.ts";
-import { saying, traced, traceWith } from "../../../src/signals/traces.ts";
+import { traced, traceWith } from "../../../src/signals/traces.ts";
 
 afterEach(() => traceWith(undefined));
 
-function recording() {
+function recording(isTraced = true) {
   const spans: [string, Record<string, string>][] = [];
   const enterSpan = <T>(name: string, work: (span: object) => T): T => {
     const attributes: Record<string, string> = {};
     spans.push([name, attributes]);
-    return work({ setAttribute: (key: string, value: string) => (attributes[key] = value) });
+    return work({
+      isTraced,
+      setAttribute: (key: string, value: string) => (attributes[key] = value),
+    });
   };
   traceWith({ tracing: { enterSpan } });
   return spans;
 }
 
 const publish = (work: Promise<string>) =>
-  traced("span", { upstream: "docs" }, (say) => saying(say, (value) => `was ${value}`, work));
+  traced("span", { upstream: "docs" }, { of: (value) => `was ${value}` }, () => work);
 
 it("says how the work came out", async () => {
   const spans = recording();
@@ -39,3 +42,9 @@ it.each([undefined, {}, { tracing: {} }])(
     expect(spans).toEqual([]);
   },
 );
+
+it("says nothing of a request that nobody traces", async () => {
+  const spans = recording(false);
+  expect(await publish(Promise.resolve("a"))).toBe("a");
+  expect(spans).toEqual([["span", {}]]);
+});

@@ -46,5 +46,15 @@ it("shows a client nothing of a failure that is not the upstream's, and logs the
   const leaking = new TypeError("https://10.0.0.5/?token=secret");
   expect(reportFailure(log, { name: "x" }, leaking)).toBe(FAILURES.broken);
   const { message } = FAILURES.refused;
-  expect(lines[0]).toEqual({ upstream: "x", failure: message, status: 418, cause: undefined });
+  expect(lines[0]).toEqual({
+    upstream: "x",
+    kind: "refused",
+    failure: message,
+    status: 418,
+    cause: undefined,
+  });
+  expect(lines[1]).toMatchObject({
+    kind: "broken",
+    cause: "TypeError: https://10.0.0.5/?token=secret",
+  });
 });
