@@ -17,6 +17,8 @@ export class Awake {
   #most = LEAST;
 
   add(sleeper: Sleeper): void {
+    // An app's Worker may have a compatibility date from before there were any.
+    if (typeof WeakRef === "undefined") return;
     this.#known.push(new WeakRef(sleeper));
     if (this.#known.length <= this.#most) return;
     this.#known = this.#known.filter((known) => known.deref() !== undefined);

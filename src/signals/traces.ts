@@ -12,6 +12,8 @@ interface Span {
 }
 
 interface Tracing {
+  /** Absent in the first versions of the API. Outside any other span it is the request's own. */
+  getActiveSpan?(): Pick<Span, "isTraced"> | undefined;
   enterSpan<T>(name: string, work: (span: Span) => T): T;
 }
 
@@ -42,7 +44,9 @@ export function traced<T>(
   outcomes: Outcomes<T>,
   work: () => Promise<T>,
 ): Promise<T> {
-  if (!tracing) return work();
+  // A span that nobody gets keeps what its work holds until the next great collection: 128 publishes of
+  // 250 kB took 16 MiB more (measured). So none is made if the request is not traced.
+  if (!tracing || tracing.getActiveSpan?.()?.isTraced === false) return work();
   return tracing.enterSpan(name, (span) =>
     span.isTraced ? described(span, attributes, outcomes, work) : work(),
   );

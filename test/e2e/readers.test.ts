@@ -5,6 +5,7 @@ import { once } from "node:events";
 import { expect, it } from "vitest";
 import { Relay } from "../support/relay.ts";
 import { atEnd, beside } from "../support/scope.ts";
+import { scrape } from "../support/metrics.ts";
 import { Service } from "../support/service.ts";
 import { SseReader } from "../support/sse-reader.ts";
 
@@ -178,6 +179,10 @@ it("a slow reader is cut at the bound, others notice nothing, and it resumes fro
   expect(await writers()).toBe(1);
   // 30 MiB went by. Had they been queued for the slow reader, they would be here.
   expect((await memory()) - before).toBeLessThan(24 * MIB);
+  expect(await scrape(service)).toMatchObject({
+    'holdfast_readers_cut_total{reason="slow"}': 1,
+    holdfast_streams_open: 1,
+  });
 
   // The text that it took has whole frames up to the cut; it comes back after the last one.
   let taken = "";

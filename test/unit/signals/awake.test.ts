@@ -1,6 +1,6 @@
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
-import { expect, it } from "vitest";
+import { expect, it, onTestFinished, vi } from "vitest";
 import { Awake, AWAKE_MS } from "../../../src/signals/awake.ts";
 
 it("counts those that say that they are awake", () => {
@@ -11,6 +11,14 @@ it("counts those that say that they are awake", () => {
   expect([0, AWAKE_MS - 1, AWAKE_MS, AWAKE_MS + 5_000].map((now) => awake.count(now))).toEqual([
     2, 2, 1, 0,
   ]);
+});
+
+it("counts nothing where the platform has no weak references, and throws nothing", () => {
+  vi.stubGlobal("WeakRef", undefined);
+  onTestFinished(() => void vi.unstubAllGlobals());
+  const awake = new Awake();
+  awake.add({ isAwake: () => true });
+  expect(awake.count(0)).toBe(0);
 });
 
 it("forgets objects that are gone, in time", async () => {

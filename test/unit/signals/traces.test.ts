@@ -4,7 +4,7 @@ import { traced, traceWith } from "../../../src/signals/traces.ts";
 
 afterEach(() => traceWith(undefined));
 
-function recording(isTraced = true) {
+function recording(isTraced = true, tells = true) {
   const spans: [string, Record<string, string>][] = [];
   const enterSpan = <T>(name: string, work: (span: object) => T): T => {
     const attributes: Record<string, string> = {};
@@ -14,7 +14,7 @@ function recording(isTraced = true) {
       setAttribute: (key: string, value: string) => (attributes[key] = value),
     });
   };
-  traceWith({ tracing: { enterSpan } });
+  traceWith({ tracing: { enterSpan, ...(tells && { getActiveSpan: () => ({ isTraced }) }) } });
   return spans;
 }
 
@@ -43,8 +43,14 @@ it.each([undefined, {}, { tracing: {} }])(
   },
 );
 
-it("says nothing of a request that nobody traces", async () => {
+it("makes no span for a request that nobody traces", async () => {
   const spans = recording(false);
+  expect(await publish(Promise.resolve("a"))).toBe("a");
+  expect(spans).toEqual([]);
+});
+
+it("says nothing in a span that nobody gets, where the platform cannot tell before", async () => {
+  const spans = recording(false, false);
   expect(await publish(Promise.resolve("a"))).toBe("a");
   expect(spans).toEqual([["span", {}]]);
 });
