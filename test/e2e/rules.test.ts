@@ -75,6 +75,8 @@ it.each(
       ["src/react", "../core/content.ts"],
       ["src/core", "cloudflare:workers"],
       ["src/core", "../config/service.ts"],
+      ["src/core", "../signals/metrics.ts"],
+      ["src/signals", "../stream/bridge.ts"],
       ["src/config", "../http/problem.ts"],
       ["src/library", "../session/session-object.ts"],
       ["src/library", "cloudflare:workers"],
