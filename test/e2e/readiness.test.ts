@@ -45,9 +45,13 @@ it.concurrent(
 );
 
 it.concurrent(
-  "is not while the directory does not answer",
+  "is not while one shard of the directory does not answer",
   beside(async () => {
-    const broken = await classModule("DirectoryObject", 'page() { throw new Error("secret"); }');
+    const page = `page({ shard, shards }) {
+      if (shard === 3) throw new Error("secret");
+      return { entries: [], shards, moving: false };
+    }`;
+    const broken = await classModule("DirectoryObject", page);
     const service = await Service.start({}, { objects: { DirectoryObject: broken } });
     expect(await ask(service)).toEqual([503, problem(["directory"])]);
     expect(await service.logged(({ event }) => event === "service.not_ready")).toMatchObject({
