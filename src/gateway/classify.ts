@@ -81,7 +81,7 @@ export function classify({ body, value }: Posted, version: string | undefined): 
     kind: "exchange",
     batch: false,
     pending: id === undefined ? [] : [id],
-    cancels: cancelled(value, body),
+    cancels: cancelledIn(value, body),
     ...refusalOf(version),
   };
 }
@@ -116,7 +116,7 @@ function classifyBatch(
     if (!message || claimsStateless(value)) {
       return refused(RPC_CODES.invalidRequest, "The batch holds what cannot be in one");
     }
-    cancels.push(...cancelled(value, text));
+    cancels.push(...cancelledIn(value, text));
     if (message.kind !== "request") continue;
     if (message.method === "initialize") {
       return refused(RPC_CODES.invalidRequest, "initialize cannot be part of a batch");
@@ -133,7 +133,8 @@ function claimsStateless(value: unknown): boolean {
   return isObject(meta) && meta[VERSION_META_KEY] !== undefined;
 }
 
-function cancelled(value: unknown, text: string): RequestId[] {
+/** The requests that a message cancels. `text` is what `value` was parsed from. */
+export function cancelledIn(value: unknown, text: string): RequestId[] {
   if (!isObject(value) || value["method"] !== "notifications/cancelled") return [];
   if (!isObject(value["params"])) return [];
   const written = () => memberText(memberText(text, "params") ?? "", "requestId");

@@ -22,7 +22,16 @@ import {
   type Backend,
   type Lost,
 } from "../stream/protocol.ts";
-import { call, type Reply } from "./upstream/call.ts";
+import { isObject, parseJson } from "../wire/json.ts";
+import { plainNotification } from "./eras/results.ts";
+import {
+  ACKNOWLEDGED,
+  LISTEN,
+  METHOD_NOT_FOUND,
+  MODERN_HEADERS,
+  MODERN_VERSION,
+} from "./eras/wire.ts";
+import { call, type Call, type Reply } from "./upstream/call.ts";
 import { sleep } from "../wire/timers.ts";
 import { mayMeanLost } from "./upstream/meaning.ts";
 import { replicaAt, type Upstream } from "./upstream/upstream.ts";
@@ -84,6 +93,8 @@ export class UpstreamListener {
   readonly #parts: ListenerParts;
   readonly #settled = Promise.withResolvers<Response | undefined>();
   #held: AbortController | undefined;
+  /** Ends the stream that the present one replaces. */
+  #letGo: () => void = () => undefined;
   /** Whether the object has been told that the upstream did not know its session when last asked. */
   #isLostReported = false;
   #isEnded = false;
@@ -107,7 +118,10 @@ export class UpstreamListener {
     if (!word.startsWith(BACKEND) || this.#isEnded) return;
     // Only the session's object writes to this socket.
     const backend = JSON.parse(word.slice(BACKEND.length)) as Backend;
-    this.#held?.abort();
+    const last = this.#held;
+    // A change of subscription must not miss what comes between the two.
+    if (backend.subscription === undefined) last?.abort();
+    this.#letGo = () => last?.abort();
     this.#held = undefined;
     // A legacy client opens its stream first and agrees on a version then.
     if (backend.version === undefined) return this.#settled.resolve(undefined);
@@ -118,6 +132,7 @@ export class UpstreamListener {
   /** The client has gone, or its stream has ended. */
   end(): void {
     this.#isEnded = true;
+    this.#letGo();
     this.#held?.abort();
     this.#settled.resolve(undefined);
   }
@@ -142,14 +157,10 @@ export class UpstreamListener {
     }
   }
 
-  async #listen(
-    { url, sid, version }: Backend,
-    parser: SseParser,
-    signal: AbortSignal,
-  ): Promise<Listened> {
+  async #listen(backend: Backend, parser: SseParser, signal: AbortSignal): Promise<Listened> {
+    const { url, sid, subscription } = backend;
     const { upstream, headers } = this.#parts;
-    const { lastEventId } = parser;
-    const request = { method: "GET", sid, version, lastEventId, headers } as const;
+    const request = requestFor(backend, headers, parser.lastEventId);
     let reply: Reply;
     try {
       // Some servers send not even the head of this answer before its first event.
@@ -160,12 +171,13 @@ export class UpstreamListener {
       return { outcome: "failed" };
     }
     if (reply.ok && reply.isEventStream) {
+      if (subscription !== undefined)
+        return { outcome: await this.#readSubscription(reply, parser) };
       this.#sayHeld();
       this.#isLostReported = false;
       return { outcome: await this.#read(reply, parser) };
     }
-    reply.discard();
-    const outcome = refusalOf(reply.status, sid !== undefined, this.#forwards);
+    const outcome = await this.#refusalIn(reply, sid !== undefined, subscription !== undefined);
     if (outcome !== "busy") this.#sayHeld(reply);
     // Many servers refuse every GET so, and not with 405.
     const mayNeverPass = outcome === "lost" || reply.status === 400;
@@ -188,6 +200,43 @@ export class UpstreamListener {
     }
   }
 
+  async #refusalIn(reply: Reply, hasSession: boolean, isSubscription: boolean): Promise<Refusal> {
+    if (!isSubscription) {
+      reply.discard();
+      return refusalOf(reply.status, hasSession, this.#forwards);
+    }
+    const error = parseJson((await reply.refusal()) ?? "");
+    const { code } = isObject(error) && isObject(error["error"]) ? error["error"] : {};
+    if (code === METHOD_NOT_FOUND) return "none";
+    // An error in an answer that is well: the server has too many subscriptions.
+    return reply.ok ? "busy" : refusalOf(reply.status, hasSession, this.#forwards);
+  }
+
+  /** Reads a subscription of the stateless era. It has begun when the server has said what it will tell. */
+  async #readSubscription(reply: Reply, parser: SseParser): Promise<"ended" | "failed" | "none"> {
+    const silence = { ms: this.#parts.upstream.silenceMs, endedBy: "byte" } as const;
+    let tellsNothing = false;
+    try {
+      for await (const events of reply.messages(parser, silence)) {
+        for (const { data } of events) {
+          const message = parseJson(data);
+          if (isObject(message) && message["method"] === ACKNOWLEDGED) {
+            tellsNothing = isEmptyFilter(message["params"]);
+            this.#isLostReported = false;
+            this.#sayHeld();
+          } else if (isObject(message) && "method" in message) {
+            this.#say(upstreamMessage(undefined, plainNotification(data)));
+          }
+        }
+      }
+    } catch {
+      return "failed";
+    }
+    this.#sayHeld();
+    // Asked again, it would end again at once.
+    return tellsNothing ? "none" : "ended";
+  }
+
   get #forwards(): boolean {
     return this.#parts.upstream.forwardAuthorization !== false;
   }
@@ -198,6 +247,8 @@ export class UpstreamListener {
    * reconnects.
    */
   #sayHeld(refused?: Reply): void {
+    this.#letGo();
+    this.#letGo = () => undefined;
     this.#say(UPSTREAM_HELD);
     const isCredential = refused?.status === 401 || refused?.status === 403;
     if (!isCredential || !this.#forwards) return this.#settled.resolve(undefined);
@@ -224,6 +275,27 @@ export class UpstreamListener {
       this.end();
     }
   }
+}
+
+/** The request for a stream of the upstream. */
+function requestFor(
+  { sid, version, subscription }: Backend,
+  headers: Readonly<Record<string, string>>,
+  lastEventId: string | undefined,
+): Call {
+  if (subscription === undefined) return { method: "GET", sid, version, lastEventId, headers };
+  return {
+    method: "POST",
+    body: subscription,
+    version: MODERN_VERSION,
+    headers: { ...headers, [MODERN_HEADERS.method]: LISTEN },
+  };
+}
+
+/** Whether the parameters of an acknowledgement promise no notification. */
+function isEmptyFilter(params: unknown): boolean {
+  const filter = isObject(params) ? params["notifications"] : undefined;
+  return isObject(filter) && Object.keys(filter).length === 0;
 }
 
 function headOf(reply: Reply): Response {

@@ -200,11 +200,13 @@ export class Lifecycle implements Sleeper {
   ): Promise<void> {
     const { ctx, outbox, gateway, waiters, log } = this.#parts;
     const { id, metadata } = session.record;
+    const endWaiting = gateway.waiting(session.record);
     outbox.ended(id, now);
     this.#loaded = null;
     const endGateway = gateway.silence(metadata, headers);
     return this.#onceDurable(() => {
       waiters.notifyAll();
+      endWaiting();
       ctx.waitUntil(endGateway());
       const lastFrame = encodeFrame({ event: reason, data: JSON.stringify({ id }) });
       this.#closeSubscribers(id, encoder.encode(lastFrame));

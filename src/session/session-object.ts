@@ -266,7 +266,7 @@ export class SessionObject extends DurableObject<Environment> {
     const answer = await exchange.value.answer;
     if (!answer.ok) return answer;
     const { value } = answer;
-    if (value.kind === "accepted") this.#gateway.cancel(request.cancels);
+    if (value.kind === "accepted") this.#gateway.cancel(session.record, request.cancels);
     const isPlain = value.kind === "json" && value.status === 200 && !value.headers;
     return asText && isPlain ? value.body : answer;
   }
@@ -322,7 +322,7 @@ export class SessionObject extends DurableObject<Environment> {
     const changed = this.#life.change(session, replaced(record, content, caller), now);
     if (!changed.ok || session.record.subject === record.subject) return changed;
     // The former owner's readers must not follow the new owner's session, nor its server serve it.
-    this.#gateway.own.restart();
+    this.#gateway.restart(session.record);
     await this.#life.endStreams();
     return succeed(this.#life.view(session, now));
   }

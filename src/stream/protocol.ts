@@ -81,6 +81,8 @@ export interface Backend {
   readonly version: string | undefined;
   /** The last event of that stream that the object was given. */
   readonly lastEventId: string | undefined;
+  /** The request that opens the stream of a server of the stateless era, `subscriptions/listen`. */
+  readonly subscription?: string | undefined;
 }
 
 /**

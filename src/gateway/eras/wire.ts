@@ -9,6 +9,20 @@ import { FIRST_STATELESS } from "../versions.ts";
 /** The version that the bridge speaks of the stateless era. */
 export const MODERN_VERSION = FIRST_STATELESS;
 
+/**
+ * In place of an upstream's session id, which a server of the stateless era has not: the session is bridged.
+ * It is stored as any other id, so an object that has lost its memory goes on bridging.
+ */
+const BRIDGED = "holdfast-bridge-";
+
+export function newBridgedSid(): string {
+  return BRIDGED + crypto.randomUUID();
+}
+
+export function isBridgedSid(sid: string | undefined): boolean {
+  return sid?.startsWith(BRIDGED) ?? false;
+}
+
 /** Keys of `_meta` (2026-07-28, "Request metadata"). */
 export const META = {
   version: VERSION_META_KEY,

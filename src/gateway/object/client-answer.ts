@@ -24,6 +24,8 @@ interface ClientAnswerParts {
   readonly streams: GatewayStreams;
   /** Called for a response that answers no request of this POST. */
   readonly onStray: () => void;
+  /** Goes on with an answer that has a stream already. `parked`: requests that wait for the client. */
+  readonly resumed?: { readonly row: OpenExchange; readonly parked: readonly RequestId[] };
 }
 
 export class ClientAnswer {
@@ -41,14 +43,15 @@ export class ClientAnswer {
   /** Messages for the stream that are yet to be stored and sent. */
   readonly #turn = new Turn();
 
-  constructor({ request, streams, onStray }: ClientAnswerParts) {
+  constructor({ request, streams, onStray, resumed }: ClientAnswerParts) {
     // Not the request itself: it holds the body.
-    this.#asked = request.pending;
+    this.#asked = resumed?.row.asked ?? request.pending;
     this.#isBatch = request.batch;
     this.isLegacy = request.delivery === "standalone";
     this.#streams = streams;
     this.#onStray = onStray;
-    this.#pending = new PendingRequests(request.pending);
+    this.#pending = new PendingRequests(this.#asked, resumed?.row.pending, resumed?.parked);
+    if (resumed) this.#state = { kind: "streaming", row: resumed.row };
     const { promise, resolve } = Promise.withResolvers<Outcome<ExchangeAnswer>>();
     this.answer = promise;
     this.#resolve = resolve;
@@ -59,9 +62,14 @@ export class ClientAnswer {
     return this.#pending.ids;
   }
 
-  /** Requests that the upstream has not answered. */
+  /** Requests that the upstream has to answer. */
   get open(): readonly RequestId[] {
     return this.#pending.open;
+  }
+
+  /** The row of its stream, if it has one. */
+  get row(): OpenExchange | undefined {
+    return this.#state.kind === "streaming" ? this.#state.row : undefined;
   }
 
   /** Whether the client's POST is not answered yet. */
@@ -75,9 +83,7 @@ export class ClientAnswer {
 
   /** Answers a request of the client with an error, because it cancelled the request. */
   cancel(id: RequestId): void {
-    if (!this.#pending.has(id) || this.isEnded) return;
-    this.#take(id, rpcError(FAILURES.cancelled.code, FAILURES.cancelled.message, id));
-    this.flush();
+    this.answerFor(id, rpcError(FAILURES.cancelled.code, FAILURES.cancelled.message, id));
   }
 
   /** The session has ended, so nothing more is stored. Returns a function that answers each waiting request with an error. */
@@ -95,11 +101,38 @@ export class ClientAnswer {
     };
   }
 
-  /** Answers every waiting request with this failure. */
-  fail(failure: Failure): void {
+  /** Answers those of these requests that wait for the upstream with this failure. */
+  fail(failure: Failure, asked: readonly RequestId[]): void {
     if (this.isLegacy && !failure.headers) this.startStream();
     if (this.isWaiting) return this.end(succeed({ kind: "failed", failure }));
-    for (const id of this.#pending.ids) this.#take(id, rpcError(failure.code, failure.message, id));
+    for (const id of this.open) {
+      if (asked.includes(id)) this.#take(id, rpcError(failure.code, failure.message, id));
+    }
+    this.flush();
+  }
+
+  /**
+   * The upstream asks the client for something before it answers this request. `questionsFor` gets the exchange,
+   * stores the request in the transaction that stores its questions to the client, and returns these.
+   */
+  park(id: RequestId, questionsFor: (exchange: number) => readonly string[]): void {
+    this.startStream();
+    this.flush();
+    if (this.#state.kind !== "streaming") return;
+    this.#pending.park(id);
+    this.#streams.ask(this.#state.row, questionsFor);
+  }
+
+  /** The client has said what it was asked for, or the request waits for it no more. */
+  unpark(id: RequestId): void {
+    this.#pending.unpark(id);
+  }
+
+  /** Answers a request in place of the upstream. */
+  answerFor(id: RequestId, text: string): void {
+    if (!this.#pending.has(id) || this.isEnded) return;
+    this.#take(id, text);
+    this.flush();
   }
 
   /** Handles a message that came as part of the upstream's answer. Returns whether it is for the client. */

@@ -52,6 +52,11 @@ export class ExchangeTable {
     this.#hasLeftTable = sql.exec(LEFT_EXISTS).toArray().length > 0;
   }
 
+  /** One that has not ended. */
+  find(id: number): OpenExchange | undefined {
+    return this.open().find((one) => one.id === id);
+  }
+
   open(): OpenExchange[] {
     if (!this.#hasTable) return [];
     const rows = this.#sql.exec<Row>("SELECT * FROM exchanges WHERE owed <> ?", NONE_PENDING);

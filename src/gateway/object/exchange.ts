@@ -4,7 +4,14 @@
  */
 import type { Logger } from "../../logger.ts";
 import type { ExchangeAnswer, ExchangeRequest } from "../contract.ts";
-import { messagesIn, type RequestId } from "../json-rpc.ts";
+import { askedIn, plainResult } from "../eras/results.ts";
+import {
+  messagesIn,
+  requestMeant,
+  withId,
+  type RequestId,
+  type WrittenMessage,
+} from "../json-rpc.ts";
 import {
   QUICK_ANSWER_MS,
   UPSTREAM_DOUBT_MS,
@@ -13,10 +20,11 @@ import {
 } from "../../core/limits.ts";
 import { succeed, type Outcome } from "../../core/errors.ts";
 import type { Hold } from "../../http/held-bytes.ts";
-import { FAILURES, reportFailure, UpstreamError } from "../upstream/failure.ts";
-import { HandshakeRefused } from "../upstream/handshake.ts";
+import { FAILURES, HandshakeRefused, reportFailure, UpstreamError } from "../upstream/failure.ts";
 import { isAboutNothing, meantFor, type Settled } from "../upstream/meaning.ts";
+import { sleep } from "../../wire/timers.ts";
 import { ClientAnswer } from "./client-answer.ts";
+import type { Again, ParkedCalls } from "./parked-calls.ts";
 import { StreamedAnswer, type ExchangeLimits } from "./streamed-answer.ts";
 import { SessionGone, type Streamed, type UpstreamLink } from "./upstream-link.ts";
 
@@ -28,7 +36,19 @@ interface ExchangeParts {
   readonly hold: Hold;
   /** Called when the upstream's stream begins, and for each message on it: both count as use of the session. */
   readonly used: () => void;
+  /** For servers of the stateless era. `heard` is called for each result. */
+  readonly bridge?: {
+    readonly heard: (text: string) => void;
+    readonly parked: () => ParkedCalls;
+  };
+  /** The request held answers to calls that wait for the client, and nothing else: it is done. */
+  readonly isTaken?: boolean;
+  /** The request is a call that is sent again. */
+  readonly again?: Again;
 }
+
+/** Milliseconds before a call is sent again where the server has asked for nothing but that. */
+const IDLE_ROUND_MS = 250;
 
 export class Exchange {
   /** The answer to the client's POST. */
@@ -41,12 +61,21 @@ export class Exchange {
   readonly #limits: ExchangeLimits;
   readonly #log: Logger;
   readonly #used: () => void;
+  readonly #bridge: ExchangeParts["bridge"];
+  readonly #isTaken: boolean;
+  readonly #again: Again | undefined;
+  /** Requests that another exchange carries on. */
+  readonly #passedOn = new Set<RequestId>();
   readonly #client: ClientAnswer;
   readonly #abort = new AbortController();
   /** Whether the upstream's answer is still to begin. Once begun, a stream may bring nothing for ever. */
   isWaiting = true;
 
-  constructor(request: ExchangeRequest, { link, limits, log, hold, used }: ExchangeParts) {
+  constructor(request: ExchangeRequest, parts: ExchangeParts) {
+    const { link, limits, log, hold, used, bridge, isTaken = false, again } = parts;
+    this.#isTaken = isTaken;
+    this.#bridge = bridge;
+    this.#again = again;
     this.#request = request;
     this.#hold = hold;
     this.#link = link;
@@ -55,7 +84,7 @@ export class Exchange {
     this.#used = used;
     const { streams, upstream } = link;
     const onStray = () => log.warn("upstream.stray_response", { upstream: upstream.name });
-    this.#client = new ClientAnswer({ request, streams, onStray });
+    this.#client = again?.client ?? new ClientAnswer({ request, streams, onStray });
     this.answer = this.#client.answer;
     this.ended = this.#run().catch((cause) => void reportFailure(log, upstream, cause));
   }
@@ -65,7 +94,8 @@ export class Exchange {
     const { timer, upstream } = this.#link;
     const callOffDeadline = timer.after(upstream.callMs, () => this.#timeUp());
     try {
-      if (this.#request.initialize) await this.#initialize();
+      if (this.#isTaken) this.#client.end(succeed({ kind: "accepted" }));
+      else if (this.#request.initialize) await this.#initialize();
       else await this.#carry();
     } catch (cause) {
       this.#failed(cause);
@@ -93,11 +123,33 @@ export class Exchange {
     return this.#client.pending;
   }
 
+  /** The requests that it was made for, under the client's ids. */
+  get #carried(): readonly RequestId[] {
+    return this.#again ? [this.#again.request] : this.#request.pending;
+  }
+
+  /** Those that wait for the upstream. One that waits for the client is carried by another exchange later. */
+  get #waiting(): readonly RequestId[] {
+    const { open } = this.#client;
+    return this.#carried.filter((id) => open.includes(id) && !this.#passedOn.has(id));
+  }
+
+  /** Whether the upstream owes it nothing more. */
+  get #isDone(): boolean {
+    if (this.#client.isEnded) return true;
+    return this.#carried.length > 0 && this.#waiting.length === 0;
+  }
+
+  /** The client's answer, if it is the one of this exchange. */
+  answerOf(exchange: number): ClientAnswer | undefined {
+    return this.#client.row?.id === exchange ? this.#client : undefined;
+  }
+
   /** The client cancelled this request: it gets an error, and an exchange with no other request ends. */
   cancel(id: RequestId): void {
     if (this.#client.isEnded) return;
     this.#client.cancel(id);
-    if (this.#client.isEnded) this.#abort.abort();
+    if (this.#isDone) this.#abort.abort();
   }
 
   /** The session has ended, so nothing more is stored. Returns a function that answers each waiting request with an error. */
@@ -126,13 +178,16 @@ export class Exchange {
   async #carry(): Promise<void> {
     if (this.pending.length > 0) await this.#link.streams.upstreamHeld();
     const { signal } = this.#abort;
-    let answer: Streamed | Settled | undefined = await this.#link.post(this.#request, signal);
+    if (this.#again?.idleSince !== undefined) await sleep(IDLE_ROUND_MS, signal);
+    if (this.#again && this.#isDone) return;
+    const parcel = { ...this.#request, isRound: this.#again !== undefined };
+    let answer: Streamed | Settled | undefined = await this.#link.post(parcel, signal);
     while (answer?.kind === "stream") answer = await this.#readStream(answer);
     if (answer) this.#settle(answer);
   }
 
   #settle(answer: Settled): void {
-    if (this.#client.isEnded) return;
+    if (this.#isDone) return;
     if (answer.kind === "accepted") return this.#client.end(succeed({ kind: "accepted" }));
     if (answer.kind === "failed") {
       throw new UpstreamError(answer.failure, { status: answer.status });
@@ -142,8 +197,50 @@ export class Exchange {
       const texts = messages.map(({ text }) => text);
       return this.#client.answerJson(status, texts, headers);
     }
-    for (const message of messages) this.#client.message(message);
-    if (!this.#client.isEnded) throw new UpstreamError(FAILURES.broken);
+    for (const message of messages) this.#take(message, answer.bridged ?? false);
+    this.#client.flush();
+    if (!this.#isDone) throw new UpstreamError(FAILURES.broken);
+  }
+
+  /** Handles a message of the upstream. Returns whether it is for the client. */
+  #take(written: WrittenMessage, bridged: boolean): boolean {
+    const meant = meantFor(this.#client.open, this.#asKnown(written));
+    const { message, text } = meant;
+    const bridge = bridged && message.kind === "response" ? this.#bridge : undefined;
+    if (!bridge) return this.#client.message(meant);
+    bridge.heard(text);
+    const asked = askedIn(text);
+    const { open } = this.#client;
+    const id = message.kind === "response" ? message.id : undefined;
+    const request = asked && id !== undefined ? requestMeant(id, open, open) : undefined;
+    if (!asked || request === undefined) {
+      return this.#client.message({ message, text: plainResult(text) });
+    }
+    const { idleSince } = this.#again ?? {};
+    if (asked.requests.length === 0) {
+      const isLate = Date.now() - (idleSince ?? Infinity) >= this.#link.upstream.callMs;
+      if (isLate) throw new UpstreamError(FAILURES.timedOut);
+      this.#passedOn.add(request);
+    }
+    bridge.parked().park(this.#client, request, this.#bodyOf(request), asked, idleSince);
+    return true;
+  }
+
+  /** The client knows a call that is sent again by the id that it gave it. */
+  #asKnown(written: WrittenMessage): WrittenMessage {
+    const { message, text } = written;
+    const again = this.#again;
+    if (!again || message.kind !== "response" || message.id === undefined) return written;
+    if (requestMeant(message.id, [again.sentAs], [again.sentAs]) === undefined) return written;
+    return { message: { ...message, id: again.request }, text: withId(text, again.request) };
+  }
+
+  #bodyOf(request: RequestId): string {
+    const { body } = this.#request;
+    if (this.#again) return body;
+    const isMeant = ({ message }: WrittenMessage) =>
+      message.kind === "request" && message.id === request;
+    return messagesIn(body).find(isMeant)?.text ?? body;
   }
 
   /**
@@ -157,7 +254,8 @@ export class Exchange {
     const trustSession = (): void => {
       if (!doubted) return;
       doubted = undefined;
-      this.#letGoBody();
+      // A server of the stateless era may ask for something, and gets the call again then.
+      if (!first.bridged) this.#letGoBody();
     };
     const answer = new StreamedAnswer(first.reply, {
       limits: this.#limits,
@@ -169,11 +267,11 @@ export class Exchange {
         trustSession();
         this.#client.startStream();
       },
-      isEnded: () => this.#client.isEnded,
+      isEnded: () => this.#isDone,
     });
     this.isWaiting = false;
     this.#used();
-    if (!doubted) this.#letGoBody();
+    if (!doubted && !first.bridged) this.#letGoBody();
     // A server that has lost the session says so at once; most streams bring their first message much later.
     const callOffTrust = this.#hold.isLarge
       ? this.#link.timer.after(UPSTREAM_DOUBT_MS, trustSession)
@@ -188,8 +286,8 @@ export class Exchange {
             if (again) return again;
           }
           trustSession();
-          isNews = this.#client.message(meantFor(this.#client.open, message)) || isNews;
-          if (this.#client.isEnded) return undefined;
+          isNews = this.#take(message, first.bridged) || isNews;
+          if (this.#isDone) return undefined;
         }
         this.#client.flush();
         if (!isNews) continue;
@@ -198,6 +296,7 @@ export class Exchange {
       }
       return undefined;
     } finally {
+      this.#client.flush();
       callOffStream();
       callOffTrust?.();
     }
@@ -223,8 +322,8 @@ export class Exchange {
   }
 
   #failed(cause: unknown): void {
-    if (this.#client.isEnded) return;
+    if (this.#isDone) return;
     if (cause instanceof SessionGone) return this.abandon()();
-    this.#client.fail(reportFailure(this.#log, this.#link.upstream, cause));
+    this.#client.fail(reportFailure(this.#log, this.#link.upstream, cause), this.#waiting);
   }
 }

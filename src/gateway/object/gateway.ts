@@ -12,7 +12,7 @@ import {
   UPSTREAM_RETRY,
   type Lost,
 } from "../../stream/protocol.ts";
-import { bodies, NO_ROOM } from "../../http/held-bytes.ts";
+import { isBridgedSid } from "../eras/wire.ts";
 import {
   STANDALONE_STREAM,
   type ExchangeAnswer,
@@ -24,22 +24,24 @@ import {
   type SessionAccess,
 } from "../contract.ts";
 import { ObjectServer, type OwnServerParts, type SessionToCome } from "../own/object-server.ts";
-import { messagesIn, requestMeant, unaskedIn, type RequestId } from "../json-rpc.ts";
+import { messagesIn, unaskedIn, type RequestId } from "../json-rpc.ts";
 import {
   agreedVersion,
   bindingOf,
   handshakeMetadata,
-  HandshakeRefused,
   initialize,
   terminate,
 } from "../upstream/handshake.ts";
 import { soundFirst } from "../upstream/health.ts";
 import { replicaAt, type Send, type Upstream, type Upstreams } from "../upstream/upstream.ts";
 import { refusesBatches } from "../versions.ts";
-import { reportFailure } from "../upstream/failure.ts";
-import { Exchange } from "./exchange.ts";
+import { HandshakeRefused, reportFailure } from "../upstream/failure.ts";
+import type { Exchange } from "./exchange.ts";
+import { Exchanges } from "./exchanges.ts";
 import type { ExchangeLimits } from "./streamed-answer.ts";
 import { ObjectListener } from "./object-listener.ts";
+import { EraBridge } from "./era-bridge.ts";
+import type { ParkedCalls } from "./parked-calls.ts";
 import { GatewayStreams } from "./streams.ts";
 import { SessionGone, UpstreamLink } from "./upstream-link.ts";
 import { changesIn, UpstreamState } from "./upstream-state.ts";
@@ -70,18 +72,36 @@ export class Gateway {
   readonly #parts: GatewayParts;
   /** The server of one's own of this session, if its upstream is one. */
   readonly own: ObjectServer;
-  readonly #running = new Set<Exchange>();
+  readonly #exchanges: Exchanges;
   #upstreams: Upstreams | undefined;
   #streams: GatewayStreams | undefined;
   #link: UpstreamLink | undefined;
   #listener: ObjectListener | undefined;
   #stateOf: UpstreamState | undefined;
+  readonly #eras: EraBridge;
   /** The headers of the client's last request since this object was loaded. */
   #headers: Headers = {};
 
   constructor(parts: GatewayParts) {
     this.#parts = parts;
-    const { own, session, channel, log } = parts;
+    const { own, session, channel, limits, log, used } = parts;
+    this.#eras = new EraBridge({
+      session,
+      state: () => this.#state,
+      followSubscription: async (metadata) => this.#streams?.followSubscription(metadata),
+      maxBytes: limits.bodyMaxBytes,
+    });
+    this.#exchanges = new Exchanges({
+      eras: this.#eras,
+      limits,
+      log,
+      used,
+      link: () => {
+        const open = session();
+        return open ? this.#linkOf(open) : undefined;
+      },
+      headers: () => this.#headers,
+    });
     this.own = new ObjectServer({
       ...own,
       session,
@@ -94,8 +114,7 @@ export class Gateway {
 
   /** Whether an exchange waits for its upstream's answer to begin, which its timeout bounds. */
   get isWaiting(): boolean {
-    for (const { isWaiting } of this.#running) if (isWaiting) return true;
-    return false;
+    return this.#exchanges.isWaiting;
   }
 
   /** Whether the gateway keeps the object in memory: by an exchange, or by a stream of the upstream. */
@@ -159,25 +178,23 @@ export class Gateway {
     if (version !== undefined && refusesBatches(version)) {
       return refuse("invalid_request", `${version} has no batches`);
     }
-    const hold = bodies.hold();
-    if (!hold.grow(request.body.length)) return refuse("unavailable", NO_ROOM);
     this.#headers = request.headers;
     this.#listen(session, session.metadata);
-    const { limits, log, used } = this.#parts;
-    const exchange = new Exchange(request, { link, limits, log, hold, used });
-    this.#remember(request, exchange);
-    this.#running.add(exchange);
-    void exchange.ended.then(() => this.#running.delete(exchange));
-    return succeed(exchange);
+    const exchange = this.#exchanges.begin(link, request);
+    if (exchange.ok) this.#remember(request, exchange.value);
+    return exchange;
   }
 
   /** The client has cancelled these requests, and the upstream has accepted that. */
-  cancel(ids: readonly RequestId[]): void {
-    const open = [...this.#running].flatMap(({ pending }) => pending);
-    for (const id of ids) {
-      const meant = requestMeant(id, open, open);
-      if (meant !== undefined) for (const one of this.#running) one.cancel(meant);
-    }
+  cancel(session: GatewaySession, ids: readonly RequestId[]): void {
+    const link = this.#linkOf(session);
+    if (link) this.#exchanges.cancel(link, ids);
+  }
+
+  /** The session has another owner, who must not answer in place of the last one. */
+  restart(session: GatewaySession): void {
+    this.own.restart();
+    this.#bridgedCalls(session)?.drop();
   }
 
   /** A client of the session has sent these headers with a request for a stream. */
@@ -186,8 +203,11 @@ export class Gateway {
   }
 
   streamsOf(session: GatewaySession): GatewayStreams {
-    return (this.#streams ??= new GatewayStreams(this.#parts.channel, session.epoch, (metadata) =>
-      this.#listen(session, metadata),
+    return (this.#streams ??= new GatewayStreams(
+      this.#parts.channel,
+      session.epoch,
+      (metadata) => this.#listen(session, metadata),
+      (metadata) => this.#eras.subscription(metadata),
     ));
   }
 
@@ -202,6 +222,11 @@ export class Gateway {
     else if (word.startsWith(UPSTREAM_LOST)) this.#lost(session, word.slice(UPSTREAM_LOST.length));
   }
 
+  /** Before the session ends: returns a function that answers the calls that wait for its client. */
+  waiting(session: GatewaySession): () => void {
+    return this.#bridgedCalls(session)?.farewell() ?? (() => undefined);
+  }
+
   /**
    * The session has ended: nothing more of it is stored. Returns a function that ends its exchanges
    * and its upstream session, and that resolves when the upstream has answered. `headers` are those
@@ -213,10 +238,9 @@ export class Gateway {
     this.#listener?.end();
     this.#listener = undefined;
     this.own.end();
-    const abandoned = [...this.#running].map((exchange) => exchange.abandon());
-    this.#running.clear();
+    const answerWaiting = this.#exchanges.abandon();
     return () => {
-      for (const answerWaiting of abandoned) answerWaiting();
+      answerWaiting();
       return this.terminate(metadata, headers);
     };
   }
@@ -230,8 +254,14 @@ export class Gateway {
 
   #upstream(name: string | undefined): Upstream | undefined {
     if (name === undefined) return undefined;
-    this.#upstreams ??= this.#parts.openUpstreams(this.own.sends);
+    this.#upstreams ??= this.#eras.over(this.#parts.openUpstreams(this.own.sends));
     return this.#upstreams.get(name);
+  }
+
+  /** The calls that wait for the client; undefined where the upstream is not bridged. */
+  #bridgedCalls(session: GatewaySession): ParkedCalls | undefined {
+    const link = isBridgedSid(bindingOf(session.metadata).sid) && this.#linkOf(session);
+    return link ? this.#exchanges.parked(link) : undefined;
   }
 
   #linkOf(session: GatewaySession): UpstreamLink | undefined {

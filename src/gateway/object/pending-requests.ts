@@ -6,10 +6,17 @@ export class PendingRequests {
   readonly #unanswered: Set<RequestId>;
   /** Answers that the client has not got yet, by the id of their request: a batch may have several. */
   readonly #held = new Map<RequestId, string>();
+  /** Requests for whose answers the upstream waits for the client first. */
+  readonly #parked: Set<RequestId>;
 
-  constructor(asked: readonly RequestId[]) {
+  constructor(
+    asked: readonly RequestId[],
+    pending: readonly RequestId[] = asked,
+    parked: readonly RequestId[] = [],
+  ) {
     this.#asked = asked;
-    this.#unanswered = new Set(asked);
+    this.#unanswered = new Set(pending);
+    this.#parked = new Set(parked);
   }
 
   /** Requests that the client has no answer to. */
@@ -17,9 +24,18 @@ export class PendingRequests {
     return [...this.#unanswered];
   }
 
-  /** Requests that the upstream has not answered. */
+  /** Requests that the upstream has to answer. */
   get open(): RequestId[] {
-    return this.ids.filter((id) => !this.#held.has(id));
+    return this.ids.filter((id) => !this.#held.has(id) && !this.#parked.has(id));
+  }
+
+  /** The upstream waits for the client before it answers this request. */
+  park(id: RequestId): void {
+    this.#parked.add(id);
+  }
+
+  unpark(id: RequestId): void {
+    this.#parked.delete(id);
   }
 
   get isEmpty(): boolean {

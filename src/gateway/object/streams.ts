@@ -12,6 +12,7 @@ import { FAILURES } from "../upstream/failure.ts";
 import { bindingOf } from "../upstream/handshake.ts";
 import { readsEmptyEvents } from "../versions.ts";
 import { ExchangeTable, type OpenExchange } from "./exchange-table.ts";
+import { Rounds } from "./rounds.ts";
 
 /** A place in the log where a reader starts. */
 interface StreamPlace {
@@ -32,18 +33,41 @@ export class GatewayStreams extends Channel {
   /** Set while the bridge opens the upstream's standalone stream. */
   #opening: PromiseWithResolvers<void> | undefined;
   #table: ExchangeTable | undefined;
+  #roundsOf: Rounds | undefined;
 
   readonly #listens: (metadata: Metadata) => boolean;
+  readonly #subscription: (metadata: Metadata) => string | undefined;
 
-  /** `listens` has the object itself listen to the upstream where it can; otherwise the bridge does. */
+  /**
+   * `listens` has the object itself listen to the upstream where it can; otherwise the bridge does.
+   * `subscription` is the request that opens the stream of an upstream of the stateless era.
+   */
   constructor(
     parts: ChannelParts,
     epoch: string,
     listens: (metadata: Metadata) => boolean = () => false,
+    subscription: (metadata: Metadata) => string | undefined = () => undefined,
   ) {
     super(parts, "messages", epoch);
     this.epoch = epoch;
     this.#listens = listens;
+    this.#subscription = subscription;
+  }
+
+  /** Calls that wait for the client. */
+  get rounds(): Rounds {
+    return (this.#roundsOf ??= new Rounds(this.storage.sql));
+  }
+
+  /** An exchange that has not ended. */
+  openExchange(id: number): OpenExchange | undefined {
+    return this.#exchanges.find(id);
+  }
+
+  /** Logs and sends the questions to the client that `questionsFor` returns, in one transaction with what it stores. */
+  ask({ id, stream }: OpenExchange, questionsFor: (exchange: number) => readonly string[]): void {
+    const logged = this.storage.transactionSync(() => this.#store(stream, questionsFor(id)));
+    this.send(stream, logged);
   }
 
   /** Whether a reader follows the standalone stream. */
@@ -72,9 +96,14 @@ export class GatewayStreams extends Channel {
   answerInterrupted(): void {
     const { code, message } = FAILURES.interrupted;
     for (const exchange of this.#exchanges.open()) {
-      const answers = exchange.pending.map((id) => rpcError(code, message, id));
-      this.say(exchange, answers, []);
-      if (exchange.stream !== STANDALONE_STREAM) this.endStream(exchange.stream);
+      const { id: row, pending, stream } = exchange;
+      // A call that waits for the client runs nowhere: it goes on when the client answers.
+      const parked = this.rounds.parked(row).map(({ request }) => request);
+      const lost = pending.filter((id) => !parked.includes(id));
+      if (lost.length === 0) continue;
+      const answers = lost.map((id) => rpcError(code, message, id));
+      this.say(exchange, answers, parked);
+      if (parked.length === 0 && stream !== STANDALONE_STREAM) this.endStream(stream);
     }
   }
 
@@ -161,25 +190,39 @@ export class GatewayStreams extends Channel {
     this.subscribers.sendControl(this.#backend(metadata), STANDALONE_STREAM);
   }
 
+  /** Makes the bridge listen to what the client has subscribed to now. Resolves as `upstreamHeld`. */
+  followSubscription(metadata: Metadata): Promise<void> {
+    if (!this.isFollowed) return Promise.resolve();
+    this.#open();
+    this.subscribers.sendControl(this.#backend(metadata), STANDALONE_STREAM);
+    return this.upstreamHeld();
+  }
+
   protected override isOpen(stream: number): boolean {
     return this.#exchanges.isOpen(stream);
   }
 
   #openUpstream(socket: WebSocket, metadata: Metadata): void {
     if (this.#listens(metadata)) return;
+    if (bindingOf(metadata).version === undefined) this.held();
+    else this.#open();
+    this.subscribers.send(socket, this.#backend(metadata));
+  }
+
+  #open(): void {
     const opening = Promise.withResolvers<void>();
     this.#opening?.resolve();
-    this.#opening = bindingOf(metadata).version === undefined ? undefined : opening;
+    this.#opening = opening;
     // A bridge that is cut here never answers.
-    if (this.#opening) setTimeout(() => opening.resolve(), UPSTREAM_HELD_MS);
-    this.subscribers.send(socket, this.#backend(metadata));
+    setTimeout(() => opening.resolve(), UPSTREAM_HELD_MS);
   }
 
   /** The word that tells the bridge which stream of the upstream to hold. */
   #backend(metadata: Metadata): string {
     const { url, sid, version } = bindingOf(metadata);
     const lastEventId = this.storage.kv.get<string>(UPSTREAM_EVENT_ID);
-    return BACKEND + JSON.stringify({ url, sid, version, lastEventId });
+    const subscription = this.#subscription(metadata);
+    return BACKEND + JSON.stringify({ url, sid, version, lastEventId, subscription });
   }
 
   #store(stream: number, messages: readonly string[]): LoggedEvent[] {

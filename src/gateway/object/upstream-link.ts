@@ -2,11 +2,11 @@
  * A session's link to its upstream: sends requests under the upstream's own session id, makes a new
  * upstream session, once, when that one is lost, and sends nothing twice that may have been executed.
  */
+import { isBridgedSid } from "../eras/wire.ts";
 import { isHarmless, type RequestId } from "../json-rpc.ts";
 import {
   bindingOf,
   handshakeMetadata,
-  HandshakeRefused,
   initialize,
   OWN_INITIALIZE,
   sendInitialized,
@@ -15,7 +15,7 @@ import {
   type Handshake,
 } from "../upstream/handshake.ts";
 import { askedWithin, call, type Call, type Reply } from "../upstream/call.ts";
-import { FAILURES, isBroken, UpstreamError } from "../upstream/failure.ts";
+import { FAILURES, HandshakeRefused, isBroken, UpstreamError } from "../upstream/failure.ts";
 import { asksFirst, healthOf, soundFirst } from "../upstream/health.ts";
 import { hear, hearHead, hearOne } from "../upstream/hear.ts";
 import { meaningOf, type Meaning, type Settled } from "../upstream/meaning.ts";
@@ -43,6 +43,8 @@ interface Parcel {
   /** Its requests. */
   readonly pending: readonly RequestId[];
   readonly headers: Headers;
+  /** A round of a call that only a server of the stateless era understands. */
+  readonly isRound?: boolean;
 }
 
 /** An answer that is a stream. */
@@ -51,6 +53,8 @@ export interface Streamed {
   readonly reply: Reply;
   /** The upstream session that it came under, until a ping has settled whether that is lost. */
   readonly doubted: Binding | undefined;
+  /** Whether a server of the stateless era sends it. */
+  readonly bridged: boolean;
 }
 
 /** The verdict of a ping on the upstream and its session. */
@@ -182,19 +186,29 @@ export class UpstreamLink {
 
   async #send(
     binding: Binding,
-    { body, pending, headers }: Parcel,
+    { body, pending, headers, isRound = false }: Parcel,
     mayAsk: boolean,
     signal?: AbortSignal,
   ): Promise<Streamed | Meaning> {
+    const bridged = isBridgedSid(binding.sid);
+    // The upstream is another server now, which would execute the call from its beginning.
+    if (isRound && !bridged) throw new UpstreamError(FAILURES.interrupted);
     const reply = await this.#call(binding, { method: "POST", body, headers }, { signal });
     const mayBeLost = mayAsk && binding.sid !== undefined;
     if (reply.ok && reply.isEventStream && pending.length > 0) {
-      return { kind: "stream", reply, doubted: mayBeLost ? binding : undefined };
+      return { kind: "stream", reply, doubted: mayBeLost ? binding : undefined, bridged };
     }
     const isTaken = reply.ok && pending.length === 0;
     const heard = isTaken ? hearHead(reply) : await hear(reply, this.#maxBytes);
     const { forwardAuthorization } = this.upstream;
-    return meaningOf({ pending, mayBeLost, forwardAuthorization }, heard);
+    const mayChange = mayAsk && this.#mayBeModern;
+    const meaning = meaningOf({ pending, mayBeLost, mayChange, forwardAuthorization }, heard);
+    return meaning.kind === "answer" && bridged ? { ...meaning, bridged } : meaning;
+  }
+
+  /** Whether a server of the stateless era may stand where one with sessions stood. */
+  get #mayBeModern(): boolean {
+    return this.upstream.replicas.some(({ modern }) => modern !== undefined);
   }
 
   /** Checks an upstream session by a ping. Requests that ask at the same time share the answer. */
@@ -224,7 +238,9 @@ export class UpstreamLink {
       const heard = await hearOne(reply, id, this.#maxBytes);
       const mayBeLost = binding.sid !== undefined;
       const { forwardAuthorization } = this.upstream;
-      const meaning = meaningOf({ pending: [id], mayBeLost, forwardAuthorization }, heard);
+      const mayChange = this.#mayBeModern;
+      const question = { pending: [id], mayBeLost, mayChange, forwardAuthorization };
+      const meaning = meaningOf(question, heard);
       if (meaning.kind === "doubt") return "lost";
       return meaning.kind === "answer" ? "alive" : "unknown";
     } catch (failure) {

@@ -7,7 +7,7 @@ import { call } from "../upstream/call.ts";
 import type { Handshake } from "../upstream/handshake.ts";
 import type { Upstream } from "../upstream/upstream.ts";
 
-type Change =
+export type Change =
   | { readonly kind: "level"; readonly level: string }
   | { readonly kind: "subscribe" | "unsubscribe"; readonly uri: string };
 
@@ -68,10 +68,21 @@ export class UpstreamState {
     this.#storage = storage;
   }
 
-  /** The upstream has agreed to a change. */
-  apply(change: Change): void {
+  /** The upstream has agreed to a change. Returns whether that is news. */
+  apply(change: Change): boolean {
     const next = changed(this.#stored, change);
     if (next) this.#storage.kv.put(STORED, next);
+    return next !== undefined;
+  }
+
+  /** Undefined: the client has asked for none. */
+  get level(): string | undefined {
+    return this.#stored.level;
+  }
+
+  /** The resources whose updates the client wants. */
+  get uris(): readonly string[] {
+    return this.#stored.uris;
   }
 
   /** Forgets everything: the client has initialized again. */

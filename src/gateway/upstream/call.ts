@@ -5,6 +5,7 @@ import { upstreamRequests, upstreamSeconds } from "../../signals/metrics.ts";
 import { traced } from "../../signals/traces.ts";
 import { boundedBody, exceeds } from "../../wire/bytes.ts";
 import { SseEventTooLargeError, type SseEvent, type SseParser } from "../../wire/sse-parser.ts";
+import { isBridgedSid } from "../eras/wire.ts";
 import { SharedTimer, CallDeadline } from "./call-deadline.ts";
 import { FAILURES, UpstreamError } from "./failure.ts";
 import { healthOf, type ReplicaHealth } from "./health.ts";
@@ -19,6 +20,8 @@ export interface Call {
   readonly lastEventId?: string | undefined;
   /** The client's headers that are sent on; the upstream's own take their place. */
   readonly headers?: Readonly<Record<string, string>>;
+  /** By the bridge to the stateless era; absent: if `sid` says so. */
+  readonly bridged?: boolean;
 }
 
 /** The name of this software, as upstreams see it. The version is that of package.json. */
@@ -100,7 +103,7 @@ function outcomeOfFailure(cause: unknown, signal: AbortSignal | undefined): stri
 async function send(
   upstream: Upstream,
   replica: Replica,
-  { method, body, sid, version, lastEventId, headers }: Call,
+  { method, body, sid, version, lastEventId, headers, bridged = isBridgedSid(sid) }: Call,
   { signal, timer = new SharedTimer(), withinMs = upstream.timeoutMs, totalMs }: CallOptions = {},
 ): Promise<Reply> {
   const deadline = new CallDeadline(withinMs, timer, signal, totalMs);
@@ -126,7 +129,8 @@ async function send(
   try {
     deadline.signal.throwIfAborted();
     // A server in the same Worker may ignore the signal, so this races the deadline as well.
-    const sending = followed(replica.url, method, (url) => replica.send(request, url));
+    const send = (bridged && replica.modern) || replica.send;
+    const sending = followed(replica.url, method, (url) => send(request, url));
     const { answer } = await Promise.race([sending, deadline.lapsed]);
     health?.heard();
     return new Reply(answer, deadline, health);

@@ -29,6 +29,22 @@ export class UpstreamError extends Error {
   }
 }
 
+/** The upstream answered initialize with a JSON-RPC error. */
+export class HandshakeRefused extends Error {
+  override readonly name = "HandshakeRefused";
+  readonly status: number;
+  readonly body: string;
+  /** Headers of the upstream's that go to the client. */
+  readonly headers: Readonly<Record<string, string>>;
+
+  constructor(status: number, body: string, headers: Readonly<Record<string, string>> = {}) {
+    super("the upstream refused to initialize");
+    this.status = status;
+    this.body = body;
+    this.headers = headers;
+  }
+}
+
 export function isBroken(cause: unknown): cause is UpstreamError {
   return cause instanceof UpstreamError && cause.broken;
 }

@@ -4,10 +4,11 @@ import { messagesIn, requestMeant, withId, type RequestId } from "../json-rpc.ts
 import { isObject, parseJson } from "../../wire/json.ts";
 import { memberText } from "../../wire/json-text.ts";
 import { NEWEST_SESSION_VERSION } from "../versions.ts";
+import { inEitherEra } from "../eras/negotiate.ts";
 import { call, SELF } from "./call.ts";
-import { FAILURES, UpstreamError } from "./failure.ts";
+import { FAILURES, HandshakeRefused, UpstreamError } from "./failure.ts";
 import { hearHead, hearOne } from "./hear.ts";
-import { meaningOf, type KeptHeaders, type Meaning } from "./meaning.ts";
+import { meaningOf, type Meaning } from "./meaning.ts";
 import { firstUnbroken, type Replica, type Upstream } from "./upstream.ts";
 
 export interface Handshake {
@@ -18,21 +19,6 @@ export interface Handshake {
   readonly version: string;
   /** The upstream's messages. The last one is its answer. */
   readonly messages: readonly string[];
-}
-
-/** The upstream answered initialize with a JSON-RPC error. */
-export class HandshakeRefused extends Error {
-  override readonly name = "HandshakeRefused";
-  readonly status: number;
-  readonly body: string;
-  readonly headers: KeptHeaders;
-
-  constructor(status: number, body: string, headers: KeptHeaders = {}) {
-    super("the upstream refused to initialize");
-    this.status = status;
-    this.body = body;
-    this.headers = headers;
-  }
 }
 
 const OWN_ID = "holdfast-initialize";
@@ -64,13 +50,16 @@ export async function initialize(
   maxBytes: number,
 ): Promise<Handshake> {
   const id = idIn(body);
-  return firstUnbroken(replicas, async (replica) => {
-    const reply = await call(upstream, replica, { method: "POST", body, headers });
+  const ask = async (replica: Replica, bridged: boolean): Promise<Handshake> => {
+    const reply = await call(upstream, replica, { method: "POST", body, headers, bridged });
     const heard = await hearOne(reply, id, maxBytes);
     const { forwardAuthorization } = upstream;
     const meaning = meaningOf({ pending: [id], mayBeLost: false, forwardAuthorization }, heard);
     return agreed(replica, reply.header("mcp-session-id") || undefined, id, meaning);
-  });
+  };
+  return firstUnbroken(replicas, (replica) =>
+    inEitherEra(upstream, replica, (bridged) => ask(replica, bridged)),
+  );
 }
 
 /** Tells the upstream that the client is ready. Throws UpstreamError if the upstream refuses. */

@@ -32,6 +32,8 @@ export interface Question {
   readonly pending: readonly RequestId[];
   /** Whether it was sent under an upstream session that may be lost: no ping has settled that yet. */
   readonly mayBeLost: boolean;
+  /** Whether a server of the stateless era may have taken the place of the one that the session was made with. */
+  readonly mayChange?: boolean;
   /** Unless it is false, the body was sent with the client's own credential. */
   readonly forwardAuthorization: Upstream["forwardAuthorization"];
 }
@@ -45,6 +47,8 @@ export type Settled =
       readonly status: number;
       readonly messages: readonly WrittenMessage[];
       readonly headers?: KeptHeaders;
+      /** Whether a server of the stateless era said it. */
+      readonly bridged?: boolean;
     }
   | { readonly kind: "failed"; readonly failure: Failure; readonly status: number };
 
@@ -54,7 +58,7 @@ export type Meaning =
   | { readonly kind: "doubt"; readonly otherwise: Settled };
 
 export function meaningOf(question: Question, heard: Heard): Meaning {
-  const { pending, mayBeLost } = question;
+  const { pending, mayBeLost, mayChange = false } = question;
   const { status } = heard;
   const isOk = status >= 200 && status < 300;
   if (isOk && pending.length === 0) return { kind: "accepted" };
@@ -70,6 +74,9 @@ export function meaningOf(question: Question, heard: Heard): Meaning {
   if (kept) {
     if (error) return { ...answered(pending, error), status, headers: kept };
     return { kind: "failed", failure: { ...FAILURES.refused, status, headers: kept }, status };
+  }
+  if (mayChange && error && isOfOtherEra(error)) {
+    return { kind: "doubt", otherwise: answered(pending, error) };
   }
   const hasAnswer = messages.some(({ message }) => answersOneOf(pending, message));
   if (hasAnswer && isOk) return { kind: "answer", status: 200, messages };
@@ -143,6 +150,11 @@ function keptOf({ forwardAuthorization }: Question, heard: Heard): KeptHeaders |
 function answersOneOf(pending: readonly RequestId[], message: Message): boolean {
   if (message.kind !== "response" || message.id === undefined) return false;
   return requestMeant(message.id, pending, pending) !== undefined;
+}
+
+/** Whether a server says that it does not speak the revision of this request at all. */
+function isOfOtherEra({ message }: WrittenMessage): boolean {
+  return message.kind === "response" && message.error?.["code"] === RPC_CODES.unsupportedVersion;
 }
 
 const SESSION_CODES: readonly unknown[] = [

@@ -29,6 +29,11 @@ export interface Replica {
   readonly send: Send;
   /** Sends a request to another URL of the same server; a server in the same Worker has none. */
   readonly fetch?: typeof fetch;
+  /**
+   * Sends a request to a server of the stateless revision, which it makes look like one with sessions.
+   * Only in the object of a session, and only where the upstream may be such a server.
+   */
+  readonly modern?: Send;
 }
 
 /** A server of one's own, which runs in the objects of its sessions. */

@@ -1,0 +1,119 @@
+/** The exchanges of a session that are under way in its object, and those that wait for the client. */
+import type { Logger } from "../../logger.ts";
+import { refuse, succeed, type Outcome } from "../../core/errors.ts";
+import { bodies, NO_ROOM, type Hold } from "../../http/held-bytes.ts";
+import type { ExchangeRequest } from "../contract.ts";
+import { messagesIn, requestMeant, type RequestId } from "../json-rpc.ts";
+import type { EraBridge } from "./era-bridge.ts";
+import { Exchange } from "./exchange.ts";
+import { ParkedCalls, type Again } from "./parked-calls.ts";
+import { mayAnswer } from "./rounds.ts";
+import type { ExchangeLimits } from "./streamed-answer.ts";
+import type { UpstreamLink } from "./upstream-link.ts";
+
+interface ExchangesParts {
+  readonly eras: EraBridge;
+  readonly limits: ExchangeLimits;
+  readonly log: Logger;
+  /** Called when a message came for an exchange that streams. It counts as use of the session. */
+  readonly used: () => void;
+  /** The session's link to its upstream; undefined once the session has ended. */
+  readonly link: () => UpstreamLink | undefined;
+  /** The headers of the client's last request. */
+  readonly headers: () => ExchangeRequest["headers"];
+}
+
+export class Exchanges {
+  readonly #parts: ExchangesParts;
+  readonly #running = new Set<Exchange>();
+
+  constructor(parts: ExchangesParts) {
+    this.#parts = parts;
+  }
+
+  /** Whether one waits for its upstream's answer to begin, which its timeout bounds. */
+  get isWaiting(): boolean {
+    for (const { isWaiting } of this.#running) if (isWaiting) return true;
+    return false;
+  }
+
+  /** Begins to carry one POST of the client. */
+  begin(link: UpstreamLink, request: ExchangeRequest): Outcome<Exchange> {
+    const hold = bodies.hold();
+    if (!hold.grow(request.body.length)) return refuse("unavailable", NO_ROOM);
+    const isTaken = mayAnswer(request.body) && this.parked(link).take(messagesIn(request.body));
+    return succeed(this.#carry(link, request, hold, { isTaken }));
+  }
+
+  /** The client has cancelled these requests. */
+  cancel(link: UpstreamLink, ids: readonly RequestId[]): void {
+    if (ids.length === 0) return;
+    this.parked(link).cancel(ids);
+    const open = [...this.#running].flatMap(({ pending }) => pending);
+    for (const id of ids) {
+      const meant = requestMeant(id, open, open);
+      if (meant !== undefined) for (const one of this.#running) one.cancel(meant);
+    }
+  }
+
+  /** The session has ended. Returns a function that answers each waiting request with an error. */
+  abandon(): () => void {
+    const abandoned = [...this.#running].map((exchange) => exchange.abandon());
+    this.#running.clear();
+    return () => {
+      for (const answerWaiting of abandoned) answerWaiting();
+    };
+  }
+
+  /** The calls that wait for the client. Nothing of them is in memory, so this is made for each look. */
+  parked({ streams, upstream }: UpstreamLink): ParkedCalls {
+    const { eras, log } = this.#parts;
+    return new ParkedCalls({
+      streams,
+      capabilities: () => eras.capabilities,
+      running: (exchange) => {
+        for (const one of this.#running) {
+          const answer = one.answerOf(exchange);
+          if (answer) return answer;
+        }
+        return undefined;
+      },
+      begin: (again) => this.#sendAgain(again),
+      onStray: () => log.warn("upstream.stray_response", { upstream: upstream.name }),
+    });
+  }
+
+  #carry(
+    link: UpstreamLink,
+    request: ExchangeRequest,
+    hold: Hold,
+    more: { readonly isTaken?: boolean; readonly again?: Again },
+  ): Exchange {
+    const { eras, limits, log, used } = this.#parts;
+    const bridge = { heard: (text: string) => eras.heard(text), parked: () => this.parked(link) };
+    const exchange = new Exchange(request, { link, limits, log, hold, used, bridge, ...more });
+    this.#running.add(exchange);
+    void exchange.ended.then(() => this.#running.delete(exchange));
+    return exchange;
+  }
+
+  #sendAgain(again: Again): void {
+    const link = this.#parts.link();
+    if (!link) return;
+    const hold = bodies.hold();
+    // Its client has answered: it is not refused now, even where there is no room to count it.
+    hold.grow(again.body.length);
+    const request: ExchangeRequest = {
+      match: { type: "mcp", upstream: link.upstream.name },
+      body: again.body,
+      batch: false,
+      pending: [again.sentAs],
+      cancels: [],
+      initialize: false,
+      headers: this.#parts.headers(),
+      delivery: again.client.isLegacy ? "standalone" : "own",
+    };
+    const exchange = this.#carry(link, request, hold, { again });
+    void exchange.ended.then(() => this.#parts.used());
+  }
+}
