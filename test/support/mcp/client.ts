@@ -59,8 +59,12 @@ export class McpSession {
     this.id = id;
   }
 
-  static async open(url: string): Promise<McpSession> {
-    const response = await post(url, INITIALIZE);
+  /** `params` take the place of those of `INITIALIZE`. */
+  static async open(url: string, params: object = {}): Promise<McpSession> {
+    const response = await post(url, {
+      ...INITIALIZE,
+      params: { ...INITIALIZE.params, ...params },
+    });
     const id = response.headers.get("mcp-session-id");
     if (!response.ok || !id)
       throw new Error(`initialize: ${response.status} ${await response.text()}`);
