@@ -18,6 +18,7 @@ export interface Writes {
   /** Rows that SQL statements read. */
   rowsRead: number;
   readonly keysRead: string[];
+  readonly keysWritten: string[];
 }
 
 /** Resolves when the directory knows of the session's last change, or the try to tell it has failed. */
@@ -42,12 +43,20 @@ export async function kill(id: string): Promise<void> {
 export async function countWrites(id: string): Promise<Writes> {
   // Messages to the directory in the background belong to the calls before.
   await told(id);
-  const writes: Writes = { rows: 0, alarms: 0, rowsDeleted: 0, rowsRead: 0, keysRead: [] };
+  const writes: Writes = {
+    rows: 0,
+    alarms: 0,
+    rowsDeleted: 0,
+    rowsRead: 0,
+    keysRead: [],
+    keysWritten: [],
+  };
   await runInDurableObject(objectOf(id), (_object, { storage }) => {
     const { kv, sql } = storage;
     const put = kv.put.bind(kv);
     kv.put = (key, value) => {
       writes.rows++;
+      writes.keysWritten.push(key);
       put(key, value);
     };
     const get = kv.get.bind(kv);

@@ -41,7 +41,6 @@ import { Exchanges } from "./exchanges.ts";
 import type { ExchangeLimits } from "./streamed-answer.ts";
 import { ObjectListener } from "./object-listener.ts";
 import { EraBridge } from "./era-bridge.ts";
-import type { ParkedCalls } from "./parked-calls.ts";
 import { GatewayStreams } from "./streams.ts";
 import { SessionGone, UpstreamLink } from "./upstream-link.ts";
 import { changesIn, UpstreamState } from "./upstream-state.ts";
@@ -194,7 +193,9 @@ export class Gateway {
   /** The session has another owner, who must not answer in place of the last one. */
   restart(session: GatewaySession): void {
     this.own.restart();
-    this.#bridgedCalls(session)?.drop();
+    // Whoever replaced its content may have taken the mark of the bridge away.
+    const link = this.#linkOf(session);
+    if (link) this.#exchanges.parked(link).drop();
   }
 
   /** A client of the session has sent these headers with a request for a stream. */
@@ -224,7 +225,8 @@ export class Gateway {
 
   /** Before the session ends: returns a function that answers the calls that wait for its client. */
   waiting(session: GatewaySession): () => void {
-    return this.#bridgedCalls(session)?.farewell() ?? (() => undefined);
+    const link = isBridgedSid(bindingOf(session.metadata).sid) && this.#linkOf(session);
+    return link ? this.#exchanges.parked(link).farewell() : () => undefined;
   }
 
   /**
@@ -256,12 +258,6 @@ export class Gateway {
     if (name === undefined) return undefined;
     this.#upstreams ??= this.#eras.over(this.#parts.openUpstreams(this.own.sends));
     return this.#upstreams.get(name);
-  }
-
-  /** The calls that wait for the client; undefined where the upstream is not bridged. */
-  #bridgedCalls(session: GatewaySession): ParkedCalls | undefined {
-    const link = isBridgedSid(bindingOf(session.metadata).sid) && this.#linkOf(session);
-    return link ? this.#exchanges.parked(link) : undefined;
   }
 
   #linkOf(session: GatewaySession): UpstreamLink | undefined {

@@ -158,6 +158,25 @@ it.concurrent(
 );
 
 it.concurrent(
+  "ends a call that waits where the session gets another owner, who cannot answer for the last one",
+  beside(async () => {
+    const { server, service, url } = await started();
+    const session = await McpSession.open(url);
+    const reader = await session.stream(toolCall(5, "ask", { tag: "owned", rounds: 1 }));
+    const [question = ""] = await questionsOn(reader, 1);
+    const body = { type: "mcp", subject: "bob", metadata: { upstream: "default" } };
+    expect((await service.send("PUT", `/v1/sessions/${session.id}`, body)).status).toBe(200);
+    await reader.rest();
+    const again = await session.follow(lastEventIdIn(reader.text));
+    const all = [reader.text, (await again.rest()).map(({ data }) => data).join("")].join("");
+    expect(all).toContain('"id":5,"error":{"code":-32603');
+    expect(await answer(session, question)).toBe(202);
+    await session.call(toolCall(6, "echo", { tag: "owned-after" }));
+    expect(server.done).not.toContain("owned");
+  }),
+);
+
+it.concurrent(
   "takes answers of its own session alone",
   beside(async () => {
     const { server, url } = await started();
