@@ -101,6 +101,7 @@ interface Repeated {
 }
 
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
+const MOST_TOOLS = 1000;
 /** A schema's depth is the server's to choose. */
 const MAX_DEPTH = 32;
 
@@ -126,6 +127,8 @@ export class ToolHeaders {
     if (!isObject(result) || !Array.isArray(result["tools"])) return;
     for (const tool of result["tools"] as readonly unknown[]) {
       if (!isObject(tool) || typeof tool["name"] !== "string") continue;
+      // A server that names ever more tools must not fill the memory. What is forgotten is learnt again.
+      if (this.#tools.size >= MOST_TOOLS) this.#tools.clear();
       this.#tools.set(tool["name"], repeatedIn(tool["inputSchema"]));
     }
   }

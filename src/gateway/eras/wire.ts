@@ -103,7 +103,7 @@ export function encodedHeader(text: string): string {
 
 /** The text in a header; undefined where it is not well encoded. */
 export function decodedHeader(value: string): string | undefined {
-  const text = value.replace(/^[ \t]+|[ \t]+$/g, "");
+  const text = value.trim();
   const base64 = WRAPPED.exec(text)?.[1];
   if (base64 === undefined) return text;
   if (!BASE64.test(base64)) return undefined;

@@ -86,13 +86,16 @@ export class ClientAnswer {
     this.answerFor(id, rpcError(FAILURES.cancelled.code, FAILURES.cancelled.message, id));
   }
 
-  /** The session has ended, so nothing more is stored. Returns a function that answers each waiting request with an error. */
+  /**
+   * The session has ended, so nothing more is stored. Returns a function that answers with an error each request
+   * that waits for the upstream. `ParkedCalls` answers those that wait for the client.
+   */
   abandon(): () => void {
     const state = this.#state;
     this.#state = { kind: "ended" };
     return () => {
       if (state.kind === "streaming") {
-        for (const id of this.#pending.ids) {
+        for (const id of this.open) {
           const error = rpcError(RPC_CODES.sessionNotFound, "Session not found", id);
           this.#streams.sendLast(state.row.stream, error);
         }

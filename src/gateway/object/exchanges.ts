@@ -49,7 +49,8 @@ export class Exchanges {
   cancel(link: UpstreamLink, ids: readonly RequestId[]): void {
     if (ids.length === 0) return;
     this.parked(link).cancel(ids);
-    const open = [...this.#running].flatMap(({ pending }) => pending);
+    // A call of a batch that is sent again shares its answer with the rest of the batch.
+    const open = [...new Set([...this.#running].flatMap(({ pending }) => pending))];
     for (const id of ids) {
       const meant = requestMeant(id, open, open);
       if (meant !== undefined) for (const one of this.#running) one.cancel(meant);

@@ -205,12 +205,12 @@ it.concurrent(
     await client.unsubscribeResource({ uri: "test://static" });
     const filters = server
       .sent("subscriptions/listen")
-      .map(
-        ({ body }) =>
-          (body.params?.["notifications"] as { resourceSubscriptions?: unknown })
-            .resourceSubscriptions,
-      );
-    expect(filters).toEqual([undefined, ["test://static"], undefined]);
+      .map(({ body }) => body.params?.["notifications"] as Record<string, unknown> | undefined);
+    expect(filters.map((filter) => filter?.["resourceSubscriptions"])).toEqual([
+      undefined,
+      ["test://static"],
+      undefined,
+    ]);
   }),
 );
 

@@ -1,6 +1,11 @@
 import fc from "fast-check";
 import { expect, it } from "vitest";
-import { elementTexts, memberText, withMember } from "../../../src/wire/json-text.ts";
+import {
+  elementTexts,
+  memberText,
+  withMember,
+  withoutMember,
+} from "../../../src/wire/json-text.ts";
 
 const space = fc.stringMatching(/^[ \t\n\r]{0,2}$/);
 
@@ -91,4 +96,24 @@ it("ends whatever the text is", () => {
       }
     }),
   );
+});
+
+it("takes every member of a name out of an object, and leaves the others as they were written", () => {
+  const name = fc.constantFrom("a", "b", "c");
+  const member = fc.tuple(space, name, space, jsonText, space);
+  fc.assert(
+    fc.property(fc.array(member, { maxLength: 5 }), name, (members, gone) => {
+      const textOf = (all: typeof members) =>
+        `{${all.map(([a, key, b, value, c]) => `${a}"${key}"${b}:${c}${value}${a}`).join(",")}}`;
+      const rest = withoutMember(textOf(members), gone);
+      const left = members.filter(([, key]) => key !== gone);
+      expect(JSON.parse(rest)).toEqual(JSON.parse(textOf(left)));
+      for (const [, , , value] of left) expect(rest).toContain(value);
+    }),
+  );
+});
+
+it("takes a member out of an object with much white space without trying each place twice", () => {
+  const blank = " ".repeat(1_000_000);
+  expect(withoutMember(`{"a":1${blank},${blank}"b":2}`, "b")).toBe('{"a":1}');
 });
