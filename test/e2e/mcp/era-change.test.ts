@@ -186,3 +186,23 @@ it.concurrent(
     expect(modern.sent("server/discover")).toHaveLength(3);
   }),
 );
+
+it.concurrent(
+  "a session moves to another stateless replica where its own is gone, also with a call that waits",
+  beside(async () => {
+    const [first, second] = [await ModernServer.start(), await ModernServer.start()];
+    const { url } = await startGateway({ default: { replicas: [first.url, second.url] } });
+    const session = await McpSession.open(url);
+    const reader = await session.stream(toolCall(1, "ask", { tag: "moved", rounds: 1 }));
+    await reader.until(/holdfast-ask/);
+    const id = /"id":"(holdfast-ask-[^"]+)"/.exec(reader.text)?.[1];
+    await first.stop();
+    expect((await session.call({ jsonrpc: "2.0", id: 2, method: "tools/list" })).status).toBe(200);
+    expect(textOf((await session.call(echo(3))).messages[0])).toBe("e3");
+    const result = { action: "accept", content: { name: "Ada" } };
+    expect((await session.post({ jsonrpc: "2.0", id, result })).status).toBe(202);
+    expect(textOf(messagesOf(await reader.rest()).at(-1))).toContain("Ada");
+    expect(first.done).toEqual([]);
+    expect(second.done).toEqual(["e3", "moved"]);
+  }),
+);

@@ -1,6 +1,6 @@
 /** Calls that wait for the client of a server of 2026-07-28: cuts and kills at each step, and answers that come twice or too late. */
 import { expect, it } from "vitest";
-import { McpSession, messagesOf, textOf, toolCall } from "../../support/mcp/client.ts";
+import { McpSession, messagesOf, readerOf, textOf, toolCall } from "../../support/mcp/client.ts";
 import { ModernServer } from "../../support/mcp/era-modern-server.ts";
 import { startGateway } from "../../support/mcp/gateway.ts";
 import { openLegacy } from "../../support/mcp/legacy-client.ts";
@@ -222,5 +222,29 @@ it.concurrent(
     const [question = ""] = await questionsOn(reader, 1);
     expect(await answer(session, question, "y".repeat(1_500_000))).toBe(202);
     expect(textOf(messagesOf(await reader.rest()).at(-1))).toContain("y".repeat(1_500_000));
+  }),
+);
+
+it.concurrent(
+  "sends a call again with the credential that the client's answer came with",
+  beside(async () => {
+    const { server, service, url } = await start();
+    const settings = { url: server.url, forwardAuthorization: true };
+    service.configure({ UPSTREAMS: JSON.stringify({ default: settings }) });
+    await service.kill();
+    await service.restart();
+    const session = await McpSession.open(url);
+    const call = toolCall(1, "ask", { tag: "t", rounds: 1 });
+    const first = await session.post(call, { authorization: "Bearer old" });
+    const reader = readerOf(first);
+    const [question = ""] = await questionsOn(reader, 1);
+    await service.kill();
+    await service.restart();
+    const taken = await session.post(accepted(question), { authorization: "Bearer new" });
+    expect(taken.status).toBe(202);
+    const resumed = await session.follow(lastEventIdIn(reader.text));
+    expect(textOf(messagesOf(await resumed.rest()).at(-1))).toContain("Ada");
+    const sent = server.sent("tools/call").map(({ headers }) => headers.get("authorization"));
+    expect(sent).toEqual(["Bearer old", "Bearer new"]);
   }),
 );
