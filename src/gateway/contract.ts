@@ -18,6 +18,8 @@ export interface SessionMatch {
   readonly upstream: string;
   /** A version that the gateway does not know. It matches only a session that agreed on it. */
   readonly version?: string;
+  /** The session is to carry clients of the stateless revision. Absent: it is to be a client's own. */
+  readonly era?: string;
 }
 
 export function matches(
@@ -26,6 +28,7 @@ export function matches(
 ): boolean {
   const { type, metadata } = session;
   if (type !== match.type || metadata[GATEWAY_KEYS.upstream] !== match.upstream) return false;
+  if (metadata[GATEWAY_KEYS.era] !== match.era) return false;
   return match.version === undefined || metadata[GATEWAY_KEYS.protocolVersion] === match.version;
 }
 
@@ -53,6 +56,25 @@ export interface ExchangeRequest {
    * session's one stream, as legacy clients expect.
    */
   readonly delivery: "own" | "standalone";
+  /** The body is the older form of this request of the stateless revision, and its answer is to be that of it. */
+  readonly era?: EraRequest;
+}
+
+/** A request of the stateless revision, as the session's object needs it. The body is its older form. */
+export interface EraRequest {
+  /** As the client wrote it. */
+  readonly id: RequestId;
+  readonly method: string;
+  /** The tool, prompt or resource that it is about. */
+  readonly name?: string | undefined;
+  /** The client's token, as it wrote it. */
+  readonly progressToken?: string | undefined;
+  readonly logLevel?: string | undefined;
+  /** Those that the client declares. */
+  readonly capabilities: Readonly<Record<string, unknown>>;
+  readonly requestState?: string | undefined;
+  /** The texts of the answers, by the keys under which the client was asked. */
+  readonly inputResponses: Readonly<Record<string, string>>;
 }
 
 /** The gateway's own answer to the client, where the upstream gave none that can be passed on. */
@@ -77,12 +99,16 @@ export type ExchangeAnswer =
     }
   /** The answer comes on this stream of the session. */
   | { readonly kind: "stream"; readonly stream: number }
+  /** The answer to a request of the stateless revision comes on this stream of events. To cancel it cancels the request. */
+  | { readonly kind: "flow"; readonly body: ReadableStream<Uint8Array> }
   | { readonly kind: "failed"; readonly failure: Failure };
 
 export interface InitializeRequest {
   readonly upstream: string;
   readonly body: string;
   readonly headers: Readonly<Record<string, string>>;
+  /** The session carries clients of the stateless revision, which do not say that they are ready: the gateway does. */
+  readonly era?: true;
 }
 
 export type InitializeAnswer =

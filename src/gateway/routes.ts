@@ -9,7 +9,7 @@ import { errorResponse, Refused } from "./answers.ts";
 import { ownChallenge } from "./challenge.ts";
 import { openLegacyStream, postLegacyMessage } from "./legacy.ts";
 import { requireAccept, withPosted, type GatewayCall, type GatewayParts } from "./request.ts";
-import { passThrough } from "./stateless.ts";
+import { stateless } from "./eras/stateless.ts";
 import { UpstreamMetadata } from "./upstream-metadata.ts";
 import { endSession, exchange, followStream, initialize } from "./streamable.ts";
 
@@ -86,7 +86,7 @@ async function post(call: GatewayCall): Promise<Response> {
   return withPosted(call, version, ({ body, verdict }) => {
     switch (verdict.kind) {
       case "stateless":
-        return passThrough(call, body);
+        return stateless(call, body);
       case "initialize":
         return initialize(call, body);
       case "exchange":

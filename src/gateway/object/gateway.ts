@@ -31,12 +31,16 @@ import {
   handshakeMetadata,
   HandshakeRefused,
   initialize,
+  sendInitialized,
   terminate,
 } from "../upstream/handshake.ts";
 import { soundFirst } from "../upstream/health.ts";
 import { replicaAt, type Send, type Upstream, type Upstreams } from "../upstream/upstream.ts";
 import { refusesBatches } from "../versions.ts";
 import { reportFailure } from "../upstream/failure.ts";
+import type { Answering } from "./client-answer.ts";
+import { EraCalls } from "./era-calls.ts";
+import type { OpenExchange } from "./exchange-table.ts";
 import { Exchange } from "./exchange.ts";
 import type { ExchangeLimits } from "./streamed-answer.ts";
 import { ObjectListener } from "./object-listener.ts";
@@ -76,6 +80,7 @@ export class Gateway {
   #link: UpstreamLink | undefined;
   #listener: ObjectListener | undefined;
   #stateOf: UpstreamState | undefined;
+  #era: EraCalls | undefined;
   /** The headers of the client's last request since this object was loaded. */
   #headers: Headers = {};
 
@@ -119,19 +124,23 @@ export class Gateway {
     const { metadata, messages } = opened;
     const made = make(metadata);
     this.own.settle(made.ok);
-    if (made.ok) return succeed({ kind: "initialized", messages });
+    if (made.ok) {
+      if (request.era) EraCalls.initialized(this.#parts.channel.storage, messages);
+      return succeed({ kind: "initialized", messages });
+    }
     void this.terminate(metadata, request.headers);
     return made;
   }
 
   async #handshake(
     upstream: Upstream,
-    { body, headers }: InitializeRequest,
+    { body, headers, era }: InitializeRequest,
   ): Promise<Initialized | NotInitialized> {
     try {
       const { bodyMaxBytes } = this.#parts.limits;
       const replicas = soundFirst(upstream.replicas);
       const handshake = await initialize(upstream, replicas, body, headers, bodyMaxBytes);
+      if (era) await sendInitialized(upstream, handshake, headers);
       const kept = Object.entries(handshakeMetadata(handshake, body)).filter(
         (entry): entry is [string, string] => entry[1] !== null,
       );
@@ -147,23 +156,72 @@ export class Gateway {
   }
 
   /** Begins to carry one POST of the client. */
-  exchange(session: GatewaySession, request: ExchangeRequest): Outcome<Exchange> {
+  exchange(
+    session: GatewaySession,
+    request: ExchangeRequest,
+  ): Outcome<Pick<Exchange, "answer" | "ended">> {
     const link = this.#linkOf(session);
     if (!link) return refuse("session_not_found");
     const version = request.batch ? agreedVersion(bindingOf(session.metadata)) : undefined;
     if (version !== undefined && refusesBatches(version)) {
       return refuse("invalid_request", `${version} has no batches`);
     }
-    const hold = bodies.hold();
-    if (!hold.grow(request.body.length)) return refuse("unavailable", NO_ROOM);
     this.#headers = request.headers;
     this.#listen(session, session.metadata);
+    if (request.era) return succeed(this.#eraOf(link).carry(request, request.era));
+    return this.#start(link, request);
+  }
+
+  /** `client` takes the answer; with `left`, the exchange goes on where the object's memory was lost. */
+  #start(
+    link: UpstreamLink,
+    request: ExchangeRequest,
+    how: { readonly client?: Answering; readonly left?: OpenExchange | undefined } = {},
+  ): Outcome<Exchange> {
+    const hold = bodies.hold();
+    if (!hold.grow(request.body.length)) return refuse("unavailable", NO_ROOM);
     const { limits, log, used } = this.#parts;
-    const exchange = new Exchange(request, { link, limits, log, hold, used });
+    const exchange = new Exchange(request, { link, limits, log, hold, used, ...how });
     this.#remember(request, exchange);
     this.#running.add(exchange);
     void exchange.ended.then(() => this.#running.delete(exchange));
     return succeed(exchange);
+  }
+
+  #eraOf(link: UpstreamLink): EraCalls {
+    return (this.#era ??= new EraCalls({
+      link,
+      storage: this.#parts.channel.storage,
+      bufferBytes: this.#parts.channel.limits.streamBufferBytes,
+      level: () => this.#state,
+      start: (request, how) => this.#start(link, request, how),
+      log: this.#parts.log,
+    }));
+  }
+
+  /**
+   * The object was loaded: the exchanges that were under way when it left memory go on where the
+   * upstream's stream can be resumed, and get an error otherwise.
+   */
+  loaded(session: GatewaySession): void {
+    this.streamsOf(session).answerInterrupted((left) => {
+      // A client that was asked has to come first.
+      if (session.metadata[GATEWAY_KEYS.era] !== undefined) return true;
+      const link = this.#linkOf(session);
+      if (!link) return false;
+      const { asked, pending } = left;
+      const request: ExchangeRequest = {
+        match: { type: "", upstream: link.upstream.name },
+        body: "",
+        batch: asked.length > 1,
+        pending,
+        cancels: [],
+        initialize: false,
+        headers: this.#headers,
+        delivery: "own",
+      };
+      return this.#start(link, request, { left }).ok;
+    });
   }
 
   /** The client has cancelled these requests, and the upstream has accepted that. */
@@ -181,8 +239,16 @@ export class Gateway {
   }
 
   streamsOf(session: GatewaySession): GatewayStreams {
-    return (this.#streams ??= new GatewayStreams(this.#parts.channel, session.epoch, (metadata) =>
-      this.#listen(session, metadata),
+    return (this.#streams ??= new GatewayStreams(
+      this.#parts.channel,
+      session.epoch,
+      (metadata) => this.#listen(session, metadata),
+      session.metadata[GATEWAY_KEYS.era] === undefined
+        ? undefined
+        : (texts) => {
+            const link = this.#linkOf(session);
+            return link ? this.#eraOf(link).unasked(texts) : [];
+          },
     ));
   }
 
@@ -205,6 +271,8 @@ export class Gateway {
   silence(metadata: Metadata, headers?: Headers): () => Promise<void> {
     this.#streams = undefined;
     this.#link = undefined;
+    this.#era?.end();
+    this.#era = undefined;
     this.#listener?.end();
     this.#listener = undefined;
     this.own.end();

@@ -34,16 +34,22 @@ export class GatewayStreams extends Channel {
   #table: ExchangeTable | undefined;
 
   readonly #listens: (metadata: Metadata) => boolean;
+  readonly #divert: (messages: readonly string[]) => readonly string[];
 
-  /** `listens` has the object itself listen to the upstream where it can; otherwise the bridge does. */
+  /**
+   * `listens` has the object itself listen to the upstream where it can; otherwise the bridge does.
+   * `divert` takes what came on the upstream's standalone stream, and returns what is for the client's.
+   */
   constructor(
     parts: ChannelParts,
     epoch: string,
     listens: (metadata: Metadata) => boolean = () => false,
+    divert: (messages: readonly string[]) => readonly string[] = (messages) => messages,
   ) {
     super(parts, "messages", epoch);
     this.epoch = epoch;
     this.#listens = listens;
+    this.#divert = divert;
   }
 
   /** Whether a reader follows the standalone stream. */
@@ -51,27 +57,63 @@ export class GatewayStreams extends Channel {
     return this.subscribers.count(STANDALONE_STREAM) > 0;
   }
 
-  /** Begins an exchange with a stream of its own, or one that answers on the standalone stream. */
-  beginExchange(pending: readonly RequestId[], standalone: boolean): OpenExchange {
-    return this.#exchanges.begin(pending, standalone);
+  /**
+   * Begins an exchange with a stream of its own, or one that answers on the standalone stream. After
+   * `upstreamId` the upstream's stream can be resumed.
+   */
+  beginExchange(
+    pending: readonly RequestId[],
+    standalone: boolean,
+    upstreamId?: string,
+  ): OpenExchange {
+    return this.#exchanges.begin(pending, standalone, standalone ? undefined : upstreamId);
   }
 
   /**
    * Logs messages of an exchange, together with the requests that are still pending after them, and
-   * sends them. It writes the pending requests only if they are fewer than in `exchange`.
+   * sends them. It writes the pending requests only if they are fewer than in `exchange`. After
+   * `upstreamId` the upstream's stream that brought them can be resumed.
    */
-  say(exchange: OpenExchange, messages: readonly string[], pending: readonly RequestId[]): void {
+  say(
+    exchange: OpenExchange,
+    messages: readonly string[],
+    pending: readonly RequestId[],
+    upstreamId?: string,
+  ): void {
+    const resumesAfter = exchange.stream === STANDALONE_STREAM ? undefined : upstreamId;
     const logged = this.storage.transactionSync(() => {
       if (pending.length < exchange.pending.length) this.#exchanges.savePending(exchange, pending);
-      return this.#store(exchange.stream, messages);
+      return this.#store(exchange.stream, messages, resumesAfter);
     });
     this.send(exchange.stream, logged);
   }
 
-  /** Answers the exchanges that were under way when the object left memory: nobody else will. */
-  answerInterrupted(): void {
+  /** The exchanges whose requests wait for an answer, with the place after which each can be resumed. */
+  openExchanges(): OpenExchange[] {
+    return this.#exchanges.open().map((exchange) => {
+      const { stream, upstreamId } = exchange;
+      return { ...exchange, upstreamId: this.log.upstreamId(stream) ?? upstreamId };
+    });
+  }
+
+  /** The messages of a stream after a place in the log. */
+  messagesAfter(stream: number, seq: number): string[] {
+    return [...this.log.texts(stream, seq)];
+  }
+
+  /** The place of the newest message. */
+  get lastSeq(): number {
+    return this.log.lastSeq;
+  }
+
+  /**
+   * Answers the exchanges that were under way when the object left memory: nobody else will. Those that
+   * `takesUp` are left to it.
+   */
+  answerInterrupted(takesUp: (exchange: OpenExchange) => boolean = () => false): void {
     const { code, message } = FAILURES.interrupted;
-    for (const exchange of this.#exchanges.open()) {
+    for (const exchange of this.openExchanges()) {
+      if (exchange.upstreamId !== undefined && takesUp(exchange)) continue;
       const answers = exchange.pending.map((id) => rpcError(code, message, id));
       this.say(exchange, answers, []);
       if (exchange.stream !== STANDALONE_STREAM) this.endStream(exchange.stream);
@@ -142,7 +184,8 @@ export class GatewayStreams extends Channel {
   }
 
   /** Logs what came on the upstream's standalone stream, and remembers its id, to resume there. */
-  receive(id: string | undefined, messages: readonly string[]): void {
+  receive(id: string | undefined, received: readonly string[]): void {
+    const messages = this.#divert(received);
     const logged = this.storage.transactionSync(() => {
       if (id !== undefined) this.storage.kv.put(UPSTREAM_EVENT_ID, id);
       if (messages.length === 0) return [];
@@ -182,11 +225,11 @@ export class GatewayStreams extends Channel {
     return BACKEND + JSON.stringify({ url, sid, version, lastEventId });
   }
 
-  #store(stream: number, messages: readonly string[]): LoggedEvent[] {
-    return this.log.append(
-      stream,
-      messages.map((data) => sized({ data })),
-    );
+  #store(stream: number, messages: readonly string[], upstreamId?: string): LoggedEvent[] {
+    const events = messages.map((data) => sized({ data }));
+    const last = events.at(-1);
+    if (last && upstreamId !== undefined) events[events.length - 1] = { ...last, upstreamId };
+    return this.log.append(stream, events);
   }
 
   get #unreadFrom(): number | undefined {

@@ -48,7 +48,8 @@ interface Parcel {
 /** An answer that is a stream. */
 export interface Streamed {
   readonly kind: "stream";
-  readonly reply: Reply;
+  /** Undefined: the stream is one that was left, and is resumed. */
+  readonly reply: Reply | undefined;
   /** The upstream session that it came under, until a ping has settled whether that is lost. */
   readonly doubted: Binding | undefined;
 }

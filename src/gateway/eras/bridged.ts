@@ -1,0 +1,66 @@
+/** Serves a client of the stateless revision by a server of the revisions with sessions. */
+import { STREAM_HEADERS } from "../../http/problem.ts";
+import { withId } from "../json-rpc.ts";
+import { jsonResponse, Refused } from "../answers.ts";
+import type { GatewayCall } from "../request.ts";
+import { kept } from "../stateless.ts";
+import { carry, eraSessionOf, inEraSession, NotMade, type EraSession } from "./era-session.ts";
+import { learn } from "./speaks.ts";
+import { readModern, type ModernRequest } from "./modern-request.ts";
+
+/** `otherwise` gives another answer, or none, where the upstream opens no session. */
+export async function bridged(
+  call: GatewayCall,
+  body: string,
+  otherwise?: () => Promise<Response | undefined>,
+): Promise<Response> {
+  const read = readModern(body, call.request.headers);
+  if (read.kind === "refused") return jsonResponse(read.status, read.body);
+  if (read.kind === "notification") return new Response(null, { status: 202 });
+  try {
+    return await answer(call, read);
+  } catch (failure) {
+    if (!(failure instanceof NotMade)) throw failure;
+    const other = await otherwise?.();
+    if (other) return other;
+    const { answer: given } = failure;
+    if (given.kind === "failed") throw Refused.as(given.failure);
+    return jsonResponse(given.status, withId(given.body, read.id), given.headers);
+  }
+}
+
+async function answer(call: GatewayCall, request: ModernRequest): Promise<Response> {
+  const session = await eraSessionOf(call, request);
+  const given = await inSession(call, session, () => carry(call, session, request));
+  switch (given.kind) {
+    case "json":
+      return jsonResponse(given.status, given.body, given.headers);
+    case "failed":
+      throw Refused.as(given.failure);
+    case "flow":
+      return flow(call, given.body);
+    default:
+      throw new TypeError(`${given.kind} answers the revisions with sessions alone`);
+  }
+}
+
+/** Does `work` in the session. To make it shows that the upstream keeps sessions. */
+function inSession<T>(
+  { upstream, parts }: GatewayCall,
+  session: EraSession,
+  work: () => Promise<T>,
+): Promise<T> {
+  return inEraSession(session, work, async () => {
+    learn(upstream, "legacy", true);
+    if (learn(upstream, "modern", false)) await parts.memory?.remember(upstream);
+  });
+}
+
+/** A stream of the object's, passed on. A client that leaves it cancels it. */
+function flow({ parts, request }: GatewayCall, body: ReadableStream<Uint8Array>): Response {
+  const reader = body.getReader();
+  const leave = (): void => void reader.cancel().catch(() => undefined);
+  if (request.signal.aborted) leave();
+  request.signal.addEventListener("abort", leave, { once: true });
+  return new Response(kept(reader, leave, parts.config.keepaliveMs), { headers: STREAM_HEADERS });
+}

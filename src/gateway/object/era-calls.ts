@@ -1,0 +1,261 @@
+/**
+ * The calls of clients of the stateless revision that one session carries to a server of the revisions with
+ * sessions. The clients are one principal's, with one name and the same capabilities.
+ */
+import type { Outcome } from "../../core/errors.ts";
+import type { Logger } from "../../logger.ts";
+import { memberText } from "../../wire/json-text.ts";
+import type { EraRequest, ExchangeRequest } from "../contract.ts";
+import { CHANGES, discoverResult, heardOf, modernResponse } from "../eras/modern-answer.ts";
+import { DISCOVER } from "../eras/wire.ts";
+import { isObject, parseJson } from "../../wire/json.ts";
+import { messagesIn, rpcError, RPC_CODES, type RequestId } from "../json-rpc.ts";
+import { FAILURES, reportFailure, UpstreamError } from "../upstream/failure.ts";
+import type { Answering } from "./client-answer.ts";
+import { answeredAtOnce, EraAnswer } from "./era-answer.ts";
+import { EraLeg } from "./era-leg.ts";
+import { EraStates, type EraState } from "./era-states.ts";
+import type { OpenExchange } from "./exchange-table.ts";
+import type { Exchange } from "./exchange.ts";
+import type { UpstreamLink } from "./upstream-link.ts";
+import type { UpstreamState } from "./upstream-state.ts";
+
+type Carried = Pick<Exchange, "answer" | "ended">;
+type Headers = ExchangeRequest["headers"];
+
+interface EraCallsParts {
+  readonly link: UpstreamLink;
+  readonly storage: DurableObjectStorage;
+  /** Bytes that may wait for a client that reads slowly. */
+  readonly bufferBytes: number;
+  readonly level: () => UpstreamState;
+  readonly start: (
+    request: ExchangeRequest,
+    how: { readonly client?: Answering; readonly left?: OpenExchange | undefined },
+  ) => Outcome<Exchange>;
+  readonly log: Logger;
+}
+
+/** Key of the upstream's result of initialize. */
+const SERVER = "era-server";
+/** Questions about no call that wait for one. */
+const MAX_UNASKED = 16;
+
+interface Running {
+  readonly exchange: Exchange;
+  readonly answer: EraAnswer;
+  /** The credentials with which it was begun. */
+  readonly headers: Headers;
+}
+
+export class EraCalls {
+  readonly #parts: EraCallsParts;
+  readonly #states: EraStates;
+  /** By the request's id at the upstream. */
+  readonly #running = new Map<RequestId, Running>();
+  /** Questions that came with no call under way. */
+  readonly #waiting: string[] = [];
+
+  constructor(parts: EraCallsParts) {
+    this.#parts = parts;
+    this.#states = new EraStates(parts.storage.kv);
+  }
+
+  /** Keeps what `server/discover` tells. `messages` are those of the upstream, its answer the last one. */
+  static initialized(storage: DurableObjectStorage, messages: readonly string[]): void {
+    const result = memberText(messages.at(-1) ?? "", "result");
+    if (result !== undefined) storage.kv.put(SERVER, result);
+  }
+
+  /** What the server said of itself. */
+  get server(): string {
+    return this.#parts.storage.kv.get<string>(SERVER) ?? "{}";
+  }
+
+  carry(request: ExchangeRequest, era: EraRequest): Carried {
+    if (era.method === DISCOVER) {
+      const text = `{"jsonrpc":"2.0","id":${era.id},"result":${discoverResult(this.server)}}`;
+      return answeredAtOnce({ kind: "json", status: 200, body: text });
+    }
+    if (era.requestState !== undefined) return this.#goOn(request, era, era.requestState);
+    const level = this.#levelToSet(era.logLevel);
+    if (level === undefined) return this.#begin(request, era);
+    const begun = this.#setLevel(level, request.headers).then(() => this.#begin(request, era));
+    return {
+      answer: begun.then(({ answer }) => answer),
+      ended: begun.then(({ ended }) => ended),
+    };
+  }
+
+  /** What the upstream says about no call. Returns what is for those that listen. */
+  unasked(texts: readonly string[]): string[] {
+    return texts.filter((text) => {
+      const [only] = messagesIn(text);
+      if (only?.message.kind === "notification") {
+        if (only.message.method === "notifications/progress") this.#progress(undefined, text);
+        return CHANGES.has(only.message.method);
+      }
+      if (only?.message.kind === "request") this.#ask(text);
+      return false;
+    });
+  }
+
+  /** The session has ended. */
+  end(): void {
+    this.#running.clear();
+  }
+
+  #begin(request: ExchangeRequest, era: EraRequest): Carried {
+    const [upstreamId = ""] = request.pending;
+    const leg = this.#leg(era, upstreamId);
+    return this.#run(request, leg, upstreamId);
+  }
+
+  #run(
+    request: ExchangeRequest,
+    leg: EraLeg,
+    upstreamId: RequestId,
+    left?: OpenExchange,
+  ): Carried {
+    const { link, log, start } = this.#parts;
+    const answer = new EraAnswer(leg, {
+      upstreamId,
+      streams: link.streams,
+      states: this.#states,
+      waitsMs: link.upstream.callMs,
+      reply: (text) => this.#post(text, request.headers),
+      unasked: (text) => link.streams.receive(undefined, [text]),
+      progress: (token, text) => this.#progress(token, text),
+      onStray: () => log.warn("upstream.stray_response", { upstream: link.upstream.name }),
+      row: left,
+    });
+    const started = start(request, { client: answer, left });
+    if (!started.ok) return { answer: Promise.resolve(started), ended: Promise.resolve() };
+    const exchange = started.value;
+    this.#running.set(upstreamId, { exchange, answer, headers: request.headers });
+    void exchange.ended.then(() => this.#running.delete(upstreamId));
+    for (const text of answer.isAskable ? this.#waiting.splice(0) : []) answer.asked(text);
+    return exchange;
+  }
+
+  #leg(era: EraRequest, upstreamId: RequestId): EraLeg {
+    const { bufferBytes } = this.#parts;
+    return new EraLeg({ request: era, bufferBytes, onLeft: () => this.#cancel(upstreamId) });
+  }
+
+  /** The client repeats a request, with the answers to what it was asked. */
+  #goOn(request: ExchangeRequest, era: EraRequest, name: string): Carried {
+    const state = this.#states.take(name, era, Date.now());
+    if (typeof state === "string") {
+      const data = { reason: "invalid_request_state" };
+      const body = rpcError(RPC_CODES.invalidParams, state, era.id, data);
+      return answeredAtOnce({ kind: "json", status: 200, body });
+    }
+    const { upstreamId, stream } = state;
+    const leg = this.#leg(era, upstreamId);
+    const running = this.#running.get(upstreamId);
+    const left = running
+      ? undefined
+      : this.#parts.link.streams.openExchanges().find((one) => one.stream === stream);
+    if (!running && !left) return this.#fromLog(state, leg);
+    const replies = state.asks.flatMap(([key, { id }]) => {
+      const given = era.inputResponses[key];
+      return given === undefined ? [] : [`{"jsonrpc":"2.0","id":${id},"result":${given}}`];
+    });
+    const missing = state.asks.flatMap(([key, ask]) =>
+      era.inputResponses[key] === undefined ? [ask] : [],
+    );
+    const answers = async (): Promise<void> => {
+      for (const text of replies) await this.#deliver(text, request.headers);
+    };
+    if (running) {
+      running.answer.attend(leg, state.seq, missing);
+      void answers().catch((cause: unknown) => this.#failed(running.answer, cause));
+      return { answer: leg.answer, ended: running.exchange.ended };
+    }
+    const resumed = { ...request, body: "", pending: [upstreamId] };
+    const carried = this.#run(resumed, leg, upstreamId, left);
+    const answer = this.#running.get(upstreamId)?.answer;
+    answer?.attend(leg, state.seq, missing);
+    void answers().catch((cause: unknown) => answer && this.#failed(answer, cause));
+    return carried;
+  }
+
+  /** The call is over: what it said is in the log. */
+  #fromLog({ stream, seq, upstreamId }: EraState, leg: EraLeg): Carried {
+    const { request } = leg;
+    for (const text of this.#parts.link.streams.messagesAfter(stream, seq)) {
+      const heard = heardOf(text, request.capabilities);
+      if (heard.kind === "response" && heard.id === upstreamId) {
+        leg.finish(modernResponse(request.method, request.id, text));
+      }
+    }
+    leg.fail(FAILURES.interrupted);
+    return { answer: leg.answer, ended: Promise.resolve() };
+  }
+
+  /** A question that names no call goes to the one that the client waits for, or will be asked about. */
+  #ask(text: string): void {
+    const askable = [...this.#running.values()].filter(({ answer }) => answer.isAskable);
+    const call = askable.find(({ answer }) => answer.isAttended) ?? askable[0];
+    if (call) return call.answer.asked(text);
+    this.#waiting.push(text);
+    if (this.#waiting.length > MAX_UNASKED) this.#waiting.shift();
+  }
+
+  #progress(token: RequestId | undefined, text: string): void {
+    const named = token ?? memberText(memberText(text, "params") ?? "", "progressToken") ?? "";
+    this.#running.get(named)?.answer.progressed(text);
+  }
+
+  /** The client has left, and so cancelled its request. */
+  #cancel(upstreamId: RequestId): void {
+    const running = this.#running.get(upstreamId);
+    if (!running) return;
+    running.exchange.cancel(upstreamId);
+    const reason = "The client closed the stream";
+    const params = `{"requestId":${upstreamId},"reason":${JSON.stringify(reason)}}`;
+    const text = `{"jsonrpc":"2.0","method":"notifications/cancelled","params":${params}}`;
+    this.#post(text, running.headers);
+  }
+
+  #levelToSet(level: string | undefined): string | undefined {
+    if (level === undefined || this.#parts.level().level === level) return undefined;
+    const server = parseJson(this.server);
+    const offered = isObject(server) ? server["capabilities"] : undefined;
+    return isObject(offered) && offered["logging"] !== undefined ? level : undefined;
+  }
+
+  /** Calls that come together may each ask for a level: they share the last one, and filter what they get. */
+  async #setLevel(level: string, headers: Headers): Promise<void> {
+    const { link, log } = this.#parts;
+    const id = JSON.stringify(`holdfast-level-${crypto.randomUUID()}`);
+    const params = JSON.stringify({ level });
+    const body = `{"jsonrpc":"2.0","id":${id},"method":"logging/setLevel","params":${params}}`;
+    try {
+      const answer = await link.post({ body, pending: [id], headers });
+      if (answer.kind === "stream") answer.reply?.discard();
+      this.#parts.level().apply({ kind: "level", level });
+    } catch (cause) {
+      reportFailure(log, link.upstream, cause);
+    }
+  }
+
+  /** Sends what nobody waits for. */
+  #post(body: string, headers: Headers): void {
+    const { link, log } = this.#parts;
+    this.#deliver(body, headers).catch((cause: unknown) => {
+      if (cause instanceof UpstreamError) reportFailure(log, link.upstream, cause);
+    });
+  }
+
+  async #deliver(body: string, headers: Headers): Promise<void> {
+    const answer = await this.#parts.link.post({ body, pending: [], headers });
+    if (answer.kind === "failed") throw new UpstreamError(answer.failure, { status: answer.status });
+  }
+
+  #failed(answer: EraAnswer, cause: unknown): void {
+    const { link, log } = this.#parts;
+    answer.fail(reportFailure(log, link.upstream, cause));
+  }
+}

@@ -1,0 +1,97 @@
+/**
+ * The answer to one POST of a client of the stateless revision. It is JSON if it is complete soon, else a stream
+ * of events. Nothing of it is stored: such a client cannot come back for it.
+ */
+import { succeed, type Outcome } from "../../core/errors.ts";
+import { encodeFrame, MESSAGE_EVENT } from "../../wire/sse-frame.ts";
+import type { EraRequest, ExchangeAnswer, Failure } from "../contract.ts";
+import { statusOfResponse } from "../eras/modern-answer.ts";
+import { rpcError } from "../json-rpc.ts";
+import type { KeptHeaders } from "../upstream/meaning.ts";
+
+interface LegParts {
+  readonly request: EraRequest;
+  /** Bytes that may wait for a client that reads slowly. */
+  readonly bufferBytes: number;
+  /** The client has closed the stream, or does not read it: it has cancelled the request. */
+  readonly onLeft: () => void;
+}
+
+const encoder = new TextEncoder();
+
+export class EraLeg {
+  readonly request: EraRequest;
+  readonly answer: Promise<Outcome<ExchangeAnswer>>;
+  readonly #resolve: (answer: Outcome<ExchangeAnswer>) => void;
+  readonly #bufferBytes: number;
+  readonly #onLeft: () => void;
+  #controller: ReadableByteStreamController | undefined;
+  #isOver = false;
+
+  constructor({ request, bufferBytes, onLeft }: LegParts) {
+    this.request = request;
+    this.#bufferBytes = bufferBytes;
+    this.#onLeft = onLeft;
+    const { promise, resolve } = Promise.withResolvers<Outcome<ExchangeAnswer>>();
+    this.answer = promise;
+    this.#resolve = resolve;
+  }
+
+  /** Whether the POST is not answered yet. */
+  get isWaiting(): boolean {
+    return !this.#isOver && !this.#controller;
+  }
+
+  /** Answers by a stream, unless the POST is answered. */
+  open(): void {
+    if (!this.isWaiting) return;
+    // Only a stream of bytes crosses RPC.
+    const body = new ReadableStream({
+      type: "bytes",
+      start: (controller: ReadableByteStreamController) => void (this.#controller = controller),
+      cancel: () => this.#left(),
+    }) as ReadableStream<Uint8Array>;
+    this.#resolve(succeed({ kind: "flow", body }));
+  }
+
+  /** Sends a message before the last one. */
+  send(text: string): void {
+    this.open();
+    if (this.#isOver) return;
+    this.#enqueue(text);
+    if (-(this.#controller?.desiredSize ?? 0) <= this.#bufferBytes) return;
+    this.#controller?.error(new Error("the client reads too slowly"));
+    this.#left();
+  }
+
+  /** Answers with the last message. */
+  finish(text: string, status = statusOfResponse(text), headers?: KeptHeaders): void {
+    if (this.#isOver) return;
+    const controller = this.#controller;
+    this.#isOver = true;
+    if (!controller) {
+      const kept = headers && { headers };
+      return this.#resolve(succeed({ kind: "json", status, body: text, ...kept }));
+    }
+    this.#enqueue(text);
+    controller.close();
+  }
+
+  fail(failure: Failure): void {
+    if (!this.isWaiting) {
+      return this.finish(rpcError(failure.code, failure.message, this.request.id));
+    }
+    this.#isOver = true;
+    this.#resolve(succeed({ kind: "failed", failure }));
+  }
+
+  #enqueue(text: string): void {
+    this.#controller?.enqueue(encoder.encode(encodeFrame({ event: MESSAGE_EVENT, data: text })));
+  }
+
+  #left(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#onLeft();
+  }
+}
