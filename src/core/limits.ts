@@ -260,3 +260,10 @@ export const REVOCATION_MEMORY_MS = 60 * 60 * 1000;
 export const MOVE_SETTLE_MS = 60_000;
 /** Milliseconds for which a shard reserves a place for a session that is being made. */
 export const RESERVATION_MS = 30_000;
+
+/** Milliseconds for which the upstream's standalone stream is held after the last call of a client without sessions. */
+export const ERA_LINGER_MS = 5000;
+/** Sessions of one principal that carry clients of the stateless revision: a client has one for each upstream and each set of capabilities. */
+export const MAX_ERA_SESSIONS = 100;
+/** Resources that one `subscriptions/listen` may name: the upstream is asked for each. */
+export const MAX_LISTENED_RESOURCES = 1000;

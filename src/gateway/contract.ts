@@ -156,7 +156,28 @@ export type GatewayStart = {
   /** `endpoint` comes first: the address to which a legacy client POSTs. */
   | { readonly kind: "standalone"; readonly endpoint?: string }
   | { readonly kind: "resume"; readonly lastEventId: string }
+  /**
+   * The standalone stream for one of several clients of the stateless revision: a `Listen` acknowledges it, and
+   * nothing that came before is on it.
+   */
+  | ({ readonly kind: "listen" } & Listen)
 );
+
+/** What a `subscriptions/listen` asks for. */
+export interface Listen {
+  /** The request's id, as the client wrote it. */
+  readonly id: RequestId;
+  readonly filter: ListenFilter;
+  /** The client's headers that are sent on. */
+  readonly headers: ExchangeRequest["headers"];
+}
+
+export interface ListenFilter {
+  readonly toolsListChanged?: true;
+  readonly promptsListChanged?: true;
+  readonly resourcesListChanged?: true;
+  readonly resourceSubscriptions?: readonly string[];
+}
 
 /** One caller's sessions, with the methods that only the gateway uses. */
 export interface GatewaySessions<Shown = SessionView> extends Sessions<Shown> {

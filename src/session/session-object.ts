@@ -291,6 +291,7 @@ export class SessionObject extends DurableObject<Environment> {
     const session = this.#life.load(now);
     if (!session) return;
     if (left.stream === NATIVE_STREAM) session.events.left(reason, left.taken);
+    else this.#gateway.left(session.record, socket);
     this.#life.release(now);
     const writers = this.#subscribers.size;
     this.#log.debug("writer.leave", { session: session.record.id, code, writers });

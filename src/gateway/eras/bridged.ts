@@ -5,7 +5,9 @@ import { jsonResponse, Refused } from "../answers.ts";
 import type { GatewayCall } from "../request.ts";
 import { kept } from "../stateless.ts";
 import { carry, eraSessionOf, inEraSession, NotMade, type EraSession } from "./era-session.ts";
+import { filterOf, listen } from "./listen.ts";
 import { learn } from "./speaks.ts";
+import { LISTEN } from "./wire.ts";
 import { readModern, type ModernRequest } from "./modern-request.ts";
 
 /** `otherwise` gives another answer, or none, where the upstream opens no session. */
@@ -30,6 +32,11 @@ export async function bridged(
 }
 
 async function answer(call: GatewayCall, request: ModernRequest): Promise<Response> {
+  if (request.method === LISTEN) {
+    const filter = filterOf(request);
+    const session = await eraSessionOf(call, request);
+    return inSession(call, session, () => listen(call, session, request, filter));
+  }
   const session = await eraSessionOf(call, request);
   const given = await inSession(call, session, () => carry(call, session, request));
   switch (given.kind) {

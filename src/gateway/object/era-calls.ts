@@ -5,15 +5,16 @@
 import type { Outcome } from "../../core/errors.ts";
 import type { Logger } from "../../logger.ts";
 import { memberText } from "../../wire/json-text.ts";
-import type { EraRequest, ExchangeRequest } from "../contract.ts";
+import type { EraRequest, ExchangeRequest, GatewaySession, Listen } from "../contract.ts";
 import { CHANGES, discoverResult, heardOf, modernResponse } from "../eras/modern-answer.ts";
-import { DISCOVER } from "../eras/wire.ts";
+import { ACKNOWLEDGED, ASKING_METHODS, DISCOVER, META } from "../eras/wire.ts";
 import { isObject, parseJson } from "../../wire/json.ts";
 import { messagesIn, rpcError, RPC_CODES, type RequestId } from "../json-rpc.ts";
 import { FAILURES, reportFailure, UpstreamError } from "../upstream/failure.ts";
 import type { Answering } from "./client-answer.ts";
 import { answeredAtOnce, EraAnswer } from "./era-answer.ts";
 import { EraLeg } from "./era-leg.ts";
+import { EraListener } from "./era-listener.ts";
 import { EraStates, type EraState } from "./era-states.ts";
 import type { OpenExchange } from "./exchange-table.ts";
 import type { Exchange } from "./exchange.ts";
@@ -28,6 +29,8 @@ interface EraCallsParts {
   readonly storage: DurableObjectStorage;
   /** Bytes that may wait for a client that reads slowly. */
   readonly bufferBytes: number;
+  /** Bytes of one message of the upstream. */
+  readonly maxBytes: number;
   readonly level: () => UpstreamState;
   readonly start: (
     request: ExchangeRequest,
@@ -55,10 +58,20 @@ export class EraCalls {
   readonly #running = new Map<RequestId, Running>();
   /** Questions that came with no call under way. */
   readonly #waiting: string[] = [];
+  readonly #listener: EraListener;
+  /** The resources that each `subscriptions/listen` has subscribed to. */
+  readonly #subscribed = new Map<WebSocket, readonly string[]>();
 
   constructor(parts: EraCallsParts) {
     this.#parts = parts;
     this.#states = new EraStates(parts.storage.kv);
+    const { link, maxBytes } = parts;
+    this.#listener = new EraListener({
+      maxBytes,
+      silenceMs: link.upstream.silenceMs,
+      open: (headers, signal, lastEventId) => link.listen(headers, signal, lastEventId),
+      receive: (messages) => link.streams.receive(undefined, messages),
+    });
   }
 
   /** Keeps what `server/discover` tells. `messages` are those of the upstream, its answer the last one. */
@@ -79,12 +92,31 @@ export class EraCalls {
     }
     if (era.requestState !== undefined) return this.#goOn(request, era, era.requestState);
     const level = this.#levelToSet(era.logLevel);
-    if (level === undefined) return this.#begin(request, era);
-    const begun = this.#setLevel(level, request.headers).then(() => this.#begin(request, era));
+    const listens = this.#mayAsk(era);
+    if (level === undefined && (!listens || this.#listener.isReady)) {
+      return this.#begin(request, era, listens);
+    }
+    const ready = Promise.all([
+      level === undefined ? undefined : this.#setLevel(level, request.headers),
+      // Held for the moment until the call itself holds it.
+      listens ? this.#listener.use(request.headers) : undefined,
+    ]);
+    const begun = ready.then(() => {
+      const carried = this.#begin(request, era, listens);
+      if (listens) this.#listener.release();
+      return carried;
+    });
     return {
       answer: begun.then(({ answer }) => answer),
       ended: begun.then(({ ended }) => ended),
     };
+  }
+
+  /** Whether the server may ask during this call, and nobody listens to its standalone stream. */
+  #mayAsk({ method, capabilities }: EraRequest): boolean {
+    const { upstream, streams } = this.#parts.link;
+    if (upstream.listensInObject || streams.isFollowed || !ASKING_METHODS.has(method)) return false;
+    return ["elicitation", "sampling", "roots"].some((name) => isObject(capabilities[name]));
   }
 
   /** What the upstream says about no call. Returns what is for those that listen. */
@@ -103,12 +135,65 @@ export class EraCalls {
   /** The session has ended. */
   end(): void {
     this.#running.clear();
+    this.#listener.end();
   }
 
-  #begin(request: ExchangeRequest, era: EraRequest): Carried {
+  /** Attaches a `subscriptions/listen`, and acknowledges it once the upstream has been asked for everything. */
+  listen(session: GatewaySession, socket: WebSocket, listen: Listen): void {
+    const { streams } = this.#parts.link;
+    // A server gives its standalone stream to one reader.
+    this.#listener.end();
+    streams.attachListener(socket, session.metadata);
+    void this.#acknowledge(socket, listen);
+  }
+
+  /** A client that listened has left. */
+  left({ metadata }: GatewaySession, socket: WebSocket): void {
+    this.#parts.link.streams.holdUpstream(metadata);
+    const uris = this.#subscribed.get(socket) ?? [];
+    this.#subscribed.delete(socket);
+    const kept = new Set([...this.#subscribed.values()].flat());
+    for (const uri of uris) if (!kept.has(uri)) void this.#subscribe("unsubscribe", uri, {});
+  }
+
+  async #acknowledge(socket: WebSocket, { id, filter, headers }: Listen): Promise<void> {
+    const { streams } = this.#parts.link;
+    const server = parseJson(this.server);
+    const { capabilities, serverInfo } = isObject(server) ? server : {};
+    const honored = honoredBy(capabilities, filter);
+    const uris = honored.resourceSubscriptions ?? [];
+    this.#subscribed.set(socket, uris);
+    await streams.upstreamHeld();
+    for (let n = 0; n < uris.length; n += AT_A_TIME) {
+      const some = uris.slice(n, n + AT_A_TIME);
+      await Promise.all(some.map((uri) => this.#subscribe("subscribe", uri, headers)));
+    }
+    const params = JSON.stringify({ notifications: honored });
+    streams.sayTo(socket, `{"jsonrpc":"2.0","method":"${ACKNOWLEDGED}","params":${params}}`);
+    if (Object.keys(honored).length > 0) return;
+    const meta = `"${META.subscriptionId}":${id},"${META.serverInfo}":${JSON.stringify(serverInfo ?? {})}`;
+    const result = `{"resultType":"complete","_meta":{${meta}}}`;
+    streams.sayTo(socket, `{"jsonrpc":"2.0","id":${id},"result":${result}}`);
+    streams.dismiss(socket);
+  }
+
+  async #subscribe(kind: "subscribe" | "unsubscribe", uri: string, headers: Headers): Promise<void> {
+    if (await this.#tell(`resources/${kind}`, { uri }, headers)) {
+      this.#parts.level().apply({ kind, uri });
+    }
+  }
+
+  #begin(request: ExchangeRequest, era: EraRequest, listens: boolean): Carried {
     const [upstreamId = ""] = request.pending;
     const leg = this.#leg(era, upstreamId);
-    return this.#run(request, leg, upstreamId);
+    const carried = this.#run(request, leg, upstreamId);
+    if (listens) this.#listenDuring(carried, request.headers);
+    return carried;
+  }
+
+  #listenDuring({ ended }: Carried, headers: Headers): void {
+    void this.#listener.use(headers);
+    void ended.then(() => this.#listener.release());
   }
 
   #run(
@@ -175,6 +260,7 @@ export class EraCalls {
     }
     const resumed = { ...request, body: "", pending: [upstreamId] };
     const carried = this.#run(resumed, leg, upstreamId, left);
+    if (this.#mayAsk(era)) this.#listenDuring(carried, request.headers);
     const answer = this.#running.get(upstreamId)?.answer;
     answer?.attend(leg, state.seq, missing);
     void answers().catch((cause: unknown) => answer && this.#failed(answer, cause));
@@ -228,16 +314,22 @@ export class EraCalls {
 
   /** Calls that come together may each ask for a level: they share the last one, and filter what they get. */
   async #setLevel(level: string, headers: Headers): Promise<void> {
-    const { link, log } = this.#parts;
-    const id = JSON.stringify(`holdfast-level-${crypto.randomUUID()}`);
-    const params = JSON.stringify({ level });
-    const body = `{"jsonrpc":"2.0","id":${id},"method":"logging/setLevel","params":${params}}`;
-    try {
-      const answer = await link.post({ body, pending: [id], headers });
-      if (answer.kind === "stream") answer.reply?.discard();
+    if (await this.#tell("logging/setLevel", { level }, headers)) {
       this.#parts.level().apply({ kind: "level", level });
+    }
+  }
+
+  /** Sends a request whose answer says no more than whether it was taken. Never rejects. */
+  async #tell(method: string, params: object, headers: Headers): Promise<boolean> {
+    const { link, log } = this.#parts;
+    const id = JSON.stringify(`holdfast-${crypto.randomUUID()}`);
+    const said = JSON.stringify(params);
+    const body = `{"jsonrpc":"2.0","id":${id},"method":"${method}","params":${said}}`;
+    try {
+      return await link.ask({ body, pending: [id], headers });
     } catch (cause) {
-      reportFailure(log, link.upstream, cause);
+      if (cause instanceof UpstreamError) reportFailure(log, link.upstream, cause);
+      return false;
     }
   }
 
@@ -258,4 +350,23 @@ export class EraCalls {
     const { link, log } = this.#parts;
     answer.fail(reportFailure(log, link.upstream, cause));
   }
+}
+
+/** Requests that are sent at a time. */
+const AT_A_TIME = 10;
+
+/** What the server can tell of what a client asks for. */
+function honoredBy(capabilities: unknown, filter: Listen["filter"]): Listen["filter"] {
+  const can = (name: string, member: string) => {
+    const one = isObject(capabilities) ? capabilities[name] : undefined;
+    return isObject(one) && one[member] === true;
+  };
+  const { toolsListChanged, promptsListChanged, resourcesListChanged } = filter;
+  const uris = can("resources", "subscribe") ? (filter.resourceSubscriptions ?? []) : [];
+  return {
+    ...(toolsListChanged && can("tools", "listChanged") && { toolsListChanged }),
+    ...(promptsListChanged && can("prompts", "listChanged") && { promptsListChanged }),
+    ...(resourcesListChanged && can("resources", "listChanged") && { resourcesListChanged }),
+    ...(uris.length > 0 && { resourceSubscriptions: uris }),
+  };
 }

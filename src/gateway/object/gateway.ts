@@ -20,6 +20,7 @@ import {
   type GatewaySession,
   type InitializeAnswer,
   type InitializeRequest,
+  type Listen,
   type NotInitialized,
   type SessionAccess,
 } from "../contract.ts";
@@ -193,6 +194,7 @@ export class Gateway {
       link,
       storage: this.#parts.channel.storage,
       bufferBytes: this.#parts.channel.limits.streamBufferBytes,
+      maxBytes: this.#parts.limits.bodyMaxBytes,
       level: () => this.#state,
       start: (request, how) => this.#start(link, request, how),
       log: this.#parts.log,
@@ -231,6 +233,18 @@ export class Gateway {
       const meant = requestMeant(id, open, open);
       if (meant !== undefined) for (const one of this.#running) one.cancel(meant);
     }
+  }
+
+  /** Attaches a `subscriptions/listen` of a client of the stateless revision. */
+  listen(session: GatewaySession, socket: WebSocket, listen: Listen): void {
+    const link = this.#linkOf(session);
+    if (link) this.#eraOf(link).listen(session, socket, listen);
+  }
+
+  /** A reader of one of the gateway's streams has left. */
+  left(session: GatewaySession, socket: WebSocket): void {
+    const link = session.metadata[GATEWAY_KEYS.era] === undefined ? undefined : this.#linkOf(session);
+    if (link) this.#eraOf(link).left(session, socket);
   }
 
   /** A client of the session has sent these headers with a request for a stream. */

@@ -35,6 +35,8 @@ export class GatewayStreams extends Channel {
 
   readonly #listens: (metadata: Metadata) => boolean;
   readonly #divert: (messages: readonly string[]) => readonly string[];
+  /** Readers of the standalone stream get what comes while they listen, and nothing else. */
+  readonly #isShared: boolean;
 
   /**
    * `listens` has the object itself listen to the upstream where it can; otherwise the bridge does.
@@ -44,12 +46,13 @@ export class GatewayStreams extends Channel {
     parts: ChannelParts,
     epoch: string,
     listens: (metadata: Metadata) => boolean = () => false,
-    divert: (messages: readonly string[]) => readonly string[] = (messages) => messages,
+    divert?: (messages: readonly string[]) => readonly string[],
   ) {
     super(parts, "messages", epoch);
     this.epoch = epoch;
     this.#listens = listens;
-    this.#divert = divert;
+    this.#divert = divert ?? ((messages) => messages);
+    this.#isShared = divert !== undefined;
   }
 
   /** Whether a reader follows the standalone stream. */
@@ -130,6 +133,7 @@ export class GatewayStreams extends Channel {
     if (start.kind === "exchange") {
       return { stream: start.stream, seq: this.log.beforeStream(start.stream) };
     }
+    if (start.kind === "listen") return { stream: STANDALONE_STREAM, seq: this.log.lastSeq };
     if (start.kind === "standalone") {
       const seq = this.#unreadFrom ?? this.log.lastSeq;
       return { stream: STANDALONE_STREAM, seq: Math.max(seq, this.log.beforeFirst) };
@@ -156,6 +160,32 @@ export class GatewayStreams extends Channel {
       this.#openUpstream(socket, metadata);
     }
     this.sendPage(socket);
+  }
+
+  /** Attaches one of several readers of the standalone stream. One of their bridges holds the upstream's. */
+  attachListener(socket: WebSocket, metadata: Metadata): void {
+    this.subscribe(socket, STANDALONE_STREAM, this.log.lastSeq, "");
+    this.sendPage(socket);
+    this.holdUpstream(metadata);
+  }
+
+  /** Has a bridge hold the upstream's stream, if none of those on the standalone stream does. */
+  holdUpstream(metadata: Metadata): void {
+    if (this.subscribers.witness(STANDALONE_STREAM)) return;
+    const socket = this.subscribers.first(STANDALONE_STREAM);
+    if (!socket) return;
+    this.subscribers.note(socket, { witness: true });
+    this.#openUpstream(socket, metadata);
+  }
+
+  /** Sends a message to one reader, without logging it. */
+  sayTo(socket: WebSocket, data: string): void {
+    this.subscribers.send(socket, encoder.encode(encodeFrame({ event: MESSAGE_EVENT, data })));
+  }
+
+  /** Lets a reader go. */
+  dismiss(socket: WebSocket): void {
+    this.subscribers.close(socket, CLOSE_CODES.finished);
   }
 
   /** Ends a reader that has missed messages because the log was trimmed: it must not wait for an answer that is gone. */
@@ -187,9 +217,9 @@ export class GatewayStreams extends Channel {
   receive(id: string | undefined, received: readonly string[]): void {
     const messages = this.#divert(received);
     const logged = this.storage.transactionSync(() => {
-      if (id !== undefined) this.storage.kv.put(UPSTREAM_EVENT_ID, id);
+      if (id !== undefined && !this.#isShared) this.storage.kv.put(UPSTREAM_EVENT_ID, id);
       if (messages.length === 0) return [];
-      if (!this.isFollowed && this.#unreadFrom === undefined) {
+      if (!this.isFollowed && this.#unreadFrom === undefined && !this.#isShared) {
         this.storage.kv.put(UNREAD_FROM, this.log.lastSeq);
       }
       return this.#store(STANDALONE_STREAM, messages);
@@ -201,7 +231,9 @@ export class GatewayStreams extends Channel {
   followUpstream(metadata: Metadata): void {
     this.storage.kv.delete(UPSTREAM_EVENT_ID);
     if (this.#listens(metadata)) return;
-    this.subscribers.sendControl(this.#backend(metadata), STANDALONE_STREAM);
+    const holder = this.subscribers.witness(STANDALONE_STREAM);
+    if (holder) this.subscribers.send(holder, this.#backend(metadata));
+    else this.subscribers.sendControl(this.#backend(metadata), STANDALONE_STREAM);
   }
 
   protected override isOpen(stream: number): boolean {
