@@ -99,7 +99,7 @@ export type ExchangeAnswer =
     }
   /** The answer comes on this stream of the session. */
   | { readonly kind: "stream"; readonly stream: number }
-  /** The answer to a request of the stateless revision comes on this stream of events. To cancel it cancels the request. */
+  /** The answer to a request of the stateless revision comes on this stream of events. A client that leaves it cancels the request. */
   | { readonly kind: "flow"; readonly body: ReadableStream<Uint8Array> }
   | { readonly kind: "failed"; readonly failure: Failure };
 

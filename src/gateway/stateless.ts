@@ -169,7 +169,7 @@ const keepalive = encoder.encode(KEEPALIVE_FRAME);
  * The upstream's stream, with comments between events while it is silent: only a failed write
  * shows that the client has left.
  */
-export function kept(
+function kept(
   reader: ChunkReader,
   leave: () => void,
   keepaliveMs: number,

@@ -3,7 +3,6 @@ import { STREAM_HEADERS } from "../../http/problem.ts";
 import { withId } from "../json-rpc.ts";
 import { jsonResponse, Refused } from "../answers.ts";
 import type { GatewayCall } from "../request.ts";
-import { kept } from "../stateless.ts";
 import { carry, eraSessionOf, inEraSession, NotMade, type EraSession } from "./era-session.ts";
 import { filterOf, listen } from "./listen.ts";
 import { learn } from "./speaks.ts";
@@ -38,14 +37,15 @@ async function answer(call: GatewayCall, request: ModernRequest): Promise<Respon
     return inSession(call, session, () => listen(call, session, request, filter));
   }
   const session = await eraSessionOf(call, request);
-  const given = await inSession(call, session, () => carry(call, session, request));
+  const id = JSON.stringify(crypto.randomUUID());
+  const given = await inSession(call, session, () => carry(call, session, request, id));
   switch (given.kind) {
     case "json":
       return jsonResponse(given.status, given.body, given.headers);
     case "failed":
       throw Refused.as(given.failure);
     case "flow":
-      return flow(call, given.body);
+      return new Response(given.body, { headers: STREAM_HEADERS });
     default:
       throw new TypeError(`${given.kind} answers the revisions with sessions alone`);
   }
@@ -61,13 +61,4 @@ function inSession<T>(
     learn(upstream, "legacy", true);
     if (learn(upstream, "modern", false)) await parts.memory?.remember(upstream);
   });
-}
-
-/** A stream of the object's, passed on. A client that leaves it cancels it. */
-function flow({ parts, request }: GatewayCall, body: ReadableStream<Uint8Array>): Response {
-  const reader = body.getReader();
-  const leave = (): void => void reader.cancel().catch(() => undefined);
-  if (request.signal.aborted) leave();
-  request.signal.addEventListener("abort", leave, { once: true });
-  return new Response(kept(reader, leave, parts.config.keepaliveMs), { headers: STREAM_HEADERS });
 }

@@ -19,6 +19,7 @@ import type {
 } from "../contract.ts";
 import { contentFor, forwardedHeaders, type GatewayCall } from "../request.ts";
 import { initializeFor, legacyBody, type ModernRequest } from "./modern-request.ts";
+import type { RequestId } from "../json-rpc.ts";
 import { MODERN_VERSION } from "./wire.ts";
 
 const encoder = new TextEncoder();
@@ -71,11 +72,15 @@ export class NotMade extends Error {
   }
 }
 
-/** Carries a request in its session. Throws SessionNotFoundError if there is none. */
+/**
+ * Carries a request in its session, under this id: many clients share the upstream session, and their own ids could
+ * be the same. Throws SessionNotFoundError if there is none.
+ */
 export function carry(
   call: GatewayCall,
   session: EraSession,
   client: ModernRequest,
+  upstreamId: RequestId,
 ): Promise<ExchangeAnswer> {
   const { id, method, name, progressToken, logLevel, capabilities, requestState, inputResponses } =
     client;
@@ -89,8 +94,6 @@ export function carry(
     requestState,
     inputResponses,
   };
-  // Many clients share the upstream session, so their ids could be the same.
-  const upstreamId = JSON.stringify(crypto.randomUUID());
   const request = {
     match: session.match,
     body: requestState === undefined ? legacyBody(client, upstreamId) : "",

@@ -31,6 +31,8 @@ interface EraCallsParts {
   readonly bufferBytes: number;
   /** Bytes of one message of the upstream. */
   readonly maxBytes: number;
+  /** Milliseconds between comments on a client's stream. */
+  readonly keepaliveMs: number;
   readonly level: () => UpstreamState;
   readonly start: (
     request: ExchangeRequest,
@@ -224,8 +226,9 @@ export class EraCalls {
   }
 
   #leg(era: EraRequest, upstreamId: RequestId): EraLeg {
-    const { bufferBytes } = this.#parts;
-    return new EraLeg({ request: era, bufferBytes, onLeft: () => this.#cancel(upstreamId) });
+    const { bufferBytes, keepaliveMs } = this.#parts;
+    const onLeft = () => this.#cancel(upstreamId);
+    return new EraLeg({ request: era, keepaliveMs, bufferBytes, onLeft });
   }
 
   /** The client repeats a request, with the answers to what it was asked. */

@@ -3,7 +3,7 @@
  * of events. Nothing of it is stored: such a client cannot come back for it.
  */
 import { succeed, type Outcome } from "../../core/errors.ts";
-import { encodeFrame, MESSAGE_EVENT } from "../../wire/sse-frame.ts";
+import { encodeFrame, KEEPALIVE_FRAME, MESSAGE_EVENT } from "../../wire/sse-frame.ts";
 import type { EraRequest, ExchangeAnswer, Failure } from "../contract.ts";
 import { statusOfResponse } from "../eras/modern-answer.ts";
 import { rpcError } from "../json-rpc.ts";
@@ -11,6 +11,8 @@ import type { KeptHeaders } from "../upstream/meaning.ts";
 
 interface LegParts {
   readonly request: EraRequest;
+  /** Milliseconds between comments: only a failed write shows that the client has left. */
+  readonly keepaliveMs: number;
   /** Bytes that may wait for a client that reads slowly. */
   readonly bufferBytes: number;
   /** The client has closed the stream, or does not read it: it has cancelled the request. */
@@ -18,18 +20,22 @@ interface LegParts {
 }
 
 const encoder = new TextEncoder();
+const keepalive = encoder.encode(KEEPALIVE_FRAME);
 
 export class EraLeg {
   readonly request: EraRequest;
   readonly answer: Promise<Outcome<ExchangeAnswer>>;
   readonly #resolve: (answer: Outcome<ExchangeAnswer>) => void;
+  readonly #keepaliveMs: number;
   readonly #bufferBytes: number;
   readonly #onLeft: () => void;
   #controller: ReadableByteStreamController | undefined;
+  #timer: ReturnType<typeof setInterval> | undefined;
   #isOver = false;
 
-  constructor({ request, bufferBytes, onLeft }: LegParts) {
+  constructor({ request, keepaliveMs, bufferBytes, onLeft }: LegParts) {
     this.request = request;
+    this.#keepaliveMs = keepaliveMs;
     this.#bufferBytes = bufferBytes;
     this.#onLeft = onLeft;
     const { promise, resolve } = Promise.withResolvers<Outcome<ExchangeAnswer>>();
@@ -51,6 +57,10 @@ export class EraLeg {
       start: (controller: ReadableByteStreamController) => void (this.#controller = controller),
       cancel: () => this.#left(),
     }) as ReadableStream<Uint8Array>;
+    this.#timer = setInterval(() => {
+      // What waits for the client shows as much, once it is taken.
+      if ((this.#controller?.desiredSize ?? -1) >= 0) this.#controller?.enqueue(keepalive.slice());
+    }, this.#keepaliveMs);
     this.#resolve(succeed({ kind: "flow", body }));
   }
 
@@ -68,7 +78,7 @@ export class EraLeg {
   finish(text: string, status = statusOfResponse(text), headers?: KeptHeaders): void {
     if (this.#isOver) return;
     const controller = this.#controller;
-    this.#isOver = true;
+    this.#end();
     if (!controller) {
       const kept = headers && { headers };
       return this.#resolve(succeed({ kind: "json", status, body: text, ...kept }));
@@ -81,7 +91,7 @@ export class EraLeg {
     if (!this.isWaiting) {
       return this.finish(rpcError(failure.code, failure.message, this.request.id));
     }
-    this.#isOver = true;
+    this.#end();
     this.#resolve(succeed({ kind: "failed", failure }));
   }
 
@@ -91,7 +101,12 @@ export class EraLeg {
 
   #left(): void {
     if (this.#isOver) return;
-    this.#isOver = true;
+    this.#end();
     this.#onLeft();
+  }
+
+  #end(): void {
+    this.#isOver = true;
+    clearInterval(this.#timer);
   }
 }

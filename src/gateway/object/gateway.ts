@@ -1,4 +1,5 @@
 /** The gateway's part of a session's object: its exchanges, its streams and its link to the upstream. */
+import type { Config } from "../../config/service.ts";
 import type { Logger } from "../../logger.ts";
 import { GATEWAY_KEYS, type Metadata } from "../../core/content.ts";
 import { refuse, succeed, type Outcome } from "../../core/errors.ts";
@@ -57,7 +58,7 @@ interface GatewayParts {
   /** Makes the configured upstreams. It is called once, when a session first needs one. */
   readonly openUpstreams: (own: ReadonlyMap<string, Send>) => Upstreams;
   readonly own: Pick<OwnServerParts, "servers" | "publish" | "wakeBy">;
-  readonly limits: ExchangeLimits;
+  readonly limits: ExchangeLimits & Pick<Config, "keepaliveMs">;
   readonly log: Logger;
   /** Called when a message came for an exchange that streams. It counts as use of the session. */
   readonly used: () => void;
@@ -195,6 +196,7 @@ export class Gateway {
       storage: this.#parts.channel.storage,
       bufferBytes: this.#parts.channel.limits.streamBufferBytes,
       maxBytes: this.#parts.limits.bodyMaxBytes,
+      keepaliveMs: this.#parts.limits.keepaliveMs,
       level: () => this.#state,
       start: (request, how) => this.#start(link, request, how),
       log: this.#parts.log,
