@@ -37,7 +37,7 @@ function statementsOn(table: LogTable) {
     insert: `INSERT INTO ${table} (seq, stream, bytes_sum, queue_from, event, data) VALUES (?, ?, ?, ?, ?, ?)`,
     addUpstreamId: `ALTER TABLE ${table} ADD COLUMN ${UPSTREAM_ID} TEXT`,
     insertUpstreamId: `INSERT INTO ${table} (seq, stream, bytes_sum, queue_from, event, data, ${UPSTREAM_ID}) VALUES (?, ?, ?, ?, ?, ?, ?)`,
-    upstreamId: `SELECT ${UPSTREAM_ID} AS id FROM ${table} WHERE stream = ? AND ${UPSTREAM_ID} IS NOT NULL ORDER BY seq DESC LIMIT 1`,
+    upstreamId: `SELECT ${UPSTREAM_ID} AS id FROM ${table} WHERE stream = ? AND seq > ? AND ${UPSTREAM_ID} IS NOT NULL ORDER BY seq DESC LIMIT 1`,
     deleteBefore: `DELETE FROM ${table} WHERE seq < ?`,
     firstOfStream: `SELECT min(seq) AS first FROM ${table} WHERE stream = ? AND seq >= ?`,
     after: `SELECT seq, bytes_sum, queue_from, event, data FROM ${table} WHERE seq > ? AND stream = ? ORDER BY seq`,
@@ -245,10 +245,14 @@ export class EventLog {
     }
   }
 
-  /** The event id after which the upstream's stream that brought these messages can be resumed, as stored. */
-  upstreamId(stream: number): string | undefined {
+  /**
+   * The event id after which the upstream's stream that brought the messages after `seq` can be resumed, as
+   * stored with them.
+   */
+  upstreamId(stream: number, seq = 0): string | undefined {
     if (!this.#hasUpstreamIds) return undefined;
-    return this.#sql.exec<{ id: string }>(this.#statements.upstreamId, stream).toArray()[0]?.id;
+    const rows = this.#sql.exec<{ id: string }>(this.#statements.upstreamId, stream, seq);
+    return rows.toArray()[0]?.id;
   }
 
   #insert(stream: number, { event: name, data, bytes, upstreamId }: SizedEvent): LoggedEvent {

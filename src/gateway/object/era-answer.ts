@@ -217,11 +217,13 @@ export class EraAnswer implements Answering {
     const { streams, states, upstreamId, waitsMs } = this.#parts;
     const { id, method, name } = leg.request;
     const now = Date.now();
-    this.#row ??= streams.beginExchange([upstreamId], false, this.resumesAfter());
+    const resumesAfter = this.resumesAfter();
+    this.#row ??= streams.beginExchange([upstreamId], false, resumesAfter);
     const { stream } = this.#row;
     const seq = streams.lastSeq;
     const expiresAt = now + waitsMs;
-    const state = { stream, seq, upstreamId, method, name, asks: [...asks], expiresAt };
+    const place = { stream, seq, resumesAfter, upstreamId };
+    const state = { ...place, method, name, asks: [...asks], expiresAt };
     const text = inputRequired(id, asks, states.add(state, now));
     this.#asks = [];
     this.#leg = undefined;

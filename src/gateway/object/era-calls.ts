@@ -239,12 +239,10 @@ export class EraCalls {
       const body = rpcError(RPC_CODES.invalidParams, state, era.id, data);
       return answeredAtOnce({ kind: "json", status: 200, body });
     }
-    const { upstreamId, stream } = state;
+    const { upstreamId } = state;
     const leg = this.#leg(era, upstreamId);
     const running = this.#running.get(upstreamId);
-    const left = running
-      ? undefined
-      : this.#parts.link.streams.openExchanges().find((one) => one.stream === stream);
+    const left = running ? undefined : this.#leftAt(state);
     if (!running && !left) return this.#fromLog(state, leg);
     const replies = state.asks.flatMap(([key, { id }]) => {
       const given = era.inputResponses[key];
@@ -268,6 +266,13 @@ export class EraCalls {
     answer?.attend(leg, state.seq, missing);
     void answers().catch((cause: unknown) => answer && this.#failed(answer, cause));
     return carried;
+  }
+
+  /** The call that was left when the object's memory was lost, and where to take it up. */
+  #leftAt({ stream, seq, resumesAfter }: EraState): OpenExchange | undefined {
+    const { streams } = this.#parts.link;
+    const left = streams.openExchanges().find((one) => one.stream === stream);
+    return left && { ...left, upstreamId: streams.resumesAfter(stream, seq) ?? resumesAfter };
   }
 
   /** The call is over: what it said is in the log. */

@@ -10,6 +10,8 @@ export interface EraState {
   readonly stream: number;
   /** What came after this place is for the next repetition of the request. */
   readonly seq: number;
+  /** The upstream's stream can be resumed after this event, if nothing came after `seq`. */
+  readonly resumesAfter?: string | undefined;
   /** The request's id at the upstream. */
   readonly upstreamId: RequestId;
   readonly method: string;

@@ -99,6 +99,11 @@ export class GatewayStreams extends Channel {
     });
   }
 
+  /** The event after which the upstream's stream can be resumed, as stored with the messages after a place in the log. */
+  resumesAfter(stream: number, seq: number): string | undefined {
+    return this.log.upstreamId(stream, seq);
+  }
+
   /** The messages of a stream after a place in the log. */
   messagesAfter(stream: number, seq: number): string[] {
     return [...this.log.texts(stream, seq)];
