@@ -263,7 +263,10 @@ export const RESERVATION_MS = 30_000;
 
 /** Milliseconds for which the upstream's standalone stream is held after the last call of a client without sessions. */
 export const ERA_LINGER_MS = 5000;
-/** Sessions of one principal that carry clients of the stateless revision: a client has one for each upstream and each set of capabilities. */
-export const MAX_ERA_SESSIONS = 100;
+/**
+ * MCP sessions of one principal beyond which no more is made for a client of the stateless revision. Such a client
+ * has one for each upstream, name, version and set of capabilities.
+ */
+export const MAX_ERA_SESSIONS = 1000;
 /** Resources that one `subscriptions/listen` may name: the upstream is asked for each. */
 export const MAX_LISTENED_RESOURCES = 1000;

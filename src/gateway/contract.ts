@@ -3,6 +3,7 @@ import type { Caller } from "../core/caller.ts";
 import { GATEWAY_KEYS, type Metadata, type SessionType } from "../core/content.ts";
 import type {
   IfMatch,
+  Notes,
   SessionContent,
   SessionHost,
   Sessions,
@@ -200,5 +201,7 @@ export interface GatewaySessions<Shown = SessionView> extends Sessions<Shown> {
 
 /** A session host that carries MCP as well. */
 export interface GatewayHost extends SessionHost {
+  /** What the gateway remembers over restarts. Absent: nothing. */
+  readonly notes?: Notes | undefined;
   as(caller: Caller): GatewaySessions;
 }

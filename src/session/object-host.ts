@@ -77,6 +77,10 @@ export class DurableObjectHost implements GatewayHost {
     }
   }
 
+  get notes() {
+    return this.#directory?.notes;
+  }
+
   as(caller: Caller): GatewaySessions {
     return this.#sessionsOf(caller, VIEW);
   }

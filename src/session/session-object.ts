@@ -179,9 +179,9 @@ export class SessionObject extends DurableObject<Environment> {
   ): Promise<Outcome<boolean>> {
     const now = this.#hear(caller);
     const session = this.#life.owned(caller, now);
-    if (!session || (condition && !isMeant(session.record, condition))) return succeed(false);
-    await this.#life.end(session, "deleted", now, headers);
-    return succeed(true);
+    const isGone = !session || (condition && !isMeant(session.record, condition));
+    if (!isGone) await this.#life.end(session, "deleted", now, headers);
+    return succeed(!isGone);
   }
 
   /** Takes the object out of memory, because its files have been replaced. */
@@ -293,7 +293,7 @@ export class SessionObject extends DurableObject<Environment> {
     if (left.stream === NATIVE_STREAM) session.events.left(reason, left.taken);
     else this.#gateway.left(session.record, socket);
     this.#life.release(now);
-    const writers = this.#subscribers.size;
+    const { size: writers } = this.#subscribers;
     this.#log.debug("writer.leave", { session: session.record.id, code, writers });
   }
 

@@ -6,7 +6,7 @@
 import { GATEWAY_KEYS } from "../../core/content.ts";
 import { SessionError, SessionNotFoundError } from "../../core/errors.ts";
 import { requireSessionId, type SessionId } from "../../core/id.ts";
-import { MAX_INIT_BODY_BYTES } from "../../core/limits.ts";
+import { MAX_ERA_SESSIONS, MAX_INIT_BODY_BYTES } from "../../core/limits.ts";
 import { exceeds } from "../../wire/bytes.ts";
 import { isObject } from "../../wire/json.ts";
 import { Refused } from "../answers.ts";
@@ -46,12 +46,17 @@ export async function eraSessionOf(call: GatewayCall, client: ModernRequest): Pr
     if (exceeds(body, MAX_INIT_BODY_BYTES)) {
       throw new Refused(413, "The client's info and capabilities are too large");
     }
+    await refuseTooMany(call, subject);
     const { metadata, ...others } = contentFor(call, "mcp");
     const marked = { ...metadata, [GATEWAY_KEYS.era]: MODERN_VERSION };
     const headers = forwardedHeaders(call);
     const request = { upstream: upstream.name, body, headers, era: true } as const;
     try {
-      const answer = await sessions.initialize(id, { ...others, metadata: marked, subject }, request);
+      const answer = await sessions.initialize(
+        id,
+        { ...others, metadata: marked, subject },
+        request,
+      );
       if (answer.kind !== "initialized") throw new NotMade(answer);
     } catch (failure) {
       const isThere = failure instanceof SessionError && failure.code === "session_already_exists";
@@ -59,6 +64,20 @@ export async function eraSessionOf(call: GatewayCall, client: ModernRequest): Pr
     }
   };
   return { id, sessions, match, make };
+}
+
+/**
+ * A principal whose clients say something new of themselves each time would have a session for each of them. Where
+ * nothing counts sessions, there is no bound.
+ */
+async function refuseTooMany({ parts }: GatewayCall, subject: string): Promise<void> {
+  const counted = parts.host.count({ subject, type: "mcp" });
+  const { count } = await counted.catch(() => ({ count: 0 }));
+  if (count < MAX_ERA_SESSIONS) return;
+  throw new Refused(
+    429,
+    `The caller has ${MAX_ERA_SESSIONS} sessions, the most for which one is made for a client of ${MODERN_VERSION}`,
+  );
 }
 
 /** The upstream opened no session. */

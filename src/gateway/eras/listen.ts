@@ -53,7 +53,12 @@ export async function listen(
   const socket = await sessions.follow(sessionId, { match, kind: "listen", id, filter, headers });
   const holds = !call.upstream.listensInObject;
   const upstream = holds
-    ? new UpstreamListener({ upstream: call.upstream, socket, headers, maxBytes: config.bodyMaxBytes })
+    ? new UpstreamListener({
+        upstream: call.upstream,
+        socket,
+        headers,
+        maxBytes: config.bodyMaxBytes,
+      })
     : undefined;
   const body = bridge(socket, {
     keepaliveMs: config.keepaliveMs,

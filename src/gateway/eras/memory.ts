@@ -2,14 +2,9 @@
  * Remembers over restarts which eras the upstreams speak. It is asked once in an isolate's life, and only before a
  * request that may not be sent twice while the era of its upstream is unknown.
  */
+import type { Notes } from "../../core/host.ts";
 import type { Upstream } from "../upstream/upstream.ts";
 import { known, learn } from "./speaks.ts";
-
-/** A few texts by their names, kept for good. Both methods may reject: then nothing is remembered. */
-export interface Notes {
-  read(name: string): Promise<string | undefined>;
-  write(name: string, text: string): Promise<void>;
-}
 
 const PREFIX = "era ";
 

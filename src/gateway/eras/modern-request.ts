@@ -117,7 +117,9 @@ function envelopeProblem(meta: Members): Problem | undefined {
     return invalid(META.clientCapabilities, isMissing ? "missing" : "must be an object");
   }
   const info = meta[META.clientInfo];
-  return info === undefined || isObject(info) ? undefined : invalid(META.clientInfo, "must be an object");
+  return info === undefined || isObject(info)
+    ? undefined
+    : invalid(META.clientInfo, "must be an object");
 }
 
 function headerProblem(
@@ -154,7 +156,9 @@ function headerProblem(
 }
 
 function unsupported(requested: string): Problem {
-  const what = isModernVersion(requested) ? "Unsupported protocol version" : "Not a stateless version";
+  const what = isModernVersion(requested)
+    ? "Unsupported protocol version"
+    : "Not a stateless version";
   return {
     code: MODERN_CODES.unsupportedVersion,
     message: `${what}: ${requested}`,
@@ -206,7 +210,10 @@ const NOT_PASSED_META: ReadonlySet<string> = new Set([
 ]);
 
 /** The request as the older revisions write it, under an id of the gateway's own, which is its progress token too. */
-export function legacyBody({ method, params, paramsText, progressToken }: ModernRequest, id: RequestId): string {
+export function legacyBody(
+  { method, params, paramsText, progressToken }: ModernRequest,
+  id: RequestId,
+): string {
   const members = Object.keys(params)
     .filter((key) => !NOT_PASSED.has(key))
     .map((key) => `${JSON.stringify(key)}:${memberText(paramsText, key) ?? "null"}`);
@@ -225,7 +232,10 @@ export function legacyBody({ method, params, paramsText, progressToken }: Modern
 const SHARED_CAPABILITIES = ["elicitation", "experimental", "roots", "sampling"] as const;
 
 /** The initialize request that opens an upstream session for such a client. */
-export function initializeFor({ clientInfo, capabilities }: Pick<ModernRequest, "clientInfo" | "capabilities">): string {
+export function initializeFor({
+  clientInfo,
+  capabilities,
+}: Pick<ModernRequest, "clientInfo" | "capabilities">): string {
   const shared = SHARED_CAPABILITIES.flatMap((name) =>
     isObject(capabilities[name]) ? [[name, capabilities[name]] as const] : [],
   );

@@ -27,7 +27,8 @@ export function discoveryShows({ status, text }: ModernAnswer): boolean | undefi
   if (result) return hasModern(result["supportedVersions"]);
   if (!error) return status >= 400 ? false : undefined;
   const { code, data } = error;
-  if (code === MODERN_CODES.unsupportedVersion) return hasModern(isObject(data) && data["supported"]);
+  if (code === MODERN_CODES.unsupportedVersion)
+    return hasModern(isObject(data) && data["supported"]);
   // They say what a server of that revision alone would say, but not that it serves a version of this client's.
   return code === MODERN_CODES.headerMismatch || code === MODERN_CODES.missingCapability;
 }

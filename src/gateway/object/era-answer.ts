@@ -15,7 +15,13 @@ import {
   type Ask,
 } from "../eras/modern-answer.ts";
 import { ASKING_METHODS, METHOD_NOT_FOUND } from "../eras/wire.ts";
-import { messagesIn, requestMeant, rpcError, type RequestId, type WrittenMessage } from "../json-rpc.ts";
+import {
+  messagesIn,
+  requestMeant,
+  rpcError,
+  type RequestId,
+  type WrittenMessage,
+} from "../json-rpc.ts";
 import type { KeptHeaders } from "../upstream/meaning.ts";
 import type { Answering } from "./client-answer.ts";
 import type { EraLeg } from "./era-leg.ts";
@@ -186,7 +192,8 @@ export class EraAnswer implements Answering {
         return true;
       case "ask":
         if (ASKING_METHODS.has(request.method)) this.#asks.push(heard.ask);
-        else parts.reply(rpcError(METHOD_NOT_FOUND, "The client cannot be asked now", heard.ask.id));
+        else
+          parts.reply(rpcError(METHOD_NOT_FOUND, "The client cannot be asked now", heard.ask.id));
         return true;
       case "answered":
         parts.reply(heard.answer);

@@ -7,7 +7,7 @@ import type { Logger } from "../../logger.ts";
 import { memberText } from "../../wire/json-text.ts";
 import type { EraRequest, ExchangeRequest, GatewaySession, Listen } from "../contract.ts";
 import { CHANGES, discoverResult, heardOf, modernResponse } from "../eras/modern-answer.ts";
-import { ACKNOWLEDGED, ASKING_METHODS, DISCOVER, META } from "../eras/wire.ts";
+import { ASKING_METHODS, DISCOVER } from "../eras/wire.ts";
 import { isObject, parseJson } from "../../wire/json.ts";
 import { messagesIn, rpcError, RPC_CODES, type RequestId } from "../json-rpc.ts";
 import { FAILURES, reportFailure, UpstreamError } from "../upstream/failure.ts";
@@ -15,6 +15,7 @@ import type { Answering } from "./client-answer.ts";
 import { answeredAtOnce, EraAnswer } from "./era-answer.ts";
 import { EraLeg } from "./era-leg.ts";
 import { EraListener } from "./era-listener.ts";
+import { EraListens } from "./era-listens.ts";
 import { EraStates, type EraState } from "./era-states.ts";
 import type { OpenExchange } from "./exchange-table.ts";
 import type { Exchange } from "./exchange.ts";
@@ -61,8 +62,7 @@ export class EraCalls {
   /** Questions that came with no call under way. */
   readonly #waiting: string[] = [];
   readonly #listener: EraListener;
-  /** The resources that each `subscriptions/listen` has subscribed to. */
-  readonly #subscribed = new Map<WebSocket, readonly string[]>();
+  readonly #listens: EraListens;
 
   constructor(parts: EraCallsParts) {
     this.#parts = parts;
@@ -73,6 +73,12 @@ export class EraCalls {
       silenceMs: link.upstream.silenceMs,
       open: (headers, signal, lastEventId) => link.listen(headers, signal, lastEventId),
       receive: (messages) => link.streams.receive(undefined, messages),
+    });
+    this.#listens = new EraListens({
+      streams: link.streams,
+      server: () => this.server,
+      tell: (method, params, headers) => this.#tell(method, params, headers),
+      level: parts.level,
     });
   }
 
@@ -121,6 +127,11 @@ export class EraCalls {
     return ["elicitation", "sampling", "roots"].some((name) => isObject(capabilities[name]));
   }
 
+  /** Whether the client of a call that was left may still answer what it was asked. */
+  isAwaited({ stream }: OpenExchange): boolean {
+    return this.#states.waiting(Date.now()).has(stream);
+  }
+
   /** What the upstream says about no call. Returns what is for those that listen. */
   unasked(texts: readonly string[]): string[] {
     return texts.filter((text) => {
@@ -140,49 +151,16 @@ export class EraCalls {
     this.#listener.end();
   }
 
-  /** Attaches a `subscriptions/listen`, and acknowledges it once the upstream has been asked for everything. */
+  /** Attaches a `subscriptions/listen`. */
   listen(session: GatewaySession, socket: WebSocket, listen: Listen): void {
-    const { streams } = this.#parts.link;
     // A server gives its standalone stream to one reader.
     this.#listener.end();
-    streams.attachListener(socket, session.metadata);
-    void this.#acknowledge(socket, listen);
+    this.#listens.attach(session, socket, listen);
   }
 
   /** A client that listened has left. */
-  left({ metadata }: GatewaySession, socket: WebSocket): void {
-    this.#parts.link.streams.holdUpstream(metadata);
-    const uris = this.#subscribed.get(socket) ?? [];
-    this.#subscribed.delete(socket);
-    const kept = new Set([...this.#subscribed.values()].flat());
-    for (const uri of uris) if (!kept.has(uri)) void this.#subscribe("unsubscribe", uri, {});
-  }
-
-  async #acknowledge(socket: WebSocket, { id, filter, headers }: Listen): Promise<void> {
-    const { streams } = this.#parts.link;
-    const server = parseJson(this.server);
-    const { capabilities, serverInfo } = isObject(server) ? server : {};
-    const honored = honoredBy(capabilities, filter);
-    const uris = honored.resourceSubscriptions ?? [];
-    this.#subscribed.set(socket, uris);
-    await streams.upstreamHeld();
-    for (let n = 0; n < uris.length; n += AT_A_TIME) {
-      const some = uris.slice(n, n + AT_A_TIME);
-      await Promise.all(some.map((uri) => this.#subscribe("subscribe", uri, headers)));
-    }
-    const params = JSON.stringify({ notifications: honored });
-    streams.sayTo(socket, `{"jsonrpc":"2.0","method":"${ACKNOWLEDGED}","params":${params}}`);
-    if (Object.keys(honored).length > 0) return;
-    const meta = `"${META.subscriptionId}":${id},"${META.serverInfo}":${JSON.stringify(serverInfo ?? {})}`;
-    const result = `{"resultType":"complete","_meta":{${meta}}}`;
-    streams.sayTo(socket, `{"jsonrpc":"2.0","id":${id},"result":${result}}`);
-    streams.dismiss(socket);
-  }
-
-  async #subscribe(kind: "subscribe" | "unsubscribe", uri: string, headers: Headers): Promise<void> {
-    if (await this.#tell(`resources/${kind}`, { uri }, headers)) {
-      this.#parts.level().apply({ kind, uri });
-    }
+  left(session: GatewaySession, socket: WebSocket): void {
+    this.#listens.left(session, socket);
   }
 
   #begin(request: ExchangeRequest, era: EraRequest, listens: boolean): Carried {
@@ -198,12 +176,7 @@ export class EraCalls {
     void ended.then(() => this.#listener.release());
   }
 
-  #run(
-    request: ExchangeRequest,
-    leg: EraLeg,
-    upstreamId: RequestId,
-    left?: OpenExchange,
-  ): Carried {
+  #run(request: ExchangeRequest, leg: EraLeg, upstreamId: RequestId, left?: OpenExchange): Carried {
     const { link, log, start } = this.#parts;
     const answer = new EraAnswer(leg, {
       upstreamId,
@@ -351,30 +324,12 @@ export class EraCalls {
 
   async #deliver(body: string, headers: Headers): Promise<void> {
     const answer = await this.#parts.link.post({ body, pending: [], headers });
-    if (answer.kind === "failed") throw new UpstreamError(answer.failure, { status: answer.status });
+    if (answer.kind === "failed")
+      throw new UpstreamError(answer.failure, { status: answer.status });
   }
 
   #failed(answer: EraAnswer, cause: unknown): void {
     const { link, log } = this.#parts;
     answer.fail(reportFailure(log, link.upstream, cause));
   }
-}
-
-/** Requests that are sent at a time. */
-const AT_A_TIME = 10;
-
-/** What the server can tell of what a client asks for. */
-function honoredBy(capabilities: unknown, filter: Listen["filter"]): Listen["filter"] {
-  const can = (name: string, member: string) => {
-    const one = isObject(capabilities) ? capabilities[name] : undefined;
-    return isObject(one) && one[member] === true;
-  };
-  const { toolsListChanged, promptsListChanged, resourcesListChanged } = filter;
-  const uris = can("resources", "subscribe") ? (filter.resourceSubscriptions ?? []) : [];
-  return {
-    ...(toolsListChanged && can("tools", "listChanged") && { toolsListChanged }),
-    ...(promptsListChanged && can("prompts", "listChanged") && { promptsListChanged }),
-    ...(resourcesListChanged && can("resources", "listChanged") && { resourcesListChanged }),
-    ...(uris.length > 0 && { resourceSubscriptions: uris }),
-  };
 }

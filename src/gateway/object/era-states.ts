@@ -46,7 +46,11 @@ export class EraStates {
   }
 
   /** Takes a question for its one answer. A text says why it cannot be answered. */
-  take(name: string, { method, name: about }: Pick<EraState, "method" | "name">, now: number): EraState | string {
+  take(
+    name: string,
+    { method, name: about }: Pick<EraState, "method" | "name">,
+    now: number,
+  ): EraState | string {
     const state = /^[0-9a-f]{32}$/.test(name) ? this.#kv.get<EraState>(PREFIX + name) : undefined;
     if (!state) return "requestState is none that this server gave to this caller";
     if (state.isUsed) return "requestState was used before";
@@ -56,6 +60,13 @@ export class EraStates {
     }
     this.#kv.put(PREFIX + name, { ...state, asks: [], isUsed: true });
     return state;
+  }
+
+  /** The streams whose clients may still come back. */
+  waiting(now: number): ReadonlySet<number> {
+    const all = [...this.#kv.list<EraState>({ prefix: PREFIX })].map(([, state]) => state);
+    const open = all.filter(({ isUsed, expiresAt }) => !isUsed && expiresAt > now);
+    return new Set(open.map(({ stream }) => stream));
   }
 
   /** Forgets those that are over, and the oldest ones where too few are. */

@@ -22,21 +22,11 @@ import {
   type InitializeAnswer,
   type InitializeRequest,
   type Listen,
-  type NotInitialized,
   type SessionAccess,
 } from "../contract.ts";
 import { ObjectServer, type OwnServerParts, type SessionToCome } from "../own/object-server.ts";
 import { messagesIn, requestMeant, unaskedIn, type RequestId } from "../json-rpc.ts";
-import {
-  agreedVersion,
-  bindingOf,
-  handshakeMetadata,
-  HandshakeRefused,
-  initialize,
-  sendInitialized,
-  terminate,
-} from "../upstream/handshake.ts";
-import { soundFirst } from "../upstream/health.ts";
+import { agreedVersion, bindingOf, terminate } from "../upstream/handshake.ts";
 import { replicaAt, type Send, type Upstream, type Upstreams } from "../upstream/upstream.ts";
 import { refusesBatches } from "../versions.ts";
 import { reportFailure } from "../upstream/failure.ts";
@@ -46,6 +36,7 @@ import type { OpenExchange } from "./exchange-table.ts";
 import { Exchange } from "./exchange.ts";
 import type { ExchangeLimits } from "./streamed-answer.ts";
 import { ObjectListener } from "./object-listener.ts";
+import { openUpstreamSession } from "./open-upstream-session.ts";
 import { GatewayStreams } from "./streams.ts";
 import { SessionGone, UpstreamLink } from "./upstream-link.ts";
 import { changesIn, UpstreamState } from "./upstream-state.ts";
@@ -62,14 +53,6 @@ interface GatewayParts {
   readonly log: Logger;
   /** Called when a message came for an exchange that streams. It counts as use of the session. */
   readonly used: () => void;
-}
-
-/** A new upstream session. The session that belongs to it is still to be stored, with this metadata. */
-interface Initialized {
-  readonly kind: "initialized";
-  readonly metadata: Metadata;
-  /** The upstream's messages, the last one its answer. */
-  readonly messages: readonly string[];
 }
 
 export class Gateway {
@@ -118,7 +101,7 @@ export class Gateway {
     const upstream = this.#upstream(request.upstream);
     if (!upstream) return refuse("session_not_found");
     this.own.begin(session);
-    const opened = await this.#handshake(upstream, request);
+    const opened = await openUpstreamSession(upstream, request, this.#parts);
     if (opened.kind !== "initialized") {
       this.own.settle(false);
       return succeed(opened);
@@ -132,29 +115,6 @@ export class Gateway {
     }
     void this.terminate(metadata, request.headers);
     return made;
-  }
-
-  async #handshake(
-    upstream: Upstream,
-    { body, headers, era }: InitializeRequest,
-  ): Promise<Initialized | NotInitialized> {
-    try {
-      const { bodyMaxBytes } = this.#parts.limits;
-      const replicas = soundFirst(upstream.replicas);
-      const handshake = await initialize(upstream, replicas, body, headers, bodyMaxBytes);
-      if (era) await sendInitialized(upstream, handshake, headers);
-      const kept = Object.entries(handshakeMetadata(handshake, body)).filter(
-        (entry): entry is [string, string] => entry[1] !== null,
-      );
-      const metadata = { ...Object.fromEntries(kept), [GATEWAY_KEYS.upstream]: upstream.name };
-      return { kind: "initialized", metadata, messages: handshake.messages };
-    } catch (failure) {
-      if (!(failure instanceof HandshakeRefused)) {
-        return { kind: "failed", failure: reportFailure(this.#parts.log, upstream, failure) };
-      }
-      const { status, body, headers } = failure;
-      return { kind: "refused", status, body, headers };
-    }
   }
 
   /** Begins to carry one POST of the client. */
@@ -209,10 +169,10 @@ export class Gateway {
    */
   loaded(session: GatewaySession): void {
     this.streamsOf(session).answerInterrupted((left) => {
-      // A client that was asked has to come first.
-      if (session.metadata[GATEWAY_KEYS.era] !== undefined) return true;
       const link = this.#linkOf(session);
       if (!link) return false;
+      // A client that was asked has to come first, if it still can.
+      if (isEra(session)) return this.#eraOf(link).isAwaited(left);
       const { asked, pending } = left;
       const request: ExchangeRequest = {
         match: { type: "", upstream: link.upstream.name },
@@ -245,7 +205,7 @@ export class Gateway {
 
   /** A reader of one of the gateway's streams has left. */
   left(session: GatewaySession, socket: WebSocket): void {
-    const link = session.metadata[GATEWAY_KEYS.era] === undefined ? undefined : this.#linkOf(session);
+    const link = isEra(session) ? this.#linkOf(session) : undefined;
     if (link) this.#eraOf(link).left(session, socket);
   }
 
@@ -259,13 +219,13 @@ export class Gateway {
       this.#parts.channel,
       session.epoch,
       (metadata) => this.#listen(session, metadata),
-      session.metadata[GATEWAY_KEYS.era] === undefined
-        ? undefined
-        : (texts) => {
-            const link = this.#linkOf(session);
-            return link ? this.#eraOf(link).unasked(texts) : [];
-          },
+      isEra(session) ? (texts) => this.#unasked(session, texts) : undefined,
     ));
+  }
+
+  #unasked(session: GatewaySession, texts: readonly string[]): readonly string[] {
+    const link = this.#linkOf(session);
+    return link ? this.#eraOf(link).unasked(texts) : [];
   }
 
   /** Handles a word from a bridge: about its reader, or about the upstream's stream that it holds. */
@@ -376,6 +336,11 @@ export class Gateway {
       if (!(cause instanceof SessionGone)) reportFailure(this.#parts.log, link.upstream, cause);
     });
   }
+}
+
+/** Whether the session carries clients of the stateless revision. */
+function isEra({ metadata }: GatewaySession): boolean {
+  return metadata[GATEWAY_KEYS.era] !== undefined;
 }
 
 /** Whether an answer is a JSON-RPC error. */

@@ -122,13 +122,16 @@ export class UpstreamLink {
   /** Posts one request of the gateway's own. Returns whether the answer is a result. */
   async ask(parcel: Parcel): Promise<boolean> {
     const answer = await this.post(parcel);
-    if (answer.kind === "failed") throw new UpstreamError(answer.failure, { status: answer.status });
+    if (answer.kind === "failed")
+      throw new UpstreamError(answer.failure, { status: answer.status });
     if (answer.kind === "accepted") return false;
     const [id = ""] = parcel.pending;
     const texts =
       answer.kind === "answer"
         ? answer.messages
-        : messagesIn((answer.reply && (await hearOne(answer.reply, id, this.#maxBytes)).text) ?? "");
+        : messagesIn(
+            (answer.reply && (await hearOne(answer.reply, id, this.#maxBytes)).text) ?? "",
+          );
     return texts.some(({ message }) => message.kind === "response" && !message.error);
   }
 

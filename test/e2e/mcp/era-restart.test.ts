@@ -48,7 +48,10 @@ it("goes on with the call where the server's stream can be resumed, and executes
   expect(saidBy(done)).toBe('[["accept","first"],["accept","second"]]');
   expect([server.effects.of("a"), server.sessions.length]).toEqual([1, 1]);
   const again = await client.call("era_elicit_twice", { tag: "a" }, accepting(second));
-  expect(again.message.error).toMatchObject({ code: -32602, message: "requestState was used before" });
+  expect(again.message.error).toMatchObject({
+    code: -32602,
+    message: "requestState was used before",
+  });
   expect(server.effects.of("a")).toBe(1);
 }, 60_000);
 
@@ -61,7 +64,10 @@ it("answers with an error where the server's stream cannot be resumed", async ()
   await service.kill();
   await service.restart();
   const { message } = await client.call("era_elicit", { tag: "b" }, accepting(asked));
-  expect(message.error).toMatchObject({ code: -32603, message: "upstream exchange was interrupted" });
+  expect(message.error).toMatchObject({
+    code: -32603,
+    message: "upstream exchange was interrupted",
+  });
   expect(server.effects.of("b")).toBe(0);
 }, 60_000);
 

@@ -37,7 +37,8 @@ export class ModernClient {
       readonly headers?: Record<string, string>;
     } = {},
   ) {
-    const { capabilities = { elicitation: {}, sampling: {}, roots: {} }, name = "by-hand" } = options;
+    const { capabilities = { elicitation: {}, sampling: {}, roots: {} }, name = "by-hand" } =
+      options;
     this.#url = url;
     this.#headers = options.headers ?? {};
     this.#meta = {
