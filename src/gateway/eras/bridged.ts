@@ -9,14 +9,16 @@ import { learn } from "./speaks.ts";
 import { LISTEN } from "./wire.ts";
 import { readModern, type ModernRequest } from "./modern-request.ts";
 
-/** `otherwise` gives another answer, or none, where the upstream opens no session. */
+/** `otherwise` gives another answer, or none, where the request is not well formed or the upstream opens no session. */
 export async function bridged(
   call: GatewayCall,
   body: string,
   otherwise?: () => Promise<Response | undefined>,
 ): Promise<Response> {
   const read = readModern(body, call.request.headers);
-  if (read.kind === "refused") return jsonResponse(read.status, read.body);
+  if (read.kind === "refused") {
+    return (await otherwise?.()) ?? jsonResponse(read.status, read.body);
+  }
   if (read.kind === "notification") return new Response(null, { status: 202 });
   try {
     return await answer(call, read);

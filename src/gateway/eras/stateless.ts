@@ -8,7 +8,6 @@ import type { GatewayCall } from "../request.ts";
 import { passThrough, probe } from "../stateless.ts";
 import { bridged } from "./bridged.ts";
 import { answerShows, discoveryShows, isRefusal, isSuspect, type ModernAnswer } from "./shown.ts";
-import { modernResponse } from "./modern-answer.ts";
 import { learn, speaks } from "./speaks.ts";
 import { DISCOVER } from "./wire.ts";
 
@@ -32,7 +31,7 @@ async function judged(
   const { upstream } = call;
   const [request] = messagesIn(body);
   if (request?.message.kind !== "request" || (isKnown && response.ok)) return response;
-  const { id, method } = request.message;
+  const { method } = request.message;
   const answer = await answerIn(response);
   const shown = answerShows(method, answer);
   if (shown === true) {
@@ -40,14 +39,15 @@ async function judged(
     return response;
   }
   if (shown === undefined && !isSuspect(answer, isKnown)) return response;
+  // A result may be of a call that has been executed, and is not looked into further.
+  if (response.ok && !isHarmless(body)) return response;
   const isLegacy = (shown ?? (method === DISCOVER ? shown : await asked(call))) === false;
   if (!isLegacy) return response;
   // What may have been executed is not sent again: the next request goes over the bridge.
   const mayRepeat = isHarmless(body) || isRefusal(answer);
   if (mayRepeat) return bridged(call, body, () => Promise.resolve(response));
   if (learn(upstream, "modern", false)) await call.parts.memory?.remember(upstream);
-  if (answer.text === undefined || !response.ok) return response;
-  return new Response(modernResponse(method, id, answer.text), response);
+  return response;
 }
 
 /** Asks the upstream. Undefined where its answer shows nothing. */

@@ -1,37 +1,9 @@
 /** The service is killed while a server of the revisions with sessions asks a client of 2026-07-28. */
 import { expect, it } from "vitest";
 import { EraServer } from "../../support/mcp/era-server.ts";
-import { startGateway, startUpstream } from "../../support/mcp/gateway.ts";
+import { startGateway, withoutEventIds } from "../../support/mcp/gateway.ts";
 import { McpSession, messagesOf, toolCall } from "../../support/mcp/client.ts";
 import { accepting, ModernClient, saidBy } from "../../support/mcp/modern-client.ts";
-
-/** The server behind one that tells no event ids, so that none of its streams can be resumed. */
-async function withoutIds(server: EraServer): Promise<string> {
-  const upstream = await startUpstream(async (request) => {
-    const { method, headers, signal } = request;
-    const body = method === "POST" ? await request.text() : undefined;
-    const target = new URL(server.url);
-    const own = new Headers(headers);
-    own.set("host", target.host);
-    const answer = await fetch(target, { method, headers: own, signal, ...(body && { body }) });
-    const decoder = new TextDecoder();
-    const strip = new TransformStream<Uint8Array, Uint8Array>({
-      transform: (chunk, controller) => {
-        const text = decoder.decode(chunk, { stream: true }).replaceAll(/^id: .*\n/gm, "");
-        controller.enqueue(new TextEncoder().encode(text));
-      },
-    });
-    const kept = new Headers(answer.headers);
-    kept.delete("content-length");
-    kept.delete("content-encoding");
-    kept.delete("transfer-encoding");
-    return new Response(answer.body?.pipeThrough(strip) ?? null, {
-      status: answer.status,
-      headers: kept,
-    });
-  });
-  return upstream.url;
-}
 
 it("goes on with the call where the server's stream can be resumed, and executes it once", async () => {
   const server = await EraServer.start("legacy");
@@ -57,7 +29,7 @@ it("goes on with the call where the server's stream can be resumed, and executes
 
 it("answers with an error where the server's stream cannot be resumed", async () => {
   const server = await EraServer.start("legacy");
-  const { url, service } = await startGateway({ default: { url: await withoutIds(server) } });
+  const { url, service } = await startGateway({ default: { url: await withoutEventIds(server.url) } });
   const client = new ModernClient(url);
   const asked = await client.call("era_elicit", { tag: "b" });
   expect(asked.message.result?.resultType).toBe("input_required");
