@@ -29,7 +29,9 @@ it("goes on with the call where the server's stream can be resumed, and executes
 
 it("answers with an error where the server's stream cannot be resumed", async () => {
   const server = await EraServer.start("legacy");
-  const { url, service } = await startGateway({ default: { url: await withoutEventIds(server.url) } });
+  const { url, service } = await startGateway({
+    default: { url: await withoutEventIds(server.url) },
+  });
   const client = new ModernClient(url);
   const asked = await client.call("era_elicit", { tag: "b" });
   expect(asked.message.result?.resultType).toBe("input_required");

@@ -9,8 +9,11 @@ import type { SseReader } from "../sse-reader.ts";
 import { freshFetch } from "./fresh-fetch.ts";
 import { McpSession, readerOf, textOf, wholeAnswer, type Rpc } from "./client.ts";
 
-/** `cut` ends the client's connections, `kill` is `kill -9`, `repeat` sends the user's answer twice. */
-export type Harm = "none" | "cut" | "kill" | "repeat";
+/**
+ * `cut` ends the client's connections, `kill` is `kill -9`, `repeat` sends the user's answer twice, and
+ * `evict` is a silence in which workerd takes objects out of memory.
+ */
+export type Harm = "none" | "cut" | "kill" | "repeat" | "evict";
 
 export interface Plan {
   /** The server's; the client is of the other one. */
@@ -53,8 +56,12 @@ export function play(stage: Stage, plan: Plan): Promise<Outcome> {
   return plan.server === "modern" ? playLegacyClient(stage, plan) : playModernClient(stage, plan);
 }
 
+/** Milliseconds after which workerd has evicted an idle object. It waits for ten seconds. */
+const EVICTION_MS = 12_000;
+
 async function harm({ service, relay }: Stage, what: Harm | undefined): Promise<void> {
   if (what === "cut") relay.cut();
+  if (what === "evict") await new Promise((resolve) => setTimeout(resolve, EVICTION_MS));
   if (what !== "kill") return;
   await service.kill();
   await service.restart();
@@ -74,11 +81,14 @@ const callOf = ({ tag }: Stage, { rounds }: Plan) => ({
 /** A failure of the network, which is none of the gateway's. */
 const broken = (): undefined => undefined;
 
-/** Sends anew while the network fails, also on a kept connection that was cut meanwhile. */
-async function insist(send: () => Promise<Response>): Promise<Response> {
+/** Sends anew while the network fails (a TypeError of `fetch`), also on a kept connection that was cut meanwhile. */
+async function insist<T>(send: () => Promise<T>): Promise<T> {
   for (;;) {
-    const response = await send().catch(broken);
-    if (response) return response;
+    try {
+      return await send();
+    } catch (cause) {
+      if (!(cause instanceof TypeError)) throw cause;
+    }
   }
 }
 
@@ -115,7 +125,10 @@ class Following {
 
 async function playLegacyClient(stage: Stage, plan: Plan): Promise<Outcome> {
   const [id, asked]: [string, string[]] = [`call-${stage.tag}`, []];
-  const session = await McpSession.open(stage.url);
+  const session = await inTime(
+    "opening",
+    insist(() => McpSession.open(stage.url)),
+  );
   const params = callOf(stage, plan);
   const posting = session.post({ jsonrpc: "2.0", id, method: "tools/call", params });
   const response = posting.catch(broken);
