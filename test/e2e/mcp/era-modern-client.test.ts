@@ -191,7 +191,17 @@ it.each([401, 403, 429, 500, 503])("concludes nothing from a %i", async (status)
   expect(seen).toEqual(["server/discover", "tools/list"]);
 });
 
-it("bridges to a server of HTTP+SSE, and to one without sessions", async () => {
+it("has every ability with a server of HTTP+SSE", async () => {
+  const server = await EraServer.start("legacy");
+  // A gateway is such a server, too.
+  const { service } = await startGateway({ default: { url: server.url } });
+  const sse = { url: `${service.url}/sse`, transport: "sse" };
+  const { url } = await startGateway({ default: sse }, { KEEPALIVE_SECONDS: "0.2" });
+  const { wrong } = await tryAll(MODERN, url, server);
+  expect([...wrong].map(([name, cause]) => [name, String(cause)])).toEqual([]);
+});
+
+it("bridges to a server without sessions", async () => {
   const upstream = await startUpstream(
     answering(async (_request, { id, method }) => {
       if (method?.startsWith("server/")) return new Response(null, { status: 400 });
