@@ -263,6 +263,8 @@ export const RESERVATION_MS = 30_000;
 
 /** Milliseconds for which the upstream's standalone stream is held after the last call of a client without sessions. */
 export const ERA_LINGER_MS = 5000;
+/** Milliseconds for which more questions of a server are waited for before its client is asked: it may ask several at once. */
+export const ERA_GATHER_MS = 100;
 /**
  * MCP sessions of one principal beyond which no more is made for a client of the stateless revision. Such a client
  * has one for each upstream, name, version and set of capabilities.

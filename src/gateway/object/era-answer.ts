@@ -3,6 +3,7 @@
  * the server ends the client's request (`input_required`). What the server says until the client repeats it is
  * logged, and the repetition goes on from there, with the same call of the server.
  */
+import { ERA_GATHER_MS } from "../../core/limits.ts";
 import { FAILURES } from "../upstream/failure.ts";
 import { succeed, type Outcome } from "../../core/errors.ts";
 import type { ExchangeAnswer, Failure } from "../contract.ts";
@@ -44,6 +45,8 @@ interface EraAnswerParts {
   /** Hands progress to the call that it is of. */
   readonly progress: (token: RequestId, text: string) => void;
   readonly onStray: () => void;
+  /** Calls a function after so many milliseconds. Returns what calls that off. */
+  readonly after: (ms: number, work: () => void) => () => void;
   /** The stream in the log, where the client has been asked before. */
   readonly row?: OpenExchange | undefined;
 }
@@ -58,6 +61,8 @@ export class EraAnswer implements Answering {
   #row: OpenExchange | undefined;
   #asks: Ask[] = [];
   readonly #backlog = new Turn();
+  /** Calls off the moment for which more questions are waited for. */
+  #gathering: (() => void) | undefined;
   #isEnded = false;
 
   constructor(leg: EraLeg, parts: EraAnswerParts) {
@@ -134,11 +139,12 @@ export class EraAnswer implements Answering {
   }
 
   flush(): void {
-    const leg = this.#leg;
-    if (!leg) return this.#store(this.resumesAfter());
+    if (!this.#leg) return this.#store(this.resumesAfter());
     if (this.#isEnded || this.#asks.length === 0) return;
-    const round = crypto.randomUUID().slice(0, 8);
-    this.#park(leg, new Map(this.#asks.map((ask, n) => [`${round}-${n}`, ask])));
+    this.#gathering ??= this.#parts.after(ERA_GATHER_MS, () => {
+      this.#gathering = undefined;
+      this.#park();
+    });
   }
 
   fail(failure: Failure): void {
@@ -220,7 +226,11 @@ export class EraAnswer implements Answering {
   }
 
   /** Ends the client's request with the questions. All that its repetition needs is stored first. */
-  #park(leg: EraLeg, asks: ReadonlyMap<string, Ask>): void {
+  #park(): void {
+    const leg = this.#leg;
+    if (!leg || this.#isEnded) return;
+    const round = crypto.randomUUID().slice(0, 8);
+    const asks = new Map(this.#asks.map((ask, n) => [`${round}-${n}`, ask]));
     const { streams, states, upstreamId, waitsMs } = this.#parts;
     const { id, method, name } = leg.request;
     const now = Date.now();
@@ -240,6 +250,7 @@ export class EraAnswer implements Answering {
   /** The server has answered, or never will. */
   #over(): void {
     this.#isEnded = true;
+    this.#gathering?.();
     if (!this.#leg) return this.#store(this.resumesAfter());
     if (this.#row) this.#parts.streams.say(this.#row, [], []);
   }

@@ -187,6 +187,7 @@ export class EraCalls {
       unasked: (text) => link.streams.receive(undefined, [text]),
       progress: (token, text) => this.#progress(token, text),
       onStray: () => log.warn("upstream.stray_response", { upstream: link.upstream.name }),
+      after: (ms, work) => link.timer.after(ms, work),
       row: left,
     });
     const started = start(request, { client: answer, left });

@@ -1,5 +1,6 @@
 import { expect, it } from "vitest";
 import {
+  type Ask,
   discoverResult,
   heardOf,
   inputRequired,
@@ -137,7 +138,7 @@ it("asks for several things at once, without what only older revisions use", () 
     method: "elicitation/create",
     params: JSON.stringify(params),
   });
-  const asks = new Map([
+  const asks = new Map<string, Ask>([
     ["a", ask({ message: "m", elicitationId: "e", task: {}, _meta: {} })],
     ["b", { id: "2", method: "roots/list", params: undefined }],
   ]);
