@@ -287,12 +287,11 @@ export class SessionObject extends DurableObject<Environment> {
     const left = this.#subscribers.detach(socket);
     if (!left) return;
     this.#attaching.left();
-    const now = Date.now();
-    const session = this.#life.load(now);
+    const session = this.#life.load(Date.now());
     if (!session) return;
     if (left.stream === NATIVE_STREAM) session.events.left(reason, left.taken);
     else this.#gateway.left(session.record, socket);
-    this.#life.release(now);
+    this.#life.release(Date.now());
     const { size: writers } = this.#subscribers;
     this.#log.debug("writer.leave", { session: session.record.id, code, writers });
   }

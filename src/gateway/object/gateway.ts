@@ -150,6 +150,11 @@ export class Gateway {
     return succeed(exchange);
   }
 
+  #eraOn(session: GatewaySession): EraCalls | undefined {
+    const link = this.#linkOf(session);
+    return link && this.#eraOf(link);
+  }
+
   #eraOf(link: UpstreamLink): EraCalls {
     return (this.#era ??= new EraCalls({
       link,
@@ -199,14 +204,12 @@ export class Gateway {
 
   /** Attaches a `subscriptions/listen` of a client of the stateless revision. */
   listen(session: GatewaySession, socket: WebSocket, listen: Listen): void {
-    const link = this.#linkOf(session);
-    if (link) this.#eraOf(link).listen(session, socket, listen);
+    this.#eraOn(session)?.listen(session, socket, listen);
   }
 
   /** A reader of one of the gateway's streams has left. */
   left(session: GatewaySession, socket: WebSocket): void {
-    const link = isEra(session) ? this.#linkOf(session) : undefined;
-    if (link) this.#eraOf(link).left(session, socket);
+    if (isEra(session)) this.#eraOn(session)?.left(session, socket);
   }
 
   /** A client of the session has sent these headers with a request for a stream. */
@@ -219,13 +222,8 @@ export class Gateway {
       this.#parts.channel,
       session.epoch,
       (metadata) => this.#listen(session, metadata),
-      isEra(session) ? (texts) => this.#unasked(session, texts) : undefined,
+      isEra(session) ? (texts) => this.#eraOn(session)?.unasked(texts) ?? [] : undefined,
     ));
-  }
-
-  #unasked(session: GatewaySession, texts: readonly string[]): readonly string[] {
-    const link = this.#linkOf(session);
-    return link ? this.#eraOf(link).unasked(texts) : [];
   }
 
   /** Handles a word from a bridge: about its reader, or about the upstream's stream that it holds. */
