@@ -19,6 +19,9 @@ it("goes on with the call where the server's stream can be resumed, and executes
   const done = await client.call("era_elicit_twice", { tag: "a" }, accepting(second));
   expect(saidBy(done)).toBe('[["accept","first"],["accept","second"]]');
   expect([server.effects.of("a"), server.sessions.length]).toEqual([1, 1]);
+  // Each time from where the client was asked: what came before is not read again.
+  const places = server.requests.flatMap(({ headers }) => headers.get("last-event-id") ?? []);
+  expect([places.length, new Set(places).size]).toEqual([2, 2]);
   const again = await client.call("era_elicit_twice", { tag: "a" }, accepting(second));
   expect(again.message.error).toMatchObject({
     code: -32602,
