@@ -35,7 +35,8 @@ async function judged(
   const answer = await answerIn(response);
   const shown = answerShows(method, answer);
   if (shown === true) {
-    if (learn(upstream, "modern", true)) await call.parts.memory?.remember(upstream);
+    // Nothing is remembered of it: a server that needs no bridge costs no request to an object.
+    learn(upstream, "modern", true);
     return response;
   }
   if (shown === undefined && !isSuspect(answer, isKnown)) return response;
@@ -52,11 +53,12 @@ async function judged(
 
 /** Asks the upstream. Undefined where its answer shows nothing. */
 async function asked(call: GatewayCall): Promise<boolean | undefined> {
+  const { upstream, parts } = call;
+  const before = speaks(upstream, "modern");
   const answer = await probe(call);
   const shown = answer && discoveryShows(answer);
-  if (shown === true && learn(call.upstream, "modern", true)) {
-    await call.parts.memory?.remember(call.upstream);
-  }
+  if (shown !== true) return shown;
+  if (learn(upstream, "modern", true) && before === false) await parts.memory?.remember(upstream);
   return shown;
 }
 
