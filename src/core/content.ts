@@ -113,4 +113,6 @@ export const GATEWAY_KEYS = {
   protocolVersion: "protocol_version",
   /** The client's name and version, as JSON. */
   clientInfo: "client_info",
+  /** The revision of the clients that the session carries, where they have no sessions of their own; else absent. */
+  era: "era",
 } as const;

@@ -267,3 +267,15 @@ export const REVOCATION_MEMORY_MS = 60 * 60 * 1000;
 export const MOVE_SETTLE_MS = 60_000;
 /** Milliseconds for which a shard reserves a place for a session that is being made. */
 export const RESERVATION_MS = 30_000;
+
+/** Milliseconds for which the upstream's standalone stream is held after the last call of a client without sessions. */
+export const ERA_LINGER_MS = 5000;
+/** Milliseconds for which more questions of a server are waited for before its client is asked: it may ask several at once. */
+export const ERA_GATHER_MS = 100;
+/**
+ * MCP sessions of one principal beyond which no more is made for a client of the stateless revision. Such a client
+ * has one for each upstream, name, version and set of capabilities.
+ */
+export const MAX_ERA_SESSIONS = 1000;
+/** Resources that one `subscriptions/listen` may name: the upstream is asked for each. */
+export const MAX_LISTENED_RESOURCES = 1000;

@@ -110,6 +110,8 @@ export interface DirectoryShard {
    * taken. Only the subject's home shard decides: two shards would each admit `limit`.
    */
   admit(to: Addressed, subject: string, id: string, limit: number): Promise<boolean | Elsewhere>;
+  /** Reads a note of this service about itself; with a `text`, writes it first. Shard 0 alone is asked. */
+  note(to: Addressed, name: string, text?: string): Promise<string | undefined>;
   /** Ends a reservation: the session is indexed, or was not made. */
   release(to: Addressed, subject: string, id: string): Promise<void>;
 }

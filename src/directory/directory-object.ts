@@ -40,6 +40,9 @@ interface Bindings {
   readonly SESSIONS: Pick<DurableObjectNamespace, "idFromName" | "get">;
 }
 
+/** Before the name of a note. */
+const NOTE = "note ";
+
 interface Delivered {
   readonly to: Addressed;
   readonly message: DirectoryMessage;
@@ -144,6 +147,13 @@ export class DirectoryObject
     const countIndexed = async (except: readonly string[]) =>
       (await this.#directory(to.shards).count({ subject }, except)).count;
     return this.#reservations.admit(subject, id, limit, countIndexed, Date.now);
+  }
+
+  note(to: Addressed, name: string, text?: string): string | undefined {
+    this.#hear(to);
+    const { kv } = this.ctx.storage;
+    if (text !== undefined) kv.put(NOTE + name, text);
+    return kv.get<string>(NOTE + name);
   }
 
   release(to: Addressed, subject: string, id: string): void {

@@ -79,6 +79,12 @@ export function messagesIn(text: string): WrittenMessage[] {
   });
 }
 
+/** The text of the request with this id in a body. */
+export function requestIn(body: string, id: RequestId): string | undefined {
+  const isMeant = ({ message }: WrittenMessage) => message.kind === "request" && message.id === id;
+  return messagesIn(body).find(isMeant)?.text;
+}
+
 function writtenMessage(text: string): WrittenMessage | undefined {
   const message = messageOf(hasTooManyValues(text) ? outlineOf(text) : parseJson(text), text);
   return message && { message, text };

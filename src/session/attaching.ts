@@ -132,7 +132,8 @@ export class Attaching {
     if (!place) return false;
     life.hold(session, now);
     if (start.headers) gateway.hear(start.headers);
-    streams.attach(socket, start, place, session.record.metadata);
+    if (start.kind === "listen") gateway.listen(session.record, socket, start);
+    else streams.attach(socket, start, place, session.record.metadata);
     return true;
   }
 

@@ -178,9 +178,9 @@ export class SessionObject extends DurableObject<Environment> {
   ): Promise<Outcome<boolean>> {
     const now = this.#hear(caller);
     const session = this.#life.owned(caller, now);
-    if (!session || (condition && !isMeant(session.record, condition))) return succeed(false);
-    await this.#life.end(session, "deleted", now, headers);
-    return succeed(true);
+    const isGone = !session || (condition && !isMeant(session.record, condition));
+    if (!isGone) await this.#life.end(session, "deleted", now, headers);
+    return succeed(!isGone);
   }
 
   /** Stores a row, to show that it can. Only an object that no session has is asked to. */
@@ -292,12 +292,12 @@ export class SessionObject extends DurableObject<Environment> {
     const left = this.#subscribers.detach(socket);
     if (!left) return;
     this.#attaching.left();
-    const now = Date.now();
-    const session = this.#life.load(now);
+    const session = this.#life.load(Date.now());
     if (!session) return;
     if (left.stream === NATIVE_STREAM) session.events.left(reason, left.taken);
-    this.#life.release(now);
-    const writers = this.#subscribers.size;
+    else this.#gateway.left(session.record, socket);
+    this.#life.release(Date.now());
+    const { size: writers } = this.#subscribers;
     this.#log.debug("writer.leave", { session: session.record.id, code, writers });
   }
 

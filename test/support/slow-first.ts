@@ -30,6 +30,7 @@ const SLOW = [
   "e2e/examples/ai-sdk.test.ts",
   "e2e/crash.test.ts",
   "e2e/mcp/oauth.test.ts",
+  "e2e/mcp/era-modern-client.test.ts",
   "workers/auth-matrix.test.ts",
   "workers/resume.property.test.ts",
 ].map((file) => join(TESTS, file));

@@ -7,8 +7,8 @@ import type { ExchangeAnswer, ExchangeRequest } from "../contract.ts";
 import { askedIn, plainResult } from "../eras/results.ts";
 import {
   messagesIn,
+  requestIn,
   requestMeant,
-  withId,
   type RequestId,
   type WrittenMessage,
 } from "../json-rpc.ts";
@@ -20,15 +20,22 @@ import {
 } from "../../core/limits.ts";
 import { succeed, type Outcome } from "../../core/errors.ts";
 import type { Hold } from "../../http/held-bytes.ts";
-import { FAILURES, HandshakeRefused, reportFailure, UpstreamError } from "../upstream/failure.ts";
+import {
+  FAILURES,
+  HandshakeRefused,
+  reportFailure,
+  SessionGone,
+  UpstreamError,
+} from "../upstream/failure.ts";
 import { isAboutNothing, meantFor, type Settled } from "../upstream/meaning.ts";
 import { sleep } from "../../wire/timers.ts";
-import { ClientAnswer } from "./client-answer.ts";
-import type { Again, ParkedCalls } from "./parked-calls.ts";
+import { ClientAnswer, type Answering } from "./client-answer.ts";
+import type { OpenExchange } from "./exchange-table.ts";
+import { asClientKnows, type Again, type ParkedCalls } from "./parked-calls.ts";
 import { StreamedAnswer, type ExchangeLimits } from "./streamed-answer.ts";
-import { SessionGone, type Streamed, type UpstreamLink } from "./upstream-link.ts";
+import type { Streamed, UpstreamLink } from "./upstream-link.ts";
 
-interface ExchangeParts {
+export interface ExchangeParts {
   readonly link: UpstreamLink;
   readonly limits: ExchangeLimits;
   readonly log: Logger;
@@ -45,6 +52,13 @@ interface ExchangeParts {
   readonly isTaken?: boolean;
   /** The request is a call that is sent again. */
   readonly again?: Again;
+  /** Takes the answer, in place of a `ClientAnswer`. */
+  readonly client?: Answering | undefined;
+  /**
+   * The exchange was left when the object's memory was lost. Its body is not sent again: the upstream's
+   * stream is resumed after the row's `upstreamId`.
+   */
+  readonly left?: OpenExchange | undefined;
 }
 
 /** Milliseconds before a call is sent again where the server has asked for nothing but that. */
@@ -61,21 +75,17 @@ export class Exchange {
   readonly #limits: ExchangeLimits;
   readonly #log: Logger;
   readonly #used: () => void;
-  readonly #bridge: ExchangeParts["bridge"];
-  readonly #isTaken: boolean;
-  readonly #again: Again | undefined;
+  readonly #how: Pick<ExchangeParts, "bridge" | "isTaken" | "again" | "left">;
   /** Requests that another exchange carries on. */
   readonly #passedOn = new Set<RequestId>();
-  readonly #client: ClientAnswer;
+  readonly #client: Answering;
   readonly #abort = new AbortController();
   /** Whether the upstream's answer is still to begin. Once begun, a stream may bring nothing for ever. */
   isWaiting = true;
 
   constructor(request: ExchangeRequest, parts: ExchangeParts) {
-    const { link, limits, log, hold, used, bridge, isTaken = false, again } = parts;
-    this.#isTaken = isTaken;
-    this.#bridge = bridge;
-    this.#again = again;
+    const { link, limits, log, hold, used, again, left } = parts;
+    this.#how = parts;
     this.#request = request;
     this.#hold = hold;
     this.#link = link;
@@ -84,7 +94,9 @@ export class Exchange {
     this.#used = used;
     const { streams, upstream } = link;
     const onStray = () => log.warn("upstream.stray_response", { upstream: upstream.name });
-    this.#client = again?.client ?? new ClientAnswer({ request, streams, onStray });
+    const resumed = left && { row: left, parked: [] };
+    this.#client =
+      parts.client ?? again?.client ?? new ClientAnswer({ request, streams, onStray, resumed });
     this.answer = this.#client.answer;
     this.ended = this.#run().catch((cause) => void reportFailure(log, upstream, cause));
   }
@@ -94,7 +106,8 @@ export class Exchange {
     const { timer, upstream } = this.#link;
     const callOffDeadline = timer.after(upstream.callMs, () => this.#timeUp());
     try {
-      if (this.#isTaken) this.#client.end(succeed({ kind: "accepted" }));
+      if (this.#how.isTaken) this.#client.end(succeed({ kind: "accepted" }));
+      else if (this.#how.left) await this.#takeUp(this.#how.left);
       else if (this.#request.initialize) await this.#initialize();
       else await this.#carry();
     } catch (cause) {
@@ -125,7 +138,7 @@ export class Exchange {
 
   /** The requests that it was made for, under the client's ids. */
   get #carried(): readonly RequestId[] {
-    return this.#again ? [this.#again.request] : this.#request.pending;
+    return this.#how.again ? [this.#how.again.request] : this.#request.pending;
   }
 
   /** Those that wait for the upstream. One that waits for the client is carried by another exchange later. */
@@ -141,7 +154,7 @@ export class Exchange {
   }
 
   /** The client's answer, if it is the one of this exchange. */
-  answerOf(exchange: number): ClientAnswer | undefined {
+  answerOf(exchange: number): Answering | undefined {
     return this.#client.row?.id === exchange ? this.#client : undefined;
   }
 
@@ -178,12 +191,23 @@ export class Exchange {
   async #carry(): Promise<void> {
     if (this.pending.length > 0) await this.#link.streams.upstreamHeld();
     const { signal } = this.#abort;
-    if (this.#again?.idleSince !== undefined) await sleep(IDLE_ROUND_MS, signal);
-    if (this.#again && this.#isDone) return;
-    const parcel = { ...this.#request, isRound: this.#again !== undefined };
+    if (this.#how.again?.idleSince !== undefined) await sleep(IDLE_ROUND_MS, signal);
+    if (this.#how.again && this.#isDone) return;
+    const parcel = { ...this.#request, isRound: this.#how.again !== undefined };
     let answer: Streamed | Settled | undefined = await this.#link.post(parcel, signal);
     while (answer?.kind === "stream") answer = await this.#readStream(answer);
     if (answer) this.#settle(answer);
+  }
+
+  /** Goes on with an exchange that was left. Throws UpstreamError where it was interrupted for good. */
+  async #takeUp({ upstreamId }: OpenExchange): Promise<void> {
+    try {
+      const left = { reply: undefined, doubted: undefined, bridged: false };
+      await this.#readStream({ kind: "stream", ...left }, upstreamId);
+    } catch (cause) {
+      if (!(cause instanceof UpstreamError)) throw cause;
+      throw new UpstreamError(FAILURES.interrupted, { cause, status: cause.status });
+    }
   }
 
   #settle(answer: Settled): void {
@@ -204,9 +228,9 @@ export class Exchange {
 
   /** Handles a message of the upstream. Returns whether it is for the client. */
   #take(written: WrittenMessage, bridged: boolean): boolean {
-    const meant = meantFor(this.#client.open, this.#asKnown(written));
+    const meant = meantFor(this.#client.open, asClientKnows(written, this.#how.again));
     const { message, text } = meant;
-    const bridge = bridged && message.kind === "response" ? this.#bridge : undefined;
+    const bridge = bridged && message.kind === "response" ? this.#how.bridge : undefined;
     if (!bridge) return this.#client.message(meant);
     bridge.heard(text);
     const asked = askedIn(text);
@@ -216,7 +240,7 @@ export class Exchange {
     if (!asked || request === undefined) {
       return this.#client.message({ message, text: plainResult(text) });
     }
-    const { idleSince } = this.#again ?? {};
+    const { idleSince } = this.#how.again ?? {};
     if (asked.requests.length === 0) {
       const isLate = Date.now() - (idleSince ?? Infinity) >= this.#link.upstream.callMs;
       if (isLate) throw new UpstreamError(FAILURES.timedOut);
@@ -226,28 +250,19 @@ export class Exchange {
     return true;
   }
 
-  /** The client knows a call that is sent again by the id that it gave it. */
-  #asKnown(written: WrittenMessage): WrittenMessage {
-    const { message, text } = written;
-    const again = this.#again;
-    if (!again || message.kind !== "response" || message.id === undefined) return written;
-    if (requestMeant(message.id, [again.sentAs], [again.sentAs]) === undefined) return written;
-    return { message: { ...message, id: again.request }, text: withId(text, again.request) };
-  }
-
   #bodyOf(request: RequestId): string {
     const { body } = this.#request;
-    if (this.#again) return body;
-    const isMeant = ({ message }: WrittenMessage) =>
-      message.kind === "request" && message.id === request;
-    return messagesIn(body).find(isMeant)?.text ?? body;
+    return this.#how.again ? body : (requestIn(body, request) ?? body);
   }
 
   /**
    * Reads an SSE answer, and resumes it if the upstream breaks it off. If it says that the
    * upstream's session is lost, the body is posted again, and this returns the next answer.
    */
-  async #readStream(first: Streamed): Promise<Streamed | Settled | undefined> {
+  async #readStream(
+    first: Streamed,
+    lastEventId?: string,
+  ): Promise<Streamed | Settled | undefined> {
     const callOffStream = this.#streamIn(UPSTREAM_SETTLE_MS);
     const { signal } = this.#abort;
     let { doubted } = first;
@@ -257,18 +272,20 @@ export class Exchange {
       // A server of the stateless era may ask for something, and gets the call again then.
       if (!first.bridged) this.#letGoBody();
     };
-    const answer = new StreamedAnswer(first.reply, {
+    const parts = {
       limits: this.#limits,
       silenceMs: this.#link.upstream.silenceMs,
       signal,
-      resume: (lastEventId) => this.#link.resume(lastEventId, this.#request.headers, signal),
+      resume: (after: string) => this.#link.resume(after, this.#request.headers, signal),
       brokeOff: () => {
         // The POST was taken, so an error that comes now does not refuse it.
         trustSession();
         this.#client.startStream();
       },
       isEnded: () => this.#isDone,
-    });
+    };
+    const answer = new StreamedAnswer(first.reply, parts, lastEventId);
+    this.#client.resumesAfter = () => answer.lastEventId;
     this.isWaiting = false;
     this.#used();
     if (!doubted && !first.bridged) this.#letGoBody();

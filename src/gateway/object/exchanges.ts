@@ -5,7 +5,7 @@ import { bodies, NO_ROOM, type Hold } from "../../http/held-bytes.ts";
 import type { ExchangeRequest } from "../contract.ts";
 import { messagesIn, requestMeant, type RequestId } from "../json-rpc.ts";
 import type { EraBridge } from "./era-bridge.ts";
-import { Exchange } from "./exchange.ts";
+import { Exchange, type ExchangeParts } from "./exchange.ts";
 import { ParkedCalls, type Again } from "./parked-calls.ts";
 import { mayAnswer } from "./rounds.ts";
 import type { ExchangeLimits } from "./streamed-answer.ts";
@@ -23,6 +23,9 @@ interface ExchangesParts {
   readonly headers: () => ExchangeRequest["headers"];
 }
 
+/** `client` takes the answer; with `left`, the exchange goes on where the object's memory was lost. */
+export type How = Pick<ExchangeParts, "client" | "left">;
+
 export class Exchanges {
   readonly #parts: ExchangesParts;
   readonly #running = new Set<Exchange>();
@@ -37,12 +40,17 @@ export class Exchanges {
     return false;
   }
 
+  /** Whether one is under way. */
+  get isBusy(): boolean {
+    return this.#running.size > 0;
+  }
+
   /** Begins to carry one POST of the client. */
-  begin(link: UpstreamLink, request: ExchangeRequest): Outcome<Exchange> {
+  begin(link: UpstreamLink, request: ExchangeRequest, how: How = {}): Outcome<Exchange> {
     const hold = bodies.hold();
     if (!hold.grow(request.body.length)) return refuse("unavailable", NO_ROOM);
     const isTaken = mayAnswer(request.body) && this.parked(link).take(messagesIn(request.body));
-    return succeed(this.#carry(link, request, hold, { isTaken }));
+    return succeed(this.#carry(link, request, hold, { isTaken, ...how }));
   }
 
   /** The client has cancelled these requests. */
@@ -88,7 +96,7 @@ export class Exchanges {
     link: UpstreamLink,
     request: ExchangeRequest,
     hold: Hold,
-    more: { readonly isTaken?: boolean; readonly again?: Again },
+    more: How & { readonly isTaken?: boolean; readonly again?: Again },
   ): Exchange {
     const { eras, limits, log, used } = this.#parts;
     const bridge = { heard: (text: string) => eras.heard(text), parked: () => this.parked(link) };

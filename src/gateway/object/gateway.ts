@@ -1,4 +1,5 @@
 /** The gateway's part of a session's object: its exchanges, its streams and its link to the upstream. */
+import type { Config } from "../../config/service.ts";
 import type { Logger } from "../../logger.ts";
 import { GATEWAY_KEYS, type Metadata } from "../../core/content.ts";
 import { refuse, succeed, type Outcome } from "../../core/errors.ts";
@@ -15,35 +16,29 @@ import {
 import { isBridgedSid } from "../eras/wire.ts";
 import {
   STANDALONE_STREAM,
-  type ExchangeAnswer,
   type ExchangeRequest,
   type GatewaySession,
   type InitializeAnswer,
   type InitializeRequest,
-  type NotInitialized,
+  type Listen,
   type SessionAccess,
 } from "../contract.ts";
 import { ObjectServer, type OwnServerParts, type SessionToCome } from "../own/object-server.ts";
-import { messagesIn, unaskedIn, type RequestId } from "../json-rpc.ts";
-import {
-  agreedVersion,
-  bindingOf,
-  handshakeMetadata,
-  initialize,
-  terminate,
-} from "../upstream/handshake.ts";
-import { soundFirst } from "../upstream/health.ts";
+import { unaskedIn, type RequestId } from "../json-rpc.ts";
+import { agreedVersion, bindingOf, terminate } from "../upstream/handshake.ts";
 import { replicaAt, type Send, type Upstream, type Upstreams } from "../upstream/upstream.ts";
 import { refusesBatches } from "../versions.ts";
-import { HandshakeRefused, reportFailure } from "../upstream/failure.ts";
+import { reportFailure, SessionGone } from "../upstream/failure.ts";
+import { EraBridge } from "./era-bridge.ts";
+import { EraCalls } from "./era-calls.ts";
 import type { Exchange } from "./exchange.ts";
-import { Exchanges } from "./exchanges.ts";
+import { Exchanges, type How } from "./exchanges.ts";
 import type { ExchangeLimits } from "./streamed-answer.ts";
 import { ObjectListener } from "./object-listener.ts";
-import { EraBridge } from "./era-bridge.ts";
+import { openUpstreamSession } from "./open-upstream-session.ts";
 import { GatewayStreams } from "./streams.ts";
-import { SessionGone, UpstreamLink } from "./upstream-link.ts";
-import { changesIn, UpstreamState } from "./upstream-state.ts";
+import { UpstreamLink } from "./upstream-link.ts";
+import { UpstreamState } from "./upstream-state.ts";
 
 type Headers = ExchangeRequest["headers"];
 
@@ -53,18 +48,10 @@ interface GatewayParts {
   /** Makes the configured upstreams. It is called once, when a session first needs one. */
   readonly openUpstreams: (own: ReadonlyMap<string, Send>) => Upstreams;
   readonly own: Pick<OwnServerParts, "servers" | "publish" | "wakeBy">;
-  readonly limits: ExchangeLimits;
+  readonly limits: ExchangeLimits & Pick<Config, "keepaliveMs">;
   readonly log: Logger;
   /** Called when a message came for an exchange that streams. It counts as use of the session. */
   readonly used: () => void;
-}
-
-/** A new upstream session. The session that belongs to it is still to be stored, with this metadata. */
-interface Initialized {
-  readonly kind: "initialized";
-  readonly metadata: Metadata;
-  /** The upstream's messages, the last one its answer. */
-  readonly messages: readonly string[];
 }
 
 export class Gateway {
@@ -77,7 +64,10 @@ export class Gateway {
   #link: UpstreamLink | undefined;
   #listener: ObjectListener | undefined;
   #stateOf: UpstreamState | undefined;
+  /** For a server of the stateless era alone. */
   readonly #eras: EraBridge;
+  /** For clients of the stateless era. */
+  #eraCalls: EraCalls | undefined;
   /** The headers of the client's last request since this object was loaded. */
   #headers: Headers = {};
 
@@ -118,7 +108,7 @@ export class Gateway {
 
   /** Whether the gateway keeps the object in memory: by an exchange, or by a stream of the upstream. */
   get isBusy(): boolean {
-    return this.#running.size > 0 || this.#listener !== undefined;
+    return this.#exchanges.isBusy || this.#listener !== undefined;
   }
 
   /**
@@ -134,7 +124,7 @@ export class Gateway {
     const upstream = this.#upstream(request.upstream);
     if (!upstream) return refuse("session_not_found");
     this.own.begin(session);
-    const opened = await this.#handshake(upstream, request);
+    const opened = await openUpstreamSession(upstream, request, this.#parts);
     if (opened.kind !== "initialized") {
       this.own.settle(false);
       return succeed(opened);
@@ -142,35 +132,19 @@ export class Gateway {
     const { metadata, messages } = opened;
     const made = make(metadata);
     this.own.settle(made.ok);
-    if (made.ok) return succeed({ kind: "initialized", messages });
+    if (made.ok) {
+      if (request.era) EraCalls.initialized(this.#parts.channel.storage, messages);
+      return succeed({ kind: "initialized", messages });
+    }
     void this.terminate(metadata, request.headers);
     return made;
   }
 
-  async #handshake(
-    upstream: Upstream,
-    { body, headers }: InitializeRequest,
-  ): Promise<Initialized | NotInitialized> {
-    try {
-      const { bodyMaxBytes } = this.#parts.limits;
-      const replicas = soundFirst(upstream.replicas);
-      const handshake = await initialize(upstream, replicas, body, headers, bodyMaxBytes);
-      const kept = Object.entries(handshakeMetadata(handshake, body)).filter(
-        (entry): entry is [string, string] => entry[1] !== null,
-      );
-      const metadata = { ...Object.fromEntries(kept), [GATEWAY_KEYS.upstream]: upstream.name };
-      return { kind: "initialized", metadata, messages: handshake.messages };
-    } catch (failure) {
-      if (!(failure instanceof HandshakeRefused)) {
-        return { kind: "failed", failure: reportFailure(this.#parts.log, upstream, failure) };
-      }
-      const { status, body, headers } = failure;
-      return { kind: "refused", status, body, headers };
-    }
-  }
-
   /** Begins to carry one POST of the client. */
-  exchange(session: GatewaySession, request: ExchangeRequest): Outcome<Exchange> {
+  exchange(
+    session: GatewaySession,
+    request: ExchangeRequest,
+  ): Outcome<Pick<Exchange, "answer" | "ended">> {
     const link = this.#linkOf(session);
     if (!link) return refuse("session_not_found");
     const version = request.batch ? agreedVersion(bindingOf(session.metadata)) : undefined;
@@ -179,9 +153,56 @@ export class Gateway {
     }
     this.#headers = request.headers;
     this.#listen(session, session.metadata);
-    const exchange = this.#exchanges.begin(link, request);
-    if (exchange.ok) this.#remember(request, exchange.value);
-    return exchange;
+    if (request.era) return succeed(this.#eraOf(link).carry(request, request.era));
+    return this.#start(link, request);
+  }
+
+  #start(link: UpstreamLink, request: ExchangeRequest, how?: How): Outcome<Exchange> {
+    const begun = this.#exchanges.begin(link, request, how);
+    if (begun.ok) this.#state.remember(request, begun.value.answer);
+    return begun;
+  }
+
+  #eraOn(session: GatewaySession): EraCalls | undefined {
+    const link = this.#linkOf(session);
+    return link && this.#eraOf(link);
+  }
+
+  #eraOf(link: UpstreamLink): EraCalls {
+    return (this.#eraCalls ??= new EraCalls({
+      link,
+      storage: this.#parts.channel.storage,
+      bufferBytes: this.#parts.channel.limits.streamBufferBytes,
+      maxBytes: this.#parts.limits.bodyMaxBytes,
+      keepaliveMs: this.#parts.limits.keepaliveMs,
+      level: () => this.#state,
+      start: (request, how) => this.#start(link, request, how),
+      log: this.#parts.log,
+    }));
+  }
+
+  /**
+   * The object was loaded: the exchanges that were under way when it left memory go on where the
+   * upstream's stream can be resumed, and get an error otherwise.
+   */
+  loaded(session: GatewaySession): void {
+    this.streamsOf(session).answerInterrupted((left) => {
+      const link = this.#linkOf(session);
+      if (!link) return false;
+      // A client that was asked has to come first, if it still can.
+      if (isEra(session)) return this.#eraOf(link).isAwaited(left);
+      const request: ExchangeRequest = {
+        match: { type: "", upstream: link.upstream.name },
+        body: "",
+        batch: left.asked.length > 1,
+        pending: left.pending,
+        cancels: [],
+        initialize: false,
+        headers: this.#headers,
+        delivery: "own",
+      };
+      return this.#start(link, request, { left }).ok;
+    });
   }
 
   /** The client has cancelled these requests, and the upstream has accepted that. */
@@ -198,18 +219,27 @@ export class Gateway {
     if (link) this.#exchanges.parked(link).drop();
   }
 
+  /** Attaches a `subscriptions/listen` of a client of the stateless revision. */
+  listen(session: GatewaySession, socket: WebSocket, listen: Listen): void {
+    this.#eraOn(session)?.listen(session, socket, listen);
+  }
+
+  /** A reader of one of the gateway's streams has left. */
+  left(session: GatewaySession, socket: WebSocket): void {
+    if (isEra(session)) this.#eraOn(session)?.left(session, socket);
+  }
+
   /** A client of the session has sent these headers with a request for a stream. */
   hear(headers: Headers): void {
     this.#headers = headers;
   }
 
   streamsOf(session: GatewaySession): GatewayStreams {
-    return (this.#streams ??= new GatewayStreams(
-      this.#parts.channel,
-      session.epoch,
-      (metadata) => this.#listen(session, metadata),
-      (metadata) => this.#eras.subscription(metadata),
-    ));
+    return (this.#streams ??= new GatewayStreams(this.#parts.channel, session.epoch, {
+      listens: (metadata) => this.#listen(session, metadata),
+      subscription: (metadata) => this.#eras.subscription(metadata),
+      divert: isEra(session) ? (texts) => this.#eraOn(session)?.unasked(texts) ?? [] : undefined,
+    }));
   }
 
   /** Handles a word from a bridge: about its reader, or about the upstream's stream that it holds. */
@@ -237,6 +267,8 @@ export class Gateway {
   silence(metadata: Metadata, headers?: Headers): () => Promise<void> {
     this.#streams = undefined;
     this.#link = undefined;
+    this.#eraCalls?.end();
+    this.#eraCalls = undefined;
     this.#listener?.end();
     this.#listener = undefined;
     this.own.end();
@@ -271,19 +303,6 @@ export class Gateway {
       maxBytes: this.#parts.limits.bodyMaxBytes,
       stateRequests: () => this.#state.requests,
     }));
-  }
-
-  /** Remembers a lasting request of the client, such as a log level, once the upstream has agreed to it. */
-  #remember({ initialize, body }: ExchangeRequest, { answer }: Exchange): void {
-    if (initialize) return this.#state.clear();
-    const changes = changesIn(body);
-    if (changes.length === 0) return;
-    void answer.then((outcome) => {
-      // Requests that are answered on a stream, or in a batch, count as agreed to: asked again, they can only be refused again.
-      if (outcome.ok && outcome.value.kind !== "failed" && !isError(outcome.value)) {
-        for (const change of changes) this.#state.apply(change);
-      }
-    });
   }
 
   get #state(): UpstreamState {
@@ -325,9 +344,7 @@ export class Gateway {
   }
 }
 
-/** Whether an answer is a JSON-RPC error. */
-function isError(answer: ExchangeAnswer): boolean {
-  if (answer.kind !== "json") return false;
-  const [first, ...others] = messagesIn(answer.body);
-  return others.length === 0 && first?.message.kind === "response" && "error" in first.message;
+/** Whether the session carries clients of the stateless revision. */
+function isEra({ metadata }: GatewaySession): boolean {
+  return metadata[GATEWAY_KEYS.era] !== undefined;
 }

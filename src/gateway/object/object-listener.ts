@@ -10,10 +10,10 @@ import { unaskedIn } from "../json-rpc.ts";
 import { call } from "../upstream/call.ts";
 import { sleep } from "../../wire/timers.ts";
 import type { Binding } from "../upstream/handshake.ts";
-import { reportFailure } from "../upstream/failure.ts";
+import { reportFailure, SessionGone } from "../upstream/failure.ts";
 import { replicaAt } from "../upstream/upstream.ts";
 import type { GatewayStreams } from "./streams.ts";
-import { SessionGone, type UpstreamLink } from "./upstream-link.ts";
+import type { UpstreamLink } from "./upstream-link.ts";
 
 type Headers = Readonly<Record<string, string>>;
 

@@ -11,18 +11,19 @@ import {
   requestMeant,
   RPC_CODES,
   rpcError,
+  withId,
   type RequestId,
   type WrittenMessage,
 } from "../json-rpc.ts";
 import { STANDALONE_STREAM } from "../contract.ts";
 import { FAILURES } from "../upstream/failure.ts";
-import { ClientAnswer } from "./client-answer.ts";
+import { ClientAnswer, type Answering } from "./client-answer.ts";
 import { isQuestion, newQuestionId, type AnsweredCall, type ParkedCall } from "./rounds.ts";
 import type { GatewayStreams } from "./streams.ts";
 
 /** A call that is sent again. */
 export interface Again {
-  readonly client: ClientAnswer;
+  readonly client: Answering;
   /** The id that the client gave the call. */
   readonly request: RequestId;
   /** The id under which it is sent. */
@@ -37,7 +38,7 @@ interface ParkedCallsParts {
   /** Those of the session's client. */
   readonly capabilities: () => Readonly<Record<string, unknown>>;
   /** The answer of an exchange of which something runs. */
-  readonly running: (exchange: number) => ClientAnswer | undefined;
+  readonly running: (exchange: number) => Answering | undefined;
   /** Sends a call again. */
   readonly begin: (again: Again) => void;
   /** A response came that answers nothing. */
@@ -53,7 +54,7 @@ export class ParkedCalls {
 
   /** The server has answered a call with what it asks for. */
   park(
-    client: ClientAnswer,
+    client: Answering,
     request: RequestId,
     body: string,
     asked: Asked,
@@ -160,7 +161,7 @@ export class ParkedCalls {
   }
 
   /** The answer to the POST of a call that waits no more, with the stream that it has. */
-  #clientOf({ exchange, request }: ParkedCall): ClientAnswer | undefined {
+  #clientOf({ exchange, request }: ParkedCall): Answering | undefined {
     const { streams, running, onStray } = this.#parts;
     const known = running(exchange);
     known?.unpark(request);
@@ -181,4 +182,12 @@ export class ParkedCalls {
 /** A call that is sent again has an id of its own. */
 function newCallId(): RequestId {
   return JSON.stringify(`holdfast-again-${crypto.randomUUID()}`);
+}
+
+/** The client knows a call that is sent again by the id that it gave it. */
+export function asClientKnows(written: WrittenMessage, again: Again | undefined): WrittenMessage {
+  const { message, text } = written;
+  if (!again || message.kind !== "response" || message.id === undefined) return written;
+  if (requestMeant(message.id, [again.sentAs], [again.sentAs]) === undefined) return written;
+  return { message: { ...message, id: again.request }, text: withId(text, again.request) };
 }

@@ -28,6 +28,15 @@ const UNREAD_FROM = "unread-from";
 
 const encoder = new TextEncoder();
 
+interface StandaloneHooks {
+  /** Has the object itself listen to the upstream where it can; otherwise the bridge does. */
+  readonly listens?: (metadata: Metadata) => boolean;
+  /** The request that opens the stream of an upstream of the stateless era. */
+  readonly subscription?: (metadata: Metadata) => string | undefined;
+  /** Takes what came on the upstream's standalone stream, and returns what is for the client's. */
+  readonly divert?: ((messages: readonly string[]) => readonly string[]) | undefined;
+}
+
 export class GatewayStreams extends Channel {
   readonly epoch: string;
   /** Set while the bridge opens the upstream's standalone stream. */
@@ -37,21 +46,17 @@ export class GatewayStreams extends Channel {
 
   readonly #listens: (metadata: Metadata) => boolean;
   readonly #subscription: (metadata: Metadata) => string | undefined;
+  readonly #divert: (messages: readonly string[]) => readonly string[];
+  /** Readers of the standalone stream get what comes while they listen, and nothing else. */
+  readonly #isShared: boolean;
 
-  /**
-   * `listens` has the object itself listen to the upstream where it can; otherwise the bridge does.
-   * `subscription` is the request that opens the stream of an upstream of the stateless era.
-   */
-  constructor(
-    parts: ChannelParts,
-    epoch: string,
-    listens: (metadata: Metadata) => boolean = () => false,
-    subscription: (metadata: Metadata) => string | undefined = () => undefined,
-  ) {
+  constructor(parts: ChannelParts, epoch: string, hooks: StandaloneHooks = {}) {
     super(parts, "messages", epoch);
     this.epoch = epoch;
-    this.#listens = listens;
-    this.#subscription = subscription;
+    this.#listens = hooks.listens ?? (() => false);
+    this.#subscription = hooks.subscription ?? (() => undefined);
+    this.#divert = hooks.divert ?? ((messages) => messages);
+    this.#isShared = hooks.divert !== undefined;
   }
 
   /** Calls that wait for the client. */
@@ -75,32 +80,73 @@ export class GatewayStreams extends Channel {
     return this.subscribers.count(STANDALONE_STREAM) > 0;
   }
 
-  /** Begins an exchange with a stream of its own, or one that answers on the standalone stream. */
-  beginExchange(pending: readonly RequestId[], standalone: boolean): OpenExchange {
-    return this.#exchanges.begin(pending, standalone);
+  /**
+   * Begins an exchange with a stream of its own, or one that answers on the standalone stream. After
+   * `upstreamId` the upstream's stream can be resumed.
+   */
+  beginExchange(
+    pending: readonly RequestId[],
+    standalone: boolean,
+    upstreamId?: string,
+  ): OpenExchange {
+    return this.#exchanges.begin(pending, standalone, standalone ? undefined : upstreamId);
   }
 
   /**
    * Logs messages of an exchange, together with the requests that are still pending after them, and
-   * sends them. It writes the pending requests only if they are fewer than in `exchange`.
+   * sends them. It writes the pending requests only if they are fewer than in `exchange`. After
+   * `upstreamId` the upstream's stream that brought them can be resumed.
    */
-  say(exchange: OpenExchange, messages: readonly string[], pending: readonly RequestId[]): void {
+  say(
+    exchange: OpenExchange,
+    messages: readonly string[],
+    pending: readonly RequestId[],
+    upstreamId?: string,
+  ): void {
+    const resumesAfter = exchange.stream === STANDALONE_STREAM ? undefined : upstreamId;
     const logged = this.storage.transactionSync(() => {
       if (pending.length < exchange.pending.length) this.#exchanges.savePending(exchange, pending);
-      return this.#store(exchange.stream, messages);
+      return this.#store(exchange.stream, messages, resumesAfter);
     });
     this.send(exchange.stream, logged);
   }
 
-  /** Answers the exchanges that were under way when the object left memory: nobody else will. */
-  answerInterrupted(): void {
+  /** The exchanges whose requests wait for an answer, with the place after which each can be resumed. */
+  openExchanges(): OpenExchange[] {
+    return this.#exchanges.open().map((exchange) => {
+      const { stream, upstreamId } = exchange;
+      return { ...exchange, upstreamId: this.log.upstreamId(stream) ?? upstreamId };
+    });
+  }
+
+  /** The event after which the upstream's stream can be resumed, as stored with the messages after a place in the log. */
+  resumesAfter(stream: number, seq: number): string | undefined {
+    return this.log.upstreamId(stream, seq);
+  }
+
+  /** The messages of a stream after a place in the log. */
+  messagesAfter(stream: number, seq: number): string[] {
+    return [...this.log.texts(stream, seq)];
+  }
+
+  /** The place of the newest message. */
+  get lastSeq(): number {
+    return this.log.lastSeq;
+  }
+
+  /**
+   * Answers the exchanges that were under way when the object left memory: nobody else will. Those that
+   * `takesUp` are left to it.
+   */
+  answerInterrupted(takesUp: (exchange: OpenExchange) => boolean = () => false): void {
     const { code, message } = FAILURES.interrupted;
-    for (const exchange of this.#exchanges.open()) {
-      const { id: row, pending, stream } = exchange;
+    for (const exchange of this.openExchanges()) {
+      const { id: row, pending, stream, upstreamId } = exchange;
       // A call that waits for the client runs nowhere: it goes on when the client answers.
       const parked = this.rounds.parked(row).map(({ request }) => request);
       const lost = pending.filter((id) => !parked.includes(id));
       if (lost.length === 0) continue;
+      if (parked.length === 0 && upstreamId !== undefined && takesUp(exchange)) continue;
       const answers = lost.map((id) => rpcError(code, message, id));
       this.say(exchange, answers, parked);
       if (parked.length === 0 && stream !== STANDALONE_STREAM) this.endStream(stream);
@@ -117,6 +163,7 @@ export class GatewayStreams extends Channel {
     if (start.kind === "exchange") {
       return { stream: start.stream, seq: this.log.beforeStream(start.stream) };
     }
+    if (start.kind === "listen") return { stream: STANDALONE_STREAM, seq: this.log.lastSeq };
     if (start.kind === "standalone") {
       const seq = this.#unreadFrom ?? this.log.lastSeq;
       return { stream: STANDALONE_STREAM, seq: Math.max(seq, this.log.beforeFirst) };
@@ -145,6 +192,32 @@ export class GatewayStreams extends Channel {
     this.sendPage(socket);
   }
 
+  /** Attaches one of several readers of the standalone stream. One of their bridges holds the upstream's. */
+  attachListener(socket: WebSocket, metadata: Metadata): void {
+    this.subscribe(socket, STANDALONE_STREAM, this.log.lastSeq, "");
+    this.sendPage(socket);
+    this.holdUpstream(metadata);
+  }
+
+  /** Has a bridge hold the upstream's stream, if none of those on the standalone stream does. */
+  holdUpstream(metadata: Metadata): void {
+    if (this.subscribers.witness(STANDALONE_STREAM)) return;
+    const socket = this.subscribers.first(STANDALONE_STREAM);
+    if (!socket) return;
+    this.subscribers.note(socket, { witness: true });
+    this.#openUpstream(socket, metadata);
+  }
+
+  /** Sends a message to one reader, without logging it. */
+  sayTo(socket: WebSocket, data: string): void {
+    this.subscribers.send(socket, encoder.encode(encodeFrame({ event: MESSAGE_EVENT, data })));
+  }
+
+  /** Lets a reader go. */
+  dismiss(socket: WebSocket): void {
+    this.subscribers.close(socket, CLOSE_CODES.finished);
+  }
+
   /** Ends a reader that has missed messages because the log was trimmed: it must not wait for an answer that is gone. */
   override sendPage(socket: WebSocket): void {
     const from = this.subscribers.state(socket)?.replayingFrom;
@@ -171,11 +244,12 @@ export class GatewayStreams extends Channel {
   }
 
   /** Logs what came on the upstream's standalone stream, and remembers its id, to resume there. */
-  receive(id: string | undefined, messages: readonly string[]): void {
+  receive(id: string | undefined, received: readonly string[]): void {
+    const messages = this.#divert(received);
     const logged = this.storage.transactionSync(() => {
-      if (id !== undefined) this.storage.kv.put(UPSTREAM_EVENT_ID, id);
+      if (id !== undefined && !this.#isShared) this.storage.kv.put(UPSTREAM_EVENT_ID, id);
       if (messages.length === 0) return [];
-      if (!this.isFollowed && this.#unreadFrom === undefined) {
+      if (!this.isFollowed && this.#unreadFrom === undefined && !this.#isShared) {
         this.storage.kv.put(UNREAD_FROM, this.log.lastSeq);
       }
       return this.#store(STANDALONE_STREAM, messages);
@@ -187,7 +261,9 @@ export class GatewayStreams extends Channel {
   followUpstream(metadata: Metadata): void {
     this.storage.kv.delete(UPSTREAM_EVENT_ID);
     if (this.#listens(metadata)) return;
-    this.subscribers.sendControl(this.#backend(metadata), STANDALONE_STREAM);
+    const holder = this.subscribers.witness(STANDALONE_STREAM);
+    if (holder) this.subscribers.send(holder, this.#backend(metadata));
+    else this.subscribers.sendControl(this.#backend(metadata), STANDALONE_STREAM);
   }
 
   /** Makes the bridge listen to what the client has subscribed to now. Resolves as `upstreamHeld`. */
@@ -225,11 +301,11 @@ export class GatewayStreams extends Channel {
     return BACKEND + JSON.stringify({ url, sid, version, lastEventId, subscription });
   }
 
-  #store(stream: number, messages: readonly string[]): LoggedEvent[] {
-    return this.log.append(
-      stream,
-      messages.map((data) => sized({ data })),
-    );
+  #store(stream: number, messages: readonly string[], upstreamId?: string): LoggedEvent[] {
+    const events = messages.map((data) => sized({ data }));
+    const last = events.at(-1);
+    if (last && upstreamId !== undefined) events[events.length - 1] = { ...last, upstreamId };
+    return this.log.append(stream, events);
   }
 
   get #unreadFrom(): number | undefined {

@@ -15,7 +15,13 @@ import {
   type Handshake,
 } from "../upstream/handshake.ts";
 import { askedWithin, call, type Call, type Reply } from "../upstream/call.ts";
-import { FAILURES, HandshakeRefused, isBroken, UpstreamError } from "../upstream/failure.ts";
+import {
+  FAILURES,
+  HandshakeRefused,
+  isBroken,
+  SessionGone,
+  UpstreamError,
+} from "../upstream/failure.ts";
 import { asksFirst, healthOf, soundFirst } from "../upstream/health.ts";
 import { hear, hearHead, hearOne } from "../upstream/hear.ts";
 import { meaningOf, type Meaning, type Settled } from "../upstream/meaning.ts";
@@ -50,7 +56,8 @@ interface Parcel {
 /** An answer that is a stream. */
 export interface Streamed {
   readonly kind: "stream";
-  readonly reply: Reply;
+  /** Undefined: the stream is one that was left, and is resumed. */
+  readonly reply: Reply | undefined;
   /** The upstream session that it came under, until a ping has settled whether that is lost. */
   readonly doubted: Binding | undefined;
   /** Whether a server of the stateless era sends it. */
@@ -60,30 +67,21 @@ export interface Streamed {
 /** The verdict of a ping on the upstream and its session. */
 type Verdict = "alive" | "lost" | "unknown" | "down";
 
-/** The session ended while the upstream was being asked. */
-export class SessionGone extends Error {
-  override readonly name = "SessionGone";
-}
-
 export class UpstreamLink {
   /** One timer for everything that the session's exchanges wait for. */
   readonly timer = new SharedTimer();
   readonly streams: GatewayStreams;
   readonly upstream: Upstream;
-  readonly #session: SessionAccess;
-  readonly #maxBytes: number;
-  readonly #stateRequests: () => readonly string[];
+  readonly #parts: LinkParts;
   /** Set while a new upstream session is being made. Every request that needs one waits for it. */
   #recovery: Promise<void> | undefined;
   /** Set while a ping asks the upstream about a session. Every request that doubts the same session waits for it. */
   #question: { readonly about: Binding; readonly verdict: Promise<Verdict> } | undefined;
 
-  constructor({ upstream, session, streams, maxBytes, stateRequests }: LinkParts) {
-    this.upstream = upstream;
-    this.#session = session;
-    this.streams = streams;
-    this.#maxBytes = maxBytes;
-    this.#stateRequests = stateRequests;
+  constructor(parts: LinkParts) {
+    this.#parts = parts;
+    this.upstream = parts.upstream;
+    this.streams = parts.streams;
   }
 
   /**
@@ -127,6 +125,12 @@ export class UpstreamLink {
     return this.#call(this.#binding(), { method: "GET", lastEventId, headers }, { signal });
   }
 
+  /** Asks for the upstream's standalone stream, after an event of it. */
+  listen(headers: Headers, signal: AbortSignal, lastEventId?: string): Promise<Reply> {
+    const options = { signal, withinMs: this.upstream.silenceMs };
+    return this.#call(this.#binding(), { method: "GET", lastEventId, headers }, options);
+  }
+
   /**
    * The upstream would not give the session's standalone stream. A server answers alike if it
    * does not know the session and if it has no such stream, so this asks, and makes a new
@@ -142,7 +146,13 @@ export class UpstreamLink {
   async initialize(body: string, headers: Headers): Promise<Handshake> {
     const { url, sid, version } = this.#binding();
     const replicas = soundFirst(this.upstream.replicas);
-    const handshake = await initialize(this.upstream, replicas, body, headers, this.#maxBytes);
+    const handshake = await initialize(
+      this.upstream,
+      replicas,
+      body,
+      headers,
+      this.#parts.maxBytes,
+    );
     this.#adopt(handshake, body, headers);
     // A client that initializes again has given up the session that it had.
     void terminate(
@@ -161,7 +171,7 @@ export class UpstreamLink {
 
   /** The session of this link; undefined once it has ended, even if another was made under its id. */
   #current(): OpenSession | undefined {
-    const session = this.#session();
+    const session = this.#parts.session();
     return session?.epoch === this.streams.epoch ? session : undefined;
   }
 
@@ -199,7 +209,7 @@ export class UpstreamLink {
       return { kind: "stream", reply, doubted: mayBeLost ? binding : undefined, bridged };
     }
     const isTaken = reply.ok && pending.length === 0;
-    const heard = isTaken ? hearHead(reply) : await hear(reply, this.#maxBytes);
+    const heard = isTaken ? hearHead(reply) : await hear(reply, this.#parts.maxBytes);
     const { forwardAuthorization } = this.upstream;
     const mayChange = mayAsk && this.#mayBeModern;
     const meaning = meaningOf({ pending, mayBeLost, mayChange, forwardAuthorization }, heard);
@@ -235,7 +245,7 @@ export class UpstreamLink {
     const options = { withinMs: askedWithin(this.upstream) };
     try {
       const reply = await this.#call(binding, { method: "POST", body, headers }, options);
-      const heard = await hearOne(reply, id, this.#maxBytes);
+      const heard = await hearOne(reply, id, this.#parts.maxBytes);
       const mayBeLost = binding.sid !== undefined;
       const { forwardAuthorization } = this.upstream;
       const mayChange = this.#mayBeModern;
@@ -284,7 +294,7 @@ export class UpstreamLink {
         throw new UpstreamError(FAILURES.changed);
       }
       await sendInitialized(this.upstream, handshake, headers);
-      await restate(this.upstream, handshake, headers, this.#stateRequests());
+      await restate(this.upstream, handshake, headers, this.#parts.stateRequests());
     } catch (failure) {
       this.#drop(handshake, headers);
       throw failure;
@@ -306,7 +316,7 @@ export class UpstreamLink {
     const isLater = (replica: Replica) => Number((replica.url === url) === elsewhere);
     const replicas = soundFirst(this.upstream.replicas).toSorted((a, b) => isLater(a) - isLater(b));
     try {
-      return await initialize(this.upstream, replicas, body, headers, this.#maxBytes);
+      return await initialize(this.upstream, replicas, body, headers, this.#parts.maxBytes);
     } catch (failure) {
       if (!(failure instanceof HandshakeRefused)) throw failure;
       const { status, headers } = failure;

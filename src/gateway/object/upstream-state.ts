@@ -2,7 +2,10 @@
  * Keeps the lasting requests of the client to its upstream session: a log level, and updates of resources.
  * A new upstream session in place of a lost one is asked for the same.
  */
+import type { Outcome } from "../../core/errors.ts";
 import { isObject, parseJson } from "../../wire/json.ts";
+import type { ExchangeAnswer, ExchangeRequest } from "../contract.ts";
+import { messagesIn } from "../json-rpc.ts";
 import { call } from "../upstream/call.ts";
 import type { Handshake } from "../upstream/handshake.ts";
 import type { Upstream } from "../upstream/upstream.ts";
@@ -100,6 +103,22 @@ export class UpstreamState {
     );
   }
 
+  /** Remembers a lasting request of the client, such as a log level, once the upstream has agreed to it. */
+  remember(
+    { initialize, body }: Pick<ExchangeRequest, "initialize" | "body">,
+    answer: Promise<Outcome<ExchangeAnswer>>,
+  ): void {
+    if (initialize) return this.clear();
+    const changes = changesIn(body);
+    if (changes.length === 0) return;
+    void answer.then((outcome) => {
+      // Requests that are answered on a stream, or in a batch, count as agreed to: asked again, they can only be refused again.
+      if (outcome.ok && outcome.value.kind !== "failed" && !isError(outcome.value)) {
+        for (const change of changes) this.apply(change);
+      }
+    });
+  }
+
   get #stored(): Stored {
     return this.#storage.kv.get<Stored>(STORED) ?? NOTHING;
   }
@@ -121,4 +140,11 @@ export async function restate(
   } catch {
     // The request that waits for this is sent all the same.
   }
+}
+
+/** Whether an answer is a JSON-RPC error. */
+function isError(answer: ExchangeAnswer): boolean {
+  if (answer.kind !== "json") return false;
+  const [first, ...others] = messagesIn(answer.body);
+  return others.length === 0 && first?.message.kind === "response" && "error" in first.message;
 }

@@ -97,3 +97,8 @@ export function reportFailure(
 function failure(status: number, message: string): Failure {
   return { status, code: RPC_CODES.internalError, message };
 }
+
+/** The session ended while its upstream was being asked. */
+export class SessionGone extends Error {
+  override readonly name = "SessionGone";
+}

@@ -97,6 +97,8 @@ function openOwn(name: string, send: Send, settings: UpstreamSettings): Upstream
     callMs,
     forwardAuthorization: false,
     listensInObject: true,
+    // The demo server answers the stateless revision too.
+    ...(settings !== "demo" && { era: "legacy" }),
   };
 }
 
@@ -135,9 +137,14 @@ function open(
     silenceMs: settings.silenceSeconds * 1000,
     callMs: settings.callSeconds * 1000,
     forwardAuthorization: credentialHeader(settings),
-    ...(settings.era && { era: settings.era }),
+    ...eraOf(settings),
     listensInObject: settings.transport === "sse",
   };
+}
+
+/** HTTP+SSE is of a revision with sessions. */
+function eraOf({ era, transport }: ServerSettings): Pick<Upstream, "era"> {
+  return transport === "sse" ? { era: "legacy" } : era ? { era } : {};
 }
 
 function credentialHeader({ forwardAuthorization: forwards }: ServerSettings): string | false {
