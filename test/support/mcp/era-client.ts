@@ -145,7 +145,8 @@ export const ABILITIES: Readonly<Record<string, (era: EraClient) => Promise<void
       ["accept", "first"],
       ["accept", "second"],
     ]);
-    expect(era.asked).toEqual(["first", "first", "second"]);
+    await says(era, "era_elicit_aside", ["accept", "aside"]);
+    expect(era.asked).toEqual(["first", "first", "second", "aside"]);
   },
   async "elicitation declined"(era) {
     era.answer = "decline";

@@ -202,14 +202,18 @@ export class EraServer {
   }
 }
 
-const named = (name: string) => ({ name, required: true });
+const prompt = (name: string, ...args: string[]) => ({
+  name,
+  description: name,
+  arguments: args.map((one) => ({ name: one, required: true })),
+});
 /** The SDK's own list has no pages. */
 export const PROMPTS = [
-  { name: "test_simple_prompt" },
-  { name: "test_prompt_with_arguments", arguments: [named("arg1"), named("arg2")] },
-  { name: "test_prompt_with_embedded_resource", arguments: [named("resourceUri")] },
-  { name: "test_prompt_with_image" },
-  { name: "test_input_required_result_prompt" },
+  prompt("test_simple_prompt"),
+  prompt("test_prompt_with_arguments", "arg1", "arg2"),
+  prompt("test_prompt_with_embedded_resource", "resourceUri"),
+  prompt("test_prompt_with_image"),
+  prompt("test_input_required_result_prompt"),
 ];
 
 /** What the stream of this request carries, if it is one that lasts. */

@@ -126,7 +126,7 @@ async function report(ctx: ServerContext, steps: readonly number[]): Promise<voi
   }
 }
 
-/** In requests of the server's, on the stream of the call. */
+/** In requests of the server's, most of them on the stream of the call. */
 function registerAsking(server: McpServer, effects: Effects): void {
   const tool = (name: string, ask: (ctx: ServerContext) => Promise<unknown>) =>
     server.registerTool(name, { description: name, inputSchema: TAGGED }, async ({ tag }, ctx) => {
@@ -136,12 +136,16 @@ function registerAsking(server: McpServer, effects: Effects): void {
       return text(JSON.stringify(said));
     });
   const elicit = async (ctx: ServerContext, message: string) => {
-    const { action, content } = await ctx.mcpReq.elicitInput({
-      message,
-      requestedSchema: ASK_NAME,
-    });
-    return [action, content?.["name"]];
+    const params = { message, requestedSchema: ASK_NAME };
+    const answer = await ctx.mcpReq.send({ method: "elicitation/create", params });
+    return [answer.action, answer.content?.["name"]];
   };
+  // The SDK's own way: the question names no call, and goes to the session's standalone stream.
+  tool("era_elicit_aside", async (ctx) => {
+    const asked = { message: "aside", requestedSchema: ASK_NAME };
+    const { action, content } = await ctx.mcpReq.elicitInput(asked);
+    return [action, content?.["name"]];
+  });
   tool("era_elicit", (ctx) => elicit(ctx, "first"));
   tool("era_elicit_twice", async (ctx) => [
     await elicit(ctx, "first"),
@@ -173,10 +177,15 @@ function registerAskingByResult(server: McpServer, { effects, codec }: ToolsOf):
     const answer = inputResponse(ctx.mcpReq.inputResponses, "question");
     return answer.kind === "elicit" ? [answer.action, answer.content?.["name"]] : undefined;
   };
-  tool("era_elicit", async (ctx) => {
-    const said = answered(ctx);
-    return said ? { said } : inputRequired({ inputRequests: { question: elicit("first") } });
-  });
+  for (const [name, message] of [
+    ["era_elicit", "first"],
+    ["era_elicit_aside", "aside"],
+  ] as const) {
+    tool(name, async (ctx) => {
+      const said = answered(ctx);
+      return said ? { said } : inputRequired({ inputRequests: { question: elicit(message) } });
+    });
+  }
   tool("era_elicit_twice", async (ctx) => {
     const first = ctx.mcpReq.requestState<unknown[]>();
     const said = answered(ctx);

@@ -1,0 +1,77 @@
+/**
+ * A call that asks its user, between a client and a server of different eras, with a harm at every
+ * step: cuts of the client, `kill -9` of the service, answers sent twice. ERA_RUNS plays more.
+ */
+import fc from "fast-check";
+import { expect, it } from "vitest";
+import { mayFail, play, type Harm, type Plan } from "../../support/mcp/era-play.ts";
+import { EraServer } from "../../support/mcp/era-server.ts";
+import { startGateway } from "../../support/mcp/gateway.ts";
+import { Relay } from "../../support/relay.ts";
+import { shared } from "../../support/scope.ts";
+
+const RUNS = Number(process.env["ERA_RUNS"] ?? 20);
+const STEPS = 5;
+
+const start = shared(async () => {
+  const legacy = await EraServer.start("legacy");
+  const modern = await EraServer.start("modern");
+  const upstreams = { legacy: { url: legacy.url }, modern: { url: modern.url } };
+  const { service } = await startGateway(upstreams, { KEEPALIVE_SECONDS: "0.2" });
+  return { service, relay: await Relay.to(service.port), servers: { legacy, modern } };
+});
+
+let plays = 0;
+/** The tool takes effect once, and the client gets one result or an error. Which one it may be, the model says. */
+async function proves(plan: Plan): Promise<void> {
+  const { service, relay, servers } = await start();
+  const server = servers[plan.server];
+  const tag = `play-${++plays}`;
+  const url = `${relay.url}/mcp/${plan.server}`;
+  const { end, said, asked } = await play({ service, relay, url, tag }, plan);
+  const effects = server.effects.of(tag);
+  expect(asked).toEqual(["first", "second"].slice(0, asked.length));
+  expect(effects).toBeLessThanOrEqual(1);
+  if (end !== "result") {
+    expect([end, said, mayFail(plan)]).toEqual([end, said, true]);
+    return;
+  }
+  const all = ["first", "second"].slice(0, plan.rounds).map((name) => ["accept", name]);
+  expect([said, effects]).toEqual([JSON.stringify(plan.rounds === 1 ? all[0] : all), 1]);
+}
+
+const SERVERS = ["legacy", "modern"] as const;
+
+/** One harm at one step, of every kind at every step. */
+const SINGLE = SERVERS.flatMap((server) =>
+  (["cut", "kill", "repeat"] as const).flatMap((what) =>
+    Array.from({ length: STEPS }, (_, step): Plan => {
+      const harms = Array.from({ length: STEPS }, (_, n): Harm => (n === step ? what : "none"));
+      return { server, rounds: 2, harms };
+    }),
+  ),
+);
+
+it.each(SERVERS)(
+  "survives one harm at every step, to a server that is %s-only",
+  async (server) => {
+    for (const plan of SINGLE.filter((one) => one.server === server)) await proves(plan);
+  },
+  60_000,
+);
+
+it(
+  `takes effect once over ${RUNS} plays of several harms`,
+  async () => {
+    const plan: fc.Arbitrary<Plan> = fc.record({
+      server: fc.constantFrom(...SERVERS),
+      rounds: fc.constantFrom(1, 2),
+      harms: fc.array(fc.constantFrom<Harm>("none", "none", "cut", "kill", "repeat"), {
+        minLength: STEPS,
+        maxLength: STEPS,
+      }),
+    });
+    await fc.assert(fc.asyncProperty(plan, proves), { numRuns: RUNS, endOnFailure: true });
+  },
+  20_000 + RUNS * 10_000,
+);
