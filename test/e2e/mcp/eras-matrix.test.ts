@@ -86,4 +86,4 @@ it("carries every ability between every client and every server, as docs/mcp.md 
   const written = withBetween(page, MARKS, table(pairs));
   if (process.env["ERAS"] === "write") await writeFile(PAGE, written);
   else expect(page).toBe(written);
-}, 60_000);
+}, 200_000);

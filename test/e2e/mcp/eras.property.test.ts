@@ -30,14 +30,14 @@ async function proves(plan: Plan): Promise<void> {
   const url = `${relay.url}/mcp/${plan.server}`;
   const { end, said, asked } = await play({ service, relay, url, tag }, plan);
   const effects = server.effects.of(tag);
-  expect(asked).toEqual(["first", "second"].slice(0, asked.length));
-  expect(effects).toBeLessThanOrEqual(1);
-  if (end !== "result") {
-    expect([end, said, mayFail(plan)]).toEqual([end, said, true]);
-    return;
-  }
-  const all = ["first", "second"].slice(0, plan.rounds).map((name) => ["accept", name]);
-  expect([said, effects]).toEqual([JSON.stringify(plan.rounds === 1 ? all[0] : all), 1]);
+  const questions = ["first", "second"].slice(0, plan.rounds);
+  const what = JSON.stringify({ plan, end, said, asked, effects });
+  expect(asked, what).toEqual(questions.slice(0, asked.length));
+  expect(effects, what).toBeLessThanOrEqual(1);
+  if (end !== "result") return void expect(mayFail(plan), what).toBe(true);
+  const answers = questions.map((name) => ["accept", name]);
+  expect(said, what).toBe(JSON.stringify(plan.rounds === 1 ? answers[0] : answers));
+  expect(effects, what).toBe(1);
 }
 
 const SERVERS = ["legacy", "modern"] as const;

@@ -20,7 +20,7 @@ export type Mode = keyof typeof MODES;
 
 const WATCHED = "test://watched-resource";
 /** Milliseconds until a request, and all that an ability waits for, counts as lost. */
-const PATIENCE_MS = 15_000;
+const PATIENCE_MS = 10_000;
 const PATIENT = { timeout: PATIENCE_MS };
 
 export interface EraClient {
