@@ -74,11 +74,14 @@ const callOf = ({ tag }: Stage, { rounds }: Plan) => ({
 /** A failure of the network, which is none of the gateway's. */
 const broken = (): undefined => undefined;
 
-/** Sends anew while the network fails, also on a kept connection that was cut meanwhile. */
-async function insist(send: () => Promise<Response>): Promise<Response> {
+/** Sends anew while the network fails (a TypeError of `fetch`), also on a kept connection that was cut meanwhile. */
+async function insist<T>(send: () => Promise<T>): Promise<T> {
   for (;;) {
-    const response = await send().catch(broken);
-    if (response) return response;
+    try {
+      return await send();
+    } catch (cause) {
+      if (!(cause instanceof TypeError)) throw cause;
+    }
   }
 }
 
@@ -115,7 +118,10 @@ class Following {
 
 async function playLegacyClient(stage: Stage, plan: Plan): Promise<Outcome> {
   const [id, asked]: [string, string[]] = [`call-${stage.tag}`, []];
-  const session = await McpSession.open(stage.url);
+  const session = await inTime(
+    "opening",
+    insist(() => McpSession.open(stage.url)),
+  );
   const params = callOf(stage, plan);
   const posting = session.post({ jsonrpc: "2.0", id, method: "tools/call", params });
   const response = posting.catch(broken);
