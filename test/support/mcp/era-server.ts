@@ -98,6 +98,11 @@ export class EraServer {
     for (const { server } of this.#sessions.values()) server.sendToolListChanged();
   }
 
+  promptsChanged(): void {
+    this.#modern.notify.promptsChanged();
+    for (const { server } of this.#sessions.values()) server.sendPromptListChanged();
+  }
+
   resourceUpdated(uri: string): void {
     this.#modern.notify.resourceUpdated(uri);
     for (const { server, subscribed } of this.#sessions.values()) {
@@ -191,11 +196,13 @@ export class EraServer {
   }
 
   #registerTriggers(server: McpServer): void {
-    for (const what of ["tool", "prompt"] as const) {
-      const name = `test_trigger_${what}_change`;
+    const triggers = {
+      test_trigger_tool_change: () => this.toolsChanged(),
+      test_trigger_prompt_change: () => this.promptsChanged(),
+    };
+    for (const [name, trigger] of Object.entries(triggers)) {
       server.registerTool(name, { description: name }, () => {
-        if (what === "tool") this.toolsChanged();
-        else this.#modern.notify.promptsChanged();
+        trigger();
         return text("triggered");
       });
     }
