@@ -13,18 +13,20 @@ import { shared } from "../../support/scope.ts";
 const RUNS = Number(process.env["ERA_RUNS"] ?? 15);
 const STEPS = 5;
 
-const start = shared(async () => {
+const startStage = async () => {
   const legacy = await EraServer.start("legacy");
   const modern = await EraServer.start("modern");
   const upstreams = { legacy: { url: legacy.url }, modern: { url: modern.url } };
-  const { service } = await startGateway(upstreams, { KEEPALIVE_SECONDS: "0.2" });
+  const env = { KEEPALIVE_SECONDS: "0.2", LOG_LEVEL: "debug" };
+  const { service } = await startGateway(upstreams, env);
   return { service, relay: await Relay.to(service.port), servers: { legacy, modern } };
-});
+};
+const start = shared(startStage);
 
 let plays = 0;
 /** The tool takes effect once, and the client gets one result or an error. Which one it may be, the model says. */
-async function proves(plan: Plan): Promise<void> {
-  const { service, relay, servers } = await start();
+async function proves(plan: Plan, stage = start): Promise<void> {
+  const { service, relay, servers } = await stage();
   const server = servers[plan.server];
   const tag = `play-${++plays}`;
   const url = `${relay.url}/mcp/${plan.server}`;
@@ -42,23 +44,31 @@ async function proves(plan: Plan): Promise<void> {
 
 const SERVERS = ["legacy", "modern"] as const;
 
-/** One harm at one step, of every kind at every step. */
-const SINGLE = SERVERS.flatMap((server) =>
-  (["cut", "kill", "repeat"] as const).flatMap((what) =>
-    Array.from({ length: STEPS }, (_, step): Plan => {
-      const harms = Array.from({ length: STEPS }, (_, n): Harm => (n === step ? what : "none"));
-      return { server, rounds: 2, harms };
-    }),
-  ),
-);
+/** This harm at one of the steps, at each in turn. */
+const single = (server: Plan["server"], what: Harm) =>
+  Array.from({ length: STEPS }, (_, step): Plan => {
+    const harms = Array.from({ length: STEPS }, (_, n): Harm => (n === step ? what : "none"));
+    return { server, rounds: 2, harms };
+  });
 
 it.each(SERVERS)(
   "survives one harm at every step, to a server that is %s-only",
   async (server) => {
-    for (const plan of SINGLE.filter((one) => one.server === server)) await proves(plan);
+    const kinds = ["cut", "kill", "repeat"] as const;
+    for (const plan of kinds.flatMap((what) => single(server, what))) await proves(plan);
   },
   60_000,
 );
+
+it("survives evictions at every step", async () => {
+  const stage = await startStage();
+  const plans = SERVERS.flatMap((server) => single(server, "evict"));
+  await Promise.all(plans.map((plan) => proves(plan, async () => stage)));
+  const lives = stage.service.lines.filter(({ event }) => event === "object.start");
+  const woken = lives.length - new Set(lives.map(({ object }) => object)).size;
+  // Those that wait for their user's answer sleep meanwhile.
+  expect(woken).toBeGreaterThanOrEqual(2);
+}, 60_000);
 
 it(
   `takes effect once over ${RUNS} plays of several harms`,
@@ -71,7 +81,10 @@ it(
         maxLength: STEPS,
       }),
     });
-    await fc.assert(fc.asyncProperty(plan, proves), { numRuns: RUNS, endOnFailure: true });
+    await fc.assert(
+      fc.asyncProperty(plan, (one) => proves(one)),
+      { numRuns: RUNS, endOnFailure: true },
+    );
   },
   20_000 + RUNS * 10_000,
 );

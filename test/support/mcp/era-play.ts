@@ -9,8 +9,11 @@ import type { SseReader } from "../sse-reader.ts";
 import { freshFetch } from "./fresh-fetch.ts";
 import { McpSession, readerOf, textOf, wholeAnswer, type Rpc } from "./client.ts";
 
-/** `cut` ends the client's connections, `kill` is `kill -9`, `repeat` sends the user's answer twice. */
-export type Harm = "none" | "cut" | "kill" | "repeat";
+/**
+ * `cut` ends the client's connections, `kill` is `kill -9`, `repeat` sends the user's answer twice, and
+ * `evict` is a silence in which workerd takes objects out of memory.
+ */
+export type Harm = "none" | "cut" | "kill" | "repeat" | "evict";
 
 export interface Plan {
   /** The server's; the client is of the other one. */
@@ -53,8 +56,12 @@ export function play(stage: Stage, plan: Plan): Promise<Outcome> {
   return plan.server === "modern" ? playLegacyClient(stage, plan) : playModernClient(stage, plan);
 }
 
+/** Milliseconds after which workerd has evicted an idle object. It waits for ten seconds. */
+const EVICTION_MS = 12_000;
+
 async function harm({ service, relay }: Stage, what: Harm | undefined): Promise<void> {
   if (what === "cut") relay.cut();
+  if (what === "evict") await new Promise((resolve) => setTimeout(resolve, EVICTION_MS));
   if (what !== "kill") return;
   await service.kill();
   await service.restart();
