@@ -66,7 +66,7 @@ it("survives evictions at every step", async () => {
   await Promise.all(plans.map((plan) => proves(plan, async () => stage)));
   const lives = stage.service.lines.filter(({ event }) => event === "object.start");
   const woken = lives.length - new Set(lives.map(({ object }) => object)).size;
-  // Those that wait for their user's answer sleep meanwhile.
+  // With its question at the user a client's session sleeps, unless it reads the stream of a legacy server.
   expect(woken).toBeGreaterThanOrEqual(2);
 }, 60_000);
 
