@@ -1,6 +1,6 @@
 /**
  * A call that asks its user, between a client and a server of different eras, with a harm at every
- * step: cuts of the client, `kill -9` of the service, answers sent twice. ERA_RUNS plays more.
+ * step: cuts of the client, `kill -9` of the service, answers sent twice or by somebody else, evictions. ERA_RUNS plays more.
  */
 import fc from "fast-check";
 import { expect, it } from "vitest";
@@ -54,7 +54,7 @@ const single = (server: Plan["server"], what: Harm) =>
 it.each(SERVERS)(
   "survives one harm at every step, to a server that is %s-only",
   async (server) => {
-    const kinds = ["cut", "kill", "repeat"] as const;
+    const kinds = ["cut", "kill", "repeat", "forge"] as const;
     for (const plan of kinds.flatMap((what) => single(server, what))) await proves(plan);
   },
   60_000,
@@ -76,7 +76,7 @@ it(
     const plan: fc.Arbitrary<Plan> = fc.record({
       server: fc.constantFrom(...SERVERS),
       rounds: fc.constantFrom(1, 2),
-      harms: fc.array(fc.constantFrom<Harm>("none", "none", "cut", "kill", "repeat"), {
+      harms: fc.array(fc.constantFrom<Harm>("none", "none", "cut", "kill", "repeat", "forge"), {
         minLength: STEPS,
         maxLength: STEPS,
       }),
