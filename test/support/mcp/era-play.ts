@@ -151,9 +151,8 @@ async function playLegacyClient(stage: Stage, plan: Plan): Promise<Outcome> {
     const answer = () => session.post({ jsonrpc: "2.0", id: message.id, result });
     const what = plan.harms[2 * round + 2];
     if (what === "forge") {
-      // A number that another session was asked under, too, and none of its own.
-      const other = await McpSession.open(stage.url);
-      await other.post({ jsonrpc: "2.0", id: message.id, result: FORGED });
+      const other = await insist(() => McpSession.open(stage.url));
+      await insist(() => other.post({ jsonrpc: "2.0", id: message.id, result: FORGED }));
     }
     const sending = [answer(), ...(what === "repeat" ? [answer()] : [])];
     // Whether a cut answer arrived is not known, so it is sent again.
