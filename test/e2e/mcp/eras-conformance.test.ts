@@ -36,6 +36,6 @@ describe.concurrent("the conformance suite through the bridge", () => {
         expect(failing.toSorted()).toEqual((await excused(requirements)).toSorted());
         expect(Object.keys(scenarios)).toHaveLength(count);
       })(),
-    90_000,
+    120_000,
   );
 });
