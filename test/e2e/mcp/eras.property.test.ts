@@ -57,7 +57,7 @@ it.each(SERVERS)(
     const kinds = ["cut", "kill", "repeat", "forge"] as const;
     for (const plan of kinds.flatMap((what) => single(server, what))) await proves(plan);
   },
-  60_000,
+  120_000,
 );
 
 it("survives evictions at every step", async () => {
@@ -68,7 +68,7 @@ it("survives evictions at every step", async () => {
   const woken = lives.length - new Set(lives.map(({ object }) => object)).size;
   // With its question at the user a client's session sleeps, unless it reads the stream of a legacy server.
   expect(woken).toBeGreaterThanOrEqual(2);
-}, 60_000);
+}, 120_000);
 
 it(
   `takes effect once over ${RUNS} plays of several harms`,
