@@ -3,6 +3,7 @@ import { BENCH_USAGE, readBench, type BenchOptions } from "./command-lines.ts";
 import { progress, type Effort } from "./measure.ts";
 import { runCommand } from "../scripts/command-line.ts";
 import { expressSession } from "./peers/express-session/suite.ts";
+import { bridge } from "./peers/gateways/bridge.ts";
 import { gateways } from "./peers/gateways/suite.ts";
 import { mcpAgent } from "./peers/mcp-agent/suite.ts";
 import { nchan } from "./peers/nchan/suite.ts";
@@ -23,7 +24,7 @@ import { growth } from "./suites/growth/suite.ts";
 /** A suite. The effort that it gets replaces its own default. */
 type Suite = (effort: Partial<Effort>) => Promise<Report>;
 
-const PEERS = { "mcp-agent": mcpAgent, gateways, nchan, "express-session": expressSession };
+const PEERS = { "mcp-agent": mcpAgent, gateways, bridge, nchan, "express-session": expressSession };
 const SUITES: Readonly<Record<string, Suite>> = { floor, cost, directory, growth, ...PEERS };
 
 const groups = { peers: Object.keys(PEERS) };

@@ -41,6 +41,19 @@ export function callLoad(sessions: readonly string[]): Load {
   };
 }
 
+/** The same call as a client of 2026-07-28 makes it, without a session. */
+export const MODERN_LOAD: Load = {
+  method: "POST",
+  headers: {
+    ...ACCEPT,
+    "mcp-protocol-version": "2026-07-28",
+    "mcp-method": "tools/call",
+    "mcp-name": "echo",
+  },
+  body: '{"jsonrpc":"2.0","id":$n,"method":"tools/call","params":{"name":"echo","arguments":{"text":"hello"},"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientInfo":{"name":"bench","version":"1"},"io.modelcontextprotocol/clientCapabilities":{}}}}',
+  answerHolds: '"content"',
+};
+
 /** The first request of a load. */
 export function requestOf({ method, headers, headersInTurn = [], body = "" }: Load): RequestInit {
   return {

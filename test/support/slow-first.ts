@@ -15,6 +15,8 @@ const SLOW = [
   "e2e/examples/own-worker.test.ts",
   "e2e/soak.test.ts",
   "node/deploy.test.ts",
+  "e2e/mcp/eras.property.test.ts",
+  "e2e/mcp/eras-conformance.test.ts",
   "e2e/readers.test.ts",
   "e2e/event-source-clients.test.ts",
   "node/package.test.ts",

@@ -17,8 +17,11 @@ const node = (args: (port: number) => readonly string[]) => mcp(startProcess(NOD
 /** The server behind the gateways, over Streamable HTTP. */
 export const startUpstream = () => node((port) => [UPSTREAM, String(port)]);
 
-export const startOurs = (upstream: string) =>
-  mcp(startHoldfast({ UPSTREAMS: JSON.stringify({ default: { url: upstream } }) }));
+/** Its upstreams are the server as it is, and the server as one of a single era. */
+export const startOurs = (url: string) => {
+  const eras = { legacy: { url, era: "legacy" }, modern: { url, era: "modern" } };
+  return mcp(startHoldfast({ UPSTREAMS: JSON.stringify({ default: { url }, ...eras }) }));
+};
 
 export const startMcpProxy = () =>
   node((port) => {

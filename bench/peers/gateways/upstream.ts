@@ -1,6 +1,6 @@
 /**
- * The server behind the gateways. It gives sessions and JSON answers, and does no work. It speaks
- * HTTP if its argument is a port, and else stdio, for the gateways that start their own server.
+ * The server behind the gateways, of every revision. It gives sessions and JSON answers, and does no
+ * work. It speaks HTTP if its argument is a port, and else stdio, for the gateways that start their own server.
  */
 import { createServer } from "node:http";
 import { createInterface } from "node:readline";
@@ -17,13 +17,21 @@ const RESULTS: Readonly<Record<string, object>> = {
     capabilities: { tools: {} },
     serverInfo: { name: "bench", version: "1" },
   },
+  "server/discover": {
+    supportedVersions: ["2026-07-28"],
+    capabilities: { tools: {} },
+    serverInfo: { name: "bench", version: "1" },
+    ttlMs: 0,
+    cacheScope: "private",
+  },
   "tools/list": { tools: [TOOL] },
   "tools/call": { content: [{ type: "text", text: "hello" }] },
 };
 
 function answer({ id, method = "" }: Message): string | undefined {
   if (id === undefined) return undefined;
-  return JSON.stringify({ jsonrpc: "2.0", id, result: RESULTS[method] ?? {} });
+  const result = { resultType: "complete", ...RESULTS[method] };
+  return JSON.stringify({ jsonrpc: "2.0", id, result });
 }
 
 function serveHttp(port: number): void {

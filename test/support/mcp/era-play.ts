@@ -10,10 +10,10 @@ import { freshFetch } from "./fresh-fetch.ts";
 import { McpSession, readerOf, textOf, wholeAnswer, type Rpc } from "./client.ts";
 
 /**
- * `cut` ends the client's connections, `kill` is `kill -9`, `repeat` sends the user's answer twice, and
- * `evict` is a silence in which workerd takes objects out of memory.
+ * `cut` ends the client's connections, `kill` is `kill -9`, `repeat` sends the user's answer twice, `forge`
+ * has somebody else answer first, and `evict` is a silence in which workerd takes objects out of memory.
  */
-export type Harm = "none" | "cut" | "kill" | "repeat" | "evict";
+export type Harm = "none" | "cut" | "kill" | "repeat" | "forge" | "evict";
 
 export interface Plan {
   /** The server's; the client is of the other one. */
@@ -150,6 +150,10 @@ async function playLegacyClient(stage: Stage, plan: Plan): Promise<Outcome> {
     const result = { action: "accept", content: { name } };
     const answer = () => session.post({ jsonrpc: "2.0", id: message.id, result });
     const what = plan.harms[2 * round + 2];
+    if (what === "forge") {
+      const other = await insist(() => McpSession.open(stage.url));
+      await insist(() => other.post({ jsonrpc: "2.0", id: message.id, result: FORGED }));
+    }
     const sending = [answer(), ...(what === "repeat" ? [answer()] : [])];
     // Whether a cut answer arrived is not known, so it is sent again.
     const sent = Promise.all(sending.map((one) => one.then(({ status }) => status, broken)));
@@ -159,6 +163,8 @@ async function playLegacyClient(stage: Stage, plan: Plan): Promise<Outcome> {
     }
   }
 }
+
+const FORGED = { action: "accept", content: { name: "forged" } };
 
 const META = {
   "io.modelcontextprotocol/protocolVersion": "2026-07-28",
@@ -177,13 +183,13 @@ async function playModernClient(stage: Stage, plan: Plan): Promise<Outcome> {
   const params = callOf(stage, plan);
   let ids = 0;
   /** The answer to a request of its own id; undefined where its connection broke. */
-  const send = async (more: object): Promise<Rpc | undefined> => {
+  const send = async (more: object, meta: object = META): Promise<Rpc | undefined> => {
     const id = `call-${stage.tag}-${++ids}`;
     const body = {
       jsonrpc: "2.0",
       id,
       method: "tools/call",
-      params: { ...params, ...more, _meta: META },
+      params: { ...params, ...more, _meta: meta },
     };
     const headers = {
       "content-type": "application/json",
@@ -198,11 +204,12 @@ async function playModernClient(stage: Stage, plan: Plan): Promise<Outcome> {
     if (mine.length > 1) throw new Error(`two answers: ${JSON.stringify(mine)}`);
     return mine[0];
   };
-  let more: object = {};
+  let more: Answers | undefined;
   for (let round = 0; ; round++) {
     const what = plan.harms[2 * round];
+    if (what === "forge" && more) await refusesForged(more, send);
     const isTwice = what === "repeat" && round > 0;
-    const sending = [send(more), ...(isTwice ? [send(more)] : [])];
+    const sending = [send({ ...more }), ...(isTwice ? [send({ ...more })] : [])];
     const sent = Promise.all(sending);
     await harm(stage, what);
     const answers = await inTime(`round ${round}`, sent);
@@ -213,20 +220,33 @@ async function playModernClient(stage: Stage, plan: Plan): Promise<Outcome> {
     if (message.error) return { end: "error", said: message.error.message, asked };
     const { resultType, requestState, inputRequests = {} } = message.result as Asking;
     if (resultType !== "input_required") return { end: "result", said: textOf(message), asked };
-    const inputResponses = Object.fromEntries(
-      Object.entries(inputRequests).map(
-        ([
-          key,
-          {
-            params: { message: name },
-          },
-        ]) => {
-          asked.push(name);
-          return [key, { action: "accept", content: { name } }];
-        },
-      ),
-    );
+    const inputResponses: Record<string, object> = {};
+    for (const [key, { params: question }] of Object.entries(inputRequests)) {
+      asked.push(question.message);
+      inputResponses[key] = { action: "accept", content: { name: question.message } };
+    }
     await harm(stage, plan.harms[2 * round + 1]);
     more = { inputResponses, requestState };
+  }
+}
+
+interface Answers {
+  readonly inputResponses: Readonly<Record<string, object>>;
+  readonly requestState: string | undefined;
+}
+
+/** A state that was changed, and one that another client names. */
+async function refusesForged(
+  { inputResponses, requestState = "" }: Answers,
+  send: (more: object, meta?: object) => Promise<Rpc | undefined>,
+): Promise<void> {
+  const forged = Object.keys(inputResponses).map((key) => [key, FORGED]);
+  const more = { inputResponses: Object.fromEntries(forged) as object, requestState };
+  const other = { name: "somebody-else", version: "1" };
+  for (const answer of [
+    await send({ ...more, requestState: `${requestState}0` }),
+    await send(more, { ...META, "io.modelcontextprotocol/clientInfo": other }),
+  ]) {
+    if (!answer?.error) throw new Error(`a forged state was taken: ${JSON.stringify(answer)}`);
   }
 }

@@ -45,8 +45,8 @@ export class EraServer {
   readonly #codec = createRequestStateCodec({ key: KEY });
   readonly #modern: McpHttpHandler;
   readonly effects = new Effects();
-  /** What clients listen to now, one entry for each stream: URIs, and `list` for changes of lists. */
-  readonly #listeners = new Set<ReadonlySet<string>>();
+  /** What clients listen to now, one entry for each stream: URIs, and `list` for changes of lists. With the session's id. */
+  readonly #listeners = new Map<ReadonlySet<string>, string | null>();
   /** Every request, in order. */
   readonly requests: { method: string; headers: Headers; body: string }[] = [];
 
@@ -85,12 +85,11 @@ export class EraServer {
 
   /** Resolves when a client listens to this: a URI, or `list`. */
   heardBy(what: string): Promise<void> {
-    const hears = () =>
-      what === "list" || this.era === "modern"
-        ? [...this.#listeners].some((one) => one.has(what))
-        : this.#listeners.size > 0 &&
-          [...this.#sessions.values()].some(({ subscribed }) => subscribed.has(what));
-    return this.effects.until(hears);
+    return this.effects.until(() =>
+      [...this.#listeners].some(
+        ([heard, sid]) => heard.has(what) || this.#sessions.get(sid ?? "")?.subscribed.has(what),
+      ),
+    );
   }
 
   toolsChanged(): void {
@@ -122,7 +121,7 @@ export class EraServer {
       : this.#serveLegacy(request, body));
     const heard = heardOn(request, body);
     if (heard && response.ok) {
-      this.#listeners.add(heard);
+      this.#listeners.set(heard, request.headers.get("mcp-session-id"));
       request.signal.addEventListener("abort", () => this.#listeners.delete(heard));
       this.effects.changed();
     }

@@ -246,13 +246,14 @@ export function registerInputRequired(server: McpServer, codec: RequestStateCode
   });
   tool("capabilities", (_args, ctx) => {
     if (Object.keys(ctx.mcpReq.inputResponses ?? {}).length > 0) return text("done");
-    const declared = capabilitiesOf(ctx.mcpReq.envelope);
+    const declared =
+      capabilitiesOf(ctx.mcpReq.envelope) ?? server.server.getClientCapabilities() ?? {};
     return inputRequired({
       inputRequests: {
-        ...(declared["sampling"] !== undefined && {
+        ...(declared.sampling !== undefined && {
           greeting: sampling("Generate a greeting", 50),
         }),
-        ...(declared["elicitation"] !== undefined && { user_name: askName() }),
+        ...(declared.elicitation !== undefined && { user_name: askName() }),
       },
     });
   });
@@ -292,9 +293,12 @@ export function registerInputRequired(server: McpServer, codec: RequestStateCode
   );
 }
 
-function capabilitiesOf(envelope: object | undefined): Readonly<Record<string, unknown>> {
+/** What a request of 2026-07-28 declares; one of the session era has no envelope. */
+function capabilitiesOf(
+  envelope: object | undefined,
+): { readonly sampling?: unknown; readonly elicitation?: unknown } | undefined {
   const declared: unknown = (envelope as Record<string, unknown> | undefined)?.[
     "io.modelcontextprotocol/clientCapabilities"
   ];
-  return (declared ?? {}) as Readonly<Record<string, unknown>>;
+  return declared as ReturnType<typeof capabilitiesOf>;
 }
