@@ -39,6 +39,28 @@ export function parseSessionId(text: string): SessionId | undefined {
   return HYPHENATED.test(uuid) ? (uuid as SessionId) : undefined;
 }
 
+/** The end of the ids that the gateway works out, of UUIDs of version 8 (RFC 9562, 5.8). */
+const DERIVED_END = "686f6c64";
+
+/**
+ * An id that follows from 16 bytes. Whoever knows what the bytes were made of can work it out, so no client may
+ * take it for a session of its own: `isDerivedId` tells.
+ */
+export function derivedSessionId(bytes: Uint8Array): SessionId {
+  const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  const parts = [
+    hex.slice(0, 8),
+    hex.slice(8, 12),
+    `8${hex.slice(13, 16)}`,
+    `8${hex.slice(17, 20)}`,
+  ];
+  return requireSessionId([...parts, hex.slice(20, 24) + DERIVED_END].join("-"));
+}
+
+export function isDerivedId(id: SessionId): boolean {
+  return id.endsWith(DERIVED_END) && id[14] === "8";
+}
+
 /** As `parseSessionId`, but throws `InvalidSessionIdError` if the text is not an id. */
 export function requireSessionId(text: string): SessionId {
   const id = typeof text === "string" ? parseSessionId(text) : undefined;

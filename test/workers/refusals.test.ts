@@ -30,6 +30,12 @@ describe("bad fields are refused by name and change nothing", () => {
     ["an unknown field", { nope: 1 }, "invalid_request", "nope"],
     ["a wrong type", { type: "websocket" }, "invalid_session_type", "type"],
     ["an id that is no UUID", { id: "abc" }, "invalid_session_id", "id"],
+    [
+      "an id of the gateway's own sessions",
+      { id: "8c2d0cf4-7a2b-8b73-87f5-4e3c686f6c64" },
+      "invalid_session_id",
+      "id",
+    ],
     ["an id that is no string", { id: 7 }, "invalid_session_id", "id"],
     ["metadata that is no map", { metadata: [] }, "invalid_request", "metadata"],
     [

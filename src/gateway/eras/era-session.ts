@@ -5,7 +5,7 @@
  */
 import { GATEWAY_KEYS } from "../../core/content.ts";
 import { SessionError, SessionNotFoundError } from "../../core/errors.ts";
-import { requireSessionId, type SessionId } from "../../core/id.ts";
+import { derivedSessionId, type SessionId } from "../../core/id.ts";
 import { MAX_ERA_SESSIONS, MAX_INIT_BODY_BYTES } from "../../core/limits.ts";
 import { exceeds } from "../../wire/bytes.ts";
 import { isObject } from "../../wire/json.ts";
@@ -38,7 +38,8 @@ export async function eraSessionOf(call: GatewayCall, client: ModernRequest): Pr
   const subject = await principalOf(call);
   const { name, version } = client.clientInfo;
   const { capabilities } = client;
-  const id = await idFrom([subject, upstream.name, name, version, sorted(capabilities)]);
+  const said = [subject, upstream.name, name, version, sorted(capabilities)];
+  const id = derivedSessionId(await sha256(JSON.stringify(said)));
   const sessions = parts.host.as({ subject, admin: false });
   const match = { type: "mcp", upstream: upstream.name, era: MODERN_VERSION } as const;
   const make = async (): Promise<void> => {
@@ -153,15 +154,6 @@ async function principalOf(call: GatewayCall): Promise<string> {
   const { authorization } = forwardedHeaders(call);
   if (authorization !== undefined) return `credential:${hex(await sha256(authorization))}`;
   return `address:${call.parts.access.addressOf(call.request) ?? ""}`;
-}
-
-/** A UUID (version 8, RFC 9562) that follows from these values. */
-async function idFrom(values: readonly unknown[]): Promise<SessionId> {
-  const bytes = (await sha256(JSON.stringify(values))).slice(0, 16);
-  bytes[6] = (bytes[6]! & 0x0f) | 0x80;
-  bytes[8] = (bytes[8]! & 0x3f) | 0x80;
-  const text = hex(bytes).replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5");
-  return requireSessionId(text);
 }
 
 async function sha256(text: string): Promise<Uint8Array> {

@@ -17,7 +17,7 @@ import type {
   SessionPatch,
   Sessions,
 } from "../../core/host.ts";
-import { requireSessionId, type SessionId } from "../../core/id.ts";
+import { isDerivedId, requireSessionId, type SessionId } from "../../core/id.ts";
 import { isNamed } from "../preconditions.ts";
 import type { Service } from "../route.ts";
 import type { readQuery } from "./queries.ts";
@@ -33,6 +33,7 @@ export function createSession(
   body: Body,
 ): Promise<{ readonly id: SessionId; readonly document: SessionDocument }> {
   const id = requireSessionId(body.id ?? crypto.randomUUID());
+  refuseDerived(id);
   const making = host.documents(caller).create(id, contentOf(body, caller, config));
   return making.then((document) => ({ id, document }));
 }
@@ -83,6 +84,7 @@ export function putSession(
   if (body.id !== undefined && requireSessionId(body.id) !== id) {
     throw new InvalidSessionIdError("id: is not the session's in the path");
   }
+  refuseDerived(id);
   const content = contentOf(body, caller, config);
   const sessions = host.documents(caller);
   if (!onlyMake) {
@@ -148,6 +150,14 @@ async function makeAbsent(
     if (exists) throw new SessionError("precondition_failed");
     throw code === "rate_limited" ? failure : new SessionNotFoundError();
   }
+}
+
+/** Another caller could take the session's place before it is made. */
+function refuseDerived(id: SessionId): void {
+  if (!isDerivedId(id)) return;
+  throw new InvalidSessionIdError(
+    "id: is of the form that the gateway gives to sessions of its own",
+  );
 }
 
 /** Throws a SessionError (`forbidden`) for metadata that only an admin may set. */

@@ -134,5 +134,12 @@ it("is no session of a client that has sessions", async () => {
       404,
       { error: { code: -32001 } },
     ]);
+    // Nor can anybody take its place before it is made, who knows what its id follows from.
+    const put = await fetch(`${service.url}/v1/sessions/${id}`, {
+      method: "PUT",
+      body: "{}",
+      headers: { "content-type": "application/json" },
+    });
+    expect([put.status, await put.json()]).toMatchObject([400, { code: "invalid_session_id" }]);
   }
 });

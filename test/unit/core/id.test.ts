@@ -1,6 +1,11 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { parseSessionId, redactSessionId } from "../../../src/core/id.ts";
+import {
+  derivedSessionId,
+  isDerivedId,
+  parseSessionId,
+  redactSessionId,
+} from "../../../src/core/id.ts";
 import { newSessionId } from "../../../src/library/model/session.ts";
 
 const CANONICAL = "8c2d0cf4-7a2b-4b73-a7f5-4e3c0b6c1a01";
@@ -58,4 +63,20 @@ it("new ids are canonical UUIDs of version 4", () => {
 
 it("a log has the beginning of an id, and not the id", () => {
   expect(redactSessionId(CANONICAL)).toBe("8c2d0cf4…");
+});
+
+describe("derivedSessionId", () => {
+  const BYTES = Uint8Array.from({ length: 32 }, (_, n) => n * 7);
+
+  it("follows from the bytes, and is a UUID of version 8", () => {
+    expect(derivedSessionId(BYTES)).toBe("00070e15-1c23-8a31-883f-464d686f6c64");
+    expect(derivedSessionId(BYTES.map((byte) => byte ^ 1))).not.toBe(derivedSessionId(BYTES));
+  });
+
+  it("is known again, and no id that is made at random is taken for one", () => {
+    expect(isDerivedId(derivedSessionId(BYTES))).toBe(true);
+    expect(isDerivedId(newSessionId())).toBe(false);
+    const ending = parseSessionId("8c2d0cf4-7a2b-4b73-a7f5-4e3c686f6c64")!;
+    expect(isDerivedId(ending)).toBe(false);
+  });
 });
