@@ -12,9 +12,15 @@ import { UnavailableError } from "./errors.ts";
  */
 export const CALL_VERSION = 1;
 
+/**
+ * The version of the calls that carry clients without sessions (MCP 2026-07-28). An object of version 1 would answer
+ * them as it answers clients with sessions. All other calls keep their version, so they need not wait for a deploy.
+ */
+export const ERA_CALL_VERSION = 2;
+
 /** Throws an `UnavailableError` if the call is of a later version than this code knows. */
 export function requireKnownVersion(version = 0): void {
-  if (version > CALL_VERSION) {
+  if (version > ERA_CALL_VERSION) {
     throw new UnavailableError("This object runs older code than its caller; try again.");
   }
 }

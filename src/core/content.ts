@@ -126,4 +126,6 @@ export const GATEWAY_KEYS = {
   clientInfo: "client_info",
   /** The tool whose call has become this task. */
   tool: "tool",
+  /** The revision of the clients that the session carries, where they have no sessions of their own; else absent. */
+  era: "era",
 } as const;

@@ -151,6 +151,12 @@ export interface SessionEntry {
   readonly expiresAt: number;
 }
 
+/** A few texts by their names, kept for good. Each method may reject: then nothing is read, or kept. */
+export interface Notes {
+  read(name: string): Promise<string | undefined>;
+  write(name: string, text: string): Promise<void>;
+}
+
 /** Selects sessions. An absent member sets no condition. */
 export interface SessionFilter {
   readonly type?: SessionType;

@@ -273,3 +273,14 @@ export const LONGEST_TASK_LOOK_MS = 5 * 60 * 1000;
 export const TASK_REPEAT_MS = 250;
 /** Tasks that one `subscriptions/listen` may name: each is a stream of its own in the Worker. */
 export const MAX_LISTENED_TASKS = 100;
+/** Milliseconds for which the upstream's standalone stream is held after the last call of a client without sessions. */
+export const ERA_LINGER_MS = 5000;
+/** Milliseconds for which more questions of a server are waited for before its client is asked: it may ask several at once. */
+export const ERA_GATHER_MS = 100;
+/**
+ * MCP sessions of one principal beyond which no more is made for a client of the stateless revision. Such a client
+ * has one for each upstream, name, version and set of capabilities.
+ */
+export const MAX_ERA_SESSIONS = 1000;
+/** Resources that one `subscriptions/listen` may name: the upstream is asked for each. */
+export const MAX_LISTENED_RESOURCES = 1000;

@@ -2,7 +2,7 @@
 import { CALL_VERSION } from "../core/caller.ts";
 import type { SessionType } from "../core/content.ts";
 import { UnavailableError } from "../core/errors.ts";
-import type { ListQuery, Revoked, SessionCount, SessionList } from "../core/host.ts";
+import type { ListQuery, Notes, Revoked, SessionCount, SessionList } from "../core/host.ts";
 import { SHARD_TIMEOUT_MS } from "../core/limits.ts";
 import {
   idOf,
@@ -141,6 +141,16 @@ export class DirectoryClient {
   async release(subject: string, id: string): Promise<void> {
     const home = placementOf(subject, this.#shards);
     await this.#ask(home, (shard, to) => shard.release(to, subject, id));
+  }
+
+  /** A few texts by their names, kept for good. */
+  get notes(): Notes {
+    const note = (name: string, text?: string) =>
+      this.#ask(0, (shard, to) => shard.note(to, name, text));
+    return {
+      read: (name) => note(name),
+      write: async (name, text) => void (await note(name, text)),
+    };
   }
 
   /** Asks every shard, also those that an answer adds. */

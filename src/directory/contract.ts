@@ -119,6 +119,8 @@ export interface DirectoryShard {
     id: string,
     limit: number,
   ): Promise<boolean | Elsewhere>;
+  /** Reads a note of this service about itself; with a `text`, writes it first. Shard 0 alone is asked. */
+  note(to: Addressed, name: string, text?: string): Promise<string | undefined>;
   /** Ends a reservation: the session is indexed, or was not made. */
   release(to: Addressed, subject: string, id: string): Promise<void>;
 }

@@ -40,6 +40,9 @@ interface Bindings {
   readonly SESSIONS: Pick<DurableObjectNamespace, "idFromName" | "get">;
 }
 
+/** Before the name of a note. */
+const NOTE = "note ";
+
 interface Delivered {
   readonly to: Addressed;
   readonly message: DirectoryMessage;
@@ -152,6 +155,13 @@ export class DirectoryObject
     const reservations = this.#ofType.get(type) ?? new Reservations();
     this.#ofType.set(type, reservations);
     return this.#admit(reservations, to, { subject, type }, id, limit);
+  }
+
+  note(to: Addressed, name: string, text?: string): string | undefined {
+    this.#hear(to);
+    const { kv } = this.ctx.storage;
+    if (text !== undefined) kv.put(NOTE + name, text);
+    return kv.get<string>(NOTE + name);
   }
 
   release(to: Addressed, subject: string, id: string): void {

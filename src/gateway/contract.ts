@@ -3,6 +3,7 @@ import type { Caller } from "../core/caller.ts";
 import { GATEWAY_KEYS, type Metadata, type SessionType } from "../core/content.ts";
 import type {
   IfMatch,
+  Notes,
   SessionContent,
   SessionHost,
   Sessions,
@@ -22,6 +23,8 @@ export interface SessionMatch {
   readonly upstream: string;
   /** A version that the gateway does not know. It matches only a session that agreed on it. */
   readonly version?: string;
+  /** The session is to carry clients of the stateless revision. Absent: it is to be a client's own. */
+  readonly era?: string;
 }
 
 export function matches(
@@ -30,6 +33,7 @@ export function matches(
 ): boolean {
   const { type, metadata } = session;
   if (type !== match.type || metadata[GATEWAY_KEYS.upstream] !== match.upstream) return false;
+  if (metadata[GATEWAY_KEYS.era] !== match.era) return false;
   return match.version === undefined || metadata[GATEWAY_KEYS.protocolVersion] === match.version;
 }
 
@@ -57,6 +61,25 @@ export interface ExchangeRequest {
    * session's one stream, as legacy clients expect.
    */
   readonly delivery: "own" | "standalone";
+  /** The body is the older form of this request of the stateless revision, and its answer is to be that of it. */
+  readonly era?: EraRequest;
+}
+
+/** A request of the stateless revision, as the session's object needs it. The body is its older form. */
+export interface EraRequest {
+  /** As the client wrote it. */
+  readonly id: RequestId;
+  readonly method: string;
+  /** The tool, prompt or resource that it is about. */
+  readonly name?: string | undefined;
+  /** The client's token, as it wrote it. */
+  readonly progressToken?: string | undefined;
+  readonly logLevel?: string | undefined;
+  /** Those that the client declares. */
+  readonly capabilities: Readonly<Record<string, unknown>>;
+  readonly requestState?: string | undefined;
+  /** The texts of the answers, by the keys under which the client was asked. */
+  readonly inputResponses: Readonly<Record<string, string>>;
 }
 
 export type ExchangeAnswer =
@@ -71,12 +94,16 @@ export type ExchangeAnswer =
     }
   /** The answer comes on this stream of the session. */
   | { readonly kind: "stream"; readonly stream: number }
+  /** The answer to a request of the stateless revision comes on this stream of events. A client that leaves it cancels the request. */
+  | { readonly kind: "flow"; readonly body: ReadableStream<Uint8Array> }
   | { readonly kind: "failed"; readonly failure: Failure };
 
 export interface InitializeRequest {
   readonly upstream: string;
   readonly body: string;
   readonly headers: Readonly<Record<string, string>>;
+  /** The session carries clients of the stateless revision, which do not say that they are ready: the gateway does. */
+  readonly era?: true;
 }
 
 export type InitializeAnswer =
@@ -124,7 +151,28 @@ export type GatewayStart = {
   /** `endpoint` comes first: the address to which a legacy client POSTs. */
   | { readonly kind: "standalone"; readonly endpoint?: string }
   | { readonly kind: "resume"; readonly lastEventId: string }
+  /**
+   * The standalone stream for one of several clients of the stateless revision: a `Listen` acknowledges it, and
+   * nothing that came before is on it.
+   */
+  | ({ readonly kind: "listen" } & Listen)
 );
+
+/** What a `subscriptions/listen` asks for. */
+export interface Listen {
+  /** The request's id, as the client wrote it. */
+  readonly id: RequestId;
+  readonly filter: ListenFilter;
+  /** The client's headers that are sent on. */
+  readonly headers: ExchangeRequest["headers"];
+}
+
+export interface ListenFilter {
+  readonly toolsListChanged?: true;
+  readonly promptsListChanged?: true;
+  readonly resourcesListChanged?: true;
+  readonly resourceSubscriptions?: readonly string[];
+}
 
 /** One caller's sessions, with the methods that only the gateway uses. */
 export interface GatewaySessions<Shown = SessionView> extends Sessions<Shown> {
@@ -152,5 +200,7 @@ export interface GatewaySessions<Shown = SessionView> extends Sessions<Shown> {
 
 /** A session host that carries MCP as well. */
 export interface GatewayHost extends SessionHost {
+  /** What the gateway remembers over restarts. Absent: nothing. */
+  readonly notes?: Notes | undefined;
   as(caller: Caller): GatewaySessions;
 }

@@ -14,6 +14,7 @@ import type { Service } from "../http/route.ts";
 import { parseJson } from "../wire/json.ts";
 import { Refused } from "./answers.ts";
 import { classify, idOf, type Verdict } from "./classify.ts";
+import type { EraMemory } from "./eras/memory.ts";
 import type { GatewayHost, GatewaySessions, SessionMatch } from "./contract.ts";
 import { RPC_CODES, type RequestId } from "./json-rpc.ts";
 import type { Upstream, Upstreams } from "./upstream/upstream.ts";
@@ -21,6 +22,8 @@ import type { Upstream, Upstreams } from "./upstream/upstream.ts";
 export interface GatewayParts extends Pick<Service, "config" | "access" | "log"> {
   readonly host: GatewayHost;
   readonly upstreams: Upstreams;
+  /** Remembers over restarts which eras the upstreams speak. Absent: every isolate learns it anew. */
+  readonly memory?: EraMemory | undefined;
 }
 
 /** One HTTP request to one upstream. */

@@ -8,8 +8,9 @@ import { metadataAddress, publicBase, resourcePathOf } from "../http/oauth-metad
 import { errorResponse, Refused } from "./answers.ts";
 import { ownChallenge } from "./challenge.ts";
 import { openLegacyStream, postLegacyMessage } from "./legacy.ts";
+import { EraMemory } from "./eras/memory.ts";
 import { requireAccept, withPosted, type GatewayCall, type GatewayParts } from "./request.ts";
-import { passThrough } from "./stateless.ts";
+import { stateless } from "./eras/stateless.ts";
 import { serveWithTasks } from "./tasks/serve.ts";
 import { UpstreamMetadata } from "./upstream-metadata.ts";
 import { endSession, exchange, followStream, initialize } from "./streamable.ts";
@@ -25,8 +26,11 @@ const LEGACY_MESSAGES: Methods = { POST: postLegacyMessage };
 
 /** Mounts the routes on `app`. `guard` asks for their scope before any of them runs. */
 export function mountGateway(app: Hono, guard: Guard, parts: GatewayParts): void {
+  const { notes } = parts.host;
+  const memory = parts.memory ?? (notes && new EraMemory(notes));
+  const all = { ...parts, memory };
   const serving = (methods: Methods) => (c: Context, caller: Caller) =>
-    serve(c, caller, parts, methods);
+    serve(c, caller, all, methods);
   mountGatewayPaths(app, guard, {
     "/mcp": serving(STREAMABLE),
     "/sse": serving(LEGACY_STREAM),
@@ -87,7 +91,7 @@ async function post(call: GatewayCall): Promise<Response> {
   return withPosted(call, version, ({ body, verdict }) => {
     switch (verdict.kind) {
       case "stateless":
-        return serveWithTasks(call, { body, ...verdict }, (sent) => passThrough(call, sent));
+        return serveWithTasks(call, { body, ...verdict }, (sent) => stateless(call, sent));
       case "initialize":
         return initialize(call, body);
       case "exchange":

@@ -17,6 +17,7 @@ import { askedWithin, call, type ChunkReader, type Reply } from "./upstream/call
 import { FAILURES, reportFailure, UpstreamError } from "./upstream/failure.ts";
 import { asksFirst, healthOf, soundFirst } from "./upstream/health.ts";
 import { firstUnbroken, type Replica, type Upstream } from "./upstream/upstream.ts";
+import { META } from "./eras/wire.ts";
 import { FIRST_STATELESS } from "./versions.ts";
 
 /** The revision's own headers. */
@@ -100,18 +101,11 @@ async function discover(
   given: Headers,
   signal: AbortSignal,
 ): Promise<void> {
-  const method = "server/discover";
   const version = given["mcp-protocol-version"] ?? FIRST_STATELESS;
-  const meta = { [VERSION_META_KEY]: version };
-  const message = { jsonrpc: "2.0", id: "holdfast-discover", method, params: { _meta: meta } };
   const headers = Object.fromEntries(
     Object.entries(given).filter(([name]) => !/^mcp-(name|param-.+)$/.test(name)),
   );
-  const request = {
-    method: "POST",
-    body: JSON.stringify(message),
-    headers: { ...headers, "mcp-protocol-version": version, "mcp-method": method },
-  } as const;
+  const request = discovery(version, headers);
   try {
     const options = { signal, withinMs: askedWithin(upstream) };
     (await call(upstream, replica, request, options)).discard();
@@ -120,6 +114,38 @@ async function discover(
     // A replica that does not answer counts as gone.
     healthOf(replica).broke();
     throw new UpstreamError(FAILURES.unreachable, { cause, broken: true });
+  }
+}
+
+/** The harmless request of the revision. */
+function discovery(version: string, headers: Headers) {
+  const method = "server/discover";
+  const meta = { [VERSION_META_KEY]: version, [META.clientCapabilities]: {} };
+  const message = { jsonrpc: "2.0", id: "holdfast-discover", method, params: { _meta: meta } };
+  return {
+    method: "POST",
+    body: JSON.stringify(message),
+    headers: { ...headers, "mcp-protocol-version": version, "mcp-method": method },
+  } as const;
+}
+
+/** Asks an upstream what it is. Undefined where it does not answer. */
+export async function probe(
+  gatewayCall: GatewayCall,
+): Promise<{ readonly status: number; readonly text: string | undefined } | undefined> {
+  const { upstream, parts, request } = gatewayCall;
+  const question = discovery(FIRST_STATELESS, forwardedHeaders(gatewayCall));
+  try {
+    const options = { signal: request.signal, withinMs: askedWithin(upstream) };
+    const reply = await firstUnbroken(soundFirst(upstream.replicas), (replica) =>
+      call(upstream, replica, question, options),
+    );
+    const { status, isJson } = reply;
+    if (isJson) return { status, text: await reply.text(parts.config.bodyMaxBytes) };
+    reply.discard();
+    return { status, text: undefined };
+  } catch {
+    return undefined;
   }
 }
 

@@ -72,6 +72,8 @@ export function exchange(
         throw Refused.as(answer.failure);
       case "stream":
         return stream(call, sessionId, { match, kind: "exchange", stream: answer.stream });
+      case "flow":
+        throw new TypeError("a flow answers the stateless revision alone");
     }
   });
 }

@@ -106,7 +106,7 @@ export class Attaching {
 
   /** The socket of a reader, or of a request that waits, has closed. */
   closed(socket: WebSocket, code: number, reason: string): void {
-    const { life, subscribers, waiters, log } = this.#parts;
+    const { life, subscribers, waiters, gateway, log } = this.#parts;
     if (waiters.detach(socket)) return life.release(Date.now());
     const left = subscribers.detach(socket);
     if (!left) return;
@@ -116,6 +116,7 @@ export class Attaching {
     const session = life.load(now);
     if (!session) return;
     if (left.stream === NATIVE_STREAM) session.events.left(reason, left.taken);
+    else gateway.left(session.record, socket);
     life.release(now);
     log.debug("writer.leave", { session: session.record.id, code, writers: subscribers.size });
   }
@@ -153,7 +154,8 @@ export class Attaching {
     if (!place) return false;
     life.hold(session, now);
     if (start.headers) gateway.hear(start.headers);
-    streams.attach(socket, start, place, session.record.metadata);
+    if (start.kind === "listen") gateway.listen(session.record, socket, start);
+    else streams.attach(socket, start, place, session.record.metadata);
     return true;
   }
 

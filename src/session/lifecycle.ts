@@ -110,7 +110,7 @@ export class Lifecycle {
     const { records, gateway } = this.#parts;
     const record = records.loadSession();
     this.#loaded = record ? this.#open(record, now, records.loadUsedUntil(record)) : null;
-    if (record) gateway.streamsOf(record).answerInterrupted();
+    if (record) gateway.loaded(record);
     return this.#loaded;
   }
 

@@ -1,5 +1,5 @@
 /** The session host of the Worker: each session is a Durable Object, found by its id. */
-import { CALL_VERSION, type Caller } from "../core/caller.ts";
+import { CALL_VERSION, ERA_CALL_VERSION, type Caller } from "../core/caller.ts";
 import { unpackDocument, type Form } from "../core/document.ts";
 import { errorFromCode, SessionError, UnavailableError, unwrap } from "../core/errors.ts";
 import type { ErrorCode, Outcome } from "../core/errors.ts";
@@ -78,6 +78,10 @@ export class DurableObjectHost implements GatewayHost {
     }
   }
 
+  get notes() {
+    return this.#directory?.notes;
+  }
+
   as(caller: Caller): GatewaySessions {
     return this.#sessionsOf(caller, VIEW);
   }
@@ -151,6 +155,9 @@ function sessionsOf<T>(
   const stub = (name: string) =>
     namespace.get(namespace.idFromName(name)) as unknown as SessionStub;
 
+  /** Older objects refuse a call for a client without sessions. */
+  const from = (era: unknown) => (era ? { ...caller, version: ERA_CALL_VERSION } : caller);
+
   /** Calls the object of that name. If its storage fails, this logs where that lies. */
   const callAt = async <R>(
     address: string,
@@ -222,7 +229,7 @@ function sessionsOf<T>(
 
   /** Undefined if the reader has seen the end of the stream. */
   const open = async (id: SessionId, start: Attachment["start"]) => {
-    const attachment: Attachment = { caller, start };
+    const attachment: Attachment = { caller: from(start.kind === "listen"), start };
     const url = `https://session.invalid/?attach=${encodeURIComponent(JSON.stringify(attachment))}`;
     const headers = { upgrade: "websocket" };
     const { status, webSocket } = await call(id, repeatable, (object) =>
@@ -295,10 +302,11 @@ function sessionsOf<T>(
     },
     initialize: (id, content, request) =>
       admitted(id, content.subject, () =>
-        make(id, (object) => object.initialize(id, content, request, caller.version)),
+        make(id, (object) => object.initialize(id, content, request, from(request.era).version)),
       ),
     async exchange(id, request) {
-      const answer = await call(id, once, (object) => object.exchange(caller, request, true));
+      const by = from(request.era);
+      const answer = await call(id, once, (object) => object.exchange(by, request, true));
       if (typeof answer !== "string") return unwrap(answer);
       return { kind: "json", status: 200, body: answer };
     },

@@ -69,8 +69,8 @@ export function patched(record: StoredSession, patch: SessionPatch, caller: Call
 /** Metadata that only an admin may remove: nobody else sees it, or moves a session to another upstream. */
 function keptFrom({ admin }: Caller, { metadata }: StoredSession): Metadata {
   if (admin) return {};
-  const { upstream, backendSid } = GATEWAY_KEYS;
-  const keys = backendSid in metadata ? [...BACKEND_KEYS, upstream] : BACKEND_KEYS;
+  const { upstream, backendSid, era } = GATEWAY_KEYS;
+  const keys = backendSid in metadata ? [...BACKEND_KEYS, upstream, era] : BACKEND_KEYS;
   return Object.fromEntries(Object.entries(metadata).filter(([key]) => keys.includes(key)));
 }
 

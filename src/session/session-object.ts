@@ -188,9 +188,9 @@ export class SessionObject extends DurableObject<Environment> {
   ): Promise<Outcome<boolean>> {
     const now = this.#hear(caller);
     const session = this.#life.owned(caller, now);
-    if (!session || (condition && !isMeant(session.record, condition))) return succeed(false);
-    await this.#life.end(session, "deleted", now, headers);
-    return succeed(true);
+    const isGone = !session || (condition && !isMeant(session.record, condition));
+    if (!isGone) await this.#life.end(session, "deleted", now, headers);
+    return succeed(!isGone);
   }
 
   /** Takes the object out of memory, because its files have been replaced. */

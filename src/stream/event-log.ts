@@ -19,19 +19,25 @@ const TRIM_SHARE = 8;
 /** `/v1` has its own table and the gateway another, each with bounds of its own: neither can trim the other's events. */
 export type LogTable = "events" | "messages";
 
+/** The column of a message that an upstream's stream brought: the event id of that stream by then. */
+const UPSTREAM_ID = "upstream_id";
+
 /** The same text each time, so that SQLite finds each statement prepared. */
 function statementsOn(table: LogTable) {
   return {
-    exists: `SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = '${table}'`,
+    exists: `SELECT sql FROM sqlite_master WHERE type = 'table' AND name = '${table}'`,
     create: `CREATE TABLE IF NOT EXISTS ${table} (
       seq INTEGER PRIMARY KEY,
       stream INTEGER NOT NULL,
       bytes_sum INTEGER NOT NULL,
       queue_from INTEGER NOT NULL,
       event TEXT,
-      data TEXT NOT NULL
+      data TEXT NOT NULL${table === "messages" ? `,\n      ${UPSTREAM_ID} TEXT` : ""}
     )`,
     insert: `INSERT INTO ${table} (seq, stream, bytes_sum, queue_from, event, data) VALUES (?, ?, ?, ?, ?, ?)`,
+    addUpstreamId: `ALTER TABLE ${table} ADD COLUMN ${UPSTREAM_ID} TEXT`,
+    insertUpstreamId: `INSERT INTO ${table} (seq, stream, bytes_sum, queue_from, event, data, ${UPSTREAM_ID}) VALUES (?, ?, ?, ?, ?, ?, ?)`,
+    upstreamId: `SELECT ${UPSTREAM_ID} AS id FROM ${table} WHERE stream = ? AND seq > ? AND ${UPSTREAM_ID} IS NOT NULL ORDER BY seq DESC LIMIT 1`,
     deleteBefore: `DELETE FROM ${table} WHERE seq < ?`,
     firstOfStream: `SELECT min(seq) AS first FROM ${table} WHERE stream = ? AND seq >= ?`,
     after: `SELECT seq, bytes_sum, queue_from, event, data FROM ${table} WHERE seq > ? AND stream = ? ORDER BY seq`,
@@ -50,6 +56,8 @@ export interface EventLogLimits {
 /** An event with its size: the bytes of its name and data in UTF-8. */
 export interface SizedEvent extends NewEvent {
   readonly bytes: number;
+  /** Of a message: the upstream's stream that brought it can be resumed after this event. */
+  readonly upstreamId?: string | undefined;
 }
 
 export interface LoggedEvent {
@@ -88,6 +96,8 @@ export class EventLog {
   /** Only a message has parts: an event of `/v1` fits a row, and its data may be empty. */
   readonly #parts: MessageParts | undefined;
   #hasTable = false;
+  /** Tables of an earlier version lack the column. */
+  #hasUpstreamIds = false;
   /** Oldest row still stored. */
   #firstStored = 1;
   /** Oldest event retained. */
@@ -178,7 +188,10 @@ export class EventLog {
   append(stream: number, events: readonly SizedEvent[], unreadFrom = 0): LoggedEvent[] {
     try {
       return this.#storage.transactionSync(() => {
-        if (!this.#hasTable) this.#sql.exec(this.#statements.create);
+        if (!this.#hasTable) {
+          this.#sql.exec(this.#statements.create);
+          this.#hasUpstreamIds = this.#parts !== undefined;
+        }
         this.#hasTable = true;
         this.#unreadFrom = unreadFrom;
         const logged = events.map((event) => this.#insert(stream, event));
@@ -225,12 +238,35 @@ export class EventLog {
     yield* this.#sql.exec<EventRow>(this.#statements.after, from, stream);
   }
 
-  #insert(stream: number, { event: name, data, bytes }: SizedEvent): LoggedEvent {
+  /** The data of a stream's retained events after `seq`. */
+  *texts(stream: number, seq: number): Iterable<string> {
+    for (const row of this.after(stream, seq)) {
+      yield this.#parts?.read(row.seq, row.data) ?? row.data;
+    }
+  }
+
+  /**
+   * The event id after which the upstream's stream that brought the messages after `seq` can be resumed, as
+   * stored with them.
+   */
+  upstreamId(stream: number, seq = 0): string | undefined {
+    if (!this.#hasUpstreamIds) return undefined;
+    const rows = this.#sql.exec<{ id: string }>(this.#statements.upstreamId, stream, seq);
+    return rows.toArray()[0]?.id;
+  }
+
+  #insert(stream: number, { event: name, data, bytes, upstreamId }: SizedEvent): LoggedEvent {
     const event = name ?? null;
     const seq = this.#last + 1;
     const sum = this.#sum + bytes;
     const row = this.#parts?.store(seq, data, bytes) ?? data;
-    this.#sql.exec(this.#statements.insert, seq, stream, sum, this.#unreadFrom, event, row);
+    const values = [seq, stream, sum, this.#unreadFrom, event, row] as const;
+    if (upstreamId === undefined) this.#sql.exec(this.#statements.insert, ...values);
+    else {
+      if (!this.#hasUpstreamIds) this.#sql.exec(this.#statements.addUpstreamId);
+      this.#hasUpstreamIds = true;
+      this.#sql.exec(this.#statements.insertUpstreamId, ...values, upstreamId);
+    }
     this.#last = seq;
     this.#sum = sum;
     return { seq, frame: this.#frame(seq, stream, event, data) };
@@ -275,7 +311,9 @@ export class EventLog {
   }
 
   #load(): void {
-    this.#hasTable = this.#sql.exec(this.#statements.exists).toArray().length > 0;
+    const [table] = this.#sql.exec<{ sql: string }>(this.#statements.exists).toArray();
+    this.#hasTable = table !== undefined;
+    this.#hasUpstreamIds = table?.sql.includes(UPSTREAM_ID) ?? false;
     const [last] = this.#hasTable ? this.#sql.exec<EventRow>(this.#statements.last) : [];
     const [oldest] = this.#hasTable ? this.#sql.exec<EventRow>(this.#statements.oldest) : [];
     this.#last = last?.seq ?? 0;

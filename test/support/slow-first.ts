@@ -31,6 +31,7 @@ const SLOW = [
   "e2e/mcp/conformance.test.ts",
   "e2e/readers.test.ts",
   "e2e/mcp/upstreams.test.ts",
+  "e2e/mcp/era-modern-client.test.ts",
   "node/library/redis-sentinel.test.ts",
   "workers/auth-matrix.test.ts",
   "workers/resume.property.test.ts",

@@ -1,7 +1,7 @@
 /** A call of a later version than the object's code is refused, and changes nothing: it could be misread. */
 import { env } from "cloudflare:workers";
 import { expect, it } from "vitest";
-import { CALL_VERSION, type Caller } from "../../src/core/caller.ts";
+import { CALL_VERSION, ERA_CALL_VERSION, type Caller } from "../../src/core/caller.ts";
 import type { SessionContent } from "../../src/core/host.ts";
 import type { SessionId } from "../../src/core/id.ts";
 import { DirectoryObject } from "../../src/directory/directory-object.ts";
@@ -13,7 +13,7 @@ import { objectOf, storedBy, told } from "../support/object.ts";
 
 const { SESSIONS } = env as unknown as { SESSIONS: DurableObjectNamespace<SessionObject> };
 
-const LATER = CALL_VERSION + 1;
+const LATER = ERA_CALL_VERSION + 1;
 const caller: Caller = { admin: true, version: LATER };
 const content: SessionContent = { type: "mcp", metadata: {}, ttlMs: 60_000, maxLifetimeMs: 0 };
 const match = { type: "streamable", upstream: "default" } as const;
@@ -54,6 +54,7 @@ const SHARD_CALLS: Readonly<Record<string, readonly unknown[]>> = {
   absorbRevocations: [to, []],
   admit: [to, "nobody", crypto.randomUUID(), 1],
   release: [to, "nobody", crypto.randomUUID()],
+  note: [to, "name", "text"],
 };
 
 /** Methods that the platform calls, or that take nothing. */
@@ -144,4 +145,34 @@ it("says its version in every call of the host", async () => {
       new RegExp(`"version":${CALL_VERSION}|,${CALL_VERSION}\\]`),
     );
   }
+});
+
+it("says a later version for clients without sessions, whom an older object would answer as others", async () => {
+  const heard: string[] = [];
+  const listening = {
+    idFromName: (name: string) => name,
+    get: () =>
+      new Proxy(
+        {},
+        {
+          get:
+            () =>
+            (...args: readonly unknown[]) => {
+              heard.push(decodeURIComponent(JSON.stringify(args)));
+              throw new Error("enough");
+            },
+        },
+      ),
+  } as unknown as typeof SESSIONS;
+  const sessions = new DurableObjectHost(listening).as({ subject: "s", admin: false });
+  const id = crypto.randomUUID() as SessionId;
+  const initialize = { upstream: "default", body: "{}", headers: {}, era: true } as const;
+  const listen = { kind: "listen", match, id: "1", filter: {}, headers: {} } as const;
+  await Promise.allSettled([
+    sessions.initialize(id, content, initialize),
+    sessions.exchange(id, { match, era: {} } as never),
+    sessions.follow(id, listen),
+  ]);
+  expect(heard.length).toBeGreaterThanOrEqual(3);
+  for (const said of heard) expect(said).toMatch(/"version":2|,2\]/);
 });

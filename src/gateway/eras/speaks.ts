@@ -36,3 +36,9 @@ export function learn(upstream: Upstream, era: Era, does: boolean): boolean {
   learnt.set(key, { ...known, [era]: does });
   return true;
 }
+
+/** What has been learnt of an upstream, and `at` which addresses. */
+export function known(upstream: Upstream): Spoken & { readonly at: string } {
+  const at = keyOf(upstream);
+  return { ...learnt.get(at), at };
+}

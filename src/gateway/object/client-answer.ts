@@ -19,11 +19,16 @@ type State =
   | { readonly kind: "streaming"; readonly row: OpenExchange }
   | { readonly kind: "ended" };
 
+/** What an exchange needs of the answer to its client. */
+export type Answering = Pick<ClientAnswer, keyof ClientAnswer>;
+
 interface ClientAnswerParts {
   readonly request: Pick<ExchangeRequest, "pending" | "batch" | "delivery">;
   readonly streams: GatewayStreams;
   /** Called for a response that answers no request of this POST. */
   readonly onStray: () => void;
+  /** The stream to which the answer goes already: the object's memory was lost in the middle of it. */
+  readonly row?: OpenExchange | undefined;
 }
 
 export class ClientAnswer {
@@ -36,12 +41,14 @@ export class ClientAnswer {
   readonly #isBatch: boolean;
   /** Whether the client is a legacy one: it reads every answer on the session's one stream, and its POST is answered 202. */
   readonly isLegacy: boolean;
+  /** The event after which the upstream's stream can be resumed once all that came is stored. */
+  resumesAfter: () => string | undefined = () => undefined;
   readonly #pending: PendingRequests;
   #state: State = { kind: "waiting" };
   /** Messages for the stream that are yet to be stored and sent. */
   readonly #turn = new Turn();
 
-  constructor({ request, streams, onStray }: ClientAnswerParts) {
+  constructor({ request, streams, onStray, row }: ClientAnswerParts) {
     // Not the request itself: it holds the body.
     this.#asked = request.pending;
     this.#isBatch = request.batch;
@@ -52,6 +59,9 @@ export class ClientAnswer {
     const { promise, resolve } = Promise.withResolvers<Outcome<ExchangeAnswer>>();
     this.answer = promise;
     this.#resolve = resolve;
+    if (!row) return;
+    this.#state = { kind: "streaming", row };
+    resolve(succeed({ kind: "stream", stream: row.stream }));
   }
 
   /** Requests that the client has no answer to. */
@@ -132,20 +142,24 @@ export class ClientAnswer {
 
   /** Keeps a message of the stream until its turn ends, by `flush`. */
   #gather(text: string): void {
-    if (!this.#turn.fits(text)) this.flush();
+    // The place to resume at lies behind messages that are yet to be stored.
+    if (!this.#turn.fits(text)) this.flush(false);
     this.#turn.add(text);
   }
 
   /**
    * Stores and sends what this turn has gathered, together: a message alone would cost a commit, and
    * an answer alone the ids that are still pending after it.
+   * `isWholeTurn` false: more messages of the same turn follow.
    */
-  flush(): void {
+  flush(isWholeTurn = true): void {
     if (this.#state.kind !== "streaming") return;
     const { row } = this.#state;
     const { pending } = this;
     const texts = this.#turn.take();
-    if (texts.length > 0) this.#streams.say(row, texts, pending);
+    if (texts.length > 0) {
+      this.#streams.say(row, texts, pending, isWholeTurn ? this.resumesAfter() : undefined);
+    }
     if (pending.length > 0) {
       this.#state = { kind: "streaming", row: { ...row, pending } };
       return;
@@ -170,7 +184,7 @@ export class ClientAnswer {
       if (isLegacy) this.#resolve(succeed({ kind: "accepted" }));
       return;
     }
-    const row = this.#streams.beginExchange([...this.#asked], isLegacy);
+    const row = this.#streams.beginExchange([...this.#asked], isLegacy, this.resumesAfter());
     this.#state = { kind: "streaming", row };
     this.#resolve(
       succeed(isLegacy ? { kind: "accepted" } : { kind: "stream", stream: row.stream }),

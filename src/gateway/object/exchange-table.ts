@@ -8,12 +8,14 @@ import { FIRST_EXCHANGE_STREAM, STANDALONE_STREAM } from "../contract.ts";
 import { elementTexts } from "../../wire/json-text.ts";
 import type { RequestId } from "../json-rpc.ts";
 
-const TABLE_EXISTS = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'exchanges'";
+const TABLE_EXISTS = "SELECT sql FROM sqlite_master WHERE type = 'table' AND name = 'exchanges'";
 const CREATE_TABLE = `CREATE TABLE IF NOT EXISTS exchanges (
   id INTEGER PRIMARY KEY,
   stream INTEGER NOT NULL,
-  owed TEXT NOT NULL
+  owed TEXT NOT NULL,
+  upstream_id TEXT
 )`;
+const ADD_UPSTREAM_ID = "ALTER TABLE exchanges ADD COLUMN upstream_id TEXT";
 /**
  * Which requests of a batch are left, as their places among those that it began with: each answer
  * writes a few digits for each of the others, and not their ids.
@@ -31,22 +33,28 @@ export interface OpenExchange {
   readonly asked: readonly RequestId[];
   /** Requests that have not been answered. */
   readonly pending: readonly RequestId[];
+  /** The event after which the upstream's stream could be resumed when the exchange began; its messages may have later ones. */
+  readonly upstreamId?: string | undefined;
 }
 
-type Row = { id: number; stream: number; owed: string };
+type Row = { id: number; stream: number; owed: string; upstream_id?: string | null };
 
 const NONE_PENDING = "[]";
 
 export class ExchangeTable {
   readonly #sql: SqlStorage;
   #hasTable: boolean;
+  /** Tables of an earlier version lack the column. */
+  #hasUpstreamIds = true;
   #hasLeftTable = false;
   #highest = FIRST_EXCHANGE_STREAM - 1;
 
   constructor(sql: SqlStorage) {
     this.#sql = sql;
-    this.#hasTable = sql.exec(TABLE_EXISTS).toArray().length > 0;
-    if (!this.#hasTable) return;
+    const [table] = sql.exec<{ sql: string }>(TABLE_EXISTS).toArray();
+    this.#hasTable = table !== undefined;
+    if (!table) return;
+    this.#hasUpstreamIds = table.sql.includes("upstream_id");
     const [row] = sql.exec<{ id: number }>("SELECT id FROM exchanges ORDER BY id DESC LIMIT 1");
     if (row) this.#highest = row.id;
     this.#hasLeftTable = sql.exec(LEFT_EXISTS).toArray().length > 0;
@@ -56,10 +64,10 @@ export class ExchangeTable {
     if (!this.#hasTable) return [];
     const rows = this.#sql.exec<Row>("SELECT * FROM exchanges WHERE owed <> ?", NONE_PENDING);
     const left = this.#left();
-    return rows.toArray().map(({ id, stream, owed: text }) => {
+    return rows.toArray().map(({ id, stream, owed: text, upstream_id: at }) => {
       const asked = elementTexts(text);
       const pending = left.get(id)?.flatMap((place) => asked[place] ?? []);
-      return { id, stream, asked, pending: pending ?? asked };
+      return { id, stream, asked, pending: pending ?? asked, upstreamId: at ?? undefined };
     });
   }
 
@@ -77,8 +85,11 @@ export class ExchangeTable {
     return this.#sql.exec(open, stream, NONE_PENDING).toArray().length > 0;
   }
 
-  /** Begins an exchange with a stream of its own, or one that answers on the standalone stream. */
-  begin(pending: readonly RequestId[], standalone: boolean): OpenExchange {
+  /**
+   * Begins an exchange with a stream of its own, or one that answers on the standalone stream.
+   * `upstreamId`: see `OpenExchange`.
+   */
+  begin(pending: readonly RequestId[], standalone: boolean, upstreamId?: string): OpenExchange {
     if (this.#hasTable) this.#sql.exec("DELETE FROM exchanges WHERE owed = ?", NONE_PENDING);
     else this.#sql.exec(CREATE_TABLE);
     this.#hasTable = true;
@@ -88,9 +99,11 @@ export class ExchangeTable {
     }
     const id = this.#highest + 1;
     const stream = standalone ? STANDALONE_STREAM : id;
-    this.#save(id, stream, `[${pending.join(",")}]`);
+    const owed = `[${pending.join(",")}]`;
+    if (upstreamId === undefined) this.#save(id, stream, owed);
+    else this.#saveResumable(id, stream, owed, upstreamId);
     this.#highest = id;
-    return { id, stream, asked: pending, pending };
+    return { id, stream, asked: pending, pending, upstreamId };
   }
 
   /** Stores which requests are left to be answered. With none left, the exchange has ended. */
@@ -104,6 +117,13 @@ export class ExchangeTable {
   #save(id: number, stream: number, owed: string): void {
     const insert = "INSERT OR REPLACE INTO exchanges (id, stream, owed) VALUES (?, ?, ?)";
     this.#sql.exec(insert, id, stream, owed);
+  }
+
+  #saveResumable(id: number, stream: number, owed: string, upstreamId: string): void {
+    if (!this.#hasUpstreamIds) this.#sql.exec(ADD_UPSTREAM_ID);
+    this.#hasUpstreamIds = true;
+    const insert = "INSERT INTO exchanges (id, stream, owed, upstream_id) VALUES (?, ?, ?, ?)";
+    this.#sql.exec(insert, id, stream, owed, upstreamId);
   }
 
   #saveLeft(id: number, asked: readonly RequestId[], left: ReadonlySet<RequestId>): void {

@@ -16,7 +16,8 @@ import type { Hold } from "../../http/held-bytes.ts";
 import { FAILURES, reportFailure, UpstreamError } from "../upstream/failure.ts";
 import { HandshakeRefused } from "../upstream/handshake.ts";
 import { isAboutNothing, meantFor, type Settled } from "../upstream/meaning.ts";
-import { ClientAnswer } from "./client-answer.ts";
+import { ClientAnswer, type Answering } from "./client-answer.ts";
+import type { OpenExchange } from "./exchange-table.ts";
 import { StreamedAnswer, type ExchangeLimits } from "./streamed-answer.ts";
 import { SessionGone, type Streamed, type UpstreamLink } from "./upstream-link.ts";
 
@@ -28,6 +29,13 @@ interface ExchangeParts {
   readonly hold: Hold;
   /** Called when the upstream's stream begins, and for each message on it: both count as use of the session. */
   readonly used: () => void;
+  /** Takes the answer, in place of a `ClientAnswer`. */
+  readonly client?: Answering | undefined;
+  /**
+   * The exchange was left when the object's memory was lost. Its body is not sent again: the upstream's
+   * stream is resumed after the row's `upstreamId`.
+   */
+  readonly left?: OpenExchange | undefined;
 }
 
 export class Exchange {
@@ -41,12 +49,14 @@ export class Exchange {
   readonly #limits: ExchangeLimits;
   readonly #log: Logger;
   readonly #used: () => void;
-  readonly #client: ClientAnswer;
+  readonly #client: Answering;
+  readonly #left: OpenExchange | undefined;
   readonly #abort = new AbortController();
   /** Whether the upstream's answer is still to begin. Once begun, a stream may bring nothing for ever. */
   isWaiting = true;
 
-  constructor(request: ExchangeRequest, { link, limits, log, hold, used }: ExchangeParts) {
+  constructor(request: ExchangeRequest, parts: ExchangeParts) {
+    const { link, limits, log, hold, used, client, left } = parts;
     this.#request = request;
     this.#hold = hold;
     this.#link = link;
@@ -55,7 +65,8 @@ export class Exchange {
     this.#used = used;
     const { streams, upstream } = link;
     const onStray = () => log.warn("upstream.stray_response", { upstream: upstream.name });
-    this.#client = new ClientAnswer({ request, streams, onStray });
+    this.#left = left;
+    this.#client = client ?? new ClientAnswer({ request, streams, onStray, row: left });
     this.answer = this.#client.answer;
     this.ended = this.#run().catch((cause) => void reportFailure(log, upstream, cause));
   }
@@ -65,7 +76,8 @@ export class Exchange {
     const { timer, upstream } = this.#link;
     const callOffDeadline = timer.after(upstream.callMs, () => this.#timeUp());
     try {
-      if (this.#request.initialize) await this.#initialize();
+      if (this.#left) await this.#takeUp(this.#left);
+      else if (this.#request.initialize) await this.#initialize();
       else await this.#carry();
     } catch (cause) {
       this.#failed(cause);
@@ -131,6 +143,17 @@ export class Exchange {
     if (answer) this.#settle(answer);
   }
 
+  /** Goes on with an exchange that was left. Throws UpstreamError where it was interrupted for good. */
+  async #takeUp({ upstreamId }: OpenExchange): Promise<void> {
+    try {
+      const left = { kind: "stream", reply: undefined, doubted: undefined } as const;
+      await this.#readStream(left, upstreamId);
+    } catch (cause) {
+      if (!(cause instanceof UpstreamError)) throw cause;
+      throw new UpstreamError(FAILURES.interrupted, { cause, status: cause.status });
+    }
+  }
+
   #settle(answer: Settled): void {
     if (this.#client.isEnded) return;
     if (answer.kind === "accepted") return this.#client.end(succeed({ kind: "accepted" }));
@@ -150,7 +173,10 @@ export class Exchange {
    * Reads an SSE answer, and resumes it if the upstream breaks it off. If it says that the
    * upstream's session is lost, the body is posted again, and this returns the next answer.
    */
-  async #readStream(first: Streamed): Promise<Streamed | Settled | undefined> {
+  async #readStream(
+    first: Streamed,
+    lastEventId?: string,
+  ): Promise<Streamed | Settled | undefined> {
     const callOffStream = this.#streamIn(UPSTREAM_SETTLE_MS);
     const { signal } = this.#abort;
     let { doubted } = first;
@@ -159,18 +185,20 @@ export class Exchange {
       doubted = undefined;
       this.#letGoBody();
     };
-    const answer = new StreamedAnswer(first.reply, {
+    const parts = {
       limits: this.#limits,
       silenceMs: this.#link.upstream.silenceMs,
       signal,
-      resume: (lastEventId) => this.#link.resume(lastEventId, this.#request.headers, signal),
+      resume: (after: string) => this.#link.resume(after, this.#request.headers, signal),
       brokeOff: () => {
         // The POST was taken, so an error that comes now does not refuse it.
         trustSession();
         this.#client.startStream();
       },
       isEnded: () => this.#client.isEnded,
-    });
+    };
+    const answer = new StreamedAnswer(first.reply, parts, lastEventId);
+    this.#client.resumesAfter = () => answer.lastEventId;
     this.isWaiting = false;
     this.#used();
     if (!doubted) this.#letGoBody();

@@ -1,4 +1,5 @@
 /** The gateway's part of a session's object: its exchanges, its streams and its link to the upstream. */
+import type { Config } from "../../config/service.ts";
 import type { Logger } from "../../logger.ts";
 import { GATEWAY_KEYS, type Metadata } from "../../core/content.ts";
 import { refuse, succeed, type Outcome } from "../../core/errors.ts";
@@ -20,26 +21,22 @@ import {
   type GatewaySession,
   type InitializeAnswer,
   type InitializeRequest,
-  type NotInitialized,
+  type Listen,
   type SessionAccess,
 } from "../contract.ts";
 import { ObjectServer, type OwnServerParts, type SessionToCome } from "../own/object-server.ts";
 import { messagesIn, requestMeant, unaskedIn, type RequestId } from "../json-rpc.ts";
-import {
-  agreedVersion,
-  bindingOf,
-  handshakeMetadata,
-  HandshakeRefused,
-  initialize,
-  terminate,
-} from "../upstream/handshake.ts";
-import { soundFirst } from "../upstream/health.ts";
+import { agreedVersion, bindingOf, terminate } from "../upstream/handshake.ts";
 import { replicaAt, type Send, type Upstream, type Upstreams } from "../upstream/upstream.ts";
 import { refusesBatches } from "../versions.ts";
 import { reportFailure } from "../upstream/failure.ts";
+import type { Answering } from "./client-answer.ts";
+import { EraCalls } from "./era-calls.ts";
+import type { OpenExchange } from "./exchange-table.ts";
 import { Exchange } from "./exchange.ts";
 import type { ExchangeLimits } from "./streamed-answer.ts";
 import { ObjectListener } from "./object-listener.ts";
+import { openUpstreamSession } from "./open-upstream-session.ts";
 import { GatewayStreams } from "./streams.ts";
 import { SessionGone, UpstreamLink } from "./upstream-link.ts";
 import { changesIn, UpstreamState } from "./upstream-state.ts";
@@ -52,18 +49,10 @@ interface GatewayParts {
   /** Makes the configured upstreams. It is called once, when a session first needs one. */
   readonly openUpstreams: (own: ReadonlyMap<string, Send>) => Upstreams;
   readonly own: Pick<OwnServerParts, "servers" | "publish" | "wakeBy">;
-  readonly limits: ExchangeLimits;
+  readonly limits: ExchangeLimits & Pick<Config, "keepaliveMs">;
   readonly log: Logger;
   /** Called when a message came for an exchange that streams. It counts as use of the session. */
   readonly used: () => void;
-}
-
-/** A new upstream session. The session that belongs to it is still to be stored, with this metadata. */
-interface Initialized {
-  readonly kind: "initialized";
-  readonly metadata: Metadata;
-  /** The upstream's messages, the last one its answer. */
-  readonly messages: readonly string[];
 }
 
 export class Gateway {
@@ -76,6 +65,7 @@ export class Gateway {
   #link: UpstreamLink | undefined;
   #listener: ObjectListener | undefined;
   #stateOf: UpstreamState | undefined;
+  #era: EraCalls | undefined;
   /** The headers of the client's last request since this object was loaded. */
   #headers: Headers = {};
 
@@ -111,7 +101,7 @@ export class Gateway {
     const upstream = this.#upstream(request.upstream);
     if (!upstream) return refuse("session_not_found");
     this.own.begin(session);
-    const opened = await this.#handshake(upstream, request);
+    const opened = await openUpstreamSession(upstream, request, this.#parts);
     if (opened.kind !== "initialized") {
       this.own.settle(false);
       return succeed(opened);
@@ -119,51 +109,88 @@ export class Gateway {
     const { metadata, messages } = opened;
     const made = make(metadata);
     this.own.settle(made.ok);
-    if (made.ok) return succeed({ kind: "initialized", messages });
+    if (made.ok) {
+      if (request.era) EraCalls.initialized(this.#parts.channel.storage, messages);
+      return succeed({ kind: "initialized", messages });
+    }
     void this.terminate(metadata, request.headers);
     return made;
   }
 
-  async #handshake(
-    upstream: Upstream,
-    { body, headers }: InitializeRequest,
-  ): Promise<Initialized | NotInitialized> {
-    try {
-      const { bodyMaxBytes } = this.#parts.limits;
-      const replicas = soundFirst(upstream.replicas);
-      const handshake = await initialize(upstream, replicas, body, headers, bodyMaxBytes);
-      const kept = Object.entries(handshakeMetadata(handshake, body)).filter(
-        (entry): entry is [string, string] => entry[1] !== null,
-      );
-      const metadata = { ...Object.fromEntries(kept), [GATEWAY_KEYS.upstream]: upstream.name };
-      return { kind: "initialized", metadata, messages: handshake.messages };
-    } catch (failure) {
-      if (!(failure instanceof HandshakeRefused)) {
-        return { kind: "failed", failure: reportFailure(this.#parts.log, upstream, failure) };
-      }
-      const { status, body, headers } = failure;
-      return { kind: "refused", status, body, headers };
-    }
-  }
-
   /** Begins to carry one POST of the client. */
-  exchange(session: GatewaySession, request: ExchangeRequest): Outcome<Exchange> {
+  exchange(
+    session: GatewaySession,
+    request: ExchangeRequest,
+  ): Outcome<Pick<Exchange, "answer" | "ended">> {
     const link = this.#linkOf(session);
     if (!link) return refuse("session_not_found");
     const version = request.batch ? agreedVersion(bindingOf(session.metadata)) : undefined;
     if (version !== undefined && refusesBatches(version)) {
       return refuse("invalid_request", `${version} has no batches`);
     }
-    const hold = bodies.hold();
-    if (!hold.grow(request.body.length)) return refuse("unavailable", NO_ROOM);
     this.#headers = request.headers;
     this.#listen(session, session.metadata);
+    if (request.era) return succeed(this.#eraOf(link).carry(request, request.era));
+    return this.#start(link, request);
+  }
+
+  /** `client` takes the answer; with `left`, the exchange goes on where the object's memory was lost. */
+  #start(
+    link: UpstreamLink,
+    request: ExchangeRequest,
+    how: { readonly client?: Answering; readonly left?: OpenExchange | undefined } = {},
+  ): Outcome<Exchange> {
+    const hold = bodies.hold();
+    if (!hold.grow(request.body.length)) return refuse("unavailable", NO_ROOM);
     const { limits, log, used } = this.#parts;
-    const exchange = new Exchange(request, { link, limits, log, hold, used });
+    const exchange = new Exchange(request, { link, limits, log, hold, used, ...how });
     this.#remember(request, exchange);
     this.#running.add(exchange);
     void exchange.ended.then(() => this.#running.delete(exchange));
     return succeed(exchange);
+  }
+
+  #eraOn(session: GatewaySession): EraCalls | undefined {
+    const link = this.#linkOf(session);
+    return link && this.#eraOf(link);
+  }
+
+  #eraOf(link: UpstreamLink): EraCalls {
+    return (this.#era ??= new EraCalls({
+      link,
+      storage: this.#parts.channel.storage,
+      bufferBytes: this.#parts.channel.limits.streamBufferBytes,
+      maxBytes: this.#parts.limits.bodyMaxBytes,
+      keepaliveMs: this.#parts.limits.keepaliveMs,
+      level: () => this.#state,
+      start: (request, how) => this.#start(link, request, how),
+      log: this.#parts.log,
+    }));
+  }
+
+  /**
+   * The object was loaded: the exchanges that were under way when it left memory go on where the
+   * upstream's stream can be resumed, and get an error otherwise.
+   */
+  loaded(session: GatewaySession): void {
+    this.streamsOf(session).answerInterrupted((left) => {
+      const link = this.#linkOf(session);
+      if (!link) return false;
+      // A client that was asked has to come first, if it still can.
+      if (isEra(session)) return this.#eraOf(link).isAwaited(left);
+      const { asked, pending } = left;
+      const request: ExchangeRequest = {
+        match: { type: "", upstream: link.upstream.name },
+        body: "",
+        batch: asked.length > 1,
+        pending,
+        cancels: [],
+        initialize: false,
+        headers: this.#headers,
+        delivery: "own",
+      };
+      return this.#start(link, request, { left }).ok;
+    });
   }
 
   /** The client has cancelled these requests, and the upstream has accepted that. */
@@ -175,14 +202,27 @@ export class Gateway {
     }
   }
 
+  /** Attaches a `subscriptions/listen` of a client of the stateless revision. */
+  listen(session: GatewaySession, socket: WebSocket, listen: Listen): void {
+    this.#eraOn(session)?.listen(session, socket, listen);
+  }
+
+  /** A reader of one of the gateway's streams has left. */
+  left(session: GatewaySession, socket: WebSocket): void {
+    if (isEra(session)) this.#eraOn(session)?.left(session, socket);
+  }
+
   /** A client of the session has sent these headers with a request for a stream. */
   hear(headers: Headers): void {
     this.#headers = headers;
   }
 
   streamsOf(session: GatewaySession): GatewayStreams {
-    return (this.#streams ??= new GatewayStreams(this.#parts.channel, session.epoch, (metadata) =>
-      this.#listen(session, metadata),
+    return (this.#streams ??= new GatewayStreams(
+      this.#parts.channel,
+      session.epoch,
+      (metadata) => this.#listen(session, metadata),
+      isEra(session) ? (texts) => this.#eraOn(session)?.unasked(texts) ?? [] : undefined,
     ));
   }
 
@@ -205,6 +245,8 @@ export class Gateway {
   silence(metadata: Metadata, headers?: Headers): () => Promise<void> {
     this.#streams = undefined;
     this.#link = undefined;
+    this.#era?.end();
+    this.#era = undefined;
     this.#listener?.end();
     this.#listener = undefined;
     this.own.end();
@@ -292,6 +334,11 @@ export class Gateway {
       if (!(cause instanceof SessionGone)) reportFailure(this.#parts.log, link.upstream, cause);
     });
   }
+}
+
+/** Whether the session carries clients of the stateless revision. */
+function isEra({ metadata }: GatewaySession): boolean {
+  return metadata[GATEWAY_KEYS.era] !== undefined;
 }
 
 /** Whether an answer is a JSON-RPC error. */

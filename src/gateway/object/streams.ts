@@ -34,16 +34,25 @@ export class GatewayStreams extends Channel {
   #table: ExchangeTable | undefined;
 
   readonly #listens: (metadata: Metadata) => boolean;
+  readonly #divert: (messages: readonly string[]) => readonly string[];
+  /** Readers of the standalone stream get what comes while they listen, and nothing else. */
+  readonly #isShared: boolean;
 
-  /** `listens` has the object itself listen to the upstream where it can; otherwise the bridge does. */
+  /**
+   * `listens` has the object itself listen to the upstream where it can; otherwise the bridge does.
+   * `divert` takes what came on the upstream's standalone stream, and returns what is for the client's.
+   */
   constructor(
     parts: ChannelParts,
     epoch: string,
     listens: (metadata: Metadata) => boolean = () => false,
+    divert?: (messages: readonly string[]) => readonly string[],
   ) {
     super(parts, "messages", epoch);
     this.epoch = epoch;
     this.#listens = listens;
+    this.#divert = divert ?? ((messages) => messages);
+    this.#isShared = divert !== undefined;
   }
 
   /** Whether a reader follows the standalone stream. */
@@ -51,27 +60,68 @@ export class GatewayStreams extends Channel {
     return this.subscribers.count(STANDALONE_STREAM) > 0;
   }
 
-  /** Begins an exchange with a stream of its own, or one that answers on the standalone stream. */
-  beginExchange(pending: readonly RequestId[], standalone: boolean): OpenExchange {
-    return this.#exchanges.begin(pending, standalone);
+  /**
+   * Begins an exchange with a stream of its own, or one that answers on the standalone stream. After
+   * `upstreamId` the upstream's stream can be resumed.
+   */
+  beginExchange(
+    pending: readonly RequestId[],
+    standalone: boolean,
+    upstreamId?: string,
+  ): OpenExchange {
+    return this.#exchanges.begin(pending, standalone, standalone ? undefined : upstreamId);
   }
 
   /**
    * Logs messages of an exchange, together with the requests that are still pending after them, and
-   * sends them. It writes the pending requests only if they are fewer than in `exchange`.
+   * sends them. It writes the pending requests only if they are fewer than in `exchange`. After
+   * `upstreamId` the upstream's stream that brought them can be resumed.
    */
-  say(exchange: OpenExchange, messages: readonly string[], pending: readonly RequestId[]): void {
+  say(
+    exchange: OpenExchange,
+    messages: readonly string[],
+    pending: readonly RequestId[],
+    upstreamId?: string,
+  ): void {
+    const resumesAfter = exchange.stream === STANDALONE_STREAM ? undefined : upstreamId;
     const logged = this.storage.transactionSync(() => {
       if (pending.length < exchange.pending.length) this.#exchanges.savePending(exchange, pending);
-      return this.#store(exchange.stream, messages);
+      return this.#store(exchange.stream, messages, resumesAfter);
     });
     this.send(exchange.stream, logged);
   }
 
-  /** Answers the exchanges that were under way when the object left memory: nobody else will. */
-  answerInterrupted(): void {
+  /** The exchanges whose requests wait for an answer, with the place after which each can be resumed. */
+  openExchanges(): OpenExchange[] {
+    return this.#exchanges.open().map((exchange) => {
+      const { stream, upstreamId } = exchange;
+      return { ...exchange, upstreamId: this.log.upstreamId(stream) ?? upstreamId };
+    });
+  }
+
+  /** The event after which the upstream's stream can be resumed, as stored with the messages after a place in the log. */
+  resumesAfter(stream: number, seq: number): string | undefined {
+    return this.log.upstreamId(stream, seq);
+  }
+
+  /** The messages of a stream after a place in the log. */
+  messagesAfter(stream: number, seq: number): string[] {
+    return [...this.log.texts(stream, seq)];
+  }
+
+  /** The place of the newest message. */
+  get lastSeq(): number {
+    return this.log.lastSeq;
+  }
+
+  /**
+   * Answers the exchanges that were under way when the object left memory: nobody else will. Those that
+   * `takesUp` are left to it.
+   */
+  answerInterrupted(takesUp: (exchange: OpenExchange) => boolean = () => false): void {
     const { code, message } = FAILURES.interrupted;
-    for (const exchange of this.#exchanges.open()) {
+    for (const exchange of this.openExchanges()) {
+      if (exchange.upstreamId !== undefined && takesUp(exchange)) continue;
       const answers = exchange.pending.map((id) => rpcError(code, message, id));
       this.say(exchange, answers, []);
       if (exchange.stream !== STANDALONE_STREAM) this.endStream(exchange.stream);
@@ -88,6 +138,7 @@ export class GatewayStreams extends Channel {
     if (start.kind === "exchange") {
       return { stream: start.stream, seq: this.log.beforeStream(start.stream) };
     }
+    if (start.kind === "listen") return { stream: STANDALONE_STREAM, seq: this.log.lastSeq };
     if (start.kind === "standalone") {
       const seq = this.#unreadFrom ?? this.log.lastSeq;
       return { stream: STANDALONE_STREAM, seq: Math.max(seq, this.log.beforeFirst) };
@@ -116,6 +167,32 @@ export class GatewayStreams extends Channel {
     this.sendPage(socket);
   }
 
+  /** Attaches one of several readers of the standalone stream. One of their bridges holds the upstream's. */
+  attachListener(socket: WebSocket, metadata: Metadata): void {
+    this.subscribe(socket, STANDALONE_STREAM, this.log.lastSeq, "");
+    this.sendPage(socket);
+    this.holdUpstream(metadata);
+  }
+
+  /** Has a bridge hold the upstream's stream, if none of those on the standalone stream does. */
+  holdUpstream(metadata: Metadata): void {
+    if (this.subscribers.witness(STANDALONE_STREAM)) return;
+    const socket = this.subscribers.first(STANDALONE_STREAM);
+    if (!socket) return;
+    this.subscribers.note(socket, { witness: true });
+    this.#openUpstream(socket, metadata);
+  }
+
+  /** Sends a message to one reader, without logging it. */
+  sayTo(socket: WebSocket, data: string): void {
+    this.subscribers.send(socket, encoder.encode(encodeFrame({ event: MESSAGE_EVENT, data })));
+  }
+
+  /** Lets a reader go. */
+  dismiss(socket: WebSocket): void {
+    this.subscribers.close(socket, CLOSE_CODES.finished);
+  }
+
   /** Ends a reader that has missed messages because the log was trimmed: it must not wait for an answer that is gone. */
   override sendPage(socket: WebSocket): void {
     const from = this.subscribers.state(socket)?.replayingFrom;
@@ -142,11 +219,12 @@ export class GatewayStreams extends Channel {
   }
 
   /** Logs what came on the upstream's standalone stream, and remembers its id, to resume there. */
-  receive(id: string | undefined, messages: readonly string[]): void {
+  receive(id: string | undefined, received: readonly string[]): void {
+    const messages = this.#divert(received);
     const logged = this.storage.transactionSync(() => {
-      if (id !== undefined) this.storage.kv.put(UPSTREAM_EVENT_ID, id);
+      if (id !== undefined && !this.#isShared) this.storage.kv.put(UPSTREAM_EVENT_ID, id);
       if (messages.length === 0) return [];
-      if (!this.isFollowed && this.#unreadFrom === undefined) {
+      if (!this.isFollowed && this.#unreadFrom === undefined && !this.#isShared) {
         this.storage.kv.put(UNREAD_FROM, this.log.lastSeq);
       }
       return this.#store(STANDALONE_STREAM, messages);
@@ -158,7 +236,9 @@ export class GatewayStreams extends Channel {
   followUpstream(metadata: Metadata): void {
     this.storage.kv.delete(UPSTREAM_EVENT_ID);
     if (this.#listens(metadata)) return;
-    this.subscribers.sendControl(this.#backend(metadata), STANDALONE_STREAM);
+    const holder = this.subscribers.witness(STANDALONE_STREAM);
+    if (holder) this.subscribers.send(holder, this.#backend(metadata));
+    else this.subscribers.sendControl(this.#backend(metadata), STANDALONE_STREAM);
   }
 
   protected override isOpen(stream: number): boolean {
@@ -182,11 +262,11 @@ export class GatewayStreams extends Channel {
     return BACKEND + JSON.stringify({ url, sid, version, lastEventId });
   }
 
-  #store(stream: number, messages: readonly string[]): LoggedEvent[] {
-    return this.log.append(
-      stream,
-      messages.map((data) => sized({ data })),
-    );
+  #store(stream: number, messages: readonly string[], upstreamId?: string): LoggedEvent[] {
+    const events = messages.map((data) => sized({ data }));
+    const last = events.at(-1);
+    if (last && upstreamId !== undefined) events[events.length - 1] = { ...last, upstreamId };
+    return this.log.append(stream, events);
   }
 
   get #unreadFrom(): number | undefined {

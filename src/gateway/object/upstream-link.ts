@@ -2,7 +2,7 @@
  * A session's link to its upstream: sends requests under the upstream's own session id, makes a new
  * upstream session, once, when that one is lost, and sends nothing twice that may have been executed.
  */
-import { isHarmless, type RequestId } from "../json-rpc.ts";
+import { isHarmless, messagesIn, type RequestId } from "../json-rpc.ts";
 import {
   bindingOf,
   handshakeMetadata,
@@ -48,7 +48,8 @@ interface Parcel {
 /** An answer that is a stream. */
 export interface Streamed {
   readonly kind: "stream";
-  readonly reply: Reply;
+  /** Undefined: the stream is one that was left, and is resumed. */
+  readonly reply: Reply | undefined;
   /** The upstream session that it came under, until a ping has settled whether that is lost. */
   readonly doubted: Binding | undefined;
 }
@@ -118,9 +119,31 @@ export class UpstreamLink {
     return meaning.kind === "doubt" ? meaning.otherwise : meaning;
   }
 
+  /** Posts one request of the gateway's own. Returns whether the answer is a result. */
+  async ask(parcel: Parcel): Promise<boolean> {
+    const answer = await this.post(parcel);
+    if (answer.kind === "failed")
+      throw new UpstreamError(answer.failure, { status: answer.status });
+    if (answer.kind === "accepted") return false;
+    const [id = ""] = parcel.pending;
+    const texts =
+      answer.kind === "answer"
+        ? answer.messages
+        : messagesIn(
+            (answer.reply && (await hearOne(answer.reply, id, this.#maxBytes)).text) ?? "",
+          );
+    return texts.some(({ message }) => message.kind === "response" && !message.error);
+  }
+
   /** Takes up an SSE answer that broke off. */
   resume(lastEventId: string, headers: Headers, signal: AbortSignal): Promise<Reply> {
     return this.#call(this.#binding(), { method: "GET", lastEventId, headers }, { signal });
+  }
+
+  /** Asks for the upstream's standalone stream, after an event of it. */
+  listen(headers: Headers, signal: AbortSignal, lastEventId?: string): Promise<Reply> {
+    const options = { signal, withinMs: this.upstream.silenceMs };
+    return this.#call(this.#binding(), { method: "GET", lastEventId, headers }, options);
   }
 
   /**

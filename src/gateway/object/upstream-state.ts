@@ -89,6 +89,11 @@ export class UpstreamState {
     );
   }
 
+  /** The log level that the client has asked for. */
+  get level(): string | undefined {
+    return this.#stored.level;
+  }
+
   get #stored(): Stored {
     return this.#storage.kv.get<Stored>(STORED) ?? NOTHING;
   }

@@ -99,6 +99,8 @@ function openOwn(name: string, send: Send, settings: UpstreamSettings): Upstream
     forwardAuthorization: false,
     listensInObject: true,
     tasks: settings === "demo" ? TASK_DEFAULTS : settings.tasks,
+    // The demo server answers the stateless revision too.
+    ...(settings !== "demo" && { era: "legacy" }),
   };
 }
 
@@ -137,10 +139,15 @@ function open(
     silenceMs: settings.silenceSeconds * 1000,
     callMs: settings.callSeconds * 1000,
     forwardAuthorization: credentialHeader(settings),
-    ...(settings.era && { era: settings.era }),
+    ...eraOf(settings),
     listensInObject: settings.transport === "sse",
     tasks: settings.tasks,
   };
+}
+
+/** HTTP+SSE is of a revision with sessions. */
+function eraOf({ era, transport }: ServerSettings): Pick<Upstream, "era"> {
+  return transport === "sse" ? { era: "legacy" } : era ? { era } : {};
 }
 
 function credentialHeader({ forwardAuthorization: forwards }: ServerSettings): string | false {

@@ -1,11 +1,27 @@
 /** The service ends in the middle of calls: nobody is left waiting. */
 import { expect, it } from "vitest";
 import { McpSession, messagesOf, textOf, toolCall } from "../../support/mcp/client.ts";
-import { fixtureBehindGateway } from "../../support/mcp/gateway.ts";
+import { fixtureBehindGateway, withoutEventIds } from "../../support/mcp/gateway.ts";
 import { lastEventIdIn } from "../../support/sse-reader.ts";
 
-it("ends a call that a killed process left behind with an error on its stream, and the session goes on", async () => {
+it("goes on with a call that a killed process left behind, and loses or repeats no message", async () => {
   const { service, url } = await fixtureBehindGateway();
+  const session = await McpSession.open(url);
+  const reader = await session.stream(toolCall("mine", "slow", { ms: 1500, steps: 15, tag: "t" }));
+  const begun = await reader.take(3);
+  await service.kill();
+  await expect(reader.rest()).rejects.toThrow();
+  await service.restart();
+
+  const resumed = await session.follow(begun.at(-1)?.id);
+  const messages = messagesOf([...begun, ...(await resumed.rest())]);
+  const data = messages.flatMap(({ params }) => (params ? [params.data] : []));
+  expect(data).toEqual(Array.from({ length: 15 }, (_, n) => `t${n + 1}`));
+  expect(messages.map(textOf).at(-1)).toBe("slow t");
+});
+
+it("ends a call that cannot be resumed with an error on its stream, and the session goes on", async () => {
+  const { service, url } = await fixtureBehindGateway({}, withoutEventIds);
   const session = await McpSession.open(url);
   const reader = await session.stream(
     toolCall("mine", "slow", { ms: 30_000, steps: 300, tag: "t" }),

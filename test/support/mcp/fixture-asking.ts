@@ -62,6 +62,58 @@ export function registerSessionEra(server: McpServer): void {
   }
 }
 
+/** The tools of `registerSessionEra`, as a server of 2026-07-28 asks: the client calls again with the answer. */
+export function registerModernAsking(server: McpServer): void {
+  const FIELD = { type: "string" as const };
+  server.registerTool(
+    "test_sampling",
+    { description: "Asks the client's model", inputSchema: z.object({ prompt: z.string() }) },
+    ({ prompt }, ctx) => {
+      const answer = inputResponse(ctx.mcpReq.inputResponses, "question");
+      if (answer.kind !== "sampling") {
+        return inputRequired({ inputRequests: { question: sampling(prompt, 100) } });
+      }
+      return text(`LLM response: ${JSON.stringify(answer.result.content)}`);
+    },
+  );
+  const form = (
+    name: string,
+    said: string,
+    message: (args: { message?: string | undefined }) => string,
+    properties: object,
+    required: string[],
+  ) =>
+    server.registerTool(
+      name,
+      { description: name, inputSchema: z.object({ message: z.string().optional() }) },
+      (args, ctx) => {
+        const answer = inputResponse(ctx.mcpReq.inputResponses, "form");
+        if (answer.kind === "elicit") {
+          const { action, content } = answer;
+          return text(`${said}: action=${action}, content=${JSON.stringify(content ?? {})}`);
+        }
+        // The SDK's types do not know every form that the specification allows.
+        const requestedSchema = {
+          type: "object",
+          properties: properties as never,
+          required,
+        } as const;
+        const asked = inputRequired.elicit({ message: message(args), requestedSchema });
+        return inputRequired({ inputRequests: { form: asked } });
+      },
+    );
+  form(
+    "test_elicitation",
+    "User response",
+    ({ message = "" }) => message,
+    { username: FIELD, email: FIELD },
+    ["username", "email"],
+  );
+  for (const [name, properties] of Object.entries(FORMS)) {
+    form(name, "Elicitation completed", () => "Please fill in the form", properties, []);
+  }
+}
+
 const FORMS = {
   test_elicitation_sep1034_defaults: {
     name: { type: "string", default: "John Doe" },

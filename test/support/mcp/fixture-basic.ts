@@ -143,6 +143,19 @@ function registerBehaviour(server: McpServer): void {
   });
 }
 
+/** For the scenario of a server that closes its stream itself: the session era alone can take it up again. */
+export function registerReconnection(server: McpServer): void {
+  server.registerTool(
+    "test_reconnection",
+    { description: "Closes its stream in the middle of the call", inputSchema: NOTHING },
+    async (_args, ctx) => {
+      ctx.http?.closeSSE?.();
+      await pause(150);
+      return text("answered after a reconnection");
+    },
+  );
+}
+
 function registerResources(server: McpServer): void {
   const plain = { description: "A resource for testing", mimeType: "text/plain" };
   server.registerResource("static-text", "test://static-text", plain, (uri) => ({

@@ -13,14 +13,13 @@ import {
   McpServer,
   originValidationResponse,
   WebStandardStreamableHTTPServerTransport,
-  type EventStore,
-  type JSONRPCMessage,
   type McpHttpHandler,
 } from "@modelcontextprotocol/server";
 import * as z from "zod";
 import { freePort } from "../free-port.ts";
+import { MemoryEventStore } from "./event-store.ts";
 import { registerInputRequired, registerSessionEra } from "./fixture-asking.ts";
-import { pause, registerBasics, text } from "./fixture-basic.ts";
+import { pause, registerBasics, registerReconnection, text } from "./fixture-basic.ts";
 import { listen, type Listening } from "./http.ts";
 
 const KEY = "0123456789abcdef0123456789abcdef";
@@ -132,6 +131,7 @@ export class Fixture {
     registerBasics(server);
     registerInputRequired(server, this.#codec);
     if (era === "legacy") registerSessionEra(server);
+    registerReconnection(server);
     this.#registerSlow(server);
     this.#registerTriggers(server);
     if (era === "legacy") {
@@ -160,15 +160,6 @@ export class Fixture {
         }
         await pause(ms / (steps + 1));
         return text(`slow ${tag}`);
-      },
-    );
-    server.registerTool(
-      "test_reconnection",
-      { description: "Closes its stream in the middle of the call", inputSchema: z.object({}) },
-      async (_args, ctx) => {
-        ctx.http?.closeSSE?.();
-        await pause(150);
-        return text("answered after a reconnection");
       },
     );
     server.registerTool(
@@ -204,33 +195,4 @@ export class Fixture {
 function notFound(): Response {
   const error = { code: -32001, message: "Session not found" };
   return Response.json({ jsonrpc: "2.0", error, id: null }, { status: 404 });
-}
-
-/** Keeps what was sent, so that a stream that the server closes itself can be resumed. */
-class MemoryEventStore implements EventStore {
-  readonly #events: { id: string; stream: string; message: JSONRPCMessage }[] = [];
-
-  async storeEvent(stream: string, message: JSONRPCMessage): Promise<string> {
-    const id = `upstream-event-${this.#events.length + 1}`;
-    this.#events.push({ id, stream, message });
-    return id;
-  }
-
-  async getStreamIdForEventId(id: string): Promise<string | undefined> {
-    return this.#events.find((event) => event.id === id)?.stream;
-  }
-
-  async replayEventsAfter(
-    lastEventId: string,
-    { send }: { send: (id: string, message: JSONRPCMessage) => Promise<void> },
-  ): Promise<string> {
-    const at = this.#events.findIndex((event) => event.id === lastEventId);
-    const stream = this.#events[at]?.stream ?? "";
-    for (const event of this.#events.slice(at + 1)) {
-      // A priming event is stored as a message that says nothing.
-      if (event.stream === stream && "jsonrpc" in event.message)
-        await send(event.id, event.message);
-    }
-    return stream;
-  }
 }

@@ -37,10 +37,38 @@ export async function startFixture(): Promise<Fixture> {
 /** A fixture with a gateway in front of it, as its default upstream. */
 export async function fixtureBehindGateway(
   env: Record<string, string> = {},
+  through: (url: string) => Promise<string> = async (url) => url,
 ): Promise<Gateway & { readonly fixture: Fixture }> {
   const fixture = await startFixture();
-  const gateway = await startGateway({ default: { url: fixture.url } }, env);
+  const gateway = await startGateway({ default: { url: await through(fixture.url) } }, env);
   return { ...gateway, fixture };
+}
+
+/** The URL of a server that is the one at `url`, but tells no event ids, so that none of its streams can be resumed. */
+export async function withoutEventIds(url: string): Promise<string> {
+  const { host } = new URL(url);
+  const { url: own } = await startUpstream(async (request) => {
+    const { method, signal } = request;
+    const headers = new Headers(request.headers);
+    headers.set("host", host);
+    const body = method === "POST" ? await request.text() : undefined;
+    const answer = await fetch(url, { method, headers, signal, ...(body && { body }) });
+    const decoder = new TextDecoder();
+    const encoder = new TextEncoder();
+    const ids = new TransformStream<Uint8Array, Uint8Array>({
+      transform(chunk, controller) {
+        const text = decoder.decode(chunk, { stream: true });
+        controller.enqueue(encoder.encode(text.replaceAll(/^id: .*\n/gm, "")));
+      },
+    });
+    const kept = new Headers(answer.headers);
+    for (const name of ["content-length", "content-encoding", "transfer-encoding"]) {
+      kept.delete(name);
+    }
+    const { status } = answer;
+    return new Response(answer.body?.pipeThrough(ids) ?? null, { status, headers: kept });
+  });
+  return own;
 }
 
 /** An upstream that answers as its test says. */

@@ -30,7 +30,7 @@ function life(sync: () => Promise<void>) {
     waiters: { count: 0, notifyAll: note("waiters") },
     gateway: {
       isWaiting: false,
-      streamsOf: () => ({ answerInterrupted: () => undefined }),
+      loaded: () => undefined,
       silence: () => {
         done.push("the gateway stores nothing more");
         return note("upstream");

@@ -1,0 +1,66 @@
+/** Serves a client of the stateless revision by a server of the revisions with sessions. */
+import { STREAM_HEADERS } from "../../http/problem.ts";
+import { withId } from "../json-rpc.ts";
+import { jsonResponse, Refused } from "../answers.ts";
+import type { GatewayCall } from "../request.ts";
+import { carry, eraSessionOf, inEraSession, NotMade, type EraSession } from "./era-session.ts";
+import { filterOf, listen } from "./listen.ts";
+import { learn } from "./speaks.ts";
+import { LISTEN } from "./wire.ts";
+import { readModern, type ModernRequest } from "./modern-request.ts";
+
+/** `otherwise` gives another answer, or none, where the request is not well formed or the upstream opens no session. */
+export async function bridged(
+  call: GatewayCall,
+  body: string,
+  otherwise?: () => Promise<Response | undefined>,
+): Promise<Response> {
+  const read = readModern(body, call.request.headers);
+  if (read.kind === "refused") {
+    return (await otherwise?.()) ?? jsonResponse(read.status, read.body);
+  }
+  if (read.kind === "notification") return new Response(null, { status: 202 });
+  try {
+    return await answer(call, read);
+  } catch (failure) {
+    if (!(failure instanceof NotMade)) throw failure;
+    const other = await otherwise?.();
+    if (other) return other;
+    const { answer: given } = failure;
+    if (given.kind === "failed") throw Refused.as(given.failure);
+    return jsonResponse(given.status, withId(given.body, read.id), given.headers);
+  }
+}
+
+async function answer(call: GatewayCall, request: ModernRequest): Promise<Response> {
+  if (request.method === LISTEN) {
+    const filter = filterOf(request);
+    const session = await eraSessionOf(call, request);
+    return inSession(call, session, () => listen(call, session, request, filter));
+  }
+  const session = await eraSessionOf(call, request);
+  const id = JSON.stringify(crypto.randomUUID());
+  const given = await inSession(call, session, () => carry(call, session, request, id));
+  switch (given.kind) {
+    case "json":
+      return jsonResponse(given.status, given.body, given.headers);
+    case "failed":
+      throw Refused.as(given.failure);
+    case "flow":
+      return new Response(given.body, { headers: STREAM_HEADERS });
+    default:
+      throw new TypeError(`${given.kind} answers the revisions with sessions alone`);
+  }
+}
+
+/** Does `work` in the session. To make it shows that the upstream keeps sessions. */
+function inSession<T>(
+  { upstream, parts }: GatewayCall,
+  session: EraSession,
+  work: () => Promise<T>,
+): Promise<T> {
+  return inEraSession(session, work, async () => {
+    learn(upstream, "legacy", true);
+    if (learn(upstream, "modern", false)) await parts.memory?.remember(upstream);
+  });
+}

@@ -1,0 +1,269 @@
+/**
+ * The answer of a server of the revisions with sessions, given to a client of the stateless one. A question of
+ * the server ends the client's request (`input_required`). What the server says until the client repeats it is
+ * logged, and the repetition goes on from there, with the same call of the server.
+ */
+import { ERA_GATHER_MS } from "../../core/limits.ts";
+import { FAILURES } from "../upstream/failure.ts";
+import { succeed, type Outcome } from "../../core/errors.ts";
+import type { ExchangeAnswer, Failure } from "../contract.ts";
+import {
+  heardOf,
+  inputRequired,
+  isLoud,
+  modernResponse,
+  withToken,
+  type Ask,
+} from "../eras/modern-answer.ts";
+import { ASKING_METHODS, METHOD_NOT_FOUND } from "../eras/wire.ts";
+import {
+  messagesIn,
+  requestMeant,
+  rpcError,
+  type RequestId,
+  type WrittenMessage,
+} from "../json-rpc.ts";
+import type { KeptHeaders } from "../upstream/meaning.ts";
+import type { Answering } from "./client-answer.ts";
+import type { EraLeg } from "./era-leg.ts";
+import type { EraStates } from "./era-states.ts";
+import type { OpenExchange } from "./exchange-table.ts";
+import type { GatewayStreams } from "./streams.ts";
+import { Turn } from "./turn.ts";
+
+interface EraAnswerParts {
+  /** The request's id at the upstream, and its progress token there. */
+  readonly upstreamId: RequestId;
+  readonly streams: GatewayStreams;
+  readonly states: EraStates;
+  /** Milliseconds for which a question may wait. */
+  readonly waitsMs: number;
+  /** Sends the upstream the answer to a question of its own. */
+  readonly reply: (text: string) => void;
+  /** Handles a message that is about no request. */
+  readonly unasked: (text: string) => void;
+  /** Hands progress to the call that it is of. */
+  readonly progress: (token: RequestId, text: string) => void;
+  readonly onStray: () => void;
+  /** Calls a function after so many milliseconds. Returns what calls that off. */
+  readonly after: (ms: number, work: () => void) => () => void;
+  /** The stream in the log, where the client has been asked before. */
+  readonly row?: OpenExchange | undefined;
+}
+
+export class EraAnswer implements Answering {
+  readonly answer: Promise<Outcome<ExchangeAnswer>>;
+  readonly isLegacy = false;
+  resumesAfter: () => string | undefined = () => undefined;
+  readonly #parts: EraAnswerParts;
+  /** The client's request that waits; undefined while the client is asked. */
+  #leg: EraLeg | undefined;
+  #row: OpenExchange | undefined;
+  #asks: Ask[] = [];
+  readonly #backlog = new Turn();
+  /** Calls off the moment for which more questions are waited for. */
+  #gathering: (() => void) | undefined;
+  #isEnded = false;
+
+  constructor(leg: EraLeg, parts: EraAnswerParts) {
+    this.#leg = leg;
+    this.#parts = parts;
+    this.#row = parts.row;
+    this.answer = leg.answer;
+  }
+
+  /** The stream in the log; undefined where the client was never asked. */
+  get stream(): number | undefined {
+    return this.#row?.stream;
+  }
+
+  get pending(): readonly RequestId[] {
+    return this.#isEnded ? [] : [this.#parts.upstreamId];
+  }
+
+  get open(): readonly RequestId[] {
+    return this.pending;
+  }
+
+  get isWaiting(): boolean {
+    return !this.#isEnded && (this.#leg?.isWaiting ?? false);
+  }
+
+  get isEnded(): boolean {
+    return this.#isEnded;
+  }
+
+  /** Whether the server may ask the client now, or soon. */
+  get isAskable(): boolean {
+    return !this.#isEnded && (!this.#leg || ASKING_METHODS.has(this.#leg.request.method));
+  }
+
+  /** Whether a request of the client waits. */
+  get isAttended(): boolean {
+    return this.#leg !== undefined;
+  }
+
+  /**
+   * The client has repeated its request: it gets what came after `seq`, and what comes. It is asked again for
+   * what is `missing`.
+   */
+  attend(leg: EraLeg, seq: number, missing: readonly Ask[]): void {
+    this.#leg = leg;
+    this.#asks = [...missing];
+    if (!this.#row) return;
+    for (const text of this.#parts.streams.messagesAfter(this.#row.stream, seq)) {
+      for (const message of messagesIn(text)) this.#handle(leg, message);
+    }
+    this.flush();
+  }
+
+  message(written: WrittenMessage): boolean {
+    if (this.#isEnded) return false;
+    if (this.#leg) return this.#handle(this.#leg, written);
+    if (!this.#backlog.fits(written.text)) this.#store(undefined);
+    this.#backlog.add(written.text);
+    if (this.#answers(written)) this.#over();
+    return true;
+  }
+
+  /** A question that names no call has come to this one. */
+  asked(text: string): void {
+    for (const message of messagesIn(text)) this.message(message);
+    this.flush();
+  }
+
+  /** Progress of this call has come by the stream of another. */
+  progressed(text: string): void {
+    const token = this.#leg?.request.progressToken;
+    if (token !== undefined) this.#leg?.send(withToken(text, token));
+  }
+
+  flush(): void {
+    if (!this.#leg) return this.#store(this.resumesAfter());
+    if (this.#isEnded || this.#asks.length === 0) return;
+    this.#gathering ??= this.#parts.after(ERA_GATHER_MS, () => {
+      this.#gathering = undefined;
+      this.#park();
+    });
+  }
+
+  fail(failure: Failure): void {
+    if (this.#isEnded) return;
+    const leg = this.#leg;
+    this.#asks = [];
+    if (!leg) {
+      this.#backlog.add(rpcError(failure.code, failure.message, this.#parts.upstreamId));
+      return this.#over();
+    }
+    this.#over();
+    leg.fail(failure);
+  }
+
+  cancel(id: RequestId): void {
+    if (id === this.#parts.upstreamId) this.fail(FAILURES.cancelled);
+  }
+
+  abandon(): () => void {
+    this.#isEnded = true;
+    return () => this.#leg?.fail(FAILURES.interrupted);
+  }
+
+  answerJson(status: number, answers: readonly string[], headers?: KeptHeaders): void {
+    const leg = this.#leg;
+    const [text = ""] = answers;
+    this.#over();
+    leg?.finish(modernResponse(leg.request.method, leg.request.id, text), status, headers);
+  }
+
+  startStream(): void {
+    if (!this.#isEnded) this.#leg?.open();
+  }
+
+  end(answer: Outcome<ExchangeAnswer>): void {
+    if (answer.ok && answer.value.kind === "failed") return this.fail(answer.value.failure);
+    this.fail(FAILURES.interrupted);
+  }
+
+  #handle(leg: EraLeg, written: WrittenMessage): boolean {
+    const { parts, request } = { parts: this.#parts, request: leg.request };
+    const heard = heardOf(written.text, request.capabilities);
+    switch (heard.kind) {
+      case "response":
+        if (!this.#answers(written)) {
+          parts.onStray();
+          return false;
+        }
+        this.#over();
+        leg.finish(modernResponse(request.method, request.id, written.text));
+        return true;
+      case "ask":
+        if (ASKING_METHODS.has(request.method)) this.#asks.push(heard.ask);
+        else
+          parts.reply(rpcError(METHOD_NOT_FOUND, "The client cannot be asked now", heard.ask.id));
+        return true;
+      case "answered":
+        parts.reply(heard.answer);
+        return true;
+      case "progress":
+        if (heard.token === parts.upstreamId) this.progressed(written.text);
+        else if (heard.token !== undefined) parts.progress(heard.token, written.text);
+        return true;
+      case "log":
+        if (isLoud(heard.level, request.logLevel)) leg.send(written.text);
+        return true;
+      case "change":
+        parts.unasked(written.text);
+        return true;
+      case "ignored":
+        return false;
+    }
+  }
+
+  #answers({ message }: WrittenMessage): boolean {
+    if (message.kind !== "response" || message.id === undefined) return false;
+    const { upstreamId } = this.#parts;
+    return requestMeant(message.id, [upstreamId], [upstreamId]) !== undefined;
+  }
+
+  /** Ends the client's request with the questions. All that its repetition needs is stored first. */
+  #park(): void {
+    const leg = this.#leg;
+    if (!leg || this.#isEnded) return;
+    const round = crypto.randomUUID().slice(0, 8);
+    const asks = new Map(this.#asks.map((ask, n) => [`${round}-${n}`, ask]));
+    const { streams, states, upstreamId, waitsMs } = this.#parts;
+    const { id, method, name } = leg.request;
+    const now = Date.now();
+    const resumesAfter = this.resumesAfter();
+    this.#row ??= streams.beginExchange([upstreamId], false, resumesAfter);
+    const { stream } = this.#row;
+    const seq = streams.lastSeq;
+    const expiresAt = now + waitsMs;
+    const place = { stream, seq, resumesAfter, upstreamId };
+    const state = { ...place, method, name, asks: [...asks], expiresAt };
+    const text = inputRequired(id, asks, states.add(state, now));
+    this.#asks = [];
+    this.#leg = undefined;
+    leg.finish(text);
+  }
+
+  /** The server has answered, or never will. */
+  #over(): void {
+    this.#isEnded = true;
+    this.#gathering?.();
+    if (!this.#leg) return this.#store(this.resumesAfter());
+    if (this.#row) this.#parts.streams.say(this.#row, [], []);
+  }
+
+  /** Stores what came while the client is asked. */
+  #store(upstreamId: string | undefined): void {
+    const texts = this.#backlog.take();
+    if (!this.#row || texts.length === 0) return;
+    this.#parts.streams.say(this.#row, texts, this.pending, upstreamId);
+  }
+}
+
+/** The answer of an exchange that needs no upstream. */
+export function answeredAtOnce(answer: ExchangeAnswer) {
+  return { answer: Promise.resolve(succeed(answer)), ended: Promise.resolve() };
+}

@@ -1,0 +1,112 @@
+/**
+ * The answer to one POST of a client of the stateless revision. It is JSON if it is complete soon, else a stream
+ * of events. Nothing of it is stored: such a client cannot come back for it.
+ */
+import { succeed, type Outcome } from "../../core/errors.ts";
+import { encodeFrame, KEEPALIVE_FRAME, MESSAGE_EVENT } from "../../wire/sse-frame.ts";
+import type { EraRequest, ExchangeAnswer, Failure } from "../contract.ts";
+import { statusOfResponse } from "../eras/modern-answer.ts";
+import { rpcError } from "../json-rpc.ts";
+import type { KeptHeaders } from "../upstream/meaning.ts";
+
+interface LegParts {
+  readonly request: EraRequest;
+  /** Milliseconds between comments: only a failed write shows that the client has left. */
+  readonly keepaliveMs: number;
+  /** Bytes that may wait for a client that reads slowly. */
+  readonly bufferBytes: number;
+  /** The client has closed the stream, or does not read it: it has cancelled the request. */
+  readonly onLeft: () => void;
+}
+
+const encoder = new TextEncoder();
+const keepalive = encoder.encode(KEEPALIVE_FRAME);
+
+export class EraLeg {
+  readonly request: EraRequest;
+  readonly answer: Promise<Outcome<ExchangeAnswer>>;
+  readonly #resolve: (answer: Outcome<ExchangeAnswer>) => void;
+  readonly #keepaliveMs: number;
+  readonly #bufferBytes: number;
+  readonly #onLeft: () => void;
+  #controller: ReadableByteStreamController | undefined;
+  #timer: ReturnType<typeof setInterval> | undefined;
+  #isOver = false;
+
+  constructor({ request, keepaliveMs, bufferBytes, onLeft }: LegParts) {
+    this.request = request;
+    this.#keepaliveMs = keepaliveMs;
+    this.#bufferBytes = bufferBytes;
+    this.#onLeft = onLeft;
+    const { promise, resolve } = Promise.withResolvers<Outcome<ExchangeAnswer>>();
+    this.answer = promise;
+    this.#resolve = resolve;
+  }
+
+  /** Whether the POST is not answered yet. */
+  get isWaiting(): boolean {
+    return !this.#isOver && !this.#controller;
+  }
+
+  /** Answers by a stream, unless the POST is answered. */
+  open(): void {
+    if (!this.isWaiting) return;
+    // Only a stream of bytes crosses RPC.
+    const body = new ReadableStream({
+      type: "bytes",
+      start: (controller: ReadableByteStreamController) => void (this.#controller = controller),
+      cancel: () => this.#left(),
+    }) as ReadableStream<Uint8Array>;
+    this.#timer = setInterval(() => {
+      // What waits for the client shows as much, once it is taken.
+      if ((this.#controller?.desiredSize ?? -1) >= 0) this.#controller?.enqueue(keepalive.slice());
+    }, this.#keepaliveMs);
+    this.#resolve(succeed({ kind: "flow", body }));
+  }
+
+  /** Sends a message before the last one. */
+  send(text: string): void {
+    this.open();
+    if (this.#isOver) return;
+    this.#enqueue(text);
+    if (-(this.#controller?.desiredSize ?? 0) <= this.#bufferBytes) return;
+    this.#controller?.error(new Error("the client reads too slowly"));
+    this.#left();
+  }
+
+  /** Answers with the last message. */
+  finish(text: string, status = statusOfResponse(text), headers?: KeptHeaders): void {
+    if (this.#isOver) return;
+    const controller = this.#controller;
+    this.#end();
+    if (!controller) {
+      const kept = headers && { headers };
+      return this.#resolve(succeed({ kind: "json", status, body: text, ...kept }));
+    }
+    this.#enqueue(text);
+    controller.close();
+  }
+
+  fail(failure: Failure): void {
+    if (!this.isWaiting) {
+      return this.finish(rpcError(failure.code, failure.message, this.request.id));
+    }
+    this.#end();
+    this.#resolve(succeed({ kind: "failed", failure }));
+  }
+
+  #enqueue(text: string): void {
+    this.#controller?.enqueue(encoder.encode(encodeFrame({ event: MESSAGE_EVENT, data: text })));
+  }
+
+  #left(): void {
+    if (this.#isOver) return;
+    this.#end();
+    this.#onLeft();
+  }
+
+  #end(): void {
+    this.#isOver = true;
+    clearInterval(this.#timer);
+  }
+}

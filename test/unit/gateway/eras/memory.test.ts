@@ -1,0 +1,51 @@
+import { expect, it } from "vitest";
+import { EraMemory } from "../../../../src/gateway/eras/memory.ts";
+import { learn, speaks } from "../../../../src/gateway/eras/speaks.ts";
+import type { Upstream } from "../../../../src/gateway/upstream/upstream.ts";
+
+const upstream = (name: string, url = "http://a/mcp"): Upstream => ({
+  name,
+  replicas: [{ url, send: () => Promise.reject(new Error("nothing is sent")) }],
+  headers: {},
+  timeoutMs: 1,
+  silenceMs: 1,
+  callMs: 1,
+  forwardAuthorization: false,
+});
+
+function notes(kept = new Map<string, string>()) {
+  const reads: string[] = [];
+  const read = async (name: string) => {
+    reads.push(name);
+    return kept.get(name);
+  };
+  const write = async (name: string, text: string) => void kept.set(name, text);
+  return { kept, reads, memory: new EraMemory({ read, write }) };
+}
+
+it("tells another isolate what was learnt, and asks once", async () => {
+  const { kept, memory } = notes();
+  learn(upstream("one"), "modern", false);
+  await memory.remember(upstream("one"));
+  const [[name = "", text = ""] = []] = kept;
+  // The same server under another name stands for the same one in an isolate that knows nothing.
+  const moved = text.replaceAll("one", "two");
+  const other = notes(new Map([[name.replace("one", "two"), moved]]));
+  await Promise.all([other.memory.recall(upstream("two")), other.memory.recall(upstream("two"))]);
+  expect([speaks(upstream("two"), "modern"), other.reads.length]).toEqual([false, 1]);
+});
+
+it("forgets an upstream whose address has changed, and works without any memory", async () => {
+  const { memory } = notes(
+    new Map([["era three", JSON.stringify({ at: "elsewhere", modern: false })]]),
+  );
+  await memory.recall(upstream("three"));
+  expect(speaks(upstream("three"), "modern")).toBeUndefined();
+  const failing = new EraMemory({
+    read: () => Promise.reject(new Error("down")),
+    write: () => Promise.reject(new Error("down")),
+  });
+  await failing.recall(upstream("three"));
+  await failing.remember(upstream("three"));
+  expect(speaks(upstream("three"), "modern")).toBeUndefined();
+});
