@@ -98,6 +98,7 @@ export class SessionObject extends DurableObject<Environment> {
       publish: (...given) => this.#publishing.byTask(...given),
       wakeBy: (at) => alarm.wakeBy(at),
       openUpstreams: () => openUpstreams(config, env, statelessSends(ownServers(config, own))),
+      overBridge: own.overBridge,
       limits: config,
       log,
     });

@@ -147,7 +147,7 @@ export async function inEraSession<T>(
  * Whose sessions these are: the caller's subject; where nobody is identified, the credential for the upstream, or
  * else the client's address.
  */
-async function principalOf(call: GatewayCall): Promise<string> {
+export async function principalOf(call: GatewayCall): Promise<string> {
   const { subject } = call.caller;
   if (subject !== undefined) return subject;
   const { authorization } = forwardedHeaders(call);

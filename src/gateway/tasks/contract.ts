@@ -16,6 +16,8 @@ export type TaskAsk =
       readonly tool: string;
       /** The client's headers that are sent on. */
       readonly headers: Headers;
+      /** The server keeps sessions: the call is carried in the session of this principal. */
+      readonly principal?: string;
     }
   | { readonly kind: "get"; readonly upstream: string }
   /** `answers` as JSON, by the task's keys. `headers` are sent on with a repeated call. */

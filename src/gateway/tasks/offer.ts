@@ -5,12 +5,10 @@
 import { isObject, parseJson } from "../../wire/json.ts";
 import { memberText, withMember, withoutMember } from "../../wire/json-text.ts";
 import { jsonResponse } from "../answers.ts";
-import { VERSION_META_KEY } from "../classify.ts";
-import { DISCOVER, META, MODERN_HEADERS, MODERN_VERSION } from "../eras/wire.ts";
-import { forwardedHeaders, type GatewayCall } from "../request.ts";
-import { sendStateless } from "../stateless.ts";
-import { askedWithin, SELF } from "../upstream/call.ts";
-import { hearOne } from "../upstream/hear.ts";
+import { discoveryShows } from "../eras/shown.ts";
+import { learn, speaks } from "../eras/speaks.ts";
+import type { GatewayCall } from "../request.ts";
+import { probe } from "../stateless.ts";
 import type { Upstream } from "../upstream/upstream.ts";
 import { TASKS_EXTENSION } from "./request.ts";
 import { responseIn } from "./text.ts";
@@ -38,36 +36,22 @@ export function isKnownToOffer(upstream: Upstream): boolean {
  */
 export async function offersItself(call: GatewayCall): Promise<boolean | undefined> {
   const { upstream } = call;
+  // A server that keeps sessions knows nothing of this extension.
+  if (speaks(upstream, "modern") === false) return false;
   const before = known.get(keyOf(upstream));
   if (before !== undefined) return before;
-  const answer = await discover(call).catch(() => undefined);
-  const result = memberText(responseIn(answer ?? "")?.text ?? "", "result");
+  await call.parts.memory?.recall(upstream);
+  if (speaks(upstream, "modern") === false) return false;
+  const answer = await probe(call);
+  if (answer && discoveryShows(answer) === false) {
+    learn(upstream, "modern", false);
+    return false;
+  }
+  const result = memberText(responseIn(answer?.text ?? "")?.text ?? "", "result");
   if (result === undefined) return undefined;
   const itself = hasExtension(result);
   learnOffer(upstream, itself);
   return itself;
-}
-
-/** The answer to a discovery of the gateway's own. */
-async function discover(call: GatewayCall): Promise<string | undefined> {
-  const { upstream, parts } = call;
-  const id = "holdfast-discover";
-  const meta = {
-    [VERSION_META_KEY]: MODERN_VERSION,
-    [META.clientInfo]: SELF,
-    [META.clientCapabilities]: {},
-  };
-  const body = JSON.stringify({ jsonrpc: "2.0", id, method: DISCOVER, params: { _meta: meta } });
-  const headers = {
-    ...forwardedHeaders(call),
-    [MODERN_HEADERS.version]: MODERN_VERSION,
-    [MODERN_HEADERS.method]: DISCOVER,
-  };
-  const withinMs = askedWithin(upstream);
-  const { signal } = new AbortController();
-  const options = { signal, withinMs, totalMs: withinMs };
-  const { reply } = await sendStateless(upstream, body, headers, options);
-  return (await hearOne(reply, JSON.stringify(id), parts.config.bodyMaxBytes)).text;
 }
 
 function hasExtension(result: string): boolean {

@@ -10,6 +10,7 @@ import { isObject } from "../../wire/json.ts";
 import { memberText } from "../../wire/json-text.ts";
 import { jsonResponse, Refused } from "../answers.ts";
 import type { GatewaySessions } from "../contract.ts";
+import { principalOf } from "../eras/era-session.ts";
 import { speaks } from "../eras/speaks.ts";
 import { decodedHeader, META, MODERN_CODES, MODERN_HEADERS } from "../eras/wire.ts";
 import { RPC_CODES, type RequestId } from "../json-rpc.ts";
@@ -56,8 +57,6 @@ export async function serveWithTasks(
   if (isKnownToOffer(upstream)) return passOn(body);
   switch (tasks.kind) {
     case "call":
-      // The object that would keep the call speaks to the upstream itself, in this revision.
-      if (speaks(upstream, "modern") === false) return passOn(body);
       if ((await offersItself(call)) !== false) return passOn(body);
       return carry(call, body, id, tasks);
     case "verb":
@@ -96,7 +95,16 @@ async function carry(
   const taskId = crypto.randomUUID() as string as SessionId;
   const headers = statelessHeaders(call);
   const name = typeof tool === "string" ? tool : "";
-  const ask = { kind: "call", upstream: upstream.name, body, id, tool: name, headers } as const;
+  const isBridged = speaks(upstream, "modern") === false;
+  const ask = {
+    kind: "call",
+    upstream: upstream.name,
+    body,
+    id,
+    tool: name,
+    headers,
+    ...(isBridged && { principal: await principalOf(call) }),
+  } as const;
   const answer = await sessions.task(taskId, ask);
   switch (answer.kind) {
     case "whole":

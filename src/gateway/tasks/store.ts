@@ -17,6 +17,8 @@ export interface StoredCall {
   readonly headers: Readonly<Record<string, string>>;
   /** The call's progress token, as JSON. */
   readonly token: string;
+  /** The server keeps sessions: the call is carried in the session of this principal. */
+  readonly principal?: string;
   /** The upstream's stream could be taken up after this event when the task was made. */
   readonly lastEventId?: string;
 }

@@ -15,9 +15,10 @@ import { describeFailure, type Logger } from "../../logger.ts";
 import { sleep } from "../../wire/timers.ts";
 import { RPC_CODES, type RequestId, type WrittenMessage } from "../json-rpc.ts";
 import { FAILURES, reportFailure } from "../upstream/failure.ts";
-import type { Upstream, Upstreams } from "../upstream/upstream.ts";
+import type { OverBridge, Upstream, Upstreams } from "../upstream/upstream.ts";
 import type { TaskAnswer, TaskAsk } from "./contract.ts";
 import { KeptTask, type KeptTaskParts, type Task } from "./kept-task.ts";
+import { upstreamOverBridge } from "./over-bridge.ts";
 import { QuickCall, type Run } from "./quick-call.ts";
 import type { StoredCall } from "./store.ts";
 import {
@@ -47,6 +48,8 @@ export interface TaskHostParts extends Omit<KeptTaskParts, "eventMaxBytes"> {
     make: () => Promise<void>,
   ) => Promise<void>;
   readonly openUpstreams: () => Upstreams;
+  /** Sends calls to servers that keep sessions; absent: there is no way to them from here. */
+  readonly overBridge: OverBridge | undefined;
   readonly limits: Pick<Config, "bodyMaxBytes" | "eventMaxBytes" | "streamBufferBytes">;
   readonly log: Logger;
 }
@@ -73,7 +76,7 @@ export class TaskHost {
 
   /** Carries a tool call. The calling code has seen that the object has no session. */
   async call(caller: Caller, taskId: SessionId, ask: CallAsk): Promise<Outcome<TaskAnswer>> {
-    const upstream = this.#upstream(ask.upstream);
+    const upstream = this.#upstream(ask.upstream, ask.principal);
     const settings = upstream?.tasks;
     if (!upstream || !settings) return refuse("session_not_found");
     const hold = bodies.hold();
@@ -132,9 +135,12 @@ export class TaskHost {
     if (repeat) this.#repeat(task, repeat, headers);
   }
 
-  #upstream(name: string): Upstream | undefined {
+  #upstream(name: string, principal: string | undefined): Upstream | undefined {
     this.#upstreams ??= this.#parts.openUpstreams();
-    return this.#upstreams.get(name);
+    const upstream = this.#upstreams.get(name);
+    const { overBridge } = this.#parts;
+    if (!upstream || principal === undefined) return upstream;
+    return overBridge && upstreamOverBridge(upstream, principal, overBridge);
   }
 
   /** Handles what a call brings, until it has its answer. */
@@ -217,8 +223,11 @@ export class TaskHost {
     void send();
   }
 
-  #newRun({ upstream: name, facts, token }: StoredCall, headers: Headers): Run | undefined {
-    const upstream = this.#upstream(name);
+  #newRun(
+    { upstream: name, principal, facts, token }: StoredCall,
+    headers: Headers,
+  ): Run | undefined {
+    const upstream = this.#upstream(name, principal);
     if (!upstream) return undefined;
     const abort = new AbortController();
     const { bodyMaxBytes } = this.#parts.limits;
@@ -299,6 +308,7 @@ export class TaskHost {
       body,
       headers: callHeaders(ask.headers),
       token,
+      ...(ask.principal !== undefined && { principal: ask.principal }),
       ...(call.lastEventId !== undefined && { lastEventId: call.lastEventId }),
     };
     this.#kept.create(stored, now);

@@ -46,8 +46,17 @@ export type PublishEvents = (
   idempotencyKey: string | undefined,
 ) => Promise<Published>;
 
+/** Answers a request of the stateless revision for a principal, over the bridge to a server that keeps sessions. */
+export type OverBridge = (
+  upstream: string,
+  principal: string,
+  request: RequestParts,
+) => Promise<Response>;
+
 /** The servers of a Worker's own code. */
 export interface OwnServers {
+  /** The way from an object to servers that keep sessions; absent: there is none. */
+  readonly overBridge?: OverBridge;
   readonly demo?: OwnServer | undefined;
   /** By the name of their upstream. */
   readonly named: ReadonlyMap<string, OwnServer>;

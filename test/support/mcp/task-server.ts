@@ -1,5 +1,5 @@
 /**
- * A server of the stateless revision alone that knows nothing of tasks, with the tools that the conformance
+ * A server of one era alone, the stateless revision or those with sessions, that knows nothing of tasks, with the tools that the conformance
  * suite's scenarios of tasks call, and some more. It counts how often each call has run.
  */
 import {
@@ -8,10 +8,12 @@ import {
   createRequestStateCodec,
   inputRequired,
   McpServer,
+  WebStandardStreamableHTTPServerTransport,
   type McpHttpHandler,
   type ServerContext,
 } from "@modelcontextprotocol/server";
 import * as z from "zod";
+import type { Era } from "../../../src/gateway/eras/speaks.ts";
 import { freePort } from "../free-port.ts";
 import { atEnd } from "../scope.ts";
 import { pause, text } from "./fixture-basic.ts";
@@ -48,14 +50,18 @@ export class TaskServer {
   readonly #releases = new Map<string, () => void>();
   readonly #watchers = new Set<() => void>();
 
-  private constructor(port: number) {
+  readonly #era: Era;
+  readonly #sessions = new Map<string, WebStandardStreamableHTTPServerTransport>();
+
+  private constructor(era: Era, port: number) {
+    this.#era = era;
     this.#port = port;
     this.#handler = createMcpHandler(() => this.#build(), { legacy: "reject" });
   }
 
   /** Ends with the test, or with all that share it. */
-  static async start(): Promise<TaskServer> {
-    const server = new TaskServer(await freePort());
+  static async start(era: Era = "modern"): Promise<TaskServer> {
+    const server = new TaskServer(era, await freePort());
     await server.listen();
     atEnd(() => server.stop());
     return server;
@@ -68,8 +74,22 @@ export class TaskServer {
       this.#changed();
       // The SDK makes a result of whatever a tool throws.
       if (body.includes('"name":"protocol_error_job"')) return protocolError(body);
-      return this.#handler.fetch(request);
+      return this.#era === "modern" ? this.#handler.fetch(request) : this.#serveSession(request);
     }, this.#port);
+  }
+
+  async #serveSession(request: Request): Promise<Response> {
+    const sid = request.headers.get("mcp-session-id");
+    const known = sid === null ? undefined : this.#sessions.get(sid);
+    if (known) return known.handleRequest(request);
+    if (sid !== null) return new Response("no such session", { status: 404 });
+    const transport: WebStandardStreamableHTTPServerTransport =
+      new WebStandardStreamableHTTPServerTransport({
+        sessionIdGenerator: () => crypto.randomUUID(),
+        onsessioninitialized: (id) => void this.#sessions.set(id, transport),
+      });
+    await this.#build().connect(transport);
+    return transport.handleRequest(request);
   }
 
   async stop(): Promise<void> {
@@ -125,7 +145,8 @@ export class TaskServer {
       },
     );
     this.#registerPlain(server);
-    this.#registerAsking(server);
+    if (this.#era === "modern") this.#registerAsking(server);
+    else registerSessionAsking(server);
     return server;
   }
 
@@ -220,6 +241,42 @@ export class TaskServer {
       },
     );
   }
+}
+
+/** The same tools in the revisions with sessions: they ask in the middle of the call. */
+function registerSessionAsking(server: McpServer): void {
+  const ask = async (
+    ctx: ServerContext,
+    message: string,
+    requestedSchema: typeof CONFIRM | typeof NAME,
+  ) => (await ctx.mcpReq.elicitInput({ message, requestedSchema })).content ?? {};
+  server.registerTool(
+    "confirm_delete",
+    { description: "Asks before it deletes", inputSchema: z.object({ filename: z.string() }) },
+    async ({ filename }, ctx) => {
+      await pause(SECOND_MS);
+      const { confirm } = await ask(ctx, `Delete ${filename}?`, CONFIRM);
+      return text(`deleted ${filename}: ${String(confirm)}`);
+    },
+  );
+  server.registerTool(
+    "multi_input",
+    { description: "Asks for two things at once", inputSchema: z.object({}) },
+    async (_args, ctx) => {
+      await pause(SECOND_MS);
+      await Promise.all([ask(ctx, "First?", NAME), ask(ctx, "Second?", NAME)]);
+      return text("both");
+    },
+  );
+  server.registerTool(
+    "test_tool_with_task",
+    { description: "Asks at once, then takes long", inputSchema: z.object({}) },
+    async (_args, ctx) => {
+      const { name } = await ask(ctx, "Who?", NAME);
+      await pause(SECOND_MS);
+      return text(`done for ${String(name)}`);
+    },
+  );
 }
 
 async function protocolError(body: string): Promise<Response> {
