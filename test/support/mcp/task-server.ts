@@ -245,11 +245,12 @@ export class TaskServer {
 
 /** The same tools in the revisions with sessions: they ask in the middle of the call. */
 function registerSessionAsking(server: McpServer): void {
-  const ask = async (
-    ctx: ServerContext,
-    message: string,
-    requestedSchema: typeof CONFIRM | typeof NAME,
-  ) => (await ctx.mcpReq.elicitInput({ message, requestedSchema })).content ?? {};
+  // On the stream of the call. The SDK's `elicitInput` names no call, and other calls run beside this one.
+  const ask = async (ctx: ServerContext, message: string, schema: typeof CONFIRM | typeof NAME) => {
+    const params = { message, requestedSchema: schema };
+    const { content } = await ctx.mcpReq.send({ method: "elicitation/create", params });
+    return content ?? {};
+  };
   server.registerTool(
     "confirm_delete",
     { description: "Asks before it deletes", inputSchema: z.object({ filename: z.string() }) },
