@@ -41,3 +41,6 @@ export function owns(caller: Caller, subject: string | undefined): boolean {
 export function mayName(caller: Caller, subject: string | undefined): boolean {
   return subject === undefined || owns(caller, subject);
 }
+
+/** Begins the subject of a caller that is known by a credential for an upstream alone; its SHA-256 in hex follows. */
+export const CREDENTIAL_OWNER = "credential-sha256:";

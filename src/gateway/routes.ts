@@ -10,6 +10,7 @@ import { ownChallenge } from "./challenge.ts";
 import { openLegacyStream, postLegacyMessage } from "./legacy.ts";
 import { requireAccept, withPosted, type GatewayCall, type GatewayParts } from "./request.ts";
 import { passThrough } from "./stateless.ts";
+import { serveWithTasks } from "./tasks/serve.ts";
 import { UpstreamMetadata } from "./upstream-metadata.ts";
 import { endSession, exchange, followStream, initialize } from "./streamable.ts";
 
@@ -86,7 +87,7 @@ async function post(call: GatewayCall): Promise<Response> {
   return withPosted(call, version, ({ body, verdict }) => {
     switch (verdict.kind) {
       case "stateless":
-        return passThrough(call, body);
+        return serveWithTasks(call, { body, ...verdict }, (sent) => passThrough(call, sent));
       case "initialize":
         return initialize(call, body);
       case "exchange":

@@ -20,6 +20,7 @@ import { LONGEST_RESEND_MS, OWN_ALARM_AFTER_TRIES } from "../core/limits.ts";
 import type { Outbox } from "../directory/outbox.ts";
 import type { ExchangeRequest } from "../gateway/contract.ts";
 import type { Gateway } from "../gateway/object/gateway.ts";
+import type { TaskHost } from "../gateway/tasks/task-host.ts";
 import type { Logger } from "../logger.ts";
 import type { ChannelParts } from "../stream/channel.ts";
 import { EventChannel } from "../stream/event-channel.ts";
@@ -88,6 +89,7 @@ interface LifecycleParts {
   readonly channel: ChannelParts;
   readonly waiters: Waiters;
   readonly gateway: Gateway;
+  readonly tasks: TaskHost;
   readonly log: Logger;
 }
 
@@ -185,12 +187,14 @@ export class Lifecycle {
     now: number,
     headers?: ExchangeRequest["headers"],
   ): Promise<void> {
-    const { ctx, outbox, gateway, waiters, log } = this.#parts;
+    const { ctx, outbox, gateway, tasks, waiters, log } = this.#parts;
     const { id, metadata } = session.record;
     outbox.ended(id, now);
     this.#loaded = null;
+    const endTask = tasks.silence();
     const endGateway = gateway.silence(metadata, headers);
     return this.#onceDurable(() => {
+      endTask();
       waiters.notifyAll();
       ctx.waitUntil(endGateway());
       const lastFrame = encodeFrame({ event: reason, data: JSON.stringify({ id }) });
@@ -219,7 +223,7 @@ export class Lifecycle {
    * comes again.
    */
   async wake(firedAt: number, tries = 0): Promise<void> {
-    const { ctx, alarm, outbox, gateway, log } = this.#parts;
+    const { ctx, alarm, outbox, gateway, tasks, log } = this.#parts;
     let now = firedAt;
     if (gateway.own.wakeAt <= firedAt && this.live(firedAt)) {
       await gateway.own.wake(firedAt);
@@ -241,6 +245,7 @@ export class Lifecycle {
       await this.end(session, "expired", now);
       return outbox.settled();
     }
+    tasks.wake(now);
     if (this.#inUse) session.use.hold(now, session.record.ttlMs);
     const sent = outbox.resume(now, { session: session.record, deadline: verdict.until });
     alarm.wakeBy(verdict.until);

@@ -18,7 +18,8 @@ import { waitForNotification } from "../stream/waiters.ts";
 import { publishKeyOf } from "./publish-key.ts";
 import { RefusalTime, withPaddedRefusals } from "./refusal-timing.ts";
 import type { Attachment } from "./attaching.ts";
-import type { SessionObject, Shown } from "./session-object.ts";
+import type { SessionObject } from "./session-object.ts";
+import type { Shown } from "./shown.ts";
 import { sleep } from "../wire/timers.ts";
 import type { DamagedObjects } from "./damaged-objects.ts";
 import type { StoredObjects } from "./stored-objects.ts";
@@ -300,6 +301,11 @@ function sessionsOf<T>(
       const answer = await call(id, once, (object) => object.exchange(caller, request, true));
       if (typeof answer !== "string") return unwrap(answer);
       return { kind: "json", status: 200, body: answer };
+    },
+    task: (id, about) => {
+      const work = (object: SessionStub) => object.task(caller, id, about);
+      // A call may make the session.
+      return about.kind === "call" ? make(id, work) : ask(id, once, work);
     },
     subscribe: open,
     async follow(id, start) {

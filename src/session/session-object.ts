@@ -2,11 +2,11 @@ import { DurableObject } from "cloudflare:workers";
 import { loadConfig } from "../config/service.ts";
 import type { Environment } from "../config/env.ts";
 import { AlarmClock } from "../alarm-clock.ts";
-import { createLogger, type Logger } from "../logger.ts";
+import { createLogger } from "../logger.ts";
 import { requireKnownVersion, type Caller } from "../core/caller.ts";
 import { documentOf, packDocument, type Form } from "../core/document.ts";
 import { refuse, succeed, type Outcome } from "../core/errors.ts";
-import { NATIVE_STREAM } from "../core/event-id.ts";
+import { SESSION_TYPE_TASK } from "../core/content.ts";
 import {
   matches,
   type ExchangeAnswer,
@@ -28,10 +28,12 @@ import type {
 } from "../core/host.ts";
 import type { SessionId } from "../core/id.ts";
 import type { PublishKey } from "../stream/published-keys.ts";
-import { MORE, TAKEN } from "../stream/protocol.ts";
-import { openUpstreams, ownServers } from "../gateway/upstream/open.ts";
+import { openUpstreams, ownServers, statelessSends } from "../gateway/upstream/open.ts";
 import { NO_SERVERS, type OwnServers } from "../gateway/upstream/upstream.ts";
 import { Gateway } from "../gateway/object/gateway.ts";
+import type { TaskAnswer, TaskAsk } from "../gateway/tasks/contract.ts";
+import { TaskHost } from "../gateway/tasks/task-host.ts";
+import { taskAdmission } from "../directory/admission.ts";
 import { directoryOf } from "../directory/client.ts";
 import { Outbox } from "../directory/outbox.ts";
 import { Lifecycle, type LiveSession } from "./lifecycle.ts";
@@ -46,11 +48,9 @@ import {
 } from "./record-changes.ts";
 import { Attaching, type Attachment } from "./attaching.ts";
 import { Publishing } from "./publishing.ts";
+import { shown, type Shown } from "./shown.ts";
 import { Subscribers } from "../stream/subscribers.ts";
 import { Waiters } from "../stream/waiters.ts";
-
-/** A session in the form that the caller asked for: a string is a packed document. */
-export type Shown = SessionView | string;
 
 /**
  * One session: its record, its event log, its readers and its alarm. Nothing else writes the
@@ -58,10 +58,8 @@ export type Shown = SessionView | string;
  * writes, so every call is atomic. An id that was never created has no storage.
  */
 export class SessionObject extends DurableObject<Environment> {
-  readonly #log: Logger;
-  readonly #subscribers: Subscribers;
-  readonly #waiters: Waiters;
   readonly #gateway: Gateway;
+  readonly #tasks: TaskHost;
   readonly #outbox: Outbox;
   readonly #life: Lifecycle;
   readonly #publishing: Publishing;
@@ -75,11 +73,10 @@ export class SessionObject extends DurableObject<Environment> {
     const subscribers = new Subscribers(ctx);
     const waiters = new Waiters(ctx, config.maxWriters);
     const channel = { storage: ctx.storage, subscribers, limits: config };
-    const alarm = new AlarmClock(ctx.storage, () => this.#gateway.own.wakeAt);
+    const alarm = new AlarmClock(ctx.storage, () =>
+      Math.min(this.#gateway.own.wakeAt, this.#tasks.wakeAt),
+    );
     const directory = directoryOf(env, config);
-    this.#log = log;
-    this.#subscribers = subscribers;
-    this.#waiters = waiters;
     this.#gateway = new Gateway({
       session: () => this.#openSession(),
       channel,
@@ -93,6 +90,17 @@ export class SessionObject extends DurableObject<Environment> {
       log,
       used: () => this.#used(),
     });
+    this.#tasks = new TaskHost({
+      storage: ctx.storage,
+      session: () => this.#life.load(Date.now())?.record ?? null,
+      make: (id, content) => this.#life.make(id, content, Date.now()),
+      admit: taskAdmission(directory, config, () => this.#outbox.settled()),
+      publish: (...given) => this.#publishing.byTask(...given),
+      wakeBy: (at) => alarm.wakeBy(at),
+      openUpstreams: () => openUpstreams(config, env, statelessSends(ownServers(config, own))),
+      limits: config,
+      log,
+    });
     this.#outbox = new Outbox({ ctx, alarm, log, directory });
     this.#life = new Lifecycle({
       ctx,
@@ -102,6 +110,7 @@ export class SessionObject extends DurableObject<Environment> {
       channel,
       waiters,
       gateway: this.#gateway,
+      tasks: this.#tasks,
       log,
     });
     this.#publishing = new Publishing({ ...channel, waiters, life: this.#life, limits: config });
@@ -266,6 +275,16 @@ export class SessionObject extends DurableObject<Environment> {
     return asText && isPlain ? value.body : answer;
   }
 
+  /** Carries a tool call that may become this object's task, or answers a request about that. */
+  async task(caller: Caller, id: SessionId, ask: TaskAsk): Promise<Outcome<TaskAnswer>> {
+    const now = this.#hear(caller);
+    const isCall = ask.kind === "call";
+    if (isCall && !this.#life.live(now)) return this.#tasks.call(caller, id, ask);
+    const session = this.#life.owned(caller, now);
+    if (isCall || session?.record.type !== SESSION_TYPE_TASK) return refuse("session_not_found");
+    return this.#tasks.ask(ask, session.events.lastEventId);
+  }
+
   /** Attaches a reader: a WebSocket upgrade, with an Attachment as JSON in `attach`. */
   override fetch(request: Request): Promise<Response> {
     // Only the Durable Object host calls this, after the HTTP front has validated the request.
@@ -274,26 +293,11 @@ export class SessionObject extends DurableObject<Environment> {
   }
 
   override webSocketMessage(socket: WebSocket, message: string | ArrayBuffer): void {
-    const session = this.#life.live(Date.now());
-    const stream = this.#subscribers.state(socket)?.stream;
-    if (!session || stream === undefined || typeof message !== "string") return;
-    if (stream !== NATIVE_STREAM) this.#gateway.receive(session.record, socket, stream, message);
-    else if (message === MORE) session.events.sendPage(socket);
-    else if (message.startsWith(TAKEN)) session.events.confirm(message.slice(TAKEN.length));
+    this.#attaching.receive(socket, message);
   }
 
   override webSocketClose(socket: WebSocket, code: number, reason: string): void {
-    if (this.#waiters.detach(socket)) return this.#life.release(Date.now());
-    const left = this.#subscribers.detach(socket);
-    if (!left) return;
-    this.#attaching.left();
-    const now = Date.now();
-    const session = this.#life.load(now);
-    if (!session) return;
-    if (left.stream === NATIVE_STREAM) session.events.left(reason, left.taken);
-    this.#life.release(now);
-    const writers = this.#subscribers.size;
-    this.#log.debug("writer.leave", { session: session.record.id, code, writers });
+    this.#attaching.closed(socket, code, reason);
   }
 
   override webSocketError(socket: WebSocket): void {
@@ -342,9 +346,4 @@ export class SessionObject extends DurableObject<Environment> {
       this.patch({ admin: true }, { metadata: patch }).ok ? session.record.metadata : undefined;
     return { id, subject, epoch, metadata, patchMetadata };
   }
-}
-
-function shown(view: Outcome<SessionView>, caller: Caller, form: Form): Outcome<Shown> {
-  if (!view.ok || form === "view") return view;
-  return succeed(packDocument(documentOf(view.value, caller)));
 }

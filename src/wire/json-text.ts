@@ -21,12 +21,17 @@ export interface Span {
   readonly end: number;
 }
 
+/** A member's value, and where its name begins. */
+interface MemberSpan extends Span {
+  readonly name: number;
+}
+
 /**
  * The place of this member's value in the object `text`; undefined if there is none. If several
  * members have this name, the last one counts, as with JSON.parse.
  */
-function memberSpan(text: string, name: string): Span | undefined {
-  let found: Span | undefined;
+function memberSpan(text: string, name: string): MemberSpan | undefined {
+  let found: MemberSpan | undefined;
   const quoted = JSON.stringify(name);
   let at = skipSpace(text, 0);
   if (text.charCodeAt(at) !== OPEN_BRACE) return undefined;
@@ -36,7 +41,8 @@ function memberSpan(text: string, name: string): Span | undefined {
     const end = skipValue(text, start);
     const key = text.slice(at, keyEnd);
     // A key may be written with escapes.
-    if (key === quoted || (key.includes("\\") && parseJson(key) === name)) found = { start, end };
+    if (key === quoted || (key.includes("\\") && parseJson(key) === name))
+      found = { name: at, start, end };
     at = end;
   }
   return found;
@@ -75,6 +81,20 @@ export function withMember(text: string, name: string, value: string): string {
   const start = text.indexOf("{") + 1;
   const comma = text[skipSpace(text, start)] === "}" ? "" : ",";
   return `${text.slice(0, start)}${JSON.stringify(name)}:${value}${comma}${text.slice(start)}`;
+}
+
+/** The text of the object without the members of this name. */
+export function withoutMember(text: string, name: string): string {
+  for (let rest = text; ;) {
+    const span = memberSpan(rest, name);
+    if (!span) return rest;
+    const next = skipSpace(rest, span.end);
+    if (rest.charCodeAt(next) === COMMA) {
+      rest = rest.slice(0, span.name) + rest.slice(skipSpace(rest, next + 1));
+    } else {
+      rest = rest.slice(0, span.name).replace(/\s*,?\s*$/, "") + rest.slice(span.end);
+    }
+  }
 }
 
 function skipSpace(text: string, from: number): number {

@@ -34,6 +34,7 @@ const SHAPES: Readonly<Record<string, Readonly<Record<string, RegExp>>>> = {
   "upstream.failed": { upstream: UPSTREAM, failure: FAILURE, status: COUNT, cause: CAUSE },
   "upstream.stray_response": { upstream: UPSTREAM },
   "upstream.wake_failed": { upstream: UPSTREAM, cause: CAUSE },
+  "task.unmade": { cause: CAUSE },
   "request.failed": { code: CODE, cause: CAUSE },
   "request.crashed": { cause: CAUSE },
   "directory.untold": { untoldMs: COUNT, cause: CAUSE },

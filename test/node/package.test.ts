@@ -532,8 +532,8 @@ describe("the packed library, in an empty project", () => {
     ["holdfast/durable-object", 12],
     // ioredis is most of it.
     ["holdfast/redis", 80],
-    ["holdfast/object", 41],
-    ["holdfast/worker", 118],
+    ["holdfast/object", 48],
+    ["holdfast/worker", 126],
   ])("%s takes less than %i KiB of a bundle, compressed", async (entry, most) => {
     const { outputFiles } = await build({
       stdin: { contents: `export * from "${entry}"`, resolveDir: consumer },

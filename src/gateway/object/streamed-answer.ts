@@ -36,12 +36,23 @@ interface StreamedAnswerParts {
 
 export class StreamedAnswer {
   readonly #parts: StreamedAnswerParts;
+  readonly #parser: SseParser;
   #reply: Reply | undefined;
   #resumes = 0;
+  /** Whether the stream was left long ago, and has not been asked for since. */
+  #isFirst: boolean;
 
-  constructor(reply: Reply, parts: StreamedAnswerParts) {
+  /** Without a reply, the stream is resumed after `lastEventId` at once. */
+  constructor(reply: Reply | undefined, parts: StreamedAnswerParts, lastEventId?: string) {
     this.#reply = reply;
+    this.#isFirst = reply === undefined;
     this.#parts = parts;
+    this.#parser = new SseParser(parts.limits.bodyMaxBytes, lastEventId);
+  }
+
+  /** The event after which the stream can be resumed, once the messages of the last turn are handled. */
+  get lastEventId(): string | undefined {
+    return this.#parser.lastEventId;
   }
 
   /** A message for the client came, so the upstream is at work: resumptions are counted anew. */
@@ -54,8 +65,8 @@ export class StreamedAnswer {
    * rest cannot be had. Ends only where nobody waits.
    */
   async *turns(): AsyncGenerator<WrittenMessage[]> {
-    const { limits, silenceMs, signal, resume, brokeOff, isEnded } = this.#parts;
-    const parser = new SseParser(limits.bodyMaxBytes);
+    const { silenceMs, signal, resume, brokeOff, isEnded } = this.#parts;
+    const parser = this.#parser;
     // A peer that sends comments alone must not keep the exchange, and its reader, for ever.
     const silence = { ms: silenceMs, endedBy: "message" } as const;
     for (let failures = 0; ; this.#resumes++) {
@@ -70,7 +81,9 @@ export class StreamedAnswer {
         throw new UpstreamError(this.#reply?.timedOut ? FAILURES.timedOut : FAILURES.closed);
       }
       brokeOff();
-      await sleep(Math.min(parser.retryMs ?? UPSTREAM_RETRY_MS, MAX_UPSTREAM_RETRY_MS), signal);
+      const wait = Math.min(parser.retryMs ?? UPSTREAM_RETRY_MS, MAX_UPSTREAM_RETRY_MS);
+      await sleep(this.#isFirst ? 0 : wait, signal);
+      this.#isFirst = false;
       if (isEnded()) return;
       this.#reply = await restOfStream(() => resume(lastEventId));
       failures = this.#reply ? 0 : failures + 1;

@@ -6,6 +6,7 @@ import {
   CALL_SECONDS,
   isHeaderValue,
   NO_HEADER_VALUE,
+  TASK_DEFAULTS,
   type ServerSettings,
   type UpstreamSettings,
 } from "../../config/upstreams.ts";
@@ -97,6 +98,7 @@ function openOwn(name: string, send: Send, settings: UpstreamSettings): Upstream
     callMs,
     forwardAuthorization: false,
     listensInObject: true,
+    tasks: settings === "demo" ? TASK_DEFAULTS : settings.tasks,
   };
 }
 
@@ -137,6 +139,7 @@ function open(
     forwardAuthorization: credentialHeader(settings),
     ...(settings.era && { era: settings.era }),
     listensInObject: settings.transport === "sse",
+    tasks: settings.tasks,
   };
 }
 

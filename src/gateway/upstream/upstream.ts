@@ -1,4 +1,5 @@
 /** An MCP server behind the gateway: a URL, a service binding, or a server in the same Worker. */
+import type { TaskSettings } from "../../config/upstreams.ts";
 import type { NewEvent, Published } from "../../core/host.ts";
 import type { ConnectableServer, ServerSession } from "../own/contract.ts";
 import { FAILURES, isBroken, UpstreamError } from "./failure.ts";
@@ -79,6 +80,8 @@ export interface Upstream {
   readonly era?: "legacy" | "modern";
   /** The session's object listens to the server, and not the bridge: the server's one stream lives in it. */
   readonly listensInObject?: boolean;
+  /** How its long calls become tasks; absent: they do not. */
+  readonly tasks?: TaskSettings | undefined;
 }
 
 /** The replica at `url`; the first one if the configuration no longer has that. */

@@ -3,9 +3,14 @@
  * do not change its exit code, so what is compared is its log, scenario by scenario.
  */
 import { describe, expect, it } from "vitest";
-import { conformance, local } from "../../support/mcp/conformance.ts";
+import { conformance, local, type Outcome } from "../../support/mcp/conformance.ts";
 import { fixtureBehindGateway } from "../../support/mcp/gateway.ts";
 import { beside } from "../../support/scope.ts";
+
+function withoutTasks({ exitCode, scenarios }: Outcome) {
+  const others = Object.entries(scenarios).filter(([name]) => !name.startsWith("tasks-"));
+  return { exitCode, scenarios: Object.fromEntries(others) };
+}
 
 describe.concurrent("the conformance suite", () => {
   it(
@@ -32,7 +37,8 @@ describe.concurrent("the conformance suite", () => {
       const { url, fixture } = await fixtureBehindGateway();
       const direct = await conformance(fixture.url, "2026-07-28");
       const through = await conformance(local(url), "2026-07-28");
-      expect(through).toEqual(direct);
+      // The fixture has no tasks, and the gateway has. Its tools for them are in `tasks/conformance.test.ts`.
+      expect(withoutTasks(through)).toEqual(withoutTasks(direct));
       // The tool exits with 0 where every scored scenario passes; tasks are an unscored extension.
       expect(through.exitCode).toBe(0);
       const failing = Object.keys(through.scenarios).filter((name) => !through.scenarios[name]);

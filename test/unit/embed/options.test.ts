@@ -34,6 +34,7 @@ const ALL: Required<VariableOptions> = {
   upstreams: { default: { url: "https://mcp.example/mcp" } },
   directoryShards: 3,
   maxSessionsPerSubject: 14,
+  maxTasksPerOwner: 18,
   logLevel: "error",
   auth: "token",
   apiTokens: [{ sha256: "ab".repeat(32), subject: "ada", scopes: ["mcp"] }],

@@ -1,0 +1,13 @@
+/** A session in the form that the caller of its object asked for. */
+import type { Caller } from "../core/caller.ts";
+import { documentOf, packDocument, type Form } from "../core/document.ts";
+import { succeed, type Outcome } from "../core/errors.ts";
+import type { SessionView } from "../core/host.ts";
+
+/** A string is a packed document. */
+export type Shown = SessionView | string;
+
+export function shown(view: Outcome<SessionView>, caller: Caller, form: Form): Outcome<Shown> {
+  if (!view.ok || form === "view") return view;
+  return succeed(packDocument(documentOf(view.value, caller)));
+}
