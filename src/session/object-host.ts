@@ -18,9 +18,9 @@ import { waitForNotification } from "../stream/waiters.ts";
 import { publishKeyOf } from "./publish-key.ts";
 import { RefusalTime, withPaddedRefusals } from "./refusal-timing.ts";
 import type { Attachment } from "./attaching.ts";
+import { once, repeatable, type Attempt } from "./attempt.ts";
 import type { SessionObject } from "./session-object.ts";
 import type { Shown } from "./shown.ts";
-import { sleep } from "../wire/timers.ts";
 import type { DamagedObjects } from "./damaged-objects.ts";
 import type { StoredObjects } from "./stored-objects.ts";
 
@@ -34,11 +34,6 @@ type Remote<T> = {
 };
 
 type SessionStub = Remote<Omit<SessionObject, keyof Fetcher>> & Fetcher;
-
-/** Further tries of a call that may be repeated, when the platform says that the failure is passing. */
-const RETRIES = 2;
-/** Milliseconds before the first retry; doubled each time, with as much again at random. */
-const RETRY_DELAY_MS = 50;
 
 /** The error for a status with which the object refuses an attachment. */
 const REFUSALS: Readonly<Record<number, ErrorCode>> = {
@@ -322,34 +317,4 @@ function sessionsOf<T>(
       return socket;
     },
   };
-}
-
-type Attempt = <R>(call: () => Promise<R>) => Promise<R>;
-
-async function once<R>(call: () => Promise<R>): Promise<R> {
-  try {
-    return await call();
-  } catch (failure) {
-    throw new UnavailableError(undefined, { cause: failure });
-  }
-}
-
-async function repeatable<R>(call: () => Promise<R>): Promise<R> {
-  for (let attempt = 0; ; attempt++) {
-    try {
-      return await call();
-    } catch (failure) {
-      if (attempt >= RETRIES || !isPassing(failure)) {
-        throw new UnavailableError(undefined, { cause: failure });
-      }
-      const delay = RETRY_DELAY_MS * 2 ** attempt * (1 + Math.random());
-      await sleep(delay);
-    }
-  }
-}
-
-/** The platform marks failures that a new try may pass; an overloaded object must not be tried again. */
-function isPassing(failure: unknown): boolean {
-  const { retryable, overloaded } = failure as { retryable?: boolean; overloaded?: boolean };
-  return retryable === true && overloaded !== true;
 }

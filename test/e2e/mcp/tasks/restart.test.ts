@@ -90,7 +90,11 @@ it("a stream with event ids is taken up after kill -9, and its task has the upst
       params: { _meta: { progressToken?: unknown } };
     };
     if (method === "server/discover") {
-      return Response.json({ jsonrpc: "2.0", id, result: { capabilities: { tools: {} } } });
+      return Response.json({
+        jsonrpc: "2.0",
+        id,
+        result: { supportedVersions: ["2026-07-28"], capabilities: { tools: {} } },
+      });
     }
     calls++;
     asked = id;

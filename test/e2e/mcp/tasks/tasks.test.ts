@@ -452,11 +452,16 @@ describe.concurrent("what is refused", () => {
     "an upstream that offers tasks itself is passed through, its answers untouched",
     beside(async () => {
       const extensions = { [TASKS]: { own: true } };
+      const discovered = {
+        resultType: "complete",
+        supportedVersions: ["2026-07-28"],
+        capabilities: { extensions },
+      };
       const upstream = await startUpstream(async (request) => {
         const { id, method } = (await request.json()) as { id: unknown; method: string };
         const answer =
           method === "server/discover"
-            ? { resultType: "complete", capabilities: { extensions } }
+            ? discovered
             : { resultType: "task", taskId: "theirs", heard: method };
         return Response.json({ jsonrpc: "2.0", id, result: answer });
       });
@@ -467,10 +472,7 @@ describe.concurrent("what is refused", () => {
       const client = new TaskClient(url);
       expect((await client.call("any")).result).toMatchObject({ taskId: "theirs" });
       expect((await client.get(crypto.randomUUID())).result).toMatchObject({ heard: "tasks/get" });
-      expect((await client.ask("server/discover")).result).toEqual({
-        resultType: "complete",
-        capabilities: { extensions },
-      });
+      expect((await client.ask("server/discover")).result).toEqual(discovered);
       expect(service.lines.filter(({ event }) => event === "object.start")).toEqual([]);
     }),
   );
