@@ -24,6 +24,8 @@ const SLOW = [
   "e2e/mcp/clients.test.ts",
   "node/library/redis-faults.test.ts",
   "e2e/mcp/everything.test.ts",
+  "e2e/mcp/tasks/conformance.test.ts",
+  "e2e/mcp/tasks/restart.test.ts",
   "e2e/crash.test.ts",
   "e2e/browser.test.ts",
   "e2e/mcp/conformance.test.ts",
