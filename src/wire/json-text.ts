@@ -92,9 +92,18 @@ export function withoutMember(text: string, name: string): string {
     if (rest.charCodeAt(next) === COMMA) {
       rest = rest.slice(0, span.name) + rest.slice(skipSpace(rest, next + 1));
     } else {
-      rest = rest.slice(0, span.name).replace(/\s*,?\s*$/, "") + rest.slice(span.end);
+      const end = endBefore(rest, span.name);
+      const isAfterOther = rest.charCodeAt(end - 1) === COMMA;
+      rest = rest.slice(0, isAfterOther ? endBefore(rest, end - 1) : end) + rest.slice(span.end);
     }
   }
+}
+
+/** The end of what stands before the white space before `at`. */
+function endBefore(text: string, at: number): number {
+  let end = at;
+  while (text.charCodeAt(end - 1) <= SPACE) end--;
+  return end;
 }
 
 function skipSpace(text: string, from: number): number {

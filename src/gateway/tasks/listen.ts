@@ -10,6 +10,7 @@ import { STREAM_HEADERS } from "../../http/problem.ts";
 import { bridge } from "../../stream/bridge.ts";
 import { KEEPALIVE_FRAME, encodeFrame, MESSAGE_EVENT } from "../../wire/sse-frame.ts";
 import { SseParser } from "../../wire/sse-parser.ts";
+import { parseJson } from "../../wire/json.ts";
 import { memberText, withMember, withoutMember } from "../../wire/json-text.ts";
 import { Refused } from "../answers.ts";
 import type { GatewaySessions } from "../contract.ts";
@@ -85,6 +86,9 @@ function withoutTaskIds(body: string): string {
 }
 
 const encoder = new TextEncoder();
+
+/** The member that belongs to a status. */
+const PAYLOADS = { completed: "result", failed: "error", input_required: "inputRequests" } as const;
 
 class ListenStream {
   readonly #call: GatewayCall;
@@ -170,15 +174,27 @@ class ListenStream {
       if (!socket) return true;
       const reader = bridge(socket, { keepaliveMs, bufferBytes: streamBufferBytes }).getReader();
       let isEnded = false;
+      let told = Promise.resolve();
       await this.#read(reader, (data, event) => {
-        if (event === STATUS_EVENT) this.#notifyTask(data);
+        if (event === STATUS_EVENT) told = told.then(() => this.#tell(taskId, data));
         else isEnded = true;
       });
+      await told;
       return isEnded;
     } catch {
       // The client listens again, and hears then how the task is.
       return false;
     }
+  }
+
+  /** Tells of a change. An event that is too large lacks what belongs to the status, and the task itself has it. */
+  async #tell(taskId: SessionId, data: string): Promise<void> {
+    const needed = PAYLOADS[parseJson(memberText(data, "status") ?? "") as keyof typeof PAYLOADS];
+    if (needed === undefined || memberText(data, needed) !== undefined)
+      return this.#notifyTask(data);
+    const { upstream } = this.#call;
+    const answer = await this.#sessions.task(taskId, { kind: "get", upstream: upstream.name });
+    if (answer.kind === "task") this.#notifyTask(answer.text);
   }
 
   #notifyTask(text: string): void {

@@ -100,7 +100,7 @@ async function carry(
   const answer = await sessions.task(taskId, ask);
   switch (answer.kind) {
     case "whole":
-      return new Response(answer.body, {
+      return new Response(isEmpty(answer.body) ? null : answer.body, {
         status: answer.status,
         headers: { "cache-control": "no-store", ...answer.headers },
       });
@@ -116,6 +116,11 @@ async function carry(
     default:
       throw new TypeError(`a call was answered with ${answer.kind}`);
   }
+}
+
+/** Some statuses take no body, not even an empty one. */
+function isEmpty(body: string | ArrayBuffer | Uint8Array): boolean {
+  return (typeof body === "string" ? body.length : body.byteLength) === 0;
 }
 
 async function answerVerb(

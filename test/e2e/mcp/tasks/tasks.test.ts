@@ -256,6 +256,28 @@ describe.concurrent("a task", () => {
   );
 
   it(
+    "whose result is too large for an event is pushed whole",
+    beside(async () => {
+      const { server } = await start();
+      const { url } = await startGateway(
+        { default: { url: server.url, tasks: AT_ONCE } },
+        { EVENT_MAX_BYTES: "400" },
+      );
+      const client = new TaskClient(url);
+      const label = newLabel() + "x".repeat(400);
+      const { result } = await client.call("held", { label });
+      await server.until(() => server.runs.has(label));
+      const stream = await client.listen({ taskIds: [result.taskId] });
+      await stream.take(2);
+      server.release(label);
+      expect(messagesOf(await stream.rest())).toMatchObject([
+        { params: { status: "completed", result: { content: [{ text: `released ${label}` }] } } },
+        { result: { resultType: "complete" } },
+      ]);
+    }),
+  );
+
+  it(
     "is pushed beside what the client listens to at the upstream",
     beside(async () => {
       const { client, server } = await start();
