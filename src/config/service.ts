@@ -35,6 +35,8 @@ export interface Config {
   readonly directoryShards: number;
   /** `MAX_SESSIONS_PER_SUBJECT` (0, no limit): sessions that one subject may have at a time. */
   readonly maxSessionsPerSubject: number;
+  /** `MAX_TASKS_PER_OWNER` (0, no limit): tasks that one owner may have at a time. */
+  readonly maxTasksPerOwner: number;
   /** `LOG_LEVEL` (info). */
   readonly logLevel: LogLevel;
   /** `JURISDICTION` (none) and `LOCATION_HINT` (none). */
@@ -58,6 +60,7 @@ export const CONFIG_VARIABLES = [
   "UPSTREAMS",
   "DIRECTORY_SHARDS",
   "MAX_SESSIONS_PER_SUBJECT",
+  "MAX_TASKS_PER_OWNER",
   "LOG_LEVEL",
   "JURISDICTION",
   "LOCATION_HINT",
@@ -96,6 +99,7 @@ export function loadConfig(variables: Environment): Config {
     upstreams: parseUpstreams(text(env, "UPSTREAMS")),
     directoryShards: integer(env, "DIRECTORY_SHARDS", 8, 0, MAX_DIRECTORY_SHARDS),
     maxSessionsPerSubject: integer(env, "MAX_SESSIONS_PER_SUBJECT", 0, 0, 1_000_000),
+    maxTasksPerOwner: integer(env, "MAX_TASKS_PER_OWNER", 0, 0, 1_000_000),
     logLevel: oneOf(env, "LOG_LEVEL", ["debug", "info", "warn", "error"], "info"),
     location: locationOf(env),
     logRequests: oneOf(env, "LOG_REQUESTS", ["true", "false"], "false") === "true",

@@ -61,6 +61,18 @@ export const SILENCE_SECONDS = 600;
 /** Seconds that a call may take in all, messages or not. */
 export const CALL_SECONDS = 3600;
 
+/** How long calls become tasks. Times are whole milliseconds. */
+export interface TaskSettings {
+  /** After this a call that has not answered becomes a task. */
+  readonly afterMs: number;
+  /** How long a task lives from then on, at work or not. */
+  readonly ttlMs: number;
+  /** How often clients are told to ask. */
+  readonly pollIntervalMs: number;
+  /** Tools that only a client may call that knows of tasks. */
+  readonly required: readonly string[];
+}
+
 export interface ServerSettings {
   /** Where the server is, in the order of trying; empty if it is a service binding. */
   readonly urls: readonly string[];
@@ -81,6 +93,8 @@ export interface ServerSettings {
    * (true), or in the header of this name.
    */
   readonly forwardAuthorization: boolean | string;
+  /** Absent: no call becomes a task. */
+  readonly tasks?: TaskSettings;
 }
 
 /** A server of one's own, which only code can give. */
@@ -88,6 +102,8 @@ export interface OwnServerSettings {
   readonly server: true;
   /** How long a call may take in all. */
   readonly callSeconds: number;
+  /** Absent: no call becomes a task. */
+  readonly tasks?: TaskSettings;
 }
 
 export type UpstreamSettings = "demo" | ServerSettings | OwnServerSettings;
@@ -126,6 +142,7 @@ const OPTIONS = [
   "transport",
   "era",
   "forwardAuthorization",
+  "tasks",
 ];
 
 type Check = (holds: unknown, what: string) => asserts holds;
@@ -175,17 +192,18 @@ function upstreamOf(name: string, value: unknown): UpstreamSettings {
   const times = { timeoutSeconds, silenceSeconds, callSeconds };
   const spoken = transport === "sse" ? "legacy" : era;
   const only = spoken === "auto" ? {} : { era: spoken };
-  return { urls, ...bound, headers, ...times, transport, ...only, forwardAuthorization };
+  const tasks = tasksOf(value["tasks"], check);
+  return { urls, ...bound, headers, ...times, transport, ...only, forwardAuthorization, ...tasks };
 }
 
 function isEra(value: unknown): value is "legacy" | "modern" {
   return value === "legacy" || value === "modern";
 }
 
-const OWN_OPTIONS = ["server", "callSeconds"];
+const OWN_OPTIONS = ["server", "callSeconds", "tasks"];
 
 function ownServerOf(
-  { server, callSeconds = CALL_SECONDS, ...others }: Readonly<Record<string, unknown>>,
+  { server, callSeconds = CALL_SECONDS, tasks, ...others }: Readonly<Record<string, unknown>>,
   check: Check,
 ): OwnServerSettings {
   check(server === true, "server must be a function, given to createHoldfast");
@@ -195,7 +213,55 @@ function ownServerOf(
     `has no option ${other} beside server; there are ${OWN_OPTIONS.join(", ")}`,
   );
   check(isDuration(callSeconds), `callSeconds must be ${RANGE}`);
-  return { server, callSeconds };
+  return { server, callSeconds, ...tasksOf(tasks, check) };
+}
+
+export const TASK_DEFAULTS: TaskSettings = {
+  afterMs: 2000,
+  ttlMs: 3_600_000,
+  pollIntervalMs: 1000,
+  required: [],
+};
+
+const TASK_OPTIONS = ["afterMs", "ttlSeconds", "pollIntervalMs", "required"];
+/** Milliseconds: a client that waits longer for an answer gains little by a task. */
+const LONGEST_AFTER_MS = 600_000;
+const LONGEST_POLL_MS = 3_600_000;
+/** Seconds. A week: a timer in JavaScript holds little more than three. */
+const LONGEST_TASK_SECONDS = 7 * 86_400;
+
+function tasksOf(value: unknown, check: Check): { readonly tasks?: TaskSettings } {
+  if (value === undefined) return { tasks: TASK_DEFAULTS };
+  if (value === false) return {};
+  check(isObject(value), "tasks must be false or an object");
+  const unknown = Object.keys(value).find((key) => !TASK_OPTIONS.includes(key));
+  check(unknown === undefined, `tasks has no option ${unknown}; it has ${TASK_OPTIONS.join(", ")}`);
+  const { ttlMs: ttl, ...defaults } = TASK_DEFAULTS;
+  const { afterMs, ttlSeconds, pollIntervalMs, required } = {
+    ...defaults,
+    ttlSeconds: ttl / 1000,
+    ...value,
+  };
+  const whole = (number: unknown, least: number, most: number): number is number =>
+    Number.isInteger(number) && (number as number) >= least && (number as number) <= most;
+  check(
+    whole(afterMs, 0, LONGEST_AFTER_MS),
+    `tasks.afterMs must be whole, from 0 to ${LONGEST_AFTER_MS}`,
+  );
+  check(
+    typeof ttlSeconds === "number" && ttlSeconds >= 1 && ttlSeconds <= LONGEST_TASK_SECONDS,
+    `tasks.ttlSeconds must be from 1 to ${LONGEST_TASK_SECONDS}`,
+  );
+  check(
+    whole(pollIntervalMs, 1, LONGEST_POLL_MS),
+    `tasks.pollIntervalMs must be whole, from 1 to ${LONGEST_POLL_MS}`,
+  );
+  check(
+    Array.isArray(required) && required.every((name) => typeof name === "string"),
+    "tasks.required must be a list of names of tools",
+  );
+  const ttlMs = Math.round(ttlSeconds * 1000);
+  return { tasks: { afterMs, ttlMs, pollIntervalMs, required } };
 }
 
 function isDuration(value: unknown): value is number {

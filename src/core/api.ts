@@ -2,7 +2,7 @@
  * The shapes of `/v1`, as TypeScript. The schemas in `http/v1/schemas.ts` validate them, and a test
  * compares the two. Times are RFC 3339 in UTC.
  */
-import type { KnownSessionType, Overflow, SessionType } from "./content.ts";
+import type { KnownSessionType, NewSessionType, Overflow, SessionType } from "./content.ts";
 import type { MaybePartial } from "./host.ts";
 
 export type { EventPage, Gap, PublishedEvent, Revoked, SessionCount, StreamEnd } from "./host.ts";
@@ -43,7 +43,7 @@ export interface TaggedSession extends Session {
 /** The content of a session that is made or replaced. Every member may be left out. */
 export interface SessionContent {
   /** `mcp` if it is absent. */
-  readonly type?: KnownSessionType | undefined;
+  readonly type?: NewSessionType | undefined;
   /** At most 256 keys and 128 KiB of JSON. */
   readonly metadata?: Readonly<Record<string, string>> | undefined;
   /** Any JSON, at most 768 KiB. */

@@ -7,9 +7,20 @@ import { isObject } from "../wire/json.ts";
 export const SESSION_TYPE_MCP = "mcp";
 export const SESSION_TYPE_SSE = "sse";
 export const SESSION_TYPE_STREAMABLE = "streamable";
+/** A task: a tool call that goes on without its client (docs/mcp.md, "Tasks"). Only the gateway makes one. */
+export const SESSION_TYPE_TASK = "task";
 
-/** The types that ToolHive's session package defines (`SessionType`). */
-export const SESSION_TYPES = [SESSION_TYPE_MCP, SESSION_TYPE_SSE, SESSION_TYPE_STREAMABLE] as const;
+/** The types of the sessions that a caller can make: those that ToolHive's session package defines (`SessionType`). */
+export const NEW_SESSION_TYPES = [
+  SESSION_TYPE_MCP,
+  SESSION_TYPE_SSE,
+  SESSION_TYPE_STREAMABLE,
+] as const;
+
+/** Every type that a session of this service can have. */
+export const SESSION_TYPES = [...NEW_SESSION_TYPES, SESSION_TYPE_TASK] as const;
+
+export type NewSessionType = (typeof NEW_SESSION_TYPES)[number];
 
 export type KnownSessionType = (typeof SESSION_TYPES)[number];
 
@@ -19,7 +30,7 @@ export type SessionType = KnownSessionType | (string & {});
 export const DEFAULT_SESSION_TYPE: KnownSessionType = SESSION_TYPE_MCP;
 
 /**
- * Whether the library has a class for the type. A `SessionType` may be any other text.
+ * Whether this version knows the type. A `SessionType` may be any other text.
  *
  * @example isKnownSessionType("sse"); // true; then the type is narrowed to KnownSessionType
  */
@@ -113,6 +124,8 @@ export const GATEWAY_KEYS = {
   protocolVersion: "protocol_version",
   /** The client's name and version, as JSON. */
   clientInfo: "client_info",
+  /** The tool whose call has become this task. */
+  tool: "tool",
   /** The revision of the clients that the session carries, where they have no sessions of their own; else absent. */
   era: "era",
 } as const;

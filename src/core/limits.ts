@@ -268,6 +268,18 @@ export const MOVE_SETTLE_MS = 60_000;
 /** Milliseconds for which a shard reserves a place for a session that is being made. */
 export const RESERVATION_MS = 30_000;
 
+/** Characters of a task's status message: a line for people, which each of its events repeats. */
+export const MAX_STATUS_MESSAGE_LENGTH = 1000;
+/**
+ * Milliseconds until a task at work is looked at, and between two looks at most. An object that died under a
+ * task wakes for such a look alone. Each look sets an alarm, so they get rarer as the task gets older.
+ */
+export const FIRST_TASK_LOOK_MS = 5_000;
+export const LONGEST_TASK_LOOK_MS = 5 * 60 * 1000;
+/** Milliseconds before a call is repeated for an upstream that asked nothing: the official client waits as long. */
+export const TASK_REPEAT_MS = 250;
+/** Tasks that one `subscriptions/listen` may name: each is a stream of its own in the Worker. */
+export const MAX_LISTENED_TASKS = 100;
 /** Milliseconds for which the upstream's standalone stream is held after the last call of a client without sessions. */
 export const ERA_LINGER_MS = 5000;
 /** Milliseconds for which more questions of a server are waited for before its client is asked: it may ask several at once. */

@@ -1,5 +1,6 @@
 /** Calls the shards, and makes one directory of their answers. */
 import { CALL_VERSION } from "../core/caller.ts";
+import type { SessionType } from "../core/content.ts";
 import { UnavailableError } from "../core/errors.ts";
 import type { ListQuery, Notes, Revoked, SessionCount, SessionList } from "../core/host.ts";
 import { SHARD_TIMEOUT_MS } from "../core/limits.ts";
@@ -125,13 +126,17 @@ export class DirectoryClient {
     return this.#ask(shard, (stub, to) => stub.absorbRevocations(to, revocations));
   }
 
-  /** Reserves a place for one more session of a subject; false if it has `limit` already. */
-  async admit(subject: string, id: string, limit: number): Promise<boolean> {
+  /** Reserves a place for one more session of a subject, of this type if one is named; false if it has `limit` already. */
+  async admit(subject: string, id: string, limit: number, type?: SessionType): Promise<boolean> {
     const home = placementOf(subject, this.#shards);
-    const answer = await this.#ask(home, (shard, to) => shard.admit(to, subject, id, limit));
+    const answer = await this.#ask(home, (shard, to) =>
+      type === undefined
+        ? shard.admit(to, subject, id, limit)
+        : shard.admitOfType(to, subject, type, id, limit),
+    );
     if (typeof answer === "boolean") return answer;
     this.#learn(answer.shards);
-    return this.admit(subject, id, limit);
+    return this.admit(subject, id, limit, type);
   }
 
   async release(subject: string, id: string): Promise<void> {

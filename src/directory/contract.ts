@@ -6,6 +6,7 @@
  * lost: the session's outbox keeps each message until a shard has taken it. A method throws
  * if no part of the directory answered.
  */
+import type { SessionType } from "../core/content.ts";
 import type { SessionEntry, SessionFilter } from "../core/host.ts";
 import type { SessionId } from "../core/id.ts";
 
@@ -110,6 +111,14 @@ export interface DirectoryShard {
    * taken. Only the subject's home shard decides: two shards would each admit `limit`.
    */
   admit(to: Addressed, subject: string, id: string, limit: number): Promise<boolean | Elsewhere>;
+  /** As `admit`, for a limit of the sessions of one type. */
+  admitOfType(
+    to: Addressed,
+    subject: string,
+    type: SessionType,
+    id: string,
+    limit: number,
+  ): Promise<boolean | Elsewhere>;
   /** Reads a note of this service about itself; with a `text`, writes it first. Shard 0 alone is asked. */
   note(to: Addressed, name: string, text?: string): Promise<string | undefined>;
   /** Ends a reservation: the session is indexed, or was not made. */

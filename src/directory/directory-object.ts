@@ -5,6 +5,7 @@ import { loadConfig } from "../config/service.ts";
 import type { Environment } from "../config/env.ts";
 import { createLogger, describeFailure, type Logger } from "../logger.ts";
 import { AlarmClock } from "../alarm-clock.ts";
+import type { SessionType } from "../core/content.ts";
 import type { SessionId } from "../core/id.ts";
 import { GATHER_MS, SHARD_RETRY_MS, SWEEP_BATCH, SWEEP_INTERVAL_MS } from "../core/limits.ts";
 import { DirectoryClient, type DirectoryNamespace } from "./client.ts";
@@ -68,6 +69,8 @@ export class DirectoryObject
   readonly #revocations: Revocations;
   readonly #rebalance: Rebalance;
   readonly #reservations = new Reservations();
+  /** For the limits of the sessions of one type. */
+  readonly #ofType = new Map<SessionType, Reservations>();
   readonly #deliveries = new GroupCommit({
     work: ({ to, message }: Delivered) => this.#take(to, message),
     finish: () => (delivery) => delivery,
@@ -141,12 +144,19 @@ export class DirectoryObject
   }
 
   admit(to: Addressed, subject: string, id: string, limit: number): Elsewhere | Promise<boolean> {
-    this.#hear(to);
-    const elsewhere = this.#rebalance.elsewhere(to, subject);
-    if (elsewhere) return elsewhere;
-    const countIndexed = async (except: readonly string[]) =>
-      (await this.#directory(to.shards).count({ subject }, except)).count;
-    return this.#reservations.admit(subject, id, limit, countIndexed, Date.now);
+    return this.#admit(this.#reservations, to, { subject }, id, limit);
+  }
+
+  admitOfType(
+    to: Addressed,
+    subject: string,
+    type: SessionType,
+    id: string,
+    limit: number,
+  ): Elsewhere | Promise<boolean> {
+    const reservations = this.#ofType.get(type) ?? new Reservations();
+    this.#ofType.set(type, reservations);
+    return this.#admit(reservations, to, { subject, type }, id, limit);
   }
 
   note(to: Addressed, name: string, text?: string): string | undefined {
@@ -159,6 +169,7 @@ export class DirectoryObject
   release(to: Addressed, subject: string, id: string): void {
     this.#hear(to);
     this.#reservations.release(subject, id);
+    for (const reservations of this.#ofType.values()) reservations.release(subject, id);
   }
 
   override async alarm(): Promise<void> {
@@ -170,6 +181,21 @@ export class DirectoryObject
     await this.#revocations.work(now);
     await this.#continueRebalance(now);
     this.#settleAlarm(Date.now());
+  }
+
+  #admit(
+    reservations: Reservations,
+    to: Addressed,
+    filter: DirectoryFilter & { readonly subject: string },
+    id: string,
+    limit: number,
+  ): Elsewhere | Promise<boolean> {
+    this.#hear(to);
+    const elsewhere = this.#rebalance.elsewhere(to, filter.subject);
+    if (elsewhere) return elsewhere;
+    const countIndexed = async (except: readonly string[]) =>
+      (await this.#directory(to.shards).count(filter, except)).count;
+    return reservations.admit(filter.subject, id, limit, countIndexed, Date.now);
   }
 
   /** One batch of a move. A batch that failed waits, and holds up no other work. */

@@ -14,7 +14,8 @@ import { MAX_SUBJECT_LENGTH } from "../core/limits.ts";
 import { directoryOf } from "../directory/client.ts";
 import { DirectoryObject } from "../directory/directory-object.ts";
 import { openUpstreams, outboundOf, ownServers, statelessSends } from "../gateway/upstream/open.ts";
-import type { OwnServer, OwnServers } from "../gateway/upstream/upstream.ts";
+import { overBridge } from "../gateway/tasks/over-bridge.ts";
+import type { OverBridge, OwnServer, OwnServers } from "../gateway/upstream/upstream.ts";
 import { drainRefusedBody } from "../http/drain-refused-body.ts";
 import { createLogger, describeFailure, type Logger } from "../logger.ts";
 import { DurableObjectHost } from "../session/object-host.ts";
@@ -69,6 +70,7 @@ export interface Holdfast<Env> {
 interface Embedded {
   readonly fetch: (request: Request) => Promise<Response>;
   readonly sessions: (caller: Caller) => HoldfastSessions;
+  readonly overBridge: OverBridge;
 }
 
 /**
@@ -114,6 +116,7 @@ export function holdfastOn<Env extends object>(
     demo: surroundings.demo,
     named: serversIn(options, env),
     validated: serverPublish,
+    overBridge: (...request) => embedded(env).overBridge(...request),
   });
   const embedded = onceEach((env: Env) =>
     namingOptions(options, () => embed(options, env, environment(env), own(env), surroundings)),
@@ -189,10 +192,12 @@ function embed<Env>(
     damaged,
   });
   const sends = statelessSends(ownServers(config, servers));
-  const app = createApp(host, config, access, openUpstreams(config, env, sends), machine);
+  const upstreams = openUpstreams(config, env, sends);
+  const app = createApp(host, config, access, upstreams, machine);
   return {
     fetch: async (request) => drainRefusedBody(request, await app.fetch(request)),
     sessions: (caller) => sessionsOf({ host, config, access, log }, caller),
+    overBridge: overBridge({ host, config, access, upstreams, log }),
   };
 }
 

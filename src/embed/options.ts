@@ -19,6 +19,18 @@ export interface Authenticated {
   readonly scopes: readonly Scope[];
 }
 
+/** How long calls of an upstream become tasks. docs/mcp.md has the details. */
+export interface TaskOptions {
+  /** Whole milliseconds from 0 to 600000 (2000) after which a call that has not answered becomes a task. */
+  readonly afterMs?: number;
+  /** Seconds from 1 to 604800 (3600) that a task lives from then on. */
+  readonly ttlSeconds?: number;
+  /** Whole milliseconds from 1 to 3600000 (1000) between two questions of a client. */
+  readonly pollIntervalMs?: number;
+  /** Tools that only a client may call that knows of tasks (none). */
+  readonly required?: readonly string[];
+}
+
 /** An MCP server behind the gateway: `url` or `replicas`, or the name of a service binding. docs/mcp.md has the details. */
 export interface UpstreamServer {
   readonly url?: string;
@@ -39,6 +51,8 @@ export interface UpstreamServer {
   readonly era?: "auto" | "legacy" | "modern";
   /** Send the client's credential on: that of its Authorization header, or of the header of this name. */
   readonly forwardAuthorization?: boolean | string;
+  /** `false`: no call becomes a task. */
+  readonly tasks?: TaskOptions | false;
 }
 
 /** An MCP server of your own, which runs in the objects of its sessions. docs/mcp.md has the details. */
@@ -53,6 +67,8 @@ export interface OwnUpstream<Env = never> {
   ) => ConnectableServer | Promise<ConnectableServer>;
   /** Seconds from 0.05 to 86400 (3600) that a call may take in all. */
   readonly callSeconds?: number;
+  /** `false`: no call becomes a task. */
+  readonly tasks?: TaskOptions | false;
 }
 
 /** An upstream of the gateway, by kind. */
@@ -86,6 +102,8 @@ export interface VariableOptions<Env = never> {
   readonly directoryShards?: number | undefined;
   /** Sessions that one subject may have at a time: 0 to 1000000 (0: no limit). */
   readonly maxSessionsPerSubject?: number | undefined;
+  /** Tasks that one owner may have at a time: 0 to 1000000 (0: no limit). */
+  readonly maxTasksPerOwner?: number | undefined;
   readonly logLevel?: LogLevel | undefined;
   /** Where the objects must run and store (anywhere). Set it before there are sessions: it has objects of its own. */
   readonly jurisdiction?: Jurisdiction | undefined;

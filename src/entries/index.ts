@@ -8,6 +8,7 @@ export {
   SESSION_TYPE_MCP,
   SESSION_TYPE_SSE,
   SESSION_TYPE_STREAMABLE,
+  SESSION_TYPE_TASK,
   isKnownSessionType,
 } from "../core/content.ts";
 export type { KnownSessionType, SessionType } from "../core/content.ts";

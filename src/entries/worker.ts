@@ -13,6 +13,7 @@ export type {
   Authenticated,
   HoldfastOptions,
   OwnUpstream,
+  TaskOptions,
   UpstreamOption,
   UpstreamServer,
   VariableOptions,

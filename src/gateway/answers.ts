@@ -18,15 +18,19 @@ type Headers = Readonly<Record<string, string>>;
 export class Refused extends Error {
   override readonly name = "Refused";
   readonly failure: Failure;
+  /** The data of the JSON-RPC error, if it has some. */
+  readonly data: unknown;
 
   constructor(
     status: number,
     message: string,
     code: number = RPC_CODES.serverError,
     headers: Headers = {},
+    data?: unknown,
   ) {
     super(message);
     this.failure = { status, message, code, headers };
+    this.data = data;
   }
 
   static as(failure: Failure): Refused {
@@ -42,7 +46,7 @@ export class Refused extends Error {
 export function errorResponse(failure: unknown, log: Logger, id?: RequestId): Response {
   if (failure instanceof Refused) {
     const { status, code, message, headers } = failure.failure;
-    return jsonResponse(status, rpcError(code, shortened(message), id), headers);
+    return jsonResponse(status, rpcError(code, shortened(message), id, failure.data), headers);
   }
   const error = reportFailure(failure, log);
   const { status, message } = error;

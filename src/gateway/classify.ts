@@ -7,10 +7,10 @@ import { MAX_REQUEST_ID_LENGTH } from "../core/limits.ts";
 import { isObject } from "../wire/json.ts";
 import { elementTexts, memberText } from "../wire/json-text.ts";
 import { messageOf, requestIdOf, RPC_CODES, type RequestId } from "./json-rpc.ts";
-import { isModernVersion, isSessionVersion } from "./versions.ts";
+import { taskRequestIn, type TaskRequest } from "./tasks/request.ts";
+import { isModernVersion, isSessionVersion, VERSION_META_KEY } from "./versions.ts";
 
-/** A message whose `_meta` has this key is of the stateless era (MCP 2026-07-28). */
-export const VERSION_META_KEY = "io.modelcontextprotocol/protocolVersion";
+export { VERSION_META_KEY } from "./versions.ts";
 
 /** The body of a POST. */
 export interface Posted {
@@ -22,7 +22,12 @@ export interface Posted {
 
 export type Verdict =
   /** A message of the stateless era, which is passed through untouched. */
-  | { readonly kind: "stateless"; readonly id?: RequestId }
+  | {
+      readonly kind: "stateless";
+      readonly id?: RequestId;
+      /** What it has to do with tasks, if anything. */
+      readonly tasks?: TaskRequest;
+    }
   | { readonly kind: "initialize"; readonly id: RequestId }
   | {
       readonly kind: "exchange";
@@ -67,7 +72,10 @@ export function classify({ body, value }: Posted, version: string | undefined): 
   const message = messageOf(value, body);
   const id = message?.kind === "request" ? message.id : undefined;
   if (id !== undefined && isTooLong(id)) return refused(RPC_CODES.invalidRequest, ID_TOO_LONG);
-  if (claimsStateless(value)) return { kind: "stateless", ...(id !== undefined && { id }) };
+  if (claimsStateless(value)) {
+    const tasks = id === undefined ? undefined : taskRequestIn(value);
+    return { kind: "stateless", ...(id !== undefined && { id }), ...(tasks && { tasks }) };
+  }
   if (!message)
     return refused(RPC_CODES.invalidRequest, "Not a JSON-RPC 2.0 message", idIn(value, body));
   // The header names a version that was agreed on. Before initialize there is none.

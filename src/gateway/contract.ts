@@ -11,7 +11,11 @@ import type {
   StreamSocket,
 } from "../core/host.ts";
 import type { SessionId } from "../core/id.ts";
+import type { Failure } from "./failure.ts";
 import type { RequestId } from "./json-rpc.ts";
+import type { TaskAnswer, TaskAsk } from "./tasks/contract.ts";
+
+export type { Failure } from "./failure.ts";
 
 /** The sessions that a route reaches. Any other session is answered as if there were none. */
 export interface SessionMatch {
@@ -76,16 +80,6 @@ export interface EraRequest {
   readonly requestState?: string | undefined;
   /** The texts of the answers, by the keys under which the client was asked. */
   readonly inputResponses: Readonly<Record<string, string>>;
-}
-
-/** The gateway's own answer to the client, where the upstream gave none that can be passed on. */
-export interface Failure {
-  /** HTTP status, if the answer has not begun as a stream. */
-  readonly status: number;
-  readonly code: number;
-  readonly message: string;
-  /** Headers of the upstream for the client, such as `Retry-After` and `WWW-Authenticate`. */
-  readonly headers?: Readonly<Record<string, string>>;
 }
 
 export type ExchangeAnswer =
@@ -192,6 +186,11 @@ export interface GatewaySessions<Shown = SessionView> extends Sessions<Shown> {
   delete(id: SessionId, ifMatch?: IfMatch, headers?: ExchangeRequest["headers"]): Promise<boolean>;
   /** Carries one POST of an MCP client. Throws `SessionNotFoundError` if the session does not match. */
   exchange(id: SessionId, request: ExchangeRequest): Promise<ExchangeAnswer>;
+  /**
+   * Carries a tool call that may become the task `id`, or answers a request about that task. Throws
+   * `SessionNotFoundError` if there is no such task of this upstream.
+   */
+  task(id: SessionId, ask: TaskAsk): Promise<TaskAnswer>;
   /**
    * Follows a gateway stream. Throws a SessionError (`invalid_request`) if `Last-Event-ID` is
    * unknown.

@@ -24,6 +24,7 @@ export type Message =
 export const RPC_CODES = {
   parseError: -32700,
   invalidRequest: -32600,
+  methodNotFound: -32601,
   invalidParams: -32602,
   internalError: -32603,
   serverError: -32000,

@@ -12,6 +12,7 @@ import { openLegacyStream, postLegacyMessage } from "./legacy.ts";
 import { EraMemory } from "./eras/memory.ts";
 import { requireAccept, withPosted, type GatewayCall, type GatewayParts } from "./request.ts";
 import { stateless } from "./eras/stateless.ts";
+import { serveWithTasks } from "./tasks/serve.ts";
 import { UpstreamMetadata } from "./upstream-metadata.ts";
 import { endSession, exchange, followStream, initialize } from "./streamable.ts";
 
@@ -95,7 +96,7 @@ async function post(call: GatewayCall): Promise<Response> {
   return withPosted(call, version, ({ body, verdict }) => {
     switch (verdict.kind) {
       case "stateless":
-        return stateless(call, body);
+        return serveWithTasks(call, { body, ...verdict }, (sent) => stateless(call, sent));
       case "initialize":
         return initialize(call, body);
       case "exchange":

@@ -29,15 +29,17 @@ const ANSWERED = ["content-type", "retry-after", "allow"];
 
 export async function passThrough(gatewayCall: GatewayCall, body: string): Promise<Response> {
   const { upstream, parts, request } = gatewayCall;
-  const headers = forwardedHeaders(gatewayCall);
-  for (const [name, value] of request.headers) if (FORWARDED.test(name)) headers[name] = value;
+  const headers = statelessHeaders(gatewayCall);
   const abort = new AbortController();
   const leave = (): void => abort.abort();
   request.signal.addEventListener("abort", leave, { once: true });
   try {
     // Such a request is a subscription: it lasts as long as its client listens.
     const totalMs = headers["mcp-method"] === LISTEN ? undefined : upstream.callMs;
-    const reply = await send(upstream, body, headers, { signal: abort.signal, totalMs });
+    const { reply } = await sendStateless(upstream, body, headers, {
+      signal: abort.signal,
+      totalMs,
+    });
     const failure = failureIn(reply, upstream);
     if (!failure) return await relay(reply, upstream, leave, parts.config);
     const { status } = reply;
@@ -48,18 +50,43 @@ export async function passThrough(gatewayCall: GatewayCall, body: string): Promi
   }
 }
 
+/** The headers of a request that go to the upstream. */
+export function statelessHeaders(gatewayCall: GatewayCall): Record<string, string> {
+  const headers = forwardedHeaders(gatewayCall);
+  for (const [name, value] of gatewayCall.request.headers) {
+    if (FORWARDED.test(name)) headers[name] = value;
+  }
+  return headers;
+}
+
 type Headers = Readonly<Record<string, string>>;
 
+interface SendOptions {
+  readonly signal: AbortSignal;
+  readonly totalMs: number | undefined;
+  /** Milliseconds in place of the upstream's own timeout. */
+  readonly withinMs?: number;
+}
+
+/** An answer, and the replica that gave it. */
+interface Sent {
+  readonly reply: Reply;
+  readonly replica: Replica;
+}
+
 /** Sends a body to the first replica that answers. A body that may not run twice is sent after a harmless request. */
-async function send(
+export async function sendStateless(
   upstream: Upstream,
   body: string,
   headers: Headers,
-  options: { readonly signal: AbortSignal; readonly totalMs: number | undefined },
-): Promise<Reply> {
+  options: SendOptions,
+): Promise<Sent> {
   const replicas = soundFirst(upstream.replicas);
   const request = { method: "POST", body, headers } as const;
-  const post = (replica: Replica) => call(upstream, replica, request, options);
+  const post = async (replica: Replica): Promise<Sent> => ({
+    reply: await call(upstream, replica, request, options),
+    replica,
+  });
   if (replicas.length > 1 && isHarmless(body)) return firstUnbroken(replicas, post);
   const sound = await firstUnbroken(replicas, async (replica) => {
     if (asksFirst(upstream, replica)) await discover(upstream, replica, headers, options.signal);
@@ -128,7 +155,7 @@ export async function probe(
  * is. A 401 is about the gateway's own secret, unless the client's is sent on. A page may hold
  * anything, and the status 503 alone says enough.
  */
-function failureIn(reply: Reply, { forwardAuthorization }: Upstream): Failure | undefined {
+export function failureIn(reply: Reply, { forwardAuthorization }: Upstream): Failure | undefined {
   const { status } = reply;
   const isMessage = reply.isJson || reply.isEventStream;
   const isForGateway =
@@ -148,19 +175,28 @@ async function relay(
   { keepaliveMs, bodyMaxBytes }: Config,
 ): Promise<Response> {
   const { status } = reply;
-  const headers = new Headers();
-  const challenge = forwardAuthorization === false ? [] : ["www-authenticate"];
-  for (const name of [...ANSWERED, ...challenge]) {
-    const value = reply.header(name);
-    if (value !== null) headers.set(name, value);
-  }
+  const headers = passedHeaders(reply, forwardAuthorization);
   const stream = reply.passOn(silenceMs);
   if (stream) {
-    for (const [name, value] of Object.entries(STREAM_HEADERS)) headers.set(name, value);
-    return new Response(kept(stream, leave, keepaliveMs), { status, headers });
+    const body = keptAlive(stream, leave, keepaliveMs);
+    return new Response(body, { status, headers: { ...headers, ...STREAM_HEADERS } });
   }
   const body = await reply.bytes(bodyMaxBytes);
   return new Response(body.byteLength > 0 ? body : null, { status, headers });
+}
+
+/** The headers of an answer that go to the client. */
+export function passedHeaders(
+  reply: Reply,
+  forwardAuthorization: Upstream["forwardAuthorization"],
+): Record<string, string> {
+  const headers: Record<string, string> = {};
+  const challenge = forwardAuthorization === false ? [] : ["www-authenticate"];
+  for (const name of [...ANSWERED, ...challenge]) {
+    const value = reply.header(name);
+    if (value !== null) headers[name] = value;
+  }
+  return headers;
 }
 
 const encoder = new TextEncoder();
@@ -170,7 +206,7 @@ const keepalive = encoder.encode(KEEPALIVE_FRAME);
  * The upstream's stream, with comments between events while it is silent: only a failed write
  * shows that the client has left.
  */
-function kept(
+export function keptAlive(
   reader: ChunkReader,
   leave: () => void,
   keepaliveMs: number,

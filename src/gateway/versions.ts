@@ -34,3 +34,6 @@ export function readsEmptyEvents(version: string | undefined): boolean {
 
 /** The version that the gateway offers when it initializes an upstream by itself. */
 export const NEWEST_SESSION_VERSION = "2025-11-25";
+
+/** A message whose `_meta` has this key is of the stateless era (MCP 2026-07-28). */
+export const VERSION_META_KEY = "io.modelcontextprotocol/protocolVersion";

@@ -11,7 +11,7 @@ import { PROBE_INTERVAL_MS, PROBE_MS } from "../core/limits.ts";
 import { matches, type GatewayStart } from "../gateway/contract.ts";
 import type { Gateway } from "../gateway/object/gateway.ts";
 import type { Logger } from "../logger.ts";
-import { PROBE } from "../stream/protocol.ts";
+import { MORE, PROBE, TAKEN } from "../stream/protocol.ts";
 import { hasNews } from "../stream/event-page.ts";
 import type { Subscribers } from "../stream/subscribers.ts";
 import type { Waiters } from "../stream/waiters.ts";
@@ -67,12 +67,6 @@ export class Attaching {
     return next.status === FULL ? this.#attachDuring(this.#findGone(), caller, start) : next;
   }
 
-  /** A reader has left. */
-  left(): void {
-    this.#leave.resolve(false);
-    this.#leave = Promise.withResolvers();
-  }
-
   /** Attaches a reader as soon as a place is free, until the round is over. */
   async #attachDuring(
     round: Promise<void>,
@@ -97,6 +91,34 @@ export class Attaching {
     // An event may have come since the request looked.
     if (hasNews(session.events.read({ after, limit: 1 }))) waiters.notifyAll();
     return new Response(null, { status: 101, webSocket });
+  }
+
+  /** A word from a reader's bridge. */
+  receive(socket: WebSocket, message: string | ArrayBuffer): void {
+    const { life, subscribers, gateway } = this.#parts;
+    const session = life.live(Date.now());
+    const stream = subscribers.state(socket)?.stream;
+    if (!session || stream === undefined || typeof message !== "string") return;
+    if (stream !== NATIVE_STREAM) gateway.receive(session.record, socket, stream, message);
+    else if (message === MORE) session.events.sendPage(socket);
+    else if (message.startsWith(TAKEN)) session.events.confirm(message.slice(TAKEN.length));
+  }
+
+  /** The socket of a reader, or of a request that waits, has closed. */
+  closed(socket: WebSocket, code: number, reason: string): void {
+    const { life, subscribers, waiters, gateway, log } = this.#parts;
+    if (waiters.detach(socket)) return life.release(Date.now());
+    const left = subscribers.detach(socket);
+    if (!left) return;
+    this.#leave.resolve(false);
+    this.#leave = Promise.withResolvers();
+    const now = Date.now();
+    const session = life.load(now);
+    if (!session) return;
+    if (left.stream === NATIVE_STREAM) session.events.left(reason, left.taken);
+    else gateway.left(session.record, socket);
+    life.release(now);
+    log.debug("writer.leave", { session: session.record.id, code, writers: subscribers.size });
   }
 
   #attach(caller: Caller, start: StreamStart | GatewayStart): Response {

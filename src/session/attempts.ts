@@ -36,3 +36,8 @@ function isPassing(failure: unknown): boolean {
   const { retryable, overloaded } = failure as { retryable?: boolean; overloaded?: boolean };
   return retryable === true && overloaded !== true;
 }
+
+/** For some minutes after a deploy an object may run code that cannot be asked yet, which shows nothing. */
+export function unlessOlder(failure: unknown): void {
+  if (!/does not implement the method/.test(String(failure))) throw failure;
+}

@@ -20,6 +20,7 @@ import { LONGEST_RESEND_MS, OWN_ALARM_AFTER_TRIES } from "../core/limits.ts";
 import type { Outbox } from "../directory/outbox.ts";
 import type { ExchangeRequest } from "../gateway/contract.ts";
 import type { Gateway } from "../gateway/object/gateway.ts";
+import type { TaskHost } from "../gateway/tasks/task-host.ts";
 import type { Logger } from "../logger.ts";
 import { awake, AWAKE_MS, type Sleeper } from "../signals/awake.ts";
 import { sessionsEnded } from "../signals/metrics.ts";
@@ -90,6 +91,7 @@ interface LifecycleParts {
   readonly channel: ChannelParts;
   readonly waiters: Waiters;
   readonly gateway: Gateway;
+  readonly tasks: TaskHost;
   readonly log: Logger;
 }
 
@@ -198,13 +200,15 @@ export class Lifecycle implements Sleeper {
     now: number,
     headers?: ExchangeRequest["headers"],
   ): Promise<void> {
-    const { ctx, outbox, gateway, waiters, log } = this.#parts;
+    const { ctx, outbox, gateway, tasks, waiters, log } = this.#parts;
     const { id, metadata } = session.record;
     const endWaiting = gateway.waiting(session.record);
     outbox.ended(id, now);
     this.#loaded = null;
+    const endTask = tasks.silence();
     const endGateway = gateway.silence(metadata, headers);
     return this.#onceDurable(() => {
+      endTask();
       waiters.notifyAll();
       endWaiting();
       ctx.waitUntil(endGateway());
@@ -235,7 +239,7 @@ export class Lifecycle implements Sleeper {
    * comes again.
    */
   async wake(firedAt: number, tries = 0): Promise<void> {
-    const { ctx, alarm, outbox, gateway, log } = this.#parts;
+    const { ctx, alarm, outbox, gateway, tasks, log } = this.#parts;
     let now = firedAt;
     if (gateway.own.wakeAt <= firedAt && this.live(firedAt)) {
       await gateway.own.wake(firedAt);
@@ -257,6 +261,7 @@ export class Lifecycle implements Sleeper {
       await this.end(session, "expired", now);
       return outbox.settled();
     }
+    tasks.wake(now);
     if (this.#inUse) session.use.hold(now, session.record.ttlMs);
     const sent = outbox.resume(now, { session: session.record, deadline: verdict.until });
     alarm.wakeBy(verdict.until);

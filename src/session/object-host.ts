@@ -17,7 +17,7 @@ import type { DirectoryClient } from "../directory/client.ts";
 import type { ExchangeAnswer, GatewayHost, GatewaySessions } from "../gateway/contract.ts";
 import { traced } from "../signals/traces.ts";
 import { waitForNotification } from "../stream/waiters.ts";
-import { once, repeatable, type Attempt } from "./attempts.ts";
+import { once, repeatable, unlessOlder, type Attempt } from "./attempts.ts";
 import { publishKeyOf } from "./publish-key.ts";
 import { RefusalTime, withPaddedRefusals } from "./refusal-timing.ts";
 import type { Attachment } from "./attaching.ts";
@@ -330,6 +330,11 @@ function sessionsOf<T>(
       ),
     exchange: (...given) =>
       traced("holdfast.exchange", {}, EXCHANGE_OUTCOMES, () => exchange(...given)),
+    task: (id, about) => {
+      const work = (object: SessionStub) => object.task(caller, id, about);
+      // A call may make the session.
+      return about.kind === "call" ? make(id, work) : ask(id, once, work);
+    },
     subscribe: open,
     async follow(id, start) {
       const socket = await open(id, start);
@@ -343,8 +348,3 @@ const PUBLISH_OUTCOMES = {
   of: ({ replayed }: Published) => (replayed ? "replayed" : "stored"),
 };
 const EXCHANGE_OUTCOMES = { of: ({ kind }: ExchangeAnswer) => kind };
-
-/** For some minutes after a deploy an object may run code that cannot be asked yet, which shows nothing. */
-function unlessOlder(failure: unknown): void {
-  if (!/does not implement the method/.test(String(failure))) throw failure;
-}

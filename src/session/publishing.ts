@@ -5,6 +5,7 @@
 import type { Config } from "../config/service.ts";
 import { requireKnownVersion, type Caller } from "../core/caller.ts";
 import { NATIVE_STREAM } from "../core/event-id.ts";
+import { SESSION_TYPE_TASK } from "../core/content.ts";
 import type { NewEvent, Published, StreamEnd } from "../core/host.ts";
 import { MAX_HOLD_MS, MAX_SHARED_LOG, WRITERS_PER_HELD_MS } from "../core/limits.ts";
 import { refuse, succeed, unwrap, type Outcome } from "../core/errors.ts";
@@ -27,6 +28,8 @@ interface PublishingParts {
   readonly waiters: Waiters;
   readonly limits: Config;
 }
+
+const OF_A_TASK = "Only the gateway publishes to the stream of a task.";
 
 interface Publish {
   readonly caller: Caller;
@@ -80,6 +83,24 @@ export class Publishing {
     return unwrap(await this.publish({ admin: true }, events, key));
   }
 
+  /**
+   * Stores an event of the session's task, and ends the stream if `ends`; then sends it. `store` runs in the
+   * same transaction. Nothing refuses it: what the event says has happened.
+   */
+  byTask(event: NewEvent, ends: boolean, store: () => void): void {
+    const { life, storage, waiters } = this.#parts;
+    const session = life.load(Date.now());
+    if (!session) return;
+    const { events: channel } = session;
+    const logged = storage.transactionSync(() => {
+      store();
+      return ends ? channel.end([sized(event)]) : channel.append([sized(event)]);
+    });
+    channel.send(NATIVE_STREAM, logged);
+    waiters.notifyAll();
+    if (ends) channel.endStream(NATIVE_STREAM);
+  }
+
   /** Ends the stream, after one last event if there is one. A publish that came before is before the end. */
   async end(caller: Caller, last?: NewEvent): Promise<Outcome<StreamEnd>> {
     const events = last ? [sized(last)] : [];
@@ -116,6 +137,7 @@ export class Publishing {
     if (!admitted.ok) return admitted;
     const session = admitted.value;
     const { record, events: channel } = session;
+    if (record.type === SESSION_TYPE_TASK) return refuse("forbidden", OF_A_TASK);
     const { events, ends, key } = publish;
     const before = key && this.#replay(session, key, now);
     if (before) return before;

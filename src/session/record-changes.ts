@@ -6,6 +6,7 @@ import {
   GATEWAY_KEYS,
   patchData,
   patchMetadata,
+  SESSION_TYPE_TASK,
   type Metadata,
   type Overflow,
 } from "../core/content.ts";
@@ -43,7 +44,9 @@ export function replaced(
 ): StoredSession {
   const { dataJson: _dataJson, ...kept } = record;
   const metadata = { ...content.metadata, ...keptFrom(caller, record) };
-  return { ...kept, ...timesAfterChange(kept), ...content, metadata };
+  const replaced = { ...kept, ...timesAfterChange(kept), ...content, metadata };
+  // Its object goes on with the call.
+  return record.type === SESSION_TYPE_TASK ? { ...replaced, type: record.type } : replaced;
 }
 
 /** Applies a merge patch to the content that the caller may change. */

@@ -2,11 +2,10 @@ import { DurableObject } from "cloudflare:workers";
 import { loadConfig } from "../config/service.ts";
 import type { Environment } from "../config/env.ts";
 import { AlarmClock } from "../alarm-clock.ts";
-import { createLogger, type Logger } from "../logger.ts";
+import { createLogger } from "../logger.ts";
 import { requireKnownVersion, type Caller } from "../core/caller.ts";
 import { documentOf, packDocument, type Form } from "../core/document.ts";
 import { refuse, succeed, type Outcome } from "../core/errors.ts";
-import { NATIVE_STREAM } from "../core/event-id.ts";
 import {
   matches,
   type ExchangeAnswer,
@@ -28,10 +27,12 @@ import type {
 } from "../core/host.ts";
 import type { SessionId } from "../core/id.ts";
 import type { PublishKey } from "../stream/published-keys.ts";
-import { MORE, TAKEN } from "../stream/protocol.ts";
-import { openUpstreams, ownServers } from "../gateway/upstream/open.ts";
+import { openUpstreams, ownServers, statelessSends } from "../gateway/upstream/open.ts";
 import { NO_SERVERS, type OwnServers } from "../gateway/upstream/upstream.ts";
 import { Gateway } from "../gateway/object/gateway.ts";
+import type { TaskAnswer, TaskAsk } from "../gateway/tasks/contract.ts";
+import { TaskHost } from "../gateway/tasks/task-host.ts";
+import { taskAdmission } from "../directory/admission.ts";
 import { directoryOf } from "../directory/client.ts";
 import { Outbox } from "../directory/outbox.ts";
 import { Lifecycle, type LiveSession } from "./lifecycle.ts";
@@ -46,7 +47,7 @@ import {
 } from "./record-changes.ts";
 import { Attaching, type Attachment } from "./attaching.ts";
 import { Publishing } from "./publishing.ts";
-import { shown, type Shown } from "./shown.ts";
+import { plainText, shown, type Shown } from "./shown.ts";
 import { countInto } from "../signals/metric.ts";
 import { Subscribers } from "../stream/subscribers.ts";
 import { Waiters } from "../stream/waiters.ts";
@@ -57,10 +58,8 @@ import { Waiters } from "../stream/waiters.ts";
  * writes, so every call is atomic. An id that was never created has no storage.
  */
 export class SessionObject extends DurableObject<Environment> {
-  readonly #log: Logger;
-  readonly #subscribers: Subscribers;
-  readonly #waiters: Waiters;
   readonly #gateway: Gateway;
+  readonly #tasks: TaskHost;
   readonly #outbox: Outbox;
   readonly #life: Lifecycle;
   readonly #publishing: Publishing;
@@ -75,10 +74,10 @@ export class SessionObject extends DurableObject<Environment> {
     const subscribers = new Subscribers(ctx);
     const waiters = new Waiters(ctx, config.maxWriters);
     const channel = { storage: ctx.storage, subscribers, limits: config };
-    const alarm = new AlarmClock(ctx.storage, () => this.#gateway.own.wakeAt);
-    this.#log = log;
-    this.#subscribers = subscribers;
-    this.#waiters = waiters;
+    const alarm = new AlarmClock(ctx.storage, () =>
+      Math.min(this.#gateway.own.wakeAt, this.#tasks.wakeAt),
+    );
+    const directory = directoryOf(env, config);
     this.#gateway = new Gateway({
       session: () => this.#openSession(),
       channel,
@@ -90,9 +89,25 @@ export class SessionObject extends DurableObject<Environment> {
       },
       limits: config,
       log,
-      used: () => this.#used(),
+      used: () => {
+        const now = Date.now();
+        const session = this.#life.live(now);
+        if (session) this.#life.touch(session, now);
+      },
     });
-    this.#outbox = new Outbox({ ctx, alarm, log, directory: directoryOf(env, config) });
+    this.#tasks = new TaskHost({
+      storage: ctx.storage,
+      session: () => this.#life.load(Date.now())?.record ?? null,
+      make: (id, content) => this.#life.make(id, content, Date.now()),
+      admit: taskAdmission(directory, config, () => this.#outbox.settled()),
+      publish: (...given) => this.#publishing.byTask(...given),
+      wakeBy: (at) => alarm.wakeBy(at),
+      openUpstreams: () => openUpstreams(config, env, statelessSends(ownServers(config, own))),
+      overBridge: own.overBridge,
+      limits: config,
+      log,
+    });
+    this.#outbox = new Outbox({ ctx, alarm, log, directory });
     this.#life = new Lifecycle({
       ctx,
       records: new RecordStore(ctx.storage),
@@ -101,6 +116,7 @@ export class SessionObject extends DurableObject<Environment> {
       channel,
       waiters,
       gateway: this.#gateway,
+      tasks: this.#tasks,
       log,
     });
     this.#publishing = new Publishing({ ...channel, waiters, life: this.#life, limits: config });
@@ -231,7 +247,7 @@ export class SessionObject extends DurableObject<Environment> {
     return succeed(null);
   }
 
-  /** Makes the session of an MCP client, once its upstream has agreed. `version`: see `Caller`. */
+  /** Makes the session of an MCP client, once its upstream has agreed. `content` names the owner. */
   async initialize(
     id: SessionId,
     content: SessionContent,
@@ -241,7 +257,6 @@ export class SessionObject extends DurableObject<Environment> {
     requireKnownVersion(version);
     if (this.#life.live(Date.now())) return refuse("session_already_exists");
     return this.#gateway.initialize(request, { subject: undefined, ...content, id }, (upstream) => {
-      // `content` names the owner.
       const metadata = { ...content.metadata, ...upstream };
       return this.create({ admin: true }, id, { ...content, metadata });
     });
@@ -265,10 +280,16 @@ export class SessionObject extends DurableObject<Environment> {
     void exchange.value.ended.then(() => this.#life.release(Date.now()));
     const answer = await exchange.value.answer;
     if (!answer.ok) return answer;
-    const { value } = answer;
-    if (value.kind === "accepted") this.#gateway.cancel(session.record, request.cancels);
-    const isPlain = value.kind === "json" && value.status === 200 && !value.headers;
-    return asText && isPlain ? value.body : answer;
+    if (answer.value.kind === "accepted") this.#gateway.cancel(session.record, request.cancels);
+    return asText ? (plainText(answer.value) ?? answer) : answer;
+  }
+
+  /** Carries a tool call that may become this object's task, or answers a request about that. */
+  async task(caller: Caller, id: SessionId, ask: TaskAsk): Promise<Outcome<TaskAnswer>> {
+    const now = this.#hear(caller);
+    if (ask.kind === "call" && !this.#life.live(now)) return this.#tasks.call(caller, id, ask);
+    const session = this.#life.owned(caller, now);
+    return this.#tasks.answer(ask, session?.record.type, session?.events.lastEventId);
   }
 
   /** Attaches a reader: a WebSocket upgrade, with an Attachment as JSON in `attach`. */
@@ -279,26 +300,11 @@ export class SessionObject extends DurableObject<Environment> {
   }
 
   override webSocketMessage(socket: WebSocket, message: string | ArrayBuffer): void {
-    const session = this.#life.live(Date.now());
-    const stream = this.#subscribers.state(socket)?.stream;
-    if (!session || stream === undefined || typeof message !== "string") return;
-    if (stream !== NATIVE_STREAM) this.#gateway.receive(session.record, socket, stream, message);
-    else if (message === MORE) session.events.sendPage(socket);
-    else if (message.startsWith(TAKEN)) session.events.confirm(message.slice(TAKEN.length));
+    this.#attaching.receive(socket, message);
   }
 
   override webSocketClose(socket: WebSocket, code: number, reason: string): void {
-    if (this.#waiters.detach(socket)) return this.#life.release(Date.now());
-    const left = this.#subscribers.detach(socket);
-    if (!left) return;
-    this.#attaching.left();
-    const session = this.#life.load(Date.now());
-    if (!session) return;
-    if (left.stream === NATIVE_STREAM) session.events.left(reason, left.taken);
-    else this.#gateway.left(session.record, socket);
-    this.#life.release(Date.now());
-    const { size: writers } = this.#subscribers;
-    this.#log.debug("writer.leave", { session: session.record.id, code, writers });
+    this.#attaching.closed(socket, code, reason);
   }
 
   override webSocketError(socket: WebSocket): void {
@@ -331,12 +337,6 @@ export class SessionObject extends DurableObject<Environment> {
   #hear({ version }: Caller): number {
     requireKnownVersion(version);
     return Date.now();
-  }
-
-  #used(): void {
-    const now = Date.now();
-    const session = this.#life.live(now);
-    if (session) this.#life.touch(session, now);
   }
 
   #openSession(): OpenSession | null {

@@ -37,6 +37,7 @@ export const SHAPES: Readonly<Record<string, Readonly<Record<string, RegExp>>>> 
     cause: CAUSE,
   },
   "upstream.stray_response": { upstream: UPSTREAM },
+  "task.unmade": { cause: CAUSE },
   "upstream.wake_failed": { upstream: UPSTREAM, cause: CAUSE },
   request: { route: ROUTE, status: STATUS, ms: COUNT, session: SHORT_ID },
   "request.refused": { status: /^(401|403|429)$/, reason: REASON, route: ROUTE, repeated: COUNT },

@@ -17,6 +17,8 @@ const SLOW = [
   "node/deploy.test.ts",
   "e2e/mcp/eras.property.test.ts",
   "e2e/mcp/eras-conformance.test.ts",
+  "e2e/mcp/tasks/conformance.test.ts",
+  "e2e/mcp/tasks/restart.test.ts",
   "e2e/readers.test.ts",
   "e2e/event-source-clients.test.ts",
   "node/package.test.ts",

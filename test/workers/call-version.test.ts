@@ -38,6 +38,7 @@ const CALLS: Readonly<Record<string, readonly unknown[]>> = {
     LATER,
   ],
   exchange: [caller, { match, body: "{}", batch: false, pending: [], cancels: [], headers: {} }],
+  task: [caller, crypto.randomUUID(), { kind: "get", upstream: "default" }],
   fetch: [`https://session.invalid/?attach=${attachment}`, { headers: { upgrade: "websocket" } }],
 };
 
@@ -53,6 +54,7 @@ const SHARD_CALLS: Readonly<Record<string, readonly unknown[]>> = {
   absorb: [to, []],
   absorbRevocations: [to, []],
   admit: [to, "nobody", crypto.randomUUID(), 1],
+  admitOfType: [to, "nobody", "task", crypto.randomUUID(), 1],
   release: [to, "nobody", crypto.randomUUID()],
   note: [to, "name", "text"],
 };
@@ -135,6 +137,7 @@ it("says its version in every call of the host", async () => {
     sessions.subscribe(id, { kind: "queued" }),
     sessions.initialize(id, content, { upstream: "default", body: "{}", headers: {} }),
     sessions.exchange(id, { match } as never),
+    sessions.task(id, { kind: "get", upstream: "default" }),
     sessions.follow(id, { kind: "standalone", match }),
   ];
   await Promise.allSettled(calls);

@@ -148,12 +148,17 @@ export async function inEraSession<T>(
  * Whose sessions these are: the caller's subject; where nobody is identified, the credential for the upstream, or
  * else the client's address.
  */
-async function principalOf(call: GatewayCall): Promise<string> {
+export async function principalOf(call: GatewayCall): Promise<string> {
   const { subject } = call.caller;
   if (subject !== undefined) return subject;
   const { authorization } = forwardedHeaders(call);
-  if (authorization !== undefined) return `credential:${hex(await sha256(authorization))}`;
+  if (authorization !== undefined) return credentialPrincipal(authorization);
   return `address:${call.parts.access.addressOf(call.request) ?? ""}`;
+}
+
+/** The principal of a caller that is known by its credential for an upstream alone. */
+export async function credentialPrincipal(authorization: string): Promise<string> {
+  return `credential:${hex(await sha256(authorization))}`;
 }
 
 async function sha256(text: string): Promise<Uint8Array> {

@@ -3,8 +3,7 @@
  * headers, the error codes and the capabilities that a server's questions need. Pure.
  */
 import { isObject } from "../../wire/json.ts";
-import { VERSION_META_KEY } from "../classify.ts";
-import { FIRST_STATELESS } from "../versions.ts";
+import { FIRST_STATELESS, VERSION_META_KEY } from "../versions.ts";
 
 /** The version that the bridge speaks of the stateless era. */
 export const MODERN_VERSION = FIRST_STATELESS;

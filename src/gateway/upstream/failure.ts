@@ -60,6 +60,7 @@ export const FAILURES = {
   cancelled: failure(200, "The request was cancelled"),
   refused: failure(502, "The upstream refused the request"),
   noRoom: failure(502, "The session's metadata have no room for its upstream's session"),
+  taskUnmade: failure(503, "The call could not be made a task, and was cancelled"),
   changed: failure(502, "The upstream no longer agrees to what the session was made with"),
 } as const;
 

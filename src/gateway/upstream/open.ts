@@ -6,6 +6,7 @@ import {
   CALL_SECONDS,
   isHeaderValue,
   NO_HEADER_VALUE,
+  TASK_DEFAULTS,
   type ServerSettings,
   type UpstreamSettings,
 } from "../../config/upstreams.ts";
@@ -97,6 +98,7 @@ function openOwn(name: string, send: Send, settings: UpstreamSettings): Upstream
     callMs,
     forwardAuthorization: false,
     listensInObject: true,
+    tasks: settings === "demo" ? TASK_DEFAULTS : settings.tasks,
     // The demo server answers the stateless revision too.
     ...(settings !== "demo" && { era: "legacy" }),
   };
@@ -139,6 +141,7 @@ function open(
     forwardAuthorization: credentialHeader(settings),
     ...eraOf(settings),
     listensInObject: settings.transport === "sse",
+    tasks: settings.tasks,
   };
 }
 

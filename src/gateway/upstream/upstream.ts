@@ -1,4 +1,5 @@
 /** An MCP server behind the gateway: a URL, a service binding, or a server in the same Worker. */
+import type { TaskSettings } from "../../config/upstreams.ts";
 import type { NewEvent, Published } from "../../core/host.ts";
 import type { ConnectableServer, ServerSession } from "../own/contract.ts";
 import { FAILURES, isBroken, UpstreamError } from "./failure.ts";
@@ -50,8 +51,17 @@ export type PublishEvents = (
   idempotencyKey: string | undefined,
 ) => Promise<Published>;
 
+/** Answers a request of the stateless revision for a principal, over the bridge to a server that keeps sessions. */
+export type OverBridge = (
+  upstream: string,
+  principal: string,
+  request: RequestParts,
+) => Promise<Response>;
+
 /** The servers of a Worker's own code. */
 export interface OwnServers {
+  /** The way from an object to servers that keep sessions; absent: there is none. */
+  readonly overBridge?: OverBridge;
   readonly demo?: OwnServer | undefined;
   /** By the name of their upstream. */
   readonly named: ReadonlyMap<string, OwnServer>;
@@ -84,6 +94,8 @@ export interface Upstream {
   readonly era?: "legacy" | "modern";
   /** The session's object listens to the server, and not the bridge: the server's one stream lives in it. */
   readonly listensInObject?: boolean;
+  /** How its long calls become tasks; absent: they do not. */
+  readonly tasks?: TaskSettings | undefined;
 }
 
 /** The replica at `url`; the first one if the configuration no longer has that. */

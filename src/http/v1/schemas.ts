@@ -13,7 +13,7 @@ import {
   RESERVED_EVENT_NAMES,
 } from "../../core/limits.ts";
 import { isSafeFieldValue } from "../../wire/sse-frame.ts";
-import { OVERFLOWS, SESSION_TYPES } from "../../core/content.ts";
+import { NEW_SESSION_TYPES, OVERFLOWS } from "../../core/content.ts";
 import { jsonValue } from "./json-value.ts";
 
 const LEAST_SECONDS = MIN_TTL_MS / 1000;
@@ -70,7 +70,7 @@ export const newSession = z
   .strictObject({
     id: sessionId.optional(),
     type: z
-      .enum(SESSION_TYPES)
+      .enum(NEW_SESSION_TYPES)
       .optional()
       .meta({ description: "What kind of session it is; `mcp` if it is absent" }),
     metadata: metadata.optional(),

@@ -8,19 +8,6 @@ import { conformance, local } from "../../support/mcp/conformance.ts";
 import { fixtureBehindGateway } from "../../support/mcp/gateway.ts";
 import { beside } from "../../support/scope.ts";
 
-/** Tasks are an extension, which is not scored. Direct, the fixture fails these and no others. */
-const WITHOUT_TASKS = [
-  "tasks-capability-negotiation",
-  "tasks-dispatch-and-envelope",
-  "tasks-lifecycle",
-  "tasks-mrtr-composition",
-  "tasks-mrtr-input",
-  "tasks-request-headers",
-  "tasks-request-state-removal",
-  "tasks-required-task-error",
-  "tasks-wire-fields",
-];
-
 describe.concurrent("the conformance suite", () => {
   it(
     "2025-11-25: all scored scenarios and the unscored ones of sessions",
@@ -43,10 +30,11 @@ describe.concurrent("the conformance suite", () => {
     beside(async () => {
       const { url } = await fixtureBehindGateway();
       const through = await conformance(local(url), "2026-07-28");
+      // The gateway offers tasks; the fixture has no tools for them: `tasks/conformance.test.ts` has.
       // The tool exits with 0 where every scored scenario passes.
       expect(through.exitCode).toBe(0);
       const failing = Object.keys(through.scenarios).filter((name) => !through.scenarios[name]);
-      expect(failing.toSorted()).toEqual(WITHOUT_TASKS);
+      expect(failing.filter((name) => !name.startsWith("tasks-"))).toEqual([]);
       expect(Object.values(through.scenarios)).toHaveLength(50);
     }),
     5 * 60_000,

@@ -16,6 +16,7 @@ import {
 } from "../../support/mcp/client.ts";
 import { freshFetch } from "../../support/mcp/fresh-fetch.ts";
 import { openLegacy } from "../../support/mcp/legacy-client.ts";
+import { TaskClient } from "../../support/mcp/task-client.ts";
 import { atEnd, beside, shared } from "../../support/scope.ts";
 import { Service } from "../../support/service.ts";
 import { SeveringRelay } from "../../support/severing-relay.ts";
@@ -440,4 +441,15 @@ describe.concurrent("when memory, connection or session is lost", () => {
       expect((await session.call(toolCall(2, "whoami"))).status).toBe(404);
     }),
   );
+});
+
+it("has tasks: a slow call of a client that knows of them lives on without it", async () => {
+  const { url } = await running();
+  const client = new TaskClient(url);
+  const slow = (await client.call("slow", { ms: 3000 })).result;
+  expect(slow.resultType).toBe("task");
+  const done = await client.until(slow.taskId, "completed", "failed");
+  expect(done).toMatchObject({ status: "completed", result: { resultType: "complete" } });
+  // A quick one is answered as without tasks.
+  expect((await client.call("add", { by: 0 })).result.resultType).toBe("complete");
 });

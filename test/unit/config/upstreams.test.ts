@@ -4,6 +4,7 @@ import { openUpstreams } from "../../../src/gateway/upstream/open.ts";
 import {
   parseUpstreams,
   secretNames,
+  type ServerSettings,
   type UpstreamsSettings,
 } from "../../../src/config/upstreams.ts";
 import {
@@ -29,7 +30,24 @@ it("fills in what is not said", () => {
     callSeconds: 3600,
     transport: "streamable",
     forwardAuthorization: false,
+    tasks: { afterMs: 2000, ttlMs: 3_600_000, pollIntervalMs: 1000, required: [] },
   });
+});
+
+it("reads how calls become tasks, and that they do not", () => {
+  const tasksOf = (tasks: unknown) => {
+    const { one } = parseUpstreams(JSON.stringify({ one: { url: "http://localhost:1", tasks } }));
+    return (one as ServerSettings).tasks;
+  };
+  expect(tasksOf({ afterMs: 0, ttlSeconds: 1.5, pollIntervalMs: 7, required: ["a"] })).toEqual({
+    afterMs: 0,
+    ttlMs: 1500,
+    pollIntervalMs: 7,
+    required: ["a"],
+  });
+  expect(tasksOf(false)).toBeUndefined();
+  const own = parseUpstreams('{"one":{"server":true,"tasks":false}}')["one"];
+  expect(own).toEqual({ server: true, callSeconds: 3600 });
 });
 
 it.each([
@@ -56,6 +74,14 @@ it.each([
     '{"default":{"url":"http://x","callSeconds":59}}',
     "callSeconds must be at least timeoutSeconds",
   ],
+  ['{"default":{"url":"http://x","tasks":true}}', "default: tasks must be false or an object"],
+  ['{"default":{"url":"http://x","tasks":{"after":1}}}', "default: tasks has no option after"],
+  ['{"default":{"url":"http://x","tasks":{"afterMs":0.5}}}', "tasks.afterMs must be whole"],
+  ['{"default":{"url":"http://x","tasks":{"afterMs":600001}}}', "tasks.afterMs must be whole"],
+  ['{"default":{"url":"http://x","tasks":{"ttlSeconds":0.5}}}', "tasks.ttlSeconds must be from 1"],
+  ['{"default":{"url":"http://x","tasks":{"ttlSeconds":604801}}}', "tasks.ttlSeconds must be"],
+  ['{"default":{"url":"http://x","tasks":{"pollIntervalMs":0}}}', "tasks.pollIntervalMs must be"],
+  ['{"default":{"url":"http://x","tasks":{"required":[1]}}}', "tasks.required must be a list"],
   ['{"default":{"url":"http://x","replica":["http://y"]}}', "default"],
   ['{"A B":"demo"}', "A B"],
 ])("refuses %s, and says where", (text, message) => {

@@ -35,6 +35,7 @@ const ALL: Required<VariableOptions> = {
   upstreams: { default: { url: "https://mcp.example/mcp" } },
   directoryShards: 3,
   maxSessionsPerSubject: 14,
+  maxTasksPerOwner: 18,
   logLevel: "error",
   jurisdiction: "eu",
   locationHint: "weur",

@@ -37,6 +37,12 @@ function life(sync: () => Promise<void>) {
         return note("upstream");
       },
     },
+    tasks: {
+      silence: () => {
+        done.push("the task stores nothing more");
+        return note("the task's call");
+      },
+    },
     log: { debug: () => undefined, info: note("log") },
   };
   return {
@@ -45,7 +51,11 @@ function life(sync: () => Promise<void>) {
   };
 }
 
-const STORED = ["storage is cleared", "the gateway stores nothing more"];
+const STORED = [
+  "storage is cleared",
+  "the task stores nothing more",
+  "the gateway stores nothing more",
+];
 
 it("tells readers, upstream and log of an end when it is durable, and not before", async () => {
   const { promise, resolve } = Promise.withResolvers<void>();
@@ -54,7 +64,13 @@ it("tells readers, upstream and log of an end when it is durable, and not before
   expect(done).toEqual(STORED);
   resolve();
   await ended;
-  expect(done.slice(STORED.length).toSorted()).toEqual(["log", "readers", "upstream", "waiters"]);
+  expect(done.slice(STORED.length).toSorted()).toEqual([
+    "log",
+    "readers",
+    "the task's call",
+    "upstream",
+    "waiters",
+  ]);
 });
 
 it("tells nobody of an end that does not become durable", async () => {

@@ -1,0 +1,148 @@
+/** A tool call that has not taken long enough to be a task: it is stored nowhere, and its answer goes back as it comes. */
+import type { SessionId } from "../../core/id.ts";
+import type { TaskSettings } from "../../config/upstreams.ts";
+import type { Hold } from "../../http/held-bytes.ts";
+import type { Failure } from "../contract.ts";
+import { FAILURES } from "../upstream/failure.ts";
+import type { Upstream } from "../upstream/upstream.ts";
+import type { TaskAnswer, TaskAsk } from "./contract.ts";
+import { QuickAnswer } from "./quick-answer.ts";
+import { callToSend, progressIn } from "./text.ts";
+import { UpstreamCall, type Heard } from "./upstream-call.ts";
+
+/** A call that is under way at the upstream. */
+export interface Run {
+  readonly upstream: Upstream;
+  readonly call: UpstreamCall;
+  readonly abort: AbortController;
+  /** The call's progress token, as JSON. */
+  readonly token: string;
+}
+
+interface QuickCallParts {
+  readonly ask: TaskAsk & { readonly kind: "call" };
+  readonly taskId: SessionId;
+  readonly owner: string | undefined;
+  readonly upstream: Upstream;
+  readonly settings: TaskSettings;
+  readonly hold: Hold;
+  readonly limits: { readonly bodyMaxBytes: number; readonly streamBufferBytes: number };
+  /** The call has taken so long that it becomes a task. */
+  readonly late: (call: QuickCall) => void;
+}
+
+export class QuickCall implements Run {
+  readonly #parts: QuickCallParts;
+  readonly #client: QuickAnswer;
+  readonly #isOwnToken: boolean;
+  readonly #callOff: () => void;
+  readonly call: UpstreamCall;
+  readonly abort = new AbortController();
+  readonly token: string;
+  /** As it is sent. */
+  readonly body: string;
+  /** The call has been answered, or has become a task. */
+  isOver = false;
+
+  constructor(parts: QuickCallParts) {
+    const { ask, upstream, settings, limits, late } = parts;
+    this.#parts = parts;
+    const { body, token, isOwnToken } = callToSend(ask.body, `holdfast-${crypto.randomUUID()}`);
+    this.body = body;
+    this.token = token;
+    this.#isOwnToken = isOwnToken;
+    this.#client = new QuickAnswer(limits.streamBufferBytes, () => this.#left());
+    this.call = new UpstreamCall({
+      upstream,
+      headers: ask.headers,
+      signal: this.abort.signal,
+      totalMs: settings.afterMs + settings.ttlMs,
+      bodyMaxBytes: limits.bodyMaxBytes,
+    });
+    const timeUp = setTimeout(() => this.#timeUp(), upstream.timeoutMs);
+    const grown = setTimeout(() => {
+      if (!this.isOver) late(this);
+    }, settings.afterMs);
+    this.#callOff = () => {
+      clearTimeout(timeUp);
+      clearTimeout(grown);
+    };
+  }
+
+  get answer(): Promise<TaskAnswer> {
+    return this.#client.answer;
+  }
+
+  get upstream(): Upstream {
+    return this.#parts.upstream;
+  }
+
+  get settings(): TaskSettings {
+    return this.#parts.settings;
+  }
+
+  get taskId(): SessionId {
+    return this.#parts.taskId;
+  }
+
+  get owner(): string | undefined {
+    return this.#parts.owner;
+  }
+
+  get ask(): QuickCallParts["ask"] {
+    return this.#parts.ask;
+  }
+
+  /** Passes on what the upstream says. Returns whether that was its answer. */
+  take(heard: Heard): boolean {
+    if (heard.kind === "whole") {
+      this.#client.whole(heard);
+      this.#over();
+      return true;
+    }
+    for (const { message, text } of heard.messages) {
+      if (message.kind === "response") {
+        this.#client.end(text);
+        this.#over();
+        return true;
+      }
+      // The client has asked for no progress.
+      const isHidden = this.#isOwnToken && progressIn(text, this.token) !== undefined;
+      if (!isHidden) this.#client.send(text);
+    }
+    return false;
+  }
+
+  /** There is no answer: what is under way is given up. */
+  fail(failure: Failure): void {
+    this.#client.fail(failure);
+    this.#over();
+    this.abort.abort();
+  }
+
+  /** The call has become a task, and its client is still to be told so. */
+  becomesTask(): void {
+    this.#over();
+  }
+
+  /** Tells the client of the task. `text` is a JSON-RPC response. */
+  tell(text: string): void {
+    this.#client.end(text);
+  }
+
+  #left(): void {
+    if (this.isOver) return;
+    this.#over();
+    this.abort.abort();
+  }
+
+  #timeUp(): void {
+    if (!this.isOver && !this.call.hasBegun) this.fail(FAILURES.timedOut);
+  }
+
+  #over(): void {
+    this.isOver = true;
+    this.#callOff();
+    this.#parts.hold.release();
+  }
+}

@@ -1,0 +1,337 @@
+/**
+ * The task of a session's object. A tool call of a client that knows of tasks begins here, because nothing
+ * that is under way can move to another object. Until it has taken `afterMs` nothing is stored, and its answer
+ * goes back as it comes. Then the session is made, and the call goes on without its client.
+ */
+import type { Config } from "../../config/service.ts";
+import type { Caller } from "../../core/caller.ts";
+import { GATEWAY_KEYS, SESSION_TYPE_TASK, type SessionType } from "../../core/content.ts";
+import { refuse, SessionError, succeed, unwrap, type Outcome } from "../../core/errors.ts";
+import type { SessionContent } from "../../core/host.ts";
+import type { SessionId } from "../../core/id.ts";
+import { TASK_REPEAT_MS } from "../../core/limits.ts";
+import { bodies, NO_ROOM } from "../../http/held-bytes.ts";
+import { describeFailure, type Logger } from "../../logger.ts";
+import { sleep } from "../../wire/timers.ts";
+import { RPC_CODES, type RequestId, type WrittenMessage } from "../json-rpc.ts";
+import { FAILURES, reportFailure } from "../upstream/failure.ts";
+import type { OverBridge, Upstream, Upstreams } from "../upstream/upstream.ts";
+import type { TaskAnswer, TaskAsk } from "./contract.ts";
+import { KeptTask, type KeptTaskParts, type Task } from "./kept-task.ts";
+import { upstreamOverBridge } from "./over-bridge.ts";
+import { QuickCall, type Run } from "./quick-call.ts";
+import type { StoredCall } from "./store.ts";
+import {
+  begun,
+  createdText,
+  taskText,
+  withAnswers,
+  withEventId,
+  withMessage,
+  withQuestions,
+  type Repeat,
+} from "./task.ts";
+import { outcomeOf, progressIn, repeated, responseIn } from "./text.ts";
+import { errorText, UpstreamCall, type Heard } from "./upstream-call.ts";
+
+type Headers = Readonly<Record<string, string>>;
+type CallAsk = TaskAsk & { readonly kind: "call" };
+
+export interface TaskHostParts extends Omit<KeptTaskParts, "eventMaxBytes"> {
+  /** Makes the session of the task. */
+  readonly make: (id: SessionId, content: SessionContent) => Outcome<unknown>;
+  /** Runs `make` if the owner may have one more. Throws a SessionError (`rate_limited`) otherwise. */
+  readonly admit: (
+    id: SessionId,
+    owner: string | undefined,
+    make: () => Promise<void>,
+  ) => Promise<void>;
+  readonly openUpstreams: () => Upstreams;
+  /** Sends calls to servers that keep sessions; absent: there is no way to them from here. */
+  readonly overBridge: OverBridge | undefined;
+  readonly limits: Pick<Config, "bodyMaxBytes" | "eventMaxBytes" | "streamBufferBytes">;
+  readonly log: Logger;
+}
+
+const RESTARTED = "The service was restarted during the call, and its answer is lost";
+const NOT_CONFIGURED = "The upstream is not configured any more";
+
+export class TaskHost {
+  readonly #parts: TaskHostParts;
+  readonly #kept: KeptTask;
+  #upstreams: Upstreams | undefined;
+  /** The task's call, while this object has it under way. */
+  #run: Run | undefined;
+
+  constructor(parts: TaskHostParts) {
+    this.#parts = parts;
+    this.#kept = new KeptTask({ ...parts, eventMaxBytes: parts.limits.eventMaxBytes });
+  }
+
+  /** When the object is to wake for the task, in milliseconds since the epoch; Infinity: never. */
+  get wakeAt(): number {
+    return this.#kept.lookAt;
+  }
+
+  /** Carries a tool call. The calling code has seen that the object has no session. */
+  async call(caller: Caller, taskId: SessionId, ask: CallAsk): Promise<Outcome<TaskAnswer>> {
+    const upstream = this.#upstream(ask.upstream, ask.principal);
+    const settings = upstream?.tasks;
+    if (!upstream || !settings) return refuse("session_not_found");
+    const hold = bodies.hold();
+    if (!hold.grow(ask.body.length)) return refuse("unavailable", NO_ROOM);
+    const { limits } = this.#parts;
+    const late = (call: QuickCall): void => void this.#late(call);
+    const owner = caller.subject;
+    const run = new QuickCall({ ask, taskId, owner, upstream, settings, hold, limits, late });
+    void this.#follow(run, run.call.send(run.body));
+    return succeed(await run.answer);
+  }
+
+  /**
+   * Answers a request about the task. `type` is that of the session that the caller owns here, if there is one, and
+   * `lastEventId` the place of its stream.
+   */
+  answer(
+    ask: TaskAsk,
+    type: SessionType | undefined,
+    lastEventId: string | undefined,
+  ): Outcome<TaskAnswer> {
+    const { task } = this.#kept;
+    const isOf = task?.call.upstream === ask.upstream && type === SESSION_TYPE_TASK;
+    if (!isOf || ask.kind === "call") return refuse("session_not_found");
+    this.#revive();
+    switch (ask.kind) {
+      case "get":
+        return succeed(this.#shown(lastEventId));
+      case "update":
+        this.#update(ask);
+        return succeed({ kind: "done" });
+      case "cancel":
+        this.#kept.end({ status: "cancelled" });
+        this.#giveUp();
+        return succeed({ kind: "done" });
+    }
+  }
+
+  /** The alarm has fired. A task at work whose call nobody has under way is taken up again, or fails. */
+  wake(now: number): void {
+    if (!this.#kept.isAtWork) return;
+    this.#revive();
+    if (this.#kept.isAtWork && this.wakeAt <= now) this.#kept.lookAgain(now);
+  }
+
+  /** The session has ended: nothing more of its task is stored. Returns a function that cancels the call. */
+  silence(): () => void {
+    this.#kept.forget();
+    const run = this.#run;
+    this.#run = undefined;
+    return () => run?.abort.abort();
+  }
+
+  #shown(lastEventId = ""): TaskAnswer {
+    const { task } = this.#kept;
+    return { kind: "task", text: task ? taskText(task.call.facts, task.state) : "", lastEventId };
+  }
+
+  #update({ answers, headers }: TaskAsk & { readonly kind: "update" }): void {
+    const { task } = this.#kept;
+    if (!task) return;
+    const { state, repeat } = withAnswers(task.state, answers, Date.now());
+    this.#kept.change(state);
+    if (repeat) this.#repeat(task, repeat, headers);
+  }
+
+  #upstream(name: string, principal: string | undefined): Upstream | undefined {
+    this.#upstreams ??= this.#parts.openUpstreams();
+    const upstream = this.#upstreams.get(name);
+    const { overBridge } = this.#parts;
+    if (!upstream || principal === undefined) return upstream;
+    return overBridge && upstreamOverBridge(upstream, principal, overBridge);
+  }
+
+  /** Handles what a call brings, until it has its answer. */
+  async #follow(run: Run, heard: AsyncGenerator<Heard>): Promise<void> {
+    try {
+      for await (const one of heard) {
+        if (this.#isDone(run)) return;
+        const quick = this.#quick(run);
+        if (quick ? quick.take(one) : this.#take(run, one)) return;
+      }
+      if (!this.#isDone(run)) this.#failed(run, undefined);
+    } catch (cause) {
+      if (!this.#isDone(run)) this.#failed(run, cause);
+    } finally {
+      if (this.#run === run) this.#run = undefined;
+    }
+  }
+
+  /** A call that is no task yet. */
+  #quick(run: Run): QuickCall | undefined {
+    return run instanceof QuickCall && !run.isOver ? run : undefined;
+  }
+
+  /** Whether nobody wants to know more of a call. */
+  #isDone(run: Run): boolean {
+    return this.#run !== run && !this.#quick(run);
+  }
+
+  /** Takes what the task's call brings. Returns whether that was its answer. */
+  #take(run: Run, heard: Heard): boolean {
+    if (heard.kind === "whole") {
+      const { body, status } = heard;
+      const text = typeof body === "string" ? body : new TextDecoder().decode(body);
+      const response = responseIn(text);
+      if (response) this.#settle(response);
+      else this.#failed(run, new Error(`status ${status}, and no JSON-RPC response`));
+      return true;
+    }
+    const { task } = this.#kept;
+    if (!task) return true;
+    let state = withEventId(task.state, run.call.lastEventId);
+    for (const one of heard.messages) {
+      if (one.message.kind === "response") {
+        this.#settle(one);
+        return true;
+      }
+      const progress = progressIn(one.text, run.token);
+      if (progress !== undefined) state = withMessage(state, progress, Date.now());
+    }
+    this.#kept.change(state);
+    return false;
+  }
+
+  #settle(response: WrittenMessage): void {
+    this.#run = undefined;
+    const { task } = this.#kept;
+    if (!task) return;
+    const outcome = outcomeOf(response);
+    if (outcome.kind === "ended") return this.#kept.end(outcome.end);
+    const { requests, requestState } = outcome.asked;
+    if (Object.keys(requests).length > 0) {
+      return this.#kept.change(withQuestions(task.state, outcome.asked, Date.now()));
+    }
+    // The upstream only wants its state back.
+    const { lastEventId: _, ...state } = task.state;
+    this.#kept.change(state);
+    const repeat = { answers: {}, ...(requestState !== undefined && { requestState }) };
+    this.#repeat(task, repeat, {}, TASK_REPEAT_MS);
+  }
+
+  /** Sends the call once more, with answers. It is stored already that it is at work: no restart sends it again. */
+  #repeat({ call }: Task, repeat: Repeat, given: Headers, afterMs = 0): void {
+    const run = this.#newRun(call, { ...given, ...call.headers });
+    if (!run) return this.#lost(NOT_CONFIGURED);
+    const body = repeated(call.body, repeat);
+    const send = async (): Promise<void> => {
+      if (afterMs > 0) await sleep(afterMs, run.abort.signal);
+      if (this.#run === run) await this.#follow(run, run.call.send(body));
+    };
+    void send();
+  }
+
+  #newRun(
+    { upstream: name, principal, facts, token }: StoredCall,
+    headers: Headers,
+  ): Run | undefined {
+    const upstream = this.#upstream(name, principal);
+    if (!upstream) return undefined;
+    const abort = new AbortController();
+    const { bodyMaxBytes } = this.#parts.limits;
+    const totalMs = Math.max(1, facts.createdAt + facts.ttlMs - Date.now());
+    const { signal } = abort;
+    const call = new UpstreamCall({ upstream, headers, signal, totalMs, bodyMaxBytes });
+    return (this.#run = { upstream, call, abort, token });
+  }
+
+  /** The object may have lost its memory while the task was at work. */
+  #revive(): void {
+    const { task } = this.#kept;
+    if (task?.state.status !== "working" || this.#run) return;
+    const { lastEventId } = task.state;
+    if (lastEventId === undefined) return this.#lost(RESTARTED);
+    const run = this.#newRun(task.call, task.call.headers);
+    if (!run) return this.#lost(NOT_CONFIGURED);
+    void this.#follow(run, run.call.resume(task.call.url, lastEventId));
+  }
+
+  #lost(message: string): void {
+    this.#kept.end({ status: "failed", error: errorText(message), message });
+  }
+
+  /** A call has no answer. `cause` undefined: the upstream ended it without one. */
+  #failed(run: Run, cause: unknown): void {
+    const failure =
+      cause === undefined ? FAILURES.closed : reportFailure(this.#parts.log, run.upstream, cause);
+    const quick = this.#quick(run);
+    if (quick) return quick.fail(failure);
+    const { code, message } = failure;
+    this.#kept.end({ status: "failed", error: errorText(message, code), message });
+  }
+
+  #giveUp(): void {
+    const run = this.#run;
+    this.#run = undefined;
+    run?.abort.abort();
+  }
+
+  /** A call has not answered in time for a plain answer: it becomes a task. */
+  async #late(call: QuickCall): Promise<void> {
+    try {
+      await this.#parts.admit(call.taskId, call.owner, () => this.#makeTask(call));
+    } catch (cause) {
+      if (call.isOver) return;
+      this.#kept.forget();
+      if (cause instanceof SessionError) {
+        const { status, message } = cause;
+        return call.fail({ status, code: RPC_CODES.serverError, message });
+      }
+      this.#parts.log.warn("task.unmade", { cause: describeFailure(cause) });
+      call.fail(FAILURES.taskUnmade);
+    }
+  }
+
+  async #makeTask(quick: QuickCall): Promise<void> {
+    // It may have answered while the owner's tasks were counted.
+    if (quick.isOver) return;
+    const { call, taskId, ask, token, upstream, body, owner } = quick;
+    const { ttlMs, pollIntervalMs } = quick.settings;
+    const now = Date.now();
+    this.#kept.expect(now);
+    unwrap(
+      this.#parts.make(taskId, {
+        type: SESSION_TYPE_TASK,
+        metadata: { [GATEWAY_KEYS.upstream]: upstream.name, [GATEWAY_KEYS.tool]: ask.tool },
+        ttlMs,
+        maxLifetimeMs: ttlMs,
+        overflow: "trim",
+        ...(owner !== undefined && { subject: owner }),
+      }),
+    );
+    const stored: StoredCall = {
+      facts: { taskId, createdAt: now, ttlMs, pollIntervalMs },
+      upstream: upstream.name,
+      url: call.url ?? upstream.replicas[0]?.url ?? "",
+      body,
+      headers: callHeaders(ask.headers),
+      token,
+      ...(ask.principal !== undefined && { principal: ask.principal }),
+      ...(call.lastEventId !== undefined && { lastEventId: call.lastEventId }),
+    };
+    this.#kept.create(stored, now);
+    this.#run = quick;
+    quick.becomesTask();
+    // The client must not hear of a task that a crash could undo.
+    await this.#parts.storage.sync();
+    quick.tell(responseText(ask.id, createdText(stored.facts, begun(now))));
+  }
+}
+
+function responseText(id: RequestId, result: string): string {
+  return `{"jsonrpc":"2.0","id":${id},"result":${result}}`;
+}
+
+/** The headers that say what a call is. The others may hold a credential, and belong to one request. */
+function callHeaders(headers: Headers): Headers {
+  return Object.fromEntries(Object.entries(headers).filter(([name]) => name.startsWith("mcp-")));
+}

@@ -1,0 +1,177 @@
+/**
+ * A task as the Tasks extension defines it (SEP-2663, schema 2026-07-28): what it may become, and how it is
+ * shown. Pure: times are arguments, in milliseconds since the epoch. Texts of JSON stay as they were written.
+ */
+
+export type TaskStatus = "working" | "input_required" | "completed" | "failed" | "cancelled";
+
+/** What never changes about a task. */
+export interface TaskFacts {
+  readonly taskId: string;
+  readonly createdAt: number;
+  /** How long it lives from `createdAt` on, in milliseconds. */
+  readonly ttlMs: number;
+  readonly pollIntervalMs: number;
+}
+
+/** A question of the upstream's that is not answered yet. */
+export interface Question {
+  /** The name that the upstream gave it in this round. */
+  readonly name: string;
+  /** The request, as JSON. */
+  readonly request: string;
+}
+
+export interface TaskState {
+  readonly status: TaskStatus;
+  readonly message?: string;
+  readonly updatedAt: number;
+  /** How many times the upstream has asked. */
+  readonly rounds: number;
+  /** While it is `input_required`: what is asked, by a key that no other question of the task has or had. */
+  readonly questions?: Readonly<Record<string, Question>>;
+  /** The answers of this round so far, as JSON, by the upstream's names. */
+  readonly answers?: Readonly<Record<string, string>>;
+  /** What the upstream wants back with the answers, as JSON. */
+  readonly requestState?: string;
+  /** Of a completed task, as JSON. */
+  readonly result?: string;
+  /** Of a failed task, as JSON. */
+  readonly error?: string;
+  /** The upstream's stream can be taken up after this event. */
+  readonly lastEventId?: string;
+}
+
+export function begun(now: number): TaskState {
+  return { status: "working", updatedAt: now, rounds: 0 };
+}
+
+/** Whether nothing can happen to it any more. */
+export function isEnded({ status }: TaskState): boolean {
+  return status !== "working" && status !== "input_required";
+}
+
+/** The upstream has told how far it is. Only a task at work can hear that. */
+export function withMessage(state: TaskState, message: string, now: number): TaskState {
+  if (state.status !== "working" || state.message === message) return state;
+  return { ...state, message, updatedAt: now };
+}
+
+/** The upstream's stream can be taken up after a later event. That is no change which a client sees. */
+export function withEventId(state: TaskState, lastEventId: string | undefined): TaskState {
+  if (lastEventId === undefined || lastEventId === state.lastEventId) return state;
+  return state.status === "working" ? { ...state, lastEventId } : state;
+}
+
+/** What an upstream asks in one answer. */
+export interface Asked {
+  /** The requests as JSON, by the upstream's names. At least one. */
+  readonly requests: Readonly<Record<string, string>>;
+  readonly requestState?: string | undefined;
+}
+
+/** The upstream needs answers before it goes on. */
+export function withQuestions(
+  state: TaskState,
+  { requests, requestState }: Asked,
+  now: number,
+): TaskState {
+  if (state.status !== "working") return state;
+  const rounds = state.rounds + 1;
+  const questions = Object.entries(requests).map(([name, request]) => [
+    `${rounds}.${name}`,
+    { name, request },
+  ]);
+  return {
+    status: "input_required",
+    updatedAt: now,
+    rounds,
+    questions: Object.fromEntries(questions) as Record<string, Question>,
+    answers: {},
+    ...(requestState !== undefined && { requestState }),
+  };
+}
+
+/** What the upstream is sent when every question of a round is answered. */
+export interface Repeat {
+  /** As JSON, by the upstream's names. */
+  readonly answers: Readonly<Record<string, string>>;
+  readonly requestState?: string;
+}
+
+/**
+ * Takes answers, as JSON by the task's keys. A key that is not asked, or not any more, is ignored. With the
+ * last answer the task is at work again, and `repeat` is what the upstream is to be sent, once.
+ */
+export function withAnswers(
+  state: TaskState,
+  given: Readonly<Record<string, string>>,
+  now: number,
+): { readonly state: TaskState; readonly repeat?: Repeat } {
+  const { status, rounds, questions = {}, answers = {}, requestState } = state;
+  if (status !== "input_required") return { state };
+  const meant = Object.entries(questions).filter(([key]) => Object.hasOwn(given, key));
+  if (meant.length === 0) return { state };
+  const all = Object.fromEntries([
+    ...Object.entries(answers),
+    ...meant.map(([key, { name }]) => [name, given[key] ?? "null"]),
+  ]) as Record<string, string>;
+  const open = Object.entries(questions).filter(([key]) => !Object.hasOwn(given, key));
+  if (open.length > 0) {
+    const left = Object.fromEntries(open);
+    return { state: { ...state, updatedAt: now, questions: left, answers: all } };
+  }
+  return {
+    state: { status: "working", updatedAt: now, rounds },
+    repeat: { answers: all, ...(requestState !== undefined && { requestState }) },
+  };
+}
+
+export type TaskEnd =
+  /** `result` as JSON. */
+  | { readonly status: "completed"; readonly result: string }
+  /** `error` as JSON. */
+  | { readonly status: "failed"; readonly error: string; readonly message?: string }
+  | { readonly status: "cancelled" };
+
+/** Ends the task, unless it has ended. */
+export function ended(state: TaskState, end: TaskEnd, now: number): TaskState {
+  if (isEnded(state)) return state;
+  return { ...end, updatedAt: now, rounds: state.rounds };
+}
+
+/** The members of a `Task`, as an object. */
+function shown(facts: TaskFacts, state: TaskState) {
+  const { taskId, createdAt, ttlMs, pollIntervalMs } = facts;
+  const { status, message, updatedAt } = state;
+  return {
+    taskId,
+    status,
+    ...(message !== undefined && { statusMessage: message }),
+    createdAt: new Date(createdAt).toISOString(),
+    lastUpdatedAt: new Date(updatedAt).toISOString(),
+    ttlMs,
+    pollIntervalMs,
+  };
+}
+
+/** The task with what belongs to its status, a `DetailedTask`, as JSON. `payload` false leaves that out. */
+export function taskText(facts: TaskFacts, state: TaskState, payload = true): string {
+  const head = JSON.stringify(shown(facts, state)).slice(0, -1);
+  return `${head}${payload ? payloadOf(state) : ""}}`;
+}
+
+function payloadOf({ questions, result, error }: TaskState): string {
+  if (result !== undefined) return `,"result":${result}`;
+  if (error !== undefined) return `,"error":${error}`;
+  if (!questions) return "";
+  const asked = Object.entries(questions).map(
+    ([key, { request }]) => `${JSON.stringify(key)}:${request}`,
+  );
+  return `,"inputRequests":{${asked.join(",")}}`;
+}
+
+/** The result of the call that has become a task, as JSON. */
+export function createdText(facts: TaskFacts, state: TaskState): string {
+  return JSON.stringify({ resultType: "task", ...shown(facts, state) });
+}

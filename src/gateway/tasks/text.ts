@@ -1,0 +1,115 @@
+/** Changes tool calls and their results for tasks, and leaves every other letter as it was. Pure. */
+import { isObject, parseJson } from "../../wire/json.ts";
+import { memberText, withMember, withoutMember } from "../../wire/json-text.ts";
+import { shorten } from "../../wire/shorten.ts";
+import { MAX_STATUS_MESSAGE_LENGTH } from "../../core/limits.ts";
+import { messagesIn, type WrittenMessage } from "../json-rpc.ts";
+import type { Asked, Repeat, TaskEnd } from "./task.ts";
+
+/** A tool call as the upstream is sent it. */
+export interface CallToSend {
+  readonly body: string;
+  /** The progress token, as JSON. */
+  readonly token: string;
+  /** The client has given no token, so it is to hear of no progress. */
+  readonly isOwnToken: boolean;
+}
+
+/** The call without the `task` of 2025-11-25, and with a progress token: the client's, or `own`. */
+export function callToSend(body: string, own: string): CallToSend {
+  const params = withoutMember(memberText(body, "params") ?? "{}", "task");
+  const meta = memberText(params, "_meta") ?? "{}";
+  const given = memberText(meta, "progressToken");
+  const token = given ?? JSON.stringify(own);
+  const sent =
+    given === undefined
+      ? withMember(params, "_meta", withMember(meta, "progressToken", token))
+      : params;
+  return { body: withMember(body, "params", sent), token, isOwnToken: given === undefined };
+}
+
+/** The call without the `task` of 2025-11-25. */
+export function withoutTask(body: string): string {
+  const params = memberText(body, "params");
+  if (params === undefined || memberText(params, "task") === undefined) return body;
+  return withMember(body, "params", withoutMember(params, "task"));
+}
+
+/** The call once more, with the answers to what the upstream asked. */
+export function repeated(body: string, { answers, requestState }: Repeat): string {
+  const responses = Object.entries(answers).map(
+    ([name, answer]) => `${JSON.stringify(name)}:${answer}`,
+  );
+  const params = withMember(
+    memberText(body, "params") ?? "{}",
+    "inputResponses",
+    `{${responses.join(",")}}`,
+  );
+  const state =
+    requestState === undefined
+      ? withoutMember(params, "requestState")
+      : withMember(params, "requestState", requestState);
+  return withMember(body, "params", state);
+}
+
+/** The members of an object as JSON, by name. Undefined if the text is no object. */
+export function membersOf(text: string | undefined): Record<string, string> | undefined {
+  const value = parseJson(text ?? "");
+  if (!isObject(value) || text === undefined) return undefined;
+  const members = Object.keys(value).map((name) => [name, memberText(text, name) ?? "null"]);
+  return Object.fromEntries(members) as Record<string, string>;
+}
+
+/** What the upstream has to say about its progress; undefined if a message is no progress of this call. */
+export function progressIn(text: string, token: string): string | undefined {
+  const params = memberText(text, "params") ?? "";
+  if (memberText(params, "progressToken") !== token) return undefined;
+  const value = parseJson(params);
+  if (!isObject(value)) return undefined;
+  const { message, progress, total } = value;
+  const far = typeof total === "number" ? `${String(progress)} of ${total}` : String(progress);
+  return shorten(typeof message === "string" ? message : far, MAX_STATUS_MESSAGE_LENGTH);
+}
+
+/** What the answer to a call says about its task. */
+export type CallOutcome =
+  | { readonly kind: "ended"; readonly end: TaskEnd }
+  | { readonly kind: "asked"; readonly asked: Asked };
+
+/** Reads the answer to a call: a JSON-RPC response. */
+export function outcomeOf({ message, text }: WrittenMessage): CallOutcome {
+  if (message.kind === "response" && message.error) {
+    const says = message.error["message"];
+    return failed(memberText(text, "error") ?? "{}", typeof says === "string" ? says : "");
+  }
+  const result = memberText(text, "result") ?? "null";
+  const type = parseJson(memberText(result, "resultType") ?? '"complete"');
+  if (type === "complete") return { kind: "ended", end: completed(result) };
+  if (type !== "input_required") return failedWith("The upstream's result is of an unknown type");
+  const requests = membersOf(memberText(result, "inputRequests") ?? "{}");
+  if (!requests) return failedWith("The upstream asked for something that is no request");
+  const requestState = memberText(result, "requestState");
+  return { kind: "asked", asked: { requests, requestState } };
+}
+
+function completed(result: string): TaskEnd {
+  const known = memberText(result, "resultType") !== undefined || !result.startsWith("{");
+  return {
+    status: "completed",
+    result: known ? result : withMember(result, "resultType", '"complete"'),
+  };
+}
+
+function failed(error: string, message: string): CallOutcome {
+  const said = message === "" ? {} : { message: shorten(message, MAX_STATUS_MESSAGE_LENGTH) };
+  return { kind: "ended", end: { status: "failed", error, ...said } };
+}
+
+function failedWith(message: string): CallOutcome {
+  return failed(JSON.stringify({ code: -32603, message }), message);
+}
+
+/** The one response in the text of a whole answer; undefined if there is none. */
+export function responseIn(text: string): WrittenMessage | undefined {
+  return messagesIn(text).find(({ message }) => message.kind === "response");
+}

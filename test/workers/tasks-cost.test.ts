@@ -1,0 +1,109 @@
+/** What tasks cost, counted at the object; the upstream is the built-in demo server. */
+import { runInDurableObject } from "cloudflare:test";
+import { afterEach, expect, it, vi } from "vitest";
+import { call, request } from "../support/call.ts";
+import { countWrites, evict, objectOf, storedBy } from "../support/object.ts";
+
+afterEach(() => void vi.restoreAllMocks());
+
+const META = "io.modelcontextprotocol/";
+const TASKS = { extensions: { [`${META}tasks`]: {} } };
+
+async function ask(method: string, params: object, capabilities: object = TASKS) {
+  const { name, taskId } = params as { name?: string; taskId?: string };
+  const meta = {
+    [`${META}protocolVersion`]: "2026-07-28",
+    [`${META}clientInfo`]: { name: "t", version: "1" },
+    [`${META}clientCapabilities`]: capabilities,
+  };
+  const body = { jsonrpc: "2.0", id: 1, method, params: { ...params, _meta: meta } };
+  const response = await request("POST", "/mcp", body, {
+    accept: "application/json, text/event-stream",
+    "mcp-protocol-version": "2026-07-28",
+    "mcp-method": method,
+    ...(name !== undefined && { "mcp-name": name }),
+    ...(taskId !== undefined && { "mcp-name": taskId }),
+  });
+  const text = await response.text();
+  const json = text.startsWith("{") ? text : (/^data: (.*)$/m.exec(text)?.[1] ?? "");
+  return JSON.parse(json) as { result: { taskId: string; status: string; resultType: string } };
+}
+
+/** Has the next call go to this object, and counts what it writes. */
+async function nextCall() {
+  const id = crypto.randomUUID();
+  const writes = await countWrites(id);
+  vi.spyOn(crypto, "randomUUID").mockReturnValueOnce(id);
+  return { id, writes };
+}
+
+/** Counts the calls of all objects, by method. */
+async function countRequests() {
+  const counts = { task: 0, create: 0, read: 0, patch: 0, exchange: 0, publish: 0 };
+  await runInDurableObject(objectOf(crypto.randomUUID()), (object) => {
+    const prototype = Object.getPrototypeOf(Object.getPrototypeOf(object)) as Record<
+      keyof typeof counts,
+      (...args: unknown[]) => unknown
+    >;
+    for (const name of Object.keys(counts) as (keyof typeof counts)[]) {
+      const original = prototype[name];
+      vi.spyOn(prototype, name).mockImplementation(function (this: unknown, ...args) {
+        counts[name]++;
+        return original.apply(this, args);
+      });
+    }
+  });
+  return counts;
+}
+
+const NOTHING = { task: 0, create: 0, read: 0, patch: 0, exchange: 0, publish: 0 };
+const echo = { name: "echo", arguments: { text: "hi" } };
+
+it("a client that does not declare the extension pays nothing, and a quick call one request", async () => {
+  // Who offers tasks is asked once.
+  await ask("tools/call", echo);
+  const counts = await countRequests();
+  const plain = await ask("tools/call", echo, {});
+  expect([plain.result.resultType, counts]).toEqual(["complete", NOTHING]);
+  const { id, writes } = await nextCall();
+  const quick = await ask("tools/call", echo);
+  expect([quick.result, counts]).toEqual([plain.result, { ...NOTHING, task: 1 }]);
+  expect(writes).toMatchObject({ rows: 0, alarms: 0, rowsDeleted: 0 });
+  expect(await storedBy(id)).toEqual({ keys: [], tables: [], alarm: null });
+});
+
+it("a task pays at most two rows more than a session with as many events; asking for it none", async () => {
+  const { id, writes } = await nextCall();
+  const made = await ask("tools/call", { name: "count", arguments: { steps: 4, seconds: 4 } });
+  expect(made.result).toMatchObject({ resultType: "task", taskId: id });
+  const counts = await countRequests();
+  const before = writes.rows;
+  for (let n = 0; n < 5; n++) await ask("tasks/get", { taskId: id });
+  expect(counts).toEqual({ ...NOTHING, task: 5 });
+  expect(writes.rows - before).toBeLessThanOrEqual(1);
+  await expect
+    .poll(async () => (await ask("tasks/get", { taskId: id })).result.status)
+    .toBe("completed");
+  const { rows, alarms } = writes;
+  const events = await call<{ events: { event: string; data: string }[] }>(
+    "GET",
+    `/v1/sessions/${id}/events`,
+    undefined,
+    { accept: "application/json" },
+  );
+  const session = crypto.randomUUID();
+  const others = await countWrites(session);
+  await call("POST", "/v1/sessions", { id: session });
+  const published = events.json.events.map(({ event, data }) => ({ event, data }));
+  for (const event of published.slice(0, -1)) {
+    expect((await call("POST", `/v1/sessions/${session}/events`, event)).status).toBe(202);
+  }
+  expect((await call("POST", `/v1/sessions/${session}/end`, published.at(-1))).status).toBe(202);
+  // The call, and its result.
+  expect(rows).toBeLessThanOrEqual(others.rows + 2);
+  expect(alarms).toBeLessThanOrEqual(others.alarms + 1);
+  await evict(id);
+  const asleep = await countWrites(id);
+  expect((await ask("tasks/get", { taskId: id })).result.status).toBe("completed");
+  expect(asleep).toMatchObject({ rows: 0, alarms: 0 });
+});
