@@ -19,30 +19,42 @@ const gateway = shared(async (era: Era) => {
   return startGateway({ default: { url: server.url, tasks } });
 });
 
-it.concurrent.each(
-  (
-    [
-      ["lifecycle", 9],
-      ["capability-negotiation", 5],
-      ["wire-fields", 4],
-      ["request-state-removal", 3],
-      ["mrtr-input", 4],
-      ["request-headers", 5],
-      ["dispatch-and-envelope", 9],
-      ["required-task-error", 3],
-      ["mrtr-composition", 2],
-    ] as const
-  ).flatMap(([name, checks]) => [
-    ["modern", name, checks] as [Era, string, number],
-    ["legacy", name, checks] as [Era, string, number],
-  ]),
-)(
-  "in front of a %s server: tasks-%s",
-  (era, name, checks) =>
+/**
+ * The checks that each scenario makes, in two rows that run beside each other. The first of a row calls no tool
+ * that answers at once: a client's first call makes its session with the server, for which a busy machine
+ * may take as long as a call may without becoming a task.
+ */
+const ROWS: readonly Readonly<Record<string, number>>[] = [
+  {
+    "tasks-required-task-error": 3,
+    "tasks-lifecycle": 9,
+    "tasks-wire-fields": 4,
+    "tasks-request-state-removal": 3,
+  },
+  {
+    "tasks-mrtr-input": 4,
+    "tasks-capability-negotiation": 5,
+    "tasks-request-headers": 5,
+    "tasks-dispatch-and-envelope": 9,
+    "tasks-mrtr-composition": 2,
+  },
+];
+
+// Each scenario is a program. All at once would slow each other down.
+it.concurrent.each<[Era, number]>([
+  ["modern", 0],
+  ["modern", 1],
+  ["legacy", 0],
+  ["legacy", 1],
+])(
+  "in front of a %s server every check of every scenario passes (row %i)",
+  (era, row) =>
     beside(async () => {
       const { url } = await gateway(era);
-      const outcome = await scenario(local(url), `tasks-${name}`);
-      expect([outcome.failed, outcome.passed]).toEqual([[], checks]);
+      for (const [name, checks] of Object.entries(ROWS[row] ?? {})) {
+        const outcome = await scenario(local(url), name);
+        expect([name, outcome.failed, outcome.passed]).toEqual([name, [], checks]);
+      }
     })(),
-  90_000,
+  5 * 60_000,
 );
