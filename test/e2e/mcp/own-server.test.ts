@@ -419,7 +419,7 @@ describe.concurrent("when memory, connection or session is lost", () => {
     beside(async () => {
       const { service, url } = await running();
       const session = await McpSession.open(url);
-      const reader = await session.stream(toolCall(1, "slow", { ms: 600 }));
+      const reader = await session.stream(toolCall(1, "slow", { ms: 3000 }));
       await reader.take(2);
       expect((await session.delete()).status).toBe(204);
       expect(messagesOf(await reader.rest()).at(-1)).toMatchObject({ error: { code: -32001 } });

@@ -83,11 +83,18 @@ export class EraServer {
     return [...this.#sessions.keys()];
   }
 
-  /** Resolves when a client listens to this: a URI, or `list`. */
-  heardBy(what: string): Promise<void> {
+  /** The streams by which clients listen. */
+  get listeners(): readonly ReadonlySet<string>[] {
+    return [...this.#listeners.keys()];
+  }
+
+  /** Resolves when a client listens to this: a URI, or `list`. It listens by none of the streams `besides`. */
+  heardBy(what: string, besides: readonly ReadonlySet<string>[] = []): Promise<void> {
     return this.effects.until(() =>
       [...this.#listeners].some(
-        ([heard, sid]) => heard.has(what) || this.#sessions.get(sid ?? "")?.subscribed.has(what),
+        ([heard, sid]) =>
+          !besides.includes(heard) &&
+          (heard.has(what) || this.#sessions.get(sid ?? "")?.subscribed.has(what)),
       ),
     );
   }
