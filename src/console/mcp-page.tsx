@@ -45,7 +45,7 @@ export function McpPage({ type: asked, about }: Props) {
         </p>
       )}
       {ofGateway && ofGateway.length > 0 && (
-        <Scrolling label="MCP sessions">
+        <Scrolling label="MCP sessions" hasCards>
           <table>
             <thead>
               <tr>
@@ -53,8 +53,8 @@ export function McpPage({ type: asked, about }: Props) {
                 <th scope="col">Upstream</th>
                 <th scope="col">Revision</th>
                 <th scope="col">Client</th>
-                <th scope="col">Streams</th>
-                <th scope="col">Ends, unless used, in</th>
+                <th scope="col">Readers</th>
+                <th scope="col">Time left</th>
               </tr>
             </thead>
             <tbody>
@@ -63,16 +63,22 @@ export function McpPage({ type: asked, about }: Props) {
                   <th scope="row">
                     <a href={`#/session/${id}`}>{id}</a>
                   </th>
-                  <td class="long">
+                  <td class="long" data-label="Upstream">
                     {metadata["upstream"]} <span class="faint">{hostOf(metadata)}</span>
                   </td>
-                  <td>
+                  <td data-label="Revision">
                     {metadata["era"] ?? metadata["protocol_version"] ?? "—"}
                     {metadata["era"] !== undefined && ` over ${metadata["protocol_version"]}`}
                   </td>
-                  <td class="long">{clientOf(metadata)}</td>
-                  <td class="number">{writers}</td>
-                  <td class="number">{span(Date.parse(expiresAt) - now)}</td>
+                  <td class="long" data-label="Client">
+                    {clientOf(metadata)}
+                  </td>
+                  <td class="number" data-label="Readers">
+                    {writers}
+                  </td>
+                  <td class="number" data-label="Time left">
+                    {span(Date.parse(expiresAt) - now)}
+                  </td>
                 </tr>
               ))}
             </tbody>

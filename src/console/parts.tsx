@@ -97,16 +97,22 @@ export function Heading({ children }: { readonly children: ComponentChildren }) 
   );
 }
 
-/** A table that scrolls by itself where it is too wide. */
-export function Scrolling({
-  label,
-  children,
-}: {
+interface ScrollingProps {
   readonly label: string;
+  /** On a phone each row is a card; its cells say what they are by `data-label`. */
+  readonly hasCards?: boolean;
   readonly children: ComponentChildren;
-}) {
+}
+
+/** A table that scrolls by itself where it is too wide. */
+export function Scrolling({ label, hasCards, children }: ScrollingProps) {
   return (
-    <div class="scrolling" role="region" aria-label={label} tabIndex={0}>
+    <div
+      class={hasCards ? "scrolling cards" : "scrolling"}
+      role="region"
+      aria-label={label}
+      tabIndex={0}
+    >
       {children}
     </div>
   );

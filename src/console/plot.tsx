@@ -73,7 +73,7 @@ function Plot({ scrapes }: { readonly scrapes: readonly Scrape[] }) {
             {words[index]}
           </span>
         ))}
-        <span>top {rate(most)}/s, width 5 min</span>
+        <span>top {rate(most)} a second, width five minutes, since the console is open</span>
       </figcaption>
     </figure>
   );
@@ -126,9 +126,11 @@ export function Upstreams({ scrapes }: { readonly scrapes: readonly Scrape[] }) 
   const names = [...new Set(requests.map(({ labels }) => labels["upstream"] ?? ""))];
   const answers = total(samples, "holdfast_upstream_seconds_count");
   const seconds = total(samples, "holdfast_upstream_seconds_sum");
+  const open = total(samples, "holdfast_exchanges_open");
   if (names.length === 0) return <p>No upstream has been called since this process began.</p>;
   return (
     <>
+      <p role="status">{many(open, "exchange")} under way.</p>
       <table>
         <thead>
           <tr>

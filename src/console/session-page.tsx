@@ -85,7 +85,7 @@ export function SessionPage({ id }: { readonly id: string }) {
       )}
       <NoticeLine notice={notice} />
       {session && (
-        <>
+        <div class="session">
           <Facts session={session} isGone={isGone} />
           {!isGone && (
             <div class="row" role="group" aria-label="Actions">
@@ -129,7 +129,7 @@ export function SessionPage({ id }: { readonly id: string }) {
               <Content session={session} />
             </div>
           </div>
-        </>
+        </div>
       )}
     </>
   );
@@ -141,7 +141,7 @@ function Facts({ session, isGone }: { readonly session: Session; readonly isGone
   const state = isGone ? "gone" : session.ended ? "stream ended" : "live";
   const facts: readonly (readonly [string, string])[] = [
     ["State", state],
-    ["Ends, unless used, in", isGone ? "—" : span(left)],
+    ["Time left", isGone ? "—" : span(left)],
     ["Readers", String(session.writers)],
     ["Type", session.type],
     ["Subject", session.subject ?? "nobody"],

@@ -57,7 +57,7 @@ export function SessionsPage({ filter, about }: Props) {
       </p>
       {sessions?.length === 0 && <p>No session fits.</p>}
       {sessions && sessions.length > 0 && (
-        <Scrolling label="Sessions">
+        <Scrolling label="Sessions" hasCards>
           <table>
             <thead>
               <tr>
@@ -65,7 +65,7 @@ export function SessionsPage({ filter, about }: Props) {
                 <th scope="col">Type</th>
                 <th scope="col">Subject</th>
                 <th scope="col">Made</th>
-                <th scope="col">Ends, unless used, in</th>
+                <th scope="col">Time left</th>
               </tr>
             </thead>
             <tbody>
@@ -74,16 +74,18 @@ export function SessionsPage({ filter, about }: Props) {
                   <th scope="row">
                     <a href={`#/session/${id}`}>{id}</a>
                   </th>
-                  <td>{type}</td>
-                  <td class="long">
+                  <td data-label="Type">{type}</td>
+                  <td class="long" data-label="Subject">
                     {subject === undefined ? (
                       <span class="faint">nobody</span>
                     ) : (
                       <a href={addressOf({ ...filter, subject })}>{subject}</a>
                     )}
                   </td>
-                  <td>{clock(createdAt)}</td>
-                  <td class="number">{span(Date.parse(expiresAt) - now)}</td>
+                  <td data-label="Made">{clock(createdAt)}</td>
+                  <td class="number" data-label="Time left">
+                    {span(Date.parse(expiresAt) - now)}
+                  </td>
                 </tr>
               ))}
             </tbody>
