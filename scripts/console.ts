@@ -19,10 +19,11 @@ import { PROJECT } from "./bundle.ts";
 /** Files that need no bundling. */
 const AS_THEY_ARE = ["console.html", "icon.svg"];
 
+/** Where wrangler.toml's assets are. */
+export const CONSOLE_FOLDER = join(PROJECT, ".holdfast", "console");
+
 /** Each file replaces the old one in one step: a service may be reading the folder. */
-export async function buildConsole(
-  outdir = join(PROJECT, ".holdfast", "console"),
-): Promise<string> {
+export async function buildConsole(outdir = CONSOLE_FOLDER): Promise<void> {
   mkdirSync(join(outdir, "docs"), { recursive: true });
   // Beside the folder, because each of its files would be uploaded.
   const building = mkdtempSync(join(dirname(outdir), ".console-building-"));
@@ -54,7 +55,6 @@ export async function buildConsole(
     for (const file of globSync("**/*.*", { cwd: building })) {
       renameSync(join(building, file), join(outdir, file));
     }
-    return outdir;
   } finally {
     rmSync(building, { recursive: true, force: true });
   }

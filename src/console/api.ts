@@ -144,6 +144,3 @@ export function messageOf(failure: unknown): string {
 export function statusOf(failure: unknown): number | undefined {
   return failure instanceof HoldfastError ? failure.status : undefined;
 }
-
-/** As `SESSION_TYPES` of the service; a test compares them. */
-export const SESSION_TYPES = ["mcp", "sse", "streamable"] as const;

@@ -1,10 +1,11 @@
 /** All sessions: filtered, counted, page by page; and the revocation of a subject. */
 import { useState } from "preact/hooks";
-import { SESSION_TYPES, type About, count, revoke, type Filter } from "./api.ts";
+import { count, revoke, type About, type Filter } from "./api.ts";
 import { useNow } from "./hooks.ts";
 import { Pager, useListing } from "./paging.tsx";
 import { Confirmed, Heading, NoticeLine, Scrolling, useActions } from "./parts.tsx";
 import { Overview, useScrapes } from "./plot.tsx";
+import { SESSION_TYPES } from "./session-types.ts";
 import { clock, many, span } from "./words.ts";
 
 interface Counts {
