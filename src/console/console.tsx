@@ -27,7 +27,7 @@ async function enter(): Promise<Entry> {
     rememberToken(undefined);
     const why =
       status === 403
-        ? "This token has not the scope admin, so the console shows it nothing."
+        ? "This token does not have the scope admin, so the console shows it nothing."
         : messageOf(failure);
     return { kind: "locked", why };
   }

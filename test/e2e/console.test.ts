@@ -499,7 +499,7 @@ describe.concurrent("the console, with AUTH=token", { timeout: 120_000 }, () => 
       const { service, user, session } = await protectedService();
       const { page, troubles, sent } = await open(service, `/console#/session/${session.id}`);
       for (const [token, why] of [
-        [user, "This token has not the scope admin"],
+        [user, "This token does not have the scope admin"],
         ["none", "The bearer token is not valid."],
       ] as const) {
         await enter(page, token);
