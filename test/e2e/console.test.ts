@@ -11,8 +11,10 @@ import { SESSION_TYPES } from "../../src/core/content.ts";
 import type { Session } from "../../src/core/api.ts";
 import { apiTokens } from "../support/api-tokens.ts";
 import { openBrowser } from "../support/browser.ts";
+import { run } from "../support/command.ts";
 import { McpSession, readerOf, toolCall } from "../support/mcp/client.ts";
 import { answering, startUpstream } from "../support/mcp/gateway.ts";
+import { packedCommand } from "../support/packed.ts";
 import { atEnd, beside, shared } from "../support/scope.ts";
 import { Service } from "../support/service.ts";
 
@@ -306,11 +308,15 @@ describe.concurrent("the console, on a service without AUTH", { timeout: 120_000
   );
 
   it(
-    "plots publishes and deliveries",
+    "shows a session that the command made, and plots its publishes and deliveries",
     beside(async () => {
       const service = await start();
-      const { id } = await service.make();
+      const env = { HOLDFAST_URL: service.url };
+      const created = run([await packedCommand(), "create", "--json"], env);
+      expect(await created.closed).toBe(0);
+      const { id } = JSON.parse(created.lines.join("")) as Session;
       const { page, troubles } = await open(service, "/console");
+      await page.getByRole("link", { name: id }).waitFor();
       await eventually(async () => expect(await tile(page, "Events published")).toBe("0"));
       const reader = readerOf(await service.fetch(`/v1/sessions/${id}/events`));
       await reader.until(/retry/);
