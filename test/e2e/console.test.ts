@@ -14,7 +14,6 @@ import { openBrowser } from "../support/browser.ts";
 import { run } from "../support/command.ts";
 import { McpSession, readerOf, toolCall } from "../support/mcp/client.ts";
 import { answering, startUpstream } from "../support/mcp/gateway.ts";
-import { packedCommand } from "../support/packed.ts";
 import { atEnd, beside, shared } from "../support/scope.ts";
 import { Service } from "../support/service.ts";
 
@@ -60,7 +59,13 @@ const seen = (page: Page, text: string | RegExp) => page.getByText(text).first()
 
 /** `expect.poll` cannot tell which of the tests beside each other calls it. */
 const eventually = (check: () => Promise<void>) =>
-  vi.waitFor(check, { timeout: 30_000, interval: 50 });
+  vi.waitFor(check, { timeout: 30_000, interval: 200 });
+
+/** Runs `holdfast create --json` from its source. */
+const CREATE = `
+  const { main } = await import(${JSON.stringify(join(PROJECT, "scripts/command/main.ts"))});
+  await main(["create", "--json"], { package: ${JSON.stringify(join(PROJECT, "package.json"))} });
+`;
 
 /** Adds what a session of the test needs, and opens its page. */
 async function openSession(service: Service, body: object = {}) {
@@ -312,7 +317,7 @@ describe.concurrent("the console, on a service without AUTH", { timeout: 120_000
     beside(async () => {
       const service = await start();
       const env = { HOLDFAST_URL: service.url };
-      const created = run([await packedCommand(), "create", "--json"], env);
+      const created = run(["--input-type=module", "--eval", CREATE], env);
       expect(await created.closed).toBe(0);
       const { id } = JSON.parse(created.lines.join("")) as Session;
       const { page, troubles } = await open(service, "/console");
