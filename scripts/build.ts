@@ -17,8 +17,9 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { build } from "esbuild";
-import { CONFIG_FILE, WORKER_FILE } from "./artifact.ts";
+import { CONFIG_FILE, PAGES_FOLDER, WORKER_FILE } from "./artifact.ts";
 import { buildBundle, PROJECT } from "./bundle.ts";
+import { buildConsole } from "./console.ts";
 import { readWorkerConfig } from "./worker-config.ts";
 
 mkdirSync(join(PROJECT, ".holdfast"), { recursive: true });
@@ -81,10 +82,10 @@ async function buildCommand(): Promise<void> {
   });
 }
 
-/** A further file that the Worker or `serve` reads, such as a page, belongs into this folder too. */
 async function buildArtifact(): Promise<void> {
   const { path } = await buildBundle(join(building, "serve"));
   rmSync(`${path}.map`);
   if (!path.endsWith(WORKER_FILE)) throw new Error(`the bundle is ${path}, not ${WORKER_FILE}`);
   writeFileSync(join(building, "serve", CONFIG_FILE), JSON.stringify(readWorkerConfig(), null, 2));
+  await buildConsole(join(building, "serve", PAGES_FOLDER));
 }

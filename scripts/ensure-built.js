@@ -18,7 +18,7 @@ const paths = [
   ...FILES,
   ...FOLDERS.flatMap((folder) =>
     readdirSync(join(project, folder), { recursive: true, encoding: "utf8" })
-      .filter((name) => /\.[jt]s$/.test(name))
+      .filter((name) => /\.([jt]sx?|css|html|svg)$/.test(name))
       .map((name) => join(folder, name)),
   ),
 ];

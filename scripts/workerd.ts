@@ -35,6 +35,8 @@ export interface WorkerdOptions {
   readonly services?: Readonly<Record<string, string>>;
   /** Objects that run other code than the Worker: the path of their module, by the name of their class. */
   readonly objects?: Readonly<Record<string, string>>;
+  /** The folder of the pages; without it there are none. */
+  readonly pages?: string;
   /** How many files it may have open; as many as this process may unless given. */
   readonly openFiles?: number | undefined;
   /** Further arguments of `workerd serve`. */
@@ -195,7 +197,7 @@ function capnp(options: WorkerdOptions, variableNames: readonly string[]): strin
   const namespaceOf = (c: Class) =>
     `(className = ${q(c.className)}, serviceName = ${q(hostOf(c))})`;
   const bound = Object.entries(options.services ?? {});
-  const folders = watchedFolders(options);
+  const folders = readFolders(options);
   const bindings = [
     ...folders.flatMap(({ bindings }) => bindings),
     `(name = "OUTBOUND", service = "internet")`,
@@ -244,10 +246,14 @@ const config :Workerd.Config = (
 `;
 }
 
-/** Folders in which the Worker sees the machine's resources: open files where they have a limit, the disk under `npm run serve`. */
-function watchedFolders({
+/**
+ * Folders that the Worker reads: the pages, and those that show the machine's resources: open files where
+ * they have a limit, the disk under `npm run serve`.
+ */
+function readFolders({
   stateDir,
   openFiles,
+  pages,
 }: WorkerdOptions): { service: string; bindings: string[] }[] {
   const limit = openFiles ?? openFilesLimit();
   const reserve = join(stateDir, RESERVE_FOLDER);
@@ -267,6 +273,9 @@ function watchedFolders({
     ...(existsSync(reserve)
       ? [folder("reserve", reserve, [`(name = "DISK_RESERVE", service = "reserve")`])]
       : []),
+    ...(pages === undefined
+      ? []
+      : [folder("console", resolve(pages), [`(name = "CONSOLE", service = "console")`])]),
   ];
 }
 

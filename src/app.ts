@@ -6,7 +6,7 @@ import type { GatewayHost } from "./gateway/contract.ts";
 import { mountGateway } from "./gateway/routes.ts";
 import type { Upstreams } from "./gateway/upstream/upstream.ts";
 import { createGuard } from "./http/guard.ts";
-import { emptyApp, mountRefusals, mountRoutes, type Machine } from "./http/mount.ts";
+import { emptyApp, mountPages, mountRefusals, mountRoutes, type Machine } from "./http/mount.ts";
 import { resourceMetadata } from "./http/oauth-metadata.ts";
 import { Readiness, type Checks } from "./http/readiness.ts";
 import { RequestSignals } from "./http/request-signals.ts";
@@ -57,6 +57,7 @@ export function createApp(
   const app = emptyApp(access, log, new RequestSignals(log, config.logRequests), machine);
   mountGateway(app, guard, { host, config, access, upstreams, log });
   mountRoutes(app, guard, routes, service);
+  if (machine.pages) mountPages(app, guard, machine.pages);
   mountRefusals(app, guard);
   return app;
 }

@@ -94,6 +94,8 @@ export interface PageQuery {
   readonly after?: string;
   /** Events at most. */
   readonly limit: number;
+  /** false: the read does not count as use. */
+  readonly touch?: boolean;
 }
 
 /** A part of a session's events, in order. Fewer than asked for does not mean that no more follow. */

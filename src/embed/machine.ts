@@ -1,6 +1,6 @@
 /**
  * The machine that the service runs on, as far as `npm run serve` shows it by bindings of its own.
- * Cloudflare has none of them, and in an app a binding of the same name would be something else. So
+ * Cloudflare has none of them but the pages, and in an app a binding of the same name would be something else. So
  * the project's own Worker alone looks for them.
  */
 import { metricsRoute } from "../http/metrics.ts";
@@ -21,6 +21,8 @@ interface MachineBindings extends Bindings {
   readonly OPEN_FILES_LIMIT?: string;
   /** A folder with a file in it as long as the disk has room. */
   readonly DISK_RESERVE?: Fetcher;
+  /** The folder of the pages; on Cloudflare the Worker's static assets. */
+  readonly CONSOLE?: Fetcher;
 }
 
 /** The machine's files and limits, with the files of the objects' storage. */
@@ -30,7 +32,7 @@ export interface OwnMachine extends Machine {
 }
 
 export function machineOf(bindings: MachineBindings, log: Logger): OwnMachine {
-  const { SESSIONS, OBJECT_FILES, OPEN_FILES, OPEN_FILES_LIMIT, DISK_RESERVE } = bindings;
+  const { SESSIONS, OBJECT_FILES, OPEN_FILES, OPEN_FILES_LIMIT, DISK_RESERVE, CONSOLE } = bindings;
   return {
     stored: OBJECT_FILES && storedSessions(OBJECT_FILES, SESSIONS),
     damaged: OBJECT_FILES && damagedObjects(OBJECT_FILES, bindings, log),
@@ -38,6 +40,7 @@ export function machineOf(bindings: MachineBindings, log: Logger): OwnMachine {
     isDiskFull: DISK_RESERVE && (() => isWithoutReserve(DISK_RESERVE)),
     // Where the objects' files are, one process is the whole service.
     routes: OBJECT_FILES ? [metricsRoute()] : [],
+    pages: CONSOLE && ((path) => CONSOLE.fetch(`http://console/${path}`)),
   };
 }
 

@@ -11,6 +11,7 @@ import { addressKey, type RateLimiter } from "../auth/rate-limit.ts";
 import { describeFailure, type Logger } from "../logger.ts";
 import { MAX_HEADER_BYTES, MAX_URL_LENGTH } from "../core/limits.ts";
 import { challengeOf } from "./oauth-metadata.ts";
+import { PAGE_POLICY } from "./pages.ts";
 import { problemResponse } from "./problem.ts";
 import type { Reason, RequestSignals } from "./request-signals.ts";
 import { PUBLIC, UNGUARDED, type RouteScope } from "./route.ts";
@@ -72,7 +73,7 @@ export function finish(access: Access, signals: RequestSignals): MiddlewareHandl
     const challenge = refused ? challengeOf(c, access) : "";
     const secure = c.req.url.startsWith("https:");
     try {
-      harden(c.res.headers, challenge, secure);
+      harden(c.res.headers, challenge, secure, c.get("isPage"));
     } catch {
       // An upstream's answer has immutable headers, so the client gets a copy.
       const copy = new Response(c.res.body, c.res);
@@ -86,12 +87,16 @@ export function finish(access: Access, signals: RequestSignals): MiddlewareHandl
 
 /**
  * The headers of OWASP's REST Security Cheat Sheet, and `Referrer-Policy`, because a URL may hold a
- * ticket. No answer is a page: one that a browser shows as a page loads nothing and is in no frame.
+ * ticket. An answer that is no page loads nothing where a browser shows it as one. None is in a frame.
  */
-function harden(headers: Headers, challenge: string, secure: boolean): void {
+function harden(headers: Headers, challenge: string, secure: boolean, isPage = false): void {
   headers.set("x-content-type-options", "nosniff");
   headers.set("referrer-policy", "no-referrer");
-  headers.set("content-security-policy", "default-src 'none'; frame-ancestors 'none'");
+  headers.set("content-security-policy", isPage ? PAGE_POLICY : NOTHING_POLICY);
+  if (isPage) {
+    headers.set("cross-origin-opener-policy", "same-origin");
+    headers.set("cross-origin-resource-policy", "same-origin");
+  }
   headers.set("x-frame-options", "DENY");
   // Browsers take it from an answer over https alone (RFC 6797, 7.2).
   if (secure) headers.set("strict-transport-security", `max-age=${HSTS_SECONDS}`);
@@ -100,6 +105,8 @@ function harden(headers: Headers, challenge: string, secure: boolean): void {
   }
   if (challenge) headers.set("www-authenticate", challenge);
 }
+
+const NOTHING_POLICY = "default-src 'none'; frame-ancestors 'none'";
 
 /** A year, as usual. */
 const HSTS_SECONDS = 365 * 24 * 60 * 60;

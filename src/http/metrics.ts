@@ -4,7 +4,14 @@ import { COUNTS_MS } from "../core/limits.ts";
 import type { SessionHost } from "../core/host.ts";
 import { awake } from "../signals/awake.ts";
 import { exposition, EXPOSITION_TYPE } from "../signals/exposition.ts";
-import { METRICS, objectsAwake, published, ready, sessions } from "../signals/metrics.ts";
+import {
+  exchangesOpen,
+  METRICS,
+  objectsAwake,
+  published,
+  ready,
+  sessions,
+} from "../signals/metrics.ts";
 import type { Readiness } from "./readiness.ts";
 import { route, type Route } from "./route.ts";
 
@@ -52,6 +59,7 @@ export function metricsRoute(now: () => number = Date.now): Route {
     handle: async ({ c }, { host, readiness }) => {
       await Promise.all([countSessions(host), checkReadiness(readiness)]);
       objectsAwake.set(awake.count(now()));
+      exchangesOpen.set(awake.openExchanges());
       return c.body(exposition(METRICS), 200, { "content-type": EXPOSITION_TYPE });
     },
   });

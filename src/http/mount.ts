@@ -25,6 +25,7 @@ import {
 } from "./oauth-metadata.ts";
 import { STORING, whileTheDiskHasRoom } from "./disk-room.ts";
 import { whileThereIsRoom, type OpenFiles } from "./open-files.ts";
+import { answerPage, PAGES, type PageFiles } from "./pages.ts";
 import { problemResponse, reportFailure } from "./problem.ts";
 import { routeSignals, servedBy, type RequestSignals } from "./request-signals.ts";
 import {
@@ -43,6 +44,8 @@ export interface Machine {
   readonly isDiskFull?: (() => Promise<boolean>) | undefined;
   /** Routes that only this machine has. */
   readonly routes?: readonly Route[];
+  /** Absent: there are no pages. */
+  readonly pages?: PageFiles | undefined;
 }
 
 /** Makes an app without handlers. It answers every failure, so no answer holds a stack or is a 500. */
@@ -167,6 +170,18 @@ export function mountUpstreamMetadata(
       const identity = await guard(c, { scope: PUBLIC });
       if (identity instanceof Response) return identity;
       return answer(c, path);
+    });
+  }
+}
+
+/** Mounts the pages, which hold no data and need no credential. */
+export function mountPages(app: Hono, guard: Guard, files: PageFiles): void {
+  for (const [path, file] of Object.entries(PAGES)) {
+    const signals = routeSignals("GET", path);
+    app.on("GET", [path], async (c) => {
+      servedBy(c, signals);
+      const identity = await guard(c, { scope: PUBLIC });
+      return identity instanceof Response ? identity : answerPage(c, file, files);
     });
   }
 }

@@ -145,6 +145,10 @@ export class Lifecycle implements Sleeper {
     return now - this.#lookedAt < AWAKE_MS || this.#parts.gateway.isBusy;
   }
 
+  get openExchanges(): number {
+    return this.#parts.gateway.openExchanges;
+  }
+
   /** Makes the session. The calling code has seen that there is none. */
   make(id: SessionId, content: SessionContent, now: number): Outcome<SessionView> {
     const problem = contentProblem(content.metadata, content.dataJson);

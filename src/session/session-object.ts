@@ -232,7 +232,7 @@ export class SessionObject extends DurableObject<Environment> {
     const now = this.#hear(caller);
     const session = this.#life.owned(caller, now);
     if (!session) return refuse("session_not_found");
-    this.#life.touch(session, now);
+    if (query.touch !== false) this.#life.touch(session, now);
     return succeed(session.events.read(query));
   }
 

@@ -3,6 +3,8 @@
 export interface Sleeper {
   /** `now` is in milliseconds since the epoch. */
   isAwake(now: number): boolean;
+  /** Exchanges of MCP clients that are under way. */
+  readonly openExchanges: number;
 }
 
 /** Milliseconds after its last use for which workerd keeps an idle object in memory. */
@@ -29,6 +31,11 @@ export class Awake {
   /** How many are awake. `now` is in milliseconds since the epoch. */
   count(now: number): number {
     return this.#known.filter((known) => known.deref()?.isAwake(now)).length;
+  }
+
+  /** How many exchanges are under way, in all of them. */
+  openExchanges(): number {
+    return this.#known.reduce((sum, known) => sum + (known.deref()?.openExchanges ?? 0), 0);
   }
 
   /** References kept, for tests of the bound. */

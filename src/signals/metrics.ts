@@ -59,6 +59,11 @@ export const objectsAwake = new Gauge(
   "Sessions whose object was used in the last ten seconds or is at work.",
 );
 
+export const exchangesOpen = new Gauge(
+  "holdfast_exchanges_open",
+  "Exchanges of MCP clients with their upstreams that are under way.",
+);
+
 export const directoryUntold = new Counter(
   "holdfast_directory_untold_total",
   "Tries to tell the directory of a session that failed; each is repeated.",
@@ -98,6 +103,7 @@ export const METRICS: readonly Metric[] = [
   sessions,
   sessionsEnded,
   objectsAwake,
+  exchangesOpen,
   directoryUntold,
   upstreamRequests,
   upstreamFailures,

@@ -133,6 +133,11 @@ describe("the commands", AT_ONCE, () => {
       // Each bridge writes a comment after the last event, to learn whether its reader lives on.
       expect(shape(replayed)).toBe(shape(stream));
       expect(ended).toMatch(/^HTTP\/1\.1 204 /);
+      for (const page of ["/", "/console", "/console/console.js", "/docs/options.md"]) {
+        const { status, headers } = await fetch(url + page);
+        expect([page, status]).toEqual([page, 200]);
+        expect(headers.get("content-security-policy")).toContain("script-src 'self'");
+      }
       // As a supervisor ends it; below, as a terminal does.
       if (isServe) await expectSoonEnd(service, "SIGTERM");
     }),

@@ -71,6 +71,9 @@ it("answers in an empty folder after `npm i TARBALL workerd && npx holdfast serv
   const url = (await service.printed(/^holdfast listening on /)).split(" ").at(-1);
   const made = await fetch(`${url}/v1/sessions`, { method: "POST" });
   expect(made.status).toBe(201);
+  for (const page of ["/", "/console", "/console/console.js"]) {
+    expect((await fetch(`${url}${page}`)).status).toBe(200);
+  }
   expect(written(folder)).toEqual(before);
   expect((statSync(state).mode & 0o777).toString(8)).toBe("700");
 });

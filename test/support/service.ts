@@ -23,6 +23,8 @@ export interface ServiceOptions {
   readonly objects?: Readonly<Record<string, string>>;
   /** Workers that are bound to the service: the path of each one's module, by the name of its binding. */
   readonly services?: Readonly<Record<string, string>>;
+  /** The folder of the pages; without it there are none. */
+  readonly pages?: string;
 }
 
 export class Service {

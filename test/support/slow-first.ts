@@ -33,6 +33,7 @@ const SLOW = [
   "e2e/fuzz.test.ts",
   "e2e/examples/ai-sdk.test.ts",
   "e2e/crash.test.ts",
+  "e2e/console.test.ts",
   "e2e/mcp/oauth.test.ts",
   "e2e/mcp/era-modern-client.test.ts",
   "workers/auth-matrix.test.ts",

@@ -281,7 +281,7 @@ describe("bodies", () => {
 
 describe("routes", () => {
   it("that do not exist answer 404", async () => {
-    for (const path of ["/", "/v1", "/v2/sessions", "/v1/sessions/", "/v1/sessions/x/y/z"]) {
+    for (const path of ["/v1", "/v2/sessions", "/v1/sessions/", "/v1/sessions/x/y/z"]) {
       expect(await problemOf(await request("GET", path))).toMatchObject({
         status: 404,
         code: "not_found",

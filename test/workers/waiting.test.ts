@@ -50,6 +50,22 @@ it("does not wait for an event that came after the request looked", async () => 
   expect(performance.now() - began).toBeLessThan(10_000);
 });
 
+it("a read of events extends the session's life, unless it says touch=false", async () => {
+  const { id } = await make();
+  await publish(id, "a");
+  const deadline = async () =>
+    Date.parse((await call<Session>("GET", pathOf(id, "?touch=false"))).json.expiresAt);
+  const read = (query: string) =>
+    call<Page>("GET", pathOf(id, `/events${query}`), undefined, { accept: "application/json" });
+  const before = await deadline();
+  vi.setSystemTime(Date.now() + 1000);
+  expect(dataOf(await read("?touch=false"))).toEqual(["a"]);
+  expect(await deadline()).toBe(before);
+  expect((await read("?touch=no")).status).toBe(400);
+  expect(dataOf(await read(""))).toEqual(["a"]);
+  expect(await deadline()).toBe(before + 1000);
+});
+
 it("is no writer, and no reader of the queue", async () => {
   const { id } = await make();
   const { answer } = await wait(id);

@@ -40,9 +40,9 @@ export class Exchanges {
     return false;
   }
 
-  /** Whether one is under way. */
-  get isBusy(): boolean {
-    return this.#running.size > 0;
+  /** How many are under way. */
+  get open(): number {
+    return this.#running.size;
   }
 
   /** Begins to carry one POST of the client. */

@@ -108,7 +108,12 @@ export class Gateway {
 
   /** Whether the gateway keeps the object in memory: by an exchange, or by a stream of the upstream. */
   get isBusy(): boolean {
-    return this.#exchanges.isBusy || this.#listener !== undefined;
+    return this.openExchanges > 0 || this.#listener !== undefined;
+  }
+
+  /** How many exchanges are under way. */
+  get openExchanges(): number {
+    return this.#exchanges.open;
   }
 
   /**

@@ -95,11 +95,15 @@ export function readEvents(
   host: SessionHost,
   caller: Caller,
   id: SessionId,
-  { limit, wait, after: asked }: Pick<StreamQuery, "limit" | "wait" | "after">,
+  { limit, wait, after: asked, touch }: Pick<StreamQuery, "limit" | "wait" | "after" | "touch">,
   lastEventId?: string,
 ): Promise<EventPage> {
   const after = asked ?? lastEventId;
-  const query = { limit, ...(after !== undefined && { after }) };
+  const query = {
+    limit,
+    ...(after !== undefined && { after }),
+    ...(touch === "false" && { touch: false }),
+  };
   return readPage(host.as(caller), id, query, wait * 1000);
 }
 

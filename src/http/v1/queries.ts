@@ -86,6 +86,9 @@ export const streamQuery = z.object({
     )
     .prefault(0)
     .meta({ description: "JSON: seconds to wait for an event where there is none yet" }),
+  touch: z.enum(["true", "false"]).optional().meta({
+    description: "JSON: false: look without extending the session's life. A `wait` extends it",
+  }),
   from: z.enum(["earliest"]).optional().meta({ description: "Replay all that is retained" }),
   ticket: z
     .string()

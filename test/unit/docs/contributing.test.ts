@@ -12,7 +12,7 @@ const page = readFileSync(join(PROJECT, "CONTRIBUTING.md"), "utf8");
  */
 const codeIn = (folder: string) =>
   readdirSync(join(PROJECT, folder), { recursive: true, encoding: "utf8" }).filter(
-    (name) => /\.[jt]s$/.test(name) && !name.includes("lint-probe"),
+    (name) => /\.[jt]sx?$/.test(name) && !name.includes("lint-probe"),
   );
 
 /** "`post`, `#recover` in `src/….ts`": each name with its file. "`Class.method`" is two names. */
