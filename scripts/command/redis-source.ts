@@ -8,6 +8,8 @@ import { RedisFailure } from "../../src/library/storage/redis/failure.ts";
 
 /** Keys that one SCAN looks at, and that are read at a time. */
 const PAGE = 200;
+/** What errors of the codec call a record; the key says which one it is. */
+const RECORD = "record";
 
 /** One record of Redis, or why there is no session in it. */
 export type Found = { readonly key: string } & (
@@ -77,7 +79,7 @@ export async function openSource({ isMaps, ...options }: SourceOptions): Promise
       return { key, kind: "record", record: { ...recordIn(text, id), endsAt } };
     } catch (failure) {
       if (failure instanceof CorruptRecordError) {
-        return { key, kind: "broken", cause: failure.message };
+        return { key, kind: "broken", cause: failure.message.replace(`${RECORD}: `, "") };
       }
       // A list, say: the record cannot be read, but Redis has not failed.
       if (failure instanceof RedisFailure && failure.reply === "WRONGTYPE") {
@@ -88,8 +90,8 @@ export async function openSource({ isMaps, ...options }: SourceOptions): Promise
   }
 
   function recordIn(text: string, id: string): Omit<ImportedRecord, "endsAt"> {
-    if (isMaps) return { id, type: "mcp", metadata: decodeMetadata(text, "the record") };
-    const { type, metadata, dataJson, ...record } = decodeRecord(text, "the record");
+    if (isMaps) return { id, type: "mcp", metadata: decodeMetadata(text, RECORD) };
+    const { type, metadata, dataJson, ...record } = decodeRecord(text, RECORD);
     if (parseSessionId(record.id) !== id) {
       throw new CorruptRecordError("the record is that of another session");
     }
