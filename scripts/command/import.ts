@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { appendFile } from "node:fs/promises";
 import { HoldfastError } from "../../src/client/error.ts";
 import type { NewSession } from "../../src/core/api.ts";
-import { isKnownSessionType } from "../../src/core/content.ts";
+import { GATEWAY_KEYS, isKnownSessionType } from "../../src/core/content.ts";
 import { MAX_TTL_MS, MIN_TTL_MS } from "../../src/core/limits.ts";
 import { OptionError, readNumber } from "../command-line.ts";
 import { CommandFailure, STATUS } from "./failure.ts";
@@ -58,6 +58,11 @@ export const importSessions: Verb = {
       value: "KEY",
       help: "the metadata key that names the owner; for admins",
     },
+    upstream: {
+      type: "string",
+      value: "NAME",
+      help: "the gateway's name of the MCP server behind ToolHive's proxy",
+    },
     resume: {
       type: "string",
       value: "FILE",
@@ -93,6 +98,8 @@ interface Plan {
   readonly ttlSeconds: number | undefined;
   readonly subject: string | undefined;
   readonly subjectFrom: string | undefined;
+  /** The name in UPSTREAMS of the server that `backend_url` is an address of. */
+  readonly upstream: string | undefined;
   /** Holds the ids that are done, one a line. */
   readonly file: string | undefined;
 }
@@ -108,7 +115,8 @@ function planOf(given: Given): Plan {
     most: MAX_TTL_MS / 1000,
   });
   const isDry = given["dry-run"] === true;
-  return { isDry, ttlSeconds, subject, subjectFrom, file: textOf(given, "resume") };
+  const upstream = textOf(given, "upstream");
+  return { isDry, ttlSeconds, subject, subjectFrom, upstream, file: textOf(given, "resume") };
 }
 
 function doneIn(file: string | undefined): Set<string> {
@@ -244,11 +252,17 @@ function sessionFor(record: ImportedRecord, plan: Plan, now: number): NewSession
   return {
     id,
     type,
-    metadata,
+    metadata: { ...metadata, ...upstreamFor(record, plan) },
     ...(dataJson !== undefined && { data: JSON.parse(dataJson) as unknown }),
     ttlSeconds: plan.ttlSeconds ?? leftSeconds,
     subject,
   };
+}
+
+/** The gateway serves a session under its own name of the upstream alone; ToolHive's proxy has one upstream. */
+function upstreamFor({ metadata }: ImportedRecord, { upstream }: Plan): Record<string, string> {
+  const isOfProxy = GATEWAY_KEYS.backendUrl in metadata || GATEWAY_KEYS.initBody in metadata;
+  return isOfProxy && upstream !== undefined ? { [GATEWAY_KEYS.upstream]: upstream } : {};
 }
 
 /** ToolHive binds a session to `issuer NUL subject`; the service writes that as `issuer#subject`. */

@@ -13,6 +13,8 @@ import { BROKEN_RECORDS, FOREIGN_RECORDS, GOLDEN_RECORDS } from "../fixtures/go-
 import { apiTokens } from "../support/api-tokens.ts";
 import { makeCertificates } from "../support/certificates.ts";
 import { freePort } from "../support/free-port.ts";
+import { INITIALIZE, McpSession, post, toolCall } from "../support/mcp/client.ts";
+import { fixtureBehindGateway } from "../support/mcp/gateway.ts";
 import { holdfast, packedCommand } from "../support/packed.ts";
 import { startCluster } from "../support/redis-cluster.ts";
 import { startRedis, type RedisServer, type RedisServerOptions } from "../support/redis-server.ts";
@@ -267,6 +269,42 @@ describe("holdfast import", { timeout: 120_000 }, () => {
       const { url } = service;
       const made = await fetch(`${url}/v1/sessions/${ids[0]}`, { headers });
       expect(await made.json()).toMatchObject({ subject: "https://idp.example#ada" });
+    }),
+  );
+
+  it.concurrent(
+    "lets a client of ToolHive's proxy go on through the gateway, in its session at the same server",
+    beside(async ({ expect }: TestContext) => {
+      const { service, url, fixture } = await fixtureBehindGateway();
+      const direct = await McpSession.open(fixture.url);
+      const server = await redis();
+      const client = clientOf(server);
+      const of = async (sid: string) => {
+        const id = crypto.randomUUID();
+        const metadata = {
+          backend_sid: sid,
+          backend_url: fixture.url,
+          init_body: JSON.stringify(INITIALIZE),
+        };
+        const more = `,"metadata":${JSON.stringify(metadata)}`;
+        await client.set(...recordOf(id, "mcp", more), "EX", 600);
+        return id;
+      };
+      const lives = await of(direct.id);
+      const lost = await of("a session that the server has lost");
+      const { counts } = await importing(service.url, urlOf(server), ["--upstream", "default"]);
+      expect(counts).toMatchObject({ made: 2, failed: 0 });
+      const sessions = [...fixture.sessions];
+      for (const id of [lives, lost]) {
+        const headers = { "mcp-session-id": id, "mcp-protocol-version": "2025-11-25" };
+        const answer = await post(url, toolCall(1, "test_simple_text"), headers);
+        expect([answer.status, await answer.text()]).toEqual([
+          200,
+          expect.stringContaining("This is a simple text"),
+        ]);
+        // The first goes on in its session; the second gets one anew, by its own initialize request.
+        expect(fixture.sessions.length).toBe(sessions.length + (id === lost ? 1 : 0));
+      }
     }),
   );
 
