@@ -22,6 +22,7 @@ const SLOW = [
   "node/package.test.ts",
   "e2e/survival.test.ts",
   "e2e/backup.test.ts",
+  "e2e/import.test.ts",
   "e2e/serve.test.ts",
   "e2e/resume.property.test.ts",
   "e2e/examples/llm-stream.test.ts",
