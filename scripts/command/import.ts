@@ -42,10 +42,10 @@ export const importSessions: Verb = {
     redis: {
       type: "string",
       value: "URL",
-      help: "redis://user@host:port/db, or rediss:// for TLS; several hosts with commas between",
+      help: "redis://user@host:port/db, or rediss://; its password is in THV_SESSION_REDIS_PASSWORD",
     },
-    cluster: { type: "boolean", help: "the hosts are nodes of a Cluster" },
-    sentinel: { type: "string", value: "MASTER", help: "the hosts are Sentinels of this master" },
+    cluster: { type: "boolean", help: "its hosts, with commas between, are nodes of a Cluster" },
+    sentinel: { type: "string", value: "MASTER", help: "its hosts are Sentinels of this master" },
     "sentinel-user": { type: "string", value: "USER", help: "the user at the Sentinels" },
     ca: { type: "string", value: "FILE", help: "trusts these authorities alone, as PEM" },
     insecure: { type: "boolean", help: "accepts every certificate" },
