@@ -11,7 +11,8 @@ const CAUSE = /^\w*(Error|Exception)(: [^\n]{0,300})?$/;
 
 /** An upstream's name in the configuration, and what the gateway says of its failing: never its address. */
 const UPSTREAM = /^[a-z0-9][a-z0-9_-]{0,62}$/;
-const FAILURE = /^The (upstream|session's metadata) [a-zA-Z' ]+$/;
+const FAILURE =
+  /^(The (upstream|session's metadata) [a-zA-Z' ]+|upstream exchange was interrupted)$/;
 
 const STATUS = /^[1-5]\d\d$/;
 /** A method and the pattern of a route, which hold nothing of a client's. */

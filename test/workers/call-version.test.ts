@@ -58,7 +58,7 @@ const SHARD_CALLS: Readonly<Record<string, readonly unknown[]>> = {
 };
 
 /** Methods that the platform calls, or that take nothing. */
-const OTHERS = /^(constructor|alarm|webSocket.*|untilListed|forget)$/;
+const OTHERS = /^(constructor|alarm|webSocket.*|untilListed|forget|store)$/;
 
 function methodsOf({ prototype }: { readonly prototype: object }): string[] {
   return Object.getOwnPropertyNames(prototype).filter((name) => !OTHERS.test(name));

@@ -20,10 +20,13 @@ it(
       asked.push(params.message);
       return { action: asked.length > 1 ? "accept" : "decline" };
     });
-    let told = Promise.withResolvers<string>();
-    client.setNotificationHandler("notifications/resources/updated", ({ params }) =>
-      told.resolve(params.uri),
+    const updated: string[] = [];
+    client.setNotificationHandler(
+      "notifications/resources/updated",
+      ({ params }) => void updated.push(params.uri),
     );
+    const updates = (times: number) =>
+      expect.poll(() => updated).toEqual(Array.from({ length: times }, () => "counter://value"));
     const transport = new StreamableHTTPClientTransport(new URL(`${url}/mcp`));
     await client.connect(transport);
     onTestFinished(() => client.close());
@@ -33,13 +36,14 @@ it(
     };
     await client.subscribeResource({ uri: "counter://value" });
     expect(await call("add", { by: 5 })).toBe("The counter is at 5.");
-    expect(await told.promise).toBe("counter://value");
+    await updates(1);
     expect(await call("reset")).toBe("The counter stays.");
     expect(await call("reset")).toBe("The counter is at 0.");
     expect(asked).toEqual(Array.from({ length: 2 }, () => "Set the counter from 5 to 0?"));
-    told = Promise.withResolvers();
+    // Before the next change: an update says that there is one, and not which.
+    await updates(2);
     await call("add_later", { seconds: 1 });
-    await told.promise;
+    await updates(3);
     const { contents } = await client.readResource({ uri: "counter://value" });
     expect(contents).toMatchObject([{ text: "1" }]);
     const events = await fetch(`${url}/v1/sessions/${transport.sessionId}/events`, {

@@ -20,7 +20,7 @@ const INNARDS =
   /\bat [^"\n]*:\d+:\d+|worker\.js|node_modules|\.ts:\d|\/(home|root|usr|tmp|work)\/|SQLITE|Durable Object/;
 
 /** Paths that are served to anybody. */
-const PUBLIC = /^\/+(healthz|openapi\.json|\.well-known\/oauth-protected-resource)/i;
+const PUBLIC = /^\/+(healthz|readyz|openapi\.json|\.well-known\/oauth-protected-resource)/i;
 
 /** Why the answer is a finding; undefined where it is none. */
 export function findingOf(

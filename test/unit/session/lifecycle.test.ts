@@ -31,6 +31,7 @@ function life(sync: () => Promise<void>) {
     gateway: {
       isWaiting: false,
       loaded: () => undefined,
+      waiting: () => () => undefined,
       silence: () => {
         done.push("the gateway stores nothing more");
         return note("upstream");
