@@ -78,6 +78,8 @@ async function buildCommand(): Promise<void> {
     format: "esm",
     platform: "node",
     target: "node20.10",
+    // It is CommonJS, which a module of this format cannot hold. Only `import` loads it.
+    external: ["ioredis"],
     logLevel: "warning",
   });
 }

@@ -6,6 +6,7 @@ import { readFileSync } from "node:fs";
 import { OptionError, parseOptions } from "../command-line.ts";
 import { connect, type Connection } from "./connection.ts";
 import { CommandFailure, endOf, reasonOf, STATUS, STATUSES_IN_WORDS } from "./failure.ts";
+import { importSessions } from "./import.ts";
 import { outputOf } from "./output.ts";
 import { create, end, list, publish, remove } from "./sessions.ts";
 import { tail } from "./tail.ts";
@@ -25,6 +26,7 @@ const VERBS: Readonly<Record<string, Verb>> = {
   list,
   end,
   delete: remove,
+  import: importSessions,
 };
 
 /** Options of every verb that calls the service. */

@@ -1,5 +1,5 @@
 /** The command `holdfast` over the packed package, against the service on plain workerd. */
-import { execFile, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -8,7 +8,7 @@ import { createInterface } from "node:readline";
 import { beforeAll, expect, it, onTestFinished } from "vitest";
 import { apiTokens } from "../support/api-tokens.ts";
 import { freePort } from "../support/free-port.ts";
-import { packedCommand } from "../support/packed.ts";
+import { holdfast, packedCommand } from "../support/packed.ts";
 import { SeveringRelay } from "../support/severing-relay.ts";
 import { Service } from "../support/service.ts";
 import { shared } from "../support/scope.ts";
@@ -19,28 +19,6 @@ beforeAll(async () => {
 });
 
 const opened = shared(() => Service.start());
-
-interface Said {
-  readonly status: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-/** Runs the command to its end. */
-function holdfast(args: readonly string[], env: Record<string, string> = {}, input = "") {
-  return new Promise<Said>((resolve) => {
-    const child = execFile(
-      process.execPath,
-      [command, ...args],
-      { env: { PATH: process.env["PATH"], ...env }, timeout: 60_000 },
-      (failure, stdout, stderr) => {
-        const status = failure === null ? 0 : Number(failure.code ?? -1);
-        resolve({ status, stdout, stderr });
-      },
-    );
-    child.stdin?.end(input);
-  });
-}
 
 /** Starts the command, to be read line by line. */
 function start(args: readonly string[], url: string) {
@@ -191,7 +169,7 @@ it("tells a wrong token from a scope that is missing", async () => {
 it("shows an example of each verb", async () => {
   const { stdout } = await holdfast(["--help"]);
   const verbs = [...stdout.matchAll(/^ {2}([a-z]+) {2,}/gm)].map(([, verb = ""]) => verb);
-  expect(verbs).toEqual("create publish tail list end delete token serve".split(" "));
+  expect(verbs).toEqual("create publish tail list end delete import token serve".split(" "));
   for (const verb of verbs) {
     const help = await holdfast([verb, "--help"]);
     expect([help.status, help.stderr]).toEqual([0, ""]);

@@ -39,7 +39,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
 
 /**
  * Builds too, by the package's own prepack. Leaves the package beside the tarball, as npm unpacks it,
- * with workerd where it looks for that.
+ * with workerd and ioredis where it looks for them.
  */
 async function pack(folder: string): Promise<string> {
   const run = promisify(execFile);
@@ -49,6 +49,8 @@ async function pack(folder: string): Promise<string> {
   const tarball = join(folder, stdout.trim().split("\n").at(-1) ?? "");
   await run("tar", ["-xzf", tarball, "-C", folder]);
   await mkdir(join(folder, "node_modules"));
-  await symlink(join(PROJECT, "node_modules/workerd"), join(folder, "node_modules/workerd"));
+  for (const name of ["workerd", "ioredis"]) {
+    await symlink(join(PROJECT, "node_modules", name), join(folder, "node_modules", name));
+  }
   return tarball;
 }

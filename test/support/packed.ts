@@ -21,6 +21,35 @@ export async function packedCommand(): Promise<string> {
   return join(dirname(await packed()), "package", "bin", "holdfast.js");
 }
 
+/** How a command ended. */
+export interface Said {
+  readonly status: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs the packed command `holdfast` to its end, for a minute at most. */
+export async function holdfast(
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+  input = "",
+  command?: string,
+): Promise<Said> {
+  const path = command ?? (await packedCommand());
+  return new Promise((resolve) => {
+    const child = execFile(
+      process.execPath,
+      [path, ...args],
+      { env: { PATH: process.env["PATH"], ...env }, timeout: 60_000 },
+      (failure, stdout, stderr) => {
+        const status = failure === null ? 0 : Number(failure.code ?? -1);
+        resolve({ status, stdout, stderr });
+      },
+    );
+    child.stdin?.end(input);
+  });
+}
+
 interface Manifest {
   readonly dependencies?: Readonly<Record<string, string>>;
   readonly devDependencies?: Readonly<Record<string, string>>;

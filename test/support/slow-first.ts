@@ -23,6 +23,8 @@ const SLOW = [
   "e2e/event-source-clients.test.ts",
   "node/package.test.ts",
   "e2e/survival.test.ts",
+  "e2e/backup.test.ts",
+  "e2e/import.test.ts",
   "e2e/serve.test.ts",
   "e2e/resume.property.test.ts",
   "e2e/examples/llm-stream.test.ts",
