@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { appendFile } from "node:fs/promises";
 import { HoldfastError } from "../../src/client/error.ts";
 import type { NewSession } from "../../src/core/api.ts";
-import { GATEWAY_KEYS, isKnownSessionType } from "../../src/core/content.ts";
+import { GATEWAY_KEYS, isKnownSessionType, SESSION_TYPE_TASK } from "../../src/core/content.ts";
 import { MAX_TTL_MS, MIN_TTL_MS } from "../../src/core/limits.ts";
 import { OptionError, readNumber } from "../command-line.ts";
 import { CommandFailure, STATUS } from "./failure.ts";
@@ -237,7 +237,9 @@ async function outcomeOf(
 /** The session to make, or why there is none. */
 function sessionFor(record: ImportedRecord, plan: Plan, now: number): NewSession | string {
   const { id, type, metadata, dataJson, endsAt } = record;
-  if (!isKnownSessionType(type)) return `the service has no type "${type}"`;
+  // A task is what the gateway makes of a call: nobody else makes one.
+  if (!isKnownSessionType(type) || type === SESSION_TYPE_TASK)
+    return `the service has no type "${type}"`;
   const leftMs = endsAt === undefined ? undefined : endsAt - now;
   if (leftMs !== undefined && leftMs < MIN_TTL_MS) return "it has expired";
   if (dataJson !== undefined && changesNumbers(dataJson)) {

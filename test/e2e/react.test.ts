@@ -24,6 +24,8 @@ const show = (page: Page, id?: string) => page.evaluate(`show(${JSON.stringify(i
 const until = (page: Page, selector: string, text: string) =>
   page.waitForFunction(
     `document.querySelector(${JSON.stringify(selector)})?.textContent === ${JSON.stringify(text)}`,
+    undefined,
+    { polling: 100 },
   );
 
 it("a component shows each event once, over cuts, another session and the end", async () => {

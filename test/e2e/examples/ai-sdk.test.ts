@@ -33,6 +33,8 @@ const said = (page: Page) => page.locator("#messages li").allTextContents();
 async function untilWords(page: Page, count: number): Promise<void> {
   await page.waitForFunction(
     `document.querySelector("#messages li.assistant:last-child")?.textContent.split(" ").length > ${count}`,
+    undefined,
+    { polling: 100 },
   );
 }
 
