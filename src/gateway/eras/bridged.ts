@@ -3,6 +3,7 @@ import { STREAM_HEADERS } from "../../http/problem.ts";
 import { withId } from "../json-rpc.ts";
 import { jsonResponse, Refused } from "../answers.ts";
 import type { GatewayCall } from "../request.ts";
+import { passThrough } from "../stateless.ts";
 import { carry, eraSessionOf, inEraSession, NotMade, type EraSession } from "./era-session.ts";
 import { filterOf, listen } from "./listen.ts";
 import { learn } from "./speaks.ts";
@@ -21,7 +22,7 @@ export async function bridged(
   }
   if (read.kind === "notification") return new Response(null, { status: 202 });
   try {
-    return await answer(call, read);
+    return await answer(call, read, body);
   } catch (failure) {
     if (!(failure instanceof NotMade)) throw failure;
     const other = await otherwise?.();
@@ -32,7 +33,7 @@ export async function bridged(
   }
 }
 
-async function answer(call: GatewayCall, request: ModernRequest): Promise<Response> {
+async function answer(call: GatewayCall, request: ModernRequest, body: string): Promise<Response> {
   if (request.method === LISTEN) {
     const filter = filterOf(request);
     const session = await eraSessionOf(call, request);
@@ -48,9 +49,18 @@ async function answer(call: GatewayCall, request: ModernRequest): Promise<Respon
       throw Refused.as(given.failure);
     case "flow":
       return new Response(given.body, { headers: STREAM_HEADERS });
+    case "unbridged":
+      return unbridged(call, body);
     default:
       throw new TypeError(`${given.kind} answers the revisions with sessions alone`);
   }
+}
+
+/** The upstream was learnt to keep sessions, and has become one of the client's own revision. */
+async function unbridged(call: GatewayCall, body: string): Promise<Response> {
+  const { upstream, parts } = call;
+  if (learn(upstream, "modern", true)) await parts.memory?.remember(upstream);
+  return passThrough(call, body);
 }
 
 /** Does `work` in the session. To make it shows that the upstream keeps sessions. */
