@@ -42,6 +42,8 @@ async function answer(call: GatewayCall, request: ModernRequest, body: string): 
   const session = await eraSessionOf(call, request);
   const id = JSON.stringify(crypto.randomUUID());
   const given = await inSession(call, session, () => carry(call, session, request, id));
+  // A session that another isolate has made shows it as well. That one has it remembered.
+  if (given.kind === "json" || given.kind === "flow") learn(call.upstream, "modern", false);
   switch (given.kind) {
     case "json":
       return jsonResponse(given.status, given.body, given.headers);
