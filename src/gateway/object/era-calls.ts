@@ -178,7 +178,13 @@ export class EraCalls {
 
   /** A client that listened has left. */
   left(session: GatewaySession, socket: WebSocket): void {
+    const { upstream, streams } = this.#parts.link;
     this.#listens.left(session, socket);
+    if (streams.isFollowed || upstream.listensInObject) return;
+    // The server may ask on the stream that nobody else listens to now.
+    for (const { exchange, answer, headers } of this.#running.values()) {
+      if (answer.isAskable) this.#listenDuring(exchange, headers);
+    }
   }
 
   #begin(request: ExchangeRequest, era: EraRequest, listens: boolean): Carried {
@@ -219,7 +225,7 @@ export class EraCalls {
 
   #leg(era: EraRequest, upstreamId: RequestId): EraLeg {
     const { bufferBytes, keepaliveMs } = this.#parts;
-    const onLeft = () => this.#cancel(upstreamId);
+    const onLeft = () => this.#cancel(upstreamId, "The client closed the stream");
     return new EraLeg({ request: era, keepaliveMs, bufferBytes, onLeft });
   }
 
@@ -248,15 +254,14 @@ export class EraCalls {
     };
     if (running) {
       running.answer.attend(leg, state.seq, missing);
-      void answers().catch((cause: unknown) => this.#failed(running.answer, cause));
+      void answers().catch((cause: unknown) => this.#failed(upstreamId, cause));
       return { answer: leg.answer, ended: running.exchange.ended };
     }
     const resumed = { ...request, body: "", pending: [upstreamId] };
     const carried = this.#run(resumed, leg, upstreamId, left);
     if (this.#mayAsk(era)) this.#listenDuring(carried, request.headers);
-    const answer = this.#running.get(upstreamId)?.answer;
-    answer?.attend(leg, state.seq, missing);
-    void answers().catch((cause: unknown) => answer && this.#failed(answer, cause));
+    this.#running.get(upstreamId)?.answer.attend(leg, state.seq, missing);
+    void answers().catch((cause: unknown) => this.#failed(upstreamId, cause));
     return carried;
   }
 
@@ -294,12 +299,11 @@ export class EraCalls {
     this.#running.get(named)?.answer.progressed(text);
   }
 
-  /** The client has left, and so cancelled its request. */
-  #cancel(upstreamId: RequestId): void {
+  /** Nobody waits for this request any more. */
+  #cancel(upstreamId: RequestId, reason: string): void {
     const running = this.#running.get(upstreamId);
     if (!running) return;
     running.exchange.cancel(upstreamId);
-    const reason = "The client closed the stream";
     const params = `{"requestId":${upstreamId},"reason":${JSON.stringify(reason)}}`;
     const text = `{"jsonrpc":"2.0","method":"notifications/cancelled","params":${params}}`;
     this.#sender.post(text, running.headers);
@@ -319,9 +323,11 @@ export class EraCalls {
     }
   }
 
-  #failed(answer: EraAnswer, cause: unknown): void {
+  /** The server did not take the client's answer, for which it waits. */
+  #failed(upstreamId: RequestId, cause: unknown): void {
     const { link, log } = this.#parts;
-    answer.fail(reportFailure(log, link.upstream, cause));
+    this.#running.get(upstreamId)?.answer.fail(reportFailure(log, link.upstream, cause));
+    this.#cancel(upstreamId, "The answer of the client was refused");
   }
 }
 
