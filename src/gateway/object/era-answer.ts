@@ -93,6 +93,10 @@ export class EraAnswer implements Answering {
     return !this.#isEnded && (this.#leg?.isWaiting ?? false);
   }
 
+  get drained(): Promise<void> | undefined {
+    return this.#leg?.drained;
+  }
+
   get isEnded(): boolean {
     return this.#isEnded;
   }

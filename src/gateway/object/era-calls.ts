@@ -224,9 +224,9 @@ export class EraCalls {
   }
 
   #leg(era: EraRequest, upstreamId: RequestId): EraLeg {
-    const { bufferBytes, keepaliveMs } = this.#parts;
+    const { bufferBytes, maxBytes, keepaliveMs } = this.#parts;
     const onLeft = () => this.#cancel(upstreamId, "The client closed the stream");
-    return new EraLeg({ request: era, keepaliveMs, bufferBytes, onLeft });
+    return new EraLeg({ request: era, keepaliveMs, bufferBytes, maxBytes, onLeft });
   }
 
   /** The client repeats a request, with the answers to what it was asked. */

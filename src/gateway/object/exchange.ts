@@ -306,6 +306,7 @@ export class Exchange {
           if (this.#isDone) return undefined;
         }
         this.#client.flush();
+        await this.#client.drained;
         if (!isNews) continue;
         answer.isAtWork();
         this.#used();

@@ -255,3 +255,25 @@ it("learns what an upstream is from a call that a server without sessions has ex
   const posted = calls.filter((method) => method !== "");
   expect(posted).toEqual(["tools/call", "server/discover", "tools/call"]);
 });
+
+it("gets messages that are larger than what may wait for a slow client", async () => {
+  const large = "x".repeat(2_000_000);
+  const upstream = await startUpstream(
+    answering(async (_request, { id }) => {
+      const params = { level: "error", data: large };
+      const log = { jsonrpc: "2.0", method: "notifications/message", params };
+      const done = { jsonrpc: "2.0", id, result: { content: [{ type: "text", text: large }] } };
+      const frames = [log, log, done].map((message) => `data: ${JSON.stringify(message)}\n\n`);
+      return new Response(frames.join(""), { headers: { "content-type": "text/event-stream" } });
+    }),
+  );
+  const { url } = await startGateway({ default: { url: upstream.url, era: "legacy" } });
+  const client = new ModernClient(url, { capabilities: {} });
+  const meta = { "io.modelcontextprotocol/logLevel": "debug" };
+  const { messages } = await client.call("any", {}, { _meta: meta });
+  expect(messages.map(({ method }) => method)).toEqual([
+    "notifications/message",
+    "notifications/message",
+    undefined,
+  ]);
+});

@@ -21,6 +21,7 @@ it("hands a question that named no call on where its own call ends before its cl
     request,
     keepaliveMs: 1000,
     bufferBytes: 1000,
+    maxBytes: 1000,
     onLeft: () => undefined,
   });
   const answer = new EraAnswer(leg, {
