@@ -275,3 +275,37 @@ it.concurrent(
     expect(server.done.filter((tag) => tag.startsWith("first"))).toHaveLength(1);
   }),
 );
+
+it.concurrent(
+  "asks for one request of a batch while another is at work, and after a kill only that other one is lost",
+  beside(async () => {
+    const { server, url, service } = await start();
+    const session = await McpSession.open(url, { protocolVersion: "2025-03-26" });
+    const version = { "mcp-protocol-version": "2025-03-26" };
+    const gate = Promise.withResolvers<void>();
+    server.gate = gate.promise;
+    const batch = [
+      toolCall("a", "ask", { tag: "asks", rounds: 1 }),
+      toolCall("b", "echo", { tag: "works" }),
+    ];
+    const reader = readerOf(await session.post(batch, version));
+    const [question = ""] = await questionsOn(reader, 1);
+    await service.kill();
+    await service.restart();
+    gate.resolve();
+    const headers = { accept: "text/event-stream", "mcp-session-id": session.id, ...version };
+    const lastEventId = lastEventIdIn(reader.text) ?? "";
+    const again = readerOf(
+      await fetch(url, { headers: { ...headers, "last-event-id": lastEventId } }),
+    );
+    await again.until(/interrupted/);
+    const answered = await session.post(accepted(question), version);
+    expect(answered.status).toBe(202);
+    const messages = messagesOf(await again.rest());
+    expect(messages).toMatchObject([
+      { id: "b", error: INTERRUPTED },
+      { id: "a", result: { content: [{ text: expect.stringContaining("Ada") as string }] } },
+    ]);
+    expect(server.done.toSorted()).toEqual(["asks", "works"]);
+  }),
+);
