@@ -43,7 +43,8 @@ async function answer(call: GatewayCall, request: ModernRequest, body: string): 
   const id = JSON.stringify(crypto.randomUUID());
   const given = await inSession(call, session, () => carry(call, session, request, id));
   // A session that another isolate has made shows it as well. That one has it remembered.
-  if (given.kind === "json" || given.kind === "flow") learn(call.upstream, "modern", false);
+  const isServed = given.kind === "flow" || (given.kind === "json" && given.status === 200);
+  if (isServed) learn(call.upstream, "modern", false);
   switch (given.kind) {
     case "json":
       return jsonResponse(given.status, given.body, given.headers);
