@@ -289,5 +289,9 @@ export const ERA_GATHER_MS = 100;
  * has one for each upstream, name, version and set of capabilities.
  */
 export const MAX_ERA_SESSIONS = 1000;
+/** Calls of one session that may wait for its client, and the answers that were given to some of their questions. */
+export const MAX_PARKED_CALLS = 256;
+/** UTF-16 units of all of them: an answer reads them. One call alone may be as large as a message. */
+export const MAX_PARKED_UNITS = 16 * 1024 * 1024;
 /** Resources that one `subscriptions/listen` may name: the upstream is asked for each. */
 export const MAX_LISTENED_RESOURCES = 1000;

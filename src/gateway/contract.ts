@@ -96,6 +96,8 @@ export type ExchangeAnswer =
   | { readonly kind: "stream"; readonly stream: number }
   /** The answer to a request of the stateless revision comes on this stream of events. A client that leaves it cancels the request. */
   | { readonly kind: "flow"; readonly body: ReadableStream<Uint8Array> }
+  /** The upstream speaks the client's stateless revision itself now. Nothing was sent to it. */
+  | { readonly kind: "unbridged" }
   | { readonly kind: "failed"; readonly failure: Failure };
 
 export interface InitializeRequest {

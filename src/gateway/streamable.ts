@@ -73,7 +73,8 @@ export function exchange(
       case "stream":
         return stream(call, sessionId, { match, kind: "exchange", stream: answer.stream });
       case "flow":
-        throw new TypeError("a flow answers the stateless revision alone");
+      case "unbridged":
+        throw new TypeError(`${answer.kind} answers the stateless revision alone`);
     }
   });
 }

@@ -31,17 +31,21 @@ export class Batches {
     send: (n: number, signal: AbortSignal) => Promise<Answer>,
     maxBytes: number,
   ): Promise<Answer> {
-    const sent = await Promise.all(ids.map((id, n) => this.#send(id, n, send, maxBytes)));
+    const sent = ids.map((id, n) => this.#send(id, n, send, maxBytes));
+    // One that is slow holds up none of the others.
+    const isTaken = await Promise.any(sent.map(taken)).catch(() => false);
     const [first] = sent;
-    if (first && sent.every(({ isRefusal }) => isRefusal)) {
-      for (const { id } of sent) this.#aborts.delete(id);
-      if (first.answer === undefined) throw first.cause;
-      return first.answer;
+    if (first && !isTaken) {
+      for (const id of ids) this.#aborts.delete(id);
+      const { answer, cause } = await first;
+      if (answer === undefined) throw cause;
+      return answer;
     }
     const stream = new FrameStream(() => {
-      for (const { id } of sent) this.cancel(id);
+      for (const id of ids) this.cancel(id);
     });
-    const read = async ({ id, answer }: Sent): Promise<void> => {
+    const read = async (one: Promise<Sent>): Promise<void> => {
+      const { id, answer } = await one;
       try {
         if (answer === undefined) throw new Error("there is no answer");
         for await (const text of textsOf(answer, maxBytes)) stream.send(text);
@@ -79,4 +83,11 @@ export class Batches {
       return { id, answer: undefined, isRefusal: true, cause };
     }
   }
+}
+
+/** Rejects where the request was refused. */
+async function taken(sent: Promise<Sent>): Promise<true> {
+  const { isRefusal, cause } = await sent;
+  if (isRefusal) throw new Error("refused", { cause });
+  return true;
 }

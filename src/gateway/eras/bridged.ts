@@ -3,6 +3,7 @@ import { STREAM_HEADERS } from "../../http/problem.ts";
 import { withId } from "../json-rpc.ts";
 import { jsonResponse, Refused } from "../answers.ts";
 import type { GatewayCall } from "../request.ts";
+import { passThrough } from "../stateless.ts";
 import { carry, eraSessionOf, inEraSession, NotMade, type EraSession } from "./era-session.ts";
 import { filterOf, listen } from "./listen.ts";
 import { learn } from "./speaks.ts";
@@ -21,7 +22,7 @@ export async function bridged(
   }
   if (read.kind === "notification") return new Response(null, { status: 202 });
   try {
-    return await answer(call, read);
+    return await answer(call, read, body);
   } catch (failure) {
     if (!(failure instanceof NotMade)) throw failure;
     const other = await otherwise?.();
@@ -32,7 +33,7 @@ export async function bridged(
   }
 }
 
-async function answer(call: GatewayCall, request: ModernRequest): Promise<Response> {
+async function answer(call: GatewayCall, request: ModernRequest, body: string): Promise<Response> {
   if (request.method === LISTEN) {
     const filter = filterOf(request);
     const session = await eraSessionOf(call, request);
@@ -41,6 +42,9 @@ async function answer(call: GatewayCall, request: ModernRequest): Promise<Respon
   const session = await eraSessionOf(call, request);
   const id = JSON.stringify(crypto.randomUUID());
   const given = await inSession(call, session, () => carry(call, session, request, id));
+  // A session that another isolate has made shows it as well. That one has it remembered.
+  const isServed = given.kind === "flow" || (given.kind === "json" && given.status === 200);
+  if (isServed) learn(call.upstream, "modern", false);
   switch (given.kind) {
     case "json":
       return jsonResponse(given.status, given.body, given.headers);
@@ -48,9 +52,18 @@ async function answer(call: GatewayCall, request: ModernRequest): Promise<Respon
       throw Refused.as(given.failure);
     case "flow":
       return new Response(given.body, { headers: STREAM_HEADERS });
+    case "unbridged":
+      return unbridged(call, body);
     default:
       throw new TypeError(`${given.kind} answers the revisions with sessions alone`);
   }
+}
+
+/** The upstream was learnt to keep sessions, and has become one of the client's own revision. */
+async function unbridged(call: GatewayCall, body: string): Promise<Response> {
+  const { upstream, parts } = call;
+  if (learn(upstream, "modern", true)) await parts.memory?.remember(upstream);
+  return passThrough(call, body);
 }
 
 /** Does `work` in the session. To make it shows that the upstream keeps sessions. */

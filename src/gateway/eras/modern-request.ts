@@ -70,7 +70,8 @@ export function readModern(body: string, headers: Pick<Headers, "get">): ModernV
   if (message["jsonrpc"] !== "2.0" || typeof method !== "string") {
     return refused(400, RPC_CODES.invalidRequest, "Not a JSON-RPC 2.0 message", id);
   }
-  if (id === undefined) return { kind: "notification" };
+  if (id === undefined && !("id" in message)) return { kind: "notification" };
+  if (id === undefined) return refused(400, RPC_CODES.invalidRequest, "The id is none of MCP");
   const params = isObject(message["params"]) ? message["params"] : {};
   const meta = isObject(params["_meta"]) ? params["_meta"] : {};
   const problem = envelopeProblem(meta) ?? headerProblem(method, params, meta, headers);

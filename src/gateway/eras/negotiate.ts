@@ -27,8 +27,8 @@ export async function inEitherEra<T>(
   } catch (refusal) {
     const mayBeOther = isModern ? mayBeLegacy(refusal) : mayBeModern(refusal);
     if (upstream.era !== undefined || !mayBeOther) throw refusal;
-    const made = await ask(!isModern).catch(() => {
-      throw refusal;
+    const made = await ask(!isModern).catch((other: unknown) => {
+      throw isOfModern(refusal) && isPassing(other) ? other : refusal;
     });
     learn(upstream, "legacy", isModern);
     learn(upstream, "modern", !isModern);
@@ -56,6 +56,20 @@ export function mayBeModern(refusal: unknown): boolean {
     return isOfForm && /_meta|protocol.?version/i.test(String(message));
   }
   return isPlainRefusal(refusal);
+}
+
+/** Whether only a server of the stateless era refuses so. */
+function isOfModern(refusal: unknown): boolean {
+  if (!(refusal instanceof HandshakeRefused)) return false;
+  const { code } = errorIn(refusal.body);
+  return Object.values<unknown>(MODERN_CODES).includes(code);
+}
+
+/** Whether a failure is about credentials, a limit or an outage: the client is to know that, and may come again. */
+function isPassing(failure: unknown): boolean {
+  if (failure instanceof HandshakeRefused) return isOfCredentialOrLimit(failure.status);
+  if (!(failure instanceof UpstreamError)) return false;
+  return failure.status === undefined || isOfCredentialOrLimit(failure.status);
 }
 
 /** Whether a refusal of `server/discover` may be that of a server with sessions alone. */

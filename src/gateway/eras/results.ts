@@ -4,10 +4,18 @@ import { memberText, withMember, withoutMember } from "../../wire/json-text.ts";
 import { RPC_CODES, rpcError, type RequestId } from "../json-rpc.ts";
 import { META, missingIn, MODERN_CODES, neededFor } from "./wire.ts";
 
-/** A response without what earlier revisions do not know; everything else is as it was written. */
+/**
+ * A response without what earlier revisions do not know; everything else is as it was written. A result of a
+ * type that only the stateless revision and its extensions know is an error.
+ */
 export function plainResult(text: string): string {
   const result = memberText(text, "result");
   if (!result?.trimStart().startsWith("{")) return text;
+  const type = parseJson(memberText(result, "resultType") ?? "");
+  if (type !== undefined && type !== "complete") {
+    const problem = `The upstream's result is of the type ${JSON.stringify(type)}, which no client with a session knows`;
+    return rpcError(RPC_CODES.internalError, problem, memberText(text, "id"));
+  }
   const plain = withoutMeta(withoutMember(result, "resultType"), META.serverInfo);
   return plain === result ? text : withMember(text, "result", plain);
 }

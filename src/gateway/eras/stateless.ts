@@ -4,10 +4,12 @@
  */
 import { isHarmless, messagesIn } from "../json-rpc.ts";
 import { isOfType, JSON_TYPES } from "../../http/body.ts";
+import { jsonResponse } from "../answers.ts";
 import type { GatewayCall } from "../request.ts";
 import { passThrough, probe } from "../stateless.ts";
 import { bridged } from "./bridged.ts";
 import { answerShows, discoveryShows, isRefusal, isSuspect, type ModernAnswer } from "./shown.ts";
+import { modernResponse } from "./modern-answer.ts";
 import { learn, speaks } from "./speaks.ts";
 import { DISCOVER } from "./wire.ts";
 
@@ -40,15 +42,15 @@ async function judged(
     return response;
   }
   if (shown === undefined && !isSuspect(answer, isKnown)) return response;
-  // A result may be of a call that has been executed, and is not looked into further.
-  if (response.ok && !isHarmless(body)) return response;
   const isLegacy = (shown ?? (method === DISCOVER ? shown : await asked(call))) === false;
   if (!isLegacy) return response;
   // What may have been executed is not sent again: the next request goes over the bridge.
   const mayRepeat = isHarmless(body) || isRefusal(answer);
   if (mayRepeat) return bridged(call, body, () => Promise.resolve(response));
   if (learn(upstream, "modern", false)) await call.parts.memory?.remember(upstream);
-  return response;
+  const { text } = answer;
+  if (!response.ok || text === undefined) return response;
+  return jsonResponse(response.status, modernResponse(method, request.message.id, text));
 }
 
 /** Asks the upstream. Undefined where its answer shows nothing. */

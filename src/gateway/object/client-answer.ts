@@ -48,6 +48,8 @@ export class ClientAnswer {
   readonly isLegacy: boolean;
   /** The event after which the upstream's stream can be resumed once all that came is stored. */
   resumesAfter: () => string | undefined = () => undefined;
+  /** Where much waits for the client: resolves when it has taken that. What is logged waits for nobody. */
+  readonly drained: Promise<void> | undefined = undefined;
   readonly #pending: PendingRequests;
   #state: State = { kind: "waiting" };
   /** Messages for the stream that are yet to be stored and sent. */

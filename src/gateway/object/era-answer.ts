@@ -62,6 +62,8 @@ export class EraAnswer implements Answering {
   #leg: EraLeg | undefined;
   #row: OpenExchange | undefined;
   #asks: Ask[] = [];
+  /** Those of `#asks` that named no call, as they came: they may be another call's. */
+  #unnamed: string[] = [];
   readonly #backlog = new Turn();
   /** Calls off the moment for which more questions are waited for. */
   #gathering: (() => void) | undefined;
@@ -89,6 +91,10 @@ export class EraAnswer implements Answering {
 
   get isWaiting(): boolean {
     return !this.#isEnded && (this.#leg?.isWaiting ?? false);
+  }
+
+  get drained(): Promise<void> | undefined {
+    return this.#leg?.drained;
   }
 
   get isEnded(): boolean {
@@ -130,7 +136,9 @@ export class EraAnswer implements Answering {
 
   /** A question that names no call has come to this one. */
   asked(text: string): void {
+    const before = this.#asks.length;
     for (const message of messagesIn(text)) this.message(message);
+    if (this.#asks.length > before) this.#unnamed.push(text);
     this.flush();
   }
 
@@ -259,6 +267,7 @@ export class EraAnswer implements Answering {
     const state = { ...place, method, name, asks: [...asks], expiresAt };
     const text = inputRequired(id, asks, states.add(state, now));
     this.#asks = [];
+    this.#unnamed = [];
     this.#leg = undefined;
     leg.finish(text);
   }
@@ -267,6 +276,7 @@ export class EraAnswer implements Answering {
   #over(): void {
     this.#isEnded = true;
     this.#gathering?.();
+    for (const text of this.#unnamed.splice(0)) this.#parts.unasked(text);
     if (!this.#leg) return this.#store(this.resumesAfter());
     if (this.#row) this.#parts.streams.say(this.#row, [], []);
   }

@@ -3,7 +3,7 @@
  * client has asked for to last, and the senders that make of both the requests of that era.
  */
 import { GATEWAY_KEYS, type Metadata } from "../../core/content.ts";
-import type { SessionAccess } from "../contract.ts";
+import type { GatewaySession, SessionAccess } from "../contract.ts";
 import { modernServer, type ModernParts } from "../eras/modern-server.ts";
 import { clientIn, listenRequest, ToolHeaders, type ClientSide } from "../eras/requests.ts";
 import { isBridgedSid } from "../eras/wire.ts";
@@ -63,9 +63,9 @@ export class EraBridge {
     return this.#clientIn(this.#metadata)?.capabilities ?? {};
   }
 
-  /** The name of the session's upstream. */
-  get upstream(): string {
-    return this.#metadata?.[GATEWAY_KEYS.upstream] ?? "";
+  /** Whether the session's upstream speaks the stateless era alone. */
+  get isBridged(): boolean {
+    return isBridgedSid(bindingOf(this.#metadata ?? {}).sid);
   }
 
   /** The request that opens the upstream's stream; undefined where a GET does. */
@@ -95,4 +95,9 @@ export class EraBridge {
     if (this.#client?.initBody !== initBody) this.#client = { initBody, said: clientIn(initBody) };
     return { ...this.#client.said, level: this.#parts.state().level };
   }
+}
+
+/** Whether the session carries clients of the stateless revision. */
+export function isEra({ metadata }: GatewaySession): boolean {
+  return metadata[GATEWAY_KEYS.era] !== undefined;
 }

@@ -10,13 +10,13 @@ import { CHANGES, discoverResult, heardOf, modernResponse } from "../eras/modern
 import { ASKING_METHODS, DISCOVER } from "../eras/wire.ts";
 import { isObject, parseJson } from "../../wire/json.ts";
 import { messagesIn, rpcError, RPC_CODES, type RequestId } from "../json-rpc.ts";
-import { hearOne } from "../upstream/hear.ts";
-import { FAILURES, reportFailure, UpstreamError } from "../upstream/failure.ts";
+import { FAILURES, reportFailure } from "../upstream/failure.ts";
 import type { Answering } from "./client-answer.ts";
 import { answeredAtOnce, EraAnswer } from "./era-answer.ts";
 import { EraLeg } from "./era-leg.ts";
 import { EraListener } from "./era-listener.ts";
 import { EraListens } from "./era-listens.ts";
+import { EraSender } from "./era-sender.ts";
 import { EraStates, type EraState } from "./era-states.ts";
 import type { OpenExchange } from "./exchange-table.ts";
 import type { Exchange } from "./exchange.ts";
@@ -36,6 +36,8 @@ interface EraCallsParts {
   /** Milliseconds between comments on a client's stream. */
   readonly keepaliveMs: number;
   readonly level: () => UpstreamState;
+  /** Whether the upstream of the session speaks the stateless revision. */
+  readonly isBridged: () => boolean;
   readonly start: (
     request: ExchangeRequest,
     how: { readonly client?: Answering; readonly left?: OpenExchange | undefined },
@@ -62,6 +64,7 @@ export class EraCalls {
   readonly #running = new Map<RequestId, Running>();
   /** Questions that came with no call under way. */
   readonly #waiting: string[] = [];
+  readonly #sender: EraSender;
   readonly #listener: EraListener;
   readonly #listens: EraListens;
 
@@ -69,6 +72,7 @@ export class EraCalls {
     this.#parts = parts;
     this.#states = new EraStates(parts.storage.kv);
     const { link, maxBytes } = parts;
+    this.#sender = new EraSender(parts);
     this.#listener = new EraListener({
       maxBytes,
       silenceMs: link.upstream.silenceMs,
@@ -78,7 +82,7 @@ export class EraCalls {
     this.#listens = new EraListens({
       streams: link.streams,
       server: () => this.server,
-      tell: (method, params, headers) => this.#tell(method, params, headers),
+      tell: (...given) => this.#sender.tell(...given),
       level: parts.level,
     });
   }
@@ -95,6 +99,22 @@ export class EraCalls {
   }
 
   carry(request: ExchangeRequest, era: EraRequest): Carried {
+    const { link, isBridged, log } = this.#parts;
+    if (!isBridged()) return this.#carry(request, era);
+    // The session was recovered with a server of the client's own revision. The Worker is told, if it still is one.
+    const settled = link.confirm(request.headers).then(
+      () => (isBridged() ? answeredAtOnce({ kind: "unbridged" }) : this.#carry(request, era)),
+      (cause: unknown) => {
+        return answeredAtOnce({
+          kind: "failed",
+          failure: reportFailure(log, link.upstream, cause),
+        });
+      },
+    );
+    return once(settled);
+  }
+
+  #carry(request: ExchangeRequest, era: EraRequest): Carried {
     if (era.method === DISCOVER) {
       const text = `{"jsonrpc":"2.0","id":${era.id},"result":${discoverResult(this.server)}}`;
       return answeredAtOnce({ kind: "json", status: 200, body: text });
@@ -115,10 +135,7 @@ export class EraCalls {
       if (listens) this.#listener.release();
       return carried;
     });
-    return {
-      answer: begun.then(({ answer }) => answer),
-      ended: begun.then(({ ended }) => ended),
-    };
+    return once(begun);
   }
 
   /** Whether the server may ask during this call, and nobody listens to its standalone stream. */
@@ -161,7 +178,13 @@ export class EraCalls {
 
   /** A client that listened has left. */
   left(session: GatewaySession, socket: WebSocket): void {
+    const { upstream, streams } = this.#parts.link;
     this.#listens.left(session, socket);
+    if (streams.isFollowed || upstream.listensInObject) return;
+    // The server may ask on the stream that nobody else listens to now.
+    for (const { exchange, answer, headers } of this.#running.values()) {
+      if (answer.isAskable) this.#listenDuring(exchange, headers);
+    }
   }
 
   #begin(request: ExchangeRequest, era: EraRequest, listens: boolean): Carried {
@@ -184,7 +207,7 @@ export class EraCalls {
       streams: link.streams,
       states: this.#states,
       waitsMs: link.upstream.callMs,
-      reply: (text) => this.#post(text, request.headers),
+      reply: (text) => this.#sender.post(text, request.headers),
       unasked: (text) => link.streams.receive(undefined, [text]),
       progress: (token, text) => this.#progress(token, text),
       onStray: () => log.warn("upstream.stray_response", { upstream: link.upstream.name }),
@@ -201,9 +224,9 @@ export class EraCalls {
   }
 
   #leg(era: EraRequest, upstreamId: RequestId): EraLeg {
-    const { bufferBytes, keepaliveMs } = this.#parts;
-    const onLeft = () => this.#cancel(upstreamId);
-    return new EraLeg({ request: era, keepaliveMs, bufferBytes, onLeft });
+    const { bufferBytes, maxBytes, keepaliveMs } = this.#parts;
+    const onLeft = () => this.#cancel(upstreamId, "The client closed the stream");
+    return new EraLeg({ request: era, keepaliveMs, bufferBytes, maxBytes, onLeft });
   }
 
   /** The client repeats a request, with the answers to what it was asked. */
@@ -227,19 +250,18 @@ export class EraCalls {
       era.inputResponses[key] === undefined ? [ask] : [],
     );
     const answers = async (): Promise<void> => {
-      for (const text of replies) await this.#deliver(text, request.headers);
+      for (const text of replies) await this.#sender.deliver(text, request.headers);
     };
     if (running) {
       running.answer.attend(leg, state.seq, missing);
-      void answers().catch((cause: unknown) => this.#failed(running.answer, cause));
+      void answers().catch((cause: unknown) => this.#failed(upstreamId, cause));
       return { answer: leg.answer, ended: running.exchange.ended };
     }
     const resumed = { ...request, body: "", pending: [upstreamId] };
     const carried = this.#run(resumed, leg, upstreamId, left);
     if (this.#mayAsk(era)) this.#listenDuring(carried, request.headers);
-    const answer = this.#running.get(upstreamId)?.answer;
-    answer?.attend(leg, state.seq, missing);
-    void answers().catch((cause: unknown) => answer && this.#failed(answer, cause));
+    this.#running.get(upstreamId)?.answer.attend(leg, state.seq, missing);
+    void answers().catch((cause: unknown) => this.#failed(upstreamId, cause));
     return carried;
   }
 
@@ -277,15 +299,14 @@ export class EraCalls {
     this.#running.get(named)?.answer.progressed(text);
   }
 
-  /** The client has left, and so cancelled its request. */
-  #cancel(upstreamId: RequestId): void {
+  /** Nobody waits for this request any more. */
+  #cancel(upstreamId: RequestId, reason: string): void {
     const running = this.#running.get(upstreamId);
     if (!running) return;
     running.exchange.cancel(upstreamId);
-    const reason = "The client closed the stream";
     const params = `{"requestId":${upstreamId},"reason":${JSON.stringify(reason)}}`;
     const text = `{"jsonrpc":"2.0","method":"notifications/cancelled","params":${params}}`;
-    this.#post(text, running.headers);
+    this.#sender.post(text, running.headers);
   }
 
   #levelToSet(level: string | undefined): string | undefined {
@@ -297,48 +318,23 @@ export class EraCalls {
 
   /** Calls that come together may each ask for a level: they share the last one, and filter what they get. */
   async #setLevel(level: string, headers: Headers): Promise<void> {
-    if (await this.#tell("logging/setLevel", { level }, headers)) {
+    if (await this.#sender.tell("logging/setLevel", { level }, headers)) {
       this.#parts.level().apply({ kind: "level", level });
     }
   }
 
-  /** Sends a request whose answer says no more than whether it was taken. Never rejects. */
-  async #tell(method: string, params: object, headers: Headers): Promise<boolean> {
-    const { link, log, maxBytes } = this.#parts;
-    const id = JSON.stringify(`holdfast-${crypto.randomUUID()}`);
-    const said = JSON.stringify(params);
-    const body = `{"jsonrpc":"2.0","id":${id},"method":"${method}","params":${said}}`;
-    try {
-      const answer = await link.post({ body, pending: [id], headers });
-      if (answer.kind === "accepted") return false;
-      if (answer.kind === "failed")
-        throw new UpstreamError(answer.failure, { status: answer.status });
-      const reply = answer.kind === "stream" ? answer.reply : undefined;
-      const heard = reply ? ((await hearOne(reply, id, maxBytes)).text ?? "") : "";
-      const messages = answer.kind === "answer" ? answer.messages : messagesIn(heard);
-      return messages.some(({ message }) => message.kind === "response" && !message.error);
-    } catch (cause) {
-      if (cause instanceof UpstreamError) reportFailure(log, link.upstream, cause);
-      return false;
-    }
-  }
-
-  /** Sends what nobody waits for. */
-  #post(body: string, headers: Headers): void {
+  /** The server did not take the client's answer, for which it waits. */
+  #failed(upstreamId: RequestId, cause: unknown): void {
     const { link, log } = this.#parts;
-    this.#deliver(body, headers).catch((cause: unknown) => {
-      if (cause instanceof UpstreamError) reportFailure(log, link.upstream, cause);
-    });
+    this.#running.get(upstreamId)?.answer.fail(reportFailure(log, link.upstream, cause));
+    this.#cancel(upstreamId, "The answer of the client was refused");
   }
+}
 
-  async #deliver(body: string, headers: Headers): Promise<void> {
-    const answer = await this.#parts.link.post({ body, pending: [], headers });
-    if (answer.kind === "failed")
-      throw new UpstreamError(answer.failure, { status: answer.status });
-  }
-
-  #failed(answer: EraAnswer, cause: unknown): void {
-    const { link, log } = this.#parts;
-    answer.fail(reportFailure(log, link.upstream, cause));
-  }
+/** What is carried once that has begun. */
+function once(begun: Promise<Carried>): Carried {
+  return {
+    answer: begun.then(({ answer }) => answer),
+    ended: begun.then(({ ended }) => ended),
+  };
 }

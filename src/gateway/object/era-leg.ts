@@ -13,11 +13,16 @@ interface LegParts {
   readonly request: EraRequest;
   /** Milliseconds between comments: only a failed write shows that the client has left. */
   readonly keepaliveMs: number;
-  /** Bytes that may wait for a client that reads slowly. */
+  /** Bytes that may wait for the client before the upstream is read on. */
   readonly bufferBytes: number;
+  /** Bytes of one message of the upstream. */
+  readonly maxBytes: number;
   /** The client has closed the stream, or does not read it: it has cancelled the request. */
   readonly onLeft: () => void;
 }
+
+/** Milliseconds for which a client may take nothing of much that waits for it. */
+const UNREAD_MS = 60_000;
 
 const encoder = new TextEncoder();
 const keepalive = encoder.encode(KEEPALIVE_FRAME);
@@ -28,15 +33,20 @@ export class EraLeg {
   readonly #resolve: (answer: Outcome<ExchangeAnswer>) => void;
   readonly #keepaliveMs: number;
   readonly #bufferBytes: number;
+  readonly #maxBytes: number;
   readonly #onLeft: () => void;
   #controller: ReadableByteStreamController | undefined;
   #timer: ReturnType<typeof setInterval> | undefined;
+  /** Set while somebody waits until the client has taken everything. */
+  #taken: PromiseWithResolvers<void> | undefined;
+  #watched: ReturnType<typeof setTimeout> | undefined;
   #isOver = false;
 
-  constructor({ request, keepaliveMs, bufferBytes, onLeft }: LegParts) {
+  constructor({ request, keepaliveMs, bufferBytes, maxBytes, onLeft }: LegParts) {
     this.request = request;
     this.#keepaliveMs = keepaliveMs;
     this.#bufferBytes = bufferBytes;
+    this.#maxBytes = maxBytes;
     this.#onLeft = onLeft;
     const { promise, resolve } = Promise.withResolvers<Outcome<ExchangeAnswer>>();
     this.answer = promise;
@@ -48,6 +58,20 @@ export class EraLeg {
     return !this.#isOver && !this.#controller;
   }
 
+  /** Where much waits for the client: resolves when it has taken everything, or has left. */
+  get drained(): Promise<void> | undefined {
+    if (this.#isOver || this.#waitingBytes <= this.#bufferBytes) return undefined;
+    if (!this.#taken) {
+      this.#taken = Promise.withResolvers();
+      this.#watch(this.#waitingBytes);
+    }
+    return this.#taken.promise;
+  }
+
+  get #waitingBytes(): number {
+    return -(this.#controller?.desiredSize ?? 0);
+  }
+
   /** Answers by a stream, unless the POST is answered. */
   open(): void {
     if (!this.isWaiting) return;
@@ -55,6 +79,7 @@ export class EraLeg {
     const body = new ReadableStream({
       type: "bytes",
       start: (controller: ReadableByteStreamController) => void (this.#controller = controller),
+      pull: () => this.#resume(),
       cancel: () => this.#left(),
     }) as ReadableStream<Uint8Array>;
     this.#timer = setInterval(() => {
@@ -69,9 +94,8 @@ export class EraLeg {
     this.open();
     if (this.#isOver) return;
     this.#enqueue(text);
-    if (-(this.#controller?.desiredSize ?? 0) <= this.#bufferBytes) return;
-    this.#controller?.error(new Error("the client reads too slowly"));
-    this.#left();
+    // Before more than a message comes of the call's own stream, `drained` is waited for. Others do not wait.
+    if (this.#waitingBytes > 2 * (this.#bufferBytes + this.#maxBytes)) this.#cut();
   }
 
   /** Answers with the last message. */
@@ -105,8 +129,28 @@ export class EraLeg {
     this.#onLeft();
   }
 
+  /** Cuts a client that takes nothing of what waits for it. */
+  #watch(waiting: number): void {
+    this.#watched = setTimeout(() => {
+      if (this.#waitingBytes >= waiting) this.#cut();
+      else this.#watch(this.#waitingBytes);
+    }, UNREAD_MS);
+  }
+
+  #cut(): void {
+    this.#controller?.error(new Error("the client reads too slowly"));
+    this.#left();
+  }
+
+  #resume(): void {
+    clearTimeout(this.#watched);
+    this.#taken?.resolve();
+    this.#taken = undefined;
+  }
+
   #end(): void {
     this.#isOver = true;
+    this.#resume();
     clearInterval(this.#timer);
   }
 }

@@ -160,8 +160,7 @@ export class Exchange {
 
   /** The client cancelled this request: it gets an error, and an exchange with no other request ends. */
   cancel(id: RequestId): void {
-    if (this.#client.isEnded) return;
-    this.#client.cancel(id);
+    if (!this.#client.isEnded) this.#client.cancel(id);
     if (this.#isDone) this.#abort.abort();
   }
 
@@ -307,6 +306,7 @@ export class Exchange {
           if (this.#isDone) return undefined;
         }
         this.#client.flush();
+        await this.#client.drained;
         if (!isNews) continue;
         answer.isAtWork();
         this.#used();

@@ -29,7 +29,7 @@ import { agreedVersion, bindingOf, terminate } from "../upstream/handshake.ts";
 import { replicaAt, type Send, type Upstream, type Upstreams } from "../upstream/upstream.ts";
 import { refusesBatches } from "../versions.ts";
 import { reportFailure, SessionGone } from "../upstream/failure.ts";
-import { EraBridge } from "./era-bridge.ts";
+import { EraBridge, isEra } from "./era-bridge.ts";
 import { EraCalls } from "./era-calls.ts";
 import type { Exchange } from "./exchange.ts";
 import { Exchanges, type How } from "./exchanges.ts";
@@ -181,6 +181,7 @@ export class Gateway {
       maxBytes: this.#parts.limits.bodyMaxBytes,
       keepaliveMs: this.#parts.limits.keepaliveMs,
       level: () => this.#state,
+      isBridged: () => this.#eras.isBridged,
       start: (request, how) => this.#start(link, request, how),
       log: this.#parts.log,
     }));
@@ -292,9 +293,8 @@ export class Gateway {
   }
 
   #upstream(name: string | undefined): Upstream | undefined {
-    if (name === undefined) return undefined;
     this.#upstreams ??= this.#eras.over(this.#parts.openUpstreams(this.own.sends));
-    return this.#upstreams.get(name);
+    return this.#upstreams.get(name ?? "");
   }
 
   #linkOf(session: GatewaySession): UpstreamLink | undefined {
@@ -347,9 +347,4 @@ export class Gateway {
       if (!(cause instanceof SessionGone)) reportFailure(this.#parts.log, link.upstream, cause);
     });
   }
-}
-
-/** Whether the session carries clients of the stateless revision. */
-function isEra({ metadata }: GatewaySession): boolean {
-  return metadata[GATEWAY_KEYS.era] !== undefined;
 }

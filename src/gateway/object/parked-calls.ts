@@ -65,6 +65,11 @@ export class ParkedCalls {
     if (verdict.kind === "refused") return client.answerFor(request, verdict.answer);
     const { questions, texts } = verdict;
     if (questions.length > 0) {
+      const units = body.length + (asked.state?.length ?? 0);
+      if (!streams.rounds.hasRoomFor(units)) {
+        const problem = "Too many calls of the session wait for its client";
+        return client.answerFor(request, rpcError(RPC_CODES.internalError, problem, request));
+      }
       return client.park(request, (exchange) => {
         streams.rounds.park({ exchange, request, body, state: asked.state, questions });
         return texts;

@@ -3,6 +3,7 @@
  * and keeps nothing itself. A call is one row, and so is each answer but the last one of a round. What is too
  * large for a row has several.
  */
+import { MAX_PARKED_CALLS, MAX_PARKED_UNITS } from "../../core/limits.ts";
 import { partsOf } from "../../stream/message-parts.ts";
 import type { Question } from "../eras/results.ts";
 import type { RequestId } from "../json-rpc.ts";
@@ -20,6 +21,7 @@ const INSERT = "INSERT INTO rounds (exchange, key, part, data) VALUES (?, ?, ?, 
 const SELECT = "SELECT exchange, key, data FROM rounds ORDER BY exchange, key, part";
 const SELECT_OF =
   "SELECT exchange, key, data FROM rounds WHERE exchange = ? ORDER BY exchange, key, part";
+const SIZE = "SELECT COUNT(*) AS rows, COALESCE(SUM(LENGTH(data)), 0) AS units FROM rounds";
 const DELETE = "DELETE FROM rounds WHERE exchange = ? AND key = ?";
 
 const CALL = "call ";
@@ -71,6 +73,13 @@ export class Rounds {
   constructor(sql: SqlStorage) {
     this.#sql = sql;
     this.#hasTable = sql.exec(EXISTS).toArray().length > 0;
+  }
+
+  /** Whether another call of so many UTF-16 units may wait. */
+  hasRoomFor(units: number): boolean {
+    if (!this.#hasTable) return true;
+    const { rows, units: all } = this.#sql.exec<{ rows: number; units: number }>(SIZE).one();
+    return rows === 0 || (rows < MAX_PARKED_CALLS && all + units <= MAX_PARKED_UNITS);
   }
 
   /** Stores a call, in the calling code's transaction. */

@@ -174,6 +174,13 @@ it("learns what an upstream is from what it says, remembers it, and asks no more
   await service.restart();
   expect(saidBy(await client.call("era_echo", { tag: "c" }))).toBe("c");
   expect(passed().length).toBe(2);
+  // An isolate asks its memory before what may not run twice. Of anything else it learns it anew, once.
+  await service.kill();
+  await service.restart();
+  await client.ask("tools/list");
+  expect(passed().length).toBe(4);
+  await client.ask("tools/list");
+  expect(passed().length).toBe(4);
   expect(["a", "b", "c"].map((tag) => server.effects.of(tag))).toEqual([1, 1, 1]);
 });
 
@@ -226,4 +233,49 @@ it("goes on when the server has lost its sessions", async () => {
   const { message } = await client.call("era_elicit", { tag: "lost" }, accepting(asked));
   expect(message.error?.code).toBe(-32603);
   expect(saidBy(await client.call("era_echo", { tag: "next" }))).toBe("next");
+});
+
+it("learns what an upstream is from a call that a server without sessions has executed, and executes it once", async () => {
+  const calls: string[] = [];
+  const upstream = await startUpstream(
+    answering(async (_request, { id, method = "" }) => {
+      calls.push(method);
+      if (method !== "tools/call") {
+        const error = { code: -32601, message: "Method not found" };
+        return Response.json({ jsonrpc: "2.0", id, error });
+      }
+      const result = { content: [{ type: "text", text: "done" }] };
+      return Response.json({ jsonrpc: "2.0", id, result });
+    }, null),
+  );
+  const { url } = await startGateway({ default: { url: upstream.url } });
+  const client = new ModernClient(url);
+  for (let n = 0; n < 2; n++) {
+    const { message } = await client.call("any", {});
+    expect(message.result).toMatchObject({ resultType: "complete", content: [{ text: "done" }] });
+  }
+  const posted = calls.filter((method) => method !== "");
+  expect(posted).toEqual(["tools/call", "server/discover", "tools/call"]);
+});
+
+it("gets messages that are larger than what may wait for a slow client", async () => {
+  const large = "x".repeat(2_000_000);
+  const upstream = await startUpstream(
+    answering(async (_request, { id }) => {
+      const params = { level: "error", data: large };
+      const log = { jsonrpc: "2.0", method: "notifications/message", params };
+      const done = { jsonrpc: "2.0", id, result: { content: [{ type: "text", text: large }] } };
+      const frames = [log, log, done].map((message) => `data: ${JSON.stringify(message)}\n\n`);
+      return new Response(frames.join(""), { headers: { "content-type": "text/event-stream" } });
+    }),
+  );
+  const { url } = await startGateway({ default: { url: upstream.url, era: "legacy" } });
+  const client = new ModernClient(url, { capabilities: {} });
+  const meta = { "io.modelcontextprotocol/logLevel": "debug" };
+  const { messages } = await client.call("any", {}, { _meta: meta });
+  expect(messages.map(({ method }) => method)).toEqual([
+    "notifications/message",
+    "notifications/message",
+    undefined,
+  ]);
 });

@@ -5,7 +5,7 @@ import { ModernServer } from "../../support/mcp/era-modern-server.ts";
 import { startGateway } from "../../support/mcp/gateway.ts";
 import { openLegacy } from "../../support/mcp/legacy-client.ts";
 import { beside, shared } from "../../support/scope.ts";
-import { lastEventIdIn, type SseReader } from "../../support/sse-reader.ts";
+import { lastEventIdIn, SseReader } from "../../support/sse-reader.ts";
 
 async function start() {
   const server = await ModernServer.start();
@@ -246,5 +246,66 @@ it.concurrent(
     expect(textOf(messagesOf(await resumed.rest()).at(-1))).toContain("Ada");
     const sent = server.sent("tools/call").map(({ headers }) => headers.get("authorization"));
     expect(sent).toEqual(["Bearer old", "Bearer new"]);
+  }),
+);
+
+it.concurrent(
+  "bounds the calls that wait: one too many ends with an error, and the others go on",
+  beside(async () => {
+    const { server, url } = await started();
+    const session = await McpSession.open(url);
+    const large = "x".repeat(2_000_000);
+    const first = await session.stream(toolCall(0, "ask", { tag: `first ${large}`, rounds: 1 }));
+    const [question = ""] = await questionsOn(first, 1);
+    let refused: unknown;
+    for (let n = 1; refused === undefined && n < 20; n++) {
+      const response = await session.post(toolCall(n, "ask", { tag: large, rounds: 1 }));
+      const reader = new SseReader(response.body!);
+      // The refusal is JSON or on a stream, as fast as the machine is.
+      await reader.until(/holdfast-ask|"error"/);
+      refused = /"error":(\{.*?\})/.exec(reader.text)?.[1];
+      await reader.leave();
+    }
+    expect(JSON.parse(String(refused))).toEqual({
+      code: -32603,
+      message: "Too many calls of the session wait for its client",
+    });
+    expect(await answer(session, question)).toBe(202);
+    expect(textOf(messagesOf(await first.rest()).at(-1))).toContain("Ada");
+    expect(server.done.filter((tag) => tag.startsWith("first"))).toHaveLength(1);
+  }),
+);
+
+it.concurrent(
+  "asks for one request of a batch while another is at work, and after a kill only that other one is lost",
+  beside(async () => {
+    const { server, url, service } = await start();
+    const session = await McpSession.open(url, { protocolVersion: "2025-03-26" });
+    const version = { "mcp-protocol-version": "2025-03-26" };
+    const gate = Promise.withResolvers<void>();
+    server.gate = gate.promise;
+    const batch = [
+      toolCall("a", "ask", { tag: "asks", rounds: 1 }),
+      toolCall("b", "echo", { tag: "works" }),
+    ];
+    const reader = readerOf(await session.post(batch, version));
+    const [question = ""] = await questionsOn(reader, 1);
+    await service.kill();
+    await service.restart();
+    gate.resolve();
+    const headers = { accept: "text/event-stream", "mcp-session-id": session.id, ...version };
+    const lastEventId = lastEventIdIn(reader.text) ?? "";
+    const again = readerOf(
+      await fetch(url, { headers: { ...headers, "last-event-id": lastEventId } }),
+    );
+    await again.until(/interrupted/);
+    const answered = await session.post(accepted(question), version);
+    expect(answered.status).toBe(202);
+    const messages = messagesOf(await again.rest());
+    expect(messages).toMatchObject([
+      { id: "b", error: INTERRUPTED },
+      { id: "a", result: { content: [{ text: expect.stringContaining("Ada") as string }] } },
+    ]);
+    expect(server.done.toSorted()).toEqual(["asks", "works"]);
   }),
 );

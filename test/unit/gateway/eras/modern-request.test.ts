@@ -107,6 +107,14 @@ it("takes a notification, which no older revision has", () => {
   expect(readModern(body, new Headers())).toEqual({ kind: "notification" });
 });
 
+it.each(["null", "1e400", "{}", "true"])(
+  "refuses the id %s: its client waits for an answer",
+  (id) => {
+    const body = `{"jsonrpc":"2.0","id":${id},"method":"tools/list"}`;
+    expect(readModern(body, new Headers())).toMatchObject({ kind: "refused", status: 400 });
+  },
+);
+
 it.each<[what: string, code: number, verdict: ReturnType<typeof read>]>([
   ["no version", -32602, read({ name: "t", _meta: {} })],
   [

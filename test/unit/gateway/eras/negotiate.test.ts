@@ -106,6 +106,17 @@ describe("initializing with a server of either era", () => {
     expect([speaks(one, "legacy"), speaks(one, "modern")]).toEqual([undefined, undefined]);
   });
 
+  it.each([failed(), failed(503), refused(-32000, "", 429), refused(-32000, "", 401)])(
+    "says what the client can mend or wait for, where only the stateless era refuses so: %#",
+    async (bridged) => {
+      const one = upstream();
+      expect((await asked(one, { plain: refused(-32022), bridged })).outcome).toBe(bridged);
+      const plain = refused(-32602, "Unsupported protocol version");
+      expect((await asked(one, { plain, bridged })).outcome).toBe(plain);
+      expect([speaks(one, "legacy"), speaks(one, "modern")]).toEqual([undefined, undefined]);
+    },
+  );
+
   it.each([failed(), failed(503), refused(-32022, "", 429), refused(-32022, "", 401)])(
     "asks a stateless server that fails nothing of the other era: %#",
     async (bridged) => {

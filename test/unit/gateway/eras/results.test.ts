@@ -23,6 +23,12 @@ describe("a result for a client of the revisions with sessions", () => {
     expect(plainResult(response(result))).toBe(response(plain));
   });
 
+  it.each(['"task"', '"input_required"', "null"])("of the type %s is an error", (type) => {
+    const error = { code: -32603, message: expect.stringContaining(type) as string };
+    const plain = plainResult(response(`{"resultType":${type},"content":[]}`));
+    expect(JSON.parse(plain)).toEqual({ jsonrpc: "2.0", id: 1, error });
+  });
+
   it("an error stays as it is", () => {
     const error = '{"jsonrpc":"2.0","id":1,"error":{"code":1,"message":"resultType"}}';
     expect(plainResult(error)).toBe(error);
