@@ -107,6 +107,7 @@ export async function startVariant(
   const main = JSON.stringify(variant.main ?? join(PROJECT, "src", "worker.ts"));
   const toml = (await readFile(join(PROJECT, "wrangler.toml"), "utf8"))
     .replace('main = "src/worker.ts"', `main = ${main}`)
+    .replace('".holdfast/console"', JSON.stringify(join(PROJECT, ".holdfast", "console")))
     .replace("minify = true", `minify = ${!variant.readable}`);
   await mkdir(dirname(configPath), { recursive: true });
   await writeFile(configPath, toml);

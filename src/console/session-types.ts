@@ -1,2 +1,2 @@
 /** As `SESSION_TYPES` of the service; a test compares them. */
-export const SESSION_TYPES = ["mcp", "sse", "streamable"] as const;
+export const SESSION_TYPES = ["mcp", "sse", "streamable", "task"] as const;
