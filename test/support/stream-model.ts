@@ -79,11 +79,13 @@ export class StreamModel {
 
   /**
    * Checks the events that a reader with an id received over all its connections up to the end:
-   * every event from `startsAt` on, once and in order, except those that a gap says it missed.
+   * every event from `earliest` on, once and in order, except those that a gap says it missed. Its first
+   * connection may have been made as late as when `latest` was the earliest event.
    */
-  checkResumed(received: readonly string[], startsAt: number): void {
+  checkResumed(received: readonly string[], earliest: number, latest = earliest): void {
+    const startFor = (first: number) => Math.max(earliest, Math.min(first, latest));
     expect(received.at(-1)).toBe("ended");
-    expect(this.#through(received.slice(0, -1), startsAt, () => startsAt)).toBe(this.next);
+    expect(this.#through(received.slice(0, -1), earliest, startFor)).toBe(this.next);
   }
 
   /**
