@@ -148,6 +148,15 @@ export class EraAnswer implements Answering {
     if (token !== undefined) this.#leg?.send(withToken(text, token));
   }
 
+  /** A log message that names no call has come. Returns whether this call's client asked for its level. */
+  logged(text: string): boolean {
+    const leg = this.#isEnded ? undefined : this.#leg;
+    const heard = heardOf(text, {});
+    if (!leg || heard.kind !== "log" || !isLoud(heard.level, leg.request.logLevel)) return false;
+    leg.send(text);
+    return true;
+  }
+
   flush(): void {
     if (!this.#leg) return this.#store(this.resumesAfter());
     if (this.#isEnded || this.#asks.length === 0) return;

@@ -121,7 +121,7 @@ export class EraCalls {
     }
     if (era.requestState !== undefined) return this.#goOn(request, era, era.requestState);
     const level = this.#levelToSet(era.logLevel);
-    const listens = this.#mayAsk(era);
+    const listens = this.#mayHear(era);
     if (level === undefined && (!listens || this.#listener.isReady)) {
       return this.#begin(request, era, listens);
     }
@@ -138,10 +138,12 @@ export class EraCalls {
     return once(begun);
   }
 
-  /** Whether the server may ask during this call, and nobody listens to its standalone stream. */
-  #mayAsk({ method, capabilities }: EraRequest): boolean {
+  /** Whether the server may say something of this call by its standalone stream, to which nobody listens. */
+  #mayHear({ method, capabilities, progressToken, logLevel }: EraRequest): boolean {
     const { upstream, streams } = this.#parts.link;
     if (upstream.listensInObject || streams.isFollowed || !ASKING_METHODS.has(method)) return false;
+    // Many servers name no call in what they send: not in a question, in progress, nor in a log message.
+    if (progressToken !== undefined || logLevel !== undefined) return true;
     return ["elicitation", "sampling", "roots"].some((name) => isObject(capabilities[name]));
   }
 
@@ -156,6 +158,7 @@ export class EraCalls {
       const [only] = messagesIn(text);
       if (only?.message.kind === "notification") {
         if (only.message.method === "notifications/progress") this.#progress(undefined, text);
+        if (only.message.method === "notifications/message") this.#log(text);
         return CHANGES.has(only.message.method);
       }
       if (only?.message.kind === "request") this.#ask(text);
@@ -259,7 +262,7 @@ export class EraCalls {
     }
     const resumed = { ...request, body: "", pending: [upstreamId] };
     const carried = this.#run(resumed, leg, upstreamId, left);
-    if (this.#mayAsk(era)) this.#listenDuring(carried, request.headers);
+    if (this.#mayHear(era)) this.#listenDuring(carried, request.headers);
     this.#running.get(upstreamId)?.answer.attend(leg, state.seq, missing);
     void answers().catch((cause: unknown) => this.#failed(upstreamId, cause));
     return carried;
@@ -297,6 +300,11 @@ export class EraCalls {
   #progress(token: RequestId | undefined, text: string): void {
     const named = token ?? memberText(memberText(text, "params") ?? "", "progressToken") ?? "";
     this.#running.get(named)?.answer.progressed(text);
+  }
+
+  /** A log message that names no call goes to the first call that asked for its level. */
+  #log(text: string): void {
+    for (const { answer } of this.#running.values()) if (answer.logged(text)) return;
   }
 
   /** Nobody waits for this request any more. */

@@ -2,13 +2,13 @@
 import { expect, it } from "vitest";
 import { EraServer } from "../../support/mcp/era-server.ts";
 import { answering, startGateway, startUpstream } from "../../support/mcp/gateway.ts";
-import { readerOf } from "../../support/mcp/client.ts";
+import { messagesOf, readerOf } from "../../support/mcp/client.ts";
 import { accepting, ModernClient, saidBy } from "../../support/mcp/modern-client.ts";
 
 interface Body {
   readonly id?: unknown;
   readonly method?: string;
-  readonly params?: { readonly name?: string };
+  readonly params?: { readonly name?: string; readonly _meta?: { progressToken?: unknown } };
   readonly result?: unknown;
 }
 
@@ -19,6 +19,7 @@ const says = (id: unknown, text: string) => ({
   id,
   result: { content: [{ type: "text", text }] },
 });
+const notice = (method: string, params: object) => ({ jsonrpc: "2.0", method, params });
 const QUESTION = {
   jsonrpc: "2.0",
   id: "q",
@@ -52,7 +53,7 @@ async function startAsking() {
     return new Response(body, { headers: { "content-type": "text/event-stream" } });
   };
   let opened = 0;
-  const called = new Set<string>();
+  const called = new Map<string, unknown>();
   const upstream = await startUpstream(async (request) => {
     if (request.method === "GET") return listened();
     const { id, method, params, result } = (await request.clone().json()) as Body;
@@ -67,7 +68,7 @@ async function startAsking() {
     if (method === undefined || id === undefined) return new Response(null, { status: 202 });
     return answering(async () => {
       const name = params?.name ?? "";
-      called.add(name);
+      called.set(name, params?._meta?.progressToken);
       change();
       const body = new ReadableStream<Uint8Array>({
         async start(controller) {
@@ -88,6 +89,10 @@ async function startAsking() {
     /** So many streams were opened. */
     opened: (count: number) => until(() => opened >= count),
     ask: () => listeners.forEach((listener) => listener.enqueue(frame(QUESTION))),
+    say: (message: object) => listeners.forEach((listener) => listener.enqueue(frame(message))),
+    /** The progress token of a call, as it came. */
+    tokenOf: (name: string) => called.get(name),
+    end: () => answered.resolve(),
   };
 }
 
@@ -111,6 +116,29 @@ it("is listened to for a call under way when the client that listened leaves", a
   const asked = await asks;
   expect(asked.message.result?.resultType).toBe("input_required");
   expect(saidBy(await client.call("asks", {}, accepting(asked)))).toBe("asks");
+}, 20_000);
+
+it("has progress and log messages that name no call reach the call that asked for them", async () => {
+  const server = await startAsking();
+  const { url } = await startGateway({ default: { url: server.url, era: "legacy" } });
+  const client = new ModernClient(url, { capabilities: {} });
+  const meta = { progressToken: "mine", "io.modelcontextprotocol/logLevel": "warning" };
+  const answer = client.post("tools/call", { name: "asks", arguments: {}, _meta: meta });
+  await server.called("asks");
+  await server.opened(1);
+  const log = (level: string) => notice("notifications/message", { level, data: level });
+  const progress = { progressToken: server.tokenOf("asks"), progress: 1 };
+  server.say(notice("notifications/progress", progress));
+  server.say(notice("notifications/progress", { ...progress, progressToken: "another's" }));
+  server.say(log("info"));
+  server.say(log("error"));
+  const reader = readerOf(await answer);
+  expect(messagesOf(await reader.take(2))).toMatchObject([
+    { method: "notifications/progress", params: { progressToken: "mine", progress: 1 } },
+    { method: "notifications/message", params: { level: "error" } },
+  ]);
+  server.end();
+  expect(messagesOf(await reader.rest())).toMatchObject([{ result: { resultType: "complete" } }]);
 }, 20_000);
 
 it("is told that nobody waits where it refuses the client's answer", async () => {
