@@ -261,7 +261,9 @@ it("learns what an upstream is from a call that a server without sessions has ex
 it("gets messages that are larger than what may wait for a slow client", async () => {
   const large = "x".repeat(2_000_000);
   const upstream = await startUpstream(
-    answering(async (_request, { id }) => {
+    answering(async (request, { id }) => {
+      // It has no standalone stream.
+      if (request.method === "GET") return new Response(null, { status: 405 });
       const params = { level: "error", data: large };
       const log = { jsonrpc: "2.0", method: "notifications/message", params };
       const done = { jsonrpc: "2.0", id, result: { content: [{ type: "text", text: large }] } };
