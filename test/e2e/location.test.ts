@@ -11,8 +11,12 @@ it("serves without a jurisdiction where workerd has none, and says so", async ()
   expect(line).toMatchObject({ level: "warn", jurisdiction: "eu" });
   const { id } = await service.make();
   expect((await service.publish(id, { data: 1 })).status).toBe(202);
-  const { json } = await service.send<{ sessions: { id: string }[] }>("GET", "/v1/sessions");
-  expect(json.sessions.map((one) => one.id)).toEqual([id]);
+  // The directory is told in the background.
+  const listed = async () => {
+    const { json } = await service.send<{ sessions: { id: string }[] }>("GET", "/v1/sessions");
+    return json.sessions.map((one) => one.id);
+  };
+  await expect.poll(listed).toEqual([id]);
   const revoked = await service.send("DELETE", `/v1/sessions/${id}`);
   expect(revoked.status).toBe(204);
 });
