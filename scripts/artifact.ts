@@ -1,6 +1,6 @@
 /**
- * What `npm run build` makes for `holdfast serve`: a folder with the bundled Worker, the part of
- * wrangler.toml that plain workerd needs, and the pages. It is only ever read.
+ * Reads the folder that `npm run build` makes for `holdfast serve`: the bundled Worker, the part of
+ * wrangler.toml that plain workerd needs, and the pages. Nothing writes into it afterwards.
  */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";

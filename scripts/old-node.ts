@@ -1,4 +1,4 @@
-/** What the service's code takes from JavaScript and an old Node lacks. */
+/** Adds to an old Node the parts of JavaScript that it lacks and that the service's code uses. */
 
 /** Adds it. (Node 20.10 has no `URL.parse`.) */
 export function fillInOldNode(): void {

@@ -21,7 +21,7 @@ const PREFIX = { sessions: "thv:proxy:session:", maps: "thv:vmcp:session:" } as 
 /** ToolHive's mark of a session that nobody owns. */
 const UNOWNED = "unauthenticated";
 
-/** What became of the records. */
+/** Counts the records by their outcome. */
 interface Counts {
   made: number;
   alreadyThere: number;
@@ -29,7 +29,7 @@ interface Counts {
   failed: number;
 }
 
-/** What became of one. `why` says it where the record gave no session. */
+/** The outcome of one record. `why` gives the reason if the record became no session. */
 type Outcome =
   | { readonly kind: "made" | "alreadyThere" }
   | { readonly kind: "skipped" | "failed"; readonly why: string };

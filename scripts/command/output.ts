@@ -1,4 +1,4 @@
-/** What the command prints, for people or as JSON, one line each. */
+/** Prints the results of the command, for people or as JSON, one line each. */
 
 /**
  * Characters that a terminal may take for a command: the controls but tab and line end, DEL, and C1.

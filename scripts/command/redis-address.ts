@@ -74,7 +74,7 @@ function tlsOf({ caFile, isInsecure }: Given, isTls: boolean): RedisOptions["tls
   };
 }
 
-/** What `new URL` throws holds the URL, and with it the password. */
+/** Parses a URL. The error of `new URL` would show the URL, and the password in it, so this throws another one. */
 function parsed(url: string): URL {
   try {
     return new URL(url);

@@ -8,7 +8,7 @@ import { RedisFailure } from "../../src/library/storage/redis/failure.ts";
 
 /** Keys that one SCAN looks at, and that are read at a time. */
 const PAGE = 200;
-/** What errors of the codec call a record; the key says which one it is. */
+/** The codec names a record so in its errors. The key that is printed beside it says which one it is. */
 const RECORD = "record";
 
 /** One record of Redis, or why there is no session in it. */

@@ -1,4 +1,4 @@
-/** What a verb of the command is. */
+/** A verb of the command: its arguments, its help and its work. */
 import type { ParseArgsConfig } from "node:util";
 import type { Connection } from "./connection.ts";
 import type { Output } from "./output.ts";

@@ -10,7 +10,7 @@ export const MODERN_VERSION = FIRST_STATELESS;
 
 /**
  * In place of an upstream's session id, which a server of the stateless era has not: the session is bridged.
- * It is stored as any other id, so an object that has lost its memory goes on bridging.
+ * The session stores it as it stores the id of a server, so an object that has lost its memory still knows of the bridge.
  */
 const BRIDGED = "holdfast-bridge-";
 
