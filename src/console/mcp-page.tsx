@@ -3,7 +3,7 @@ import { useState } from "preact/hooks";
 import { read, type About } from "./api.ts";
 import { useNow } from "./hooks.ts";
 import { Pager, useListing } from "./paging.tsx";
-import { Heading, Scrolling } from "./parts.tsx";
+import { Cards, Heading, SessionCell } from "./parts.tsx";
 import { Upstreams, useScrapes } from "./plot.tsx";
 import { many, span } from "./words.ts";
 import type { Session } from "../core/api.ts";
@@ -45,45 +45,32 @@ export function McpPage({ type: asked, about }: Props) {
         </p>
       )}
       {ofGateway && ofGateway.length > 0 && (
-        <Scrolling label="MCP sessions" hasCards>
-          <table>
-            <thead>
-              <tr>
-                <th scope="col">Session</th>
-                <th scope="col">Upstream</th>
-                <th scope="col">Revision</th>
-                <th scope="col">Client</th>
-                <th scope="col">Readers</th>
-                <th scope="col">Time left</th>
-              </tr>
-            </thead>
-            <tbody>
-              {ofGateway.map(({ id, metadata, writers, expiresAt }) => (
-                <tr key={id}>
-                  <th scope="row">
-                    <a href={`#/session/${id}`}>{id}</a>
-                  </th>
-                  <td class="long" data-label="Upstream">
-                    {metadata["upstream"]} <span class="faint">{hostOf(metadata)}</span>
-                  </td>
-                  <td data-label="Revision">
-                    {metadata["era"] ?? metadata["protocol_version"] ?? "—"}
-                    {metadata["era"] !== undefined && ` over ${metadata["protocol_version"]}`}
-                  </td>
-                  <td class="long" data-label="Client">
-                    {clientOf(metadata)}
-                  </td>
-                  <td class="number" data-label="Readers">
-                    {writers}
-                  </td>
-                  <td class="number" data-label="Time left">
-                    {span(Date.parse(expiresAt) - now)}
-                  </td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </Scrolling>
+        <Cards
+          label="MCP sessions"
+          columns={["Session", "Upstream", "Revision", "Client", "Readers", "Time left"]}
+        >
+          {ofGateway.map(({ id, metadata, writers, expiresAt }) => (
+            <tr key={id}>
+              <SessionCell id={id} />
+              <td class="long" data-label="Upstream">
+                {metadata["upstream"]} <span class="faint">{hostOf(metadata)}</span>
+              </td>
+              <td data-label="Revision">
+                {metadata["era"] ?? metadata["protocol_version"] ?? "—"}
+                {metadata["era"] !== undefined && ` over ${metadata["protocol_version"]}`}
+              </td>
+              <td class="long" data-label="Client">
+                {clientOf(metadata)}
+              </td>
+              <td class="number" data-label="Readers">
+                {writers}
+              </td>
+              <td class="number" data-label="Time left">
+                {span(Date.parse(expiresAt) - now)}
+              </td>
+            </tr>
+          ))}
+        </Cards>
       )}
       <Pager listing={listing} />
       {about.hasMetrics && (

@@ -117,3 +117,40 @@ export function Scrolling({ label, hasCards, children }: ScrollingProps) {
     </div>
   );
 }
+
+interface CardsProps {
+  readonly label: string;
+  /** The headings of the columns. */
+  readonly columns: readonly string[];
+  /** The rows. */
+  readonly children: ComponentChildren;
+}
+
+/** A table whose rows are cards on a phone. */
+export function Cards({ label, columns, children }: CardsProps) {
+  return (
+    <Scrolling label={label} hasCards>
+      <table>
+        <thead>
+          <tr>
+            {columns.map((column) => (
+              <th key={column} scope="col">
+                {column}
+              </th>
+            ))}
+          </tr>
+        </thead>
+        <tbody>{children}</tbody>
+      </table>
+    </Scrolling>
+  );
+}
+
+/** The heading of a session's row, which leads to the session. */
+export function SessionCell({ id }: { readonly id: string }) {
+  return (
+    <th scope="row">
+      <a href={`#/session/${id}`}>{id}</a>
+    </th>
+  );
+}

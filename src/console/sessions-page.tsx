@@ -3,7 +3,7 @@ import { useState } from "preact/hooks";
 import { count, revoke, type About, type Filter } from "./api.ts";
 import { useNow } from "./hooks.ts";
 import { Pager, useListing } from "./paging.tsx";
-import { Confirmed, Heading, NoticeLine, Scrolling, useActions } from "./parts.tsx";
+import { Cards, Confirmed, Heading, NoticeLine, SessionCell, useActions } from "./parts.tsx";
 import { Overview, useScrapes } from "./plot.tsx";
 import { SESSION_TYPES } from "./session-types.ts";
 import { clock, many, span } from "./words.ts";
@@ -58,40 +58,25 @@ export function SessionsPage({ filter, about }: Props) {
       </p>
       {sessions?.length === 0 && <p>No session fits.</p>}
       {sessions && sessions.length > 0 && (
-        <Scrolling label="Sessions" hasCards>
-          <table>
-            <thead>
-              <tr>
-                <th scope="col">Session</th>
-                <th scope="col">Type</th>
-                <th scope="col">Subject</th>
-                <th scope="col">Made</th>
-                <th scope="col">Time left</th>
-              </tr>
-            </thead>
-            <tbody>
-              {sessions.map(({ id, type, subject, createdAt, expiresAt }) => (
-                <tr key={id}>
-                  <th scope="row">
-                    <a href={`#/session/${id}`}>{id}</a>
-                  </th>
-                  <td data-label="Type">{type}</td>
-                  <td class="long" data-label="Subject">
-                    {subject === undefined ? (
-                      <span class="faint">nobody</span>
-                    ) : (
-                      <a href={addressOf({ ...filter, subject })}>{subject}</a>
-                    )}
-                  </td>
-                  <td data-label="Made">{clock(createdAt)}</td>
-                  <td class="number" data-label="Time left">
-                    {span(Date.parse(expiresAt) - now)}
-                  </td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </Scrolling>
+        <Cards label="Sessions" columns={["Session", "Type", "Subject", "Made", "Time left"]}>
+          {sessions.map(({ id, type, subject, createdAt, expiresAt }) => (
+            <tr key={id}>
+              <SessionCell id={id} />
+              <td data-label="Type">{type}</td>
+              <td class="long" data-label="Subject">
+                {subject === undefined ? (
+                  <span class="faint">nobody</span>
+                ) : (
+                  <a href={addressOf({ ...filter, subject })}>{subject}</a>
+                )}
+              </td>
+              <td data-label="Made">{clock(createdAt)}</td>
+              <td class="number" data-label="Time left">
+                {span(Date.parse(expiresAt) - now)}
+              </td>
+            </tr>
+          ))}
+        </Cards>
       )}
       <Pager listing={listing} />
       <Revoke initial={filter.subject} onRevoked={listing.again} />
