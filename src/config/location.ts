@@ -43,7 +43,7 @@ export function locationOf(env: Environment<"JURISDICTION" | "LOCATION_HINT">): 
 /** The part of a namespace of objects that finds an object. */
 type Finds = Pick<DurableObjectNamespace, "idFromName" | "get">;
 
-/** What workerd without Cloudflare throws, such as under `wrangler dev`. */
+/** workerd throws this where there is no Cloudflare, such as under `wrangler dev`. */
 const NOT_HERE = "Jurisdiction restrictions are not implemented in workerd.";
 
 /**

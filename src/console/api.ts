@@ -65,7 +65,7 @@ async function done(method: string, path: string): Promise<void> {
   await send(method, path, {});
 }
 
-/** What the console asks about the service before it asks for a token. */
+/** Asks the service what the console must know before it asks for a token. */
 export interface About {
   readonly hasMetrics: boolean;
   /** Whether a token is needed; the document says so of each route. */

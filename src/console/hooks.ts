@@ -1,4 +1,4 @@
-/** What the components share: the time, the address, and work that repeats while the page is seen. */
+/** Hooks that the components share: the time, the address, and work that repeats while the page is seen. */
 import { useEffect, useRef, useState } from "preact/hooks";
 
 /** The time in milliseconds since the epoch, anew each second. */

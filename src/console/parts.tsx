@@ -44,7 +44,7 @@ export function useActions(): Actions {
 
 interface ConfirmedProps {
   readonly label: string;
-  /** What the user is asked. */
+  /** The question to the user. */
   readonly question: string;
   readonly disabled?: boolean;
   readonly onConfirm: () => void;

@@ -114,7 +114,7 @@ export function Overview({ scrapes, failure }: Scrapes) {
   );
 }
 
-/** What the upstreams answered, since the process began. */
+/** Counts the upstreams' answers since the process began. */
 export function Upstreams({ scrapes }: { readonly scrapes: readonly Scrape[] }) {
   const samples: readonly Sample[] = scrapes.at(-1)?.samples ?? [];
   const of = (metric: string, upstream: string, label: string) =>

@@ -25,7 +25,7 @@ export type Verdict =
   | {
       readonly kind: "stateless";
       readonly id?: RequestId;
-      /** What it has to do with tasks, if anything. */
+      /** The part that tasks play in it; absent: none. */
       readonly tasks?: TaskRequest;
     }
   | { readonly kind: "initialize"; readonly id: RequestId }

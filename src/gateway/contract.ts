@@ -160,7 +160,7 @@ export type GatewayStart = {
   | ({ readonly kind: "listen" } & Listen)
 );
 
-/** What a `subscriptions/listen` asks for. */
+/** The changes that a `subscriptions/listen` asks for. */
 export interface Listen {
   /** The request's id, as the client wrote it. */
   readonly id: RequestId;
@@ -202,7 +202,7 @@ export interface GatewaySessions<Shown = SessionView> extends Sessions<Shown> {
 
 /** A session host that carries MCP as well. */
 export interface GatewayHost extends SessionHost {
-  /** What the gateway remembers over restarts. Absent: nothing. */
+  /** Keeps what the gateway remembers over restarts. Absent: it remembers nothing. */
   readonly notes?: Notes | undefined;
   as(caller: Caller): GatewaySessions;
 }

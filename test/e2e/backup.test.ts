@@ -46,7 +46,7 @@ function whileFrozen(pid: number, work: () => void): void {
   }
 }
 
-/** What /proc says of a process or thread, from its state on: that comes after a name, in brackets. */
+/** Reads the fields that /proc has of a process or thread, from its state on. Before the state comes the name, in brackets. */
 function statOf(path: string): string[] {
   try {
     const stat = readFileSync(`${path}/stat`, "utf8");

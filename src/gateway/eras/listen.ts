@@ -19,7 +19,7 @@ import { CHANGES, withSubscription } from "./modern-answer.ts";
 import type { ModernRequest } from "./modern-request.ts";
 import { ACKNOWLEDGED } from "./wire.ts";
 
-/** What the request asks for. Throws Refused where that cannot be read. */
+/** Reads the request. Throws Refused if it cannot be read. */
 export function filterOf({ params }: Pick<ModernRequest, "params">): ListenFilter {
   const asked = params["notifications"];
   if (!isObject(asked)) throw invalid("notifications is required");

@@ -24,7 +24,7 @@ export class EraMemory {
     return asked;
   }
 
-  /** What is known of an upstream has changed. Never rejects. */
+  /** Stores what the gateway has learnt of an upstream. Never rejects. */
   async remember(upstream: Upstream): Promise<void> {
     try {
       await this.#notes.write(PREFIX + upstream.name, JSON.stringify(known(upstream)));

@@ -25,7 +25,7 @@ export interface ModernRequest {
   /** As the client wrote it. */
   readonly id: RequestId;
   readonly method: string;
-  /** What the method is asked of: a tool, a prompt, a resource. */
+  /** The tool, prompt or resource that the method names. */
   readonly name: string | undefined;
   readonly params: Members;
   readonly paramsText: string;
@@ -201,7 +201,7 @@ const NOT_PASSED: ReadonlySet<string> = new Set([
   "task",
 ]);
 
-/** What of `_meta` the older revisions do not have. */
+/** The keys of `_meta` that the older revisions do not have. */
 const NOT_PASSED_META: ReadonlySet<string> = new Set([
   "progressToken",
   META.version,

@@ -4,7 +4,7 @@ import { memberText, withMember, withoutMember } from "../../wire/json-text.ts";
 import type { RequestId } from "../json-rpc.ts";
 import { encodedHeader, LISTEN, META, MODERN_HEADERS, MODERN_VERSION, nameIn } from "./wire.ts";
 
-/** What a client said of itself, which each request of the stateless era repeats. */
+/** The client's description of itself, which each request of the stateless era repeats. */
 export interface ClientSide {
   /** Undefined where it is not what MCP demands. */
   readonly info: unknown;

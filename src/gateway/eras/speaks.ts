@@ -37,7 +37,7 @@ export function learn(upstream: Upstream, era: Era, does: boolean): boolean {
   return true;
 }
 
-/** What has been learnt of an upstream, and `at` which addresses. */
+/** The eras that an upstream has shown, and `at` which addresses. */
 export function known(upstream: Upstream): Spoken & { readonly at: string } {
   const at = keyOf(upstream);
   return { ...learnt.get(at), at };

@@ -19,7 +19,7 @@ type State =
   | { readonly kind: "streaming"; readonly row: OpenExchange }
   | { readonly kind: "ended" };
 
-/** What an exchange needs of the answer to its client. */
+/** The part of the answer to a client that an exchange uses. */
 export type Answering = Pick<ClientAnswer, keyof ClientAnswer>;
 
 interface ClientAnswerParts {

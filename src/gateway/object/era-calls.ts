@@ -93,7 +93,7 @@ export class EraCalls {
     if (result !== undefined) storage.kv.put(SERVER, result);
   }
 
-  /** What the server said of itself. */
+  /** The server's description of itself. */
   get server(): string {
     return this.#parts.storage.kv.get<string>(SERVER) ?? "{}";
   }
@@ -152,7 +152,7 @@ export class EraCalls {
     return this.#states.waiting(Date.now()).has(stream);
   }
 
-  /** What the upstream says about no call. Returns what is for those that listen. */
+  /** Takes messages of the upstream that belong to no call. Returns those for the clients that listen. */
   unasked(texts: readonly string[]): string[] {
     return texts.filter((text) => {
       const [only] = messagesIn(text);

@@ -12,7 +12,7 @@ type Headers = ExchangeRequest["headers"];
 
 interface ListensParts {
   readonly streams: GatewayStreams;
-  /** What the server said of itself, as JSON. */
+  /** The server's description of itself, as JSON. */
   readonly server: () => string;
   /** Sends a request. Returns whether the upstream took it; never rejects. */
   readonly tell: (method: string, params: object, headers: Headers) => Promise<boolean>;
@@ -94,7 +94,7 @@ export class EraListens {
   }
 }
 
-/** What the server can tell of what a client asks for. */
+/** The changes that a client asks for and that the server can report. */
 function honoredBy(capabilities: unknown, filter: ListenFilter): ListenFilter {
   const can = (name: string, member: string) => {
     const one = isObject(capabilities) ? capabilities[name] : undefined;

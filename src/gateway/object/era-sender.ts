@@ -1,4 +1,4 @@
-/** What the gateway itself sends to the server of clients of the stateless revision: answers, notifications, settings. */
+/** Sends the gateway's own messages to the server of clients of the stateless revision: answers, notifications, settings. */
 import type { Logger } from "../../logger.ts";
 import type { ExchangeRequest } from "../contract.ts";
 import { messagesIn } from "../json-rpc.ts";

@@ -8,7 +8,7 @@ import type { RequestId } from "../json-rpc.ts";
 export interface EraState {
   /** The exchange's stream in the log. */
   readonly stream: number;
-  /** What came after this place is for the next repetition of the request. */
+  /** The next repetition of the request gets the messages after this place. */
   readonly seq: number;
   /** The upstream's stream can be resumed after this event, if nothing came after `seq`. */
   readonly resumesAfter?: string | undefined;

@@ -5,7 +5,7 @@
 
 export type TaskStatus = "working" | "input_required" | "completed" | "failed" | "cancelled";
 
-/** What never changes about a task. */
+/** The members of a task that never change. */
 export interface TaskFacts {
   readonly taskId: string;
   readonly createdAt: number;
@@ -32,7 +32,7 @@ export interface TaskState {
   readonly questions?: Readonly<Record<string, Question>>;
   /** The answers of this round so far, as JSON, by the upstream's names. */
   readonly answers?: Readonly<Record<string, string>>;
-  /** What the upstream wants back with the answers, as JSON. */
+  /** The upstream's `requestState`, which it gets back with the answers, as JSON. */
   readonly requestState?: string;
   /** Of a completed task, as JSON. */
   readonly result?: string;
@@ -63,7 +63,7 @@ export function withEventId(state: TaskState, lastEventId: string | undefined): 
   return state.status === "working" ? { ...state, lastEventId } : state;
 }
 
-/** What an upstream asks in one answer. */
+/** The questions that an upstream asks in one answer. */
 export interface Asked {
   /** The requests as JSON, by the upstream's names. At least one. */
   readonly requests: Readonly<Record<string, string>>;
@@ -92,7 +92,7 @@ export function withQuestions(
   };
 }
 
-/** What the upstream is sent when every question of a round is answered. */
+/** The request to the upstream once the client has answered every question of a round. */
 export interface Repeat {
   /** As JSON, by the upstream's names. */
   readonly answers: Readonly<Record<string, string>>;

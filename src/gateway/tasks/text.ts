@@ -60,7 +60,7 @@ export function membersOf(text: string | undefined): Record<string, string> | un
   return Object.fromEntries(members) as Record<string, string>;
 }
 
-/** What the upstream has to say about its progress; undefined if a message is no progress of this call. */
+/** The text in which the upstream reports its progress; undefined if a message is no progress of this call. */
 export function progressIn(text: string, token: string): string | undefined {
   const params = memberText(text, "params") ?? "";
   if (memberText(params, "progressToken") !== token) return undefined;
@@ -71,7 +71,7 @@ export function progressIn(text: string, token: string): string | undefined {
   return shorten(typeof message === "string" ? message : far, MAX_STATUS_MESSAGE_LENGTH);
 }
 
-/** What the answer to a call says about its task. */
+/** The outcome of a task, as the answer to its call gives it. */
 export type CallOutcome =
   | { readonly kind: "ended"; readonly end: TaskEnd }
   | { readonly kind: "asked"; readonly asked: Asked };

@@ -8,7 +8,7 @@ import { replicaAt, type Upstream } from "../upstream/upstream.ts";
 
 type Headers = Readonly<Record<string, string>>;
 
-/** What an upstream's answer brings. */
+/** A part of an upstream's answer. */
 export type Heard =
   /** All of it. A text where it is JSON with a status of success. */
   | {
