@@ -43,31 +43,55 @@ type WorkerdParts = Partial<Pick<WorkerdOptions, "env" | "onLine" | "args" | "op
 interface WorkerOptions extends WorkerdParts {
   /** The parent of its storage's folder. */
   readonly folder?: string;
+  /** Called when its process has ended by itself. It is started again, as `serve` does: `up` resolves then. */
+  readonly onEnd?: (up: Promise<void>) => void;
 }
 
 export async function startWorker(
   name: string,
   configPath: string,
-  { env = {}, onLine = () => {}, folder = tmpdir(), args = [], openFiles }: WorkerOptions = {},
+  {
+    env = {},
+    onLine = () => {},
+    folder = tmpdir(),
+    args = [],
+    openFiles,
+    onEnd,
+  }: WorkerOptions = {},
 ): Promise<WorkerServer> {
   const bundle = await bundleOf(name, configPath);
   const stateDir = makeFolder(name, folder);
   const port = await freePort();
   const config = readWorkerConfig(configPath);
   const place = { bundle: bundle.path, config, host: "127.0.0.1", port, stateDir };
-  const launch = () => startWorkerd({ ...place, env, args, onLine, openFiles });
-  let workerd = await launch();
+  const launch = async () => {
+    const started = await startWorkerd({ ...place, env, args, onLine, openFiles });
+    started.ended.then(endedItself, () => undefined);
+    return started;
+  };
+  let wanted = true;
+  let starting = launch();
+  let workerd = await starting;
+  const again = async () => void (workerd = await (starting = launch()));
+  function endedItself(): void {
+    if (wanted) onEnd?.(again());
+  }
   return {
     url: workerd.url,
     get pid() {
       return workerd.process.pid ?? 0;
     },
     async crash() {
+      await starting;
+      wanted = false;
       workerd.process.kill("SIGKILL");
       await workerd.ended;
-      workerd = await launch();
+      wanted = true;
+      await again();
     },
     async stop() {
+      wanted = false;
+      await starting;
       await workerd.stop(0);
       // On a disk, storage stays until the end: when ext4 makes a file, it looks at every inode that
       // was deleted nearby in the last minutes, and the next measurement would pay for that.

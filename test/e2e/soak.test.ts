@@ -31,11 +31,16 @@ describe("a soak", () => {
       subscribers: 2,
       rates: { publish: 30, create: 4, write: 8, delete: 3, redis: 20, call: 0.5, answer: 1 },
     };
-    const { losses, history, journal } = await soak(options, { schedule });
+    // Once it ends without any fault of the schedule, and is started again, as serve would.
+    const onProgress = (at: number) => {
+      if (at !== 10) return;
+      const [service] = childrenOf(process.pid).filter(({ args }) => /workerd.*soak/.test(args));
+      process.kill(service?.pid ?? NaN, "SIGKILL");
+    };
+    const { losses, history, journal } = await soak(options, { schedule, onProgress });
     expect(losses).toEqual([]);
-    expect(journal.timeline.faults.map(({ kind }) => kind)).toEqual(
-      schedule.map(({ kind }) => kind),
-    );
+    const struck = [...schedule, { at: 10, kind: "end" }].toSorted((a, b) => a.at - b.at);
+    expect(journal.timeline.faults.map(({ kind }) => kind)).toEqual(struck.map(({ kind }) => kind));
     // The verdict has substance: events came through, and both storages answered calls.
     const subscribers = history.followings.filter(({ follower }) =>
       follower.startsWith("subscriber"),

@@ -12,6 +12,8 @@ import type { RedisTraffic } from "./traffic/redis.ts";
 /** Milliseconds for which a disk stays full, and between two times that it is filled with what was freed. */
 const FULL_MS = 3000;
 const REFILL_MS = 100;
+/** Milliseconds within which the end of a process is known after its connections have failed. */
+const END_MS = 500;
 
 interface Targets {
   readonly journal: Journal;
@@ -61,8 +63,18 @@ const STRIKES: Readonly<Record<FaultKind, (targets: Targets) => Promise<void>>> 
       "session" in object
         ? [object.session, `session=${object.session}`]
         : [`shard ${object.shard}`, `shard=${object.shard}`];
-    await journal.timeline.struck("abort", target, async () => {
-      const { status } = await fetch(`${server.url}/abort?${query}`, { method: "POST" });
+    const { timeline } = journal;
+    await timeline.struck("abort", target, async () => {
+      const from = timeline.now;
+      const response = await fetch(`${server.url}/abort?${query}`, { method: "POST" }).catch(
+        async (failure: unknown) => {
+          // If the process has ended by itself, its object has too. Its connections end a moment before.
+          await sleep(END_MS);
+          if (!timeline.endedSince(from)) throw failure;
+        },
+      );
+      if (!response) return;
+      const { status } = response;
       if (status !== 204) throw new Error(`an object was not aborted: ${status}`);
     });
   },

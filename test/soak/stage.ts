@@ -18,6 +18,8 @@ const WORKER = join(import.meta.dirname, "worker.ts");
 const RELAYS = 3;
 export const SHARDS = 8;
 const KEEPALIVE_SECONDS = 1;
+/** Lines of the service's log that are said when its process has ended by itself. */
+const LAST_LINES = 10;
 /** A subscriber reconnects after so long without a byte, not even a keep-alive. */
 const SILENCE_MS = 4 * KEEPALIVE_SECONDS * 1000;
 
@@ -55,13 +57,24 @@ export async function setStage(options: SoakOptions, endings: Ending[]): Promise
     options.disk === 0 ? undefined : await SmallDisk.mount(join(folder, "disk"), options.disk);
   endings.push(() => disk?.unmount());
   const openFiles = options.openFiles === 0 ? undefined : options.openFiles;
-  const place = { env, folder: disk?.path ?? folder, openFiles };
+  const journal = new Journal();
+  // Its last lines say why.
+  let last: readonly string[] = [];
+  const place = {
+    env,
+    folder: disk?.path ?? folder,
+    openFiles,
+    onLine: (line: string) => void (last = [...last, line].slice(-LAST_LINES)),
+    onEnd: (up: Promise<void>) => {
+      console.error(`soak: the service's process ended by itself: ${last.join(" | ")}`);
+      journal.timeline.struck("end", "service", () => up).catch(console.error);
+    },
+  };
   const server = await startVariant("soak", { main: WORKER }, place);
   endings.push(() => server.stop());
   const port = Number(new URL(server.url).port);
   const relays = await Promise.all(Array.from({ length: RELAYS }, () => SeveringRelay.open(port)));
   endings.push(() => relays.forEach((relay) => relay.close()));
-  const journal = new Journal();
   // The schedule of faults has its own generator, so the load's timing does not change it.
   const random = new Random(options.seed + 1);
   const redis = await RedisTraffic.start(journal, random);

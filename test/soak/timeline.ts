@@ -1,5 +1,5 @@
 /** Throughput, latency, failures and faults, by the second. */
-import type { Fault, FaultKind } from "./schedule.ts";
+import type { FaultKind } from "./schedule.ts";
 
 interface Second {
   published: number;
@@ -23,7 +23,13 @@ interface Stretch {
   readonly p99: number | null;
 }
 
-export interface StruckFault extends Fault {
+/** A fault of the schedule, or an end of the service's process that nobody asked for. */
+type StruckKind = FaultKind | "end";
+
+export interface StruckFault {
+  /** Seconds from the start. */
+  readonly at: number;
+  readonly kind: StruckKind;
   readonly target: string;
   /** Seconds from the start until the fault is over and a killed process is up again. */
   until: number;
@@ -57,7 +63,7 @@ export class Timeline {
   }
 
   /** Carries out a fault and writes down its beginning and its end. */
-  async struck(kind: FaultKind, target: string, strike: () => Promise<void>): Promise<void> {
+  async struck(kind: StruckKind, target: string, strike: () => Promise<void>): Promise<void> {
     const fault = { at: this.now, kind, target, until: Infinity };
     this.faults.push(fault);
     await strike();
@@ -72,7 +78,10 @@ export class Timeline {
     return this.faults.some(
       ({ kind, until, target }) =>
         until >= at &&
-        (kind === "kill" || kind === "disk" || (kind === "abort" && target === session)),
+        (kind === "kill" ||
+          kind === "end" ||
+          kind === "disk" ||
+          (kind === "abort" && target === session)),
     );
   }
 
