@@ -54,6 +54,8 @@ process.on("exit", () => {
   for (const child of running) child.kill("SIGKILL");
   directories.forEach(remove);
 });
+// The runner ends a process of tests by SIGTERM, of which Node does not make an exit by itself.
+process.once("SIGTERM", () => process.exit());
 
 export async function startRedis(options: RedisServerOptions = {}): Promise<RedisServer> {
   const port = options.port ?? (await freePort());
