@@ -6,7 +6,7 @@
 export class AlarmClock {
   readonly #storage: DurableObjectStorage;
   readonly #earliest: () => number;
-  /** The time that the alarm is set for; undefined after a load, which does not read it. */
+  /** The time that the alarm is set for; undefined after a load, until `load` has read it. */
   #setFor: number | undefined;
 
   /** `earliest`: the object is to wake by then, whatever else a caller asks for. Infinity: no such time. */
@@ -15,9 +15,15 @@ export class AlarmClock {
     this.#earliest = earliest;
   }
 
-  /** Whether the alarm's time is known: after a load it is not, until something sets it. */
-  get known(): boolean {
-    return this.#setFor !== undefined;
+  /** Reads what the alarm is set for, so that one that is early enough is not set again. */
+  async load(): Promise<void> {
+    const at = await this.#storage.getAlarm();
+    this.#setFor ??= at ?? Infinity;
+  }
+
+  /** Whether the alarm is known to be set for this time or later. */
+  isAtOrAfter(at: number): boolean {
+    return this.#setFor !== undefined && this.#setFor >= at;
   }
 
   /** Makes sure that the object wakes at `at` (milliseconds since the epoch) or before. */

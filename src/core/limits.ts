@@ -261,8 +261,12 @@ export const MAX_MERGED_TYPES = 4;
 export const REVOKE_BATCH = 100;
 /** Milliseconds before a shard goes on with work that failed. */
 export const SHARD_RETRY_MS = 5_000;
-/** Milliseconds for which a revocation also ends sessions whose entry comes late. */
-export const REVOCATION_MEMORY_MS = 60 * 60 * 1000;
+/**
+ * Milliseconds for which a revocation also ends sessions whose entry comes late. A session that no shard has
+ * heard of is heard of by its next use or at its deadline, which is a TTL away at most; then its shard may be
+ * down for a while.
+ */
+export const REVOCATION_MEMORY_MS = MAX_TTL_MS + 24 * 60 * 60 * 1000;
 /** Milliseconds for which a listing reads twice after a move of entries has ended. */
 export const MOVE_SETTLE_MS = 60_000;
 /** Milliseconds for which a shard reserves a place for a session that is being made. */

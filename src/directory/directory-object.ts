@@ -96,6 +96,7 @@ export class DirectoryObject
       this.#directory(shards),
     );
     this.#alarm = new AlarmClock(ctx.storage);
+    void ctx.blockConcurrencyWhile(() => this.#alarm.load());
   }
 
   deliver(to: Addressed, message: DirectoryMessage): Promise<Delivery | Elsewhere> {
@@ -209,14 +210,6 @@ export class DirectoryObject
     }
   }
 
-  /**
-   * Makes sure that the shard wakes at `at` or before. A freshly loaded shard does not know its
-   * alarm, and must not put off the work that it was set for.
-   */
-  #wakeBy(at: number, now: number): void {
-    this.#alarm.wakeBy(this.#alarm.known ? at : Math.min(at, this.#nextWork(now)));
-  }
-
   #take(to: Addressed, message: DirectoryMessage): Delivery | Elsewhere {
     const now = this.#hear(to);
     const elsewhere = this.#rebalance.elsewhere(to, idOf(message));
@@ -224,7 +217,7 @@ export class DirectoryObject
     const delivery = this.#index.apply(message, now);
     if (message.op === "put" && delivery.kind === "taken") {
       const late = this.#revocations.catches(message.entry, now);
-      this.#wakeBy(late ? now : message.dropAt, now);
+      this.#alarm.wakeBy(late ? now : message.dropAt);
     }
     return delivery;
   }
@@ -239,7 +232,7 @@ export class DirectoryObject
 
   #nextWork(now: number): number {
     const move = this.#rebalance.isUnderWay ? Math.max(now, this.#rebalanceAt) : Infinity;
-    const drop = this.#index.nextDrop() ?? Infinity;
+    const drop = this.#index.nextDrop();
     const sweep = drop <= now ? now : Math.max(drop, now + SWEEP_INTERVAL_MS);
     return Math.min(move, sweep, this.#revocations.nextWork() ?? Infinity);
   }

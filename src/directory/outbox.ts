@@ -1,13 +1,17 @@
 /**
- * Reports one session to the directory. It stores no queue of messages. It stores the entry that
- * the directory took last, and sends the difference between that and the session's own record. So
- * a change needs no row for its message, a crash at any point loses none, and one message settles
- * all changes that wait.
+ * Reports one session to the directory. It stores no queue of messages. It compares the session's own
+ * record with what the directory took last, and sends the difference. So a change needs no row for its
+ * message, a crash at any point loses none, and one message settles all changes that wait.
+ *
+ * Of a session that is as it was made, the record itself says what the directory was told. So a create
+ * stores nothing here, and sets no alarm of its own. After a loss of memory nobody knows whether a shard
+ * took that message: the next use sends it again, or the alarm at the deadline does.
  *
  * An ended session leaves no record. The trace of its entry stays in its place until a shard has
  * taken the removal. Then the storage is emptied.
  */
 import type { AlarmClock } from "../alarm-clock.ts";
+import { expiryVerdict } from "../core/expiry.ts";
 import type { SessionEntry } from "../core/host.ts";
 import type { SessionId } from "../core/id.ts";
 import { FIRST_RESEND_MS, MAX_RESTAMPS, SEND_DELAY_MS } from "../core/limits.ts";
@@ -20,17 +24,19 @@ import { sleep } from "../wire/timers.ts";
 
 const KEY = "directory";
 
-/** One row. The first answer of a shard makes it, or the session's end. */
+interface Told {
+  readonly kind: "told";
+  readonly entry: DirectoryEntry;
+  /** The session's TTL then: it decides how long the shard keeps the entry. Absent in older rows. */
+  readonly ttlMs?: number;
+  readonly order: number;
+  /** How many shards there were; with another number the entry's place may be another. */
+  readonly shards: number;
+}
+
+/** One row. A shard's answer makes it, unless the record says as much or more has to be sent soon; or the session's end. */
 type StoredOutbox =
-  | {
-      readonly kind: "told";
-      readonly entry: DirectoryEntry;
-      /** The session's TTL then: it decides how long the shard keeps the entry. Absent in older rows. */
-      readonly ttlMs?: number;
-      readonly order: number;
-      /** How many shards there were; with another number the entry's place may be another. */
-      readonly shards: number;
-    }
+  | Told
   | {
       readonly kind: "ended";
       readonly id: SessionId;
@@ -43,8 +49,14 @@ type StoredOutbox =
 export interface Listed {
   readonly session: Omit<SessionEntry, "expiresAt"> & {
     readonly ttlMs: number;
+    /** 0: no limit. */
+    readonly maxLifetimeMs: number;
     /** Its last change. */
     readonly updatedAt: number;
+    /** 1: it is as it was made. */
+    readonly revision: number;
+    /** How many shards the directory had when it was made. Absent: an older version made it, or there was no directory. */
+    readonly shards?: number;
   };
   /** Its present deadline. */
   readonly deadline: number;
@@ -54,8 +66,8 @@ interface Update {
   readonly message: (order: number) => DirectoryMessage;
   /** Since when the message waits; milliseconds since the epoch. */
   readonly since: number;
-  /** Whether it must be sent now, and not with the session's next use or at its deadline. */
-  readonly isUrgent: boolean;
+  /** The message says what the record says of the session as it was made. */
+  readonly isAsMade?: true;
 }
 
 interface OutboxParts {
@@ -80,40 +92,50 @@ export class Outbox {
   #retryAt = 0;
   /** The alarm was set for a retry, so it has to be moved once the message has arrived. */
   #isAlarmOurs = false;
+  /** The session was made since the object was loaded. */
+  #isNew = false;
+  /** Nothing has used the session since the alarm fired. */
+  #isWoken = false;
 
   constructor(parts: OutboxParts) {
     this.#parts = parts;
   }
 
+  /** How many shards the directory has, as far as is known; undefined: there is none. */
+  get shards(): number | undefined {
+    return this.#parts.directory?.shards;
+  }
+
+  /** The session was made: sends that. */
+  made(listed: Listed, now: number): void {
+    this.#isNew = true;
+    this.changed(listed, now);
+  }
+
   /**
-   * The session was made, changed or used: sends what concerns the directory. Returns the
-   * time by which the object has to wake to send a deadline that moved, if no use sends it
-   * before. By then the entry is still listed. Infinity if no such deadline waits.
+   * The session was changed or used: sends what concerns the directory. If the object dies before a shard
+   * has taken it, the next use sends it, or the alarm, which is set for the deadline or before.
    */
-  changed(listed: Listed, now: number): number {
+  changed(listed: Listed, now: number): void {
     this.#listed = listed;
-    const update = this.#update(now);
-    if (!update) return Infinity;
-    // The object may die before a shard answers, and nobody may ever call this session again.
-    if (update.isUrgent) this.#wakeBy(retryTime(update.since, now));
-    this.#send(now);
-    const row = this.#read();
-    return !update.isUrgent && row?.kind === "told" ? row.entry.expiresAt : Infinity;
+    this.#isWoken = false;
+    if (this.#update()) this.#send(now);
   }
 
   /**
    * The session has ended: empties the storage in one transaction. Only what the directory has
    * yet to hear stays, until the directory has taken it.
    */
-  ended(id: SessionId, now: number): void {
+  ended({ id, createdAt, shards: shardsThen }: Listed["session"], now: number): void {
     const { ctx, alarm, directory } = this.#parts;
     if (!directory) {
       this.#listed = undefined;
       return this.#clear();
     }
     const row = this.#read();
-    const order = Math.max(row?.order ?? 0, this.#order);
-    const shards = row?.shards !== undefined && { shards: row.shards };
+    const order = Math.max(row?.order ?? createdAt, this.#order);
+    const known = row ? row.shards : shardsThen;
+    const shards = known !== undefined && { shards: known };
     ctx.storage.transactionSync(() => {
       emptyExcept(ctx.storage, KEY);
       this.#write({ kind: "ended", id, at: now, order, ...shards });
@@ -124,15 +146,19 @@ export class Outbox {
     this.#send(now);
   }
 
-  /** The alarm has fired: sends what waits. `listed` is the session, if any. Resolves as `settled` does. */
+  /**
+   * The alarm has fired: sends what waits. `listed` is the session, if any, and the alarm is set for its
+   * deadline or before. Resolves as `settled` does.
+   */
   async resume(now: number, listed?: Listed): Promise<void> {
     this.#listed = listed;
+    this.#isWoken = true;
     this.#isAlarmOurs = false;
     // The directory was turned off, and will never hear of that end.
     if (!this.#parts.directory && !listed && this.#read()?.kind === "ended") return this.#clear();
-    const update = this.#update(now);
+    const update = this.#update();
     if (!update) return;
-    this.#wakeBy(retryTime(update.since, now));
+    if (!listed) this.#wakeBy(retryTime(update.since, now));
     this.#retryAt = 0;
     this.#send(now);
     await this.settled();
@@ -156,16 +182,21 @@ export class Outbox {
     await sleep(SEND_DELAY_MS);
     for (let restamps = 0; ;) {
       const now = Date.now();
-      const update = this.#update(now);
+      const update = this.#update();
       if (!update) return;
-      const ttlMs = this.#listed?.session.ttlMs ?? 0;
+      const listed = this.#listed;
+      const isSpared = this.#sparesRow(update);
+      const row = this.#read();
       // Later than every message before it, whatever the clock does.
-      this.#order = Math.max(now, this.#order + 1, (this.#read()?.order ?? 0) + 1);
+      const least = update.isAsMade ? update.since : now;
+      this.#order = Math.max(least, this.#order + 1, (row?.order ?? 0) + 1);
       const message = update.message(this.#order);
+      const shardsThen = row ? row.shards : listed?.session.shards;
       try {
-        const delivery = await directory.deliver(message, this.#read()?.shards);
-        if (delivery.kind === "taken") this.#taken(message, ttlMs, directory.shards);
-        else if (restamps++ < MAX_RESTAMPS) this.#order = Math.max(this.#order, delivery.by);
+        const delivery = await directory.deliver(message, shardsThen);
+        if (delivery.kind === "taken") {
+          this.#taken(message, listed, isSpared && shardsThen === directory.shards);
+        } else if (restamps++ < MAX_RESTAMPS) this.#order = Math.max(this.#order, delivery.by);
         else throw new Error("the directory holds a later order, again and again");
       } catch (failure) {
         return this.#failed(update.since, failure);
@@ -173,19 +204,38 @@ export class Outbox {
     }
   }
 
-  #taken(message: DirectoryMessage, ttlMs: number, shards: number): void {
+  /**
+   * Whether no row has to say that the directory took this. If memory is lost, a message as the session was
+   * made is sent again once, and has a row then. One from the alarm of a session that sleeps until its
+   * deadline would be out of date by then.
+   */
+  #sparesRow({ isAsMade }: Update): boolean {
+    const row = this.#read();
+    if (row?.kind === "ended") return false;
+    if (isAsMade) return this.#isNew;
+    const { alarm } = this.#parts;
+    return this.#isWoken && alarm.isAtOrAfter(this.#listed?.deadline ?? Infinity);
+  }
+
+  /** A shard has taken the message. `about` is the session that it was about. */
+  #taken(message: DirectoryMessage, about: Listed | undefined, isSpared: boolean): void {
+    const { alarm, directory } = this.#parts;
     const listed = this.#listed;
     if (message.op === "remove") {
-      // Made again meanwhile: the new session's message overwrites the row.
+      // Made again meanwhile: the row says so until the new session's message overwrites it.
       if (!listed) this.#clear();
       return;
     }
     // Ended meanwhile: the row says so, and the next message will.
     if (!listed) return;
-    this.#write({ kind: "told", entry: message.entry, ttlMs, order: message.order, shards });
-    if (!this.#isAlarmOurs || this.#update(Date.now())) return;
+    const { entry, order } = message;
+    const ttlMs = about?.session.ttlMs ?? 0;
+    const told: Told = { kind: "told", entry, ttlMs, order, shards: directory?.shards ?? 0 };
+    if (isSpared) this.#row = told;
+    else this.#write(told);
+    if (!this.#isAlarmOurs || this.#update()) return;
     this.#isAlarmOurs = false;
-    this.#parts.alarm.moveTo(listed.deadline);
+    alarm.moveTo(listed.deadline);
   }
 
   #failed(since: number, failure: unknown): void {
@@ -203,30 +253,33 @@ export class Outbox {
   }
 
   /** The message that waits to be sent; undefined if the directory knows everything. */
-  #update(now: number): Update | undefined {
+  #update(): Update | undefined {
     if (!this.#parts.directory) return undefined;
     const row = this.#read();
     if (!this.#listed) {
       if (row?.kind !== "ended") return undefined;
       const { id, at } = row;
-      return { message: (order) => ({ op: "remove", id, order }), since: at, isUrgent: true };
+      return { message: (order) => ({ op: "remove", id, order }), since: at };
     }
     const { session, deadline } = this.#listed;
-    const { id, type, createdAt, subject, ttlMs, updatedAt } = session;
-    const owner = subject !== undefined && { subject };
-    const entry = { id, type, createdAt, expiresAt: deadline, ...owner };
-    const known = row?.kind === "told" ? row : undefined;
+    const { ttlMs, updatedAt } = session;
+    const entry = entryOf(session, deadline);
+    const put = (entry: DirectoryEntry) => (order: number) => ({
+      op: "put" as const,
+      entry,
+      dropAt: dropTime(entry.expiresAt, ttlMs),
+      order,
+    });
+    const told = row?.kind === "told" ? row : undefined;
+    const asMade = told ? undefined : entryAsMade(session);
     // A TTL that has grown does not make the shard keep the entry for longer.
-    const staleness = stalenessOf(known?.entry, entry, Math.min(known?.ttlMs ?? ttlMs, ttlMs));
+    const listedTtlMs = Math.min(told?.ttlMs ?? ttlMs, ttlMs);
+    const staleness = stalenessOf(told?.entry ?? asMade, entry, listedTtlMs);
+    if (asMade && !staleness) return { message: put(asMade), since: updatedAt, isAsMade: true };
     if (!staleness) return undefined;
-    const isUrgent = staleness === "content";
-    const dropAt = dropTime(deadline, ttlMs);
-    return {
-      message: (order) => ({ op: "put", entry, dropAt, order }),
-      // An order is the time of its message.
-      since: isUrgent ? updatedAt : (row?.order ?? now),
-      isUrgent,
-    };
+    // An order is the time of its message.
+    const since = staleness === "content" ? updatedAt : (told?.order ?? updatedAt);
+    return { message: put(entry), since };
   }
 
   /** Empties the storage and takes the alarm back. */
@@ -248,6 +301,21 @@ export class Outbox {
     this.#parts.ctx.storage.kv.put(KEY, row);
     this.#row = row;
   }
+}
+
+function entryOf(
+  { id, type, createdAt, subject }: Listed["session"],
+  expiresAt: number,
+): DirectoryEntry {
+  return { id, type, createdAt, expiresAt, ...(subject !== undefined && { subject }) };
+}
+
+/** The entry of a session as it was made; undefined if it has changed since. */
+function entryAsMade(session: Listed["session"]): DirectoryEntry | undefined {
+  if (session.revision !== 1) return undefined;
+  const { createdAt } = session;
+  const verdict = expiryVerdict(session, createdAt, createdAt, false);
+  return verdict.kind === "live" ? entryOf(session, verdict.until) : undefined;
 }
 
 /**

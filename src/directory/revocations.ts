@@ -1,7 +1,8 @@
 /**
  * Ends the sessions of revoked subjects, page by page. A revocation is a row, so it goes on
  * after an eviction; the sessions that it has ended have left the index, so it can start again
- * from the top. For a while it also ends sessions whose entry comes late from a waiting outbox.
+ * from the top. It is remembered for longer than a session can live unheard of, and ends one whose
+ * entry comes late.
  */
 import { REVOCATION_MEMORY_MS, REVOKE_BATCH } from "../core/limits.ts";
 import {
@@ -14,12 +15,17 @@ import {
 import { retryTime } from "./staleness.ts";
 import type { ShardIndex } from "./shard-index.ts";
 
-const SCHEMA = `CREATE TABLE IF NOT EXISTS revocations (
+/** When a row is looked at next. It is indexed, since there may be many that are only remembered. */
+const DUE = "coalesce(next, forget_at)";
+
+const SCHEMA = `
+CREATE TABLE IF NOT EXISTS revocations (
   subject TEXT PRIMARY KEY,
   at INTEGER NOT NULL,
   next INTEGER,
   forget_at INTEGER NOT NULL
-) WITHOUT ROWID`;
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS revocations_due ON revocations (${DUE});`;
 
 /** After every id of its millisecond in a listing, which is newest first. */
 const LAST_ID = "~";
@@ -46,8 +52,8 @@ export class Revocations {
     this.#sql = sql;
     this.#index = index;
     this.#end = end;
-    const [table] = sql.exec("SELECT 1 FROM sqlite_master WHERE name = 'revocations'");
-    if (!table) sql.exec(SCHEMA);
+    const [made] = sql.exec("SELECT 1 FROM sqlite_master WHERE name = 'revocations_due'");
+    if (!made) sql.exec(SCHEMA);
   }
 
   /** Begins a revocation, or moves a known one to a later `at`. */
@@ -102,17 +108,17 @@ export class Revocations {
 
   /** When the next work is due; undefined if there is none. */
   nextWork(): number | undefined {
-    const { at } = this.#sql
-      .exec<{ at: number | null }>("SELECT min(coalesce(next, forget_at)) AS at FROM revocations")
-      .one();
-    return at ?? undefined;
+    const [first] = this.#sql.exec<{ at: number }>(
+      `SELECT ${DUE} AS at FROM revocations ORDER BY ${DUE} LIMIT 1`,
+    );
+    return first?.at;
   }
 
   /** Does one batch of the revocation that is due. */
   async work(now: number): Promise<void> {
-    this.#sql.exec("DELETE FROM revocations WHERE next IS NULL AND forget_at <= ?", now);
+    this.#sql.exec(`DELETE FROM revocations WHERE ${DUE} <= ? AND next IS NULL`, now);
     const [due] = this.#sql.exec<Row>(
-      "SELECT * FROM revocations WHERE next <= ? ORDER BY next LIMIT 1",
+      `SELECT * FROM revocations WHERE ${DUE} <= ? ORDER BY ${DUE} LIMIT 1`,
       now,
     );
     if (due) await this.workOn(due.subject, now);

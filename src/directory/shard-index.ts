@@ -1,7 +1,7 @@
 /**
  * The rows of one shard, in SQLite: one for each session, and for a while one for each removed
- * session, so that a late message does not bring it back. Counters by type, in one row for all
- * sessions and one for each subject, let a count read one row.
+ * session, so that a late message does not bring it back. All sessions are counted once, when a count
+ * is first asked for; from then on the counters follow in memory.
  */
 import {
   idOf,
@@ -15,36 +15,7 @@ import {
 import type { SessionId } from "../core/id.ts";
 import { MAX_MERGED_TYPES, REMOVAL_MEMORY_MS } from "../core/limits.ts";
 import { mergeNewest, takeUpTo } from "./listing.ts";
-
-/** A removed session's row has type and subject NULL, so it is in no index but that of `drop_at`. */
-const SCHEMA = `
-CREATE TABLE IF NOT EXISTS entries (
-  id TEXT PRIMARY KEY,
-  ord INTEGER NOT NULL,
-  type TEXT,
-  subject TEXT,
-  created INTEGER NOT NULL,
-  expires INTEGER NOT NULL,
-  drop_at INTEGER NOT NULL
-) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS by_type ON entries (type, created DESC, id DESC) WHERE type IS NOT NULL;
-CREATE INDEX IF NOT EXISTS by_subject ON entries (subject, type, created DESC, id DESC) WHERE subject IS NOT NULL;
-CREATE INDEX IF NOT EXISTS by_drop ON entries (drop_at);
-CREATE TABLE IF NOT EXISTS counts (
-  subject TEXT PRIMARY KEY,
-  by_type TEXT NOT NULL
-) WITHOUT ROWID;`;
-
-/**
- * Made once there are more types than a listing can merge: a merge reads a few rows of each. The
- * service has three types, so its shards do without, and write two rows less for each entry.
- */
-const SCHEMA_OF_MANY_TYPES = `
-CREATE INDEX IF NOT EXISTS by_created ON entries (created DESC, id DESC) WHERE type IS NOT NULL;
-CREATE INDEX IF NOT EXISTS by_subject_created ON entries (subject, created DESC, id DESC) WHERE subject IS NOT NULL;`;
-
-/** The counters' subject for all sessions. An empty subject, which only the library can give, counts as no subject. */
-const ALL = "";
+import { indexManyTypes, prepareShard } from "./shard-schema.ts";
 
 /** Comes before every entry in a listing. */
 const NEWEST: Position = { createdAt: Number.MAX_SAFE_INTEGER, id: "" };
@@ -64,18 +35,17 @@ export class ShardIndex {
   readonly #sql: SqlStorage;
   /** Whether the indexes for many types are there. */
   #hasManyTypes: boolean;
+  /** Every type that a session here has, and maybe more; undefined: not read yet. */
+  #types: Set<string> | undefined;
+  /** How many sessions of each type are here; undefined: not counted yet. */
+  #totals: Map<string, number> | undefined;
+  /** No session's entry is to be dropped before this time, in milliseconds since the epoch; undefined: not known. */
+  #quietUntil: number | undefined;
 
   constructor(storage: DurableObjectStorage) {
     this.#storage = storage;
     this.#sql = storage.sql;
-    const made = this.#sql
-      .exec<{ name: string }>(
-        "SELECT name FROM sqlite_master WHERE name IN ('counts', 'by_subject_created')",
-      )
-      .toArray()
-      .map(({ name }) => name);
-    if (!made.includes("counts")) this.#sql.exec(SCHEMA);
-    this.#hasManyTypes = made.includes("by_subject_created");
+    this.#hasManyTypes = prepareShard(this.#sql);
   }
 
   /** Takes a session's message, unless the shard has taken a later one. */
@@ -93,7 +63,7 @@ export class ShardIndex {
       op === "put"
         ? { id, order, dropAt: message.dropAt, entry: message.entry }
         : { id, order, dropAt: now + REMOVAL_MEMORY_MS };
-    this.#storage.transactionSync(() => this.#replace(held, next));
+    this.#write(() => this.#replace(held, next));
     return { kind: "taken" };
   }
 
@@ -101,13 +71,13 @@ export class ShardIndex {
   takeBack(id: string, order: number): Delivery {
     const held = this.#row(id);
     if (held && held.ord > order) return { kind: "superseded", by: held.ord };
-    this.#storage.transactionSync(() => this.#replace(held, undefined));
+    this.#write(() => this.#replace(held, undefined));
     return { kind: "taken" };
   }
 
   /** Takes another shard's rows, except those of which a later one is here. */
   absorb(rows: readonly ShardRow[]): void {
-    this.#storage.transactionSync(() => {
+    this.#write(() => {
       for (const row of rows) {
         const held = this.#row(row.id);
         if (!held || held.ord < row.order) this.#replace(held, row);
@@ -117,20 +87,31 @@ export class ShardIndex {
 
   /** Up to `limit` entries after a position, newest first. */
   page(filter: DirectoryFilter, after: Position | undefined, limit: number): DirectoryEntry[] {
-    const { type, subject } = filter;
+    const { type } = filter;
     const parts: DirectoryFilter[] =
       type !== undefined || this.#hasManyTypes
         ? [filter]
-        : [...this.#counts(subject ?? ALL).keys()].map((each) => ({ ...filter, type: each }));
+        : [...this.#knownTypes()].map((each) => ({ ...filter, type: each }));
     const sources = parts.map((part) => this.#listed(part, after ?? NEWEST, limit));
     return takeUpTo(mergeNewest(sources), limit).taken;
   }
 
+  /** Counts a subject's sessions by their rows, and all sessions from memory once they have been counted. */
   count({ type, subject }: DirectoryFilter): number {
     if (subject === "") return 0;
-    const counts = this.#counts(subject ?? ALL);
-    if (type !== undefined) return counts.get(type) ?? 0;
-    return [...counts.values()].reduce((sum, n) => sum + n, 0);
+    if (subject !== undefined) {
+      const ofType = type === undefined ? [] : [type];
+      return this.#sql
+        .exec<{ n: number }>(
+          `SELECT count(*) AS n FROM entries WHERE subject = ?${ofType.length > 0 ? " AND type = ?" : ""}`,
+          subject,
+          ...ofType,
+        )
+        .one().n;
+    }
+    const totals = (this.#totals ??= this.#countAll());
+    if (type !== undefined) return totals.get(type) ?? 0;
+    return [...totals.values()].reduce((sum, n) => sum + n, 0);
   }
 
   /** Whether a session that fits is here. */
@@ -150,9 +131,7 @@ export class ShardIndex {
   forget(id: string, order: number, now: number): void {
     const held = this.#row(id);
     if (held?.ord !== order || held.type === null) return;
-    this.#storage.transactionSync(() =>
-      this.#replace(held, { id, order, dropAt: now + REMOVAL_MEMORY_MS }),
-    );
+    this.#write(() => this.#replace(held, { id, order, dropAt: now + REMOVAL_MEMORY_MS }));
   }
 
   /** Up to `limit` rows in the order of ids, after an id. */
@@ -163,35 +142,71 @@ export class ShardIndex {
       .map(shardRow);
   }
 
-  /** Drops up to `limit` rows whose time is up. */
+  /**
+   * Drops up to `limit` rows whose time is up. Traces of removals are found by their index. Sessions that
+   * nobody hears of are so few that they have none: their time is found by reading all entries. That is
+   * seldom due, since a session sends a later time while it lives.
+   */
   sweep(now: number, limit: number): void {
-    const due = this.#sql
-      .exec<Row>("SELECT * FROM entries WHERE drop_at <= ? ORDER BY drop_at LIMIT ?", now, limit)
-      .toArray();
-    this.#storage.transactionSync(() => {
+    const due = this.#due("type IS NULL", now, limit);
+    if (this.#nextSilent() <= now) {
+      due.push(...this.#due("type IS NOT NULL", now, limit));
+      this.#quietUntil = undefined;
+    }
+    this.#write(() => {
       for (const row of due) this.#replace(row, undefined);
     });
   }
 
-  nextDrop(): number | undefined {
-    const [row] = this.#sql.exec<{ drop_at: number }>(
-      "SELECT drop_at FROM entries ORDER BY drop_at LIMIT 1",
+  /** When the next row is to be dropped, or a session's entry may be: then `sweep` looks; Infinity: never. */
+  nextDrop(): number {
+    const [trace] = this.#sql.exec<{ drop_at: number }>(
+      "SELECT drop_at FROM entries WHERE type IS NULL ORDER BY drop_at LIMIT 1",
     );
-    return row?.drop_at;
+    return Math.min(trace?.drop_at ?? Infinity, this.#nextSilent());
+  }
+
+  #nextSilent(): number {
+    if (this.#quietUntil !== undefined) return this.#quietUntil;
+    const { at } = this.#sql
+      .exec<{ at: number | null }>("SELECT min(drop_at) AS at FROM entries WHERE type IS NOT NULL")
+      .one();
+    return (this.#quietUntil = at ?? Infinity);
+  }
+
+  #due(which: string, now: number, limit: number): Row[] {
+    return this.#sql
+      .exec<Row>(
+        `SELECT * FROM entries WHERE ${which} AND drop_at <= ? ORDER BY drop_at LIMIT ?`,
+        now,
+        limit,
+      )
+      .toArray();
   }
 
   #row(id: string): Row | undefined {
     return this.#sql.exec<Row>("SELECT * FROM entries WHERE id = ?", id).toArray()[0];
   }
 
-  /** The number of sessions of each type that has any. */
-  #counts(subject: string): Map<string, number> {
-    const [row] = this.#sql.exec<{ by_type: string }>(
-      "SELECT by_type FROM counts WHERE subject = ?",
-      subject,
+  #countAll(): Map<string, number> {
+    const rows = this.#sql.exec<{ type: string; n: number }>(
+      "SELECT type, count(*) AS n FROM entries WHERE type IS NOT NULL GROUP BY type",
     );
-    // Only `#tally` writes these.
-    return new Map(row && (JSON.parse(row.by_type) as [string, number][]));
+    return new Map(Array.from(rows, ({ type, n }) => [type, n]));
+  }
+
+  /** Reads one row for each type. */
+  #knownTypes(): Set<string> {
+    if (this.#types) return this.#types;
+    const types = new Set<string>();
+    for (let last: string | undefined; ;) {
+      const [next] = this.#sql.exec<{ type: string }>(
+        `SELECT type FROM entries WHERE ${last === undefined ? "type IS NOT NULL" : "type > ?"} ORDER BY type LIMIT 1`,
+        ...(last === undefined ? [] : [last]),
+      );
+      if (!next) return (this.#types = types);
+      types.add((last = next.type));
+    }
   }
 
   /** The entries of one index, read one by one: a merge reads no row that it does not need. */
@@ -218,53 +233,76 @@ export class ShardIndex {
     }
   }
 
+  /** Runs `change` in a transaction. If it fails, memory may be ahead of the rows, and is read anew. */
+  #write(change: () => void): void {
+    try {
+      this.#storage.transactionSync(change);
+    } catch (failure) {
+      this.#totals = undefined;
+      this.#types = undefined;
+      this.#quietUntil = undefined;
+      this.#hasManyTypes = prepareShard(this.#sql);
+      throw failure;
+    }
+  }
+
   /** The one place that writes entries, so that rows and counters cannot disagree. */
   #replace(held: Row | undefined, next: ShardRow | undefined): void {
     const was = held && shardRow(held).entry;
     const is = next?.entry;
-    if (next) {
+    if (next) this.#put(held, next);
+    else if (held) this.#sql.exec("DELETE FROM entries WHERE id = ?", held.id);
+    if (is && this.#quietUntil !== undefined) {
+      this.#quietUntil = Math.min(this.#quietUntil, next.dropAt);
+    }
+    if (was?.type === is?.type) return;
+    if (was) this.#tally(was.type, -1);
+    if (is) this.#tally(is.type, 1);
+    if (is) this.#learn(is.type);
+  }
+
+  #put(held: Row | undefined, { id, order, dropAt, entry }: ShardRow): void {
+    const { type = null, createdAt = 0, expiresAt = 0 } = entry ?? {};
+    const subject = entry?.subject || null;
+    // A column that is set costs a row in each index that it is in, even if its value stays.
+    if (held?.type === type && held.subject === subject && held.created === createdAt) {
       this.#sql.exec(
-        `INSERT INTO entries (id, ord, type, subject, created, expires, drop_at)
-         VALUES (?, ?, ?, ?, ?, ?, ?)
-         ON CONFLICT (id) DO UPDATE SET ord = excluded.ord, type = excluded.type,
-           subject = excluded.subject, created = excluded.created,
-           expires = excluded.expires, drop_at = excluded.drop_at`,
-        next.id,
-        next.order,
-        is?.type ?? null,
-        is?.subject || null,
-        is?.createdAt ?? 0,
-        is?.expiresAt ?? 0,
-        next.dropAt,
+        "UPDATE entries SET ord = ?, expires = ?, drop_at = ? WHERE id = ?",
+        order,
+        expiresAt,
+        dropAt,
+        id,
       );
-    } else if (held) {
-      this.#sql.exec("DELETE FROM entries WHERE id = ?", held.id);
+      return;
     }
-    if (was?.type === is?.type && was?.subject === is?.subject) return;
-    if (was) this.#tally(was, -1);
-    if (is) this.#tally(is, 1);
+    this.#sql.exec(
+      `INSERT INTO entries (id, ord, type, subject, created, expires, drop_at)
+       VALUES (?, ?, ?, ?, ?, ?, ?)
+       ON CONFLICT (id) DO UPDATE SET ord = excluded.ord, type = excluded.type,
+         subject = excluded.subject, created = excluded.created,
+         expires = excluded.expires, drop_at = excluded.drop_at`,
+      id,
+      order,
+      type,
+      subject,
+      createdAt,
+      expiresAt,
+      dropAt,
+    );
   }
 
-  #indexManyTypes(): void {
+  #tally(type: string, step: 1 | -1): void {
+    this.#totals?.set(type, (this.#totals.get(type) ?? 0) + step);
+  }
+
+  /** A type that is new here may be one more than a listing can merge. */
+  #learn(type: string): void {
     if (this.#hasManyTypes) return;
-    this.#sql.exec(SCHEMA_OF_MANY_TYPES);
+    // Read anew: some of those in memory may have gone.
+    if (!this.#types?.has(type)) this.#types = undefined;
+    if (this.#knownTypes().size <= MAX_MERGED_TYPES) return;
+    indexManyTypes(this.#sql);
     this.#hasManyTypes = true;
-  }
-
-  #tally({ type, subject }: DirectoryEntry, step: 1 | -1): void {
-    for (const scope of subject ? [ALL, subject] : [ALL]) {
-      const counts = this.#counts(scope);
-      const n = (counts.get(type) ?? 0) + step;
-      if (n > 0) counts.set(type, n);
-      else counts.delete(type);
-      if (scope === ALL && counts.size > MAX_MERGED_TYPES) this.#indexManyTypes();
-      if (counts.size > 0) {
-        const byType = JSON.stringify([...counts]);
-        this.#sql.exec("INSERT OR REPLACE INTO counts VALUES (?, ?)", scope, byType);
-      } else {
-        this.#sql.exec("DELETE FROM counts WHERE subject = ?", scope);
-      }
-    }
   }
 }
 

@@ -153,23 +153,34 @@ export class Lifecycle implements Sleeper {
   make(id: SessionId, content: SessionContent, now: number): Outcome<SessionView> {
     const problem = contentProblem(content.metadata, content.dataJson);
     if (problem) return refuse(problem.code, problem.detail);
-    const record = newRecord(id, content, now, Math.random());
-    this.#parts.records.saveSession(record);
+    const { records, alarm, outbox } = this.#parts;
+    const record = newRecord(id, content, now, Math.random(), outbox.shards);
+    records.saveSession(record);
     this.#lookedAt = now;
-    this.#loaded = this.#open(record, now, now, true);
-    return succeed(this.#settle(this.#loaded, now));
+    const session = this.#open(record, now, now, true);
+    this.#loaded = session;
+    const deadline = this.#deadline(session, now);
+    outbox.made({ session: record, deadline }, now);
+    alarm.wakeBy(deadline);
+    return succeed(this.view(session, now, deadline));
   }
 
   /** Stores a changed record, which is a use as well. */
   change(session: LiveSession, changed: StoredSession, now: number): Outcome<SessionView> {
     const problem = contentProblem(changed.metadata, changed.dataJson);
     if (problem) return refuse(problem.code, problem.detail);
+    const { records, alarm, outbox } = this.#parts;
     const record = { ...changed, updatedAt: now, revision: session.record.revision + 1 };
-    this.#parts.records.saveSession(record);
+    const deadlineThen = this.#deadline(session, now);
+    records.saveSession(record);
     if (record.ttlMs < session.record.ttlMs) session.use.takeBack(now, record.ttlMs, this.#inUse);
     session.record = record;
     session.use.touch(now, record.ttlMs);
-    return succeed(this.#settle(session, now));
+    const deadline = this.#deadline(session, now);
+    outbox.changed({ session: record, deadline }, now);
+    // One is set for the deadline before or earlier. While it stays, it also sends what the object could not.
+    if (deadline < deadlineThen) alarm.wakeBy(deadline);
+    return succeed(this.view(session, now, deadline));
   }
 
   /** Counts a use. Returns the session's present deadline, in milliseconds since the epoch. */
@@ -207,7 +218,7 @@ export class Lifecycle implements Sleeper {
     const { ctx, outbox, gateway, tasks, waiters, log } = this.#parts;
     const { id, metadata } = session.record;
     const endWaiting = gateway.waiting(session.record);
-    outbox.ended(id, now);
+    outbox.ended(session.record, now);
     this.#loaded = null;
     const endTask = tasks.silence();
     const endGateway = gateway.silence(metadata, headers);
@@ -267,9 +278,9 @@ export class Lifecycle implements Sleeper {
     }
     tasks.wake(now);
     if (this.#inUse) session.use.hold(now, session.record.ttlMs);
-    const sent = outbox.resume(now, { session: session.record, deadline: verdict.until });
+    // Set before the directory is told: if the object dies meanwhile, this alarm goes on.
     alarm.wakeBy(verdict.until);
-    return sent;
+    return outbox.resume(now, { session: session.record, deadline: verdict.until });
   }
 
   /** A reader, a request that waits, or an exchange whose answer has not begun holds the session open. */
@@ -282,15 +293,6 @@ export class Lifecycle implements Sleeper {
     const { records, channel } = this.#parts;
     const use = new LastUse(records, usedUntil, now);
     return { record, use, events: new EventChannel(channel, record.epoch, record.id, isNew) };
-  }
-
-  /** Makes the directory and the alarm follow a record that was stored. */
-  #settle(session: LiveSession, now: number): SessionView {
-    const { alarm, outbox } = this.#parts;
-    const deadline = this.#deadline(session, now);
-    const updateBy = outbox.changed({ session: session.record, deadline }, now);
-    alarm.wakeBy(Math.min(deadline, updateBy));
-    return this.view(session, now, deadline);
   }
 
   /** Makes the directory follow a use. The alarm stays: when it fires, it finds the later deadline. */

@@ -18,12 +18,13 @@ import type { SessionId } from "../core/id.ts";
 import { SCHEMA_VERSION, timesAfterChange, type StoredSession } from "./record.ts";
 import type { EventChannel } from "../stream/event-channel.ts";
 
-/** The record of a new session. `random` is in [0, 1). */
+/** The record of a new session. `random` is in [0, 1); `shards` is the number of the directory's, if there is one. */
 export function newRecord(
   id: SessionId,
   content: SessionContent,
   now: number,
   random: number,
+  shards?: number,
 ): StoredSession {
   return {
     ...content,
@@ -33,6 +34,7 @@ export function newRecord(
     createdAt: now,
     updatedAt: now,
     revision: 1,
+    ...(shards !== undefined && { shards }),
   };
 }
 

@@ -58,6 +58,11 @@ export interface StoredSession extends SessionContent {
   readonly updatedAt: number;
   /** Counts changes of content; the second part of the entity tag. */
   readonly revision: number;
+  /**
+   * How many shards the directory had when the session was made, for an outbox that has stored nothing since.
+   * Absent: an older version made it, or there was no directory.
+   */
+  readonly shards?: number;
 }
 
 /** The times that are still true when another caller changes the content. */

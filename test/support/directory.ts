@@ -81,14 +81,21 @@ export async function allTold(ids: readonly string[]): Promise<void> {
   await Promise.all(ids.map(told));
 }
 
-/** Rows that a shard's storage was asked to read and write while `act` ran. */
+/** Rows that a shard's storage was asked to read and write, and alarms that it set, while `act` ran. */
 export async function rowsUsed(
   stub: DurableObjectStub<DirectoryObject>,
   act: () => Promise<unknown>,
-): Promise<{ read: number; written: number }> {
+): Promise<{ read: number; written: number; alarms: number }> {
   const cursors: SqlStorageCursor<Record<string, SqlStorageValue>>[] = [];
-  const finish = await runInDurableObject(stub, (_object, { storage: { sql } }) => {
+  let alarms = 0;
+  const finish = await runInDurableObject(stub, (_object, { storage }) => {
+    const { sql } = storage;
     const { exec } = sql;
+    const setAlarm = storage.setAlarm.bind(storage);
+    storage.setAlarm = (...given) => {
+      alarms++;
+      return setAlarm(...given);
+    };
     sql.exec = ((query: string, ...values: unknown[]) => {
       const cursor = exec.call(sql, query, ...values);
       cursors.push(cursor);
@@ -97,6 +104,7 @@ export async function rowsUsed(
     // Read where the cursors belong, and once they have been read to where they were needed.
     return () => {
       sql.exec = exec;
+      storage.setAlarm = setAlarm;
       return cursors.map(({ rowsRead, rowsWritten }) => ({ rowsRead, rowsWritten }));
     };
   });
@@ -105,5 +113,6 @@ export async function rowsUsed(
   return {
     read: rows.reduce((sum, { rowsRead }) => sum + rowsRead, 0),
     written: rows.reduce((sum, { rowsWritten }) => sum + rowsWritten, 0),
+    alarms,
   };
 }

@@ -2,8 +2,13 @@
  * The cost of each call, counted through the storage API; docs/delivery.md has the
  * table. The count is of requests to the storage, and does not prove the bill.
  */
+import { evictDurableObject } from "cloudflare:test";
 import { expect, it, vi, afterEach } from "vitest";
+import { DirectoryObject } from "../../src/directory/directory-object.ts";
+import { placementOf } from "../../src/directory/placement.ts";
+import { newSessionId } from "../../src/library/model/session.ts";
 import { call, make, pathOf, request } from "../support/call.ts";
+import { rowsUsed, shard, SHARDS } from "../support/directory.ts";
 import { countWrites, evict, listReads, storedBy, told } from "../support/object.ts";
 
 afterEach(() => void vi.useRealTimers());
@@ -13,12 +18,64 @@ const JSON_PAGE = { accept: "application/json" };
 /** Some more than the log holds (`LOG_MAX_EVENTS`), so that it is trimmed. */
 const EVENTS = 13_000;
 
-it("a create costs four rows: the record, the alarm, and both again when the directory knows", async () => {
-  const id = crypto.randomUUID();
+const shardOf = (id: string) => shard(placementOf(id, SHARDS));
+
+/** What a call costs the session's object and the directory together. */
+async function costOf(id: string, act: () => Promise<unknown>) {
   const writes = await countWrites(id);
-  await make({ id });
+  const deliver = vi.spyOn(DirectoryObject.prototype, "deliver");
+  const { written, alarms } = await rowsUsed(shardOf(id), async () => {
+    await act();
+    await told(id);
+  });
+  const messages = deliver.mock.calls.length;
+  deliver.mockRestore();
+  return { rows: writes.rows + written, alarms: writes.alarms + alarms, messages };
+}
+
+/** An id whose shard has an entry, so that it has its tables, and an alarm that is early enough. */
+async function idBesideOthers(subject?: string): Promise<string> {
+  const id = newSessionId();
+  let other = newSessionId();
+  while (placementOf(other, SHARDS) !== placementOf(id, SHARDS)) other = newSessionId();
+  await make({ id: other, ttlSeconds: 60, ...(subject !== undefined && { subject }) });
+  await told(other);
+  return id;
+}
+
+it.each([
+  ["three rows", undefined, 3],
+  ["five rows with an owner", "alice", 5],
+])("a create costs %s, one alarm and one message, the directory's included", async (...given) => {
+  const [, subject, rows] = given;
+  const id = await idBesideOthers(subject);
+  const create = () => make({ id, ...(subject !== undefined && { subject }) });
+  expect(await costOf(id, create)).toEqual({ rows, alarms: 1, messages: 1 });
+});
+
+it("a create costs no more where its shard has just been woken", async () => {
+  const id = await idBesideOthers();
+  await evictDurableObject(shardOf(id));
+  expect(await costOf(id, () => make({ id }))).toEqual({ rows: 3, alarms: 1, messages: 1 });
+});
+
+it.each([undefined, "alice"])("a delete costs three rows (owner: %s)", async (subject) => {
+  const id = await idBesideOthers(subject);
+  await make({ id, ...(subject !== undefined && { subject }) });
   await told(id);
-  expect([writes.rows, writes.alarms]).toEqual([2, 2]);
+  const cost = await costOf(id, () => call("DELETE", pathOf(id)));
+  expect(cost).toEqual({ rows: 3, alarms: 1, messages: 1 });
+});
+
+it("the first use after an eviction tells the directory once more, for a row and no row of the shard's", async () => {
+  const id = await idBesideOthers();
+  await make({ id });
+  await evict(id);
+  const use = () => call("GET", pathOf(id));
+  // One of them is the touch.
+  expect(await costOf(id, use)).toEqual({ rows: 2, alarms: 0, messages: 1 });
+  await evict(id);
+  expect(await costOf(id, use)).toEqual({ rows: 0, alarms: 0, messages: 0 });
 });
 
 it("a create asks whether there is a session, and for nothing else of it", async () => {

@@ -75,7 +75,8 @@ function revocationsHeld(): () => void {
 
 const put = (id: SessionId, order: number, subject: string) => {
   const entry = { id, type: "mcp", subject, createdAt: now, expiresAt: now + 60_000 };
-  return { op: "put" as const, order, dropAt: now + 3_600_000, entry };
+  // Longer than any test waits.
+  return { op: "put" as const, order, dropAt: now + REVOCATION_MEMORY_MS, entry };
 };
 
 const idsIn = async (n: number, known: number, subject: string) => {

@@ -1,0 +1,66 @@
+/**
+ * The tables of one shard. An entry costs a row and one for each index that it is in, so there are as few as
+ * listings need: nothing counts beside them, and a live entry is in no order of its time to be dropped.
+ */
+
+/** A removed session's row has type and subject NULL, so it is in `removed` alone. */
+const TABLES = `
+CREATE TABLE IF NOT EXISTS entries (
+  id TEXT PRIMARY KEY,
+  ord INTEGER NOT NULL,
+  type TEXT,
+  subject TEXT,
+  created INTEGER NOT NULL,
+  expires INTEGER NOT NULL,
+  drop_at INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS by_type ON entries (type, created DESC, id DESC) WHERE type IS NOT NULL;
+CREATE INDEX IF NOT EXISTS by_subject ON entries (subject, type, created DESC, id DESC) WHERE subject IS NOT NULL;
+CREATE INDEX IF NOT EXISTS removed ON entries (drop_at) WHERE type IS NULL;
+DROP INDEX IF EXISTS by_drop;`;
+
+/**
+ * Version 0.1 wrote counters into a table of this name, and may hold the shard again after a roll-back. It reads
+ * them here as they are, and its own are dropped. Made last: a shard that has this view has all of the above.
+ */
+const COUNTS = `
+CREATE VIEW counts (subject, by_type) AS
+  SELECT '', json_group_array(json_array(type, n)) FROM (
+    SELECT type, count(*) AS n FROM entries WHERE type IS NOT NULL GROUP BY type
+  ) HAVING count(*) > 0
+  UNION ALL
+  SELECT subject, json_group_array(json_array(type, n)) FROM (
+    SELECT subject, type, count(*) AS n FROM entries WHERE subject IS NOT NULL GROUP BY subject, type
+  ) GROUP BY subject;
+CREATE TRIGGER counts_kept INSTEAD OF INSERT ON counts BEGIN SELECT 1; END;
+CREATE TRIGGER counts_dropped INSTEAD OF DELETE ON counts BEGIN SELECT 1; END;`;
+
+/**
+ * Made once there are more types than a listing can merge: a merge reads a few rows of each. The
+ * service has three types, so its shards do without, and write two rows less for each entry.
+ */
+const MANY_TYPES = `
+CREATE INDEX IF NOT EXISTS by_created ON entries (created DESC, id DESC) WHERE type IS NOT NULL;
+CREATE INDEX IF NOT EXISTS by_subject_created ON entries (subject, created DESC, id DESC) WHERE subject IS NOT NULL;`;
+
+/** Makes what the shard does not have yet. Returns whether it has the indexes for many types. */
+export function prepareShard(sql: SqlStorage): boolean {
+  const made = new Map(
+    sql
+      .exec<{ name: string; type: string }>(
+        "SELECT name, type FROM sqlite_master WHERE name IN ('counts', 'by_subject_created')",
+      )
+      .toArray()
+      .map(({ name, type }) => [name, type]),
+  );
+  if (made.get("counts") !== "view") {
+    sql.exec(TABLES);
+    sql.exec("DROP TABLE IF EXISTS counts");
+    sql.exec(COUNTS);
+  }
+  return made.has("by_subject_created");
+}
+
+export function indexManyTypes(sql: SqlStorage): void {
+  sql.exec(MANY_TYPES);
+}
