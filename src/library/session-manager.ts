@@ -12,12 +12,14 @@ import { systemClock, type Clock } from "./model/time.ts";
 import {
   idOf,
   lifetime,
+  MAX_TRIES,
   notify,
   positiveTtl,
   duration,
   rangeOver,
   requireOptions,
   tooLate,
+  touchByUpdate,
   withDeadline,
 } from "./storage/calls.ts";
 import { LocalStorage } from "./storage/local.ts";
@@ -30,8 +32,6 @@ export const DEFAULT_SESSION_TTL_MS = 2 * 60 * 60 * 1000;
 const OPERATION_TIMEOUT_MS = 5000;
 /** Milliseconds that one clean-up may take: it may close many sessions. */
 const CLEANUP_TIMEOUT_MS = 30_000;
-/** How often the manager repeats a conditional write because another write came between. */
-const MAX_TRIES = 10;
 
 /**
  * Makes the session of a new id for `SessionManager.addWithId`, which stores what the factory gave
@@ -181,20 +181,15 @@ export class SessionManager implements AsyncDisposable {
    */
   async touch(id: string, { signal }: CallOptions = {}): Promise<boolean> {
     return this.#call(signal, async (signal) => {
-      let first: number | undefined;
-      for (let tries = 0; tries < MAX_TRIES; tries++) {
-        const session = await this.#load(id, signal);
-        if (!session) return false;
-        const updatedAt = session.updatedAt.getTime();
-        first ??= updatedAt;
-        // The write that came between has moved the time already.
-        if (updatedAt > first) return true;
-        session.touch();
-        // It was touched in this very millisecond.
-        if (session.updatedAt.getTime() === updatedAt) return true;
-        if (await this.#storage.update(session, { signal, ifStill: session })) return true;
-      }
-      throw new UnavailableError("The session is being changed all the time; try again.");
+      const storage = this.#storage;
+      const { touch } = storage;
+      const touched = touch
+        ? await this.#use(id, signal, () => touch.call(storage, id, { signal }))
+        : await touchByUpdate(
+            () => this.#load(id, signal),
+            (session) => storage.update(session, { signal, ifStill: session }),
+          );
+      return touched !== undefined;
     });
   }
 
@@ -271,13 +266,13 @@ export class SessionManager implements AsyncDisposable {
     await withDeadline(() => this.#storage.close(), this.#timeoutMs, undefined, late);
   }
 
-  async #call<T>(
+  #call<T>(
     signal: AbortSignal | undefined,
     work: (signal: AbortSignal) => Promise<T>,
     timeoutMs = this.#timeoutMs,
   ): Promise<T> {
-    if (this.#stopping) throw new UnavailableError("The session manager was stopped.");
-    return withDeadline(work, timeoutMs, signal);
+    if (!this.#stopping) return withDeadline(work, timeoutMs, signal);
+    return Promise.reject(new UnavailableError("The session manager was stopped."));
   }
 
   async #create(id: string, session: Session, signal: AbortSignal): Promise<boolean> {
@@ -293,10 +288,18 @@ export class SessionManager implements AsyncDisposable {
     return false;
   }
 
-  /** The session, unless it has reached its maximum lifetime. */
-  async #load(id: string, signal: AbortSignal): Promise<Session | undefined> {
+  #load(id: string, signal: AbortSignal): Promise<Session | undefined> {
+    return this.#use(id, signal, () => this.#storage.load(id, { signal }));
+  }
+
+  /** The session that the storage loads or touches, unless it has reached its maximum lifetime. */
+  async #use(
+    id: string,
+    signal: AbortSignal,
+    inStorage: () => Promise<Session | undefined>,
+  ): Promise<Session | undefined> {
     if (typeof id !== "string" || id === "") return undefined;
-    const session = await this.#storage.load(id, { signal }).catch((error: unknown) => {
+    const session = await inStorage().catch((error: unknown) => {
       // The storage has no such ids, and so no such session.
       if (error instanceof InvalidSessionIdError) return undefined;
       throw error;

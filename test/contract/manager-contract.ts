@@ -7,10 +7,10 @@ import type { Storage } from "../../src/library/storage/storage.ts";
 
 const newId = () => crypto.randomUUID();
 
-/** The storage, but that something happens just before one of its methods does its work. */
+/** The storage, but that something happens just before it deletes, or moves a time (by either method). */
 function before(
   storage: Storage,
-  method: "delete" | "update",
+  method: "delete" | "touch",
   happens: () => Promise<void>,
 ): Storage {
   return new Proxy(storage, {
@@ -18,7 +18,7 @@ function before(
       const member: unknown = Reflect.get(target, name, target);
       if (typeof member !== "function") return member;
       return async (...args: unknown[]) => {
-        if (name === method) await happens();
+        if (name === method || (method === "touch" && name === "update")) await happens();
         return Reflect.apply(member, target, args) as unknown;
       };
     },
@@ -87,9 +87,10 @@ export function describeManagerOver(storage: () => Storage): void {
         if (++writes === 1)
           await storage().store(decodeSession(`{"id":"${id}","metadata":{"value":"between"}}`));
       };
-      const manager = managerOf(0, before(storage(), "update", between));
+      const manager = managerOf(0, before(storage(), "touch", between));
       expect(await manager.touch(id)).toBe(true);
-      expect(writes).toBe(2);
+      // Without a touch of its own the storage refuses the first update.
+      expect(writes).toBe(storage().touch ? 1 : 2);
       const loaded = await storage().load(id);
       expect(loaded?.getMetadataValue("value")).toBe("between");
       expect(loaded?.createdAtText).toBe("0001-01-01T00:00:00Z");
@@ -99,7 +100,7 @@ export function describeManagerOver(storage: () => Storage): void {
     it("a late touch never brings back a session that was deleted", async () => {
       const { id } = await managerOf().add(oldSession());
       const between = () => storage().delete(id);
-      const manager = managerOf(0, before(storage(), "update", between));
+      const manager = managerOf(0, before(storage(), "touch", between));
       expect(await manager.touch(id)).toBe(false);
       expect(await storage().load(id)).toBeUndefined();
     });

@@ -9,26 +9,37 @@ import type { AnyPage, PageOptions, RangeCallback, RangeOptions } from "./storag
  * Rejects with the error of `late` when the time is up, and with the signal's reason when it
  * aborts. In both cases the signal that `work` got aborts too, and its result is ignored.
  */
-export async function withDeadline<T>(
+export function withDeadline<T>(
   work: (abandoned: AbortSignal) => Promise<T>,
   timeoutMs: number,
   signal?: AbortSignal,
   late: () => Error = () => tooLate("The session store did not answer", timeoutMs),
 ): Promise<T> {
-  signal?.throwIfAborted();
-  const controller = new AbortController();
-  const abandoned = new Promise<never>((_resolve, reject) => {
-    controller.signal.addEventListener("abort", () => reject(asError(controller.signal.reason)));
+  // One promise and no race: each call of a storage passes here, twice over Redis.
+  return new Promise<T>((resolve, reject) => {
+    signal?.throwIfAborted();
+    const controller = new AbortController();
+    const settle = (how: () => void) => {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", cancel);
+      how();
+    };
+    const giveUp = (reason: unknown) => {
+      settle(() => reject(asError(reason)));
+      controller.abort(reason);
+    };
+    const cancel = () => giveUp(signal?.reason);
+    const timer = setTimeout(() => giveUp(late()), timeoutMs);
+    signal?.addEventListener("abort", cancel);
+    try {
+      work(controller.signal).then(
+        (result) => settle(() => resolve(result)),
+        (error: unknown) => settle(() => reject(error)),
+      );
+    } catch (error) {
+      settle(() => reject(error));
+    }
   });
-  const timer = setTimeout(() => controller.abort(late()), timeoutMs);
-  const cancel = () => controller.abort(signal?.reason);
-  signal?.addEventListener("abort", cancel);
-  try {
-    return await Promise.race([work(controller.signal), abandoned]);
-  } finally {
-    clearTimeout(timer);
-    signal?.removeEventListener("abort", cancel);
-  }
 }
 
 /** The error of a wait that took too long. Its message begins with `problem`. */
@@ -89,6 +100,33 @@ export function timeOf(time: Date | number): number {
 export function idOf(session: Session): string {
   if (!session) throw new SessionError("invalid_request", "The session must not be null.");
   return session.id;
+}
+
+/** How often a conditional write is repeated because another write came between. */
+export const MAX_TRIES = 10;
+
+/**
+ * Moves a session's `updatedAt` to now for a storage that has no `touch` of its own: loads the
+ * session, and stores it if it is still the same. Undefined if there is none.
+ */
+export async function touchByUpdate(
+  load: () => Promise<Session | undefined>,
+  update: (session: Session) => Promise<boolean>,
+): Promise<Session | undefined> {
+  let first: number | undefined;
+  for (let tries = 0; tries < MAX_TRIES; tries++) {
+    const session = await load();
+    if (!session) return undefined;
+    const updatedAt = session.updatedAt.getTime();
+    first ??= updatedAt;
+    // The write that came between has moved the time already.
+    if (updatedAt > first) return session;
+    session.touch();
+    // It was touched in this very millisecond.
+    if (session.updatedAt.getTime() === updatedAt) return session;
+    if (await update(session)) return session;
+  }
+  throw new UnavailableError("The session is being changed all the time; try again.");
 }
 
 /**

@@ -72,7 +72,7 @@ export interface SessionPage extends AnyPage {
  *   answer, `CorruptRecordError` if its record cannot be read. A failure is never a miss.
  * - **Ids.** A UUID in any form that ToolHive accepts names one session. Every method refuses an
  *   empty id with `InvalidSessionIdError`.
- * - **Use extends life.** `create`, `store`, `update` and `load` each give the session a whole
+ * - **Use extends life.** `create`, `store`, `update`, `load` and `touch` each give the session a whole
  *   TTL from now. `load` never changes `updatedAt`. `count`, `page` and `range` are not use.
  * - **Expired is absent**: no method returns an expired session, cleaned up or not.
  * - **An overwrite replaces the whole record**, whatever its type. The last writer wins, unless
@@ -101,6 +101,13 @@ export interface Storage extends AsyncDisposable {
 
   /** The session, or undefined if it does not exist. Counts as use. */
   load(id: string, options?: CallOptions): Promise<Session | undefined>;
+
+  /**
+   * Counts as use, and moves the stored `updatedAt` to now unless it is later already; nothing else
+   * of the record changes. Returns the session, or undefined if it does not exist. A storage that can
+   * do it in one step has this method; over any other the manager loads and updates.
+   */
+  touch?(id: string, options?: CallOptions): Promise<Session | undefined>;
 
   /** Removes a session, if there is one. With `ifStill` one that was made or changed since stays. */
   delete(id: string, options?: ConditionOptions): Promise<void>;

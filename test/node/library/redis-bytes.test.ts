@@ -1,6 +1,7 @@
 /** The keys, bytes, commands and lifetimes that Redis gets and holds. */
+import { Socket } from "node:net";
 import { Redis } from "ioredis";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { decodeSession } from "../../../src/library/model/codec.ts";
 import { CorruptRecordError } from "../../../src/core/errors.ts";
 import { ProxySession } from "../../../src/library/model/session.ts";
@@ -49,6 +50,12 @@ describe("a record that redis-cli wrote in Go's bytes", () => {
         json.replace(/"updated_at":"[^"]*"/, `"updated_at":"${session.updatedAtText}"`),
       );
       expect(written).not.toBe(json);
+      await redisCli(server, "SET", key, json);
+      const touched = await storage.touch(id);
+      expect(await redisCli(server, "GET", key)).toBe(
+        json.replace(/"updated_at":"[^"]*"/, `"updated_at":"${touched?.updatedAtText}"`),
+      );
+      expect(touched?.updatedAt.getTime()).toBeGreaterThan(Date.now() - 60_000);
     }
   });
 
@@ -98,6 +105,82 @@ describe("the commands sent", () => {
       ["GETEX", key, "EX", "7200"],
       ["DEL", key],
     ]);
+  });
+
+  it("of a touch of a record in another layout are its load and its update, which make it ToolHive's", async () => {
+    const id = newId();
+    const head = `{"id":"${id}","type":"mcp","created_at":"2026-08-21T10:26:05Z"`;
+    const time = '"updated_at":"2026-08-21T10:26:05';
+    const layouts = [
+      `{"type":"mcp","id":"${id}",${time}Z"}`,
+      `${head},${time}+02:00"}`,
+      // The last of a repeated name counts.
+      `${head},${time}Z",${time}Z"}`,
+    ];
+    const sent = await monitor(server, async () => {
+      for (const json of layouts) {
+        await raw.set(PREFIX + id, json);
+        const touched = await storage.touch(id);
+        const written =
+          /^{"id":"[^"]*","type":"mcp","created_at":"[^"]*","updated_at":"([^"]*Z)"}$/;
+        const [, now] = written.exec((await raw.get(PREFIX + id)) ?? "") ?? [];
+        expect(now).toBe(touched?.updatedAtText);
+        expect(Date.parse(now ?? "")).toBeGreaterThan(Date.now() - 60_000);
+      }
+    });
+    expect(sent.filter(([name]) => name === "EVAL")).toHaveLength(2 * layouts.length);
+  });
+
+  it("of a touch of a session of the future, or of none, change nothing but its life", async () => {
+    const id = newId();
+    const key = PREFIX + id;
+    const json = `{"id":"${id}","type":"mcp","created_at":"2026-08-21T10:26:05Z","updated_at":"2999-01-01T00:00:00.5Z"}`;
+    await raw.set(key, json, "EX", 10);
+    expect((await storage.touch(id))?.updatedAtText).toBe("2999-01-01T00:00:00.5Z");
+    expect(await raw.get(key)).toBe(json);
+    expect(await raw.ttl(key)).toBeGreaterThan(7190);
+    await raw.del(key);
+    expect(await storage.touch(id)).toBeUndefined();
+    expect(await raw.exists(key)).toBe(0);
+  });
+
+  it("of a touch of what is no session fail, and change nothing", async () => {
+    const id = newId();
+    await raw.rpush(PREFIX + id, "a list");
+    await expect(storage.touch(id)).rejects.toThrow(CorruptRecordError);
+    await raw.set(PREFIX + id, '{"metadata":{"k":7}}');
+    await expect(storage.touch(id)).rejects.toThrow(`session ${id} under key ${PREFIX}${id}`);
+    expect(await raw.get(PREFIX + id)).toBe('{"metadata":{"k":7}}');
+  });
+
+  it("of each call of the manager are one, so that it waits for one answer", async () => {
+    const manager = new SessionManager({ storage: await connect() });
+    const session = new ProxySession(newId(), "mcp", { clock: { now: () => 0 } });
+    const sent = await monitor(server, async () => {
+      await manager.add(session);
+      await manager.get(session.id);
+      await manager.upsert(session);
+      await manager.touch(session.id);
+      await manager.delete(session.id);
+    });
+    // The script of the touch itself sends GET and SET.
+    const names = ["SET", "GETEX", "SET", "EVAL", "GET", "SET", "DEL"];
+    expect(sent.map(([name]) => name)).toEqual(names);
+    const key = PREFIX + session.id;
+    const [, , stored, evaluated, , moved] = sent;
+    const now = evaluated?.[4] ?? "";
+    expect(evaluated?.toSpliced(1, 1)).toEqual(["EVAL", "1", key, now, "EX", "7200"]);
+    const record = stored?.[2]?.replace(/"updated_at":"[^"]*"/, `"updated_at":"${now}Z"`);
+    expect(moved).toEqual(["SET", key, record, "EX", "7200"]);
+    await manager.stop();
+  });
+
+  it("in one turn of the event loop leave in one write", async () => {
+    const one = vi.spyOn(Socket.prototype, "_write");
+    const many = vi.spyOn(Socket.prototype, "_writev" as "_write");
+    await Promise.all(Array.from({ length: 20 }, () => storage.load(newId())));
+    expect([one.mock.calls.length, many.mock.calls.length]).toEqual([0, 1]);
+    vi.restoreAllMocks();
   });
 
   it("with ifStill are a script of one key that says the same, by MONITOR", async () => {

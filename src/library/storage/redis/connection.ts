@@ -3,7 +3,7 @@
  * call ends within the timeouts, with Redis's answer or with a `RedisFailure`, which is an
  * `UnavailableError`. It waits for a server that went away, for `dialTimeoutMs`.
  */
-import type { Cluster } from "ioredis";
+import type { Cluster, Redis } from "ioredis";
 import { withDeadline, notify } from "../calls.ts";
 import { createRedisClient, type RedisClient } from "./client.ts";
 import type { RedisSettings } from "./config.ts";
@@ -129,6 +129,7 @@ export class RedisConnection {
           await this.#ready();
           if (abandoned.aborted) throw new RedisFailure("late", "Redis did not answer in time.");
           try {
+            this.#gather();
             return await (repeatable ? send(this.#client) : this.#sendOnce(send));
           } catch (error) {
             const failure = redisFailure(error);
@@ -152,6 +153,14 @@ export class RedisConnection {
     const answer = await send(this.#client);
     if (this.#isOwners && streamOf(this.#client) !== before) throw lost();
     return answer;
+  }
+
+  /** Has the commands of one turn of the event loop leave in one write: each is a call of the system. */
+  #gather(): void {
+    const stream = streamOf(this.#client);
+    if (this.#isOwners || stream === undefined || stream.writableCorked > 0) return;
+    stream.cork();
+    setImmediate(() => stream.uncork());
   }
 
   /** Callers share one wait: an emitter warns of too many listeners. */
@@ -230,7 +239,7 @@ function isCluster(client: RedisClient): client is Cluster {
 }
 
 /** The connection of a client that has one. */
-function streamOf(client: RedisClient): unknown {
+function streamOf(client: RedisClient): Redis["stream"] | undefined {
   return isCluster(client) ? undefined : client.stream;
 }
 

@@ -33,6 +33,20 @@ const REPLACE_IF_SAME =
 const DELETE_IF_SAME =
   "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end return redis.call('DEL', KEYS[1])";
 
+/**
+ * Moves `updated_at` of a session to ARGV[1] in one step, and returns the record. It changes those
+ * characters alone, and only in the layout that ToolHive and this library write, with a time in UTC;
+ * any other record comes back as it is. The longest prefix of a time has fixed places, so a later
+ * time is a greater text. `pcall` returns Redis's own error, whose code Redis 6.2 would replace.
+ */
+const TOUCH = `local record = redis.pcall('GET', KEYS[1])
+if type(record) ~= 'string' then return record end
+local head, at, rest = string.match(record, '^({"id":"[^"\\\\]*","type":"[^"\\\\]*","created_at":"[^"\\\\]*","updated_at":")(%d%d%d%d%-%d%d%-%d%dT[%d:.]+)(Z".*)$')
+if not head or at >= ARGV[1] then return redis.call('GETEX', KEYS[1], ARGV[2], ARGV[3]) end
+record = head .. ARGV[1] .. rest
+redis.call('SET', KEYS[1], record, ARGV[2], ARGV[3])
+return record`;
+
 export class RedisRecords<T> {
   readonly #connection: RedisConnection;
   readonly #settings: RedisSettings;
@@ -89,6 +103,15 @@ export class RedisRecords<T> {
   /** Reads a record and gives it a whole TTL from now. */
   async load(id: string, { signal }: CallOptions = {}): Promise<T | undefined> {
     return (await this.#read("GETEX", id, this.#expiry, signal))?.value;
+  }
+
+  /**
+   * Reads a record and gives it a whole TTL from now. Moves its `updated_at` to the time (RFC 3339 in
+   * UTC, as Go writes it), unless it is later already or the record is in a layout of its own.
+   */
+  async touch(id: string, time: string, { signal }: CallOptions = {}): Promise<T | undefined> {
+    const args = [time.slice(0, -1), ...this.#expiry];
+    return (await this.#read("EVAL", id, args, signal, TOUCH))?.value;
   }
 
   async delete(id: string, options?: CallOptions): Promise<void> {
@@ -161,12 +184,15 @@ export class RedisRecords<T> {
   }
 
   async #read(
-    command: "GET" | "GETEX",
+    command: "GET" | "GETEX" | "EVAL",
     id: string,
     args: readonly (string | number)[],
     signal: AbortSignal | undefined,
+    script?: string,
   ): Promise<{ readonly value: T } | undefined> {
-    const reply = await this.#send(command, id, args, { signal, repeatable: true, bytes: true });
+    // Touching twice does no more than touching once.
+    const options = { signal, repeatable: true, bytes: true };
+    const reply = await this.#send(command, id, args, options, script);
     if (reply === null) return undefined;
     if (!(reply instanceof Uint8Array)) throw unexpected();
     // The client returns bytes as a Buffer.

@@ -2,7 +2,8 @@
 import { decodeMetadata, decodeSession, encodeMetadata, encodeSession } from "../../model/codec.ts";
 import { CorruptRecordError } from "../../../core/errors.ts";
 import { storedId, type Session } from "../../model/session.ts";
-import { idOf, rangeOver, timeOf, walkPages } from "../calls.ts";
+import { systemClock, timestampFromMs } from "../../model/time.ts";
+import { idOf, rangeOver, timeOf, touchByUpdate, walkPages } from "../calls.ts";
 import type {
   CallOptions,
   ConditionOptions,
@@ -89,6 +90,17 @@ export class RedisStorage implements Storage {
 
   load(id: string, options?: CallOptions): Promise<Session | undefined> {
     return this.#records.load(id, options);
+  }
+
+  /** In one round trip for a record in ToolHive's layout; else as `load` and `update`. */
+  async touch(id: string, options?: CallOptions): Promise<Session | undefined> {
+    const now = timestampFromMs(systemClock.now());
+    const session = await this.#records.touch(id, now.text, options);
+    if (!session || session.updatedAt.getTime() >= now.ms) return session;
+    return touchByUpdate(
+      () => this.load(id, options),
+      (ifStill) => this.update(ifStill, { ...options, ifStill }),
+    );
   }
 
   async delete(id: string, { ifStill, ...options }: ConditionOptions = {}): Promise<void> {
