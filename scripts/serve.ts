@@ -14,7 +14,7 @@ import {
 import { ConfigError, integer, text, type Environment } from "../src/config/env.ts";
 import { refuseMisspelt } from "../src/config/names.ts";
 import { CONFIG_VARIABLES, loadConfig } from "../src/config/service.ts";
-import { namesInUpstreams } from "../src/config/upstreams.ts";
+import { namesInUpstreams, type UpstreamsSettings } from "../src/config/upstreams.ts";
 import { openUpstreams, ownServers } from "../src/gateway/upstream/open.ts";
 import { NO_SERVERS } from "../src/gateway/upstream/upstream.ts";
 import { createLogger, describeFailure, type Logger, type LogLevel } from "../src/logger.ts";
@@ -24,7 +24,7 @@ import { requireFreePort } from "./free-port.ts";
 import { keepRunning } from "./keep-running.ts";
 import { fillInOldNode } from "./old-node.ts";
 import { openFilesAdvice, openFilesLimit } from "./open-files.ts";
-import { closeToOthers, makePrivateFiles } from "./private-files.ts";
+import { closeToOthers, makePrivateFiles, requireOwnFiles } from "./private-files.ts";
 import { keepReserve } from "./reserve.ts";
 import { hasSqlite } from "./sqlite.ts";
 import { holdStateDir } from "./state-lock.ts";
@@ -50,6 +50,17 @@ function refuseOpenHost(host: string, { method }: AuthSettings): void {
   if (isLoopbackName(parseHost(host)?.hostname ?? "")) return;
   const choices = "AUTH=token (npm run token makes one), AUTH=jwt, or AUTH=none to let anybody in";
   throw new ConfigError(`HOST=${host} is reachable by others, so AUTH must be set: ${choices}`);
+}
+
+/** Throws if an upstream is a binding, which only a Worker on Cloudflare has. */
+function refuseBindings(upstreams: UpstreamsSettings): void {
+  for (const [name, one] of Object.entries(upstreams)) {
+    const binding = one !== "demo" && "binding" in one ? one.binding : undefined;
+    if (binding === undefined) continue;
+    throw new ConfigError(
+      `UPSTREAMS ${name}: there is no service binding ${binding}: holdfast serve has none, so give the server's url`,
+    );
+  }
 }
 
 /** Removes the files of ended sessions from time to time. */
@@ -87,6 +98,7 @@ function readSettings(env: NodeJS.ProcessEnv, { config }: Artifact): Settings {
   const service = loadConfig(env);
   const settings = loadAuthSettings(variables(env, config));
   refuseForwardedTokens(settings, service.upstreams);
+  refuseBindings(service.upstreams);
   ownServers(service, NO_SERVERS);
   openUpstreams(service, env);
   const own: Environment<(typeof SERVE_VARIABLES)[number]> = env;
@@ -118,6 +130,7 @@ export async function serve(env: NodeJS.ProcessEnv, artifact: Artifact): Promise
   makePrivateFiles();
   await holdStateDir(stateDir);
   closeToOthers(stateDir);
+  requireOwnFiles(stateDir);
   if (port !== 0) await requireFreePort(host, port);
   const log = createLogger(logLevel);
   if (!hasSqlite) log.warn("node.without_sqlite", { node: process.versions.node });
@@ -126,6 +139,7 @@ export async function serve(env: NodeJS.ProcessEnv, artifact: Artifact): Promise
   keepReserve(stateDir, { log });
   const workerd = await keepRunning({
     start: (last: Workerd | undefined) => {
+      if (last) requireOwnFiles(stateDir);
       if (hasSqlite) mendAlarms(stateDir, { openFilesLimit: limit, log, now: Date.now() });
       return startWorkerd({
         ...artifact,

@@ -163,7 +163,7 @@ describe("the commands", AT_ONCE, () => {
     [
       "UPSTREAMS",
       '{"default":{"binding":"ABSENT"}}',
-      /^holdfast: UPSTREAMS default: there is no service binding ABSENT: .*$/,
+      /^holdfast: UPSTREAMS default: there is no service binding ABSENT: holdfast serve has none, so give the server's url$/,
     ],
     ["UPSTREAMS", '{"own":{"server":true}}', /^holdfast: UPSTREAMS own: server must be a function/],
     [

@@ -42,6 +42,15 @@ function stateOfNobody(name: string): string {
   return join(parent, "state");
 }
 
+/** A folder of that user's as a new file system is: anybody may look into it, and nobody into `lost+found`. */
+function volumeOfNobody(name: string): string {
+  const volume = makeFolder(name);
+  chmodSync(volume, 0o755);
+  mkdirSync(join(volume, "lost+found"), { mode: 0 });
+  giveToNobody(volume);
+  return volume;
+}
+
 /** Every file with its time: what somebody writes shows. */
 const written = (folder: string) =>
   readdirSync(folder, { recursive: true, encoding: "utf8" })
@@ -133,7 +142,7 @@ it("is an image that runs as nobody, with a tree that is only read", async () =>
     expect([env["HOST"], env["STATE_DIR"]]).toEqual(["0.0.0.0", only("VOLUME")]);
     const [, ...command] = words(only("CMD"));
     const node = nodeForNobody();
-    const state = stateOfNobody("image-state");
+    const state = volumeOfNobody("image-state");
     const place = { ...env, PORT: String(await freePort()), STATE_DIR: state };
 
     const open = asNobody([node, ...command], place, folder);
@@ -156,6 +165,17 @@ it("is an image that runs as nobody, with a tree that is only read", async () =>
     service.process.kill("SIGTERM");
     expect(await service.exit).toBe(0);
     expect(await asNobody([node, ...check], place, folder).exit).toBe(1);
+
+    // What another user restored is whole, and is neither mended nor taken for damaged.
+    const alarms = "objects/SessionObject/metadata.sqlite";
+    chmodSync(join(state, alarms), 0);
+    const stored = written(join(state, "objects"));
+    const closed = asNobody([node, ...command], { ...place, ...access }, folder);
+    expect(await closed.closed).toBe(1);
+    expect(closed.lines).toEqual([
+      `holdfast: STATE_DIR=${state} cannot be used: this user cannot read and write ${alarms} in it (EACCES)`,
+    ]);
+    expect(written(join(state, "objects"))).toEqual(stored);
   } finally {
     execFileSync("chmod", ["-R", "u+w", folder]);
   }

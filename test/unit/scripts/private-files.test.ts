@@ -36,3 +36,19 @@ it("closes what an earlier version left open", () => {
   expect(modeOf(join(folder, "objects"))).toBe("700");
   expect(modeOf(join(folder, "objects", "x.sqlite"))).toBe("600");
 });
+
+it("leaves alone what is not the service's, such as the lost+found of a volume", () => {
+  const folder = join(parent, "state");
+  mkdirSync(join(folder, "lost+found"), { recursive: true });
+  chmodSync(join(folder, "lost+found"), 0o755);
+  closeToOthers(folder);
+  expect(modeOf(folder)).toBe("700");
+  expect(modeOf(join(folder, "lost+found"))).toBe("755");
+});
+
+it("names STATE_DIR if the folder is another's to close", () => {
+  // Nobody may change the permissions of this one.
+  expect(() => closeToOthers("/proc/self/task")).toThrow(
+    "STATE_DIR=/proc/self/task cannot be used: others can read it, and this user cannot change that (EPERM)",
+  );
+});
