@@ -66,10 +66,7 @@ export class ObjectStorage {
 }
 
 function cursor(db: DatabaseSync, query: string, given: readonly SQLInputValue[]) {
-  const rows = db
-    .prepare(query)
-    .all(...given)
-    .map((row) => ({ ...row }));
+  const rows = rowsOf(db, query, given);
   return {
     toArray: () => rows,
     one: () => {
@@ -80,6 +77,17 @@ function cursor(db: DatabaseSync, query: string, given: readonly SQLInputValue[]
     rowsRead: rows.length,
     rowsWritten: 0,
   };
+}
+
+/** The rows of the last statement, of which a query may hold several, as in workerd. */
+function rowsOf(db: DatabaseSync, query: string, given: readonly SQLInputValue[]) {
+  // Node's `prepare` reads the first statement, and drops the others without a word.
+  const end = query.lastIndexOf(";", query.trimEnd().length - 2);
+  if (end >= 0) db.exec(query.slice(0, end));
+  return db
+    .prepare(query.slice(end + 1))
+    .all(...given)
+    .map((row) => ({ ...row }));
 }
 
 function keysOf(here: () => DatabaseSync) {
