@@ -14,6 +14,9 @@ const patience = {
   expect: { poll: { timeout: 50_000 } },
 };
 
+/** Node has no such module; unit tests of the objects bring their own platform. */
+const WORKERS_MODULE = `${import.meta.dirname}/test/support/platform/workers-module.ts`;
+
 export default defineConfig({
   test: {
     silent: "passed-only",
@@ -36,6 +39,7 @@ export default defineConfig({
         },
       },
       {
+        resolve: { alias: { "cloudflare:workers": WORKERS_MODULE } },
         test: {
           ...patience,
           name: "node",

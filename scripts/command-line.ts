@@ -1,4 +1,4 @@
-/** Command lines of the benchmarks, the soak, the matrix and the attack: one strict parser, one way to run. */
+/** Command lines of the benchmarks, the soak, the matrix, the attack and the mutants: one strict parser, one way to run. */
 import { parseArgs, type ParseArgsConfig } from "node:util";
 
 /** A bad argument. The message is one line that names it. */

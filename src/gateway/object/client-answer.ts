@@ -119,10 +119,11 @@ export class ClientAnswer {
     };
   }
 
-  /** Answers those of these requests that wait for the upstream with this failure. */
+  /** Answers those of these requests that wait for the upstream with this failure. Answers that came before are kept. */
   fail(failure: Failure, asked: readonly RequestId[]): void {
     if (this.isLegacy && !failure.headers) this.startStream();
-    if (this.isWaiting) return this.end(succeed({ kind: "failed", failure }));
+    if (this.isWaiting && !this.#pending.hasHeld)
+      return this.end(succeed({ kind: "failed", failure }));
     for (const id of this.open) {
       if (asked.includes(id)) this.#take(id, rpcError(failure.code, failure.message, id));
     }

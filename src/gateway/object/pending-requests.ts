@@ -53,6 +53,11 @@ export class PendingRequests {
     return id === undefined ? undefined : { id, text: id === message.id ? text : withId(text, id) };
   }
 
+  /** Whether answers are kept that the client has not got yet. */
+  get hasHeld(): boolean {
+    return this.#held.size > 0;
+  }
+
   /** Keeps an answer. Returns all that are kept if no other is missing. */
   hold(id: RequestId, text: string): readonly string[] | undefined {
     this.#held.set(id, text);

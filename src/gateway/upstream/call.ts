@@ -136,7 +136,11 @@ async function send(
     return new Reply(answer, deadline, health);
   } catch (cause) {
     deadline.end();
-    if (deadline.timedOut) throw new UpstreamError(FAILURES.timedOut, { cause });
+    if (deadline.timedOut) {
+      // Otherwise each new session, and each list, would wait for a replica that hangs while another one serves.
+      if (method === "POST") health?.broke();
+      throw new UpstreamError(FAILURES.timedOut, { cause });
+    }
     // A server in the same Worker may say itself what failed.
     if (cause instanceof UpstreamError) throw cause;
     const broken = !deadline.signal.aborted;

@@ -1,0 +1,413 @@
+/** A session and its upstream: what is sent, to which replica, how often, and what a lost session costs. */
+import { expect, it } from "vitest";
+import { UPSTREAM_ASKED_MS } from "../../../../src/core/limits.ts";
+import { FAILURES } from "../../../../src/gateway/upstream/failure.ts";
+import {
+  accepted,
+  agreed,
+  brokenOff,
+  errorOf,
+  Flow,
+  INITIALIZE,
+  json,
+  never,
+  notice,
+  ObjectInNode,
+  pass,
+  resultOf,
+  rpc,
+  settle,
+  toolCall,
+  VERSION,
+  withObjects,
+  type Asked,
+  type Script,
+} from "../../../support/mcp/object-in-node.ts";
+
+withObjects();
+
+const LOST = () => new Response("no such session", { status: 404 });
+const TWO = { replicas: [] };
+const INITIALIZED = "notifications/initialized";
+
+/** An upstream that knows its sessions of these ids alone. */
+const knows =
+  (...sids: readonly string[]): Script =>
+  ({ verb, method, sid }) =>
+    verb === "POST" && method !== "initialize" && !sids.includes(sid ?? "") ? LOST() : undefined;
+
+const answered = (id: number) => ({
+  ok: true,
+  value: { kind: "json", status: 200, body: resultOf(String(id)) },
+});
+const failedWith = (failure: object) => ({ ok: true, value: { kind: "failed", failure } });
+
+it("sends a request under the upstream's session, its version, and the client's headers", async () => {
+  const one = await ObjectInNode.open();
+  expect(await one.post(toolCall(1), { headers: { "x-client": "a" } })).toEqual(answered(1));
+  const [asked] = one.asked;
+  expect(asked).toMatchObject({
+    url: one.urls[0],
+    verb: "POST",
+    body: toolCall(1),
+    headers: {
+      "mcp-session-id": "upstream-1",
+      "mcp-protocol-version": VERSION,
+      "content-type": "application/json",
+      "x-client": "a",
+    },
+  });
+  expect(one.methods()).toEqual(["tools/call"]);
+});
+
+it("makes a lost session anew, once for all calls that miss it, and sends each of them once more", async () => {
+  const one = await ObjectInNode.open();
+  one.script = knows("upstream-2");
+  one.upstreamSid = "upstream-2";
+  const calls = [1, 2, 3].map((id) => one.post(toolCall(id)));
+  expect(await Promise.all(calls)).toEqual([1, 2, 3].map(answered));
+  expect(one.all("ping")).toHaveLength(1);
+  expect(one.all("initialize").map(({ body, sid }) => [body, sid])).toEqual([
+    [INITIALIZE, undefined],
+  ]);
+  expect(one.all(INITIALIZED).map(({ sid }) => sid)).toEqual(["upstream-2"]);
+  const sids = one.all("tools/call").map(({ sid }) => sid);
+  expect(sids).toEqual([...Array(3).fill("upstream-1"), ...Array(3).fill("upstream-2")]);
+  // It is stored: another life of the object uses it, and asks nothing.
+  await one.evict();
+  one.asked.length = 0;
+  expect(await one.post(toolCall(4))).toEqual(answered(4));
+  expect(one.asked.map(({ method, sid }) => [method, sid])).toEqual([["tools/call", "upstream-2"]]);
+});
+
+it("recovers again where the new session is lost as well, but sends a call no third time", async () => {
+  const one = await ObjectInNode.open();
+  one.script = ({ method }) => (["tools/call", "ping"].includes(method) ? LOST() : undefined);
+  expect(await one.post(toolCall(1))).toEqual(failedWith(FAILURES.refused));
+  expect([one.all("initialize").length, one.all("tools/call").length]).toEqual([1, 2]);
+  one.script = knows("upstream-3");
+  one.upstreamSid = "upstream-3";
+  expect(await one.post(toolCall(2))).toEqual(answered(2));
+  expect(one.all("initialize")).toHaveLength(2);
+});
+
+it("asks before it believes a refusal: a session that lives is kept, and the refusal is the answer", async () => {
+  const one = await ObjectInNode.open();
+  one.script = ({ method }) => (method === "tools/call" ? LOST() : undefined);
+  expect(await one.post(toolCall(1))).toEqual(failedWith(FAILURES.refused));
+  expect(one.methods()).toEqual(["tools/call", "ping"]);
+  expect(one.all("ping")[0]?.sid).toBe("upstream-1");
+});
+
+it.each<[what: string, answer: () => Promise<Response> | Response, ms: number]>([
+  ["is refused for a limit", () => new Response(null, { status: 429 }), 0],
+  ["fails", () => new Response("out of order", { status: 500 }), 0],
+  ["breaks off", brokenOff, 0],
+  ["is not answered within 5 s", never, UPSTREAM_ASKED_MS],
+])("keeps the session where the question %s", async (_what, answer, ms) => {
+  const one = await ObjectInNode.open();
+  one.script = ({ method }) =>
+    method === "tools/call" ? LOST() : method === "ping" ? answer() : undefined;
+  const call = one.post(toolCall(1));
+  await pass(ms);
+  if (ms === 0) expect(await call).toEqual(failedWith(FAILURES.refused));
+  else expect(await call).toMatchObject({ value: { kind: "stream" } });
+  expect(one.all("initialize")).toEqual([]);
+});
+
+it("has a call that comes while the session is made anew wait for the new one", async () => {
+  const one = await ObjectInNode.open();
+  const handshake = Promise.withResolvers<Response>();
+  one.script = (asked) =>
+    asked.method === "initialize" ? handshake.promise : knows("upstream-2")(asked);
+  const first = one.post(toolCall(1));
+  await settle();
+  const second = one.post(toolCall(2));
+  await settle();
+  expect(one.methods()).toEqual(["tools/call", "ping", "initialize", "tools/call"]);
+  handshake.resolve(agreed("0", INITIALIZE, "upstream-2"));
+  expect(await Promise.all([first, second])).toEqual([answered(1), answered(2)]);
+  expect(one.all("initialize")).toHaveLength(1);
+  expect(one.all("ping")).toHaveLength(1);
+});
+
+it("tries again with the next call where a new session could not be made", async () => {
+  const one = await ObjectInNode.open();
+  one.script = (asked) =>
+    asked.method === "initialize" ? brokenOff() : knows("upstream-2")(asked);
+  expect(await one.post(toolCall(1))).toEqual(failedWith(FAILURES.unreachable));
+  one.script = knows("upstream-2");
+  one.upstreamSid = "upstream-2";
+  expect(await one.post(toolCall(2))).toEqual(answered(2));
+});
+
+it("answers the call that waits where the new session is refused", async () => {
+  const one = await ObjectInNode.open();
+  const refused = (status: number, headers = {}) =>
+    json(errorOf(-32000, "no more of you", "0"), status, headers);
+  const answers = [refused(200), refused(503, { "retry-after": "7" })];
+  one.script = (asked) => (asked.method === "initialize" ? answers.shift() : knows()(asked));
+  expect(await one.post(toolCall(1))).toEqual(failedWith(FAILURES.refused));
+  expect(await one.post(toolCall(2))).toEqual(
+    failedWith({ ...FAILURES.refused, status: 503, headers: { "retry-after": "7" } }),
+  );
+});
+
+it("ends the new session, and keeps the old one's data, where the upstream no longer agrees to the version", async () => {
+  const one = await ObjectInNode.open();
+  one.script = (asked) =>
+    asked.method === "initialize"
+      ? agreed(asked.id, asked.body, "upstream-2", "2025-06-18")
+      : knows("upstream-2")(asked);
+  expect(await one.post(toolCall(1))).toEqual(failedWith(FAILURES.changed));
+  await settle();
+  expect(one.asked.slice(-1).map(({ verb, sid }) => [verb, sid])).toEqual([
+    ["DELETE", "upstream-2"],
+  ]);
+  expect(one.all(INITIALIZED)).toEqual([]);
+  one.asked.length = 0;
+  await one.post(toolCall(2));
+  expect(one.asked[0]?.sid).toBe("upstream-1");
+});
+
+it("ends the new session where the upstream does not take that the client is ready", async () => {
+  const one = await ObjectInNode.open();
+  one.upstreamSid = "upstream-2";
+  one.script = (asked) =>
+    asked.method === INITIALIZED ? new Response(null, { status: 500 }) : knows("upstream-2")(asked);
+  expect(await one.post(toolCall(1))).toEqual(failedWith(FAILURES.refused));
+  await settle();
+  expect(one.all("DELETE").map(({ sid }) => sid)).toEqual(["upstream-2"]);
+});
+
+it("says log level and subscriptions again before the call that waits", async () => {
+  const one = await ObjectInNode.open();
+  await one.post(rpc(1, "logging/setLevel", { level: "debug" }));
+  await one.post(rpc(2, "resources/subscribe", { uri: "test://a" }));
+  await settle();
+  await one.evict();
+  one.asked.length = 0;
+  one.upstreamSid = "upstream-2";
+  one.script = knows("upstream-2");
+  expect(await one.post(toolCall(3))).toEqual(answered(3));
+  expect(one.asked.map(({ method, sid }) => [method, sid]).slice(2)).toEqual([
+    ["initialize", undefined],
+    [INITIALIZED, "upstream-2"],
+    ["logging/setLevel", "upstream-2"],
+    ["resources/subscribe", "upstream-2"],
+    ["tools/call", "upstream-2"],
+  ]);
+});
+
+it("ends the upstream's new session if the session ended while it was made", async () => {
+  const one = await ObjectInNode.open();
+  const handshake = Promise.withResolvers<Response>();
+  one.script = (asked) => (asked.method === "initialize" ? handshake.promise : knows()(asked));
+  const call = one.post(toolCall(1));
+  await settle();
+  await one.end();
+  expect(await call).toMatchObject({ ok: false, code: "session_not_found" });
+  one.asked.length = 0;
+  handshake.resolve(agreed("0", INITIALIZE, "upstream-2"));
+  await settle();
+  expect(one.asked.map(({ verb, sid }) => [verb, sid])).toEqual([["DELETE", "upstream-2"]]);
+  expect(one.exists).toBe(false);
+});
+
+it("gives a session that was made again under the same id nothing of what the one before still waits for", async () => {
+  const one = await ObjectInNode.open();
+  const handshake = Promise.withResolvers<Response>();
+  one.script = (asked) => (asked.method === "initialize" ? handshake.promise : knows()(asked));
+  void one.post(toolCall(1));
+  await settle();
+  await one.end();
+  one.script = () => undefined;
+  one.upstreamSid = "upstream-of-the-next";
+  await one.initialize();
+  one.asked.length = 0;
+  handshake.resolve(agreed("0", INITIALIZE, "upstream-2"));
+  await settle();
+  expect(one.asked.map(({ verb, sid }) => [verb, sid])).toEqual([["DELETE", "upstream-2"]]);
+  await one.post(toolCall(2));
+  expect(one.all("tools/call").map(({ sid }) => sid)).toEqual(["upstream-of-the-next"]);
+});
+
+it("is told by the stream's bridge that a session may be lost: asks, and makes another", async () => {
+  const one = await ObjectInNode.open();
+  const reader = await one.attach({ kind: "standalone" });
+  one.script = knows("upstream-2");
+  one.upstreamSid = "upstream-2";
+  const lost = (sid: string) => `lost ${JSON.stringify({ sid, headers: { "x-client": "b" } })}`;
+  // Of a session that was replaced meanwhile.
+  await one.word(reader, lost("upstream-0"));
+  expect(one.asked).toEqual([]);
+  await one.word(reader, lost("upstream-1"));
+  expect(one.methods()).toEqual(["ping", "initialize", INITIALIZED]);
+  expect(one.all("initialize")[0]?.headers["x-client"]).toBe("b");
+  expect(reader.words.at(-1)).toContain('"sid":"upstream-2"');
+});
+
+it("does nothing about it where the session lives", async () => {
+  const one = await ObjectInNode.open();
+  const reader = await one.attach({ kind: "standalone" });
+  await one.word(reader, 'lost {"sid":"upstream-1"}');
+  expect(one.methods()).toEqual(["ping"]);
+});
+
+const broken: (
+  method: string,
+  url: (one: ObjectInNode) => string | undefined,
+) => (one: ObjectInNode) => Script = (method, urlIn) => (one) => (asked) =>
+  asked.method === method && asked.url === urlIn(one) ? brokenOff() : undefined;
+const first = ({ urls }: ObjectInNode) => urls[0];
+const placesOf = (one: ObjectInNode, all: readonly Asked[]) =>
+  all.map(({ method, url }) => `${one.urls.indexOf(url)} ${method}`);
+
+it("moves a harmless request to the next replica where the connection breaks, with a session there", async () => {
+  const one = await ObjectInNode.open({ upstream: TWO });
+  one.script = broken("tools/list", first)(one);
+  one.upstreamSid = "upstream-2";
+  expect(await one.post(rpc(1, "tools/list"))).toEqual(answered(1));
+  expect(placesOf(one, one.asked)).toEqual([
+    "0 tools/list",
+    "1 initialize",
+    `1 ${INITIALIZED}`,
+    "1 tools/list",
+  ]);
+  expect(one.all("tools/list").map(({ sid }) => sid)).toEqual(["upstream-1", "upstream-2"]);
+});
+
+it.each<[how: string, answer: () => Promise<Response>, ms: number, failure: object]>([
+  ["breaks off at once", brokenOff, 0, FAILURES.unreachable],
+  ["breaks off after 50 s", () => pass50().then(brokenOff), 50_000, FAILURES.unreachable],
+  ["is never heard of", never, 60_000, FAILURES.timedOut],
+])("sends a call that %s to no other replica", async (_how, answer, ms, failure) => {
+  const one = await ObjectInNode.open({ upstream: TWO });
+  await one.post(rpc(0, "ping"));
+  one.asked.length = 0;
+  one.script = ({ method }) => (method === "tools/call" ? answer() : undefined);
+  const call = one.post(toolCall(1));
+  if (ms === 0) expect(await call).toEqual(failedWith(failure));
+  else {
+    await pass(300);
+    const reader = await one.attach({ kind: "exchange", stream: 2 });
+    await pass(ms);
+    expect(reader.messages).toEqual([
+      errorOf(-32603, (failure as { message: string }).message, "1"),
+    ]);
+  }
+  expect(placesOf(one, one.asked)).toEqual(["0 tools/call"]);
+});
+
+const pass50 = () => new Promise<void>((resolve) => setTimeout(resolve, 50_000));
+
+it("moves a session to another replica where the first does not answer the question before a call", async () => {
+  const one = await ObjectInNode.open({ upstream: TWO });
+  await pass(10_000);
+  one.script = ({ url }) => (url === one.urls[0] ? never() : undefined);
+  one.upstreamSid = "upstream-2";
+  const call = one.post(toolCall(1));
+  await pass(UPSTREAM_ASKED_MS - 1);
+  expect(placesOf(one, one.asked)).toEqual(["0 ping"]);
+  await pass(1);
+  await call;
+  expect(placesOf(one, one.asked)).toEqual([
+    "0 ping",
+    "1 initialize",
+    `1 ${INITIALIZED}`,
+    "1 tools/call",
+  ]);
+});
+
+it("opens a new session at another replica once one was found to hang", async () => {
+  const one = ObjectInNode.empty({ upstream: TWO });
+  one.script = ({ url }) => (url === one.urls[0] ? never() : undefined);
+  const hung = one.initialize();
+  await pass(60_000);
+  expect(await hung).toEqual(failedWith(FAILURES.timedOut));
+  expect(one.exists).toBe(false);
+  expect(await one.initialize()).toMatchObject({ ok: true, value: { kind: "initialized" } });
+  expect(placesOf(one, one.asked)).toEqual(["0 initialize", "1 initialize"]);
+});
+
+it("asks nothing before a call while the replica streams an answer, and asks once it has been silent for 10 s", async () => {
+  const one = await ObjectInNode.open({ upstream: TWO });
+  const flow = new Flow();
+  one.script = ({ body }) => (body.includes("slow") ? flow.response : undefined);
+  await one.post(rpc(0, "ping"));
+  await one.follow(toolCall(1, "slow"));
+  await pass(10_000);
+  await one.post(toolCall(2));
+  await flow.say(resultOf("1"));
+  await flow.end();
+  await pass(10_000);
+  await one.post(toolCall(3));
+  expect(one.methods()).toEqual(["ping", "tools/call", "tools/call", "ping", "tools/call"]);
+});
+
+it("resumes a stream that broke off after its last event, and sends the call no second time", async () => {
+  const one = await ObjectInNode.open();
+  const [flow, rest] = [new Flow(), new Flow()];
+  one.script = ({ verb, method }) =>
+    verb === "GET" ? rest.response : method === "tools/call" ? flow.response : undefined;
+  const reader = await one.follow(toolCall(1));
+  await flow.sayWithIds(["e1", notice(1)]);
+  await flow.breakOff();
+  expect(one.all("GET")).toEqual([]);
+  await pass(1000);
+  expect(one.all("GET").map(({ sid, lastEventId }) => [sid, lastEventId])).toEqual([
+    ["upstream-1", "e1"],
+  ]);
+  await rest.say(resultOf("1"));
+  expect(reader.messages).toEqual([notice(1), resultOf("1")]);
+  expect(one.all("tools/call")).toHaveLength(1);
+});
+
+it("posts the call again where its stream says that the session is lost, and the message reaches nobody", async () => {
+  const one = await ObjectInNode.open();
+  const [flow, again] = [new Flow(), new Flow()];
+  one.upstreamSid = "upstream-2";
+  one.script = ({ method, sid }) => {
+    if (method === "tools/call") return (sid === "upstream-1" ? flow : again).response;
+    return method === "ping" ? LOST() : undefined;
+  };
+  const reader = await one.follow(toolCall(1));
+  await flow.say(errorOf(-32001, "Session not found"));
+  await again.say(notice("again"), resultOf("1"));
+  expect(reader.messages).toEqual([notice("again"), resultOf("1")]);
+  expect(one.all("tools/call").map(({ sid }) => sid)).toEqual(["upstream-1", "upstream-2"]);
+});
+
+it("does not post it again where the session lives: the error without an id answers the one call", async () => {
+  const one = await ObjectInNode.open();
+  const flow = new Flow();
+  one.script = ({ method }) => (method === "tools/call" ? flow.response : undefined);
+  const reader = await one.follow(toolCall(1));
+  await flow.say(errorOf(-32000, "Session trouble"));
+  expect(reader.messages.map((text) => JSON.parse(text))).toEqual([
+    { jsonrpc: "2.0", id: 1, error: { code: -32000, message: "Session trouble" } },
+  ]);
+  expect(one.all("tools/call")).toHaveLength(1);
+});
+
+it("accepts notifications and responses, and reads nothing of the answer to them", async () => {
+  const one = await ObjectInNode.open();
+  const flow = new Flow();
+  one.script = () => flow.response;
+  const taken = { ok: true, value: { kind: "accepted" } };
+  expect(await one.post(rpc(undefined, "notifications/roots/list_changed"))).toEqual(taken);
+  expect(flow.isLeft).toBe(true);
+  one.script = accepted;
+  expect(await one.post(resultOf('"s1"'))).toEqual(taken);
+});
+
+it("initializes an upstream for a client that never did, once for all calls that come together", async () => {
+  const one = ObjectInNode.empty();
+  const metadata = { upstream: "default" };
+  one.object.create({ admin: true }, one.id, { type: "sse", ttlMs: 60_000, metadata } as never);
+  const match = { type: "sse", upstream: "default" };
+  const calls = [1, 2].map((id) => one.post(toolCall(id), { match } as never));
+  expect(await Promise.all(calls)).toEqual([answered(1), answered(2)]);
+  expect(one.methods()).toEqual(["initialize", INITIALIZED, "tools/call", "tools/call"]);
+  expect(one.asked[0]?.body).toContain('"capabilities":{}');
+});
