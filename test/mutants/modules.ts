@@ -18,7 +18,7 @@ export const MODULES: Readonly<Record<string, readonly string[]>> = {
   "directory/reservations.ts": ["directory/reservations.test.ts"],
   "directory/listing.ts": ["directory/listing.test.ts"],
   "directory/placement.ts": ["directory/placement.test.ts"],
-  "directory/staleness.ts": ["directory/staleness.test.ts"],
+  "directory/staleness.ts": ["directory/listing.test.ts", "directory/staleness.test.ts"],
   "directory/rebalance.ts": ["directory/rebalance.test.ts"],
   "directory/revocations.ts": ["directory/revocations.test.ts"],
   "http/guard.ts": ["http/guard.test.ts"],
