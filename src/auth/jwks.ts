@@ -9,7 +9,7 @@ import { createLocalJWKSet, errors, type JSONWebKeySet, type JWTVerifyGetKey } f
 import { boundedBody } from "../wire/bytes.ts";
 import { UnavailableError } from "../core/errors.ts";
 import { isObject, parseJson } from "../wire/json.ts";
-import { sleep } from "../wire/timers.ts";
+import { sleep, within } from "../wire/timers.ts";
 
 export interface JwksOptions {
   readonly url: string;
@@ -100,7 +100,7 @@ export class Jwks {
     if (this.#isUnderWay() && this.#roundSize >= MAX_CONCURRENT) return this.#roundEnds();
     if (!this.#mayFetch()) return;
     try {
-      const keys = await this.#fetch();
+      const keys = await this.#fetchInTime();
       this.#keys = createLocalJWKSet(keys);
       this.#keysAt = this.#options.now();
     } catch (failure) {
@@ -134,12 +134,21 @@ export class Jwks {
     while (this.#isUnderWay()) await sleep(LOOK_MS);
   }
 
-  async #fetch(): Promise<JSONWebKeySet> {
+  /** A `fetch` of the Worker's own, and the body of an answer, may ignore the signal. So this does not wait for them. */
+  #fetchInTime(): Promise<JSONWebKeySet> {
+    const abort = new AbortController();
+    return within(this.#fetch(abort.signal), FETCH_TIMEOUT_MS, () => {
+      abort.abort();
+      throw new Error(`JWKS_URL did not answer in ${FETCH_TIMEOUT_MS} ms`);
+    });
+  }
+
+  async #fetch(signal: AbortSignal): Promise<JSONWebKeySet> {
     const response = await this.#options.fetch(this.#options.url, {
       headers: { accept: "application/jwk-set+json, application/json" },
       // A redirect could make another server's keys count.
       redirect: "manual",
-      signal: AbortSignal.timeout(FETCH_TIMEOUT_MS),
+      signal,
     });
     if (response.status !== 200) {
       await response.body?.cancel();

@@ -310,9 +310,11 @@ export class ObjectInNode {
     return new ObjectInNode(options);
   }
 
-  async initialize(body = INITIALIZE) {
-    const content = { type: "mcp" as const, ttlMs: this.#ttlMs, metadata: {} };
-    const request = { upstream: "default", body, headers: {} };
+  /** With `era`, the session carries clients of the stateless revision. */
+  async initialize(body = INITIALIZE, more: { readonly era?: true } = {}) {
+    const metadata = more.era ? { era: "1" } : {};
+    const content = { type: "mcp" as const, ttlMs: this.#ttlMs, metadata };
+    const request = { upstream: "default", body, headers: {}, ...more };
     return this.object.initialize(ID, content as never, request);
   }
 
@@ -400,7 +402,10 @@ export class ObjectInNode {
   async evict(): Promise<void> {
     await settle();
     this.#life.end();
+    const now = Date.now();
     vi.clearAllTimers();
+    // That also sets the clock back to the test's beginning.
+    vi.setSystemTime(now);
     this.#life = this.storage.open();
     this.object = this.#load();
   }

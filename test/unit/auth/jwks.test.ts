@@ -1,7 +1,7 @@
 /** The cache of keys fetches when it must, at most once per floor, and keeps its keys while fetching fails. */
 import { generateKeyPairSync } from "node:crypto";
 import { generateKeyPair } from "jose";
-import { beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import type { TokenReader } from "../../../src/auth/api-tokens.ts";
 import { jwtReader } from "../../../src/auth/jwt.ts";
 import { UnavailableError } from "../../../src/core/errors.ts";
@@ -275,4 +275,48 @@ it("reads scopes from scp as well, as a list or a text", async () => {
   expect((await read(await claims(["mcp", 1])))?.scopes).toEqual(new Set(["mcp"]));
   expect((await read(await claims("mcp admin")))?.admin).toBe(true);
   expect((await read(await claims({ mcp: true })))?.scopes).toEqual(new Set());
+});
+
+describe("where the server hangs and no keys are held", () => {
+  beforeEach(() => void vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] }));
+  afterEach(() => void vi.useRealTimers());
+
+  const readerOf = (fetch: (url: string, init: RequestInit) => Promise<Response>) => {
+    const { JWT_ISSUER, JWT_AUDIENCE, JWKS_URL } = issuer.variables;
+    return jwtReader(
+      { issuer: JWT_ISSUER!, audience: JWT_AUDIENCE!, jwksUrl: JWKS_URL! },
+      { fetch, now: () => now, onFailure: (failure) => void failures.push(failure) },
+    );
+  };
+  const settledOf = (work: Promise<unknown>) => {
+    let settled: unknown;
+    void work.then(
+      () => (settled = "read"),
+      (failure: unknown) => (settled = failure),
+    );
+    return () => settled;
+  };
+
+  it.each<[what: string, fetch: () => Promise<Response>]>([
+    ["before its answer", never],
+    ["within its answer", async () => new Response(new ReadableStream<Uint8Array>())],
+  ])("%s, it says after five seconds that it cannot tell", async (_what, fetch) => {
+    const settled = settledOf(readerOf(fetch)(minted["k1"]!));
+    await vi.advanceTimersByTimeAsync(4999);
+    expect(settled()).toBeUndefined();
+    await vi.advanceTimersByTimeAsync(1);
+    expect(settled()).toBeInstanceOf(UnavailableError);
+    expect(failures).toHaveLength(1);
+  });
+
+  it("gives the request up", async () => {
+    const signals: (AbortSignal | null | undefined)[] = [];
+    const settled = settledOf(
+      readerOf((_url, { signal }) => (signals.push(signal), never()))(minted["k1"]!),
+    );
+    await vi.advanceTimersByTimeAsync(4999);
+    expect(signals.map((signal) => signal?.aborted)).toEqual([false]);
+    await vi.advanceTimersByTimeAsync(1);
+    expect([settled(), signals[0]?.aborted]).toEqual([expect.any(UnavailableError), true]);
+  });
 });

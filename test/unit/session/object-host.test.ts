@@ -79,3 +79,66 @@ it.each([
   const read = await sessions.exchange(newSessionId(), {} as never);
   expect(read).toMatchObject({ kind: "json", status: 200, body: '{"id":1}' });
 });
+
+/** A session whose object answers each call of `method` as these do in turn; the last one goes on. */
+function answering(method: string, ...answers: readonly (() => Promise<unknown>)[]) {
+  let calls = 0;
+  const answer = () => answers[Math.min(calls++, answers.length - 1)]?.();
+  const namespace = { idFromName: (name: string) => name, get: () => ({ [method]: answer }) };
+  // All of the platform's namespace that these calls use.
+  const host = new DurableObjectHost(namespace as never);
+  return { sessions: host.as({ admin: true }), calls: () => calls };
+}
+
+const failing = (marks: object) => () =>
+  Promise.reject<unknown>(Object.assign(new Error("of the platform"), marks));
+const overloaded = failing({ retryable: true, overloaded: true });
+const lost = failing({ retryable: true });
+const ID = newSessionId();
+
+type Call = (sessions: ReturnType<DurableObjectHost["as"]>) => Promise<unknown>;
+
+const REPEATABLE: readonly [method: string, call: Call, value: unknown][] = [
+  ["read", (sessions) => sessions.read(ID, true), {}],
+  ["remove", (sessions) => sessions.delete(ID), true],
+  ["readEvents", (sessions) => sessions.readEvents(ID, {} as never), {}],
+  ["publish", (sessions) => sessions.publish(ID, [{ data: "a" }], "k"), { ids: [] }],
+  ["endStream", (sessions) => sessions.endStream(ID, undefined), {}],
+  ["disconnect", (sessions) => sessions.disconnect(ID), null],
+];
+const ONCE: readonly [method: string, call: Call][] = [
+  ["create", (sessions) => sessions.create(ID, {} as never)],
+  ["initialize", (sessions) => sessions.initialize(ID, {} as never, {} as never)],
+  ["exchange", (sessions) => sessions.exchange(ID, {} as never)],
+  ["patch", (sessions) => sessions.patch(ID, {} as never)],
+  ["upsert", (sessions) => sessions.upsert(ID, {} as never)],
+  ["task", (sessions) => sessions.task(ID, { kind: "call" } as never)],
+  ["publish", (sessions) => sessions.publish(ID, [{ data: "a" }])],
+];
+
+it.each<[method: string, call: Call, value?: unknown]>([...ONCE, ...REPEATABLE])(
+  "does not ask an overloaded object again for %s, and says that it is not available",
+  async (method, call) => {
+    const { sessions, calls } = answering(method, overloaded);
+    await expect(call(sessions)).rejects.toThrow(UnavailableError);
+    expect(calls()).toBe(1);
+  },
+);
+
+it.each(ONCE)(
+  "asks once for %s, whose answer may be lost after it has happened",
+  async (method, call) => {
+    const { sessions, calls } = answering(method, lost);
+    await expect(call(sessions)).rejects.toThrow(UnavailableError);
+    expect(calls()).toBe(1);
+  },
+);
+
+it.each(REPEATABLE)("asks again for %s, twice at most", async (method, call, value) => {
+  const late = answering(method, lost, lost, async () => ({ ok: true, value }));
+  await call(late.sessions);
+  expect(late.calls()).toBe(3);
+  const never = answering(method, lost);
+  await expect(call(never.sessions)).rejects.toThrow(UnavailableError);
+  expect(never.calls()).toBe(3);
+});

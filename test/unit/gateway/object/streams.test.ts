@@ -1,0 +1,285 @@
+/** The streams of a session: which reader gets what, where each starts, and the words between object and bridge. */
+import { expect, it } from "vitest";
+import { parseEventId } from "../../../../src/core/event-id.ts";
+import { RETRY_MS, UPSTREAM_HELD_MS } from "../../../../src/core/limits.ts";
+import {
+  Flow,
+  json,
+  notice,
+  ObjectInNode,
+  pass,
+  resultOf,
+  rpc,
+  settle,
+  toolCall,
+  withObjects,
+  type Asked,
+  type ObjectOptions,
+  type Reader,
+} from "../../../support/mcp/object-in-node.ts";
+
+withObjects();
+
+const own = (stream: number) => ({ kind: "exchange" as const, stream });
+const standalone = { kind: "standalone" as const };
+const seqOf = (id: string) => parseEventId(id)?.seq;
+
+async function flowing(options: ObjectOptions = {}) {
+  const flow = new Flow();
+  const script = ({ method }: Asked) => (method === "tools/call" ? flow.response : undefined);
+  return { flow, one: await ObjectInNode.open({ script, ...options }) };
+}
+
+/** The first frame, as it was written. */
+const primingOf = ({ socket: { sent } }: Reader) => new TextDecoder().decode(sent[0] as Uint8Array);
+const backendsOf = ({ words }: Reader) =>
+  words
+    .filter((word) => word.startsWith("backend "))
+    .map((word) => JSON.parse(word.slice("backend ".length)) as Record<string, unknown>);
+
+it.each([
+  ["2025-11-25", /^retry: 1000\ndata: \nid: \w{15}-0{12}-2\n\n$/],
+  ["2025-06-18", /^retry: 1000\nid: \w{15}-0{12}-2\n\n$/],
+])("begins a stream of %s with its id and the time to reconnect", async (version, frame) => {
+  const { one } = await flowing({
+    initialize: rpc(0, "initialize", { protocolVersion: version }),
+  });
+  const reader = await one.follow(toolCall(1));
+  expect(RETRY_MS).toBe(1000);
+  expect(primingOf(reader)).toMatch(frame);
+});
+
+it("gives each message of every stream an id of its own, in the order in which they came", async () => {
+  const { one, flow } = await flowing();
+  const listening = await one.attach(standalone);
+  await one.word(listening, "held");
+  const reader = await one.follow(toolCall(1));
+  await flow.say(notice(1));
+  await one.word(listening, `upstream \n${notice(2)}`);
+  await flow.say(resultOf("1"));
+  expect(reader.events.map(({ event }) => event).slice(1)).toEqual(["message", "message"]);
+  expect([seqOf(reader.lastEventId), seqOf(listening.lastEventId)]).toEqual([3, 2]);
+  expect(listening.messages).toEqual([notice(2)]);
+});
+
+it("replays each stream from its own place, without the messages of the others", async () => {
+  const flows = [new Flow(), new Flow()];
+  const one = await ObjectInNode.open({
+    script: ({ method, id }) =>
+      method === "tools/call" ? flows[Number(id) - 1]?.response : undefined,
+  });
+  const first = await one.follow(toolCall(1));
+  const second = await one.follow(toolCall(2));
+  const start = second.lastEventId;
+  await flows[0]?.say(notice("a"));
+  await flows[1]?.say(notice("b"));
+  await flows[0]?.say(notice("c"));
+  await flows[1]?.say(notice("d"));
+  const again = await one.attach({ kind: "resume", lastEventId: start });
+  expect([again.messages, second.closed]).toEqual([[notice("b"), notice("d")], 4003]);
+  await flows[1]?.say(resultOf("2"));
+  expect([again.messages.at(-1), again.closed, first.closed]).toEqual([
+    resultOf("2"),
+    4002,
+    undefined,
+  ]);
+  expect(second.messages).toEqual([notice("b"), notice("d")]);
+});
+
+it("gives a second standalone stream everything from then on, and the first one nothing", async () => {
+  const one = await ObjectInNode.open();
+  const first = await one.attach(standalone);
+  const second = await one.attach(standalone);
+  expect(first.closed).toBe(4003);
+  await one.word(second, `upstream \n${notice(1)}`);
+  expect([first.messages, second.messages]).toEqual([[], [notice(1)]]);
+});
+
+it("keeps what comes while nobody follows the standalone stream for the one who follows it next, once", async () => {
+  const { one, flow } = await flowing();
+  const reader = await one.attach(standalone);
+  await one.word(reader, "held");
+  await one.word(reader, `upstream e1\n${notice("read")}`);
+  // The bridge writes on while its reader leaves: the socket is closing, and the message comes all the same.
+  one.leave(reader);
+  await one.follow(toolCall(1));
+  await flow.say(notice("of the call"));
+  const next = await one.attach(standalone);
+  expect(next.messages).toEqual([]);
+});
+
+it("keeps answers of the server to nobody from the standalone stream", async () => {
+  const one = await ObjectInNode.open();
+  const reader = await one.attach(standalone);
+  const question = rpc("q", "roots/list");
+  await one.word(reader, `upstream e1\n[${resultOf("9")},${question},${notice(1)}]`);
+  await one.word(reader, "upstream e2\n{}");
+  expect(reader.messages).toEqual([question, notice(1)]);
+  const next = await one.attach(standalone);
+  expect(backendsOf(next)).toMatchObject([{ sid: "upstream-1", lastEventId: "e2" }]);
+});
+
+it("tells the bridge which stream to hold: url, session, version and the last event that came", async () => {
+  const one = await ObjectInNode.open();
+  const reader = await one.attach(standalone);
+  expect(backendsOf(reader)).toEqual([
+    { url: one.urls[0], sid: "upstream-1", version: "2025-11-25" },
+  ]);
+  expect((await one.follow(toolCall(1)).catch(() => undefined))?.words ?? []).toEqual([]);
+});
+
+it("has a call wait for the upstream's stream that is being opened, until the bridge has it", async () => {
+  const one = await ObjectInNode.open();
+  const reader = await one.attach(standalone);
+  void one.post(toolCall(1));
+  await pass(UPSTREAM_HELD_MS - 1);
+  expect(one.methods()).toEqual([]);
+  await one.word(reader, "held");
+  expect(one.methods()).toEqual(["tools/call"]);
+  void one.post(toolCall(2));
+  await settle();
+  expect(one.methods()).toEqual(["tools/call", "tools/call"]);
+});
+
+it("has it wait a second at most, and a notification not at all", async () => {
+  const one = await ObjectInNode.open();
+  await one.attach(standalone);
+  void one.post(toolCall(1));
+  void one.post(rpc(undefined, "notifications/progress"));
+  await pass(UPSTREAM_HELD_MS - 1);
+  expect(one.methods()).toEqual(["notifications/progress"]);
+  await pass(1);
+  expect(one.methods()).toEqual(["notifications/progress", "tools/call"]);
+});
+
+it("has it wait for the newest bridge, and for no word of the one before", async () => {
+  const one = await ObjectInNode.open();
+  const first = await one.attach(standalone);
+  void one.post(toolCall(1));
+  await pass(500);
+  const second = await one.attach(standalone);
+  // The call that waited goes on: the bridge that it waited for has been superseded.
+  expect([first.closed, one.methods()]).toEqual([4003, ["tools/call"]]);
+  void one.post(toolCall(2));
+  await one.word(first, "held");
+  expect(one.methods()).toEqual(["tools/call"]);
+  await one.word(second, "held");
+  expect(one.methods()).toEqual(["tools/call", "tools/call"]);
+});
+
+it("passes on for how long the upstream wants readers to wait, to those of its standalone stream", async () => {
+  const { one } = await flowing();
+  const reader = await one.attach(standalone);
+  await one.word(reader, "held");
+  const other = await one.follow(toolCall(1));
+  const [before, otherBefore] = [reader.socket.sent.length, other.socket.sent.length];
+  await one.word(reader, "retry 5000");
+  await one.word(reader, "retry soon");
+  await one.word(reader, "retry -1");
+  const after = reader.socket.sent
+    .slice(before)
+    .map((one_) => new TextDecoder().decode(one_ as Uint8Array));
+  expect(after).toEqual(["retry: 5000\n"]);
+  expect(other.socket.sent).toHaveLength(otherBefore);
+});
+
+it("heeds words of a standalone stream's bridge from no other one", async () => {
+  const { one, flow } = await flowing();
+  const reader = await one.follow(toolCall(1));
+  await one.word(reader, `upstream e1\n${notice("forged")}`);
+  await one.word(reader, "retry 1");
+  await one.word(reader, 'lost {"sid":"upstream-1"}');
+  await one.word(reader, "nonsense");
+  await flow.say(notice(1));
+  expect(reader.messages).toEqual([notice(1)]);
+  expect(one.methods()).toEqual(["tools/call"]);
+  expect((await one.attach(standalone)).messages).toEqual([]);
+});
+
+it("makes the bridge follow a new upstream session from its beginning", async () => {
+  const one = await ObjectInNode.open();
+  const reader = await one.attach(standalone);
+  await one.word(reader, `upstream e1\n${notice(1)}`);
+  one.upstreamSid = "upstream-2";
+  one.script = ({ method, sid, verb }) =>
+    verb === "POST" && method !== "initialize" && sid === "upstream-1"
+      ? new Response(null, { status: 404 })
+      : undefined;
+  await one.word(reader, "held");
+  await one.post(toolCall(1));
+  const [, second] = backendsOf(reader);
+  expect(second).toMatchObject({ sid: "upstream-2" });
+  expect(second).not.toHaveProperty("lastEventId");
+});
+
+it("sends what is much in pages, each when the bridge asks for it, and follows live after the last", async () => {
+  const { one, flow } = await flowing();
+  const before = await one.follow(toolCall(1));
+  one.leave(before);
+  const large = Array.from({ length: 5 }, (_, n) => notice(`${n}`.padEnd(100_000, "x")));
+  for (const text of large) await flow.say(text);
+  const reader = await one.attach(own(2));
+  expect([reader.messages.length, reader.words]).toEqual([2, ["behind"]]);
+  await flow.say(notice("while it is behind"));
+  expect(reader.messages).toHaveLength(2);
+  while (reader.words.length < 10 && reader.messages.length < 6) await one.word(reader, "more");
+  expect(reader.messages).toEqual([...large, notice("while it is behind")]);
+  await flow.say(notice("live"), resultOf("1"));
+  expect(reader.messages.slice(6)).toEqual([notice("live"), resultOf("1")]);
+  expect(reader.closed).toBe(4002);
+});
+
+it("lets a reader go that is behind what the log has kept: it must not wait for what is gone", async () => {
+  const { one, flow } = await flowing({ env: { LOG_MAX_EVENTS: "4" } });
+  const first = await one.follow(toolCall(1));
+  one.leave(first);
+  const large = Array.from({ length: 4 }, (_, n) => notice(`${n}`.padEnd(200_000, "x")));
+  for (const text of large) await flow.say(text);
+  const reader = await one.attach(own(2));
+  expect(reader.words).toEqual(["behind"]);
+  for (let n = 0; n < 3; n++) await flow.say(notice(n));
+  await one.word(reader, "more");
+  expect([reader.messages.length, reader.closed]).toEqual([1, 4004]);
+  expect(await one.tryToAttach({ kind: "resume", lastEventId: first.lastEventId })).toBe(400);
+  // A reader without an id starts at what is left.
+  const fresh = await one.attach(own(2));
+  expect(fresh.messages[0]).toBe(large[3]);
+});
+
+it("knows the streams that were begun, and no other", async () => {
+  const { one, flow } = await flowing();
+  const reader = await one.follow(toolCall(1));
+  await flow.say(notice(1));
+  const id = (stream: number) => reader.lastEventId.replace(/\d+$/, String(stream));
+  const verdict = async (stream: number) => {
+    const given = await one.tryToAttach({ kind: "resume", lastEventId: id(stream) });
+    return typeof given === "number" ? given : "attached";
+  };
+  expect([await verdict(0), await verdict(1), await verdict(2), await verdict(3)]).toEqual([
+    400,
+    "attached",
+    "attached",
+    400,
+  ]);
+});
+
+it("stores a message that is larger than a row, in the session's log and for another life of the object", async () => {
+  const { one, flow } = await flowing();
+  const reader = await one.follow(toolCall(1));
+  const huge = notice("x".repeat(1_500_000));
+  await flow.say(huge);
+  await one.evict();
+  const again = await one.attach({ kind: "resume", lastEventId: reader.lastEventId });
+  expect(again.messages[0]).toContain("interrupted");
+  const whole = await one.attach(own(2));
+  await one.word(whole, "more");
+  expect(whole.messages[0]).toBe(huge);
+});
+
+it("answers a call by JSON without a row where nothing has to be kept", async () => {
+  const one = await ObjectInNode.open({
+    script: ({ id, method }) => (method === "tools/call" ? json(resultOf(id)) : undefined),
+  });
+  await one.post(toolCall(1));
+  expect(Object.keys(one.storage.rows())).toEqual(["_cf_KV"]);
+});
