@@ -152,12 +152,44 @@ function figure(value: number): string {
   return Math.abs(value) >= 100 ? Math.round(value).toLocaleString("en") : value.toPrecision(3);
 }
 
+/** The figures that README quotes: a suite's name, and the text of its claim. */
+const QUOTED = [
+  ["floor", "read, a second"],
+  ["floor", "create, one at a time, p50, ms"],
+  ["floor", "publish to one subscriber, a second"],
+  ["mcp-agent", "tools/call, a second"],
+  ["nchan", "publish to 100 subscribers, events a second"],
+  ["cost", "an idle stream for a month, $ per million"],
+] as const;
+
+/** The quoted figures, each with its day. Throws if one is not in the results. */
+export function figures(results: readonly Result[]): string {
+  const rows = QUOTED.map(([name, what]) => {
+    const result = results.find(({ suite }) => suite === name);
+    const found = result?.claims.find((one) => one.what === what);
+    if (!result || !found) throw new Error(`${name} has no figure "${what}"`);
+    const { holdfast, other, its, ratio } = found;
+    return {
+      "": what,
+      Holdfast: holdfast,
+      "beside it": `${other}: ${figure(its)}`,
+      ratio,
+      on: result.date,
+    };
+  });
+  return `${table(rows).join("\n")}\n`;
+}
+
+const README = join(PROJECT, "README.md");
+const MARKS: [string, string] = [
+  "<!-- figures: npm run bench -- --quote writes what follows -->",
+  "<!-- end of figures -->",
+];
 const PAGE = join(PROJECT, "docs", "performance.md");
 const START = "<!-- results: npm run bench -- --quote writes what follows -->";
 const END = "<!-- end of results -->";
-const ORDER = "floor mcp-agent gateways nchan express-session growth directory cost soak".split(
-  " ",
-);
+const ORDER =
+  "floor mcp-agent gateways bridge nchan express-session growth directory cost soak".split(" ");
 
 /** The section between the markers: each result's claims, or its rows if it has no claims. */
 export function section(results: readonly Result[]): string {
@@ -178,6 +210,9 @@ export function withBetween(page: string, [first, last]: [string, string], text:
   return `${page.slice(0, start + first.length)}\n\n${text}${page.slice(end)}`;
 }
 
+/** Writes the kept results into docs/performance.md, and the quoted figures into README. */
 export async function quoteResults(): Promise<void> {
-  await writeFile(PAGE, withSection(await readFile(PAGE, "utf8"), await readResults()));
+  const results = await readResults();
+  await writeFile(PAGE, withSection(await readFile(PAGE, "utf8"), results));
+  await writeFile(README, withBetween(await readFile(README, "utf8"), MARKS, figures(results)));
 }

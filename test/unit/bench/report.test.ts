@@ -5,6 +5,7 @@ import { expect, it, onTestFinished } from "vitest";
 import { claim } from "../../../bench/comparison.ts";
 import {
   claimTable,
+  figures,
   keep,
   readResults,
   section,
@@ -63,6 +64,21 @@ it("is kept where that is wanted and nothing was missing", () => {
 it("shows a claim as a line of a table", () => {
   const [, , line] = claimTable([claim({ ...evidence, theirs, target: ["≥", 0.95] })]);
   expect(line).toBe("| read, a second | 90 | floor: 100 | 0.900 (0.800 to 1) | ≥ 0.95, missed |");
+});
+
+it("agrees with README, which quotes six figures and their days", async () => {
+  const page = readFileSync(join(PROJECT, "README.md"), "utf8");
+  const quoted = figures(await readResults());
+  expect(quoted.match(/ \| 20\d\d-\d\d-\d\d \|$/gm)).toHaveLength(6);
+  expect(page).toContain(quoted);
+});
+
+it("refuses to quote a figure that no result has", async () => {
+  const results = await readResults();
+  const without = results.filter(({ suite }) => suite !== "nchan");
+  expect(() => figures(without)).toThrow(
+    'nchan has no figure "publish to 100 subscribers, events a second"',
+  );
 });
 
 it("agrees with docs/performance.md, which quotes all results that are kept and only those", async () => {
