@@ -258,7 +258,7 @@ async function idleStream(server: Server): Promise<Claim> {
 }
 
 const NOTES = [
-  `Mean of ${REPEATS} runs each, counted inside the objects on plain workerd, the sessions' and the directory's. A new session with a subject has two more rows written in the directory, and one in its own object. Duration in memory is not in it but for the idle stream, nor is CPU of the Worker.`,
+  `Mean of ${REPEATS} runs each, counted inside the objects on plain workerd, the sessions' and the directory's. A new session with a subject has one more row written in the directory, and one in its own object. Duration in memory is not in it but for the idle stream, nor is CPU of the Worker.`,
   `An idle stream: ${COUNTED_TTLS} TTLs of ${COUNTED_TTL_S} s are counted; a month has ${MONTH_SECONDS / TTL_S} of two hours. Each request to an object is taken to keep it in memory for ${AWAKE_S} s.`,
   "Held in the object: a stream that the object writes to itself and that nothing is stored for, so that nothing can be resumed; the object stays in memory for as long as the stream is open, at 128 MB.",
   "Redis: billed by command, $0.20 per 100,000, the commands that ToolHive's storage or a stream key would take. It holds no client's stream: a server beside it does, at a price of its own.",

@@ -47,6 +47,11 @@ export class Observer {
     return this.#get(`/v1/sessions/${id}?touch=false`);
   }
 
+  /** Uses each of these sessions. */
+  async use(ids: readonly string[]): Promise<void> {
+    await eachOf(ids, async (id) => void (await this.#get(`/v1/sessions/${id}`)));
+  }
+
   /** The value of each of these sessions that exists. */
   async read(ids: Iterable<string>): Promise<Map<string, string>> {
     const found = new Map<string, string>();
@@ -121,6 +126,8 @@ export async function observeSessions(
   const changes = journal.changesIn(SESSIONS);
   const known = new Set(changes.map(({ record }) => record));
   let found = await observer.read(known);
+  // One whose process died before it was listed is listed by its next use.
+  await observer.use([...found.keys()].filter((id) => !expiring.has(id)));
   let listing = await observer.list();
   await calm(async () => {
     listing = await observer.list();
