@@ -7,7 +7,15 @@ import { Hono } from "hono";
 
 const frameOf = (data: string) => new TextEncoder().encode(`data: ${data}\n\n`);
 
-export class FloorObject extends DurableObject {
+type Bindings = {
+  readonly FLOOR: DurableObjectNamespace<FloorObject>;
+  readonly OUTBOUND: Fetcher;
+};
+
+const JSON_TYPE = { "content-type": "application/json" };
+const MCP_HEADERS = { ...JSON_TYPE, accept: "application/json, text/event-stream" };
+
+export class FloorObject extends DurableObject<Bindings> {
   #ready = false;
   #stream: WritableStreamDefaultWriter<Uint8Array> | undefined;
 
@@ -21,6 +29,12 @@ export class FloorObject extends DurableObject {
     this.ctx.storage.kv.put("record", { created: Date.now() });
     void this.ctx.storage.setAlarm(Date.now() + 7_200_000);
     return 1;
+  }
+
+  /** Gateway calls: one request to the server. */
+  async ask(url: string, body: string): Promise<string> {
+    const init = { method: "POST", body, headers: MCP_HEADERS };
+    return (await this.env.OUTBOUND.fetch(url, init)).text();
   }
 
   /** Publish: one row, and one message to a hibernatable socket. */
@@ -56,8 +70,6 @@ export class FloorObject extends DurableObject {
   override alarm(): void {}
 }
 
-type Bindings = { readonly FLOOR: DurableObjectNamespace<FloorObject> };
-
 const app = new Hono<{ Bindings: Bindings }>();
 const stub = (env: Bindings, name: string) => env.FLOOR.get(env.FLOOR.idFromName(name));
 
@@ -65,6 +77,10 @@ app.get("/read/:id", async (c) => c.json({ ok: await stub(c.env, c.req.param("id
 app.post("/create", async (c) =>
   c.json({ ok: await stub(c.env, crypto.randomUUID()).create() }, 201),
 );
+app.post("/ask/:id", async (c) => {
+  const object = stub(c.env, c.req.param("id"));
+  return c.body(await object.ask(c.req.query("url") ?? "", await c.req.text()), 200, JSON_TYPE);
+});
 for (const job of ["publish", "emit"] as const) {
   app.post(`/${job}/:id`, async (c) => {
     const { data } = await c.req.json<{ data: string }>();

@@ -1,7 +1,8 @@
 /** Waits for a time, or for a promise up to a time. */
+import type { Aborting } from "./abort.ts";
 
 /** Resolves after `ms` milliseconds, or as soon as `signal` aborts. Leaves no timer behind. */
-export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
+export function sleep(ms: number, signal?: Aborting): Promise<void> {
   if (signal?.aborted) return Promise.resolve();
   return new Promise((resolve) => {
     const over = (): void => {

@@ -1,4 +1,5 @@
 /** A batch of a client of the revisions with sessions: the stateless era has none, so each request is sent alone. */
+import { Abort } from "../../wire/abort.ts";
 import { FrameStream } from "../../wire/sse-frame.ts";
 import { messagesIn, rpcError, type RequestId } from "../json-rpc.ts";
 import { FAILURES } from "../upstream/failure.ts";
@@ -16,7 +17,7 @@ interface Sent {
 
 /** The requests of batches that are under way: each can be cancelled alone. */
 export class Batches {
-  readonly #aborts = new Map<RequestId, AbortController>();
+  readonly #aborts = new Map<RequestId, Abort>();
 
   cancel(id: RequestId): void {
     this.#aborts.get(id)?.abort();
@@ -28,7 +29,7 @@ export class Batches {
    */
   async answer(
     ids: readonly RequestId[],
-    send: (n: number, signal: AbortSignal) => Promise<Answer>,
+    send: (n: number, signal: Abort) => Promise<Answer>,
     maxBytes: number,
   ): Promise<Answer> {
     const sent = ids.map((id, n) => this.#send(id, n, send, maxBytes));
@@ -65,13 +66,13 @@ export class Batches {
   async #send(
     id: RequestId,
     n: number,
-    send: (n: number, signal: AbortSignal) => Promise<Answer>,
+    send: (n: number, signal: Abort) => Promise<Answer>,
     maxBytes: number,
   ): Promise<Sent> {
-    const abort = new AbortController();
+    const abort = new Abort();
     this.#aborts.set(id, abort);
     try {
-      const answer = await send(n, abort.signal);
+      const answer = await send(n, abort);
       if (typeof answer === "string" || answer.ok) return { id, answer, isRefusal: false };
       const { text, response } = await heardOf(answer, maxBytes);
       const names = messagesIn(text ?? "").some(

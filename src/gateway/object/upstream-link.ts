@@ -27,6 +27,7 @@ import { hear, hearHead, hearOne } from "../upstream/hear.ts";
 import { meaningOf, type Meaning, type Settled } from "../upstream/meaning.ts";
 import { replicaAt, type Replica, type Upstream } from "../upstream/upstream.ts";
 import { SharedTimer } from "../upstream/call-deadline.ts";
+import type { Aborting } from "../../wire/abort.ts";
 import type { OpenSession, SessionAccess } from "../contract.ts";
 import type { GatewayStreams } from "./streams.ts";
 import { restate } from "./upstream-state.ts";
@@ -89,7 +90,7 @@ export class UpstreamLink {
    * initializes anew and sends it once more. If the connection breaks, the body may have been
    * executed: only what is harmless is sent to another replica then.
    */
-  async post(parcel: Parcel, signal?: AbortSignal): Promise<Streamed | Settled> {
+  async post(parcel: Parcel, signal?: Aborting): Promise<Streamed | Settled> {
     let binding = await this.#soundBinding(parcel);
     let meaning: Streamed | Meaning;
     try {
@@ -112,7 +113,7 @@ export class UpstreamLink {
   async repeatIfLost(
     doubted: Binding,
     parcel: Parcel,
-    signal?: AbortSignal,
+    signal?: Aborting,
   ): Promise<Streamed | Settled | undefined> {
     if ((await this.#ask(doubted, parcel.headers)) !== "lost") return undefined;
     await this.#recover(doubted, parcel.headers, false);
@@ -121,12 +122,12 @@ export class UpstreamLink {
   }
 
   /** Takes up an SSE answer that broke off. */
-  resume(lastEventId: string, headers: Headers, signal: AbortSignal): Promise<Reply> {
+  resume(lastEventId: string, headers: Headers, signal: Aborting): Promise<Reply> {
     return this.#call(this.#binding(), { method: "GET", lastEventId, headers }, { signal });
   }
 
   /** Asks for the upstream's standalone stream, after an event of it. */
-  listen(headers: Headers, signal: AbortSignal, lastEventId?: string): Promise<Reply> {
+  listen(headers: Headers, signal: Aborting, lastEventId?: string): Promise<Reply> {
     const options = { signal, withinMs: this.upstream.silenceMs };
     return this.#call(this.#binding(), { method: "GET", lastEventId, headers }, options);
   }
@@ -198,7 +199,7 @@ export class UpstreamLink {
     binding: Binding,
     { body, pending, headers, isRound = false }: Parcel,
     mayAsk: boolean,
-    signal?: AbortSignal,
+    signal?: Aborting,
   ): Promise<Streamed | Meaning> {
     const bridged = isBridgedSid(binding.sid);
     // The upstream is another server now, which would execute the call from its beginning.
@@ -265,7 +266,7 @@ export class UpstreamLink {
   #call(
     { url, sid, version }: Binding,
     parts: Omit<Call, "sid" | "version">,
-    options: { readonly signal?: AbortSignal | undefined; readonly withinMs?: number },
+    options: { readonly signal?: Aborting | undefined; readonly withinMs?: number },
   ): Promise<Reply> {
     const replica = replicaAt(this.upstream, url);
     const { timer } = this;

@@ -53,9 +53,9 @@ export class SessionServer {
     const [first] = messages;
     const isInitialize = first?.message.kind === "request" && first.message.method === "initialize";
     const transport = await this.#running(isInitialize);
-    signal?.throwIfAborted();
+    if (signal?.aborted) throw new Error("given up");
     const isBatch = body.trimStart().startsWith("[");
-    return transport.post(messages, { isBatch, signal: signal ?? undefined });
+    return transport.post(messages, { isBatch, signal });
   }
 
   get nextWake(): number {

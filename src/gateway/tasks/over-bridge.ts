@@ -12,7 +12,7 @@ export function overBridge(parts: GatewayParts): OverBridge {
     const request = new Request("https://task.invalid/", {
       method: "POST",
       headers: { ...headers, ...credential(upstream, headers) },
-      ...(signal && { signal }),
+      ...(signal && { signal: signal.platform }),
     });
     return bridged({ parts, request, upstream, sessions: parts.host.as(caller), caller }, body);
   };

@@ -112,19 +112,20 @@ class Connection {
 
   /** Aborting `signal` gives up on the POST and on its answer. A refusal is returned as it is. */
   async post(body: string, headers: Headers, signal: Signal): Promise<Response> {
-    signal?.throwIfAborted();
+    if (signal?.aborted) throw new Error("given up");
     const requests = requestsIn(body);
     // A stream that nobody reads would get the progress of later calls.
     const forget = (): void => this.#forget(answers);
     const answers = new FrameStream(forget);
     for (const { id } of requests) this.#awaited.set(id, answers);
     if (requests.every(({ method }) => QUIET.has(method))) this.#quiet.add(answers);
-    signal?.addEventListener("abort", forget, { once: true });
+    signal?.addEventListener("abort", forget);
     let response: Response;
     try {
       const method = "POST";
       const request: RequestInit = { method, headers, body, redirect: "manual" };
-      const send = (url: string) => this.#fetch(url, { ...request, signal: signal ?? null });
+      const send = (url: string) =>
+        this.#fetch(url, { ...request, signal: signal?.platform ?? null });
       response = (await followed(this.#endpoint, method, send)).answer;
     } catch (failure) {
       forget();
