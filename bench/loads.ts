@@ -21,8 +21,11 @@ export function requesting({ url }: Served, plan: Requested, connections = CONNE
 }
 
 /** Where events are published and followed. */
-export type Channel = Pick<DeliveryPlan, "followPath" | "publishPath">;
-type Delivered = Omit<DeliveryPlan, keyof Channel | "url" | "seconds" | "padding">;
+export type Channel = Pick<DeliveryPlan, "followPath" | "publishPath"> & {
+  /** Where a client comes back, if not by `followPath`. */
+  readonly resumePath?: string;
+};
+type Delivered = Pick<DeliveryPlan, "body" | "subscribers" | "publishers">;
 
 /** Publishes and follows events. Each run uses a new channel. */
 export function delivering(

@@ -146,8 +146,9 @@ function range(ratio: number, least: number | undefined, greatest: number | unde
   return `${figure(ratio)} (${figure(least)} to ${figure(greatest)})`;
 }
 
-/** Rounds a number for a table. */
-function figure(value: number): string {
+/** Rounds a number for a table. A ratio to nothing is no number, and null once it is kept. */
+function figure(value: number | null): string {
+  if (value === null || !Number.isFinite(value)) return "–";
   if (Number.isInteger(value)) return value.toLocaleString("en");
   return Math.abs(value) >= 100 ? Math.round(value).toLocaleString("en") : value.toPrecision(3);
 }
@@ -189,7 +190,9 @@ const PAGE = join(PROJECT, "docs", "performance.md");
 const START = "<!-- results: npm run bench -- --quote writes what follows -->";
 const END = "<!-- end of results -->";
 const ORDER =
-  "floor mcp-agent gateways bridge nchan express-session growth directory cost soak".split(" ");
+  "floor mcp-agent gateways bridge nchan durable-streams express-session growth directory cost soak".split(
+    " ",
+  );
 
 /** The section between the markers: each result's claims, or its rows if it has no claims. */
 export function section(results: readonly Result[]): string {

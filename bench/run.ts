@@ -2,6 +2,7 @@
 import { BENCH_USAGE, readBench, type BenchOptions } from "./command-lines.ts";
 import { progress, type Effort } from "./measure.ts";
 import { runCommand } from "../scripts/command-line.ts";
+import { durableStreams } from "./peers/durable-streams/suite.ts";
 import { expressSession } from "./peers/express-session/suite.ts";
 import { bridge } from "./peers/gateways/bridge.ts";
 import { gateways } from "./peers/gateways/suite.ts";
@@ -24,7 +25,14 @@ import { growth } from "./suites/growth/suite.ts";
 /** A suite. The effort that it gets replaces its own default. */
 type Suite = (effort: Partial<Effort>) => Promise<Report>;
 
-const PEERS = { "mcp-agent": mcpAgent, gateways, bridge, nchan, "express-session": expressSession };
+const PEERS = {
+  "mcp-agent": mcpAgent,
+  gateways,
+  bridge,
+  nchan,
+  "durable-streams": durableStreams,
+  "express-session": expressSession,
+};
 const SUITES: Readonly<Record<string, Suite>> = { floor, cost, directory, growth, ...PEERS };
 
 const groups = { peers: Object.keys(PEERS) };

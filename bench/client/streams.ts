@@ -16,7 +16,8 @@ export function openStream(
   });
 }
 
-const MARK = "data: #";
+/** Each event's text begins with it. No id or name of an event holds it. */
+const MARK = "#";
 
 /** Calls `received` with each event's number and time of arrival, and `looked` after each chunk. */
 export function readNumbers(

@@ -8,7 +8,12 @@ const NONE = {
   rowsWritten: 0,
   /** Each is billed as one row written. */
   alarmsSet: 0,
+  /** From the first work since the last counts to the last, and `AWAKE_MS` after each. */
+  secondsInMemory: 0,
 };
+
+/** Milliseconds that an idle object stays in memory. */
+export const AWAKE_MS = 10_000;
 
 export type Counts = typeof NONE;
 export type Tally = ReturnType<typeof noCounts>;

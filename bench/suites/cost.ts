@@ -1,8 +1,9 @@
 /** Counts how much each operation asks of the platform, and prices it. */
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
+import { openStream } from "../client/streams.ts";
 import { claim } from "../comparison.ts";
-import { KEYS, noCounts, type Counts, type Tally } from "../counting/counts.ts";
+import { AWAKE_MS, KEYS, noCounts, type Counts, type Tally } from "../counting/counts.ts";
 import { median, progress } from "../measure.ts";
 import * as mcp from "../peers/mcp-sessions.ts";
 import type { Claim, Report, Row } from "../report.ts";
@@ -175,6 +176,9 @@ function divided(tallies: readonly Tally[], by: number): Tally {
 const total = ({ sessions, directory }: Tally, key: keyof Counts): number =>
   sessions[key] + directory[key];
 
+/** Dollars for an object's seconds in memory. */
+export const priceOfMemory = (seconds: number) => seconds * OBJECT_GB * PRICES.gigabyteSecond;
+
 /** Dollars for the objects' work, without their time in memory. */
 export function price(tally: Tally): number {
   return (
@@ -206,6 +210,7 @@ export const columns = (tally: Tally) => ({
   "rows read": total(tally, "rowsRead"),
   "rows written": total(tally, "rowsWritten"),
   "alarms set": total(tally, "alarmsSet"),
+  "seconds in memory": total(tally, "secondsInMemory"),
 });
 
 function priced({ name, redisCommands, held }: Operation, tally: Tally) {
@@ -232,11 +237,9 @@ function priced({ name, redisCommands, held }: Operation, tally: Tally) {
 const COUNTED_TTL_S = 2;
 const COUNTED_TTLS = 3;
 const TTL_S = 7200;
-/** Seconds that an idle object stays in memory. */
-const AWAKE_S = 10;
 
-/** The price of a month of an idle stream. The work of one TTL does not depend on its length. */
-async function idleStream(server: Server): Promise<Claim> {
+/** Counts a TTL of a session of two hours with an idle stream. The work does not depend on the TTL's length. */
+async function idleTtl(server: Server): Promise<Tally> {
   const id = await makeSession(server, { ttlSeconds: COUNTED_TTL_S });
   const { body } = await fetch(`${server.url}/v1/sessions/${id}/events`);
   // Node cancels an unread body when it collects the response, so read from it.
@@ -249,17 +252,37 @@ async function idleStream(server: Server): Promise<Claim> {
   // Fails if the stream has not kept the session alive.
   await call(server, `/v1/sessions/${id}`);
   await reader.cancel();
+  return tally;
+}
+
+/** What an hour of silence asks of a session whose standalone stream is open. */
+export async function silentHour(ours: Server, theirs: Server): Promise<[Tally, Tally]> {
+  const [session = ""] = await mcp.openSessions(`${theirs.url}/mcp`, 1);
+  const stream = await openStream(`${theirs.url}/mcp`, mcp.sessionHeaders(session));
+  await settled(theirs);
+  const [ttl] = await Promise.all([idleTtl(ours), delay(SILENT_S * 1000)]);
+  const silent = await counted(theirs);
+  stream.destroy();
+  return [divided([ttl], TTL_S / 3600), divided([silent], SILENT_S / 3600)];
+}
+
+/** Longer than the heartbeat of `agents`, of 30 s. */
+const SILENT_S = 35;
+
+/** The price of a month of an idle stream. */
+async function idleStream(server: Server): Promise<Claim> {
+  const tally = await idleTtl(server);
   // Each request may wake the object.
-  const awake = total(tally, "requests") * AWAKE_S * OBJECT_GB * PRICES.gigabyteSecond;
+  const awake = priceOfMemory((total(tally, "requests") * AWAKE_MS) / 1000);
   const ours = (MONTH_SECONDS / TTL_S) * (price(tally) + awake);
-  const held = MONTH_SECONDS * OBJECT_GB * PRICES.gigabyteSecond;
+  const held = priceOfMemory(MONTH_SECONDS);
   const what = "an idle stream for a month, $ per million";
   return claim({ what, other: HELD, ours: [ours * 1e6], theirs: [held * 1e6] });
 }
 
 const NOTES = [
   `Mean of ${REPEATS} runs each, counted inside the objects on plain workerd, the sessions' and the directory's. A new session with a subject has one more row written in the directory, and one in its own object. Duration in memory is not in it but for the idle stream, nor is CPU of the Worker.`,
-  `An idle stream: ${COUNTED_TTLS} TTLs of ${COUNTED_TTL_S} s are counted; a month has ${MONTH_SECONDS / TTL_S} of two hours. Each request to an object is taken to keep it in memory for ${AWAKE_S} s.`,
+  `An idle stream: ${COUNTED_TTLS} TTLs of ${COUNTED_TTL_S} s are counted; a month has ${MONTH_SECONDS / TTL_S} of two hours. Each request to an object is taken to keep it in memory for ${AWAKE_MS / 1000} s.`,
   "Held in the object: a stream that the object writes to itself and that nothing is stored for, so that nothing can be resumed; the object stays in memory for as long as the stream is open, at 128 MB.",
   "Redis: billed by command, $0.20 per 100,000, the commands that ToolHive's storage or a stream key would take. It holds no client's stream: a server beside it does, at a price of its own.",
   "Prices: Workers Paid and Durable Objects as published in November 2026, beyond what the plan includes.",

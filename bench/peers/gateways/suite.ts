@@ -3,7 +3,7 @@ import { addedP50, compare, compareAll, OURS, type Measure } from "../../compari
 import { CONNECTIONS, requesting } from "../../loads.ts";
 import { contend, type Effort } from "../../measure.ts";
 import type { Report } from "../../report.ts";
-import { withServers, type Server } from "../../servers.ts";
+import { withServers } from "../../servers.ts";
 import { installPeers, PEERS_EFFORT, peerVersion } from "../installed.ts";
 import { callLoad, openSessions } from "../mcp-sessions.ts";
 import { startMcpProxy, startOurs, startSupergateway, startUpstream } from "./start.ts";
@@ -17,12 +17,16 @@ export async function gateways(given: Partial<Effort>): Promise<Report> {
   await installPeers();
   return withServers(async (start) => {
     const direct = await start(startUpstream());
-    const running = await sessionsOf([
-      [DIRECT, direct],
-      [OURS, await start(startOurs(direct.url))],
-      ["mcp-proxy", await start(startMcpProxy())],
-      ["supergateway", await start(startSupergateway())],
-    ]);
+    const servers = {
+      [DIRECT]: direct,
+      [OURS]: await start(startOurs(direct.url)),
+      "mcp-proxy": await start(startMcpProxy()),
+      supergateway: await start(startSupergateway()),
+    };
+    const opening = Object.entries(servers).map(async ([name, { url, pid }]) => {
+      return { name, url, pid, sessions: await openSessions(url, SESSIONS, 2) };
+    });
+    const running = await Promise.all(opening);
     const calls = (connections: number) =>
       contend(running, ({ url, sessions }) =>
         requesting({ url }, { ...callLoad(sessions), paths: ["/mcp"] }, connections),
@@ -46,12 +50,4 @@ export async function gateways(given: Partial<Effort>): Promise<Report> {
       ],
     };
   });
-}
-
-function sessionsOf(servers: readonly (readonly [name: string, server: Server])[]) {
-  return Promise.all(
-    servers.map(async ([name, { url, pid }]) => {
-      return { name, url, pid, sessions: await openSessions(url, SESSIONS, 2) };
-    }),
-  );
 }

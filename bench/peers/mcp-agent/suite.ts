@@ -1,8 +1,16 @@
 /** Holdfast's demo server beside the same tools in an McpAgent. Both keep an object per session. */
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Report } from "../../report.ts";
-import { columns, MCP_OPERATIONS, measure, price, startCounting } from "../../suites/cost.ts";
+import type { Claim, Report, Row } from "../../report.ts";
+import {
+  columns,
+  MCP_OPERATIONS,
+  measure,
+  price,
+  priceOfMemory,
+  silentHour,
+  startCounting,
+} from "../../suites/cost.ts";
 import { openStream } from "../../client/streams.ts";
 import {
   together,
@@ -42,6 +50,7 @@ const HELD_SESSIONS = 500;
 const WARM_UP_SESSIONS = 100;
 
 const CONFIG = join(import.meta.dirname, "wrangler.toml");
+const COUNTING_CONFIG = join(import.meta.dirname, "counting", "wrangler.toml");
 const PEER = "McpAgent";
 const BARE_OBJECT = "a bare object";
 
@@ -61,7 +70,7 @@ export async function mcpAgent(given: Partial<Effort>): Promise<Report> {
     notes: [
       `agents ${agents} (\`McpAgent.serve("/mcp")\`, with the SDK ${sdk} that it asks for), bundled and run as Holdfast is: plain workerd, Durable Objects on disk, the tools of the demo server.`,
       `${effort.rounds} alternating rounds of ${effort.seconds} s after a warm-up, ${CONNECTIONS} connections; calls of \`echo\` go to ${SESSIONS} sessions in turn.`,
-      "Alone: one operation at a time, of a server that counts what its objects ask of the platform; prices as in the suite `cost`. Resumed: a call of 400 ms, which the client leaves in the middle and comes back to when it is over. McpAgent forgets a call's messages when the call ends, so that result is lost there; a client that comes back before then gets it.",
+      "Alone: one operation at a time, of a server whose objects are counted by one wrapper for both (bench/counting/objects.ts); prices as in the suite `cost`, with the time in memory: from the first work to the last and 10 s after it, as if the object came alone. A count that is 0 on both sides is left out. A silent hour: a session with its stream (GET) open; of Holdfast's, three TTLs of 2 s are counted and taken as TTLs of two hours, of McpAgent's 35 s. Resumed: a call of 400 ms, which the client leaves in the middle and comes back to when it is over. McpAgent forgets a call's messages when the call ends, so that result is lost there; a client that comes back before then gets it.",
       `Memory, with storage in ${folder}: what ${HELD_SESSIONS} sessions that are opened and called once add to the resident set of workerd, which ${WARM_UP_SESSIONS} have warmed up: at once; what as many more add once ${EVICTION_S} s of silence have passed after both; and what all take together, for each of the second half, when those have a stream (GET) open. "A bare object" is the floor's, with one row and an alarm: what workerd and its SQLite take for any object.`,
     ],
   };
@@ -91,28 +100,38 @@ function throughput(effort: Effort): Promise<Compared> {
   });
 }
 
-/** Measures single operations: their time, and their rows and requests on the platform. */
+/** Counts single operations, and times them; then an hour of silence. */
 function asked(): Promise<Compared> {
   return withServers(async (start) => {
     const ours = await start(startCounting());
-    const theirs = await start(startWorker("mcp-agent", CONFIG));
-    return compareAll(MCP_OPERATIONS.map((one) => () => askedBy(one, ours, theirs)));
+    const theirs = await start(startWorker("mcp-agent-counting", COUNTING_CONFIG));
+    const operations = MCP_OPERATIONS.map((one) => async () => {
+      // A result that never comes is lost.
+      const peer = await measure(theirs, one).catch(() => undefined);
+      return costs(`${one.name}, alone`, await measure(ours, one), peer);
+    });
+    const silence = async () => costs("MCP, a silent hour", ...(await silentHour(ours, theirs)));
+    return compareAll([...operations, silence]);
   });
 }
 
-/** A result that never comes is lost. */
-async function askedBy(one: (typeof MCP_OPERATIONS)[number], ours: Server, theirs: Server) {
-  const job = `${one.name}, alone`;
-  const holdfast = await measure(ours, one);
-  const peer = await measure(theirs, one).catch(() => undefined);
-  const row = (server: string, { ms, ...tally }: typeof holdfast) => {
-    return { job, server, p50: ms, ...columns(tally) };
+type Counted = Parameters<typeof columns>[0] & { readonly ms?: number };
+
+function costs(job: string, ours: Counted, theirs: Counted | undefined): Compared {
+  const figures = ({ ms, ...tally }: Counted) => {
+    const counts = columns(tally);
+    const dollars = price(tally) + priceOfMemory(counts["seconds in memory"]);
+    return { ...(ms !== undefined && { ms }), ...counts, "$ per million": 1e6 * dollars };
   };
-  if (!peer) return { rows: [row(OURS, holdfast), { job, server: PEER, lost: true }], claims: [] };
-  const claimed = (unit: string, of: (measured: typeof holdfast) => number) =>
-    claim({ what: `${job}, ${unit}`, other: PEER, ours: [of(holdfast)], theirs: [of(peer)] });
-  const claims = [claimed("ms", ({ ms }) => ms), claimed("$ per million", (t) => 1e6 * price(t))];
-  return { rows: [row(OURS, holdfast), row(PEER, peer)], claims };
+  const rows = [{ job, server: OURS, ...figures(ours) }];
+  if (!theirs) return { rows: [...rows, { job, server: PEER, lost: true }] as Row[], claims: [] };
+  const peer = figures(theirs);
+  const claims = Object.entries(figures(ours)).map(([unit, figure]) => {
+    const its = peer[unit as keyof typeof peer] ?? NaN;
+    return claim({ what: `${job}, ${unit}`, other: PEER, ours: [figure], theirs: [its] });
+  });
+  const isAsked = ({ holdfast, its }: Claim) => holdfast > 0 || its > 0;
+  return { rows: [...rows, { job, server: PEER, ...peer }], claims: claims.filter(isAsked) };
 }
 
 /** All servers hold their sessions at the same time, so that these are silent equally long. */

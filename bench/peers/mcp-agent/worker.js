@@ -9,67 +9,7 @@ import * as z from "zod";
 
 const LONGEST_RUN_SECONDS = 300;
 
-const none = () => ({ wakes: 0, requests: 0, rowsRead: 0, rowsWritten: 0, alarmsSet: 0 });
-let tally = none();
-let cursors = [];
-
-/** Counts what the object asks of its storage, as bench/counting/worker.ts does for Holdfast's. */
-function counted(ctx) {
-  const { storage } = ctx;
-  const before = (of, name, count) => {
-    const real = of[name].bind(of);
-    of[name] = (...args) => (count(), real(...args));
-  };
-  for (const of of [storage, storage.kv]) {
-    before(of, "get", () => tally.rowsRead++);
-    before(of, "put", () => tally.rowsWritten++);
-  }
-  before(storage, "setAlarm", () => tally.alarmsSet++);
-  const exec = storage.sql.exec.bind(storage.sql);
-  storage.sql.exec = (...args) => {
-    const cursor = exec(...args);
-    cursors.push(cursor);
-    return cursor;
-  };
-  tally.wakes++;
-  return ctx;
-}
-
-/** Counts the calls to the objects; the messages on their sockets and their alarms are counted below. */
-const counting = (namespace) =>
-  new Proxy(namespace, {
-    get(of, name) {
-      const value = of[name];
-      if (typeof value !== "function") return value;
-      if (!String(name).startsWith("get")) return value.bind(of);
-      return (...args) => stubOf(value.apply(of, args));
-    },
-  });
-
-const stubOf = (stub) =>
-  new Proxy(stub, {
-    get(of, name) {
-      const value = of[name];
-      if (typeof value !== "function" || name === "then") return value;
-      return (...args) => (tally.requests++, of[name](...args));
-    },
-  });
-
 export class DemoAgent extends McpAgent {
-  constructor(ctx, env) {
-    super(counted(ctx), env);
-  }
-
-  webSocketMessage(...args) {
-    tally.requests++;
-    return super.webSocketMessage(...args);
-  }
-
-  alarm(...args) {
-    tally.requests++;
-    return super.alarm(...args);
-  }
-
   server = new McpServer(
     { name: "holdfast-demo", version: "1.0.0" },
     { capabilities: { logging: {} } },
@@ -130,19 +70,4 @@ function says(text) {
   return { content: [{ type: "text", text }] };
 }
 
-const agent = DemoAgent.serve("/mcp");
-
-export default {
-  fetch(request, env, ctx) {
-    if (new URL(request.url).pathname !== "/counts") {
-      return agent.fetch(request, { ...env, MCP_OBJECT: counting(env.MCP_OBJECT) }, ctx);
-    }
-    for (const { rowsRead, rowsWritten } of cursors) {
-      tally.rowsRead += rowsRead;
-      tally.rowsWritten += rowsWritten;
-    }
-    const answer = Response.json({ sessions: tally, directory: none() });
-    [tally, cursors] = [none(), []];
-    return answer;
-  },
-};
+export default DemoAgent.serve("/mcp");

@@ -3,7 +3,7 @@ import { execFile } from "node:child_process";
 import { access, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { makeFolder, removeFolder, type Server } from "../../servers.ts";
+import { makeFolder, type Server } from "../../servers.ts";
 import { startProcess } from "../process.ts";
 
 const NGINX = "/usr/sbin/nginx";
@@ -23,20 +23,13 @@ export async function nchanVersion(): Promise<string | undefined> {
 }
 
 /** Publishing is `POST /pub/NAME`, following `GET /sub/NAME`. */
-export async function startNchan(keptEvents: number): Promise<Server> {
+export function startNchan(keptEvents: number): Promise<Server> {
   const folder = makeFolder("nchan");
-  const nginx = await startProcess(NGINX, async (port) => {
+  return startProcess(NGINX, async (port) => {
     const config = join(folder, "nginx.conf");
     await writeFile(config, configuration(folder, port, keptEvents));
     return ["-p", folder, "-e", "stderr", "-c", config];
   });
-  return {
-    ...nginx,
-    async stop() {
-      await nginx.stop();
-      removeFolder(folder);
-    },
-  };
 }
 
 /** One process without a master: its CPU time is all of nginx's, and its end ends all. */
