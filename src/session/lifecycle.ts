@@ -207,9 +207,9 @@ export class Lifecycle implements Sleeper {
     const { ctx, outbox, gateway, tasks, waiters, log } = this.#parts;
     const { id, metadata } = session.record;
     const endWaiting = gateway.waiting(session.record);
+    const endTask = tasks.farewell();
     outbox.ended(id, now);
     this.#loaded = null;
-    const endTask = tasks.silence();
     const endGateway = gateway.silence(metadata, headers);
     return this.#onceDurable(() => {
       endTask();
