@@ -222,15 +222,16 @@ export class EraCalls {
 
   /** Has a call outlive its client once it is a task's. Until then the upstream's timeout bounds it. */
   #keep(upstreamId: RequestId, { task }: EraRequest): void {
-    const running = this.#running.get(upstreamId);
-    if (!task || !running) return;
+    const { answer, exchange } = this.#running.get(upstreamId) ?? {};
+    if (!task || !answer || !exchange) return;
     const { timer, upstream } = this.#parts.link;
-    const { answer, exchange } = running;
     if (task.afterMs === 0) return answer.keep();
     const callOff = [
       timer.after(task.afterMs, () => answer.keep()),
       timer.after(upstream.timeoutMs, () => {
-        if (exchange.isWaiting && task.afterMs > upstream.timeoutMs) answer.fail(FAILURES.timedOut);
+        if (!exchange.isWaiting || task.afterMs <= upstream.timeoutMs) return;
+        answer.fail(FAILURES.timedOut);
+        exchange.cancel(upstreamId);
       }),
     ];
     void exchange.ended.then(() => callOff.forEach((call) => call()));
@@ -293,7 +294,9 @@ export class EraCalls {
     const carried = running
       ? { answer: leg.answer, ended: running.exchange.ended }
       : this.#takeUp(request, leg, id, left);
-    this.#running.get(id)?.answer.takeUp(leg, place?.seq ?? streams.lastSeq);
+    // Who waits has had what was logged, even if he is gone.
+    const seq = running?.answer.isAttended ? undefined : place?.seq;
+    this.#running.get(id)?.answer.takeUp(leg, seq ?? streams.lastSeq);
     // The object was lost before the server had taken them.
     if (!running && state?.replies) this.#deliver(name, state.replies, id, request.headers);
     this.#keep(id, era);
