@@ -4,7 +4,7 @@
  */
 import { locationOf, type Location } from "./location.ts";
 import { parseUpstreams, type UpstreamsSettings } from "./upstreams.ts";
-import { MAX_DIRECTORY_SHARDS, MAX_TTL_MS, MIN_TTL_MS } from "../core/limits.ts";
+import { MAX_DIRECTORY_SHARDS, MAX_OWNED_TASKS, MAX_TTL_MS, MIN_TTL_MS } from "../core/limits.ts";
 import type { LogLevel } from "../logger.ts";
 import { integer, oneOf, seconds, text, type Environment } from "./env.ts";
 
@@ -35,7 +35,7 @@ export interface Config {
   readonly directoryShards: number;
   /** `MAX_SESSIONS_PER_SUBJECT` (0, no limit): sessions that one subject may have at a time. */
   readonly maxSessionsPerSubject: number;
-  /** `MAX_TASKS_PER_OWNER` (0, no limit): tasks that one owner may have at a time. */
+  /** `MAX_TASKS_PER_OWNER` (1000): tasks that one owner may have at a time; 0: no limit. */
   readonly maxTasksPerOwner: number;
   /** `LOG_LEVEL` (info). */
   readonly logLevel: LogLevel;
@@ -99,7 +99,7 @@ export function loadConfig(variables: Environment): Config {
     upstreams: parseUpstreams(text(env, "UPSTREAMS")),
     directoryShards: integer(env, "DIRECTORY_SHARDS", 8, 0, MAX_DIRECTORY_SHARDS),
     maxSessionsPerSubject: integer(env, "MAX_SESSIONS_PER_SUBJECT", 0, 0, 1_000_000),
-    maxTasksPerOwner: integer(env, "MAX_TASKS_PER_OWNER", 0, 0, 1_000_000),
+    maxTasksPerOwner: integer(env, "MAX_TASKS_PER_OWNER", MAX_OWNED_TASKS, 0, 1_000_000),
     logLevel: oneOf(env, "LOG_LEVEL", ["debug", "info", "warn", "error"], "info"),
     location: locationOf(env),
     logRequests: oneOf(env, "LOG_REQUESTS", ["true", "false"], "false") === "true",

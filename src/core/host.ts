@@ -33,6 +33,8 @@ export interface SessionContent {
   readonly times?: RecordTimes;
   /** Absent: `refuse` for a new session; a replaced session keeps its own. */
   readonly overflow?: Overflow;
+  /** Of a task: its call, as `src/gateway/tasks/store.ts` writes it. It is stored with the rest, and shown to nobody. */
+  readonly taskCall?: string;
 }
 
 /** A merge patch (RFC 7396) on a session. An absent member leaves its part as it is. */

@@ -282,6 +282,13 @@ export const FIRST_TASK_LOOK_MS = 5_000;
 export const LONGEST_TASK_LOOK_MS = 5 * 60 * 1000;
 /** Milliseconds before a call is repeated for an upstream that asked nothing: the official client waits as long. */
 export const TASK_REPEAT_MS = 250;
+/** Characters of a tool's name in the metadata of its task, which would have no room for one of any length. */
+export const MAX_TASK_TOOL_LENGTH = 256;
+/**
+ * Tasks that one owner may have unless `MAX_TASKS_PER_OWNER` says otherwise, ended ones too while they live: with an
+ * hour for each, one new task every 4 seconds. A client that calls in a loop is stopped there.
+ */
+export const MAX_OWNED_TASKS = 1000;
 /** Tasks that one `subscriptions/listen` may name: each is a stream of its own in the Worker. */
 export const MAX_LISTENED_TASKS = 100;
 /** Milliseconds for which the upstream's standalone stream is held after the last call of a client without sessions. */

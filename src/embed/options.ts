@@ -102,7 +102,7 @@ export interface VariableOptions<Env = never> {
   readonly directoryShards?: number | undefined;
   /** Sessions that one subject may have at a time: 0 to 1000000 (0: no limit). */
   readonly maxSessionsPerSubject?: number | undefined;
-  /** Tasks that one owner may have at a time: 0 to 1000000 (0: no limit). */
+  /** Tasks that one owner may have at a time: 0 to 1000000 (1000); 0: no limit. */
   readonly maxTasksPerOwner?: number | undefined;
   readonly logLevel?: LogLevel | undefined;
   /** Where the objects must run and store (anywhere). Set it before there are sessions: it has objects of its own. */

@@ -61,6 +61,8 @@ export interface ExchangeRequest {
    * session's one stream, as legacy clients expect.
    */
   readonly delivery: "own" | "standalone";
+  /** Milliseconds that its answer may take in all, in place of every time of the upstream's: it is a task's call. */
+  readonly withinMs?: number;
   /** The body is the older form of this request of the stateless revision, and its answer is to be that of it. */
   readonly era?: EraRequest;
 }
@@ -80,6 +82,19 @@ export interface EraRequest {
   readonly requestState?: string | undefined;
   /** The texts of the answers, by the keys under which the client was asked. */
   readonly inputResponses: Readonly<Record<string, string>>;
+  /** The call is a task's, or may become one. Such an answer to it is not cancelled by who leaves it. */
+  readonly task?: EraTask;
+}
+
+/** The part that a task plays in a request of the stateless revision. */
+export interface EraTask {
+  readonly id: string;
+  /** `call` sends the body, `resume` takes up the answer to what was sent before, `cancel` cancels that. */
+  readonly verb: "call" | "resume" | "cancel";
+  /** After so many milliseconds the call is a task's for certain. */
+  readonly afterMs: number;
+  /** Milliseconds that it may take in all. */
+  readonly withinMs: number;
 }
 
 export type ExchangeAnswer =

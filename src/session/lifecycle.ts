@@ -218,9 +218,9 @@ export class Lifecycle implements Sleeper {
     const { ctx, outbox, gateway, tasks, waiters, log } = this.#parts;
     const { id, metadata } = session.record;
     const endWaiting = gateway.waiting(session.record);
+    const endTask = tasks.farewell();
     outbox.ended(session.record, now);
     this.#loaded = null;
-    const endTask = tasks.silence();
     const endGateway = gateway.silence(metadata, headers);
     return this.#onceDurable(() => {
       endTask();

@@ -101,6 +101,12 @@ export class Publishing {
     if (ends) channel.endStream(NATIVE_STREAM);
   }
 
+  /** The data of the last event, if the stream of the session's task has ended. */
+  lastOfTask(): string | undefined {
+    const channel = this.#parts.life.load(Date.now())?.events;
+    return channel?.ended ? channel.lastData : undefined;
+  }
+
   /** Ends the stream, after one last event if there is one. A publish that came before is before the end. */
   async end(caller: Caller, last?: NewEvent): Promise<Outcome<StreamEnd>> {
     const events = last ? [sized(last)] : [];

@@ -47,8 +47,10 @@ export function replaced(
   const { dataJson: _dataJson, ...kept } = record;
   const metadata = { ...content.metadata, ...keptFrom(caller, record) };
   const replaced = { ...kept, ...timesAfterChange(kept), ...content, metadata };
-  // Its object goes on with the call.
-  return record.type === SESSION_TYPE_TASK ? { ...replaced, type: record.type } : replaced;
+  if (record.type !== SESSION_TYPE_TASK) return replaced;
+  // Its object goes on with the call, and for as long as the call's client was told.
+  const { type, ttlMs, maxLifetimeMs } = record;
+  return { ...replaced, type, ttlMs, maxLifetimeMs };
 }
 
 /** Applies a merge patch to the content that the caller may change. */
@@ -63,7 +65,7 @@ export function patched(record: StoredSession, patch: SessionPatch, caller: Call
     ...(patch.metadata !== undefined && {
       metadata: { ...patchMetadata(kept.metadata, patch.metadata), ...keptFrom(caller, record) },
     }),
-    ...(patch.ttlMs !== undefined && { ttlMs: patch.ttlMs }),
+    ...(patch.ttlMs !== undefined && record.type !== SESSION_TYPE_TASK && { ttlMs: patch.ttlMs }),
     ...(patch.overflow !== undefined && { overflow: patch.overflow }),
   };
 }

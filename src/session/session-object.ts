@@ -100,7 +100,7 @@ export class SessionObject extends DurableObject<Environment> {
       session: () => this.#life.load(Date.now())?.record ?? null,
       make: (id, content) => this.#life.make(id, content, Date.now()),
       admit: taskAdmission(directory, config, () => this.#outbox.settled()),
-      publish: (...given) => this.#publishing.byTask(...given),
+      stream: () => this.#publishing,
       wakeBy: (at) => alarm.wakeBy(at),
       openUpstreams: () => openUpstreams(config, env, statelessSends(ownServers(config, own))),
       overBridge: own.overBridge,

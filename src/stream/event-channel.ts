@@ -67,6 +67,12 @@ export class EventChannel extends Channel {
     return this.#lastSeq > 0 ? this.idOf(this.#lastSeq) : undefined;
   }
 
+  /** The data of the newest event; undefined if none is retained. */
+  get lastData(): string | undefined {
+    const [data] = this.log.texts(NATIVE_STREAM, this.log.lastSeq - 1);
+    return data;
+  }
+
   get ended(): boolean {
     return this.#state.endedSeq !== undefined;
   }

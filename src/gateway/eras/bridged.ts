@@ -2,7 +2,10 @@
 import { STREAM_HEADERS } from "../../http/problem.ts";
 import { withId } from "../json-rpc.ts";
 import { jsonResponse, Refused } from "../answers.ts";
+import type { EraTask } from "../contract.ts";
 import type { GatewayCall } from "../request.ts";
+import { FAILURES } from "../upstream/failure.ts";
+import { taskCallId } from "./task-call-id.ts";
 import { passThrough } from "../stateless.ts";
 import { carry, eraSessionOf, inEraSession, NotMade, type EraSession } from "./era-session.ts";
 import { filterOf, listen } from "./listen.ts";
@@ -10,11 +13,15 @@ import { learn } from "./speaks.ts";
 import { LISTEN } from "./wire.ts";
 import { readModern, type ModernRequest } from "./modern-request.ts";
 
-/** `otherwise` gives another answer, or none, where the request is not well formed or the upstream opens no session. */
+/**
+ * `otherwise` gives another answer, or none, where the request is not well formed or the upstream opens no session.
+ * `task`: the request is about the call of a task.
+ */
 export async function bridged(
   call: GatewayCall,
   body: string,
   otherwise?: () => Promise<Response | undefined>,
+  task?: EraTask,
 ): Promise<Response> {
   const read = readModern(body, call.request.headers);
   if (read.kind === "refused") {
@@ -22,7 +29,7 @@ export async function bridged(
   }
   if (read.kind === "notification") return new Response(null, { status: 202 });
   try {
-    return await answer(call, read, body);
+    return await answer(call, read, body, task);
   } catch (failure) {
     if (!(failure instanceof NotMade)) throw failure;
     const other = await otherwise?.();
@@ -33,15 +40,21 @@ export async function bridged(
   }
 }
 
-async function answer(call: GatewayCall, request: ModernRequest, body: string): Promise<Response> {
+async function answer(
+  call: GatewayCall,
+  request: ModernRequest,
+  body: string,
+  task: EraTask | undefined,
+): Promise<Response> {
   if (request.method === LISTEN) {
     const filter = filterOf(request);
     const session = await eraSessionOf(call, request);
     return inSession(call, session, () => listen(call, session, request, filter));
   }
   const session = await eraSessionOf(call, request);
-  const id = JSON.stringify(crypto.randomUUID());
-  const given = await inSession(call, session, () => carry(call, session, request, id));
+  const id = task ? taskCallId(task.id) : JSON.stringify(crypto.randomUUID());
+  const ask = () => carry(call, session, request, id, task);
+  const given = isNew(task) ? await inSession(call, session, ask) : await ask();
   // A session that another isolate has made shows it as well. That one has it remembered.
   const isServed = given.kind === "flow" || (given.kind === "json" && given.status === 200);
   if (isServed) learn(call.upstream, "modern", false);
@@ -53,10 +66,16 @@ async function answer(call: GatewayCall, request: ModernRequest, body: string): 
     case "flow":
       return new Response(given.body, { headers: STREAM_HEADERS });
     case "unbridged":
+      if (!isNew(task)) throw Refused.as(FAILURES.interrupted);
       return unbridged(call, body);
     default:
       throw new TypeError(`${given.kind} answers the revisions with sessions alone`);
   }
+}
+
+/** Whether the request is sent to the upstream, and not about one that was sent before. */
+function isNew(task: EraTask | undefined): boolean {
+  return !task || task.verb === "call";
 }
 
 /** The upstream was learnt to keep sessions, and has become one of the client's own revision. */

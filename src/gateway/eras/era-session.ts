@@ -12,6 +12,7 @@ import { isObject } from "../../wire/json.ts";
 import { Refused } from "../answers.ts";
 import type {
   EraRequest,
+  EraTask,
   ExchangeAnswer,
   GatewaySessions,
   NotInitialized,
@@ -101,6 +102,7 @@ export function carry(
   session: EraSession,
   client: ModernRequest,
   upstreamId: RequestId,
+  task?: EraTask,
 ): Promise<ExchangeAnswer> {
   const { id, method, name, progressToken, logLevel, capabilities, requestState, inputResponses } =
     client;
@@ -113,10 +115,12 @@ export function carry(
     capabilities,
     requestState,
     inputResponses,
+    ...(task && { task }),
   };
+  const sends = requestState === undefined && (!task || task.verb === "call");
   const request = {
     match: session.match,
-    body: requestState === undefined ? legacyBody(client, upstreamId) : "",
+    body: sends ? legacyBody(client, upstreamId) : "",
     batch: false,
     pending: [upstreamId],
     cancels: [],
@@ -124,6 +128,7 @@ export function carry(
     headers: forwardedHeaders(call),
     delivery: "own",
     era,
+    ...(task && { withinMs: task.withinMs }),
   } as const;
   return session.sessions.exchange(session.id, request);
 }

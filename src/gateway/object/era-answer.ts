@@ -26,10 +26,13 @@ import {
 import type { KeptHeaders } from "../upstream/meaning.ts";
 import type { Answering } from "./client-answer.ts";
 import type { EraLeg } from "./era-leg.ts";
-import type { EraStates } from "./era-states.ts";
+import type { EraPlace, EraStates } from "./era-states.ts";
 import type { OpenExchange } from "./exchange-table.ts";
+import type { Exchange } from "./exchange.ts";
 import type { GatewayStreams } from "./streams.ts";
 import { Turn } from "./turn.ts";
+
+export type Carried = Pick<Exchange, "answer" | "ended">;
 
 interface EraAnswerParts {
   /** The request's id at the upstream, and its progress token there. */
@@ -68,6 +71,8 @@ export class EraAnswer implements Answering {
   /** Calls off the moment for which more questions are waited for. */
   #gathering: (() => void) | undefined;
   #isEnded = false;
+  /** The call is a task's: who leaves it does not cancel it. */
+  #isKept = false;
 
   constructor(leg: EraLeg, parts: EraAnswerParts) {
     this.#leg = leg;
@@ -118,11 +123,34 @@ export class EraAnswer implements Answering {
   attend(leg: EraLeg, seq: number, missing: readonly Ask[]): void {
     this.#leg = leg;
     this.#asks = [...missing];
-    if (!this.#row) return;
-    for (const text of this.#parts.streams.messagesAfter(this.#row.stream, seq)) {
+    const { streams } = this.#parts;
+    for (const text of this.#row ? streams.messagesAfter(this.#row.stream, seq) : []) {
       for (const message of messagesIn(text)) this.#handle(leg, message);
     }
     this.flush();
+  }
+
+  /** The call is a task's now. Its row lets another life of the object resume the upstream's stream. */
+  keep(): void {
+    this.#isKept = true;
+    this.#note();
+  }
+
+  /**
+   * Whoever waits by this leg is gone. Returns whether the call goes on all the same: what comes is logged until
+   * `takeUp`.
+   */
+  detach(leg: EraLeg): boolean {
+    if (!this.#isKept || this.#isEnded) return false;
+    if (this.#leg !== leg) return true;
+    this.#leg = undefined;
+    this.#parts.states.leave(this.#placeNow(), Date.now());
+    return true;
+  }
+
+  /** The call's task has come back for it. */
+  takeUp(leg: EraLeg, seq: number): void {
+    this.attend(leg, seq, this.#asks);
   }
 
   message(written: WrittenMessage): boolean {
@@ -158,6 +186,7 @@ export class EraAnswer implements Answering {
   }
 
   flush(): void {
+    this.#note();
     if (!this.#leg) return this.#store(this.resumesAfter());
     if (this.#isEnded || this.#asks.length === 0) return;
     this.#gathering ??= this.#parts.after(ERA_GATHER_MS, () => {
@@ -264,21 +293,30 @@ export class EraAnswer implements Answering {
     if (!leg || this.#isEnded) return;
     const round = crypto.randomUUID().slice(0, 8);
     const asks = new Map(this.#asks.map((ask, n) => [`${round}-${n}`, ask]));
-    const { streams, states, upstreamId, waitsMs } = this.#parts;
+    const { states, waitsMs } = this.#parts;
     const { id, method, name } = leg.request;
     const now = Date.now();
-    const resumesAfter = this.resumesAfter();
-    this.#row ??= streams.beginExchange([upstreamId], false, resumesAfter);
-    const { stream } = this.#row;
-    const seq = streams.lastSeq;
     const expiresAt = now + waitsMs;
-    const place = { stream, seq, resumesAfter, upstreamId };
-    const state = { ...place, method, name, asks: [...asks], expiresAt };
+    const state = { ...this.#placeNow(), askedAt: now, method, name, asks: [...asks], expiresAt };
     const text = inputRequired(id, asks, states.add(state, now));
     this.#asks = [];
     this.#unnamed = [];
     this.#leg = undefined;
     leg.finish(text);
+  }
+
+  /** Where the call goes on in the log, and at the upstream. */
+  #placeNow(): EraPlace {
+    const { streams, upstreamId } = this.#parts;
+    const resumesAfter = this.resumesAfter();
+    const { stream } = (this.#row ??= streams.beginExchange([upstreamId], false, resumesAfter));
+    return { stream, seq: streams.lastSeq, resumesAfter, upstreamId };
+  }
+
+  /** Has another life of the object know of a task's call, once its stream can be resumed. */
+  #note(): void {
+    if (!this.#isKept || this.#row || this.#isEnded || this.resumesAfter() === undefined) return;
+    this.#placeNow();
   }
 
   /** The server has answered, or never will. */
@@ -301,4 +339,12 @@ export class EraAnswer implements Answering {
 /** The answer of an exchange that needs no upstream. */
 export function answeredAtOnce(answer: ExchangeAnswer) {
   return { answer: Promise.resolve(succeed(answer)), ended: Promise.resolve() };
+}
+
+/** What is carried once that has begun. */
+export function once(begun: Promise<Carried>): Carried {
+  return {
+    answer: begun.then(({ answer }) => answer),
+    ended: begun.then(({ ended }) => ended),
+  };
 }

@@ -6,16 +6,19 @@ import type { Outcome } from "../../core/errors.ts";
 import type { Logger } from "../../logger.ts";
 import { memberText } from "../../wire/json-text.ts";
 import type { EraRequest, ExchangeRequest, GatewaySession, Listen } from "../contract.ts";
-import { CHANGES, discoverResult, heardOf, modernResponse } from "../eras/modern-answer.ts";
+import { discoverResult, inputRequired } from "../eras/modern-answer.ts";
+import { isTaskCall } from "../eras/task-call-id.ts";
 import { ASKING_METHODS, DISCOVER } from "../eras/wire.ts";
-import { isObject, parseJson } from "../../wire/json.ts";
-import { messagesIn, rpcError, RPC_CODES, type RequestId } from "../json-rpc.ts";
+import { isObject } from "../../wire/json.ts";
+import { rpcError, RPC_CODES, type RequestId } from "../json-rpc.ts";
 import { FAILURES, reportFailure } from "../upstream/failure.ts";
 import type { Answering } from "./client-answer.ts";
-import { answeredAtOnce, EraAnswer } from "./era-answer.ts";
+import { answeredAtOnce, EraAnswer, once, type Carried } from "./era-answer.ts";
 import { EraLeg } from "./era-leg.ts";
 import { EraListener } from "./era-listener.ts";
 import { EraListens } from "./era-listens.ts";
+import { cancelled, fromLog, leftAt, placeOf, repliesTo } from "./era-places.ts";
+import { EraRunning } from "./era-running.ts";
 import { EraSender } from "./era-sender.ts";
 import { EraStates, type EraState } from "./era-states.ts";
 import type { OpenExchange } from "./exchange-table.ts";
@@ -23,7 +26,6 @@ import type { Exchange } from "./exchange.ts";
 import type { UpstreamLink } from "./upstream-link.ts";
 import type { UpstreamState } from "./upstream-state.ts";
 
-type Carried = Pick<Exchange, "answer" | "ended">;
 type Headers = ExchangeRequest["headers"];
 
 interface EraCallsParts {
@@ -45,25 +47,14 @@ interface EraCallsParts {
   readonly log: Logger;
 }
 
+/** Why the upstream is to stop. */
+const CANCELLED = "The task was cancelled";
 /** Key of the upstream's result of initialize. */
 const SERVER = "era-server";
-/** Questions about no call that wait for one. */
-const MAX_UNASKED = 16;
-
-interface Running {
-  readonly exchange: Exchange;
-  readonly answer: EraAnswer;
-  /** The credentials with which it was begun. */
-  readonly headers: Headers;
-}
-
 export class EraCalls {
   readonly #parts: EraCallsParts;
   readonly #states: EraStates;
-  /** By the request's id at the upstream. */
-  readonly #running = new Map<RequestId, Running>();
-  /** Questions that came with no call under way. */
-  readonly #waiting: string[] = [];
+  readonly #running = new EraRunning();
   readonly #sender: EraSender;
   readonly #listener: EraListener;
   readonly #listens: EraListens;
@@ -72,7 +63,7 @@ export class EraCalls {
     this.#parts = parts;
     this.#states = new EraStates(parts.storage.kv);
     const { link, maxBytes } = parts;
-    this.#sender = new EraSender(parts);
+    this.#sender = new EraSender({ ...parts, server: () => this.server });
     this.#listener = new EraListener({
       maxBytes,
       silenceMs: link.upstream.silenceMs,
@@ -119,14 +110,17 @@ export class EraCalls {
       const text = `{"jsonrpc":"2.0","id":${era.id},"result":${discoverResult(this.server)}}`;
       return answeredAtOnce({ kind: "json", status: 200, body: text });
     }
+    const { task } = era;
+    if (task?.verb === "resume") return this.#resume(request, era);
+    if (task?.verb === "cancel") return this.#cancelTask(request, era);
     if (era.requestState !== undefined) return this.#goOn(request, era, era.requestState);
-    const level = this.#levelToSet(era.logLevel);
+    const level = this.#sender.levelToSet(era.logLevel);
     const listens = this.#mayHear(era);
     if (level === undefined && (!listens || this.#listener.isReady)) {
       return this.#begin(request, era, listens);
     }
     const ready = Promise.all([
-      level === undefined ? undefined : this.#setLevel(level, request.headers),
+      level === undefined ? undefined : this.#sender.setLevel(level, request.headers),
       // Held for the moment until the call itself holds it.
       listens ? this.#listener.use(request.headers) : undefined,
     ]);
@@ -147,23 +141,14 @@ export class EraCalls {
     return ["elicitation", "sampling", "roots"].some((name) => isObject(capabilities[name]));
   }
 
-  /** Whether the client of a call that was left may still answer what it was asked. */
-  isAwaited({ stream }: OpenExchange): boolean {
-    return this.#states.waiting(Date.now()).has(stream);
+  /** Whether the client of a call that was left may still answer what it was asked, or its task come back. */
+  isAwaited({ stream, asked }: OpenExchange): boolean {
+    return asked.some(isTaskCall) || this.#states.waiting(Date.now()).has(stream);
   }
 
   /** Takes messages of the upstream that belong to no call. Returns those for the clients that listen. */
   unasked(texts: readonly string[]): string[] {
-    return texts.filter((text) => {
-      const [only] = messagesIn(text);
-      if (only?.message.kind === "notification") {
-        if (only.message.method === "notifications/progress") this.#progress(undefined, text);
-        if (only.message.method === "notifications/message") this.#log(text);
-        return CHANGES.has(only.message.method);
-      }
-      if (only?.message.kind === "request") this.#ask(text);
-      return false;
-    });
+    return this.#running.unasked(texts);
   }
 
   /** The session has ended. */
@@ -209,10 +194,10 @@ export class EraCalls {
       upstreamId,
       streams: link.streams,
       states: this.#states,
-      waitsMs: link.upstream.callMs,
+      waitsMs: request.withinMs ?? link.upstream.callMs,
       reply: (text) => this.#sender.post(text, request.headers),
       unasked: (text) => link.streams.receive(undefined, [text]),
-      progress: (token, text) => this.#progress(token, text),
+      progress: (token, text) => this.#running.progress(token, text),
       onStray: () => log.warn("upstream.stray_response", { upstream: link.upstream.name }),
       after: (ms, work) => link.timer.after(ms, work),
       row: left,
@@ -220,21 +205,43 @@ export class EraCalls {
     const started = start(request, { client: answer, left });
     if (!started.ok) return { answer: Promise.resolve(started), ended: Promise.resolve() };
     const exchange = started.value;
-    this.#running.set(upstreamId, { exchange, answer, headers: request.headers });
-    void exchange.ended.then(() => this.#running.delete(upstreamId));
-    for (const text of answer.isAskable ? this.#waiting.splice(0) : []) answer.asked(text);
+    this.#running.add(upstreamId, { exchange, answer, headers: request.headers });
+    this.#keep(upstreamId, leg.request);
     return exchange;
   }
 
   #leg(era: EraRequest, upstreamId: RequestId): EraLeg {
     const { bufferBytes, maxBytes, keepaliveMs } = this.#parts;
-    const onLeft = () => this.#cancel(upstreamId, "The client closed the stream");
-    return new EraLeg({ request: era, keepaliveMs, bufferBytes, maxBytes, onLeft });
+    const onLeft = () => {
+      if (this.#running.get(upstreamId)?.answer.detach(leg)) return;
+      this.#cancel(upstreamId, "The client closed the stream");
+    };
+    const leg = new EraLeg({ request: era, keepaliveMs, bufferBytes, maxBytes, onLeft });
+    return leg;
+  }
+
+  /** Has a call outlive its client once it is a task's. Until then the upstream's timeout bounds it. */
+  #keep(upstreamId: RequestId, { task }: EraRequest): void {
+    const { answer, exchange } = this.#running.get(upstreamId) ?? {};
+    if (!task || !answer || !exchange) return;
+    const { timer, upstream } = this.#parts.link;
+    if (task.afterMs === 0) return answer.keep();
+    const callOff = [
+      timer.after(task.afterMs, () => answer.keep()),
+      timer.after(upstream.timeoutMs, () => {
+        if (!exchange.isWaiting || task.afterMs <= upstream.timeoutMs) return;
+        answer.fail(FAILURES.timedOut);
+        exchange.cancel(upstreamId);
+      }),
+    ];
+    void exchange.ended.then(() => callOff.forEach((call) => call()));
   }
 
   /** The client repeats a request, with the answers to what it was asked. */
   #goOn(request: ExchangeRequest, era: EraRequest, name: string): Carried {
-    const state = this.#states.take(name, era, Date.now());
+    const { link } = this.#parts;
+    const replies = (asks: EraState["asks"]) => repliesTo(asks, era.inputResponses);
+    const state = this.#states.take(name, era, Date.now(), era.task && replies);
     if (typeof state === "string") {
       const data = { reason: "invalid_request_state" };
       const body = rpcError(RPC_CODES.invalidParams, state, era.id, data);
@@ -243,68 +250,78 @@ export class EraCalls {
     const { upstreamId } = state;
     const leg = this.#leg(era, upstreamId);
     const running = this.#running.get(upstreamId);
-    const left = running ? undefined : this.#leftAt(state);
-    if (!running && !left) return this.#fromLog(state, leg);
-    const replies = state.asks.flatMap(([key, { id }]) => {
-      const given = era.inputResponses[key];
-      return given === undefined ? [] : [`{"jsonrpc":"2.0","id":${id},"result":${given}}`];
-    });
+    const left = running ? undefined : leftAt(link.streams, state);
+    if (!running && !left) return fromLog(link.streams, state, leg);
     const missing = state.asks.flatMap(([key, ask]) =>
       era.inputResponses[key] === undefined ? [ask] : [],
     );
-    const answers = async (): Promise<void> => {
-      for (const text of replies) await this.#sender.deliver(text, request.headers);
-    };
+    const answer = () => this.#deliver(name, replies(state.asks), upstreamId, request.headers);
     if (running) {
       running.answer.attend(leg, state.seq, missing);
-      void answers().catch((cause: unknown) => this.#failed(upstreamId, cause));
+      this.#keep(upstreamId, era);
+      answer();
       return { answer: leg.answer, ended: running.exchange.ended };
     }
-    const resumed = { ...request, body: "", pending: [upstreamId] };
-    const carried = this.#run(resumed, leg, upstreamId, left);
-    if (this.#mayHear(era)) this.#listenDuring(carried, request.headers);
+    const carried = this.#takeUp(request, leg, upstreamId, left);
     this.#running.get(upstreamId)?.answer.attend(leg, state.seq, missing);
-    void answers().catch((cause: unknown) => this.#failed(upstreamId, cause));
+    answer();
     return carried;
   }
 
-  /** The call that was left when the object's memory was lost, and where to take it up. */
-  #leftAt({ stream, seq, resumesAfter }: EraState): OpenExchange | undefined {
-    const { streams } = this.#parts.link;
-    const left = streams.openExchanges().find((one) => one.stream === stream);
-    return left && { ...left, upstreamId: streams.resumesAfter(stream, seq) ?? resumesAfter };
+  /** Goes on with a call that was left when the object's memory was lost. */
+  #takeUp(request: ExchangeRequest, leg: EraLeg, id: RequestId, left?: OpenExchange): Carried {
+    const carried = this.#run({ ...request, body: "", pending: [id] }, leg, id, left);
+    if (this.#mayHear(leg.request)) this.#listenDuring(carried, request.headers);
+    return carried;
   }
 
-  /** The call is over: what it said is in the log. */
-  #fromLog({ stream, seq, upstreamId }: EraState, leg: EraLeg): Carried {
-    const { request } = leg;
-    for (const text of this.#parts.link.streams.messagesAfter(stream, seq)) {
-      const heard = heardOf(text, request.capabilities);
-      if (heard.kind === "response" && heard.id === upstreamId) {
-        leg.finish(modernResponse(request.method, request.id, text));
+  /** A task's object was lost, and asks for the answer to the call that it had sent. */
+  #resume(request: ExchangeRequest, era: EraRequest): Carried {
+    const { streams } = this.#parts.link;
+    const id = this.#callOf(request, era);
+    const [name = "", state] = this.#states.lastOf(id) ?? [];
+    const leg = this.#leg(era, id);
+    // Only a stream is the rest of a stream.
+    leg.open();
+    if (state && !state.isUsed) {
+      leg.finish(inputRequired(era.id, new Map(state.asks), name));
+      return { answer: leg.answer, ended: Promise.resolve() };
+    }
+    const running = this.#running.get(id);
+    const place = state ?? placeOf(streams, id);
+    const left = place && !running ? leftAt(streams, place) : undefined;
+    if (!running && !left) return fromLog(streams, place, leg);
+    const carried = running
+      ? { answer: leg.answer, ended: running.exchange.ended }
+      : this.#takeUp(request, leg, id, left);
+    // Who waits has had what was logged, even if he is gone.
+    const seq = running?.answer.isAttended ? undefined : place?.seq;
+    this.#running.get(id)?.answer.takeUp(leg, seq ?? streams.lastSeq);
+    // The object was lost before the server had taken them.
+    if (!running && state?.replies) this.#deliver(name, state.replies, id, request.headers);
+    this.#keep(id, era);
+    return carried;
+  }
+
+  #cancelTask(request: ExchangeRequest, era: EraRequest): Carried {
+    const { streams } = this.#parts.link;
+    const id = this.#callOf(request, era);
+    if (this.#running.has(id)) this.#cancel(id, CANCELLED);
+    else {
+      const left = streams.openExchanges().find(({ asked }) => asked.includes(id));
+      if (left) {
+        streams.say(left, [], []);
+        this.#sender.post(cancelled(id, CANCELLED), request.headers);
       }
     }
-    leg.fail(FAILURES.interrupted);
-    return { answer: leg.answer, ended: Promise.resolve() };
+    const body = `{"jsonrpc":"2.0","id":${era.id},"result":{}}`;
+    return answeredAtOnce({ kind: "json", status: 200, body });
   }
 
-  /** A question that names no call goes to the one that the client waits for, or will be asked about. */
-  #ask(text: string): void {
-    const askable = [...this.#running.values()].filter(({ answer }) => answer.isAskable);
-    const call = askable.find(({ answer }) => answer.isAttended) ?? askable[0];
-    if (call) return call.answer.asked(text);
-    this.#waiting.push(text);
-    if (this.#waiting.length > MAX_UNASKED) this.#waiting.shift();
-  }
-
-  #progress(token: RequestId | undefined, text: string): void {
-    const named = token ?? memberText(memberText(text, "params") ?? "", "progressToken") ?? "";
-    this.#running.get(named)?.answer.progressed(text);
-  }
-
-  /** A log message that names no call goes to the first call that asked for its level. */
-  #log(text: string): void {
-    for (const { answer } of this.#running.values()) if (answer.logged(text)) return;
+  /** The id at the upstream of a task's call, which may have begun by another request, as one that asked. */
+  #callOf({ pending }: ExchangeRequest, { requestState }: EraRequest): RequestId {
+    const asked = requestState === undefined ? undefined : this.#states.callOf(requestState);
+    return asked ?? pending[0] ?? "";
   }
 
   /** Nobody waits for this request any more. */
@@ -312,37 +329,22 @@ export class EraCalls {
     const running = this.#running.get(upstreamId);
     if (!running) return;
     running.exchange.cancel(upstreamId);
-    const params = `{"requestId":${upstreamId},"reason":${JSON.stringify(reason)}}`;
-    const text = `{"jsonrpc":"2.0","method":"notifications/cancelled","params":${params}}`;
-    this.#sender.post(text, running.headers);
+    this.#sender.post(cancelled(upstreamId, reason), running.headers);
   }
 
-  #levelToSet(level: string | undefined): string | undefined {
-    if (level === undefined || this.#parts.level().level === level) return undefined;
-    const server = parseJson(this.server);
-    const offered = isObject(server) ? server["capabilities"] : undefined;
-    return isObject(offered) && offered["logging"] !== undefined ? level : undefined;
+  /** Delivers the answers to the questions `name`. A server that does not take one would wait for it. */
+  #deliver(name: string, replies: readonly string[], id: RequestId, headers: Headers): void {
+    const all = replies.reduce(
+      (before, text) => before.then(() => this.#sender.deliver(text, headers)),
+      Promise.resolve(),
+    );
+    all.then(
+      () => this.#states.delivered(name),
+      (cause: unknown) => {
+        const { link, log } = this.#parts;
+        this.#running.get(id)?.answer.fail(reportFailure(log, link.upstream, cause));
+        this.#cancel(id, "The answer of the client was refused");
+      },
+    );
   }
-
-  /** Calls that come together may each ask for a level: they share the last one, and filter what they get. */
-  async #setLevel(level: string, headers: Headers): Promise<void> {
-    if (await this.#sender.tell("logging/setLevel", { level }, headers)) {
-      this.#parts.level().apply({ kind: "level", level });
-    }
-  }
-
-  /** The server did not take the client's answer, for which it waits. */
-  #failed(upstreamId: RequestId, cause: unknown): void {
-    const { link, log } = this.#parts;
-    this.#running.get(upstreamId)?.answer.fail(reportFailure(log, link.upstream, cause));
-    this.#cancel(upstreamId, "The answer of the client was refused");
-  }
-}
-
-/** What is carried once that has begun. */
-function once(begun: Promise<Carried>): Carried {
-  return {
-    answer: begun.then(({ answer }) => answer),
-    ended: begun.then(({ ended }) => ended),
-  };
 }

@@ -4,7 +4,9 @@ import type { ExchangeRequest } from "../contract.ts";
 import { messagesIn } from "../json-rpc.ts";
 import { reportFailure, UpstreamError } from "../upstream/failure.ts";
 import { hearOne } from "../upstream/hear.ts";
+import { isObject, parseJson } from "../../wire/json.ts";
 import type { UpstreamLink } from "./upstream-link.ts";
+import type { UpstreamState } from "./upstream-state.ts";
 
 type Headers = ExchangeRequest["headers"];
 
@@ -12,6 +14,9 @@ interface SenderParts {
   readonly link: UpstreamLink;
   /** Bytes of one message of the upstream. */
   readonly maxBytes: number;
+  /** The server's description of itself, as JSON. */
+  readonly server: () => string;
+  readonly level: () => UpstreamState;
   readonly log: Logger;
 }
 
@@ -40,6 +45,21 @@ export class EraSender {
     } catch (cause) {
       if (cause instanceof UpstreamError) reportFailure(log, link.upstream, cause);
       return false;
+    }
+  }
+
+  /** The level to set before a call, if it asks for one that the server can set and has not. */
+  levelToSet(level: string | undefined): string | undefined {
+    if (level === undefined || this.#parts.level().level === level) return undefined;
+    const server = parseJson(this.#parts.server());
+    const offered = isObject(server) ? server["capabilities"] : undefined;
+    return isObject(offered) && offered["logging"] !== undefined ? level : undefined;
+  }
+
+  /** Calls that come together may each ask for a level: they share the last one, and filter what they get. */
+  async setLevel(level: string, headers: Headers): Promise<void> {
+    if (await this.tell("logging/setLevel", { level }, headers)) {
+      this.#parts.level().apply({ kind: "level", level });
     }
   }
 

@@ -5,7 +5,8 @@
 import type { Ask } from "../eras/modern-answer.ts";
 import type { RequestId } from "../json-rpc.ts";
 
-export interface EraState {
+/** Where a call goes on. */
+export interface EraPlace {
   /** The exchange's stream in the log. */
   readonly stream: number;
   /** The next repetition of the request gets the messages after this place. */
@@ -14,15 +15,23 @@ export interface EraState {
   readonly resumesAfter?: string | undefined;
   /** The request's id at the upstream. */
   readonly upstreamId: RequestId;
+}
+
+export interface EraState extends EraPlace {
   readonly method: string;
   readonly name?: string | undefined;
   readonly asks: readonly (readonly [key: string, ask: Ask])[];
-  /** Milliseconds since the epoch. */
+  /** Milliseconds since the epoch, as `expiresAt`; absent in older rows. */
+  readonly askedAt?: number;
   readonly expiresAt: number;
   readonly isUsed?: true;
+  /** Of a task's call: the answers to these questions, as responses, until the server has taken them. */
+  readonly replies?: readonly string[];
 }
 
 const PREFIX = "era-state-";
+/** UTF-16 units of answers that are kept: one value holds them. */
+const MAX_KEPT_REPLIES = 512 * 1024;
 /** Questions of one session that may wait, and those that were answered and are remembered to say so. */
 export const MAX_ERA_STATES = 256;
 
@@ -45,11 +54,12 @@ export class EraStates {
     return name;
   }
 
-  /** Takes a question for its one answer. A text says why it cannot be answered. */
+  /** Takes a question for its one answer. A text says why it cannot be answered. `replies`: they are kept until `delivered`. */
   take(
     name: string,
     { method, name: about }: Pick<EraState, "method" | "name">,
     now: number,
+    replies?: (asks: EraState["asks"]) => readonly string[],
   ): EraState | string {
     const state = /^[0-9a-f]{32}$/.test(name) ? this.#kv.get<EraState>(PREFIX + name) : undefined;
     if (!state) return "requestState is none that this server gave to this caller";
@@ -58,8 +68,41 @@ export class EraStates {
     if (state.method !== method || state.name !== about) {
       return "requestState belongs to another request";
     }
-    this.#kv.put(PREFIX + name, { ...state, asks: [], isUsed: true });
+    const given = replies?.(state.asks) ?? [];
+    const isKept = given.length > 0 && given.join("").length <= MAX_KEPT_REPLIES;
+    this.#kv.put(PREFIX + name, {
+      ...state,
+      asks: [],
+      isUsed: true,
+      ...(isKept && { replies: given }),
+    });
     return state;
+  }
+
+  /** The server has taken the answers. */
+  delivered(name: string): void {
+    const state = this.#kv.get<EraState>(PREFIX + name);
+    if (!state?.replies) return;
+    const { replies: _, ...rest } = state;
+    this.#kv.put(PREFIX + name, rest);
+  }
+
+  /** Stores where a call goes on that its client has left, and may take up again. */
+  leave(place: EraPlace, now: number): void {
+    this.add({ ...place, askedAt: now, method: "", asks: [], expiresAt: now, isUsed: true }, now);
+  }
+
+  /** The call for which a question was given this name, whether or not it has been answered. */
+  callOf(name: string): RequestId | undefined {
+    return this.#kv.get<EraState>(PREFIX + name)?.upstreamId;
+  }
+
+  /** The last place of a call, by its name; undefined where its client was never asked, nor left it. */
+  lastOf(upstreamId: RequestId): readonly [name: string, state: EraState] | undefined {
+    const all = [...this.#kv.list<EraState>({ prefix: PREFIX })];
+    const own = all.filter(([, state]) => state.upstreamId === upstreamId);
+    const last = own.toSorted(([, a], [, b]) => (a.askedAt ?? 0) - (b.askedAt ?? 0)).at(-1);
+    return last && [last[0].slice(PREFIX.length), last[1]];
   }
 
   /** The streams whose clients may still come back. */

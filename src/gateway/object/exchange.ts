@@ -81,6 +81,8 @@ export class Exchange {
   readonly #passedOn = new Set<RequestId>();
   readonly #client: Answering;
   readonly #abort = new Abort();
+  /** Milliseconds that the call may take in all, if it is a task's. */
+  readonly taskMs: number | undefined;
   /** Whether the upstream's answer is still to begin. Once begun, a stream may bring nothing for ever. */
   isWaiting = true;
 
@@ -88,6 +90,7 @@ export class Exchange {
     const { link, limits, log, hold, used, again, left } = parts;
     this.#how = parts;
     this.#request = request;
+    this.taskMs = request.withinMs;
     this.#hold = hold;
     this.#link = link;
     this.#limits = limits;
@@ -105,7 +108,7 @@ export class Exchange {
   async #run(): Promise<void> {
     const callOffStream = this.#streamWhenLate();
     const { timer, upstream } = this.#link;
-    const callOffDeadline = timer.after(upstream.callMs, () => this.#timeUp());
+    const callOffDeadline = timer.after(this.taskMs ?? upstream.callMs, () => this.#timeUp());
     try {
       if (this.#how.isTaken) this.#client.end(succeed({ kind: "accepted" }));
       else if (this.#how.left) await this.#takeUp(this.#how.left);
@@ -274,7 +277,8 @@ export class Exchange {
     };
     const parts = {
       limits: this.#limits,
-      silenceMs: this.#link.upstream.silenceMs,
+      silenceMs: this.taskMs ?? this.#link.upstream.silenceMs,
+      maxResumes: this.taskMs && Infinity,
       signal,
       resume: (after: string) => this.#link.resume(after, this.#request.headers, signal),
       brokeOff: () => {

@@ -34,9 +34,9 @@ export class Exchanges {
     this.#parts = parts;
   }
 
-  /** Whether one waits for its upstream's answer to begin, which its timeout bounds. */
+  /** Whether one holds the session open: its answer is still to begin, or it is a task's call. */
   get isWaiting(): boolean {
-    for (const { isWaiting } of this.#running) if (isWaiting) return true;
+    for (const one of this.#running) if (one.isWaiting || one.taskMs !== undefined) return true;
     return false;
   }
 

@@ -101,7 +101,7 @@ export class Gateway {
     });
   }
 
-  /** Whether an exchange waits for its upstream's answer to begin, which its timeout bounds. */
+  /** Whether an exchange holds the session open: its answer is still to begin, or it is a task's call. */
   get isWaiting(): boolean {
     return this.#exchanges.isWaiting;
   }

@@ -33,6 +33,8 @@ interface StreamedAnswerParts {
   readonly brokeOff: () => void;
   /** Whether nobody waits for the rest any more. */
   readonly isEnded: () => boolean;
+  /** Times in a row that a stream which brings nothing is resumed, in place of MAX_UPSTREAM_RESUMES: something else bounds it. */
+  readonly maxResumes?: number | undefined;
 }
 
 export class StreamedAnswer {
@@ -67,6 +69,7 @@ export class StreamedAnswer {
    */
   async *turns(): AsyncGenerator<WrittenMessage[]> {
     const { silenceMs, signal, resume, brokeOff, isEnded } = this.#parts;
+    const { maxResumes = MAX_UPSTREAM_RESUMES } = this.#parts;
     const parser = this.#parser;
     // A peer that sends comments alone must not keep the exchange, and its reader, for ever.
     const silence = { ms: silenceMs, endedBy: "message" } as const;
@@ -76,8 +79,7 @@ export class StreamedAnswer {
       }
       if (isEnded()) return;
       const { lastEventId } = parser;
-      const isOver =
-        this.#resumes >= MAX_UPSTREAM_RESUMES || failures > MAX_UPSTREAM_RESUME_FAILURES;
+      const isOver = this.#resumes >= maxResumes || failures > MAX_UPSTREAM_RESUME_FAILURES;
       if (lastEventId === undefined || isOver) {
         throw new UpstreamError(this.#reply?.timedOut ? FAILURES.timedOut : FAILURES.closed);
       }

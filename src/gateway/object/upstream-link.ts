@@ -14,7 +14,7 @@ import {
   type Binding,
   type Handshake,
 } from "../upstream/handshake.ts";
-import { askedWithin, call, type Call, type Reply } from "../upstream/call.ts";
+import { askedWithin, call, type Call, type CallOptions, type Reply } from "../upstream/call.ts";
 import {
   FAILURES,
   HandshakeRefused,
@@ -52,6 +52,8 @@ interface Parcel {
   readonly headers: Headers;
   /** A round of a call that only a server of the stateless era understands. */
   readonly isRound?: boolean;
+  /** Milliseconds until its answer must begin, in place of the upstream's timeout. */
+  readonly withinMs?: number | undefined;
 }
 
 /** An answer that is a stream. */
@@ -197,14 +199,15 @@ export class UpstreamLink {
 
   async #send(
     binding: Binding,
-    { body, pending, headers, isRound = false }: Parcel,
+    { body, pending, headers, isRound = false, withinMs }: Parcel,
     mayAsk: boolean,
     signal?: Aborting,
   ): Promise<Streamed | Meaning> {
     const bridged = isBridgedSid(binding.sid);
     // The upstream is another server now, which would execute the call from its beginning.
     if (isRound && !bridged) throw new UpstreamError(FAILURES.interrupted);
-    const reply = await this.#call(binding, { method: "POST", body, headers }, { signal });
+    const options = { signal, withinMs };
+    const reply = await this.#call(binding, { method: "POST", body, headers }, options);
     const mayBeLost = mayAsk && binding.sid !== undefined;
     if (reply.ok && reply.isEventStream && pending.length > 0) {
       return { kind: "stream", reply, doubted: mayBeLost ? binding : undefined, bridged };
@@ -266,7 +269,7 @@ export class UpstreamLink {
   #call(
     { url, sid, version }: Binding,
     parts: Omit<Call, "sid" | "version">,
-    options: { readonly signal?: Aborting | undefined; readonly withinMs?: number },
+    options: Pick<CallOptions, "signal" | "withinMs">,
   ): Promise<Reply> {
     const replica = replicaAt(this.upstream, url);
     const { timer } = this;

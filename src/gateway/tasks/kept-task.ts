@@ -1,6 +1,6 @@
 /** The task that an object keeps: every change is stored first, and then told to the readers of its stream. */
 import { SESSION_TYPE_TASK } from "../../core/content.ts";
-import type { NewEvent } from "../../core/host.ts";
+import type { NewEvent, SessionContent } from "../../core/host.ts";
 import { FIRST_TASK_LOOK_MS, LONGEST_TASK_LOOK_MS } from "../../core/limits.ts";
 import { exceeds } from "../../wire/bytes.ts";
 import { STATUS_EVENT } from "./contract.ts";
@@ -8,6 +8,7 @@ import { TaskStore, type StoredCall } from "./store.ts";
 import {
   begun,
   ended,
+  endIn,
   isEnded,
   taskText,
   withEventId,
@@ -23,9 +24,13 @@ export interface Task {
 export interface KeptTaskParts {
   readonly storage: DurableObjectStorage;
   /** The session, while there is one. */
-  readonly session: () => { readonly type: string } | null;
-  /** Appends an event to the session's stream, and ends that if `ends`. `store` runs in the same transaction. */
-  readonly publish: (event: NewEvent, ends: boolean, store: () => void) => void;
+  readonly session: () => Pick<SessionContent, "type" | "taskCall"> | null;
+  readonly stream: () => {
+    /** Appends an event to the session's stream, and ends that if `ends`. `store` runs in the same transaction. */
+    readonly byTask: (event: NewEvent, ends: boolean, store: () => void) => void;
+    /** The data of the last event of a stream that has ended. */
+    readonly lastOfTask: () => string | undefined;
+  };
   /** Makes sure that the object wakes at this time. */
   readonly wakeBy: (at: number) => void;
   readonly eventMaxBytes: number;
@@ -46,8 +51,9 @@ export class KeptTask {
 
   /** The session's task; undefined if it has none. */
   get task(): Task | undefined {
-    if (this.#parts.session()?.type !== SESSION_TYPE_TASK) return undefined;
-    if (this.#loaded === undefined) this.#loaded = this.#store.load() ?? null;
+    const session = this.#parts.session();
+    if (session?.type !== SESSION_TYPE_TASK) return undefined;
+    if (this.#loaded === undefined) this.#loaded = this.#load(session) ?? null;
     return this.#loaded ?? undefined;
   }
 
@@ -69,7 +75,9 @@ export class KeptTask {
   /** Stores a new task in the session, which has just been made. */
   create(call: StoredCall, now: number): void {
     const state = withEventId(begun(now), call.lastEventId);
-    this.#parts.publish(this.#event(call, state), false, () => this.#store.create(call));
+    this.#parts
+      .stream()
+      .byTask(this.#event(call, state).event, false, () => this.#store.create(call));
     this.#loaded = { call, state };
     this.lookAgain(now);
   }
@@ -80,13 +88,16 @@ export class KeptTask {
     if (!task || next === task.state) return;
     const { call, state: before } = task;
     const isAtWork = next.status === "working" && before.status === "working";
-    const isStored = !isAtWork || next.lastEventId !== before.lastEventId;
+    const { event, isWhole } = this.#event(call, next);
+    // The last event of the stream is kept as long as the task, and says as much.
+    const isTelling = isEnded(next) && isWhole;
+    const isStored = (!isAtWork && !isTelling) || next.lastEventId !== before.lastEventId;
     // How far the upstream is need not outlive the object, unless its stream does.
     const store = (): void => {
       if (isStored) this.#store.save(next);
     };
     const isTold = taskText(call.facts, next) !== taskText(call.facts, before);
-    if (isTold) this.#parts.publish(this.#event(call, next), isEnded(next), store);
+    if (isTold) this.#parts.stream().byTask(event, isEnded(next), store);
     else store();
     this.#loaded = { call, state: next };
     if (next.status !== "working") this.#lookAt = undefined;
@@ -112,10 +123,17 @@ export class KeptTask {
     this.#lookAt = undefined;
   }
 
-  #event({ facts }: StoredCall, state: TaskState): NewEvent {
+  #load({ taskCall }: Pick<SessionContent, "taskCall">): Task | undefined {
+    const task = this.#store.load(taskCall);
+    const end = task && endIn(this.#parts.stream().lastOfTask() ?? "");
+    return end ? { ...task, state: end } : task;
+  }
+
+  #event({ facts }: StoredCall, state: TaskState): { event: NewEvent; isWhole: boolean } {
     const whole = taskText(facts, state);
-    const fits = !exceeds(whole, this.#parts.eventMaxBytes - STATUS_EVENT.length);
+    const isWhole = !exceeds(whole, this.#parts.eventMaxBytes - STATUS_EVENT.length);
     // `tasks/get` has the rest.
-    return { event: STATUS_EVENT, data: fits ? whole : taskText(facts, state, false) };
+    const data = isWhole ? whole : taskText(facts, state, false);
+    return { event: { event: STATUS_EVENT, data }, isWhole };
   }
 }

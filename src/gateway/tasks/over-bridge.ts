@@ -1,11 +1,12 @@
 /** Sends a task's call to a server that keeps sessions: over the bridge, in the session of its owner. */
 import type { Caller } from "../../core/caller.ts";
+import type { EraTask } from "../contract.ts";
 import { bridged } from "../eras/bridged.ts";
 import type { GatewayParts } from "../request.ts";
 import type { OverBridge, RequestParts, Upstream } from "../upstream/upstream.ts";
 
 export function overBridge(parts: GatewayParts): OverBridge {
-  return (name, principal, { body = "", headers, signal }) => {
+  return (name, principal, task, { body = "", headers, signal }) => {
     const upstream = parts.upstreams.get(name);
     if (!upstream) throw new Error("the upstream is not configured any more");
     const caller: Caller = { subject: principal, admin: false };
@@ -14,7 +15,8 @@ export function overBridge(parts: GatewayParts): OverBridge {
       headers: { ...headers, ...credential(upstream, headers) },
       ...(signal && { signal: signal.platform }),
     });
-    return bridged({ parts, request, upstream, sessions: parts.host.as(caller), caller }, body);
+    const call = { parts, request, upstream, sessions: parts.host.as(caller), caller };
+    return bridged(call, body, undefined, task);
   };
 }
 
@@ -26,13 +28,41 @@ function credential(
   return name === false || authorization === undefined ? {} : { [name]: authorization };
 }
 
-/** The upstream as a task's call sees it: its one replica is the bridge. */
-export function upstreamOverBridge(
-  upstream: Upstream,
-  principal: string,
-  bridge: OverBridge,
-): Upstream {
+/** A task's call to a server that keeps sessions. */
+export interface BridgedCall {
+  readonly upstream: Upstream;
+  readonly principal: string;
+  readonly task: Omit<EraTask, "verb">;
+  /** As it was first sent: it says whose session carries the call. */
+  readonly body: string;
+  readonly bridge: OverBridge;
+}
+
+/** The event of the bridge's streams after which they are resumed: the bridge knows itself how far a task's call is. */
+export const BRIDGED_EVENT_ID = "0";
+
+/** The upstream as a task's call sees it: its one replica is the bridge, which lets every stream be resumed. */
+export function upstreamOverBridge({
+  upstream,
+  principal,
+  task,
+  body,
+  bridge,
+}: BridgedCall): Upstream {
   const url = upstream.replicas[0]?.url ?? "";
-  const send = (request: RequestParts) => bridge(upstream.name, principal, request);
+  const send = (request: RequestParts) =>
+    request.method === "GET"
+      ? bridge(upstream.name, principal, { ...task, verb: "resume" }, { ...request, body })
+      : bridge(upstream.name, principal, { ...task, verb: "call" }, request);
   return { ...upstream, headers: {}, replicas: [{ url, send }] };
+}
+
+/** Cancels the call at the server: to leave its stream does not. Never rejects. */
+export async function cancelOverBridge(
+  { upstream, principal, task, body, bridge }: BridgedCall,
+  headers: Readonly<Record<string, string>>,
+): Promise<void> {
+  const request = { method: "POST", headers, body } as const;
+  const about = { ...task, verb: "cancel" } as const;
+  await bridge(upstream.name, principal, about, request).catch(() => undefined);
 }

@@ -5,6 +5,7 @@ import type { Hold } from "../../http/held-bytes.ts";
 import type { Failure } from "../contract.ts";
 import { FAILURES } from "../upstream/failure.ts";
 import type { Upstream } from "../upstream/upstream.ts";
+import { resumedAfter } from "./call-routes.ts";
 import type { TaskAnswer, TaskAsk } from "./contract.ts";
 import { QuickAnswer } from "./quick-answer.ts";
 import { callToSend, progressIn } from "./text.ts";
@@ -15,6 +16,8 @@ export interface Run {
   readonly upstream: Upstream;
   readonly call: UpstreamCall;
   readonly abort: AbortController;
+  /** With which it was sent. */
+  readonly headers: Readonly<Record<string, string>>;
   /** The call's progress token, as JSON. */
   readonly token: string;
 }
@@ -25,6 +28,7 @@ interface QuickCallParts {
   readonly owner: string | undefined;
   readonly upstream: Upstream;
   readonly settings: TaskSettings;
+  readonly abort: AbortController;
   readonly hold: Hold;
   readonly limits: { readonly bodyMaxBytes: number; readonly streamBufferBytes: number };
   /** The call has taken so long that it becomes a task. */
@@ -37,7 +41,7 @@ export class QuickCall implements Run {
   readonly #isOwnToken: boolean;
   readonly #callOff: () => void;
   readonly call: UpstreamCall;
-  readonly abort = new AbortController();
+  readonly abort: AbortController;
   readonly token: string;
   /** As it is sent. */
   readonly body: string;
@@ -45,8 +49,9 @@ export class QuickCall implements Run {
   isOver = false;
 
   constructor(parts: QuickCallParts) {
-    const { ask, upstream, settings, limits, late } = parts;
+    const { ask, upstream, settings, abort, limits, late } = parts;
     this.#parts = parts;
+    this.abort = abort;
     const { body, token, isOwnToken } = callToSend(ask.body, `holdfast-${crypto.randomUUID()}`);
     this.body = body;
     this.token = token;
@@ -58,6 +63,7 @@ export class QuickCall implements Run {
       signal: this.abort.signal,
       totalMs: settings.afterMs + settings.ttlMs,
       bodyMaxBytes: limits.bodyMaxBytes,
+      resumesAfter: resumedAfter(ask),
     });
     const timeUp = setTimeout(() => this.#timeUp(), upstream.timeoutMs);
     const grown = setTimeout(() => {
@@ -87,6 +93,10 @@ export class QuickCall implements Run {
 
   get owner(): string | undefined {
     return this.#parts.owner;
+  }
+
+  get headers(): Run["headers"] {
+    return this.#parts.ask.headers;
   }
 
   get ask(): QuickCallParts["ask"] {

@@ -95,6 +95,7 @@ async function carry(
   const taskId = crypto.randomUUID() as string as SessionId;
   const headers = statelessHeaders(call);
   const name = typeof tool === "string" ? tool : "";
+  const principal = await principalOf(call);
   const isBridged = speaks(upstream, "modern") === false;
   const ask = {
     kind: "call",
@@ -103,7 +104,8 @@ async function carry(
     id,
     tool: name,
     headers,
-    ...(isBridged && { principal: await principalOf(call) }),
+    owner: principal,
+    ...(isBridged && { principal }),
   } as const;
   const answer = await sessions.task(taskId, ask);
   switch (answer.kind) {

@@ -23,6 +23,8 @@ export interface StoredCall {
   readonly lastEventId?: string;
 }
 
+/** UTF-16 units of a call that the session's record keeps. */
+const MOST_IN_RECORD = 64 * 1024;
 /** The keys: what is too long for one value goes on under `KEY:1`, `KEY:2`… */
 const CALL = "task-call";
 const STATE = "task-state";
@@ -38,7 +40,7 @@ export class TaskStore {
 
   /** Stores a new task, in the calling code's transaction. It is at work: that takes no row. */
   create(call: StoredCall): void {
-    this.#put(CALL, JSON.stringify(call));
+    if (withSession(call) === undefined) this.#put(CALL, JSON.stringify(call));
     this.#parts = 0;
   }
 
@@ -49,9 +51,11 @@ export class TaskStore {
     for (let part = this.#parts; part < before; part++) this.#kv.delete(keyOf(STATE, part));
   }
 
-  /** The task; undefined if there is none. */
-  load(): { readonly call: StoredCall; readonly state: TaskState } | undefined {
-    const [call, state] = [this.#get(CALL).join(""), this.#get(STATE).join("")];
+  /** The task; undefined if there is none. `taskCall` is what the session's record has of it. */
+  load(
+    taskCall: string | undefined,
+  ): { readonly call: StoredCall; readonly state: TaskState } | undefined {
+    const [call, state] = [taskCall ?? this.#get(CALL).join(""), this.#get(STATE).join("")];
     if (call === "") return undefined;
     // Only this class writes these values.
     const stored = JSON.parse(call) as StoredCall;
@@ -73,6 +77,12 @@ export class TaskStore {
       parts.push(part);
     }
   }
+}
+
+/** The call as the session's record keeps it, which costs no row; undefined if it is too long to be written again with each change of the record. */
+export function withSession(call: StoredCall): string | undefined {
+  const text = JSON.stringify(call);
+  return text.length <= MOST_IN_RECORD ? text : undefined;
 }
 
 function keyOf(key: string, part: number): string {

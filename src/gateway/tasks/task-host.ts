@@ -9,21 +9,22 @@ import { GATEWAY_KEYS, SESSION_TYPE_TASK, type SessionType } from "../../core/co
 import { refuse, SessionError, succeed, unwrap, type Outcome } from "../../core/errors.ts";
 import type { SessionContent } from "../../core/host.ts";
 import type { SessionId } from "../../core/id.ts";
-import { TASK_REPEAT_MS } from "../../core/limits.ts";
+import { MAX_TASK_TOOL_LENGTH, TASK_REPEAT_MS } from "../../core/limits.ts";
 import { bodies, NO_ROOM } from "../../http/held-bytes.ts";
 import { describeFailure, type Logger } from "../../logger.ts";
+import { shorten } from "../../wire/shorten.ts";
 import { sleep } from "../../wire/timers.ts";
 import { RPC_CODES, type RequestId, type WrittenMessage } from "../json-rpc.ts";
 import { FAILURES, reportFailure } from "../upstream/failure.ts";
-import type { OverBridge, Upstream, Upstreams } from "../upstream/upstream.ts";
 import type { TaskAnswer, TaskAsk } from "./contract.ts";
 import { KeptTask, type KeptTaskParts, type Task } from "./kept-task.ts";
-import { upstreamOverBridge } from "./over-bridge.ts";
+import { CallRoutes, resumedAfter, taskOf, type CallRoutesParts } from "./call-routes.ts";
 import { QuickCall, type Run } from "./quick-call.ts";
-import type { StoredCall } from "./store.ts";
+import { withSession, type StoredCall } from "./store.ts";
 import {
   begun,
   createdText,
+  isEnded,
   taskText,
   withAnswers,
   withEventId,
@@ -37,7 +38,7 @@ import { errorText, UpstreamCall, type Heard } from "./upstream-call.ts";
 type Headers = Readonly<Record<string, string>>;
 type CallAsk = TaskAsk & { readonly kind: "call" };
 
-export interface TaskHostParts extends Omit<KeptTaskParts, "eventMaxBytes"> {
+export interface TaskHostParts extends Omit<KeptTaskParts, "eventMaxBytes">, CallRoutesParts {
   /** Makes the session of the task. */
   readonly make: (id: SessionId, content: SessionContent) => Outcome<unknown>;
   /** Runs `make` if the owner may have one more. Throws a SessionError (`rate_limited`) otherwise. */
@@ -46,9 +47,6 @@ export interface TaskHostParts extends Omit<KeptTaskParts, "eventMaxBytes"> {
     owner: string | undefined,
     make: () => Promise<void>,
   ) => Promise<void>;
-  readonly openUpstreams: () => Upstreams;
-  /** Sends calls to servers that keep sessions; absent: there is no way to them from here. */
-  readonly overBridge: OverBridge | undefined;
   readonly limits: Pick<Config, "bodyMaxBytes" | "eventMaxBytes" | "streamBufferBytes">;
   readonly log: Logger;
 }
@@ -59,12 +57,13 @@ const NOT_CONFIGURED = "The upstream is not configured any more";
 export class TaskHost {
   readonly #parts: TaskHostParts;
   readonly #kept: KeptTask;
-  #upstreams: Upstreams | undefined;
+  readonly #routes: CallRoutes;
   /** The task's call, while this object has it under way. */
   #run: Run | undefined;
 
   constructor(parts: TaskHostParts) {
     this.#parts = parts;
+    this.#routes = new CallRoutes(parts);
     this.#kept = new KeptTask({ ...parts, eventMaxBytes: parts.limits.eventMaxBytes });
   }
 
@@ -75,15 +74,20 @@ export class TaskHost {
 
   /** Carries a tool call. The calling code has seen that the object has no session. */
   async call(caller: Caller, taskId: SessionId, ask: CallAsk): Promise<Outcome<TaskAnswer>> {
-    const upstream = this.#upstream(ask.upstream, ask.principal);
-    const settings = upstream?.tasks;
-    if (!upstream || !settings) return refuse("session_not_found");
+    const settings = this.#routes.configured(ask.upstream)?.tasks;
+    if (!settings) return refuse("session_not_found");
+    const { afterMs, ttlMs } = settings;
+    const abort = new AbortController();
+    const task = { id: taskId, afterMs, withinMs: afterMs + ttlMs };
+    const upstream = this.#routes.to(ask, task, ask.headers, abort.signal);
+    if (!upstream) return refuse("session_not_found");
     const hold = bodies.hold();
     if (!hold.grow(ask.body.length)) return refuse("unavailable", NO_ROOM);
     const { limits } = this.#parts;
     const late = (call: QuickCall): void => void this.#late(call);
-    const owner = caller.subject;
-    const run = new QuickCall({ ask, taskId, owner, upstream, settings, hold, limits, late });
+    const owner = ask.owner ?? caller.subject;
+    const where = { upstream, settings, abort };
+    const run = new QuickCall({ ask, taskId, owner, ...where, hold, limits, late });
     void this.#follow(run, run.call.send(run.body));
     return succeed(await run.answer);
   }
@@ -108,8 +112,7 @@ export class TaskHost {
         this.#update(ask);
         return succeed({ kind: "done" });
       case "cancel":
-        this.#kept.end({ status: "cancelled" });
-        this.#giveUp();
+        this.#cancel();
         return succeed({ kind: "done" });
     }
   }
@@ -121,12 +124,13 @@ export class TaskHost {
     if (this.#kept.isAtWork && this.wakeAt <= now) this.#kept.lookAgain(now);
   }
 
-  /** The session has ended: nothing more of its task is stored. Returns a function that cancels the call. */
-  silence(): () => void {
-    this.#kept.forget();
-    const run = this.#run;
-    this.#run = undefined;
-    return () => run?.abort.abort();
+  /** Before the session ends, with which its task is gone: returns a function that cancels its call. */
+  farewell(): () => void {
+    const giveUp = this.#givingUp();
+    return () => {
+      this.#kept.forget();
+      giveUp();
+    };
   }
 
   #shown(lastEventId = ""): TaskAnswer {
@@ -134,20 +138,19 @@ export class TaskHost {
     return { kind: "task", text: task ? taskText(task.call.facts, task.state) : "", lastEventId };
   }
 
+  #cancel(): void {
+    const giveUp = this.#givingUp();
+    this.#kept.end({ status: "cancelled" });
+    giveUp();
+  }
+
   #update({ answers, headers }: TaskAsk & { readonly kind: "update" }): void {
     const { task } = this.#kept;
     if (!task) return;
     const { state, repeat } = withAnswers(task.state, answers, Date.now());
-    this.#kept.change(state);
+    // The bridge knows whether the answers have reached it.
+    this.#kept.change(repeat ? withEventId(state, resumedAfter(task.call)) : state);
     if (repeat) this.#repeat(task, repeat, headers);
-  }
-
-  #upstream(name: string, principal: string | undefined): Upstream | undefined {
-    this.#upstreams ??= this.#parts.openUpstreams();
-    const upstream = this.#upstreams.get(name);
-    const { overBridge } = this.#parts;
-    if (!upstream || principal === undefined) return upstream;
-    return overBridge && upstreamOverBridge(upstream, principal, overBridge);
   }
 
   /** Handles what a call brings, until it has its answer. */
@@ -182,7 +185,7 @@ export class TaskHost {
       const { body, status } = heard;
       const text = typeof body === "string" ? body : new TextDecoder().decode(body);
       const response = responseIn(text);
-      if (response) this.#settle(response);
+      if (response) this.#settle(run, response);
       else this.#failed(run, new Error(`status ${status}, and no JSON-RPC response`));
       return true;
     }
@@ -191,7 +194,7 @@ export class TaskHost {
     let state = withEventId(task.state, run.call.lastEventId);
     for (const one of heard.messages) {
       if (one.message.kind === "response") {
-        this.#settle(one);
+        this.#settle(run, one);
         return true;
       }
       const progress = progressIn(one.text, run.token);
@@ -201,7 +204,7 @@ export class TaskHost {
     return false;
   }
 
-  #settle(response: WrittenMessage): void {
+  #settle({ headers }: Run, response: WrittenMessage): void {
     this.#run = undefined;
     const { task } = this.#kept;
     if (!task) return;
@@ -215,7 +218,7 @@ export class TaskHost {
     const { lastEventId: _, ...state } = task.state;
     this.#kept.change(state);
     const repeat = { answers: {}, ...(requestState !== undefined && { requestState }) };
-    this.#repeat(task, repeat, {}, TASK_REPEAT_MS);
+    this.#repeat(task, repeat, headers, TASK_REPEAT_MS);
   }
 
   /** Sends the call once more, with answers. It is stored already that it is at work: no restart sends it again. */
@@ -230,18 +233,17 @@ export class TaskHost {
     void send();
   }
 
-  #newRun(
-    { upstream: name, principal, facts, token }: StoredCall,
-    headers: Headers,
-  ): Run | undefined {
-    const upstream = this.#upstream(name, principal);
-    if (!upstream) return undefined;
+  #newRun(stored: StoredCall, headers: Headers): Run | undefined {
     const abort = new AbortController();
-    const { bodyMaxBytes } = this.#parts.limits;
-    const totalMs = Math.max(1, facts.createdAt + facts.ttlMs - Date.now());
     const { signal } = abort;
-    const call = new UpstreamCall({ upstream, headers, signal, totalMs, bodyMaxBytes });
-    return (this.#run = { upstream, call, abort, token });
+    const task = taskOf(stored);
+    const upstream = this.#routes.to(stored, task, headers, signal);
+    if (!upstream) return undefined;
+    const { bodyMaxBytes } = this.#parts.limits;
+    const resumesAfter = resumedAfter(stored);
+    const bounds = { totalMs: task.withinMs, bodyMaxBytes, resumesAfter };
+    const call = new UpstreamCall({ upstream, headers, signal, ...bounds });
+    return (this.#run = { upstream, call, abort, headers, token: stored.token });
   }
 
   /** The object may have lost its memory while the task was at work. */
@@ -269,10 +271,16 @@ export class TaskHost {
     this.#kept.end({ status: "failed", error: errorText(message, code), message });
   }
 
-  #giveUp(): void {
-    const run = this.#run;
-    this.#run = undefined;
-    run?.abort.abort();
+  /** Returns a function that cancels what the upstream has of the task as it is now. */
+  #givingUp(): () => void {
+    const { task } = this.#kept;
+    return () => {
+      const run = this.#run;
+      this.#run = undefined;
+      if (run) run.abort.abort();
+      // A server that keeps sessions waits for answers in the middle of the call.
+      else if (task && !isEnded(task.state)) this.#routes.cancel(task.call);
+    };
   }
 
   /** A call has not answered in time for a plain answer: it becomes a task. */
@@ -297,17 +305,6 @@ export class TaskHost {
     const { call, taskId, ask, token, upstream, body, owner } = quick;
     const { ttlMs, pollIntervalMs } = quick.settings;
     const now = Date.now();
-    this.#kept.expect(now);
-    unwrap(
-      this.#parts.make(taskId, {
-        type: SESSION_TYPE_TASK,
-        metadata: { [GATEWAY_KEYS.upstream]: upstream.name, [GATEWAY_KEYS.tool]: ask.tool },
-        ttlMs,
-        maxLifetimeMs: ttlMs,
-        overflow: "trim",
-        ...(owner !== undefined && { subject: owner }),
-      }),
-    );
     const stored: StoredCall = {
       facts: { taskId, createdAt: now, ttlMs, pollIntervalMs },
       upstream: upstream.name,
@@ -318,6 +315,20 @@ export class TaskHost {
       ...(ask.principal !== undefined && { principal: ask.principal }),
       ...(call.lastEventId !== undefined && { lastEventId: call.lastEventId }),
     };
+    const taskCall = withSession(stored);
+    const tool = shorten(ask.tool, MAX_TASK_TOOL_LENGTH);
+    this.#kept.expect(now);
+    unwrap(
+      this.#parts.make(taskId, {
+        type: SESSION_TYPE_TASK,
+        metadata: { [GATEWAY_KEYS.upstream]: upstream.name, [GATEWAY_KEYS.tool]: tool },
+        ttlMs,
+        maxLifetimeMs: ttlMs,
+        overflow: "trim",
+        ...(owner !== undefined && { subject: owner }),
+        ...(taskCall !== undefined && { taskCall }),
+      }),
+    );
     this.#kept.create(stored, now);
     this.#run = quick;
     quick.becomesTask();

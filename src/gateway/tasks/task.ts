@@ -3,6 +3,9 @@
  * shown. Pure: times are arguments, in milliseconds since the epoch. Texts of JSON stay as they were written.
  */
 
+import { isObject, parseJson } from "../../wire/json.ts";
+import { memberText } from "../../wire/json-text.ts";
+
 export type TaskStatus = "working" | "input_required" | "completed" | "failed" | "cancelled";
 
 /** The members of a task that never change. */
@@ -169,6 +172,22 @@ function payloadOf({ questions, result, error }: TaskState): string {
     ([key, { request }]) => `${JSON.stringify(key)}:${request}`,
   );
   return `,"inputRequests":{${asked.join(",")}}`;
+}
+
+/** The state of a task that has ended, as `taskText` shows it; undefined if it has not, or its outcome was left out. */
+export function endIn(text: string): TaskState | undefined {
+  const shown = parseJson(text);
+  if (!isObject(shown)) return undefined;
+  const { status, statusMessage, lastUpdatedAt } = shown;
+  const base = {
+    updatedAt: Date.parse(String(lastUpdatedAt)),
+    rounds: 0,
+    ...(typeof statusMessage === "string" && { message: statusMessage }),
+  };
+  const [result, error] = [memberText(text, "result"), memberText(text, "error")];
+  if (status === "completed" && result !== undefined) return { ...base, status, result };
+  if (status === "failed" && error !== undefined) return { ...base, status, error };
+  return status === "cancelled" ? { ...base, status } : undefined;
 }
 
 /** The result of the call that has become a task, as JSON. */

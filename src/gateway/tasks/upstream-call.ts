@@ -28,6 +28,8 @@ interface UpstreamCallParts {
   /** Milliseconds that it may take in all. */
   readonly totalMs: number;
   readonly bodyMaxBytes: number;
+  /** Every stream of the call is resumed after this event, whatever ids its events have. */
+  readonly resumesAfter?: string | undefined;
 }
 
 export class UpstreamCall {
@@ -48,7 +50,7 @@ export class UpstreamCall {
 
   /** The stream can be taken up after this event, once what was heard last is handled. */
   get lastEventId(): string | undefined {
-    return this.#stream?.lastEventId;
+    return this.#parts.resumesAfter ?? this.#stream?.lastEventId;
   }
 
   /** Sends the call. Throws UpstreamError, also where the stream ends for good. */
@@ -77,7 +79,7 @@ export class UpstreamCall {
   }
 
   async *#read(reply: Reply | undefined, after?: string): AsyncGenerator<Heard> {
-    const { upstream, headers, signal, totalMs, bodyMaxBytes } = this.#parts;
+    const { upstream, headers, signal, totalMs, bodyMaxBytes, resumesAfter } = this.#parts;
     this.hasBegun = true;
     this.#stream = new StreamedAnswer(
       reply,
@@ -92,8 +94,10 @@ export class UpstreamCall {
         },
         brokeOff: () => undefined,
         isEnded: () => signal.aborted,
+        // The call's time in all bounds this as well.
+        maxResumes: Infinity,
       },
-      after,
+      after ?? resumesAfter,
     );
     for await (const messages of this.#stream.turns()) yield { kind: "messages", messages };
   }

@@ -31,13 +31,13 @@ export const SELF = { name: "holdfast", version: "0.1.0" } as const;
 /** Servers log it, and some refuse a request without one. An upstream's configured header replaces it. */
 export const USER_AGENT = `${SELF.name}/${SELF.version}`;
 
-interface CallOptions {
+export interface CallOptions {
   /** The caller gives up by aborting it. */
   readonly signal?: Aborting | undefined;
   /** Shared with other calls of the same object; else the call has its own. */
   readonly timer?: SharedTimer;
   /** Milliseconds in place of the upstream's own timeout. */
-  readonly withinMs?: number;
+  readonly withinMs?: number | undefined;
   /** Milliseconds that the answer may take in all, a stream too. Absent: the caller bounds a stream. */
   readonly totalMs?: number | undefined;
 }

@@ -1,6 +1,7 @@
 /** An MCP server behind the gateway: a URL, a service binding, or a server in the same Worker. */
 import type { TaskSettings } from "../../config/upstreams.ts";
 import type { NewEvent, Published } from "../../core/host.ts";
+import type { EraTask } from "../contract.ts";
 import type { ConnectableServer, ServerSession } from "../own/contract.ts";
 import type { Abort } from "../../wire/abort.ts";
 import { FAILURES, isBroken, UpstreamError } from "./failure.ts";
@@ -59,10 +60,11 @@ export type PublishEvents = (
   idempotencyKey: string | undefined,
 ) => Promise<Published>;
 
-/** Answers a request of the stateless revision for a principal, over the bridge to a server that keeps sessions. */
+/** Answers a request about a task's call for a principal, over the bridge to a server that keeps sessions. */
 export type OverBridge = (
   upstream: string,
   principal: string,
+  task: EraTask,
   request: RequestParts,
 ) => Promise<Response>;
 

@@ -16,6 +16,7 @@ import * as z from "zod";
 import type { Era } from "../../../src/gateway/eras/speaks.ts";
 import { freePort } from "../free-port.ts";
 import { atEnd } from "../scope.ts";
+import { MemoryEventStore } from "./event-store.ts";
 import { pause, text } from "./fixture-basic.ts";
 import { listen, type Listening } from "./http.ts";
 
@@ -53,15 +54,18 @@ export class TaskServer {
   readonly #era: Era;
   readonly #sessions = new Map<string, WebStandardStreamableHTTPServerTransport>();
 
-  private constructor(era: Era, port: number) {
+  readonly #events: MemoryEventStore | undefined;
+
+  private constructor(era: Era, port: number, isResumable: boolean) {
     this.#era = era;
+    this.#events = isResumable ? new MemoryEventStore() : undefined;
     this.#port = port;
     this.#handler = createMcpHandler(() => this.#build(), { legacy: "reject" });
   }
 
-  /** Ends with the test, or with all that share it. */
-  static async start(era: Era = "modern"): Promise<TaskServer> {
-    const server = new TaskServer(era, await freePort());
+  /** Ends with the test, or with all that share it. `isResumable`: the streams of one with sessions have event ids. */
+  static async start(era: Era = "modern", isResumable = false): Promise<TaskServer> {
+    const server = new TaskServer(era, await freePort(), isResumable);
     await server.listen();
     atEnd(() => server.stop());
     return server;
@@ -87,6 +91,7 @@ export class TaskServer {
       new WebStandardStreamableHTTPServerTransport({
         sessionIdGenerator: () => crypto.randomUUID(),
         onsessioninitialized: (id) => void this.#sessions.set(id, transport),
+        ...(this.#events && { eventStore: this.#events }),
       });
     await this.#build().connect(transport);
     return transport.handleRequest(request);
@@ -146,7 +151,7 @@ export class TaskServer {
     );
     this.#registerPlain(server);
     if (this.#era === "modern") this.#registerAsking(server);
-    else registerSessionAsking(server);
+    else registerSessionAsking(server, (name, ctx) => this.#ran(name, ctx));
     return server;
   }
 
@@ -244,7 +249,10 @@ export class TaskServer {
 }
 
 /** The same tools in the revisions with sessions: they ask in the middle of the call. */
-function registerSessionAsking(server: McpServer): void {
+function registerSessionAsking(
+  server: McpServer,
+  ran: (name: string, ctx: ServerContext) => void,
+): void {
   // On the stream of the call. The SDK's `elicitInput` names no call, and other calls run beside this one.
   const ask = async (ctx: ServerContext, message: string, schema: typeof CONFIRM | typeof NAME) => {
     const params = { message, requestedSchema: schema };
@@ -262,8 +270,12 @@ function registerSessionAsking(server: McpServer): void {
   );
   server.registerTool(
     "multi_input",
-    { description: "Asks for two things at once", inputSchema: z.object({}) },
-    async (_args, ctx) => {
+    {
+      description: "Asks for two things at once",
+      inputSchema: z.object({ label: z.string().default("") }),
+    },
+    async ({ label }, ctx) => {
+      ran(`multi_input ${label}`, ctx);
       await pause(SECOND_MS);
       await Promise.all([ask(ctx, "First?", NAME), ask(ctx, "Second?", NAME)]);
       return text("both");

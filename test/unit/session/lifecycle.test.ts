@@ -38,8 +38,8 @@ function life(sync: () => Promise<void>) {
       },
     },
     tasks: {
-      silence: () => {
-        done.push("the task stores nothing more");
+      farewell: () => {
+        done.push("the task is looked at");
         return note("the task's call");
       },
     },
@@ -51,11 +51,7 @@ function life(sync: () => Promise<void>) {
   };
 }
 
-const STORED = [
-  "storage is cleared",
-  "the task stores nothing more",
-  "the gateway stores nothing more",
-];
+const STORED = ["the task is looked at", "storage is cleared", "the gateway stores nothing more"];
 
 it("tells readers, upstream and log of an end when it is durable, and not before", async () => {
   const { promise, resolve } = Promise.withResolvers<void>();

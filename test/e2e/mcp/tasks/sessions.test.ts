@@ -42,5 +42,5 @@ it("end once, ask, are cancelled at the server, and fail with a restart; no tool
     status: "failed",
     error: { code: -32603 },
   });
-  expect([...server.runs.values()]).toEqual([1, 1, 1]);
+  expect([...server.runs.values()]).toEqual([1, 1, 1, 1]);
 });

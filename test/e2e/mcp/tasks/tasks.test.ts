@@ -105,8 +105,19 @@ describe.concurrent("a task", () => {
       ]);
       expect((await send("POST", `/${taskId}/events`, { data: "forged" })).status).toBe(403);
       expect((await send("POST", `/${taskId}/end`)).status).toBe(403);
-      const replaced = (await (await send("PUT", `/${taskId}`, { metadata: {} })).json()) as object;
-      expect(replaced).toMatchObject({ type: "task" });
+      const longer = { ttlSeconds: 9000, maxLifetimeSeconds: 0 };
+      for (const [method, more] of [
+        ["PUT", longer],
+        ["PATCH", { ttlSeconds: 9000 }],
+      ] as const) {
+        const changed = await send(method, `/${taskId}`, { metadata: { a: "b" }, ...more });
+        expect(await changed.json()).toMatchObject({
+          type: "task",
+          metadata: { a: "b" },
+          ttlSeconds: 3600,
+          maxLifetimeSeconds: 3600,
+        });
+      }
       const { client, server } = await start();
       server.release(label);
       await client.until(taskId, "completed");
@@ -500,6 +511,26 @@ describe.concurrent("what is refused", () => {
         expect.stringContaining("1 tasks, the most that MAX_TASKS_PER_OWNER allows") as string,
       ]);
       await server.until(() => server.cancelled.has("two") || !server.runs.has("two"));
+    }),
+  );
+
+  it(
+    "a caller that nobody has identified is counted by its address, and has a bound too",
+    beside(async () => {
+      const { server } = await start();
+      const { url } = await startGateway(
+        { default: { url: server.url, tasks: AT_ONCE } },
+        { MAX_TASKS_PER_OWNER: "1" },
+      );
+      const [client, other] = [new TaskClient(url), new TaskClient(url)];
+      const { taskId } = (await client.call("held", { label: newLabel() })).result;
+      const { status, error } = await other.call("held", { label: newLabel() });
+      expect([status, error.message]).toEqual([
+        429,
+        expect.stringContaining("MAX_TASKS_PER_OWNER") as string,
+      ]);
+      // Whoever knows the id may ask, as before.
+      expect((await other.get(taskId)).result.status).toBe("working");
     }),
   );
 });

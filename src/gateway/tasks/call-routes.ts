@@ -1,0 +1,75 @@
+/** The ways of a task's calls to their upstreams: straight, or over the bridge to a server that keeps sessions. */
+import type { OverBridge, Upstream, Upstreams } from "../upstream/upstream.ts";
+import {
+  BRIDGED_EVENT_ID,
+  cancelOverBridge,
+  upstreamOverBridge,
+  type BridgedCall,
+} from "./over-bridge.ts";
+import type { StoredCall } from "./store.ts";
+
+export interface CallRoutesParts {
+  readonly openUpstreams: () => Upstreams;
+  /** Sends calls to servers that keep sessions; absent: there is no way to them from here. */
+  readonly overBridge: OverBridge | undefined;
+}
+
+type Call = Pick<StoredCall, "upstream" | "principal" | "body">;
+
+export class CallRoutes {
+  readonly #parts: CallRoutesParts;
+  #upstreams: Upstreams | undefined;
+
+  constructor(parts: CallRoutesParts) {
+    this.#parts = parts;
+  }
+
+  configured(name: string): Upstream | undefined {
+    this.#upstreams ??= this.#parts.openUpstreams();
+    return this.#upstreams.get(name);
+  }
+
+  /**
+   * The upstream as a call sees it; undefined if it is not configured any more. To abort `signal` cancels the call
+   * also where it is reached over the bridge.
+   */
+  to(
+    call: Call,
+    task: BridgedCall["task"],
+    headers: StoredCall["headers"],
+    signal: AbortSignal,
+  ): Upstream | undefined {
+    if (call.principal === undefined) return this.configured(call.upstream);
+    const bridged = this.#bridged(call, task);
+    if (!bridged) return undefined;
+    signal.addEventListener("abort", () => void cancelOverBridge(bridged, headers));
+    return upstreamOverBridge(bridged);
+  }
+
+  /** Cancels a call that nobody has under way here, though its server may. */
+  cancel(call: StoredCall): void {
+    const bridged = this.#bridged(call, taskOf(call));
+    if (bridged) void cancelOverBridge(bridged, call.headers);
+  }
+
+  #bridged(
+    { upstream: name, principal, body }: Call,
+    task: BridgedCall["task"],
+  ): BridgedCall | undefined {
+    const upstream = this.configured(name);
+    const { overBridge: bridge } = this.#parts;
+    if (!upstream || !bridge || principal === undefined) return undefined;
+    return { upstream, principal, task, body, bridge };
+  }
+}
+
+/** A call that has become a task, as the bridge knows it. */
+export function taskOf({ facts }: StoredCall): BridgedCall["task"] {
+  const { taskId: id, createdAt, ttlMs } = facts;
+  return { id, afterMs: 0, withinMs: Math.max(1, createdAt + ttlMs - Date.now()) };
+}
+
+/** The event after which every stream of a call is resumed; undefined: its streams say so themselves. */
+export function resumedAfter({ principal }: { readonly principal?: string }): string | undefined {
+  return principal === undefined ? undefined : BRIDGED_EVENT_ID;
+}
