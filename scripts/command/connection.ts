@@ -1,7 +1,8 @@
 /** The service that the command calls: HOLDFAST_URL and HOLDFAST_TOKEN, and for how long it tries. */
 import { HoldfastClient } from "../../src/client/client.ts";
 import type { HoldfastError } from "../../src/client/error.ts";
-import { readNumber } from "../command-line.ts";
+import type { HoldfastClientOptions } from "../../src/client/service.ts";
+import { OptionError, readNumber } from "../command-line.ts";
 import { reasonOf } from "./failure.ts";
 
 /** Where `holdfast serve` listens unless it is told otherwise. */
@@ -31,14 +32,14 @@ export interface ConnectionOptions {
   readonly onWait?: (failure: HoldfastError, waitMs: number) => void;
 }
 
-/** Throws an OptionError or a TypeError for a bad address, token or time. */
+/** Throws an OptionError for a bad address, token or time. */
 export function connect({ env, url, timeout, ended, onWait }: ConnectionOptions): Connection {
   const seconds = readNumber("--timeout", timeout, { least: 0.1 }) ?? TIMEOUT_SECONDS;
   const address = url ?? (env["HOLDFAST_URL"] || DEFAULT_URL);
   const giveUp = new AbortController();
   const until = Date.now() + 1000 * seconds;
   let hasAnswered = false;
-  const client = new HoldfastClient({
+  const client = clientOf(url === undefined ? "HOLDFAST_URL" : "--url", {
     url: address,
     token: env["HOLDFAST_TOKEN"] || undefined,
     onRetry(failure, waitMs) {
@@ -55,4 +56,16 @@ export function connect({ env, url, timeout, ended, onWait }: ConnectionOptions)
     signal: AbortSignal.any([giveUp.signal, ended]),
     answered: () => (hasAnswered = true),
   };
+}
+
+/** The client names its options; a caller of the command knows where their values come from. */
+function clientOf(urlFrom: string, options: HoldfastClientOptions): HoldfastClient {
+  try {
+    return new HoldfastClient(options);
+  } catch (failure) {
+    if (!(failure instanceof TypeError)) throw failure;
+    const { message } = failure;
+    const said = message.replace(/^url:/, urlFrom).replace(/^token:/, "HOLDFAST_TOKEN");
+    throw new OptionError(said);
+  }
 }

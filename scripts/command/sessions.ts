@@ -1,6 +1,7 @@
 /** The verbs that make, list, fill and end sessions. Each is one call of the client, or one for each line of input. */
 import { createInterface } from "node:readline";
 import type { NewEvent } from "../../src/core/api.ts";
+import { parseSessionId } from "../../src/core/id.ts";
 import { OptionError, readNumber } from "../command-line.ts";
 import { textOf, textsOf, type Call, type Given, type Verb } from "./verb.ts";
 
@@ -61,6 +62,8 @@ export const publish: Verb = {
     const key = textOf(given, "key");
     if (data !== undefined) return publishOne(call, id, data, key);
     if (key !== undefined) throw new OptionError("--key needs DATA: each line would be a repeat");
+    // An input without a line asks the service nothing, and a script's empty "$ID" would go unnoticed.
+    if (!parseSessionId(id)) throw new OptionError(`ID must be a UUID, not "${id}"`);
     const { signal } = call.connection;
     const lines = createInterface({ input: process.stdin, crlfDelay: Infinity, signal });
     for await (const line of lines) {

@@ -7,6 +7,7 @@ import { useHash } from "./hooks.ts";
 import { McpPage } from "./mcp-page.tsx";
 import { SessionPage } from "./session-page.tsx";
 import { SessionsPage } from "./sessions-page.tsx";
+import { decoded } from "./words.ts";
 
 type Entry =
   | { readonly kind: "asking" }
@@ -118,6 +119,7 @@ interface InsideProps {
 function Inside({ about, leave }: InsideProps) {
   const [path = "", query = ""] = useHash().split("?");
   const [page, id = ""] = path.replace(/^\//, "").split("/");
+  const isKnown = page === "" || page === "mcp" || (page === "session" && id !== "");
   const parameters = new URLSearchParams(query);
   const filter = {
     subject: parameters.get("subject") ?? "",
@@ -148,7 +150,8 @@ function Inside({ about, leave }: InsideProps) {
         )}
       </header>
       <main id="main" tabIndex={-1}>
-        {page === "session" && <SessionPage key={id} id={decodeURIComponent(id)} />}
+        {!isKnown && <p class="notice bad">The console has no such page.</p>}
+        {page === "session" && id !== "" && <SessionPage key={id} id={decoded(id)} />}
         {page === "mcp" && <McpPage key={filter.type} type={filter.type} about={about} />}
         {page === "" && (
           <SessionsPage key={`${filter.type}/${filter.subject}`} filter={filter} about={about} />

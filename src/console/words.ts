@@ -31,3 +31,12 @@ export function many(count: number, noun: string): string {
 export function rate(perSecond: number): string {
   return perSecond >= 10 ? Math.round(perSecond).toLocaleString() : perSecond.toFixed(1);
 }
+
+/** A part of the address in plain text. What somebody has typed may be no encoding, and stays as it is. */
+export function decoded(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
+}

@@ -344,6 +344,26 @@ describe.concurrent("the console, on a service without AUTH", { timeout: 120_000
   );
 
   it(
+    "says of an address that names no page or session that there is none",
+    beside(async ({ expect }) => {
+      const service = await plain();
+      const { page, troubles } = await open(service, "/console#/sessions/x");
+      for (const address of ["/session", "/session/"]) {
+        await seen(page, "The console has no such page.");
+        await page.goto(`${service.url}/console#${address}`);
+      }
+      await seen(page, "The console has no such page.");
+      await page.goto(`${service.url}/console#/session/%`);
+      await page.getByRole("alert").first().waitFor();
+      expect(await page.getByRole("heading", { name: "%" }).count()).toBe(1);
+      await page.goto(`${service.url}/console#/`);
+      await seen(page, "Revoke a subject");
+      // The browser says of itself that a request failed: the service refuses an id that is none.
+      expect(troubles.filter((text) => !text.includes("Failed to load resource"))).toEqual([]);
+    }),
+  );
+
+  it(
     "says what fails, and goes on when that passes",
     beside(async () => {
       const service = await start();

@@ -99,7 +99,8 @@ describe.each([
   });
 
   it("groups by labels that there are", () => {
-    const labels = new Set(["instance", ...[...series.values()].flat()]);
+    // Prometheus gives each series its job and its instance.
+    const labels = new Set(["job", "instance", ...[...series.values()].flat()]);
     const grouped = [...text.matchAll(/\bby \(([^)]*)\)/g)].flatMap(([, list = ""]) =>
       list.split(",").map((label) => label.trim()),
     );
