@@ -107,7 +107,8 @@ it("waits for an event, and answers as soon as there is one", async () => {
   const [b] = await publish("b");
   const { json } = await waiting;
   expect([dataOf(json), json.lastEventId]).toEqual([["b"], b]);
-  expect(performance.now() - began).toBeLessThan(10_000);
+  // Less than the wait that it did without.
+  expect(performance.now() - began).toBeLessThan(30_000);
 });
 
 it("answers with nothing once the time is up", async () => {
@@ -124,7 +125,8 @@ it("does not wait where there is an event already, or where none can come", asyn
   expect(dataOf((await read("?wait=30")).json)).toEqual(["a"]);
   expect((await service.send("POST", path.replace("/events", "/end"))).status).toBe(202);
   expect((await read(`?after=${a}&wait=30`)).json).toMatchObject({ events: [], ended: true });
-  expect(performance.now() - began).toBeLessThan(10_000);
+  // Less than the wait that it did without.
+  expect(performance.now() - began).toBeLessThan(30_000);
 });
 
 it("a request that waits is answered when the stream ends, and when the session does", async () => {

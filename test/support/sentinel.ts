@@ -16,8 +16,6 @@ export interface SentinelSetup {
   readonly sentinels: readonly RedisServer[];
   /** Arguments with which redis-cli gets in at the master and the replica. */
   readonly cli: readonly string[];
-  /** Waits until every Sentinel names the replica as the master. */
-  failedOver(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -59,10 +57,6 @@ export async function startSentinels(access?: SentinelAccess): Promise<SentinelS
     replica,
     sentinels,
     cli: cliArgs(access, access?.password),
-    async failedOver() {
-      const named = (sentinel: RedisServer) => waitForMaster(sentinel, sentinelCli, replica.port);
-      await Promise.all(sentinels.map(named));
-    },
     async stop() {
       await Promise.all([...sentinels, replica, master].map((server) => server.stop()));
     },
@@ -120,16 +114,6 @@ function closedSentinel(port: number, access: SentinelAccess): string[] {
     `sentinel sentinel-pass ${access.sentinelPassword}`,
     ...access.sentinelUsers,
   ];
-}
-
-async function waitForMaster(
-  sentinel: RedisServer,
-  cli: readonly string[],
-  port: number,
-): Promise<void> {
-  const asked = [...cli, "SENTINEL", "GET-MASTER-ADDR-BY-NAME", MASTER_NAME];
-  while ((await redisCli(sentinel, ...asked)) !== `127.0.0.1\n${port}`)
-    await new Promise((resolve) => setTimeout(resolve, 50));
 }
 
 async function waitForOthers(sentinel: RedisServer, cli: readonly string[]): Promise<void> {

@@ -104,6 +104,6 @@ describe("examples/llm-stream", { timeout: 2 * 60_000 }, () => {
 
   it("its types hold against those of the package", async () => {
     const { folder } = await start();
-    await checkTypes(folder);
+    await expect(checkTypes(folder)).resolves.toBeUndefined();
   });
 });

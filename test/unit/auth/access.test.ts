@@ -62,15 +62,13 @@ it("takes the whole text of a token, with the padding of base64 at its end alone
     const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(token));
     const sha256 = Buffer.from(digest).toString("hex");
     const tokens = JSON.stringify([{ sha256, subject: "alice", scopes: [] }]);
-    const verdict = await access({ AUTH: "token", API_TOKENS: tokens }).credential(
-      `Bearer ${token}`,
-      request,
-    );
-    return typeof verdict === "object";
+    const { credential } = access({ AUTH: "token", API_TOKENS: tokens });
+    return typeof (await credential(`Bearer ${token}`, request)) === "object";
   };
   expect(await known("aZ09-._~+/==")).toBe(true);
   expect(await known("a=b")).toBe(false);
   expect(await known("a b")).toBe(false);
+  expect(await known("")).toBe(false);
 });
 
 it("asks the app alone where that authenticates, and lets in nobody whom it does not know", async () => {

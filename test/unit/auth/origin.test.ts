@@ -1,4 +1,4 @@
-import { expect, it } from "vitest";
+import { expect, it, onTestFinished, vi } from "vitest";
 import { originJudge, pageOriginOf } from "../../../src/auth/origin.ts";
 
 const rules = { allowedHosts: new Set(["ours.example"]), allowedOrigins: new Set<string>() };
@@ -23,12 +23,32 @@ it("answers the same the second time, for each thing that was said", () => {
   }
 });
 
-it("judges a path's request by its host alone, and forgets rather than fill the memory", () => {
+it("judges a path's request by its host alone", () => {
   const judge = originJudge(rules);
   for (let n = 0; n < 1000; n++) {
     expect(judge(`http://h${n}.example/ours.example`, undefined, undefined).kind).toBe("refused");
     expect(judge(`http://ours.example/${n}`, "ours.example", undefined).kind).toBe("allowed");
   }
+});
+
+it("remembers a hundred verdicts and forgets them all with the next, and none with a long key", () => {
+  const parse = vi.spyOn(URL, "parse");
+  onTestFinished(() => parse.mockRestore());
+  const judge = originJudge(rules);
+  /** Whether the judge had to look at this host, which it then remembers. */
+  const isNew = (host: string) => {
+    parse.mockClear();
+    expect(judge(`http://${host}/`, undefined, undefined).kind).toBe("refused");
+    return parse.mock.calls.length > 0;
+  };
+  const hosts = Array.from({ length: 101 }, (_, n) => `h${n}.example`);
+  const first = hosts.slice(0, 100);
+  expect(first.every(isNew)).toBe(true);
+  expect(first.some(isNew)).toBe(false);
+  expect(isNew(hosts[100]!)).toBe(true);
+  expect(first.every(isNew)).toBe(true);
+  const long = "x".repeat(500);
+  expect([isNew(long), isNew(long)]).toEqual([true, true]);
 });
 
 it.each([

@@ -76,7 +76,8 @@ function children(script: string): number[] {
 it("counts what was answered well, and what was not", async () => {
   let asked = 0;
   const url = await serving((_request, response) => {
-    response.writeHead(++asked % 2 === 0 ? 200 : 500).end();
+    // The first too, since a busy machine may send no second one in that time.
+    response.writeHead(++asked % 2 === 1 ? 200 : 500).end();
   });
   const { count, errors, p50, p99 } = await load(url);
   expect(count).toBeGreaterThan(0);
@@ -112,9 +113,8 @@ async function followSpoilt(fault: Fault, patienceMs?: number) {
 }
 
 it("waits for no event whose publish failed", async () => {
-  const began = performance.now();
-  const { published, sample } = await followSpoilt("refuse");
-  expect(performance.now() - began).toBeLessThan(4000);
+  // If it waited, it would wait for longer than the test may take.
+  const { published, sample } = await followSpoilt("refuse", 3_600_000);
   expect(published.spoilt).toBeGreaterThan(0);
   expect(sample).toMatchObject({ count: 2 * published.well, errors: published.spoilt });
 });

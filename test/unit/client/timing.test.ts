@@ -12,17 +12,17 @@ describe("a wait", () => {
   const { signal } = new AbortController();
 
   it("passes by itself, in a window that hears nothing too", async () => {
-    await systemTiming.sleep(1, signal, true);
+    await expect(systemTiming.sleep(1, signal, true)).resolves.toBeUndefined();
     pageWith({});
-    await systemTiming.sleep(1, signal, true);
+    await expect(systemTiming.sleep(1, signal, true)).resolves.toBeUndefined();
   });
 
   it("ends with its signal", async () => {
     const stop = new AbortController();
     const slept = systemTiming.sleep(HOUR_MS, stop.signal, true);
     stop.abort();
-    await slept;
-    await systemTiming.sleep(HOUR_MS, stop.signal, true);
+    await expect(slept).resolves.toBeUndefined();
+    await expect(systemTiming.sleep(HOUR_MS, stop.signal, true)).resolves.toBeUndefined();
   });
 
   it("ends when a page's network is back, and listens no more then", async () => {

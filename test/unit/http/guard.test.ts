@@ -153,6 +153,14 @@ it.each<[string, Record<string, string>, boolean]>([
     // A browser adds cookies by itself too, but never a token.
     const app = guarded(listed, { authenticate: async () => ANYBODY }, { ownAuthentication: true });
     expect((await app.ask(headers)).status).toBe(403);
+    const jwt = guarded({
+      ...listed,
+      AUTH: "jwt",
+      JWT_ISSUER: "https://issuer.example",
+      JWT_AUDIENCE: URL_BASE,
+      JWKS_URL: "https://issuer.example/jwks.json",
+    });
+    expect((await jwt.ask(headers)).refusal).toMatchObject({ reason: "no_credential" });
     const { ask, reader } = await ofTokens({}, {}, listed);
     expect((await ask({ ...headers, ...reader })).status).toBe(200);
   },
@@ -240,10 +248,11 @@ it("serves while a limiter fails, says so, and never counts a caller without a s
   const limit = vi.fn(() => Promise.reject(new Error("the binding is down")));
   const platform = { subjectLimit: { limit } };
   const { ask, reader, lines } = await ofTokens(platform, {
-    answer: () => Response.json(lines.map(([event]) => event)),
+    answer: () => Response.json(lines),
   });
   const { status, response } = await ask(reader);
-  expect([status, await response.json()]).toEqual([200, ["rate-limit.failed"]]);
+  const cause = expect.stringContaining("the binding is down");
+  expect([status, await response.json()]).toEqual([200, [["rate-limit.failed", { cause }]]]);
   const open = guarded({ AUTH: "none", RATE_LIMIT_PER_SUBJECT: "1" }, platform);
   expect((await open.ask()).status).toBe(200);
   expect(limit).toHaveBeenCalledOnce();
