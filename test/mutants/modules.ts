@@ -3,12 +3,12 @@
 /** The tests of a source file, by its path under `src`. A test's path is under `test/unit`; a folder means all its tests. */
 export const MODULES: Readonly<Record<string, readonly string[]>> = {
   "core/expiry.ts": ["core/expiry.test.ts"],
-  "stream/event-log.ts": ["stream/event-log.test.ts"],
+  "stream/event-log.ts": ["stream/event-log.test.ts", "stream/evicted.test.ts"],
   "stream/unread.ts": ["stream/unread.test.ts"],
-  "stream/subscribers.ts": ["stream/subscribers.test.ts"],
+  "stream/subscribers.ts": ["stream/subscribers.test.ts", "stream/evicted.test.ts"],
   "stream/bridge.ts": ["stream/bridge.test.ts", "stream/bridge-pieces.test.ts"],
-  "session/lifecycle.ts": ["session/lifecycle.test.ts"],
-  "directory/outbox.ts": ["directory/outbox.test.ts"],
+  "session/lifecycle.ts": ["session/lifecycle.test.ts", "session/interleaving.test.ts"],
+  "directory/outbox.ts": ["directory/outbox.test.ts", "session/interleaving.test.ts"],
   "gateway/object/exchange.ts": [
     "gateway/object/exchange.test.ts",
     "gateway/object/exchange-body.test.ts",

@@ -4,6 +4,9 @@ import { defineConfig } from "vitest/config";
 const include = (process.env["MUTANT_TESTS"] ?? "").split(",");
 
 export default defineConfig({
+  resolve: {
+    alias: { "cloudflare:workers": `${process.cwd()}/test/support/platform/workers-module.ts` },
+  },
   // A mutant that waits for ever fails by this time, in milliseconds. A loop is ended by Stryker.
-  test: { root: process.cwd(), include, testTimeout: 10_000, hookTimeout: 10_000 },
+  test: { root: process.cwd(), include, testTimeout: 30_000, hookTimeout: 30_000 },
 });

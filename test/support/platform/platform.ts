@@ -369,18 +369,11 @@ function namespaceOf(find: (name: string) => ObjectHost, life: Life | undefined)
 
 /** A Response that may answer an upgrade. */
 class UpgradeResponse extends Response {
-  override readonly webSocket: WebSocket | null;
-  readonly #status: number;
-
   constructor(body?: BodyInit | null, init: ResponseInit = {}) {
-    const { webSocket = null, status = 200, ...rest } = init;
-    super(body, { ...rest, status: status === 101 ? 200 : status });
-    this.webSocket = webSocket;
-    this.#status = status;
-  }
-
-  override get status(): number {
-    return this.#status;
+    const { status, webSocket = null } = init;
+    super(body, status === 101 ? {} : init);
+    if (status !== 101) return;
+    Object.defineProperties(this, { status: { value: status }, webSocket: { value: webSocket } });
   }
 }
 

@@ -56,6 +56,22 @@ it("hands a large frame over in pieces, which show that a slow reader reads", as
   await reader.cancel();
 });
 
+it("puts no keep-alive into a frame of which a part is taken, nor before one that waits", async () => {
+  const { reader, send } = start();
+  const frame = encodeFrame({ data: "y".repeat(3 * PIECE), id: "1" });
+  send(frame);
+  send(encodeFrame({ data: "next", id: "2" }));
+  const whole = frame + encodeFrame({ data: "next", id: "2" });
+  let text = "";
+  while (text.length < whole.length) {
+    text += new TextDecoder().decode((await reader.read()).value);
+    // Ticks of the keep-alive come while the reader is between two pieces.
+    await vi.advanceTimersByTimeAsync(3 * KEEPALIVE_MS);
+  }
+  expect(text).toBe(whole);
+  await reader.cancel();
+});
+
 it("never parts the line feeds that end a frame, for clients that take its id at the first", async () => {
   const { reader, send } = start();
   const frameOf = (length: number) => {

@@ -11,7 +11,12 @@ import { Follower } from "../../support/platform/follower.ts";
 import { REPORT } from "../../../src/stream/protocol.ts";
 import { startPlatform, type Platform } from "../../support/platform/platform.ts";
 
-const VARS = { LOG_MAX_EVENTS: "8", LOG_MAX_BYTES: "400", STREAM_BUFFER_BYTES: "1024" };
+const VARS = {
+  DIRECTORY_SHARDS: "1",
+  LOG_MAX_EVENTS: "8",
+  LOG_MAX_BYTES: "400",
+  STREAM_BUFFER_BYTES: "1024",
+};
 const CONTENT: SessionContent = {
   type: "mcp",
   metadata: { a: "b" },

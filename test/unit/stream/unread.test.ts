@@ -85,7 +85,22 @@ it("presses once more than half of either bound is unread", () => {
   ]);
 });
 
+it("presses by the count alone where the events are small, and not at exactly half of the bytes", () => {
+  const light = (last: number) => ({
+    ...logOf(last),
+    storedBytes: last,
+    sumThrough: (seq: number) => seq,
+  });
+  expect([5, 6].map((last) => new Unread(light(last), 0).isPressing)).toEqual([false, true]);
+  expect(new Unread(logOf(6), 1).isPressing).toBe(false);
+});
+
 describe("the events that may be confirmed soon", () => {
+  it("has a quarter of the events after it where they are small", () => {
+    const light = { ...logOf(9), storedBytes: 9, sumThrough: (seq: number) => seq };
+    expect(new Unread(light, 0).settledSoon).toBe(6);
+  });
+
   it("has a quarter of the events after it", () => {
     expect([2, 3, 4, 9].map((last) => new Unread(logOf(last), 0).settledSoon)).toEqual([
       undefined,
