@@ -573,3 +573,131 @@ it("interrupts a call that waited for its client where a server of the other rev
       .map(({ sid, id }) => [sid, id]),
   ).toEqual([["upstream-2", "2"]]);
 });
+
+/** An answer that begins and never ends. */
+const endless = () =>
+  new Response(new ReadableStream<Uint8Array>(), {
+    headers: { "content-type": "application/json" },
+  });
+
+it.each<[how: string, ping: () => Response | Promise<Response>, ms: number]>([
+  ["breaks off", brokenOff, 0],
+  ["begins to answer, and does not go on", endless, UPSTREAM_ASKED_MS],
+])(
+  "moves on from a replica that %s when it is asked before a call, and comes back to it last",
+  async (_how, ping, ms) => {
+    const one = await ObjectInNode.open({ upstream: TWO });
+    await pass(10_000);
+    one.script = (asked) =>
+      asked.method === "ping" && first(one) === asked.url ? ping() : undefined;
+    const call = one.post(toolCall(1));
+    await pass(ms);
+    await call;
+    expect(placesOf(one, one.asked)).toEqual([
+      "0 ping",
+      "1 initialize",
+      `1 ${INITIALIZED}`,
+      "1 tools/call",
+    ]);
+    await one.end();
+    await one.initialize();
+    expect(placesOf(one, one.all("initialize").slice(1))).toEqual(["1 initialize"]);
+  },
+);
+
+it("makes a session that a call, or the stream's bridge, misses anew at its own replica", async () => {
+  const one = await ObjectInNode.open({ upstream: TWO });
+  one.script = knows("upstream-2");
+  one.upstreamSid = "upstream-2";
+  await one.post(toolCall(1));
+  const reader = await one.attach({ kind: "standalone" });
+  one.script = knows("upstream-3");
+  one.upstreamSid = "upstream-3";
+  await one.word(reader, 'lost {"sid":"upstream-2"}');
+  expect(placesOf(one, one.all("initialize"))).toEqual(["0 initialize", "0 initialize"]);
+});
+
+it("believes a late refusal under a session that was replaced meanwhile, without a further question", async () => {
+  const one = await ObjectInNode.open();
+  const late = Promise.withResolvers<Response>();
+  one.upstreamSid = "upstream-2";
+  one.script = (asked) =>
+    asked.id === "2" && asked.sid === "upstream-1" ? late.promise : knows("upstream-2")(asked);
+  const second = one.post(toolCall(2));
+  expect(await one.post(toolCall(1))).toEqual(answered(1));
+  late.resolve(LOST());
+  expect(await second).toEqual(answered(2));
+  expect([one.all("ping").length, one.all("initialize").length]).toEqual([1, 1]);
+});
+
+it("tells sessions of two replicas apart that have the same id", async () => {
+  const one = await ObjectInNode.open({ upstream: TWO });
+  const late = Promise.withResolvers<Response>();
+  one.script = ({ url, method, id }) => {
+    if (url !== one.urls[0]) return undefined;
+    return id === "2" ? late.promise : method === "tools/list" ? brokenOff() : undefined;
+  };
+  const second = one.post(toolCall(2));
+  await settle();
+  expect(await one.post(rpc(1, "tools/list"))).toEqual(answered(1));
+  late.resolve(LOST());
+  expect(await second).toEqual(answered(2));
+  expect([one.all("ping").length, placesOf(one, one.all("tools/call"))]).toEqual([
+    0,
+    ["0 tools/call", "1 tools/call"],
+  ]);
+});
+
+it("asks about a new session while the question about the last one still hangs", async () => {
+  const one = await ObjectInNode.open({ upstream: TWO });
+  one.upstreamSid = "upstream-2";
+  one.script = ({ url, method, sid }) => {
+    if (method === "ping") return sid === "upstream-1" ? never() : undefined;
+    if (url === one.urls[0] && method === "tools/list") return brokenOff();
+    return method === "tools/call" ? LOST() : undefined;
+  };
+  void one.post(toolCall(1));
+  await settle();
+  await one.post(rpc(2, "tools/list"));
+  expect(await one.post(toolCall(3))).toEqual(failedWith(FAILURES.refused));
+  expect(one.all("ping").map(({ sid }) => sid)).toEqual(["upstream-1", "upstream-2"]);
+});
+
+it("posts a call whose stream says that its session is lost no third time", async () => {
+  const one = await ObjectInNode.open();
+  const flows = [new Flow(), new Flow()];
+  let posts = 0;
+  one.upstreamSid = "upstream-2";
+  one.script = ({ method }) =>
+    method === "tools/call" ? flows[posts++]?.response : method === "ping" ? LOST() : undefined;
+  const reader = await one.follow(toolCall(1));
+  for (const flow of flows) await flow.say(errorOf(-32001, "Session not found"));
+  expect(reader.messages.map((text) => JSON.parse(text))).toMatchObject([
+    { id: 1, error: { code: -32001 } },
+  ]);
+  expect([posts, one.all("ping").length]).toEqual([2, 1]);
+});
+
+it("gives up the request for the rest of a stream with the call that waited for it", async () => {
+  const one = await ObjectInNode.open();
+  const flow = new Flow();
+  one.script = ({ verb, method }) =>
+    verb === "GET" ? never() : method === "tools/call" ? flow.response : undefined;
+  await one.follow(toolCall(1));
+  await flow.sayWithIds(["e1", notice(1)]);
+  await flow.breakOff();
+  await pass(1000);
+  await one.post(rpc(undefined, "notifications/cancelled", { requestId: 1 }));
+  await settle();
+  expect(one.all("GET").map(({ signal }) => signal?.aborted)).toEqual([true]);
+});
+
+it("accepts a notification whose answer has a body that never ends", async () => {
+  const one = await ObjectInNode.open({
+    script: ({ method }) => (method === "notifications/x" ? endless() : undefined),
+  });
+  expect(await one.post(rpc(undefined, "notifications/x"))).toEqual({
+    ok: true,
+    value: { kind: "accepted" },
+  });
+});
