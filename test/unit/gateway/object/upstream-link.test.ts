@@ -701,3 +701,21 @@ it("accepts a notification whose answer has a body that never ends", async () =>
     value: { kind: "accepted" },
   });
 });
+
+it("does not post a call again whose stream broke off: the server took it, whatever it says of the session now", async () => {
+  const one = await ObjectInNode.open();
+  const [flow, rest] = [new Flow(), new Flow()];
+  one.script = ({ verb, method }) => {
+    if (verb === "GET") return rest.response;
+    return method === "tools/call" ? flow.response : method === "ping" ? LOST() : undefined;
+  };
+  const reader = await one.follow(toolCall(1));
+  await flow.write("id: e1\ndata: \n\n");
+  await flow.breakOff();
+  await pass(1000);
+  await rest.say(errorOf(-32001, "Session not found"));
+  expect(reader.messages.map((text) => JSON.parse(text))).toMatchObject([
+    { id: 1, error: { code: -32001 } },
+  ]);
+  expect(one.methods()).toEqual(["tools/call", "GET"]);
+});
