@@ -67,8 +67,8 @@ export interface Streamed {
   readonly bridged: boolean;
 }
 
-/** The verdict of a ping on the upstream and its session. */
-type Verdict = "alive" | "lost" | "unknown" | "down";
+/** The verdict of a ping on the upstream and its session: the session is kept where nothing shows that it is lost. */
+type Verdict = "kept" | "lost" | "down";
 
 export class UpstreamLink {
   /** One timer for everything that the session's exchanges wait for. */
@@ -184,7 +184,7 @@ export class UpstreamLink {
     const replica = replicaAt(this.upstream, binding.url);
     if (!asksFirst(this.upstream, replica) || isHarmless(body)) return binding;
     const verdict = await this.#ask(binding, headers);
-    if (verdict !== "down" && verdict !== "lost") return this.#binding();
+    if (verdict === "kept") return this.#binding();
     await this.#recover(binding, headers, verdict === "down");
     return this.#binding();
   }
@@ -254,13 +254,11 @@ export class UpstreamLink {
       const { forwardAuthorization } = this.upstream;
       const mayChange = this.#mayBeModern;
       const question = { pending: [id], mayBeLost, mayChange, forwardAuthorization };
-      const meaning = meaningOf(question, heard);
-      if (meaning.kind === "doubt") return "lost";
-      return meaning.kind === "answer" ? "alive" : "unknown";
+      return meaningOf(question, heard).kind === "doubt" ? "lost" : "kept";
     } catch (failure) {
       if (!(failure instanceof UpstreamError)) throw failure;
       const isSilent = failure.failure === FAILURES.timedOut;
-      if (!isSilent && !failure.broken) return "unknown";
+      if (!isSilent && !failure.broken) return "kept";
       healthOf(replicaAt(this.upstream, binding.url)).broke();
       return "down";
     }

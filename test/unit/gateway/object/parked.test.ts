@@ -63,7 +63,8 @@ const paramsOf = ({ body }: Asked) => parse(body)["params"] as Record<string, un
 const calls = (one: ObjectInNode) => one.all("tools/call");
 
 /** The question that came last on a client's stream. */
-const questionOn = ({ messages }: Reader) => parse(messages.at(-1)) as { id: string; method: string };
+const questionOn = ({ messages }: Reader) =>
+  parse(messages.at(-1)) as { id: string; method: string };
 const answerTo = ({ id }: { id: string }, result: object = { action: "accept" }) =>
   JSON.stringify({ jsonrpc: "2.0", id, result });
 
@@ -74,7 +75,10 @@ const asksOnce: Script = (asked) => {
 };
 
 /** Posts a call, and follows the stream on which its client is asked. */
-async function askedBy(one: ObjectInNode, message: string | string[] = toolCall(1)): Promise<Reader> {
+async function askedBy(
+  one: ObjectInNode,
+  message: string | string[] = toolCall(1),
+): Promise<Reader> {
   const answer = await one.post(message);
   if (!answer.ok || answer.value.kind !== "stream") throw new Error(JSON.stringify(answer));
   return one.attach({ kind: "exchange", stream: answer.value.stream });
@@ -92,37 +96,42 @@ it("takes the newer revision's members off a result", async () => {
   });
 });
 
-it.each([false, true])("asks the client, and sends the call again with the answer (evicted meanwhile: %s)", async (evicted) => {
-  const one = await bridged(asksOnce);
-  const reader = await askedBy(one);
-  const question = questionOn(reader);
-  expect(question).toMatchObject({ method: "elicitation/create", params: { message: "Who?" } });
-  await pass(600_000);
-  if (evicted) await one.evict();
-  expect(await one.post(answerTo(question))).toEqual(taken);
-  await settle();
-  expect([reader.messages.slice(1), reader.closed]).toEqual([[resultOf("1")], 4002]);
-  const [first, second] = calls(one);
-  expect(first?.id).toBe("1");
-  expect(second?.id).toMatch(/^"holdfast-again-/);
-  expect(paramsOf(second!)).toMatchObject({
-    inputResponses: { who: { action: "accept" } },
-    requestState: "state-1",
-  });
-  // A second answer is taken, and does nothing.
-  expect(await one.post(answerTo(question))).toEqual(taken);
-  await one.evict();
-  one.wake();
-  await settle();
-  expect([calls(one).length, reader.messages.length]).toEqual([2, 2]);
-});
+it.each([false, true])(
+  "asks the client, and sends the call again with the answer (evicted meanwhile: %s)",
+  async (evicted) => {
+    const one = await bridged(asksOnce);
+    const reader = await askedBy(one);
+    const question = questionOn(reader);
+    expect(question).toMatchObject({ method: "elicitation/create", params: { message: "Who?" } });
+    await pass(600_000);
+    if (evicted) await one.evict();
+    expect(await one.post(answerTo(question))).toEqual(taken);
+    await settle();
+    expect([reader.messages.slice(1), reader.closed]).toEqual([[resultOf("1")], 4002]);
+    const [first, second] = calls(one);
+    expect(first?.id).toBe("1");
+    expect(second?.id).toMatch(/^"holdfast-again-/);
+    expect(paramsOf(second!)).toMatchObject({
+      inputResponses: { who: { action: "accept" } },
+      requestState: "state-1",
+    });
+    // A second answer is taken, and does nothing.
+    expect(await one.post(answerTo(question))).toEqual(taken);
+    await one.evict();
+    one.wake();
+    await settle();
+    expect([calls(one).length, reader.messages.length]).toEqual([2, 2]);
+  },
+);
 
 it("asks over several rounds, with an eviction in each", async () => {
   const one = await bridged((asked) => {
     if (asked.method !== "tools/call") return undefined;
     const { requestState } = paramsOf(asked);
     const round = requestState === undefined ? 0 : Number(requestState);
-    return json(round === 3 ? complete(asked.id) : asks(asked.id, { who: QUESTION }, `${round + 1}`));
+    return json(
+      round === 3 ? complete(asked.id) : asks(asked.id, { who: QUESTION }, `${round + 1}`),
+    );
   });
   const reader = await askedBy(one);
   for (let round = 1; round <= 3; round++) {
@@ -158,7 +167,9 @@ it("waits for all answers of a round, over evictions, and keeps each", async () 
 
 it("interrupts a call that was sent again when the object left memory: the server may have it", async () => {
   const one = await bridged((asked) =>
-    asked.method === "tools/call" && "inputResponses" in paramsOf(asked) ? never() : asksOnce(asked),
+    asked.method === "tools/call" && "inputResponses" in paramsOf(asked)
+      ? never()
+      : asksOnce(asked),
   );
   const reader = await askedBy(one);
   await one.post(answerTo(questionOn(reader)));
@@ -191,18 +202,21 @@ it("keeps the one of a batch that waits for its client, where the other is inter
   expect([reader.messages.slice(2), reader.closed]).toEqual([[resultOf("1")], 4002]);
 });
 
-it.each([false, true])("cancels a call that waits for its client (evicted meanwhile: %s)", async (evicted) => {
-  const one = await bridged(asksOnce);
-  const reader = await askedBy(one);
-  const question = questionOn(reader);
-  if (evicted) await one.evict();
-  await one.post(rpc(undefined, "notifications/cancelled", { requestId: 1 }));
-  expect(reader.messages.slice(1)).toEqual([errorOf(-32603, FAILURES.cancelled.message, "1")]);
-  expect(reader.closed).toBe(4002);
-  await one.post(answerTo(question));
-  await settle();
-  expect(calls(one)).toHaveLength(1);
-});
+it.each([false, true])(
+  "cancels a call that waits for its client (evicted meanwhile: %s)",
+  async (evicted) => {
+    const one = await bridged(asksOnce);
+    const reader = await askedBy(one);
+    const question = questionOn(reader);
+    if (evicted) await one.evict();
+    await one.post(rpc(undefined, "notifications/cancelled", { requestId: 1 }));
+    expect(reader.messages.slice(1)).toEqual([errorOf(-32603, FAILURES.cancelled.message, "1")]);
+    expect(reader.closed).toBe(4002);
+    await one.post(answerTo(question));
+    await settle();
+    expect(calls(one)).toHaveLength(1);
+  },
+);
 
 it("ends with the session, in an error to the client that waits", async () => {
   const one = await bridged(asksOnce);
@@ -248,7 +262,8 @@ it("sends a call again after a pause where the server asks for nothing but time,
 });
 
 it("gives such a call up in the end, and when it is cancelled", async () => {
-  const asksForTime: Script = ({ method, id }) => (method === "tools/call" ? json(again(id)) : undefined);
+  const asksForTime: Script = ({ method, id }) =>
+    method === "tools/call" ? json(again(id)) : undefined;
   const one = await bridged(asksForTime);
   const reader = await one.follow(toolCall(1));
   await one.post(rpc(undefined, "notifications/cancelled", { requestId: 1 }));
@@ -278,7 +293,8 @@ async function carried(...flows: readonly Flow[]) {
   let next = 0;
   const rests: Flow[] = [];
   const script = (asked: Asked) => {
-    if (asked.verb === "GET" && asked.lastEventId !== undefined) return (rests.push(new Flow()), rests.at(-1)!.response);
+    if (asked.verb === "GET" && asked.lastEventId !== undefined)
+      return (rests.push(new Flow()), rests.at(-1)!.response);
     return asked.method === "tools/call" ? flows[next++]?.response : undefined;
   };
   const one = ObjectInNode.empty({ script, upstream: { callSeconds: 60 } });
@@ -299,7 +315,10 @@ function ask(one: ObjectInNode, era: Partial<EraRequest> = {}): Promise<Outcome<
     ...era,
   };
   const match = { type: "mcp", upstream: "default", era: "1" } as const;
-  return one.post(rpc("up-1", "tools/call", { name: "pay", arguments: {} }), { era: request, match });
+  return one.post(rpc("up-1", "tools/call", { name: "pay", arguments: {} }), {
+    era: request,
+    match,
+  });
 }
 
 const elicit = (id: string) => rpc(id, "elicitation/create", QUESTION.params);
@@ -353,7 +372,11 @@ it("ends a stateless client's request with the question, and gives the answer to
   await settle();
   expect(one.asked.at(-1)?.body).toBe('{"jsonrpc":"2.0","id":"q","result":{"action":"accept"}}');
   await flow.say(resultOf(UPSTREAM_ID));
-  expect(await lastOf(await repeated)).toEqual({ jsonrpc: "2.0", id: 7, result: { resultType: "complete" } });
+  expect(await lastOf(await repeated)).toEqual({
+    jsonrpc: "2.0",
+    id: 7,
+    result: { resultType: "complete" },
+  });
   expect(calls(one)).toHaveLength(1);
   expect((await lastOf(await ask(one, state))).error?.message).toContain("used before");
 });

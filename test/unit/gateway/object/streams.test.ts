@@ -3,6 +3,8 @@ import { expect, it } from "vitest";
 import { parseEventId } from "../../../../src/core/event-id.ts";
 import { RETRY_MS, UPSTREAM_HELD_MS } from "../../../../src/core/limits.ts";
 import {
+  accepted,
+  agreed,
   Flow,
   json,
   notice,
@@ -282,4 +284,52 @@ it("answers a call by JSON without a row where nothing has to be kept", async ()
   });
   await one.post(toolCall(1));
   expect(Object.keys(one.storage.rows())).toEqual(["_cf_KV"]);
+});
+
+/** A session at a server of HTTP+SSE, whose one stream lives in the object. The function has the server say something. */
+async function atOneStream() {
+  const flow = new Flow();
+  const script = ({ verb, id, method, body }: Asked) => {
+    if (verb === "GET") {
+      void flow.write("event: endpoint\ndata: /messages\n\n");
+      return flow.response;
+    }
+    if (id !== "") {
+      const answer = method === "initialize" ? agreed(id, body).text() : resultOf(id);
+      void Promise.resolve(answer).then((text) => flow.say(text));
+    }
+    return accepted();
+  };
+  const one = await ObjectInNode.open({ script, upstream: { transport: "sse", era: undefined } });
+  return { one, say: (...messages: string[]) => flow.say(...messages) };
+}
+
+it("keeps what the server says while nobody follows for the next reader, once, in whichever life", async () => {
+  const { one, say } = await atOneStream();
+  await one.post(toolCall(1));
+  await say(notice(1));
+  await say(notice(2));
+  const reader = await one.attach(standalone);
+  expect(reader.messages).toEqual([notice(1), notice(2)]);
+  await say(notice(3));
+  one.leave(reader);
+  const second = await one.attach(standalone);
+  expect([reader.messages.at(-1), second.messages]).toEqual([notice(3), []]);
+  one.leave(second);
+  await say(notice(4));
+  await one.evict();
+  const third = await one.attach(standalone);
+  expect(third.messages).toEqual([notice(4)]);
+  // The object listens itself, so the bridge is told of no stream.
+  expect(backendsOf(third)).toEqual([]);
+});
+
+it("gives it what the log has kept of that, and not what a call said meanwhile", async () => {
+  const { one, say } = await atOneStream();
+  await one.post(toolCall(1));
+  for (let n = 0; n < 3; n++) await say(notice(n));
+  const late = await one.attach(standalone);
+  expect(late.messages).toEqual([0, 1, 2].map(notice));
+  const resumed = await one.attach({ kind: "resume", lastEventId: late.lastEventId });
+  expect([late.closed, resumed.messages]).toEqual([4003, []]);
 });

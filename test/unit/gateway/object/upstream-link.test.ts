@@ -411,3 +411,311 @@ it("initializes an upstream for a client that never did, once for all calls that
   expect(one.methods()).toEqual(["initialize", INITIALIZED, "tools/call", "tools/call"]);
   expect(one.asked[0]?.body).toContain('"capabilities":{}');
 });
+
+it("asks nothing before what is harmless, and believes a moved request that its new session is lost too", async () => {
+  const one = await ObjectInNode.open({ upstream: TWO });
+  await pass(10_000);
+  await one.post(rpc(1, "tools/list"));
+  expect(one.methods()).toEqual(["tools/list"]);
+  one.asked.length = 0;
+  const sids = ["upstream-2", "upstream-3"];
+  one.script = (asked) => {
+    if (asked.url === one.urls[0]) return brokenOff();
+    if (asked.method === "initialize") return agreed(asked.id, asked.body, sids.shift());
+    return knows("upstream-3")(
+      asked.method === INITIALIZED ? ({ ...asked, sid: "upstream-3" } as Asked) : asked,
+    );
+  };
+  expect(await one.post(rpc(2, "tools/list"))).toEqual(answered(2));
+  expect(one.all("tools/list").map(({ sid }) => sid)).toEqual([
+    "upstream-1",
+    "upstream-2",
+    "upstream-3",
+  ]);
+});
+
+it("sends a call where it was, if the question before it is refused for another reason, and with the newest session", async () => {
+  const one = await ObjectInNode.open({ upstream: TWO });
+  await pass(10_000);
+  one.script = ({ method }) => (method === "ping" ? new Response("", { status: 500 }) : undefined);
+  expect(await one.post(toolCall(1))).toEqual(answered(1));
+  expect(placesOf(one, one.asked)).toEqual(["0 ping", "0 tools/call"]);
+});
+
+it("makes the session anew at its own replica, if the question before a call finds it lost there", async () => {
+  const one = await ObjectInNode.open({ upstream: TWO });
+  await pass(10_000);
+  one.script = knows("upstream-2");
+  one.upstreamSid = "upstream-2";
+  expect(await one.post(toolCall(1))).toEqual(answered(1));
+  expect(placesOf(one, one.asked)).toEqual([
+    "0 ping",
+    "0 initialize",
+    `0 ${INITIALIZED}`,
+    "0 tools/call",
+  ]);
+});
+
+it("asks once for calls that come together, and sends each once", async () => {
+  const one = await ObjectInNode.open({ upstream: TWO });
+  await pass(10_000);
+  const calls = [1, 2, 3].map((id) => one.post(toolCall(id)));
+  expect(await Promise.all(calls)).toEqual([1, 2, 3].map(answered));
+  expect(one.methods()).toEqual(["ping", ...Array(3).fill("tools/call")]);
+  // The answer to a question is not believed for long.
+  await pass(10_000);
+  await one.post(toolCall(4));
+  expect(one.all("ping")).toHaveLength(2);
+});
+
+it("takes a stream with nothing to answer for what it is, and sends no call again of a session without an id", async () => {
+  const one = ObjectInNode.empty();
+  one.script = (asked) => (asked.method === "initialize" ? agreed(asked.id, asked.body) : LOST());
+  await one.initialize();
+  one.asked.length = 0;
+  expect(await one.post(toolCall(1))).toEqual(failedWith(FAILURES.refused));
+  const flow = new Flow();
+  one.script = () => flow.response;
+  const reader = await one.follow(toolCall(2));
+  await flow.say(errorOf(-32001, "Session not found"));
+  expect(JSON.parse(reader.messages[0] ?? "")).toMatchObject({ id: 2, error: { code: -32001 } });
+  expect(one.methods()).toEqual(["tools/call", "tools/call"]);
+});
+
+it("pings under an id that no client uses, as the client's own credential", async () => {
+  const one = await ObjectInNode.open();
+  one.script = ({ method }) => (method === "tools/call" ? LOST() : undefined);
+  await one.post(toolCall(1), { headers: { "x-client": "a" } });
+  const [ping] = one.all("ping");
+  expect(ping?.id).toMatch(/^"holdfast-[0-9a-f-]{36}"$/);
+  expect(ping?.headers["x-client"]).toBe("a");
+});
+
+it("takes a ping's answer in a stream, and one for another request for none", async () => {
+  const one = await ObjectInNode.open();
+  const flow = new Flow();
+  one.script = ({ method }) =>
+    method === "tools/call" ? LOST() : method === "ping" ? flow.response : undefined;
+  const call = one.post(toolCall(1));
+  await settle();
+  await flow.say(resultOf('"another"'));
+  expect(one.all("initialize")).toEqual([]);
+  await flow.say(resultOf(one.all("ping")[0]?.id ?? ""));
+  expect(await call).toEqual(failedWith(FAILURES.refused));
+});
+
+it("asks anew about each session: a question about the last one says nothing of this one", async () => {
+  const one = await ObjectInNode.open();
+  const pings = [Promise.withResolvers<Response>(), Promise.withResolvers<Response>()];
+  let asked = 0;
+  one.script = ({ method }) =>
+    method === "tools/call" ? LOST() : method === "ping" ? pings[asked++]?.promise : undefined;
+  const first = one.post(toolCall(1));
+  const second = one.post(toolCall(2));
+  await settle();
+  expect(one.all("ping")).toHaveLength(1);
+  pings[0]?.resolve(json(resultOf(one.all("ping")[0]?.id ?? "")));
+  expect(await Promise.all([first, second])).toEqual(Array(2).fill(failedWith(FAILURES.refused)));
+  void one.post(toolCall(3));
+  await settle();
+  expect(one.all("ping")).toHaveLength(2);
+});
+
+it("gives up a call that its client has cancelled, and makes nothing anew for it", async () => {
+  const one = await ObjectInNode.open();
+  one.script = ({ method }) => (method === "tools/call" ? never() : undefined);
+  void one.post(toolCall(1));
+  await settle();
+  await one.post(rpc(undefined, "notifications/cancelled", { requestId: 1 }));
+  expect(one.all("tools/call")[0]?.signal?.aborted).toBe(true);
+  await pass(120_000);
+  expect(one.methods()).toEqual(["tools/call", "notifications/cancelled"]);
+});
+
+const DISCOVERED = '"supportedVersions":["2026-07-28"],"capabilities":{}';
+const isModern = ({ headers }: Asked) => headers["mcp-protocol-version"] === "2026-07-28";
+
+it("interrupts a call that waited for its client where a server of the other revision has taken the place", async () => {
+  let hasChanged = false;
+  const asks = `"resultType":"input_required","inputRequests":{"who":{"method":"roots/list"}}`;
+  const script: Script = (asked) => {
+    const { method, id, body } = asked;
+    if (isModern(asked) === hasChanged && method !== "initialize") {
+      return json(errorOf(-32022, "not this revision", id), 400);
+    }
+    if (method === "server/discover") return json(resultOf(id, DISCOVERED));
+    if (method === "tools/call") return json(resultOf(id, asks));
+    if (method !== "initialize") return undefined;
+    return hasChanged ? agreed(id, body, "upstream-2") : json(errorOf(-32601, "none", id), 400);
+  };
+  // The JSON of the settings has no member then: either revision.
+  const upstream = { era: undefined };
+  const initialize = rpc(0, "initialize", {
+    protocolVersion: VERSION,
+    capabilities: { roots: {} },
+  });
+  const one = await ObjectInNode.open({ script, upstream, initialize });
+  const answer = await one.post(toolCall(1));
+  expect(answer).toMatchObject({ value: { kind: "stream", stream: 2 } });
+  const reader = await one.attach({ kind: "exchange", stream: 2 });
+  const { id } = JSON.parse(reader.messages[0] ?? "") as { id: string };
+  hasChanged = true;
+  await one.post(resultOf(JSON.stringify(id), '"roots":[]'));
+  await settle();
+  expect(reader.messages.slice(1)).toEqual([errorOf(-32603, FAILURES.interrupted.message, "1")]);
+  // The session goes on at the new server, which got nothing of that call.
+  const old = one.all("tools/call").filter(isModern).length;
+  await one.post(toolCall(2));
+  expect(
+    one
+      .all("tools/call")
+      .slice(old)
+      .map(({ sid, id }) => [sid, id]),
+  ).toEqual([["upstream-2", "2"]]);
+});
+
+/** An answer that begins and never ends. */
+const endless = () =>
+  new Response(new ReadableStream<Uint8Array>(), {
+    headers: { "content-type": "application/json" },
+  });
+
+it.each<[how: string, ping: () => Response | Promise<Response>, ms: number]>([
+  ["breaks off", brokenOff, 0],
+  ["begins to answer, and does not go on", endless, UPSTREAM_ASKED_MS],
+])(
+  "moves on from a replica that %s when it is asked before a call, and comes back to it last",
+  async (_how, ping, ms) => {
+    const one = await ObjectInNode.open({ upstream: TWO });
+    await pass(10_000);
+    one.script = (asked) =>
+      asked.method === "ping" && first(one) === asked.url ? ping() : undefined;
+    const call = one.post(toolCall(1));
+    await pass(ms);
+    await call;
+    expect(placesOf(one, one.asked)).toEqual([
+      "0 ping",
+      "1 initialize",
+      `1 ${INITIALIZED}`,
+      "1 tools/call",
+    ]);
+    await one.end();
+    await one.initialize();
+    expect(placesOf(one, one.all("initialize").slice(1))).toEqual(["1 initialize"]);
+  },
+);
+
+it("makes a session that a call, or the stream's bridge, misses anew at its own replica", async () => {
+  const one = await ObjectInNode.open({ upstream: TWO });
+  one.script = knows("upstream-2");
+  one.upstreamSid = "upstream-2";
+  await one.post(toolCall(1));
+  const reader = await one.attach({ kind: "standalone" });
+  one.script = knows("upstream-3");
+  one.upstreamSid = "upstream-3";
+  await one.word(reader, 'lost {"sid":"upstream-2"}');
+  expect(placesOf(one, one.all("initialize"))).toEqual(["0 initialize", "0 initialize"]);
+});
+
+it("believes a late refusal under a session that was replaced meanwhile, without a further question", async () => {
+  const one = await ObjectInNode.open();
+  const late = Promise.withResolvers<Response>();
+  one.upstreamSid = "upstream-2";
+  one.script = (asked) =>
+    asked.id === "2" && asked.sid === "upstream-1" ? late.promise : knows("upstream-2")(asked);
+  const second = one.post(toolCall(2));
+  expect(await one.post(toolCall(1))).toEqual(answered(1));
+  late.resolve(LOST());
+  expect(await second).toEqual(answered(2));
+  expect([one.all("ping").length, one.all("initialize").length]).toEqual([1, 1]);
+});
+
+it("tells sessions of two replicas apart that have the same id", async () => {
+  const one = await ObjectInNode.open({ upstream: TWO });
+  const late = Promise.withResolvers<Response>();
+  one.script = ({ url, method, id }) => {
+    if (url !== one.urls[0]) return undefined;
+    return id === "2" ? late.promise : method === "tools/list" ? brokenOff() : undefined;
+  };
+  const second = one.post(toolCall(2));
+  await settle();
+  expect(await one.post(rpc(1, "tools/list"))).toEqual(answered(1));
+  late.resolve(LOST());
+  expect(await second).toEqual(answered(2));
+  expect([one.all("ping").length, placesOf(one, one.all("tools/call"))]).toEqual([
+    0,
+    ["0 tools/call", "1 tools/call"],
+  ]);
+});
+
+it("asks about a new session while the question about the last one still hangs", async () => {
+  const one = await ObjectInNode.open({ upstream: TWO });
+  one.upstreamSid = "upstream-2";
+  one.script = ({ url, method, sid }) => {
+    if (method === "ping") return sid === "upstream-1" ? never() : undefined;
+    if (url === one.urls[0] && method === "tools/list") return brokenOff();
+    return method === "tools/call" ? LOST() : undefined;
+  };
+  void one.post(toolCall(1));
+  await settle();
+  await one.post(rpc(2, "tools/list"));
+  expect(await one.post(toolCall(3))).toEqual(failedWith(FAILURES.refused));
+  expect(one.all("ping").map(({ sid }) => sid)).toEqual(["upstream-1", "upstream-2"]);
+});
+
+it("posts a call whose stream says that its session is lost no third time", async () => {
+  const one = await ObjectInNode.open();
+  const flows = [new Flow(), new Flow()];
+  let posts = 0;
+  one.upstreamSid = "upstream-2";
+  one.script = ({ method }) =>
+    method === "tools/call" ? flows[posts++]?.response : method === "ping" ? LOST() : undefined;
+  const reader = await one.follow(toolCall(1));
+  for (const flow of flows) await flow.say(errorOf(-32001, "Session not found"));
+  expect(reader.messages.map((text) => JSON.parse(text))).toMatchObject([
+    { id: 1, error: { code: -32001 } },
+  ]);
+  expect([posts, one.all("ping").length]).toEqual([2, 1]);
+});
+
+it("gives up the request for the rest of a stream with the call that waited for it", async () => {
+  const one = await ObjectInNode.open();
+  const flow = new Flow();
+  one.script = ({ verb, method }) =>
+    verb === "GET" ? never() : method === "tools/call" ? flow.response : undefined;
+  await one.follow(toolCall(1));
+  await flow.sayWithIds(["e1", notice(1)]);
+  await flow.breakOff();
+  await pass(1000);
+  await one.post(rpc(undefined, "notifications/cancelled", { requestId: 1 }));
+  await settle();
+  expect(one.all("GET").map(({ signal }) => signal?.aborted)).toEqual([true]);
+});
+
+it("accepts a notification whose answer has a body that never ends", async () => {
+  const one = await ObjectInNode.open({
+    script: ({ method }) => (method === "notifications/x" ? endless() : undefined),
+  });
+  expect(await one.post(rpc(undefined, "notifications/x"))).toEqual({
+    ok: true,
+    value: { kind: "accepted" },
+  });
+});
+
+it("does not post a call again whose stream broke off: the server took it, whatever it says of the session now", async () => {
+  const one = await ObjectInNode.open();
+  const [flow, rest] = [new Flow(), new Flow()];
+  one.script = ({ verb, method }) => {
+    if (verb === "GET") return rest.response;
+    return method === "tools/call" ? flow.response : method === "ping" ? LOST() : undefined;
+  };
+  const reader = await one.follow(toolCall(1));
+  await flow.write("id: e1\ndata: \n\n");
+  await flow.breakOff();
+  await pass(1000);
+  await rest.say(errorOf(-32001, "Session not found"));
+  expect(reader.messages.map((text) => JSON.parse(text))).toMatchObject([
+    { id: 1, error: { code: -32001 } },
+  ]);
+  expect(one.methods()).toEqual(["tools/call", "GET"]);
+});
