@@ -235,6 +235,6 @@ it("a call that says nothing but comments, and that nobody follows, holds no ses
   await reader.take(1);
   const upstream = await server.asked("tools/call");
   await reader.leave();
-  await expect(upstream.closed).resolves.toBeUndefined();
+  await expect(upstream.closed).resolves.toEqual([]);
   await expect(server.asked("DELETE")).resolves.toMatchObject({ method: "DELETE" });
 });
