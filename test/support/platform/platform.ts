@@ -289,8 +289,12 @@ export class Platform {
   }
 
   get directory(): DirectoryClient {
-    const { directoryShards } = loadConfig(this.#vars);
-    return new DirectoryClient(this.#namespaces().DIRECTORY as never, directoryShards);
+    return this.directoryOf(loadConfig(this.#vars).directoryShards);
+  }
+
+  /** The directory as a Worker of so many shards knows it. */
+  directoryOf(shards: number): DirectoryClient {
+    return new DirectoryClient(this.#namespaces().DIRECTORY as never, shards);
   }
 
   /** What the Worker calls. */

@@ -235,3 +235,28 @@ describe("use", () => {
     await expect(sessions.read(id, false)).rejects.toThrow(/session/i);
   });
 });
+
+it("the counts of a subject are those of its sessions after a hand-over, also if it came twice", async () => {
+  const platform = startPlatform({ DIRECTORY_SHARDS: "2" });
+  const sessions = platform.host().as({ admin: true });
+  const ids = Array.from({ length: 12 }, newSessionId);
+  for (const [n, id] of ids.entries()) {
+    await sessions.create(id, { ...CONTENT, subject: n % 2 === 0 ? "alice" : "bob" });
+  }
+  await platform.pass(50);
+  // The first batch arrives, and its answer is lost: the same rows come again.
+  platform.intercept = async (call, go) => {
+    const answer = await go();
+    if (!call.endsWith(" absorb")) return answer;
+    platform.intercept = (_call, go) => go();
+    throw new Error("answer lost");
+  };
+  const more = platform.directoryOf(5);
+  await more.count({});
+  for (let n = 0; n < 6; n++) await platform.pass(6000);
+  const { sessions: entries } = await more.list({ limit: 100 });
+  expect(entries.map(({ id }) => id).toSorted()).toEqual(ids.toSorted());
+  for (const subject of ["alice", "bob"])
+    expect(await more.count({ subject })).toEqual({ count: 6 });
+  expect(await more.count({})).toEqual({ count: 12 });
+});
