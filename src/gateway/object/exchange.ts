@@ -1,7 +1,4 @@
-/**
- * One exchange: carries a POST of the client to the upstream, and the upstream's answer to
- * `ClientAnswer`. It belongs to the session's object, so it goes on when the client leaves.
- */
+/** Carries a POST of the client to the upstream, and the answer to `ClientAnswer`. It goes on when the client leaves. */
 import type { Logger } from "../../logger.ts";
 import type { ExchangeAnswer, ExchangeRequest } from "../contract.ts";
 import { askedIn, plainResult } from "../eras/results.ts";

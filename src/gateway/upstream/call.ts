@@ -50,9 +50,8 @@ interface Silence {
 }
 
 /** Milliseconds within which an upstream must answer a harmless request, such as a ping. */
-export function askedWithin({ timeoutMs }: Upstream): number {
-  return Math.min(timeoutMs, UPSTREAM_ASKED_MS);
-}
+export const askedWithin = ({ timeoutMs }: Upstream): number =>
+  Math.min(timeoutMs, UPSTREAM_ASKED_MS);
 
 /**
  * Sends a request. The answer must begin within the upstream's timeout; one that is read whole

@@ -292,6 +292,8 @@ const ROWS: Readonly<Record<keyof typeof limits, Row>> = {
   MAX_PARKED_CALLS: "gateway",
   MAX_PARKED_UNITS: "gateway",
   MAX_LISTENED_RESOURCES: "gateway",
+  MAX_OWNED_TASKS: "default",
+  MAX_TASK_TOOL_LENGTH: "gateway",
 };
 
 function throws(act: () => unknown): boolean {
