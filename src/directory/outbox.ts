@@ -57,6 +57,8 @@ export interface Listed {
     readonly revision: number;
     /** How many shards the directory had when it was made. Absent: an older version made it, or there was no directory. */
     readonly shards?: number;
+    /** When its type or its owner was last changed; absent: never. */
+    readonly movedAt?: number;
   };
   /** Its present deadline. */
   readonly deadline: number;
@@ -188,7 +190,7 @@ export class Outbox {
       const isSpared = this.#sparesRow(update);
       const row = this.#read();
       // Later than every message before it, whatever the clock does.
-      const least = update.isAsMade ? update.since : now;
+      const least = update.isAsMade ? update.since : Math.max(now, movedAt(listed) + 1);
       this.#order = Math.max(least, this.#order + 1, (row?.order ?? 0) + 1);
       const message = update.message(this.#order);
       const shardsThen = row ? row.shards : listed?.session.shards;
@@ -270,7 +272,9 @@ export class Outbox {
       dropAt: dropTime(entry.expiresAt, ttlMs),
       order,
     });
-    const told = row?.kind === "told" ? row : undefined;
+    // A shard may have taken what a change in between was told as, though the answer was lost. So the session
+    // is told again after each change, also after one that makes it what it was.
+    const told = row?.kind === "told" && row.order > movedAt(this.#listed) ? row : undefined;
     const asMade = told ? undefined : entryAsMade(session);
     // A TTL that has grown does not make the shard keep the entry for longer.
     const listedTtlMs = Math.min(told?.ttlMs ?? ttlMs, ttlMs);
@@ -301,6 +305,10 @@ export class Outbox {
     this.#parts.ctx.storage.kv.put(KEY, row);
     this.#row = row;
   }
+}
+
+function movedAt(listed: Listed | undefined): number {
+  return listed?.session.movedAt ?? 0;
 }
 
 function entryOf(

@@ -170,7 +170,10 @@ export class Lifecycle implements Sleeper {
     const problem = contentProblem(changed.metadata, changed.dataJson);
     if (problem) return refuse(problem.code, problem.detail);
     const { records, alarm, outbox } = this.#parts;
-    const record = { ...changed, updatedAt: now, revision: session.record.revision + 1 };
+    const { type, subject, revision } = session.record;
+    const isMoved = changed.type !== type || changed.subject !== subject;
+    const moved = isMoved && { movedAt: now };
+    const record = { ...changed, ...moved, updatedAt: now, revision: revision + 1 };
     const deadlineThen = this.#deadline(session, now);
     records.saveSession(record);
     if (record.ttlMs < session.record.ttlMs) session.use.takeBack(now, record.ttlMs, this.#inUse);

@@ -63,6 +63,8 @@ export interface StoredSession extends SessionContent {
    * Absent: an older version made it, or there was no directory.
    */
   readonly shards?: number;
+  /** When its type or its owner was last changed. Absent: never, or by an older version. */
+  readonly movedAt?: number;
 }
 
 /** The times that are still true when another caller changes the content. */

@@ -79,13 +79,15 @@ function cursor(db: DatabaseSync, query: string, given: readonly SQLInputValue[]
   };
 }
 
-/** The rows of the last statement, of which a query may hold several, as in workerd. */
+/** A query without values may hold several statements, as in workerd; it then gives no rows. */
 function rowsOf(db: DatabaseSync, query: string, given: readonly SQLInputValue[]) {
   // Node's `prepare` reads the first statement, and drops the others without a word.
-  const end = query.lastIndexOf(";", query.trimEnd().length - 2);
-  if (end >= 0) db.exec(query.slice(0, end));
+  if (given.length === 0 && /;\s*\S/.test(query)) {
+    db.exec(query);
+    return [];
+  }
   return db
-    .prepare(query.slice(end + 1))
+    .prepare(query)
     .all(...given)
     .map((row) => ({ ...row }));
 }

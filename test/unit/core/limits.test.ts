@@ -197,7 +197,7 @@ const ROWS: Readonly<Record<keyof typeof limits, Row>> = {
   UPSTREAM_SETTLE_MS: { test: "test/unit/gateway/object/answers.test.ts" },
   UPSTREAM_DOUBT_MS: { test: "test/unit/gateway/object/exchange-body.test.ts" },
   UPSTREAM_HEARD_MS: "gateway",
-  UPSTREAM_ASKED_MS: { test: "test/unit/gateway/object/link.test.ts" },
+  UPSTREAM_ASKED_MS: { test: "test/unit/gateway/object/upstream-link.test.ts" },
   MAX_UPSTREAM_REDIRECTS: "gateway",
   UPSTREAM_RETRY_MS: { test: "test/unit/gateway/object/evicted.test.ts" },
   MAX_UPSTREAM_RETRY_MS: "gateway",

@@ -139,6 +139,24 @@ describe.each(["before", "after"] as const)(
   },
 );
 
+it("an owner who has the session back is listed, though the answer about the other one was lost", async () => {
+  const { platform, sessions, id, told } = await started();
+  platform.intercept = async (call, go) => {
+    const answer = await go();
+    if (call.endsWith("deliver")) throw new Error("the answer was lost");
+    return answer;
+  };
+  await sessions.upsert(id, { ...CONTENT, subject: "bob" });
+  await told();
+  platform.intercept = (_call, go) => go();
+  await sessions.upsert(id, CONTENT);
+  await platform.pass(20_000);
+  const { sessions: found } = await platform.directory.list({ limit: 10 });
+  expect(found.map(({ subject }) => subject)).toEqual(["alice"]);
+  const counts = ["alice", "bob"].map((subject) => platform.directory.count({ subject }));
+  expect(await Promise.all(counts)).toEqual([{ count: 1 }, { count: 0 }]);
+});
+
 it("a shard that hangs delays what is told, and loses none of it", async () => {
   const { platform, sessions, id } = await started();
   platform.intercept = (call, go) =>
@@ -148,6 +166,8 @@ it("a shard that hangs delays what is told, and loses none of it", async () => {
   await platform.pass(6000);
   platform.session(id).kill();
   platform.intercept = (_call, go) => go();
+  // After the crash its next use tells the directory.
+  await sessions.read(id, true);
   await platform.pass(20_000);
   expect(await listed(platform)).toEqual([{ id, type: "mcp", createdAt: again.createdAt }]);
 });
