@@ -22,7 +22,6 @@ describe("a soak", () => {
       { at: 7, kind: "redis" },
       { at: 8, kind: "silence" },
       { at: 9, kind: "abort" },
-      { at: 11, kind: "kill" },
     ] as const;
     const options = {
       ...DEFAULTS,
@@ -31,7 +30,7 @@ describe("a soak", () => {
       subscribers: 2,
       rates: { publish: 30, create: 4, write: 8, delete: 3, redis: 20, call: 0.5, answer: 1 },
     };
-    // Once it ends without any fault of the schedule, and is started again, as serve would.
+    // Once the process ends without a fault of the schedule, and is started again, as serve would.
     const onProgress = (at: number) => {
       if (at !== 10) return;
       const [service] = childrenOf(process.pid).filter(({ args }) => /workerd.*soak/.test(args));

@@ -12,8 +12,6 @@ import type { RedisTraffic } from "./traffic/redis.ts";
 /** Milliseconds for which a disk stays full, and between two times that it is filled with what was freed. */
 const FULL_MS = 3000;
 const REFILL_MS = 100;
-/** Milliseconds within which the end of a process is known after its connections have failed. */
-const END_MS = 500;
 
 interface Targets {
   readonly journal: Journal;
@@ -68,9 +66,8 @@ const STRIKES: Readonly<Record<FaultKind, (targets: Targets) => Promise<void>>> 
       const from = timeline.now;
       const response = await fetch(`${server.url}/abort?${query}`, { method: "POST" }).catch(
         async (failure: unknown) => {
-          // If the process has ended by itself, its object has too. Its connections end a moment before.
-          await sleep(END_MS);
-          if (!timeline.endedSince(from)) throw failure;
+          // If the process has ended by itself, its object has too.
+          if (!(await timeline.hasEndedSince(from))) throw failure;
         },
       );
       if (!response) return;

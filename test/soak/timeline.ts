@@ -1,5 +1,9 @@
 /** Throughput, latency, failures and faults, by the second. */
+import { setTimeout as sleep } from "node:timers/promises";
 import type { FaultKind } from "./schedule.ts";
+
+/** Milliseconds within which the end of a process is known after its connections have failed. */
+const END_MS = 500;
 
 interface Second {
   published: number;
@@ -83,6 +87,12 @@ export class Timeline {
           kind === "disk" ||
           (kind === "abort" && target === session)),
     );
+  }
+
+  /** As `endedSince`, for a call that has just failed: a process that ended by itself is noticed a moment later. */
+  async hasEndedSince(at: number, session?: string): Promise<boolean> {
+    if (!this.endedSince(at, session)) await sleep(END_MS);
+    return this.endedSince(at, session);
   }
 
   /** Sums up the seconds from one whole second to another. */

@@ -54,8 +54,10 @@ process.on("exit", () => {
   for (const child of running) child.kill("SIGKILL");
   directories.forEach(remove);
 });
-// The runner ends a process of tests by SIGTERM, of which Node does not make an exit by itself.
-process.once("SIGTERM", () => process.exit());
+// The runner ends a process of tests by SIGTERM, of which Node makes no exit. A program of its own has its own listener.
+process.once("SIGTERM", () => {
+  if (process.listenerCount("SIGTERM") === 0) process.exit(143);
+});
 
 export async function startRedis(options: RedisServerOptions = {}): Promise<RedisServer> {
   const port = options.port ?? (await freePort());

@@ -64,7 +64,7 @@ export class CallTraffic {
       this.#journal.unnamed++;
       timeline.count("failures");
       const excused = session === undefined || session === FAILED;
-      if (!excused || !(this.#mayRefuse || timeline.endedSince(startedAt))) {
+      if (!excused || !(this.#mayRefuse || (await timeline.hasEndedSince(startedAt)))) {
         this.#journal.surprise(`POST /mcp, initialize: ${session ?? "no answer"}`);
       }
       return undefined;
@@ -89,7 +89,11 @@ export class CallTraffic {
     const seen = received.flatMap(({ params }) => params?.progress ?? []);
     const afterwards = last < 0 ? 0 : await this.#afterwards(client, last);
     const refused = this.#mayRefuse && problem === REFUSED;
-    const disturbed = refused || timeline.endedSince(startedAt, session.id);
+    const disturbed =
+      refused ||
+      (last < 0
+        ? await timeline.hasEndedSince(startedAt, session.id)
+        : timeline.endedSince(startedAt, session.id));
     const end = last >= 0 ? endOf(received[last]!) : client.named ? problem : "unanswered";
     this.#journal.calls.push({ call, steps: STEPS, seen, end, afterwards, disturbed });
     timeline.count(end === "unanswered" ? "failures" : "changes");
