@@ -34,8 +34,8 @@ export interface Server {
 }
 
 export interface WorkerServer extends Server {
-  /** Kills it (`kill -9`) and starts it again on the same port and storage. */
-  crash(): Promise<void>;
+  /** Kills it (`kill -9`) and starts it again on the same port and storage. `free`: without its limit of open files. */
+  crash(free?: "free"): Promise<void>;
 }
 
 type WorkerdParts = Partial<Pick<WorkerdOptions, "env" | "onLine" | "args" | "openFiles">>;
@@ -64,8 +64,9 @@ export async function startWorker(
   const port = await freePort();
   const config = readWorkerConfig(configPath);
   const place = { bundle: bundle.path, config, host: "127.0.0.1", port, stateDir };
+  let limit = openFiles;
   const launch = async () => {
-    const started = await startWorkerd({ ...place, env, args, onLine, openFiles });
+    const started = await startWorkerd({ ...place, env, args, onLine, openFiles: limit });
     started.ended.then(endedItself, () => undefined);
     return started;
   };
@@ -81,8 +82,9 @@ export async function startWorker(
     get pid() {
       return workerd.process.pid ?? 0;
     },
-    async crash() {
+    async crash(free) {
       await starting;
+      if (free) limit = undefined;
       wanted = false;
       workerd.process.kill("SIGKILL");
       await workerd.ended;

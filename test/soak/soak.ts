@@ -36,9 +36,9 @@ export async function soak(options: SoakOptions, hooks: SoakHooks = {}): Promise
   try {
     const stage = await setStage(options, endings);
     await load(stage, options, hooks);
-    // From now on, no read comes from memory.
+    // From now on, no read comes from memory, and the auditor may wake as many objects as it likes.
     hooks.onWait?.("process and Redis to start again");
-    await Promise.all([stage.server.crash(), stage.redis.crash()]);
+    await Promise.all([stage.server.crash("free"), stage.redis.crash()]);
     const history = await observe(stage, options.retain, hooks);
     return { journal: stage.journal, history, losses: audit(history) };
   } finally {
