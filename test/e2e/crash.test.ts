@@ -3,7 +3,7 @@ import { expect, it } from "vitest";
 import { Service } from "../support/service.ts";
 import { SseReader } from "../support/sse-reader.ts";
 
-const KILLS = Number(process.env["KILLS"] ?? 15);
+const KILLS = Number(process.env["KILLS"] ?? 8);
 const PUBLISHERS = 8;
 
 it(`keeps every publish that was answered 202, over ${KILLS} kills in mid-write`, async () => {

@@ -7,7 +7,7 @@ import { readUntil } from "../support/read-until.ts";
 import { Service } from "../support/service.ts";
 import { SseReader } from "../support/sse-reader.ts";
 
-const KILLS = Number(process.env["KEYED_KILLS"] ?? 15);
+const KILLS = Number(process.env["KEYED_KILLS"] ?? 8);
 const PUBLISHERS = 8;
 
 it(`every event is in the log exactly once, over ${KILLS} kills in mid-write`, async () => {

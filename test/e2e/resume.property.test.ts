@@ -257,7 +257,7 @@ it.concurrent(
         expect((await visit(async () => {})).at(-1)).toBe("ended");
         await playing.checkEnd();
       }),
-      { numRuns: 8, endOnFailure: true },
+      { numRuns: 5, endOnFailure: true },
     );
     expect(gaps).toBeGreaterThan(0);
   }),
@@ -302,14 +302,14 @@ it.concurrent.each([
           await playing.checkEnd();
         },
       ),
-      { numRuns: 15, endOnFailure: true },
+      { numRuns: 8, endOnFailure: true },
     );
   }),
 );
 
 it.concurrent.each([
-  ["that are cut at any byte", visits("stay"), 20],
-  ["that leave a slow link in the middle of a burst", visits("be slow"), 8],
+  ["that are cut at any byte", visits("stay"), 10],
+  ["that leave a slow link in the middle of a burst", visits("be slow"), 5],
 ] as const)(
   "clients without an id %s get every event at least once among them, in order",
   AT_ONCE,

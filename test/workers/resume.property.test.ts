@@ -359,7 +359,7 @@ it("whatever happens, every reader gets what it is owed, and every publisher is 
       }),
       async (plan) => void (await play(plan)),
     ),
-    { numRuns: 20, endOnFailure: true },
+    { numRuns: 10, endOnFailure: true },
   );
 }, 120_000);
 

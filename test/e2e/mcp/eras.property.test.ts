@@ -10,7 +10,7 @@ import { startGateway } from "../../support/mcp/gateway.ts";
 import { Relay } from "../../support/relay.ts";
 import { shared } from "../../support/scope.ts";
 
-const RUNS = Number(process.env["ERA_RUNS"] ?? 8);
+const RUNS = Number(process.env["ERA_RUNS"] ?? 5);
 const STEPS = 5;
 
 const startStage = async () => {
