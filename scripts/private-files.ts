@@ -70,7 +70,7 @@ function requireAccess(stateDir: string, path: string): void {
   }
 }
 
-/** What the service keeps there. A volume may hold more, such as `lost+found`, which is root's. */
+/** The files and folders of the service. A volume may hold others, such as root's `lost+found`. */
 function ownIn(stateDir: string): string[] {
   const names = ["lock", "workerd.capnp", RESERVE_FOLDER];
   const paths = [...names.map((name) => join(stateDir, name)), objectsIn(stateDir)];

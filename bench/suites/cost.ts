@@ -255,7 +255,7 @@ async function idleTtl(server: Server): Promise<Tally> {
   return tally;
 }
 
-/** What an hour of silence asks of a session whose standalone stream is open. */
+/** Counts what a session costs in an hour in which its open stream carries nothing. */
 export async function silentHour(ours: Server, theirs: Server): Promise<[Tally, Tally]> {
   const [session = ""] = await mcp.openSessions(`${theirs.url}/mcp`, 1);
   const stream = await openStream(`${theirs.url}/mcp`, mcp.sessionHeaders(session));

@@ -32,7 +32,7 @@ export function rate(perSecond: number): string {
   return perSecond >= 10 ? Math.round(perSecond).toLocaleString() : perSecond.toFixed(1);
 }
 
-/** A part of the address in plain text. What somebody has typed may be no encoding, and stays as it is. */
+/** Decodes a part of the page's address. Text that somebody typed may not be encoded; such text stays as it is. */
 export function decoded(part: string): string {
   try {
     return decodeURIComponent(part);

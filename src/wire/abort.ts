@@ -46,7 +46,7 @@ export class Abort implements Aborting {
     for (const listener of listeners) listener();
   }
 
-  /** Nothing of the work goes on any more, so its signal can serve other work. */
+  /** Says that the work has ended. Other work may then use its signal. */
   end(): void {
     if (!this.#platform || !this.#spare || this.#aborted) return;
     if (this.#spare.length < MOST_SPARE) this.#spare.push(this.#platform);

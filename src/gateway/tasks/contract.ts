@@ -16,7 +16,7 @@ export type TaskAsk =
       readonly tool: string;
       /** The client's headers that are sent on. */
       readonly headers: Headers;
-      /** Whose the task is, and counted as: the caller's subject, its credential, or its address. Absent: the caller's subject. */
+      /** The owner under which the task is counted: the caller's subject, its credential or its address. Absent: the caller's subject. */
       readonly owner?: string;
       /** The server keeps sessions: the call is carried in the session of this principal. */
       readonly principal?: string;

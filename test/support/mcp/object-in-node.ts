@@ -147,7 +147,7 @@ export class Asked {
   }
 }
 
-/** The answer to a request; undefined: as any server answers it. */
+/** How the scripted server answers a request. Where it returns undefined, the usual answer is sent. */
 export type Script = (asked: Asked) => Promise<Response> | Response | undefined;
 
 export const json = (body: string, status = 200, headers: Record<string, string> = {}): Response =>
@@ -410,7 +410,7 @@ export class ObjectInNode {
     this.object = this.#load();
   }
 
-  /** Loads the session into memory, as any call to the object does. */
+  /** Loads the session into memory. Every call to the object does the same. */
   wake(): void {
     void this.exists;
   }

@@ -126,7 +126,7 @@ export class Interleaved {
   }
 }
 
-/** The session after a call, and the answer that the call is to have; undefined: any. */
+/** One result that a call may have: the session that it leaves, and its answer. Without `answer` every answer is right. */
 function play(
   { method, args, at }: Call,
   state: Possible,

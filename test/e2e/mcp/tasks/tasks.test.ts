@@ -529,7 +529,7 @@ describe.concurrent("what is refused", () => {
         429,
         expect.stringContaining("MAX_TASKS_PER_OWNER") as string,
       ]);
-      // Whoever knows the id may ask, as before.
+      // A caller without identity may read the task if it knows the id.
       expect((await other.get(taskId)).result.status).toBe("working");
     }),
   );
