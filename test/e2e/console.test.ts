@@ -40,7 +40,7 @@ async function open(
   const context = await (await browser()).newContext(options);
   atEnd(() => context.close());
   const page = await context.newPage();
-  page.setDefaultTimeout(30_000);
+  page.setDefaultTimeout(60_000);
   const troubles: string[] = [];
   const sent: Opened["sent"] = [];
   page.on("console", (message) => {
@@ -59,7 +59,7 @@ const seen = (page: Page, text: string | RegExp) => page.getByText(text).first()
 
 /** `expect.poll` cannot tell which of the tests beside each other calls it. */
 const eventually = (check: () => Promise<void>) =>
-  vi.waitFor(check, { timeout: 30_000, interval: 200 });
+  vi.waitFor(check, { timeout: 60_000, interval: 200 });
 
 /** Runs `holdfast create --json` from its source. */
 const CREATE = `
@@ -83,7 +83,7 @@ async function look(service: Service, id: string): Promise<Session> {
 const tile = (page: Page, label: string) =>
   page.locator("dl.tiles div", { hasText: label }).locator("dd").textContent();
 
-describe.concurrent("the page of /", () => {
+describe("the page of /", () => {
   it(
     "says what this is, with the five lines of README.md and links that lead somewhere",
     beside(async () => {
@@ -151,7 +151,7 @@ describe.concurrent("the page of /", () => {
   });
 });
 
-describe.concurrent("the console, on a service without AUTH", { timeout: 120_000 }, () => {
+describe("the console, on a service without AUTH", { timeout: 120_000 }, () => {
   it(
     "lists, counts, filters and pages the sessions, and revokes a subject",
     beside(async () => {
@@ -382,7 +382,7 @@ describe.concurrent("the console, on a service without AUTH", { timeout: 120_000
   );
 });
 
-describe.concurrent("the console, however it is used", { timeout: 120_000 }, () => {
+describe("the console, however it is used", { timeout: 120_000 }, () => {
   it(
     "works by keyboard alone",
     beside(async () => {
@@ -471,7 +471,7 @@ function brightness(color: string): number {
   return parts.reduce((sum, one) => sum + one, 0) / parts.length;
 }
 
-describe.concurrent("the console, with AUTH=token", { timeout: 120_000 }, () => {
+describe("the console, with AUTH=token", { timeout: 120_000 }, () => {
   const protectedService = shared(async () => {
     const tokens = await apiTokens({
       admin: ["root", ["admin"]],
