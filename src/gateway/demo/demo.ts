@@ -5,7 +5,7 @@
 import { createMcpHandler, McpServer, type ServerContext } from "@modelcontextprotocol/server";
 import * as z from "zod";
 import { sleep } from "../../wire/timers.ts";
-import { initOf, type OwnServer, type Send } from "../upstream/upstream.ts";
+import type { OwnServer, Send } from "../upstream/upstream.ts";
 
 /** Longest run of the slow tool, in seconds. A call holds an object in memory while it runs. */
 const LONGEST_RUN_SECONDS = 300;
@@ -18,7 +18,7 @@ export function demoServer(): OwnServer & { readonly stateless: Send } {
   const handler = createMcpHandler(build, { keepAliveMs: 0 });
   return {
     make: build,
-    stateless: (parts, url = ADDRESS) => handler.fetch(new Request(url, initOf(parts))),
+    stateless: (parts, url = ADDRESS) => handler.fetch(new Request(url, parts)),
   };
 }
 

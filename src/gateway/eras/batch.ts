@@ -1,5 +1,4 @@
 /** A batch of a client of the revisions with sessions: the stateless era has none, so each request is sent alone. */
-import { Abort } from "../../wire/abort.ts";
 import { FrameStream } from "../../wire/sse-frame.ts";
 import { messagesIn, rpcError, type RequestId } from "../json-rpc.ts";
 import { FAILURES } from "../upstream/failure.ts";
@@ -17,7 +16,7 @@ interface Sent {
 
 /** The requests of batches that are under way: each can be cancelled alone. */
 export class Batches {
-  readonly #aborts = new Map<RequestId, Abort>();
+  readonly #aborts = new Map<RequestId, AbortController>();
 
   cancel(id: RequestId): void {
     this.#aborts.get(id)?.abort();
@@ -29,7 +28,7 @@ export class Batches {
    */
   async answer(
     ids: readonly RequestId[],
-    send: (n: number, signal: Abort) => Promise<Answer>,
+    send: (n: number, signal: AbortSignal) => Promise<Answer>,
     maxBytes: number,
   ): Promise<Answer> {
     const sent = ids.map((id, n) => this.#send(id, n, send, maxBytes));
@@ -66,13 +65,13 @@ export class Batches {
   async #send(
     id: RequestId,
     n: number,
-    send: (n: number, signal: Abort) => Promise<Answer>,
+    send: (n: number, signal: AbortSignal) => Promise<Answer>,
     maxBytes: number,
   ): Promise<Sent> {
-    const abort = new Abort();
+    const abort = new AbortController();
     this.#aborts.set(id, abort);
     try {
-      const answer = await send(n, abort);
+      const answer = await send(n, abort.signal);
       if (typeof answer === "string" || answer.ok) return { id, answer, isRefusal: false };
       const { text, response } = await heardOf(answer, maxBytes);
       const names = messagesIn(text ?? "").some(

@@ -4,7 +4,6 @@
  * its log level and its subscriptions are stored with the session, and the session's id says that it is
  * bridged. Results pass through as they are; `results.ts` reads them.
  */
-import type { Abort } from "../../wire/abort.ts";
 import { parseJson } from "../../wire/json.ts";
 import { memberText, withMember } from "../../wire/json-text.ts";
 import { cancelledIn } from "../classify.ts";
@@ -77,7 +76,8 @@ export function modernServer(reach: Send, parts: ModernParts): Send {
     if (!only) return taken;
     if (more.length === 0) return bridge.answer(only);
     const ids = requests.map(({ id }) => id);
-    const send = (n: number, signal: Abort) => bridge.alone(signal).answer(requests[n] ?? only);
+    const send = (n: number, signal: AbortSignal) =>
+      bridge.alone(signal).answer(requests[n] ?? only);
     return batches.answer(ids, send, parts.maxBytes);
   };
 }
@@ -99,11 +99,10 @@ class Bridge {
   }
 
   /** Another POST, whose signal ends it alone. */
-  alone(signal: Abort): Bridge {
+  alone(signal: AbortSignal): Bridge {
     const { signal: all } = this.#given;
-    if (all?.aborted) signal.abort();
-    all?.addEventListener("abort", () => signal.abort());
-    return new Bridge(this.#send, { ...this.#given, signal }, this.#parts);
+    const both = all ? AbortSignal.any([all, signal]) : signal;
+    return new Bridge(this.#send, { ...this.#given, signal: both }, this.#parts);
   }
 
   answer({ id, method, text }: Request): Promise<Answer> {

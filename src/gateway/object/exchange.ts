@@ -25,7 +25,6 @@ import {
   UpstreamError,
 } from "../upstream/failure.ts";
 import { isAboutNothing, meantFor, type Settled } from "../upstream/meaning.ts";
-import { Abort } from "../../wire/abort.ts";
 import { sleep } from "../../wire/timers.ts";
 import { ClientAnswer, type Answering } from "./client-answer.ts";
 import type { OpenExchange } from "./exchange-table.ts";
@@ -77,7 +76,7 @@ export class Exchange {
   /** Requests that another exchange carries on. */
   readonly #passedOn = new Set<RequestId>();
   readonly #client: Answering;
-  readonly #abort = new Abort();
+  readonly #abort = new AbortController();
   /** Milliseconds that the call may take in all, if it is a task's. */
   readonly taskMs: number | undefined;
   /** Whether the upstream's answer is still to begin. Once begun, a stream may bring nothing for ever. */
@@ -190,7 +189,7 @@ export class Exchange {
 
   async #carry(): Promise<void> {
     if (this.pending.length > 0) await this.#link.streams.upstreamHeld();
-    const signal = this.#abort;
+    const { signal } = this.#abort;
     if (this.#how.again?.idleSince !== undefined) await sleep(IDLE_ROUND_MS, signal);
     if (this.#how.again && this.#isDone) return;
     const parcel = { ...this.#request, isRound: this.#how.again !== undefined };
@@ -264,7 +263,7 @@ export class Exchange {
     lastEventId?: string,
   ): Promise<Streamed | Settled | undefined> {
     const callOffStream = this.#streamIn(UPSTREAM_SETTLE_MS);
-    const signal = this.#abort;
+    const { signal } = this.#abort;
     let { doubted } = first;
     const trustSession = (): void => {
       if (!doubted) return;

@@ -8,7 +8,6 @@ import {
   MAX_UPSTREAM_RETRY_MS,
   UPSTREAM_RETRY_MS,
 } from "../../core/limits.ts";
-import type { Aborting } from "../../wire/abort.ts";
 import { SseParser } from "../../wire/sse-parser.ts";
 import { sleep } from "../../wire/timers.ts";
 import { messagesIn, type WrittenMessage } from "../json-rpc.ts";
@@ -26,7 +25,7 @@ interface StreamedAnswerParts {
   /** Milliseconds without a message after which the stream counts as dead. */
   readonly silenceMs: number;
   /** Ends the pause before a resumption. */
-  readonly signal: Aborting;
+  readonly signal: AbortSignal;
   /** Asks the upstream for the stream's events after this id. Throws UpstreamError. */
   readonly resume: (lastEventId: string) => Promise<Reply>;
   /** The upstream broke the stream off, and will be asked for the rest. */

@@ -27,7 +27,6 @@ import { hear, hearHead, hearOne } from "../upstream/hear.ts";
 import { meaningOf, type Meaning, type Settled } from "../upstream/meaning.ts";
 import { replicaAt, type Replica, type Upstream } from "../upstream/upstream.ts";
 import { SharedTimer } from "../upstream/call-deadline.ts";
-import type { Aborting } from "../../wire/abort.ts";
 import type { OpenSession, SessionAccess } from "../contract.ts";
 import type { GatewayStreams } from "./streams.ts";
 import { restate } from "./upstream-state.ts";
@@ -92,7 +91,7 @@ export class UpstreamLink {
    * initializes anew and sends it once more. If the connection breaks, the body may have been
    * executed: only what is harmless is sent to another replica then.
    */
-  async post(parcel: Parcel, signal?: Aborting): Promise<Streamed | Settled> {
+  async post(parcel: Parcel, signal?: AbortSignal): Promise<Streamed | Settled> {
     let binding = await this.#soundBinding(parcel);
     let meaning: Streamed | Meaning;
     try {
@@ -115,7 +114,7 @@ export class UpstreamLink {
   async repeatIfLost(
     doubted: Binding,
     parcel: Parcel,
-    signal?: Aborting,
+    signal?: AbortSignal,
   ): Promise<Streamed | Settled | undefined> {
     if ((await this.#ask(doubted, parcel.headers)) !== "lost") return undefined;
     await this.#recover(doubted, parcel.headers, false);
@@ -124,12 +123,12 @@ export class UpstreamLink {
   }
 
   /** Takes up an SSE answer that broke off. */
-  resume(lastEventId: string, headers: Headers, signal: Aborting): Promise<Reply> {
+  resume(lastEventId: string, headers: Headers, signal: AbortSignal): Promise<Reply> {
     return this.#call(this.#binding(), { method: "GET", lastEventId, headers }, { signal });
   }
 
   /** Asks for the upstream's standalone stream, after an event of it. */
-  listen(headers: Headers, signal: Aborting, lastEventId?: string): Promise<Reply> {
+  listen(headers: Headers, signal: AbortSignal, lastEventId?: string): Promise<Reply> {
     const options = { signal, withinMs: this.upstream.silenceMs };
     return this.#call(this.#binding(), { method: "GET", lastEventId, headers }, options);
   }
@@ -201,7 +200,7 @@ export class UpstreamLink {
     binding: Binding,
     { body, pending, headers, isRound = false, withinMs }: Parcel,
     mayAsk: boolean,
-    signal?: Aborting,
+    signal?: AbortSignal,
   ): Promise<Streamed | Meaning> {
     const bridged = isBridgedSid(binding.sid);
     // The upstream is another server now, which would execute the call from its beginning.

@@ -53,9 +53,9 @@ export class SessionServer {
     const [first] = messages;
     const isInitialize = first?.message.kind === "request" && first.message.method === "initialize";
     const transport = await this.#running(isInitialize);
-    if (signal?.aborted) throw new Error("given up");
+    signal?.throwIfAborted();
     const isBatch = body.trimStart().startsWith("[");
-    return transport.post(messages, { isBatch, signal });
+    return transport.post(messages, { isBatch, signal: signal ?? undefined });
   }
 
   get nextWake(): number {

@@ -8,7 +8,6 @@
  * whatever the client chose. The client sees ids that name this life of the server, so that a late answer
  * to a request of an earlier life reaches nobody.
  */
-import type { Aborting } from "../../wire/abort.ts";
 import { isObject } from "../../wire/json.ts";
 import { FrameStream } from "../../wire/sse-frame.ts";
 import { RPC_CODES, rpcError, type RequestId, type WrittenMessage } from "../json-rpc.ts";
@@ -107,7 +106,7 @@ interface Call {
 interface PostOptions {
   readonly isBatch?: boolean;
   readonly isQuiet?: boolean;
-  readonly signal?: Aborting | undefined;
+  readonly signal?: AbortSignal | undefined;
 }
 
 export class OwnTransport implements ServerTransport {
@@ -191,7 +190,7 @@ export class OwnTransport implements ServerTransport {
       this.#calls.set(id, { id: message.id, post, isQuiet: isQuiet || QUIET.has(method) });
       return { jsonrpc: "2.0", id, method, ...(params !== undefined && { params }) };
     });
-    signal?.addEventListener("abort", cancel);
+    signal?.addEventListener("abort", cancel, { once: true });
     for (const message of forServer) this.onmessage?.(message);
     return requests.length > 0 ? post.answer : Promise.resolve(new Response(null, { status: 202 }));
   }

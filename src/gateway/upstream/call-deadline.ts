@@ -1,5 +1,4 @@
 /** Timers: one that many calls share, and the deadline of one call. */
-import { Abort, type Aborting } from "../../wire/abort.ts";
 
 /** Milliseconds until the shared timer first fires. An object stays in memory while its timer runs. */
 const IDLE_MS = 250;
@@ -12,8 +11,6 @@ const IDLE_MS = 250;
  * @example const callOff = timer.after(250, () => startStream());
  */
 export class SharedTimer {
-  /** For the calls that share the timer: they share these, too. */
-  readonly spareAborts: AbortController[] = [];
   /** When each callback is due. */
   readonly #waiting = new Map<() => void, number>();
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -68,9 +65,10 @@ export class SharedTimer {
  */
 export class CallDeadline {
   readonly #timer: SharedTimer;
-  readonly #outer: Aborting | undefined;
+  readonly #outer: AbortSignal | undefined;
   /** Milliseconds since the epoch. */
   readonly #latest: number;
+  readonly #abort = new AbortController();
   readonly #lapsed = Promise.withResolvers<never>();
   readonly #giveUp = (): void => this.#lapse("given up");
   readonly #timeUp = (): void => {
@@ -78,15 +76,12 @@ export class CallDeadline {
     this.#lapse("timed out");
   };
   #callOff: (() => void) | undefined;
-  /** Aborted when the deadline lapses. */
-  readonly signal: Abort;
   /** Whether it lapsed because the time was up. */
   timedOut = false;
 
   /** The caller gives up by aborting `outer`. `give` never extends the whole beyond `totalMs` milliseconds. */
-  constructor(ms: number, timer: SharedTimer, outer?: Aborting, totalMs = Infinity) {
+  constructor(ms: number, timer: SharedTimer, outer?: AbortSignal, totalMs = Infinity) {
     this.#timer = timer;
-    this.signal = new Abort(timer.spareAborts);
     this.#latest = Date.now() + totalMs;
     this.#outer = outer;
     // It may lapse while nobody waits for it.
@@ -101,6 +96,11 @@ export class CallDeadline {
     return this.#lapsed.promise;
   }
 
+  /** Aborted when the deadline lapses. */
+  get signal(): AbortSignal {
+    return this.#abort.signal;
+  }
+
   /** Sets the time that is left, in milliseconds from now. */
   give(ms: number): void {
     if (this.signal.aborted) return;
@@ -113,16 +113,15 @@ export class CallDeadline {
     this.#callOff?.();
   }
 
-  /** The request and its answer are over: the deadline does not lapse any more. */
+  /** The request is over: the deadline does not lapse any more. */
   end(): void {
     this.release();
-    this.signal.end();
     this.#outer?.removeEventListener("abort", this.#giveUp);
   }
 
   #lapse(why: string): void {
-    this.signal.abort();
     this.end();
+    this.#abort.abort();
     this.#lapsed.reject(new Error(why));
   }
 }

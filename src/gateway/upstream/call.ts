@@ -4,7 +4,6 @@ import { UPSTREAM_ASKED_MS } from "../../core/limits.ts";
 import { upstreamRequests, upstreamSeconds } from "../../signals/metrics.ts";
 import { traced } from "../../signals/traces.ts";
 import { boundedBody, exceeds } from "../../wire/bytes.ts";
-import type { Aborting } from "../../wire/abort.ts";
 import { SseEventTooLargeError, type SseEvent, type SseParser } from "../../wire/sse-parser.ts";
 import { isBridgedSid } from "../eras/wire.ts";
 import { SharedTimer, CallDeadline } from "./call-deadline.ts";
@@ -33,7 +32,7 @@ export const USER_AGENT = `${SELF.name}/${SELF.version}`;
 
 export interface CallOptions {
   /** The caller gives up by aborting it. */
-  readonly signal?: Aborting | undefined;
+  readonly signal?: AbortSignal | undefined;
   /** Shared with other calls of the same object; else the call has its own. */
   readonly timer?: SharedTimer;
   /** Milliseconds in place of the upstream's own timeout. */
@@ -93,7 +92,7 @@ function outcomeOf({ status }: Reply): string {
   return status >= 300 ? "redirect" : "ok";
 }
 
-function outcomeOfFailure(cause: unknown, signal: Aborting | undefined): string {
+function outcomeOfFailure(cause: unknown, signal: AbortSignal | undefined): string {
   if (!(cause instanceof UpstreamError)) return "failed";
   if (cause.failure === FAILURES.timedOut) return "timed_out";
   if (cause.broken) return "unreachable";
@@ -127,7 +126,7 @@ async function send(
     signal: deadline.signal,
   };
   try {
-    if (deadline.signal.aborted) throw new Error("given up");
+    deadline.signal.throwIfAborted();
     // A server in the same Worker may ignore the signal, so this races the deadline as well.
     const send = (bridged && replica.modern) || replica.send;
     const sending = followed(replica.url, method, (url) => send(request, url));

@@ -112,20 +112,19 @@ class Connection {
 
   /** Aborting `signal` gives up on the POST and on its answer. A refusal is returned as it is. */
   async post(body: string, headers: Headers, signal: Signal): Promise<Response> {
-    if (signal?.aborted) throw new Error("given up");
+    signal?.throwIfAborted();
     const requests = requestsIn(body);
     // A stream that nobody reads would get the progress of later calls.
     const forget = (): void => this.#forget(answers);
     const answers = new FrameStream(forget);
     for (const { id } of requests) this.#awaited.set(id, answers);
     if (requests.every(({ method }) => QUIET.has(method))) this.#quiet.add(answers);
-    signal?.addEventListener("abort", forget);
+    signal?.addEventListener("abort", forget, { once: true });
     let response: Response;
     try {
       const method = "POST";
       const request: RequestInit = { method, headers, body, redirect: "manual" };
-      const send = (url: string) =>
-        this.#fetch(url, { ...request, signal: signal?.platform ?? null });
+      const send = (url: string) => this.#fetch(url, { ...request, signal: signal ?? null });
       response = (await followed(this.#endpoint, method, send)).answer;
     } catch (failure) {
       forget();

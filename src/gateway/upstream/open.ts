@@ -12,16 +12,15 @@ import {
 } from "../../config/upstreams.ts";
 import { ConfigError } from "../../config/env.ts";
 import type { Config } from "../../config/service.ts";
-import {
-  initOf,
-  type Answer,
-  type OwnServer,
-  type OwnServers,
-  type Replica,
-  type RequestParts,
-  type Send,
-  type Upstream,
-  type Upstreams,
+import type {
+  Answer,
+  OwnServer,
+  OwnServers,
+  Replica,
+  RequestParts,
+  Send,
+  Upstream,
+  Upstreams,
 } from "./upstream.ts";
 
 /** The upstreams, and the bytes that one message of theirs may have. */
@@ -165,7 +164,7 @@ function replicasOf(
   const replica = (url: string, send: typeof fetch): Replica =>
     transport === "sse"
       ? { url, fetch: send, send: legacyServer(url, maxBytes, send) }
-      : { url, fetch: send, send: (parts, at = url) => send(at, initOf(parts)) };
+      : { url, fetch: send, send: (parts, at = url) => send(at, parts) };
   if (binding === undefined) return urls.map((url) => replica(url, outboundOf(env)));
   const bound = env[binding];
   if (!isFetcher(bound)) {

@@ -33,14 +33,12 @@ export async function followed<A extends Answer>(
  * redirect has not executed the request, so it may be sent again. After a 301, 302 or 303 a POST
  * would become a GET (Fetch, HTTP-redirect fetch), which no MCP server means.
  */
-function targetOf(
-  { status, headers }: Response,
-  url: string,
-  method: string | undefined,
-): string | undefined {
+function targetOf(answer: Response, url: string, method: string | undefined): string | undefined {
+  const { status } = answer;
+  if (status < 300 || status >= 400) return undefined;
   const keepsMethod = status === 307 || status === 308;
   const isRedirect = keepsMethod || (method === "GET" && [301, 302, 303].includes(status));
-  const location = isRedirect ? headers.get("location") : null;
+  const location = isRedirect ? answer.headers.get("location") : null;
   if (location === null) return undefined;
   const verdict = derivedUpstreamUrl(location, new URL(url));
   return verdict.ok ? verdict.url.href : undefined;

@@ -3,7 +3,6 @@ import type { TaskSettings } from "../../config/upstreams.ts";
 import type { NewEvent, Published } from "../../core/host.ts";
 import type { EraTask } from "../contract.ts";
 import type { ConnectableServer, ServerSession } from "../own/contract.ts";
-import type { Abort } from "../../wire/abort.ts";
 import { FAILURES, isBroken, UpstreamError } from "./failure.ts";
 
 /**
@@ -18,17 +17,10 @@ export type Send = (parts: RequestParts, url?: string) => Promise<Answer>;
  */
 export type Answer = Response | string;
 
-export interface RequestParts extends Omit<RequestInit, "signal"> {
+export interface RequestParts extends RequestInit {
   /** Names in lower case. */
   readonly headers: Readonly<Record<string, string>>;
   readonly body?: string;
-  /** Ends the request, and its answer. */
-  readonly signal?: Abort | undefined;
-}
-
-/** The request as the platform's `fetch` takes it. */
-export function initOf({ signal, ...parts }: RequestParts): RequestInit {
-  return signal ? { ...parts, signal: signal.platform } : parts;
 }
 
 /** One place that serves an upstream. */

@@ -199,7 +199,7 @@ it.each([
 });
 
 it("keeps the last subscription until the next one is acknowledged", async () => {
-  const signals: RequestParts["signal"][] = [];
+  const signals: (AbortSignal | null | undefined)[] = [];
   const open: (() => void)[] = [];
   const send: Replica["send"] = (parts) =>
     new Promise((resolve) => {

@@ -138,18 +138,3 @@ it("does not lapse once it has ended", async () => {
   vi.advanceTimersByTime(2000);
   expect(await stateOf(deadline)).toBe("waits");
 });
-
-it("leaves its platform's signal to the next call of the same object, unless it has aborted that", async () => {
-  const timer = new SharedTimer();
-  const leaving = new AbortController();
-  const first = new CallDeadline(1000, timer, leaving.signal);
-  const { platform } = first.signal;
-  first.end();
-  const next = new CallDeadline(1000, timer);
-  expect(next.signal.platform).toBe(platform);
-  leaving.abort();
-  expect(platform.aborted).toBe(false);
-  vi.advanceTimersByTime(1000);
-  expect([await stateOf(next), platform.aborted]).toEqual(["timed out", true]);
-  expect(new CallDeadline(1000, timer).signal.platform).not.toBe(platform);
-});

@@ -1,5 +1,4 @@
 /** A server of 2024-11-05 by a script: which call its messages go to, and what is left of one that failed. */
-import { Abort } from "../../../../src/wire/abort.ts";
 import { expect, it } from "vitest";
 import { legacyServer } from "../../../../src/gateway/upstream/legacy-server.ts";
 import { responseOf } from "../../../support/mcp/answer.ts";
@@ -16,7 +15,7 @@ interface Scripted {
   /** Says a message on the server's one stream. */
   say(message: object): void;
   /** POSTs a request in the session that was made. */
-  call(id: number, signal?: Abort, method?: string): Promise<Response>;
+  call(id: number, signal?: AbortSignal, method?: string): Promise<Response>;
   /** Asks for what the server says with no call under way. */
   listen(sid?: string): Promise<Response>;
 }
@@ -39,12 +38,12 @@ async function scripted(...answers: Posted[]): Promise<Scripted> {
     say({ jsonrpc: "2.0", id, result: INITIALIZED });
     return new Response(null, { status: 202 });
   });
-  const send = (method: string, id: number, sid: string | null, signal?: Abort) =>
+  const send = (method: string, id: number, sid: string | null, signal?: AbortSignal) =>
     server({
       method: "POST",
       headers: sid === null ? {} : { "mcp-session-id": sid },
       body: JSON.stringify({ jsonrpc: "2.0", id, method, params: {} }),
-      signal,
+      signal: signal ?? null,
     }).then(responseOf);
   const made = await send("initialize", 0, null);
   await made.text();
@@ -81,8 +80,8 @@ it("gives up on a POST that is never answered, and tells the next call of its pr
     // Not every server looks at the signal.
     return new Promise<Response>(() => undefined);
   });
-  const abort = new Abort();
-  void upstream.call(1, abort);
+  const abort = new AbortController();
+  void upstream.call(1, abort.signal);
   await new Promise((resolve) => setImmediate(resolve));
   abort.abort();
   await released.promise;
