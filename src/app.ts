@@ -5,8 +5,7 @@ import type { Config } from "./config/service.ts";
 import type { GatewayHost } from "./gateway/contract.ts";
 import { mountGateway } from "./gateway/routes.ts";
 import type { Upstreams } from "./gateway/upstream/upstream.ts";
-import { createGuard } from "./http/guard.ts";
-import { emptyApp, mountPages, mountRefusals, mountRoutes, type Machine } from "./http/mount.ts";
+import { openFront, mountPages, mountRefusals, mountRoutes, type Machine } from "./http/mount.ts";
 import { resourceMetadata } from "./http/oauth-metadata.ts";
 import { Readiness, type Checks } from "./http/readiness.ts";
 import { RequestSignals } from "./http/request-signals.ts";
@@ -53,13 +52,12 @@ export function createApp(
   const openApi = () => (document ??= openApiDocument(routes, access.settings));
   const readiness = new Readiness(checksOf(host, access, machine), log);
   const service: Service = { host, config, access, log, openApi, readiness };
-  const guard = createGuard(access, log);
-  const app = emptyApp(access, log, new RequestSignals(log, config.logRequests), machine);
-  mountGateway(app, guard, { host, config, access, upstreams, log });
-  mountRoutes(app, guard, routes, service);
-  if (machine.pages) mountPages(app, guard, machine.pages);
-  mountRefusals(app, guard);
-  return app;
+  const front = openFront(access, log, new RequestSignals(log, config.logRequests), machine);
+  mountGateway(front, { host, config, access, upstreams, log });
+  mountRoutes(front, routes, service);
+  if (machine.pages) mountPages(front, machine.pages);
+  mountRefusals(front);
+  return front.app;
 }
 
 /** The checks of `/readyz`. */

@@ -19,7 +19,7 @@ export interface AccessPlatform {
   /** The client's address, from a place that the client cannot write. */
   readonly addressOf?: (request: Request) => string | undefined;
   /** Whether this machine itself sent a request. Absent: the platform gives no addresses, and `Host` alone decides. */
-  readonly isFromThisMachine?: (request: Request, headers: Map<string, string>) => boolean;
+  readonly isFromThisMachine?: (request: Request, headers: ReadonlyMap<string, string>) => boolean;
   readonly subjectLimit?: RateLimitBinding | undefined;
   readonly addressLimit?: RateLimitBinding | undefined;
   /** Keeps a request's work alive after its answer. */
@@ -48,7 +48,7 @@ export interface Access {
   readonly tickets: () => Tickets | undefined;
   readonly now: () => number;
   readonly addressOf: (request: Request) => string | undefined;
-  readonly isFromThisMachine: (request: Request, headers: Map<string, string>) => boolean;
+  readonly isFromThisMachine: (request: Request, headers: ReadonlyMap<string, string>) => boolean;
   readonly subjectLimiter: RateLimiter | undefined;
   readonly addressLimiter: RateLimiter | undefined;
 }

@@ -1,6 +1,7 @@
 /** The gateway's own answers: a JSON-RPC error, or JSON, over HTTP. */
 import type { SessionError } from "../core/errors.ts";
 import { MAX_DETAIL_LENGTH } from "../core/limits.ts";
+import { jsonAnswer } from "../http/answer-headers.ts";
 import { reportFailure, retryAfter } from "../http/problem.ts";
 import type { Logger } from "../logger.ts";
 import { shorten } from "../wire/shorten.ts";
@@ -72,8 +73,5 @@ function notFoundBody(id: RequestId | undefined): string {
 }
 
 export function jsonResponse(status: number, body: string, headers?: Headers): Response {
-  return new Response(body, {
-    status,
-    headers: { "content-type": "application/json", "cache-control": "no-store", ...headers },
-  });
+  return jsonAnswer(body, status, headers);
 }

@@ -10,6 +10,7 @@ import { MAX_BATCH } from "../core/limits.ts";
 import type { KnownSessionType } from "../core/content.ts";
 import { isOfType, JSON_TYPES, readBody, textOf } from "../http/body.ts";
 import { bodies, type Hold } from "../http/held-bytes.ts";
+import type { RequestHeaders } from "../http/request-headers.ts";
 import type { Service } from "../http/route.ts";
 import { parseJson } from "../wire/json.ts";
 import { Refused } from "./answers.ts";
@@ -30,6 +31,7 @@ export interface GatewayParts extends Pick<Service, "config" | "access" | "log">
 export interface GatewayCall {
   readonly parts: GatewayParts;
   readonly request: Request;
+  readonly headers: RequestHeaders;
   readonly upstream: Upstream;
   /** The sessions that the caller may touch. */
   readonly sessions: GatewaySessions;
@@ -40,14 +42,14 @@ export interface GatewayCall {
 }
 
 /** Refuses a client whose Accept header does not take all of `types`. */
-export function requireAccept({ request }: GatewayCall, ...types: readonly string[]): void {
-  if (accepts(request.headers.get("accept"), types)) return;
+export function requireAccept({ headers }: GatewayCall, ...types: readonly string[]): void {
+  if (accepts(headers.get("accept"), types)) return;
   throw new Refused(406, `Accept must take ${types.join(" and ")}`);
 }
 
 /** Whether the Accept header takes all of `types`. Without one, a client takes everything (RFC 9110, 12.5.1). */
-export function accepts(header: string | null, types: readonly string[]): boolean {
-  if (header === null) return true;
+export function accepts(header: string | undefined, types: readonly string[]): boolean {
+  if (header === undefined) return true;
   const ranges = parseAccept(header).map(({ type, q }) => {
     const name = type.toLowerCase();
     // A client that takes JSON-RPC takes the JSON that it is.
@@ -92,8 +94,8 @@ async function readPosted(
   hold: Hold,
   version: string | undefined,
 ): Promise<Posted> {
-  const { request, parts } = call;
-  if (!isOfType(request.headers.get("content-type"), JSON_TYPES)) {
+  const { request, headers, parts } = call;
+  if (!isOfType(headers.get("content-type"), JSON_TYPES)) {
     throw new Refused(415, "Content-Type must be application/json");
   }
   let body: string;
@@ -149,14 +151,14 @@ export function contentFor(call: GatewayCall, type: KnownSessionType): SessionCo
 const FORWARDED = ["traceparent", "tracestate"] as const;
 
 /** The client's headers that the gateway sends on to the upstream. */
-export function forwardedHeaders({ request, upstream }: GatewayCall): Record<string, string> {
-  const headers: Record<string, string> = {};
+export function forwardedHeaders({ headers, upstream }: GatewayCall): Record<string, string> {
+  const forwarded: Record<string, string> = {};
   for (const name of FORWARDED) {
-    const value = request.headers.get(name);
-    if (value !== null) headers[name] = value;
+    const value = headers.get(name);
+    if (value !== undefined) forwarded[name] = value;
   }
   const { forwardAuthorization: name } = upstream;
-  const credential = name === false ? null : request.headers.get(name);
-  if (credential !== null) headers["authorization"] = credential;
-  return headers;
+  const credential = name === false ? undefined : headers.get(name);
+  if (credential !== undefined) forwarded["authorization"] = credential;
+  return forwarded;
 }

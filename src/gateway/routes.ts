@@ -1,10 +1,10 @@
 /** The gateway's routes, each with and without `/:upstream`: `/mcp`, `/sse` and `/messages`. */
-import type { Context, Hono } from "hono";
+import type { Context } from "hono";
 import { DEFAULT_UPSTREAM } from "../config/upstreams.ts";
 import type { Caller } from "../core/caller.ts";
 import { SessionError } from "../core/errors.ts";
-import type { Guard } from "../http/guard.ts";
-import { mountGatewayPaths, mountUpstreamMetadata } from "../http/mount.ts";
+import { mountGatewayPaths, mountUpstreamMetadata, type Front } from "../http/mount.ts";
+import { headersOf } from "../http/request-headers.ts";
 import { metadataAddress, publicBase, resourcePathOf } from "../http/oauth-metadata.ts";
 import { errorResponse, Refused } from "./answers.ts";
 import { ownChallenge } from "./challenge.ts";
@@ -25,20 +25,20 @@ const STREAMABLE: Methods = { GET: followStream, POST: post, DELETE: endSession 
 const LEGACY_STREAM: Methods = { GET: openLegacyStream };
 const LEGACY_MESSAGES: Methods = { POST: postLegacyMessage };
 
-/** Mounts the routes on `app`. `guard` asks for their scope before any of them runs. */
-export function mountGateway(app: Hono, guard: Guard, parts: GatewayParts): void {
+/** Mounts the routes. The guard asks for their scope before any of them runs. */
+export function mountGateway(front: Front, parts: GatewayParts): void {
   const { notes } = parts.host;
   const memory = parts.memory ?? (notes && new EraMemory(notes));
   const all = { ...parts, memory };
   const serving = (methods: Methods) => (c: Context, caller: Caller) =>
     serve(c, caller, all, methods);
-  mountGatewayPaths(app, guard, {
+  mountGatewayPaths(front, {
     "/mcp": serving(STREAMABLE),
     "/sse": serving(LEGACY_STREAM),
     "/messages": serving(LEGACY_MESSAGES),
   });
   const metadata = new UpstreamMetadata(parts.log);
-  mountUpstreamMetadata(app, guard, parts.access, (c, path) => {
+  mountUpstreamMetadata(front, parts.access, (c, path) => {
     const name = c.req.param("upstream");
     const resource = publicBase(c, parts.access) + path + (name === undefined ? "" : `/${name}`);
     return metadata.answer(parts.upstreams.get(name ?? DEFAULT_UPSTREAM), resource);
@@ -62,7 +62,15 @@ async function serve(
   }
   const upstream = upstreams.get(c.req.param("upstream") ?? DEFAULT_UPSTREAM);
   if (!upstream) return errorResponse(new Refused(404, "There is no such upstream"), log);
-  const call: GatewayCall = { parts, request, upstream, sessions: host.as(caller), caller };
+  const headers = headersOf(c);
+  const call: GatewayCall = {
+    parts,
+    request,
+    headers,
+    upstream,
+    sessions: host.as(caller),
+    caller,
+  };
   const response = await handler(call).catch((failure: unknown) => {
     // What else can fail is the upstream, and what the client has sent.
     if (!(failure instanceof Refused)) {
@@ -75,6 +83,7 @@ async function serve(
 
 /** An upstream's challenge leads the client to the gateway's metadata, which name the URL that it calls. */
 function withOwnChallenge(response: Response, c: Context, { access }: GatewayParts): Response {
+  if (response.status < 400) return response;
   const { headers } = response;
   const challenge = headers.get("www-authenticate");
   if (challenge === null) return response;
@@ -92,7 +101,7 @@ function withOwnChallenge(response: Response, c: Context, { access }: GatewayPar
 /** Answers a POST to the Streamable HTTP endpoint. The body shows which era it belongs to. */
 async function post(call: GatewayCall): Promise<Response> {
   requireAccept(call, "application/json", "text/event-stream");
-  const version = call.request.headers.get("mcp-protocol-version") ?? undefined;
+  const version = call.headers.get("mcp-protocol-version");
   return withPosted(call, version, ({ body, verdict }) => {
     switch (verdict.kind) {
       case "stateless":

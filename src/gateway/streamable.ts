@@ -84,7 +84,7 @@ export async function followStream(call: GatewayCall): Promise<Response> {
   requireAccept(call, "text/event-stream");
   return inSession(call, versionRefusal(versionOf(call)), (sessionId, match) => {
     // A client that has no id yet may send an empty one (WHATWG HTML, 9.2.4).
-    const lastEventId = call.request.headers.get("last-event-id") || undefined;
+    const lastEventId = call.headers.get("last-event-id") || undefined;
     if (lastEventId === undefined) return stream(call, sessionId, { match, kind: "standalone" });
     return stream(call, sessionId, { match, kind: "resume", lastEventId });
   });
@@ -140,8 +140,8 @@ function isStandalone(start: GatewayStart): boolean {
   return start.kind === "resume" && parseEventId(start.lastEventId)?.stream === STANDALONE_STREAM;
 }
 
-function versionOf({ request }: GatewayCall): string | undefined {
-  return request.headers.get("mcp-protocol-version") ?? undefined;
+function versionOf({ headers }: GatewayCall): string | undefined {
+  return headers.get("mcp-protocol-version");
 }
 
 /**
@@ -154,7 +154,7 @@ async function inSession(
   work: (sessionId: SessionId, match: SessionMatch) => Promise<Response>,
 ): Promise<Response> {
   try {
-    const header = call.request.headers.get("mcp-session-id");
+    const header = call.headers.get("mcp-session-id");
     if (header) return await work(sessionIdIn(header), matchOf(call, "mcp", refusal?.version));
   } catch (failure) {
     if (!refusal || !(failure instanceof SessionNotFoundError)) throw failure;

@@ -80,7 +80,7 @@ export function mediaTypeOf(header: string | null | undefined): string {
 export const JSON_TYPES = /^application\/([\w.-]+\+)?json(-rpc)?$/;
 
 /** Whether a Content-Type is one of these. Some senders say it twice, and the lines are joined. */
-export function isOfType(header: string | null, types: RegExp): boolean {
+export function isOfType(header: string | null | undefined, types: RegExp): boolean {
   if (types.test(mediaTypeOf(header))) return true;
   return (header ?? "").split(",").every((one) => types.test(mediaTypeOf(one)));
 }

@@ -8,14 +8,14 @@ import { UnsupportedPathError, type Result, type Router } from "hono/router";
 import { getPath } from "hono/utils/url";
 import { RegExpRouter } from "hono/router/reg-exp-router";
 import { TrieRouter } from "hono/router/trie-router";
-import { callerOf } from "../auth/identity.ts";
+import { callerOf, type Identity } from "../auth/identity.ts";
 import type { Access } from "../auth/access.ts";
 import type { Caller } from "../core/caller.ts";
 import type { Logger } from "../logger.ts";
 import { readJson } from "./body.ts";
 import { bodies } from "./held-bytes.ts";
 import { corsFor } from "./cors.ts";
-import { finish, type Guard } from "./guard.ts";
+import { createGuard, finish, type Guard, type Guarded, type Step } from "./guard.ts";
 import {
   describesItself,
   GATEWAY_PATHS,
@@ -23,11 +23,16 @@ import {
   isGatewayPath,
   RESOURCE_METADATA_PATH,
 } from "./oauth-metadata.ts";
-import { STORING, whileTheDiskHasRoom } from "./disk-room.ts";
+import { whileTheDiskHasRoom } from "./disk-room.ts";
 import { whileThereIsRoom, type OpenFiles } from "./open-files.ts";
 import { answerPage, PAGES, type PageFiles } from "./pages.ts";
-import { problemResponse, reportFailure } from "./problem.ts";
-import { routeSignals, servedBy, type RequestSignals } from "./request-signals.ts";
+import { problemResponse } from "./problem.ts";
+import {
+  routeSignals,
+  servedBy,
+  type RequestSignals,
+  type RouteSignals,
+} from "./request-signals.ts";
 import {
   bodyLimitOf,
   PUBLIC,
@@ -48,28 +53,51 @@ export interface Machine {
   readonly pages?: PageFiles | undefined;
 }
 
+/** An app, and the way to its handlers: each request passes `pass`, and then the guard by its route's rule. */
+export interface Front {
+  readonly app: Hono;
+  readonly guard: Guard;
+  readonly pass: Step;
+}
+
 /** Makes an app without handlers. It answers every failure, so no answer holds a stack or is a 500. */
-export function emptyApp(
+export function openFront(
   access: Access,
   log: Logger,
   signals: RequestSignals,
   machine: Machine = {},
-): Hono {
+): Front {
   const { allowedOrigins, basePath } = access.settings;
   const app = new Hono({ router: new FastRouter(), ...(basePath && { getPath: below(basePath) }) });
-  app.onError((failure, c) => {
-    const { code, message } = reportFailure(failure, log);
-    c.set("reason", code);
-    return problemResponse(code, message);
-  });
-  app.use(finish(access, signals));
-  if (allowedOrigins.size > 0) app.use(corsFor(access.settings));
-  if (machine.openFiles) app.use(whileThereIsRoom(machine.openFiles));
-  if (machine.isDiskFull) {
-    const check = whileTheDiskHasRoom(machine.isDiskFull);
-    for (const [methods, path] of STORING) app.on(methods, path, check);
-  }
-  return app;
+  const steps = [finish(access, log, signals)];
+  if (allowedOrigins.size > 0) steps.push(corsFor(access.settings));
+  if (machine.openFiles) steps.push(whileThereIsRoom(machine.openFiles));
+  if (machine.isDiskFull) steps.push(whileTheDiskHasRoom(machine.isDiskFull));
+  return { app, guard: createGuard(access, log), pass: inTurn(steps) };
+}
+
+/** Hono's own middleware would cost a read twice as much (docs/performance.md). */
+function inTurn(steps: readonly Step[]): Step {
+  return steps.reduceRight((inner, step) => (c, work) => step(c, () => inner(c, work)));
+}
+
+/** How requests are served: their name in signals, and what the guard has to know. */
+interface Rule extends Guarded {
+  readonly signals: RouteSignals | ((c: Context) => RouteSignals);
+}
+
+/** Makes a handler that the guard lets callers reach, and that every request to it passes `pass` before. */
+function behind(
+  { guard, pass }: Front,
+  { signals, ...guarded }: Rule,
+  serve: (c: Context, identity: Identity) => Response | Promise<Response>,
+): (c: Context) => Promise<Response> {
+  const work = async (c: Context): Promise<Response> => {
+    servedBy(c, typeof signals === "function" ? signals(c) : signals);
+    const identity = await guard(c, guarded);
+    return identity instanceof Response ? identity : serve(c, identity);
+  };
+  return (c) => pass(c, () => work(c));
 }
 
 /**
@@ -97,15 +125,9 @@ function isWithin(base: string, path: string): boolean {
  * of it: V8 keeps what a waiting function had in its variables, so no function that takes the parsed
  * body waits.
  */
-export function mountRoutes(
-  app: Hono,
-  guard: Guard,
-  routes: readonly Route[],
-  service: Service,
-): void {
+export function mountRoutes(front: Front, routes: readonly Route[], service: Service): void {
   for (const route of routes) {
-    const { method, path, pathsBelow, body: schema, bodyOptional } = route;
-    const rule = { scope: route.scope, takesTicket: takesTicket(route) };
+    const { method, path, pathsBelow, scope, body: schema, bodyOptional } = route;
     const queryOf = route.query && queryReader(route.query);
     const limit = bodyLimitOf(route, service.config);
     const signals = routeSignals(method, pathsBelow ? `${path}/*` : path);
@@ -114,10 +136,7 @@ export function mountRoutes(
       // The route's own schemas made the query and the body, so they have the types of its handler.
       return route.handle(call as typeof call & { body: never; query: never }, service);
     };
-    const serve = async (c: Context): Promise<Response> => {
-      servedBy(c, signals);
-      const identity = await guard(c, rule);
-      if (identity instanceof Response) return identity;
+    const serve = (c: Context, identity: Identity): Response | Promise<Response> => {
       const caller = callerOf(identity);
       if (!schema) return handle(c, caller);
       const hold = bodies.hold();
@@ -125,14 +144,15 @@ export function mountRoutes(
       const answer = read.then((value) => handle(c, caller, validate(schema, value)));
       return answer.finally(() => hold.release());
     };
-    app.on(method.toUpperCase(), pathsBelow ? [`${path}/*`] : [path], serve);
+    const rule = { signals, scope, takesTicket: takesTicket(route) };
+    const paths = [pathsBelow ? `${path}/*` : path];
+    front.app.on(method.toUpperCase(), paths, behind(front, rule, serve));
   }
 }
 
 /** Mounts the gateway at each of its paths, and one segment below, which names the upstream. */
 export function mountGatewayPaths(
-  app: Hono,
-  guard: Guard,
+  front: Front,
   handlers: Readonly<
     Record<(typeof GATEWAY_PATHS)[number], (c: Context, caller: Caller) => Promise<Response>>
   >,
@@ -140,14 +160,14 @@ export function mountGatewayPaths(
   for (const path of GATEWAY_PATHS) {
     // Clients use a path with and without a slash at its end.
     const paths = [path, `${path}/`, `${path}/:upstream`, `${path}/:upstream/`];
-    app.on("ALL", paths, async (c) => {
-      servedBy(c, routeSignals(c.req.method, path));
-      const identity = await guard(c, { scope: GATEWAY_SCOPE });
-      if (identity instanceof Response) return identity;
-      // From here on a 401 or 403 is an upstream's, which sends its own challenge or none.
-      c.set("admittedToGateway", true);
-      return handlers[path](c, callerOf(identity));
-    });
+    const signals = (c: Context) => routeSignals(c.req.method, path);
+    const serve = async (c: Context, identity: Identity): Promise<Response> => {
+      const answer = await handlers[path](c, callerOf(identity));
+      // A 401 or 403 of this route is an upstream's, which sends its own challenge or none.
+      if (answer.status === 401 || answer.status === 403) c.set("admittedToGateway", true);
+      return answer;
+    };
+    front.app.on("ALL", paths, behind(front, { signals, scope: GATEWAY_SCOPE }, serve));
   }
 }
 
@@ -156,38 +176,33 @@ export function mountGatewayPaths(
  * describes itself there instead.
  */
 export function mountUpstreamMetadata(
-  app: Hono,
-  guard: Guard,
+  front: Front,
   access: Access,
   answer: (c: Context, path: string) => Promise<Response>,
 ): void {
   if (describesItself(access)) return;
   for (const path of GATEWAY_PATHS) {
     const address = RESOURCE_METADATA_PATH + path;
-    const signals = routeSignals("GET", address);
-    app.on("GET", [address, `${address}/:upstream`], async (c) => {
-      servedBy(c, signals);
-      const identity = await guard(c, { scope: PUBLIC });
-      if (identity instanceof Response) return identity;
-      return answer(c, path);
-    });
+    const rule: Rule = { signals: routeSignals("GET", address), scope: PUBLIC };
+    const serve = behind(front, rule, (c) => answer(c, path));
+    front.app.on("GET", [address, `${address}/:upstream`], serve);
   }
 }
 
 /** Mounts the pages, which hold no data and need no credential. */
-export function mountPages(app: Hono, guard: Guard, files: PageFiles): void {
+export function mountPages(front: Front, files: PageFiles): void {
   for (const [path, file] of Object.entries(PAGES)) {
-    const signals = routeSignals("GET", path);
-    app.on("GET", [path], async (c) => {
-      servedBy(c, signals);
-      const identity = await guard(c, { scope: PUBLIC });
-      return identity instanceof Response ? identity : answerPage(c, file, files);
-    });
+    const rule: Rule = { signals: routeSignals("GET", path), scope: PUBLIC };
+    front.app.on(
+      "GET",
+      [path],
+      behind(front, rule, (c) => answerPage(c, file, files)),
+    );
   }
 }
 
-/** Mounts the answers for unknown paths and methods. They need a credential, so a stranger cannot learn the routes. Call it last. */
-export function mountRefusals(app: Hono, guard: Guard): void {
+/** Mounts the answers for unknown paths and methods. They need a credential, so a stranger cannot learn the routes. */
+export function mountRefusals({ app, guard, pass }: Front): void {
   const otherMethods = methodNotAllowed({
     app,
     onMethodNotAllowed: (c, methods) => {
@@ -196,15 +211,15 @@ export function mountRefusals(app: Hono, guard: Guard): void {
       return problemResponse("method_not_allowed", undefined, allow);
     },
   });
-  app.all("*", async (c) => {
-    const identity = await guard(c, {
-      scope: isGatewayPath(c.req.path) ? GATEWAY_SCOPE : undefined,
-    });
+  const refuse = async (c: Context): Promise<Response> => {
+    const scope = isGatewayPath(c.req.path) ? GATEWAY_SCOPE : undefined;
+    const identity = await guard(c, { scope });
     if (identity instanceof Response) return identity;
     c.res = problemResponse("not_found");
     await otherMethods(c, async () => {});
     return c.res;
-  });
+  };
+  app.notFound((c) => pass(c, () => refuse(c)));
 }
 
 /**

@@ -5,9 +5,9 @@
  *
  * To count them costs a millisecond, so one count serves for as many requests as surely fit.
  */
-import type { MiddlewareHandler } from "hono";
 import { FILES_PER_REQUEST, OPEN_FILES_PAUSE_MS, OPEN_FILES_SHARE } from "../core/limits.ts";
 import { sleep } from "../wire/timers.ts";
+import type { Step } from "./guard.ts";
 import { problemResponse } from "./problem.ts";
 
 interface OpenFilesParts {
@@ -89,14 +89,11 @@ export class OpenFiles {
 }
 
 /** Answers 503 while there is no room. A health check passes: this service is well, and busy. */
-export function whileThereIsRoom(openFiles: OpenFiles): MiddlewareHandler {
-  return async (c, next) => {
-    if (c.req.path === "/healthz") return next();
-    const served = await openFiles.within(async () => {
-      await next();
-      return true;
-    });
-    if (served) return undefined;
+export function whileThereIsRoom(openFiles: OpenFiles): Step {
+  return async (c, work) => {
+    if (c.req.path === "/healthz") return work();
+    const answer = await openFiles.within(work);
+    if (answer) return answer;
     c.set("reason", "open_files");
     return problemResponse(
       "unavailable",

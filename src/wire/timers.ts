@@ -1,8 +1,7 @@
 /** Waits for a time, or for a promise up to a time. */
-import type { Aborting } from "./abort.ts";
 
 /** Resolves after `ms` milliseconds, or as soon as `signal` aborts. Leaves no timer behind. */
-export function sleep(ms: number, signal?: Aborting): Promise<void> {
+export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
   if (signal?.aborted) return Promise.resolve();
   return new Promise((resolve) => {
     const over = (): void => {
@@ -16,14 +15,21 @@ export function sleep(ms: number, signal?: Aborting): Promise<void> {
 }
 
 /** Settles as `work` does. After `ms` milliseconds without that, returns or throws what `late` does. Leaves no timer behind. */
-export async function within<T>(work: Promise<T>, ms: number, late: () => T): Promise<T> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const timeUp = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, ms);
+export function within<T>(work: Promise<T>, ms: number, late: () => T): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => {
+      try {
+        resolve(late());
+      } catch (failure) {
+        reject(failure);
+      }
+    }, ms);
+    const inTime =
+      <V>(settle: (value: V) => void) =>
+      (value: V): void => {
+        clearTimeout(timer);
+        settle(value);
+      };
+    work.then(inTime(resolve), inTime(reject));
   });
-  try {
-    return await Promise.race([work, timeUp.then(late)]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

@@ -13,9 +13,10 @@ export function overBridge(parts: GatewayParts): OverBridge {
     const request = new Request("https://task.invalid/", {
       method: "POST",
       headers: { ...headers, ...credential(upstream, headers) },
-      ...(signal && { signal: signal.platform }),
+      ...(signal && { signal }),
     });
-    const call = { parts, request, upstream, sessions: parts.host.as(caller), caller };
+    const sessions = parts.host.as(caller);
+    const call = { parts, request, headers: new Map(request.headers), upstream, sessions, caller };
     return bridged(call, body, undefined, task);
   };
 }

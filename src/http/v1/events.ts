@@ -1,6 +1,8 @@
 /** The routes of a session's events: publish, follow over Server-Sent Events, disconnect, and tickets. */
 import { MAX_IDEMPOTENCY_KEY_LENGTH } from "../../core/limits.ts";
 import { publicBase } from "../oauth-metadata.ts";
+import { jsonAnswer } from "../answer-headers.ts";
+import { headersOf } from "../request-headers.ts";
 import { route } from "../route.ts";
 import { MANY_EVENTS, ONE_EVENT } from "./body-uses.ts";
 import { createTicket, endStream, followEvents, publishEvents } from "./event-verbs.ts";
@@ -50,14 +52,18 @@ export const eventRoutes = [
       "stream_ended",
     ],
     handle({ c, caller, body }, { host }) {
-      const key = c.req.header("idempotency-key");
+      const key = headersOf(c).get("idempotency-key");
       const publishing = publishEvents(
         (...given) => host.as(caller).publish(sessionIdOf(c), ...given),
         body,
         key,
       );
       return publishing.then(({ answer, replayed }) =>
-        c.json(answer, 202, replayed && { "idempotency-replayed": "true" }),
+        jsonAnswer(
+          JSON.stringify(answer),
+          202,
+          replayed ? { "idempotency-replayed": "true" } : undefined,
+        ),
       );
     },
   }),
@@ -111,7 +117,7 @@ export const eventRoutes = [
     errors: ["session_not_found", "message_channel_full"],
     handle({ c, caller, body }, { host }) {
       const ending = endStream(host, caller, sessionIdOf(c), body);
-      return ending.then((ended) => c.json(ended, 202));
+      return ending.then((ended) => jsonAnswer(JSON.stringify(ended), 202));
     },
   }),
   route({
@@ -142,7 +148,10 @@ export const eventRoutes = [
     errors: ["session_not_found", "not_found"],
     async handle({ c, caller }, service) {
       const base = publicBase(c, service.access);
-      return c.json(await createTicket(service, caller, sessionIdOf(c), base), 201);
+      return jsonAnswer(
+        JSON.stringify(await createTicket(service, caller, sessionIdOf(c), base)),
+        201,
+      );
     },
   }),
 ];

@@ -8,6 +8,8 @@ import {
   parseIfNoneMatch,
   refuseIfNoneMatch,
 } from "../preconditions.ts";
+import { jsonAnswer } from "../answer-headers.ts";
+import { headersOf } from "../request-headers.ts";
 import { route, type Service } from "../route.ts";
 import { SESSION_CONTENT } from "./body-uses.ts";
 import { readQuery } from "./queries.ts";
@@ -78,8 +80,8 @@ export const sessionRoutes = [
     errors: ["session_not_found", "precondition_failed"],
     async handle({ c, caller, query }, { host }) {
       const id = sessionIdOf(c);
-      const ifMatch = parseIfMatch(c.req.header("if-match"));
-      const ifNoneMatch = parseIfNoneMatch(c.req.header("if-none-match"));
+      const ifMatch = parseIfMatch(headersOf(c).get("if-match"));
+      const ifNoneMatch = parseIfNoneMatch(headersOf(c).get("if-none-match"));
       const conditions = { ifMatch, ifNoneMatch };
       const { document, isKnown } = await readSession(host, caller, id, query, conditions);
       return isKnown ? c.body(null, 304, { etag: quoted(document) }) : answer(document);
@@ -109,8 +111,8 @@ export const sessionRoutes = [
     handle({ c, caller, body }, service) {
       const id = sessionIdOf(c);
       const putting = putSession(service, caller, id, body, {
-        ifMatch: parseIfMatch(c.req.header("if-match")),
-        onlyMake: onlyWhereAbsent(c.req.header("if-none-match")),
+        ifMatch: parseIfMatch(headersOf(c).get("if-match")),
+        onlyMake: onlyWhereAbsent(headersOf(c).get("if-none-match")),
       });
       return putting.then(({ created, document }) =>
         created ? made(id, document, service) : answer(document),
@@ -131,8 +133,8 @@ export const sessionRoutes = [
     answers: { 200: { description: "Changed", schema: session, headers: ETAG } },
     errors: ["session_not_found", "precondition_failed"],
     handle({ c, caller, body }, service) {
-      const ifMatch = parseIfMatch(c.req.header("if-match"));
-      refuseIfNoneMatch(c.req.header("if-none-match"));
+      const ifMatch = parseIfMatch(headersOf(c).get("if-match"));
+      refuseIfNoneMatch(headersOf(c).get("if-none-match"));
       const patching = patchSession(service, caller, sessionIdOf(c), body, ifMatch);
       return patching.then((document) => answer(document));
     },
@@ -150,8 +152,8 @@ export const sessionRoutes = [
     answers: { 204: { description: "There is no such session, any more or ever" } },
     errors: ["invalid_request", "precondition_failed"],
     async handle({ c, caller }, { host }) {
-      const ifMatch = parseIfMatch(c.req.header("if-match"));
-      refuseIfNoneMatch(c.req.header("if-none-match"));
+      const ifMatch = parseIfMatch(headersOf(c).get("if-match"));
+      refuseIfNoneMatch(headersOf(c).get("if-none-match"));
       await deleteSession(host, caller, sessionIdOf(c), ifMatch);
       return c.body(null, 204);
     },
@@ -172,6 +174,5 @@ function answer(
   status = 200,
   more?: Readonly<Record<string, string>>,
 ): Response {
-  const headers = { "content-type": "application/json", etag: quoted(document), ...more };
-  return new Response(document.json, { status, headers });
+  return jsonAnswer(document.json, status, { etag: quoted(document), ...more });
 }

@@ -8,7 +8,7 @@ it.each([
   ["TEXT/event-stream;q=0.5 , application/JSON", true],
   ["*/*", true],
   ["application/*, text/*", true],
-  [null, true],
+  [undefined, true],
   ["application/json-rpc, text/event-stream", true],
   ["application/json", false],
   ["text/event-stream", false],

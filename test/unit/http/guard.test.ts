@@ -1,5 +1,5 @@
 /** The guard by itself: which request it refuses, why, in which order, and the headers of every answer. */
-import { Hono } from "hono";
+import { Hono, type Context } from "hono";
 import { expect, it, vi } from "vitest";
 import { createAccess, type AccessPlatform } from "../../../src/auth/access.ts";
 import { ANYBODY, NOBODY } from "../../../src/auth/identity.ts";
@@ -36,8 +36,8 @@ function guarded(variables: Environment, platform: AccessPlatform = {}, behind: 
   const guard = createGuard(access, log);
   const entered: unknown[] = [];
   const app = new Hono();
-  app.use("*", finish(access, new RequestSignals(log)));
-  app.all("/:place/:id", async (c) => {
+  const pass = finish(access, log, new RequestSignals(log));
+  const serve = async (c: Context) => {
     const { scope, takesTicket } = behind;
     const asked = takesTicket === undefined ? { scope } : { scope, takesTicket };
     const identity = await guard(c, asked);
@@ -46,7 +46,8 @@ function guarded(variables: Environment, platform: AccessPlatform = {}, behind: 
     if (behind.isPage) c.set("isPage", true);
     if (behind.admitted) c.set("admittedToGateway", true);
     return behind.answer?.() ?? new Response("served");
-  });
+  };
+  app.all("/:place/:id", (c) => pass(c, () => serve(c)));
   const ask = async (headers: HeadersInit = {}, url = `${URL_BASE}/v1/${SESSION}`) => {
     const response = await app.request(url, { headers });
     const refusal = lines.find(([event]) => event === "request.refused")?.[1];
@@ -118,7 +119,7 @@ it("without AUTH serves this machine under a name of this machine, and nobody el
   expect([named.status, named.refusal]).toMatchObject([401, { reason: "auth_unset" }]);
   expect((await problemOf(named.response)).detail).toMatch(/^Set AUTH to serve more/);
   const isFromThisMachine = vi.fn(
-    (_request: Request, headers: Map<string, string>) => !headers.has("x-forwarded-for"),
+    (_request: Request, headers: ReadonlyMap<string, string>) => !headers.has("x-forwarded-for"),
   );
   const proxied = guarded({}, { isFromThisMachine });
   expect((await proxied.ask({ "x-forwarded-for": "192.0.2.1" }, here)).status).toBe(401);

@@ -99,8 +99,8 @@ it("answers 503 with Retry-After, and a health check all the same", async () => 
   const { state, openFiles } = process();
   state.open = 1000;
   const app = new Hono();
-  app.use(whileThereIsRoom(openFiles));
-  app.get("*", (c) => c.text("served"));
+  const pass = whileThereIsRoom(openFiles);
+  app.get("*", (c) => pass(c, async () => c.text("served")));
   const refused = await app.request("/v1/sessions/x");
   expect([refused.status, refused.headers.get("retry-after")]).toEqual([503, "1"]);
   expect(await refused.json()).toMatchObject({ code: "unavailable" });
