@@ -64,7 +64,7 @@ async function serve(
   if (!upstream) return errorResponse(new Refused(404, "There is no such upstream"), log);
   const call: GatewayCall = { parts, request, upstream, sessions: host.as(caller), caller };
   const response = await handler(call).catch((failure: unknown) => {
-    // What else can fail is the upstream, and what the client has sent.
+    // Every `Refused` is the upstream's, or about what the client has sent.
     if (!(failure instanceof Refused)) {
       c.set("reason", failure instanceof SessionError ? failure.code : "unavailable");
     }

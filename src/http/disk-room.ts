@@ -7,8 +7,8 @@ import { DISK_LOOK_MS } from "../core/limits.ts";
 import { problemResponse } from "./problem.ts";
 
 /**
- * Methods and paths of the requests to mount the check before. Others store nothing, or little, and pay
- * nothing for it. A legacy MCP client opens its session by a GET.
+ * Methods and paths of the requests to mount the check before. Other requests store nothing, or little, and
+ * pay nothing for the check. A legacy MCP client opens its session by a GET.
  */
 export const STORING: readonly (readonly [methods: string[], path: string])[] = [
   [["POST", "PUT", "PATCH"], "*"],

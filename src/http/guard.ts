@@ -87,7 +87,7 @@ export function finish(access: Access, signals: RequestSignals): MiddlewareHandl
 
 /**
  * The headers of OWASP's REST Security Cheat Sheet, and `Referrer-Policy`, because a URL may hold a
- * ticket. An answer that is no page loads nothing where a browser shows it as one. None is in a frame.
+ * ticket. An answer that is no page loads nothing if a browser shows it as one. No answer shows in a frame.
  */
 function harden(headers: Headers, challenge: string, secure: boolean, isPage = false): void {
   headers.set("x-content-type-options", "nosniff");

@@ -69,7 +69,7 @@ export abstract class Channel {
       this.sent(logged.filter(({ isEnd }) => !isEnd).length, readers);
       return;
     }
-    // More would pass the bridge's bound before even a fast reader could take it.
+    // More than a page would pass the bridge's bound before even a fast reader could take it.
     for (const socket of this.subscribers.startReplay(stream, first.seq - 1)) {
       try {
         this.sendPage(socket);

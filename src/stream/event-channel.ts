@@ -144,7 +144,7 @@ export class EventChannel extends Channel {
     const { preamble, position } = this.#open(start);
     if (this.#state.disconnected) this.#save({ disconnected: false });
     this.subscribe(socket, NATIVE_STREAM, position, preamble);
-    // This one has not been asked.
+    // The bridge of the new reader has not been asked.
     this.#isAsked = false;
     this.#keepAccount();
     this.sendPage(socket);

@@ -122,7 +122,7 @@ export class Subscribers {
     try {
       socket.send(message);
     } catch {
-      // Its reader would miss this and get what follows.
+      // The subscriber's reader would miss this message and get those that follow.
       this.close(socket, CLOSE_CODES.unreadable);
     }
   }

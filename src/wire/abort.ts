@@ -11,9 +11,9 @@ export interface Aborting {
 const MOST_SPARE = 8;
 
 /**
- * An AbortController and its signal in one. Those of the platform are native objects: two of them and
- * a listener made a request to a server 40 µs longer (docs/performance.md). So one is made only for what
- * takes no other, which is `fetch`, and serves again after that. Listeners must not throw.
+ * An AbortController and its signal in one. The platform's are native objects: two of them and a
+ * listener made a request to a server 40 µs longer (docs/performance.md). So this makes one only for
+ * `fetch`, which takes no other, and uses it again after that. Listeners must not throw.
  */
 export class Abort implements Aborting {
   readonly #listeners = new Set<() => void>();

@@ -82,8 +82,8 @@ export type Questions =
   | { readonly kind: "refused"; readonly answer: string };
 
 /**
- * The requests to the client that a result asks for; `newId` makes an id for each. What the client has no
- * capability for is not asked: the call `request` is answered with the error of 2026-07-28 for that.
+ * The requests to the client that a result asks for; `newId` makes an id for each. A client is not asked for
+ * something that it has no capability for: the call `request` gets the error of 2026-07-28 for that.
  */
 export function questionsOf(
   { requests, state }: Asked,

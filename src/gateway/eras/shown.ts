@@ -29,7 +29,7 @@ export function discoveryShows({ status, text }: ModernAnswer): boolean | undefi
   const { code, data } = error;
   if (code === MODERN_CODES.unsupportedVersion)
     return hasModern(isObject(data) && data["supported"]);
-  // They say what a server of that revision alone would say, but not that it serves a version of this client's.
+  // Only a server of that revision has these codes. They do not show that it serves a version of this client's.
   return code === MODERN_CODES.headerMismatch || code === MODERN_CODES.missingCapability;
 }
 

@@ -29,7 +29,7 @@ interface Listening {
 
 export class EraListens {
   readonly #parts: ListensParts;
-  /** Those since the object was loaded. The others' subscriptions last as long as the session. */
+  /** The clients since the object was loaded. The subscriptions of earlier ones last as long as the session. */
   readonly #listening = new Map<WebSocket, Listening>();
 
   constructor(parts: ListensParts) {
