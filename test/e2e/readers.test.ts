@@ -11,8 +11,8 @@ import { SseReader } from "../support/sse-reader.ts";
 
 const KEEPALIVE_SECONDS = 1;
 /**
- * That a reader is noticed, these tests show; how soon, test/unit/stream/bridge.test.ts, on a fake
- * clock. One that takes no more might be on a slow link, which takes 24 s to show that it is read.
+ * These tests show that the service notices a reader; test/unit/stream/bridge.test.ts shows how soon, on a fake
+ * clock. A reader that takes no more might be on a slow link, which takes 24 s to show that it is read.
  */
 const PATIENCE = { timeout: 5 * 60_000 };
 const MIB = 1024 * 1024;

@@ -262,7 +262,7 @@ async function toJavaScript(code: string): Promise<string> {
   return (await transform(code, { loader: "ts" })).code;
 }
 
-/** What `holdfast/react` needs, and its types. */
+/** Installs the packages that `holdfast/react` needs, and their types. */
 function installReact(): void {
   for (const name of ["react", "csstype", "@types"]) {
     const path = join(consumer, "node_modules", name);
@@ -310,7 +310,7 @@ describe("the packed library, by itself", () => {
         .map((path) => `${page} leads to ${path}`);
     });
     expect(dead).toEqual([]);
-    // What starts an app by a copy is all there; `.gitignore` is one that npm never packs.
+    // The template is whole, but for `.gitignore`, which npm never packs.
     const template = readdirSync(join(PROJECT, "template")).filter((name) => name !== ".gitignore");
     expect(readdirSync(join(root, "template")).toSorted()).toEqual(template.toSorted());
   });

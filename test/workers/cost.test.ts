@@ -20,7 +20,7 @@ const EVENTS = 13_000;
 
 const shardOf = (id: string) => shard(placementOf(id, SHARDS));
 
-/** What a call costs the session's object and the directory together. */
+/** Counts what a call costs the session's object and the directory together. */
 async function costOf(id: string, act: () => Promise<unknown>) {
   const writes = await countWrites(id);
   const deliver = vi.spyOn(DirectoryObject.prototype, "deliver");

@@ -153,7 +153,7 @@ it("lets several clients of one principal listen at once, each to what it asked 
     server.requests.some(({ body }) => body.includes("resources/unsubscribe")),
   );
   const next = two.reader.take(1);
-  // What the server says before another stream takes the place of the first is lost: it keeps nothing.
+  // The server keeps no messages: it loses those that it sends before another stream takes the first one's place.
   await server.heardBy("list", listeners);
   server.toolsChanged();
   expect(messagesOf(await next)).toMatchObject([{ method: "notifications/tools/list_changed" }]);

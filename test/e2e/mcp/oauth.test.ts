@@ -199,7 +199,7 @@ it.each(["initialize", "tools/call"])(
     const forbidden = await send(toolCall(2, "forbidden"));
     expect(forbidden.status).toBe(403);
     expectChallenge(forbidden, { ...made, url: `${service.url}/sse` });
-    // None of those requests is pending any more, and the session goes on.
+    // Those requests are no longer pending, and the session goes on.
     expect((await send(toolCall(3, "x"))).status).toBe(202);
     expect(messagesOf(await reader.take(1))).toMatchObject([{ id: 3, result: {} }]);
     await reader.leave();

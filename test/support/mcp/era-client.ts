@@ -26,7 +26,7 @@ const PATIENT = { timeout: PATIENCE_MS };
 export interface EraClient {
   readonly client: Client;
   readonly server: EraServer;
-  /** What the user answers from now on. */
+  /** The user's answer from now on. */
   answer: "accept" | "decline";
   /** Messages of the elicitations that came. */
   readonly asked: string[];
