@@ -15,7 +15,7 @@ import {
 import { retryTime } from "./staleness.ts";
 import type { ShardIndex } from "./shard-index.ts";
 
-/** When a row is looked at next. It is indexed, since there may be many that are only remembered. */
+/** When the shard looks at a row next. An index orders the rows by it, since many may only be remembered. */
 const DUE = "coalesce(next, forget_at)";
 
 const SCHEMA = `

@@ -80,7 +80,7 @@ export interface EraRequest {
   /** The capabilities that the client declares. */
   readonly capabilities: Readonly<Record<string, unknown>>;
   readonly requestState?: string | undefined;
-  /** The texts of the answers, by the keys under which the client was asked. */
+  /** The texts of the client's answers, by the keys of the questions. */
   readonly inputResponses: Readonly<Record<string, string>>;
   /** The call is a task's, or may become one. Once it is a task's, a client that leaves does not cancel it. */
   readonly task?: EraTask;
@@ -161,7 +161,7 @@ export type SessionAccess = () => OpenSession | null;
 /** Where a gateway stream starts. */
 export type GatewayStart = {
   readonly match: SessionMatch;
-  /** The client's headers that are sent on, where the object itself listens to the upstream. */
+  /** The client's headers that go on to the upstream, where the object itself listens to it. */
   readonly headers?: ExchangeRequest["headers"];
 } & (
   | { readonly kind: "exchange"; readonly stream: number }
@@ -180,7 +180,7 @@ export interface Listen {
   /** The request's id, as the client wrote it. */
   readonly id: RequestId;
   readonly filter: ListenFilter;
-  /** The client's headers that are sent on. */
+  /** The client's headers that go on to the upstream. */
   readonly headers: ExchangeRequest["headers"];
 }
 

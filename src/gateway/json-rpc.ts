@@ -91,7 +91,7 @@ function writtenMessage(text: string): WrittenMessage | undefined {
   return message && { message, text };
 }
 
-/** The members by which a text is recognised as a message. Large ones, the result and the parameters are left out. */
+/** The members by which `messageOf` recognises a message, without large ones, the result and the parameters. */
 function outlineOf(text: string): unknown {
   const outline: Record<string, unknown> = {};
   for (const name of ["jsonrpc", "id", "method", "result", "error"]) {

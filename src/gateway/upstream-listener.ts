@@ -40,7 +40,7 @@ interface ListenerParts {
   readonly upstream: Upstream;
   /** The reader's socket, which leads to the session's object. */
   readonly socket: StreamSocket;
-  /** The client's headers that are sent on. */
+  /** The client's headers that go on to the upstream. */
   readonly headers: Readonly<Record<string, string>>;
   /** Bytes that one event may hold, in UTF-8. */
   readonly maxBytes: number;
@@ -67,7 +67,7 @@ interface Listened {
 
 /**
  * Reads an upstream's answer that is no stream. `hasSession`: the upstream keeps one for this client.
- * `forwards`: it was asked with the client's own credential.
+ * `forwards`: the request had the client's own credential.
  */
 export function refusalOf(status: number, hasSession: boolean, forwards: boolean): Refusal {
   if (status >= 500) return "failed";
@@ -95,7 +95,7 @@ export class UpstreamListener {
   #held: AbortController | undefined;
   /** Ends the stream that the present one replaces. */
   #letGo: () => void = () => undefined;
-  /** Whether the object has been told that the upstream did not know its session when last asked. */
+  /** Whether this has told the object that the upstream did not know its session when last asked. */
   #isLostReported = false;
   #isEnded = false;
   /** The last `retry` that the object was sent. */
@@ -144,7 +144,7 @@ export class UpstreamListener {
       const { outcome, afterMs, mayNeverPass } = await this.#listen(backend, parser, signal);
       if (outcome === "none" || signal.aborted) return;
       if (outcome === "lost") {
-        // Sent once: an upstream that never recognises its own sessions must not be asked for ever.
+        // Sent once: the object must not ask an upstream for ever that never recognises its own sessions.
         if (!this.#isLostReported) this.#sayLost(backend.sid);
         this.#isLostReported = true;
       }

@@ -48,7 +48,7 @@ export interface DurableObjectHostOptions {
   readonly directory?: DirectoryClient | undefined;
   /** How many sessions a subject may have at a time; 0, the default: no limit. */
   readonly maxSessionsPerSubject?: number;
-  /** Tells which ids have no session without waking an object. Absent: the object of each id is asked. */
+  /** Tells which ids have no session without waking an object. Absent: the host asks the object of each id. */
   readonly stored?: StoredObjects | undefined;
   /** Handles objects whose file is damaged. Absent: the objects have no files that this process can reach. */
   readonly damaged?: DamagedObjects | undefined;
@@ -138,7 +138,7 @@ export class DurableObjectHost implements GatewayHost {
   }
 }
 
-/** The form in which an object is asked for its session, and the function that reads its answer. */
+/** The form in which the host asks an object for its session, and the function that reads the answer. */
 interface Shape<T> {
   readonly form: Form;
   readonly read: (shown: Shown) => T;
@@ -187,7 +187,7 @@ function sessionsOf<T>(
     }
   };
 
-  /** Calls the object that knows about an id. Most ids are known without waiting, and then no promise is made. */
+  /** Calls the object that knows about an id. For most ids that is known without waiting, and costs no promise. */
   const call = <R>(
     id: SessionId,
     attempt: Attempt,

@@ -93,7 +93,7 @@ export abstract class Channel {
   /** So many events have been sent to so many readers. */
   protected sent(_events: number, _readers: number): void {}
 
-  /** The stream has ended. A reader that is behind is let go with its last page. */
+  /** The stream has ended: lets its live readers go, and each other reader with its last page. */
   endStream(stream: number): void {
     this.subscribers.closeStream(stream, CLOSE_CODES.finished, true);
   }

@@ -33,7 +33,7 @@ export interface EraSession {
   readonly make: () => Promise<void>;
 }
 
-/** The session of this client. Nothing is asked of it, and it may not be made yet. */
+/** Works out the session of this client, and asks it nothing: it may not be made yet. */
 export async function eraSessionOf(call: GatewayCall, client: ModernRequest): Promise<EraSession> {
   const { upstream, parts } = call;
   const subject = await principalOf(call);
@@ -161,7 +161,7 @@ export async function principalOf(call: GatewayCall): Promise<string> {
   return `address:${call.parts.access.addressOf(call.request) ?? ""}`;
 }
 
-/** The principal of a caller that is known by its credential for an upstream alone. */
+/** The principal of a caller that the service knows only by its credential for an upstream. */
 export async function credentialPrincipal(authorization: string): Promise<string> {
   return `credential:${hex(await sha256(authorization))}`;
 }

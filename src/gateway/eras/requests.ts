@@ -77,7 +77,7 @@ export function listenRequest(client: ClientSide, uris: readonly string[]): stri
 }
 
 /**
- * A parked call with the answers to what was asked, as a request of its own (2026-07-28, "Multi round-trip
+ * A parked call with the client's answers, as a request of its own (2026-07-28, "Multi round-trip
  * requests": a retry has an id of its own). `body` may be such a request of an earlier round.
  */
 export function againRequest(

@@ -78,7 +78,7 @@ export type Questions =
       readonly questions: readonly Question[];
       readonly texts: readonly string[];
     }
-  /** `answer` is the response to the call: nobody can be asked this. */
+  /** The client cannot be asked this. `answer` is the response to the call. */
   | { readonly kind: "refused"; readonly answer: string };
 
 /**

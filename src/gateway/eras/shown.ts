@@ -52,7 +52,7 @@ export function answerShows(method: string, answer: ModernAnswer): boolean | und
 export function isSuspect({ status, text }: ModernAnswer, isKnown: boolean): boolean {
   if (saysNothing(status)) return false;
   const { result, error } = membersOf(text);
-  // Nothing is asked about an answer that may be the right one.
+  // An answer that may be the right one is no reason to ask.
   if (status < 400) return !isKnown && result !== undefined && result["resultType"] === undefined;
   const code = error?.["code"];
   return !(isKnown && (code === METHOD_NOT_FOUND || code === RPC_CODES.invalidParams));

@@ -111,7 +111,7 @@ export class ExchangeTable {
     return { id, stream, asked: pending, pending, upstreamId };
   }
 
-  /** Stores which requests are left to be answered. With none left, the exchange has ended. */
+  /** Stores which requests still wait for an answer. With none left, the exchange has ended. */
   savePending({ id, stream, asked }: OpenExchange, pending: readonly RequestId[]): void {
     if (pending.length > 0) return this.#saveLeft(id, asked, new Set(pending));
     if (this.#hasLeftTable) this.#sql.exec("DELETE FROM exchanges_left WHERE id = ?", id);

@@ -195,7 +195,7 @@ export class Gateway {
     this.streamsOf(session).answerInterrupted((left) => {
       const link = this.#linkOf(session);
       if (!link) return false;
-      // A client that was asked has to come first, if it still can.
+      // The call waits for its client's answers, if the client can still come back.
       if (isEra(session)) return this.#eraOf(link).isAwaited(left);
       const request: ExchangeRequest = {
         match: { type: "", upstream: link.upstream.name },

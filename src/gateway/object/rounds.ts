@@ -54,7 +54,7 @@ export interface ParkedCall {
   readonly body: string;
   /** The server's own note, which it gets back. */
   readonly state?: string | undefined;
-  /** Empty: the server wants to be asked again. */
+  /** Empty: the server wants the gateway to ask again. */
   readonly questions: readonly Question[];
 }
 
