@@ -65,7 +65,7 @@ it.concurrent.each(["closes", "closes after it half-closed", "is killed"])(
     await attached;
     expect(await writers()).toBe(1);
     if (how === "closes after it half-closed") {
-      // It may read on (RFC 9112, 9.6), and workerd serves it: it is a reader until it takes no more.
+      // The client may read on (RFC 9112, 9.6), and workerd serves it: it is a reader until it takes no more.
       socket.end();
       const read = comes(socket, "still read");
       await service.publish(id, { data: "still read" });

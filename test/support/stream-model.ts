@@ -96,7 +96,7 @@ export class StreamModel {
     const hasEnd = received.at(-1) === "ended";
     const events = hasEnd ? received.slice(0, -1) : received;
     const through = this.#through(events, unseen, (first) => Math.min(first, unseen));
-    // It leaves out nothing before the end either.
+    // The stream leaves out nothing before the end either.
     if (hasEnd) expect(through).toBe(this.next);
   }
 

@@ -79,7 +79,7 @@ it("reads at most 64 rows per shard for a page of 50 out of 100,000, and none to
   for (const filter of [{}, { type: "sse" }]) {
     expect((await rowsUsed(shard(0), () => directory().count(filter))).read).toBe(0);
   }
-  // Those of a subject are counted each time.
+  // The shard counts the sessions of a subject each time.
   for (const filter of [{ subject }, deep]) {
     let count = 0;
     const { read } = await rowsUsed(shard(0), async () => {

@@ -262,7 +262,7 @@ it("gets messages that are larger than what may wait for a slow client", async (
   const large = "x".repeat(2_000_000);
   const upstream = await startUpstream(
     answering(async (request, { id }) => {
-      // It has no standalone stream.
+      // The server has no standalone stream.
       if (request.method === "GET") return new Response(null, { status: 405 });
       const params = { level: "error", data: large };
       const log = { jsonrpc: "2.0", method: "notifications/message", params };

@@ -140,7 +140,7 @@ it.each<[status: number, tool: string, headers: Record<string, string>]>([
   const response = await post(made.url, toolCall(1, tool), { "mcp-session-id": sid, ...headers });
   expect(response.status).toBe(status);
   expectChallenge(response, made);
-  // It is about the credential, and no lost session.
+  // The answer is about the credential, and no lost session.
   expect(made.server.count("initialize")).toBe(1);
   const next = await post(made.url, toolCall(2, "x"), { "mcp-session-id": sid, ...MINE });
   expect((await wholeAnswer(next)).messages).toMatchObject([{ id: 2, result: {} }]);
@@ -409,7 +409,7 @@ it("a client whose credential has expired is let go, to come back with another",
     401,
     'Bearer error="invalid_token"',
   ]);
-  // Nobody listens any more, so nobody asks for the stream.
+  // No client listens any more, so the gateway does not ask for the stream.
   expect(server.count("GET")).toBe(3);
 });
 

@@ -127,7 +127,7 @@ export const ABILITIES: Readonly<Record<string, (era: EraClient) => Promise<void
   async call(era) {
     const { tag, said } = await callTagged(era, "era_echo");
     expect([said, era.server.effects.of(tag)]).toEqual([tag, 1]);
-    // Its parameter is mirrored in a header in the modern era.
+    // In the modern era a header repeats the tool's parameter.
     const region = { name: "test_header_param", arguments: { region: "eu" } };
     expect((await era.client.callTool(region, PATIENT)).content).toMatchObject([{ text: "eu" }]);
   },
