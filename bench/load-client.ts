@@ -43,7 +43,7 @@ async function run(order: Order): Promise<Sample> {
     if ("failure" in outcome) throw new Error(outcome.failure);
     return outcome.sample;
   } catch (failure) {
-    // Its connections close with it, and the next load starts a new client.
+    // The client's connections close with it, and the next load starts a new client.
     child.kill("SIGKILL");
     client = undefined;
     throw failure;

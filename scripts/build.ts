@@ -52,7 +52,7 @@ function buildLibrary(): void {
     const types = readFileSync(path, "utf8");
     writeFileSync(path, types.replace(/(from |import\()"(\.{1,2}\/[^"]+)\.ts"/g, '$1"$2.js"'));
   }
-  // They lead an editor to the sources, from where dist/ will be.
+  // The maps lead an editor to the sources, from where dist/ will be.
   for (const file of globSync("**/*.d.ts.map", { cwd: building })) {
     const path = join(building, file);
     const map = JSON.parse(readFileSync(path, "utf8")) as { sources: string[] };
@@ -78,7 +78,7 @@ async function buildCommand(): Promise<void> {
     format: "esm",
     platform: "node",
     target: "node20.10",
-    // It is CommonJS, which a module of this format cannot hold. Only `import` loads it.
+    // ioredis is CommonJS, which a module of this format cannot hold. Only `import` loads it.
     external: ["ioredis"],
     logLevel: "warning",
   });

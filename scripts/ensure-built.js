@@ -11,7 +11,7 @@ const project = dirname(dirname(fileURLToPath(import.meta.url)));
 const BUILT = join(project, "dist", "serve", "worker.json");
 const FILES = ["package.json", "package-lock.json", "wrangler.toml", "tsconfig.build.json"];
 const FOLDERS = ["src", "scripts"];
-/** What the build needs, and `npm ci --omit=dev` leaves out. */
+/** The packages that the build needs, and `npm ci --omit=dev` leaves out. */
 const TOOLS = ["esbuild", "typescript", "wrangler", "node"];
 
 const paths = [

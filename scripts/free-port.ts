@@ -1,4 +1,4 @@
-/** Whether the service can listen where it is told to, asked before workerd starts: workerd says it in its own words. */
+/** Tries before workerd starts whether the service can listen on its address: workerd says it in its own words. */
 import { once } from "node:events";
 import { createServer } from "node:net";
 import { ConfigError } from "../src/config/env.ts";

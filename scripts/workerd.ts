@@ -87,7 +87,7 @@ export async function startWorkerd(options: WorkerdOptions): Promise<Workerd> {
   });
   const ended = once(child, "exit");
   running.add(child);
-  // It rejects where the program cannot be started at all, which `listening` says too.
+  // `ended` rejects where the program cannot be started at all, which `listening` says too.
   const gone = ended.catch(() => undefined);
   void gone.then(() => running.delete(child));
   const log = new WorkerdLog(options.onLine);

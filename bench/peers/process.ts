@@ -17,7 +17,7 @@ export async function startProcess(
   const args = await argsFor(port);
   const child = spawn(command, args, { stdio: ["ignore", "ignore", "pipe"] });
   const kill = () => child.kill("SIGKILL");
-  // It must end before its folder is deleted: it writes into it.
+  // The process must end before its folder is deleted: it writes into the folder.
   process.prependOnceListener("exit", kill);
   let complaint = "";
   child.stderr.on("data", (chunk: Buffer) => {

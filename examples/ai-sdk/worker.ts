@@ -68,7 +68,7 @@ app.post("/api/chats/:id", async (c) => {
   // Two tabs that ask at once: the second one is refused (412).
   const data = { messages, answer: answer.id };
   await sessions.patch(id, { data }, { ifMatch: chat.etag });
-  // It lasts at most 30 s longer than this request. A slower model belongs in a Durable Object,
+  // The work lasts at most 30 s longer than this request. A slower model belongs in a Durable Object,
   // a Workflow or a queue's consumer; the page does not notice the difference.
   c.executionCtx.waitUntil(write(c.env, id, data));
   return c.json({ answer: answer.id }, 201);

@@ -26,7 +26,7 @@ app.post("/answers", async (c) => {
   }
   const holdfast = clientOf(c.env);
   const { id } = await holdfast.create({ metadata: { prompt } }, soon());
-  // It lasts at most 30 s longer than this request. A slower model belongs in a Durable Object,
+  // The work lasts at most 30 s longer than this request. A slower model belongs in a Durable Object,
   // a Workflow or a queue's consumer; the page does not notice the difference.
   c.executionCtx.waitUntil(publishAnswer(holdfast, id, prompt));
   return c.json({ id }, 201);

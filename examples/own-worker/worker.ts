@@ -73,10 +73,10 @@ app.post("/answers", async (c) => {
   if (!user) return c.text("Log in first.", 401);
   const { prompt } = await c.req.json<{ prompt?: unknown }>().catch(() => ({ prompt: undefined }));
   if (typeof prompt !== "string") return c.text("prompt: must be a text", 400);
-  // It belongs to the user. For another user's login there is no such session.
+  // The session belongs to the user. For another user's login there is no such session.
   const { id } = await holdfast.sessions(c.env, { subject: user }).create({ metadata: { prompt } });
   const asked = await c.env.TALLY.getByName(user).add();
-  // It lasts at most 30 s longer than this request: a slow model belongs into a Durable Object.
+  // The work lasts at most 30 s longer than this request: a slow model belongs into a Durable Object.
   c.executionCtx.waitUntil(write(c.env, id, prompt));
   return c.json({ id, asked }, 201);
 });

@@ -5,7 +5,7 @@ import type { HoldfastClientOptions } from "../../src/client/service.ts";
 import { OptionError, readNumber } from "../command-line.ts";
 import { reasonOf } from "./failure.ts";
 
-/** Where `holdfast serve` listens unless it is told otherwise. */
+/** The address on which `holdfast serve` listens by default. */
 const DEFAULT_URL = "http://127.0.0.1:8788";
 /** Seconds that a call may take, with the tries after failures that may pass. */
 const TIMEOUT_SECONDS = 30;

@@ -116,7 +116,7 @@ export const list: Verb = {
 
 export const end: Verb = {
   arguments: "ID [DATA]",
-  summary: "ends a session's stream, after one last event if there is DATA; its readers are told",
+  summary: "ends a session's stream, after one last event if there is DATA, and tells its readers",
   example: `holdfast end "$ID" '{"done":true}'`,
   options: EVENT_OPTIONS,
   async run({ connection: { client, signal }, output, given, positionals }) {

@@ -67,7 +67,7 @@ export interface TaskSettings {
   readonly afterMs: number;
   /** How long a task lives from then on, at work or not. */
   readonly ttlMs: number;
-  /** How often clients are told to ask. */
+  /** How often the gateway tells clients to ask. */
   readonly pollIntervalMs: number;
   /** Tools that only a client may call that knows of tasks. */
   readonly required: readonly string[];

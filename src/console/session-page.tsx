@@ -41,7 +41,7 @@ export function SessionPage({ id }: { readonly id: string }) {
       const seen = await read(id, signal);
       setSession(seen);
       let { lastEventId } = log;
-      // Its last event's id tells whether there is anything to read.
+      // The session's last event id tells whether there is anything to read.
       while (lastEventId === undefined || lastEventId !== (seen.lastEventId ?? lastEventId)) {
         const page = await readEvents(id, lastEventId, signal);
         setLog((log) => extended(log, page));

@@ -43,8 +43,8 @@ export function parseSessionId(text: string): SessionId | undefined {
 const DERIVED_END = "686f6c64";
 
 /**
- * An id that follows from 16 bytes. Whoever knows what the bytes were made of can work it out, so no client may
- * take it for a session of its own: `isDerivedId` tells.
+ * An id that follows from 16 bytes. A client that knows what the bytes were made of can work the id out, so no
+ * client may take it for a session of its own: `isDerivedId` tells.
  */
 export function derivedSessionId(bytes: Uint8Array): SessionId {
   const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");

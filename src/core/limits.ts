@@ -262,9 +262,9 @@ export const REVOKE_BATCH = 100;
 /** Milliseconds before a shard goes on with work that failed. */
 export const SHARD_RETRY_MS = 5_000;
 /**
- * Milliseconds for which a revocation also ends sessions whose entry comes late. A session that no shard has
- * heard of is heard of by its next use or at its deadline, which is a TTL away at most; then its shard may be
- * down for a while.
+ * Milliseconds for which a revocation also ends sessions whose entry comes late. A session that no shard knows
+ * yet reports at its next use or at its deadline, which is a TTL away at most. Its shard may be down then for a
+ * while.
  */
 export const REVOCATION_MEMORY_MS = MAX_TTL_MS + 24 * 60 * 60 * 1000;
 /** Milliseconds for which a listing reads twice after a move of entries has ended. */
@@ -293,7 +293,7 @@ export const MAX_OWNED_TASKS = 1000;
 export const MAX_LISTENED_TASKS = 100;
 /** Milliseconds for which the upstream's standalone stream is held after the last call of a client without sessions. */
 export const ERA_LINGER_MS = 5000;
-/** Milliseconds for which more questions of a server are waited for before its client is asked: it may ask several at once. */
+/** Milliseconds for which the gateway waits for more questions before it asks the client: a server may ask several at once. */
 export const ERA_GATHER_MS = 100;
 /**
  * MCP sessions of one principal beyond which no more is made for a client of the stateless revision. Such a client

@@ -97,7 +97,7 @@ export class DirectoryClient {
 
   /**
    * Sends one session's message. `shardsThen` is the number of shards at its last message:
-   * if that placed the entry elsewhere, this takes it back there once the new place has it.
+   * if it placed the entry in another shard, this takes it back there once the new shard has it.
    * The client uses the highest number of shards that it has heard of: with a lower one nobody
    * would find the entry.
    */

@@ -119,7 +119,7 @@ export interface DirectoryShard {
     id: string,
     limit: number,
   ): Promise<boolean | Elsewhere>;
-  /** Reads a note of this service about itself; with a `text`, writes it first. Shard 0 alone is asked. */
+  /** Reads a note of this service about itself; with a `text`, writes it first. Callers ask shard 0 alone. */
   note(to: Addressed, name: string, text?: string): Promise<string | undefined>;
   /** Ends a reservation: the session is indexed, or was not made. */
   release(to: Addressed, subject: string, id: string): Promise<void>;

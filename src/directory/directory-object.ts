@@ -77,7 +77,7 @@ export class DirectoryObject
     gatherMs: GATHER_MS,
   });
   readonly #alarm: AlarmClock;
-  /** After a batch of a move that failed: no other starts before this time, in milliseconds since the epoch. */
+  /** After a batch of a move has failed, the next one starts no earlier; milliseconds since the epoch. */
   #rebalanceAt = 0;
 
   constructor(ctx: DurableObjectState, env: Environment) {

@@ -3,12 +3,12 @@
  * record with what the directory took last, and sends the difference. So a change needs no row for its
  * message, a crash at any point loses none, and one message settles all changes that wait.
  *
- * Of a session that is as it was made, the record itself says what the directory was told. So a create
- * stores nothing here, and sets no alarm of its own. After a loss of memory nobody knows whether a shard
+ * While a session is as it was made, its record says what the outbox sent. So a create stores nothing
+ * here, and sets no alarm of its own. An object that has lost its memory does not know whether a shard
  * took that message: the next use sends it again, or the alarm at the deadline does.
  *
  * An ended session leaves no record. The trace of its entry stays in its place until a shard has
- * taken the removal. Then the storage is emptied.
+ * taken the removal. Then the outbox empties the storage.
  */
 import type { AlarmClock } from "../alarm-clock.ts";
 import { expiryVerdict } from "../core/expiry.ts";
@@ -34,7 +34,7 @@ interface Told {
   readonly shards: number;
 }
 
-/** One row. A shard's answer makes it, unless the record says as much or more has to be sent soon; or the session's end. */
+/** One row. The outbox writes it when a shard has taken a message, unless `#sparesRow`, and when the session ends. */
 type StoredOutbox =
   | Told
   | {
@@ -108,7 +108,7 @@ export class Outbox {
     return this.#parts.directory?.shards;
   }
 
-  /** The session was made: sends that. */
+  /** Reports that the session was made. */
   made(listed: Listed, now: number): void {
     this.#isNew = true;
     this.changed(listed, now);
@@ -125,8 +125,8 @@ export class Outbox {
   }
 
   /**
-   * The session has ended: empties the storage in one transaction. Only what the directory has
-   * yet to hear stays, until the directory has taken it.
+   * The session has ended: empties the storage in one transaction. Only the trace of its entry stays,
+   * until the directory has taken the removal.
    */
   ended({ id, createdAt, shards: shardsThen }: Listed["session"], now: number): void {
     const { ctx, alarm, directory } = this.#parts;
@@ -207,9 +207,9 @@ export class Outbox {
   }
 
   /**
-   * Whether no row has to say that the directory took this. If memory is lost, a message as the session was
-   * made is sent again once, and has a row then. One from the alarm of a session that sleeps until its
-   * deadline would be out of date by then.
+   * Whether to store no row when the directory has taken this message. An object that loses its memory sends
+   * the message of a create once more, and stores a row then. A row about a message from the alarm of a session
+   * that sleeps until its deadline would be out of date at the next alarm.
    */
   #sparesRow({ isAsMade }: Update): boolean {
     const row = this.#read();
@@ -224,11 +224,11 @@ export class Outbox {
     const { alarm, directory } = this.#parts;
     const listed = this.#listed;
     if (message.op === "remove") {
-      // Made again meanwhile: the row says so until the new session's message overwrites it.
+      // If the session was made again meanwhile, the row of the end stays until the new message overwrites it.
       if (!listed) this.#clear();
       return;
     }
-    // Ended meanwhile: the row says so, and the next message will.
+    // The session ended meanwhile: the row says so, and the next message will.
     if (!listed) return;
     const { entry, order } = message;
     const ttlMs = about?.session.ttlMs ?? 0;
@@ -272,8 +272,8 @@ export class Outbox {
       dropAt: dropTime(entry.expiresAt, ttlMs),
       order,
     });
-    // A shard may have taken what a change in between was told as, though the answer was lost. So the session
-    // is told again after each change, also after one that makes it what it was.
+    // A shard may have taken the message of a change in between, though its answer was lost. So the outbox sends
+    // the entry after each change of owner or type, also after one that makes the session what it was.
     const told = row?.kind === "told" && row.order > movedAt(this.#listed) ? row : undefined;
     const asMade = told ? undefined : entryAsMade(session);
     // A TTL that has grown does not make the shard keep the entry for longer.

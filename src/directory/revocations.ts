@@ -1,8 +1,8 @@
 /**
  * Ends the sessions of revoked subjects, page by page. A revocation is a row, so it goes on
  * after an eviction; the sessions that it has ended have left the index, so it can start again
- * from the top. It is remembered for longer than a session can live unheard of, and ends one whose
- * entry comes late.
+ * from the top. The shard remembers it for longer than a session can live without a report, so it
+ * also ends a session whose entry comes late.
  */
 import { REVOCATION_MEMORY_MS, REVOKE_BATCH } from "../core/limits.ts";
 import {
@@ -15,7 +15,7 @@ import {
 import { retryTime } from "./staleness.ts";
 import type { ShardIndex } from "./shard-index.ts";
 
-/** When a row is looked at next. It is indexed, since there may be many that are only remembered. */
+/** When the shard looks at a row next. An index orders the rows by it, since many may only be remembered. */
 const DUE = "coalesce(next, forget_at)";
 
 const SCHEMA = `
@@ -70,7 +70,7 @@ export class Revocations {
     this.#walks.delete(subject);
   }
 
-  /** Takes another shard's revocations. Those that this shard knows already do not begin again. */
+  /** Takes another shard's revocations. A revocation that this shard knows already does not begin again. */
   absorb(revocations: readonly Revocation[], now: number): void {
     for (const { subject, at } of revocations) {
       const held = this.#row(subject);
@@ -96,7 +96,7 @@ export class Revocations {
       .toArray();
   }
 
-  /** Whether an entry that has come is one that a revocation missed; it then goes on. */
+  /** Whether a revocation missed this entry, which has just come; the revocation then goes on. */
   catches({ subject, createdAt }: DirectoryEntry, now: number): boolean {
     if (subject === undefined) return false;
     const row = this.#row(subject);

@@ -143,9 +143,9 @@ export class ShardIndex {
   }
 
   /**
-   * Drops up to `limit` rows whose time is up. Traces of removals are found by their index. Sessions that
-   * nobody hears of are so few that they have none: their time is found by reading all entries. That is
-   * seldom due, since a session sends a later time while it lives.
+   * Drops up to `limit` rows whose time is up. An index finds the traces of removals. Sessions that send
+   * nothing more are too few for an index: this finds them by reading all entries. It seldom has to, since
+   * a session sends a later time while it lives.
    */
   sweep(now: number, limit: number): void {
     const due = this.#due("type IS NULL", now, limit);

@@ -1,6 +1,6 @@
 /**
- * The tables of one shard. An entry costs a row and one for each index that it is in, so there are as few as
- * listings need: nothing counts beside them, and a live entry is in no order of its time to be dropped.
+ * The tables of one shard. An entry costs a row and one for each index that it is in, so there are as few indexes
+ * as listings need: no counters are stored, and no index orders live entries by the time to drop them.
  */
 
 /** A removed session's row has type and subject NULL, so it is in `removed` alone. */
@@ -20,8 +20,8 @@ CREATE INDEX IF NOT EXISTS removed ON entries (drop_at) WHERE type IS NULL;
 DROP INDEX IF EXISTS by_drop;`;
 
 /**
- * Version 0.1 wrote counters into a table of this name, and may hold the shard again after a roll-back. It reads
- * them here as they are, and its own are dropped. Made last: a shard that has this view has all of the above.
+ * Version 0.1 wrote counters into a table of this name, and may run the shard again after a roll-back. It reads the
+ * true counts from this view, which drops what it writes. Made last: a shard with this view has all of the above.
  */
 const COUNTS = `
 CREATE VIEW counts (subject, by_type) AS

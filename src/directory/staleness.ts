@@ -38,8 +38,8 @@ export function dropTime(expiresAt: number, ttlMs: number): number {
 
 /**
  * When to try again to send what has waited since `since`; all in milliseconds since the epoch.
- * It waits as long again as it has waited, so tries get rarer without a stored counter. A little
- * spread keeps those that failed together from coming back together.
+ * The next wait is as long as all waits so far, so tries get rarer without a stored counter. A
+ * little spread keeps tries that failed together from coming back together.
  */
 export function retryTime(since: number, now: number): number {
   const waited = Math.min(Math.max(now - since, FIRST_RESEND_MS), LONGEST_RESEND_MS);

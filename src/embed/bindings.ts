@@ -35,7 +35,7 @@ function requireNamespace(env: Environment, name: keyof typeof CLASSES, instead:
   );
 }
 
-/** The limits may be left out. What is bound under their names must be one, or it would limit nobody. */
+/** The limits may be left out. A binding under one of their names must be a limit, or it would limit nobody. */
 function refuseOtherLimit(env: Environment, name: "SUBJECT_LIMIT" | "ADDRESS_LIMIT"): void {
   const binding = env[name] as { limit?: unknown } | null | undefined;
   if (binding === undefined || typeof binding?.limit === "function") return;

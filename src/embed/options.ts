@@ -231,7 +231,7 @@ export function serversIn<Env>(
   env: Env,
 ): ReadonlyMap<string, OwnServer> {
   const servers = Object.entries(upstreams).flatMap(([name, one]): [string, OwnServer][] =>
-    // What is no upstream at all is refused where the settings are read.
+    // The readers of the settings refuse a value that is no upstream at all.
     typeof one === "object" && one !== null && "server" in one
       ? [[name, { make: (session) => one.server(session, env) }]]
       : [],
@@ -239,7 +239,7 @@ export function serversIn<Env>(
   return new Map(servers);
 }
 
-/** The upstreams as JSON can hold them: of a server in code it holds that there is one. */
+/** The upstreams as JSON can hold them. Of a server in code the JSON holds only that there is one. */
 function withoutServers(upstreams: unknown): unknown {
   if (!isObject(upstreams)) return upstreams;
   return Object.fromEntries(

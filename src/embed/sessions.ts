@@ -220,7 +220,7 @@ function checked<T extends z.ZodType>(schema: T, value: unknown): z.output<T> {
   try {
     text = JSON.stringify(value);
   } catch (failure) {
-    // It refers to itself, or holds a BigInt.
+    // The value refers to itself, or holds a BigInt.
     throw new SessionError("invalid_request", `It cannot be written as JSON: ${String(failure)}`);
   }
   if (text === undefined) throw new SessionError("invalid_request", "It must be an object.");

@@ -61,9 +61,9 @@ export interface ExchangeRequest {
    * session's one stream, as legacy clients expect.
    */
   readonly delivery: "own" | "standalone";
-  /** Milliseconds that its answer may take in all, in place of every time of the upstream's: it is a task's call. */
+  /** Of a task's call: milliseconds that its answer may take in all, in place of every time-out of the upstream. */
   readonly withinMs?: number;
-  /** The body is the older form of this request of the stateless revision, and its answer is to be that of it. */
+  /** The request of the stateless revision whose older form the body is. The answer has the form of its revision. */
   readonly era?: EraRequest;
 }
 
@@ -77,12 +77,12 @@ export interface EraRequest {
   /** The client's token, as it wrote it. */
   readonly progressToken?: string | undefined;
   readonly logLevel?: string | undefined;
-  /** Those that the client declares. */
+  /** The capabilities that the client declares. */
   readonly capabilities: Readonly<Record<string, unknown>>;
   readonly requestState?: string | undefined;
-  /** The texts of the answers, by the keys under which the client was asked. */
+  /** The texts of the client's answers, by the keys of the questions. */
   readonly inputResponses: Readonly<Record<string, string>>;
-  /** The call is a task's, or may become one. Such an answer to it is not cancelled by who leaves it. */
+  /** The call is a task's, or may become one. Once it is a task's, a client that leaves does not cancel it. */
   readonly task?: EraTask;
 }
 
@@ -161,7 +161,7 @@ export type SessionAccess = () => OpenSession | null;
 /** Where a gateway stream starts. */
 export type GatewayStart = {
   readonly match: SessionMatch;
-  /** The client's headers that are sent on, where the object itself listens to the upstream. */
+  /** The client's headers that go on to the upstream, where the object itself listens to it. */
   readonly headers?: ExchangeRequest["headers"];
 } & (
   | { readonly kind: "exchange"; readonly stream: number }
@@ -169,8 +169,8 @@ export type GatewayStart = {
   | { readonly kind: "standalone"; readonly endpoint?: string }
   | { readonly kind: "resume"; readonly lastEventId: string }
   /**
-   * The standalone stream for one of several clients of the stateless revision: a `Listen` acknowledges it, and
-   * nothing that came before is on it.
+   * The standalone stream for one of several clients of the stateless revision. The object acknowledges the
+   * `Listen` on it, and the client gets nothing that came before.
    */
   | ({ readonly kind: "listen" } & Listen)
 );
@@ -180,7 +180,7 @@ export interface Listen {
   /** The request's id, as the client wrote it. */
   readonly id: RequestId;
   readonly filter: ListenFilter;
-  /** The client's headers that are sent on. */
+  /** The client's headers that go on to the upstream. */
   readonly headers: ExchangeRequest["headers"];
 }
 

@@ -91,7 +91,7 @@ function writtenMessage(text: string): WrittenMessage | undefined {
   return message && { message, text };
 }
 
-/** The members by which a text is recognised as a message. Large ones, the result and the parameters are left out. */
+/** The members by which `messageOf` recognises a message, without large ones, the result and the parameters. */
 function outlineOf(text: string): unknown {
   const outline: Record<string, unknown> = {};
   for (const name of ["jsonrpc", "id", "method", "result", "error"]) {
@@ -138,7 +138,7 @@ export function requestMeant(
 
 const NUMBER = /^-?\d+(\.\d+)?([eE][+-]?\d+)?$/;
 
-/** Whether one is a number and the other a string with the same number. */
+/** Whether one id is a number and the other a string with the same number. */
 function areAlike(one: RequestId, other: RequestId): boolean {
   const [a, b] = [JSON.parse(one), JSON.parse(other)] as [string | number, string | number];
   if (typeof a === typeof b) return false;
@@ -146,8 +146,8 @@ function areAlike(one: RequestId, other: RequestId): boolean {
 }
 
 /**
- * The methods that do no harm when they run twice. A list that is complete: a method that is not
- * in it may do anything.
+ * The methods that do no harm when they run twice. The list is complete: a method that is not in
+ * it may do anything.
  */
 const HARMLESS: readonly string[] = [
   "initialize",

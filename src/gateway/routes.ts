@@ -72,7 +72,7 @@ async function serve(
     caller,
   };
   const response = await handler(call).catch((failure: unknown) => {
-    // What else can fail is the upstream, and what the client has sent.
+    // Every `Refused` is the upstream's, or about what the client has sent.
     if (!(failure instanceof Refused)) {
       c.set("reason", failure instanceof SessionError ? failure.code : "unavailable");
     }

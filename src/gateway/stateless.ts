@@ -95,7 +95,7 @@ export async function sendStateless(
   return post(sound);
 }
 
-/** Sends a replica a harmless request. Every answer shows that it is there; throws if there is none. */
+/** Sends a replica a harmless request. Any answer shows that the replica is there. Throws without an answer. */
 async function discover(
   upstream: Upstream,
   replica: Replica,

@@ -40,7 +40,7 @@ interface ListenerParts {
   readonly upstream: Upstream;
   /** The reader's socket, which leads to the session's object. */
   readonly socket: StreamSocket;
-  /** The client's headers that are sent on. */
+  /** The client's headers that go on to the upstream. */
   readonly headers: Readonly<Record<string, string>>;
   /** Bytes that one event may hold, in UTF-8. */
   readonly maxBytes: number;
@@ -52,7 +52,7 @@ type Refusal =
   | "none"
   /** The server may have lost the session, or have no such stream; only another request tells. */
   | "lost"
-  /** The server gives one stream at a time, or is asked too often: the stream is to come. */
+  /** The server gives one stream at a time, or is asked too often: a later request may get the stream. */
   | "busy"
   | "failed";
 
@@ -67,7 +67,7 @@ interface Listened {
 
 /**
  * Reads an upstream's answer that is no stream. `hasSession`: the upstream keeps one for this client.
- * `forwards`: it was asked with the client's own credential.
+ * `forwards`: the request had the client's own credential.
  */
 export function refusalOf(status: number, hasSession: boolean, forwards: boolean): Refusal {
   if (status >= 500) return "failed";
@@ -95,7 +95,7 @@ export class UpstreamListener {
   #held: AbortController | undefined;
   /** Ends the stream that the present one replaces. */
   #letGo: () => void = () => undefined;
-  /** Whether the object has been told that the upstream did not know its session when last asked. */
+  /** Whether this has told the object that the upstream did not know its session when last asked. */
   #isLostReported = false;
   #isEnded = false;
   /** The last `retry` that the object was sent. */
@@ -119,7 +119,7 @@ export class UpstreamListener {
     // Only the session's object writes to this socket.
     const backend = JSON.parse(word.slice(BACKEND.length)) as Backend;
     const last = this.#held;
-    // A change of subscription must not miss what comes between the two.
+    // A change of subscription must miss no message between the two streams.
     if (backend.subscription === undefined) last?.abort();
     this.#letGo = () => last?.abort();
     this.#held = undefined;
@@ -144,7 +144,7 @@ export class UpstreamListener {
       const { outcome, afterMs, mayNeverPass } = await this.#listen(backend, parser, signal);
       if (outcome === "none" || signal.aborted) return;
       if (outcome === "lost") {
-        // Sent once: an upstream that never recognises its own sessions must not be asked for ever.
+        // Sent once: the object must not ask an upstream for ever that never recognises its own sessions.
         if (!this.#isLostReported) this.#sayLost(backend.sid);
         this.#isLostReported = true;
       }
@@ -208,11 +208,11 @@ export class UpstreamListener {
     const error = parseJson((await reply.refusal()) ?? "");
     const { code } = isObject(error) && isObject(error["error"]) ? error["error"] : {};
     if (code === METHOD_NOT_FOUND) return "none";
-    // An error in an answer that is well: the server has too many subscriptions.
+    // An error in an answer with a status of success: the server has too many subscriptions.
     return reply.ok ? "busy" : refusalOf(reply.status, hasSession, this.#forwards);
   }
 
-  /** Reads a subscription of the stateless era. It has begun when the server has said what it will tell. */
+  /** Reads a subscription of the stateless era. It begins when the server has named the changes that it reports. */
   async #readSubscription(reply: Reply, parser: SseParser): Promise<"ended" | "failed" | "none"> {
     const silence = { ms: this.#parts.upstream.silenceMs, endedBy: "byte" } as const;
     let tellsNothing = false;
@@ -233,7 +233,7 @@ export class UpstreamListener {
       return "failed";
     }
     this.#sayHeld();
-    // Asked again, it would end again at once.
+    // If the bridge asked again, the stream would end again at once.
     return tellsNothing ? "none" : "ended";
   }
 

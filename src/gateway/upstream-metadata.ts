@@ -1,6 +1,6 @@
 /**
  * The protected resource's metadata (RFC 9728) of an upstream that takes the client's own credential:
- * the upstream's own, with the gateway as the resource. An MCP client learns there where to get one.
+ * the upstream's own, with the gateway as the resource. An MCP client reads there where to get a credential.
  */
 import { derivedUpstreamUrl } from "../config/upstreams.ts";
 import { RESOURCE_METADATA_PATH } from "../http/oauth-metadata.ts";

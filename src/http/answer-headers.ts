@@ -1,7 +1,7 @@
 /**
  * The headers that restrain browsers and caches, which every answer has: those of OWASP's REST Security
- * Cheat Sheet, and `Referrer-Policy`, because a URL may hold a ticket. A browser that shows an answer
- * as a page loads nothing for it, unless it is a page of ours, and shows it in no frame.
+ * Cheat Sheet, and `Referrer-Policy`, because a URL may hold a ticket. An answer that is no page of the
+ * service loads nothing if a browser shows it as one. No answer shows in a frame.
  */
 import { PAGE_POLICY } from "./pages.ts";
 

@@ -7,7 +7,7 @@ import { DISK_LOOK_MS } from "../core/limits.ts";
 import type { Step } from "./guard.ts";
 import { problemResponse } from "./problem.ts";
 
-/** Methods of the requests that store more. Others store nothing, or little, and pay nothing for the check. */
+/** Methods of the requests that store more. Other requests store nothing, or little, and pay nothing for the check. */
 const STORING: ReadonlySet<string> = new Set(["POST", "PUT", "PATCH"]);
 
 /** A legacy MCP client opens its session by a GET of this path, or of one below it. */

@@ -81,7 +81,7 @@ export function metadataAddress(c: Context, access: Access, path: string): strin
 
 /**
  * Returns undefined without metadata, or for a request whose URL is invalid. The client writes host and
- * path, so none that is longer than an error may quote is repeated; no real one is.
+ * path, so this repeats no path that is longer than an error may quote; no real one is.
  */
 function metadataUrl(c: Context, access: Access): string | undefined {
   const pathname = URL.parse(c.req.url)?.pathname;

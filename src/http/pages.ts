@@ -1,6 +1,6 @@
 /**
  * The pages for people: files that lie beside the Worker, which never parses them. They are static
- * and hold no data, so they need no credential; what they show they ask the API for.
+ * and hold no data, so they need no credential; they ask the API for all that they show.
  */
 import type { Context } from "hono";
 import { SessionError, UnavailableError } from "../core/errors.ts";

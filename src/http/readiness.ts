@@ -64,7 +64,7 @@ export class Readiness {
     this.#isChecking = false;
   }
 
-  /** Logs changes alone: a service that is not ready is asked each second. */
+  /** Logs changes alone: load balancers ask a service that is not ready each second. */
   #report(failing: ReadonlyMap<string, unknown>): void {
     const before = this.#failing ?? new Set();
     for (const [check, failure] of failing) {

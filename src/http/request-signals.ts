@@ -1,6 +1,6 @@
 /**
- * What the service says of each request: the count of its route and status, a line for a refusal, and with
- * `LOG_REQUESTS` a line for each. No credential, address, id in full or URL is said.
+ * Counts each request by its route and status, logs a line for a refusal, and with `LOG_REQUESTS` a line for
+ * each request. Neither the counts nor the lines hold a credential, an address, an id in full or a URL.
  */
 import type { Context } from "hono";
 import { redactSessionId, parseSessionId } from "../core/id.ts";

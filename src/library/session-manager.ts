@@ -309,7 +309,7 @@ export class SessionManager implements AsyncDisposable {
       // With `ifStill`, so that a session which took its place meanwhile stays.
       await this.#storage.delete(id, { signal, ifStill: session });
     } catch (error) {
-      // It has ended, whether or not the storage removed it.
+      // The session has ended, whether or not the storage removed it.
       notify(this.#onCleanupError, error);
     }
     return undefined;

@@ -1,7 +1,7 @@
 /**
  * Attaches readers to a session, up to `MAX_WRITERS`. A reader whose connection broke must not keep
  * its place, and only a write shows that it broke. So before the object refuses a reader, it has the
- * bridges write to theirs.
+ * bridges write to their readers.
  */
 import { ERROR_KINDS, type ErrorCode } from "../core/errors.ts";
 import { NATIVE_STREAM } from "../core/event-id.ts";

@@ -37,7 +37,7 @@ function isPassing(failure: unknown): boolean {
   return retryable === true && overloaded !== true;
 }
 
-/** For some minutes after a deploy an object may run code that cannot be asked yet, which shows nothing. */
+/** For some minutes after a deploy an object may run code without the method. That failure shows nothing. */
 export function unlessOlder(failure: unknown): void {
   if (!/does not implement the method/.test(String(failure))) throw failure;
 }

@@ -35,7 +35,7 @@ const REFUSALS: Readonly<Record<number, ErrorCode>> = {
   429: "too_many_writers",
 };
 
-/** The form in which an object is asked for its session, and the function that reads its answer. */
+/** The form in which the host asks an object for its session, and the function that reads the answer. */
 export interface Shape<T> {
   readonly form: Form;
   readonly read: (shown: Shown) => T;
@@ -227,7 +227,7 @@ export class CallerSessions<T> implements GatewaySessions<T> {
     }
   }
 
-  /** Calls the object that knows about an id. Most ids are known without waiting, and then no promise is made. */
+  /** Calls the object that knows about an id. For most ids that is known without waiting, and costs no promise. */
   #call<R>(id: SessionId, attempt: Attempt, work: (object: SessionStub) => Promise<R>): Promise<R> {
     const address = this.#parts.stored?.addressOf(id) ?? id;
     if (typeof address === "string") return this.#callAt(address, id, attempt, work);

@@ -181,7 +181,7 @@ export class Lifecycle implements Sleeper {
     session.use.touch(now, record.ttlMs);
     const deadline = this.#deadline(session, now);
     outbox.changed({ session: record, deadline }, now);
-    // One is set for the deadline before or earlier. While it stays, it also sends what the object could not.
+    // An alarm is set for the old deadline or earlier. If it stays, it also sends what the object could not.
     if (deadline < deadlineThen) alarm.wakeBy(deadline);
     return succeed(this.view(session, now, deadline));
   }
@@ -281,7 +281,7 @@ export class Lifecycle implements Sleeper {
     }
     tasks.wake(now);
     if (this.#inUse) session.use.hold(now, session.record.ttlMs);
-    // Set before the directory is told: if the object dies meanwhile, this alarm goes on.
+    // Set before the outbox tells the directory: if the object dies meanwhile, this alarm goes on.
     alarm.wakeBy(verdict.until);
     return outbox.resume(now, { session: session.record, deadline: verdict.until });
   }
@@ -331,7 +331,7 @@ export class Lifecycle implements Sleeper {
   #closeSubscribers(id: SessionId, lastFrame: Uint8Array): void {
     const code = CLOSE_CODES.ended;
     const closed = this.#parts.channel.subscribers.closeAll(code, lastFrame);
-    // Their close events find no session that these lines could name.
+    // The subscribers' close events come too late to name the session, so these lines stand here.
     for (let left = closed - 1; left >= 0; left--) {
       this.#parts.log.debug("writer.leave", { session: id, code, writers: left });
     }

@@ -24,7 +24,7 @@ export interface DurableObjectHostOptions {
   readonly directory?: DirectoryClient | undefined;
   /** How many sessions a subject may have at a time; 0, the default: no limit. */
   readonly maxSessionsPerSubject?: number;
-  /** Tells which ids have no session without waking an object. Absent: the object of each id is asked. */
+  /** Tells which ids have no session without waking an object. Absent: the host asks the object of each id. */
   readonly stored?: StoredObjects | undefined;
   /** Handles objects whose file is damaged. Absent: the objects have no files that this process can reach. */
   readonly damaged?: DamagedObjects | undefined;

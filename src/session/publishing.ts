@@ -152,7 +152,7 @@ export class Publishing {
     if (refusal) return refuse(refusal);
     life.touch(session, now);
     const logged = ends ? channel.end(events) : channel.append(events, key);
-    // The last of an end is its frame.
+    // The last one of an end is the `ended` frame, and no event.
     const added = ends ? logged.length - 1 : logged.length;
     return succeed({ channel, logged, added, seqs: logged.map(({ seq }) => seq) });
   }

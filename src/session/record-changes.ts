@@ -48,7 +48,7 @@ export function replaced(
   const metadata = { ...content.metadata, ...keptFrom(caller, record) };
   const replaced = { ...kept, ...timesAfterChange(kept), ...content, metadata };
   if (record.type !== SESSION_TYPE_TASK) return replaced;
-  // Its object goes on with the call, and for as long as the call's client was told.
+  // The object goes on with the task's call, for as long as its client was told: so these three stay.
   const { type, ttlMs, maxLifetimeMs } = record;
   return { ...replaced, type, ttlMs, maxLifetimeMs };
 }

@@ -199,7 +199,7 @@ export class SessionObject extends DurableObject<Environment> {
     return succeed(!isGone);
   }
 
-  /** Stores a row, to show that it can. Only an object that no session has is asked to. */
+  /** Stores a row, to show that it can. Only an object that belongs to no session gets this call. */
   store(): Promise<void> {
     this.ctx.storage.kv.put("stored", Date.now());
     return this.ctx.storage.sync();

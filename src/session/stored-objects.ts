@@ -11,7 +11,7 @@ import type { SessionId } from "../core/id.ts";
 /** The name of the object that stands for every id without a session. It is no UUID, so no session has it. */
 export const NOBODY = "nobody";
 
-/** Ids that are remembered at least: a session that is used often is looked for once. */
+/** Ids that this remembers at least: it looks once for a session that is used often. */
 const REMEMBERED = 5_000;
 
 interface ObjectFiles {

@@ -6,7 +6,7 @@
 import { SessionError } from "../core/errors.ts";
 
 interface Span {
-  /** Whether somebody gets what is said of it. */
+  /** Whether somebody gets the span. */
   readonly isTraced: boolean;
   setAttribute(name: string, value: string): unknown;
 }

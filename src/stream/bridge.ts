@@ -146,7 +146,7 @@ class BridgedReader {
     this.#controller?.enqueue(bytes);
   }
 
-  /** Ends the bridge: the reader has gone, or has been sent the last byte. What is queued is dropped. */
+  /** Ends the bridge, and drops its queue: the reader has gone, or has been sent the last byte. */
   finish(): void {
     this.#end();
     this.#isFinished = true;

@@ -69,7 +69,7 @@ export abstract class Channel {
       this.sent(logged.filter(({ isEnd }) => !isEnd).length, readers);
       return;
     }
-    // More would pass the bridge's bound before even a fast reader could take it.
+    // More than a page would pass the bridge's bound before even a fast reader could take it.
     for (const socket of this.subscribers.startReplay(stream, first.seq - 1)) {
       try {
         this.sendPage(socket);
@@ -93,7 +93,7 @@ export abstract class Channel {
   /** So many events have been sent to so many readers. */
   protected sent(_events: number, _readers: number): void {}
 
-  /** The stream has ended. A reader that is behind is let go with its last page. */
+  /** The stream has ended: lets its live readers go, and each other reader with its last page. */
   endStream(stream: number): void {
     this.subscribers.closeStream(stream, CLOSE_CODES.finished, true);
   }

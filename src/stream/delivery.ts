@@ -1,6 +1,6 @@
 /**
- * Infers which events one reader has taken. The connection's having taken an event does not prove
- * it: the systems and proxies on the way hold megabytes for a reader that is slow, or that has gone.
+ * Infers which events one reader has taken. That the connection has taken an event does not prove it:
+ * the systems and proxies on the way hold megabytes for a reader that is slow, or that has gone.
  * So an event counts as taken
  *
  * - when a link of `SLOW_LINK_BYTES_PER_S` has had the time to carry it and all bytes before it,

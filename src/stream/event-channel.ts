@@ -46,7 +46,7 @@ export class EventChannel extends Channel {
   readonly #id: string;
   #stored: StoredChannel | undefined;
   #account: Unread | undefined;
-  /** The bridges have been asked to report what is taken, and none has yet. */
+  /** This has asked the bridges to report what is taken, and none has reported yet. */
   #isAsked = false;
   readonly #keys: PublishedKeys;
 
@@ -144,7 +144,7 @@ export class EventChannel extends Channel {
     const { preamble, position } = this.#open(start);
     if (this.#state.disconnected) this.#save({ disconnected: false });
     this.subscribe(socket, NATIVE_STREAM, position, preamble);
-    // This one has not been asked.
+    // This has not asked the bridge of the new reader.
     this.#isAsked = false;
     this.#keepAccount();
     this.sendPage(socket);

@@ -61,7 +61,7 @@ export interface SizedEvent extends NewEvent {
 }
 
 export interface LoggedEvent {
-  /** It is the frame that ends a stream, and no event of a publisher. */
+  /** This is the frame that ends a stream, and no event of a publisher. */
   readonly isEnd?: true;
   readonly seq: number;
   /** The event as an SSE frame, in UTF-8. */

@@ -1,7 +1,7 @@
 /**
  * The subscribers of a session: hibernatable WebSockets, each of which feeds one reader's stream
  * through a bridge. The state of a subscriber must survive eviction, so it lies in the socket's
- * attachment. A socket without one is not ours and is left alone.
+ * attachment. A socket without one is not ours, and this leaves it alone.
  */
 import { NATIVE_STREAM } from "../core/event-id.ts";
 import type { LogPage } from "./event-log.ts";
@@ -122,7 +122,7 @@ export class Subscribers {
     try {
       socket.send(message);
     } catch {
-      // Its reader would miss this and get what follows.
+      // The subscriber's reader would miss this message and get those that follow.
       this.close(socket, CLOSE_CODES.unreadable);
     }
   }

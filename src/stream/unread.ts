@@ -5,7 +5,7 @@
  */
 import type { EventLog, SizedEvent } from "./event-log.ts";
 
-/** Once this share of a bound is unread under readers, their bridges are asked what has been taken. */
+/** Once this share of a bound is unread under readers, the object asks their bridges what has been taken. */
 const PRESSING_SHARE = 1 / 2;
 /**
  * An event with this share of a bound after it may be confirmed soon: what the way to the reader

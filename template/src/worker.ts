@@ -33,7 +33,7 @@ app.post("/answers", async (c) => {
   const { prompt } = await c.req.json<{ prompt?: unknown }>().catch(() => ({ prompt: undefined }));
   if (typeof prompt !== "string") return c.text("prompt: must be a text", 400);
   const { id } = await holdfast.sessions(c.env).create({ metadata: { prompt } });
-  // It lasts at most 30 s longer than this request: a slow model belongs into a Durable Object.
+  // The work lasts at most 30 s longer than this request: a slow model belongs into a Durable Object.
   c.executionCtx.waitUntil(write(c.env, id, prompt));
   return c.json({ id }, 201);
 });

@@ -83,7 +83,7 @@ export function describeManagerOver(storage: () => Storage): void {
       const { id } = await managerOf().add(oldSession());
       let writes = 0;
       const between = async () => {
-        // Its updatedAt is older, so the touch still has to be made.
+        // This record's updatedAt is older, so the touch still has to be made.
         if (++writes === 1)
           await storage().store(decodeSession(`{"id":"${id}","metadata":{"value":"between"}}`));
       };

@@ -16,7 +16,7 @@ async function script(path: string, args: readonly string[], env: Record<string,
   const run = promisify(execFile)(process.execPath, [join(PROJECT, path), ...args], {
     cwd: PROJECT,
     env: { ...process.env, ...env },
-    // One that starts after all is ended.
+    // A service that starts after all is ended.
     timeout: 100_000,
   });
   return run.then(

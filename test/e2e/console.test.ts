@@ -26,7 +26,7 @@ const start = (env: Record<string, string> = {}) => Service.start(env, { pages: 
 
 interface Opened {
   readonly page: Page;
-  /** What the browser complained of, and what was asked of another host. */
+  /** The browser's complaints, and the requests to another host. */
   readonly troubles: string[];
   /** The requests, each with its Authorization header. */
   readonly sent: { readonly url: string; readonly authorization: string | undefined }[];

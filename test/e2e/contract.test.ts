@@ -280,7 +280,7 @@ describe("every error of the contract", () => {
     row("rate_limited", "more requests a minute than one may send", async ({ send }) => {
       const ask = () => send("GET", unknown(), undefined, { as: "busy" });
       let answer = await ask();
-      // Its bucket fills while it asks, so how many pass depends on the machine.
+      // The caller's bucket fills while it asks, so how many pass depends on the machine.
       for (let n = 0; n < 60 && answer.status === 404; n++) answer = await ask();
       return answer;
     }),

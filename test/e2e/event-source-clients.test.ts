@@ -74,8 +74,8 @@ const byFetch: Follow = (urls, report) => {
       // Else it leaves while its page is hidden.
       openWhenHidden: true,
       signal: AbortSignal.any([leave.signal, complete.signal]),
-      // It takes an id at its line's end. Cut there, it would come back with the id of an event that
-      // it has not handed over, so it comes back with the last that it has.
+      // The client takes an id at its line's end. Cut there, it would come back with the id of an event
+      // that it has not handed over, so this has it come back with the last id that it has handed over.
       fetch: (input, init) => {
         const headers = new Headers(init?.headers);
         if (handed !== "") headers.set("last-event-id", handed);
@@ -101,7 +101,7 @@ const byClient: Follow = (urls, report) => {
     const source = createEventSource({
       url,
       onMessage: ({ event, data }) => report(url, event ?? "message", data),
-      // It says so of every connection, and closes right after the last.
+      // The client calls this for every connection, and closes right after the last.
       onDisconnect: () =>
         queueMicrotask(() => {
           if (source.readyState === "closed") report(url, "stopped", "");
@@ -158,7 +158,7 @@ const CLIENTS: readonly Client[] = [
   { name: "undici", start: () => sources((url) => new UndiciEventSource(url)) },
   {
     name: "event-source-polyfill",
-    // It takes a 204 for a failure and tries again for ever, so its page closes it at the end.
+    // The polyfill takes a 204 for a failure and tries again for ever, so its page closes it at the end.
     start: () => sources((url) => new EventSourcePolyfill(url), true),
   },
   { name: "@microsoft/fetch-event-source", start: () => byFetch },
@@ -291,13 +291,13 @@ describe("leaving and coming back while events are published", AT_ONCE, () => {
         relay.longestCut = 0;
         if (cut) {
           relay.cutOnce(cut);
-          // They are on their way when the connection breaks: the network has taken them, and no reader.
+          // The events are on their way when the connection breaks: the network has taken them, and no reader.
           await publish(5);
         }
         const journal = new Journal();
         const [leave] = await Promise.all([follow([url], journal.report), publish(5)]);
         await journal.until(url, String(published - 1));
-        // It leaves in good order while events go on.
+        // The reader leaves in good order while events go on.
         const leaving = performance.now();
         const gone = async () => {
           await leave();

@@ -61,7 +61,7 @@ it("a client that takes an id from a torn frame loses nothing, and sees no messa
   await service.publish(id, { data: "last" });
   await reading;
   expect(client.data).toEqual(["a", large, "b", "last"]);
-  // It may have come back, and been cut once more, before the relay let it through.
+  // The client may have come back, and been cut once more, before the relay let it through.
   expect(client.connections).toBeGreaterThan(1);
   const empty = client.messages.filter((data) => data === "");
   expect(empty.length).toBeLessThanOrEqual(client.connections);

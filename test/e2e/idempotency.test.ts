@@ -60,7 +60,7 @@ it("a publisher whose answer was lost repeats itself, and a reader sees the even
   const reader = new SseReader((await service.fetch(path)).body!);
   relay.cutAfter = 1;
   await expect(publish("k", { data: "once" }, relay.url)).rejects.toThrow();
-  // It has come, so the answer was on its way.
+  // The event has come, so the answer was on its way.
   expect(await reader.take(1)).toMatchObject([{ data: "once" }]);
   expect(await publish("k", { data: "once" })).toMatchObject({ status: 202, replayed: "true" });
   await publish("other", { data: "last" });

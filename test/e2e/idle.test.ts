@@ -34,7 +34,7 @@ describe.concurrent("an idle connection", () => {
       const { json } = await service.publish(id, { data: "after" });
       expect(json.writers).toBe(1);
       expect((await reader.take(1)).map(({ data }) => data)).toEqual(["after"]);
-      // It had been asleep: the publish had to start it anew, and it found its writer.
+      // The object had been asleep: the publish had to start it anew, and it found its writer.
       expect(startsOf(service)).toHaveLength(2);
       expect(startsOf(service)[1]).toMatchObject({ writers: 1 });
       await reader.leave();
@@ -56,7 +56,7 @@ describe.concurrent("an idle connection", () => {
       };
       expect(startsOf(service)).toHaveLength(1);
       await read("&wait=25");
-      // It was asleep when the time was up, so the look at the log that follows started it anew.
+      // The object was asleep when the time was up, so the look at the log that follows started it anew.
       await read("");
       expect(startsOf(service)).toHaveLength(2);
     }),

@@ -177,7 +177,7 @@ describe("holdfast import", { timeout: 120_000 }, () => {
       // Killed in the middle of a line.
       writeFileSync(file, readFileSync(file, "utf8") + ids.at(-1)!.slice(0, 7));
 
-      // Whoever has ended a session since does not get it back.
+      // The import does not bring back a session that was ended since.
       const [gone = ""] = readFileSync(file, "utf8").split("\n");
       await service.send("DELETE", `/v1/sessions/${gone}`);
       const { counts, status } = await importing(service.url, urlOf(server), args);
@@ -295,8 +295,8 @@ describe("holdfast import", { timeout: 120_000 }, () => {
       const elsewhere = await of(direct.id, "http://10.0.0.5:8080");
       const { counts } = await importing(service.url, urlOf(server), ["--upstream", "default"]);
       expect(counts).toMatchObject({ made: 3, failed: 0 });
-      // One that the server has lost gets a session anew, by its own initialize request. ToolHive may
-      // have reached the server at an address that is not that of UPSTREAMS.
+      // A session that the server has lost gets a new one there, by its own initialize request. ToolHive
+      // may have reached the server at an address that is not that of UPSTREAMS.
       for (const [id, sessions] of [
         [lives, 1],
         [lost, 2],

@@ -1,6 +1,6 @@
 /**
- * Publishers that repeat under one key whatever was not answered, over a service that is killed
- * again and again. KEYED_KILLS runs more rounds.
+ * Publishers repeat each unanswered publish under its key, while the service is killed again and
+ * again. KEYED_KILLS runs more rounds.
  */
 import { expect, it } from "vitest";
 import { readUntil } from "../support/read-until.ts";

@@ -4,14 +4,14 @@ import { Service } from "../support/service.ts";
 
 it("serves without a jurisdiction where workerd has none, and says so", async () => {
   const service = await Service.start({ JURISDICTION: "eu", LOCATION_HINT: "weur" });
-  // What is said before the first request is heard from the second start on.
+  // The test hears lines from before the first request only from the second start on.
   await service.kill();
   await service.restart();
   const line = await service.logged(({ event }) => event === "jurisdiction.absent");
   expect(line).toMatchObject({ level: "warn", jurisdiction: "eu" });
   const { id } = await service.make();
   expect((await service.publish(id, { data: 1 })).status).toBe(202);
-  // The directory is told in the background.
+  // The session's object tells the directory in the background.
   const listed = async () => {
     const { json } = await service.send<{ sessions: { id: string }[] }>("GET", "/v1/sessions");
     return json.sessions.map((one) => one.id);

@@ -27,7 +27,7 @@ it.concurrent(
       (await service.fetch(`/v1/sessions/${first.id}/events?from=earliest`)).body!,
     );
     expect(await late.take(3)).toHaveLength(3);
-    // What is published again under its key is not published again.
+    // A publish that is repeated under its key counts once.
     for (let n = 0; n < 2; n++) {
       await service.fetch(`/v1/sessions/${second.id}/events`, {
         method: "POST",

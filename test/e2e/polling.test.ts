@@ -101,7 +101,7 @@ it("waits for an event, and answers as soon as there is one", async () => {
   const { service, id, read, publish } = await start();
   const [a] = await publish("a");
   const waiting = read(`?after=${a}&wait=30`);
-  // It waits by now, as a rule; where it does not yet, it finds the event at once.
+  // The read waits by now, as a rule; if it does not yet, it finds the event at once.
   await service.send("GET", `/v1/sessions/${id}`);
   const began = performance.now();
   const [b] = await publish("b");

@@ -11,8 +11,8 @@ import { SseReader } from "../support/sse-reader.ts";
 
 const KEEPALIVE_SECONDS = 1;
 /**
- * That a reader is noticed, these tests show; how soon, test/unit/stream/bridge.test.ts, on a fake
- * clock. One that takes no more might be on a slow link, which takes 24 s to show that it is read.
+ * These tests show that the service notices a reader; test/unit/stream/bridge.test.ts shows how soon, on a fake
+ * clock. A reader that takes no more might be on a slow link, which takes 24 s to show that it is read.
  */
 const PATIENCE = { timeout: 5 * 60_000 };
 const MIB = 1024 * 1024;
@@ -65,7 +65,7 @@ it.concurrent.each(["closes", "closes after it half-closed", "is killed"])(
     await attached;
     expect(await writers()).toBe(1);
     if (how === "closes after it half-closed") {
-      // It may read on (RFC 9112, 9.6), and workerd serves it: it is a reader until it takes no more.
+      // The client may read on (RFC 9112, 9.6), and workerd serves it: it is a reader until it takes no more.
       socket.end();
       const read = comes(socket, "still read");
       await service.publish(id, { data: "still read" });

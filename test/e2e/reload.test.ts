@@ -146,7 +146,7 @@ it("an event that a reader took and lived on after does not go to the next reade
   await startOf(reader);
   const [, , taken] = await publish("a", "b", "c");
   await readUntil(reader, "c");
-  // It counts as taken once a later write went through: until then the next gets it again.
+  // The last event counts as taken once a later write went through: until then the next reader gets it again.
   const nextStarts = async () => {
     const next = await follow();
     const place = await startOf(next);

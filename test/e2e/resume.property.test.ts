@@ -201,11 +201,11 @@ async function readOn(client: ResumingClient): Promise<void> {
   }
 }
 
-/** Five share what time a busy machine has for one. */
+/** Five tests share the time that a busy machine has for one. */
 const AT_ONCE = { timeout: 5 * 60_000 };
 
 it.concurrent(
-  "clients without an id that are cut at any byte are told of what was trimmed while none was there",
+  "clients without an id that are cut at any byte get a gap for what was trimmed while none was there",
   AT_ONCE,
   beside(async () => {
     const bounds = { ...BOUNDS, maxEvents: 20 };
@@ -266,7 +266,7 @@ it.concurrent(
 it.concurrent.each([
   ["every event once, in order", {}, "refuse", BOUNDS],
   [
-    "every event that is retained once, in order, and is told of the others",
+    "every event that is retained once, in order, and a gap for the others",
     { LOG_MAX_EVENTS: "50" },
     "trim",
     { ...BOUNDS, maxEvents: 50 },
@@ -287,7 +287,7 @@ it.concurrent.each([
           let from = 0;
           let until: number | undefined;
           const client = new ResumingClient((lastEventId) => {
-            // What is published while this is on its way may trim the log before it arrives.
+            // Events that are published while this is on its way may trim the log before it arrives.
             if (!lastEventId) [from, until] = [playing.model.first, undefined];
             return playing.follow(lastEventId ? "" : "?from=earliest", lastEventId);
           });

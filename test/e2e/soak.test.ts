@@ -58,7 +58,7 @@ describe("a soak", () => {
     expect(history.publishes.flatMap(({ repeats = [] }) => repeats).length).toBeGreaterThan(0);
   }, 240_000);
 
-  // They share no folder and no process, so they start beside each other.
+  // These soaks share no folder and no process, so they start beside each other.
   it.concurrent.each([
     ["SIGTERM", 143],
     ["SIGINT", 130],
@@ -117,7 +117,7 @@ function processes(): Process[] {
         const args = readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ");
         return state === "Z" ? [] : [{ pid: Number(pid), ppid: Number(parent), args }];
       } catch {
-        // It has ended meanwhile.
+        // The process has ended meanwhile.
         return [];
       }
     });

@@ -172,7 +172,7 @@ describe("npm run serve", AT_ONCE, () => {
       // Of an ended session of which the directory has not heard yet, something is stored.
       expect(sessionFiles(stateDir).length).toBeLessThan(5);
       await second.printed(/"storage.mended"/);
-      // Nobody asks for it: its alarm ends it.
+      // Nobody asks for the session: its alarm ends it.
       const expired = await second.printed(/"session.expired"/);
       expect(JSON.parse(expired)).toMatchObject({ session: `${ending.slice(0, 8)}…` });
       expect((await fetch(`${second.url}/v1/sessions/${kept}`)).status).toBe(200);

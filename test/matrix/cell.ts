@@ -79,7 +79,7 @@ async function run(
     found = { seen: await client.seen };
     if (interrupting) {
       const long = client.call("long");
-      // It is awaited below, after the restart.
+      // The call is awaited below, after the restart.
       long.catch(() => undefined);
       await delay(UNDER_WAY_MS);
       await server.restart();
@@ -90,7 +90,7 @@ async function run(
     await server.restart();
     return { ...found, again: await timed(() => client.call("echo")) };
   } catch (failure) {
-    // It may be down, or hold what this client left.
+    // The server may be down, or hold what this client left.
     await server.restart();
     return { ...found, ended: failure instanceof Error ? failure.message : String(failure) };
   } finally {

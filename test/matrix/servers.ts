@@ -50,7 +50,7 @@ const EVERYTHING = {
   calls: {
     echo: { name: "echo", arguments: { message: "hello" } },
     count: { name: "trigger-long-running-operation", arguments: { duration: 0.6, steps: 3 } },
-    // Its arguments are missing.
+    // The tool's arguments are missing.
     fail: { name: "echo", arguments: {} },
     long: { name: "trigger-long-running-operation", arguments: { duration: 9, steps: 3 } },
   },
@@ -149,7 +149,7 @@ export function guard(child: ChildProcess): ChildProcess {
 export function killTree(child: ChildProcess): void {
   const { pid, exitCode, signalCode } = child;
   if (pid === undefined || exitCode !== null || signalCode !== null) return;
-  // It is to start nothing more while its descendants are looked for.
+  // The process must start nothing more while this looks for its descendants.
   kill(pid, "SIGSTOP");
   const parents = spawnSync("ps", ["-A", "-o", "pid=,ppid="], { encoding: "utf8" }).stdout;
   const pairs = parents
@@ -167,7 +167,7 @@ function kill(pid: number, signal: NodeJS.Signals): void {
   try {
     process.kill(pid, signal);
   } catch {
-    // It has ended by itself.
+    // The process has ended by itself.
   }
 }
 

@@ -97,7 +97,7 @@ function settingsFor(module: string, lines: string, fresh: boolean, folder: stri
     plugins: [join(STRYKER, "vitest-runner/dist/src/index.js")],
     vitest: { configFile: "test/mutants/vitest.config.ts", related: false },
     coverageAnalysis: "perTest",
-    // What was noticed before counts again while the module's code there and the test are the same.
+    // A mutant that was noticed before counts again while its code and the test are the same.
     incremental: lines === "",
     incrementalFile: join(HERE, "node_modules/.cache", `${module}.json`),
     force: fresh,

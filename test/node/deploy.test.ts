@@ -166,7 +166,7 @@ it("is an image that runs as nobody, with a tree that is only read", async () =>
     expect(await service.exit).toBe(0);
     expect(await asNobody([node, ...check], place, folder).exit).toBe(1);
 
-    // What another user restored is whole, and is neither mended nor taken for damaged.
+    // A file that another user restored is whole: the service neither mends it nor takes it for damaged.
     const alarms = "objects/SessionObject/metadata.sqlite";
     chmodSync(join(state, alarms), 0);
     const stored = written(join(state, "objects"));

@@ -262,7 +262,7 @@ async function toJavaScript(code: string): Promise<string> {
   return (await transform(code, { loader: "ts" })).code;
 }
 
-/** What `holdfast/react` needs, and its types. */
+/** Installs the packages that `holdfast/react` needs, and their types. */
 function installReact(): void {
   for (const name of ["react", "csstype", "@types"]) {
     const path = join(consumer, "node_modules", name);
@@ -290,7 +290,7 @@ describe("the packed library, by itself", () => {
       });
     const [{ stdout }] = await Promise.all([
       tool("publint", "--strict"),
-      // Its compiler, 5.6, does not know that Node requires ESM; a test below does it.
+      // attw's compiler, 5.6, does not know that Node requires ESM; a test below does it.
       tool("attw", "--profile", "node16", "--ignore-rules", "cjs-resolves-to-esm"),
     ]);
     expect(stdout).toContain("All good!");
@@ -298,7 +298,7 @@ describe("the packed library, by itself", () => {
 
   it("has what its pages lead to", () => {
     const root = join(consumer, "node_modules/holdfast");
-    // Those in dist are copies for the service to show as text.
+    // The pages in dist are copies for the service to show as text.
     const pages = readdirSync(root, { recursive: true, encoding: "utf8" }).filter(
       (file) => file.endsWith(".md") && !file.startsWith("dist/"),
     );
@@ -310,7 +310,7 @@ describe("the packed library, by itself", () => {
         .map((path) => `${page} leads to ${path}`);
     });
     expect(dead).toEqual([]);
-    // What starts an app by a copy is all there; `.gitignore` is one that npm never packs.
+    // The template is whole, but for `.gitignore`, which npm never packs.
     const template = readdirSync(join(PROJECT, "template")).filter((name) => name !== ".gitignore");
     expect(readdirSync(join(root, "template")).toSorted()).toEqual(template.toSorted());
   });
@@ -372,7 +372,7 @@ describe("the packed library, in an empty project", () => {
       external: ["cloudflare:workers"],
       format: "esm",
     });
-    // Its own server, for an example lists every session under ToolHive's prefix.
+    // The test has a Redis of its own, for an example lists every session under ToolHive's prefix.
     const redis = await startRedis();
     onTestFinished(() => redis.stop());
     for (const [i, example] of examples.entries()) {
@@ -554,7 +554,7 @@ describe("the packed library, in an empty project", () => {
     expect((await stop("https://evil.example")).status).toBe(403);
     expect((await stop(url)).status).toBe(200);
     expect((await reader.rest()).map(({ event }) => event).slice(-2)).toEqual(["stopped", "ended"]);
-    // It installs what this project is tested with.
+    // The template installs the versions that this project is tested with.
     const own = JSON.parse(readFileSync(join(PROJECT, "package.json"), "utf8")) as typeof packed & {
       version: string;
     };

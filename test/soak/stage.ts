@@ -58,7 +58,7 @@ export async function setStage(options: SoakOptions, endings: Ending[]): Promise
   endings.push(() => disk?.unmount());
   const openFiles = options.openFiles === 0 ? undefined : options.openFiles;
   const journal = new Journal();
-  // Its last lines say why.
+  // The service's last lines say why it ended.
   let last: readonly string[] = [];
   const place = {
     env,

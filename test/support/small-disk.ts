@@ -28,7 +28,7 @@ export class SmallDisk {
   static async mount(folder: string, megabytes: number): Promise<SmallDisk> {
     mkdirSync(folder, { recursive: true });
     const args = ["--map-root-user", "--mount", "sh", "-c", MOUNT, "sh", folder, String(megabytes)];
-    // Its input is a pipe from here: it ends when this process does.
+    // The holder's input is a pipe from here: it ends when this process does.
     const holder = spawn("unshare", args, { stdio: ["pipe", "pipe", "inherit"] });
     const mounted = once(holder.stdout, "data").then(() => true);
     const failed = once(holder, "exit").then(

@@ -64,7 +64,7 @@ export class StreamModel {
     const ended = this.endedId !== undefined && from + events.length === this.next;
     const before = this.events[from - 1]?.id ?? (resumes ? after : undefined);
     const last = ended ? this.endedId : (events.at(-1)?.id ?? before);
-    // Without an id it is told of what was trimmed unread. Only the service knows who has read what.
+    // Without an id the service tells it of events that were trimmed unread: only the service knows of them.
     const isTrimmed = this.first > 0 && page.gap?.requested === null;
     const gap = after === undefined ? isTrimmed : !resumes;
     const earliest = this.events[this.first]?.id ?? null;
@@ -96,7 +96,7 @@ export class StreamModel {
     const hasEnd = received.at(-1) === "ended";
     const events = hasEnd ? received.slice(0, -1) : received;
     const through = this.#through(events, unseen, (first) => Math.min(first, unseen));
-    // It leaves out nothing before the end either.
+    // The stream leaves out nothing before the end either.
     if (hasEnd) expect(through).toBe(this.next);
   }
 

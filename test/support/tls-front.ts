@@ -8,7 +8,7 @@ export interface TlsFront {
   /** `name:port`. */
   readonly addr: string;
   readonly port: number;
-  /** What each client named, in order; false: a client that named nothing. */
+  /** The name that each client asked for, in order; false: a client that named none. */
   readonly named: (string | false | null)[];
   /** The port of the loopback to which the front passes on what clients say. */
   target: number;

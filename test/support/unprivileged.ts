@@ -7,7 +7,7 @@ const NOBODY = 65_534;
 /** Only root can become another user. Anybody else is unprivileged already. */
 const isRoot = process.getuid?.() === 0;
 
-/** What stands before a command to run it as `nobody`. */
+/** The arguments before a command that run it as `nobody`. */
 export const AS_NOBODY: readonly string[] = isRoot
   ? ["setpriv", `--reuid=${NOBODY}`, `--regid=${NOBODY}`, "--clear-groups"]
   : [];

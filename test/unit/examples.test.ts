@@ -1,4 +1,4 @@
-/** What the examples pin: the versions that the tests run them with, and the package's own. */
+/** Each example pins the versions that the tests run it with, and the package's own. */
 import { globSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { describe, expect, it } from "vitest";

@@ -57,7 +57,7 @@ const ROWS: Readonly<Record<string, Row>> = {
   },
   revokeSessions: {
     method: "DELETE",
-    // Its sessions all end, so it is nobody that another row's test makes sessions for.
+    // All sessions of this subject end, so no other row's test makes sessions for it.
     path: `/v1/sessions?subject=${encodeURIComponent("https://idp.example#leaver")}`,
     caller: "leaver",
     scope: "sessions:write",

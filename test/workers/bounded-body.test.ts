@@ -12,7 +12,7 @@ function piped(...chunks: readonly string[]): ReadableStream<Uint8Array> {
     for (const chunk of chunks) await writer.write(new TextEncoder().encode(chunk));
     await writer.close();
   };
-  // It rejects where the reader lets go.
+  // The write rejects where the reader lets go.
   void write().catch(() => undefined);
   return readable as ReadableStream<Uint8Array>;
 }

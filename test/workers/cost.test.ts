@@ -20,7 +20,7 @@ const EVENTS = 13_000;
 
 const shardOf = (id: string) => shard(placementOf(id, SHARDS));
 
-/** What a call costs the session's object and the directory together. */
+/** Counts what a call costs the session's object and the directory together. */
 async function costOf(id: string, act: () => Promise<unknown>) {
   const writes = await countWrites(id);
   const deliver = vi.spyOn(DirectoryObject.prototype, "deliver");
@@ -72,7 +72,7 @@ it("the first use after an eviction tells the directory once more, for a row and
   await make({ id });
   await evict(id);
   const use = () => call("GET", pathOf(id));
-  // One of them is the touch.
+  // One of the two rows is the touch.
   expect(await costOf(id, use)).toEqual({ rows: 2, alarms: 0, messages: 1 });
   await evict(id);
   expect(await costOf(id, use)).toEqual({ rows: 0, alarms: 0, messages: 0 });

@@ -103,7 +103,7 @@ describe("an object that dies", () => {
     await shards.arrived;
     await kill(id);
     shards.restore();
-    // Its socket is gone with the object.
+    // The reader's socket is gone with the object.
     await reader.body?.cancel().catch(() => undefined);
     at(7200);
     await runDurableObjectAlarm(objectOf(id));

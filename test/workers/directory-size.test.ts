@@ -54,7 +54,7 @@ it("reads at most 64 rows per shard for a page of 50 out of 100,000, and none to
   let next = 0;
   await directory().count({});
   await eachShard((stub) => fill(stub, next++));
-  // What is in memory is of no entry yet.
+  // The shards' memory knows of no entry yet.
   await eachShard((stub) => evictDurableObject(stub));
 
   const second = (await directory().list({ limit: 50 })).cursor ?? "";
@@ -79,7 +79,7 @@ it("reads at most 64 rows per shard for a page of 50 out of 100,000, and none to
   for (const filter of [{}, { type: "sse" }]) {
     expect((await rowsUsed(shard(0), () => directory().count(filter))).read).toBe(0);
   }
-  // Those of a subject are counted each time.
+  // The shard counts the sessions of a subject each time.
   for (const filter of [{ subject }, deep]) {
     let count = 0;
     const { read } = await rowsUsed(shard(0), async () => {
@@ -177,7 +177,7 @@ it("takes over the tables of version 0.1, and leaves them readable to it", async
     expect(index.rowsAfter("", 9).map(({ id }) => id)).toEqual(["c"]);
     expect(index.nextDrop()).toBe(START + 9);
     expect(new ShardIndex(storage).count({})).toBe(1);
-    // What that version asks and writes, if it has the shard again.
+    // The statements of that version, if it has the shard again.
     const counts = (subject: string) =>
       sql.exec("SELECT by_type FROM counts WHERE subject = ?", subject).toArray();
     expect(counts("")).toEqual([{ by_type: '[["mcp",1]]' }]);

@@ -1,4 +1,4 @@
-/** The cost of a call of a client without sessions, carried in one, counted at the object; the upstream is the demo server. */
+/** Counts the cost of a stateless client's call that a session carries; the upstream is the demo server. */
 import { env } from "cloudflare:workers";
 import { runInDurableObject } from "cloudflare:test";
 import { afterEach, expect, it, vi } from "vitest";

@@ -116,7 +116,7 @@ it("a call that waits for its client is a row beside its exchange and its questi
 
   const writes = await countWrites(id);
   const { reader, answer } = await ask(6, headers);
-  // Its exchange, the call that waits, and the question; each end of a use of the session is a row too, as ever.
+  // The call's exchange, the call that waits, and the question; each end of a use of the session is a row too, as ever.
   expect([writes.rows - touches(writes), writes.alarms]).toEqual([3, 0]);
   await evict(id);
   const after = await countWrites(id);

@@ -23,7 +23,7 @@ const env = platformEnv as unknown as Env;
 const ORIGIN = "https://app.example";
 const PAGE = "https://page.example";
 
-/** Who is logged in under a cookie, and what each may do. */
+/** The users who are logged in, by cookie, and what each may do. */
 const LOGINS: Readonly<Record<string, { subject: string; scopes: readonly Scope[] }>> = {
   ada: { subject: "ada", scopes: ["sessions:read", "sessions:write", "events:subscribe"] },
   bob: { subject: "bob", scopes: ["sessions:read", "sessions:write", "events:subscribe", "mcp"] },
@@ -203,7 +203,7 @@ describe("an app's own authentication", () => {
       "no token",
     ];
     for (const token of bad) expect(await status(token)).toBe(401);
-    // Whoever cannot be verified now is not let in, and is not sent away for good.
+    // The service does not let in a caller that it cannot verify now, and does not send it away for good.
     const away = createRemoteJWKSet(keysUrl, {
       [customFetch]: async () => new Response(null, { status: 500 }),
     });

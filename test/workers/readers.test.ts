@@ -36,7 +36,7 @@ it("a reader that cannot be sent to is let go, and holds the session open no lon
   expect(await reader.rest()).toEqual([]);
   await expect.poll(() => socketsOf(id)).toBe(0);
   expect(await creditOf(id)).toBeLessThan(TTL_SECONDS / 8);
-  // It has not taken the event, so the next one gets it.
+  // The reader has not taken the event, so the next one gets it.
   const next = await follow(id);
   expect((await next.take(1)).map(({ data }) => data)).toEqual(["a"]);
   await next.leave();
@@ -51,7 +51,7 @@ it("an object that wakes does not count a reader whose connection is closing, an
     if (!socket) throw new Error("a reader has a socket");
     socket.close(4001);
     const woken = new Subscribers(ctx);
-    // Its close event reaches an object that never knew it.
+    // The socket's close event reaches an object that never knew it.
     return [before, woken.size, woken.detach(socket)?.stream];
   });
   expect(found).toEqual([2, 1, 0]);

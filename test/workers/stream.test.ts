@@ -246,7 +246,7 @@ describe("gaps", () => {
     for (let n = 0; n < 8; n++) {
       expect((await publish(id, { data: `${n}${big}` })).status).toBe(202);
     }
-    // Nobody had taken what is gone.
+    // Nobody had taken the events that are gone.
     const [gap, ...frames] = await (await follow(id, {}, "?from=earliest")).take(5);
     expect(gap?.event).toBe("gap");
     expect(frames.map(({ data }) => data[0])).toEqual(["4", "5", "6", "7"]);
@@ -273,7 +273,7 @@ describe("the unread part of a stream", () => {
     await evict(id);
     const reader = await follow(id);
     expect(dataOf(await reader.take(1))).toEqual(["unread"]);
-    // It counts as taken once the reader has lived on for a moment after it.
+    // The event counts as taken once the reader has lived on for a moment after it.
     const rest = reader.rest().catch(() => []);
     await expect.poll(() => takenBy(id)).toEqual([json.id]);
     await evict(id);

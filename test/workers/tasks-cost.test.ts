@@ -1,4 +1,4 @@
-/** What tasks cost, counted at the object; the upstream is the built-in demo server. */
+/** Counts the cost of tasks at the object; the upstream is the built-in demo server. */
 import { runInDurableObject } from "cloudflare:test";
 import { afterEach, expect, it, vi } from "vitest";
 import { call, request } from "../support/call.ts";
@@ -60,7 +60,7 @@ const NOTHING = { task: 0, create: 0, read: 0, patch: 0, exchange: 0, publish: 0
 const echo = { name: "echo", arguments: { text: "hi" } };
 
 it("a client that does not declare the extension pays nothing, and a quick call one request", async () => {
-  // Who offers tasks is asked once.
+  // The gateway asks once who offers tasks.
   await ask("tools/call", echo);
   const counts = await countRequests();
   const plain = await ask("tools/call", echo, {});

@@ -45,7 +45,7 @@ function Answer({ url, id }: Shown) {
     url,
     id,
     from: "earliest",
-    // It opens this one stream for a minute. The page holds no token.
+    // The ticket opens this one stream for a minute. The page holds no token.
     ticket: () => post(`/answers/${id}/ticket`),
   });
   const words = session.events.filter(({ event }) => event === "message");

@@ -10,7 +10,7 @@ import type { OwnServer, Send } from "../upstream/upstream.ts";
 /** Longest run of the slow tool, in seconds. A call holds an object in memory while it runs. */
 const LONGEST_RUN_SECONDS = 300;
 
-/** Only a name. Nothing is sent there. */
+/** The URL is only a name: nobody sends anything there. */
 const ADDRESS = "https://demo.invalid/mcp";
 
 export function demoServer(): OwnServer & { readonly stateless: Send } {

@@ -23,8 +23,8 @@ export class Batches {
   }
 
   /**
-   * Sends each request by `send`, and answers with a stream of all their messages. Where all are refused for
-   * what is common to them, such as a credential, that is the answer. Throws where none could be sent.
+   * Sends each request by `send`, and answers with a stream of all their messages. If the server refuses all of
+   * them, such as for their credential, the first refusal is the answer. Throws where none could be sent.
    */
   async answer(
     ids: readonly RequestId[],
@@ -32,7 +32,7 @@ export class Batches {
     maxBytes: number,
   ): Promise<Answer> {
     const sent = ids.map((id, n) => this.#send(id, n, send, maxBytes));
-    // One that is slow holds up none of the others.
+    // A slow answer holds up no other.
     const isTaken = await Promise.any(sent.map(taken)).catch(() => false);
     const [first] = sent;
     if (first && !isTaken) {
@@ -57,7 +57,7 @@ export class Batches {
     };
     void Promise.all(sent.map(read))
       .then(() => stream.close())
-      // Its reader has left.
+      // The stream's reader has left.
       .catch(() => undefined);
     return stream.response;
   }

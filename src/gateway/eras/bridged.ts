@@ -55,7 +55,7 @@ async function answer(
   const id = task ? taskCallId(task.id) : JSON.stringify(crypto.randomUUID());
   const ask = () => carry(call, session, request, id, task);
   const given = isNew(task) ? await inSession(call, session, ask) : await ask();
-  // A session that another isolate has made shows it as well. That one has it remembered.
+  // An answer in a session that another isolate has made shows it as well. That isolate has stored it.
   const isServed = given.kind === "flow" || (given.kind === "json" && given.status === 200);
   if (isServed) learn(call.upstream, "modern", false);
   switch (given.kind) {

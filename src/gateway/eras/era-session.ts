@@ -33,7 +33,7 @@ export interface EraSession {
   readonly make: () => Promise<void>;
 }
 
-/** The session of this client. Nothing is asked of it, and it may not be made yet. */
+/** Works out the session of this client, and asks it nothing: it may not be made yet. */
 export async function eraSessionOf(call: GatewayCall, client: ModernRequest): Promise<EraSession> {
   const { upstream, parts } = call;
   const subject = await principalOf(call);
@@ -69,8 +69,8 @@ export async function eraSessionOf(call: GatewayCall, client: ModernRequest): Pr
 }
 
 /**
- * A principal whose clients say something new of themselves each time would have a session for each of them. Where
- * nothing counts sessions, there is no bound.
+ * Bounds the sessions of a principal: its clients could describe themselves anew each time, and get a session for
+ * each description. Without a directory nothing counts sessions, and there is no bound.
  */
 async function refuseTooMany({ parts }: GatewayCall, subject: string): Promise<void> {
   const counted = parts.host.count({ subject, type: "mcp" });
@@ -150,8 +150,8 @@ export async function inEraSession<T>(
 }
 
 /**
- * Whose sessions these are: the caller's subject; where nobody is identified, the credential for the upstream, or
- * else the client's address.
+ * The principal that owns the sessions of a call: the caller's subject; where nobody is identified, the credential
+ * for the upstream, or else the client's address.
  */
 export async function principalOf(call: GatewayCall): Promise<string> {
   const { subject } = call.caller;
@@ -161,7 +161,7 @@ export async function principalOf(call: GatewayCall): Promise<string> {
   return `address:${call.parts.access.addressOf(call.request) ?? ""}`;
 }
 
-/** The principal of a caller that is known by its credential for an upstream alone. */
+/** The principal of a caller that the service knows only by its credential for an upstream. */
 export async function credentialPrincipal(authorization: string): Promise<string> {
   return `credential:${hex(await sha256(authorization))}`;
 }

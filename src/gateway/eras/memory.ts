@@ -1,6 +1,6 @@
 /**
- * Remembers over restarts which eras the upstreams speak. It is asked once in an isolate's life, and only before a
- * request that may not be sent twice while the era of its upstream is unknown.
+ * Remembers over restarts which eras the upstreams speak. An isolate asks once for each upstream, before it sends
+ * a request that may not be sent twice, while it does not know the upstream's era.
  */
 import type { Notes } from "../../core/host.ts";
 import type { Upstream } from "../upstream/upstream.ts";

@@ -34,7 +34,7 @@ export function modernResponse(method: string, id: RequestId, text: string): str
 function modernResult(method: string, result: string): string {
   const complete = withMember(result, "resultType", '"complete"');
   if (!CACHED_METHODS.has(method)) return complete;
-  // Nobody here knows how long it stays true, or who else may see it.
+  // The gateway knows neither how long the result stays true, nor who else may see it.
   return withMember(withMember(complete, "ttlMs", "0"), "cacheScope", '"private"');
 }
 
@@ -130,7 +130,7 @@ function asked(
 }
 
 /**
- * The error with which a client of the older revisions answers what it has not declared: -32601 for a method
+ * The error with which a client of the older revisions answers an undeclared question: -32601 for a method
  * that it does not know (2025-11-25, "Roots", "Sampling"), -32602 for a kind of it (-"Elicitation", "Sampling").
  */
 function askProblem(method: string, params: unknown, capabilities: unknown): string | undefined {

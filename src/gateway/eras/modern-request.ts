@@ -193,7 +193,7 @@ function textsOf(value: unknown, text: string | undefined): Record<string, strin
   );
 }
 
-/** Members of `params` that belong to 2026-07-28 alone. `task` is an older one's, which nobody could follow here. */
+/** Members of `params` that belong to 2026-07-28 alone; and `task`, of an older one, which no client here could follow. */
 const NOT_PASSED: ReadonlySet<string> = new Set([
   "_meta",
   "inputResponses",

@@ -29,7 +29,7 @@ export interface ModernParts {
   readonly client: () => ClientSide | undefined;
   /** The version that the session has agreed on, if this initialize request made it. */
   readonly agreed: (initBody: string) => string | undefined;
-  /** Stores a lasting request. Resolves with whether there was room, once the server is listened to accordingly. */
+  /** Stores a lasting request. Resolves with whether there was room, once the bridge listens to the server for it. */
   readonly change: (change: Change) => Promise<boolean>;
   readonly tools: ToolHeaders;
   /** Bytes of one message. */
@@ -197,7 +197,7 @@ class Bridge {
     return rpcError(RPC_CODES.invalidParams, "The session has too many subscriptions", id);
   }
 
-  /** Headers repeat some parameters of some tools, which only the server's list of tools says. */
+  /** Headers repeat some parameters of some tools. Only the server's list of tools says which. */
   async #callTool(text: string): Promise<Answer> {
     const { tools } = this.#parts;
     const first = await this.post(text, "tools/call", tools.headersFor(text));

@@ -78,7 +78,7 @@ function mayBeLegacy(refusal: unknown): boolean {
   return isPlainRefusal(refusal);
 }
 
-/** A refusal without a JSON-RPC error that is said of the method, or of a request of this form. */
+/** Whether a refusal has no JSON-RPC error and is about the method, or about a request of this form. */
 function isPlainRefusal(refusal: unknown): boolean {
   const status = refusal instanceof UpstreamError ? refusal.status : undefined;
   if (status === undefined || isOfCredentialOrLimit(status)) return false;

@@ -77,7 +77,7 @@ export function listenRequest(client: ClientSide, uris: readonly string[]): stri
 }
 
 /**
- * A parked call with the answers to what was asked, as a request of its own (2026-07-28, "Multi round-trip
+ * A parked call with the client's answers, as a request of its own (2026-07-28, "Multi round-trip
  * requests": a retry has an id of its own). `body` may be such a request of an earlier round.
  */
 export function againRequest(
@@ -127,7 +127,7 @@ export class ToolHeaders {
     if (!isObject(result) || !Array.isArray(result["tools"])) return;
     for (const tool of result["tools"] as readonly unknown[]) {
       if (!isObject(tool) || typeof tool["name"] !== "string") continue;
-      // A server that names ever more tools must not fill the memory. What is forgotten is learnt again.
+      // A server that names ever more tools must not fill the memory. The next lists teach the names again.
       if (this.#tools.size >= MOST_TOOLS) this.#tools.clear();
       this.#tools.set(tool["name"], repeatedIn(tool["inputSchema"]));
     }
@@ -152,7 +152,7 @@ function valueAt(value: unknown, path: readonly string[]): unknown {
   return path.reduce((node, key) => (isObject(node) ? node[key] : undefined), value);
 }
 
-/** Only what every reader writes alike has a header. */
+/** Only a value that every program writes alike has a header. */
 function headerTextOf(value: unknown): string | undefined {
   if (typeof value === "string") return value;
   if (typeof value === "boolean") return String(value);

@@ -78,12 +78,12 @@ export type Questions =
       readonly questions: readonly Question[];
       readonly texts: readonly string[];
     }
-  /** `answer` is the response to the call: nobody can be asked this. */
+  /** The client cannot be asked this. `answer` is the response to the call. */
   | { readonly kind: "refused"; readonly answer: string };
 
 /**
- * The requests to the client that a result asks for; `newId` makes an id for each. What the client has no
- * capability for is not asked: the call `request` is answered with the error of 2026-07-28 for that.
+ * The requests to the client that a result asks for; `newId` makes an id for each. A client is not asked for
+ * something that it has no capability for: the call `request` gets the error of 2026-07-28 for that.
  */
 export function questionsOf(
   { requests, state }: Asked,

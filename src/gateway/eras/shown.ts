@@ -29,7 +29,7 @@ export function discoveryShows({ status, text }: ModernAnswer): boolean | undefi
   const { code, data } = error;
   if (code === MODERN_CODES.unsupportedVersion)
     return hasModern(isObject(data) && data["supported"]);
-  // They say what a server of that revision alone would say, but not that it serves a version of this client's.
+  // Only a server of that revision has these codes. They do not show that it serves a version of this client's.
   return code === MODERN_CODES.headerMismatch || code === MODERN_CODES.missingCapability;
 }
 
@@ -52,7 +52,7 @@ export function answerShows(method: string, answer: ModernAnswer): boolean | und
 export function isSuspect({ status, text }: ModernAnswer, isKnown: boolean): boolean {
   if (saysNothing(status)) return false;
   const { result, error } = membersOf(text);
-  // Nothing is asked about an answer that may be the right one.
+  // An answer that may be the right one is no reason to ask.
   if (status < 400) return !isKnown && result !== undefined && result["resultType"] === undefined;
   const code = error?.["code"];
   return !(isKnown && (code === METHOD_NOT_FOUND || code === RPC_CODES.invalidParams));

@@ -8,7 +8,7 @@ import type { Upstream } from "../upstream/upstream.ts";
 
 export type Era = "legacy" | "modern";
 
-/** What has been learnt; a member that is undefined is not known. */
+/** Whether an upstream speaks each era; undefined: no answer has shown it yet. */
 type Spoken = Partial<Record<Era, boolean>>;
 
 /** By name and replicas, which the configuration bounds. */

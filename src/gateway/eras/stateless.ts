@@ -44,7 +44,7 @@ async function judged(
   if (shown === undefined && !isSuspect(answer, isKnown)) return response;
   const isLegacy = (shown ?? (method === DISCOVER ? shown : await asked(call))) === false;
   if (!isLegacy) return response;
-  // What may have been executed is not sent again: the next request goes over the bridge.
+  // The gateway does not repeat a request that may have been executed: the next one goes over the bridge.
   const mayRepeat = isHarmless(body) || isRefusal(answer);
   if (mayRepeat) return bridged(call, body, () => Promise.resolve(response));
   if (learn(upstream, "modern", false)) await call.parts.memory?.remember(upstream);

@@ -9,7 +9,7 @@ import { FIRST_STATELESS, VERSION_META_KEY } from "../versions.ts";
 export const MODERN_VERSION = FIRST_STATELESS;
 
 /**
- * In place of an upstream's session id, which a server of the stateless era has not: the session is bridged.
+ * Begins the id that a bridged session has for its upstream's session: a server of the stateless era gives none.
  * The session stores it as it stores the id of a server, so an object that has lost its memory still knows of the bridge.
  */
 const BRIDGED = "holdfast-bridge-";

@@ -48,7 +48,7 @@ export class ClientAnswer {
   readonly isLegacy: boolean;
   /** The event after which the upstream's stream can be resumed once all that came is stored. */
   resumesAfter: () => string | undefined = () => undefined;
-  /** Where much waits for the client: resolves when it has taken that. What is logged waits for nobody. */
+  /** Never set, unlike `EraLeg.drained`: the log holds the messages, so they wait for no client in memory. */
   readonly drained: Promise<void> | undefined = undefined;
   readonly #pending: PendingRequests;
   #state: State = { kind: "waiting" };
@@ -142,7 +142,7 @@ export class ClientAnswer {
     this.#streams.ask(this.#state.row, questionsFor);
   }
 
-  /** The client has said what it was asked for, or the request waits for it no more. */
+  /** The client has answered the questions, or the request no longer waits for the client. */
   unpark(id: RequestId): void {
     this.#pending.unpark(id);
   }

@@ -1,7 +1,7 @@
 /**
- * The answer of a server of the revisions with sessions, given to a client of the stateless one. A question of
- * the server ends the client's request (`input_required`). What the server says until the client repeats it is
- * logged, and the repetition goes on from there, with the same call of the server.
+ * Gives the answer of a server of the revisions with sessions to a client of the stateless one. A question of
+ * the server ends the client's request (`input_required`). Until the client repeats the request, the server's
+ * messages are logged. The repetition goes on from there, with the same call of the server.
  */
 import { ERA_GATHER_MS } from "../../core/limits.ts";
 import { FAILURES } from "../upstream/failure.ts";
@@ -65,13 +65,13 @@ export class EraAnswer implements Answering {
   #leg: EraLeg | undefined;
   #row: OpenExchange | undefined;
   #asks: Ask[] = [];
-  /** Those of `#asks` that named no call, as they came: they may be another call's. */
+  /** The questions in `#asks` that named no call, as they came: they may be another call's. */
   #unnamed: string[] = [];
   readonly #backlog = new Turn();
   /** Calls off the moment for which more questions are waited for. */
   #gathering: (() => void) | undefined;
   #isEnded = false;
-  /** The call is a task's: who leaves it does not cancel it. */
+  /** The call is a task's: a client that leaves does not cancel it. */
   #isKept = false;
 
   constructor(leg: EraLeg, parts: EraAnswerParts) {
@@ -117,8 +117,8 @@ export class EraAnswer implements Answering {
   }
 
   /**
-   * The client has repeated its request: it gets what came after `seq`, and what comes. It is asked again for
-   * what is `missing`.
+   * The client has repeated its request: it gets the messages after `seq`, and those to come. The gateway asks
+   * it again the questions that are `missing`.
    */
   attend(leg: EraLeg, seq: number, missing: readonly Ask[]): void {
     this.#leg = leg;
@@ -137,8 +137,8 @@ export class EraAnswer implements Answering {
   }
 
   /**
-   * Whoever waits by this leg is gone. Returns whether the call goes on all the same: what comes is logged until
-   * `takeUp`.
+   * The client, or the task, that waited by this leg has gone. Returns whether the call goes on without it: then
+   * the server's messages are logged until `takeUp`.
    */
   detach(leg: EraLeg): boolean {
     if (!this.#isKept || this.#isEnded) return false;
@@ -341,7 +341,7 @@ export function answeredAtOnce(answer: ExchangeAnswer) {
   return { answer: Promise.resolve(succeed(answer)), ended: Promise.resolve() };
 }
 
-/** What is carried once that has begun. */
+/** The answer and the end of an exchange, for which `begun` still has to resolve. */
 export function once(begun: Promise<Carried>): Carried {
   return {
     answer: begun.then(({ answer }) => answer),

@@ -92,7 +92,7 @@ export class EraCalls {
   carry(request: ExchangeRequest, era: EraRequest): Carried {
     const { link, isBridged, log } = this.#parts;
     if (!isBridged()) return this.#carry(request, era);
-    // The session was recovered with a server of the client's own revision. The Worker is told, if it still is one.
+    // The session was recovered with a server of the client's own revision. If it still is one, this tells the Worker.
     const settled = link.confirm(request.headers).then(
       () => (isBridged() ? answeredAtOnce({ kind: "unbridged" }) : this.#carry(request, era)),
       (cause: unknown) => {
@@ -281,7 +281,7 @@ export class EraCalls {
     const id = this.#callOf(request, era);
     const [name = "", state] = this.#states.lastOf(id) ?? [];
     const leg = this.#leg(era, id);
-    // Only a stream is the rest of a stream.
+    // The task's object resumes a stream, so the answer must be one.
     leg.open();
     if (state && !state.isUsed) {
       leg.finish(inputRequired(era.id, new Map(state.asks), name));
@@ -294,7 +294,7 @@ export class EraCalls {
     const carried = running
       ? { answer: leg.answer, ended: running.exchange.ended }
       : this.#takeUp(request, leg, id, left);
-    // Who waits has had what was logged, even if he is gone.
+    // A leg that is attached has had all that was logged, even if its client has gone.
     const seq = running?.answer.isAttended ? undefined : place?.seq;
     this.#running.get(id)?.answer.takeUp(leg, seq ?? streams.lastSeq);
     // The object was lost before the server had taken them.
@@ -318,7 +318,7 @@ export class EraCalls {
     return answeredAtOnce({ kind: "json", status: 200, body });
   }
 
-  /** The id at the upstream of a task's call, which may have begun by another request, as one that asked. */
+  /** The upstream's id of a task's call. An earlier request, which was answered by a question, may have begun it. */
   #callOf({ pending }: ExchangeRequest, { requestState }: EraRequest): RequestId {
     const asked = requestState === undefined ? undefined : this.#states.callOf(requestState);
     return asked ?? pending[0] ?? "";

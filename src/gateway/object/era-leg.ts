@@ -58,7 +58,7 @@ export class EraLeg {
     return !this.#isOver && !this.#controller;
   }
 
-  /** Where much waits for the client: resolves when it has taken everything, or has left. */
+  /** Undefined unless too much waits for the client. Resolves when it has taken everything, or has left. */
   get drained(): Promise<void> | undefined {
     if (this.#isOver || this.#waitingBytes <= this.#bufferBytes) return undefined;
     if (!this.#taken) {
@@ -83,7 +83,7 @@ export class EraLeg {
       cancel: () => this.#left(),
     }) as ReadableStream<Uint8Array>;
     this.#timer = setInterval(() => {
-      // What waits for the client shows as much, once it is taken.
+      // No comment while bytes wait for the client: to write those shows as well whether it has left.
       if ((this.#controller?.desiredSize ?? -1) >= 0) this.#controller?.enqueue(keepalive.slice());
     }, this.#keepaliveMs);
     this.#resolve(succeed({ kind: "flow", body }));
@@ -94,7 +94,7 @@ export class EraLeg {
     this.open();
     if (this.#isOver) return;
     this.#enqueue(text);
-    // Before more than a message comes of the call's own stream, `drained` is waited for. Others do not wait.
+    // The exchange awaits `drained` before it reads on in the call's own stream. Other senders do not wait.
     if (this.#waitingBytes > 2 * (this.#bufferBytes + this.#maxBytes)) this.#cut();
   }
 

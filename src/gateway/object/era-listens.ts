@@ -1,6 +1,6 @@
 /**
  * The `subscriptions/listen` of clients of the stateless revision, all on one session's standalone stream. The
- * upstream is asked for the resources of all of them together.
+ * object asks the upstream for the resources of all of them together.
  */
 import { isObject, parseJson } from "../../wire/json.ts";
 import type { ExchangeRequest, GatewaySession, Listen, ListenFilter } from "../contract.ts";
@@ -29,14 +29,14 @@ interface Listening {
 
 export class EraListens {
   readonly #parts: ListensParts;
-  /** Those since the object was loaded. The others' subscriptions last as long as the session. */
+  /** The clients since the object was loaded. The subscriptions of earlier ones last as long as the session. */
   readonly #listening = new Map<WebSocket, Listening>();
 
   constructor(parts: ListensParts) {
     this.#parts = parts;
   }
 
-  /** Attaches a client, and acknowledges its request once the upstream has been asked for everything. */
+  /** Attaches a client, asks the upstream for all that it wants, and then acknowledges its request. */
   attach({ metadata }: GatewaySession, socket: WebSocket, listen: Listen): void {
     const server = parseJson(this.#parts.server());
     const { capabilities, serverInfo = {} } = isObject(server) ? server : {};
@@ -49,7 +49,7 @@ export class EraListens {
     });
   }
 
-  /** A client has left. Resources that no other one listens to are given up. */
+  /** A client has left. Gives up the resources that no other client listens to. */
   left({ metadata }: GatewaySession, socket: WebSocket): void {
     this.#parts.streams.holdUpstream(metadata);
     const gone = this.#listening.get(socket);

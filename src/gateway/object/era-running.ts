@@ -1,4 +1,4 @@
-/** The calls of clients of the stateless revision that are under way in a session, and whose a message is that names none. */
+/** Holds the calls of stateless clients that a session has under way, and picks one for a message that names no call. */
 import { memberText } from "../../wire/json-text.ts";
 import type { ExchangeRequest } from "../contract.ts";
 import { CHANGES } from "../eras/modern-answer.ts";
@@ -60,7 +60,7 @@ export class EraRunning {
     });
   }
 
-  /** A question that names no call goes to the one that the client waits for, or will be asked about. */
+  /** A question that names no call goes to a call whose client waits, or else to one that can still ask. */
   #ask(text: string): void {
     const askable = [...this.#calls.values()].filter(({ answer }) => answer.isAskable);
     const call = askable.find(({ answer }) => answer.isAttended) ?? askable[0];

@@ -63,7 +63,7 @@ export class EraSender {
     }
   }
 
-  /** Sends what nobody waits for. */
+  /** Sends a message, and waits for no answer. */
   post(body: string, headers: Headers): void {
     const { link, log } = this.#parts;
     this.deliver(body, headers).catch((cause: unknown) => {
@@ -71,7 +71,7 @@ export class EraSender {
     });
   }
 
-  /** Sends what has no answer. Throws UpstreamError where it was not taken. */
+  /** Sends a message that has no response. Throws UpstreamError if the upstream did not take it. */
   async deliver(body: string, headers: Headers): Promise<void> {
     const answer = await this.#parts.link.post({ body, pending: [], headers });
     if (answer.kind === "failed")

@@ -1,6 +1,6 @@
 /**
- * The questions that wait for a client of the stateless revision, stored by the `requestState` that the client
- * was given. That is a name that nobody can make up, good for one use.
+ * Stores the questions that wait for a client of the stateless revision, under the `requestState` that the client
+ * was given: a name that nobody can guess, good for one use.
  */
 import type { Ask } from "../eras/modern-answer.ts";
 import type { RequestId } from "../json-rpc.ts";
@@ -32,7 +32,7 @@ export interface EraState extends EraPlace {
 const PREFIX = "era-state-";
 /** UTF-16 units of answers that are kept: one value holds them. */
 const MAX_KEPT_REPLIES = 512 * 1024;
-/** Questions of one session that may wait, and those that were answered and are remembered to say so. */
+/** The most questions of one session, with the answered ones, which are remembered to refuse a second answer. */
 export const MAX_ERA_STATES = 256;
 
 export class EraStates {
@@ -112,7 +112,7 @@ export class EraStates {
     return new Set(open.map(({ stream }) => stream));
   }
 
-  /** Forgets those that are over, and the oldest ones where too few are. */
+  /** Forgets the questions that are over, and the oldest ones if too few are over. */
   #makeRoom(now: number): void {
     const all = [...this.#kv.list<EraState>({ prefix: PREFIX })];
     const over = all.filter(([, { isUsed, expiresAt }]) => isUsed || expiresAt <= now);

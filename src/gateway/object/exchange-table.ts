@@ -17,8 +17,8 @@ const CREATE_TABLE = `CREATE TABLE IF NOT EXISTS exchanges (
 )`;
 const ADD_UPSTREAM_ID = "ALTER TABLE exchanges ADD COLUMN upstream_id TEXT";
 /**
- * Which requests of a batch are left, as their places among those that it began with: each answer
- * writes a few digits for each of the others, and not their ids.
+ * The requests of a batch that are left, as their places in the batch as it began: each answer writes
+ * a few digits for each other request, and not its id.
  */
 const LEFT_EXISTS = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'exchanges_left'";
 const CREATE_LEFT = `CREATE TABLE IF NOT EXISTS exchanges_left (
@@ -60,7 +60,7 @@ export class ExchangeTable {
     this.#hasLeftTable = sql.exec(LEFT_EXISTS).toArray().length > 0;
   }
 
-  /** One that has not ended. */
+  /** The exchange with this id; undefined if it has ended. */
   find(id: number): OpenExchange | undefined {
     return this.open().find((one) => one.id === id);
   }
@@ -111,7 +111,7 @@ export class ExchangeTable {
     return { id, stream, asked: pending, pending, upstreamId };
   }
 
-  /** Stores which requests are left to be answered. With none left, the exchange has ended. */
+  /** Stores which requests still wait for an answer. With none left, the exchange has ended. */
   savePending({ id, stream, asked }: OpenExchange, pending: readonly RequestId[]): void {
     if (pending.length > 0) return this.#saveLeft(id, asked, new Set(pending));
     if (this.#hasLeftTable) this.#sql.exec("DELETE FROM exchanges_left WHERE id = ?", id);

@@ -141,7 +141,7 @@ export class Exchange {
     return this.#how.again ? [this.#how.again.request] : this.#request.pending;
   }
 
-  /** Those that wait for the upstream. One that waits for the client is carried by another exchange later. */
+  /** Requests that wait for the upstream. Another exchange later carries a request that waits for the client. */
   get #waiting(): readonly RequestId[] {
     const { open } = this.#client;
     return this.#carried.filter((id) => open.includes(id) && !this.#passedOn.has(id));

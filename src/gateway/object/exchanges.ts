@@ -110,7 +110,7 @@ export class Exchanges {
     const link = this.#parts.link();
     if (!link) return;
     const hold = bodies.hold();
-    // Its client has answered: it is not refused now, even where there is no room to count it.
+    // The client has answered, so the call is not refused now, even where there is no room to count it.
     hold.grow(again.body.length);
     const request: ExchangeRequest = {
       match: { type: "mcp", upstream: link.upstream.name },

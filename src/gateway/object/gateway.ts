@@ -195,7 +195,7 @@ export class Gateway {
     this.streamsOf(session).answerInterrupted((left) => {
       const link = this.#linkOf(session);
       if (!link) return false;
-      // A client that was asked has to come first, if it still can.
+      // The call waits for its client's answers, if the client can still come back.
       if (isEra(session)) return this.#eraOf(link).isAwaited(left);
       const request: ExchangeRequest = {
         match: { type: "", upstream: link.upstream.name },
@@ -220,7 +220,7 @@ export class Gateway {
   /** The session has another owner, who must not answer in place of the last one. */
   restart(session: GatewaySession): void {
     this.own.restart();
-    // Whoever replaced its content may have taken the mark of the bridge away.
+    // A caller who replaced the session's content may have removed the mark of the bridge.
     const link = this.#linkOf(session);
     if (link) this.#exchanges.parked(link).drop();
   }
@@ -318,7 +318,7 @@ export class Gateway {
   #listen(session: GatewaySession, metadata: Metadata): boolean {
     const link = this.#linkOf(session);
     if (!link?.upstream.listensInObject) return false;
-    // It says by itself what belongs to no request, and so the object can sleep.
+    // A server of one's own hands over messages of no request by itself, and so the object can sleep.
     if (this.own.serves(link.upstream.name)) return true;
     const { limits, log } = this.#parts;
     this.#listener ??= new ObjectListener({

@@ -67,7 +67,7 @@ export class ObjectListener {
     } catch (cause) {
       reportFailure(this.#log, this.#link.upstream, cause);
     }
-    // While nobody listens, the next request finds the loss.
+    // While nobody follows the stream, the next request finds that the session is lost.
     while (this.#streams.isFollowed && this.#sid === binding.sid) {
       await sleep(pause, this.#abort.signal);
       pause = Math.min(Math.max(pause * 2, UPSTREAM_RETRY_MS), MAX_UPSTREAM_RETRY_MS);

@@ -1,8 +1,8 @@
 /**
  * The calls that wait for an answer of the client (`input_required` of 2026-07-28). While they wait they are rows,
- * and nothing of them is in memory: a person may think for as long as the session lives. The client's answers
- * have the call sent again, whose answer goes to the stream on which the client waits, whether or not the
- * object has left memory in between.
+ * and nothing of them is in memory: a person may think for as long as the session lives. When the client has
+ * answered, this sends the call again. The call's answer goes to the stream on which the client waits, whether
+ * or not the object has left memory in between.
  */
 import { memberText } from "../../wire/json-text.ts";
 import { againRequest } from "../eras/requests.ts";
@@ -35,7 +35,7 @@ export interface Again {
 
 interface ParkedCallsParts {
   readonly streams: GatewayStreams;
-  /** Those of the session's client. */
+  /** The capabilities of the session's client. */
   readonly capabilities: () => Readonly<Record<string, unknown>>;
   /** The answer of an exchange of which something runs. */
   readonly running: (exchange: number) => Answering | undefined;
@@ -86,8 +86,8 @@ export class ParkedCalls {
   }
 
   /**
-   * Takes the client's answers to questions. Returns whether that was all that came. A second answer, and one
-   * to a call that waits no more, count as taken.
+   * Takes the client's answers to questions. Returns whether the messages held nothing else. A second answer, and
+   * an answer to a call that waits no more, count as taken.
    */
   take(messages: readonly WrittenMessage[]): boolean {
     let isAll = true;

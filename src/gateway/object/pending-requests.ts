@@ -6,7 +6,7 @@ export class PendingRequests {
   readonly #unanswered: Set<RequestId>;
   /** Answers that the client has not got yet, by the id of their request: a batch may have several. */
   readonly #held = new Map<RequestId, string>();
-  /** Requests for whose answers the upstream waits for the client first. */
+  /** Requests that the upstream answers only when the client has answered its questions. */
   readonly #parked: Set<RequestId>;
 
   constructor(

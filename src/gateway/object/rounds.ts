@@ -1,7 +1,7 @@
 /**
  * Calls that wait for an answer of the client, in SQLite: the server of the stateless era has asked for it
- * and keeps nothing itself. A call is one row, and so is each answer but the last one of a round. What is too
- * large for a row has several.
+ * and keeps nothing itself. A call takes one row, and each answer takes one, except the last answer of a round.
+ * A text that is too large for a row takes several.
  */
 import { MAX_PARKED_CALLS, MAX_PARKED_UNITS } from "../../core/limits.ts";
 import { partsOf } from "../../stream/message-parts.ts";
@@ -54,7 +54,7 @@ export interface ParkedCall {
   readonly body: string;
   /** The server's own note, which it gets back. */
   readonly state?: string | undefined;
-  /** Empty: the server wants to be asked again. */
+  /** Empty: the server wants the gateway to ask again. */
   readonly questions: readonly Question[];
 }
 

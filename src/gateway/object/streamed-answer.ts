@@ -28,7 +28,7 @@ interface StreamedAnswerParts {
   readonly signal: AbortSignal;
   /** Asks the upstream for the stream's events after this id. Throws UpstreamError. */
   readonly resume: (lastEventId: string) => Promise<Reply>;
-  /** The upstream broke the stream off, and will be asked for the rest. */
+  /** Called when the upstream has broken the stream off, before this asks it for the rest. */
   readonly brokeOff: () => void;
   /** Whether nobody waits for the rest any more. */
   readonly isEnded: () => boolean;
@@ -41,7 +41,7 @@ export class StreamedAnswer {
   readonly #parser: SseParser;
   #reply: Reply | undefined;
   #resumes = 0;
-  /** Whether the stream was left long ago, and has not been asked for since. */
+  /** Whether the object left the stream long ago, and has not asked for it since. */
   #isFirst: boolean;
 
   /** Without a reply, the stream is resumed after `lastEventId` at once. */

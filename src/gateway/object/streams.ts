@@ -135,8 +135,8 @@ export class GatewayStreams extends Channel {
   }
 
   /**
-   * Answers the exchanges that were under way when the object left memory: nobody else will. Those that
-   * `takesUp` are left to it.
+   * Answers the exchanges that were under way when the object left memory: nobody else will. It leaves out
+   * an exchange that `takesUp` accepts.
    */
   answerInterrupted(takesUp: (exchange: OpenExchange) => boolean = () => false): void {
     const { code, message } = FAILURES.interrupted;

@@ -6,7 +6,7 @@ export class Turn {
   /** UTF-16 units. */
   #size = 0;
 
-  /** Whether this message is to be part of the turn: it has 64 KiB, or one message that is larger. */
+  /** Whether this message is to be part of the turn. A turn has 64 KiB, or one message that is larger. */
   fits(text: string): boolean {
     return this.#texts.length === 0 || this.#size + text.length <= TURN_BYTES;
   }

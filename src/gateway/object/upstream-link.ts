@@ -227,7 +227,7 @@ export class UpstreamLink {
   /** Checks an upstream session by a ping. Requests that ask at the same time share the answer. */
   async #ask(about: Binding, headers: Headers): Promise<Verdict> {
     const now = this.#binding();
-    // It was replaced, or is being replaced: `#recover` waits for the new one.
+    // The session was replaced, or is being replaced: `#recover` waits for the new one.
     if (this.#recovery || now.sid !== about.sid || now.url !== about.url) return "lost";
     const asked = this.#question;
     if (asked && asked.about.sid === about.sid && asked.about.url === about.url) {

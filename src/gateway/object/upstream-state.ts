@@ -1,6 +1,6 @@
 /**
  * Keeps the lasting requests of the client to its upstream session: a log level, and updates of resources.
- * A new upstream session in place of a lost one is asked for the same.
+ * The link sends the same requests to a new upstream session in place of a lost one.
  */
 import type { Outcome } from "../../core/errors.ts";
 import { isObject, parseJson } from "../../wire/json.ts";

@@ -70,7 +70,7 @@ export interface ServerSession {
    */
   wake(at: Date | number): void;
   /**
-   * Sets the handler of `wake`. It gets the time that was asked for, in milliseconds. It is called again
+   * Sets the handler of `wake`. It gets the time that `wake` was given, in milliseconds. It is called again
    * for the same time only if the object is lost while it runs.
    */
   onWake(handler: (at: number) => unknown): void;

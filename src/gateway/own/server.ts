@@ -1,7 +1,7 @@
 /**
  * The life of a server of one's own in its session's object. The factory makes it when the first message
- * of this life of the object comes, or its time to be woken. In a later life it is sent the client's
- * `initialize` again, and what the client has asked for since, so that neither of the two notices.
+ * of this life of the object comes, or its time to be woken. In a later life this sends it the client's
+ * `initialize` again, and the client's lasting requests since, so that neither of the two notices.
  */
 import { SERVER_START_MS, SERVER_WAKE_MS } from "../../core/limits.ts";
 import { describeFailure, type Logger } from "../../logger.ts";
@@ -87,12 +87,12 @@ export class SessionServer {
       } catch (failure) {
         log.warn("upstream.wake_failed", { upstream: name, cause: describeFailure(failure) });
       }
-      // Only now: if the object is lost meanwhile, the alarm comes again and finds it.
+      // Only now: if the object is lost meanwhile, the alarm comes again and finds the time.
       store.dropWake(at);
     }
   }
 
-  /** Ends the server, and the calls under way. The next message has a new one made. */
+  /** Ends the server, and the calls under way. The next message has a new server made. */
   restart(): void {
     const closing = this.#transport;
     this.#transport = undefined;

@@ -211,7 +211,7 @@ export class OwnTransport implements ServerTransport {
     try {
       return `{"id":${id},${JSON.stringify({ ...message, id: undefined }).slice(1)}`;
     } catch (cause) {
-      // It refers to itself, or holds a BigInt. Without an answer the client would wait.
+      // The answer refers to itself, or holds a BigInt. Without an answer the client would wait.
       this.onerror?.(new Error("an answer cannot be written as JSON", { cause }));
       return rpcError(RPC_CODES.internalError, "The answer cannot be written as JSON", id);
     }

@@ -170,7 +170,7 @@ class ListenStream {
     const { keepaliveMs, streamBufferBytes } = this.#call.parts.config;
     try {
       const socket = await this.#sessions.subscribe(taskId, { kind: "after", lastEventId });
-      // It has ended before.
+      // The task had ended before.
       if (!socket) return true;
       const reader = bridge(socket, { keepaliveMs, bufferBytes: streamBufferBytes }).getReader();
       let isEnded = false;

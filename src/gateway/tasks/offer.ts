@@ -1,6 +1,6 @@
 /**
- * Who offers tasks for an upstream: the upstream itself, or else the gateway. The upstream's `server/discover`
- * shows it, which is asked for once where no client's has shown it yet. This memory is the isolate's.
+ * Finds out who offers tasks for an upstream: the upstream itself, or else the gateway. The upstream's answer to
+ * `server/discover` shows it. The gateway asks once, if no client has asked before. This memory is the isolate's.
  */
 import { isObject, parseJson } from "../../wire/json.ts";
 import { memberText, withMember, withoutMember } from "../../wire/json-text.ts";

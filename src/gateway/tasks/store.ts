@@ -1,6 +1,6 @@
 /**
- * What a task stores in its object, beside the session's record: the call, once, and the state, with each
- * change of it that a restart must not lose. In parts, because the platform stores at most 2 MB in a value.
+ * Stores a task in its object, beside the session's record: the call, once, and the state, with each change
+ * of it that a restart must not lose. In parts, because the platform stores at most 2 MB in a value.
  */
 import { partsOf } from "../../stream/message-parts.ts";
 import { begun, withEventId, type TaskFacts, type TaskState } from "./task.ts";

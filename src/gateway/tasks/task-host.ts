@@ -300,7 +300,7 @@ export class TaskHost {
   }
 
   async #makeTask(quick: QuickCall): Promise<void> {
-    // It may have answered while the owner's tasks were counted.
+    // The call may have its answer by now: the owner's tasks were counted meanwhile.
     if (quick.isOver) return;
     const { call, taskId, ask, token, upstream, body, owner } = quick;
     const { ttlMs, pollIntervalMs } = quick.settings;

@@ -84,7 +84,7 @@ export class CallDeadline {
     this.#timer = timer;
     this.#latest = Date.now() + totalMs;
     this.#outer = outer;
-    // It may lapse while nobody waits for it.
+    // The deadline may lapse while nobody waits for it.
     this.lapsed.catch(() => undefined);
     if (outer?.aborted) this.#giveUp();
     outer?.addEventListener("abort", this.#giveUp);

@@ -18,7 +18,7 @@ export interface Call {
   readonly sid?: string | undefined;
   readonly version?: string | undefined;
   readonly lastEventId?: string | undefined;
-  /** The client's headers that are sent on; the upstream's own take their place. */
+  /** The client's headers that go on to the upstream; its configured headers take their place. */
   readonly headers?: Readonly<Record<string, string>>;
   /** By the bridge to the stateless era; absent: if `sid` says so. */
   readonly bridged?: boolean;

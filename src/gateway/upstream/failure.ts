@@ -88,7 +88,7 @@ export function reportFailure(
     kind,
     failure: failure.message,
     status: known?.status,
-    // Only of a server in the same code: another's words may hold anything.
+    // Only the cause of a server in the same code is logged: another server's words may hold anything.
     cause:
       known && failure !== FAILURES.notStarted ? undefined : describeFailure(known?.cause ?? cause),
   });

@@ -22,7 +22,7 @@ const SILENCE = { ms: REFUSAL_MS, endedBy: "message" } as const;
 /** Milliseconds in all: a server that is never silent must not keep a client that initializes. */
 const REFUSED_STREAM_MS = 5 * REFUSAL_MS;
 
-/** Reads a refusal that comes as a stream up to its first response. It may stay open after that. */
+/** Reads a refusal that comes as a stream up to its first response. The stream may stay open after that. */
 async function hearRefusedStream(reply: Reply, maxBytes: number): Promise<Heard> {
   const texts: string[] = [];
   let size = 0;

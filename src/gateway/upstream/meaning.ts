@@ -123,9 +123,9 @@ function answered(
 }
 
 /**
- * Whether a status may be said of a session that the server does not know. Servers say 400, 404 and 410
- * of one, and 401, 409, 412, 422 and 440 too. Left out is what is said of payment, the method, the media
- * type, the time, the form or the size of one request.
+ * Whether a server may say this status of a session that it does not know. Servers say 400, 404 and 410
+ * of one, and 401, 409, 412, 422 and 440 too. This leaves out the statuses about payment, and about the
+ * method, the media type, the time, the form or the size of one request.
  */
 export function mayMeanLost(status: number): boolean {
   return status >= 400 && status < 500 && !OF_ONE_REQUEST.includes(status);

@@ -89,7 +89,7 @@ function openOwn(name: string, send: Send, settings: UpstreamSettings): Upstream
   const callMs = seconds * 1000;
   return {
     name,
-    // Only a name. Nothing is sent there.
+    // The URL is only a name: the gateway sends nothing there.
     replicas: [{ url: `https://${name}.invalid${MCP_PATH}`, send }],
     headers: {},
     // Nothing lies between it and its session, so a call has all of its time to begin, and to be silent.
@@ -109,7 +109,7 @@ export function statelessSends(servers: ReadonlyMap<string, OwnServer>): Readonl
   return new Map([...servers].map(([name, { stateless = refuseStateless }]) => [name, stateless]));
 }
 
-/** The server is the session's, and this revision has none. A client of several revisions then takes another one. */
+/** The server is a session's, and this revision has no sessions. A client of several revisions then takes another. */
 function refuseStateless({ body = "" }: RequestParts): Promise<Answer> {
   const [request] = messagesIn(body);
   const id = request?.message.kind === "request" ? request.message.id : undefined;

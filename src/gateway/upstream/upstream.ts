@@ -90,9 +90,9 @@ export interface Upstream {
   readonly silenceMs: number;
   /** Milliseconds that a call may take in all. */
   readonly callMs: number;
-  /** The client's header, in lower case, whose value is sent on as `Authorization`; false: none is. */
+  /** The client's header, in lower case, whose value the gateway sends on as `Authorization`; false: none. */
   readonly forwardAuthorization: string | false;
-  /** The one era of MCP that the server is known to speak; absent: its answers show it. */
+  /** The one era of MCP that the server is sure to speak; absent: its answers show it. */
   readonly era?: "legacy" | "modern";
   /** The session's object listens to the server, and not the bridge: the server's one stream lives in it. */
   readonly listensInObject?: boolean;

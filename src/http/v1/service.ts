@@ -35,7 +35,7 @@ export const serviceRoutes = [
     tag: "service",
     summary: "Whether the service can do its work: store, list and check tokens",
     description:
-      "For load balancers: it needs no credential and counts in no rate limit. What it says is two seconds old at most. The problem of a 503 has a member `failing`, with the names of the checks that fail: `storage`, `directory`, `keys`.",
+      "For load balancers: it needs no credential and counts in no rate limit. The answer is two seconds old at most. The problem of a 503 has a member `failing`, with the names of the checks that fail: `storage`, `directory`, `keys`.",
     scope: UNGUARDED,
     answers: { 200: { description: "It can", schema: readiness } },
     errors: [],

@@ -60,7 +60,7 @@ export async function readSession(
     throw new SessionError("precondition_failed");
   }
   const document = touches ? await sessions.read(id, true) : before;
-  // It may have changed between the two reads.
+  // The session may have changed between the two reads.
   const isSame = stateOfTag(document.tag) === stateOfTag(before.tag);
   if (ifMatch !== undefined && !isSame) throw new SessionError("precondition_failed");
   const isKnown = isSame && ifNoneMatch !== undefined && isNamed(before.tag, ifNoneMatch);

@@ -61,7 +61,7 @@ export class MessageQueue implements AsyncIterable<string> {
     for (const reader of this.#waiting.splice(0)) reader({ done: true, value: undefined });
   }
 
-  /** Closes this queue and moves its unread messages to another, in order. Those that do not fit stay here. */
+  /** Closes this queue and moves its unread messages to another, in order. Messages that do not fit stay here. */
   closeInto(next: MessageQueue): void {
     const left = this.#held.findIndex((message) => !next.push(message));
     this.#held.splice(0, left < 0 ? this.#held.length : left);

@@ -122,7 +122,7 @@ export async function touchByUpdate(
     // The write that came between has moved the time already.
     if (updatedAt > first) return session;
     session.touch();
-    // It was touched in this very millisecond.
+    // The session was touched in this very millisecond.
     if (session.updatedAt.getTime() === updatedAt) return session;
     if (await update(session)) return session;
   }

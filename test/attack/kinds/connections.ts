@@ -42,9 +42,9 @@ export const connectionKinds: readonly Kind[] = [
     title: "400 idle connections, 512 open files",
     openFiles: 512,
     mostMb: 600,
-    // A connection takes two files, by `accept` and by `dup`. One that finds none ends workerd; one that
-    // finds a single file is refused, and workerd goes on. Which of them comes depends on whether the
-    // files that were open before are an odd number or an even one.
+    // A connection takes two files, by `accept` and by `dup`. A connection that finds none ends workerd. It
+    // refuses one that finds a single file, and goes on. Which of them comes depends on whether the files
+    // that were open before are an odd number or an even one.
     mayEnd: true,
     attack: holding(400, () => ""),
   },

@@ -18,7 +18,7 @@ const start = shared(async () => {
   const context = await browser.newContext();
   const open = async (address = url) => {
     const page = await context.newPage();
-    // It bounds what hangs: a busy machine takes longer than the 30 s that are usual.
+    // The bound ends what hangs: a busy machine takes longer than the usual 30 s.
     page.setDefaultTimeout(90_000);
     await page.goto(address);
     return page;

@@ -1,7 +1,7 @@
 /**
  * The official conformance suite through the gateway. Unscored failures do not change its exit code,
- * so what is looked at is its log, scenario by scenario. All pass but those of a part that the fixture
- * does not have: the gateway adds no failure to them.
+ * so the test reads its log, scenario by scenario. All pass but those of a part that the fixture does
+ * not have: the gateway adds no failure to them.
  */
 import { describe, expect, it } from "vitest";
 import { conformance, local } from "../../support/mcp/conformance.ts";

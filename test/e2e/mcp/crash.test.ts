@@ -44,7 +44,7 @@ it("ends a call that cannot be resumed with an error on its stream, and the sess
   );
   const { messages: next } = await session.call(toolCall(2, "test_simple_text"));
   expect(textOf(next[0])).toContain("simple text");
-  // It gets this once: a second resumption at the end brings nothing.
+  // The client gets the error once: a second resumption at the end brings nothing.
   const again = await session.follow(lastEventIdIn(resumed.text));
   expect(messagesOf(await again.rest())).toEqual([]);
 });

@@ -141,7 +141,7 @@ it("has progress and log messages that name no call reach the call that asked fo
   expect(messagesOf(await reader.rest())).toMatchObject([{ result: { resultType: "complete" } }]);
 }, 20_000);
 
-it("is told that nobody waits where it refuses the client's answer", async () => {
+it("tells a server that refuses the client's answer that nobody waits", async () => {
   const server = await EraServer.start("legacy");
   const { url } = await startGateway({ default: { url: server.url } });
   const client = new ModernClient(url);

@@ -79,7 +79,7 @@ it.concurrent.each([
     await onPort(first.port, legacyOnly(sid, calls));
     expect(textOf((await session.call(echo(4))).messages[0])).toBe("legacy echo");
     expect(calls).toHaveLength(2);
-    // What was learnt of the last server leads nobody astray.
+    // The gateway's memory of the last server leads nobody astray.
     const other = await McpSession.open(url);
     expect(textOf((await other.call(echo(5))).messages[0])).toBe("legacy echo");
   }),

@@ -153,7 +153,7 @@ it("lets several clients of one principal listen at once, each to what it asked 
     server.requests.some(({ body }) => body.includes("resources/unsubscribe")),
   );
   const next = two.reader.take(1);
-  // What the server says before another stream takes the place of the first is lost: it keeps nothing.
+  // The server keeps no messages: it loses those that it sends before another stream takes the first one's place.
   await server.heardBy("list", listeners);
   server.toolsChanged();
   expect(messagesOf(await next)).toMatchObject([{ method: "notifications/tools/list_changed" }]);
@@ -262,7 +262,7 @@ it("gets messages that are larger than what may wait for a slow client", async (
   const large = "x".repeat(2_000_000);
   const upstream = await startUpstream(
     answering(async (request, { id }) => {
-      // It has no standalone stream.
+      // The server has no standalone stream.
       if (request.method === "GET") return new Response(null, { status: 405 });
       const params = { level: "error", data: large };
       const log = { jsonrpc: "2.0", method: "notifications/message", params };

@@ -1,4 +1,4 @@
-/** Who may use which upstream session of the bridge, and which `requestState`. */
+/** Tests which principal may use which upstream session of the bridge, and which `requestState`. */
 import { expect, it } from "vitest";
 import { EraServer } from "../../support/mcp/era-server.ts";
 import { startGateway } from "../../support/mcp/gateway.ts";

@@ -140,7 +140,7 @@ it.each<[status: number, tool: string, headers: Record<string, string>]>([
   const response = await post(made.url, toolCall(1, tool), { "mcp-session-id": sid, ...headers });
   expect(response.status).toBe(status);
   expectChallenge(response, made);
-  // It is about the credential, and no lost session.
+  // The answer is about the credential, and no lost session.
   expect(made.server.count("initialize")).toBe(1);
   const next = await post(made.url, toolCall(2, "x"), { "mcp-session-id": sid, ...MINE });
   expect((await wholeAnswer(next)).messages).toMatchObject([{ id: 2, result: {} }]);
@@ -199,7 +199,7 @@ it.each(["initialize", "tools/call"])(
     const forbidden = await send(toolCall(2, "forbidden"));
     expect(forbidden.status).toBe(403);
     expectChallenge(forbidden, { ...made, url: `${service.url}/sse` });
-    // None of those requests is pending any more, and the session goes on.
+    // Those requests are no longer pending, and the session goes on.
     expect((await send(toolCall(3, "x"))).status).toBe(202);
     expect(messagesOf(await reader.take(1))).toMatchObject([{ id: 3, result: {} }]);
     await reader.leave();
@@ -409,7 +409,7 @@ it("a client whose credential has expired is let go, to come back with another",
     401,
     'Bearer error="invalid_token"',
   ]);
-  // Nobody listens any more, so nobody asks for the stream.
+  // No client listens any more, so the gateway does not ask for the stream.
   expect(server.count("GET")).toBe(3);
 });
 

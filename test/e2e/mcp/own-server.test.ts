@@ -295,7 +295,7 @@ it("refuses to initialize where no server can be made, says why in the log, and 
   expect([failed.status, failed.messages[0]?.error?.code]).toEqual([502, -32603]);
   const { messages } = await made.call(toolCall(2, "whoami"));
   expect(json(textOf(messages[0]))).toMatchObject({ lives: 2 });
-  // The directory is told in the background.
+  // The session's object tells the directory in the background.
   const count = async () =>
     (await service.send<{ count: number }>("GET", "/v1/sessions/count")).json.count;
   await expect.poll(count).toBe(1);

@@ -1,4 +1,4 @@
-/** A call that may have been executed is never sent to another replica; what is harmless is. */
+/** The gateway never sends a call that may have been executed to another replica, but sends a harmless one there. */
 import { expect, it } from "vitest";
 import { McpSession, post, toolCall, wholeAnswer } from "../../support/mcp/client.ts";
 import { restartWith, startGateway } from "../../support/mcp/gateway.ts";

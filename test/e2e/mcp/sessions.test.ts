@@ -1,4 +1,4 @@
-/** Who may use a session, and how it ends. */
+/** Tests which callers may use a session, and how it ends. */
 import { expect, it } from "vitest";
 import {
   INITIALIZE,

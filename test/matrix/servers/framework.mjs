@@ -4,7 +4,7 @@ import { INFO, port } from "./tools.mjs";
 
 const server = new MCPServer({
   ...INFO,
-  // It finds its tools as files in there.
+  // The framework finds its tools as files in there.
   basePath: join(import.meta.dirname, "framework"),
   transport: { type: "http-stream", options: { port, host: "127.0.0.1", responseMode: "stream" } },
 });

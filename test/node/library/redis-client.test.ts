@@ -31,7 +31,7 @@ function clientOf(more: ClientOptions = {}): Redis {
 const connect = (client: Redis, more: Partial<RedisOptions> = {}) =>
   RedisStorage.connect({ ...options(), client, ...more });
 
-/** What others would see of a storage that changed the client, or left something at it. */
+/** The client's options and listeners, as others see them: a storage must change and leave none. */
 const traces = (client: Redis) => ({
   options: structuredClone(JSON.parse(JSON.stringify(client.options)) as unknown),
   listeners: client.eventNames().map((name) => [name, client.listenerCount(name)]),

@@ -37,7 +37,7 @@ async function roundTrip(addr: string, options: Partial<RedisOptions>): Promise<
   return (await storage.create(session)) && (await storage.load(session.id))?.id === session.id;
 }
 
-/** What the server answers to HELLO before it hangs up or is left. */
+/** The server's answer to HELLO, before it hangs up or is left. */
 async function answerToHello(port: number): Promise<string> {
   const socket = dial(port, "127.0.0.1");
   socket.write("*2\r\n$5\r\nHELLO\r\n$1\r\n3\r\n");

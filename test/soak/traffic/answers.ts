@@ -192,7 +192,7 @@ export class AnswerTraffic {
         place = id;
       }
     } catch {
-      // It left, or was cut.
+      // The reader left, or was cut.
     }
     leave.abort();
     const lastId = lastEventIdIn(reader?.text ?? "") ?? comesWith;
@@ -216,7 +216,7 @@ export class AnswerTraffic {
         const { gap, ...page } = json;
         pages.push({ ...page, after, at: journal.tick(), ...(gap && { gap: gapIn(gap) }) });
       } else await sleep(RETRY_MS);
-      // It falls behind, now and then.
+      // The script falls behind, now and then.
       if (trims && random.chance(BURSTS)) await sleep(random.next() * LONGEST_STAY_MS);
     }
     return pages;

@@ -132,7 +132,7 @@ export class Fuzz {
     const body = JSON.stringify({ data: mark });
     const { status } = await target.fetch(events, { method: "POST", body, headers });
     if (status !== 202) throw new Error(`the victim's publish answered ${status}`);
-    // Its reader is attached all the time, so only the end of its life moves by itself.
+    // The victim's reader is attached all the time, so only the end of its life moves by itself.
     const look = async () => {
       const answer = await target.fetch(`/v1/sessions/${id}?touch=false`, { headers });
       return { ...((await answer.json()) as object), expiresAt: "" };

@@ -26,7 +26,7 @@ const PATIENT = { timeout: PATIENCE_MS };
 export interface EraClient {
   readonly client: Client;
   readonly server: EraServer;
-  /** What the user answers from now on. */
+  /** The user's answer from now on. */
   answer: "accept" | "decline";
   /** Messages of the elicitations that came. */
   readonly asked: string[];
@@ -127,7 +127,7 @@ export const ABILITIES: Readonly<Record<string, (era: EraClient) => Promise<void
   async call(era) {
     const { tag, said } = await callTagged(era, "era_echo");
     expect([said, era.server.effects.of(tag)]).toEqual([tag, 1]);
-    // Its parameter is mirrored in a header in the modern era.
+    // In the modern era a header repeats the tool's parameter.
     const region = { name: "test_header_param", arguments: { region: "eu" } };
     expect((await era.client.callTool(region, PATIENT)).content).toMatchObject([{ text: "eu" }]);
   },

@@ -28,7 +28,7 @@ export interface Outcome {
   /** `lost`: the connection ended with nothing to take up again. */
   readonly end: "result" | "error" | "lost";
   readonly said: string | undefined;
-  /** What the server's user was asked, in order. */
+  /** The questions that the server's user was asked, in order. */
   readonly asked: readonly string[];
 }
 
@@ -41,7 +41,7 @@ export function mayFail({ server, rounds, harms }: Plan): boolean {
   });
 }
 
-/** What a play needs. The relay leads to the service, and `url` through it to the upstream. */
+/** The parts that a play needs. The relay leads to the service, and `url` through it to the upstream. */
 export interface Stage {
   readonly service: Service;
   readonly relay: SeveringRelay;

@@ -45,7 +45,7 @@ export class EraServer {
   readonly #codec = createRequestStateCodec({ key: KEY });
   readonly #modern: McpHttpHandler;
   readonly effects = new Effects();
-  /** What clients listen to now, one entry for each stream: URIs, and `list` for changes of lists. With the session's id. */
+  /** The streams that clients listen to now, with the session's id: URIs, and `list` for changes of lists. */
   readonly #listeners = new Map<ReadonlySet<string>, string | null>();
   /** Every request, in order. */
   readonly requests: { method: string; headers: Headers; body: string }[] = [];
@@ -229,7 +229,7 @@ export const PROMPTS = [
   prompt("test_input_required_result_prompt"),
 ];
 
-/** What the stream of this request carries, if it is one that lasts. */
+/** The changes that the stream of this request carries, if it is one that lasts. */
 function heardOn(request: Request, body: string): ReadonlySet<string> | undefined {
   if (request.method === "GET") return new Set(["list"]);
   if (!body.includes('"subscriptions/listen"')) return undefined;

@@ -14,7 +14,7 @@ import * as z from "zod";
 import type { Era } from "../../../src/gateway/eras/speaks.ts";
 import { text } from "./fixture-basic.ts";
 
-/** What the tools of a server did, over all of its sessions. */
+/** Counts what the tools of a server did, over all of its sessions. */
 export class Effects {
   readonly #done = new Map<string, number>();
   readonly #watchers = new Set<() => void>();
@@ -162,7 +162,7 @@ function registerAsking(server: McpServer, effects: Effects): void {
 function registerAskingByResult(server: McpServer, { effects, codec }: ToolsOf): void {
   const tool = (
     name: string,
-    /** What it still asks, or what it says in the end. */
+    /** Gives the questions that the tool still has, or its last words. */
     ask: (ctx: ServerContext) => Promise<InputRequiredResult | { readonly said: unknown }>,
   ) =>
     server.registerTool(name, { description: name, inputSchema: TAGGED }, async ({ tag }, ctx) => {

@@ -293,7 +293,7 @@ export function registerInputRequired(server: McpServer, codec: RequestStateCode
   );
 }
 
-/** What a request of 2026-07-28 declares; one of the session era has no envelope. */
+/** The capabilities that a request of 2026-07-28 declares; one of the session era has no envelope. */
 function capabilitiesOf(
   envelope: object | undefined,
 ): { readonly sampling?: unknown; readonly elicitation?: unknown } | undefined {

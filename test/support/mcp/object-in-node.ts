@@ -282,7 +282,7 @@ export class ObjectInNode {
     this.#ttlMs = ttlMs;
     this.script = script ?? (() => undefined);
     const number = ++made;
-    // What the gateway knows of a replica is of its process, and other tests share that.
+    // The gateway remembers replicas by URL for the whole process, which other tests share.
     this.urls = ["a", "b"].map((name) => `https://${name}${number}.example/mcp`);
     const settings = { url: this.urls[0], era: "legacy", ...this.#named(upstream) };
     if ("replicas" in settings) delete (settings as { url?: string }).url;
@@ -445,7 +445,7 @@ export class ObjectInNode {
     const life = this.#lives;
     this.asked.push(asked);
     const answer = await (this.script(asked) ?? this.#usual(asked));
-    // Whoever asked has died meanwhile: the answer reaches nobody.
+    // If the object that asked has died meanwhile, the answer reaches nobody.
     return life === this.#lives ? answer : never();
   }
 

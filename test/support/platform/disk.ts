@@ -1,6 +1,6 @@
 /**
- * The storage of one object in Node: SQLite in memory, which outlives the object. What an object
- * writes is open until the disk commits, and is gone if the object dies before.
+ * The storage of one object in Node: SQLite in memory, which outlives the object. A write of the
+ * object is open until the disk commits it, and is gone if the object dies before.
  */
 import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite";
 import { deserialize, serialize } from "node:v8";

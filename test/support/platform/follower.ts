@@ -1,4 +1,4 @@
-/** A reader of a session's stream, without a bridge: it takes what comes, and says what it is told to. */
+/** A reader of a session's stream, without a bridge: it takes what comes, and says the words that a test gives it. */
 import { expect } from "vitest";
 import type { Sessions, StreamSocket, StreamStart } from "../../../src/core/host.ts";
 import type { SessionId } from "../../../src/core/id.ts";

@@ -297,7 +297,7 @@ export class Platform {
     return new DirectoryClient(this.#namespaces().DIRECTORY as never, shards);
   }
 
-  /** What the Worker calls. */
+  /** The host that the Worker calls. */
   host(maxSessionsPerSubject = 0): DurableObjectHost {
     const { SESSIONS } = this.#namespaces();
     return new DurableObjectHost(SESSIONS as never, {

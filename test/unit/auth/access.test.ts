@@ -1,4 +1,4 @@
-/** Who is let in by a credential, by the settings and what the platform gives. */
+/** Tests which credentials the service lets in, by the settings and what the platform gives. */
 import { afterEach, expect, it, vi } from "vitest";
 import { createAccess, type AccessPlatform } from "../../../src/auth/access.ts";
 import { ANYBODY } from "../../../src/auth/identity.ts";

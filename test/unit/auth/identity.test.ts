@@ -1,4 +1,4 @@
-/** Who is calling, and what that allows. */
+/** Tests how the service names a caller, and what it allows the caller. */
 import { expect, it } from "vitest";
 import { callerOf, identityOf, NOBODY, grants } from "../../../src/auth/identity.ts";
 import { mayName, owns } from "../../../src/core/caller.ts";

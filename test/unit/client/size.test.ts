@@ -1,4 +1,4 @@
-/** What a page loads: bundled and minified by esbuild, compressed by gzip. */
+/** Bounds the bytes that a page loads: bundled and minified by esbuild, compressed by gzip. */
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { build } from "esbuild";

@@ -30,7 +30,7 @@ type Row =
   | { readonly test: string }
   /** A wait, a size of a batch or a rate: nothing is refused beyond it. */
   | "pace"
-  /** What is used if a caller names nothing; a test of that option shows it. */
+  /** The value that the service uses if a caller names none; a test of that option shows it. */
   | "default"
   /** Part of the gateway: refused or cut beyond it, and shown end to end, without the exact number. */
   | "gateway";

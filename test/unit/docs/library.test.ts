@@ -22,7 +22,7 @@ describe("the tests that docs/library.md names", () => {
   );
 });
 
-/** What stands under a heading of the page, up to the next one. */
+/** The text under a heading of the page, up to the next one. */
 function section(heading: string): string {
   const [, from = ""] = page.split(`\n${heading}\n`);
   return from.split(/^##/m)[0] ?? "";

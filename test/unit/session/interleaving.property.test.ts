@@ -1,7 +1,7 @@
 /**
- * What if a session ends, is made again or moves to another owner, or its object is lost, between
- * the two sides of an await? Every call, answer and commit of the objects and of the directory waits
- * here until a random plan lets it go on, beside shards that refuse, hang or lose their answers.
+ * A session may end, be made again or move to another owner, or its object be lost, between the two
+ * sides of an await. Every call, answer and commit of the objects and of the directory waits here until
+ * a random plan lets it go on, beside shards that refuse, hang or lose their answers.
  */
 import fc from "fast-check";
 import { expect, it, vi } from "vitest";
@@ -167,7 +167,7 @@ class Play {
     for (const id of ids) {
       const known = await this.#read(id);
       expect(world.possible(id)).toContainEqual(known);
-      // What it has in memory is what it has stored.
+      // The object has in memory what it has stored.
       platform.session(id).evict();
       expect(await this.#read(id)).toEqual(known);
       const { left, alarm } = platform.session(id).disk;

@@ -1,6 +1,6 @@
 /**
  * Moments between the two sides of an await, one by one: a session ends, is made again or is lost
- * while the directory is being told, and an object forgets what it has in memory.
+ * while it tells the directory of a change, and an object forgets what it has in memory.
  */
 import { describe, expect, it } from "vitest";
 import { newSessionId } from "../../../src/library/model/session.ts";

@@ -35,7 +35,7 @@ export function createRedisClient(settings: RedisSettings): RedisClient {
         ...connectionOptions(settings, topology.address.host),
         ...topology.address,
         ...single,
-        // It asks INFO, which an ACL user may not; a server that loads answers with LOADING anyway.
+        // The check asks INFO, which an ACL user may not; a server that loads answers with LOADING anyway.
         enableReadyCheck: false,
       });
     case "sentinel":
@@ -59,7 +59,7 @@ export function createRedisClient(settings: RedisSettings): RedisClient {
         lazyConnect: true,
         // Each node that the Cluster names comes by here.
         natMap: (key) => namedNode(settings)(addressOf(key)),
-        // It asks any node, also one that is away; a Cluster that is down answers CLUSTERDOWN anyway.
+        // The check asks any node, also one that is away; a Cluster that is down answers CLUSTERDOWN anyway.
         enableReadyCheck: false,
         // Without it a command fails while the client connects to its node.
         enableOfflineQueue: true,

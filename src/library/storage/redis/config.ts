@@ -36,8 +36,8 @@ export interface RedisOptions {
   readonly addr?: string | undefined;
   /**
    * `redis://user:password@host:port/db` of a single server, or `rediss://` for TLS; all but the
-   * host may be left out (6379, database 0). Special characters are percent-encoded. What it holds
-   * cannot be an option too.
+   * host may be left out (6379, database 0). Special characters are percent-encoded. A part that the
+   * URL holds cannot be an option too.
    */
   readonly url?: string | undefined;
   readonly sentinel?: RedisSentinelOptions | undefined;
@@ -206,7 +206,7 @@ function parseUrl(url: string): URL {
   try {
     return new URL(url);
   } catch {
-    // What it throws holds the URL.
+    // The error of `new URL` holds the URL.
     throw new RedisConfigError(REFUSED + URL_FORM);
   }
 }

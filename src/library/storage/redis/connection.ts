@@ -209,7 +209,7 @@ export class RedisConnection {
       for (const [event, listener] of listeners) client.on(event, listener);
       if (client.status === "end" && this.#isOwners) settle(endedByOwner());
       else if (client.status === "wait" || client.status === "end") {
-        // Its failure also comes as an event, which is where it is handled.
+        // A failure to connect also comes as an event, whose listener handles it.
         client.connect().catch(() => {});
       }
     });

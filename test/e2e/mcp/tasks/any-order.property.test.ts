@@ -1,6 +1,6 @@
 /**
- * Whatever happens in any order to tasks of two owners, also to the service and the upstream: a task ends
- * once, with the result that the upstream gave; no tool runs twice; nobody else sees it; none stays at work.
+ * Tasks of two owners, the service and the upstream meet anything, in any order. Still each task ends once,
+ * with the result that the upstream gave; no tool runs twice; nobody else sees a task; none stays at work.
  */
 import fc from "fast-check";
 import { expect, it } from "vitest";

@@ -27,7 +27,7 @@ it.concurrent(
     );
     const said = async (path: string, tool: string, args: object) => {
       const client = new TaskClient(url + path);
-      // It makes the session, whose beginning the short times bound as well.
+      // This request makes the session, whose beginning the short times bound as well.
       await client.ask("tools/list");
       const { result } = await client.call(tool, args);
       const done = await client.until(result.taskId, "completed", "failed");

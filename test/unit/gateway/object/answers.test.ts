@@ -23,7 +23,7 @@ import {
 
 withObjects();
 
-/** What an answer is so far. */
+/** The answer so far: its value, or "waits". */
 async function stateOf(answer: Promise<unknown>): Promise<unknown> {
   await settle();
   return Promise.race([answer, Promise.resolve("waits")]);

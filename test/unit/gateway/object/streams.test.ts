@@ -320,7 +320,7 @@ it("keeps what the server says while nobody follows for the next reader, once, i
   await one.evict();
   const third = await one.attach(standalone);
   expect(third.messages).toEqual([notice(4)]);
-  // The object listens itself, so the bridge is told of no stream.
+  // The object listens itself, so it names no stream to the bridge.
   expect(backendsOf(third)).toEqual([]);
 });
 

@@ -1,4 +1,4 @@
-/** What a server of one's own may give and be given by code that no compiler has checked. */
+/** A server of one's own is code that no compiler has checked: it may give, and be given, anything. */
 import { expect, it } from "vitest";
 import type { ConnectableServer, ServerSession } from "../../../../src/gateway/own/contract.ts";
 import { SessionServer } from "../../../../src/gateway/own/server.ts";

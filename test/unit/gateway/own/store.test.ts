@@ -56,7 +56,7 @@ it("refuses what JSON cannot hold, and what goes beyond its bounds, and stores n
   expect(() => store.put("a", "€".repeat(most + 1))).toThrow("would have 262146 of 262144 bytes");
   store.put("a", `${"€".repeat(most)}x`);
   expect(() => store.put("b", "")).toThrow(RangeError);
-  // What is read again counts as it did.
+  // A store that reads the values again counts the same bytes.
   expect(() => new ServerStore(given, false).put("b", "")).toThrow(RangeError);
   store.delete("a");
   for (let n = 0; n < 4096; n++) store.put(String(n), 0);

@@ -39,7 +39,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   }),
 );
 
-/** What must hold, without a word about how. */
+/** The rules that must hold, without a word about how. */
 class Model {
   status = "working";
   end = "";
