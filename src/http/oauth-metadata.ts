@@ -102,7 +102,7 @@ const metadata = z
     authorization_servers: z
       .array(z.string())
       .optional()
-      .meta({ description: "Who issues tokens for it; absent: nobody that a client could ask" }),
+      .meta({ description: "The issuers of its tokens; absent: a client can ask nobody" }),
     scopes_supported: z.array(z.string()).meta({ description: "The scopes of a token" }),
     bearer_methods_supported: z
       .array(z.string())

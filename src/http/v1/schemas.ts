@@ -72,7 +72,7 @@ export const newSession = z
     type: z
       .enum(NEW_SESSION_TYPES)
       .optional()
-      .meta({ description: "What kind of session it is; `mcp` if it is absent" }),
+      .meta({ description: "The kind of session; `mcp` if it is absent" }),
     metadata: metadata.optional(),
     data: jsonValue().optional().meta({ description: "Any JSON" }),
     ttlSeconds: ttlSeconds.optional(),
@@ -112,7 +112,7 @@ export const sessionPatch = z
 const instant = z.string().meta({ format: "date-time" });
 const createdAt = instant.meta({ description: "When the session was made" });
 const ownId = z.string().meta({ format: "uuid", description: "The id of the session" });
-const type = z.string().meta({ description: "What kind of session it is" });
+const type = z.string().meta({ description: "The kind of session" });
 const owner = z
   .string()
   .optional()
@@ -144,7 +144,7 @@ export const session = z
     }),
     overflow: z
       .enum(OVERFLOWS)
-      .meta({ description: "What happens where the log is full of unread events" }),
+      .meta({ description: "How the log treats a publish while it is full of unread events" }),
     ended: z.boolean().meta({ description: "Whether the stream is complete" }),
   })
   .meta({
@@ -329,9 +329,9 @@ export const ticket = z
 export const problem = z
   .object({
     type: z.string().meta({ description: "The code as a URN: an identifier, not a page" }),
-    title: z.string().meta({ description: "What is wrong, the same for each code" }),
+    title: z.string().meta({ description: "The kind of failure, the same for each code" }),
     status: z.number().int().meta({ description: "The HTTP status" }),
-    detail: z.string().meta({ description: "What is wrong this time, for a person to read" }),
+    detail: z.string().meta({ description: "The failure this time, for a person to read" }),
     code: z
       .string()
       .meta({ description: "Which error it is, for programs: each response lists its codes" }),
