@@ -9,6 +9,7 @@ import { existsSync } from "node:fs";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { createInterface } from "node:readline";
+import { isLoopbackAddress } from "../src/auth/peer.ts";
 import { AUTH_VARIABLES } from "../src/auth/settings.ts";
 import { text } from "../src/config/env.ts";
 import { CONFIG_VARIABLES } from "../src/config/service.ts";
@@ -202,6 +203,7 @@ function capnp(options: WorkerdOptions, variableNames: readonly string[]): strin
     ...folders.flatMap(({ bindings }) => bindings),
     `(name = "OUTBOUND", service = "internet")`,
     `(name = "OBJECT_FILES", service = "objects")`,
+    ...(isLoopbackAddress(options.host) ? [`(name = "LOOPBACK_ONLY", text = "yes")`] : []),
     ...bound.map(([name]) => `(name = ${q(name)}, service = ${q(name)})`),
     ...classes.map((c) => `(name = ${q(c.name)}, durableObjectNamespace = ${namespaceOf(c)})`),
     ...variableNames.map((name) => `(name = ${q(name)}, fromEnvironment = ${q(name)})`),

@@ -17,8 +17,7 @@ const FOR_WHOM = ["cf-connecting-ip", "x-forwarded-for", "x-real-ip"];
 
 /**
  * Whether this machine sent a request: at least one address is given for it, and each one is an
- * address of this machine. A proxy on this machine may pass on requests of others, so its headers can
- * only turn the answer to false. `headers` are the request's, if they have been read already.
+ * address of this machine. `headers` are the request's, if they have been read already.
  */
 export function isFromThisMachine(
   request: Request,
@@ -28,8 +27,16 @@ export function isFromThisMachine(
   const isNear =
     peer === undefined
       ? isLoopbackAddress(headers.get("cf-connecting-ip") ?? "")
-      : isLoopbackPeer(peer);
-  if (!isNear || headers.has("forwarded")) return false;
+      : isLoopbackAddress(addressOfPeer(peer));
+  return isNear && namesNobodyElse(headers);
+}
+
+/**
+ * Whether the headers name no other machine as the sender. A proxy on this machine may pass on requests
+ * of others, so its headers can only turn the answer to false.
+ */
+export function namesNobodyElse(headers: ReadonlyMap<string, string>): boolean {
+  if (headers.has("forwarded")) return false;
   return FOR_WHOM.every((name) => {
     const addresses = headers.get(name);
     return (
@@ -44,13 +51,8 @@ function peerOf({ cf }: Request): string | undefined {
   return typeof peer === "string" ? peer : undefined;
 }
 
-/** The platform writes the address, so what begins like the usual one is that one. */
-function isLoopbackPeer(peer: string): boolean {
-  return peer.startsWith("127.0.0.1:") || isLoopbackAddress(addressOfPeer(peer));
-}
-
 /** `127.0.0.1`, `::1`, `::ffff:127.0.0.1`. A name is no address. */
-function isLoopbackAddress(text: string): boolean {
+export function isLoopbackAddress(text: string): boolean {
   if (PLAIN_LOOPBACK.test(text)) return true;
   return /^[\da-f.:]+$/i.test(text) && isLoopbackName(parseHost(text)?.hostname ?? "");
 }

@@ -19,6 +19,8 @@ interface MachineBindings extends Bindings {
   /** The folder in which the system lists what the process has open, and how much that may be. */
   readonly OPEN_FILES?: Fetcher;
   readonly OPEN_FILES_LIMIT?: string;
+  /** There if the service listens on an address that only this machine reaches. */
+  readonly LOOPBACK_ONLY?: string;
   /** A folder with a file in it as long as the disk has room. */
   readonly DISK_RESERVE?: Fetcher;
   /** The folder of the pages; on Cloudflare the Worker's static assets. */
@@ -29,13 +31,17 @@ interface MachineBindings extends Bindings {
 export interface OwnMachine extends Machine {
   readonly stored?: DurableObjectHostOptions["stored"];
   readonly damaged?: DurableObjectHostOptions["damaged"];
+  /** Whether every peer is on this machine, so that no request's peer has to be looked at. */
+  readonly isAlone?: boolean;
 }
 
 export function machineOf(bindings: MachineBindings, log: Logger): OwnMachine {
   const { SESSIONS, OBJECT_FILES, OPEN_FILES, OPEN_FILES_LIMIT, DISK_RESERVE, CONSOLE } = bindings;
+  const { LOOPBACK_ONLY } = bindings;
   return {
     stored: OBJECT_FILES && storedSessions(OBJECT_FILES, SESSIONS),
     damaged: OBJECT_FILES && damagedObjects(OBJECT_FILES, bindings, log),
+    isAlone: LOOPBACK_ONLY !== undefined,
     openFiles: OPEN_FILES && filesOf(OPEN_FILES, Number(OPEN_FILES_LIMIT)),
     isDiskFull: DISK_RESERVE && (() => isWithoutReserve(DISK_RESERVE)),
     // Where the objects' files are, one process is the whole service.
