@@ -63,17 +63,23 @@ function because(c: Context, reason: Reason, answer: Response): Response {
 /** One step on the way of a request: it answers in place of `work`, or changes the answer of `work`. */
 export type Step = (c: Context, work: () => Promise<Response>) => Promise<Response>;
 
-/**
- * Turns every failure into an answer. Adds to every answer, errors and streams too, the headers that
- * restrain browsers and caches, and has it counted and logged.
- */
-export function finish(access: Access, log: Logger, signals: RequestSignals): Step {
-  return async (c, work) => {
-    const begun = signals.begin();
-    const answer = await work().catch((failure: unknown) => {
+/** Turns every failure into an answer. */
+export function answerFailures(log: Logger): Step {
+  return (c, work) =>
+    work().catch((failure: unknown) => {
       const { code, message } = reportFailure(failure, log);
       return because(c, code, problemResponse(code, message));
     });
+}
+
+/**
+ * Adds to every answer, errors and streams too, the headers that restrain browsers and caches, and has
+ * it counted and logged.
+ */
+export function finish(access: Access, signals: RequestSignals): Step {
+  return async (c, work) => {
+    const begun = signals.begin();
+    const answer = await work();
     const { status } = answer;
     signals.answered(c, status, begun);
     const refused = (status === 401 || status === 403) && !c.get("admittedToGateway");

@@ -15,7 +15,14 @@ import type { Logger } from "../logger.ts";
 import { readJson } from "./body.ts";
 import { bodies } from "./held-bytes.ts";
 import { corsFor } from "./cors.ts";
-import { createGuard, finish, type Guard, type Guarded, type Step } from "./guard.ts";
+import {
+  answerFailures,
+  createGuard,
+  finish,
+  type Guard,
+  type Guarded,
+  type Step,
+} from "./guard.ts";
 import {
   describesItself,
   GATEWAY_PATHS,
@@ -69,8 +76,10 @@ export function openFront(
 ): Front {
   const { allowedOrigins, basePath } = access.settings;
   const app = new Hono({ router: new FastRouter(), ...(basePath && { getPath: below(basePath) }) });
-  const steps = [finish(access, log, signals)];
+  const steps = [finish(access, signals)];
   if (allowedOrigins.size > 0) steps.push(corsFor(access.settings));
+  // Within the steps that add headers, so that errors have them too.
+  steps.push(answerFailures(log));
   if (machine.openFiles) steps.push(whileThereIsRoom(machine.openFiles));
   if (machine.isDiskFull) steps.push(whileTheDiskHasRoom(machine.isDiskFull));
   return { app, guard: createGuard(access, log), pass: inTurn(steps) };

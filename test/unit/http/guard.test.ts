@@ -36,7 +36,7 @@ function guarded(variables: Environment, platform: AccessPlatform = {}, behind: 
   const guard = createGuard(access, log);
   const entered: unknown[] = [];
   const app = new Hono();
-  const pass = finish(access, log, new RequestSignals(log));
+  const pass = finish(access, new RequestSignals(log));
   const serve = async (c: Context) => {
     const { scope, takesTicket } = behind;
     const asked = takesTicket === undefined ? { scope } : { scope, takesTicket };
