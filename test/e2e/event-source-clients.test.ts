@@ -18,6 +18,7 @@ import { numbers } from "../support/read-until.ts";
 import { Relay } from "../support/relay.ts";
 import { beside, shared } from "../support/scope.ts";
 import { Service } from "../support/service.ts";
+import { isHeldUp } from "../support/severing-relay.ts";
 
 /** Told of each event by its name and data, and that the client connects no more by "stopped". */
 type Report = (url: string, name: string, data: string) => void;
@@ -262,13 +263,6 @@ describe("cut at any byte", AT_ONCE, () => {
     }),
   );
 });
-
-/**
- * Events count as taken by a connection that goes on taking what comes so long after them. A machine
- * may hold this process up, and so the end of a connection that nobody reads from any more; what
- * counts as taken meanwhile the next reader does not get.
- */
-const isHeldUp = (ms: number) => ms >= 250;
 
 describe("leaving and coming back while events are published", AT_ONCE, () => {
   it.concurrent.each(CLIENTS)(

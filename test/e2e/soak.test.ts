@@ -11,7 +11,7 @@ import { describe, expect, it, vi } from "vitest";
 import { DEFAULTS } from "../soak/options.ts";
 import { soak } from "../soak/soak.ts";
 import { PROJECT } from "../../scripts/bundle.ts";
-import { atEnd, beside } from "../support/scope.ts";
+import { atEnd } from "../support/scope.ts";
 
 describe("a soak", () => {
   it("loses nothing in a quarter of a minute of load, kills, aborts and cut connections", async () => {
@@ -58,41 +58,33 @@ describe("a soak", () => {
     expect(history.publishes.flatMap(({ repeats = [] }) => repeats).length).toBeGreaterThan(0);
   }, 240_000);
 
-  // These soaks share no folder and no process, so they start beside each other.
-  it.concurrent.each([
-    ["SIGTERM", 143],
-    ["SIGINT", 130],
-  ] as const)(
-    "leaves no process and no folder when %s ends it",
-    beside(async (signal: "SIGTERM" | "SIGINT", status: number) => {
-      const folder = mkdtempSync(join(tmpdir(), "ended-soak-"));
-      atEnd(() => rmSync(folder, { recursive: true, force: true }));
-      const run = spawn(process.execPath, [join(PROJECT, "test", "soak", "run.ts")], {
-        env: { ...process.env, TMPDIR: folder },
-        stdio: "ignore",
-      });
-      atEnd(() => void run.kill("SIGKILL"));
-      const ended = once(run, "exit");
-      // Redis starts last of all parts that could leave something.
-      await vi.waitUntil(() => globSync(join(folder, "holdfast-redis-*", "*", "*")).length > 0, {
-        timeout: 60_000,
-        interval: 100,
-      });
-      expect(globSync(join(folder, "bench-soak-*", "bench-soak-*"))).toHaveLength(1);
-      const children = childrenOf(run.pid ?? 0);
-      for (const name of ["workerd", "redis-server"]) {
-        expect(children.filter(({ args }) => args.includes(name))).not.toEqual([]);
-      }
-      run.kill(signal);
-      expect(await ended).toEqual([status, null]);
-      // wrangler notes there when it last looked for a newer version.
-      expect(readdirSync(folder).filter((name) => name !== "update-check")).toEqual([]);
-      await vi.waitUntil(
-        () => !processes().some(({ pid }) => children.some((one) => one.pid === pid)),
-      );
-    }),
-    90_000,
-  );
+  it("leaves no process and no folder when a signal ends it", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "ended-soak-"));
+    atEnd(() => rmSync(folder, { recursive: true, force: true }));
+    const run = spawn(process.execPath, [join(PROJECT, "test", "soak", "run.ts")], {
+      env: { ...process.env, TMPDIR: folder },
+      stdio: "ignore",
+    });
+    atEnd(() => void run.kill("SIGKILL"));
+    const ended = once(run, "exit");
+    // Redis starts last of all parts that could leave something.
+    await vi.waitUntil(() => globSync(join(folder, "holdfast-redis-*", "*", "*")).length > 0, {
+      timeout: 60_000,
+      interval: 100,
+    });
+    expect(globSync(join(folder, "bench-soak-*", "bench-soak-*"))).toHaveLength(1);
+    const children = childrenOf(run.pid ?? 0);
+    for (const name of ["workerd", "redis-server"]) {
+      expect(children.filter(({ args }) => args.includes(name))).not.toEqual([]);
+    }
+    run.kill();
+    expect(await ended).toEqual([143, null]);
+    // wrangler notes there when it last looked for a newer version.
+    expect(readdirSync(folder).filter((name) => name !== "update-check")).toEqual([]);
+    await vi.waitUntil(
+      () => !processes().some(({ pid }) => children.some((one) => one.pid === pid)),
+    );
+  }, 90_000);
 });
 
 function childrenOf(parent: number): Process[] {

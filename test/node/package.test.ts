@@ -225,6 +225,15 @@ function node(...args: string[]): Promise<string> {
   return run(process.execPath, args, { cwd: consumer }).then(({ stdout }) => stdout.trim());
 }
 
+/** The blocks of code on a page of docs, each with its language. */
+function examplesOf(page: string): { readonly language: string; readonly code: string }[] {
+  const text = readFileSync(join(PROJECT, "docs", page), "utf8");
+  const blocks = text.matchAll(/```(tsx?)\n([\s\S]*?)```/g);
+  return [...blocks].map(([, language = "", code = ""]) => ({ language, code }));
+}
+
+const isForWorker = ({ code }: { readonly code: string }) => code.includes("holdfast/object");
+
 /** Checks modules together, strictly, and the library's own types with them. */
 async function typeCheck(files: readonly string[], ...more: string[]): Promise<void> {
   const options = ["--noEmit", "--strict", "--skipLibCheck", "false", "--types", ""];
@@ -340,10 +349,24 @@ describe("the packed library, in an empty project", () => {
     await expect(typeCheck(["main.ts"])).resolves.toBeUndefined();
   });
 
-  it("is required by programs of CommonJS, which TypeScript checks", async () => {
+  it("type-checks in a program of CommonJS, and in the examples of docs/library.md and docs/client.md", async () => {
     installReact();
-    writeFileSync(join(consumer, "main.cts"), COMMON_JS);
-    await typeCheck(["main.cts"]);
+    const library = examplesOf("library.md").filter((one) => !isForWorker(one));
+    const process = "declare const process: { readonly env: Record<string, string | undefined> };";
+    const programs = Object.fromEntries([
+      ["main.cts", COMMON_JS],
+      ...library.map(({ code }, i) => [`example-${i}.ts`, `${process}\n${code}`] as const),
+      ...examplesOf("client.md").map(
+        ({ language, code }, i) => [`client-${i}.${language}`, code] as const,
+      ),
+    ]);
+    expect(Object.keys(programs)).toHaveLength(10);
+    for (const [file, code] of Object.entries(programs)) writeFileSync(join(consumer, file), code);
+    await typeCheck(Object.keys(programs), "--jsx", "react-jsx");
+  });
+
+  it("is required by programs of CommonJS", async () => {
+    installReact();
     const { code } = await transform(COMMON_JS, { loader: "ts", format: "cjs" });
     expect(code).toContain('require("holdfast")');
     writeFileSync(join(consumer, "main.cjs"), code);
@@ -357,14 +380,12 @@ describe("the packed library, in an empty project", () => {
     }
   });
 
-  it("does what docs/library.md shows: its examples type-check and run", async () => {
-    const text = readFileSync(join(PROJECT, "docs/library.md"), "utf8");
-    const blocks = [...text.matchAll(/```ts\n([\s\S]*?)```/g)].map(([, code = ""]) => code);
-    const isForWorker = (code: string) => code.includes("holdfast/object");
-    const examples = blocks.filter((code) => !isForWorker(code));
+  it("does what docs/library.md shows: its examples run", async () => {
+    const blocks = examplesOf("library.md");
+    const examples = blocks.filter((one) => !isForWorker(one));
     expect([blocks.length, examples.length]).toEqual([5, 4]);
     // The example must find its imports; a test below runs one like it.
-    const contents = blocks.find(isForWorker) ?? "";
+    const contents = blocks.find(isForWorker)?.code ?? "";
     await build({
       stdin: { contents, loader: "ts", resolveDir: consumer },
       bundle: true,
@@ -375,37 +396,25 @@ describe("the packed library, in an empty project", () => {
     // The test has a Redis of its own, for an example lists every session under ToolHive's prefix.
     const redis = await startRedis();
     onTestFinished(() => redis.stop());
-    for (const [i, example] of examples.entries()) {
-      const code = example.replace("127.0.0.1:6379", redis.addr);
-      writeFileSync(
-        join(consumer, `example-${i}.ts`),
-        `declare const process: { readonly env: Record<string, string | undefined> };\n${code}`,
-      );
-      writeFileSync(join(consumer, `example-${i}.js`), await toJavaScript(code));
-    }
-    await typeCheck(examples.map((_, i) => `example-${i}.ts`));
     const printed: string[] = [];
-    for (const i of examples.keys()) printed.push(await node(`example-${i}.js`));
+    for (const [i, { code }] of examples.entries()) {
+      const program = await toJavaScript(code.replace("127.0.0.1:6379", redis.addr));
+      writeFileSync(join(consumer, `example-${i}.js`), program);
+      printed.push(await node(`example-${i}.js`));
+    }
     expect(printed[0]).toBe("ada 1");
     expect(printed[1]).toMatch(/^\S{36} mcp$/);
     expect(printed[2]).toBe("hello\nfalse SessionDisconnectedError: The session is disconnected.");
     expect(printed[3]).toBe("0");
   });
 
-  it("does what docs/client.md shows: its examples type-check, and those of a program run", async () => {
-    const text = readFileSync(join(PROJECT, "docs/client.md"), "utf8");
-    const blocks = [...text.matchAll(/```(tsx?)\n([\s\S]*?)```/g)];
-    expect(blocks.map(([, kind]) => kind)).toEqual(["ts", "ts", "ts", "tsx", "ts"]);
-    installReact();
+  it("does what docs/client.md shows: its examples of a program run", async () => {
+    const blocks = examplesOf("client.md");
+    expect(blocks.map(({ language }) => language)).toEqual(["ts", "ts", "ts", "tsx", "ts"]);
     const service = await Service.start();
-    const files = blocks.map(([, kind], i) => `client-${i}.${kind}`);
-    for (const [i, [, , code = ""]] of blocks.entries()) {
-      writeFileSync(join(consumer, files[i] ?? ""), code);
-    }
-    await typeCheck(files, "--jsx", "react-jsx");
     const printed: string[] = [];
-    for (const [i, [, kind = "", code = ""]] of blocks.entries()) {
-      if (kind === "tsx" || code.includes("// In the page")) continue;
+    for (const [i, { language, code }] of blocks.entries()) {
+      if (language === "tsx" || code.includes("// In the page")) continue;
       const program = code.replaceAll("http://localhost:8787", service.url);
       writeFileSync(join(consumer, `client-${i}.js`), await toJavaScript(program));
       printed.push(await node(`client-${i}.js`));

@@ -1,12 +1,28 @@
 /** A TCP relay that fails as networks do: it cuts at a byte, is slow, goes silent, or stops reading. */
 import { connect, createServer, type Server, type Socket } from "node:net";
+import { SLOW_LINK_BYTES_PER_S } from "../../src/core/limits.ts";
 import { listenOnLoopback } from "./listen.ts";
+
+/**
+ * Whether events after the first `bytes` may count as taken by a connection that was open for `ms`: a
+ * quarter of a second after a slow link has carried them. A machine may hold this process up, and so the
+ * end of a connection that nobody reads from any more. The next reader does not get what counts as taken.
+ */
+export const isHeldUp = (ms: number, bytes = 0): boolean =>
+  ms >= 250 + (1000 * bytes) / SLOW_LINK_BYTES_PER_S;
+
+/** A connection, and the one to the service that it is joined to. */
+interface Pair {
+  readonly sockets: readonly [client: Socket, upstream: Socket];
+  /** Bytes of the answer to let through. With 0 the relay cuts the connection. */
+  left: number;
+}
 
 export class SeveringRelay {
   readonly #server: Server;
   readonly #target: number;
   #port = 0;
-  readonly #pairs = new Set<readonly [client: Socket, upstream: Socket]>();
+  readonly #pairs = new Set<Pair>();
   /** Bytes of the next connection's answer to let through before it is cut; Infinity for all. */
   cutAfter = Infinity;
   /** The next connection is cut right after the part of its answer that matches this. */
@@ -15,7 +31,7 @@ export class SeveringRelay {
   /** Bytes a second of the next connection's answer that the relay takes from the service. */
   bytesPerSecond = Infinity;
   connections = 0;
-  /** Milliseconds for which the longest of the connections was open that were cut in their answer. */
+  /** Milliseconds for which the longest of the connections was open that the relay has cut. */
   longestCut = 0;
   /** Connections over which an answer has begun, and who waits until there is none. */
   readonly #answering = new Set<Socket>();
@@ -68,7 +84,10 @@ export class SeveringRelay {
 
   /** Cuts every connection at once, as a crashed host does. */
   cut(): void {
-    for (const pair of this.#pairs) for (const socket of pair) socket.resetAndDestroy();
+    for (const pair of this.#pairs) {
+      pair.left = 0;
+      for (const socket of pair.sockets) socket.resetAndDestroy();
+    }
   }
 
   /** Cuts only the next connection, right after the part of its answer that matches `at`. */
@@ -78,17 +97,16 @@ export class SeveringRelay {
 
   /** Stops taking what the service sends, and keeps every connection open. */
   silence(): void {
-    for (const [, upstream] of this.#pairs) upstream.pause();
+    for (const { sockets } of this.#pairs) sockets[1].pause();
   }
 
   #join(client: Socket): void {
     this.connections++;
     const upstream = connect({ port: this.#target, host: "127.0.0.1", allowHalfOpen: true });
-    const pair = [client, upstream] as const;
+    const pair: Pair = { sockets: [client, upstream], left: this.cutAfter };
     this.#pairs.add(pair);
-    let left = this.cutAfter;
     const { bytesPerSecond } = this;
-    const cutAt = this.#cutOnceAt ?? this.cutAt;
+    let cutAt = this.#cutOnceAt ?? this.cutAt;
     this.#cutOnceAt = undefined;
     let seen = "";
     const began = performance.now();
@@ -100,27 +118,31 @@ export class SeveringRelay {
         const before = seen.length;
         seen += data.toString("latin1");
         const match = cutAt.exec(seen);
-        if (match) left = match.index + match[0].length - before;
+        if (match) {
+          pair.left = match.index + match[0].length - before;
+          // All that still comes is behind the cut.
+          cutAt = undefined;
+        }
       }
-      const part = data.subarray(0, left);
-      left -= part.length;
+      const part = data.subarray(0, pair.left);
+      pair.left -= part.length;
       client.write(part, () => {
-        if (left <= 0) client.resetAndDestroy();
+        if (pair.left <= 0) client.resetAndDestroy();
       });
       if (bytesPerSecond === Infinity) return;
       upstream.pause();
       setTimeout(() => upstream.resume(), (1000 * data.length) / bytesPerSecond);
     });
     upstream.on("end", () => client.end());
-    for (const [socket, other] of [pair, [upstream, client]] as const) {
+    for (const [socket, other] of [pair.sockets, [upstream, client]] as const) {
       socket.on("error", () => other.destroy());
-      socket.on("close", () => {
-        other.destroy();
-        this.#pairs.delete(pair);
-        this.#answering.delete(upstream);
-        if (left <= 0) this.longestCut = Math.max(this.longestCut, performance.now() - began);
-        this.#look();
-      });
+      socket.on("close", () => other.destroy());
     }
+    upstream.on("close", () => {
+      this.#pairs.delete(pair);
+      this.#answering.delete(upstream);
+      if (pair.left <= 0) this.longestCut = Math.max(this.longestCut, performance.now() - began);
+      this.#look();
+    });
   }
 }

@@ -14,21 +14,10 @@ import type {
 import { cancelledIn } from "../../../src/gateway/classify.ts";
 import { messagesIn, type RequestId } from "../../../src/gateway/json-rpc.ts";
 import { READER_GONE } from "../../../src/stream/protocol.ts";
-import type { SessionObject } from "../../../src/session/session-object.ts";
+import { SessionObject } from "../../../src/session/session-object.ts";
 import { SseParser, type SseEvent } from "../../../src/wire/sse-parser.ts";
 import { ObjectStorage, type Life } from "../object-storage.ts";
-
-vi.doMock("cloudflare:workers", () => ({
-  DurableObject: class {
-    readonly ctx: unknown;
-    readonly env: unknown;
-    constructor(ctx: unknown, env: unknown) {
-      this.ctx = ctx;
-      this.env = env;
-    }
-  },
-}));
-const { SessionObject: ObjectClass } = await import("../../../src/session/session-object.ts");
+import { stubSockets } from "../platform/sockets.ts";
 
 const ID = requireSessionId("0b9f5ad4-7d4f-4c5e-9b64-1f5f0a0c9a55");
 const CALLER = { admin: true };
@@ -57,17 +46,11 @@ export function withObjects(): void {
     vi.useFakeTimers();
     lines.length = 0;
     vi.spyOn(console, "log").mockImplementation((line) => void lines.push(String(line)));
-    vi.stubGlobal("WebSocket", { READY_STATE_OPEN: OPEN });
-    vi.stubGlobal(
-      "WebSocketPair",
-      class {
-        readonly 0 = new FakeSocket();
-        readonly 1 = this[0];
-      },
-    );
-    vi.stubGlobal("Response", UpgradeResponse);
+    stubSockets(SocketPair);
   });
-  afterEach(() => {
+  afterEach(async () => {
+    // A timer that the object sets after this test would be of another file's clock.
+    await settle();
     vi.clearAllTimers();
     vi.useRealTimers();
     vi.unstubAllGlobals();
@@ -107,12 +90,9 @@ class FakeSocket {
   }
 }
 
-class UpgradeResponse extends Response {
-  constructor(body?: BodyInit | null, init: ResponseInit & { webSocket?: FakeSocket } = {}) {
-    const { webSocket, ...rest } = init;
-    super(body, webSocket ? { ...rest, status: 200 } : rest);
-    if (webSocket) Object.defineProperty(this, "webSocket", { value: webSocket });
-  }
+class SocketPair {
+  readonly 0 = new FakeSocket();
+  readonly 1 = this[0];
 }
 
 /** A request that came to the upstream. */
@@ -415,6 +395,13 @@ export class ObjectInNode {
     void this.exists;
   }
 
+  /** Takes the object out of memory, and lets its next life do what it does by itself at once. */
+  async reload(): Promise<void> {
+    await this.evict();
+    this.wake();
+    await settle();
+  }
+
   #load(): SessionObject {
     this.#lives++;
     const ctx = {
@@ -434,7 +421,7 @@ export class ObjectInNode {
       waitUntil: (work: Promise<unknown>) => void work.catch(() => undefined),
       abort: () => undefined,
     };
-    return new ObjectClass(ctx as never, this.#env as never);
+    return new SessionObject(ctx as never, this.#env as never);
   }
 
   #named(upstream: object): object {

@@ -14,9 +14,9 @@ import { shardName } from "../../../src/directory/placement.ts";
 import { DurableObjectHost } from "../../../src/session/object-host.ts";
 import { SessionObject } from "../../../src/session/session-object.ts";
 import { loadConfig } from "../../../src/config/service.ts";
+import { ObjectStorage, storageOf } from "../object-storage.ts";
 import { atEnd } from "../scope.ts";
-import { Disk } from "./disk.ts";
-import { ClientSocket, ServerSocket, type SocketOwner } from "./sockets.ts";
+import { ClientSocket, ServerSocket, stubSockets, type SocketOwner } from "./sockets.ts";
 
 /** An object of either class. Only a session's has sockets. */
 type Loaded = Pick<DirectoryObject, "alarm"> | SessionObject;
@@ -71,7 +71,7 @@ class Life {
     if (this.isDead) throw new Died("the object is not in memory any more");
   }
 
-  #write(): Disk {
+  #write(): ObjectStorage {
     this.#mustLive();
     const { disk, platform, name } = this.#host;
     disk.begin();
@@ -84,46 +84,20 @@ class Life {
     return disk;
   }
 
-  #read(): Disk {
+  #read(): ObjectStorage {
     this.#mustLive();
     return this.#host.disk;
   }
 
   #context(): unknown {
-    const kv = {
-      get: (key: string) => this.#read().get(key),
-      put: (key: string, value: unknown) => this.#write().put(key, value),
-      delete: (key: string) => this.#write().delete(key),
-      list: ({ prefix = "" } = {}) => this.#read().list(prefix),
-    };
-    const sql = {
-      exec: (query: string, ...values: unknown[]) => {
-        const disk = /^\s*(SELECT|PRAGMA)/i.test(query) ? this.#read() : this.#write();
-        const rows = disk.run(query, values);
-        const one = () => {
-          if (rows.length !== 1) throw new Error(`${rows.length} rows, not one`);
-          return rows[0];
-        };
-        const counts = { rowsRead: rows.length, rowsWritten: 0 };
-        return { toArray: () => rows, one, [Symbol.iterator]: () => rows.values(), ...counts };
-      },
-      get databaseSize() {
-        return 4096;
-      },
-    };
-    const storage = {
-      kv,
-      sql,
-      transactionSync: <T>(work: () => T) => this.#write().transact(work),
-      setAlarm: (at: number) => this.#later(() => void (this.#write().alarm = at)),
-      getAlarm: () => this.#later(() => this.#read().alarm),
-      deleteAlarm: () => this.#later(() => void (this.#write().alarm = null)),
-      deleteAll: () => this.#later(() => this.#write().deleteAll()),
-      sync: () => this.durable(),
-    };
     return {
       id: { toString: () => this.#host.name },
-      storage,
+      storage: storageOf({
+        read: () => this.#read(),
+        write: () => this.#write(),
+        later: (work) => this.#later(work),
+        sync: () => this.durable(),
+      }),
       waitUntil: (work: Promise<unknown>) => {
         this.underWay++;
         void work.catch(() => undefined).finally(() => this.underWay--);
@@ -152,7 +126,7 @@ type Make = (ctx: unknown, env: unknown) => Loaded;
 export class ObjectHost implements SocketOwner {
   readonly platform: Platform;
   readonly name: string;
-  readonly disk = new Disk();
+  readonly disk = new ObjectStorage();
   readonly make: Make;
   sockets: ServerSocket[] = [];
   #life: Life | undefined;
@@ -371,16 +345,6 @@ function namespaceOf(find: (name: string) => ObjectHost, life: Life | undefined)
   return { idFromName: (name: string) => name, get: stubOf };
 }
 
-/** A Response that may answer an upgrade. */
-class UpgradeResponse extends Response {
-  constructor(body?: BodyInit | null, init: ResponseInit = {}) {
-    const { status, webSocket = null } = init;
-    super(body, status === 101 ? {} : init);
-    if (status !== 101) return;
-    Object.defineProperties(this, { status: { value: status }, webSocket: { value: webSocket } });
-  }
-}
-
 class SocketPair {
   readonly 0 = new ClientSocket();
   readonly 1 = new ServerSocket(this[0]);
@@ -393,9 +357,7 @@ class SocketPair {
 /** A platform for one test, whose clock the test moves. `vars` are the service's variables. */
 export function startPlatform(vars: Readonly<Record<string, string>> = {}): Platform {
   vi.useFakeTimers({ now: Date.UTC(2100, 0, 1) });
-  vi.stubGlobal("Response", UpgradeResponse);
-  vi.stubGlobal("WebSocketPair", SocketPair);
-  vi.stubGlobal("WebSocket", { READY_STATE_OPEN: 1 });
+  stubSockets(SocketPair);
   atEnd(() => {
     vi.unstubAllGlobals();
     vi.useRealTimers();

@@ -1,4 +1,5 @@
 /** The two ends of a WebSocket between a session's object and the Worker, in Node. */
+import { vi } from "vitest";
 import type { StreamSocket } from "../../../src/core/host.ts";
 
 const [OPEN, CLOSING, CLOSED] = [1, 2, 3];
@@ -109,4 +110,21 @@ export class ServerSocket {
     this.client.closedBy ??= 1006;
     this.client.hear("close");
   }
+}
+
+/** A Response that may answer an upgrade. */
+class UpgradeResponse extends Response {
+  constructor(body?: BodyInit | null, init: ResponseInit = {}) {
+    const { status, webSocket = null } = init;
+    super(body, status === 101 ? {} : init);
+    if (status !== 101) return;
+    Object.defineProperties(this, { status: { value: status }, webSocket: { value: webSocket } });
+  }
+}
+
+/** Gives Node what of sockets a session's object needs, until `vi.unstubAllGlobals`. `Pair` makes both ends of one. */
+export function stubSockets(Pair: new () => object): void {
+  vi.stubGlobal("Response", UpgradeResponse);
+  vi.stubGlobal("WebSocketPair", Pair);
+  vi.stubGlobal("WebSocket", { READY_STATE_OPEN: OPEN });
 }

@@ -23,6 +23,23 @@ async function runUntilSignalled(source: string): Promise<string> {
   return printed.toString().trim();
 }
 
+it.each([
+  ["SIGINT", 130],
+  ["SIGTERM", 143],
+] as const)("a command that %s ends has the status %i, as in a shell", async (signal, status) => {
+  const source = `
+    import { runCommand } from "./scripts/command-line.ts";
+    await runCommand("it", "", async () => {
+      console.log("runs");
+      ${LONG}
+    });`;
+  const child = spawn(process.execPath, ["--input-type=module", "-e", source], { cwd: PROJECT });
+  onTestFinished(() => void child.kill("SIGKILL"));
+  await once(child.stdout, "data");
+  child.kill(signal);
+  expect(await once(child, "exit")).toEqual([status, null]);
+});
+
 it("deletes folders, with all that is in them, where a signal ends the process", async () => {
   const folder = await runUntilSignalled(`
     import { writeFileSync } from "node:fs";

@@ -4,7 +4,7 @@ import { BACKEND } from "../../../src/stream/protocol.ts";
 import type { Replica, RequestParts } from "../../../src/gateway/upstream/upstream.ts";
 import { upstreamWith } from "../../support/mcp/upstream-with.ts";
 
-beforeEach(() => void vi.useFakeTimers({ now: 0 }));
+beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
 
 /** A listener to a server that answers so. */

@@ -44,10 +44,15 @@ const listed = async (platform: Platform) =>
   }));
 
 /**
- * The next message of this kind to a shard stops on its way: before the shard has it, or before its
- * answer is back. `arrived` tells when; `goOn` lets it go on.
+ * Has `act` send a message of this kind to a shard, and stops it on its way: before the shard has it, or
+ * before its answer is back. The returned function lets it go on.
  */
-function holdNext(platform: Platform, op: "put" | "remove", where: "before" | "after") {
+async function held(
+  platform: Platform,
+  op: "put" | "remove",
+  where: "before" | "after",
+  act: () => Promise<unknown>,
+): Promise<() => void> {
   const arrived = Promise.withResolvers<void>();
   const going = Promise.withResolvers<void>();
   platform.intercept = async (call, go, args) => {
@@ -59,7 +64,10 @@ function holdNext(platform: Platform, op: "put" | "remove", where: "before" | "a
     await going.promise;
     return where === "after" ? answer : go();
   };
-  return { arrived: arrived.promise, goOn: () => going.resolve() };
+  await act();
+  await platform.pass(20);
+  await arrived.promise;
+  return () => going.resolve();
 }
 
 describe.each(["before", "after"] as const)(
@@ -67,13 +75,10 @@ describe.each(["before", "after"] as const)(
   (where) => {
     it("a session that is made again outlives the answer to its predecessor's removal", async () => {
       const { platform, sessions, id, told } = await started();
-      const removal = holdNext(platform, "remove", where);
-      await sessions.delete(id);
-      await platform.pass(20);
-      await removal.arrived;
+      const goOn = await held(platform, "remove", where, () => sessions.delete(id));
       const again = await sessions.create(id, { ...CONTENT, type: "sse" });
       const { ids } = await sessions.publish(id, [{ data: "kept" }]);
-      removal.goOn();
+      goOn();
       await told();
       platform.session(id).evict();
       expect(await sessions.read(id, false)).toMatchObject({ type: "sse", version: again.version });
@@ -84,54 +89,48 @@ describe.each(["before", "after"] as const)(
 
     it("an end is told once the answer to the put before it is there", async () => {
       const { platform, sessions, id, told } = await started();
-      const put = holdNext(platform, "put", where);
-      await sessions.upsert(id, { ...CONTENT, type: "sse" });
-      await platform.pass(20);
-      await put.arrived;
+      const goOn = await held(platform, "put", where, () =>
+        sessions.upsert(id, { ...CONTENT, type: "sse" }),
+      );
       await sessions.delete(id);
-      put.goOn();
+      goOn();
       await told();
       expect(await listed(platform)).toEqual([]);
-      expect([...platform.session(id).disk.left, platform.session(id).disk.alarm]).toEqual([null]);
+      expect(platform.session(id).disk.left).toEqual([]);
     });
 
     it("an end is told although the object is lost with the answer to the put before it", async () => {
       const { platform, sessions, id } = await started();
-      const put = holdNext(platform, "put", where);
-      await sessions.upsert(id, { ...CONTENT, type: "sse" });
-      await platform.pass(20);
-      await put.arrived;
+      const goOn = await held(platform, "put", where, () =>
+        sessions.upsert(id, { ...CONTENT, type: "sse" }),
+      );
       await sessions.delete(id);
       platform.session(id).kill();
-      put.goOn();
+      goOn();
       await platform.pass(3000);
       expect(await listed(platform)).toEqual([]);
-      expect([...platform.session(id).disk.left, platform.session(id).disk.alarm]).toEqual([null]);
+      expect(platform.session(id).disk.left).toEqual([]);
     });
 
     it("a session that is made again and ends again leaves nothing", async () => {
       const { platform, sessions, id, told } = await started();
-      const removal = holdNext(platform, "remove", where);
-      await sessions.delete(id);
-      await platform.pass(20);
-      await removal.arrived;
+      const goOn = await held(platform, "remove", where, () => sessions.delete(id));
       await sessions.create(id, CONTENT);
       await sessions.delete(id);
-      removal.goOn();
+      goOn();
       await told();
       await platform.pass(3000);
       expect(await listed(platform)).toEqual([]);
-      expect([...platform.session(id).disk.left, platform.session(id).disk.alarm]).toEqual([null]);
+      expect(platform.session(id).disk.left).toEqual([]);
     });
 
     it("a change of owner is listed and counted once the answer to the put before it is there", async () => {
       const { platform, sessions, id, told } = await started();
-      const put = holdNext(platform, "put", where);
-      await sessions.upsert(id, { ...CONTENT, type: "sse" });
-      await platform.pass(20);
-      await put.arrived;
+      const goOn = await held(platform, "put", where, () =>
+        sessions.upsert(id, { ...CONTENT, type: "sse" }),
+      );
       await sessions.upsert(id, { ...CONTENT, subject: "bob" });
-      put.goOn();
+      goOn();
       await told();
       const counts = ["alice", "bob"].map((subject) => platform.directory.count({ subject }));
       expect(await Promise.all(counts)).toEqual([{ count: 0 }, { count: 1 }]);

@@ -62,6 +62,13 @@ class World {
     });
   }
 
+  /** Makes the session, and publishes so many events to a reader of it. */
+  async followed(count: number): Promise<void> {
+    await this.make();
+    await this.follow();
+    await this.publish(count);
+  }
+
   async tell(act: (reader: Follower) => void, nth = 0): Promise<void> {
     await this.step(async () => act(this.readers[nth]!));
     await this.platform.pass(10);
@@ -118,35 +125,25 @@ const SITUATIONS: Readonly<Record<string, (world: World) => Promise<unknown>>> =
     await world.publish(3);
   },
   "whose queue was read by a reader that has left": async (world) => {
-    await world.make();
-    await world.follow();
-    await world.publish(3);
+    await world.followed(3);
     await world.tell((reader) => reader.take());
     await world.tell((reader) => reader.leave());
   },
   "whose queue was read in part by a reader that has left": async (world) => {
-    await world.make();
-    await world.follow();
-    await world.publish(4);
+    await world.followed(4);
     await world.tell((reader) => reader.take(reader.frames[1]!.id));
     await world.tell((reader) => reader.leave());
   },
   "whose reader says what it took as it leaves": async (world) => {
-    await world.make();
-    await world.follow();
-    await world.publish(4);
+    await world.followed(4);
     await world.tell((reader) => reader.leave(reader.frames[2]!.id));
   },
   "whose queue was read in part by a reader that is there": async (world) => {
-    await world.make();
-    await world.follow();
-    await world.publish(4);
+    await world.followed(4);
     await world.tell((reader) => reader.take(reader.frames[1]!.id));
   },
   "with events after those that were read": async (world) => {
-    await world.make();
-    await world.follow();
-    await world.publish(2);
+    await world.followed(2);
     await world.tell((reader) => reader.take());
     await world.tell((reader) => reader.leave());
     await world.publish(2);
@@ -195,9 +192,7 @@ const SITUATIONS: Readonly<Record<string, (world: World) => Promise<unknown>>> =
     await world.tell((reader) => reader.more());
   },
   "with a reader that came back by an id": async (world) => {
-    await world.make();
-    await world.follow();
-    await world.publish(3);
+    await world.followed(3);
     const { frames } = world.readers[0]!;
     await world.tell((reader) => reader.leave());
     await world.follow({ kind: "after", lastEventId: frames[1]!.id });
@@ -212,9 +207,7 @@ const SITUATIONS: Readonly<Record<string, (world: World) => Promise<unknown>>> =
     await world.follow({ kind: "after", lastEventId: frames[0]!.id });
   },
   "that was disconnected": async (world) => {
-    await world.make();
-    await world.follow();
-    await world.publish(2);
+    await world.followed(2);
     await world.step(() => world.sessions.disconnect(world.id));
   },
   "that was disconnected and followed again": async (world) => {
@@ -253,9 +246,7 @@ const SITUATIONS: Readonly<Record<string, (world: World) => Promise<unknown>>> =
     await world.step(() => world.sessions.upsert(world.id, { ...CONTENT, ttlMs: 50_000 }));
   },
   "that moved to another owner under its readers": async (world) => {
-    await world.make();
-    await world.follow();
-    await world.publish(2);
+    await world.followed(2);
     await world.step(() => world.sessions.upsert(world.id, { ...CONTENT, subject: "bob" }));
   },
   "that was made again": async (world) => {
@@ -266,9 +257,7 @@ const SITUATIONS: Readonly<Record<string, (world: World) => Promise<unknown>>> =
     await world.publish(1);
   },
   "that has ended": async (world) => {
-    await world.make();
-    await world.follow();
-    await world.publish(1);
+    await world.followed(1);
     await world.step(() => world.sessions.delete(world.id));
   },
 };

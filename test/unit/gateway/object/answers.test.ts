@@ -48,6 +48,14 @@ async function flowing(options: ObjectOptions = {}) {
   return { one, flow };
 }
 
+/** As `flowing`, with this batch under way. */
+async function posted(...batch: readonly string[]) {
+  const { one, flow } = await flowing(BATCHES);
+  const answer = one.post(batch);
+  await settle();
+  return { one, flow, answer };
+}
+
 const BATCHES = { initialize: rpc(0, "initialize", { protocolVersion: "2025-03-26" }) };
 const rowsOf = (one: ObjectInNode) => one.storage.rows()["messages"] ?? [];
 
@@ -93,9 +101,7 @@ it("is a stream where the upstream's says nothing for 20 ms, or something before
 });
 
 it("keeps the answers of a batch that came before it became a stream", async () => {
-  const { one, flow } = await flowing(BATCHES);
-  const answer = one.post([toolCall(1), toolCall(2), toolCall(3)]);
-  await settle();
+  const { one, flow, answer } = await posted(toolCall(1), toolCall(2), toolCall(3));
   await flow.say(resultOf("2", '"early":1'), resultOf("1", '"early":2'));
   expect(await stateOf(answer)).toBe("waits");
   await pass(UPSTREAM_SETTLE_MS);
@@ -108,9 +114,7 @@ it("keeps the answers of a batch that came before it became a stream", async () 
 });
 
 it("keeps them where a notification makes it a stream, in the order in which they came", async () => {
-  const { one, flow } = await flowing(BATCHES);
-  const answer = one.post([toolCall(1), toolCall(2)]);
-  await settle();
+  const { one, flow, answer } = await posted(toolCall(1), toolCall(2));
   await flow.say(resultOf("1"));
   await flow.say(notice("n"));
   expect(await answer).toEqual(onStream(2));
@@ -119,9 +123,7 @@ it("keeps them where a notification makes it a stream, in the order in which the
 });
 
 it("keeps them where the upstream's stream breaks off: only what is missing is an error", async () => {
-  const { one, flow } = await flowing(BATCHES);
-  const answer = one.post([toolCall(1), toolCall(2)]);
-  await settle();
+  const { flow, answer } = await posted(toolCall(1), toolCall(2));
   await flow.say(resultOf("1"));
   // No event of it had an id, so it cannot be resumed.
   await flow.breakOff();
@@ -129,9 +131,7 @@ it("keeps them where the upstream's stream breaks off: only what is missing is a
 });
 
 it("is the whole batch as JSON, in an array, where all came soon", async () => {
-  const { one, flow } = await flowing(BATCHES);
-  const answer = one.post([toolCall(1), toolCall(2)]);
-  await settle();
+  const { flow, answer } = await posted(toolCall(1), toolCall(2));
   await flow.say(resultOf("2"));
   await flow.say(resultOf("1"));
   expect(await answer).toEqual(asJson(`[${resultOf("2")},${resultOf("1")}]`));

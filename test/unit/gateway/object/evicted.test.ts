@@ -82,18 +82,14 @@ it("a call whose upstream's stream has ids goes on after the last one that was s
   const { one, flow, rest } = await flowing();
   const reader = await one.follow(toolCall(1));
   await flow.sayWithIds(["e1", notice(1)], ["e2", notice(2)]);
-  await one.evict();
-  one.wake();
-  await settle();
+  await one.reload();
   expect(one.all("GET").map(({ lastEventId, sid }) => [lastEventId, sid])).toEqual([
     ["e2", "upstream-1"],
   ]);
   await rest.sayWithIds(["e3", notice(3)], ["e4", resultOf("1")]);
   expect(reader.messages).toEqual([notice(1), notice(2), notice(3), resultOf("1")]);
   expect([reader.closed, one.all("tools/call").length]).toEqual([4002, 1]);
-  await one.evict();
-  one.wake();
-  await settle();
+  await one.reload();
   expect(one.all("GET")).toHaveLength(1);
 });
 
@@ -104,9 +100,7 @@ it("goes on after an id that came before the answer became a stream", async () =
   await flow.write("id: e0\ndata: \n\n");
   await pass(300);
   await answer;
-  await one.evict();
-  one.wake();
-  await settle();
+  await one.reload();
   expect(one.all("GET").map(({ lastEventId }) => lastEventId)).toEqual(["e0"]);
   await rest.say(resultOf("1"));
   const reader = await one.attach(own(2));
@@ -126,9 +120,7 @@ it("goes on over several lives, each after what the last one stored", async () =
   for (const [n, flow] of flows.entries()) {
     await flow.sayWithIds([`e${n}`, n < 3 ? notice(n) : resultOf("1")]);
     if (n === 3) break;
-    await one.evict();
-    one.wake();
-    await settle();
+    await one.reload();
   }
   expect(places).toEqual([undefined, "e0", "e1", "e2"]);
   expect(reader.messages).toEqual([notice(0), notice(1), notice(2), resultOf("1")]);
@@ -158,9 +150,7 @@ it("a batch of which a part is answered owes only the rest, and each of it once"
   const { one, flow } = await flowing(BATCHES);
   const reader = await one.follow([toolCall(1), toolCall(2), toolCall(3)]);
   await flow.say(resultOf("2"));
-  await one.evict();
-  one.wake();
-  await settle();
+  await one.reload();
   expect(reader.messages).toEqual([resultOf("2"), interrupted("1"), interrupted("3")]);
   expect(reader.closed).toBe(4002);
 });
@@ -169,9 +159,7 @@ it("a batch that goes on takes only what it owes: a second answer to one of it i
   const { one, flow, rest } = await flowing(BATCHES);
   const reader = await one.follow([toolCall(1), toolCall(2)]);
   await flow.sayWithIds(["e1", resultOf("2")]);
-  await one.evict();
-  one.wake();
-  await settle();
+  await one.reload();
   await rest.sayWithIds(["e1", resultOf("2")], ["e2", resultOf("1")]);
   expect(reader.messages).toEqual([resultOf("2"), resultOf("1")]);
   expect(reader.closed).toBe(4002);
@@ -190,9 +178,7 @@ it("several calls each end on their own stream, those that can go on go on, and 
   const named = await one.follow(toolCall(2, "named"));
   await flows.plain.say(notice("p"));
   await flows.named.sayWithIds(["e1", notice("n")]);
-  await one.evict();
-  one.wake();
-  await settle();
+  await one.reload();
   expect([plain.messages, plain.closed]).toEqual([[notice("p"), interrupted("1")], 4002]);
   expect([named.messages, named.closed]).toEqual([[notice("n")], undefined]);
   const later = await one.follow(toolCall(3, "again"));
@@ -223,9 +209,7 @@ it("a call that its client cancelled owes nothing, and is not taken up", async (
   const reader = await one.follow(toolCall(1));
   await flow.sayWithIds(["e1", notice(1)]);
   await one.post(rpc(undefined, "notifications/cancelled", { requestId: 1 }));
-  await one.evict();
-  one.wake();
-  await settle();
+  await one.reload();
   expect(reader.messages).toEqual([notice(1), failure("1", FAILURES.cancelled)]);
   expect(one.all("GET")).toEqual([]);
 });
@@ -234,9 +218,7 @@ it("a call that goes on can be cancelled, and ends with the session, as before",
   const { one, flow, rest } = await flowing();
   const reader = await one.follow(toolCall(1));
   await flow.sayWithIds(["e1", notice(1)]);
-  await one.evict();
-  one.wake();
-  await settle();
+  await one.reload();
   await one.post(rpc(undefined, "notifications/cancelled", { requestId: 1 }));
   expect(reader.messages).toEqual([notice(1), failure("1", FAILURES.cancelled)]);
   expect([reader.closed, rest.isLeft]).toEqual([4002, true]);
@@ -332,9 +314,7 @@ it("answers of a legacy client's calls go to its one stream, interrupted ones to
   });
   await settle();
   await flow.sayWithIds(["e1", notice(1)]);
-  await one.evict();
-  one.wake();
-  await settle();
+  await one.reload();
   const [endpoint, ...messages] = reader.messages;
   expect([endpoint, messages]).toEqual(["/messages", [notice(1), interrupted("1")]]);
   expect(reader.closed).toBeUndefined();

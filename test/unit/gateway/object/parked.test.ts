@@ -84,6 +84,13 @@ async function askedBy(
   return one.attach({ kind: "exchange", stream: answer.value.stream });
 }
 
+/** A session with a call whose client is asked this question on this stream. */
+async function askedOnce() {
+  const one = await bridged(asksOnce);
+  const reader = await askedBy(one);
+  return { one, reader, question: questionOn(reader) };
+}
+
 const taken = { ok: true, value: { kind: "accepted" } };
 
 it("takes the newer revision's members off a result", async () => {
@@ -99,9 +106,7 @@ it("takes the newer revision's members off a result", async () => {
 it.each([false, true])(
   "asks the client, and sends the call again with the answer (evicted meanwhile: %s)",
   async (evicted) => {
-    const one = await bridged(asksOnce);
-    const reader = await askedBy(one);
-    const question = questionOn(reader);
+    const { one, reader, question } = await askedOnce();
     expect(question).toMatchObject({ method: "elicitation/create", params: { message: "Who?" } });
     await pass(600_000);
     if (evicted) await one.evict();
@@ -117,9 +122,7 @@ it.each([false, true])(
     });
     // A second answer is taken, and does nothing.
     expect(await one.post(answerTo(question))).toEqual(taken);
-    await one.evict();
-    one.wake();
-    await settle();
+    await one.reload();
     expect([calls(one).length, reader.messages.length]).toEqual([2, 2]);
   },
 );
@@ -175,9 +178,7 @@ it("interrupts a call that was sent again when the object left memory: the serve
   await one.post(answerTo(questionOn(reader)));
   await settle();
   expect(calls(one)).toHaveLength(2);
-  await one.evict();
-  one.wake();
-  await settle();
+  await one.reload();
   expect([reader.messages.at(-1), reader.closed]).toEqual([interrupted("1"), 4002]);
   expect(calls(one)).toHaveLength(2);
 });
@@ -193,9 +194,7 @@ it("keeps the one of a batch that waits for its client, where the other is inter
   expect(await answer).toMatchObject({ value: { kind: "stream", stream: 2 } });
   const reader = await one.attach({ kind: "exchange", stream: 2 });
   const question = questionOn(reader);
-  await one.evict();
-  one.wake();
-  await settle();
+  await one.reload();
   expect([reader.messages.slice(1), reader.closed]).toEqual([[interrupted("2")], undefined]);
   await one.post(answerTo(question));
   await settle();
@@ -205,9 +204,7 @@ it("keeps the one of a batch that waits for its client, where the other is inter
 it.each([false, true])(
   "cancels a call that waits for its client (evicted meanwhile: %s)",
   async (evicted) => {
-    const one = await bridged(asksOnce);
-    const reader = await askedBy(one);
-    const question = questionOn(reader);
+    const { one, reader, question } = await askedOnce();
     if (evicted) await one.evict();
     await one.post(rpc(undefined, "notifications/cancelled", { requestId: 1 }));
     expect(reader.messages.slice(1)).toEqual([errorOf(-32603, FAILURES.cancelled.message, "1")]);
@@ -219,8 +216,7 @@ it.each([false, true])(
 );
 
 it("ends with the session, in an error to the client that waits", async () => {
-  const one = await bridged(asksOnce);
-  const reader = await askedBy(one);
+  const { one, reader } = await askedOnce();
   await one.evict();
   await one.end();
   await settle();
@@ -229,11 +225,9 @@ it("ends with the session, in an error to the client that waits", async () => {
 });
 
 it("answers the call with the client's error where the client will not say", async () => {
-  const one = await bridged(asksOnce);
-  const reader = await askedBy(one);
-  const { id } = questionOn(reader);
+  const { one, reader, question } = await askedOnce();
   await one.evict();
-  await one.post(errorOf(-1, "not now", JSON.stringify(id)));
+  await one.post(errorOf(-1, "not now", JSON.stringify(question.id)));
   await settle();
   expect(parse(reader.messages.at(-1))).toMatchObject({ id: 1, error: { code: -1 } });
   expect([reader.closed, calls(one).length]).toEqual([4002, 1]);
@@ -385,9 +379,7 @@ it("takes the server's stream up again where the object left memory while the cl
   const flow = new Flow();
   const { one, rests } = await carried(flow);
   const state = await parked(flow, one, "e1");
-  await one.evict();
-  one.wake();
-  await settle();
+  await one.reload();
   // Nobody waits for it so far, and nothing is lost: the client has to come first.
   expect(resumptions(one)).toEqual([]);
   const repeated = ask(one, state);
@@ -438,9 +430,7 @@ it("owes a client nothing whose request was under way: its connection died with 
   void ask(one);
   await pass(300);
   await flow.sayWithIds(["e1", notice(1)]);
-  await one.evict();
-  one.wake();
-  await settle();
+  await one.reload();
   expect([resumptions(one).length, calls(one).length]).toEqual([0, 1]);
   expect(one.storage.rows()["exchanges"]).toBeUndefined();
 });

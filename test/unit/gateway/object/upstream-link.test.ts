@@ -299,11 +299,25 @@ it.each<[how: string, answer: () => Promise<Response>, ms: number, failure: obje
   expect(placesOf(one, one.asked)).toEqual(["0 tools/call"]);
 });
 
+/** A session at two replicas that have been silent for so long that the next call asks first. */
+async function silent(): Promise<ObjectInNode> {
+  const one = await ObjectInNode.open({ upstream: TWO });
+  await pass(10_000);
+  return one;
+}
+
+/** The requests of a call that asks first, and then goes to this replica with a new session. */
+const askedAndMadeAt = (replica: number) => [
+  "0 ping",
+  `${replica} initialize`,
+  `${replica} ${INITIALIZED}`,
+  `${replica} tools/call`,
+];
+
 const pass50 = () => new Promise<void>((resolve) => setTimeout(resolve, 50_000));
 
 it("moves a session to another replica where the first does not answer the question before a call", async () => {
-  const one = await ObjectInNode.open({ upstream: TWO });
-  await pass(10_000);
+  const one = await silent();
   one.script = ({ url }) => (url === one.urls[0] ? never() : undefined);
   one.upstreamSid = "upstream-2";
   const call = one.post(toolCall(1));
@@ -311,12 +325,7 @@ it("moves a session to another replica where the first does not answer the quest
   expect(placesOf(one, one.asked)).toEqual(["0 ping"]);
   await pass(1);
   await call;
-  expect(placesOf(one, one.asked)).toEqual([
-    "0 ping",
-    "1 initialize",
-    `1 ${INITIALIZED}`,
-    "1 tools/call",
-  ]);
+  expect(placesOf(one, one.asked)).toEqual(askedAndMadeAt(1));
 });
 
 it("opens a new session at another replica once one was found to hang", async () => {
@@ -413,8 +422,7 @@ it("initializes an upstream for a client that never did, once for all calls that
 });
 
 it("asks nothing before what is harmless, and believes a moved request that its new session is lost too", async () => {
-  const one = await ObjectInNode.open({ upstream: TWO });
-  await pass(10_000);
+  const one = await silent();
   await one.post(rpc(1, "tools/list"));
   expect(one.methods()).toEqual(["tools/list"]);
   one.asked.length = 0;
@@ -435,30 +443,22 @@ it("asks nothing before what is harmless, and believes a moved request that its 
 });
 
 it("sends a call where it was, if the question before it is refused for another reason, and with the newest session", async () => {
-  const one = await ObjectInNode.open({ upstream: TWO });
-  await pass(10_000);
+  const one = await silent();
   one.script = ({ method }) => (method === "ping" ? new Response("", { status: 500 }) : undefined);
   expect(await one.post(toolCall(1))).toEqual(answered(1));
   expect(placesOf(one, one.asked)).toEqual(["0 ping", "0 tools/call"]);
 });
 
 it("makes the session anew at its own replica, if the question before a call finds it lost there", async () => {
-  const one = await ObjectInNode.open({ upstream: TWO });
-  await pass(10_000);
+  const one = await silent();
   one.script = knows("upstream-2");
   one.upstreamSid = "upstream-2";
   expect(await one.post(toolCall(1))).toEqual(answered(1));
-  expect(placesOf(one, one.asked)).toEqual([
-    "0 ping",
-    "0 initialize",
-    `0 ${INITIALIZED}`,
-    "0 tools/call",
-  ]);
+  expect(placesOf(one, one.asked)).toEqual(askedAndMadeAt(0));
 });
 
 it("asks once for calls that come together, and sends each once", async () => {
-  const one = await ObjectInNode.open({ upstream: TWO });
-  await pass(10_000);
+  const one = await silent();
   const calls = [1, 2, 3].map((id) => one.post(toolCall(id)));
   expect(await Promise.all(calls)).toEqual([1, 2, 3].map(answered));
   expect(one.methods()).toEqual(["ping", ...Array(3).fill("tools/call")]);
@@ -586,19 +586,13 @@ it.each<[how: string, ping: () => Response | Promise<Response>, ms: number]>([
 ])(
   "moves on from a replica that %s when it is asked before a call, and comes back to it last",
   async (_how, ping, ms) => {
-    const one = await ObjectInNode.open({ upstream: TWO });
-    await pass(10_000);
+    const one = await silent();
     one.script = (asked) =>
       asked.method === "ping" && first(one) === asked.url ? ping() : undefined;
     const call = one.post(toolCall(1));
     await pass(ms);
     await call;
-    expect(placesOf(one, one.asked)).toEqual([
-      "0 ping",
-      "1 initialize",
-      `1 ${INITIALIZED}`,
-      "1 tools/call",
-    ]);
+    expect(placesOf(one, one.asked)).toEqual(askedAndMadeAt(1));
     await one.end();
     await one.initialize();
     expect(placesOf(one, one.all("initialize").slice(1))).toEqual(["1 initialize"]);

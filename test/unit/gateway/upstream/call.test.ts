@@ -22,8 +22,11 @@ it("sends nothing for a call that was given up before", async () => {
 });
 
 const WHOLE = '{"text":"grüße"}';
-const replyOf = (answer: Response | string) =>
-  new Reply(answer, new CallDeadline(1000, new SharedTimer()));
+function replyOf(answer: Response | string): Reply {
+  const deadline = new CallDeadline(1000, new SharedTimer());
+  onTestFinished(() => deadline.end());
+  return new Reply(answer, deadline);
+}
 const jsonResponse = () =>
   new Response(WHOLE, { headers: { "content-type": "application/json; charset=utf-8" } });
 
