@@ -104,7 +104,6 @@ export class TaskHost {
     const { task } = this.#kept;
     const isOf = task?.call.upstream === ask.upstream && type === SESSION_TYPE_TASK;
     if (!isOf || ask.kind === "call") return refuse("session_not_found");
-    this.#revive();
     switch (ask.kind) {
       case "get":
         return succeed(this.#shown(lastEventId));
@@ -117,10 +116,13 @@ export class TaskHost {
     }
   }
 
-  /** The alarm has fired. A task at work whose call nobody has under way is taken up again, or fails. */
+  /** The object was loaded, with this session. A task at work is taken up again, or fails. */
+  loaded({ type }: { readonly type: SessionType }): void {
+    if (type === SESSION_TYPE_TASK) this.#revive();
+  }
+
+  /** The alarm has fired. If the object was lost, this has loaded it. */
   wake(now: number): void {
-    if (!this.#kept.isAtWork) return;
-    this.#revive();
     if (this.#kept.isAtWork && this.wakeAt <= now) this.#kept.lookAgain(now);
   }
 

@@ -174,8 +174,21 @@ function payloadOf({ questions, result, error }: TaskState): string {
   return `,"inputRequests":{${asked.join(",")}}`;
 }
 
+/**
+ * A state as it was stored, with what `text`, the last event of the task's stream, says beyond it: that the last
+ * question was answered, or the end. After `resumesAfter` the call that was sent with the answers can be taken up.
+ */
+export function withTold(state: TaskState, text: string, resumesAfter?: string): TaskState {
+  const end = endIn(text);
+  if (end || state.status !== "input_required") return end ?? state;
+  const shown = parseJson(text);
+  if (!isObject(shown) || shown["status"] !== "working") return state;
+  const updatedAt = Date.parse(String(shown["lastUpdatedAt"]));
+  return withEventId({ status: "working", updatedAt, rounds: state.rounds }, resumesAfter);
+}
+
 /** The state of a task that has ended, as `taskText` shows it; undefined if it has not, or its outcome was left out. */
-export function endIn(text: string): TaskState | undefined {
+function endIn(text: string): TaskState | undefined {
   const shown = parseJson(text);
   if (!isObject(shown)) return undefined;
   const { status, statusMessage, lastUpdatedAt } = shown;
