@@ -12,6 +12,7 @@ import {
   isEnded,
   taskText,
   withEventId,
+  withMessage,
   withTold,
   type TaskEnd,
   type TaskState,
@@ -73,14 +74,15 @@ export class KeptTask {
     this.#lookAt = now + FIRST_TASK_LOOK_MS;
   }
 
-  /** Stores a new task in the session, which has just been made. */
-  create(call: StoredCall, now: number): void {
-    const state = withEventId(begun(now), call.lastEventId);
+  /** Stores a new task in the session, which has just been made. Returns its state. */
+  create(call: StoredCall, message: string | undefined, now: number): TaskState {
+    const state = withMessage(withEventId(begun(now), call.lastEventId), message, now);
     this.#parts
       .stream()
       .byTask(this.#event(call, state).event, false, () => this.#store.create(call));
     this.#loaded = { call, state };
     this.lookAgain(now);
+    return state;
   }
 
   /** Nobody else changes the state. */

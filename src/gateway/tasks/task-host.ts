@@ -22,7 +22,6 @@ import { CallRoutes, resumedAfter, taskOf, type CallRoutesParts } from "./call-r
 import { QuickCall, type Run } from "./quick-call.ts";
 import { withSession, type StoredCall } from "./store.ts";
 import {
-  begun,
   createdText,
   isEnded,
   taskText,
@@ -199,8 +198,7 @@ export class TaskHost {
         this.#settle(run, one);
         return true;
       }
-      const progress = progressIn(one.text, run.token);
-      if (progress !== undefined) state = withMessage(state, progress, Date.now());
+      state = withMessage(state, progressIn(one.text, run.token), Date.now());
     }
     this.#kept.change(state);
     return false;
@@ -331,12 +329,12 @@ export class TaskHost {
         ...(taskCall !== undefined && { taskCall }),
       }),
     );
-    this.#kept.create(stored, now);
+    const state = this.#kept.create(stored, quick.progress, now);
     this.#run = quick;
     quick.becomesTask();
     // The client must not hear of a task that a crash could undo.
     await this.#parts.storage.sync();
-    quick.tell(responseText(ask.id, createdText(stored.facts, begun(now))));
+    quick.tell(responseText(ask.id, createdText(stored.facts, state)));
   }
 }
 

@@ -55,8 +55,9 @@ export function isEnded({ status }: TaskState): boolean {
 }
 
 /** The upstream has told how far it is. Only a task at work can hear that. */
-export function withMessage(state: TaskState, message: string, now: number): TaskState {
-  if (state.status !== "working" || state.message === message) return state;
+export function withMessage(state: TaskState, message: string | undefined, now: number): TaskState {
+  if (message === undefined || state.status !== "working" || state.message === message)
+    return state;
   return { ...state, message, updatedAt: now };
 }
 

@@ -1,4 +1,4 @@
-/** What a task stores and wakes for, beside its events. */
+/** A task in its object: what it stores, wakes for and tells. */
 import { expect, it, vi } from "vitest";
 import { TaskStore } from "../../../../src/gateway/tasks/store.ts";
 import type { TaskAsk } from "../../../../src/gateway/tasks/contract.ts";
@@ -19,20 +19,20 @@ const CALLER = { admin: true };
 const HOUR_MS = 3_600_000;
 
 /** A task whose upstream answers its calls by these flows. */
-async function task(...flows: readonly Flow[]) {
+async function task(flows: readonly Flow[], afterMs = 0) {
   let next = 0;
   const one = ObjectInNode.empty({
     script: ({ method, id }) => {
       if (method === "server/discover") return json(resultOf(id, '"capabilities":{}'));
       return flows[next++]?.response;
     },
-    upstream: { era: "modern", tasks: { afterMs: 0 } },
+    upstream: { era: "modern", tasks: { afterMs } },
   });
   const ask = async (given: TaskAsk) => {
     const outcome = await one.object.task(CALLER, one.id, given);
     await settle();
     return outcome.ok && outcome.value.kind === "task"
-      ? (JSON.parse(outcome.value.text) as { status: string; inputRequests?: object })
+      ? (JSON.parse(outcome.value.text) as { status: string; statusMessage?: string })
       : undefined;
   };
   const body = rpc("c", "tools/call", { name: "pay", arguments: {} });
@@ -42,7 +42,7 @@ async function task(...flows: readonly Flow[]) {
 }
 
 it("a task that is at work for an hour sets ten alarms, the one of its end included", async () => {
-  const { one, get } = await task(new Flow());
+  const { one, get } = await task([new Flow()]);
   const rings: number[] = [];
   const began = Date.now();
   while (one.storage.alarm !== null && rings.length < 100) {
@@ -57,10 +57,26 @@ it("a task that is at work for an hour sets ten alarms, the one of its end inclu
   expect(await get()).toBeUndefined();
 });
 
+it("the last progress before a call was a task is the task's status message", async () => {
+  const flow = new Flow();
+  const { one, get } = await task([flow], 1000);
+  const [sent] = one.all("tools/call");
+  const { params } = JSON.parse(sent!.body) as { params: { _meta: { progressToken: string } } };
+  const { progressToken } = params._meta;
+  for (const message of ["begun", "nearly"]) {
+    await flow.say(
+      rpc(undefined, "notifications/progress", { progressToken, progress: 1, message }),
+    );
+  }
+  expect(await get()).toBeUndefined();
+  await pass(1000);
+  expect(await get()).toMatchObject({ status: "working", statusMessage: "nearly" });
+});
+
 it("a round of questions stores the state once, and its answer is not forgotten with the object's memory", async () => {
   const saved = vi.spyOn(TaskStore.prototype, "save");
   const flows = [new Flow(), new Flow()];
-  const { one, ask, get } = await task(...flows);
+  const { one, ask, get } = await task(flows);
   const request = '{"method":"elicitation/create","params":{}}';
   const asked = `"resultType":"input_required","inputRequests":{"x":${request}},"requestState":"s"`;
   await flows[0]!.say(resultOf('"c"', asked));
