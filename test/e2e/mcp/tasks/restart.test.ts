@@ -25,8 +25,8 @@ it("100 tasks under kill -9: those that wait for answers go on, those at work fa
   await service.kill();
   await service.restart();
   // To read its stream is enough: whatever loads a task's object has it look at its call.
-  for (const [n, id] of made.entries()) {
-    const end = await lastEvent(service.url, id);
+  const ends = await Promise.all(made.map((id) => lastEvent(service.url, id)));
+  for (const [n, end] of ends.entries()) {
     if (n > 0) {
       const message = expect.stringContaining("restarted") as string;
       expect(end).toMatchObject({ status: "failed", error: { code: -32603, message } });
