@@ -65,6 +65,23 @@ it.concurrent.each(Object.entries(ways))(
 );
 
 it.concurrent(
+  "calls whose questions come on their own streams share a session, at once as well",
+  beside(async ({ expect }) => {
+    const server = await EraServer.start("legacy");
+    const { url } = await startGateway({ default: { url: server.url } });
+    const client = new ModernClient(url);
+    for (const count of [1, 5]) {
+      const names = tags(`named${count}-`, count);
+      const asked = await Promise.all(names.map((tag) => client.call("era_elicit", { tag })));
+      const done = names.map((tag, n) => client.call("era_elicit", { tag }, accepting(asked[n]!)));
+      expect((await Promise.all(done)).map(saidBy)).toEqual(names.map(() => '["accept","first"]'));
+    }
+    expect(server.sessions).toHaveLength(1);
+  }),
+  60_000,
+);
+
+it.concurrent(
   "the first such questions reach nobody where several calls may be meant, and never another call",
   beside(async ({ expect }) => {
     const server = await EraServer.start("legacy");
