@@ -82,6 +82,28 @@ it.concurrent(
 );
 
 it.concurrent(
+  "a call that would need one session more than its principal may have is refused, and the others go on",
+  beside(async ({ expect }) => {
+    const server = await EraServer.start("legacy");
+    const { url } = await startGateway(
+      { default: { url: server.url, forwardAuthorization: true } },
+      { MAX_SESSIONS_PER_SUBJECT: "2" },
+    );
+    const client = new ModernClient(url, { headers: { authorization: "Bearer bounded" } });
+    const first = await client.call(TOOL, { tag: "known" });
+    const second = await client.call(TOOL, { tag: "second" });
+    const third = await client.call(TOOL, { tag: "third" });
+    expect([askedBy(first), askedBy(second)]).toEqual([["aside known"], ["aside second"]]);
+    expect(third.status).toBe(429);
+    expect(third.message.error?.message).toContain("MAX_SESSIONS_PER_SUBJECT");
+    const done = await client.call(TOOL, { tag: "second" }, accepting(second));
+    expect(saidBy(done)).toBe('["accept","aside second"]');
+    expect(askedBy(await client.call(TOOL, { tag: "again" }))).toEqual(["aside again"]);
+  }),
+  60_000,
+);
+
+it.concurrent(
   "the first such questions reach nobody where several calls may be meant, and never another call",
   beside(async ({ expect }) => {
     const server = await EraServer.start("legacy");
