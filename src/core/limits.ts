@@ -276,10 +276,11 @@ export const RESERVATION_MS = 30_000;
 export const MAX_STATUS_MESSAGE_LENGTH = 1000;
 /**
  * Milliseconds until a task at work is looked at, and between two looks at most. An object that died under a
- * task wakes for such a look alone. Each look sets an alarm, so they get rarer as the task gets older.
+ * task wakes for such a look alone. Each look sets an alarm, which is a row, so each comes when the task is four
+ * times as old as at the last one.
  */
 export const FIRST_TASK_LOOK_MS = 5_000;
-export const LONGEST_TASK_LOOK_MS = 5 * 60 * 1000;
+export const LONGEST_TASK_LOOK_MS = 10 * 60 * 1000;
 /** Milliseconds before a call is repeated for an upstream that asked nothing: the official client waits as long. */
 export const TASK_REPEAT_MS = 250;
 /** Characters of a tool's name in the metadata of its task, which would have no room for one of any length. */
@@ -297,7 +298,7 @@ export const ERA_LINGER_MS = 5000;
 export const ERA_GATHER_MS = 100;
 /**
  * MCP sessions of one principal beyond which no more is made for a client of the stateless revision. Such a client
- * has one for each upstream, name, version and set of capabilities.
+ * has one for each upstream, name, version and set of capabilities, and more while calls have to be alone in one.
  */
 export const MAX_ERA_SESSIONS = 1000;
 /** Calls of one session that may wait for its client, and the answers that were given to some of their questions. */

@@ -12,6 +12,7 @@ import type {
 } from "../core/host.ts";
 import type { SessionId } from "../core/id.ts";
 import type { Failure } from "./failure.ts";
+import type { Slot } from "./eras/slots.ts";
 import type { RequestId } from "./json-rpc.ts";
 import type { TaskAnswer, TaskAsk } from "./tasks/contract.ts";
 
@@ -84,6 +85,8 @@ export interface EraRequest {
   readonly inputResponses: Readonly<Record<string, string>>;
   /** The call is a task's, or may become one. Once it is a task's, a client that leaves does not cancel it. */
   readonly task?: EraTask;
+  /** Which of its client's sessions this is. Absent: an older Worker calls, which knows of one alone. */
+  readonly slot?: Slot;
 }
 
 /** The part that a task plays in a request of the stateless revision. */
@@ -113,6 +116,8 @@ export type ExchangeAnswer =
   | { readonly kind: "flow"; readonly body: ReadableStream<Uint8Array> }
   /** The upstream speaks the client's stateless revision itself now. Nothing was sent to it. */
   | { readonly kind: "unbridged" }
+  /** The call is to be in another slot, or is there already. Nothing was sent. Only where the request names a slot. */
+  | { readonly kind: "busy" }
   | { readonly kind: "failed"; readonly failure: Failure };
 
 export interface InitializeRequest {

@@ -74,6 +74,7 @@ export function exchange(
         return stream(call, sessionId, { match, kind: "exchange", stream: answer.stream });
       case "flow":
       case "unbridged":
+      case "busy":
         throw new TypeError(`${answer.kind} answers the stateless revision alone`);
     }
   });

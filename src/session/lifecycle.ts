@@ -113,10 +113,11 @@ export class Lifecycle implements Sleeper {
   load(now: number): LiveSession | null {
     this.#lookedAt = now;
     if (this.#loaded !== undefined) return this.#loaded;
-    const { records, gateway } = this.#parts;
+    const { records, gateway, tasks } = this.#parts;
     const record = records.loadSession();
     this.#loaded = record ? this.#open(record, now, records.loadUsedUntil(record)) : null;
     if (record) gateway.loaded(record);
+    if (record) tasks.loaded(record);
     return this.#loaded;
   }
 

@@ -101,10 +101,9 @@ export class Publishing {
     if (ends) channel.endStream(NATIVE_STREAM);
   }
 
-  /** The data of the last event, if the stream of the session's task has ended. */
+  /** The data of the last event of the session's task. */
   lastOfTask(): string | undefined {
-    const channel = this.#parts.life.load(Date.now())?.events;
-    return channel?.ended ? channel.lastData : undefined;
+    return this.#parts.life.load(Date.now())?.events.lastData;
   }
 
   /** Ends the stream, after one last event if there is one. A publish that came before is before the end. */

@@ -31,7 +31,12 @@ async function open() {
   const body = JSON.stringify({ jsonrpc: "2.0", id: 0, method: "initialize", params });
   const request = { upstream: "default", body, headers: {}, era: true } as const;
   expect((await sessions.initialize(id, content, request)).kind).toBe("initialized");
-  const call = (name: string, args: object, method = "tools/call") => {
+  const call = (
+    name: string,
+    args: object,
+    method = "tools/call",
+    capabilities: Record<string, object> = {},
+  ) => {
     const up = JSON.stringify(crypto.randomUUID());
     const said = JSON.stringify({ name, arguments: args });
     return sessions.exchange(id, {
@@ -43,7 +48,7 @@ async function open() {
       initialize: false,
       headers: {},
       delivery: "own",
-      era: { id: "7", method, name, capabilities: {}, inputResponses: {} },
+      era: { id: "7", method, name, capabilities, inputResponses: {}, slot: "" },
     });
   };
   return { id, call };
@@ -74,4 +79,7 @@ it("a quick call is one request to the object and at most one row, and a slow on
   const discovered = await call("", {}, "server/discover");
   expect(discovered).toMatchObject({ kind: "json", status: 200 });
   expect([calls(), writes.rows <= 1]).toEqual([3, true]);
+  // Nor does a client that can be asked pay more, where the server has not asked so far.
+  const askable = await call("echo", { text: "hi" }, "tools/call", { elicitation: {} });
+  expect([askable.kind, calls(), writes.alarms, writes.rows <= 1]).toEqual(["json", 4, 0, true]);
 });

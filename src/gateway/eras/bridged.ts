@@ -1,14 +1,18 @@
 /** Serves a client of the stateless revision by a server of the revisions with sessions. */
+import { SessionNotFoundError } from "../../core/errors.ts";
+import { MAX_ERA_SESSIONS } from "../../core/limits.ts";
 import { STREAM_HEADERS } from "../../http/problem.ts";
-import { withId } from "../json-rpc.ts";
+import { encodeFrame, MESSAGE_EVENT } from "../../wire/sse-frame.ts";
+import { rpcError, withId } from "../json-rpc.ts";
 import { jsonResponse, Refused } from "../answers.ts";
-import type { EraTask } from "../contract.ts";
+import type { EraTask, ExchangeAnswer } from "../contract.ts";
 import type { GatewayCall } from "../request.ts";
 import { FAILURES } from "../upstream/failure.ts";
 import { taskCallId } from "./task-call-id.ts";
 import { passThrough } from "../stateless.ts";
 import { carry, eraSessionOf, inEraSession, NotMade, type EraSession } from "./era-session.ts";
 import { filterOf, listen } from "./listen.ts";
+import { slotsFor } from "./slots.ts";
 import { learn } from "./speaks.ts";
 import { LISTEN } from "./wire.ts";
 import { readModern, type ModernRequest } from "./modern-request.ts";
@@ -51,11 +55,8 @@ async function answer(
     const session = await eraSessionOf(call, request);
     return inSession(call, session, () => listen(call, session, request, filter));
   }
-  const session = await eraSessionOf(call, request);
-  const id = task ? taskCallId(task.id) : JSON.stringify(crypto.randomUUID());
-  const ask = () => carry(call, session, request, id, task);
-  const given = isNew(task) ? await inSession(call, session, ask) : await ask();
-  // An answer in a session that another isolate has made shows it as well. That isolate has stored it.
+  const given = await inSomeSlot(call, request, task);
+  // A session that another isolate has made shows it as well. That one has it remembered.
   const isServed = given.kind === "flow" || (given.kind === "json" && given.status === 200);
   if (isServed) learn(call.upstream, "modern", false);
   switch (given.kind) {
@@ -68,9 +69,42 @@ async function answer(
     case "unbridged":
       if (!isNew(task)) throw Refused.as(FAILURES.interrupted);
       return unbridged(call, body);
+    case "busy":
+      if (isNew(task)) throw new Refused(429, ALL_TAKEN);
+      return interrupted(request);
     default:
       throw new TypeError(`${given.kind} answers the revisions with sessions alone`);
   }
+}
+
+const ALL_TAKEN = `The caller has ${MAX_ERA_SESSIONS} calls under way in which the upstream may ask`;
+
+/** Carries a request in the first slot that takes it. A call that was sent before is in one of them, or lost. */
+async function inSomeSlot(
+  call: GatewayCall,
+  request: ModernRequest,
+  task: EraTask | undefined,
+): Promise<ExchangeAnswer> {
+  const id = task ? taskCallId(task.id) : JSON.stringify(crypto.randomUUID());
+  for (const slot of slotsFor(request.requestState, task?.id, MAX_ERA_SESSIONS)) {
+    const session = await eraSessionOf(call, request, slot);
+    const ask = () => carry(call, session, request, id, task);
+    const given = await (isNew(task) ? inSession(call, session, ask) : ask().catch(notThere));
+    if (given.kind !== "busy") return given;
+  }
+  return { kind: "busy" };
+}
+
+/** Ends the call of a task that is in no slot, as a stream: only that is the rest of a stream. */
+function interrupted({ id }: ModernRequest): Response {
+  const { code, message } = FAILURES.interrupted;
+  const body = encodeFrame({ event: MESSAGE_EVENT, data: rpcError(code, message, id) });
+  return new Response(body, { headers: STREAM_HEADERS });
+}
+
+function notThere(failure: unknown): ExchangeAnswer {
+  if (failure instanceof SessionNotFoundError) return { kind: "busy" };
+  throw failure;
 }
 
 /** Whether the request is sent to the upstream, and not about one that was sent before. */

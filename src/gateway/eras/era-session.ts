@@ -21,25 +21,32 @@ import type {
 import { contentFor, forwardedHeaders, type GatewayCall } from "../request.ts";
 import { initializeFor, legacyBody, type ModernRequest } from "./modern-request.ts";
 import type { RequestId } from "../json-rpc.ts";
+import { FIRST_SLOT, placeIn, type Slot } from "./slots.ts";
 import { MODERN_VERSION } from "./wire.ts";
 
 const encoder = new TextEncoder();
 
 export interface EraSession {
   readonly id: SessionId;
+  readonly slot: Slot;
   readonly sessions: GatewaySessions;
   readonly match: SessionMatch;
   /** Makes the session and its upstream's. A session that another call has made meanwhile is as good. */
   readonly make: () => Promise<void>;
 }
 
-/** Works out the session of this client, and asks it nothing: it may not be made yet. */
-export async function eraSessionOf(call: GatewayCall, client: ModernRequest): Promise<EraSession> {
+/** A session of this client. Nothing is asked of it, and it may not be made yet. */
+export async function eraSessionOf(
+  call: GatewayCall,
+  client: ModernRequest,
+  slot: Slot = FIRST_SLOT,
+): Promise<EraSession> {
   const { upstream, parts } = call;
   const subject = await principalOf(call);
   const { name, version } = client.clientInfo;
   const { capabilities } = client;
-  const said = [subject, upstream.name, name, version, sorted(capabilities)];
+  const first = [subject, upstream.name, name, version, sorted(capabilities)];
+  const said = slot === FIRST_SLOT ? first : [...first, slot];
   const id = derivedSessionId(await sha256(JSON.stringify(said)));
   const sessions = parts.host.as({ subject, admin: false });
   const match = { type: "mcp", upstream: upstream.name, era: MODERN_VERSION } as const;
@@ -65,7 +72,7 @@ export async function eraSessionOf(call: GatewayCall, client: ModernRequest): Pr
       if (!isThere) throw failure;
     }
   };
-  return { id, sessions, match, make };
+  return { id, slot, sessions, match, make };
 }
 
 /**
@@ -113,8 +120,9 @@ export function carry(
     progressToken,
     logLevel,
     capabilities,
-    requestState,
+    requestState: requestState === undefined ? undefined : placeIn(requestState).name,
     inputResponses,
+    slot: session.slot,
     ...(task && { task }),
   };
   const sends = requestState === undefined && (!task || task.verb === "call");

@@ -37,6 +37,18 @@ export function learn(upstream: Upstream, era: Era, does: boolean): boolean {
   return true;
 }
 
+/** Upstreams that have asked a client without naming a call. */
+const askingAside = new Set<string>();
+
+/** Whether the upstream, which has sessions, is known to ask without naming a call. */
+export function asksAside(upstream: Upstream): boolean {
+  return askingAside.has(keyOf(upstream));
+}
+
+export function learnAside(upstream: Upstream): void {
+  askingAside.add(keyOf(upstream));
+}
+
 /** The eras that an upstream has shown, and `at` which addresses. */
 export function known(upstream: Upstream): Spoken & { readonly at: string } {
   const at = keyOf(upstream);

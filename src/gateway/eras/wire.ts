@@ -133,6 +133,11 @@ export function neededFor(method: string, params: unknown): Capabilities | undef
   }
 }
 
+/** Whether a server may ask a client that declares these. */
+export function canBeAsked(capabilities: Capabilities): boolean {
+  return ["elicitation", "sampling", "roots"].some((name) => isObject(capabilities[name]));
+}
+
 /**
  * The part of `needed` that a client has not declared; undefined where it has all. An `elicitation` that
  * names no mode means forms, as it did before there were others.

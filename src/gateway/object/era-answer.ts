@@ -5,7 +5,7 @@
  */
 import { ERA_GATHER_MS } from "../../core/limits.ts";
 import { FAILURES } from "../upstream/failure.ts";
-import { succeed, type Outcome } from "../../core/errors.ts";
+import type { Outcome } from "../../core/errors.ts";
 import type { ExchangeAnswer, Failure } from "../contract.ts";
 import {
   heardOf,
@@ -15,7 +15,8 @@ import {
   withToken,
   type Ask,
 } from "../eras/modern-answer.ts";
-import { ASKING_METHODS, METHOD_NOT_FOUND } from "../eras/wire.ts";
+import { stateIn } from "../eras/slots.ts";
+import { ASKING_METHODS, canBeAsked, METHOD_NOT_FOUND } from "../eras/wire.ts";
 import {
   messagesIn,
   requestMeant,
@@ -28,11 +29,8 @@ import type { Answering } from "./client-answer.ts";
 import type { EraLeg } from "./era-leg.ts";
 import type { EraPlace, EraStates } from "./era-states.ts";
 import type { OpenExchange } from "./exchange-table.ts";
-import type { Exchange } from "./exchange.ts";
 import type { GatewayStreams } from "./streams.ts";
 import { Turn } from "./turn.ts";
-
-export type Carried = Pick<Exchange, "answer" | "ended">;
 
 interface EraAnswerParts {
   /** The request's id at the upstream, and its progress token there. */
@@ -45,6 +43,8 @@ interface EraAnswerParts {
   readonly reply: (text: string) => void;
   /** Handles a message that is about no request. */
   readonly unasked: (text: string) => void;
+  /** Whether a question on the call's stream is of this call. A server of one stream sends those of all calls there. */
+  readonly namesCalls: boolean;
   /** Hands progress to the call that it is of. */
   readonly progress: (token: RequestId, text: string) => void;
   readonly onStray: () => void;
@@ -65,13 +65,16 @@ export class EraAnswer implements Answering {
   #leg: EraLeg | undefined;
   #row: OpenExchange | undefined;
   #asks: Ask[] = [];
-  /** The questions in `#asks` that named no call, as they came: they may be another call's. */
-  #unnamed: string[] = [];
+  /** Those of `#asks` that any other call could be asked as well, as they came. */
+  #anyones: string[] = [];
   readonly #backlog = new Turn();
   /** Calls off the moment for which more questions are waited for. */
   #gathering: (() => void) | undefined;
   #isEnded = false;
-  /** The call is a task's: a client that leaves does not cancel it. */
+  /** The server has answered: it does nothing more for the call. */
+  isAnswered = false;
+  readonly #mayBeAsked: boolean;
+  /** The call is a task's: who leaves it does not cancel it. */
   #isKept = false;
 
   constructor(leg: EraLeg, parts: EraAnswerParts) {
@@ -79,11 +82,8 @@ export class EraAnswer implements Answering {
     this.#parts = parts;
     this.#row = parts.row;
     this.answer = leg.answer;
-  }
-
-  /** The stream in the log; undefined where the client was never asked. */
-  get stream(): number | undefined {
-    return this.#row?.stream;
+    const { method, capabilities } = leg.request;
+    this.#mayBeAsked = ASKING_METHODS.has(method) && canBeAsked(capabilities);
   }
 
   get pending(): readonly RequestId[] {
@@ -106,9 +106,14 @@ export class EraAnswer implements Answering {
     return this.#isEnded;
   }
 
+  /** Whether the server may ask something for this call, also where nobody waits for it any more. */
+  get mayAsk(): boolean {
+    return !this.isAnswered && this.#mayBeAsked;
+  }
+
   /** Whether the server may ask the client now, or soon. */
   get isAskable(): boolean {
-    return !this.#isEnded && (!this.#leg || ASKING_METHODS.has(this.#leg.request.method));
+    return !this.#isEnded && this.#mayBeAsked;
   }
 
   /** Whether a request of the client waits. */
@@ -155,18 +160,16 @@ export class EraAnswer implements Answering {
 
   message(written: WrittenMessage): boolean {
     if (this.#isEnded) return false;
-    if (this.#leg) return this.#handle(this.#leg, written);
-    if (!this.#backlog.fits(written.text)) this.#store(undefined);
-    this.#backlog.add(written.text);
-    if (this.#answers(written)) this.#over();
+    if (this.#parts.namesCalls || written.message.kind !== "request") return this.#take(written);
+    this.#parts.unasked(written.text);
     return true;
   }
 
-  /** A question that names no call has come to this one. */
-  asked(text: string): void {
+  /** A question that names no call has come to this one. `isAnyones`: any other call can be asked in its place. */
+  asked(text: string, isAnyones: boolean): void {
     const before = this.#asks.length;
-    for (const message of messagesIn(text)) this.message(message);
-    if (this.#asks.length > before) this.#unnamed.push(text);
+    for (const message of messagesIn(text)) this.#take(message);
+    if (isAnyones && this.#asks.length > before) this.#anyones.push(text);
     this.flush();
   }
 
@@ -233,7 +236,7 @@ export class EraAnswer implements Answering {
   answerJson(status: number, answers: readonly string[], headers?: KeptHeaders): void {
     const leg = this.#leg;
     const [text = ""] = answers;
-    this.#over();
+    this.#over(true);
     leg?.finish(modernResponse(leg.request.method, leg.request.id, text), status, headers);
   }
 
@@ -246,6 +249,14 @@ export class EraAnswer implements Answering {
     this.fail(FAILURES.interrupted);
   }
 
+  #take(written: WrittenMessage): boolean {
+    if (this.#leg) return this.#handle(this.#leg, written);
+    if (!this.#backlog.fits(written.text)) this.#store(undefined);
+    this.#backlog.add(written.text);
+    if (this.#answers(written)) this.#over(true);
+    return true;
+  }
+
   #handle(leg: EraLeg, written: WrittenMessage): boolean {
     const { parts, request } = { parts: this.#parts, request: leg.request };
     const heard = heardOf(written.text, request.capabilities);
@@ -255,7 +266,7 @@ export class EraAnswer implements Answering {
           parts.onStray();
           return false;
         }
-        this.#over();
+        this.#over(true);
         leg.finish(modernResponse(request.method, request.id, written.text));
         return true;
       case "ask":
@@ -294,13 +305,13 @@ export class EraAnswer implements Answering {
     const round = crypto.randomUUID().slice(0, 8);
     const asks = new Map(this.#asks.map((ask, n) => [`${round}-${n}`, ask]));
     const { states, waitsMs } = this.#parts;
-    const { id, method, name } = leg.request;
+    const { id, method, name, slot } = leg.request;
     const now = Date.now();
     const expiresAt = now + waitsMs;
     const state = { ...this.#placeNow(), askedAt: now, method, name, asks: [...asks], expiresAt };
-    const text = inputRequired(id, asks, states.add(state, now));
+    const text = inputRequired(id, asks, stateIn(slot, states.add(state, now)));
     this.#asks = [];
-    this.#unnamed = [];
+    this.#anyones = [];
     this.#leg = undefined;
     leg.finish(text);
   }
@@ -319,11 +330,12 @@ export class EraAnswer implements Answering {
     this.#placeNow();
   }
 
-  /** The server has answered, or never will. */
-  #over(): void {
+  /** The server has answered, or is not waited for any more. */
+  #over(isAnswered = false): void {
     this.#isEnded = true;
+    this.isAnswered = isAnswered;
     this.#gathering?.();
-    for (const text of this.#unnamed.splice(0)) this.#parts.unasked(text);
+    for (const text of this.#anyones.splice(0)) this.#parts.unasked(text);
     if (!this.#leg) return this.#store(this.resumesAfter());
     if (this.#row) this.#parts.streams.say(this.#row, [], []);
   }
@@ -334,17 +346,4 @@ export class EraAnswer implements Answering {
     if (!this.#row || texts.length === 0) return;
     this.#parts.streams.say(this.#row, texts, this.pending, upstreamId);
   }
-}
-
-/** The answer of an exchange that needs no upstream. */
-export function answeredAtOnce(answer: ExchangeAnswer) {
-  return { answer: Promise.resolve(succeed(answer)), ended: Promise.resolve() };
-}
-
-/** The answer and the end of an exchange, for which `begun` still has to resolve. */
-export function once(begun: Promise<Carried>): Carried {
-  return {
-    answer: begun.then(({ answer }) => answer),
-    ended: begun.then(({ ended }) => ended),
-  };
 }

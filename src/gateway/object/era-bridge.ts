@@ -7,7 +7,7 @@ import type { GatewaySession, SessionAccess } from "../contract.ts";
 import { modernServer, type ModernParts } from "../eras/modern-server.ts";
 import { clientIn, listenRequest, ToolHeaders, type ClientSide } from "../eras/requests.ts";
 import { isBridgedSid } from "../eras/wire.ts";
-import { bindingOf } from "../upstream/handshake.ts";
+import { bindingOf, type Binding } from "../upstream/handshake.ts";
 import type { Upstream, Upstreams } from "../upstream/upstream.ts";
 import type { UpstreamState, Change } from "./upstream-state.ts";
 
@@ -63,9 +63,14 @@ export class EraBridge {
     return this.#clientIn(this.#metadata)?.capabilities ?? {};
   }
 
+  /** The session's upstream session. */
+  get binding(): Binding {
+    return bindingOf(this.#metadata ?? {});
+  }
+
   /** Whether the session's upstream speaks the stateless era alone. */
   get isBridged(): boolean {
-    return isBridgedSid(bindingOf(this.#metadata ?? {}).sid);
+    return isBridgedSid(this.binding.sid);
   }
 
   /** The request that opens the upstream's stream; undefined where a GET does. */

@@ -2,20 +2,26 @@
  * The calls of clients of the stateless revision that one session carries to a server of the revisions with
  * sessions. The clients are one principal's, with one name and the same capabilities.
  */
+import type { Config } from "../../config/service.ts";
 import type { Outcome } from "../../core/errors.ts";
 import type { Logger } from "../../logger.ts";
+import type { ChannelParts } from "../../stream/channel.ts";
 import { memberText } from "../../wire/json-text.ts";
 import type { EraRequest, ExchangeRequest, GatewaySession, Listen } from "../contract.ts";
 import { discoverResult, inputRequired } from "../eras/modern-answer.ts";
+import { stateIn } from "../eras/slots.ts";
 import { isTaskCall } from "../eras/task-call-id.ts";
-import { ASKING_METHODS, DISCOVER } from "../eras/wire.ts";
-import { isObject } from "../../wire/json.ts";
+import { DISCOVER } from "../eras/wire.ts";
 import { rpcError, RPC_CODES, type RequestId } from "../json-rpc.ts";
+import type { ObjectServer } from "../own/object-server.ts";
 import { FAILURES, reportFailure } from "../upstream/failure.ts";
 import type { Answering } from "./client-answer.ts";
-import { answeredAtOnce, EraAnswer, once, type Carried } from "./era-answer.ts";
+import { EraAnswer } from "./era-answer.ts";
+import type { EraBridge } from "./era-bridge.ts";
+import { answeredAtOnce, busy, once, type Carried } from "./era-carried.ts";
+import { EraDoubt } from "./era-doubt.ts";
+import { EraEntry } from "./era-entry.ts";
 import { EraLeg } from "./era-leg.ts";
-import { EraListener } from "./era-listener.ts";
 import { EraListens } from "./era-listens.ts";
 import { cancelled, fromLog, leftAt, placeOf, repliesTo } from "./era-places.ts";
 import { EraRunning } from "./era-running.ts";
@@ -23,6 +29,7 @@ import { EraSender } from "./era-sender.ts";
 import { EraStates, type EraState } from "./era-states.ts";
 import type { OpenExchange } from "./exchange-table.ts";
 import type { Exchange } from "./exchange.ts";
+import type { ExchangeLimits } from "./streamed-answer.ts";
 import type { UpstreamLink } from "./upstream-link.ts";
 import type { UpstreamState } from "./upstream-state.ts";
 
@@ -30,16 +37,11 @@ type Headers = ExchangeRequest["headers"];
 
 interface EraCallsParts {
   readonly link: UpstreamLink;
-  readonly storage: DurableObjectStorage;
-  /** Bytes that may wait for a client that reads slowly. */
-  readonly bufferBytes: number;
-  /** Bytes of one message of the upstream. */
-  readonly maxBytes: number;
-  /** Milliseconds between comments on a client's stream. */
-  readonly keepaliveMs: number;
+  readonly channel: ChannelParts;
+  readonly limits: ExchangeLimits & Pick<Config, "keepaliveMs">;
   readonly level: () => UpstreamState;
-  /** Whether the upstream of the session speaks the stateless revision. */
-  readonly isBridged: () => boolean;
+  readonly eras: Pick<EraBridge, "isBridged" | "capabilities" | "binding">;
+  readonly own: Pick<ObjectServer, "serves" | "restart">;
   readonly start: (
     request: ExchangeRequest,
     how: { readonly client?: Answering; readonly left?: OpenExchange | undefined },
@@ -54,28 +56,38 @@ const SERVER = "era-server";
 export class EraCalls {
   readonly #parts: EraCallsParts;
   readonly #states: EraStates;
-  readonly #running = new EraRunning();
+  readonly #doubt: EraDoubt;
+  readonly #running: EraRunning;
   readonly #sender: EraSender;
-  readonly #listener: EraListener;
+  readonly #entry: EraEntry;
   readonly #listens: EraListens;
 
   constructor(parts: EraCallsParts) {
     this.#parts = parts;
-    this.#states = new EraStates(parts.storage.kv);
-    const { link, maxBytes } = parts;
-    this.#sender = new EraSender({ ...parts, server: () => this.server });
-    this.#listener = new EraListener({
-      maxBytes,
-      silenceMs: link.upstream.silenceMs,
-      open: (headers, signal, lastEventId) => link.listen(headers, signal, lastEventId),
-      receive: (messages) => link.streams.receive(undefined, messages),
-    });
-    this.#listens = new EraListens({
-      streams: link.streams,
-      server: () => this.server,
-      tell: (...given) => this.#sender.tell(...given),
-      level: parts.level,
-    });
+    const { link, eras, own } = parts;
+    const { kv } = parts.channel.storage;
+    const maxBytes = parts.limits.bodyMaxBytes;
+    const isOwn = own.serves(link.upstream.name);
+    this.#states = new EraStates(kv);
+    const sid = () => eras.binding.sid ?? "";
+    const stored = () => link.streams.openExchanges();
+    const doubt = new EraDoubt({ kv, upstream: link.upstream, sid, isOwn, stored });
+    this.#doubt = doubt;
+    const server = () => this.server;
+    const sender = (this.#sender = new EraSender({ ...parts, maxBytes, server }));
+    const running = (this.#running = new EraRunning({
+      doubt,
+      stored,
+      hasSession: () => isOwn || sid() !== "",
+      capabilities: () => eras.capabilities,
+      reply: (text, headers) => sender.post(text, headers),
+      after: (ms, work) => void link.timer.after(ms, work),
+    }));
+    const restart = isOwn ? () => own.restart() : undefined;
+    const binding = () => eras.binding;
+    this.#entry = new EraEntry({ link, running, doubt, sender, maxBytes, binding, restart });
+    const tell: EraSender["tell"] = (...given) => sender.tell(...given);
+    this.#listens = new EraListens({ streams: link.streams, server, tell, level: parts.level });
   }
 
   /** Keeps what `server/discover` tells. `messages` are those of the upstream, its answer the last one. */
@@ -86,23 +98,31 @@ export class EraCalls {
 
   /** The server's description of itself. */
   get server(): string {
-    return this.#parts.storage.kv.get<string>(SERVER) ?? "{}";
+    return this.#parts.channel.storage.kv.get<string>(SERVER) ?? "{}";
   }
 
   carry(request: ExchangeRequest, era: EraRequest): Carried {
-    const { link, isBridged, log } = this.#parts;
-    if (!isBridged()) return this.#carry(request, era);
-    // The session was recovered with a server of the client's own revision. If it still is one, this tells the Worker.
-    const settled = link.confirm(request.headers).then(
-      () => (isBridged() ? answeredAtOnce({ kind: "unbridged" }) : this.#carry(request, era)),
-      (cause: unknown) => {
-        return answeredAtOnce({
-          kind: "failed",
-          failure: reportFailure(log, link.upstream, cause),
-        });
-      },
+    const { link, eras } = this.#parts;
+    if (!eras.isBridged) return this.#carry(request, era);
+    // The session was recovered with a server of the client's own revision. The Worker is told, if it still is one.
+    const confirmed = link.confirm(request.headers);
+    return this.#once(confirmed.then(() => this.#unbridged ?? this.#carry(request, era)));
+  }
+
+  /** The answer where the upstream speaks the client's own revision. */
+  get #unbridged(): Carried | undefined {
+    return this.#parts.eras.isBridged ? answeredAtOnce({ kind: "unbridged" }) : undefined;
+  }
+
+  /** What is carried once that has begun. A failure before is the answer. */
+  #once(begun: Promise<Carried>): Carried {
+    const { log, link } = this.#parts;
+    return once(
+      begun.catch((cause: unknown) => {
+        const failure = reportFailure(log, link.upstream, cause);
+        return answeredAtOnce({ kind: "failed", failure });
+      }),
     );
-    return once(settled);
   }
 
   #carry(request: ExchangeRequest, era: EraRequest): Carried {
@@ -114,36 +134,19 @@ export class EraCalls {
     if (task?.verb === "resume") return this.#resume(request, era);
     if (task?.verb === "cancel") return this.#cancelTask(request, era);
     if (era.requestState !== undefined) return this.#goOn(request, era, era.requestState);
-    const level = this.#sender.levelToSet(era.logLevel);
-    const listens = this.#mayHear(era);
-    if (level === undefined && (!listens || this.#listener.isReady)) {
-      return this.#begin(request, era, listens);
-    }
-    const ready = Promise.all([
-      level === undefined ? undefined : this.#sender.setLevel(level, request.headers),
-      // Held for the moment until the call itself holds it.
-      listens ? this.#listener.use(request.headers) : undefined,
-    ]);
-    const begun = ready.then(() => {
-      const carried = this.#begin(request, era, listens);
-      if (listens) this.#listener.release();
-      return carried;
-    });
-    return once(begun);
+    const [id = ""] = request.pending;
+    const begin = () => this.#unbridged ?? this.#run(request, this.#leg(era, id), id);
+    const entered = this.#entry.enter(era, request.headers, begin);
+    if (!entered) return busy();
+    return entered instanceof Promise ? this.#once(entered.then((one) => one ?? busy())) : entered;
   }
 
-  /** Whether the server may say something of this call by its standalone stream, to which nobody listens. */
-  #mayHear({ method, capabilities, progressToken, logLevel }: EraRequest): boolean {
-    const { upstream, streams } = this.#parts.link;
-    if (upstream.listensInObject || streams.isFollowed || !ASKING_METHODS.has(method)) return false;
-    // Many servers name no call in what they send: not in a question, in progress, nor in a log message.
-    if (progressToken !== undefined || logLevel !== undefined) return true;
-    return ["elicitation", "sampling", "roots"].some((name) => isObject(capabilities[name]));
-  }
-
-  /** Whether the client of a call that was left may still answer what it was asked, or its task come back. */
-  isAwaited({ stream, asked }: OpenExchange): boolean {
-    return asked.some(isTaskCall) || this.#states.waiting(Date.now()).has(stream);
+  /** Whether a call that was left can go on, and its client may still answer what it was asked, or its task come back. */
+  isAwaited({ stream, asked, upstreamId }: OpenExchange): boolean {
+    const isAwaited = asked.some(isTaskCall) || this.#states.waiting(Date.now()).has(stream);
+    if (isAwaited && upstreamId !== undefined) return true;
+    this.#doubt.lost();
+    return false;
   }
 
   /** Takes messages of the upstream that belong to no call. Returns those for the clients that listen. */
@@ -154,13 +157,13 @@ export class EraCalls {
   /** The session has ended. */
   end(): void {
     this.#running.clear();
-    this.#listener.end();
+    this.#entry.leave();
   }
 
   /** Attaches a `subscriptions/listen`. */
   listen(session: GatewaySession, socket: WebSocket, listen: Listen): void {
     // A server gives its standalone stream to one reader.
-    this.#listener.end();
+    this.#entry.leave();
     this.#listens.attach(session, socket, listen);
   }
 
@@ -171,34 +174,23 @@ export class EraCalls {
     if (streams.isFollowed || upstream.listensInObject) return;
     // The server may ask on the stream that nobody else listens to now.
     for (const { exchange, answer, headers } of this.#running.values()) {
-      if (answer.isAskable) this.#listenDuring(exchange, headers);
+      if (answer.isAskable) this.#entry.listenDuring(exchange, headers);
     }
   }
 
-  #begin(request: ExchangeRequest, era: EraRequest, listens: boolean): Carried {
-    const [upstreamId = ""] = request.pending;
-    const leg = this.#leg(era, upstreamId);
-    const carried = this.#run(request, leg, upstreamId);
-    if (listens) this.#listenDuring(carried, request.headers);
-    return carried;
-  }
-
-  #listenDuring({ ended }: Carried, headers: Headers): void {
-    void this.#listener.use(headers);
-    void ended.then(() => this.#listener.release());
-  }
-
   #run(request: ExchangeRequest, leg: EraLeg, upstreamId: RequestId, left?: OpenExchange): Carried {
-    const { link, log, start } = this.#parts;
+    const { link, log, own, start } = this.#parts;
+    const { name, listensInObject } = link.upstream;
     const answer = new EraAnswer(leg, {
       upstreamId,
+      namesCalls: !listensInObject || own.serves(name),
       streams: link.streams,
       states: this.#states,
       waitsMs: request.withinMs ?? link.upstream.callMs,
       reply: (text) => this.#sender.post(text, request.headers),
       unasked: (text) => link.streams.receive(undefined, [text]),
       progress: (token, text) => this.#running.progress(token, text),
-      onStray: () => log.warn("upstream.stray_response", { upstream: link.upstream.name }),
+      onStray: () => log.warn("upstream.stray_response", { upstream: name }),
       after: (ms, work) => link.timer.after(ms, work),
       row: left,
     });
@@ -211,12 +203,14 @@ export class EraCalls {
   }
 
   #leg(era: EraRequest, upstreamId: RequestId): EraLeg {
-    const { bufferBytes, maxBytes, keepaliveMs } = this.#parts;
+    const { limits, channel } = this.#parts;
+    const { bodyMaxBytes: maxBytes, keepaliveMs } = limits;
+    const bufferBytes = channel.limits.streamBufferBytes;
     const onLeft = () => {
       if (this.#running.get(upstreamId)?.answer.detach(leg)) return;
       this.#cancel(upstreamId, "The client closed the stream");
     };
-    const leg = new EraLeg({ request: era, keepaliveMs, bufferBytes, maxBytes, onLeft });
+    const leg: EraLeg = new EraLeg({ request: era, keepaliveMs, bufferBytes, maxBytes, onLeft });
     return leg;
   }
 
@@ -271,7 +265,7 @@ export class EraCalls {
   /** Goes on with a call that was left when the object's memory was lost. */
   #takeUp(request: ExchangeRequest, leg: EraLeg, id: RequestId, left?: OpenExchange): Carried {
     const carried = this.#run({ ...request, body: "", pending: [id] }, leg, id, left);
-    if (this.#mayHear(leg.request)) this.#listenDuring(carried, request.headers);
+    if (this.#entry.mayHear(leg.request)) this.#entry.listenDuring(carried, request.headers);
     return carried;
   }
 
@@ -284,12 +278,13 @@ export class EraCalls {
     // The task's object resumes a stream, so the answer must be one.
     leg.open();
     if (state && !state.isUsed) {
-      leg.finish(inputRequired(era.id, new Map(state.asks), name));
+      leg.finish(inputRequired(era.id, new Map(state.asks), stateIn(era.slot, name)));
       return { answer: leg.answer, ended: Promise.resolve() };
     }
     const running = this.#running.get(id);
     const place = state ?? placeOf(streams, id);
     const left = place && !running ? leftAt(streams, place) : undefined;
+    if (!running && !place && era.slot !== undefined) return busy();
     if (!running && !left) return fromLog(streams, place, leg);
     const carried = running
       ? { answer: leg.answer, ended: running.exchange.ended }
@@ -309,8 +304,10 @@ export class EraCalls {
     if (this.#running.has(id)) this.#cancel(id, CANCELLED);
     else {
       const left = streams.openExchanges().find(({ asked }) => asked.includes(id));
+      if (!left && era.slot !== undefined) return busy();
       if (left) {
         streams.say(left, [], []);
+        this.#doubt.givenUp();
         this.#sender.post(cancelled(id, CANCELLED), request.headers);
       }
     }

@@ -1,9 +1,12 @@
-/** Holds the calls of stateless clients that a session has under way, and picks one for a message that names no call. */
+/** The calls of stateless clients that are under way in a session. Finds the call that a message belongs to, if it names none. */
+import { ERA_LINGER_MS } from "../../core/limits.ts";
 import { memberText } from "../../wire/json-text.ts";
 import type { ExchangeRequest } from "../contract.ts";
-import { CHANGES } from "../eras/modern-answer.ts";
-import { messagesIn, type RequestId } from "../json-rpc.ts";
+import { CHANGES, heardOf } from "../eras/modern-answer.ts";
+import { messagesIn, RPC_CODES, rpcError, type RequestId } from "../json-rpc.ts";
 import type { EraAnswer } from "./era-answer.ts";
+import type { EraDoubt } from "./era-doubt.ts";
+import type { OpenExchange } from "./exchange-table.ts";
 import type { Exchange } from "./exchange.ts";
 
 interface Running {
@@ -13,21 +16,50 @@ interface Running {
   readonly headers: ExchangeRequest["headers"];
 }
 
+interface RunningParts {
+  readonly doubt: EraDoubt;
+  /** The calls that wait for the server, as they are stored: those of earlier lives of the object too. */
+  readonly stored: () => readonly OpenExchange[];
+  /** Whether the server tells its sessions apart. */
+  readonly hasSession: () => boolean;
+  /** The capabilities of the session's clients. */
+  readonly capabilities: () => unknown;
+  /** Sends the server the answer to a question of its own. */
+  readonly reply: (text: string, headers: ExchangeRequest["headers"]) => void;
+  /** Calls a function after so many milliseconds. */
+  readonly after: (ms: number, work: () => void) => void;
+}
+
 /** Questions about no call that wait for one. */
 const MAX_UNASKED = 16;
+/** It asks about the client, of which every call knows as much. */
+const OF_THE_CLIENT = "roots/list";
+const NOT_NAMED =
+  "The question names no call, and may be another's than that of the call under way";
 
 export class EraRunning {
+  readonly #parts: RunningParts;
   /** By the request's id at the upstream. */
   readonly #calls = new Map<RequestId, Running>();
-  /** Questions that came with no call under way. */
+  /** Questions about the client that came with no call under way. */
   readonly #waiting: string[] = [];
+  #isOver = false;
+
+  constructor(parts: RunningParts) {
+    this.#parts = parts;
+  }
 
   /** A call is under way, until its exchange ends. */
   add(upstreamId: RequestId, call: Running): void {
     const { exchange, answer } = call;
+    const { isAskable } = answer;
     this.#calls.set(upstreamId, call);
-    void exchange.ended.then(() => this.#calls.delete(upstreamId));
-    for (const text of answer.isAskable ? this.#waiting.splice(0) : []) answer.asked(text);
+    if (isAskable) this.#note();
+    void exchange.ended.then(() => {
+      this.#calls.delete(upstreamId);
+      if (isAskable && !this.#isOver) this.#ended(answer);
+    });
+    for (const text of isAskable ? this.#waiting.splice(0) : []) answer.asked(text, true);
   }
 
   get(upstreamId: RequestId): Running | undefined {
@@ -42,7 +74,20 @@ export class EraRunning {
     return this.#calls.values();
   }
 
+  /** Whether any call is under way here. */
+  get isIdle(): boolean {
+    return this.#calls.size === 0;
+  }
+
+  /** How many calls the server may have under way in which it may ask. */
+  get askable(): number {
+    const asking = [...this.#calls.values()].filter(({ answer }) => answer.mayAsk);
+    return asking.length + this.#left.length;
+  }
+
+  /** The session has ended. */
   clear(): void {
+    this.#isOver = true;
     this.#calls.clear();
   }
 
@@ -60,13 +105,63 @@ export class EraRunning {
     });
   }
 
-  /** A question that names no call goes to a call whose client waits, or else to one that can still ask. */
   #ask(text: string): void {
-    const askable = [...this.#calls.values()].filter(({ answer }) => answer.isAskable);
+    const { doubt, capabilities, hasSession } = this.#parts;
+    const heard = heardOf(text, capabilities());
+    if (heard.kind === "answered") return this.#reply(heard.answer);
+    if (heard.kind !== "ask") return;
+    if (heard.ask.method === OF_THE_CLIENT) return this.#askAnybody(text);
+    if (hasSession() && doubt.learn()) this.#note();
+    const call = this.#asker;
+    if (call) return call.answer.asked(text, false);
+    this.#reply(rpcError(RPC_CODES.internalError, NOT_NAMED, heard.ask.id));
+  }
+
+  /** The one call that can have asked; undefined where it may be another. */
+  get #asker(): Running | undefined {
+    const { doubt, hasSession } = this.#parts;
+    if (doubt.isInDoubt || !hasSession() || this.askable !== 1) return undefined;
+    return this.#askable[0];
+  }
+
+  /** A question about the client goes to the call that it waits for, or will be asked about. */
+  #askAnybody(text: string): void {
+    const askable = this.#askable;
     const call = askable.find(({ answer }) => answer.isAttended) ?? askable[0];
-    if (call) return call.answer.asked(text);
+    if (call) return call.answer.asked(text, true);
     this.#waiting.push(text);
     if (this.#waiting.length > MAX_UNASKED) this.#waiting.shift();
+  }
+
+  get #askable(): Running[] {
+    return [...this.#calls.values()].filter(({ answer }) => answer.isAskable);
+  }
+
+  /** Calls that were under way when the object's memory was lost, and that are not taken up again yet. */
+  get #left(): OpenExchange[] {
+    return this.#parts.stored().filter(({ asked }) => !asked.some((id) => this.#calls.has(id)));
+  }
+
+  /** Has the next life of the object know that calls are under way. */
+  #note(): void {
+    const { askable } = this;
+    if (this.#parts.doubt.asksAside && askable > 0) this.#parts.doubt.atWork(askable === 1);
+  }
+
+  #ended({ isAnswered }: EraAnswer): void {
+    const { doubt, after } = this.#parts;
+    if (!isAnswered) return doubt.givenUp();
+    // The next call mostly comes soon.
+    if (doubt.asksAside) {
+      after(ERA_LINGER_MS, () => {
+        if (!this.#isOver && this.askable === 0) doubt.atRest();
+      });
+    }
+  }
+
+  #reply(text: string): void {
+    const [call] = this.#calls.values();
+    this.#parts.reply(text, call?.headers ?? {});
   }
 
   /** `token` undefined: the notification has it. */

@@ -18,12 +18,11 @@ import {
   STANDALONE_STREAM,
   type ExchangeRequest,
   type GatewaySession,
-  type InitializeAnswer,
   type InitializeRequest,
   type Listen,
   type SessionAccess,
 } from "../contract.ts";
-import { ObjectServer, type OwnServerParts, type SessionToCome } from "../own/object-server.ts";
+import { ObjectServer, type OwnServerParts } from "../own/object-server.ts";
 import { unaskedIn, type RequestId } from "../json-rpc.ts";
 import { agreedVersion, bindingOf, terminate } from "../upstream/handshake.ts";
 import { replicaAt, type Send, type Upstream, type Upstreams } from "../upstream/upstream.ts";
@@ -35,7 +34,7 @@ import type { Exchange } from "./exchange.ts";
 import { Exchanges, type How } from "./exchanges.ts";
 import type { ExchangeLimits } from "./streamed-answer.ts";
 import { ObjectListener } from "./object-listener.ts";
-import { openUpstreamSession } from "./open-upstream-session.ts";
+import { openSession, type Opened, type ToMake } from "./open-upstream-session.ts";
 import { GatewayStreams } from "./streams.ts";
 import { UpstreamLink } from "./upstream-link.ts";
 import { UpstreamState } from "./upstream-state.ts";
@@ -70,6 +69,8 @@ export class Gateway {
   #eraCalls: EraCalls | undefined;
   /** The headers of the client's last request since this object was loaded. */
   #headers: Headers = {};
+  /** Set while the session is being made. */
+  #opening: Promise<Opened> | undefined;
 
   constructor(parts: GatewayParts) {
     this.#parts = parts;
@@ -116,33 +117,23 @@ export class Gateway {
     return this.#exchanges.open;
   }
 
-  /**
-   * Makes an upstream session for a new session, and then the session itself: `make` gets its metadata
-   * of the upstream. Both are made, or neither.
-   */
-  async initialize(
-    request: InitializeRequest,
-    session: SessionToCome,
-    make: (metadata: Metadata) => Outcome<unknown>,
-  ): Promise<Outcome<InitializeAnswer>> {
+  /** Makes a session with an upstream session of its own: see `openSession`. */
+  async initialize(request: InitializeRequest, ...made: ToMake): Promise<Opened> {
+    // The first calls of a client may come together: each would open an upstream session.
+    while (this.#opening) {
+      const other = await this.#opening.catch(() => undefined);
+      if (other?.ok && other.value.kind === "initialized") return refuse("session_already_exists");
+    }
+    this.#opening = this.#open(request, made).finally(() => (this.#opening = undefined));
+    return this.#opening;
+  }
+
+  async #open(request: InitializeRequest, made: ToMake): Promise<Opened> {
     this.#headers = request.headers;
     const upstream = this.#upstream(request.upstream);
     if (!upstream) return refuse("session_not_found");
-    this.own.begin(session);
-    const opened = await openUpstreamSession(upstream, request, this.#parts);
-    if (opened.kind !== "initialized") {
-      this.own.settle(false);
-      return succeed(opened);
-    }
-    const { metadata, messages } = opened;
-    const made = make(metadata);
-    this.own.settle(made.ok);
-    if (made.ok) {
-      if (request.era) EraCalls.initialized(this.#parts.channel.storage, messages);
-      return succeed({ kind: "initialized", messages });
-    }
-    void this.terminate(metadata, request.headers);
-    return made;
+    const terminate: Gateway["terminate"] = (...given) => this.terminate(...given);
+    return openSession({ ...this.#parts, upstream, own: this.own, terminate }, request, made);
   }
 
   /** Begins to carry one POST of the client. */
@@ -176,12 +167,11 @@ export class Gateway {
   #eraOf(link: UpstreamLink): EraCalls {
     return (this.#eraCalls ??= new EraCalls({
       link,
-      storage: this.#parts.channel.storage,
-      bufferBytes: this.#parts.channel.limits.streamBufferBytes,
-      maxBytes: this.#parts.limits.bodyMaxBytes,
-      keepaliveMs: this.#parts.limits.keepaliveMs,
+      channel: this.#parts.channel,
+      limits: this.#parts.limits,
       level: () => this.#state,
-      isBridged: () => this.#eras.isBridged,
+      eras: this.#eras,
+      own: this.own,
       start: (request, how) => this.#start(link, request, how),
       log: this.#parts.log,
     }));
@@ -197,6 +187,7 @@ export class Gateway {
       if (!link) return false;
       // The call waits for its client's answers, if the client can still come back.
       if (isEra(session)) return this.#eraOf(link).isAwaited(left);
+      if (left.upstreamId === undefined) return false;
       const request: ExchangeRequest = {
         match: { type: "", upstream: link.upstream.name },
         body: "",
@@ -255,8 +246,11 @@ export class Gateway {
     else if (stream !== STANDALONE_STREAM) return;
     else if (word === UPSTREAM_HELD) streams.held();
     else if (word.startsWith(UPSTREAM_RETRY)) streams.retry(word.slice(UPSTREAM_RETRY.length));
-    else if (word.startsWith(UPSTREAM_MESSAGE)) this.#deliver(streams, word);
-    else if (word.startsWith(UPSTREAM_LOST)) this.#lost(session, word.slice(UPSTREAM_LOST.length));
+    else if (word.startsWith(UPSTREAM_MESSAGE)) {
+      const { id, data } = readUpstreamMessage(word);
+      streams.receive(id, unaskedIn(data));
+    } else if (word.startsWith(UPSTREAM_LOST))
+      this.#lost(session, word.slice(UPSTREAM_LOST.length));
   }
 
   /** Before the session ends: returns a function that answers the calls that wait for its client. */
@@ -329,12 +323,6 @@ export class Gateway {
     });
     this.#listener.listen(bindingOf(metadata));
     return true;
-  }
-
-  /** Logs what came on the upstream's stream. */
-  #deliver(streams: GatewayStreams, word: string): void {
-    const { id, data } = readUpstreamMessage(word);
-    streams.receive(id, unaskedIn(data));
   }
 
   #lost(session: GatewaySession, json: string): void {

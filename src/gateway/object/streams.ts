@@ -141,12 +141,12 @@ export class GatewayStreams extends Channel {
   answerInterrupted(takesUp: (exchange: OpenExchange) => boolean = () => false): void {
     const { code, message } = FAILURES.interrupted;
     for (const exchange of this.openExchanges()) {
-      const { id: row, pending, stream, upstreamId } = exchange;
+      const { id: row, pending, stream } = exchange;
       // A call that waits for the client runs nowhere: it goes on when the client answers.
       const parked = this.rounds.parked(row).map(({ request }) => request);
       const lost = pending.filter((id) => !parked.includes(id));
       if (lost.length === 0) continue;
-      if (parked.length === 0 && upstreamId !== undefined && takesUp(exchange)) continue;
+      if (parked.length === 0 && takesUp(exchange)) continue;
       const answers = lost.map((id) => rpcError(code, message, id));
       this.say(exchange, answers, parked);
       if (parked.length === 0 && stream !== STANDALONE_STREAM) this.endStream(stream);

@@ -3,6 +3,7 @@
  * of this life of the object comes, or its time to be woken. In a later life this sends it the client's
  * `initialize` again, and the client's lasting requests since, so that neither of the two notices.
  */
+import { GATEWAY_KEYS } from "../../core/content.ts";
 import { SERVER_START_MS, SERVER_WAKE_MS } from "../../core/limits.ts";
 import { describeFailure, type Logger } from "../../logger.ts";
 import { within } from "../../wire/timers.ts";
@@ -127,10 +128,12 @@ export class SessionServer {
     const { server, session, store, unasked, restoring } = this.#parts;
     const made: unknown = await server.make(this.#sessionOf());
     if (!isServer(made)) throw new TypeError(`server must return an McpServer, not ${typeof made}`);
-    const transport = new OwnTransport(session().id, (text) => {
+    const { id, metadata } = session();
+    const take = (text: string): void => {
       if (!store.isNew) unasked(text);
       else if (this.#early.length < MAX_EARLY) this.#early.push(text);
-    });
+    };
+    const transport = new OwnTransport(id, take, metadata[GATEWAY_KEYS.era] !== undefined);
     await made.connect(transport);
     for (const body of isNew ? [] : restoring()) {
       await transport.repeat(messagesIn(body));

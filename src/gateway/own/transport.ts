@@ -3,6 +3,7 @@
  * client is answered with JSON, or with a stream if there are more messages than the answers. Notifications
  * that name no call go to the session's standalone stream. The SDK's `elicitInput` and its like name no call
  * either, though a tool asks: such a request goes to a call under way, whose stream its client reads in any case.
+ * Where many clients share the session, nobody can tell here whose it is.
  *
  * The ids of requests are changed in both directions. The server sees numbers that are never used twice,
  * whatever the client chose. The client sees ids that name this life of the server, so that a late answer
@@ -115,16 +116,18 @@ export class OwnTransport implements ServerTransport {
   onerror?: (error: Error) => void;
   onmessage?: (message: object) => void;
   readonly #unasked: (text: string) => void;
+  readonly #isShared: boolean;
   readonly #prefix = `${crypto.randomUUID().slice(0, 8)}-`;
   /** The calls under way, by the ids that the server sees. */
   readonly #calls = new Map<unknown, Call>();
   #lastId = 0;
   #isClosed = false;
 
-  /** `unasked` takes the messages that belong to no request. */
-  constructor(sessionId: string, unasked: (text: string) => void) {
+  /** `unasked` takes the messages that belong to no request. `isShared`: several clients make calls in the session. */
+  constructor(sessionId: string, unasked: (text: string) => void, isShared = false) {
     this.sessionId = sessionId;
     this.#unasked = unasked;
+    this.#isShared = isShared;
   }
 
   get isClosed(): boolean {
@@ -152,7 +155,7 @@ export class OwnTransport implements ServerTransport {
     const { id, method }: Message = message;
     if (method === undefined) return this.#answer(message, id);
     const text = JSON.stringify(this.#forClient(message));
-    const isAsking = id !== undefined || method === CANCELLED;
+    const isAsking = !this.#isShared && (id !== undefined || method === CANCELLED);
     const call = related === undefined && isAsking ? this.#open : this.#calls.get(related);
     if (call) call.post.say(text);
     else if (related === undefined && !this.#isClosed) this.#unasked(text);

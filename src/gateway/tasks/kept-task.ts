@@ -3,15 +3,17 @@ import { SESSION_TYPE_TASK } from "../../core/content.ts";
 import type { NewEvent, SessionContent } from "../../core/host.ts";
 import { FIRST_TASK_LOOK_MS, LONGEST_TASK_LOOK_MS } from "../../core/limits.ts";
 import { exceeds } from "../../wire/bytes.ts";
+import { resumedAfter } from "./call-routes.ts";
 import { STATUS_EVENT } from "./contract.ts";
 import { TaskStore, type StoredCall } from "./store.ts";
 import {
   begun,
   ended,
-  endIn,
   isEnded,
   taskText,
   withEventId,
+  withMessage,
+  withTold,
   type TaskEnd,
   type TaskState,
 } from "./task.ts";
@@ -28,7 +30,7 @@ export interface KeptTaskParts {
   readonly stream: () => {
     /** Appends an event to the session's stream, and ends that if `ends`. `store` runs in the same transaction. */
     readonly byTask: (event: NewEvent, ends: boolean, store: () => void) => void;
-    /** The data of the last event of a stream that has ended. */
+    /** The data of the last event. */
     readonly lastOfTask: () => string | undefined;
   };
   /** Makes sure that the object wakes at this time. */
@@ -72,14 +74,15 @@ export class KeptTask {
     this.#lookAt = now + FIRST_TASK_LOOK_MS;
   }
 
-  /** Stores a new task in the session, which has just been made. */
-  create(call: StoredCall, now: number): void {
-    const state = withEventId(begun(now), call.lastEventId);
+  /** Stores a new task in the session, which has just been made. Returns its state. */
+  create(call: StoredCall, message: string | undefined, now: number): TaskState {
+    const state = withMessage(withEventId(begun(now), call.lastEventId), message, now);
     this.#parts
       .stream()
       .byTask(this.#event(call, state).event, false, () => this.#store.create(call));
     this.#loaded = { call, state };
     this.lookAgain(now);
+    return state;
   }
 
   /** Nobody else changes the state. */
@@ -87,11 +90,13 @@ export class KeptTask {
     const { task } = this;
     if (!task || next === task.state) return;
     const { call, state: before } = task;
-    const isAtWork = next.status === "working" && before.status === "working";
+    const isWorking = next.status === "working";
+    const isAtWork = isWorking && before.status === "working";
     const { event, isWhole } = this.#event(call, next);
     // The last event of the stream is kept as long as the task, and says as much.
-    const isTelling = isEnded(next) && isWhole;
-    const isStored = (!isAtWork && !isTelling) || next.lastEventId !== before.lastEventId;
+    const isTelling = isWorking || (isEnded(next) && isWhole);
+    const resumesAfter = isAtWork ? before.lastEventId : resumedAfter(call);
+    const isStored = !isTelling || (isWorking && next.lastEventId !== resumesAfter);
     // How far the upstream is need not outlive the object, unless its stream does.
     const store = (): void => {
       if (isStored) this.#store.save(next);
@@ -112,7 +117,7 @@ export class KeptTask {
   /** Sets the next look at a task at work: the older it is, the later. */
   lookAgain(now: number): void {
     const age = now - (this.task?.call.facts.createdAt ?? now);
-    const inMs = Math.min(Math.max(age, FIRST_TASK_LOOK_MS), LONGEST_TASK_LOOK_MS);
+    const inMs = Math.min(Math.max(3 * age, FIRST_TASK_LOOK_MS), LONGEST_TASK_LOOK_MS);
     this.#lookAt = now + inMs;
     this.#parts.wakeBy(this.#lookAt);
   }
@@ -125,8 +130,9 @@ export class KeptTask {
 
   #load({ taskCall }: Pick<SessionContent, "taskCall">): Task | undefined {
     const task = this.#store.load(taskCall);
-    const end = task && endIn(this.#parts.stream().lastOfTask() ?? "");
-    return end ? { ...task, state: end } : task;
+    if (!task) return undefined;
+    const told = this.#parts.stream().lastOfTask() ?? "";
+    return { ...task, state: withTold(task.state, told, resumedAfter(task.call)) };
   }
 
   #event({ facts }: StoredCall, state: TaskState): { event: NewEvent; isWhole: boolean } {

@@ -47,6 +47,8 @@ export class QuickCall implements Run {
   readonly body: string;
   /** The call has been answered, or has become a task. */
   isOver = false;
+  /** How far the upstream last said that it is. */
+  progress: string | undefined;
 
   constructor(parts: QuickCallParts) {
     const { ask, upstream, settings, abort, limits, late } = parts;
@@ -116,9 +118,10 @@ export class QuickCall implements Run {
         this.#over();
         return true;
       }
+      const progress = progressIn(text, this.token);
+      this.progress = progress ?? this.progress;
       // The client has asked for no progress.
-      const isHidden = this.#isOwnToken && progressIn(text, this.token) !== undefined;
-      if (!isHidden) this.#client.send(text);
+      if (!this.#isOwnToken || progress === undefined) this.#client.send(text);
     }
     return false;
   }

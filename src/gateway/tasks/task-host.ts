@@ -22,7 +22,6 @@ import { CallRoutes, resumedAfter, taskOf, type CallRoutesParts } from "./call-r
 import { QuickCall, type Run } from "./quick-call.ts";
 import { withSession, type StoredCall } from "./store.ts";
 import {
-  begun,
   createdText,
   isEnded,
   taskText,
@@ -104,7 +103,6 @@ export class TaskHost {
     const { task } = this.#kept;
     const isOf = task?.call.upstream === ask.upstream && type === SESSION_TYPE_TASK;
     if (!isOf || ask.kind === "call") return refuse("session_not_found");
-    this.#revive();
     switch (ask.kind) {
       case "get":
         return succeed(this.#shown(lastEventId));
@@ -117,10 +115,13 @@ export class TaskHost {
     }
   }
 
-  /** The alarm has fired. A task at work whose call nobody has under way is taken up again, or fails. */
+  /** The object was loaded, with this session. A task at work is taken up again, or fails. */
+  loaded({ type }: { readonly type: SessionType }): void {
+    if (type === SESSION_TYPE_TASK) this.#revive();
+  }
+
+  /** The alarm has fired. If the object was lost, this has loaded it. */
   wake(now: number): void {
-    if (!this.#kept.isAtWork) return;
-    this.#revive();
     if (this.#kept.isAtWork && this.wakeAt <= now) this.#kept.lookAgain(now);
   }
 
@@ -197,8 +198,7 @@ export class TaskHost {
         this.#settle(run, one);
         return true;
       }
-      const progress = progressIn(one.text, run.token);
-      if (progress !== undefined) state = withMessage(state, progress, Date.now());
+      state = withMessage(state, progressIn(one.text, run.token), Date.now());
     }
     this.#kept.change(state);
     return false;
@@ -329,12 +329,12 @@ export class TaskHost {
         ...(taskCall !== undefined && { taskCall }),
       }),
     );
-    this.#kept.create(stored, now);
+    const state = this.#kept.create(stored, quick.progress, now);
     this.#run = quick;
     quick.becomesTask();
     // The client must not hear of a task that a crash could undo.
     await this.#parts.storage.sync();
-    quick.tell(responseText(ask.id, createdText(stored.facts, begun(now))));
+    quick.tell(responseText(ask.id, createdText(stored.facts, state)));
   }
 }
 

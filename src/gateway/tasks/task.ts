@@ -55,8 +55,9 @@ export function isEnded({ status }: TaskState): boolean {
 }
 
 /** The upstream has told how far it is. Only a task at work can hear that. */
-export function withMessage(state: TaskState, message: string, now: number): TaskState {
-  if (state.status !== "working" || state.message === message) return state;
+export function withMessage(state: TaskState, message: string | undefined, now: number): TaskState {
+  if (message === undefined || state.status !== "working" || state.message === message)
+    return state;
   return { ...state, message, updatedAt: now };
 }
 
@@ -174,8 +175,21 @@ function payloadOf({ questions, result, error }: TaskState): string {
   return `,"inputRequests":{${asked.join(",")}}`;
 }
 
+/**
+ * A state as it was stored, with what `text`, the last event of the task's stream, says beyond it: that the last
+ * question was answered, or the end. After `resumesAfter` the call that was sent with the answers can be taken up.
+ */
+export function withTold(state: TaskState, text: string, resumesAfter?: string): TaskState {
+  const end = endIn(text);
+  if (end || state.status !== "input_required") return end ?? state;
+  const shown = parseJson(text);
+  if (!isObject(shown) || shown["status"] !== "working") return state;
+  const updatedAt = Date.parse(String(shown["lastUpdatedAt"]));
+  return withEventId({ status: "working", updatedAt, rounds: state.rounds }, resumesAfter);
+}
+
 /** The state of a task that has ended, as `taskText` shows it; undefined if it has not, or its outcome was left out. */
-export function endIn(text: string): TaskState | undefined {
+function endIn(text: string): TaskState | undefined {
   const shown = parseJson(text);
   if (!isObject(shown)) return undefined;
   const { status, statusMessage, lastUpdatedAt } = shown;

@@ -16,6 +16,7 @@ import {
 } from "../../support/mcp/client.ts";
 import { freshFetch } from "../../support/mcp/fresh-fetch.ts";
 import { openLegacy } from "../../support/mcp/legacy-client.ts";
+import { ModernClient, saidBy } from "../../support/mcp/modern-client.ts";
 import { TaskClient } from "../../support/mcp/task-client.ts";
 import { atEnd, beside, shared } from "../../support/scope.ts";
 import { Service } from "../../support/service.ts";
@@ -194,6 +195,27 @@ it("serves clients of the stateless revision, whose calls share a session", asyn
       roots: [{ uri: "file:///root" }],
     });
   }
+});
+
+it("asks each of several calls of such a client its own question", async () => {
+  const { url } = await running();
+  const client = new ModernClient(url, { name: "asked at once" });
+  const answered = async (texts: readonly string[]) => {
+    const asked = await Promise.all(texts.map(() => client.call("ask", {})));
+    const done = texts.map((text, n) => {
+      const { inputRequests = {}, requestState } = asked[n]!.message.result ?? {};
+      const answer = { action: "accept", content: { text } };
+      const keys = Object.keys(inputRequests);
+      expect(keys).toHaveLength(1);
+      const inputResponses = Object.fromEntries(keys.map((key) => [key, answer]));
+      return client.call("ask", {}, { inputResponses, requestState });
+    });
+    for (const [n, one] of (await Promise.all(done)).entries()) {
+      expect(JSON.parse(String(saidBy(one)))).toMatchObject({ content: { text: texts[n] } });
+    }
+  };
+  await answered(["alone"]);
+  await answered(["a", "b", "c"]);
 });
 
 it("serves a server of the SDK's first version", async () => {

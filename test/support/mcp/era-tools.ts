@@ -128,10 +128,10 @@ async function report(ctx: ServerContext, steps: readonly number[]): Promise<voi
 
 /** In requests of the server's, most of them on the stream of the call. */
 function registerAsking(server: McpServer, effects: Effects): void {
-  const tool = (name: string, ask: (ctx: ServerContext) => Promise<unknown>) =>
+  const tool = (name: string, ask: (ctx: ServerContext, tag: string) => Promise<unknown>) =>
     server.registerTool(name, { description: name, inputSchema: TAGGED }, async ({ tag }, ctx) => {
       effects.begin(tag, ctx.mcpReq.signal);
-      const said = await ask(ctx);
+      const said = await ask(ctx, tag);
       effects.done(tag);
       return text(JSON.stringify(said));
     });
@@ -145,6 +145,17 @@ function registerAsking(server: McpServer, effects: Effects): void {
     const asked = { message: "aside", requestedSchema: ASK_NAME };
     const { action, content } = await ctx.mcpReq.elicitInput(asked);
     return [action, content?.["name"]];
+  });
+  tool("era_ask_aside", async (ctx, tag) => {
+    const asked = { message: `aside ${tag}`, requestedSchema: ASK_NAME };
+    const { action, content } = await ctx.mcpReq.elicitInput(asked);
+    return [action, content?.["name"]];
+  });
+  // It does not notice that it is cancelled, as most tools do not, and asks when `late` takes effect.
+  tool("era_ask_late", async (ctx, tag) => {
+    await report(ctx, [1]);
+    await effects.until(() => effects.of("late") > 0);
+    return ctx.mcpReq.elicitInput({ message: `late ${tag}`, requestedSchema: ASK_NAME });
   });
   tool("era_elicit", (ctx) => elicit(ctx, "first"));
   tool("era_elicit_twice", async (ctx) => [

@@ -1,5 +1,6 @@
 /** A client of the stateless revision without an SDK, which knows of tasks. */
-import { post, readerOf, wholeAnswer, type Rpc } from "./client.ts";
+import { readerOf, wholeAnswer, type Rpc } from "./client.ts";
+import { freshFetch } from "./fresh-fetch.ts";
 import type { SseReader } from "../sse-reader.ts";
 
 const VERSION = "2026-07-28";
@@ -83,7 +84,16 @@ export class TaskClient {
       ...headers,
     };
     const kept = Object.entries(all).filter(([, value]) => value !== "");
-    return post(this.#url, body, Object.fromEntries(kept));
+    // On a connection of its own: one that is kept may break off before it is used again.
+    return freshFetch(this.#url, {
+      method: "POST",
+      headers: {
+        "content-type": "application/json",
+        accept: "application/json, text/event-stream",
+        ...Object.fromEntries(kept),
+      },
+      body: JSON.stringify(body),
+    });
   }
 
   async ask(method: string, params?: object, headers?: Record<string, string>): Promise<Answered> {

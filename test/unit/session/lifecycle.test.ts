@@ -38,6 +38,7 @@ function life(sync: () => Promise<void>) {
       },
     },
     tasks: {
+      loaded: () => undefined,
       farewell: () => {
         done.push("the task is looked at");
         return note("the task's call");

@@ -1,6 +1,7 @@
 /**
- * Tasks of two owners, the service and the upstream meet anything, in any order. Still each task ends once,
- * with the result that the upstream gave; no tool runs twice; nobody else sees a task; none stays at work.
+ * Whatever happens in any order to tasks of two owners, also to the service, the upstream and the connections
+ * between: a task ends once, with the result that the upstream gave; no tool runs twice; nobody else sees it; none
+ * stays at work. `kill -9` takes all objects out of memory; test/unit/gateway/tasks evicts one.
  */
 import fc from "fast-check";
 import { expect, it } from "vitest";
@@ -8,6 +9,7 @@ import { apiTokens } from "../../../support/api-tokens.ts";
 import { startGateway } from "../../../support/mcp/gateway.ts";
 import { TaskClient, type ShownTask } from "../../../support/mcp/task-client.ts";
 import { TaskServer } from "../../../support/mcp/task-server.ts";
+import { Relay } from "../../../support/relay.ts";
 
 const OWNERS = ["ada", "bob"] as const;
 const ENDED = ["completed", "failed", "cancelled"];
@@ -16,6 +18,8 @@ type Step =
   | { readonly kind: "create"; readonly owner: number }
   | { readonly kind: "ask"; readonly owner: number }
   | { readonly kind: "get" | "release" | "cancel" | "answer" | "spy"; readonly task: number }
+  /** The clients' connections break while a call and a request about a task are under way. */
+  | { readonly kind: "cut"; readonly owner: number; readonly task: number }
   | { readonly kind: "kill" | "restartUpstream" };
 
 const step: fc.Arbitrary<Step> = fc.oneof(
@@ -31,6 +35,14 @@ const step: fc.Arbitrary<Step> = fc.oneof(
         "answer" as const,
         "spy" as const,
       ),
+      task: fc.nat(9),
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      kind: fc.constant("cut" as const),
+      owner: fc.nat(1),
       task: fc.nat(9),
     }),
   },
@@ -52,12 +64,30 @@ interface Known {
 it("ends once and truly, runs once, and belongs to one owner", async () => {
   const server = await TaskServer.start();
   const { variable, secrets } = await apiTokens({ ada: ["ada", ["mcp"]], bob: ["bob", ["mcp"]] });
-  const { url, service } = await startGateway(
+  const { service } = await startGateway(
     { default: { url: server.url, tasks: { afterMs: 0, pollIntervalMs: 10 } } },
     { AUTH: "token", API_TOKENS: variable },
   );
+  const relay = await Relay.to(service.port);
+  const url = `${relay.url}/mcp`;
   const clients = OWNERS.map((_, n) => new TaskClient(url, { token: secrets[n]! }));
   let labels = 0;
+  /** Labels of calls whose client never heard of a task. */
+  const unheard: string[] = [];
+
+  /** Makes a call whose client is cut off as soon as the tool runs: it may know of its task, or not. */
+  const cut = async (owner: number, tasks: Known[], other: Known | undefined): Promise<void> => {
+    const label = `any-${labels++}`;
+    const none = (): undefined => undefined;
+    const creating = clients[owner]!.call("held", { label }).catch(none);
+    const asking = other && clients[other.owner]!.get(other.id).catch(none);
+    await Promise.race([creating, server.until(() => server.runs.has(label))]);
+    relay.cut();
+    const made = await creating;
+    await asking;
+    if (made?.result?.taskId) tasks.push({ id: made.result.taskId, owner, label });
+    else unheard.push(label);
+  };
 
   const look = async (task: Known): Promise<ShownTask> => {
     const { result, error } = await clients[task.owner]!.get(task.id);
@@ -87,6 +117,8 @@ it("ends once and truly, runs once, and belongs to one owner", async () => {
         if (result?.taskId) tasks.push({ id: result.taskId, owner: one.owner });
         return;
       }
+      case "cut":
+        return cut(one.owner, tasks, task);
       case "kill":
         await service.kill();
         return service.restart();
@@ -142,6 +174,10 @@ it("ends once and truly, runs once, and belongs to one owner", async () => {
           await happen({ kind: "answer", task: tasks.indexOf(task) }, tasks);
         }
         if (task.label !== undefined) expect(server.runs.get(task.label) ?? 0).toBeLessThan(2);
+      }
+      for (const label of unheard) {
+        server.release(label);
+        expect(server.runs.get(label) ?? 0).toBeLessThan(2);
       }
     }),
     { numRuns: 6 },

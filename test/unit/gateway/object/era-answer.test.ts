@@ -8,7 +8,7 @@ import { EraLeg } from "../../../../src/gateway/object/era-leg.ts";
 const QUESTION = '{"jsonrpc":"2.0","id":"q","method":"roots/list"}';
 const ANSWER = '{"jsonrpc":"2.0","id":"up","result":{"content":[]}}';
 
-it("hands a question that named no call on where its own call ends before its client is asked", async () => {
+it("hands a question about the client on where its call ends before its client is asked", async () => {
   const handedOn: string[] = [];
   let calledOff = 0;
   const request = {
@@ -32,11 +32,12 @@ it("hands a question that named no call on where its own call ends before its cl
     waitsMs: 1000,
     reply: () => undefined,
     unasked: (text) => handedOn.push(text),
+    namesCalls: true,
     progress: () => undefined,
     onStray: () => undefined,
     after: () => () => void calledOff++,
   });
-  answer.asked(QUESTION);
+  answer.asked(QUESTION, true);
   expect(handedOn).toEqual([]);
   answer.answerJson(200, [ANSWER]);
   expect(await leg.answer).toMatchObject({ value: { kind: "json", status: 200 } });

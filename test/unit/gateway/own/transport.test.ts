@@ -13,7 +13,7 @@ interface Rpc {
 }
 
 /** A server whose slow tool waits until the test lets it go, or it is cancelled. */
-async function serverWithTools() {
+async function serverWithTools(isShared = false) {
   const gates = new Map<string, () => void>();
   const cancelled: string[] = [];
   const unasked: string[] = [];
@@ -37,7 +37,7 @@ async function serverWithTools() {
     });
     return says(text);
   });
-  const transport = new OwnTransport("id", (text) => unasked.push(text));
+  const transport = new OwnTransport("id", (text) => unasked.push(text), isShared);
   await server.connect(transport);
   const post = (message: object, signal?: AbortSignal) => {
     const text = JSON.stringify(message);
@@ -169,6 +169,16 @@ it("gives a question to a call under way, and one outside of any call to the cli
   await outside;
   await server.server.sendLoggingMessage({ level: "info", data: "unasked" });
   expect(unasked).toHaveLength(2);
+});
+
+it("gives a question that names no call to none where many clients share the session", async () => {
+  const { server, post, gates, unasked } = await serverWithTools(true);
+  const call = post(ask(1, "slow", "asks"));
+  await untilAll(() => gates.size === 1);
+  void server.server.ping().catch(() => undefined);
+  await untilAll(() => unasked.length === 1);
+  gates.get("asks")?.();
+  expect(await responseOf(await call).json()).toMatchObject(result(1, "asks"));
 });
 
 it("swallows what is said while an earlier life is repeated, but no question", async () => {

@@ -1,0 +1,102 @@
+/**
+ * Remembers two things of a server that keeps sessions. It may ask without naming a call: then a call that can be
+ * asked is to be alone in its upstream session. And it may be at work on a call that nobody here waits for any
+ * more, in this upstream session: a question that comes may be that call's. Both outlive the object.
+ */
+import { asksAside, learnAside } from "../eras/speaks.ts";
+import type { Upstream } from "../upstream/upstream.ts";
+
+const ASIDE = "era-asks-aside";
+const DOUBT = "era-doubt";
+
+interface DoubtParts {
+  readonly kv: DurableObjectStorage["kv"];
+  readonly upstream: Upstream;
+  /** Id of the upstream session; empty where the server has given none. */
+  readonly sid: () => string;
+  /** The server lives in this object's memory, and so do its calls. */
+  readonly isOwn: boolean;
+  /** The calls that wait for the server, as they are stored. */
+  readonly stored: () => readonly unknown[];
+}
+
+/** What the next life of the object is to know. */
+interface Stored {
+  /** The upstream session. */
+  readonly sid: string;
+  /** One call was under way there, and nothing was in doubt: if that call can go on, nothing is. */
+  readonly isAlone: boolean;
+}
+
+export class EraDoubt {
+  readonly #parts: DoubtParts;
+  #asksAside: boolean;
+  /** The upstream session that is in doubt. */
+  #doubted: string | undefined;
+  #stored: Stored | undefined;
+
+  constructor(parts: DoubtParts) {
+    this.#parts = parts;
+    const { kv, isOwn, stored } = parts;
+    this.#asksAside = kv.get<boolean>(ASIDE) ?? false;
+    this.#stored = isOwn ? undefined : kv.get<Stored>(DOUBT);
+    if (this.#stored && !(this.#stored.isAlone && stored().length > 0))
+      this.#doubted = this.#stored.sid;
+  }
+
+  /** Whether the server is known to ask without naming a call. */
+  get asksAside(): boolean {
+    return this.#asksAside || asksAside(this.#parts.upstream);
+  }
+
+  /** Whether the server may be at work on a call that nobody waits for. */
+  get isInDoubt(): boolean {
+    return this.#doubted !== undefined && this.#doubted === this.#parts.sid();
+  }
+
+  /** The server has asked without naming a call. Returns whether that is news. */
+  learn(): boolean {
+    if (this.#asksAside) return false;
+    const { kv, upstream } = this.#parts;
+    learnAside(upstream);
+    kv.put(ASIDE, true);
+    this.#asksAside = true;
+    return true;
+  }
+
+  /** Calls that can be asked are under way: if the object is lost under them, the next life is in doubt. */
+  atWork(isAlone: boolean): void {
+    if (this.asksAside && !this.isInDoubt) this.#store({ sid: this.#parts.sid(), isAlone });
+  }
+
+  /** The server has answered every call that could be asked. */
+  atRest(): void {
+    if (!this.isInDoubt) this.#store(undefined);
+  }
+
+  /** The server has not answered a call, and nobody waits for it any more. */
+  givenUp(): void {
+    const sid = this.#parts.sid();
+    this.#doubted = sid;
+    this.#store({ sid, isAlone: false });
+  }
+
+  /** A call was lost with the object's memory. */
+  lost(): void {
+    if (!this.#parts.isOwn) this.givenUp();
+  }
+
+  /** The server has begun anew. */
+  settled(): void {
+    this.#doubted = undefined;
+  }
+
+  #store(next: Stored | undefined): void {
+    const { kv, isOwn } = this.#parts;
+    const before = this.#stored;
+    if (isOwn || (next?.sid === before?.sid && next?.isAlone === before?.isAlone)) return;
+    this.#stored = next;
+    if (next) kv.put(DOUBT, next);
+    else kv.delete(DOUBT);
+  }
+}

@@ -1,0 +1,269 @@
+/**
+ * A server with sessions asks, and many calls of clients of 2026-07-28 run in its session: a question reaches the
+ * call that it belongs to, or nobody.
+ */
+import { expect, it, vi } from "vitest";
+import type { Outcome } from "../../../../src/core/errors.ts";
+import { ERA_LINGER_MS } from "../../../../src/core/limits.ts";
+import type { EraRequest, ExchangeAnswer } from "../../../../src/gateway/contract.ts";
+import {
+  Flow,
+  ObjectInNode,
+  pass,
+  resultOf,
+  rpc,
+  settle,
+  withObjects,
+  type Asked,
+} from "../../../support/mcp/object-in-node.ts";
+import { ObjectStorage } from "../../../support/object-storage.ts";
+
+withObjects();
+
+const MATCH = { type: "mcp", upstream: "default", era: "1" } as const;
+const CAPABILITIES = { elicitation: {}, roots: {} };
+const INITIALIZE = rpc(0, "initialize", {
+  protocolVersion: "2025-11-25",
+  capabilities: CAPABILITIES,
+  clientInfo: { name: "by-hand", version: "1" },
+});
+const elicit = (id: string): string =>
+  rpc(id, "elicitation/create", { message: id, requestedSchema: { type: "object" } });
+
+/** A session whose upstream answers each call by a flow of its own, and a GET by the standalone one. */
+async function carried(upstream: object = {}) {
+  const calls = new Map<string, Flow>();
+  const listened: Flow[] = [];
+  let sids = 1;
+  const ended: (string | undefined)[] = [];
+  const script = ({ verb, method, id, sid }: Asked) => {
+    if (verb === "GET") return (listened.push(new Flow()), listened.at(-1)!.response);
+    if (verb === "DELETE") {
+      ended.push(sid);
+      one.upstreamSid = `upstream-${++sids}`;
+      return undefined;
+    }
+    if (ended.includes(sid)) return new Response(null, { status: 404 });
+    if (method !== "tools/call") return undefined;
+    const flow = new Flow();
+    calls.set(id, flow);
+    return flow.response;
+  };
+  const one = ObjectInNode.empty({ script, upstream });
+  await one.initialize(INITIALIZE, { era: true });
+  one.asked.length = 0;
+  /** The answers that reached the server, by the id of its question. */
+  const answers = (): Record<string, unknown> =>
+    Object.fromEntries(
+      one.asked.flatMap(({ body }) => {
+        const { id, method, result, error } = JSON.parse(body || "{}") as Record<string, unknown>;
+        return method === undefined && id !== undefined ? [[id, result ?? error]] : [];
+      }),
+    );
+  return {
+    one,
+    answers,
+    /** The stream of a call, once it was sent. */
+    flow: (name: string) => calls.get(JSON.stringify(name))!,
+    /** Says something that names no call. */
+    say: async (text: string) => {
+      await listened.at(-1)!.say(text);
+      // It waits for a moment, since a server may ask several things at once.
+      await pass(150);
+    },
+    call: (name: string, more: Partial<EraRequest> = {}) => carry(one, name, more),
+  };
+}
+
+function carry(
+  one: ObjectInNode,
+  name: string,
+  more: Partial<EraRequest>,
+): Promise<Outcome<ExchangeAnswer>> {
+  const era: EraRequest = {
+    id: JSON.stringify(name),
+    method: "tools/call",
+    name: "pay",
+    capabilities: CAPABILITIES,
+    inputResponses: {},
+    slot: "",
+    ...more,
+  };
+  const body = rpc(name, "tools/call", { name: "pay", arguments: {} });
+  return one.post(body, { era, match: MATCH });
+}
+
+/** The questions with which an answer ends; undefined while there is none. */
+function asks(answer: Promise<Outcome<ExchangeAnswer>>) {
+  const seen: { messages?: string[]; kind?: string } = {};
+  void answer.then(async (outcome) => {
+    const { value } = outcome as { value: ExchangeAnswer };
+    seen.kind = value.kind;
+    if (value.kind === "flow") seen.messages = questionsIn(await new Response(value.body).text());
+    if (value.kind === "json") seen.messages = questionsIn(value.body);
+  });
+  return seen;
+}
+
+function questionsIn(text: string): string[] {
+  const asked = /"inputRequests":(\{.*\}),"requestState"/.exec(text)?.[1];
+  if (asked === undefined) return [];
+  const requests = JSON.parse(asked) as Record<string, { params?: { message?: string } }>;
+  return Object.values(requests).map(({ params }) => params?.message ?? "");
+}
+
+const REFUSED = { code: -32603, message: expect.stringContaining("names no call") as string };
+
+it("a question that names no call reaches the one call under way", async () => {
+  const { call, say, answers } = await carried();
+  const seen = asks(call("a"));
+  await settle();
+  await say(elicit("q"));
+  expect([seen.messages, answers()]).toEqual([["q"], {}]);
+});
+
+it("reaches nobody where it may be another's, and from then on each such call is alone", async () => {
+  const { call, say, answers, flow } = await carried();
+  const [a, b] = [asks(call("a")), asks(call("b"))];
+  await settle();
+  await say(elicit("q"));
+  expect(answers()).toEqual({ q: REFUSED });
+  // Those that name their call by its stream reach it all the same.
+  await flow("b").say(elicit("own"));
+  await pass(150);
+  expect([a.messages, b.messages]).toEqual([undefined, ["own"]]);
+  const [third, list] = [asks(call("c")), asks(call("d", { method: "tools/list" }))];
+  await settle();
+  expect(third).toEqual({ kind: "busy" });
+  expect(list.kind).not.toBe("busy");
+  // An older Worker knows of no other place.
+  asks(call("e", { slot: undefined as never }));
+  await settle();
+  expect(flow("e")).toBeDefined();
+});
+
+it("two calls that come together are not both alone", async () => {
+  const { call, say, flow } = await carried();
+  const first = call("a");
+  await settle();
+  await say(elicit("q"));
+  await flow("a").say(resultOf('"a"'));
+  await first;
+  // The server's standalone stream is left, and has to be opened first: neither call is sent at once.
+  await pass(ERA_LINGER_MS);
+  const [b, c] = [asks(call("b")), asks(call("c"))];
+  await settle();
+  expect([b.kind, c.kind]).toEqual([undefined, "busy"]);
+});
+
+it("a call that nobody waits for any more may still ask: nobody gets its question", async () => {
+  const { one, call, say, answers } = await carried();
+  const left = call("a");
+  await pass(300);
+  const { value } = (await left) as { value: ExchangeAnswer & { kind: "flow" } };
+  await value.body.cancel();
+  await settle();
+  const b = asks(call("b"));
+  await settle();
+  await say(elicit("q"));
+  expect([b, answers()]).toEqual([{ kind: "flow" }, { q: REFUSED }]);
+  expect(one.all("DELETE")).toEqual([]);
+});
+
+it("the session in which a call was given up is made anew before the next call, if its server names no call", async () => {
+  const { one, call, say, answers } = await carried();
+  const first = call("a");
+  await settle();
+  await say(elicit("q"));
+  await first;
+  // The client leaves its question, and its time passes.
+  await pass(3_600_000);
+  const b = asks(call("b"));
+  await settle();
+  expect(one.all("DELETE").map(({ sid }) => sid)).toEqual(["upstream-1"]);
+  expect(one.asked.find(({ id }) => id === '"b"')?.sid).toBe("upstream-2");
+  await say(elicit("r"));
+  expect([b.messages, answers()["r"]]).toEqual([["r"], undefined]);
+});
+
+it("an object that was lost under such a call makes the session anew, and one that was at rest does not", async () => {
+  const { one, call, say, flow } = await carried();
+  const first = call("a");
+  await settle();
+  await say(elicit("q"));
+  await first;
+  await flow("a").say(resultOf('"a"'));
+  await pass(ERA_LINGER_MS);
+  await one.evict();
+  const rest = call("b");
+  await settle();
+  expect(one.all("DELETE")).toEqual([]);
+  await flow("b").say(resultOf('"b"'));
+  await rest;
+  void call("c");
+  await settle();
+  await one.evict();
+  const d = asks(call("d"));
+  await settle();
+  expect(one.all("DELETE").map(({ sid }) => sid)).toEqual(["upstream-1"]);
+  await say(elicit("r"));
+  expect(d.messages).toEqual(["r"]);
+});
+
+it("a call that is alone costs two rows, and none more if the next one comes soon", async () => {
+  const { open } = ObjectStorage.prototype;
+  let rows = 0;
+  vi.spyOn(ObjectStorage.prototype, "open").mockImplementation(function (this: ObjectStorage) {
+    const life = open.call(this);
+    for (const method of ["put", "delete"] as const) {
+      const original = life.storage.kv[method] as (key: string, value?: unknown) => unknown;
+      vi.spyOn(life.storage.kv, method).mockImplementation(((key: string, value?: unknown) => {
+        if (key.startsWith("era-")) rows++;
+        return original(key, value);
+      }) as never);
+    }
+    return life;
+  });
+  const { one, call, say, flow } = await carried();
+  const quick = async (name: string) => {
+    const answer = call(name);
+    await settle();
+    await flow(name).say(resultOf(JSON.stringify(name)));
+    await answer;
+  };
+  // Before it has asked, it costs nothing.
+  rows = 0;
+  await quick("a");
+  expect(rows).toBe(0);
+  const asking = call("b");
+  await settle();
+  await say(elicit("q"));
+  await flow("b").say(resultOf('"b"'));
+  await asking;
+  await pass(ERA_LINGER_MS);
+  rows = 0;
+  await quick("c");
+  await pass(ERA_LINGER_MS);
+  expect(rows).toBe(2);
+  await quick("d");
+  await pass(ERA_LINGER_MS - 1);
+  await quick("e");
+  await pass(ERA_LINGER_MS);
+  expect([rows, one.all("DELETE").length]).toEqual([4, 0]);
+});
+
+it("a question about the client itself goes to any call, or waits for the next one", async () => {
+  const { one, call, say, answers, flow } = await carried();
+  const first = call("a");
+  await settle();
+  await flow("a").say(resultOf('"a"'));
+  await first;
+  await say(rpc("roots", "roots/list"));
+  const [b, c] = [asks(call("b")), asks(call("c"))];
+  await pass(150);
+  expect([b.messages, c.messages, answers()]).toEqual([[""], undefined, {}]);
+  await say(rpc("ping", "ping"));
+  await say(rpc("odd", "odd/thing"));
+  expect(answers()).toMatchObject({ ping: {}, odd: { code: -32601 } });
+  expect(one.all("DELETE")).toEqual([]);
+});
