@@ -114,7 +114,7 @@ export class EraCalls {
     return this.#parts.eras.isBridged ? answeredAtOnce({ kind: "unbridged" }) : undefined;
   }
 
-  /** What is carried once that has begun. A failure before is the answer. */
+  /** An exchange that is still to begin. A failure before its beginning is the answer. */
   #once(begun: Promise<Carried>): Carried {
     const { log, link } = this.#parts;
     return once(
