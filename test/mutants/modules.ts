@@ -21,6 +21,7 @@ export const MODULES: Readonly<Record<string, readonly string[]>> = {
     "gateway/object/use.test.ts",
     "gateway/object/evicted.test.ts",
     "gateway/object/parked.test.ts",
+    "gateway/object/streams.test.ts",
     "gateway/object/upstream-link.test.ts",
   ],
   "gateway/object/streams.ts": [

@@ -115,8 +115,9 @@ it.each([false, true])(
       inputResponses: { who: { action: "accept" } },
       requestState: "state-1",
     });
-    // A second answer is taken, and does nothing.
+    // A second answer is taken, and does nothing; of neither the server hears.
     expect(await one.post(answerTo(question))).toEqual(taken);
+    expect(one.all("POST")).toEqual([]);
     await one.evict();
     one.wake();
     await settle();
