@@ -24,8 +24,8 @@ import {
 } from "../contract.ts";
 import { ObjectServer, type OwnServerParts } from "../own/object-server.ts";
 import { unaskedIn, type RequestId } from "../json-rpc.ts";
-import { agreedVersion, bindingOf, terminate } from "../upstream/handshake.ts";
-import { replicaAt, type Send, type Upstream, type Upstreams } from "../upstream/upstream.ts";
+import { agreedVersion, bindingOf, endBinding } from "../upstream/handshake.ts";
+import type { Send, Upstream, Upstreams } from "../upstream/upstream.ts";
 import { refusesBatches } from "../versions.ts";
 import { reportFailure, SessionGone } from "../upstream/failure.ts";
 import { EraBridge, isEra } from "./era-bridge.ts";
@@ -280,10 +280,8 @@ export class Gateway {
   }
 
   async terminate(metadata: Metadata, headers: Headers = {}): Promise<void> {
-    const { url, sid, version } = bindingOf(metadata);
     const upstream = this.#upstream(metadata[GATEWAY_KEYS.upstream]);
-    if (!upstream) return;
-    await terminate(upstream, { replica: replicaAt(upstream, url), sid, version }, headers);
+    if (upstream) await endBinding(upstream, bindingOf(metadata), headers);
   }
 
   #upstream(name: string | undefined): Upstream | undefined {
