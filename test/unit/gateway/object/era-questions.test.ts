@@ -8,6 +8,7 @@ import { ERA_LINGER_MS } from "../../../../src/core/limits.ts";
 import type { EraRequest, ExchangeAnswer } from "../../../../src/gateway/contract.ts";
 import {
   Flow,
+  never,
   notice,
   ObjectInNode,
   pass,
@@ -239,6 +240,16 @@ it("a call of an earlier life keeps its session until its question has expired",
   expect(one.all("DELETE").map(({ sid }) => sid)).toEqual(["upstream-1"]);
   await say(elicit("r"));
   expect(c.messages).toEqual(["r"]);
+});
+
+it("calls that come together at a silent server wait for its time once", async () => {
+  const script = ({ method }: Asked) => (method === "initialize" ? never() : undefined);
+  const one = ObjectInNode.empty({ script, upstream: { timeoutSeconds: 10 } });
+  const opened = [1, 2, 3].map(() => one.initialize(INITIALIZE, { era: true }));
+  await pass(10_000);
+  const value = { kind: "failed", failure: { status: 504 } };
+  expect(await Promise.all(opened)).toMatchObject([1, 2, 3].map(() => ({ ok: true, value })));
+  expect(one.all("initialize")).toHaveLength(1);
 });
 
 it("a call that is alone costs two rows, and none more if the next one comes soon", async () => {
