@@ -78,7 +78,7 @@ export class EraCalls {
     const running = (this.#running = new EraRunning({
       doubt,
       stored,
-      hasSession: () => isOwn || sid() !== "",
+      sid: () => (isOwn ? "" : sid() || undefined),
       capabilities: () => eras.capabilities,
       reply: (text, headers) => sender.post(text, headers),
       after: (ms, work) => void link.timer.after(ms, work),

@@ -309,3 +309,24 @@ it("a question about the client itself goes to any call, or waits for the next o
   expect(answers()).toMatchObject({ ping: {}, odd: { code: -32601 } });
   expect(one.all("DELETE")).toEqual([]);
 });
+
+it("a question about the client of an upstream session that is gone waits for nobody", async () => {
+  const { one, call, say, answers, flow } = await carried();
+  const first = call("a");
+  await settle();
+  await say(elicit("q"));
+  await flow("a").say(resultOf('"a"'));
+  await first;
+  const left = call("b");
+  await pass(300);
+  const { value } = (await left) as { value: ExchangeAnswer & { kind: "flow" } };
+  await value.body.cancel();
+  await settle();
+  // A server numbers its questions anew in each session.
+  await say(rpc(0, "roots/list"));
+  const c = asks(call("c"));
+  await pass(150);
+  expect(one.all("DELETE").map(({ sid }) => sid)).toEqual(["upstream-1"]);
+  await say(rpc(0, "elicitation/create", { message: "r", requestedSchema: { type: "object" } }));
+  expect([c.messages, answers()]).toEqual([["r"], {}]);
+});
