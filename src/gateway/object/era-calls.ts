@@ -78,14 +78,17 @@ export class EraCalls {
     const running = (this.#running = new EraRunning({
       doubt,
       stored,
-      hasSession: () => isOwn || sid() !== "",
+      sid: () => (isOwn ? "" : sid() || undefined),
       capabilities: () => eras.capabilities,
       reply: (text, headers) => sender.post(text, headers),
       after: (ms, work) => void link.timer.after(ms, work),
     }));
     const restart = isOwn ? () => own.restart() : undefined;
-    const binding = () => eras.binding;
-    this.#entry = new EraEntry({ link, running, doubt, sender, maxBytes, binding, restart });
+    const endLeft = () =>
+      link.streams.answerInterrupted(
+        (left) => left.asked.some((id) => running.has(id)) || this.isAwaited(left),
+      );
+    this.#entry = new EraEntry({ link, running, doubt, sender, maxBytes, endLeft, restart });
     const tell: EraSender["tell"] = (...given) => sender.tell(...given);
     this.#listens = new EraListens({ streams: link.streams, server, tell, level: parts.level });
   }

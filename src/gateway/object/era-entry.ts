@@ -4,8 +4,6 @@
  */
 import type { EraRequest, ExchangeRequest } from "../contract.ts";
 import { ASKING_METHODS, canBeAsked } from "../eras/wire.ts";
-import { terminate, type Binding } from "../upstream/handshake.ts";
-import { replicaAt } from "../upstream/upstream.ts";
 import type { Carried } from "./era-carried.ts";
 import type { EraDoubt } from "./era-doubt.ts";
 import { EraListener } from "./era-listener.ts";
@@ -22,7 +20,8 @@ interface EntryParts {
   readonly sender: EraSender;
   /** Bytes of one message of the upstream. */
   readonly maxBytes: number;
-  readonly binding: () => Binding;
+  /** Ends the calls of earlier lives of the object whose clients can come back no more. */
+  readonly endLeft: () => void;
   /** Has the server begin anew, if it runs in this object. */
   readonly restart: (() => void) | undefined;
 }
@@ -53,10 +52,11 @@ export class EraEntry {
     headers: Headers,
     begin: () => Carried,
   ): Carried | Promise<Carried | undefined> | undefined {
-    const { running, doubt, sender } = this.#parts;
+    const { running, doubt, sender, endLeft } = this.#parts;
     // A Worker comes to another slot because the first one is taken.
     if (era.slot) doubt.learn();
     const isAlone = mayBeAsked(era) && doubt.asksAside;
+    if (isAlone) endLeft();
     const isTaken = isAlone && (running.askable > 0 || this.#entering > 0);
     // An older Worker knows of no other slot. Then no question is guessed at.
     if (isTaken && era.slot !== undefined) return undefined;
@@ -109,23 +109,16 @@ export class EraEntry {
    * Returns whether that is done.
    */
   async #renewed(headers: Headers): Promise<boolean> {
-    const { link, running, doubt, binding, restart } = this.#parts;
+    const { link, running, doubt, restart } = this.#parts;
     // A list or another call that nobody asks about is not to be broken off.
     if (!running.isIdle) return false;
     this.#listener.end();
-    if (restart) {
+    if (!restart) await link.renew(headers);
+    else {
       restart();
       doubt.settled();
-      return true;
     }
-    const { url, sid, version } = binding();
-    await terminate(
-      link.upstream,
-      { replica: replicaAt(link.upstream, url), sid, version },
-      headers,
-    );
-    await link.confirm(headers);
-    return !doubt.isInDoubt;
+    return true;
   }
 }
 

@@ -20,8 +20,8 @@ interface RunningParts {
   readonly doubt: EraDoubt;
   /** The calls that wait for the server, as they are stored: those of earlier lives of the object too. */
   readonly stored: () => readonly OpenExchange[];
-  /** Whether the server tells its sessions apart. */
-  readonly hasSession: () => boolean;
+  /** The upstream session; undefined where the server does not tell its sessions apart. */
+  readonly sid: () => string | undefined;
   /** The capabilities of the session's clients. */
   readonly capabilities: () => unknown;
   /** Sends the server the answer to a question of its own. */
@@ -41,8 +41,8 @@ export class EraRunning {
   readonly #parts: RunningParts;
   /** By the request's id at the upstream. */
   readonly #calls = new Map<RequestId, Running>();
-  /** Questions about the client that came with no call under way. */
-  readonly #waiting: string[] = [];
+  /** Questions about the client that came with no call under way, and the upstream session of each. */
+  readonly #waiting: { readonly text: string; readonly sid: string | undefined }[] = [];
   #isOver = false;
 
   constructor(parts: RunningParts) {
@@ -59,7 +59,9 @@ export class EraRunning {
       this.#calls.delete(upstreamId);
       if (isAskable && !this.#isOver) this.#ended(answer);
     });
-    for (const text of isAskable ? this.#waiting.splice(0) : []) answer.asked(text, true);
+    for (const { text, sid } of isAskable ? this.#waiting.splice(0) : []) {
+      if (sid === this.#parts.sid()) answer.asked(text, true);
+    }
   }
 
   get(upstreamId: RequestId): Running | undefined {
@@ -106,12 +108,12 @@ export class EraRunning {
   }
 
   #ask(text: string): void {
-    const { doubt, capabilities, hasSession } = this.#parts;
+    const { doubt, capabilities, sid } = this.#parts;
     const heard = heardOf(text, capabilities());
     if (heard.kind === "answered") return this.#reply(heard.answer);
     if (heard.kind !== "ask") return;
     if (heard.ask.method === OF_THE_CLIENT) return this.#askAnybody(text);
-    if (hasSession() && doubt.learn()) this.#note();
+    if (sid() !== undefined && doubt.learn()) this.#note();
     const call = this.#asker;
     if (call) return call.answer.asked(text, false);
     this.#reply(rpcError(RPC_CODES.internalError, NOT_NAMED, heard.ask.id));
@@ -119,8 +121,8 @@ export class EraRunning {
 
   /** The one call that can have asked; undefined where it may be another. */
   get #asker(): Running | undefined {
-    const { doubt, hasSession } = this.#parts;
-    if (doubt.isInDoubt || !hasSession() || this.askable !== 1) return undefined;
+    const { doubt, sid } = this.#parts;
+    if (doubt.isInDoubt || sid() === undefined || this.askable !== 1) return undefined;
     return this.#askable[0];
   }
 
@@ -129,7 +131,7 @@ export class EraRunning {
     const askable = this.#askable;
     const call = askable.find(({ answer }) => answer.isAttended) ?? askable[0];
     if (call) return call.answer.asked(text, true);
-    this.#waiting.push(text);
+    this.#waiting.push({ text, sid: this.#parts.sid() });
     if (this.#waiting.length > MAX_UNASKED) this.#waiting.shift();
   }
 

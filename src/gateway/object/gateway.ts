@@ -24,10 +24,10 @@ import {
 } from "../contract.ts";
 import { ObjectServer, type OwnServerParts } from "../own/object-server.ts";
 import { unaskedIn, type RequestId } from "../json-rpc.ts";
-import { agreedVersion, bindingOf, terminate } from "../upstream/handshake.ts";
-import { replicaAt, type Send, type Upstream, type Upstreams } from "../upstream/upstream.ts";
+import { agreedVersion, bindingOf, endBinding } from "../upstream/handshake.ts";
+import type { Send, Upstream, Upstreams } from "../upstream/upstream.ts";
 import { refusesBatches } from "../versions.ts";
-import { reportFailure, SessionGone } from "../upstream/failure.ts";
+import { FAILURES, reportFailure, SessionGone } from "../upstream/failure.ts";
 import { EraBridge, isEra } from "./era-bridge.ts";
 import { EraCalls } from "./era-calls.ts";
 import type { Exchange } from "./exchange.ts";
@@ -122,7 +122,10 @@ export class Gateway {
     // The first calls of a client may come together: each would open an upstream session.
     while (this.#opening) {
       const other = await this.#opening.catch(() => undefined);
-      if (other?.ok && other.value.kind === "initialized") return refuse("session_already_exists");
+      if (!other?.ok) continue;
+      if (other.value.kind === "initialized") return refuse("session_already_exists");
+      // A silent upstream is waited for once. Another failure may be about the other one's credential.
+      if (other.value.kind === "failed" && other.value.failure === FAILURES.timedOut) return other;
     }
     this.#opening = this.#open(request, made).finally(() => (this.#opening = undefined));
     return this.#opening;
@@ -280,10 +283,8 @@ export class Gateway {
   }
 
   async terminate(metadata: Metadata, headers: Headers = {}): Promise<void> {
-    const { url, sid, version } = bindingOf(metadata);
     const upstream = this.#upstream(metadata[GATEWAY_KEYS.upstream]);
-    if (!upstream) return;
-    await terminate(upstream, { replica: replicaAt(upstream, url), sid, version }, headers);
+    if (upstream) await endBinding(upstream, bindingOf(metadata), headers);
   }
 
   #upstream(name: string | undefined): Upstream | undefined {

@@ -6,6 +6,7 @@ import { isBridgedSid } from "../eras/wire.ts";
 import { isHarmless, type RequestId } from "../json-rpc.ts";
 import {
   bindingOf,
+  endBinding,
   handshakeMetadata,
   initialize,
   OWN_INITIALIZE,
@@ -144,24 +145,22 @@ export class UpstreamLink {
       await this.#recover(binding, headers, false);
   }
 
+  /** Ends the upstream session, and makes a new one in its place: also where the upstream ends none. Throws UpstreamError. */
+  async renew(headers: Headers): Promise<void> {
+    const stale = this.#binding();
+    await endBinding(this.upstream, stale, headers);
+    await this.#recover(stale, headers, false);
+  }
+
   /** The client's own initialize, sent on by the session of a legacy stream. */
   async initialize(body: string, headers: Headers): Promise<Handshake> {
-    const { url, sid, version } = this.#binding();
+    const stale = this.#binding();
+    const { maxBytes } = this.#parts;
     const replicas = soundFirst(this.upstream.replicas);
-    const handshake = await initialize(
-      this.upstream,
-      replicas,
-      body,
-      headers,
-      this.#parts.maxBytes,
-    );
+    const handshake = await initialize(this.upstream, replicas, body, headers, maxBytes);
     this.#adopt(handshake, body, headers);
     // A client that initializes again has given up the session that it had.
-    void terminate(
-      this.upstream,
-      { replica: replicaAt(this.upstream, url), sid, version },
-      headers,
-    );
+    void endBinding(this.upstream, stale, headers);
     return handshake;
   }
 

@@ -9,7 +9,7 @@ import { call, SELF } from "./call.ts";
 import { FAILURES, HandshakeRefused, UpstreamError } from "./failure.ts";
 import { hearHead, hearOne } from "./hear.ts";
 import { meaningOf, type Meaning } from "./meaning.ts";
-import { firstUnbroken, type Replica, type Upstream } from "./upstream.ts";
+import { firstUnbroken, replicaAt, type Replica, type Upstream } from "./upstream.ts";
 
 export interface Handshake {
   readonly replica: Replica;
@@ -90,6 +90,15 @@ export async function terminate(
   } catch {
     // The upstream ends the session in its own time.
   }
+}
+
+/** Ends the upstream session that a session is bound to. */
+export function endBinding(
+  upstream: Upstream,
+  { url, sid, version }: Binding,
+  headers: Readonly<Record<string, string>>,
+): Promise<void> {
+  return terminate(upstream, { replica: replicaAt(upstream, url), sid, version }, headers);
 }
 
 /** Reads the version and the session that an upstream's answer to the initialize request `id` agrees to. */

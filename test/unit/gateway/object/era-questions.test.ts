@@ -8,6 +8,8 @@ import { ERA_LINGER_MS } from "../../../../src/core/limits.ts";
 import type { EraRequest, ExchangeAnswer } from "../../../../src/gateway/contract.ts";
 import {
   Flow,
+  never,
+  notice,
   ObjectInNode,
   pass,
   resultOf,
@@ -30,8 +32,11 @@ const INITIALIZE = rpc(0, "initialize", {
 const elicit = (id: string): string =>
   rpc(id, "elicitation/create", { message: id, requestedSchema: { type: "object" } });
 
-/** A session whose upstream answers each call by a flow of its own, and a GET by the standalone one. */
-async function carried(upstream: object = {}) {
+/**
+ * A session whose upstream answers each call by a flow of its own, and a GET by the standalone one.
+ * `endsNone`: it has no DELETE.
+ */
+async function carried({ endsNone = false } = {}) {
   const calls = new Map<string, Flow>();
   const listened: Flow[] = [];
   let sids = 1;
@@ -39,8 +44,9 @@ async function carried(upstream: object = {}) {
   const script = ({ verb, method, id, sid }: Asked) => {
     if (verb === "GET") return (listened.push(new Flow()), listened.at(-1)!.response);
     if (verb === "DELETE") {
-      ended.push(sid);
       one.upstreamSid = `upstream-${++sids}`;
+      if (endsNone) return new Response(null, { status: 405 });
+      ended.push(sid);
       return undefined;
     }
     if (ended.includes(sid)) return new Response(null, { status: 404 });
@@ -49,7 +55,7 @@ async function carried(upstream: object = {}) {
     calls.set(id, flow);
     return flow.response;
   };
-  const one = ObjectInNode.empty({ script, upstream });
+  const one = ObjectInNode.empty({ script });
   await one.initialize(INITIALIZE, { era: true });
   one.asked.length = 0;
   /** The answers that reached the server, by the id of its question. */
@@ -170,21 +176,27 @@ it("a call that nobody waits for any more may still ask: nobody gets its questio
   expect(one.all("DELETE")).toEqual([]);
 });
 
-it("the session in which a call was given up is made anew before the next call, if its server names no call", async () => {
-  const { one, call, say, answers } = await carried();
-  const first = call("a");
-  await settle();
-  await say(elicit("q"));
-  await first;
-  // The client leaves its question, and its time passes.
-  await pass(3_600_000);
-  const b = asks(call("b"));
-  await settle();
-  expect(one.all("DELETE").map(({ sid }) => sid)).toEqual(["upstream-1"]);
-  expect(one.asked.find(({ id }) => id === '"b"')?.sid).toBe("upstream-2");
-  await say(elicit("r"));
-  expect([b.messages, answers()["r"]]).toEqual([["r"], undefined]);
-});
+it.each([
+  ["if its server names no call", false],
+  ["also where the server ends none", true],
+])(
+  "the session in which a call was given up is made anew before the next call, %s",
+  async (_, endsNone) => {
+    const { one, call, say, answers } = await carried({ endsNone });
+    const first = call("a");
+    await settle();
+    await say(elicit("q"));
+    await first;
+    // The client leaves its question, and its time passes.
+    await pass(3_600_000);
+    const b = asks(call("b"));
+    await settle();
+    expect(one.all("DELETE").map(({ sid }) => sid)).toEqual(["upstream-1"]);
+    expect(one.asked.find(({ id }) => id === '"b"')?.sid).toBe("upstream-2");
+    await say(elicit("r"));
+    expect([b.messages, answers()["r"]]).toEqual([["r"], undefined]);
+  },
+);
 
 it("an object that was lost under such a call makes the session anew, and one that was at rest does not", async () => {
   const { one, call, say, flow } = await carried();
@@ -208,6 +220,36 @@ it("an object that was lost under such a call makes the session anew, and one th
   expect(one.all("DELETE").map(({ sid }) => sid)).toEqual(["upstream-1"]);
   await say(elicit("r"));
   expect(d.messages).toEqual(["r"]);
+});
+
+it("a call of an earlier life keeps its session until its question has expired", async () => {
+  const { one, call, say, flow } = await carried();
+  const first = call("a");
+  await settle();
+  await flow("a").sayWithIds(["1", notice("begun")]);
+  await say(elicit("q"));
+  await first;
+  await one.reload();
+  const b = asks(call("b"));
+  await settle();
+  expect(b).toEqual({ kind: "busy" });
+  // Calls come all the time, so the object stays in memory.
+  await pass(3_600_000);
+  const c = asks(call("c"));
+  await settle();
+  expect(one.all("DELETE").map(({ sid }) => sid)).toEqual(["upstream-1"]);
+  await say(elicit("r"));
+  expect(c.messages).toEqual(["r"]);
+});
+
+it("calls that come together at a silent server wait for its time once", async () => {
+  const script = ({ method }: Asked) => (method === "initialize" ? never() : undefined);
+  const one = ObjectInNode.empty({ script, upstream: { timeoutSeconds: 10 } });
+  const opened = [1, 2, 3].map(() => one.initialize(INITIALIZE, { era: true }));
+  await pass(10_000);
+  const value = { kind: "failed", failure: { status: 504 } };
+  expect(await Promise.all(opened)).toMatchObject([1, 2, 3].map(() => ({ ok: true, value })));
+  expect(one.all("initialize")).toHaveLength(1);
 });
 
 it("a call that is alone costs two rows, and none more if the next one comes soon", async () => {
@@ -266,4 +308,25 @@ it("a question about the client itself goes to any call, or waits for the next o
   await say(rpc("odd", "odd/thing"));
   expect(answers()).toMatchObject({ ping: {}, odd: { code: -32601 } });
   expect(one.all("DELETE")).toEqual([]);
+});
+
+it("a question about the client of an upstream session that is gone waits for nobody", async () => {
+  const { one, call, say, answers, flow } = await carried();
+  const first = call("a");
+  await settle();
+  await say(elicit("q"));
+  await flow("a").say(resultOf('"a"'));
+  await first;
+  const left = call("b");
+  await pass(300);
+  const { value } = (await left) as { value: ExchangeAnswer & { kind: "flow" } };
+  await value.body.cancel();
+  await settle();
+  // A server numbers its questions anew in each session.
+  await say(rpc(0, "roots/list"));
+  const c = asks(call("c"));
+  await pass(150);
+  expect(one.all("DELETE").map(({ sid }) => sid)).toEqual(["upstream-1"]);
+  await say(rpc(0, "elicitation/create", { message: "r", requestedSchema: { type: "object" } }));
+  expect([c.messages, answers()]).toEqual([["r"], {}]);
 });
