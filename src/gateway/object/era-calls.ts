@@ -114,7 +114,7 @@ export class EraCalls {
     return this.#parts.eras.isBridged ? answeredAtOnce({ kind: "unbridged" }) : undefined;
   }
 
-  /** What is carried once that has begun. A failure before is the answer. */
+  /** Carries what `begun` brings. A failure before is the answer. */
   #once(begun: Promise<Carried>): Carried {
     const { log, link } = this.#parts;
     return once(

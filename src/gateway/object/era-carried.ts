@@ -15,7 +15,7 @@ export function busy(): Carried {
   return answeredAtOnce({ kind: "busy" });
 }
 
-/** What is carried once that has begun. */
+/** Carries what `begun` brings. */
 export function once(begun: Promise<Carried>): Carried {
   return {
     answer: begun.then(({ answer }) => answer),

@@ -20,7 +20,7 @@ interface DoubtParts {
   readonly stored: () => readonly unknown[];
 }
 
-/** What the next life of the object is to know. */
+/** The doubt as the next life of the object reads it. */
 interface Stored {
   /** The upstream session. */
   readonly sid: string;

@@ -4,6 +4,8 @@
  */
 import type { EraRequest, ExchangeRequest } from "../contract.ts";
 import { ASKING_METHODS, canBeAsked } from "../eras/wire.ts";
+import { within } from "../../wire/timers.ts";
+import { askedWithin } from "../upstream/call.ts";
 import { terminate, type Binding } from "../upstream/handshake.ts";
 import { replicaAt } from "../upstream/upstream.ts";
 import type { Carried } from "./era-carried.ts";
@@ -119,11 +121,10 @@ export class EraEntry {
       return true;
     }
     const { url, sid, version } = binding();
-    await terminate(
-      link.upstream,
-      { replica: replicaAt(link.upstream, url), sid, version },
-      headers,
-    );
+    const { upstream } = link;
+    const ended = terminate(upstream, { replica: replicaAt(upstream, url), sid, version }, headers);
+    await within(ended, askedWithin(upstream), () => undefined);
+    // The server does not know the session any more: it is recovered as one that was lost.
     await link.confirm(headers);
     return !doubt.isInDoubt;
   }

@@ -13,7 +13,7 @@ import { beside } from "../../support/scope.ts";
 
 const TOOL = "era_ask_aside";
 
-/** What an answer asks its user. */
+/** The questions of an answer to its user. */
 function askedBy({ message }: ModernAnswer): (string | undefined)[] {
   return Object.values(message.result?.inputRequests ?? {}).map(({ params }) => params?.message);
 }

@@ -31,7 +31,7 @@ const elicit = (id: string): string =>
   rpc(id, "elicitation/create", { message: id, requestedSchema: { type: "object" } });
 
 /** A session whose upstream answers each call by a flow of its own, and a GET by the standalone one. */
-async function carried(upstream: object = {}) {
+async function carried({ endsSessions = true } = {}) {
   const calls = new Map<string, Flow>();
   const listened: Flow[] = [];
   let sids = 1;
@@ -39,6 +39,7 @@ async function carried(upstream: object = {}) {
   const script = ({ verb, method, id, sid }: Asked) => {
     if (verb === "GET") return (listened.push(new Flow()), listened.at(-1)!.response);
     if (verb === "DELETE") {
+      if (!endsSessions) return new Response(null, { status: 405 });
       ended.push(sid);
       one.upstreamSid = `upstream-${++sids}`;
       return undefined;
@@ -49,7 +50,7 @@ async function carried(upstream: object = {}) {
     calls.set(id, flow);
     return flow.response;
   };
-  const one = ObjectInNode.empty({ script, upstream });
+  const one = ObjectInNode.empty({ script });
   await one.initialize(INITIALIZE, { era: true });
   one.asked.length = 0;
   /** The answers that reached the server, by the id of its question. */
@@ -184,6 +185,19 @@ it("the session in which a call was given up is made anew before the next call, 
   expect(one.asked.find(({ id }) => id === '"b"')?.sid).toBe("upstream-2");
   await say(elicit("r"));
   expect([b.messages, answers()["r"]]).toEqual([["r"], undefined]);
+});
+
+it("a server that ends no session gets the next such call in another one", async () => {
+  const { call, say } = await carried({ endsSessions: false });
+  const first = call("a");
+  await settle();
+  await say(elicit("q"));
+  await first;
+  await pass(3_600_000);
+  const [b, list] = [asks(call("b")), asks(call("c", { method: "tools/list" }))];
+  await settle();
+  // The second one is sent, since its client is asked nothing for it.
+  expect([b.kind, list.kind]).toEqual(["busy", undefined]);
 });
 
 it("an object that was lost under such a call makes the session anew, and one that was at rest does not", async () => {
