@@ -3,7 +3,7 @@
  * standalone stream, and an upstream session in which a question that names no call can be of this call alone.
  */
 import type { EraRequest, ExchangeRequest } from "../contract.ts";
-import { ASKING_METHODS, canBeAsked } from "../eras/wire.ts";
+import { ASKING_METHODS, mayBeAsked } from "../eras/wire.ts";
 import { within } from "../../wire/timers.ts";
 import { askedWithin } from "../upstream/call.ts";
 import { terminate, type Binding } from "../upstream/handshake.ts";
@@ -57,7 +57,7 @@ export class EraEntry {
   ): Carried | Promise<Carried | undefined> | undefined {
     const { running, doubt, sender } = this.#parts;
     // A Worker comes to another slot because the first one is taken.
-    if (era.slot) doubt.learn();
+    if (era.slot || era.asksAside) doubt.learn();
     const isAlone = mayBeAsked(era) && doubt.asksAside;
     const isTaken = isAlone && (running.askable > 0 || this.#entering > 0);
     // An older Worker knows of no other slot. Then no question is guessed at.
@@ -128,8 +128,4 @@ export class EraEntry {
     await link.confirm(headers);
     return !doubt.isInDoubt;
   }
-}
-
-function mayBeAsked({ method, capabilities }: EraRequest): boolean {
-  return ASKING_METHODS.has(method) && canBeAsked(capabilities);
 }
