@@ -30,6 +30,13 @@ export const MODULES: Readonly<Record<string, readonly string[]>> = {
     "gateway/object/evicted.test.ts",
     "gateway/object/parked.test.ts",
   ],
+  "gateway/object/exchange-table.ts": [
+    "gateway/object/exchange-table.test.ts",
+    "gateway/object/answers.test.ts",
+    "gateway/object/evicted.test.ts",
+    "gateway/object/legacy.test.ts",
+    "gateway/object/streams.test.ts",
+  ],
   "gateway/object/upstream-link.ts": [
     "gateway/object/upstream-link.test.ts",
     "gateway/object/legacy.test.ts",

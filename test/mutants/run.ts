@@ -103,7 +103,7 @@ function settingsFor(module: string, lines: string, fresh: boolean, folder: stri
     force: fresh,
     concurrency: Math.min(2, availableParallelism()),
     // Milliseconds on top of what the tests take: it ends a mutant that hangs, and not a busy machine's.
-    timeoutMS: 30_000,
+    timeoutMS: 5000,
     reporters: lines === "" ? ["json", "progress-append-only"] : ["clear-text"],
     jsonReporter: { fileName: join(folder, REPORT) },
     clearTextReporter: { reportTests: false },

@@ -8,5 +8,5 @@ export default defineConfig({
     alias: { "cloudflare:workers": `${process.cwd()}/test/support/platform/workers-module.ts` },
   },
   // A mutant that waits for ever fails by this time, in milliseconds. A loop is ended by Stryker.
-  test: { root: process.cwd(), include, testTimeout: 30_000, hookTimeout: 30_000 },
+  test: { root: process.cwd(), include, testTimeout: 5000, hookTimeout: 5000 },
 });

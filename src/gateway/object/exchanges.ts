@@ -102,7 +102,11 @@ export class Exchanges {
     const bridge = { heard: (text: string) => eras.heard(text), parked: () => this.parked(link) };
     const exchange = new Exchange(request, { link, limits, log, hold, used, bridge, ...more });
     this.#running.add(exchange);
-    void exchange.ended.then(() => this.#running.delete(exchange));
+    void exchange.ended.then(() => {
+      // Before it holds the session open no more: the last use may lie a TTL back.
+      if (more.again) used();
+      this.#running.delete(exchange);
+    });
     return exchange;
   }
 
@@ -122,7 +126,6 @@ export class Exchanges {
       headers: this.#parts.headers(),
       delivery: again.client.isLegacy ? "standalone" : "own",
     };
-    const exchange = this.#carry(link, request, hold, { again });
-    void exchange.ended.then(() => this.#parts.used());
+    this.#carry(link, request, hold, { again });
   }
 }

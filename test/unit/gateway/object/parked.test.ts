@@ -50,13 +50,18 @@ const asks = (id: string, requests: object, state?: string) =>
 const again = (id: string) => asks(id, {}, "later");
 
 /** A client with sessions at a server of the stateless revision, which answers calls by `answer`. */
-function bridged(answer: Script, capabilities: object = { elicitation: {} }, version?: string) {
+function bridged(
+  answer: Script,
+  capabilities: object = { elicitation: {} },
+  version?: string,
+  ttlMs = 7_200_000,
+) {
   const script = (asked: Asked): ReturnType<Script> =>
     asked.method === "server/discover"
       ? json(resultOf(asked.id, '"supportedVersions":["2026-07-28"],"capabilities":{}'))
       : answer(asked);
   const initialize = initializeWith(capabilities, version);
-  return ObjectInNode.open({ script, upstream: { era: "modern" }, initialize });
+  return ObjectInNode.open({ script, upstream: { era: "modern" }, initialize, ttlMs });
 }
 
 const paramsOf = ({ body }: Asked) => parse(body)["params"] as Record<string, unknown>;
@@ -167,6 +172,24 @@ it("waits for all answers of a round, over evictions, and keeps each", async () 
     b: { action: "decline" },
   });
   expect(reader.closed).toBe(4002);
+});
+
+it("keeps the session of a call that was sent again and takes longer than the TTL, for a TTL from its answer", async () => {
+  const ttlMs = 10_000;
+  const late = Promise.withResolvers<Response>();
+  const slow: Script = (asked) =>
+    "inputResponses" in paramsOf(asked) ? late.promise : asksOnce(asked);
+  const one = await bridged(slow, undefined, undefined, ttlMs);
+  const reader = await askedBy(one);
+  await one.post(answerTo(questionOn(reader)));
+  one.leave(reader);
+  await pass(3 * ttlMs);
+  late.resolve(json(complete(calls(one)[1]?.id ?? "")));
+  await settle();
+  await pass(ttlMs - 1);
+  expect(one.exists).toBe(true);
+  await pass(1);
+  expect(one.exists).toBe(false);
 });
 
 it("interrupts a call that was sent again when the object left memory: the server may have it", async () => {

@@ -11,6 +11,7 @@ import {
   Flow,
   INITIALIZE,
   json,
+  logged,
   never,
   notice,
   ObjectInNode,
@@ -696,6 +697,7 @@ it("accepts a notification whose answer has a body that never ends", async () =>
     ok: true,
     value: { kind: "accepted" },
   });
+  expect(logged("upstream.failed")).toEqual([]);
 });
 
 it("does not post a call again whose stream broke off: the server took it, whatever it says of the session now", async () => {
