@@ -29,6 +29,7 @@ import { meaningOf, type Meaning, type Settled } from "../upstream/meaning.ts";
 import { replicaAt, type Replica, type Upstream } from "../upstream/upstream.ts";
 import { SharedTimer } from "../upstream/call-deadline.ts";
 import type { OpenSession, SessionAccess } from "../contract.ts";
+import { within } from "../../wire/timers.ts";
 import type { GatewayStreams } from "./streams.ts";
 import { restate } from "./upstream-state.ts";
 
@@ -148,7 +149,8 @@ export class UpstreamLink {
   /** Ends the upstream session, and makes a new one in its place: also where the upstream ends none. Throws UpstreamError. */
   async renew(headers: Headers): Promise<void> {
     const stale = this.#binding();
-    await endBinding(this.upstream, stale, headers);
+    const ended = endBinding(this.upstream, stale, headers);
+    await within(ended, askedWithin(this.upstream), () => undefined);
     await this.#recover(stale, headers, false);
   }
 

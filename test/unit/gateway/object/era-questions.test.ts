@@ -330,3 +330,17 @@ it("a question about the client of an upstream session that is gone waits for no
   await say(rpc(0, "elicitation/create", { message: "r", requestedSchema: { type: "object" } }));
   expect([c.messages, answers()]).toEqual([["r"], {}]);
 });
+
+it("a server that is silent about the end of its session delays the next call by no more than a ping may take", async () => {
+  const { one, call, say } = await carried();
+  const first = call("a");
+  await settle();
+  await say(elicit("q"));
+  await first;
+  await pass(3_600_000);
+  const { script } = one;
+  one.script = (at) => (at.verb === "DELETE" ? never() : script(at));
+  void call("b");
+  await pass(10_000);
+  expect(one.all("tools/call")).toHaveLength(2);
+});
