@@ -46,6 +46,7 @@ interface EraCallsParts {
     request: ExchangeRequest,
     how: { readonly client?: Answering; readonly left?: OpenExchange | undefined },
   ) => Outcome<Exchange>;
+  readonly over: (headers: Headers) => void;
   readonly log: Logger;
 }
 
@@ -78,6 +79,7 @@ export class EraCalls {
     const running = (this.#running = new EraRunning({
       doubt,
       stored,
+      over: parts.over,
       sid: () => (isOwn ? "" : sid() || undefined),
       capabilities: () => eras.capabilities,
       reply: (text, headers) => sender.post(text, headers),
@@ -200,7 +202,7 @@ export class EraCalls {
     const started = start(request, { client: answer, left });
     if (!started.ok) return { answer: Promise.resolve(started), ended: Promise.resolve() };
     const exchange = started.value;
-    this.#running.add(upstreamId, { exchange, answer, headers: request.headers });
+    this.#running.add(upstreamId, { exchange, answer, headers: request.headers, era: leg.request });
     this.#keep(upstreamId, leg.request);
     return exchange;
   }
