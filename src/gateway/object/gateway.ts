@@ -254,7 +254,7 @@ export class Gateway {
     else if (word.startsWith(UPSTREAM_RETRY)) streams.retry(word.slice(UPSTREAM_RETRY.length));
     else if (word.startsWith(UPSTREAM_MESSAGE)) {
       const { id, data } = readUpstreamMessage(word);
-      streams.receive(id, unaskedIn(data));
+      if (!streams.isBetween) streams.receive(id, unaskedIn(data));
     } else if (word.startsWith(UPSTREAM_LOST))
       this.#lost(session, word.slice(UPSTREAM_LOST.length));
   }
