@@ -87,6 +87,8 @@ export interface EraRequest {
   readonly task?: EraTask;
   /** Which of its client's sessions this is. Absent: an older Worker calls, which knows of one alone. */
   readonly slot?: Slot;
+  /** The upstream is known to ask without naming a call. */
+  readonly asksAside?: true;
 }
 
 /** The part that a task plays in a request of the stateless revision. */

@@ -63,13 +63,12 @@ function because(c: Context, reason: Reason, answer: Response): Response {
 /** One step on the way of a request: it answers in place of `work`, or changes the answer of `work`. */
 export type Step = (c: Context, work: () => Promise<Response>) => Promise<Response>;
 
-/** Turns every failure into an answer. */
-export function answerFailures(log: Logger): Step {
-  return (c, work) =>
-    work().catch((failure: unknown) => {
-      const { code, message } = reportFailure(failure, log);
-      return because(c, code, problemResponse(code, message));
-    });
+/** Makes the function that answers a request which has failed. */
+export function failureAnswer(log: Logger): (c: Context, failure: unknown) => Response {
+  return (c, failure) => {
+    const { code, message } = reportFailure(failure, log);
+    return because(c, code, problemResponse(code, message));
+  };
 }
 
 /**

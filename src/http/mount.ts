@@ -16,8 +16,8 @@ import { readJson } from "./body.ts";
 import { bodies } from "./held-bytes.ts";
 import { corsFor } from "./cors.ts";
 import {
-  answerFailures,
   createGuard,
+  failureAnswer,
   finish,
   type Guard,
   type Guarded,
@@ -76,16 +76,19 @@ export function openFront(
 ): Front {
   const { allowedOrigins, basePath } = access.settings;
   const app = new Hono({ router: new FastRouter(), ...(basePath && { getPath: below(basePath) }) });
+  const failed = failureAnswer(log);
+  // For a failure of the steps themselves.
+  app.onError((failure, c) => failed(c, failure));
   const steps = [finish(access, signals)];
   if (allowedOrigins.size > 0) steps.push(corsFor(access.settings));
   // Within the steps that add headers, so that errors have them too.
-  steps.push(answerFailures(log));
+  steps.push((c, work) => work().catch((failure: unknown) => failed(c, failure)));
   if (machine.openFiles) steps.push(whileThereIsRoom(machine.openFiles));
   if (machine.isDiskFull) steps.push(whileTheDiskHasRoom(machine.isDiskFull));
   return { app, guard: createGuard(access, log), pass: inTurn(steps) };
 }
 
-/** Hono's own middleware would cost a read twice as much (docs/performance.md). */
+/** With Hono's own middleware each request would make a chain of closures. */
 function inTurn(steps: readonly Step[]): Step {
   return steps.reduceRight((inner, step) => (c, work) => step(c, () => inner(c, work)));
 }

@@ -256,7 +256,10 @@ describe("cut at any byte", AT_ONCE, () => {
       const urls = relays.map((relay) => relay.url + path);
       const leave = await follow(urls, journal.report);
       await Promise.all(urls.map((url) => journal.until(url, "stopped")));
-      for (const url of urls) expect(journal.of(url)).toEqual([...events, "ended", "stopped"]);
+      for (const [n, url] of urls.entries()) {
+        const answers = `after answers ${relays[n]?.statuses.join(", ")}`;
+        expect(journal.of(url), answers).toEqual([...events, "ended", "stopped"]);
+      }
       // A stream that was cut, the next that brought the rest, and an answer that ends the series.
       expect(Math.max(...relays.map((relay) => relay.connections))).toBeLessThanOrEqual(3);
       await leave();

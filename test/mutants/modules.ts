@@ -7,7 +7,11 @@ export const MODULES: Readonly<Record<string, readonly string[]>> = {
   "stream/unread.ts": ["stream/unread.test.ts"],
   "stream/subscribers.ts": ["stream/subscribers.test.ts", "stream/evicted.test.ts"],
   "stream/bridge.ts": ["stream/bridge.test.ts", "stream/bridge-pieces.test.ts"],
-  "session/lifecycle.ts": ["session/lifecycle.test.ts", "session/interleaving.test.ts"],
+  "session/lifecycle.ts": [
+    "session/lifecycle.test.ts",
+    "session/life.test.ts",
+    "session/interleaving.test.ts",
+  ],
   "directory/outbox.ts": ["directory/outbox.test.ts", "session/interleaving.test.ts"],
   "gateway/object/exchange.ts": [
     "gateway/object/exchange.test.ts",
@@ -17,6 +21,7 @@ export const MODULES: Readonly<Record<string, readonly string[]>> = {
     "gateway/object/use.test.ts",
     "gateway/object/evicted.test.ts",
     "gateway/object/parked.test.ts",
+    "gateway/object/streams.test.ts",
     "gateway/object/upstream-link.test.ts",
   ],
   "gateway/object/streams.ts": [

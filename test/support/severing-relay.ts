@@ -31,6 +31,8 @@ export class SeveringRelay {
   /** Bytes a second of the next connection's answer that the relay takes from the service. */
   bytesPerSecond = Infinity;
   connections = 0;
+  /** The status of each answer that has begun, in that order. A test that fails shows them. */
+  readonly statuses: number[] = [];
   /** Milliseconds for which the longest of the connections was open that the relay has cut. */
   longestCut = 0;
   /** Connections over which an answer has begun, and who waits until there is none. */
@@ -114,6 +116,8 @@ export class SeveringRelay {
     client.on("end", () => upstream.end());
     upstream.on("data", (data) => {
       this.#answering.add(upstream);
+      for (const [, status] of data.toString("latin1").matchAll(/HTTP\/1\.1 (\d{3})/g))
+        this.statuses.push(Number(status));
       if (cutAt) {
         const before = seen.length;
         seen += data.toString("latin1");

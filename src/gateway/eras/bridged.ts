@@ -13,8 +13,8 @@ import { passThrough } from "../stateless.ts";
 import { carry, eraSessionOf, inEraSession, NotMade, type EraSession } from "./era-session.ts";
 import { filterOf, listen } from "./listen.ts";
 import { slotsFor } from "./slots.ts";
-import { learn } from "./speaks.ts";
-import { LISTEN } from "./wire.ts";
+import { asksAside, learn, learnAside } from "./speaks.ts";
+import { LISTEN, mayBeAsked } from "./wire.ts";
 import { stateRefused, UNKNOWN_STATE } from "./modern-answer.ts";
 import { readModern, type ModernRequest } from "./modern-request.ts";
 
@@ -87,12 +87,17 @@ async function inSomeSlot(
   task: EraTask | undefined,
 ): Promise<ExchangeAnswer> {
   const id = task ? taskCallId(task.id) : JSON.stringify(crypto.randomUUID());
+  const { upstream, parts } = call;
+  if (mayBeAsked(request)) await parts.memory?.recallAside(upstream);
   for (const slot of slotsFor(request.requestState, task?.id, MAX_ERA_SESSIONS)) {
     const session = await eraSessionOf(call, request, slot);
     const ask = () => carry(call, session, request, id, task);
     // A question in another slot than the first is of a session that is there, or of none.
     const mayMake = isNew(task) && (!slot || request.requestState === undefined);
     const given = await (mayMake ? inSession(call, session, ask) : ask().catch(notThere));
+    // Only at such an upstream a call has to be alone.
+    if (given.kind === "busy" && mayMake) learnAside(upstream);
+    if (asksAside(upstream)) await parts.memory?.rememberAside(upstream);
     if (given.kind !== "busy") return given;
   }
   if (!isNew(task) || request.requestState === undefined) return { kind: "busy" };

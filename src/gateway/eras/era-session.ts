@@ -22,6 +22,7 @@ import { contentFor, forwardedHeaders, type GatewayCall } from "../request.ts";
 import { initializeFor, legacyBody, type ModernRequest } from "./modern-request.ts";
 import type { RequestId } from "../json-rpc.ts";
 import { FIRST_SLOT, placeIn, type Slot } from "./slots.ts";
+import { asksAside } from "./speaks.ts";
 import { MODERN_VERSION } from "./wire.ts";
 
 const encoder = new TextEncoder();
@@ -123,6 +124,7 @@ export function carry(
     requestState: requestState === undefined ? undefined : placeIn(requestState).name,
     inputResponses,
     slot: session.slot,
+    ...(asksAside(call.upstream) && { asksAside: true }),
     ...(task && { task }),
   };
   const sends = requestState === undefined && (!task || task.verb === "call");

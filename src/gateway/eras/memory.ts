@@ -1,17 +1,22 @@
 /**
- * Remembers over restarts which eras the upstreams speak. An isolate asks once for each upstream, before it sends
- * a request that may not be sent twice, while it does not know the upstream's era.
+ * Remembers over restarts which eras the upstreams speak, and which of them ask without naming a call. An isolate
+ * asks once for each upstream: before a request that may not be sent twice, while it does not know the upstream's
+ * era, and before a call in which the upstream may ask.
  */
 import type { Notes } from "../../core/host.ts";
 import type { Upstream } from "../upstream/upstream.ts";
-import { known, learn } from "./speaks.ts";
+import { known, learn, learnAside } from "./speaks.ts";
 
 const PREFIX = "era ";
+const ASIDE = "aside ";
 
 export class EraMemory {
   readonly #notes: Notes;
   /** By the name of the upstream. */
   readonly #asked = new Map<string, Promise<void>>();
+  readonly #asides = new Map<string, Promise<void>>();
+  /** Upstreams of which it is stored that they ask without naming a call. */
+  readonly #stored = new Set<string>();
 
   constructor(notes: Notes) {
     this.#notes = notes;
@@ -30,6 +35,36 @@ export class EraMemory {
       await this.#notes.write(PREFIX + upstream.name, JSON.stringify(known(upstream)));
     } catch {
       // The next isolate learns it anew.
+    }
+  }
+
+  /** Learns whether the upstream asks without naming a call, if that is stored. Never rejects. */
+  recallAside(upstream: Upstream): Promise<void> {
+    const { name } = upstream;
+    const asked = this.#asides.get(name) ?? this.#readAside(upstream);
+    this.#asides.set(name, asked);
+    return asked;
+  }
+
+  /** Stores that the upstream asks without naming a call. Never rejects. */
+  async rememberAside(upstream: Upstream): Promise<void> {
+    if (this.#stored.has(upstream.name)) return;
+    this.#stored.add(upstream.name);
+    try {
+      await this.#notes.write(ASIDE + upstream.name, known(upstream).at);
+    } catch {
+      // The next isolate learns it anew.
+    }
+  }
+
+  async #readAside(upstream: Upstream): Promise<void> {
+    try {
+      const at = await this.#notes.read(ASIDE + upstream.name);
+      if (at !== known(upstream).at) return;
+      learnAside(upstream);
+      this.#stored.add(upstream.name);
+    } catch {
+      // Its questions show it.
     }
   }
 

@@ -133,8 +133,13 @@ export function neededFor(method: string, params: unknown): Capabilities | undef
   }
 }
 
-/** Whether a server may ask a client that declares these. */
-export function canBeAsked(capabilities: Capabilities): boolean {
+/** Whether a server may ask the client of such a request. */
+export function mayBeAsked(request: {
+  readonly method: string;
+  readonly capabilities: Capabilities;
+}): boolean {
+  const { method, capabilities } = request;
+  if (!ASKING_METHODS.has(method)) return false;
   return ["elicitation", "sampling", "roots"].some((name) => isObject(capabilities[name]));
 }
 

@@ -1,7 +1,6 @@
 /**
- * Gives the answer of a server of the revisions with sessions to a client of the stateless one. A question of
- * the server ends the client's request (`input_required`). Until the client repeats the request, the server's
- * messages are logged. The repetition goes on from there, with the same call of the server.
+ * Gives the answer of a server with sessions to a stateless client. A question of the server ends the client's
+ * request (`input_required`). The log keeps what the server says until the client repeats the request.
  */
 import { ERA_GATHER_MS } from "../../core/limits.ts";
 import { FAILURES } from "../upstream/failure.ts";
@@ -16,7 +15,7 @@ import {
   type Ask,
 } from "../eras/modern-answer.ts";
 import { stateIn } from "../eras/slots.ts";
-import { ASKING_METHODS, canBeAsked, METHOD_NOT_FOUND } from "../eras/wire.ts";
+import { ASKING_METHODS, mayBeAsked, METHOD_NOT_FOUND } from "../eras/wire.ts";
 import {
   messagesIn,
   requestMeant,
@@ -82,8 +81,7 @@ export class EraAnswer implements Answering {
     this.#parts = parts;
     this.#row = parts.row;
     this.answer = leg.answer;
-    const { method, capabilities } = leg.request;
-    this.#mayBeAsked = ASKING_METHODS.has(method) && canBeAsked(capabilities);
+    this.#mayBeAsked = mayBeAsked(leg.request);
   }
 
   get pending(): readonly RequestId[] {
@@ -324,10 +322,13 @@ export class EraAnswer implements Answering {
     return { stream, seq: streams.lastSeq, resumesAfter, upstreamId };
   }
 
-  /** Has another life of the object know of a task's call, once its stream can be resumed. */
+  /** Has another life of the object know of a call that it may take up, once its stream can be resumed. */
   #note(): void {
-    if (!this.#isKept || this.#row || this.#isEnded || this.resumesAfter() === undefined) return;
-    this.#placeNow();
+    const [row, after] = [this.#row, this.resumesAfter()];
+    if (this.#isEnded || after === undefined) return;
+    if (!row && this.#isKept) this.#placeNow();
+    // Its client was asked by another stream, before this one had said anything.
+    else if (row && !row.upstreamId) this.#row = this.#parts.streams.resumeAfter(row, after);
   }
 
   /** The server has answered, or is not waited for any more. */

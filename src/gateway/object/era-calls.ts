@@ -119,7 +119,7 @@ export class EraCalls {
     return this.#parts.eras.isBridged ? answeredAtOnce({ kind: "unbridged" }) : undefined;
   }
 
-  /** An exchange that is still to begin. A failure before its beginning is the answer. */
+  /** Carries what `begun` brings. A failure before is the answer. */
   #once(begun: Promise<Carried>): Carried {
     const { log, link } = this.#parts;
     return once(

@@ -15,7 +15,7 @@ export function busy(): Carried {
   return answeredAtOnce({ kind: "busy" });
 }
 
-/** An exchange that is still to begin. */
+/** Carries what `begun` brings. */
 export function once(begun: Promise<Carried>): Carried {
   return {
     answer: begun.then(({ answer }) => answer),

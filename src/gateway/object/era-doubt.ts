@@ -20,7 +20,7 @@ interface DoubtParts {
   readonly stored: () => readonly unknown[];
 }
 
-/** The row from which the next life of the object knows it. */
+/** The doubt as the next life of the object reads it. */
 interface Stored {
   /** The upstream session. */
   readonly sid: string;

@@ -3,7 +3,7 @@
  * standalone stream, and an upstream session in which a question that names no call can be of this call alone.
  */
 import type { EraRequest, ExchangeRequest } from "../contract.ts";
-import { ASKING_METHODS, canBeAsked } from "../eras/wire.ts";
+import { ASKING_METHODS, mayBeAsked } from "../eras/wire.ts";
 import type { Carried } from "./era-carried.ts";
 import type { EraDoubt } from "./era-doubt.ts";
 import { EraListener } from "./era-listener.ts";
@@ -54,7 +54,7 @@ export class EraEntry {
   ): Carried | Promise<Carried | undefined> | undefined {
     const { running, doubt, sender, endLeft } = this.#parts;
     // A Worker comes to another slot because the first one is taken.
-    if (era.slot) doubt.learn();
+    if (era.slot || era.asksAside) doubt.learn();
     const isAlone = mayBeAsked(era) && doubt.asksAside;
     if (isAlone) endLeft();
     const isTaken = isAlone && (running.askable > 0 || this.#entering > 0);
@@ -120,8 +120,4 @@ export class EraEntry {
     }
     return true;
   }
-}
-
-function mayBeAsked({ method, capabilities }: EraRequest): boolean {
-  return ASKING_METHODS.has(method) && canBeAsked(capabilities);
 }

@@ -15,7 +15,9 @@ export function leftAt(
   { stream, seq, resumesAfter }: EraPlace,
 ): OpenExchange | undefined {
   const left = streams.openExchanges().find((one) => one.stream === stream);
-  return left && { ...left, upstreamId: streams.resumesAfter(stream, seq) ?? resumesAfter };
+  if (!left) return undefined;
+  const upstreamId = streams.resumesAfter(stream, seq) ?? resumesAfter ?? left.upstreamId;
+  return { ...left, upstreamId };
 }
 
 /** Where a call goes on that was neither asked about nor left before the object's memory was lost: at its beginning. */

@@ -111,6 +111,11 @@ export class ExchangeTable {
     return { id, stream, asked: pending, pending, upstreamId };
   }
 
+  /** Stores where the upstream's stream can be resumed, for an exchange that began without that. */
+  resumeAfter({ id, stream, asked }: OpenExchange, upstreamId: string): void {
+    this.#saveResumable(id, stream, `[${asked.join(",")}]`, upstreamId);
+  }
+
   /** Stores which requests still wait for an answer. With none left, the exchange has ended. */
   savePending({ id, stream, asked }: OpenExchange, pending: readonly RequestId[]): void {
     if (pending.length > 0) return this.#saveLeft(id, asked, new Set(pending));
@@ -127,7 +132,8 @@ export class ExchangeTable {
   #saveResumable(id: number, stream: number, owed: string, upstreamId: string): void {
     if (!this.#hasUpstreamIds) this.#sql.exec(ADD_UPSTREAM_ID);
     this.#hasUpstreamIds = true;
-    const insert = "INSERT INTO exchanges (id, stream, owed, upstream_id) VALUES (?, ?, ?, ?)";
+    const insert =
+      "INSERT OR REPLACE INTO exchanges (id, stream, owed, upstream_id) VALUES (?, ?, ?, ?)";
     this.#sql.exec(insert, id, stream, owed, upstreamId);
   }
 

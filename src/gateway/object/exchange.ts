@@ -286,8 +286,9 @@ export class Exchange {
     };
     const answer = new StreamedAnswer(first.reply, parts, lastEventId);
     this.#client.resumesAfter = () => answer.lastEventId;
-    this.isWaiting = false;
+    // Before nothing holds the session open any more: its last use may lie a TTL back.
     this.#used();
+    this.isWaiting = false;
     if (!doubted && !first.bridged) this.#letGoBody();
     // A server that has lost the session says so at once; most streams bring their first message much later.
     const callOffTrust = this.#hold.isLarge

@@ -92,6 +92,12 @@ export class GatewayStreams extends Channel {
     return this.#exchanges.begin(pending, standalone, standalone ? undefined : upstreamId);
   }
 
+  /** An exchange that could not be resumed so far can be, after `upstreamId`. */
+  resumeAfter(exchange: OpenExchange, upstreamId: string): OpenExchange {
+    this.#exchanges.resumeAfter(exchange, upstreamId);
+    return { ...exchange, upstreamId };
+  }
+
   /**
    * Logs messages of an exchange, together with the requests that are still pending after them, and
    * sends them. It writes the pending requests only if they are fewer than in `exchange`. After

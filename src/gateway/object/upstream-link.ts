@@ -28,8 +28,8 @@ import { hear, hearHead, hearOne } from "../upstream/hear.ts";
 import { meaningOf, type Meaning, type Settled } from "../upstream/meaning.ts";
 import { replicaAt, type Replica, type Upstream } from "../upstream/upstream.ts";
 import { SharedTimer } from "../upstream/call-deadline.ts";
-import type { OpenSession, SessionAccess } from "../contract.ts";
 import { within } from "../../wire/timers.ts";
+import type { OpenSession, SessionAccess } from "../contract.ts";
 import type { GatewayStreams } from "./streams.ts";
 import { restate } from "./upstream-state.ts";
 

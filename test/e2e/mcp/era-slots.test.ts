@@ -13,7 +13,7 @@ import { beside } from "../../support/scope.ts";
 
 const TOOL = "era_ask_aside";
 
-/** What an answer asks its user. */
+/** The questions of an answer to its user. */
 function askedBy({ message }: ModernAnswer): (string | undefined)[] {
   return Object.values(message.result?.inputRequests ?? {}).map(({ params }) => params?.message);
 }
@@ -107,7 +107,7 @@ it.concurrent(
   "the first such questions reach nobody where several calls may be meant, and never another call",
   beside(async ({ expect }) => {
     const server = await EraServer.start("legacy");
-    const { url } = await startGateway({ default: { url: server.url } });
+    const { url, service } = await startGateway({ default: { url: server.url } });
     const client = new ModernClient(url);
     // The session is made, and the server's stream is open.
     await client.call("era_elicit", { tag: "first" });
@@ -121,6 +121,12 @@ it.concurrent(
     }
     const again = await Promise.all(tags("again", 2).map((tag) => client.call(TOOL, { tag })));
     expect(again.map(askedBy)).toEqual([["aside again0"], ["aside again1"]]);
+    // That is known of the server from now on, for another client and after a restart too.
+    await service.kill();
+    await service.restart();
+    const other = new ModernClient(url, { name: "other" });
+    const late = await Promise.all(tags("late", 3).map((tag) => other.call(TOOL, { tag })));
+    expect(late.map(askedBy)).toEqual([["aside late0"], ["aside late1"], ["aside late2"]]);
   }),
   60_000,
 );

@@ -26,6 +26,7 @@ import {
   type RoughServer,
 } from "../../support/mcp/rough-server.ts";
 import { packedCommand } from "../../support/packed.ts";
+import { shared } from "../../support/scope.ts";
 import { Service } from "../../support/service.ts";
 
 const METADATA = "/.well-known/oauth-protected-resource";
@@ -38,10 +39,12 @@ const JWT = {
   JWKS_URL: "https://issuer.example/jwks.json",
 };
 
+const own = shared(() => Service.start(JWT));
+
 it.each(["/mcp", "/mcp/search", "/sse"])(
   "the challenge of %s names the scope mcp alone",
   async (path) => {
-    const service = await Service.start(JWT);
+    const service = await own();
     const response = await service.fetch(path, { method: path === "/sse" ? "GET" : "POST" });
     expect(response.status).toBe(401);
     expect(response.headers.get("www-authenticate")).toMatch(/\bscope="mcp"/);
@@ -54,7 +57,7 @@ it.each(["/mcp", "/mcp/search", "/sse"])(
 );
 
 it("the challenge to a legacy client's POST leads to the URL of its stream, which the client knows", async () => {
-  const service = await Service.start(JWT);
+  const service = await own();
   const response = await service.fetch("/messages/search?session_id=x", { method: "POST" });
   expect(response.status).toBe(401);
   expect(response.headers.get("www-authenticate")).toContain(
@@ -63,7 +66,7 @@ it("the challenge to a legacy client's POST leads to the URL of its stream, whic
 });
 
 it("the metadata of the service as a whole still list what /v1 takes", async () => {
-  const service = await Service.start(JWT);
+  const service = await own();
   const metadata = (await (await service.fetch(METADATA)).json()) as { scopes_supported: string[] };
   expect(metadata.scopes_supported).toContain("admin");
 });
@@ -80,7 +83,7 @@ const challengeOf = (server: RoughServer) => {
 };
 
 /** An upstream that takes `Bearer mine`, and answers any other credential with a challenge. */
-async function guarded(upstream: object = {}, path = ""): Promise<Guarded> {
+const guarded = shared(async (path: string, upstream: object = {}): Promise<Guarded> => {
   const refuse = (asked: Asked, status: number): true => {
     asked.json({ error: "unauthorized" }, status, { "www-authenticate": challengeOf(server) });
     return true;
@@ -101,7 +104,7 @@ async function guarded(upstream: object = {}, path = ""): Promise<Guarded> {
   const name = path === "" ? "default" : path.slice(1);
   const { service } = await startGateway({ [name]: one });
   return { server, service, url: `${service.url}/mcp${path}` };
-}
+});
 
 const opened = async (url: string, headers: Record<string, string> = MINE) => {
   const response = await post(url, INITIALIZE, headers);
@@ -122,7 +125,7 @@ const expectChallenge = (response: Response, { service, url }: Guarded) => {
 it.each(["", "/files"])(
   "401 at initialize reaches the client with its challenge: /mcp%s",
   async (path) => {
-    const made = await guarded({}, path);
+    const made = await guarded(path);
     const response = await post(made.url, INITIALIZE);
     expect(response.status).toBe(401);
     expectChallenge(response, made);
@@ -135,13 +138,14 @@ it.each<[status: number, tool: string, headers: Record<string, string>]>([
   [401, "x", {}],
   [403, "forbidden", MINE],
 ])("%i to a later call does too", async (status, tool, headers) => {
-  const made = await guarded();
+  const made = await guarded("");
   const sid = await opened(made.url);
+  const sessions = made.server.count("initialize");
   const response = await post(made.url, toolCall(1, tool), { "mcp-session-id": sid, ...headers });
   expect(response.status).toBe(status);
   expectChallenge(response, made);
-  // The answer is about the credential, and no lost session.
-  expect(made.server.count("initialize")).toBe(1);
+  // It is about the credential, and no lost session.
+  expect(made.server.count("initialize")).toBe(sessions);
   const next = await post(made.url, toolCall(2, "x"), { "mcp-session-id": sid, ...MINE });
   expect((await wholeAnswer(next)).messages).toMatchObject([{ id: 2, result: {} }]);
 });
@@ -174,7 +178,7 @@ it("401 of a server of HTTP+SSE does too, to its stream and to a call", async ()
 });
 
 it("401 to a notification reaches the client", async () => {
-  const made = await guarded();
+  const made = await guarded("");
   const sid = await opened(made.url);
   const notification = { jsonrpc: "2.0", method: "notifications/x" };
   const response = await post(made.url, notification, { "mcp-session-id": sid });
@@ -185,7 +189,7 @@ it("401 to a notification reaches the client", async () => {
 it.each(["initialize", "tools/call"])(
   "401 to %s of a legacy client is the answer to its POST, and leads to the URL of its stream",
   async (method) => {
-    const made = await guarded();
+    const made = await guarded("");
     const { service } = made;
     const { reader, post: send } = await openLegacy(service.url, MINE);
     if (method === "tools/call") {
@@ -266,7 +270,7 @@ it.each<[what: string, script: (asked: Asked) => void, error: object]>([
 );
 
 it("and in the stateless revision", async () => {
-  const made = await guarded();
+  const made = await guarded("");
   const meta = { _meta: { "io.modelcontextprotocol/protocolVersion": "2026-07-28" } };
   const body = { jsonrpc: "2.0", id: 1, method: "tools/list", params: meta };
   const response = await post(made.url, body, { "mcp-protocol-version": "2026-07-28" });
@@ -277,7 +281,7 @@ it("and in the stateless revision", async () => {
 it.each(["", "/files"])(
   "the metadata that it leads to name the gateway's own resource: /mcp%s",
   async (path) => {
-    const { service, url } = await guarded({}, path);
+    const { service, url } = await guarded(path);
     const response = await service.fetch(`${METADATA}/mcp${path}`);
     expect([response.status, await response.json()]).toMatchObject([
       200,
@@ -291,7 +295,7 @@ it.each(["", "/files"])(
 );
 
 it("an upstream that takes no client's credential shows nobody its metadata", async () => {
-  const { service } = await guarded({ forwardAuthorization: false });
+  const { service } = await guarded("", { forwardAuthorization: false });
   expect((await service.fetch(`${METADATA}/mcp`)).status).toBe(404);
 });
 
@@ -342,7 +346,7 @@ it.each<[auth: string, env: Record<string, string>]>([
 );
 
 it("the client's GET is refused with the challenge where the upstream refuses its stream", async () => {
-  const made = await guarded();
+  const made = await guarded("");
   const sid = await opened(made.url);
   const response = await fetch(made.url, {
     headers: {
@@ -414,7 +418,7 @@ it("a client whose credential has expired is let go, to come back with another",
 });
 
 it("the metadata are asked for without the upstream's secrets, and once for many", async () => {
-  const { service, server } = await guarded({ headers: { "X-Secret": "hidden" } });
+  const { service, server } = await guarded("", { headers: { "X-Secret": "hidden" } });
   for (let n = 0; n < 3; n++) await (await service.fetch(`${METADATA}/mcp`)).text();
   const asked = server.requests.filter(({ path }) => path.startsWith(METADATA));
   expect(asked.map(({ path, headers }) => [path, headers["x-secret"]])).toEqual([

@@ -185,6 +185,45 @@ describe("a server that is killed", () => {
     expect(await storage.load(session.id)).toBeDefined();
   });
 
+  it.concurrent("and comes back without the storage's database: no session goes to another one", async () => {
+    const server = await serve();
+    const storage = await RedisStorage.connect({
+      addr: server.addr,
+      db: 3,
+      keyPrefix: "faults:",
+      ttlMs: 60_000,
+      ...TIMEOUTS,
+    });
+    cleanups.push(() => storage.close());
+    await storage.store(newSession());
+    await server.kill();
+    await server.restart(["--databases", "2"]);
+    // The first may meet the connection that was lost, and the second one that was refused its database.
+    for (let n = 0; n < 2; n++) await expectToFail(() => storage.store(newSession()));
+    expect(await redisCli(server, "DBSIZE")).toBe("0");
+    await server.kill();
+    await server.restart();
+    await untilAnswered(() => storage.store(newSession()));
+    const sizes = ["0", "3"].map((db) => redisCli(server, "-n", db, "DBSIZE"));
+    expect(await Promise.all(sizes)).toEqual(["0", "1"]);
+  });
+
+  it.concurrent("carries out no write, once it is back, whose caller has left meanwhile", async () => {
+    const server = await serve();
+    const storage = await connect(server);
+    await server.kill();
+    await expectToFail(() => storage.store(newSession()));
+    const caller = new AbortController();
+    const session = newSession();
+    const call = storage.store(session, { signal: caller.signal });
+    const reason = new Error("the caller has left");
+    caller.abort(reason);
+    await expect(call).rejects.toBe(reason);
+    await server.restart();
+    await untilAnswered(() => storage.store(newSession()));
+    expect(await redisCli(server, "EXISTS", `faults:${session.id}`)).toBe("0");
+  });
+
   it("and started again in mid-traffic: every answer is right or a failure, and traffic goes on", async () => {
     const server = await serve({ args: ["--appendonly", "yes", "--appendfsync", "always"] });
     const storage = await connect(server);

@@ -11,11 +11,25 @@ import { CONFIG_VARIABLES, loadConfig } from "../../../src/config/service.ts";
 import { jsonProblem } from "../../../src/core/json-bounds.ts";
 import * as limits from "../../../src/core/limits.ts";
 import { Reservations } from "../../../src/directory/reservations.ts";
+import { classify } from "../../../src/gateway/classify.ts";
+import { eraSessionOf } from "../../../src/gateway/eras/era-session.ts";
+import { filterOf } from "../../../src/gateway/eras/listen.ts";
+import { initializeFor, type ModernRequest } from "../../../src/gateway/eras/modern-request.ts";
+import { messagesIn } from "../../../src/gateway/json-rpc.ts";
+import { Rounds } from "../../../src/gateway/object/rounds.ts";
+import { SessionServer } from "../../../src/gateway/own/server.ts";
 import { ServerStore } from "../../../src/gateway/own/store.ts";
+import type { GatewayCall } from "../../../src/gateway/request.ts";
+import { initialize } from "../../../src/gateway/streamable.ts";
+import { listen } from "../../../src/gateway/tasks/listen.ts";
+import { outcomeOf, progressIn } from "../../../src/gateway/tasks/text.ts";
+import { followed } from "../../../src/gateway/upstream/redirect.ts";
+import { retryAfter } from "../../../src/gateway/upstream-listener.ts";
 import { HeldBytes } from "../../../src/http/held-bytes.ts";
 import { newSessionId } from "../../../src/library/model/session.ts";
 import { pageOf } from "../../../src/stream/event-page.ts";
 import { shorten } from "../../../src/wire/shorten.ts";
+import { ObjectStorage } from "../../support/object-storage.ts";
 import { startPlatform, type Platform } from "../../support/platform/platform.ts";
 
 const ROOT = join(import.meta.dirname, "../../..");
@@ -31,9 +45,7 @@ type Row =
   /** A wait, a size of a batch or a rate: nothing is refused beyond it. */
   | "pace"
   /** The value that the service uses if a caller names none; a test of that option shows it. */
-  | "default"
-  /** Part of the gateway: refused or cut beyond it, and shown end to end, without the exact number. */
-  | "gateway";
+  | "default";
 
 class Service {
   readonly platform: Platform = startPlatform({ BODY_MAX_BYTES: String(16 * 1024 * 1024) });
@@ -75,6 +87,71 @@ const x = (size: number) => "x".repeat(size);
 
 /** The data whose stored JSON has this many bytes: a string and its quotes. */
 const dataOf = (bytes: number) => x(bytes - 2);
+
+const advance = (ms: number) => vi.advanceTimersByTimeAsync(ms);
+const after = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
+const isDone = (work: Promise<unknown>): Promise<boolean> =>
+  work.then(
+    () => true,
+    () => false,
+  );
+
+/** A request to the gateway, over sessions that take everything, of which the caller has so many. */
+function gatewayCall(count = 0): GatewayCall {
+  const sessions = { initialize: async () => ({ kind: "initialized", messages: ["{}"] }) };
+  return {
+    parts: {
+      config: loadConfig({}),
+      host: { as: () => sessions, count: async () => ({ count }) },
+    },
+    request: new Request("http://localhost/mcp"),
+    headers: new Map(),
+    upstream: { name: "default", forwardAuthorization: false },
+    caller: { subject: "alice", admin: false },
+    sessions,
+  } as unknown as GatewayCall;
+}
+
+/** Whether a session is made for a client of the stateless revision whose initialize request has so many bytes. */
+async function isMadeForModern({ bytes = 1000, count = 0 }): Promise<boolean> {
+  const least = initializeFor({ clientInfo: { name: "" }, capabilities: {} }).length;
+  const client = { clientInfo: { name: x(bytes - least) }, capabilities: {} };
+  const session = await eraSessionOf(gatewayCall(count), client as unknown as ModernRequest);
+  return isDone(session.make());
+}
+
+/** A server of one's own that takes so many milliseconds to start, and as many for its handler of `onWake`. */
+function ownServer(startMs: number, wakeMs: number) {
+  const warned: string[] = [];
+  const server = new SessionServer({
+    name: "default",
+    server: {
+      make: async ({ onWake, wake }) => {
+        await after(startMs);
+        onWake(() => after(wakeMs));
+        wake(0);
+        return { connect: async () => undefined, close: async () => undefined };
+      },
+    },
+    session: () => ({ id: newSessionId(), subject: undefined, metadata: {} }),
+    store: new ServerStore({} as DurableObjectStorage, true),
+    publish: () => Promise.reject<never>(new Error("not in this test")),
+    wakeBy: () => undefined,
+    restoring: () => [],
+    unasked: () => undefined,
+    log: { warn: (event: string) => void warned.push(event) } as never,
+  });
+  let isRefused = false;
+  const body = JSON.stringify({ jsonrpc: "2.0", id: 0, method: "initialize", params: {} });
+  server.send({ method: "POST", headers: {}, body }).catch(() => (isRefused = true));
+  return {
+    warned,
+    server,
+    get isRefused() {
+      return isRefused;
+    },
+  };
+}
 
 const ROWS: Readonly<Record<keyof typeof limits, Row>> = {
   MAX_EVENTS_PER_PUBLISH: {
@@ -191,24 +268,53 @@ const ROWS: Readonly<Record<keyof typeof limits, Row>> = {
       return jsonProblem(batch, limits.MAX_BATCH) === undefined;
     },
   },
-  MAX_REQUEST_ID_LENGTH: "gateway",
+  MAX_REQUEST_ID_LENGTH: {
+    // The quotes count: it is the id as JSON.
+    takes: (n) => {
+      const request = `{"jsonrpc":"2.0","id":"${x(n - 2)}","method":"ping"}`;
+      const kinds = [request, `[${request}]`].map(
+        (body) => classify({ body, value: JSON.parse(body) }, undefined).kind,
+      );
+      expect(kinds[1]).toBe(kinds[0]);
+      return kinds[0] === "exchange";
+    },
+  },
   TURN_BYTES: "pace",
   QUICK_ANSWER_MS: { test: "test/unit/gateway/object/answers.test.ts" },
   UPSTREAM_SETTLE_MS: { test: "test/unit/gateway/object/answers.test.ts" },
   UPSTREAM_DOUBT_MS: { test: "test/unit/gateway/object/exchange-body.test.ts" },
-  UPSTREAM_HEARD_MS: "gateway",
+  UPSTREAM_HEARD_MS: { test: "test/unit/gateway/upstream/health.test.ts" },
   UPSTREAM_ASKED_MS: { test: "test/unit/gateway/object/upstream-link.test.ts" },
-  MAX_UPSTREAM_REDIRECTS: "gateway",
+  MAX_UPSTREAM_REDIRECTS: {
+    takes: async (n) => {
+      const redirects = Array.from({ length: n }, () => 307);
+      const headers = { location: "/mcp" };
+      const send = async () => new Response(null, { status: redirects.pop() ?? 200, headers });
+      const { answer } = await followed("https://upstream.invalid/mcp", "POST", send);
+      return answer.ok;
+    },
+  },
   UPSTREAM_RETRY_MS: { test: "test/unit/gateway/object/evicted.test.ts" },
-  MAX_UPSTREAM_RETRY_MS: "gateway",
+  MAX_UPSTREAM_RETRY_MS: { test: "test/unit/gateway/object/streamed-answer.test.ts" },
   MAX_UPSTREAM_REFUSED_MS: "pace",
   MIN_UPSTREAM_RETRY_MS: "pace",
-  MAX_RETRY_AFTER_MS: "gateway",
-  MAX_UPSTREAM_RESUMES: "gateway",
+  MAX_RETRY_AFTER_MS: {
+    takes: (n) => {
+      const at = Date.UTC(2100, 0, 1);
+      return retryAfter(new Date(at).toUTCString(), at - n) === n;
+    },
+  },
+  MAX_UPSTREAM_RESUMES: { test: "test/unit/gateway/object/streamed-answer.test.ts" },
   MAX_UPSTREAM_RESUME_FAILURES: { test: "test/unit/gateway/object/evicted.test.ts" },
   UPSTREAM_HEAD_MS: "pace",
   UPSTREAM_HELD_MS: "pace",
-  MAX_INIT_BODY_BYTES: "gateway",
+  MAX_INIT_BODY_BYTES: {
+    takes: async (n) => {
+      const isTaken = await isDone(initialize(gatewayCall(), x(n)));
+      expect(await isMadeForModern({ bytes: n })).toBe(isTaken);
+      return isTaken;
+    },
+  },
   MAX_STATE_BYTES: {
     takes: (n) => {
       const store = new ServerStore({} as DurableObjectStorage, true);
@@ -231,8 +337,23 @@ const ROWS: Readonly<Record<keyof typeof limits, Row>> = {
       });
     },
   },
-  SERVER_START_MS: "gateway",
-  SERVER_WAKE_MS: "gateway",
+  SERVER_START_MS: {
+    takes: async (n) => {
+      const own = ownServer(n, 0);
+      await advance(2 * n);
+      return !own.isRefused;
+    },
+  },
+  SERVER_WAKE_MS: {
+    takes: async (n) => {
+      const { server, warned } = ownServer(0, n);
+      await advance(0);
+      const woken = server.wake(Date.now());
+      await advance(2 * n);
+      await woken;
+      return warned.length === 0;
+    },
+  },
   READY_MS: { test: "test/unit/http/readiness.test.ts" },
   READY_TIMEOUT_MS: { test: "test/unit/http/readiness.test.ts" },
   COUNTS_MS: "pace",
@@ -281,19 +402,61 @@ const ROWS: Readonly<Record<keyof typeof limits, Row>> = {
       return !(await places.admit("a", "2", 1, none, () => n - 1));
     },
   },
-  MAX_STATUS_MESSAGE_LENGTH: "gateway",
+  MAX_STATUS_MESSAGE_LENGTH: {
+    // A longer one is cut.
+    takes: (n) => {
+      const progress = { params: { progressToken: 7, progress: 1, message: x(n) } };
+      const isWhole = progressIn(JSON.stringify(progress), "7") === x(n);
+      const failed = `{"jsonrpc":"2.0","id":1,"error":{"code":1,"message":"${x(n)}"}}`;
+      const [response] = messagesIn(failed);
+      const end = { kind: "ended", end: { message: x(n) } };
+      if (isWhole) expect(outcomeOf(response!)).toMatchObject(end);
+      else expect(outcomeOf(response!)).not.toMatchObject(end);
+      return isWhole;
+    },
+  },
   FIRST_TASK_LOOK_MS: "pace",
   LONGEST_TASK_LOOK_MS: "pace",
   TASK_REPEAT_MS: "pace",
-  MAX_LISTENED_TASKS: "gateway",
+  MAX_LISTENED_TASKS: {
+    // One that is named twice is one.
+    takes: async (n) => {
+      const taskIds = Array.from({ length: n }, (_, task) => `task-${task}`);
+      const request = { body: "{}", id: "1", notifications: { taskIds: [...taskIds, "task-0"] } };
+      const answer = listen(gatewayCall(), request, () => Promise.reject(new Error("not asked")));
+      return isDone(answer.then(({ body }) => body?.cancel()));
+    },
+  },
   ERA_LINGER_MS: "pace",
   ERA_GATHER_MS: "pace",
-  MAX_ERA_SESSIONS: "gateway",
-  MAX_PARKED_CALLS: "gateway",
-  MAX_PARKED_UNITS: "gateway",
-  MAX_LISTENED_RESOURCES: "gateway",
+  MAX_ERA_SESSIONS: { takes: (n) => isMadeForModern({ count: n - 1 }) },
+  MAX_PARKED_CALLS: {
+    takes: (n) => {
+      const rounds = new Rounds(new ObjectStorage().open().storage.sql);
+      for (let exchange = 1; exchange < n; exchange++) {
+        rounds.park({ exchange, request: "1", body: "", questions: [] });
+      }
+      return rounds.hasRoomFor(1);
+    },
+  },
+  MAX_PARKED_UNITS: {
+    takes: (n) => {
+      const rounds = new Rounds(new ObjectStorage().open().storage.sql);
+      // One alone may be larger.
+      expect(rounds.hasRoomFor(2 * n)).toBe(true);
+      const parked = { exchange: 1, request: "1", body: "a", questions: [] };
+      rounds.park(parked);
+      return rounds.hasRoomFor(n - JSON.stringify(parked).length);
+    },
+  },
+  MAX_LISTENED_RESOURCES: {
+    takes: (n) => {
+      const resourceSubscriptions = Array.from({ length: n }, () => "test://a");
+      return !throws(() => filterOf({ params: { notifications: { resourceSubscriptions } } }));
+    },
+  },
   MAX_OWNED_TASKS: "default",
-  MAX_TASK_TOOL_LENGTH: "gateway",
+  MAX_TASK_TOOL_LENGTH: { test: "test/unit/gateway/tasks/tool-name.test.ts" },
 };
 
 function throws(act: () => unknown): boolean {

@@ -31,12 +31,25 @@ describe("a cursor", () => {
     );
   });
 
-  it.each(["", "x", "%", "é", btoa("2.1.8c2d0cf47a2b4b73a7f54e3c0b6c1a01")])(
-    "is not %j",
-    (text) => {
-      expect(() => decodeCursor(text)).toThrow("cursor");
-    },
-  );
+  const HEX = "8c2d0cf47a2b4b73a7f54e3c0b6c1a01";
+  const LIKE_IT = [`2.1.${HEX}`, `x1.1.${HEX}`, `1.1.${HEX}0`, `1.zzzzzzzzzzz.${HEX}`].map(btoa);
+
+  it.each(["", "x", "%", "é", ...LIKE_IT])("is not %j", (text) => {
+    expect(() => decodeCursor(text)).toThrow("cursor");
+  });
+});
+
+it("the newer comes first, and of two of one time the one with the higher id", () => {
+  const at = (createdAt: number, id: string) => ({ createdAt, id });
+  const places = [at(1, "b"), at(2, "a"), at(1, "c"), at(1, "a")];
+  const sorted = places.toSorted(compareNewest).map(({ createdAt, id }) => `${createdAt}${id}`);
+  expect(sorted).toEqual(["2a", "1c", "1b", "1a"]);
+  expect(compareNewest(at(1, "a"), at(1, "a"))).toBe(0);
+});
+
+it("takes no more than the limit, and says whether there are more", () => {
+  expect(takeUpTo([1, 2, 3], 2)).toEqual({ taken: [1, 2], more: true });
+  expect(takeUpTo([1, 2], 2)).toEqual({ taken: [1, 2], more: false });
 });
 
 describe("mergeNewest", () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { placementOf } from "../../../src/directory/placement.ts";
+import { placementOf, shardName } from "../../../src/directory/placement.ts";
 
 const ids = Array.from({ length: 4000 }, () => crypto.randomUUID());
 
@@ -8,6 +8,7 @@ describe("placementOf", () => {
     const id = "8c2d0cf4-7a2b-4b73-a7f5-4e3c0b6c1a01";
     const places = [1, 2, 3, 8, 16, 256].map((shards) => placementOf(id, shards));
     expect(places).toEqual([0, 0, 0, 7, 7, 226]);
+    expect(shardName(226)).toBe("shard-226");
   });
 
   it("spreads ids evenly", () => {

@@ -69,6 +69,21 @@ it("decides one after the other, so that two callers at once do not get the same
   expect(await Promise.all(both)).toEqual([true, false]);
 });
 
+it("decides a third one after the second, which waited for the first", async () => {
+  const places = new Reservations();
+  const [first, second] = [slowIndex(new Set()), slowIndex(new Set())];
+  const one = places.admit("a", "1", 2, first.count, now);
+  const two = places.admit("a", "2", 2, second.count, now);
+  await first.read;
+  first.answer();
+  expect(await one).toBe(true);
+  await second.read;
+  const three = places.admit("a", "3", 2, async () => 0, now);
+  await Promise.resolve();
+  second.answer();
+  expect(await Promise.all([two, three])).toEqual([true, false]);
+});
+
 it("goes on after a decision whose count failed, which takes no place", async () => {
   const places = new Reservations();
   const failing = () => Promise.reject(new Error("down"));

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
+import { MAX_UPSTREAM_RETRY_MS, MIN_UPSTREAM_RETRY_MS } from "../../../src/core/limits.ts";
 import { refusalOf, retryAfter, UpstreamListener } from "../../../src/gateway/upstream-listener.ts";
 import { BACKEND } from "../../../src/stream/protocol.ts";
 import type { Replica, RequestParts } from "../../../src/gateway/upstream/upstream.ts";
@@ -96,6 +97,25 @@ it.each<[status: number, withSession: string, without: string]>([
   const refusals = [refusalOf(status, true, true), refusalOf(status, false, true)];
   expect(refusals).toEqual([withSession, without]);
 });
+
+it.each([
+  [MAX_UPSTREAM_RETRY_MS, MAX_UPSTREAM_RETRY_MS],
+  [MAX_UPSTREAM_RETRY_MS + 1, MAX_UPSTREAM_RETRY_MS],
+  [MIN_UPSTREAM_RETRY_MS, MIN_UPSTREAM_RETRY_MS],
+  [MIN_UPSTREAM_RETRY_MS - 1, MIN_UPSTREAM_RETRY_MS],
+])(
+  "a stream that ends and wants to be left for %i ms is asked for again after %i",
+  async (wants, ms) => {
+    const headers = { "content-type": "text/event-stream" };
+    const send = vi.fn(async () => new Response(`retry: ${wants}\n\n`, { headers }));
+    const listener = listening(send, "a");
+    await vi.advanceTimersByTimeAsync(ms - 1);
+    expect(send).toHaveBeenCalledOnce();
+    await vi.advanceTimersByTimeAsync(1);
+    expect(send).toHaveBeenCalledTimes(2);
+    listener.end();
+  },
+);
 
 const NOW = Date.parse("2026-11-29T12:00:00Z");
 

@@ -17,6 +17,7 @@ import {
   TAKEN,
   WITNESS,
 } from "../../../src/stream/protocol.ts";
+import { readersCut, streamsOpen } from "../../../src/signals/metrics.ts";
 import { encodeFrame } from "../../../src/wire/sse-frame.ts";
 
 beforeEach(() => void vi.useFakeTimers());
@@ -24,16 +25,24 @@ afterEach(() => void vi.useRealTimers());
 
 class FakeSocket implements StreamSocket {
   binaryType = "blob";
+  isAccepted = false;
+  /** From then on the socket's own calls fail, as those of one that has closed. */
+  isBroken = false;
   readonly said: string[] = [];
   closedWith: readonly (number | string | undefined)[] | undefined;
   readonly #listeners = new Map<string, (event: { data: unknown }) => void>();
+  accept(): void {
+    this.isAccepted = true;
+  }
   send(message: string): void {
+    if (this.isBroken) throw new Error("the socket is closed");
     this.said.push(message);
   }
   get closed(): boolean {
     return this.closedWith !== undefined;
   }
   close(code?: number, reason?: string): void {
+    if (this.isBroken) throw new Error("the socket is closed");
     this.closedWith ??= [code, reason];
   }
   addEventListener(type: string, listener: (event: { data: unknown }) => void): void {
@@ -48,8 +57,8 @@ class FakeSocket implements StreamSocket {
   word(data: unknown): void {
     this.#listeners.get("message")?.({ data });
   }
-  end(): void {
-    this.#listeners.get("close")?.({ data: undefined });
+  end(how: "close" | "error" = "close"): void {
+    this.#listeners.get(how)?.({ data: undefined });
   }
 }
 
@@ -88,6 +97,7 @@ describe("frames", () => {
     const { socket, take } = start();
     socket.frame("last");
     socket.end();
+    expect(socket.closed).toBe(true);
     expect(await take()).toBe("last");
     expect(await take()).toBe("END");
     expect(vi.getTimerCount()).toBe(0);
@@ -147,7 +157,169 @@ describe("a reader", () => {
   });
 });
 
+describe("the socket", () => {
+  it("is accepted, and gives its bytes as they are; of its words those of the bridge go no further", async () => {
+    const words: string[] = [];
+    const { socket, take } = start({ onWord: (word) => void words.push(word) });
+    expect([socket.isAccepted, socket.binaryType]).toEqual([true, "arraybuffer"]);
+    for (const word of [BEHIND, WITNESS, PROBE, reportUpTo("1", "2"), "backend {}"]) {
+      socket.word(word);
+    }
+    expect(words).toEqual(["backend {}"]);
+    socket.word(new Blob(["no frame"]));
+    socket.frame("a");
+    expect(await take()).toBe("a");
+  });
+
+  it("need not be accepted, nor its words be heard", async () => {
+    const socket = new FakeSocket();
+    Object.assign(socket, { accept: undefined });
+    const body = bridge(socket, { keepaliveMs: KEEPALIVE_MS, bufferBytes: BUFFER });
+    socket.word("backend {}");
+    socket.frame("a");
+    const reader = body.getReader();
+    expect(new TextDecoder().decode((await reader.read()).value)).toBe("a");
+    for (let n = 0; n < 7; n++) socket.frame("x".repeat(200));
+    await expect(reader.read()).rejects.toThrow("slow");
+  });
+
+  it.each(["close", "error"] as const)(
+    "that ends by %s ends a stream that waits for more, once, and is closed from here",
+    async (how) => {
+      const onEnd = vi.fn();
+      const { socket, reader, take } = start({ onEnd });
+      const next = take();
+      await vi.advanceTimersByTimeAsync(0);
+      socket.end(how);
+      expect(await next).toBe("END");
+      await reader.cancel();
+      expect(onEnd).toHaveBeenCalledOnce();
+      expect([socket.closed, vi.getTimerCount()]).toEqual([true, 0]);
+    },
+  );
+
+  it("that fails at every call lets the reader have what came, and ends with it", async () => {
+    const { socket, take } = start();
+    socket.isBroken = true;
+    socket.frame("a");
+    socket.word(BEHIND);
+    expect(await take()).toBe("a");
+    const next = take();
+    await vi.advanceTimersByTimeAsync(0);
+    socket.end();
+    expect(await next).toBe("END");
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it.each<[how: string, end: (one: ReturnType<typeof start>) => unknown]>([
+    ["its reader leaves", ({ reader }) => reader.cancel()],
+    [
+      "its reader is cut",
+      ({ socket }) => Array.from({ length: 7 }, () => socket.frame("x".repeat(200))),
+    ],
+  ])(
+    "is told once that the stream has ended when %s, and nothing more is taken from it",
+    async (_how, end) => {
+      const onEnd = vi.fn();
+      const onWord = vi.fn();
+      const one = start({ onEnd, onWord });
+      await end(one);
+      expect(onEnd).toHaveBeenCalledOnce();
+      one.socket.frame("late");
+      one.socket.word("backend {}");
+      one.socket.end();
+      expect(onEnd).toHaveBeenCalledOnce();
+      expect(onWord).not.toHaveBeenCalled();
+      expect(one.socket.said).toEqual([]);
+    },
+  );
+});
+
+describe("a response that is not returned yet", () => {
+  it("has a reader that can take nothing, and so is not cut, until it is returned", async () => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const { socket, cuts } = start({ until: promise });
+    socket.frame("waiting");
+    await vi.advanceTimersByTimeAsync(10 * KEEPALIVE_MS);
+    expect(cuts).toEqual([]);
+    resolve();
+    await vi.advanceTimersByTimeAsync(KEEPALIVE_MS);
+    expect(cuts).toEqual([]);
+    await vi.advanceTimersByTimeAsync(KEEPALIVE_MS);
+    expect(cuts).toEqual(["stalled"]);
+  });
+});
+
+it("cuts a reader that has taken a little when it takes no more for longer than a slow link carries that", async () => {
+  const { socket, cuts, take } = start({ bufferBytes: 1_000_000 });
+  // Half as much again is what the systems on the way may hold: three seconds of such a link.
+  socket.frame("x".repeat(2 * SLOW_LINK_BYTES_PER_S));
+  await take();
+  socket.frame("y");
+  await take();
+  socket.frame("waiting");
+  await vi.advanceTimersByTimeAsync(3 * KEEPALIVE_MS);
+  expect(cuts).toEqual([]);
+  await vi.advanceTimersByTimeAsync(KEEPALIVE_MS);
+  expect(cuts).toEqual(["stalled"]);
+});
+
+it("does not cut a reader at a tick before which it has taken something", async () => {
+  const { socket, cuts, take } = start();
+  await vi.advanceTimersByTimeAsync(KEEPALIVE_MS - 10);
+  for (const text of ["a", "b"]) {
+    socket.frame(text);
+    await take();
+  }
+  socket.frame("waiting");
+  await vi.advanceTimersByTimeAsync(10);
+  expect(cuts).toEqual([]);
+  await vi.advanceTimersByTimeAsync(KEEPALIVE_MS);
+  expect(cuts).toEqual(["stalled"]);
+});
+
+it("counts what a reader was handed until the connection wants more", async () => {
+  const { socket, cuts, take } = start();
+  socket.frame("x".repeat(BUFFER + 1));
+  await take();
+  socket.frame("y");
+  expect(cuts).toEqual(["slow"]);
+});
+
+const openStreams = () => streamsOpen.samples()[0]?.value ?? 0;
+
+it("counts streams while they are open, and the readers that it cuts by the reason", async () => {
+  const counted = vi.spyOn(readersCut, "add");
+  const before = openStreams();
+  const { socket, reader } = start();
+  const left = start();
+  expect(openStreams()).toBe(before + 2);
+  await left.reader.cancel();
+  await left.reader.cancel();
+  expect(openStreams()).toBe(before + 1);
+  for (let n = 0; n < 7; n++) socket.frame("x".repeat(200));
+  await reader.cancel().catch(() => undefined);
+  expect(openStreams()).toBe(before);
+  expect(counted).toHaveBeenCalledExactlyOnceWith(1, "slow");
+  counted.mockRestore();
+});
+
 describe("the words to the object", () => {
+  it("ask for the next page at once where nothing is left of this one, and for each page once", async () => {
+    const { socket, take } = start();
+    const next = take();
+    await vi.advanceTimersByTimeAsync(0);
+    expect(socket.said).toEqual([]);
+    socket.word(BEHIND);
+    await vi.advanceTimersByTimeAsync(0);
+    expect(socket.said).toEqual([MORE]);
+    socket.frame("page 2");
+    expect(await next).toBe("page 2");
+    void take();
+    await vi.advanceTimersByTimeAsync(0);
+    expect(socket.said).toEqual([MORE]);
+  });
+
   it("ask for the next page once this one has been taken", async () => {
     const { socket, take } = start();
     socket.frame("page 1");
@@ -281,6 +453,15 @@ describe("the part that the reader has taken", () => {
     await vi.advanceTimersByTimeAsync(60_000);
     expect(socket.said).toEqual([TAKEN + "1"]);
     expect(seen.filter((text) => text === COMMENT)).toHaveLength(2);
+  });
+
+  it("is not an event within a message that ends without an id", async () => {
+    const { socket, take } = start({ keepaliveMs: 3_600_000 });
+    socket.word(WITNESS);
+    readOn(take);
+    socket.frame(encodeFrame({ data: "x", id: "1" }) + encodeFrame({ data: "y" }));
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(socket.said).toEqual([]);
   });
 
   it("is looked for no longer once the reader has left", async () => {

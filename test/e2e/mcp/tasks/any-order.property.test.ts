@@ -1,5 +1,5 @@
 /**
- * Whatever happens in any order to tasks of two owners, also to the service, the upstream and the connections
+ * Anything may happen in any order to tasks of two owners, also to the service, the upstream and the connections
  * between: a task ends once, with the result that the upstream gave; no tool runs twice; nobody else sees it; none
  * stays at work. `kill -9` takes all objects out of memory; test/unit/gateway/tasks evicts one.
  */

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import { EraMemory } from "../../../../src/gateway/eras/memory.ts";
-import { learn, speaks } from "../../../../src/gateway/eras/speaks.ts";
+import { asksAside, learn, learnAside, speaks } from "../../../../src/gateway/eras/speaks.ts";
 import type { Upstream } from "../../../../src/gateway/upstream/upstream.ts";
 
 const upstream = (name: string, url = "http://a/mcp"): Upstream => ({
@@ -33,6 +33,30 @@ it("tells another isolate what was learnt, and asks once", async () => {
   const other = notes(new Map([[name.replace("one", "two"), moved]]));
   await Promise.all([other.memory.recall(upstream("two")), other.memory.recall(upstream("two"))]);
   expect([speaks(upstream("two"), "modern"), other.reads.length]).toEqual([false, 1]);
+});
+
+it("tells another isolate of a server that names no call, is asked once, and stores it once", async () => {
+  const { kept, memory } = notes();
+  learnAside(upstream("four"));
+  await Promise.all([
+    memory.rememberAside(upstream("four")),
+    memory.rememberAside(upstream("four")),
+  ]);
+  const [[name = "", text = ""] = []] = kept;
+  kept.clear();
+  await memory.rememberAside(upstream("four"));
+  expect(kept.size).toBe(0);
+  const moved = new Map([[name.replace("four", "five"), text.replace("four", "five")]]);
+  const other = notes(moved);
+  await Promise.all([
+    other.memory.recallAside(upstream("five")),
+    other.memory.recallAside(upstream("five")),
+  ]);
+  expect([asksAside(upstream("five")), other.reads.length]).toEqual([true, 1]);
+  await other.memory.recallAside(upstream("six"));
+  await notes(moved).memory.recallAside(upstream("five", "http://elsewhere/mcp"));
+  expect(asksAside(upstream("six"))).toBe(false);
+  expect(asksAside(upstream("five", "http://elsewhere/mcp"))).toBe(false);
 });
 
 it("forgets an upstream whose address has changed, and works without any memory", async () => {

@@ -100,6 +100,24 @@ it("is a stream where the upstream's says nothing for 20 ms, or something before
   expect(await talking).toEqual(onStream(2));
 });
 
+it("is JSON with every member that the server gave it", async () => {
+  const result = resultOf("1", '"resultType":"complete"');
+  const one = await ObjectInNode.open({
+    script: ({ method }) => (method === "tools/call" ? json(result) : undefined),
+  });
+  expect(await one.post(toolCall(1))).toEqual(asJson(result));
+});
+
+it("is a stream at once where the upstream breaks its own off and can be asked for the rest", async () => {
+  const { one, flow } = await flowing();
+  const answer = one.post(toolCall(1));
+  await settle();
+  await flow.write("id: e0\ndata: \n\n");
+  expect(await stateOf(answer)).toBe("waits");
+  await flow.end();
+  expect(await stateOf(answer)).toEqual(onStream(2));
+});
+
 it("keeps the answers of a batch that came before it became a stream", async () => {
   const { one, flow, answer } = await posted(toolCall(1), toolCall(2), toolCall(3));
   await flow.say(resultOf("2", '"early":1'), resultOf("1", '"early":2'));
@@ -144,7 +162,7 @@ it("gives the client its own ids, each answer once, and logs what answers nothin
   expect(reader.messages.map((text) => JSON.parse(text))).toEqual([
     { jsonrpc: "2.0", id: 7, result: {} },
   ]);
-  expect(logged("upstream.stray_response")).toHaveLength(1);
+  expect(logged("upstream.stray_response")).toMatchObject([{ upstream: "default" }]);
 });
 
 it("keeps the part that JSON answers of what was asked: the rest is an error", async () => {
@@ -182,6 +200,10 @@ it.each<[what: string, answer: () => Response, value: object]>([
     script: ({ method }) => (method === "tools/call" ? answer() : undefined),
   });
   expect(await one.post(toolCall(1))).toEqual({ ok: true, value });
+  const { kind, failure: why } = value as { kind: string; failure?: { status: number } };
+  const statuses = kind === "failed" ? [answer().status] : [];
+  expect(logged("upstream.failed").map(({ status }) => status)).toEqual(statuses);
+  expect(why === undefined).toBe(kind !== "failed");
 });
 
 it("puts a refusal that comes late on the stream, as the error of each request", async () => {

@@ -67,7 +67,7 @@ interface Call {
   readonly name: string;
   /** The answer to its request that waits, while that is a stream that it reads. */
   leave: (() => void) | undefined;
-  /** What it was asked, until it answers. */
+  /** The questions to it, until it answers. */
   asked: { readonly requestState: string; readonly keys: readonly string[] } | undefined;
 }
 

@@ -300,6 +300,31 @@ it("a call that is alone costs two rows, and none more if the next one comes soo
   expect([rows, one.all("DELETE").length]).toEqual([4, 0]);
 });
 
+it("a call that was asked before its own stream had said anything goes on in another life of the object", async () => {
+  const { one, call, say, flow } = await carried();
+  const asked = call("a");
+  await settle();
+  await say(elicit("q"));
+  const { value } = (await asked) as { value: ExchangeAnswer & { kind: "flow" } };
+  const text = await new Response(value.body).text();
+  const [, key = "", requestState = ""] =
+    /"inputRequests":\{"([^"]*)".*"requestState":"([^"]*)"/.exec(text) ?? [];
+  await flow("a").write("id: e1\ndata:\n\n");
+  await one.evict();
+  one.wake();
+  const rest = new Flow();
+  const { script } = one;
+  one.script = (at) => (at.lastEventId === "e1" ? rest.response : script(at));
+  const end = call("a", { requestState, inputResponses: { [key]: '{"action":"accept"}' } });
+  await settle();
+  await rest.say(resultOf('"a"', '"content":[]'));
+  await pass(300);
+  const last = (await end) as { value: ExchangeAnswer & { kind: "flow" } };
+  expect(await new Response(last.value.body).text()).toContain('"resultType":"complete"');
+  expect(one.all("tools/call")).toHaveLength(1);
+  expect(one.asked.filter(({ lastEventId }) => lastEventId === "e1")).toHaveLength(1);
+});
+
 it("a question about the client itself goes to any call, or waits for the next one", async () => {
   const { one, call, say, answers, flow } = await carried();
   const first = call("a");

@@ -11,6 +11,7 @@ import {
   errorOf,
   Flow,
   json,
+  logged,
   never,
   notice,
   ObjectInNode,
@@ -86,8 +87,10 @@ it("a call whose upstream's stream has ids goes on after the last one that was s
   expect(one.all("GET").map(({ lastEventId, sid }) => [lastEventId, sid])).toEqual([
     ["e2", "upstream-1"],
   ]);
-  await rest.sayWithIds(["e3", notice(3)], ["e4", resultOf("1")]);
-  expect(reader.messages).toEqual([notice(1), notice(2), notice(3), resultOf("1")]);
+  // Only a server of the stateless revision has its members taken off.
+  const result = resultOf("1", '"resultType":"complete"');
+  await rest.sayWithIds(["e3", notice(3)], ["e4", result]);
+  expect(reader.messages).toEqual([notice(1), notice(2), notice(3), result]);
   expect([reader.closed, one.all("tools/call").length]).toEqual([4002, 1]);
   await one.reload();
   expect(one.all("GET")).toHaveLength(1);
@@ -144,6 +147,9 @@ it.each<[what: string, get: () => Response | Promise<Response>, ms: number]>([
   await pass(ms);
   expect([reader.messages, reader.closed]).toEqual([[notice(1), interrupted("1")], 4002]);
   expect(one.all("tools/call")).toHaveLength(1);
+  expect(logged("upstream.failed").map(({ status }) => status)).toEqual([
+    ms === 0 ? 404 : undefined,
+  ]);
 });
 
 it("a batch of which a part is answered owes only the rest, and each of it once", async () => {

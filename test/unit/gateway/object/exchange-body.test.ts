@@ -16,7 +16,8 @@ const LOST = '{"jsonrpc":"2.0","error":{"code":-32001,"message":"Session not fou
 const RESULT = '{"jsonrpc":"2.0","id":1,"result":{}}';
 
 /** An exchange of a POST with this body, whose answer is a stream that says what `say` is given. */
-function begin(body: string) {
+function begin(body: string, session: { readonly sid: string | undefined } = { sid: "s" }) {
+  const doubted = session.sid === undefined ? undefined : { url: "u", ...session };
   const held = new HeldBytes();
   let controller: ReadableStreamDefaultController<string> | undefined;
   const said = new ReadableStream<string>({ start: (one) => void (controller = one) });
@@ -35,7 +36,7 @@ function begin(body: string) {
       say: () => undefined,
       endStream: () => undefined,
     },
-    post: async () => ({ kind: "stream", reply, doubted: { url: "u", sid: "s" } }),
+    post: async () => ({ kind: "stream", reply, doubted }),
     repeatIfLost: async (_binding: unknown, parcel: { body: string }) => {
       repeated.push(parcel.body);
       return { kind: "accepted" };
@@ -64,6 +65,7 @@ function begin(body: string) {
 }
 
 const LARGE = "x".repeat(100_000);
+const NO_SESSION = { sid: undefined };
 
 it("a large one until the upstream's stream has said something", async () => {
   const { held, repeated, say } = begin(LARGE);
@@ -97,6 +99,15 @@ it("a large one until it has been repeated, and nothing is left of it when the e
   expect(repeated).toEqual([LARGE]);
   await exchange.ended;
   expect(held.held).toBe(0);
+});
+
+it("a large one no longer than until the stream begins, where no session can be lost", async () => {
+  const { held, repeated, say } = begin(LARGE, NO_SESSION);
+  expect(held.held).toBe(LARGE.length);
+  await vi.advanceTimersByTimeAsync(0);
+  expect(held.held).toBe(0);
+  await say(LOST);
+  expect(repeated).toEqual([]);
 });
 
 it("nothing of one that was answered", async () => {

@@ -1,5 +1,6 @@
 /** How the messages of an upstream's stream reach the session's streams: which of them together. */
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
+import { MAX_UPSTREAM_RESUMES } from "../../../../src/core/limits.ts";
 import type { Logger } from "../../../../src/logger.ts";
 import type { ExchangeRequest } from "../../../../src/gateway/contract.ts";
 import { HeldBytes } from "../../../../src/http/held-bytes.ts";
@@ -62,6 +63,7 @@ async function said(
   requests: number,
   chunks: readonly string[][],
   resumptions: (() => Promise<Reply>)[] = [],
+  more: Partial<ExchangeRequest> = {},
 ): Promise<Said[]> {
   const turns: Said[] = [];
   const pending = Array.from({ length: requests }, (_, n) => String(n));
@@ -80,12 +82,14 @@ async function said(
     resume: () => resumptions.shift()?.(),
     post: () => Promise.resolve({ kind: "stream", reply, doubted: undefined }),
   } as unknown as UpstreamLink;
-  const request = { ...REQUEST, pending };
+  const request = { ...REQUEST, pending, ...more };
   const limits = { bodyMaxBytes: 1 << 20 };
   const hold = new HeldBytes().hold();
   const exchange = new Exchange(request, { link, limits, log, hold, used: () => undefined });
-  await vi.advanceTimersByTimeAsync(60_000);
+  await vi.advanceTimersByTimeAsync(120_000);
   await exchange.ended;
+  // The object may sleep.
+  expect(vi.getTimerCount()).toBe(0);
   return turns;
 }
 
@@ -216,7 +220,7 @@ it("stores nothing once its session has ended, and answers the client when the f
 });
 
 /** Carries one call to an upstream that sends this chunk every minute, for `ms`, and says what was sent on and what logged. */
-async function carried(chunk: string, ms: number) {
+async function carried(chunk: string, ms: number, more: Partial<ExchangeRequest> = {}) {
   vi.mocked(log.warn).mockClear();
   const sent: string[] = [];
   let timer: ReturnType<typeof setInterval> | undefined;
@@ -246,12 +250,13 @@ async function carried(chunk: string, ms: number) {
   } as unknown as UpstreamLink;
   const hold = new HeldBytes().hold();
   const parts = { link, limits: { bodyMaxBytes: 1 << 20 }, log, hold, used: () => undefined };
-  const exchange = new Exchange({ ...REQUEST, pending: ["0"] }, parts);
+  const exchange = new Exchange({ ...REQUEST, pending: ["0"], ...more }, parts);
   await vi.advanceTimersByTimeAsync(ms);
   const { pending } = exchange;
+  const aborted = signal?.aborted;
   clearInterval(timer);
   exchange.abandon()();
-  return { sent, pending, aborted: signal?.aborted };
+  return { sent, pending, aborted };
 }
 
 const TIMED_OUT = expect.objectContaining({ failure: FAILURES.timedOut.message });
@@ -281,4 +286,57 @@ it("a call that is never silent is given up when it has taken all the time that 
   expect([pending, aborted]).toEqual([[], true]);
   expect(sent.at(-1)).toContain(FAILURES.timedOut.message);
   expect(log.warn).toHaveBeenCalledExactlyOnceWith("upstream.failed", TIMED_OUT);
+});
+
+it("a task's call has the task's time, and neither the upstream's for a call nor for its silence", async () => {
+  const withinMs = 2 * UPSTREAM.callMs;
+  const chunk = ": keep-alive\n\n";
+  expect(await carried(chunk, withinMs - 1, { withinMs })).toMatchObject({ pending: ["0"] });
+  expect(await carried(chunk, withinMs + 1, { withinMs })).toMatchObject({ pending: [] });
+});
+
+it.each([
+  ["a task's call is resumed as often as it takes", 60_000_000, 0],
+  ["another one is not", undefined, 6],
+])("%s while its stream brings nothing", async (_what, withinMs, left) => {
+  const nothing = async () => streamed([]);
+  const resumptions = [...Array<typeof nothing>(MAX_UPSTREAM_RESUMES + 5).fill(nothing), resumed];
+  const more = withinMs === undefined ? {} : { withinMs };
+  expect(await said(1, [[PROGRESS]], resumptions, more)).toEqual(ANSWERED);
+  expect(resumptions).toHaveLength(left);
+});
+
+it("ends, and says so in the log, also where its failure cannot be stored", async () => {
+  vi.mocked(log.warn).mockClear();
+  const link = {
+    upstream: UPSTREAM,
+    timer: new SharedTimer(),
+    streams: {
+      upstreamHeld: () => Promise.resolve(),
+      beginExchange: (pending: readonly string[]) => ({ id: 2, stream: 2, pending }),
+      say: () => {
+        throw new Error("the disk is full");
+      },
+    },
+    post: () => Promise.resolve({ kind: "stream", reply: streamed([[PROGRESS]]) }),
+  } as unknown as UpstreamLink;
+  const hold = new HeldBytes().hold();
+  const parts = { link, limits: { bodyMaxBytes: 1 << 20 }, log, hold, used: () => undefined };
+  const exchange = new Exchange({ ...REQUEST, pending: ["0"] }, parts);
+  await vi.advanceTimersByTimeAsync(0);
+  await expect(exchange.ended).resolves.toBe(undefined);
+  const why = { cause: "Error: the disk is full", upstream: UPSTREAM.name };
+  expect(log.warn).toHaveBeenCalledTimes(2);
+  expect(log.warn).toHaveBeenLastCalledWith("upstream.failed", expect.objectContaining(why));
+});
+
+it.each<[what: string, message: string, left: number]>([
+  ["what is for the client shows that the server is at work", PROGRESS, 0],
+  ["what answers nothing does not", resultOf('"other"'), 6],
+])("%s: a stream that breaks off again and again", async (_what, message, left) => {
+  const brings = async () => streamed([[message]]);
+  const resumptions = [...Array<typeof brings>(MAX_UPSTREAM_RESUMES + 5).fill(brings), resumed];
+  const turns = await said(1, [[PROGRESS]], resumptions);
+  expect(turns.at(-2)).toEqual([1, 0]);
+  expect(resumptions).toHaveLength(left);
 });

@@ -217,3 +217,23 @@ it("puts other failures on the stream there too", async () => {
   await settle();
   expect(reader.messages.slice(1)).toEqual([failure("1", FAILURES.refused)]);
 });
+
+it("answers the POST of an initialize that is refused with that, where the upstream checks a credential", async () => {
+  const body = errorOf(-32000, "full", "0");
+  const late = Promise.withResolvers<Response>();
+  const answers = [json(body, 401), json(body), late.promise];
+  const { reader, initialize } = await legacy({
+    script: ({ method }) => (method === "initialize" ? answers.shift() : undefined),
+    upstream: credential,
+  });
+  expect(await initialize()).toMatchObject({ value: { kind: "json", status: 401, body } });
+  expect(reader.messages).toEqual([]);
+  expect(await initialize()).toEqual(accepted);
+  expect(reader.messages).toEqual([body]);
+  const third = initialize();
+  await pass(UPSTREAM_HEAD_MS);
+  expect(await third).toEqual(accepted);
+  late.resolve(json(body, 401));
+  await settle();
+  expect(reader.messages).toEqual([body, body]);
+});

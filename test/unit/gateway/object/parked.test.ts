@@ -120,8 +120,9 @@ it.each([false, true])(
       inputResponses: { who: { action: "accept" } },
       requestState: "state-1",
     });
-    // A second answer is taken, and does nothing.
+    // A second answer is taken, and does nothing; of neither the server hears.
     expect(await one.post(answerTo(question))).toEqual(taken);
+    expect(one.all("POST")).toEqual([]);
     await one.reload();
     expect([calls(one).length, reader.messages.length]).toEqual([2, 2]);
   },

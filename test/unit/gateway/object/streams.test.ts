@@ -130,6 +130,15 @@ it("tells the bridge which stream to hold: url, session, version and the last ev
   expect((await one.follow(toolCall(1)).catch(() => undefined))?.words ?? []).toEqual([]);
 });
 
+it("resumes the upstream's stream after its newest id, though messages without one came after it", async () => {
+  const one = await ObjectInNode.open();
+  const reader = await one.attach(standalone);
+  await one.word(reader, `upstream e1\n${notice(1)}`);
+  await one.word(reader, `upstream \n${notice(2)}`);
+  const next = await one.attach(standalone);
+  expect(backendsOf(next)).toMatchObject([{ lastEventId: "e1" }]);
+});
+
 it("has a call wait for the upstream's stream that is being opened, until the bridge has it", async () => {
   const one = await ObjectInNode.open();
   const reader = await one.attach(standalone);
@@ -177,6 +186,7 @@ it("passes on for how long the upstream wants readers to wait, to those of its s
   const [before, otherBefore] = [reader.socket.sent.length, other.socket.sent.length];
   await one.word(reader, "retry 5000");
   await one.word(reader, "retry soon");
+  await one.word(reader, "retry 5s");
   await one.word(reader, "retry -1");
   const after = reader.socket.sent
     .slice(before)
@@ -287,7 +297,7 @@ it("answers a call by JSON without a row where nothing has to be kept", async ()
 });
 
 /** A session at a server of HTTP+SSE, whose one stream lives in the object. The function has the server say something. */
-async function atOneStream() {
+async function atOneStream(env: Readonly<Record<string, string>> = {}) {
   const flow = new Flow();
   const script = ({ verb, id, method, body }: Asked) => {
     if (verb === "GET") {
@@ -300,7 +310,8 @@ async function atOneStream() {
     }
     return accepted();
   };
-  const one = await ObjectInNode.open({ script, upstream: { transport: "sse", era: undefined } });
+  const upstream = { transport: "sse", era: undefined };
+  const one = await ObjectInNode.open({ script, upstream, env });
   return { one, say: (...messages: string[]) => flow.say(...messages) };
 }
 
@@ -332,4 +343,130 @@ it("gives it what the log has kept of that, and not what a call said meanwhile",
   expect(late.messages).toEqual([0, 1, 2].map(notice));
   const resumed = await one.attach({ kind: "resume", lastEventId: late.lastEventId });
   expect([late.closed, resumed.messages]).toEqual([4003, []]);
+});
+
+it("gives it the newest of what the log could keep, and lets it follow from there", async () => {
+  const { one, say } = await atOneStream({ LOG_MAX_EVENTS: "3" });
+  await one.post(toolCall(1));
+  for (let n = 0; n < 6; n++) await say(notice(n));
+  const late = await one.attach(standalone);
+  expect([late.messages, late.closed]).toEqual([[3, 4, 5].map(notice), undefined]);
+  await say(notice(6));
+  expect(late.messages.at(-1)).toBe(notice(6));
+});
+
+const CHANGED = rpc(undefined, "notifications/tools/list_changed");
+const ERA_MATCH = { type: "mcp", upstream: "default", era: "1" };
+
+/** A session for clients of the stateless revision, at a server that reports changes of its tools. The function attaches one. */
+async function forListeners() {
+  const capabilities = '"capabilities":{"tools":{"listChanged":true}}';
+  const result = `"protocolVersion":"2025-11-25",${capabilities},"serverInfo":{"name":"s","version":"1"}`;
+  const script = ({ method, id }: Asked) =>
+    method === "initialize"
+      ? json(resultOf(id, result), 200, { "mcp-session-id": "upstream-1" })
+      : undefined;
+  const one = ObjectInNode.empty({ script });
+  await one.initialize(rpc(0, "initialize", { protocolVersion: "2025-11-25" }), { era: true });
+  const listen = async (id: number, filter: object = { toolsListChanged: true }) => {
+    const start = { kind: "listen", id: String(id), filter, headers: {}, match: ERA_MATCH };
+    const reader = await one.attach(start as never);
+    await settle();
+    return reader;
+  };
+  return { one, listen };
+}
+
+const methodsOn = ({ messages }: Reader) =>
+  messages.map((text) => (JSON.parse(text) as { method: string }).method);
+const ACKNOWLEDGED = "notifications/subscriptions/acknowledged";
+
+it("has one of several listeners hold the upstream's stream, and another once that one has left, in whichever life", async () => {
+  const { one, listen } = await forListeners();
+  const first = await listen(1);
+  expect(backendsOf(first)).toMatchObject([{ sid: "upstream-1", version: "2025-11-25" }]);
+  // Its request is acknowledged once the upstream's stream is there.
+  expect(methodsOn(first)).toEqual([]);
+  await one.word(first, "held");
+  expect(methodsOn(first)).toEqual([ACKNOWLEDGED]);
+  const second = await listen(2);
+  expect([methodsOn(second), first.closed]).toEqual([[ACKNOWLEDGED], undefined]);
+  await one.evict();
+  const third = await listen(3);
+  expect([backendsOf(second), backendsOf(third)]).toEqual([[], []]);
+  one.leave(third);
+  expect([first, second].map((reader) => backendsOf(reader).length)).toEqual([1, 0]);
+  one.leave(first);
+  expect([first, second].map((reader) => backendsOf(reader).length)).toEqual([1, 1]);
+  one.leave(second);
+  expect(backendsOf(await listen(4))).toHaveLength(1);
+});
+
+it("lets a listener go that can hear of nothing, with the answer to its request", async () => {
+  const { one, listen } = await forListeners();
+  const stays = await listen(1);
+  await one.word(stays, "held");
+  const idle = await listen(7, { promptsListChanged: true });
+  expect(idle.messages.map((text) => JSON.parse(text) as unknown)).toMatchObject([
+    { method: ACKNOWLEDGED },
+    { id: 7, result: { resultType: "complete" } },
+  ]);
+  expect([idle.closed, stays.closed]).toEqual([4002, undefined]);
+});
+
+it("gives every listener what comes while it listens, and keeps nothing for the next one", async () => {
+  const { one, listen } = await forListeners();
+  const [first, second] = [await listen(1), await listen(2)];
+  await one.word(first, "held");
+  await one.word(first, `upstream e1\n${CHANGED}`);
+  for (const reader of [first, second]) {
+    expect(methodsOn(reader)).toEqual([ACKNOWLEDGED, "notifications/tools/list_changed"]);
+  }
+  one.leave(first);
+  one.leave(second);
+  await one.word(second, `upstream e2\n${CHANGED}`);
+  await one.evict();
+  const late = await listen(3);
+  await one.word(late, "held");
+  expect(methodsOn(late)).toEqual([ACKNOWLEDGED]);
+  expect(backendsOf(late)).toHaveLength(1);
+  expect(backendsOf(late)[0]).not.toHaveProperty("lastEventId");
+});
+
+it("tells the one who holds the upstream's stream, and no other listener, of a new upstream session", async () => {
+  const { one, listen } = await forListeners();
+  const [first, second] = [await listen(1), await listen(2)];
+  await one.word(first, "held");
+  const known = one.script;
+  one.upstreamSid = "upstream-2";
+  one.script = (asked) =>
+    asked.method === "initialize" ? undefined : asked.method === "ping" ? notFound() : known(asked);
+  await one.word(first, 'lost {"sid":"upstream-1"}');
+  await settle();
+  expect(backendsOf(first).map(({ sid }) => sid)).toEqual(["upstream-1", "upstream-2"]);
+  expect(backendsOf(second)).toEqual([]);
+});
+
+const notFound = () => new Response(null, { status: 404 });
+
+it("has the bridge listen to what the client has subscribed to, before the subscription is answered", async () => {
+  const script = ({ method, id }: Asked) =>
+    method === "server/discover"
+      ? json(resultOf(id, '"supportedVersions":["2026-07-28"],"capabilities":{}'))
+      : undefined;
+  const one = await ObjectInNode.open({ script, upstream: { era: "modern" } });
+  const subscribe = (id: number, uri: string) => one.post(rpc(id, "resources/subscribe", { uri }));
+  expect(await subscribe(1, "test://a")).toMatchObject({ value: { kind: "json" } });
+  const reader = await one.attach(standalone);
+  await one.word(reader, "held");
+  let isAnswered = false;
+  void subscribe(2, "test://b").then(() => (isAnswered = true));
+  await settle();
+  const subscriptions = backendsOf(reader).map(({ subscription }) => String(subscription));
+  expect(subscriptions).toHaveLength(2);
+  expect(subscriptions[0]).toContain("test://a");
+  expect(subscriptions[1]).toContain("test://b");
+  expect(isAnswered).toBe(false);
+  await one.word(reader, "held");
+  expect(isAnswered).toBe(true);
 });

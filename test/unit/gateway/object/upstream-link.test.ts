@@ -2,6 +2,7 @@
 import { expect, it } from "vitest";
 import { UPSTREAM_ASKED_MS } from "../../../../src/core/limits.ts";
 import { FAILURES } from "../../../../src/gateway/upstream/failure.ts";
+import { healthOf } from "../../../../src/gateway/upstream/health.ts";
 import {
   accepted,
   agreed,
@@ -21,6 +22,7 @@ import {
   VERSION,
   withObjects,
   type Asked,
+  type Reader,
   type Script,
 } from "../../../support/mcp/object-in-node.ts";
 
@@ -713,3 +715,23 @@ it("does not post a call again whose stream broke off: the server took it, whate
   ]);
   expect(one.methods()).toEqual(["tools/call", "GET"]);
 });
+
+it.each<[who: string, misses: (one: ObjectInNode, reader: Reader) => Promise<unknown>]>([
+  ["a call", (one) => one.post(toolCall(1))],
+  ["the stream's bridge", (one, reader) => one.word(reader, 'lost {"sid":"upstream-1"}')],
+])(
+  "makes a session that %s misses anew at its own replica, which is not the first",
+  async (_who, misses) => {
+    const script = ({ url }: Asked) => (url.startsWith("https://a") ? brokenOff() : undefined);
+    const one = await ObjectInNode.open({ upstream: TWO, script });
+    const reader = await one.attach({ kind: "standalone" });
+    await one.word(reader, "held");
+    // The first one is there again.
+    healthOf({ url: one.urls[0] ?? "" } as never).heard();
+    one.script = knows("upstream-2");
+    one.upstreamSid = "upstream-2";
+    await misses(one, reader);
+    await settle();
+    expect(placesOf(one, one.all("initialize"))).toEqual(["1 initialize"]);
+  },
+);

@@ -45,6 +45,19 @@ it("a call that takes longer than the TTL keeps its session, which lives a whole
   expect(one.exists).toBe(false);
 });
 
+it("a stream that begins late is a use, though it says nothing", async () => {
+  const late = Promise.withResolvers<Response>();
+  const one = await ObjectInNode.open(toCall(() => late.promise));
+  void one.post(toolCall(1));
+  await pass(3 * TTL);
+  late.resolve(new Flow().response);
+  await settle();
+  await pass(TTL - 1);
+  expect(one.exists).toBe(true);
+  await pass(1);
+  expect(one.exists).toBe(false);
+});
+
 it.each<[how: string, end: (late: PromiseWithResolvers<Response>) => void]>([
   ["fails", ({ reject }) => reject(new Error("Network connection lost."))],
   ["is refused", ({ resolve }) => resolve(new Response("", { status: 500 }))],

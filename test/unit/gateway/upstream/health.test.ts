@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
+import { UPSTREAM_HEARD_MS } from "../../../../src/core/limits.ts";
 import { asksFirst, healthOf, soundFirst } from "../../../../src/gateway/upstream/health.ts";
 import type { Replica, Upstream } from "../../../../src/gateway/upstream/upstream.ts";
 
@@ -21,7 +22,7 @@ it("asks one that was never heard from, and one that has been silent for 10 s", 
   const { first } = upstream;
   expect(asksFirst(upstream, first)).toBe(true);
   healthOf(first).heard();
-  vi.advanceTimersByTime(9999);
+  vi.advanceTimersByTime(UPSTREAM_HEARD_MS - 1);
   expect(asksFirst(upstream, first)).toBe(false);
   vi.advanceTimersByTime(1);
   expect(asksFirst(upstream, first)).toBe(true);
