@@ -90,10 +90,10 @@ export class SessionObject extends DurableObject<Environment> {
       limits: config,
       log,
       used: () => {
-        const now = Date.now();
-        const session = this.#life.live(now);
-        if (session) this.#life.touch(session, now);
+        const session = this.#life.live(Date.now());
+        if (session) this.#life.touch(session, Date.now());
       },
+      over: (headers) => void this.remove({ admin: true }, undefined, headers),
     });
     this.#tasks = new TaskHost({
       storage: ctx.storage,

@@ -15,6 +15,7 @@ import { filterOf, listen } from "./listen.ts";
 import { slotsFor } from "./slots.ts";
 import { asksAside, learn, learnAside } from "./speaks.ts";
 import { LISTEN, mayBeAsked } from "./wire.ts";
+import { stateRefused, UNKNOWN_STATE } from "./modern-answer.ts";
 import { readModern, type ModernRequest } from "./modern-request.ts";
 
 /**
@@ -91,13 +92,16 @@ async function inSomeSlot(
   for (const slot of slotsFor(request.requestState, task?.id, MAX_ERA_SESSIONS)) {
     const session = await eraSessionOf(call, request, slot);
     const ask = () => carry(call, session, request, id, task);
-    const given = await (isNew(task) ? inSession(call, session, ask) : ask().catch(notThere));
+    // A question in another slot than the first is of a session that is there, or of none.
+    const mayMake = isNew(task) && (!slot || request.requestState === undefined);
+    const given = await (mayMake ? inSession(call, session, ask) : ask().catch(notThere));
     // Only at such an upstream a call has to be alone.
-    if (given.kind === "busy" && isNew(task)) learnAside(upstream);
+    if (given.kind === "busy" && mayMake) learnAside(upstream);
     if (asksAside(upstream)) await parts.memory?.rememberAside(upstream);
     if (given.kind !== "busy") return given;
   }
-  return { kind: "busy" };
+  if (!isNew(task) || request.requestState === undefined) return { kind: "busy" };
+  return { kind: "json", status: 200, body: stateRefused(UNKNOWN_STATE, request.id) };
 }
 
 /** Ends the call of a task that is in no slot, as a stream: only that is the rest of a stream. */

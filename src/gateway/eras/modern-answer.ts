@@ -4,7 +4,7 @@
  */
 import { isObject, parseJson } from "../../wire/json.ts";
 import { memberText, withMember } from "../../wire/json-text.ts";
-import { messageOf, withId, type RequestId } from "../json-rpc.ts";
+import { messageOf, rpcError, RPC_CODES, withId, type RequestId } from "../json-rpc.ts";
 import {
   CACHED_METHODS,
   META,
@@ -13,7 +13,6 @@ import {
   MODERN_VERSION,
   neededFor,
 } from "./wire.ts";
-import { RPC_CODES } from "../json-rpc.ts";
 
 /** A resource that there is not. 2026-07-28 says -32602 instead. */
 const RESOURCE_NOT_FOUND = -32002;
@@ -29,6 +28,13 @@ export function modernResponse(method: string, id: RequestId, text: string): str
   }
   const result = memberText(own, "result");
   return result === undefined ? own : withMember(own, "result", modernResult(method, result));
+}
+
+export const UNKNOWN_STATE = "requestState is none that this server gave to this caller";
+
+/** The response to a request with a `requestState` that is no good, for this reason. */
+export function stateRefused(why: string, id: RequestId): string {
+  return rpcError(RPC_CODES.invalidParams, why, id, { reason: "invalid_request_state" });
 }
 
 function modernResult(method: string, result: string): string {

@@ -8,11 +8,11 @@ import type { Logger } from "../../logger.ts";
 import type { ChannelParts } from "../../stream/channel.ts";
 import { memberText } from "../../wire/json-text.ts";
 import type { EraRequest, ExchangeRequest, GatewaySession, Listen } from "../contract.ts";
-import { discoverResult, inputRequired } from "../eras/modern-answer.ts";
+import { discoverResult, inputRequired, stateRefused } from "../eras/modern-answer.ts";
 import { stateIn } from "../eras/slots.ts";
 import { isTaskCall } from "../eras/task-call-id.ts";
 import { DISCOVER } from "../eras/wire.ts";
-import { rpcError, RPC_CODES, type RequestId } from "../json-rpc.ts";
+import type { RequestId } from "../json-rpc.ts";
 import type { ObjectServer } from "../own/object-server.ts";
 import { FAILURES, reportFailure } from "../upstream/failure.ts";
 import type { Answering } from "./client-answer.ts";
@@ -46,6 +46,7 @@ interface EraCallsParts {
     request: ExchangeRequest,
     how: { readonly client?: Answering; readonly left?: OpenExchange | undefined },
   ) => Outcome<Exchange>;
+  readonly over: (headers: Headers) => void;
   readonly log: Logger;
 }
 
@@ -78,6 +79,7 @@ export class EraCalls {
     const running = (this.#running = new EraRunning({
       doubt,
       stored,
+      over: parts.over,
       sid: () => (isOwn ? "" : sid() || undefined),
       capabilities: () => eras.capabilities,
       reply: (text, headers) => sender.post(text, headers),
@@ -200,7 +202,7 @@ export class EraCalls {
     const started = start(request, { client: answer, left });
     if (!started.ok) return { answer: Promise.resolve(started), ended: Promise.resolve() };
     const exchange = started.value;
-    this.#running.add(upstreamId, { exchange, answer, headers: request.headers });
+    this.#running.add(upstreamId, { exchange, answer, headers: request.headers, era: leg.request });
     this.#keep(upstreamId, leg.request);
     return exchange;
   }
@@ -240,9 +242,7 @@ export class EraCalls {
     const replies = (asks: EraState["asks"]) => repliesTo(asks, era.inputResponses);
     const state = this.#states.take(name, era, Date.now(), era.task && replies);
     if (typeof state === "string") {
-      const data = { reason: "invalid_request_state" };
-      const body = rpcError(RPC_CODES.invalidParams, state, era.id, data);
-      return answeredAtOnce({ kind: "json", status: 200, body });
+      return answeredAtOnce({ kind: "json", status: 200, body: stateRefused(state, era.id) });
     }
     const { upstreamId } = state;
     const leg = this.#leg(era, upstreamId);

@@ -1,7 +1,7 @@
 /** The calls of stateless clients that are under way in a session. Finds the call that a message belongs to, if it names none. */
 import { ERA_LINGER_MS } from "../../core/limits.ts";
 import { memberText } from "../../wire/json-text.ts";
-import type { ExchangeRequest } from "../contract.ts";
+import type { EraRequest, ExchangeRequest } from "../contract.ts";
 import { CHANGES, heardOf } from "../eras/modern-answer.ts";
 import { messagesIn, RPC_CODES, rpcError, type RequestId } from "../json-rpc.ts";
 import type { EraAnswer } from "./era-answer.ts";
@@ -14,6 +14,7 @@ interface Running {
   readonly answer: EraAnswer;
   /** The credentials with which it was begun. */
   readonly headers: ExchangeRequest["headers"];
+  readonly era: Pick<EraRequest, "slot" | "task">;
 }
 
 interface RunningParts {
@@ -26,6 +27,8 @@ interface RunningParts {
   readonly capabilities: () => unknown;
   /** Sends the server the answer to a question of its own. */
   readonly reply: (text: string, headers: ExchangeRequest["headers"]) => void;
+  /** Ends the session. */
+  readonly over: (headers: ExchangeRequest["headers"]) => void;
   /** Calls a function after so many milliseconds. */
   readonly after: (ms: number, work: () => void) => void;
 }
@@ -57,7 +60,7 @@ export class EraRunning {
     if (isAskable) this.#note();
     void exchange.ended.then(() => {
       this.#calls.delete(upstreamId);
-      if (isAskable && !this.#isOver) this.#ended(answer);
+      if (isAskable && !this.#isOver) this.#ended(call);
     });
     for (const { text, sid } of isAskable ? this.#waiting.splice(0) : []) {
       if (sid === this.#parts.sid()) answer.asked(text, true);
@@ -150,8 +153,15 @@ export class EraRunning {
     if (this.#parts.doubt.asksAside && askable > 0) this.#parts.doubt.atWork(askable === 1);
   }
 
-  #ended({ isAnswered }: EraAnswer): void {
-    const { doubt, after } = this.#parts;
+  #ended({ answer: { isAnswered, isAttended }, era, headers }: Running): void {
+    const { doubt, after, over } = this.#parts;
+    // No other call finds the session of a task. The task has the end, or is to get an error. An answer that it has not got yet is in the log.
+    const isSole = era.task !== undefined && era.task.id === era.slot;
+    if (isSole && (isAttended || !isAnswered)) {
+      return after(ERA_LINGER_MS, () => {
+        if (!this.#isOver) over(headers);
+      });
+    }
     if (!isAnswered) return doubt.givenUp();
     // The next call mostly comes soon.
     if (doubt.asksAside) {

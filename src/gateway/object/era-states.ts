@@ -2,7 +2,7 @@
  * Stores the questions that wait for a client of the stateless revision, under the `requestState` that the client
  * was given: a name that nobody can guess, good for one use.
  */
-import type { Ask } from "../eras/modern-answer.ts";
+import { UNKNOWN_STATE, type Ask } from "../eras/modern-answer.ts";
 import type { RequestId } from "../json-rpc.ts";
 
 /** Where a call goes on. */
@@ -62,7 +62,7 @@ export class EraStates {
     replies?: (asks: EraState["asks"]) => readonly string[],
   ): EraState | string {
     const state = /^[0-9a-f]{32}$/.test(name) ? this.#kv.get<EraState>(PREFIX + name) : undefined;
-    if (!state) return "requestState is none that this server gave to this caller";
+    if (!state) return UNKNOWN_STATE;
     if (state.isUsed) return "requestState was used before";
     if (state.expiresAt <= now) return "requestState has expired";
     if (state.method !== method || state.name !== about) {

@@ -51,6 +51,8 @@ interface GatewayParts {
   readonly log: Logger;
   /** Called when a message came for an exchange that streams. It counts as use of the session. */
   readonly used: () => void;
+  /** Ends the session, and with it its upstream's, which gets these headers. */
+  readonly over: (headers: Headers) => void;
 }
 
 export class Gateway {
@@ -176,6 +178,7 @@ export class Gateway {
       eras: this.#eras,
       own: this.own,
       start: (request, how) => this.#start(link, request, how),
+      over: this.#parts.over,
       log: this.#parts.log,
     }));
   }
@@ -251,7 +254,7 @@ export class Gateway {
     else if (word.startsWith(UPSTREAM_RETRY)) streams.retry(word.slice(UPSTREAM_RETRY.length));
     else if (word.startsWith(UPSTREAM_MESSAGE)) {
       const { id, data } = readUpstreamMessage(word);
-      streams.receive(id, unaskedIn(data));
+      if (!streams.isBetween) streams.receive(id, unaskedIn(data));
     } else if (word.startsWith(UPSTREAM_LOST))
       this.#lost(session, word.slice(UPSTREAM_LOST.length));
   }

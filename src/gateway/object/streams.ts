@@ -236,6 +236,11 @@ export class GatewayStreams extends Channel {
     return this.#opening?.promise ?? Promise.resolve();
   }
 
+  /** Whether what a bridge says is still of the last upstream session. */
+  get isBetween(): boolean {
+    return this.#isShared && this.#opening !== undefined;
+  }
+
   held(): void {
     this.#opening?.resolve();
     this.#opening = undefined;
@@ -267,6 +272,8 @@ export class GatewayStreams extends Channel {
   followUpstream(metadata: Metadata): void {
     this.storage.kv.delete(UPSTREAM_EVENT_ID);
     if (this.#listens(metadata)) return;
+    // A call may ask there as soon as it is sent.
+    if (this.#isShared && this.isFollowed) this.#open();
     const holder = this.subscribers.witness(STANDALONE_STREAM);
     if (holder) this.subscribers.send(holder, this.#backend(metadata));
     else this.subscribers.sendControl(this.#backend(metadata), STANDALONE_STREAM);

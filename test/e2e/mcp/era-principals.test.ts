@@ -86,6 +86,14 @@ it("takes a requestState once, unaltered, at its own upstream, for the request t
   const altered = (state.startsWith("0") ? "1" : "0") + state.slice(1);
   expect(await refusal(client, "era_elicit", altered)).toBe(none);
   expect(await refusal(client, "era_elicit", "x".repeat(100_000))).toBe(none);
+  const sessions = server.sessions.length;
+  expect(await refusal(client, "era_elicit", `${altered}.1`)).toBe(none);
+  // Nor does it show that the server's questions name no call: calls still share the session.
+  const beside = ["b", "c"].map((tag) => client.call("era_elicit", { tag }));
+  for (const { message } of await Promise.all(beside)) {
+    expect(message.result?.resultType).toBe("input_required");
+  }
+  expect(server.sessions).toHaveLength(sessions);
   expect(await refusal(new ModernClient(`${url}/other`, options), "era_elicit", state)).toBe(none);
   expect(await refusal(client, "era_sample", state)).toBe(
     "requestState belongs to another request",

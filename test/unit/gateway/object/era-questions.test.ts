@@ -8,6 +8,7 @@ import { ERA_LINGER_MS } from "../../../../src/core/limits.ts";
 import type { EraRequest, ExchangeAnswer } from "../../../../src/gateway/contract.ts";
 import {
   Flow,
+  json,
   never,
   notice,
   ObjectInNode,
@@ -18,6 +19,7 @@ import {
   withObjects,
   type Asked,
 } from "../../../support/mcp/object-in-node.ts";
+import { UPSTREAM_HELD, upstreamMessage } from "../../../../src/stream/protocol.ts";
 import { ObjectStorage } from "../../../support/object-storage.ts";
 
 withObjects();
@@ -42,6 +44,10 @@ async function carried({ endsNone = false } = {}) {
   let sids = 1;
   const ended: (string | undefined)[] = [];
   const script = ({ verb, method, id, sid }: Asked) => {
+    if (method === "initialize") {
+      const result = `"protocolVersion":"2025-11-25","capabilities":{"tools":{"listChanged":true}},"serverInfo":{"name":"s","version":"1"}`;
+      return json(resultOf(id, result), 200, { "mcp-session-id": one.upstreamSid });
+    }
     if (verb === "GET") return (listened.push(new Flow()), listened.at(-1)!.response);
     if (verb === "DELETE") {
       one.upstreamSid = `upstream-${++sids}`;
@@ -354,4 +360,63 @@ it("a question about the client of an upstream session that is gone waits for no
   expect(one.all("DELETE").map(({ sid }) => sid)).toEqual(["upstream-1"]);
   await say(rpc(0, "elicitation/create", { message: "r", requestedSchema: { type: "object" } }));
   expect([c.messages, answers()]).toEqual([["r"], {}]);
+});
+
+it("a server that is silent about the end of its session delays the next call by no more than a ping may take", async () => {
+  const { one, call, say } = await carried();
+  const first = call("a");
+  await settle();
+  await say(elicit("q"));
+  await first;
+  await pass(3_600_000);
+  const { script } = one;
+  one.script = (at) => (at.verb === "DELETE" ? never() : script(at));
+  void call("b");
+  await pass(10_000);
+  expect(one.all("tools/call")).toHaveLength(2);
+});
+
+it("the session of one task ends with its call, once the task has the answer, or needs none", async () => {
+  const id = "0b9f5ad4-7d4f-4c5e-9b64-1f5f0a0c9a66";
+  const name = `task-${id}`;
+  const task = { id, verb: "call", afterMs: 0, withinMs: 3_600_000 } as const;
+  const ends = async (slot: string, end: "result" | "cancel" | "unheard") => {
+    const { one, call, flow } = await carried();
+    const begun = call(name, { slot, task });
+    await pass(300);
+    const { value } = (await begun) as { value: ExchangeAnswer & { kind: "flow" } };
+    if (end === "unheard") await value.body.cancel();
+    if (end === "cancel") await call(name, { slot, task: { ...task, verb: "cancel" } });
+    else await flow(name).say(resultOf(JSON.stringify(name)));
+    await pass(ERA_LINGER_MS);
+    return [one.exists, one.all("DELETE").length];
+  };
+  expect(await ends(id, "result")).toEqual([false, 1]);
+  expect(await ends(id, "cancel")).toEqual([false, 1]);
+  expect(await ends(id, "unheard")).toEqual([true, 0]);
+  expect(await ends("", "result")).toEqual([true, 0]);
+});
+
+it("a call waits until a listening client's bridge has the stream of the new upstream session, and gets nothing of the last one", async () => {
+  const { one, call, say, answers } = await carried();
+  const first = call("a");
+  await settle();
+  await say(elicit("q"));
+  await first;
+  await pass(3_600_000);
+  const filter = { toolsListChanged: true } as const;
+  const listen = { kind: "listen", id: '"l"', filter, headers: {}, match: MATCH } as const;
+  const reader = await one.attach(listen);
+  await one.word(reader, UPSTREAM_HELD);
+  const b = asks(call("b"));
+  await settle();
+  // It was on its way when the session was made anew.
+  await one.word(reader, upstreamMessage(undefined, elicit("old")));
+  await pass(150);
+  expect([b, answers(), one.all("tools/call").length]).toEqual([{}, {}, 1]);
+  await one.word(reader, UPSTREAM_HELD);
+  expect(one.all("tools/call")).toHaveLength(2);
+  await one.word(reader, upstreamMessage(undefined, elicit("new")));
+  await pass(150);
+  expect([b.messages, answers()]).toEqual([["new"], {}]);
 });
