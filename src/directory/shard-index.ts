@@ -54,15 +54,15 @@ export class ShardIndex {
     const id = idOf(message);
     const held = this.#row(id);
     if (held && held.ord > order) return { kind: "superseded", by: held.ord };
-    if (held?.ord === order) {
-      // The same message again, or two of one order: only a clock that was set back makes such two.
-      const same = (held.type !== null) === (op === "put");
-      return same ? { kind: "taken" } : { kind: "superseded", by: held.ord };
-    }
     const next: ShardRow =
       op === "put"
         ? { id, order, dropAt: message.dropAt, entry: message.entry }
         : { id, order, dropAt: now + REMOVAL_MEMORY_MS };
+    if (held?.ord === order) {
+      // The same message again, or another one of that order: of an earlier life of the object, which was lost
+      // with the message on its way, or made by a clock that was set back.
+      return says(held, next) ? { kind: "taken" } : { kind: "superseded", by: held.ord };
+    }
     this.#write(() => this.#replace(held, next));
     return { kind: "taken" };
   }
@@ -304,6 +304,18 @@ export class ShardIndex {
     indexManyTypes(this.#sql);
     this.#hasManyTypes = true;
   }
+}
+
+/** Whether a row says of its session what another one does, whatever their orders. */
+function says(held: Row, { entry }: ShardRow): boolean {
+  if (!entry || held.type === null) return !entry && held.type === null;
+  const { type, subject = "", createdAt, expiresAt } = entry;
+  return (
+    held.type === type &&
+    (held.subject ?? "") === subject &&
+    held.created === createdAt &&
+    held.expires === expiresAt
+  );
 }
 
 function shardRow(row: Row): ShardRow {

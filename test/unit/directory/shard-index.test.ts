@@ -62,6 +62,13 @@ it("takes the same message twice, and of two different ones of one order the fir
   put(5, entryOf(1));
   expect(put(5, entryOf(1))).toEqual({ kind: "taken" });
   expect(remove(5, 1)).toEqual({ kind: "superseded", by: 5 });
+  // The session was made again in that millisecond, or used, by an object that had lost its memory.
+  const { subject: _, ...nobodys } = entryOf(1);
+  const others = [entryOf(1, { createdAt: 2 }), entryOf(1, { expiresAt: 98 }), nobodys];
+  for (const other of [...others, entryOf(1, { type: "sse" })]) {
+    expect(put(5, other)).toEqual({ kind: "superseded", by: 5 });
+  }
+  expect(listed()).toEqual([entryOf(1)]);
   expect(index.count({})).toBe(1);
   remove(6, 1);
   expect(remove(6, 1)).toEqual({ kind: "taken" });

@@ -243,6 +243,23 @@ class Play {
   }
 }
 
+/**
+ * Of the first session only a message to its shard is under way when the object is lost. The session ends and
+ * is made again in the same millisecond, so its message has the order of that one.
+ */
+const MADE_AGAIN: Step[] = [
+  { do: "move", session: 1, owner: "alice", type: "mcp" },
+  { do: "move", session: 1, owner: "alice", type: "mcp" },
+  { do: "release", nth: 3, times: 2 },
+  { do: "pass", ms: 10 },
+  { do: "release", nth: 0, times: 1 },
+  { do: "kill", session: 1 },
+  { do: "end", session: 1, owner: "alice" },
+  { do: "create", session: 1, owner: "alice", type: "mcp" },
+  { do: "release", nth: 3, times: 5 },
+  { do: "release", nth: 2, times: 1 },
+];
+
 it("a session is one of those that its calls can have made, and the directory lists that, whatever comes between", async () => {
   await fc.assert(
     fc.asyncProperty(
@@ -253,6 +270,9 @@ it("a session is one of those that its calls can have made, and the directory li
         await play.check();
       },
     ),
-    { numRuns: Number(process.env["INTERLEAVED_RUNS"] ?? 25) },
+    {
+      numRuns: Number(process.env["INTERLEAVED_RUNS"] ?? 25),
+      examples: [[MADE_AGAIN]],
+    },
   );
 });
