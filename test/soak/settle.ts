@@ -7,9 +7,15 @@ import type { Follower } from "./traffic/follower.ts";
 import { REDIS, type RedisTraffic } from "./traffic/redis.ts";
 import { SESSIONS, SHORT_TTL_SECONDS } from "./traffic/sessions.ts";
 import type { Session, SessionList } from "../../src/core/api.ts";
+import { LONGEST_RESEND_MS } from "../../src/core/limits.ts";
 
 /** Milliseconds until everything must be calm. After that, the auditor judges the state as it is. */
 const CALM_WITHIN_MS = 60_000;
+/**
+ * Milliseconds until the directory must agree with the sessions. An object whose alarm failed on a full disk
+ * looks again after the longest wait between two messages, and a quarter more (docs/directory.md).
+ */
+const LISTED_WITHIN_MS = CALM_WITHIN_MS + 1.25 * LONGEST_RESEND_MS;
 const LOOK_EVERY_MS = 200;
 /** Calls under way at a time. */
 const AT_ONCE = 16;
@@ -134,7 +140,7 @@ export async function observeSessions(
     if (listing.counted === listing.listed.length && sameIds(listing.listed, found)) return true;
     found = await observer.read(new Set([...known, ...listing.listed]));
     return sameIds(listing.listed, found);
-  });
+  }, LISTED_WITHIN_MS);
   const { unnamed } = journal;
   return { place: SESSIONS, changes, expiring, found, ...listing, unnamed };
 }
@@ -161,8 +167,8 @@ function sameIds(listed: readonly string[], found: ReadonlyMap<string, string>):
 }
 
 /** Repeats the check until it holds, or the time is up. */
-async function calm(isSo: () => Promise<boolean>): Promise<void> {
-  const until = performance.now() + CALM_WITHIN_MS;
+async function calm(isSo: () => Promise<boolean>, withinMs = CALM_WITHIN_MS): Promise<void> {
+  const until = performance.now() + withinMs;
   while (!(await isSo()) && performance.now() < until) await sleep(LOOK_EVERY_MS);
 }
 
