@@ -65,7 +65,7 @@ export class EraAnswer implements Answering {
   #row: OpenExchange | undefined;
   #asks: Ask[] = [];
   /** Those of `#asks` that any other call could be asked as well, as they came. */
-  #anyones: string[] = [];
+  #forAnyCall: string[] = [];
   readonly #backlog = new Turn();
   /** Calls off the moment for which more questions are waited for. */
   #gathering: (() => void) | undefined;
@@ -163,11 +163,11 @@ export class EraAnswer implements Answering {
     return true;
   }
 
-  /** A question that names no call has come to this one. `isAnyones`: any other call can be asked in its place. */
-  asked(text: string, isAnyones: boolean): void {
+  /** The server asks this call, in a question that names no call. `isForAnyCall`: another call may answer it as well. */
+  asked(text: string, isForAnyCall: boolean): void {
     const before = this.#asks.length;
     for (const message of messagesIn(text)) this.#take(message);
-    if (isAnyones && this.#asks.length > before) this.#anyones.push(text);
+    if (isForAnyCall && this.#asks.length > before) this.#forAnyCall.push(text);
     this.flush();
   }
 
@@ -309,7 +309,7 @@ export class EraAnswer implements Answering {
     const state = { ...this.#placeNow(), askedAt: now, method, name, asks: [...asks], expiresAt };
     const text = inputRequired(id, asks, stateIn(slot, states.add(state, now)));
     this.#asks = [];
-    this.#anyones = [];
+    this.#forAnyCall = [];
     this.#leg = undefined;
     leg.finish(text);
   }
@@ -336,7 +336,7 @@ export class EraAnswer implements Answering {
     this.#isEnded = true;
     this.isAnswered = isAnswered;
     this.#gathering?.();
-    for (const text of this.#anyones.splice(0)) this.#parts.unasked(text);
+    for (const text of this.#forAnyCall.splice(0)) this.#parts.unasked(text);
     if (!this.#leg) return this.#store(this.resumesAfter());
     if (this.#row) this.#parts.streams.say(this.#row, [], []);
   }

@@ -129,7 +129,7 @@ export class EraRunning {
     return this.#askable[0];
   }
 
-  /** A question about the client goes to the call that it waits for, or will be asked about. */
+  /** Asks about the client in a call that somebody waits for, else in any call, else in the next one. */
   #askAnybody(text: string): void {
     const askable = this.#askable;
     const call = askable.find(({ answer }) => answer.isAttended) ?? askable[0];
@@ -155,7 +155,7 @@ export class EraRunning {
 
   #ended({ answer: { isAnswered, isAttended }, era, headers }: Running): void {
     const { doubt, after, over } = this.#parts;
-    // No other call finds the session of a task. The task has the end, or is to get an error. An answer that it has not got yet is in the log.
+    // No other call finds the session of a task. It stays while the log holds an answer that the task has not read.
     const isSole = era.task !== undefined && era.task.id === era.slot;
     if (isSole && (isAttended || !isAnswered)) {
       return after(ERA_LINGER_MS, () => {

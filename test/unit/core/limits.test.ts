@@ -419,7 +419,7 @@ const ROWS: Readonly<Record<keyof typeof limits, Row>> = {
   LONGEST_TASK_LOOK_MS: "pace",
   TASK_REPEAT_MS: "pace",
   MAX_LISTENED_TASKS: {
-    // One that is named twice is one.
+    // The client names one task twice, and the service counts it once.
     takes: async (n) => {
       const taskIds = Array.from({ length: n }, (_, task) => `task-${task}`);
       const request = { body: "{}", id: "1", notifications: { taskIds: [...taskIds, "task-0"] } };

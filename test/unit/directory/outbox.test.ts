@@ -1,6 +1,6 @@
 /**
- * What a session's object tells the directory, when, and in which order: by itself, at a directory
- * that answers as a test says. Each life of the object has a storage that fails once it is over.
+ * The outbox alone: which messages it sends to the directory, when, and in which order. The directory
+ * answers as a test says. Each life of the object has a storage that fails once it is over.
  */
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { AlarmClock } from "../../../src/alarm-clock.ts";
@@ -60,7 +60,7 @@ class World {
   readonly disk = new ObjectStorage();
   readonly sent: Sent[] = [];
   readonly warned: unknown[] = [];
-  /** What the object has to stay in memory for. */
+  /** The work for which the platform keeps the object in memory. */
   readonly background: Promise<unknown>[] = [];
   shards = 2;
   answer: (message: DirectoryMessage) => Delivery | Promise<Delivery> = () => TAKEN;
@@ -362,7 +362,7 @@ describe("a message that was not taken", () => {
     expect(await world.told()).toHaveLength(1);
     // The alarm was for that alone.
     expect(world.disk.alarm).toBe(NOW + TTL);
-    // One that is set from then on is somebody else's.
+    // The outbox does not move an alarm that another part sets after that.
     world.alarm.wakeBy(NOW + TTL / 2);
     world.outbox.changed(changedAt(NOW + 60_000, { type: "sse" }), NOW + 60_000);
     expect(await world.told()).toHaveLength(1);
@@ -546,7 +546,7 @@ describe("the end of a session", () => {
       null,
       undefined,
     ]);
-    // Nothing of it is remembered.
+    // The outbox remembers nothing of it.
     await world.outbox.resume(Date.now());
     expect(await world.told()).toEqual([]);
     const later = Date.now();

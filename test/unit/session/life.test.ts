@@ -39,7 +39,7 @@ afterEach(() => {
   vi.restoreAllMocks();
 });
 
-/** What holds the session open, and the time at which its own server wants to be woken. */
+/** The things that hold the session open, and the time at which its own server wants to be woken. */
 interface Situation {
   reader: boolean;
   exchange: boolean;
@@ -50,9 +50,9 @@ interface Situation {
 
 class World {
   readonly disk = new ObjectStorage();
-  /** What the session's parts were asked to do, in turn. */
+  /** The calls that the session made to its parts, in turn. */
   readonly done: string[] = [];
-  /** What the directory was told of, with the deadline. */
+  /** The sessions that the outbox was given, each with its deadline. */
   readonly listed: (Listed | undefined)[] = [];
   readonly holds: Situation = {
     reader: false,
@@ -91,7 +91,7 @@ class World {
     return this.storage.kv.get("used-until");
   }
 
-  /** What was done since the last look. */
+  /** Takes the calls since the last look. */
   since(): string[] {
     return this.done.splice(0);
   }

@@ -188,7 +188,7 @@ class Play {
         call?.leave?.();
         break;
       case "evict":
-        // Nothing of the last life is heard any more.
+        // The streams of the last life are gone, so the object hears nothing on them.
         this.#listened.clear();
         this.#tools = this.#tools.map((lost) => ({ ...lost, flow: new Flow() }));
         for (const each of this.#calls) each.leave = undefined;

@@ -140,7 +140,7 @@ it("reaches nobody where it may be another's, and from then on each such call is
   await settle();
   await say(elicit("q"));
   expect(answers()).toEqual({ q: REFUSED });
-  // Those that name their call by its stream reach it all the same.
+  // A question on the stream of its call reaches that call all the same.
   await flow("b").say(elicit("own"));
   await pass(150);
   expect([a.messages, b.messages]).toEqual([undefined, ["own"]]);

@@ -58,6 +58,21 @@ const REQUEST: ExchangeRequest = {
 /** A write of the streams, sent as one: how many messages, and how many requests are pending after them. */
 type Said = [messages: number, pending: number];
 
+/** A link to the upstream, with these ways of the log and of sending. */
+function linkTo(streams: object, sending: object): UpstreamLink {
+  const link = {
+    upstream: UPSTREAM,
+    timer: new SharedTimer(),
+    streams: {
+      upstreamHeld: () => Promise.resolve(),
+      beginExchange: (pending: readonly string[]) => ({ id: 2, stream: 2, pending }),
+      ...streams,
+    },
+    ...sending,
+  };
+  return link as unknown as UpstreamLink;
+}
+
 /** Carries a batch of `requests` to an upstream that answers with these chunks of a stream. */
 async function said(
   requests: number,
@@ -67,21 +82,18 @@ async function said(
 ): Promise<Said[]> {
   const turns: Said[] = [];
   const pending = Array.from({ length: requests }, (_, n) => String(n));
-  const begin = (ids: readonly string[]) => ({ id: 2, stream: 2, pending: ids });
   const reply = streamed(chunks, resumptions.length > 0 ? "id: 1\n" : "");
-  const link = {
-    upstream: UPSTREAM,
-    timer: new SharedTimer(),
-    streams: {
-      upstreamHeld: () => Promise.resolve(),
-      beginExchange: begin,
+  const link = linkTo(
+    {
       say: (_row: unknown, texts: readonly string[], left: readonly string[]) =>
         turns.push([texts.length, left.length]),
       endStream: () => turns.push([0, 0]),
     },
-    resume: () => resumptions.shift()?.(),
-    post: () => Promise.resolve({ kind: "stream", reply, doubted: undefined }),
-  } as unknown as UpstreamLink;
+    {
+      resume: () => resumptions.shift()?.(),
+      post: () => Promise.resolve({ kind: "stream", reply, doubted: undefined }),
+    },
+  );
   const request = { ...REQUEST, pending, ...more };
   const limits = { bodyMaxBytes: 1 << 20 };
   const hold = new HeldBytes().hold();
@@ -189,20 +201,18 @@ it("stores nothing once its session has ended, and answers the client when the f
     },
   });
   const reply = replyOf(new Response(body, { headers: { "content-type": "text/event-stream" } }));
-  const link = {
-    upstream: UPSTREAM,
-    timer: new SharedTimer(),
-    streams: {
-      upstreamHeld: () => Promise.resolve(),
-      beginExchange: (pending: readonly string[]) => ({ id: 2, stream: 2, pending }),
+  const link = linkTo(
+    {
       say: said,
       sendLast,
     },
-    post: (_parcel: unknown, given: AbortSignal) => {
-      signal = given;
-      return Promise.resolve({ kind: "stream", reply, doubted: undefined });
+    {
+      post: (_parcel: unknown, given: AbortSignal) => {
+        signal = given;
+        return Promise.resolve({ kind: "stream", reply, doubted: undefined });
+      },
     },
-  } as unknown as UpstreamLink;
+  );
   const limits = { bodyMaxBytes: 1 << 20 };
   const hold = new HeldBytes().hold();
   const parts = { link, limits, log, hold, used: () => undefined };
@@ -232,22 +242,20 @@ async function carried(chunk: string, ms: number, more: Partial<ExchangeRequest>
   });
   const reply = replyOf(new Response(body, { headers: { "content-type": "text/event-stream" } }));
   let signal: AbortSignal | undefined;
-  const link = {
-    upstream: UPSTREAM,
-    timer: new SharedTimer(),
-    streams: {
-      upstreamHeld: () => Promise.resolve(),
-      beginExchange: (pending: readonly string[]) => ({ id: 2, stream: 2, pending }),
+  const link = linkTo(
+    {
       say: (_row: unknown, texts: readonly string[]) => sent.push(...texts),
       endStream: () => undefined,
       sendLast: () => undefined,
     },
-    post: (_parcel: unknown, given: AbortSignal) => {
-      signal = given;
-      given.addEventListener("abort", () => reply.discard());
-      return Promise.resolve({ kind: "stream", reply, doubted: undefined });
+    {
+      post: (_parcel: unknown, given: AbortSignal) => {
+        signal = given;
+        given.addEventListener("abort", () => reply.discard());
+        return Promise.resolve({ kind: "stream", reply, doubted: undefined });
+      },
     },
-  } as unknown as UpstreamLink;
+  );
   const hold = new HeldBytes().hold();
   const parts = { link, limits: { bodyMaxBytes: 1 << 20 }, log, hold, used: () => undefined };
   const exchange = new Exchange({ ...REQUEST, pending: ["0"], ...more }, parts);
@@ -308,18 +316,16 @@ it.each([
 
 it("ends, and says so in the log, also where its failure cannot be stored", async () => {
   vi.mocked(log.warn).mockClear();
-  const link = {
-    upstream: UPSTREAM,
-    timer: new SharedTimer(),
-    streams: {
-      upstreamHeld: () => Promise.resolve(),
-      beginExchange: (pending: readonly string[]) => ({ id: 2, stream: 2, pending }),
+  const link = linkTo(
+    {
       say: () => {
         throw new Error("the disk is full");
       },
     },
-    post: () => Promise.resolve({ kind: "stream", reply: streamed([[PROGRESS]]) }),
-  } as unknown as UpstreamLink;
+    {
+      post: () => Promise.resolve({ kind: "stream", reply: streamed([[PROGRESS]]) }),
+    },
+  );
   const hold = new HeldBytes().hold();
   const parts = { link, limits: { bodyMaxBytes: 1 << 20 }, log, hold, used: () => undefined };
   const exchange = new Exchange({ ...REQUEST, pending: ["0"] }, parts);

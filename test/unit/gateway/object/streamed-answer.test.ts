@@ -21,8 +21,8 @@ function streamOf(text: string): Reply {
 }
 
 /**
- * Reads a stream that begins with `first`. What each of its resumptions says is in `rest`; then they fail the
- * test. Says at which times it was resumed, how many messages came, and the end.
+ * Reads a stream that begins with `first`. `rest` has the text of each resumption.
+ * Returns the times of the resumptions, how many messages came, and the end.
  */
 async function read(
   first: string | undefined,
