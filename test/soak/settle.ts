@@ -1,6 +1,7 @@
 /** After the load: waits for calm, then reads everything that exists. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { SseReader } from "../support/sse-reader.ts";
+import { Disagreements } from "./disagreements.ts";
 import type { Event, Following, Keeping, SessionLog } from "./history.ts";
 import type { Journal } from "./journal.ts";
 import type { Follower } from "./traffic/follower.ts";
@@ -121,12 +122,16 @@ export async function caughtUp(followers: readonly Follower[], observer: Observe
   });
 }
 
-/** Waits until expiring sessions are gone and the directory agrees with the sessions' objects. */
+/**
+ * Waits until expiring sessions are gone and the directory agrees with the sessions' objects. Calls
+ * `onLate` with each session about which they do not agree soon.
+ */
 export async function observeSessions(
   journal: Journal,
   expiring: ReadonlySet<string>,
   observer: Observer,
-): Promise<Keeping> {
+  onLate: (id: string, said: string) => Promise<void>,
+): Promise<{ keeping: Keeping; disagreements: Disagreements }> {
   // If the process died in between, a session lives for up to two TTLs after its last use.
   await sleep(2.2 * SHORT_TTL_SECONDS * 1000);
   const changes = journal.changesIn(SESSIONS);
@@ -135,14 +140,18 @@ export async function observeSessions(
   // One whose process died before it was listed is listed by its next use.
   await observer.use([...found.keys()].filter((id) => !expiring.has(id)));
   let listing = await observer.list();
+  const disagreements = new Disagreements();
   await calm(async () => {
     listing = await observer.list();
     if (listing.counted === listing.listed.length && sameIds(listing.listed, found)) return true;
     found = await observer.read(new Set([...known, ...listing.listed]));
+    const late = disagreements.look(listing.listed, found, performance.now());
+    for (const [id, said] of late) await onLate(id, said);
     return sameIds(listing.listed, found);
   }, LISTED_WITHIN_MS);
   const { unnamed } = journal;
-  return { place: SESSIONS, changes, expiring, found, ...listing, unnamed };
+  const keeping = { place: SESSIONS, changes, expiring, found, ...listing, unnamed };
+  return { keeping, disagreements };
 }
 
 export async function observeRedis(journal: Journal, redis: RedisTraffic): Promise<Keeping> {

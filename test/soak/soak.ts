@@ -1,8 +1,12 @@
 /** One soak: starts everything, loads it, injects faults, waits for calm, and audits. */
+import { relative } from "node:path";
+import { PROJECT } from "../../scripts/bundle.ts";
 import { Random } from "../support/fuzz/random.ts";
 import { audit } from "./audit/audit.ts";
 import type { Loss } from "./audit/loss.ts";
+import type { Disagreements } from "./disagreements.ts";
 import { endAll, type Ending } from "./endings.ts";
+import { Evidence } from "./evidence.ts";
 import { strikeAll, type ObjectTarget } from "./faults.ts";
 import type { History } from "./history.ts";
 import type { Journal } from "./journal.ts";
@@ -28,6 +32,10 @@ export interface SoakResult {
   readonly journal: Journal;
   readonly history: History;
   readonly losses: readonly Loss[];
+  /** Between the directory and the sessions, after the load. */
+  readonly disagreements: Disagreements;
+  /** The folder of what is kept about those that were late, relative to the project. */
+  readonly evidence: string;
 }
 
 /** Throws if the soak could not be carried out. The service's own failures are in the losses. */
@@ -39,8 +47,11 @@ export async function soak(options: SoakOptions, hooks: SoakHooks = {}): Promise
     // From now on, no read comes from memory, and the auditor may wake as many objects as it likes.
     hooks.onWait?.("process and Redis to start again");
     await Promise.all([stage.server.crash("free"), stage.redis.crash()]);
-    const history = await observe(stage, options.retain, hooks);
-    return { journal: stage.journal, history, losses: audit(history) };
+    const evidence = new Evidence({ ...stage, shards: SHARDS });
+    const { history, disagreements } = await observe(stage, options.retain, evidence, hooks);
+    const { journal } = stage;
+    const kept = relative(PROJECT, evidence.folder);
+    return { journal, history, losses: audit(history), disagreements, evidence: kept };
   } finally {
     await endAll(endings);
   }
@@ -81,7 +92,12 @@ function anyObject({ random, followed, sessions, calls }: Stage): ObjectTarget {
   return session === undefined ? { shard: random.below(SHARDS) } : { session };
 }
 
-async function observe(stage: Stage, retained: number, { onWait }: SoakHooks): Promise<History> {
+async function observe(
+  stage: Stage,
+  retained: number,
+  evidence: Evidence,
+  { onWait }: SoakHooks,
+): Promise<{ history: History; disagreements: Disagreements }> {
   const { journal, server, sessions, redis } = stage;
   const { publishes, calls, answers, unexpected } = journal;
   const observer = new Observer(server.url);
@@ -89,11 +105,16 @@ async function observe(stage: Stage, retained: number, { onWait }: SoakHooks): P
   onWait?.("subscribers to catch up");
   await caughtUp(followers, observer);
   onWait?.("sessions to expire, and the directory to agree");
-  const kept = await observeSessions(journal, sessions.expiring, observer);
+  const { keeping: kept, disagreements } = await observeSessions(
+    journal,
+    sessions.expiring,
+    observer,
+    (id, said) => evidence.keep(id, said),
+  );
   onWait?.("all logs and records to be read");
   const published = new Set(publishes.map(({ session }) => session));
   const living = [...published].filter((id) => kept.found.has(id));
-  return {
+  const history = {
     retained,
     publishes,
     logs: await readLogs(living, observer),
@@ -103,6 +124,7 @@ async function observe(stage: Stage, retained: number, { onWait }: SoakHooks): P
     answers,
     unexpected,
   };
+  return { history, disagreements };
 }
 
 /** Rejects as the work does, and never resolves. */
