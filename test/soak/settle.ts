@@ -122,16 +122,38 @@ export async function caughtUp(followers: readonly Follower[], observer: Observe
   });
 }
 
-/**
- * Waits until expiring sessions are gone and the directory agrees with the sessions' objects. Calls
- * `onLate` with each session about which they do not agree soon.
- */
+/** Looks for disagreements, and calls `onLate` with each session about which there is one for long. */
+export class Watch {
+  readonly disagreements = new Disagreements();
+  readonly #onLate: (id: string, said: string) => Promise<void>;
+
+  constructor(onLate: (id: string, said: string) => Promise<void>) {
+    this.#onLate = onLate;
+  }
+
+  async look(listed: readonly string[], found: ReadonlyMap<string, string>): Promise<void> {
+    const late = this.disagreements.look(listed, found, performance.now());
+    for (const [id, said] of late) await this.#onLate(id, said);
+  }
+}
+
+/** Waits until no session is listed that has ended. It looks from the start on, so it sees how late an end is told. */
+export async function endsAreTold(observer: Observer, watch: Watch): Promise<void> {
+  await calm(async () => {
+    const { listed } = await observer.list();
+    const found = await observer.read(listed);
+    await watch.look(listed, found);
+    return listed.every((id) => found.has(id));
+  }, LISTED_WITHIN_MS);
+}
+
+/** Waits until expiring sessions are gone and the directory agrees with the sessions' objects. */
 export async function observeSessions(
   journal: Journal,
   expiring: ReadonlySet<string>,
   observer: Observer,
-  onLate: (id: string, said: string) => Promise<void>,
-): Promise<{ keeping: Keeping; disagreements: Disagreements }> {
+  watch: Watch,
+): Promise<Keeping> {
   // If the process died in between, a session lives for up to two TTLs after its last use.
   await sleep(2.2 * SHORT_TTL_SECONDS * 1000);
   const changes = journal.changesIn(SESSIONS);
@@ -140,18 +162,15 @@ export async function observeSessions(
   // One whose process died before it was listed is listed by its next use.
   await observer.use([...found.keys()].filter((id) => !expiring.has(id)));
   let listing = await observer.list();
-  const disagreements = new Disagreements();
   await calm(async () => {
     listing = await observer.list();
     if (listing.counted === listing.listed.length && sameIds(listing.listed, found)) return true;
     found = await observer.read(new Set([...known, ...listing.listed]));
-    const late = disagreements.look(listing.listed, found, performance.now());
-    for (const [id, said] of late) await onLate(id, said);
+    await watch.look(listing.listed, found);
     return sameIds(listing.listed, found);
   }, LISTED_WITHIN_MS);
   const { unnamed } = journal;
-  const keeping = { place: SESSIONS, changes, expiring, found, ...listing, unnamed };
-  return { keeping, disagreements };
+  return { place: SESSIONS, changes, expiring, found, ...listing, unnamed };
 }
 
 export async function observeRedis(journal: Journal, redis: RedisTraffic): Promise<Keeping> {

@@ -112,7 +112,7 @@ function notesOf(
   return [
     `Faults: ${faults}; seed ${options.seed}. Process and Redis were killed once more before the audit.`,
     `Published ${whole.publishedPerSecond.toFixed(0)} events a second, delivered ${whole.deliveredPerSecond.toFixed(0)}; publish to receipt p50 ${whole.p50?.toFixed(1)} ms, p99 ${whole.p99?.toFixed(0)} ms, the faults' own times included.`,
-    `The list and the sessions disagreed about ${disagreements.count} of them when the soak first looked, or later, for ${disagreements.longestSeconds.toFixed(1)} s at most.`,
+    `From the last start on, the list and the sessions disagreed about ${disagreements.count} of them, for ${disagreements.longestSeconds.toFixed(1)} s at most.`,
     ...(disagreements.late === 0
       ? []
       : [`${evidence} has what was stored of those that were late.`]),

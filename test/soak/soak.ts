@@ -12,7 +12,16 @@ import type { History } from "./history.ts";
 import type { Journal } from "./journal.ts";
 import type { SoakOptions } from "./options.ts";
 import { scheduleFaults, type Fault } from "./schedule.ts";
-import { caughtUp, closeAll, observeRedis, Observer, observeSessions, readLogs } from "./settle.ts";
+import {
+  caughtUp,
+  closeAll,
+  endsAreTold,
+  observeRedis,
+  Observer,
+  observeSessions,
+  readLogs,
+  Watch,
+} from "./settle.ts";
 import { setStage, SHARDS, type Stage } from "./stage.ts";
 import { until } from "./traffic/pace.ts";
 import { runPublishers } from "./traffic/publishers.ts";
@@ -48,10 +57,15 @@ export async function soak(options: SoakOptions, hooks: SoakHooks = {}): Promise
     hooks.onWait?.("process and Redis to start again");
     await Promise.all([stage.server.crash("free"), stage.redis.crash()]);
     const evidence = new Evidence({ ...stage, shards: SHARDS });
-    const { history, disagreements } = await observe(stage, options.retain, evidence, hooks);
-    const { journal } = stage;
-    const kept = relative(PROJECT, evidence.folder);
-    return { journal, history, losses: audit(history), disagreements, evidence: kept };
+    const watch = new Watch((id, said) => evidence.keep(id, said));
+    const history = await observe(stage, options.retain, watch, hooks);
+    return {
+      journal: stage.journal,
+      history,
+      losses: audit(history),
+      disagreements: watch.disagreements,
+      evidence: relative(PROJECT, evidence.folder),
+    };
   } finally {
     await endAll(endings);
   }
@@ -95,26 +109,21 @@ function anyObject({ random, followed, sessions, calls }: Stage): ObjectTarget {
 async function observe(
   stage: Stage,
   retained: number,
-  evidence: Evidence,
+  watch: Watch,
   { onWait }: SoakHooks,
-): Promise<{ history: History; disagreements: Disagreements }> {
+): Promise<History> {
   const { journal, server, sessions, redis } = stage;
   const { publishes, calls, answers, unexpected } = journal;
   const observer = new Observer(server.url);
   const followers = [...stage.subscribers, ...sessions.followers];
-  onWait?.("subscribers to catch up");
-  await caughtUp(followers, observer);
+  onWait?.("subscribers to catch up, and ended sessions to leave the list");
+  await Promise.all([caughtUp(followers, observer), endsAreTold(observer, watch)]);
   onWait?.("sessions to expire, and the directory to agree");
-  const { keeping: kept, disagreements } = await observeSessions(
-    journal,
-    sessions.expiring,
-    observer,
-    (id, said) => evidence.keep(id, said),
-  );
+  const kept = await observeSessions(journal, sessions.expiring, observer, watch);
   onWait?.("all logs and records to be read");
   const published = new Set(publishes.map(({ session }) => session));
   const living = [...published].filter((id) => kept.found.has(id));
-  const history = {
+  return {
     retained,
     publishes,
     logs: await readLogs(living, observer),
@@ -124,7 +133,6 @@ async function observe(
     answers,
     unexpected,
   };
-  return { history, disagreements };
 }
 
 /** Rejects as the work does, and never resolves. */
