@@ -24,13 +24,16 @@ export class Disagreements {
   ): Map<string, string> {
     const names = new Set(listed);
     const present = new Map<string, Disagreement>();
+    // One that is over lasted up to this look at most.
+    for (const { from } of this.#present.values()) {
+      this.#longestMs = Math.max(this.#longestMs, now - from);
+    }
     const note = (ids: Iterable<string>, others: { has(id: string): boolean }, said: string) => {
       for (const id of ids) {
         if (others.has(id)) continue;
         const { from } = this.#present.get(id) ?? { from: now };
         present.set(id, { said, from });
         this.#seen.add(id);
-        this.#longestMs = Math.max(this.#longestMs, now - from);
       }
     };
     note(names, found, "it is listed and is not there");
@@ -53,7 +56,7 @@ export class Disagreements {
     return this.#late.size;
   }
 
-  /** The longest disagreement that was seen, in seconds. */
+  /** For how many seconds the longest disagreement can have lasted since it was first seen. */
   get longestSeconds(): number {
     return this.#longestMs / 1000;
   }

@@ -13,8 +13,8 @@ import { LONGEST_RESEND_MS } from "../../src/core/limits.ts";
 /** Milliseconds until everything must be calm. After that, the auditor judges the state as it is. */
 const CALM_WITHIN_MS = 60_000;
 /**
- * Milliseconds until the directory must agree with the sessions. An object whose alarm failed on a full disk
- * looks again after the longest wait between two messages, and a quarter more (docs/directory.md).
+ * Milliseconds until the directory must agree with the sessions. An object whose message failed waits as long as
+ * that has waited, and up to a quarter more, before it tries again (docs/directory.md). No kill makes that shorter.
  */
 const LISTED_WITHIN_MS = CALM_WITHIN_MS + 1.25 * LONGEST_RESEND_MS;
 const LOOK_EVERY_MS = 200;
@@ -164,10 +164,11 @@ export async function observeSessions(
   let listing = await observer.list();
   await calm(async () => {
     listing = await observer.list();
-    if (listing.counted === listing.listed.length && sameIds(listing.listed, found)) return true;
-    found = await observer.read(new Set([...known, ...listing.listed]));
+    if (!sameIds(listing.listed, found)) {
+      found = await observer.read(new Set([...known, ...listing.listed]));
+    }
     await watch.look(listing.listed, found);
-    return sameIds(listing.listed, found);
+    return listing.counted === listing.listed.length && sameIds(listing.listed, found);
   }, LISTED_WITHIN_MS);
   const { unnamed } = journal;
   return { place: SESSIONS, changes, expiring, found, ...listing, unnamed };

@@ -14,7 +14,7 @@ it("says once of each session that it has disagreed for long, and how", () => {
   ]);
   expect(disagreements.look(["gone", "both"], there("both", "new"), 9000)).toEqual(new Map());
   disagreements.look(["both"], there("both"), 9500);
-  expect(disagreements).toMatchObject({ count: 2, late: 2, longestSeconds: 8 });
+  expect(disagreements).toMatchObject({ count: 2, late: 2, longestSeconds: 8.5 });
 });
 
 it("counts one that comes and goes from its return on", () => {
@@ -22,5 +22,5 @@ it("counts one that comes and goes from its return on", () => {
   disagreements.look(["a"], there(), 0);
   disagreements.look([], there(), 4000);
   expect(disagreements.look(["a"], there(), 8000)).toEqual(new Map());
-  expect(disagreements).toMatchObject({ count: 1, late: 0, longestSeconds: 0 });
+  expect(disagreements).toMatchObject({ count: 1, late: 0, longestSeconds: 4 });
 });
