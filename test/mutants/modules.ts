@@ -23,10 +23,12 @@ export const MODULES: Readonly<Record<string, readonly string[]>> = {
     "gateway/object/parked.test.ts",
     "gateway/object/streams.test.ts",
     "gateway/object/upstream-link.test.ts",
+    "gateway/object/era-questions.test.ts",
   ],
   "gateway/object/streams.ts": [
     "gateway/object/streams.test.ts",
     "gateway/object/answers.test.ts",
+    "gateway/object/era-questions.test.ts",
     "gateway/object/evicted.test.ts",
     "gateway/object/parked.test.ts",
   ],
@@ -39,6 +41,7 @@ export const MODULES: Readonly<Record<string, readonly string[]>> = {
   ],
   "gateway/object/upstream-link.ts": [
     "gateway/object/upstream-link.test.ts",
+    "gateway/object/era-questions.test.ts",
     "gateway/object/legacy.test.ts",
     "gateway/object/parked.test.ts",
   ],
