@@ -221,13 +221,13 @@ export class Exchange {
       const texts = messages.map(({ text }) => text);
       return this.#client.answerJson(status, texts, headers);
     }
-    for (const message of messages) this.#take(message, answer.bridged ?? false);
+    for (const message of messages) this.#take(message, answer.bridged);
     this.#client.flush();
     if (!this.#isDone) throw new UpstreamError(FAILURES.broken);
   }
 
   /** Handles a message of the upstream. Returns whether it is for the client. */
-  #take(written: WrittenMessage, bridged: boolean): boolean {
+  #take(written: WrittenMessage, bridged: boolean | undefined): boolean {
     const meant = meantFor(this.#client.open, asClientKnows(written, this.#how.again));
     const { message, text } = meant;
     const { bridge } = this.#how;
