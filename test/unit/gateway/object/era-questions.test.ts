@@ -131,14 +131,25 @@ function questionsIn(text: string): string[] {
   return Object.values(requests).map(({ params }) => params?.message ?? "");
 }
 
+/** The state and the client's answer with which it repeats a call that ended with one question. */
+async function repetitionOf(asked: Promise<Outcome<ExchangeAnswer>>): Promise<Partial<EraRequest>> {
+  const { value } = (await asked) as { value: ExchangeAnswer & { kind: "flow" } };
+  const text = await new Response(value.body).text();
+  const [, key = "", requestState = ""] =
+    /"inputRequests":\{"([^"]*)".*"requestState":"([^"]*)"/.exec(text) ?? [];
+  return { requestState, inputResponses: { [key]: '{"action":"accept"}' } };
+}
+
 const REFUSED = { code: -32603, message: expect.stringContaining("names no call") as string };
 
 it("a question that names no call reaches the one call under way", async () => {
-  const { call, say, answers } = await carried();
+  const { one, call, say, answers } = await carried();
   const seen = asks(call("a"));
   await settle();
   await say(elicit("q"));
   expect([seen.messages, answers()]).toEqual([["q"], {}]);
+  // Nobody who listens is to have it, so the log is not even made for it.
+  expect(one.storage.left).not.toContain("messages");
 });
 
 it("reaches nobody where it may be another's, and from then on each such call is alone", async () => {
@@ -349,17 +360,14 @@ it("a call that was asked before its own stream had said anything goes on in ano
   const asked = call("a");
   await settle();
   await say(elicit("q"));
-  const { value } = (await asked) as { value: ExchangeAnswer & { kind: "flow" } };
-  const text = await new Response(value.body).text();
-  const [, key = "", requestState = ""] =
-    /"inputRequests":\{"([^"]*)".*"requestState":"([^"]*)"/.exec(text) ?? [];
+  const state = await repetitionOf(asked);
   await flow("a").write("id: e1\ndata:\n\n");
   await one.evict();
   one.wake();
   const rest = new Flow();
   const { script } = one;
   one.script = (at) => (at.lastEventId === "e1" ? rest.response : script(at));
-  const end = call("a", { requestState, inputResponses: { [key]: '{"action":"accept"}' } });
+  const end = call("a", state);
   await settle();
   await rest.say(resultOf('"a"', '"content":[]'));
   await pass(300);
@@ -381,6 +389,18 @@ it("a call that waited for the server's stream when its session ended is not sen
   expect(await waiting).toMatchObject({ value: { failure: FAILURES.interrupted } });
   expect(one.all("tools/call")).toEqual([]);
   expect(logged("upstream.failed")).toEqual([]);
+});
+
+it("and keeps what its stream says meanwhile for the client that comes back", async () => {
+  const { call, say, flow } = await carried();
+  const asked = call("a");
+  await settle();
+  await say(elicit("q"));
+  const state = await repetitionOf(asked);
+  await flow("a").write("id: e1\ndata:\n\n");
+  await flow("a").say(resultOf('"a"', '"content":[]'));
+  const end = (await call("a", state)) as { value: ExchangeAnswer & { kind: "json" } };
+  expect(end.value.body).toContain('"resultType":"complete"');
 });
 
 it("a question about the client itself goes to any call, or waits for the next one", async () => {

@@ -528,6 +528,17 @@ it("keeps what the server says while the client is asked, for its repetition in 
   expect([calls(one).length, resumptions(one).length]).toEqual([1, 0]);
 });
 
+it("takes the server's stream up after what the object has kept of it, not after the question", async () => {
+  const flow = new Flow();
+  const { one } = await carried(flow);
+  const state = await parked(flow, one, "e1");
+  await flow.sayWithIds(["e2", notice("between")]);
+  await one.evict();
+  void ask(one, state);
+  await settle();
+  expect(resumptions(one)).toEqual(["e2"]);
+});
+
 it("refuses a state that has expired, in whichever life, and one of another request", async () => {
   const flow = new Flow();
   const { one } = await carried(flow);
