@@ -35,6 +35,7 @@ export const MODULES: Readonly<Record<string, readonly string[]>> = {
   "gateway/object/exchange-table.ts": [
     "gateway/object/exchange-table.test.ts",
     "gateway/object/answers.test.ts",
+    "gateway/object/era-questions.test.ts",
     "gateway/object/evicted.test.ts",
     "gateway/object/legacy.test.ts",
     "gateway/object/streams.test.ts",
