@@ -98,7 +98,6 @@ export class ShardIndex {
 
   /** Counts a subject's sessions by their rows, and all sessions from memory once they have been counted. */
   count({ type, subject }: DirectoryFilter): number {
-    if (subject === "") return 0;
     if (subject !== undefined) {
       const ofType = type === undefined ? [] : [type];
       return this.#sql
@@ -255,10 +254,10 @@ export class ShardIndex {
     if (is && this.#quietUntil !== undefined) {
       this.#quietUntil = Math.min(this.#quietUntil, next.dropAt);
     }
-    if (was?.type === is?.type) return;
     if (was) this.#tally(was.type, -1);
-    if (is) this.#tally(is.type, 1);
-    if (is) this.#learn(is.type);
+    if (!is) return;
+    this.#tally(is.type, 1);
+    this.#learn(is.type);
   }
 
   #put(held: Row | undefined, { id, order, dropAt, entry }: ShardRow): void {
@@ -308,7 +307,7 @@ export class ShardIndex {
 
 /** Whether a row says of its session what another one does, whatever their orders. */
 function says(held: Row, { entry }: ShardRow): boolean {
-  if (!entry || held.type === null) return !entry && held.type === null;
+  if (!entry) return held.type === null;
   const { type, subject = "", createdAt, expiresAt } = entry;
   return (
     held.type === type &&
