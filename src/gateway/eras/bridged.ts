@@ -14,7 +14,7 @@ import { passThrough } from "../stateless.ts";
 import { carry, eraSessionOf, inEraSession, NotMade, type EraSession } from "./era-session.ts";
 import { filterOf, listen } from "./listen.ts";
 import { FIRST_SLOT, poolOf, slotsFor } from "./slots.ts";
-import { asksAside, learn, learnAside } from "./speaks.ts";
+import { learn, learnAside } from "./speaks.ts";
 import { LISTEN, mayBeAsked } from "./wire.ts";
 import { stateRefused, UNKNOWN_STATE } from "./modern-answer.ts";
 import { readModern, type ModernRequest } from "./modern-request.ts";
@@ -99,9 +99,8 @@ async function inSomeSlot(
     const mayMake = isNew(task) && (!slot || request.requestState === undefined);
     const carried = mayMake ? inSession(call, session, ask) : ask().catch(notThere);
     const given = await whenOver(carried, () => pool.giveBack(slot));
-    // Only at such an upstream a call has to be alone.
-    if (given.kind === "busy" && mayMake) learnAside(upstream);
-    if (asksAside(upstream)) await parts.memory?.rememberAside(upstream);
+    if (given.kind === "busy" && given.server !== undefined) learnAside(upstream, given.server);
+    await parts.memory?.rememberAside(upstream);
     if (given.kind !== "busy") return given;
   }
   if (!isNew(task) || request.requestState === undefined) return { kind: "busy" };
