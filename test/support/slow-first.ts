@@ -20,7 +20,6 @@ const SLOW = [
   "e2e/mcp/eras-conformance.test.ts",
   "e2e/mcp/tasks/conformance.test.ts",
   "e2e/mcp/tasks/restart.test.ts",
-  "e2e/mcp/tasks/followed.test.ts",
   "e2e/readers.test.ts",
   "e2e/event-source-clients.test.ts",
   "node/package.test.ts",

@@ -1,13 +1,12 @@
 /** A task is a session: the command and the console follow it as any other. */
-import { spawn } from "node:child_process";
-import { once } from "node:events";
-import { createInterface } from "node:readline";
-import { expect, it } from "vitest";
+import { join } from "node:path";
+import { it } from "vitest";
+import { PROJECT } from "../../../../scripts/bundle.ts";
 import { CONSOLE_FOLDER } from "../../../../scripts/console.ts";
 import { openBrowser } from "../../../support/browser.ts";
+import { run } from "../../../support/command.ts";
 import { TaskClient, type ShownTask } from "../../../support/mcp/task-client.ts";
 import { TaskServer } from "../../../support/mcp/task-server.ts";
-import { packedCommand } from "../../../support/packed.ts";
 import { atEnd, beside, shared } from "../../../support/scope.ts";
 import { Service } from "../../../support/service.ts";
 
@@ -19,33 +18,36 @@ const opened = shared(async () => {
   return { server, service, client: new TaskClient(`${service.url}/mcp`) };
 });
 
+/** Runs `holdfast tail` from its source. */
+const tail = (id: string): string => `
+  const { main } = await import(${JSON.stringify(join(PROJECT, "scripts/command/main.ts"))});
+  const at = { package: ${JSON.stringify(join(PROJECT, "package.json"))} };
+  await main(["tail", ${JSON.stringify(id)}], at);
+`;
+
 it.concurrent(
   "`holdfast tail` prints each state of a task, and ends with it",
   beside(async ({ expect }) => {
     const { server, service, client } = await opened();
     const { taskId } = (await client.call("held", { label: "tailed" })).result;
-    const child = spawn(process.execPath, [await packedCommand(), "tail", taskId], {
-      env: { PATH: process.env["PATH"], HOLDFAST_URL: service.url },
-      stdio: ["ignore", "pipe", "ignore"],
-    });
-    atEnd(() => void child.kill("SIGKILL"));
-    const exit = once(child, "close");
-    const states: string[] = [];
-    for await (const line of createInterface({ input: child.stdout })) {
-      const [event, data = ""] = line.split("\t");
-      const task = JSON.parse(data) as ShownTask;
-      expect([event, task.taskId]).toEqual(["status", taskId]);
-      states.push(`${task.status} ${task.result?.content[0]?.text ?? ""}`.trim());
-      server.release("tailed");
-    }
-    expect([states, (await exit)[0]]).toEqual([["working", "completed released tailed"], 0]);
+    const env = { HOLDFAST_URL: service.url };
+    const tailed = run(["--input-type=module", "--eval", tail(taskId)], env);
+    await tailed.printed(/"working"/);
+    server.release("tailed");
+    expect(await tailed.closed).toBe(0);
+    const events = tailed.lines.filter((line) => line.startsWith("status\t"));
+    const states = events.map((line) => JSON.parse(line.slice("status\t".length)) as ShownTask);
+    expect(states).toMatchObject([
+      { taskId, status: "working" },
+      { taskId, status: "completed", result: { content: [{ text: "released tailed" }] } },
+    ]);
   }),
   60_000,
 );
 
 it.concurrent(
   "the console shows a task live, from its tool to its result",
-  beside(async () => {
+  beside(async ({ expect }) => {
     const { server, service, client } = await opened();
     const { taskId } = (await client.call("held", { label: "watched" })).result;
     const context = await (await openBrowser()).newContext();
