@@ -227,6 +227,11 @@ export const MAX_DIRECTORY_SHARDS = 256;
 export const SHARD_TIMEOUT_MS = 5_000;
 /** Milliseconds after a session's last possible deadline until a shard that heard no more drops its entry. */
 export const ENTRY_GRACE_MS = 10_000;
+/**
+ * Milliseconds for which the entry of a session that is held open renews itself. Then the session tells it again:
+ * a shard that has lost its storage would not list it before.
+ */
+export const RENEWED_FOR_MS = 24 * 60 * 60 * 1000;
 /** Milliseconds for which a shard remembers a removal: longer than any message can be under way. */
 export const REMOVAL_MEMORY_MS = 10 * 60 * 1000;
 /**
