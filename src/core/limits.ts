@@ -268,8 +268,8 @@ export const REVOKE_BATCH = 100;
 export const SHARD_RETRY_MS = 5_000;
 /**
  * Milliseconds for which a revocation also ends sessions whose entry comes late. A session that no shard knows
- * yet reports at its next use or at its deadline, which is a TTL away at most. Its shard may be down then for a
- * while.
+ * reports at its next use or at its deadline, which is a TTL away at most, or within two days if its entry renewed
+ * itself. Its shard may be down then for a while.
  */
 export const REVOCATION_MEMORY_MS = MAX_TTL_MS + 24 * 60 * 60 * 1000;
 /** Milliseconds for which a listing reads twice after a move of entries has ended. */

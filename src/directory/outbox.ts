@@ -7,6 +7,8 @@
  * here, and sets no alarm of its own. An object that has lost its memory does not know whether a shard
  * took that message: the next use sends it again, or the alarm at the deadline does.
  *
+ * The entry of a session that something holds open renews itself, once the alarm has told the shard.
+ *
  * An ended session leaves no record. The trace of its entry stays in its place until a shard has
  * taken the removal. Then the outbox empties the storage.
  */
