@@ -227,6 +227,11 @@ export const MAX_DIRECTORY_SHARDS = 256;
 export const SHARD_TIMEOUT_MS = 5_000;
 /** Milliseconds after a session's last possible deadline until a shard that heard no more drops its entry. */
 export const ENTRY_GRACE_MS = 10_000;
+/**
+ * Milliseconds for which the entry of a session that is held open renews itself. Then the session tells it again:
+ * a shard that has lost its storage would not list it before.
+ */
+export const RENEWED_FOR_MS = 24 * 60 * 60 * 1000;
 /** Milliseconds for which a shard remembers a removal: longer than any message can be under way. */
 export const REMOVAL_MEMORY_MS = 10 * 60 * 1000;
 /**
@@ -263,8 +268,8 @@ export const REVOKE_BATCH = 100;
 export const SHARD_RETRY_MS = 5_000;
 /**
  * Milliseconds for which a revocation also ends sessions whose entry comes late. A session that no shard knows
- * yet reports at its next use or at its deadline, which is a TTL away at most. Its shard may be down then for a
- * while.
+ * reports at its next use or at its deadline, which is a TTL away at most, or within two days if its entry renewed
+ * itself. Its shard may be down then for a while.
  */
 export const REVOCATION_MEMORY_MS = MAX_TTL_MS + 24 * 60 * 60 * 1000;
 /** Milliseconds for which a listing reads twice after a move of entries has ended. */

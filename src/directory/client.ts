@@ -114,7 +114,8 @@ export class DirectoryClient {
       return this.deliver(message, shardsThen);
     }
     if (delivery.kind === "superseded" || before === place) return delivery;
-    return this.#ask(before, (shard, to) => shard.takeBack(to, id, message.order));
+    const back = await this.#ask(before, (shard, to) => shard.takeBack(to, id, message.order));
+    return back.kind === "taken" ? delivery : back;
   }
 
   /** Removes the entry of a session that cannot tell of its end by itself. */

@@ -378,6 +378,7 @@ const ROWS: Readonly<Record<keyof typeof limits, Row>> = {
     },
   },
   ENTRY_GRACE_MS: "pace",
+  RENEWED_FOR_MS: "pace",
   REMOVAL_MEMORY_MS: "pace",
   SEND_DELAY_MS: "pace",
   GATHER_MS: "pace",

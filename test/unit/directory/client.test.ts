@@ -236,6 +236,16 @@ describe("deliver", () => {
       ["deliver", after, message(mover)],
       ["takeBack", before, idOf(mover), 5],
     ]);
+    const renewing = directory(4, {
+      deliver: () => ({ kind: "taken", renews: true }),
+      takeBack: taken,
+    });
+    expect(await renewing.client.deliver(message(mover), 2)).toEqual({
+      kind: "taken",
+      renews: true,
+    });
+    const left = directory(4, { deliver: taken, takeBack: () => ({ kind: "superseded", by: 9 }) });
+    expect(await left.client.deliver(message(mover), 2)).toEqual({ kind: "superseded", by: 9 });
     const late = directory(4, { deliver: () => ({ kind: "superseded", by: 9 }) });
     expect(await late.client.deliver(message(mover), 2)).toEqual({ kind: "superseded", by: 9 });
     expect(late.asked("takeBack")).toEqual([]);
