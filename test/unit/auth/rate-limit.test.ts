@@ -44,6 +44,8 @@ describe("token buckets", () => {
     await buckets.take("first");
     for (let n = 0; n < MAX_BUCKETS - 1; n++) await buckets.take(`key ${n}`);
     expect(await buckets.take("first")).toBe(60);
+    await buckets.take("one more");
+    expect(await buckets.take("first")).toBe(60);
     for (let n = 0; n < MAX_BUCKETS + 50; n++) await buckets.take(`more ${n}`);
     expect(buckets.size).toBe(MAX_BUCKETS);
     expect(await buckets.take("first")).toBeUndefined();
