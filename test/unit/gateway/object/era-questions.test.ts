@@ -313,6 +313,20 @@ it("calls that come together at a silent server wait for its time once", async (
   expect(one.all("initialize")).toHaveLength(1);
 });
 
+it("calls that come together open one upstream session at a time, also after the first could not be opened", async () => {
+  const answers = [new Response("", { status: 500 }), undefined, undefined];
+  const one = ObjectInNode.empty({
+    script: ({ method }) => (method === "initialize" ? answers.shift() : undefined),
+  });
+  const opened = await Promise.all([1, 2, 3].map(() => one.initialize(INITIALIZE, { era: true })));
+  expect(opened).toMatchObject([
+    { ok: true, value: { kind: "failed" } },
+    { ok: true, value: { kind: "initialized" } },
+    { ok: false, code: "session_already_exists" },
+  ]);
+  expect([one.all("initialize").length, one.all("DELETE").length]).toEqual([2, 0]);
+});
+
 it("a call that is alone costs two rows, and none more if the next one comes soon", async () => {
   const { open } = ObjectStorage.prototype;
   let rows = 0;
