@@ -21,11 +21,6 @@ export class AlarmClock {
     this.#setFor ??= at ?? Infinity;
   }
 
-  /** Whether the alarm is known to be set for this time or later. */
-  isAtOrAfter(at: number): boolean {
-    return this.#setFor !== undefined && this.#setFor >= at;
-  }
-
   /** Makes sure that the object wakes at `at` (milliseconds since the epoch) or before. */
   wakeBy(at: number): void {
     if (this.#setFor !== undefined && this.#setFor <= at) return;

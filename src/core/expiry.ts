@@ -11,7 +11,7 @@
 /** How many credits are written per TTL at most. */
 export const CREDITS_PER_TTL = 16;
 
-interface Lifetime {
+export interface Lifetime {
   /** Milliseconds since the epoch. */
   readonly createdAt: number;
   /** Milliseconds that a session lives after its last use. */
@@ -35,11 +35,16 @@ export function expiryVerdict(
   now: number,
   inUse: boolean,
 ): ExpiryVerdict {
-  const cap = lifetime.maxLifetimeMs > 0 ? lifetime.createdAt + lifetime.maxLifetimeMs : Infinity;
+  const cap = latestEnd(lifetime);
   if (now >= cap) return { kind: "expire", reason: "max_lifetime" };
   const idleAt = (inUse ? Math.max(now, lastUse) : lastUse) + lifetime.ttlMs;
   if (now >= idleAt) return { kind: "expire", reason: "idle" };
   return { kind: "live", until: Math.min(idleAt, cap) };
+}
+
+/** When the session ends at the latest, however it is used, in milliseconds since the epoch; Infinity: no limit. */
+export function latestEnd({ createdAt, maxLifetimeMs }: Lifetime): number {
+  return maxLifetimeMs > 0 ? createdAt + maxLifetimeMs : Infinity;
 }
 
 /** The credit to store for a use at `now`, if the stored credit does not reach that far. */

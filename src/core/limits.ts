@@ -227,6 +227,11 @@ export const MAX_DIRECTORY_SHARDS = 256;
 export const SHARD_TIMEOUT_MS = 5_000;
 /** Milliseconds after a session's last possible deadline until a shard that heard no more drops its entry. */
 export const ENTRY_GRACE_MS = 10_000;
+/**
+ * Milliseconds for which the entry of a session that is held open renews itself. Then the session tells it again:
+ * a shard that has lost its storage would not list it before.
+ */
+export const RENEWED_FOR_MS = 24 * 60 * 60 * 1000;
 /** Milliseconds for which a shard remembers a removal: longer than any message can be under way. */
 export const REMOVAL_MEMORY_MS = 10 * 60 * 1000;
 /**
@@ -263,8 +268,8 @@ export const REVOKE_BATCH = 100;
 export const SHARD_RETRY_MS = 5_000;
 /**
  * Milliseconds for which a revocation also ends sessions whose entry comes late. A session that no shard knows
- * yet reports at its next use or at its deadline, which is a TTL away at most. Its shard may be down then for a
- * while.
+ * reports at its next use or at its deadline, which is a TTL away at most, or within two days if its entry renewed
+ * itself. Its shard may be down then for a while.
  */
 export const REVOCATION_MEMORY_MS = MAX_TTL_MS + 24 * 60 * 60 * 1000;
 /** Milliseconds for which a listing reads twice after a move of entries has ended. */
@@ -301,6 +306,10 @@ export const ERA_GATHER_MS = 100;
  * has one for each upstream, name, version and set of capabilities, and more while calls have to be alone in one.
  */
 export const MAX_ERA_SESSIONS = 1000;
+/** Sessions that a call tries because they were free, before it takes one that no call of its isolate has been in. */
+export const MAX_SLOTS_TRIED_AGAIN = 8;
+/** Clients of whose sessions an isolate remembers which are free. It tries more of them for a client that it has forgotten. */
+export const MAX_POOLED_CLIENTS = 1000;
 /** Calls of one session that may wait for its client, and the answers that were given to some of their questions. */
 export const MAX_PARKED_CALLS = 256;
 /** UTF-16 units of all of them: an answer reads them. One call alone may be as large as a message. */

@@ -32,12 +32,30 @@ export type DirectoryMessage =
       readonly entry: DirectoryEntry;
       /** When a shard that hears nothing more drops the entry. */
       readonly dropAt: number;
+      /** The session is held open, and sends nothing while that lasts. A shard of an older version ignores this. */
+      readonly renewal?: Renewal;
     }
   | { readonly op: "remove"; readonly order: number; readonly id: SessionId };
 
+/** The deadline of a session that is held open is always a TTL ahead: its entry follows without a message. */
+export interface Renewal {
+  /** The session's TTL. */
+  readonly everyMs: number;
+  /** The last deadline to show; milliseconds since the epoch. */
+  readonly until: number;
+}
+
+/** An entry as a shard keeps it. */
+export interface KeptEntry {
+  readonly entry: DirectoryEntry;
+  /** Set while the entry renews itself: a listing shows it this many milliseconds ahead, up to its `expiresAt`. */
+  readonly renewMs?: number;
+}
+
 /** A shard's answer to a message. */
 export type Delivery =
-  | { readonly kind: "taken" }
+  /** `renews`: and with its renewal. */
+  | { readonly kind: "taken"; readonly renews?: true }
   /** The shard holds a message of this order, which is as high or higher. */
   | { readonly kind: "superseded"; readonly by: number };
 
@@ -64,11 +82,10 @@ export interface Layout {
 }
 
 /** A session's row in a shard, or on its way to another; without an entry it is the trace of a removal. */
-export interface ShardRow {
+export interface ShardRow extends Partial<KeptEntry> {
   readonly id: string;
   readonly order: number;
   readonly dropAt: number;
-  readonly entry?: DirectoryEntry;
 }
 
 /** A revocation as shards send it to each other. */
@@ -130,6 +147,12 @@ export interface RevokeIf {
   readonly subject: string;
   /** Made up to here; milliseconds since the epoch. */
   readonly createdBy: number;
+}
+
+/** How a shard keeps the entry of a message, if it knows of renewals. */
+export function keptOf({ entry, renewal }: DirectoryMessage & { readonly op: "put" }): KeptEntry {
+  if (!renewal) return { entry };
+  return { entry: { ...entry, expiresAt: renewal.until }, renewMs: renewal.everyMs };
 }
 
 /** The session of a message. */

@@ -110,7 +110,7 @@ export class DirectoryObject
 
   page(to: Addressed, filter: DirectoryFilter, after: Position | undefined, limit: number) {
     const now = this.#hear(to);
-    return { entries: this.#index.page(filter, after, limit), ...this.#rebalance.seenAt(now) };
+    return { entries: this.#index.page(filter, after, limit, now), ...this.#rebalance.seenAt(now) };
   }
 
   count(to: Addressed, filter: DirectoryFilter, except: readonly string[] = []) {

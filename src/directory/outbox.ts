@@ -7,6 +7,8 @@
  * here, and sets no alarm of its own. An object that has lost its memory does not know whether a shard
  * took that message: the next use sends it again, or the alarm at the deadline does.
  *
+ * The entry of a session that something holds open renews itself, once the alarm has told the shard.
+ *
  * An ended session leaves no record. The trace of its entry stays in its place until a shard has
  * taken the removal. Then the outbox empties the storage.
  */
@@ -18,15 +20,20 @@ import { FIRST_RESEND_MS, MAX_RESTAMPS, SEND_DELAY_MS } from "../core/limits.ts"
 import { describeFailure, type Logger } from "../logger.ts";
 import { directoryUntold } from "../signals/metrics.ts";
 import type { DirectoryClient } from "./client.ts";
-import type { DirectoryEntry, DirectoryMessage } from "./contract.ts";
-import { dropTime, retryTime, stalenessOf } from "./staleness.ts";
+import {
+  keptOf,
+  type DirectoryEntry,
+  type DirectoryMessage,
+  type KeptEntry,
+  type Renewal,
+} from "./contract.ts";
+import { heldOpen, putOf, retryTime, stalenessOf } from "./staleness.ts";
 import { sleep } from "../wire/timers.ts";
 
 const KEY = "directory";
 
-interface Told {
+interface Told extends KeptEntry {
   readonly kind: "told";
-  readonly entry: DirectoryEntry;
   /** The session's TTL then: it decides how long the shard keeps the entry. Absent in older rows. */
   readonly ttlMs?: number;
   readonly order: number;
@@ -34,7 +41,7 @@ interface Told {
   readonly shards: number;
 }
 
-/** One row. The outbox writes it when a shard has taken a message, unless `#sparesRow`, and when the session ends. */
+/** One row. The outbox writes it when a shard has taken a message that the record does not imply, and when the session ends. */
 type StoredOutbox =
   | Told
   | {
@@ -62,6 +69,8 @@ export interface Listed {
   };
   /** Its present deadline. */
   readonly deadline: number;
+  /** When something was last seen to hold it open; absent: nothing does. */
+  readonly heldAt?: number;
 }
 
 interface Update {
@@ -187,8 +196,9 @@ export class Outbox {
       const update = this.#update();
       if (!update) return;
       const listed = this.#listed;
-      const isSpared = this.#sparesRow(update);
       const row = this.#read();
+      // If the object loses its memory, it sends the message of a create once more, and stores a row then.
+      const isRecorded = update.isAsMade === true && this.#isNew && row?.kind !== "ended";
       // Later than every message before it, whatever the clock does.
       const least = update.isAsMade ? update.since : Math.max(now, movedAt(listed) + 1);
       this.#order = Math.max(least, this.#order + 1, (row?.order ?? 0) + 1);
@@ -197,7 +207,8 @@ export class Outbox {
       try {
         const delivery = await directory.deliver(message, shardsThen);
         if (delivery.kind === "taken") {
-          this.#taken(message, listed, isSpared && shardsThen === directory.shards);
+          const isSpared = isRecorded && shardsThen === directory.shards;
+          this.#taken(message, listed, isSpared, delivery.renews);
         } else if (restamps++ < MAX_RESTAMPS) this.#order = Math.max(this.#order, delivery.by);
         else throw new Error("the directory holds a later order, again and again");
       } catch (failure) {
@@ -206,21 +217,13 @@ export class Outbox {
     }
   }
 
-  /**
-   * Whether to store no row when the directory has taken this message. An object that loses its memory sends
-   * the message of a create once more, and stores a row then. A row about a message from the alarm of a session
-   * that sleeps until its deadline would be out of date at the next alarm.
-   */
-  #sparesRow({ isAsMade }: Update): boolean {
-    const row = this.#read();
-    if (row?.kind === "ended") return false;
-    if (isAsMade) return this.#isNew;
-    const { alarm } = this.#parts;
-    return this.#isWoken && alarm.isAtOrAfter(this.#listed?.deadline ?? Infinity);
-  }
-
   /** A shard has taken the message. `about` is the session that it was about. */
-  #taken(message: DirectoryMessage, about: Listed | undefined, isSpared: boolean): void {
+  #taken(
+    message: DirectoryMessage,
+    about: Listed | undefined,
+    isSpared: boolean,
+    renews = false,
+  ): void {
     const { alarm, directory } = this.#parts;
     const listed = this.#listed;
     if (message.op === "remove") {
@@ -232,7 +235,9 @@ export class Outbox {
     if (!listed) return;
     const { entry, order } = message;
     const ttlMs = about?.session.ttlMs ?? 0;
-    const told: Told = { kind: "told", entry, ttlMs, order, shards: directory?.shards ?? 0 };
+    // A shard of an older version has taken the entry alone.
+    const kept = renews ? keptOf(message) : { entry };
+    const told: Told = { kind: "told", ...kept, ttlMs, order, shards: directory?.shards ?? 0 };
     if (isSpared) this.#row = told;
     else this.#write(told);
     if (!this.#isAlarmOurs || this.#update()) return;
@@ -263,13 +268,12 @@ export class Outbox {
       const { id, at } = row;
       return { message: (order) => ({ op: "remove", id, order }), since: at };
     }
-    const { session, deadline } = this.#listed;
+    const { session, deadline, heldAt } = this.#listed;
     const { ttlMs, updatedAt } = session;
     const entry = entryOf(session, deadline);
-    const put = (entry: DirectoryEntry) => (order: number) => ({
-      op: "put" as const,
-      entry,
-      dropAt: dropTime(entry.expiresAt, ttlMs),
+    const held = heldAt === undefined ? undefined : heldOpen(session, heldAt);
+    const put = (entry: DirectoryEntry, renewal?: Renewal) => (order: number) => ({
+      ...putOf(entry, ttlMs, renewal),
       order,
     });
     // A shard may have taken the message of a change in between, though its answer was lost. So the outbox sends
@@ -278,12 +282,14 @@ export class Outbox {
     const asMade = told ? undefined : entryAsMade(session);
     // A TTL that has grown does not make the shard keep the entry for longer.
     const listedTtlMs = Math.min(told?.ttlMs ?? ttlMs, ttlMs);
-    const staleness = stalenessOf(told?.entry ?? asMade, entry, listedTtlMs);
+    const staleness = stalenessOf(told ?? (asMade && { entry: asMade }), entry, listedTtlMs, held);
     if (asMade && !staleness) return { message: put(asMade), since: updatedAt, isAsMade: true };
     if (!staleness) return undefined;
     // An order is the time of its message.
     const since = staleness === "content" ? updatedAt : (told?.order ?? updatedAt);
-    return { message: put(entry), since };
+    // Not at a use: a client that comes and goes would end the renewal each time.
+    const renews = this.#isWoken && held && held.renewal.until > deadline;
+    return { message: put(entry, renews ? held.renewal : undefined), since };
   }
 
   /** Empties the storage and takes the alarm back. */

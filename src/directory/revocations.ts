@@ -133,7 +133,7 @@ export class Revocations {
       failed: false,
     };
     this.#walks.set(subject, walk);
-    const page = this.#index.page({ subject }, walk.after, REVOKE_BATCH);
+    const page = this.#index.page({ subject }, walk.after, REVOKE_BATCH, now);
     if (await this.#endAll(page, row, now)) walk.failed = true;
     if (this.#walks.get(subject) !== walk) return;
     const last = page.at(-1);

@@ -5,6 +5,7 @@
  */
 import {
   idOf,
+  keptOf,
   type Delivery,
   type DirectoryEntry,
   type DirectoryFilter,
@@ -12,23 +13,13 @@ import {
   type ShardRow,
   type Position,
 } from "./contract.ts";
-import type { SessionId } from "../core/id.ts";
 import { MAX_MERGED_TYPES, REMOVAL_MEMORY_MS } from "../core/limits.ts";
 import { mergeNewest, takeUpTo } from "./listing.ts";
-import { indexManyTypes, prepareShard } from "./shard-schema.ts";
+import { indexManyTypes, prepareShard, says, shardRow, type Row } from "./shard-schema.ts";
+import { shownDeadline } from "./staleness.ts";
 
 /** Comes before every entry in a listing. */
 const NEWEST: Position = { createdAt: Number.MAX_SAFE_INTEGER, id: "" };
-
-type Row = {
-  id: string;
-  ord: number;
-  type: string | null;
-  subject: string | null;
-  created: number;
-  expires: number;
-  drop_at: number;
-};
 
 export class ShardIndex {
   readonly #storage: DurableObjectStorage;
@@ -56,15 +47,16 @@ export class ShardIndex {
     if (held && held.ord > order) return { kind: "superseded", by: held.ord };
     const next: ShardRow =
       op === "put"
-        ? { id, order, dropAt: message.dropAt, entry: message.entry }
+        ? { id, order, dropAt: message.dropAt, ...keptOf(message) }
         : { id, order, dropAt: now + REMOVAL_MEMORY_MS };
+    const taken: Delivery = { kind: "taken", ...(next.renewMs !== undefined && { renews: true }) };
     if (held?.ord === order) {
       // The same message again, or another one of that order: of an earlier life of the object, which was lost
       // with the message on its way, or made by a clock that was set back.
-      return says(held, next) ? { kind: "taken" } : { kind: "superseded", by: held.ord };
+      return says(held, next) ? taken : { kind: "superseded", by: held.ord };
     }
     this.#write(() => this.#replace(held, next));
-    return { kind: "taken" };
+    return taken;
   }
 
   /** Drops a session's row, unless the shard has taken a later message of that session. */
@@ -85,14 +77,19 @@ export class ShardIndex {
     });
   }
 
-  /** Up to `limit` entries after a position, newest first. */
-  page(filter: DirectoryFilter, after: Position | undefined, limit: number): DirectoryEntry[] {
+  /** Up to `limit` entries after a position, newest first, with their deadlines as they are at `now`. */
+  page(
+    filter: DirectoryFilter,
+    after: Position | undefined,
+    limit: number,
+    now: number,
+  ): DirectoryEntry[] {
     const { type } = filter;
     const parts: DirectoryFilter[] =
       type !== undefined || this.#hasManyTypes
         ? [filter]
         : [...this.#knownTypes()].map((each) => ({ ...filter, type: each }));
-    const sources = parts.map((part) => this.#listed(part, after ?? NEWEST, limit));
+    const sources = parts.map((part) => this.#listed(part, after ?? NEWEST, limit, now));
     return takeUpTo(mergeNewest(sources), limit).taken;
   }
 
@@ -213,6 +210,7 @@ export class ShardIndex {
     { type, subject }: DirectoryFilter,
     after: Position,
     limit: number,
+    now: number,
   ): Generator<DirectoryEntry> {
     const where = [
       ...(subject === undefined ? [] : ["subject = ?"]),
@@ -227,8 +225,8 @@ export class ShardIndex {
       limit,
     );
     for (const row of rows) {
-      const { entry } = shardRow(row);
-      if (entry) yield entry;
+      const { entry, renewMs } = shardRow(row);
+      if (entry) yield { ...entry, expiresAt: shownDeadline(entry.expiresAt, renewMs, now) };
     }
   }
 
@@ -260,26 +258,27 @@ export class ShardIndex {
     this.#learn(is.type);
   }
 
-  #put(held: Row | undefined, { id, order, dropAt, entry }: ShardRow): void {
+  #put(held: Row | undefined, { id, order, dropAt, entry, renewMs }: ShardRow): void {
     const { type = null, createdAt = 0, expiresAt = 0 } = entry ?? {};
     const subject = entry?.subject || null;
     // A column that is set costs a row in each index that it is in, even if its value stays.
     if (held?.type === type && held.subject === subject && held.created === createdAt) {
       this.#sql.exec(
-        "UPDATE entries SET ord = ?, expires = ?, drop_at = ? WHERE id = ?",
+        "UPDATE entries SET ord = ?, expires = ?, drop_at = ?, renews = ? WHERE id = ?",
         order,
         expiresAt,
         dropAt,
+        renewMs ?? null,
         id,
       );
       return;
     }
     this.#sql.exec(
-      `INSERT INTO entries (id, ord, type, subject, created, expires, drop_at)
-       VALUES (?, ?, ?, ?, ?, ?, ?)
+      `INSERT INTO entries (id, ord, type, subject, created, expires, drop_at, renews)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?)
        ON CONFLICT (id) DO UPDATE SET ord = excluded.ord, type = excluded.type,
          subject = excluded.subject, created = excluded.created,
-         expires = excluded.expires, drop_at = excluded.drop_at`,
+         expires = excluded.expires, drop_at = excluded.drop_at, renews = excluded.renews`,
       id,
       order,
       type,
@@ -287,6 +286,7 @@ export class ShardIndex {
       createdAt,
       expiresAt,
       dropAt,
+      renewMs ?? null,
     );
   }
 
@@ -303,34 +303,4 @@ export class ShardIndex {
     indexManyTypes(this.#sql);
     this.#hasManyTypes = true;
   }
-}
-
-/** Whether a row says of its session what another one does, whatever their orders. */
-function says(held: Row, { entry }: ShardRow): boolean {
-  if (!entry) return held.type === null;
-  const { type, subject = "", createdAt, expiresAt } = entry;
-  return (
-    held.type === type &&
-    (held.subject ?? "") === subject &&
-    held.created === createdAt &&
-    held.expires === expiresAt
-  );
-}
-
-function shardRow(row: Row): ShardRow {
-  const { id, ord: order, drop_at: dropAt, type, subject } = row;
-  if (type === null) return { id, order, dropAt };
-  return {
-    id,
-    order,
-    dropAt,
-    entry: {
-      // Sessions send canonical ids alone.
-      id: id as SessionId,
-      type,
-      ...(subject !== null && { subject }),
-      createdAt: row.created,
-      expiresAt: row.expires,
-    },
-  };
 }

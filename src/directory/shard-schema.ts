@@ -2,6 +2,19 @@
  * The tables of one shard. An entry costs a row and one for each index that it is in, so there are as few indexes
  * as listings need: no counters are stored, and no index orders live entries by the time to drop them.
  */
+import type { ShardRow } from "./contract.ts";
+import type { SessionId } from "../core/id.ts";
+
+export type Row = {
+  id: string;
+  ord: number;
+  type: string | null;
+  subject: string | null;
+  created: number;
+  expires: number;
+  drop_at: number;
+  renews: number | null;
+};
 
 /** A removed session's row has type and subject NULL, so it is in `removed` alone. */
 const TABLES = `
@@ -12,7 +25,8 @@ CREATE TABLE IF NOT EXISTS entries (
   subject TEXT,
   created INTEGER NOT NULL,
   expires INTEGER NOT NULL,
-  drop_at INTEGER NOT NULL
+  drop_at INTEGER NOT NULL,
+  renews INTEGER
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS by_type ON entries (type, created DESC, id DESC) WHERE type IS NOT NULL;
 CREATE INDEX IF NOT EXISTS by_subject ON entries (subject, type, created DESC, id DESC) WHERE subject IS NOT NULL;
@@ -43,17 +57,21 @@ const MANY_TYPES = `
 CREATE INDEX IF NOT EXISTS by_created ON entries (created DESC, id DESC) WHERE type IS NOT NULL;
 CREATE INDEX IF NOT EXISTS by_subject_created ON entries (subject, created DESC, id DESC) WHERE subject IS NOT NULL;`;
 
+/** The release before made the table without this column. It names the columns that it writes, and reads past this one. */
+const RENEWS = "ALTER TABLE entries ADD COLUMN renews INTEGER";
+
 /** Makes what the shard does not have yet. Returns whether it has the indexes for many types. */
 export function prepareShard(sql: SqlStorage): boolean {
   const made = new Map(
     sql
-      .exec<{ name: string; type: string }>(
-        "SELECT name, type FROM sqlite_master WHERE name IN ('counts', 'by_subject_created')",
+      .exec<{ name: string; type: string; sql: string }>(
+        "SELECT name, type, sql FROM sqlite_master WHERE name IN ('entries', 'counts', 'by_subject_created')",
       )
       .toArray()
-      .map(({ name, type }) => [name, type]),
+      .map((one) => [one.name, one]),
   );
-  if (made.get("counts") !== "view") {
+  if (made.get("entries")?.sql.includes("renews") === false) sql.exec(RENEWS);
+  if (made.get("counts")?.type !== "view") {
     sql.exec(TABLES);
     sql.exec("DROP TABLE IF EXISTS counts");
     sql.exec(COUNTS);
@@ -63,4 +81,37 @@ export function prepareShard(sql: SqlStorage): boolean {
 
 export function indexManyTypes(sql: SqlStorage): void {
   sql.exec(MANY_TYPES);
+}
+
+/** Whether a row says of its session what another one does, whatever their orders. */
+export function says(held: Row, { entry, renewMs }: ShardRow): boolean {
+  if (!entry) return held.type === null;
+  const { type, subject = "", createdAt, expiresAt } = entry;
+  return (
+    held.type === type &&
+    (held.subject ?? "") === subject &&
+    held.created === createdAt &&
+    held.expires === expiresAt &&
+    held.renews === (renewMs ?? null)
+  );
+}
+
+/** What a row says, as shards send it to each other. */
+export function shardRow(row: Row): ShardRow {
+  const { id, ord: order, drop_at: dropAt, type, subject, renews } = row;
+  if (type === null) return { id, order, dropAt };
+  return {
+    id,
+    order,
+    dropAt,
+    entry: {
+      // Sessions send canonical ids alone.
+      id: id as SessionId,
+      type,
+      ...(subject !== null && { subject }),
+      createdAt: row.created,
+      expiresAt: row.expires,
+    },
+    ...(renews !== null && { renewMs: renews }),
+  };
 }

@@ -17,7 +17,7 @@ import {
 import type { SessionContent, SessionView } from "../core/host.ts";
 import { redactSessionId, type SessionId } from "../core/id.ts";
 import { LONGEST_RESEND_MS, OWN_ALARM_AFTER_TRIES } from "../core/limits.ts";
-import type { Outbox } from "../directory/outbox.ts";
+import type { Listed, Outbox } from "../directory/outbox.ts";
 import type { ExchangeRequest } from "../gateway/contract.ts";
 import type { Gateway } from "../gateway/object/gateway.ts";
 import type { TaskHost } from "../gateway/tasks/task-host.ts";
@@ -181,7 +181,7 @@ export class Lifecycle implements Sleeper {
     session.record = record;
     session.use.touch(now, record.ttlMs);
     const deadline = this.#deadline(session, now);
-    outbox.changed({ session: record, deadline }, now);
+    outbox.changed(this.#listed(session, deadline, now), now);
     // An alarm is set for the old deadline or earlier. If it stays, it also sends what the object could not.
     if (deadline < deadlineThen) alarm.wakeBy(deadline);
     return succeed(this.view(session, now, deadline));
@@ -284,7 +284,7 @@ export class Lifecycle implements Sleeper {
     if (this.#inUse) session.use.hold(now, session.record.ttlMs);
     // Set before the outbox tells the directory: if the object dies meanwhile, this alarm goes on.
     alarm.wakeBy(verdict.until);
-    return outbox.resume(now, { session: session.record, deadline: verdict.until });
+    return outbox.resume(now, this.#listed(session, verdict.until, now));
   }
 
   /** A reader, a request that waits, or an exchange whose answer has not begun holds the session open. */
@@ -302,8 +302,12 @@ export class Lifecycle implements Sleeper {
   /** Makes the directory follow a use. The alarm stays: when it fires, it finds the later deadline. */
   #used(session: LiveSession, now: number): number {
     const deadline = this.#deadline(session, now);
-    this.#parts.outbox.changed({ session: session.record, deadline }, now);
+    this.#parts.outbox.changed(this.#listed(session, deadline, now), now);
     return deadline;
+  }
+
+  #listed({ record }: LiveSession, deadline: number, now: number): Listed {
+    return { session: record, deadline, ...(this.#inUse && { heldAt: now }) };
   }
 
   #verdict(session: LiveSession, now: number): ExpiryVerdict {

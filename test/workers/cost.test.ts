@@ -2,14 +2,15 @@
  * The cost of each call, counted through the storage API; docs/delivery.md has the
  * table. The count is of requests to the storage, and does not prove the bill.
  */
-import { evictDurableObject } from "cloudflare:test";
+import { evictDurableObject, runDurableObjectAlarm } from "cloudflare:test";
 import { expect, it, vi, afterEach } from "vitest";
 import { DirectoryObject } from "../../src/directory/directory-object.ts";
 import { placementOf } from "../../src/directory/placement.ts";
 import { newSessionId } from "../../src/library/model/session.ts";
 import { call, make, pathOf, request } from "../support/call.ts";
 import { rowsUsed, shard, SHARDS } from "../support/directory.ts";
-import { countWrites, evict, listReads, storedBy, told } from "../support/object.ts";
+import { FAR_TIME } from "../support/far-time.ts";
+import { countWrites, evict, listReads, objectOf, storedBy, told } from "../support/object.ts";
 
 afterEach(() => void vi.useRealTimers());
 
@@ -76,6 +77,28 @@ it("the first use after an eviction tells the directory once more, for a row and
   expect(await costOf(id, use)).toEqual({ rows: 2, alarms: 0, messages: 1 });
   await evict(id);
   expect(await costOf(id, use)).toEqual({ rows: 0, alarms: 0, messages: 0 });
+});
+
+it("an idle stream costs a row and an alarm a TTL, and no message to its shard but one a day", async () => {
+  vi.useFakeTimers({ toFake: ["Date"] });
+  vi.setSystemTime(FAR_TIME);
+  const ttlSeconds = 7200;
+  const id = await idBesideOthers();
+  await make({ id, ttlSeconds });
+  const stream = await request("GET", pathOf(id, "/events"));
+  const telling: number[] = [];
+  for (let ttl = 1; ttl <= 26; ttl++) {
+    // Only the connection outlives the hours between two alarms.
+    await evict(id);
+    vi.setSystemTime(FAR_TIME + ttl * ttlSeconds * 1000);
+    const cost = await costOf(id, () => runDurableObjectAlarm(objectOf(id)));
+    if (cost.messages > 0) telling.push(ttl);
+    // One row more that says what the shard knows, and the shard's.
+    const more = cost.messages * 2;
+    expect(cost).toEqual({ rows: 1 + more, alarms: 1, messages: cost.messages });
+  }
+  expect(telling).toEqual([1, 13, 25]);
+  await stream.body?.cancel();
 });
 
 it("a create asks whether there is a session, and for nothing else of it", async () => {

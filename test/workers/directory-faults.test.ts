@@ -366,15 +366,17 @@ describe("a shard that has lost its storage", () => {
       Array.from({ length: 3 }, async () => (await make({ subject, ttlSeconds: TTL })).id),
     );
     await Promise.all(ids.map(told));
-    for (const id of ids) {
-      await runInDurableObject(shardOf(id), async (_object, ctx) => {
-        await ctx.storage.deleteAll();
-        ctx.abort("its storage is lost");
-      }).catch(() => undefined);
-    }
+    for (const id of ids) await lose(id);
     expect(await idsOf(subject)).toEqual([]);
     return ids;
   }
+
+  /** Loses every row of the shard that lists a session. */
+  const lose = (id: string) =>
+    runInDurableObject(shardOf(id), async (_object, ctx) => {
+      await ctx.storage.deleteAll();
+      ctx.abort("its storage is lost");
+    }).catch(() => undefined);
 
   it("lists each session again after a quarter of its TTL, by its next use", async () => {
     const subject = crypto.randomUUID();
@@ -393,6 +395,24 @@ describe("a shard that has lost its storage", () => {
     await runDurableObjectAlarm(objectOf(id));
     await told(id);
     expect(await idsOf(subject)).toEqual([id]);
+    await reader.body?.cancel();
+  });
+
+  it("lists a session that renews its entry within a day and a quarter of its TTL", async () => {
+    const subject = crypto.randomUUID();
+    const { id } = await make({ subject, ttlSeconds: TTL });
+    const reader = await request("GET", pathOf(id, "/events"));
+    let ttl = 0;
+    const pass = async () => {
+      at(++ttl * TTL);
+      await runDurableObjectAlarm(objectOf(id));
+      await told(id);
+    };
+    await pass();
+    await lose(id);
+    while ((await idsOf(subject)).length === 0) await pass();
+    expect((ttl - 1) * TTL).toBeGreaterThan(86_400 - TTL);
+    expect((ttl - 1) * TTL).toBeLessThanOrEqual(86_400 + TTL / 4);
     await reader.body?.cancel();
   });
 

@@ -160,6 +160,7 @@ it("takes over the tables of version 0.1, and leaves them readable to it", async
     const { sql } = storage;
     for (const name of ["removed", "by_type", "by_subject"]) sql.exec(`DROP INDEX ${name}`);
     sql.exec("DROP VIEW counts");
+    sql.exec("ALTER TABLE entries DROP COLUMN renews");
     // As that version makes them, and writes an entry of each kind.
     sql.exec(`
       CREATE INDEX by_type ON entries (type, created DESC, id DESC) WHERE type IS NOT NULL;
@@ -170,7 +171,7 @@ it("takes over the tables of version 0.1, and leaves them readable to it", async
         ('c', 1, 'mcp', 'alice', 3, 5, ${START + 9}), ('d', 1, NULL, NULL, 0, 0, ${START});
       INSERT INTO counts VALUES ('', '[["mcp",2],["sse",1]]'), ('alice', '[["mcp",2]]');`);
     const index = new ShardIndex(storage);
-    expect(index.page({}, undefined, 9).map(({ id }) => id)).toEqual(["c", "b", "a"]);
+    expect(index.page({}, undefined, 9, START).map(({ id }) => id)).toEqual(["c", "b", "a"]);
     expect([index.count({}), index.count({ subject: "alice", type: "mcp" })]).toEqual([3, 2]);
     expect(index.orderOf("d")).toBe(1);
     index.sweep(START, 9);

@@ -13,7 +13,7 @@ import { newSessionId } from "../../src/library/model/session.ts";
 import { request, pathOf } from "../support/call.ts";
 import { counted, directory, shard, SHARDS, walked } from "../support/directory.ts";
 import { FAR_TIME } from "../support/far-time.ts";
-import { evict, objectOf, storedBy, told } from "../support/object.ts";
+import { evict, objectOf, socketsOf, storedBy, told } from "../support/object.ts";
 
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ["Date"] });
@@ -47,6 +47,8 @@ const step = fc.oneof(
       seconds: fc.integer({ min: 1, max: 700 }),
     }),
   },
+  { weight: 2, arbitrary: fc.record({ op: fc.constant("follow" as const), session }) },
+  { weight: 1, arbitrary: fc.record({ op: fc.constant("leave" as const), session }) },
   { weight: 2, arbitrary: fc.record({ op: fc.constant("evict" as const), session }) },
   { weight: 1, arbitrary: fc.record({ op: fc.constant("revoke" as const), subject: fc.nat(1) }) },
   {
@@ -64,6 +66,7 @@ const atOnce = <T>(ids: readonly T[], act: (id: T) => Promise<unknown>) =>
 interface Modelled {
   type: string;
   subject: string;
+  /** Infinity: a reader holds it open. */
   expires: number;
 }
 
@@ -88,6 +91,12 @@ it("agrees with the sessions once things are calm", async () => {
       const run = crypto.randomUUID();
       const subjectOf = (n: number) => `${run}-${n}`;
       const model = new Map<SessionId, Modelled>();
+      const readers = new Map<SessionId, ReadableStream>();
+      const used = (known: SessionId) => (readers.has(known) ? Infinity : now + TTL * 1000);
+      const leave = async (known: SessionId) => {
+        await readers.get(known)?.cancel();
+        if (readers.delete(known)) await expect.poll(() => socketsOf(known)).toBe(0);
+      };
       const id = (n: number) => ids[n]!;
       for (const s of steps) {
         vi.setSystemTime((now += 1));
@@ -102,18 +111,33 @@ it("agrees with the sessions once things are calm", async () => {
           case "put": {
             const [type, subject] = [s.type, subjectOf(s.subject)];
             await request("PUT", pathOf(id(s.session)), { type, subject, ttlSeconds: TTL });
-            model.set(id(s.session), { type, subject, expires: now + TTL * 1000 });
+            model.set(id(s.session), { type, subject, expires: used(id(s.session)) });
             break;
           }
           case "delete":
             await request("DELETE", pathOf(id(s.session)));
             model.delete(id(s.session));
+            await leave(id(s.session));
             break;
           case "use": {
             const known = model.get(id(s.session));
             const { status } = await request("GET", pathOf(id(s.session)));
             expect(status).toBe(known ? 200 : 404);
-            if (known) known.expires = now + TTL * 1000;
+            if (known) known.expires = used(id(s.session));
+            break;
+          }
+          case "follow": {
+            const known = model.get(id(s.session));
+            if (!known || readers.has(id(s.session))) break;
+            const { body } = await request("GET", pathOf(id(s.session), "/events"));
+            readers.set(id(s.session), body!);
+            known.expires = Infinity;
+            break;
+          }
+          case "leave": {
+            await leave(id(s.session));
+            const known = model.get(id(s.session));
+            if (known) known.expires = Math.min(known.expires, now + TTL * 1000);
             break;
           }
           case "evict":
@@ -124,8 +148,11 @@ it("agrees with the sessions once things are calm", async () => {
             if (failure !== "none") break;
             await settle(ids);
             await request("DELETE", `/v1/sessions?subject=${subjectOf(s.subject)}`);
-            for (const [known, { subject }] of model)
-              if (subject === subjectOf(s.subject)) model.delete(known);
+            for (const [known, { subject }] of model) {
+              if (subject !== subjectOf(s.subject)) continue;
+              model.delete(known);
+              await leave(known);
+            }
             break;
         }
       }
@@ -140,7 +167,8 @@ it("agrees with the sessions once things are calm", async () => {
       const expected = [...model].map(([known, { type, subject }]) => [known, type, subject]);
       expect(said.toSorted()).toEqual(expected.toSorted());
       for (const entry of entries) {
-        const drift = Math.abs((model.get(entry.id)?.expires ?? 0) - entry.expiresAt);
+        const expires = model.get(entry.id)?.expires ?? 0;
+        const drift = Math.abs(Math.min(expires, now + TTL * 1000) - entry.expiresAt);
         // A quarter of the TTL may go untold; a use credited before an eviction adds up to a sixteenth.
         expect(drift).toBeLessThanOrEqual(TTL * 1000 * (1 / 4 + 1 / 16));
       }
@@ -150,6 +178,7 @@ it("agrees with the sessions once things are calm", async () => {
         );
       for (const unused of ids.filter((known) => !model.has(known)))
         expect(await storedBy(unused)).toEqual({ keys: [], tables: [], alarm: null });
+      await Promise.all([...readers.keys()].map(leave));
     }),
     { numRuns: 25 },
   );

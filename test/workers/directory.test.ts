@@ -3,7 +3,7 @@ import { runDurableObjectAlarm } from "cloudflare:test";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { placementOf } from "../../src/directory/placement.ts";
 import { call, make, pathOf, request } from "../support/call.ts";
-import type { SessionList } from "../../src/core/api.ts";
+import type { Session, SessionList } from "../../src/core/api.ts";
 import {
   allTold,
   appWithLimit,
@@ -14,7 +14,7 @@ import {
   walked,
 } from "../support/directory.ts";
 import { FAR_TIME } from "../support/far-time.ts";
-import { objectOf, told } from "../support/object.ts";
+import { evict, objectOf, socketsOf, told } from "../support/object.ts";
 
 afterEach(() => void vi.useRealTimers());
 
@@ -171,6 +171,52 @@ describe("an entry follows its session", () => {
     await call("GET", pathOf(id));
     expect(await entry()).toBeUndefined();
   });
+});
+
+describe("an entry of a session that a reader holds open", () => {
+  const TTL = 7200;
+
+  it.each([0, 30_000])(
+    "has the session's deadline at any time, and once the reader has left (lifetime: %i s)",
+    async (maxLifetimeSeconds) => {
+      vi.useFakeTimers({ toFake: ["Date"] });
+      const subject = subjectOf("held");
+      vi.setSystemTime(FAR_TIME);
+      const { id } = await make({ subject, ttlSeconds: TTL, maxLifetimeSeconds });
+      const reader = await request("GET", pathOf(id, "/events"));
+      const expiries = async () => {
+        await told(id);
+        const [entry] = (await listed(`subject=${subject}`)).sessions;
+        const { json } = await call<Session>("GET", pathOf(id, "?touch=false"));
+        return { entry: entry?.expiresAt, session: json.expiresAt };
+      };
+      const seen = new Set<string>();
+      const look = async () => {
+        const { entry, session } = await expiries();
+        expect(entry).toBe(session);
+        seen.add(session);
+      };
+      for (let ttl = 1; ttl < 4; ttl++) {
+        await evict(id);
+        vi.setSystemTime(FAR_TIME + ttl * TTL * 1000);
+        await runDurableObjectAlarm(objectOf(id));
+        await runDurableObjectAlarm(shard(placementOf(id, SHARDS)));
+        await look();
+        vi.setSystemTime(FAR_TIME + (ttl + 0.4) * TTL * 1000);
+        await look();
+      }
+      // The lifetime bounds the last of these.
+      const end = FAR_TIME + (maxLifetimeSeconds || 4.4 * TTL) * 1000;
+      expect([...seen].at(-1)).toBe(new Date(end).toISOString());
+      expect(seen.size).toBe(6);
+      await reader.body?.cancel();
+      await expect.poll(() => socketsOf(id)).toBe(0);
+      const fixed = await expiries();
+      vi.setSystemTime(FAR_TIME + 4 * TTL * 1000);
+      expect(await expiries()).toEqual(fixed);
+      expect(fixed.entry).toBe(fixed.session);
+    },
+  );
 });
 
 describe("an entry stays while its session lives", () => {

@@ -163,11 +163,14 @@ describe("an open writer", () => {
   it("keeps a session alive for one wake, one row and one alarm per TTL", async () => {
     const { id } = await make({ ttlSeconds: TTL });
     const reader = await followed(id);
-    const writes = await countWrites(id);
-    for (let n = 1; n <= 5; n++) {
-      at(n * TTL);
+    const pass = async (ttls: number) => {
+      at(ttls * TTL);
       expect(await runDurableObjectAlarm(objectOf(id))).toBe(true);
-    }
+    };
+    // Once, the object also stores what the directory knows: `cost.test.ts` counts that.
+    await pass(1);
+    const writes = await countWrites(id);
+    for (let ttls = 2; ttls <= 6; ttls++) await pass(ttls);
     expect([writes.rows, writes.alarms]).toEqual([5, 5]);
     expect(await exists(id)).toBe(true);
     await reader.leave();

@@ -120,13 +120,13 @@ export class GatewayStreams extends Channel {
   openExchanges(): OpenExchange[] {
     return this.#exchanges.open().map((exchange) => {
       const { stream, upstreamId } = exchange;
-      return { ...exchange, upstreamId: this.log.upstreamId(stream) ?? upstreamId };
+      return { ...exchange, upstreamId: this.log.aside(stream) ?? upstreamId };
     });
   }
 
   /** The event after which the upstream's stream can be resumed, as stored with the messages after a place in the log. */
   resumesAfter(stream: number, seq: number): string | undefined {
-    return this.log.upstreamId(stream, seq);
+    return this.log.aside(stream, seq);
   }
 
   /** The messages of a stream after a place in the log. */
@@ -314,7 +314,8 @@ export class GatewayStreams extends Channel {
   #store(stream: number, messages: readonly string[], upstreamId?: string): LoggedEvent[] {
     const events = messages.map((data) => sized({ data }));
     const last = events.at(-1);
-    if (last && upstreamId !== undefined) events[events.length - 1] = { ...last, upstreamId };
+    if (last && upstreamId !== undefined)
+      events[events.length - 1] = { ...last, aside: upstreamId };
     return this.log.append(stream, events);
   }
 

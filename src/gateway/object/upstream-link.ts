@@ -43,6 +43,8 @@ interface LinkParts {
   readonly maxBytes: number;
   /** The requests that a new upstream session is sent before any other. */
   readonly stateRequests: () => readonly string[];
+  /** The session has another upstream session, by its metadata. The server's answer to initialize is the last message. */
+  readonly adopted: (metadata: OpenSession["metadata"], messages: readonly string[]) => void;
 }
 
 /** A POST of the client. */
@@ -268,9 +270,9 @@ export class UpstreamLink {
     parts: Omit<Call, "sid" | "version">,
     options: Pick<CallOptions, "signal" | "withinMs">,
   ): Promise<Reply> {
-    const replica = replicaAt(this.upstream, url);
-    const { timer } = this;
-    return call(this.upstream, replica, { ...parts, sid, version }, { ...options, timer });
+    const { upstream, timer } = this;
+    const request = { ...parts, sid, version };
+    return call(upstream, replicaAt(upstream, url), request, { ...options, timer });
   }
 
   /** Makes a new upstream session in place of the one in `stale`, unless another call has done so meanwhile. */
@@ -278,10 +280,9 @@ export class UpstreamLink {
     if (!this.#recovery) {
       const { url, sid } = this.#binding();
       if (url !== stale.url || sid !== stale.sid) return;
-      const recovery = this.#reinitialize(stale, headers, elsewhere).finally(() => {
+      this.#recovery = this.#reinitialize(stale, headers, elsewhere).finally(() => {
         this.#recovery = undefined;
       });
-      this.#recovery = recovery;
     }
     await this.#recovery;
   }
@@ -330,7 +331,7 @@ export class UpstreamLink {
   #adopt(handshake: Handshake, body: string, headers: Headers): void {
     const session = this.#mustExist(handshake, headers);
     const metadata = session.patchMetadata(handshakeMetadata(handshake, body));
-    if (metadata) return this.streams.followUpstream(metadata);
+    if (metadata) return this.#parts.adopted(metadata, handshake.messages);
     this.#drop(handshake, headers);
     throw new UpstreamError(FAILURES.noRoom);
   }

@@ -185,6 +185,27 @@ it("adds the counts of all shards up, and those of a revocation", async () => {
   expect(await part.client.revoke("alice", 7)).toEqual({ deleted: 5, partial: true });
 });
 
+describe("remove", () => {
+  it("sends the removal again above each later message that the shard holds", async () => {
+    const held = [7e12, 8e12];
+    const { client, calls } = directory(4, {
+      deliver: () => {
+        const by = held.shift();
+        return by === undefined ? { kind: "taken" } : { kind: "superseded", by };
+      },
+    });
+    await client.remove(idOf(1));
+    const sent = calls.map(({ rest }) => rest[0] as DirectoryMessage);
+    expect(sent.map(({ order }) => order)).toEqual([expect.any(Number), 7e12 + 1, 8e12 + 1]);
+    for (const message of sent) expect(message).toMatchObject({ op: "remove", id: idOf(1) });
+  });
+
+  it("fails where no shard takes it", async () => {
+    const { client } = directory(4, { deliver: down });
+    await expect(client.remove(idOf(1))).rejects.toThrow("down");
+  });
+});
+
 describe("deliver", () => {
   const message = (n: number): DirectoryMessage => ({ op: "remove", order: 5, id: idOf(n) });
   /** A session that moves when there are four shards and not two. */
@@ -215,6 +236,16 @@ describe("deliver", () => {
       ["deliver", after, message(mover)],
       ["takeBack", before, idOf(mover), 5],
     ]);
+    const renewing = directory(4, {
+      deliver: () => ({ kind: "taken", renews: true }),
+      takeBack: taken,
+    });
+    expect(await renewing.client.deliver(message(mover), 2)).toEqual({
+      kind: "taken",
+      renews: true,
+    });
+    const left = directory(4, { deliver: taken, takeBack: () => ({ kind: "superseded", by: 9 }) });
+    expect(await left.client.deliver(message(mover), 2)).toEqual({ kind: "superseded", by: 9 });
     const late = directory(4, { deliver: () => ({ kind: "superseded", by: 9 }) });
     expect(await late.client.deliver(message(mover), 2)).toEqual({ kind: "superseded", by: 9 });
     expect(late.asked("takeBack")).toEqual([]);

@@ -92,7 +92,24 @@ describe("stalenessOf", () => {
     ["the deadline moved by more", { ...now, expiresAt: 749 }, "deadline"],
     ["the deadline came nearer", { ...now, expiresAt: 1251 }, "deadline"],
   ])("where %s", (_where, told, staleness) => {
-    expect(stalenessOf(told, now, 1000)).toBe(staleness);
+    expect(stalenessOf(told && { entry: told }, now, 1000)).toBe(staleness);
+  });
+
+  const until = 5000;
+  const heldAt = (at: number) => ({ at, renewal: { everyMs: 1000, until: at + until } });
+
+  it.each([
+    ["goes on with the session", now, heldAt(10), 1010, undefined],
+    ["goes on by another TTL, within a quarter", now, heldAt(10), 1260, undefined],
+    ["goes on by another TTL", now, heldAt(10), 1261, "deadline"],
+    ["goes on, and its session no longer does", now, undefined, 1000, "deadline"],
+    ["has come to its end, within a quarter", now, heldAt(4250), 5250, undefined],
+    ["has come to its end", now, heldAt(4251), 5251, "deadline"],
+    ["would go on past a lifetime", now, heldAt(-1), 999, "deadline"],
+    ["is of another owner", { ...now, subject: "b" }, heldAt(10), 1010, "content"],
+  ])("where an entry that renews itself %s", (_where, told, held, expiresAt, staleness) => {
+    const listed = { entry: { ...told, expiresAt: until }, renewMs: 1000 };
+    expect(stalenessOf(listed, { ...now, expiresAt }, 1000, held)).toBe(staleness);
   });
 
   it("lets a shard drop an entry only once no use that went untold can keep it alive", () => {

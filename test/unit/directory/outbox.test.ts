@@ -5,7 +5,12 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { AlarmClock } from "../../../src/alarm-clock.ts";
 import type { SessionId } from "../../../src/core/id.ts";
-import { FIRST_RESEND_MS, LONGEST_RESEND_MS, SEND_DELAY_MS } from "../../../src/core/limits.ts";
+import {
+  FIRST_RESEND_MS,
+  LONGEST_RESEND_MS,
+  RENEWED_FOR_MS,
+  SEND_DELAY_MS,
+} from "../../../src/core/limits.ts";
 import type { Delivery, DirectoryMessage } from "../../../src/directory/contract.ts";
 import { Outbox, type Listed } from "../../../src/directory/outbox.ts";
 import { dropTime } from "../../../src/directory/staleness.ts";
@@ -123,6 +128,14 @@ class World {
     });
     return [outbox, alarm];
   }
+}
+
+/** The alarm of this session fires. Returns what is sent. */
+async function woken(world: World, session: Listed): Promise<DirectoryMessage[]> {
+  const resumed = world.outbox.resume(Date.now(), session);
+  const sent = await world.told();
+  await resumed;
+  return sent;
 }
 
 const pass = (ms: number) => vi.advanceTimersByTimeAsync(ms);
@@ -481,41 +494,165 @@ describe("an alarm", () => {
     expect([await empty.told(), empty.disk.alarm]).toEqual([[], null]);
   });
 
-  it("writes no row for a session that sleeps until its deadline: it would be out of date by then", async () => {
+  it("writes a row of what it has sent", async () => {
     const world = await known();
-    const row = world.row;
-    await world.evict();
     await pass(TTL);
     const session = listed({ revision: 2 }, Date.now() + QUARTER + 2);
     world.alarm.fired();
     world.alarm.wakeBy(session.deadline);
-    const resumed = world.outbox.resume(Date.now(), session);
-    expect(await world.told()).toHaveLength(1);
-    await resumed;
-    expect(world.row).toEqual(row);
-    // This life knows that it is told, and the next one does not.
-    world.outbox.changed(session, Date.now());
-    expect(await world.told()).toEqual([]);
-    await world.evict();
-    world.outbox.changed(session, Date.now());
-    expect(await world.told()).toHaveLength(1);
+    expect(await woken(world, session)).toHaveLength(1);
+    expect(world.row).toMatchObject({ order: Date.now(), entry: { expiresAt: session.deadline } });
+    expect(world.disk.alarm).toBe(session.deadline);
+  });
+});
+
+describe("a session that is held open", () => {
+  const RENEWS: Delivery = { kind: "taken", renews: true };
+
+  /** As its alarm, or a use, finds it. */
+  const held = (more: Partial<Listed["session"]> = {}): Listed => {
+    const now = Date.now();
+    const session = listed({ revision: 2, ...more });
+    return { ...session, deadline: now + session.session.ttlMs, heldAt: now };
+  };
+  const released = (): Listed => listed({ revision: 2 }, Date.now() + TTL);
+  const renewalOf = (message: DirectoryMessage | undefined) =>
+    message?.op === "put" ? message.renewal : undefined;
+
+  /** A world whose shard renews its entry, since the alarm at `NOW + TTL`. */
+  async function renewing(more: Partial<Listed["session"]> = {}): Promise<World> {
+    const world = await known(changedAt(NOW, more));
+    world.answer = ({ op, ...put }) => (op === "put" && "renewal" in put ? RENEWS : TAKEN);
+    vi.setSystemTime(NOW + TTL);
+    expect(await woken(world, held(more))).toHaveLength(1);
+    return world;
+  }
+
+  it("has an entry that renews itself for a day, once its alarm finds that it must be told of", async () => {
+    const world = await renewing();
+    const until = NOW + TTL + RENEWED_FOR_MS;
+    expect(world.last.message).toEqual({
+      op: "put",
+      entry: { ...entryOf(world.last), expiresAt: NOW + 2 * TTL },
+      dropAt: dropTime(until, TTL),
+      renewal: { everyMs: TTL, until },
+      order: NOW + TTL + SEND_DELAY_MS,
+    });
+    expect(world.row).toMatchObject({ kind: "told", renewMs: TTL, entry: { expiresAt: until } });
   });
 
-  it.each<[what: string, alarmBefore: number, used: boolean]>([
-    ["that is woken earlier", 1, false],
-    ["that was used meanwhile", 0, true],
-  ])("writes the row for one %s", async (_what, alarmBefore, used) => {
+  it("is told of once a day, in whichever lives, and by nothing between", async () => {
+    const world = await renewing();
+    const told: number[] = [];
+    for (let n = 2; n <= 110; n++) {
+      await world.evict();
+      vi.setSystemTime(NOW + n * TTL);
+      const sent = await woken(world, held());
+      // A use, and another reader.
+      world.outbox.changed(held(), Date.now());
+      sent.push(...(await world.told()));
+      if (sent.length > 0) told.push(n);
+      expect(sent.map(renewalOf)).toEqual(
+        sent.map(() => expect.objectContaining({ everyMs: TTL })),
+      );
+    }
+    // A day has 54 of these TTLs.
+    expect(told).toEqual([55, 109]);
+  });
+
+  it.each([
+    ["leaves", released],
+    ["comes to a session whose object was lost with its readers", released],
+    ["finds its lifetime shortened", () => held({ maxLifetimeMs: 5 * TTL })],
+    ["finds a longer TTL", () => held({ ttlMs: 1.5 * TTL })],
+    ["finds another owner", () => held({ subject: "bob" })],
+    ["finds the clock set back", () => (vi.setSystemTime(NOW), held())],
+  ])("is told of with its fixed deadline where a reader %s", async (_what, found) => {
+    const world = await renewing();
+    await world.evict();
+    vi.setSystemTime(NOW + 1.1 * TTL);
+    const session = found();
+    world.outbox.changed(session, Date.now());
+    expect(await world.told()).toMatchObject([
+      {
+        entry: { expiresAt: session.deadline },
+        dropAt: dropTime(session.deadline, session.session.ttlMs),
+      },
+    ]);
+    expect(renewalOf(world.last.message)).toBeUndefined();
+    expect(world.row).not.toHaveProperty("renewMs");
+    await world.evict();
+    world.outbox.changed(session, Date.now());
+    expect(await world.told()).toEqual([]);
+  });
+
+  it("is told of as it is by the time that a message arrives", async () => {
     const world = await known();
-    await pass(TTL);
-    const session = listed({ revision: 2 }, Date.now() + QUARTER + 2);
-    world.alarm.fired();
-    world.alarm.wakeBy(session.deadline - alarmBefore);
-    const resumed = world.outbox.resume(Date.now(), session);
-    if (used) world.outbox.changed(session, Date.now());
-    await world.told();
-    await resumed;
-    expect(world.row).toMatchObject({ order: Date.now() });
-    expect(world.disk.alarm).toBe(session.deadline - alarmBefore);
+    const under = Promise.withResolvers<Delivery>();
+    world.answer = () => under.promise;
+    vi.setSystemTime(NOW + TTL);
+    const first = woken(world, held());
+    await pass(SEND_DELAY_MS);
+    world.outbox.changed(released(), Date.now());
+    world.answer = () => TAKEN;
+    under.resolve(RENEWS);
+    await first;
+    expect(world.sent.slice(1).map(({ message }) => renewalOf(message))).toEqual([
+      { everyMs: TTL, until: NOW + TTL + RENEWED_FOR_MS },
+      undefined,
+    ]);
+    expect(world.row).not.toHaveProperty("renewMs");
+  });
+
+  it("is not told of again where a message takes longer to arrive than its deadline may move", async () => {
+    const world = await known();
+    world.answer = async () => {
+      await pass(QUARTER + 1);
+      return RENEWS;
+    };
+    vi.setSystemTime(NOW + TTL);
+    expect(await woken(world, held())).toHaveLength(1);
+  });
+
+  it("is told of by each alarm while its shard is of an older version, which takes the entry alone", async () => {
+    const world = await known();
+    for (let n = 1; n <= 3; n++) {
+      vi.setSystemTime(NOW + n * TTL);
+      expect(await woken(world, held())).toMatchObject([
+        { entry: { expiresAt: Date.now() - SEND_DELAY_MS + TTL } },
+      ]);
+      expect(world.row).toMatchObject({ entry: { expiresAt: Date.now() - SEND_DELAY_MS + TTL } });
+      expect(world.row).not.toHaveProperty("renewMs");
+    }
+  });
+
+  it("renews its entry no further than its lifetime goes", async () => {
+    const world = await renewing({ maxLifetimeMs: 3.5 * TTL });
+    const until = NOW + 3.5 * TTL;
+    expect(renewalOf(world.last.message)).toEqual({ everyMs: TTL, until });
+    vi.setSystemTime(NOW + 3 * TTL);
+    const last = { ...held({ maxLifetimeMs: 3.5 * TTL }), deadline: until };
+    expect(await woken(world, last)).toEqual([]);
+  });
+
+  it.each([
+    ["whose TTL is a day", RENEWED_FOR_MS, 0],
+    ["whose deadline is the end of its lifetime", TTL, 2 * TTL],
+  ])("does not renew the entry of one %s", async (_what, ttlMs, maxLifetimeMs) => {
+    const more = { ttlMs, maxLifetimeMs };
+    const world = await known(changedAt(NOW, more));
+    vi.setSystemTime(NOW + ttlMs);
+    expect((await woken(world, held(more))).map(renewalOf)).toEqual([undefined]);
+  });
+
+  it("does not begin to renew its entry at a use: its client may come and go", async () => {
+    const world = await known();
+    await pass(QUARTER + 1);
+    world.outbox.changed(held(), Date.now());
+    expect((await world.told()).map(renewalOf)).toEqual([undefined]);
+    // The alarm finds that the directory knows.
+    vi.setSystemTime(NOW + TTL);
+    expect(await woken(world, held())).toHaveLength(1);
   });
 });
 

@@ -127,7 +127,7 @@ it("leaves an entry alone of which a message came while its session was ended", 
   };
   revocations.begin("alice", 10, NOW);
   await revocations.work(NOW);
-  expect(index.page({}, undefined, 9)).toEqual([entryOf(1, "alice", 50)]);
+  expect(index.page({}, undefined, 9, NOW)).toEqual([entryOf(1, "alice", 50)]);
 });
 
 it("ends a session whose entry comes late, for as long as it remembers", async () => {

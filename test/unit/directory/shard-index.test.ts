@@ -56,7 +56,7 @@ function entryOf(n: number, change: Partial<DirectoryEntry> = {}): DirectoryEntr
 const put = (order: number, entry: DirectoryEntry, dropAt = NOW + 1) =>
   index.apply({ op: "put", order, entry, dropAt }, NOW);
 const remove = (order: number, n: number) => index.apply({ op: "remove", order, id: idOf(n) }, NOW);
-const listed = (filter: DirectoryFilter = {}) => index.page(filter, undefined, 100);
+const listed = (filter: DirectoryFilter = {}) => index.page(filter, undefined, 100, NOW);
 
 it("shows an entry as its last message says, with and without a subject", () => {
   const entry = entryOf(1);
@@ -98,6 +98,77 @@ it("takes the same message twice, and of two different ones of one order the fir
   expect(remove(6, 1)).toEqual({ kind: "taken" });
   expect(put(6, entryOf(1))).toEqual({ kind: "superseded", by: 6 });
   expect([index.count({}), listed()]).toEqual([0, []]);
+});
+
+/** A session with a TTL of 50 that is held open, until 500 at the most. */
+const renew = (order: number, entry = entryOf(1)) => {
+  const renewal = { everyMs: 50, until: NOW + 500 };
+  return index.apply({ op: "put", order, entry, dropAt: NOW + 600, renewal }, NOW);
+};
+const expiries = (now: number) => index.page({}, undefined, 9, now).map((one) => one.expiresAt);
+
+it("shows an entry that renews itself a TTL ahead, up to its last deadline, after an eviction too", () => {
+  put(4, entryOf(1));
+  expect(renew(5)).toEqual({ kind: "taken", renews: true });
+  load();
+  expect([NOW, NOW + 7, NOW + 450, NOW + 451].map(expiries)).toEqual([
+    [NOW + 50],
+    [NOW + 57],
+    [NOW + 500],
+    [NOW + 500],
+  ]);
+  expect(index.nextDrop()).toBe(NOW + 600);
+  // The next message has a deadline that is fixed.
+  expect(put(6, entryOf(1, { expiresAt: NOW + 60 }))).toEqual({ kind: "taken" });
+  expect(expiries(NOW + 7)).toEqual([NOW + 60]);
+  renew(7, entryOf(1, { subject: "bob" }));
+  expect(expiries(NOW + 7)).toEqual([NOW + 57]);
+  put(8, entryOf(1, { expiresAt: NOW + 60 }));
+  expect(expiries(NOW + 7)).toEqual([NOW + 60]);
+});
+
+it("takes the message of a renewal twice, and no other of its order", () => {
+  renew(5);
+  expect(renew(5)).toEqual({ kind: "taken", renews: true });
+  const fixed = entryOf(1, { expiresAt: NOW + 500 });
+  expect(put(5, fixed)).toEqual({ kind: "superseded", by: 5 });
+  put(6, fixed);
+  expect(renew(6)).toEqual({ kind: "superseded", by: 6 });
+  expect(expiries(NOW)).toEqual([NOW + 500]);
+});
+
+it("hands a renewal over to another shard", () => {
+  renew(5);
+  const rows = index.rowsAfter("", 9);
+  disk = new ObjectStorage();
+  load();
+  index.absorb(rows);
+  expect(index.rowsAfter("", 9)).toEqual(rows);
+  expect(expiries(NOW + 7)).toEqual([NOW + 57]);
+});
+
+it("adds the column of renewals to the table of the release before, which can still use it", () => {
+  const { sql } = disk.open().storage;
+  put(4, entryOf(1));
+  sql.exec("ALTER TABLE entries DROP COLUMN renews");
+  load();
+  expect(listed()).toEqual([entryOf(1)]);
+  renew(5);
+  expect(expiries(NOW + 7)).toEqual([NOW + 57]);
+  // As that release takes the session's next message.
+  sql.exec(
+    "UPDATE entries SET ord = 6, expires = ?, drop_at = ? WHERE id = ?",
+    NOW + 55,
+    NOW + 70,
+    idOf(1),
+  );
+  load();
+  expect(expiries(NOW + 7)).toEqual([NOW + 55]);
+  sql.exec(
+    "INSERT INTO entries (id, ord, type, subject, created, expires, drop_at) VALUES (?, 1, 'mcp', NULL, 2, 9, 9)",
+    idOf(2),
+  );
+  expect(expiries(NOW)).toEqual([9, NOW + 50]);
 });
 
 it("remembers a removal for a while, so that a late message does not bring the session back", () => {
@@ -269,13 +340,13 @@ it("keeps nothing in memory of a change that could not be stored", () => {
 
 it("reads no more rows of a listing than it gives", () => {
   for (let n = 1; n <= 30; n++) put(n, entryOf(n, { type: n % 2 ? "mcp" : "sse" }));
-  expect(index.page({}, undefined, 3).map(({ createdAt }) => createdAt)).toEqual([30, 29, 28]);
+  expect(index.page({}, undefined, 3, NOW).map(({ createdAt }) => createdAt)).toEqual([30, 29, 28]);
   const after = { createdAt: 28, id: idOf(28) };
-  expect(index.page({}, after, 2).map(({ createdAt }) => createdAt)).toEqual([27, 26]);
-  expect(index.page({ type: "sse" }, after, 1)).toEqual([entryOf(26, { type: "sse" })]);
+  expect(index.page({}, after, 2, NOW).map(({ createdAt }) => createdAt)).toEqual([27, 26]);
+  expect(index.page({ type: "sse" }, after, 1, NOW)).toEqual([entryOf(26, { type: "sse" })]);
   const filters: DirectoryFilter[] = [{}, { subject: "alice" }, { subject: "alice", type: "sse" }];
   load();
-  const pages = () => filters.map((filter) => index.page(filter, after, 2));
+  const pages = () => filters.map((filter) => index.page(filter, after, 2, NOW));
   const plans = plansOf(queriesOf(pages));
   expect(plans.length).toBeGreaterThan(0);
   for (const plan of plans) {

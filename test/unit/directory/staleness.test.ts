@@ -17,7 +17,7 @@ it("drops an entry a grace after the last moment at which its session can live",
   } as const;
   // The latest deadline that is not told, and a credit on top of it.
   let untold = entry.expiresAt;
-  while (stalenessOf(entry, { ...entry, expiresAt: untold + 1 }, ttlMs) === undefined) untold++;
+  while (stalenessOf({ entry }, { ...entry, expiresAt: untold + 1 }, ttlMs) === undefined) untold++;
   const latest = untold + ttlMs / CREDITS_PER_TTL;
   expect(dropTime(entry.expiresAt, ttlMs)).toBe(latest + ENTRY_GRACE_MS);
   expect(Number.isInteger(dropTime(1, 7))).toBe(true);

@@ -48,10 +48,11 @@ async function carried({
   const calls = new Map<string, Flow>();
   const listened: Flow[] = [];
   let sids = 1;
+  let version = "1";
   const ended: (string | undefined)[] = [];
   const script = ({ verb, method, id, sid }: Asked) => {
     if (method === "initialize") {
-      const result = `"protocolVersion":"2025-11-25","capabilities":{"tools":{"listChanged":true}},"serverInfo":{"name":"s","version":"1"}`;
+      const result = `"protocolVersion":"2025-11-25","capabilities":{"tools":{"listChanged":true}},"serverInfo":{"name":"s","version":"${version}"}`;
       return json(resultOf(id, result), 200, { "mcp-session-id": one.upstreamSid });
     }
     if (verb === "GET") return (listened.push(new Flow()), listened.at(-1)!.response);
@@ -90,6 +91,12 @@ async function carried({
       await pass(150);
     },
     call: (name: string, more: Partial<EraRequest> = {}) => carry(one, name, more),
+    /** The server is restarted as this version, and knows none of its sessions. */
+    replace: (next: string) => {
+      ended.push(one.upstreamSid);
+      one.upstreamSid = `upstream-${++sids}`;
+      version = next;
+    },
   };
 }
 
@@ -170,6 +177,36 @@ it("reaches nobody where it may be another's, and from then on each such call is
   asks(call("e", { slot: undefined as never }));
   await settle();
   expect(flow("e")).toBeDefined();
+});
+
+it.each([
+  ["the next version of a server has not asked so, and its calls share the session", "2", "flow"],
+  ["the same version is known to ask so when it is there again", "1", "busy"],
+])("%s", async (_, version, kind) => {
+  const { call, say, flow, replace, one } = await carried();
+  const first = call("a");
+  await settle();
+  await say(elicit("q"));
+  await flow("a").say(resultOf('"a"'));
+  await first;
+  replace(version);
+  await pass(ERA_LINGER_MS);
+  // It finds that the session is lost, and has it made anew.
+  const second = call("b");
+  await settle();
+  await flow("b").say(resultOf('"b"'));
+  await second;
+  const [c, d] = [asks(call("c")), asks(call("d", { asksAside: '{"name":"s","version":"1"}' }))];
+  await pass(300);
+  expect([c.kind, d.kind]).toEqual(["flow", kind]);
+  const described = await call("e", { method: "server/discover" });
+  expect(JSON.stringify(described)).toContain(`\\"version\\":\\"${version}\\"`);
+  // Another life of the object knows as much.
+  await one.evict();
+  expect((await call("f", { method: "server/discover" })).ok).toBe(true);
+  const [g, h] = [asks(call("g")), asks(call("h"))];
+  await pass(300);
+  expect([g.kind, h.kind]).toEqual(["flow", kind]);
 });
 
 it("two calls that come together are not both alone", async () => {
