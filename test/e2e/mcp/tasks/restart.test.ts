@@ -58,7 +58,10 @@ it("100 tasks under kill -9 of a server whose streams have event ids: each compl
   }
   // The gateway has an event id of a call once it has heard something of it.
   for (const id of made) {
-    for (let said; said !== "begun";) said = (await client.get(id)).result.statusMessage;
+    for (let task; task?.statusMessage !== "begun";) {
+      task = (await client.get(id)).result;
+      expect(task).toMatchObject({ status: "working" });
+    }
   }
   await service.kill();
   for (const label of labels) server.release(label);
