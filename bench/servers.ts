@@ -34,6 +34,8 @@ export interface Server {
 }
 
 export interface WorkerServer extends Server {
+  /** The folder of its storage. */
+  readonly stateDir: string;
   /** Kills it (`kill -9`) and starts it again on the same port and storage. `free`: without its limit of open files. */
   crash(free?: "free"): Promise<void>;
 }
@@ -79,6 +81,7 @@ export async function startWorker(
   }
   return {
     url: workerd.url,
+    stateDir,
     get pid() {
       return workerd.process.pid ?? 0;
     },

@@ -306,6 +306,10 @@ export const ERA_GATHER_MS = 100;
  * has one for each upstream, name, version and set of capabilities, and more while calls have to be alone in one.
  */
 export const MAX_ERA_SESSIONS = 1000;
+/** Sessions that a call tries because they were free, before it takes one that no call of its isolate has been in. */
+export const MAX_SLOTS_TRIED_AGAIN = 8;
+/** Clients of whose sessions an isolate remembers which are free. It tries more of them for a client that it has forgotten. */
+export const MAX_POOLED_CLIENTS = 1000;
 /** Calls of one session that may wait for its client, and the answers that were given to some of their questions. */
 export const MAX_PARKED_CALLS = 256;
 /** UTF-16 units of all of them: an answer reads them. One call alone may be as large as a message. */

@@ -2,6 +2,7 @@
 import { CALL_VERSION } from "../core/caller.ts";
 import type { SessionType } from "../core/content.ts";
 import { UnavailableError } from "../core/errors.ts";
+import type { SessionId } from "../core/id.ts";
 import type { ListQuery, Notes, Revoked, SessionCount, SessionList } from "../core/host.ts";
 import { SHARD_TIMEOUT_MS } from "../core/limits.ts";
 import {
@@ -115,6 +116,15 @@ export class DirectoryClient {
     if (delivery.kind === "superseded" || before === place) return delivery;
     const back = await this.#ask(before, (shard, to) => shard.takeBack(to, id, message.order));
     return back.kind === "taken" ? delivery : back;
+  }
+
+  /** Removes the entry of a session that cannot tell of its end by itself. */
+  async remove(id: SessionId): Promise<void> {
+    for (let order = Date.now(); ;) {
+      const delivery = await this.deliver({ op: "remove", id, order });
+      if (delivery.kind === "taken") return;
+      order = delivery.by + 1;
+    }
   }
 
   /** Moves rows to a shard. */

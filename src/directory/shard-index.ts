@@ -95,7 +95,6 @@ export class ShardIndex {
 
   /** Counts a subject's sessions by their rows, and all sessions from memory once they have been counted. */
   count({ type, subject }: DirectoryFilter): number {
-    if (subject === "") return 0;
     if (subject !== undefined) {
       const ofType = type === undefined ? [] : [type];
       return this.#sql
@@ -253,10 +252,10 @@ export class ShardIndex {
     if (is && this.#quietUntil !== undefined) {
       this.#quietUntil = Math.min(this.#quietUntil, next.dropAt);
     }
-    if (was?.type === is?.type) return;
     if (was) this.#tally(was.type, -1);
-    if (is) this.#tally(is.type, 1);
-    if (is) this.#learn(is.type);
+    if (!is) return;
+    this.#tally(is.type, 1);
+    this.#learn(is.type);
   }
 
   #put(held: Row | undefined, { id, order, dropAt, entry, renewMs }: ShardRow): void {

@@ -85,7 +85,7 @@ export function indexManyTypes(sql: SqlStorage): void {
 
 /** Whether a row says of its session what another one does, whatever their orders. */
 export function says(held: Row, { entry, renewMs }: ShardRow): boolean {
-  if (!entry || held.type === null) return !entry && held.type === null;
+  if (!entry) return held.type === null;
   const { type, subject = "", createdAt, expiresAt } = entry;
   return (
     held.type === type &&

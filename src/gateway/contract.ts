@@ -87,8 +87,8 @@ export interface EraRequest {
   readonly task?: EraTask;
   /** Which of its client's sessions this is. Absent: an older Worker calls, which knows of one alone. */
   readonly slot?: Slot;
-  /** The upstream is known to ask without naming a call. */
-  readonly asksAside?: true;
+  /** The server of the upstream that is known to ask without naming a call, as it describes itself. */
+  readonly asksAside?: string | undefined;
 }
 
 /** The part that a task plays in a request of the stateless revision. */
@@ -118,8 +118,11 @@ export type ExchangeAnswer =
   | { readonly kind: "flow"; readonly body: ReadableStream<Uint8Array> }
   /** The upstream speaks the client's stateless revision itself now. Nothing was sent to it. */
   | { readonly kind: "unbridged" }
-  /** The call is to be in another slot, or is there already. Nothing was sent. Only where the request names a slot. */
-  | { readonly kind: "busy" }
+  /**
+   * The call is to be in another slot, or is there already. Nothing was sent. Only where the request names a slot.
+   * `server`: this one asks without naming a call, so that a call has to be alone.
+   */
+  | { readonly kind: "busy"; readonly server?: string }
   | { readonly kind: "failed"; readonly failure: Failure };
 
 export interface InitializeRequest {

@@ -131,8 +131,8 @@ export class CallerSessions<T> implements GatewaySessions<T> {
       const work = (object: SessionStub) => object.remove(this.#caller, condition, headers);
       removed = await this.#ask(id, attempt, work);
     } catch (failure) {
-      if (condition || !(await this.#drop(id, failure))) throw failure;
-      return true;
+      if (condition || !(await this.#endDamaged(id, failure))) throw failure;
+      removed = true;
     }
     if (removed && this.#parts.admission) await this.#untilListed(id);
     return removed;
@@ -264,21 +264,27 @@ export class CallerSessions<T> implements GatewaySessions<T> {
       .catch(() => undefined);
   }
 
-  /** Deletes a session whose object cannot end it, if its files are damaged: nobody can read its owner, so only an admin may. */
-  async #drop(id: SessionId, failure: unknown): Promise<boolean> {
+  /** Deletes a session whose object cannot end it, if its file is damaged: nobody can read its owner, so only an admin may. */
+  async #endDamaged(id: SessionId, failure: unknown): Promise<boolean> {
     const { damaged, directory } = this.#parts;
     if (!this.#caller.admin || !damaged) return false;
-    const isDropped = await damaged.drop(id, failure, {
-      probe: () => this.#stub(`probe-${crypto.randomUUID()}`).read(this.#caller, false),
+    return damaged.end(id, failure, {
+      probe: async () => {
+        // An object in memory needs no file opened.
+        await this.#stub(PROBE)
+          .forget()
+          .catch(() => undefined);
+        await this.#stub(PROBE).store();
+      },
       abort: () => this.#stub(id).forget(),
+      remove: () => this.#ask(id, once, (object) => object.remove(this.#caller)),
+      unlist: () => once(async () => directory?.remove(id)),
     });
-    if (!isDropped) return false;
-    await directory?.deliver({ op: "remove", id, order: Date.now() }).catch(() => undefined);
-    // Fails if the new files cannot be opened.
-    await this.#ask(id, once, (object) => object.remove(this.#caller));
-    return true;
   }
 }
+
+/** The name of the object that shows whether any object can store. It is no UUID, so no session has it. */
+const PROBE = "probe";
 
 const PUBLISH_OUTCOMES = {
   of: ({ replayed }: Published) => (replayed ? "replayed" : "stored"),

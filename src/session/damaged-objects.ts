@@ -18,20 +18,24 @@ interface DamagedObjectsParts {
 }
 
 interface DamagedObject {
-  /** Resolves if an object that was never asked before can be opened: then the storage as a whole is sound. */
+  /** Resolves if another object can be opened and can store: then the storage as a whole is sound. */
   readonly probe: () => Promise<unknown>;
   /** Takes the object out of memory. */
   readonly abort: () => Promise<unknown>;
+  /** Ends its session. */
+  readonly remove: () => Promise<unknown>;
+  /** Resolves when the directory no longer lists its session. */
+  readonly unlist: () => Promise<unknown>;
 }
-
-/** The write-ahead log is emptied first: SQLite would restore a session from a log without a database. */
-const ENDINGS = [".sqlite-wal", ".sqlite", ".sqlite-shm"];
 
 /**
  * workerd says no more of storage that it cannot open or read. SQLite's codes, whichever they are, come
  * from storage that opened.
  */
 const STORAGE_FAILURE = new RegExp(`internal error; reference|SQLITE_[A-Z]+|${UNREADABLE}`);
+
+/** A full disk damages no file. */
+const FULL = /SQLITE_FULL/;
 
 export class DamagedObjects {
   readonly #parts: DamagedObjectsParts;
@@ -43,7 +47,7 @@ export class DamagedObjects {
   /** Logs where the storage of a session lies, if a call failed for it. */
   report(id: SessionId, failure: unknown): void {
     if (!isOfStorage(failure)) return;
-    this.#parts.log.warn("storage.failed", { file: this.#fileOf(id, ".sqlite") });
+    this.#parts.log.warn("storage.failed", { file: this.#fileOf(id) });
   }
 
   /** The same for a shard of the directory: an operator has to remove its file. */
@@ -54,32 +58,55 @@ export class DamagedObjects {
   }
 
   /**
-   * Drops the files of a session whose deletion failed, if its storage is damaged and the storage of
-   * other objects is sound. Returns whether it did. A full disk, or too many open files, would fail any object.
+   * Ends a session whose deletion failed, if its storage is damaged and the storage of other objects is
+   * sound. Returns whether it did. A full disk, or too many open files, would fail any object, and either may
+   * pass at any moment. So the deletion is tried once more, and drops the file only if it fails between two
+   * proofs that another object can store.
    */
-  async drop(id: SessionId, failure: unknown, object: DamagedObject): Promise<boolean> {
-    if (!isOfStorage(failure)) return false;
+  async end(id: SessionId, failure: unknown, object: DamagedObject): Promise<boolean> {
+    if (!mayBeDamage(failure) || !(await isSound(object))) return false;
+    await forget(object);
     try {
-      await object.probe();
-    } catch {
-      return false;
+      await object.remove();
+      return true;
+    } catch (again) {
+      if (!mayBeDamage(again) || !(await isSound(object))) return false;
     }
-    await object.abort().catch(() => undefined);
-    for (const ending of ENDINGS) {
-      const { ok } = await this.#parts.empty(this.#fileOf(id, ending));
-      if (!ok) return false;
-    }
-    // A request may have opened the old files meanwhile.
-    await object.abort().catch(() => undefined);
-    this.#parts.log.warn("storage.dropped", { file: this.#fileOf(id, ".sqlite") });
+    // First, since nothing will be left that could try again.
+    await object.unlist();
+    await forget(object);
+    // One step, so that a failure leaves all or nothing: SQLite drops the log of a database that is empty.
+    const { ok } = await this.#parts.empty(this.#fileOf(id));
+    if (!ok) return false;
+    // A request may have opened the old file meanwhile.
+    await forget(object);
+    this.#parts.log.warn("storage.dropped", { file: this.#fileOf(id) });
+    // Fails if the new file cannot be opened.
+    await object.remove();
     return true;
   }
 
-  #fileOf(id: SessionId, ending: string): string {
-    return `SessionObject/${this.#parts.nameOf(id)}${ending}`;
+  #fileOf(id: SessionId): string {
+    return `SessionObject/${this.#parts.nameOf(id)}.sqlite`;
   }
 }
 
-function isOfStorage(failure: unknown): boolean {
+function isSound({ probe }: DamagedObject): Promise<boolean> {
+  return probe().then(
+    () => true,
+    () => false,
+  );
+}
+
+/** The call fails, because it ends its own object. */
+async function forget({ abort }: DamagedObject): Promise<void> {
+  await abort().catch(() => undefined);
+}
+
+function isOfStorage(failure: unknown): failure is UnavailableError {
   return failure instanceof UnavailableError && STORAGE_FAILURE.test(String(failure.cause));
+}
+
+function mayBeDamage(failure: unknown): boolean {
+  return isOfStorage(failure) && !FULL.test(String(failure.cause));
 }

@@ -11,7 +11,12 @@ import { MAX_HOLD_MS, MAX_SHARED_LOG, WRITERS_PER_HELD_MS } from "../core/limits
 import { refuse, succeed, unwrap, type Outcome } from "../core/errors.ts";
 import type { PublishKey } from "../stream/published-keys.ts";
 import { published } from "../signals/metrics.ts";
-import { sized, type LoggedEvent, type SizedEvent } from "../stream/event-log.ts";
+import {
+  sized,
+  type EventWithAside,
+  type LoggedEvent,
+  type SizedEvent,
+} from "../stream/event-log.ts";
 import type { Lifecycle, LiveSession } from "./lifecycle.ts";
 import { publishKeyOf } from "./publish-key.ts";
 import { overflowOf } from "./record-changes.ts";
@@ -87,7 +92,7 @@ export class Publishing {
    * Stores an event of the session's task, and ends the stream if `ends`; then sends it. `store` runs in the
    * same transaction. Nothing refuses it: what the event says has happened.
    */
-  byTask(event: NewEvent, ends: boolean, store: () => void): void {
+  byTask(event: EventWithAside, ends: boolean, store: () => void): void {
     const { life, storage, waiters } = this.#parts;
     const session = life.load(Date.now());
     if (!session) return;
@@ -101,9 +106,9 @@ export class Publishing {
     if (ends) channel.endStream(NATIVE_STREAM);
   }
 
-  /** The data of the last event of the session's task. */
-  lastOfTask(): string | undefined {
-    return this.#parts.life.load(Date.now())?.events.lastData;
+  /** The events of the session's task, while there is one. */
+  get ofTask(): Pick<EventChannel, "newest" | "changeAside"> | undefined {
+    return this.#parts.life.load(Date.now())?.events;
   }
 
   /** Ends the stream, after one last event if there is one. A publish that came before is before the end. */

@@ -4,7 +4,8 @@
  */
 import { concat } from "../wire/bytes.ts";
 import { CLOSE_CODES } from "./protocol.ts";
-import { EventLog, type EventLogLimits, type LoggedEvent, type LogTable } from "./event-log.ts";
+import { EventLog, type EventLogLimits, type LoggedEvent } from "./event-log.ts";
+import type { LogTable } from "./log-statements.ts";
 import type { Subscribers } from "./subscribers.ts";
 
 export interface ChannelParts {

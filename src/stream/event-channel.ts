@@ -67,10 +67,15 @@ export class EventChannel extends Channel {
     return this.#lastSeq > 0 ? this.idOf(this.#lastSeq) : undefined;
   }
 
-  /** The data of the newest event; undefined if none is retained. */
-  get lastData(): string | undefined {
+  /** The data of the newest event, and what is stored beside it. */
+  get newest(): { readonly data?: string | undefined; readonly aside?: string | undefined } {
     const [data] = this.log.texts(NATIVE_STREAM, this.log.lastSeq - 1);
-    return data;
+    return { data, aside: this.log.aside(NATIVE_STREAM, this.log.lastSeq - 1) };
+  }
+
+  /** Stores an aside with the newest event, in place of the one that it has. */
+  changeAside(aside: string): void {
+    this.log.changeAside(NATIVE_STREAM, aside);
   }
 
   get ended(): boolean {

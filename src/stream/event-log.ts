@@ -11,41 +11,11 @@ import type { NewEvent } from "../core/host.ts";
 import { REPLAY_PAGE_BYTES } from "../core/limits.ts";
 import { utf8Length } from "../wire/bytes.ts";
 import { encodeFrame, MESSAGE_EVENT } from "../wire/sse-frame.ts";
+import { statementsOn, type LogTable } from "./log-statements.ts";
 import { MessageParts } from "./message-parts.ts";
 
 /** Rows are deleted once this share of a bound (count or bytes) lies behind `first`. */
 const TRIM_SHARE = 8;
-
-/** `/v1` has its own table and the gateway another, each with bounds of its own: neither can trim the other's events. */
-export type LogTable = "events" | "messages";
-
-/** The column of a message that an upstream's stream brought: the event id of that stream by then. */
-const UPSTREAM_ID = "upstream_id";
-
-/** The same text each time, so that SQLite finds each statement prepared. */
-function statementsOn(table: LogTable) {
-  return {
-    exists: `SELECT sql FROM sqlite_master WHERE type = 'table' AND name = '${table}'`,
-    create: `CREATE TABLE IF NOT EXISTS ${table} (
-      seq INTEGER PRIMARY KEY,
-      stream INTEGER NOT NULL,
-      bytes_sum INTEGER NOT NULL,
-      queue_from INTEGER NOT NULL,
-      event TEXT,
-      data TEXT NOT NULL${table === "messages" ? `,\n      ${UPSTREAM_ID} TEXT` : ""}
-    )`,
-    insert: `INSERT INTO ${table} (seq, stream, bytes_sum, queue_from, event, data) VALUES (?, ?, ?, ?, ?, ?)`,
-    addUpstreamId: `ALTER TABLE ${table} ADD COLUMN ${UPSTREAM_ID} TEXT`,
-    insertUpstreamId: `INSERT INTO ${table} (seq, stream, bytes_sum, queue_from, event, data, ${UPSTREAM_ID}) VALUES (?, ?, ?, ?, ?, ?, ?)`,
-    upstreamId: `SELECT ${UPSTREAM_ID} AS id FROM ${table} WHERE stream = ? AND seq > ? AND ${UPSTREAM_ID} IS NOT NULL ORDER BY seq DESC LIMIT 1`,
-    deleteBefore: `DELETE FROM ${table} WHERE seq < ?`,
-    firstOfStream: `SELECT min(seq) AS first FROM ${table} WHERE stream = ? AND seq >= ?`,
-    after: `SELECT seq, bytes_sum, queue_from, event, data FROM ${table} WHERE seq > ? AND stream = ? ORDER BY seq`,
-    sumThrough: `SELECT bytes_sum FROM ${table} WHERE seq = ?`,
-    last: `SELECT * FROM ${table} ORDER BY seq DESC LIMIT 1`,
-    oldest: `SELECT * FROM ${table} ORDER BY seq LIMIT 1`,
-  };
-}
 
 export interface EventLogLimits {
   readonly logMaxEvents: number;
@@ -53,11 +23,14 @@ export interface EventLogLimits {
   readonly streamBufferBytes: number;
 }
 
-/** An event with its size: the bytes of its name and data in UTF-8. */
-export interface SizedEvent extends NewEvent {
+/** An event with what is stored beside it, and no reader gets. */
+export interface EventWithAside extends NewEvent {
+  readonly aside?: string | undefined;
+}
+
+/** `bytes`: the event's size in UTF-8. */
+export interface SizedEvent extends EventWithAside {
   readonly bytes: number;
-  /** Of a message: the upstream's stream that brought it can be resumed after this event. */
-  readonly upstreamId?: string | undefined;
 }
 
 export interface LoggedEvent {
@@ -74,6 +47,13 @@ export interface LogPage {
   readonly through: number;
   /** Whether the reader is live with this page. */
   readonly complete: boolean;
+}
+
+/** Of an event, or of its row. A message's aside has another name, and does not count. */
+interface EventTexts {
+  readonly event?: string | null | undefined;
+  readonly data: string;
+  readonly aside?: string | null | undefined;
 }
 
 type EventRow = {
@@ -99,7 +79,7 @@ export class EventLog {
   readonly #parts: MessageParts | undefined;
   #hasTable = false;
   /** Tables of an earlier version lack the column. */
-  #hasUpstreamIds = false;
+  #hasAsides = false;
   /** Oldest row still stored. */
   #firstStored = 1;
   /** Oldest event retained. */
@@ -192,7 +172,7 @@ export class EventLog {
       return this.#storage.transactionSync(() => {
         if (!this.#hasTable) {
           this.#sql.exec(this.#statements.create);
-          this.#hasUpstreamIds = this.#parts !== undefined;
+          this.#hasAsides = true;
         }
         this.#hasTable = true;
         this.#unreadFrom = unreadFrom;
@@ -247,31 +227,40 @@ export class EventLog {
     }
   }
 
-  /**
-   * The event id after which the upstream's stream that brought the messages after `seq` can be resumed, as
-   * stored with them.
-   */
-  upstreamId(stream: number, seq = 0): string | undefined {
-    if (!this.#hasUpstreamIds) return undefined;
-    const rows = this.#sql.exec<{ id: string }>(this.#statements.upstreamId, stream, seq);
-    return rows.toArray()[0]?.id;
+  /** What is stored beside the last of a stream's events after `seq` that has such an aside. */
+  aside(stream: number, seq = 0): string | undefined {
+    if (!this.#hasAsides) return undefined;
+    const rows = this.#sql.exec<{ aside: string }>(this.#statements.aside, stream, seq);
+    return rows.toArray()[0]?.aside;
   }
 
-  #insert(stream: number, { event: name, data, bytes, upstreamId }: SizedEvent): LoggedEvent {
+  /** Stores an aside with the newest event, which may be this stream's, in place of the one that it has. */
+  changeAside(stream: number, aside: string): void {
+    const before = this.aside(stream, this.#last - 1) ?? "";
+    this.#sum += utf8Length(aside) - utf8Length(before);
+    this.#addAsides();
+    this.#sql.exec(this.#statements.changeAside, aside, this.#sum, this.#last);
+  }
+
+  #insert(stream: number, { event: name, data, bytes, aside }: SizedEvent): LoggedEvent {
     const event = name ?? null;
     const seq = this.#last + 1;
     const sum = this.#sum + bytes;
     const row = this.#parts?.store(seq, data, bytes) ?? data;
     const values = [seq, stream, sum, this.#unreadFrom, event, row] as const;
-    if (upstreamId === undefined) this.#sql.exec(this.#statements.insert, ...values);
+    if (aside === undefined) this.#sql.exec(this.#statements.insert, ...values);
     else {
-      if (!this.#hasUpstreamIds) this.#sql.exec(this.#statements.addUpstreamId);
-      this.#hasUpstreamIds = true;
-      this.#sql.exec(this.#statements.insertUpstreamId, ...values, upstreamId);
+      this.#addAsides();
+      this.#sql.exec(this.#statements.insertAside, ...values, aside);
     }
     this.#last = seq;
     this.#sum = sum;
     return { seq, frame: this.#frame(seq, stream, event, data) };
+  }
+
+  #addAsides(): void {
+    if (!this.#hasAsides) this.#sql.exec(this.#statements.addAside);
+    this.#hasAsides = true;
   }
 
   #frame(seq: number, stream: number, name: string | null, row: string): Uint8Array {
@@ -313,9 +302,9 @@ export class EventLog {
   }
 
   #load(): void {
-    const [table] = this.#sql.exec<{ sql: string }>(this.#statements.exists).toArray();
-    this.#hasTable = table !== undefined;
-    this.#hasUpstreamIds = table?.sql.includes(UPSTREAM_ID) ?? false;
+    const [found] = this.#sql.exec<{ sql: string }>(this.#statements.exists).toArray();
+    this.#hasTable = found !== undefined;
+    this.#hasAsides = found?.sql.includes(this.#statements.asideColumn) ?? false;
     const [last] = this.#hasTable ? this.#sql.exec<EventRow>(this.#statements.last) : [];
     const [oldest] = this.#hasTable ? this.#sql.exec<EventRow>(this.#statements.oldest) : [];
     this.#last = last?.seq ?? 0;
@@ -333,10 +322,10 @@ export class EventLog {
   }
 }
 
-export function sized(event: NewEvent): SizedEvent {
+export function sized(event: EventWithAside): SizedEvent {
   return { ...event, bytes: sizeOf(event) };
 }
 
-function sizeOf({ event, data }: { event?: string | null; data: string }): number {
-  return utf8Length(data) + (event ? utf8Length(event) : 0);
+function sizeOf({ event, data, aside }: EventTexts): number {
+  return utf8Length(data) + utf8Length(event ?? "") + utf8Length(aside ?? "");
 }

@@ -13,6 +13,30 @@ export function concat(parts: readonly Uint8Array[]): Uint8Array {
   return whole;
 }
 
+/** The same stream, which calls `over` when it ends, breaks off or is left. */
+export function watched(
+  body: ReadableStream<Uint8Array>,
+  over: () => void,
+): ReadableStream<Uint8Array> {
+  const reader = body.getReader();
+  return new ReadableStream({
+    pull: async (controller) => {
+      try {
+        const { done, value } = await reader.read();
+        if (!done) return controller.enqueue(value);
+        controller.close();
+      } catch (failure) {
+        controller.error(failure);
+      }
+      over();
+    },
+    cancel: (reason) => {
+      over();
+      return reader.cancel(reason);
+    },
+  });
+}
+
 /** Bytes of the first read. Each read after it asks for twice as many. */
 const FIRST_BYTES = 4096;
 

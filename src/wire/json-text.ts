@@ -4,7 +4,7 @@
  * JSON they find something or nothing, but they end.
  */
 
-import { parseJson } from "./json.ts";
+import { isObject, parseJson } from "./json.ts";
 
 export const QUOTE = 0x22;
 export const COMMA = 0x2c;
@@ -58,6 +58,15 @@ export function memberText(text: string, name: string): string | undefined {
   return span && text.slice(span.start, span.end);
 }
 
+/** The texts of the members of the object `text`, by their names; undefined if it is no object. */
+export function membersOf(text: string | undefined): Record<string, string> | undefined {
+  if (text === undefined || !isObject(parseJson(text))) return undefined;
+  const members = [...memberSpans(text)].map(
+    (span) => [nameOf(text, span) as string, text.slice(span.start, span.end)] as const,
+  );
+  return Object.fromEntries(members);
+}
+
 /** The texts of the elements of the array `text`. */
 export function elementTexts(text: string): string[] {
   const elements: string[] = [];
@@ -85,18 +94,33 @@ export function withMember(text: string, name: string, value: string): string {
 
 /** The text of the object without the members of this name. */
 export function withoutMember(text: string, name: string): string {
-  for (let rest = text; ;) {
-    const span = memberSpan(rest, name);
-    if (!span) return rest;
-    const next = skipSpace(rest, span.end);
-    if (rest.charCodeAt(next) === COMMA) {
-      rest = rest.slice(0, span.name) + rest.slice(skipSpace(rest, next + 1));
-    } else {
-      const end = endBefore(rest, span.name);
-      const isAfterOther = rest.charCodeAt(end - 1) === COMMA;
-      rest = rest.slice(0, isAfterOther ? endBefore(rest, end - 1) : end) + rest.slice(span.end);
-    }
+  const members = [...memberSpans(text)];
+  const kept = members.flatMap((span, n) => (nameOf(text, span) === name ? [] : [n]));
+  const [first, last] = [members[0], members.at(-1)];
+  if (!first || !last || kept.length === members.length) return text;
+  const head = text.slice(0, kept.length === 0 ? endBefore(text, first.name) : first.name);
+  // Each but the last keeps what stands between it and the next one.
+  const texts = kept.map((n) => {
+    const next = n === kept.at(-1) ? members[n]?.end : members[n + 1]?.name;
+    return text.slice(members[n]?.name, next);
+  });
+  return head + texts.join("") + text.slice(last.end);
+}
+
+/** The members of the object `text`, in their order. */
+function* memberSpans(text: string): Generator<MemberSpan> {
+  let at = skipSpace(text, 0);
+  if (text.charCodeAt(at) !== OPEN_BRACE) return;
+  for (at = skipSpace(text, at + 1); text.charCodeAt(at) === QUOTE; at = skipComma(text, at)) {
+    const start = skipSpace(text, skipSpace(text, skipString(text, at)) + ":".length);
+    const end = skipValue(text, start);
+    yield { name: at, start, end };
+    at = end;
   }
+}
+
+function nameOf(text: string, { name }: MemberSpan): unknown {
+  return parseJson(text.slice(name, skipString(text, name)));
 }
 
 /** The end of what stands before the white space before `at`. */

@@ -3,7 +3,9 @@ import {
   closeSync,
   openSync,
   readdirSync,
+  readFileSync,
   rmSync,
+  statSync,
   truncateSync,
   writeFileSync,
   writeSync,
@@ -30,6 +32,16 @@ function change(file: string, sql: string): void {
   database.close();
 }
 
+/** As `change`, but what changes is in the write-ahead log alone, as after a crash. */
+function changeInLog(file: string, sql: string): void {
+  const database = new DatabaseSync(file);
+  database.exec(`PRAGMA journal_mode = WAL; ${sql}`);
+  const parts = ["", "-wal"].map((end) => [file + end, readFileSync(file + end)] as const);
+  database.close();
+  for (const [part, bytes] of parts) writeFileSync(part, bytes);
+  expect(statSync(`${file}-wal`).size).toBeGreaterThan(0);
+}
+
 const KINDS: Readonly<Record<string, (file: string) => void>> = {
   "everything is overwritten": (file) => {
     overwrite(file, 0, 4096);
@@ -41,6 +53,8 @@ const KINDS: Readonly<Record<string, (file: string) => void>> = {
   // An empty object, as V8 writes it.
   "its record is another value": (file) =>
     change(file, "UPDATE _cf_KV SET value = x'ff0f6f7b00' WHERE key = 'session'"),
+  "its record is another value in the log": (file) =>
+    changeInLog(file, "UPDATE _cf_KV SET value = x'ff0f6f7b00' WHERE key = 'session'"),
   "its record cannot be read": (file) =>
     change(file, "UPDATE _cf_KV SET value = x'67' WHERE key = 'session'"),
 };
@@ -57,6 +71,10 @@ it("answers 503 and names the file until an admin deletes it, and then the id is
       headers: { ...by, "content-type": "application/json" },
       ...(method === "PUT" && { body: JSON.stringify({ data: "private" }) }),
     });
+  const listed = async (id: string) => {
+    const list = await service.fetch("/v1/sessions?limit=200", { headers: headers["admin"]! });
+    return JSON.stringify(await list.json()).includes(id);
+  };
   const damaged = new Map<string, string>();
   for (const kind of [...Object.keys(KINDS), "sound"]) {
     const id = crypto.randomUUID();
@@ -64,6 +82,7 @@ it("answers 503 and names the file until an admin deletes it, and then the id is
     expect((await send("PUT", id, headers["owner"]!)).status).toBe(201);
     const [file = ""] = sessionFiles(service.stateDir).filter((name) => !before.includes(name));
     damaged.set(kind, JSON.stringify({ id, file }));
+    await expect.poll(() => listed(id)).toBe(true);
   }
   await service.kill();
   for (const [kind, damage] of Object.entries(KINDS)) {
@@ -82,7 +101,9 @@ it("answers 503 and names the file until an admin deletes it, and then the id is
     await service.logged(
       (l) => l.event === "storage.failed" && l["file"] === `SessionObject/${file}`,
     );
+    expect(await listed(id)).toBe(true);
     await status("DELETE", "admin");
+    expect(await listed(id)).toBe(false);
     await status("GET", "owner");
     await status("PUT", "owner");
     await status("GET", "owner");

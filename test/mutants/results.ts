@@ -37,18 +37,25 @@ export async function readResult(module: string): Promise<Result | undefined> {
 export async function keepResult(module: string, report: FileReport): Promise<void> {
   const before = (await readResult(module))?.survivors ?? {};
   const survivors: Record<string, string> = {};
-  const tried = report.mutants.filter(({ status }) => status !== "Ignored");
+  const tried = report.mutants
+    .filter(({ status }) => status !== "Ignored")
+    .toSorted((a, b) => compare(a.location.start, b.location.start));
+  // Those that were noticed are counted too, so that none of them passes its reason on to the next one.
+  const named = new Map<string, number>();
   for (const mutant of tried) {
-    if (mutant.status !== "Survived" && mutant.status !== "NoCoverage") continue;
     const name = nameOf(report.source, mutant);
-    let key = name;
-    for (let nth = 2; key in survivors; nth++) key = `${name} (${nth})`;
+    const nth = (named.get(name) ?? 0) + 1;
+    named.set(name, nth);
+    if (mutant.status !== "Survived" && mutant.status !== "NoCoverage") continue;
+    const key = nth === 1 ? name : `${name} (${nth})`;
     survivors[key] = before[key] ?? "";
   }
   const result: Result = { mutants: tried.length, survivors };
   await mkdir(dirname(fileOf(module)), { recursive: true });
   await writeFile(fileOf(module), `${JSON.stringify(result, undefined, 2)}\n`);
 }
+
+const compare = (a: Position, b: Position): number => a.line - b.line || a.column - b.column;
 
 /** Names a mutant by its line's text, not its number, so that a change elsewhere keeps the name. */
 function nameOf(source: string, { replacement = "", location: { start, end } }: Mutant): string {

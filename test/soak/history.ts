@@ -73,6 +73,8 @@ export interface Change extends Span {
   readonly outcome: Outcome;
   /** For expiring sessions: whether the answer came before the session's time can have been up. */
   readonly inTime?: boolean;
+  /** Seconds from the start of the soak until its answer. People read it; nothing judges it. */
+  readonly at?: number;
 }
 
 /** All calls on the records of one place, and the records there at the end. */
@@ -151,6 +153,6 @@ export interface History {
   readonly keepings: readonly Keeping[];
   readonly calls: readonly Call[];
   readonly answers: readonly Answer[];
-  /** The number of each answer that no contract allows, such as a status of 500. */
+  /** The number of each answer that no contract allows, such as a status of 500, and of each line of the log that is none of a soak. */
   readonly unexpected: ReadonlyMap<string, number>;
 }

@@ -39,6 +39,7 @@ export class Journal {
       ...span,
       ...what,
       outcome,
+      at: this.timeline.now,
       ...(said !== undefined && { value: said }),
       ...(inTime !== undefined && { inTime }),
     });

@@ -1,6 +1,7 @@
 /** After the load: waits for calm, then reads everything that exists. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { SseReader } from "../support/sse-reader.ts";
+import { Disagreements } from "./disagreements.ts";
 import type { Event, Following, Keeping, SessionLog } from "./history.ts";
 import type { Journal } from "./journal.ts";
 import type { Follower } from "./traffic/follower.ts";
@@ -12,8 +13,8 @@ import { LONGEST_RESEND_MS } from "../../src/core/limits.ts";
 /** Milliseconds until everything must be calm. After that, the auditor judges the state as it is. */
 const CALM_WITHIN_MS = 60_000;
 /**
- * Milliseconds until the directory must agree with the sessions. An object whose alarm failed on a full disk
- * looks again after the longest wait between two messages, and a quarter more (docs/directory.md).
+ * Milliseconds until the directory must agree with the sessions. An object whose message failed waits as long as
+ * that has waited, and up to a quarter more, before it tries again (docs/directory.md). No kill makes that shorter.
  */
 const LISTED_WITHIN_MS = CALM_WITHIN_MS + 1.25 * LONGEST_RESEND_MS;
 const LOOK_EVERY_MS = 200;
@@ -121,11 +122,37 @@ export async function caughtUp(followers: readonly Follower[], observer: Observe
   });
 }
 
+/** Looks for disagreements, and calls `onLate` with each session about which there is one for long. */
+export class Watch {
+  readonly disagreements = new Disagreements();
+  readonly #onLate: (id: string, said: string) => Promise<void>;
+
+  constructor(onLate: (id: string, said: string) => Promise<void>) {
+    this.#onLate = onLate;
+  }
+
+  async look(listed: readonly string[], found: ReadonlyMap<string, string>): Promise<void> {
+    const late = this.disagreements.look(listed, found, performance.now());
+    for (const [id, said] of late) await this.#onLate(id, said);
+  }
+}
+
+/** Waits until no session is listed that has ended. It looks from the start on, so it sees how late an end is told. */
+export async function endsAreTold(observer: Observer, watch: Watch): Promise<void> {
+  await calm(async () => {
+    const { listed } = await observer.list();
+    const found = await observer.read(listed);
+    await watch.look(listed, found);
+    return listed.every((id) => found.has(id));
+  }, LISTED_WITHIN_MS);
+}
+
 /** Waits until expiring sessions are gone and the directory agrees with the sessions' objects. */
 export async function observeSessions(
   journal: Journal,
   expiring: ReadonlySet<string>,
   observer: Observer,
+  watch: Watch,
 ): Promise<Keeping> {
   // If the process died in between, a session lives for up to two TTLs after its last use.
   await sleep(2.2 * SHORT_TTL_SECONDS * 1000);
@@ -137,9 +164,11 @@ export async function observeSessions(
   let listing = await observer.list();
   await calm(async () => {
     listing = await observer.list();
-    if (listing.counted === listing.listed.length && sameIds(listing.listed, found)) return true;
-    found = await observer.read(new Set([...known, ...listing.listed]));
-    return sameIds(listing.listed, found);
+    if (!sameIds(listing.listed, found)) {
+      found = await observer.read(new Set([...known, ...listing.listed]));
+    }
+    await watch.look(listing.listed, found);
+    return listing.counted === listing.listed.length && sameIds(listing.listed, found);
   }, LISTED_WITHIN_MS);
   const { unnamed } = journal;
   return { place: SESSIONS, changes, expiring, found, ...listing, unnamed };

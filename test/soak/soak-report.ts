@@ -101,7 +101,10 @@ function rowsOf({ history, losses }: SoakResult): Row[] {
   ];
 }
 
-function notesOf(options: SoakOptions, { journal, losses }: SoakResult): string[] {
+function notesOf(
+  options: SoakOptions,
+  { journal, losses, disagreements, evidence }: SoakResult,
+): string[] {
   const { timeline } = journal;
   const whole = timeline.stretch(0, Math.floor(options.seconds));
   const struck = Object.entries(Object.groupBy(timeline.faults, ({ kind }) => kind));
@@ -109,6 +112,10 @@ function notesOf(options: SoakOptions, { journal, losses }: SoakResult): string[
   return [
     `Faults: ${faults}; seed ${options.seed}. Process and Redis were killed once more before the audit.`,
     `Published ${whole.publishedPerSecond.toFixed(0)} events a second, delivered ${whole.deliveredPerSecond.toFixed(0)}; publish to receipt p50 ${whole.p50?.toFixed(1)} ms, p99 ${whole.p99?.toFixed(0)} ms, the faults' own times included.`,
+    `From the last start on, the list and the sessions disagreed about ${disagreements.count} of them, for ${disagreements.longestSeconds.toFixed(1)} s at most.`,
+    ...(disagreements.late === 0
+      ? []
+      : [`${evidence} has what was stored of those that were late.`]),
     losses.length === 0
       ? "Nothing was lost."
       : `LOST: ${losses.map(({ kind, where }) => `${kind} (${where})`).join("; ")}`,

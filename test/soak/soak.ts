@@ -1,14 +1,27 @@
 /** One soak: starts everything, loads it, injects faults, waits for calm, and audits. */
+import { relative } from "node:path";
+import { PROJECT } from "../../scripts/bundle.ts";
 import { Random } from "../support/fuzz/random.ts";
 import { audit } from "./audit/audit.ts";
 import type { Loss } from "./audit/loss.ts";
+import type { Disagreements } from "./disagreements.ts";
 import { endAll, type Ending } from "./endings.ts";
+import { Evidence } from "./evidence.ts";
 import { strikeAll, type ObjectTarget } from "./faults.ts";
 import type { History } from "./history.ts";
 import type { Journal } from "./journal.ts";
 import type { SoakOptions } from "./options.ts";
 import { scheduleFaults, type Fault } from "./schedule.ts";
-import { caughtUp, closeAll, observeRedis, Observer, observeSessions, readLogs } from "./settle.ts";
+import {
+  caughtUp,
+  closeAll,
+  endsAreTold,
+  observeRedis,
+  Observer,
+  observeSessions,
+  readLogs,
+  Watch,
+} from "./settle.ts";
 import { setStage, SHARDS, type Stage } from "./stage.ts";
 import { until } from "./traffic/pace.ts";
 import { runPublishers } from "./traffic/publishers.ts";
@@ -28,6 +41,10 @@ export interface SoakResult {
   readonly journal: Journal;
   readonly history: History;
   readonly losses: readonly Loss[];
+  /** Between the directory and the sessions, after the load. */
+  readonly disagreements: Disagreements;
+  /** The folder of what is kept about those that were late, relative to the project. */
+  readonly evidence: string;
 }
 
 /** Throws if the soak could not be carried out. The service's own failures are in the losses. */
@@ -39,8 +56,16 @@ export async function soak(options: SoakOptions, hooks: SoakHooks = {}): Promise
     // From now on, no read comes from memory, and the auditor may wake as many objects as it likes.
     hooks.onWait?.("process and Redis to start again");
     await Promise.all([stage.server.crash("free"), stage.redis.crash()]);
-    const history = await observe(stage, options.retain, hooks);
-    return { journal: stage.journal, history, losses: audit(history) };
+    const evidence = new Evidence({ ...stage, shards: SHARDS });
+    const watch = new Watch((id, said) => evidence.keep(id, said));
+    const history = await observe(stage, options.retain, watch, hooks);
+    return {
+      journal: stage.journal,
+      history,
+      losses: audit(history),
+      disagreements: watch.disagreements,
+      evidence: relative(PROJECT, evidence.folder),
+    };
   } finally {
     await endAll(endings);
   }
@@ -81,15 +106,20 @@ function anyObject({ random, followed, sessions, calls }: Stage): ObjectTarget {
   return session === undefined ? { shard: random.below(SHARDS) } : { session };
 }
 
-async function observe(stage: Stage, retained: number, { onWait }: SoakHooks): Promise<History> {
+async function observe(
+  stage: Stage,
+  retained: number,
+  watch: Watch,
+  { onWait }: SoakHooks,
+): Promise<History> {
   const { journal, server, sessions, redis } = stage;
   const { publishes, calls, answers, unexpected } = journal;
   const observer = new Observer(server.url);
   const followers = [...stage.subscribers, ...sessions.followers];
-  onWait?.("subscribers to catch up");
-  await caughtUp(followers, observer);
+  onWait?.("subscribers to catch up, and ended sessions to leave the list");
+  await Promise.all([caughtUp(followers, observer), endsAreTold(observer, watch)]);
   onWait?.("sessions to expire, and the directory to agree");
-  const kept = await observeSessions(journal, sessions.expiring, observer);
+  const kept = await observeSessions(journal, sessions.expiring, observer, watch);
   onWait?.("all logs and records to be read");
   const published = new Set(publishes.map(({ session }) => session));
   const living = [...published].filter((id) => kept.found.has(id));

@@ -18,8 +18,11 @@ const WORKER = join(import.meta.dirname, "worker.ts");
 const RELAYS = 3;
 export const SHARDS = 8;
 const KEEPALIVE_SECONDS = 1;
-/** Lines of the service's log that are said when its process has ended by itself. */
+/** Lines of the service's log that are said when its process has ended by itself, and those that are kept. */
 const LAST_LINES = 10;
+const MOST_LINES = 200_000;
+/** A line that nothing here may cause: a soak damages no file. */
+const NEVER = "storage.dropped";
 /** A subscriber reconnects after so long without a byte, not even a keep-alive. */
 const SILENCE_MS = 4 * KEEPALIVE_SECONDS * 1000;
 
@@ -28,6 +31,8 @@ export interface Stage {
   /** For the load's choices and the faults' targets. */
   readonly random: Random;
   readonly server: WorkerServer;
+  /** The lines of its log. */
+  readonly lines: readonly string[];
   /** The disk of its storage, if it has one of its own. */
   readonly disk: SmallDisk | undefined;
   readonly relays: readonly SeveringRelay[];
@@ -48,7 +53,7 @@ export async function setStage(options: SoakOptions, endings: Ending[]): Promise
   const folder = makeFolder("soak");
   endings.push(() => removeFolder(folder));
   const env = {
-    LOG_LEVEL: "error",
+    LOG_LEVEL: "warn",
     LOG_MAX_EVENTS: String(options.retain),
     KEEPALIVE_SECONDS: String(KEEPALIVE_SECONDS),
     DIRECTORY_SHARDS: String(SHARDS),
@@ -58,15 +63,19 @@ export async function setStage(options: SoakOptions, endings: Ending[]): Promise
   endings.push(() => disk?.unmount());
   const openFiles = options.openFiles === 0 ? undefined : options.openFiles;
   const journal = new Journal();
-  // The service's last lines say why it ended.
-  let last: readonly string[] = [];
+  const lines: string[] = [];
   const place = {
     env,
     folder: disk?.path ?? folder,
     openFiles,
-    onLine: (line: string) => void (last = [...last, line].slice(-LAST_LINES)),
+    onLine: (line: string) => {
+      if (lines.length < MOST_LINES) lines.push(line);
+      if (line.includes(NEVER)) journal.surprise(`the log: ${NEVER}`);
+    },
     onEnd: (up: Promise<void>) => {
-      console.error(`soak: the service's process ended by itself: ${last.join(" | ")}`);
+      // The last lines say why.
+      const last = lines.slice(-LAST_LINES).join(" | ");
+      console.error(`soak: the service's process ended by itself: ${last}`);
       journal.timeline.struck("end", "service", () => up).catch(console.error);
     },
   };
@@ -110,6 +119,7 @@ export async function setStage(options: SoakOptions, endings: Ending[]): Promise
     journal,
     random,
     server,
+    lines,
     disk,
     relays,
     origins,

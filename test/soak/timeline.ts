@@ -51,6 +51,11 @@ export class Timeline {
     this.#started = performance.now();
   }
 
+  /** The start, as an ISO date. */
+  get startedAt(): string {
+    return new Date(performance.timeOrigin + this.#started).toISOString();
+  }
+
   /** Seconds from the start. */
   get now(): number {
     return (performance.now() - this.#started) / 1000;

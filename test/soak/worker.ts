@@ -1,6 +1,8 @@
 /**
- * The service with one more route: `POST /abort?session=ID` or `?shard=N` ends that object at once,
+ * The service with two more routes. `POST /abort?session=ID` or `?shard=N` ends that object at once,
  * as the platform does when an object fails or moves. Its work is lost, its storage is not.
+ * `GET /stored?session=ID&shard=N` shows all that a session's object has stored, and its row in that
+ * shard. With `&names` it shows the names of both objects' files alone, and wakes neither.
  */
 import service, {
   DirectoryObject as RealDirectory,
@@ -13,11 +15,22 @@ export class SessionObject extends RealSession {
   abort(): void {
     this.ctx.abort(REASON);
   }
+
+  async stored() {
+    const { storage } = this.ctx;
+    return { alarm: await storage.getAlarm(), values: Object.fromEntries(storage.kv.list()) };
+  }
 }
 
 export class DirectoryObject extends RealDirectory {
   abort(): void {
     this.ctx.abort(REASON);
+  }
+
+  async rowOf(id: string) {
+    const { storage } = this.ctx;
+    const rows = storage.sql.exec("SELECT * FROM entries WHERE id = ?", id).toArray();
+    return { alarm: await storage.getAlarm(), rows };
   }
 }
 
@@ -29,13 +42,21 @@ interface Bindings {
 export default {
   async fetch(request, env) {
     const { pathname, searchParams } = new URL(request.url);
-    if (pathname !== "/abort") return service.fetch(request);
+    if (pathname !== "/abort" && pathname !== "/stored") return service.fetch(request);
     const session = searchParams.get("session");
     const { SESSIONS, DIRECTORY } = env as Bindings;
-    const stub =
-      session === null
-        ? DIRECTORY.getByName(`shard-${searchParams.get("shard")}`)
-        : SESSIONS.getByName(session);
+    const shard = DIRECTORY.getByName(`shard-${searchParams.get("shard")}`);
+    if (pathname === "/stored") {
+      const object = SESSIONS.getByName(session ?? "");
+      if (searchParams.has("names")) {
+        return Response.json({ session: object.id.toString(), shard: shard.id.toString() });
+      }
+      return Response.json({
+        session: await object.stored(),
+        shard: await shard.rowOf(session ?? ""),
+      });
+    }
+    const stub = session === null ? shard : SESSIONS.getByName(session);
     try {
       await stub.abort();
     } catch {

@@ -38,6 +38,7 @@ const SLOW = [
   "e2e/crash.test.ts",
   "e2e/mcp/oauth.test.ts",
   "e2e/mcp/era-modern-client.test.ts",
+  "workers/task-kinds-cost.test.ts",
   "workers/auth-matrix.test.ts",
   "workers/resume.property.test.ts",
 ].map((file) => join(TESTS, file));

@@ -105,7 +105,10 @@ it("a reader is let go that the log was trimmed past, and does not wait for an a
 /** A reader of an exchange's stream, and everything that its bridge receives: the priming event first. */
 function follow(ctx: DurableObjectState) {
   const channel = { storage: ctx.storage, subscribers: new Subscribers(ctx), limits: LIMITS };
-  const streams = new GatewayStreams(channel, EPOCH);
+  const streams = new GatewayStreams(channel, EPOCH, {
+    listens: () => false,
+    subscription: () => undefined,
+  });
   const exchange = streams.beginExchange(["1"], false);
   const say = (text: string): void => streams.say(exchange, [text], exchange.pending);
   const { 0: client, 1: server } = new WebSocketPair();

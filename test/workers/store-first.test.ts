@@ -1,8 +1,12 @@
 /** Rows come before words: a client hears of nothing that could not be stored. */
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { afterEach, describe, expect, it, vi } from "vitest";
+import { placementOf } from "../../src/directory/placement.ts";
+import { newSessionId } from "../../src/library/model/session.ts";
 import { call, make, pathOf, request } from "../support/call.ts";
-import { kill, objectOf, told } from "../support/object.ts";
+import { shard, SHARDS, walked } from "../support/directory.ts";
+import { FAR_TIME } from "../support/far-time.ts";
+import { kill, objectOf, storedBy, told } from "../support/object.ts";
 import { SseReader } from "../support/sse-reader.ts";
 
 const ACCEPT = "application/json, text/event-stream";
@@ -39,16 +43,36 @@ async function refusing(
  */
 async function failNextCommit(id: string): Promise<void> {
   await runInDurableObject(objectOf(id), (_object, { storage: { kv, sql } }) => {
-    sql.exec("CREATE TABLE IF NOT EXISTS parents (id INTEGER PRIMARY KEY)");
-    sql.exec(
-      "CREATE TABLE IF NOT EXISTS children (of REFERENCES parents(id) DEFERRABLE INITIALLY DEFERRED)",
-    );
+    const spoil = spoiler(sql);
     const put = kv.put.bind(kv);
     kv.put = (key, value) => {
       put(key, value);
-      sql.exec("INSERT INTO children VALUES (1)");
+      spoil();
     };
   });
+}
+
+/** The same for a shard of the directory, whose rows are written by SQL. */
+async function failNextCommitOf(stub: ReturnType<typeof shard>): Promise<void> {
+  await runInDurableObject(stub, (_object, { storage: { sql } }) => {
+    const spoil = spoiler(sql);
+    const exec = sql.exec.bind(sql);
+    sql.exec = ((query: string, ...bindings: unknown[]) => {
+      const cursor = exec(query, ...bindings);
+      if (/^(INSERT|UPDATE)/.test(query)) spoil();
+      return cursor;
+    }) as typeof sql.exec;
+  });
+}
+
+/** Returns a function that writes a row for which a commit fails. */
+function spoiler(sql: SqlStorage): () => void {
+  sql.exec("CREATE TABLE IF NOT EXISTS parents (id INTEGER PRIMARY KEY)");
+  sql.exec(
+    "CREATE TABLE IF NOT EXISTS children (of REFERENCES parents(id) DEFERRABLE INITIALLY DEFERRED)",
+  );
+  const exec = sql.exec.bind(sql);
+  return () => void exec("INSERT INTO children VALUES (1)");
 }
 
 async function follow(id: string): Promise<SseReader> {
@@ -154,6 +178,45 @@ describe("where a commit fails after its writes were taken", () => {
     expect(events).toEqual(last);
     expect(endsIn(log)).toHaveLength(last.includes("deleted") ? 1 : 0);
   });
+
+  it("lists no session that could not be stored", async () => {
+    const [id, subject] = [newSessionId(), crypto.randomUUID()];
+    await failNextCommit(id);
+    expect((await call("POST", "/v1/sessions", { id, subject })).status).toBe(503);
+    // By the time that a shard has taken a later message, it would have taken the first one.
+    let later = newSessionId();
+    while (placementOf(later, SHARDS) !== placementOf(id, SHARDS)) later = newSessionId();
+    await make({ id: later, subject });
+    await told(later);
+    expect((await walked({ subject })).map((entry) => entry.id)).toEqual([later]);
+    expect((await call("GET", pathOf(id))).status).toBe(404);
+  });
+
+  it.each(["the first time", "by its alarm"])(
+    "a shard has not taken an end that it could not store %s, and hears of it again",
+    async (when) => {
+      // No alarm fires by itself.
+      vi.useFakeTimers({ toFake: ["Date"], now: FAR_TIME });
+      const subject = crypto.randomUUID();
+      const { id } = await make({ subject });
+      await told(id);
+      const stub = () => shard(placementOf(id, SHARDS));
+      const isListed = async () => (await walked({ subject })).length > 0;
+      await failNextCommitOf(stub());
+      expect((await call("DELETE", pathOf(id))).status).toBe(204);
+      await told(id);
+      expect(await isListed()).toBe(true);
+      if (when === "by its alarm") {
+        await failNextCommitOf(stub());
+        await runDurableObjectAlarm(objectOf(id));
+        expect(await isListed()).toBe(true);
+      }
+      expect(await storedBy(id)).toMatchObject({ keys: ["directory"], alarm: expect.any(Number) });
+      await runDurableObjectAlarm(objectOf(id));
+      expect(await isListed()).toBe(false);
+      expect(await storedBy(id)).toMatchObject({ keys: [], alarm: null });
+    },
+  );
 
   it("tells nobody of an expiry, and tries it again after the platform has given up", async () => {
     const log = vi.spyOn(console, "log");

@@ -3,6 +3,7 @@ import { SessionNotFoundError } from "../../core/errors.ts";
 import { MAX_ERA_SESSIONS } from "../../core/limits.ts";
 import { STREAM_HEADERS } from "../../http/problem.ts";
 import { encodeFrame, MESSAGE_EVENT } from "../../wire/sse-frame.ts";
+import { watched } from "../../wire/bytes.ts";
 import { rpcError, withId } from "../json-rpc.ts";
 import { jsonResponse, Refused } from "../answers.ts";
 import type { EraTask, ExchangeAnswer } from "../contract.ts";
@@ -12,8 +13,8 @@ import { taskCallId } from "./task-call-id.ts";
 import { passThrough } from "../stateless.ts";
 import { carry, eraSessionOf, inEraSession, NotMade, type EraSession } from "./era-session.ts";
 import { filterOf, listen } from "./listen.ts";
-import { slotsFor } from "./slots.ts";
-import { asksAside, learn, learnAside } from "./speaks.ts";
+import { FIRST_SLOT, poolOf, slotsFor } from "./slots.ts";
+import { learn, learnAside } from "./speaks.ts";
 import { LISTEN, mayBeAsked } from "./wire.ts";
 import { stateRefused, UNKNOWN_STATE } from "./modern-answer.ts";
 import { readModern, type ModernRequest } from "./modern-request.ts";
@@ -89,19 +90,35 @@ async function inSomeSlot(
   const id = task ? taskCallId(task.id) : JSON.stringify(crypto.randomUUID());
   const { upstream, parts } = call;
   if (mayBeAsked(request)) await parts.memory?.recallAside(upstream);
-  for (const slot of slotsFor(request.requestState, task?.id, MAX_ERA_SESSIONS)) {
-    const session = await eraSessionOf(call, request, slot);
+  const first = await eraSessionOf(call, request);
+  const pool = poolOf(first.id);
+  for (const slot of slotsFor(request.requestState, task?.id, pool)) {
+    const session = slot === FIRST_SLOT ? first : await eraSessionOf(call, request, slot);
     const ask = () => carry(call, session, request, id, task);
     // A question in another slot than the first is of a session that is there, or of none.
     const mayMake = isNew(task) && (!slot || request.requestState === undefined);
-    const given = await (mayMake ? inSession(call, session, ask) : ask().catch(notThere));
-    // Only at such an upstream a call has to be alone.
-    if (given.kind === "busy" && mayMake) learnAside(upstream);
-    if (asksAside(upstream)) await parts.memory?.rememberAside(upstream);
+    const carried = mayMake ? inSession(call, session, ask) : ask().catch(notThere);
+    const given = await whenOver(carried, () => pool.giveBack(slot));
+    if (given.kind === "busy" && given.server !== undefined) learnAside(upstream, given.server);
+    await parts.memory?.rememberAside(upstream);
     if (given.kind !== "busy") return given;
   }
   if (!isNew(task) || request.requestState === undefined) return { kind: "busy" };
   return { kind: "json", status: 200, body: stateRefused(UNKNOWN_STATE, request.id) };
+}
+
+/** Calls `over` once the answer has ended, or there is none; not where the slot is taken. */
+async function whenOver(
+  carried: Promise<ExchangeAnswer>,
+  over: () => void,
+): Promise<ExchangeAnswer> {
+  const given = await carried.catch((failure: unknown) => {
+    over();
+    throw failure;
+  });
+  if (given.kind === "flow") return { ...given, body: watched(given.body, over) };
+  if (given.kind !== "busy") over();
+  return given;
 }
 
 /** Ends the call of a task that is in no slot, as a stream: only that is the rest of a stream. */

@@ -124,7 +124,7 @@ export function carry(
     requestState: requestState === undefined ? undefined : placeIn(requestState).name,
     inputResponses,
     slot: session.slot,
-    ...(asksAside(call.upstream) && { asksAside: true }),
+    asksAside: asksAside(call.upstream),
     ...(task && { task }),
   };
   const sends = requestState === undefined && (!task || task.verb === "call");

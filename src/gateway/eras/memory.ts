@@ -5,7 +5,7 @@
  */
 import type { Notes } from "../../core/host.ts";
 import type { Upstream } from "../upstream/upstream.ts";
-import { known, learn, learnAside } from "./speaks.ts";
+import { asksAside, known, learn, learnAside } from "./speaks.ts";
 
 const PREFIX = "era ";
 const ASIDE = "aside ";
@@ -15,8 +15,8 @@ export class EraMemory {
   /** By the name of the upstream. */
   readonly #asked = new Map<string, Promise<void>>();
   readonly #asides = new Map<string, Promise<void>>();
-  /** Upstreams of which it is stored that they ask without naming a call. */
-  readonly #stored = new Set<string>();
+  /** By the name of the upstream: the server of which it is stored that it asks without naming a call. */
+  readonly #stored = new Map<string, string>();
 
   constructor(notes: Notes) {
     this.#notes = notes;
@@ -38,7 +38,7 @@ export class EraMemory {
     }
   }
 
-  /** Learns whether the upstream asks without naming a call, if that is stored. Never rejects. */
+  /** Learns which server of the upstream asks without naming a call, if that is stored. Never rejects. */
   recallAside(upstream: Upstream): Promise<void> {
     const { name } = upstream;
     const asked = this.#asides.get(name) ?? this.#readAside(upstream);
@@ -46,12 +46,14 @@ export class EraMemory {
     return asked;
   }
 
-  /** Stores that the upstream asks without naming a call. Never rejects. */
+  /** Stores which server of the upstream asks without naming a call, if one does. Never rejects. */
   async rememberAside(upstream: Upstream): Promise<void> {
-    if (this.#stored.has(upstream.name)) return;
-    this.#stored.add(upstream.name);
+    const server = asksAside(upstream);
+    if (server === undefined || this.#stored.get(upstream.name) === server) return;
+    this.#stored.set(upstream.name, server);
     try {
-      await this.#notes.write(ASIDE + upstream.name, known(upstream).at);
+      const { at } = known(upstream);
+      await this.#notes.write(ASIDE + upstream.name, JSON.stringify({ at, server }));
     } catch {
       // The next isolate learns it anew.
     }
@@ -59,10 +61,13 @@ export class EraMemory {
 
   async #readAside(upstream: Upstream): Promise<void> {
     try {
-      const at = await this.#notes.read(ASIDE + upstream.name);
+      const text = await this.#notes.read(ASIDE + upstream.name);
+      if (text === undefined) return;
+      // Only `rememberAside` writes there.
+      const { at, server } = JSON.parse(text) as { readonly at: string; readonly server: string };
       if (at !== known(upstream).at) return;
-      learnAside(upstream);
-      this.#stored.add(upstream.name);
+      learnAside(upstream, server);
+      this.#stored.set(upstream.name, server);
     } catch {
       // Its questions show it.
     }

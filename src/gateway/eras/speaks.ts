@@ -37,16 +37,19 @@ export function learn(upstream: Upstream, era: Era, does: boolean): boolean {
   return true;
 }
 
-/** Upstreams that have asked a client without naming a call. */
-const askingAside = new Set<string>();
+/** By upstream: the last server of it that has asked a client without naming a call, as it describes itself. */
+const askingAside = new Map<string, string>();
 
-/** Whether the upstream, which has sessions, is known to ask without naming a call. */
-export function asksAside(upstream: Upstream): boolean {
-  return askingAside.has(keyOf(upstream));
+/**
+ * The server of the upstream that is known to ask without naming a call, as it describes itself; undefined: none is.
+ * Another version of it need not do so.
+ */
+export function asksAside(upstream: Upstream): string | undefined {
+  return askingAside.get(keyOf(upstream));
 }
 
-export function learnAside(upstream: Upstream): void {
-  askingAside.add(keyOf(upstream));
+export function learnAside(upstream: Upstream, server: string): void {
+  askingAside.set(keyOf(upstream), server);
 }
 
 /** The eras that an upstream has shown, and `at` which addresses. */

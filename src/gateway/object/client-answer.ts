@@ -32,7 +32,7 @@ interface ClientAnswerParts {
    * client was asked for something. `parked`: requests that wait for the client.
    */
   readonly resumed?:
-    | { readonly row: OpenExchange; readonly parked: readonly RequestId[] }
+    | { readonly row: OpenExchange; readonly parked?: readonly RequestId[] }
     | undefined;
 }
 

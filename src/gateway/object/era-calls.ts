@@ -6,7 +6,6 @@ import type { Config } from "../../config/service.ts";
 import type { Outcome } from "../../core/errors.ts";
 import type { Logger } from "../../logger.ts";
 import type { ChannelParts } from "../../stream/channel.ts";
-import { memberText } from "../../wire/json-text.ts";
 import type { EraRequest, ExchangeRequest, GatewaySession, Listen } from "../contract.ts";
 import { discoverResult, inputRequired, stateRefused } from "../eras/modern-answer.ts";
 import { stateIn } from "../eras/slots.ts";
@@ -16,6 +15,7 @@ import type { RequestId } from "../json-rpc.ts";
 import type { ObjectServer } from "../own/object-server.ts";
 import { FAILURES, reportFailure } from "../upstream/failure.ts";
 import type { Answering } from "./client-answer.ts";
+import { described } from "./described.ts";
 import { EraAnswer } from "./era-answer.ts";
 import type { EraBridge } from "./era-bridge.ts";
 import { answeredAtOnce, busy, once, type Carried } from "./era-carried.ts";
@@ -52,8 +52,7 @@ interface EraCallsParts {
 
 /** Why the upstream is to stop. */
 const CANCELLED = "The task was cancelled";
-/** Key of the upstream's result of initialize. */
-const SERVER = "era-server";
+
 export class EraCalls {
   readonly #parts: EraCallsParts;
   readonly #states: EraStates;
@@ -72,9 +71,9 @@ export class EraCalls {
     this.#states = new EraStates(kv);
     const sid = () => eras.binding.sid ?? "";
     const stored = () => link.streams.openExchanges();
-    const doubt = new EraDoubt({ kv, upstream: link.upstream, sid, isOwn, stored });
+    const server = () => described(kv);
+    const doubt = new EraDoubt({ kv, upstream: link.upstream, server, sid, isOwn, stored });
     this.#doubt = doubt;
-    const server = () => this.server;
     const sender = (this.#sender = new EraSender({ ...parts, maxBytes, server }));
     const running = (this.#running = new EraRunning({
       doubt,
@@ -93,17 +92,6 @@ export class EraCalls {
     this.#entry = new EraEntry({ link, running, doubt, sender, maxBytes, endLeft, restart });
     const tell: EraSender["tell"] = (...given) => sender.tell(...given);
     this.#listens = new EraListens({ streams: link.streams, server, tell, level: parts.level });
-  }
-
-  /** Keeps what `server/discover` tells. `messages` are those of the upstream, its answer the last one. */
-  static initialized(storage: DurableObjectStorage, messages: readonly string[]): void {
-    const result = memberText(messages.at(-1) ?? "", "result");
-    if (result !== undefined) storage.kv.put(SERVER, result);
-  }
-
-  /** The server's description of itself. */
-  get server(): string {
-    return this.#parts.channel.storage.kv.get<string>(SERVER) ?? "{}";
   }
 
   carry(request: ExchangeRequest, era: EraRequest): Carried {
@@ -132,7 +120,7 @@ export class EraCalls {
 
   #carry(request: ExchangeRequest, era: EraRequest): Carried {
     if (era.method === DISCOVER) {
-      const text = `{"jsonrpc":"2.0","id":${era.id},"result":${discoverResult(this.server)}}`;
+      const text = `{"jsonrpc":"2.0","id":${era.id},"result":${discoverResult(described(this.#parts.channel.storage.kv))}}`;
       return answeredAtOnce({ kind: "json", status: 200, body: text });
     }
     const { task } = era;
@@ -142,8 +130,9 @@ export class EraCalls {
     const [id = ""] = request.pending;
     const begin = () => this.#unbridged ?? this.#run(request, this.#leg(era, id), id);
     const entered = this.#entry.enter(era, request.headers, begin);
-    if (!entered) return busy();
-    return entered instanceof Promise ? this.#once(entered.then((one) => one ?? busy())) : entered;
+    const taken = () => busy(this.#doubt.server);
+    if (!entered) return taken();
+    return entered instanceof Promise ? this.#once(entered.then((one) => one ?? taken())) : entered;
   }
 
   /** Whether a call that was left can go on, and its client may still answer what it was asked, or its task come back. */

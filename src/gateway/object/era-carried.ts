@@ -11,8 +11,8 @@ export function answeredAtOnce(answer: ExchangeAnswer): Carried {
 }
 
 /** The request is to be carried in another slot. */
-export function busy(): Carried {
-  return answeredAtOnce({ kind: "busy" });
+export function busy(server?: string): Carried {
+  return answeredAtOnce({ kind: "busy", ...(server !== undefined && { server }) });
 }
 
 /** Carries what `begun` brings. */

@@ -3,6 +3,7 @@
  * asked is to be alone in its upstream session. And it may be at work on a call that nobody here waits for any
  * more, in this upstream session: a question that comes may be that call's. Both outlive the object.
  */
+import { memberText } from "../../wire/json-text.ts";
 import { asksAside, learnAside } from "../eras/speaks.ts";
 import type { Upstream } from "../upstream/upstream.ts";
 
@@ -12,6 +13,8 @@ const DOUBT = "era-doubt";
 interface DoubtParts {
   readonly kv: DurableObjectStorage["kv"];
   readonly upstream: Upstream;
+  /** The server's result of initialize, as JSON. */
+  readonly server: () => string;
   /** Id of the upstream session; empty where the server has given none. */
   readonly sid: () => string;
   /** The server lives in this object's memory, and so do its calls. */
@@ -30,7 +33,8 @@ interface Stored {
 
 export class EraDoubt {
   readonly #parts: DoubtParts;
-  #asksAside: boolean;
+  /** The server that asks without naming a call; undefined: none has. */
+  #asking: string | undefined;
   /** The upstream session that is in doubt. */
   #doubted: string | undefined;
   #stored: Stored | undefined;
@@ -38,15 +42,21 @@ export class EraDoubt {
   constructor(parts: DoubtParts) {
     this.#parts = parts;
     const { kv, isOwn, stored } = parts;
-    this.#asksAside = kv.get<boolean>(ASIDE) ?? false;
+    this.#asking = kv.get<string>(ASIDE);
     this.#stored = isOwn ? undefined : kv.get<Stored>(DOUBT);
     if (this.#stored && !(this.#stored.isAlone && stored().length > 0))
       this.#doubted = this.#stored.sid;
   }
 
+  /** The server, as it describes itself: the next version may ask otherwise. */
+  get server(): string {
+    return memberText(this.#parts.server(), "serverInfo") ?? "";
+  }
+
   /** Whether the server is known to ask without naming a call. */
   get asksAside(): boolean {
-    return this.#asksAside || asksAside(this.#parts.upstream);
+    const { server } = this;
+    return this.#asking === server || asksAside(this.#parts.upstream) === server;
   }
 
   /** Whether the server may be at work on a call that nobody waits for. */
@@ -56,11 +66,16 @@ export class EraDoubt {
 
   /** The server has asked without naming a call. Returns whether that is news. */
   learn(): boolean {
-    if (this.#asksAside) return false;
-    const { kv, upstream } = this.#parts;
-    learnAside(upstream);
-    kv.put(ASIDE, true);
-    this.#asksAside = true;
+    learnAside(this.#parts.upstream, this.server);
+    return this.assume();
+  }
+
+  /** A call is to be alone in this session, as if the server had asked. Returns whether that is news. */
+  assume(): boolean {
+    const { server } = this;
+    if (this.#asking === server) return false;
+    this.#parts.kv.put(ASIDE, server);
+    this.#asking = server;
     return true;
   }
 

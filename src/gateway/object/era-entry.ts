@@ -54,7 +54,7 @@ export class EraEntry {
   ): Carried | Promise<Carried | undefined> | undefined {
     const { running, doubt, sender, endLeft } = this.#parts;
     // A Worker comes to another slot because the first one is taken.
-    if (era.slot || era.asksAside) doubt.learn();
+    if (era.slot || era.asksAside === doubt.server) doubt.assume();
     const isAlone = mayBeAsked(era) && doubt.asksAside;
     if (isAlone) endLeft();
     const isTaken = isAlone && (running.askable > 0 || this.#entering > 0);

@@ -94,7 +94,7 @@ export class Exchange {
     this.#used = used;
     const { streams, upstream } = link;
     const onStray = () => log.warn("upstream.stray_response", { upstream: upstream.name });
-    const resumed = left && { row: left, parked: [] };
+    const resumed = left && { row: left };
     this.#client =
       parts.client ?? again?.client ?? new ClientAnswer({ request, streams, onStray, resumed });
     this.answer = this.#client.answer;
@@ -160,7 +160,7 @@ export class Exchange {
 
   /** The client cancelled this request: it gets an error, and an exchange with no other request ends. */
   cancel(id: RequestId): void {
-    if (!this.#client.isEnded) this.#client.cancel(id);
+    this.#client.cancel(id);
     if (this.#isDone) this.#abort.abort();
   }
 
@@ -191,7 +191,8 @@ export class Exchange {
     if (this.pending.length > 0) await this.#link.streams.upstreamHeld();
     const { signal } = this.#abort;
     if (this.#how.again?.idleSince !== undefined) await sleep(IDLE_ROUND_MS, signal);
-    if (this.#how.again && this.#isDone) return;
+    // It was cancelled meanwhile: nothing is asked for it.
+    if (signal.aborted) return;
     const parcel = { ...this.#request, isRound: this.#how.again !== undefined };
     let answer: Streamed | Settled | undefined = await this.#link.post(parcel, signal);
     while (answer?.kind === "stream") answer = await this.#readStream(answer);
@@ -220,22 +221,22 @@ export class Exchange {
       const texts = messages.map(({ text }) => text);
       return this.#client.answerJson(status, texts, headers);
     }
-    for (const message of messages) this.#take(message, answer.bridged ?? false);
+    for (const message of messages) this.#take(message, answer.bridged);
     this.#client.flush();
     if (!this.#isDone) throw new UpstreamError(FAILURES.broken);
   }
 
   /** Handles a message of the upstream. Returns whether it is for the client. */
-  #take(written: WrittenMessage, bridged: boolean): boolean {
+  #take(written: WrittenMessage, bridged: boolean | undefined): boolean {
     const meant = meantFor(this.#client.open, asClientKnows(written, this.#how.again));
     const { message, text } = meant;
-    const bridge = bridged && message.kind === "response" ? this.#how.bridge : undefined;
-    if (!bridge) return this.#client.message(meant);
+    const { bridge } = this.#how;
+    const id = message.kind === "response" ? message.id : undefined;
+    if (!bridged || !bridge || id === undefined) return this.#client.message(meant);
     bridge.heard(text);
     const asked = askedIn(text);
     const { open } = this.#client;
-    const id = message.kind === "response" ? message.id : undefined;
-    const request = asked && id !== undefined ? requestMeant(id, open, open) : undefined;
+    const request = requestMeant(id, open, open);
     if (!asked || request === undefined) {
       return this.#client.message({ message, text: plainResult(text) });
     }
@@ -282,7 +283,6 @@ export class Exchange {
         trustSession();
         this.#client.startStream();
       },
-      isEnded: () => this.#isDone,
     };
     const answer = new StreamedAnswer(first.reply, parts, lastEventId);
     this.#client.resumesAfter = () => answer.lastEventId;

@@ -29,6 +29,7 @@ import type { Send, Upstream, Upstreams } from "../upstream/upstream.ts";
 import { refusesBatches } from "../versions.ts";
 import { FAILURES, reportFailure, SessionGone } from "../upstream/failure.ts";
 import { EraBridge, isEra } from "./era-bridge.ts";
+import { describe } from "./described.ts";
 import { EraCalls } from "./era-calls.ts";
 import type { Exchange } from "./exchange.ts";
 import { Exchanges, type How } from "./exchanges.ts";
@@ -299,12 +300,17 @@ export class Gateway {
     if (this.#link) return this.#link;
     const upstream = this.#upstream(session.metadata[GATEWAY_KEYS.upstream]);
     if (!upstream) return undefined;
+    const streams = this.streamsOf(session);
     return (this.#link = new UpstreamLink({
       upstream,
       session: this.#parts.session,
-      streams: this.streamsOf(session),
+      streams,
       maxBytes: this.#parts.limits.bodyMaxBytes,
       stateRequests: () => this.#state.requests,
+      adopted: (metadata, messages) => {
+        if (isEra(session)) describe(this.#parts.channel.storage.kv, messages);
+        streams.followUpstream(metadata);
+      },
     }));
   }
 

@@ -14,7 +14,7 @@ import { HandshakeRefused, reportFailure } from "../upstream/failure.ts";
 import { handshakeMetadata, initialize, sendInitialized } from "../upstream/handshake.ts";
 import { soundFirst } from "../upstream/health.ts";
 import type { Upstream } from "../upstream/upstream.ts";
-import { EraCalls } from "./era-calls.ts";
+import { describe } from "./described.ts";
 import type { ExchangeLimits } from "./streamed-answer.ts";
 
 /** A new upstream session. The session that belongs to it is still to be stored, with this metadata. */
@@ -57,7 +57,7 @@ export async function openSession(
   const made = make(metadata);
   own.settle(made.ok);
   if (made.ok) {
-    if (request.era) EraCalls.initialized(channel.storage, messages);
+    if (request.era) describe(channel.storage.kv, messages);
     return succeed({ kind: "initialized", messages });
   }
   void terminate(metadata, request.headers);

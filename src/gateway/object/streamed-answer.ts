@@ -24,14 +24,12 @@ interface StreamedAnswerParts {
   readonly limits: ExchangeLimits;
   /** Milliseconds without a message after which the stream counts as dead. */
   readonly silenceMs: number;
-  /** Ends the pause before a resumption. */
+  /** Aborted when nobody waits for the rest any more. It ends the pause before a resumption. */
   readonly signal: AbortSignal;
   /** Asks the upstream for the stream's events after this id. Throws UpstreamError. */
   readonly resume: (lastEventId: string) => Promise<Reply>;
   /** Called when the upstream has broken the stream off, before this asks it for the rest. */
   readonly brokeOff: () => void;
-  /** Whether nobody waits for the rest any more. */
-  readonly isEnded: () => boolean;
   /** Times in a row that a stream which brings nothing is resumed, in place of MAX_UPSTREAM_RESUMES: something else bounds it. */
   readonly maxResumes?: number | undefined;
 }
@@ -67,7 +65,7 @@ export class StreamedAnswer {
    * rest cannot be had. Ends only where nobody waits.
    */
   async *turns(): AsyncGenerator<WrittenMessage[]> {
-    const { silenceMs, signal, resume, brokeOff, isEnded } = this.#parts;
+    const { silenceMs, signal, resume, brokeOff } = this.#parts;
     const { maxResumes = MAX_UPSTREAM_RESUMES } = this.#parts;
     const parser = this.#parser;
     // A peer that sends comments alone must not keep the exchange, and its reader, for ever.
@@ -76,7 +74,7 @@ export class StreamedAnswer {
       for await (const events of this.#reply?.messages(parser, silence) ?? []) {
         yield events.flatMap(({ data }) => messagesIn(data));
       }
-      if (isEnded()) return;
+      if (signal.aborted) return;
       const { lastEventId } = parser;
       const isOver = this.#resumes >= maxResumes || failures > MAX_UPSTREAM_RESUME_FAILURES;
       if (lastEventId === undefined || isOver) {
@@ -86,7 +84,7 @@ export class StreamedAnswer {
       const wait = Math.min(parser.retryMs ?? UPSTREAM_RETRY_MS, MAX_UPSTREAM_RETRY_MS);
       await sleep(this.#isFirst ? 0 : wait, signal);
       this.#isFirst = false;
-      if (isEnded()) return;
+      if (signal.aborted) return;
       this.#reply = await restOfStream(() => resume(lastEventId));
       failures = this.#reply ? 0 : failures + 1;
     }

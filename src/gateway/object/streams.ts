@@ -1,6 +1,5 @@
 /** The streams of one gateway session: their log, their readers and their ends. */
 import { GATEWAY_KEYS, type Metadata } from "../../core/content.ts";
-import { NATIVE_STREAM } from "../../core/event-id.ts";
 import { RETRY_MS, UPSTREAM_HELD_MS } from "../../core/limits.ts";
 import { Channel, type ChannelParts } from "../../stream/channel.ts";
 import { sized, type LoggedEvent } from "../../stream/event-log.ts";
@@ -30,9 +29,9 @@ const encoder = new TextEncoder();
 
 interface StandaloneHooks {
   /** Has the object itself listen to the upstream where it can; otherwise the bridge does. */
-  readonly listens?: (metadata: Metadata) => boolean;
+  readonly listens: (metadata: Metadata) => boolean;
   /** The request that opens the stream of an upstream of the stateless era. */
-  readonly subscription?: (metadata: Metadata) => string | undefined;
+  readonly subscription: (metadata: Metadata) => string | undefined;
   /** Takes what came on the upstream's standalone stream, and returns what is for the client's. */
   readonly divert?: ((messages: readonly string[]) => readonly string[]) | undefined;
 }
@@ -50,11 +49,11 @@ export class GatewayStreams extends Channel {
   /** Readers of the standalone stream get what comes while they listen, and nothing else. */
   readonly #isShared: boolean;
 
-  constructor(parts: ChannelParts, epoch: string, hooks: StandaloneHooks = {}) {
+  constructor(parts: ChannelParts, epoch: string, hooks: StandaloneHooks) {
     super(parts, "messages", epoch);
     this.epoch = epoch;
-    this.#listens = hooks.listens ?? (() => false);
-    this.#subscription = hooks.subscription ?? (() => undefined);
+    this.#listens = hooks.listens;
+    this.#subscription = hooks.subscription;
     this.#divert = hooks.divert ?? ((messages) => messages);
     this.#isShared = hooks.divert !== undefined;
   }
@@ -121,13 +120,13 @@ export class GatewayStreams extends Channel {
   openExchanges(): OpenExchange[] {
     return this.#exchanges.open().map((exchange) => {
       const { stream, upstreamId } = exchange;
-      return { ...exchange, upstreamId: this.log.upstreamId(stream) ?? upstreamId };
+      return { ...exchange, upstreamId: this.log.aside(stream) ?? upstreamId };
     });
   }
 
   /** The event after which the upstream's stream can be resumed, as stored with the messages after a place in the log. */
   resumesAfter(stream: number, seq: number): string | undefined {
-    return this.log.upstreamId(stream, seq);
+    return this.log.aside(stream, seq);
   }
 
   /** The messages of a stream after a place in the log. */
@@ -144,7 +143,7 @@ export class GatewayStreams extends Channel {
    * Answers the exchanges that were under way when the object left memory: nobody else will. It leaves out
    * an exchange that `takesUp` accepts.
    */
-  answerInterrupted(takesUp: (exchange: OpenExchange) => boolean = () => false): void {
+  answerInterrupted(takesUp: (exchange: OpenExchange) => boolean): void {
     const { code, message } = FAILURES.interrupted;
     for (const exchange of this.openExchanges()) {
       const { id: row, pending, stream } = exchange;
@@ -169,15 +168,13 @@ export class GatewayStreams extends Channel {
     if (start.kind === "exchange") {
       return { stream: start.stream, seq: this.log.beforeStream(start.stream) };
     }
-    if (start.kind === "listen") return { stream: STANDALONE_STREAM, seq: this.log.lastSeq };
-    if (start.kind === "standalone") {
-      const seq = this.#unreadFrom ?? this.log.lastSeq;
-      return { stream: STANDALONE_STREAM, seq: Math.max(seq, this.log.beforeFirst) };
+    if (start.kind === "resume") {
+      const verdict = this.log.resume(start.lastEventId);
+      const known = verdict.kind !== "gap" && this.#exchanges.knows(verdict.position.stream);
+      return known ? verdict.position : undefined;
     }
-    const verdict = this.log.resume(start.lastEventId);
-    if (verdict.kind === "gap") return undefined;
-    const { stream, seq } = verdict.position;
-    return stream !== NATIVE_STREAM && this.#exchanges.knows(stream) ? { stream, seq } : undefined;
+    const seq = this.#unreadFrom ?? this.log.lastSeq;
+    return { stream: STANDALONE_STREAM, seq: Math.max(seq, this.log.beforeFirst) };
   }
 
   /** Attaches a stream's reader, in place of the one that it had. */
@@ -293,8 +290,8 @@ export class GatewayStreams extends Channel {
 
   #openUpstream(socket: WebSocket, metadata: Metadata): void {
     if (this.#listens(metadata)) return;
-    if (bindingOf(metadata).version === undefined) this.held();
-    else this.#open();
+    // Without one it has nothing to open: the client is still to initialize.
+    if (bindingOf(metadata).version !== undefined) this.#open();
     this.subscribers.send(socket, this.#backend(metadata));
   }
 
@@ -317,7 +314,8 @@ export class GatewayStreams extends Channel {
   #store(stream: number, messages: readonly string[], upstreamId?: string): LoggedEvent[] {
     const events = messages.map((data) => sized({ data }));
     const last = events.at(-1);
-    if (last && upstreamId !== undefined) events[events.length - 1] = { ...last, upstreamId };
+    if (last && upstreamId !== undefined)
+      events[events.length - 1] = { ...last, aside: upstreamId };
     return this.log.append(stream, events);
   }
 

@@ -25,7 +25,7 @@ import {
 } from "../upstream/failure.ts";
 import { asksFirst, healthOf, soundFirst } from "../upstream/health.ts";
 import { hear, hearHead, hearOne } from "../upstream/hear.ts";
-import { meaningOf, type Meaning, type Settled } from "../upstream/meaning.ts";
+import { meaningOf, type Meaning, type Question, type Settled } from "../upstream/meaning.ts";
 import { replicaAt, type Replica, type Upstream } from "../upstream/upstream.ts";
 import { SharedTimer } from "../upstream/call-deadline.ts";
 import { within } from "../../wire/timers.ts";
@@ -43,6 +43,8 @@ interface LinkParts {
   readonly maxBytes: number;
   /** The requests that a new upstream session is sent before any other. */
   readonly stateRequests: () => readonly string[];
+  /** The session has another upstream session, by its metadata. The server's answer to initialize is the last message. */
+  readonly adopted: (metadata: OpenSession["metadata"], messages: readonly string[]) => void;
 }
 
 /** A POST of the client. */
@@ -97,13 +99,13 @@ export class UpstreamLink {
     let binding = await this.#soundBinding(parcel);
     let meaning: Streamed | Meaning;
     try {
-      meaning = await this.#send(binding, parcel, true, signal);
+      meaning = await this.#send(binding, parcel, signal);
     } catch (failure) {
       const mayRepeat = this.upstream.replicas.length > 1 && isHarmless(parcel.body);
       if (!isBroken(failure) || !mayRepeat) throw failure;
       await this.#recover(binding, parcel.headers, true);
       binding = this.#binding();
-      meaning = await this.#send(binding, parcel, true, signal);
+      meaning = await this.#send(binding, parcel, signal);
     }
     if (meaning.kind !== "doubt") return meaning;
     return (await this.repeatIfLost(binding, parcel, signal)) ?? meaning.otherwise;
@@ -120,17 +122,19 @@ export class UpstreamLink {
   ): Promise<Streamed | Settled | undefined> {
     if ((await this.#ask(doubted, parcel.headers)) !== "lost") return undefined;
     await this.#recover(doubted, parcel.headers, false);
-    const meaning = await this.#send(this.#binding(), parcel, false, signal);
-    return meaning.kind === "doubt" ? meaning.otherwise : meaning;
+    const meaning = await this.#send(this.#binding(), parcel, signal);
+    // Once in a row: an upstream may know no session that it makes.
+    if (meaning.kind === "doubt") return meaning.otherwise;
+    return meaning.kind === "stream" ? { ...meaning, doubted: undefined } : meaning;
   }
 
   /** Takes up an SSE answer that broke off. */
-  resume(lastEventId: string, headers: Headers, signal: AbortSignal): Promise<Reply> {
+  async resume(lastEventId: string, headers: Headers, signal: AbortSignal): Promise<Reply> {
     return this.#call(this.#binding(), { method: "GET", lastEventId, headers }, { signal });
   }
 
   /** Asks for the upstream's standalone stream, after an event of it. */
-  listen(headers: Headers, signal: AbortSignal, lastEventId?: string): Promise<Reply> {
+  async listen(headers: Headers, signal: AbortSignal, lastEventId?: string): Promise<Reply> {
     const options = { signal, withinMs: this.upstream.silenceMs };
     return this.#call(this.#binding(), { method: "GET", lastEventId, headers }, options);
   }
@@ -200,7 +204,6 @@ export class UpstreamLink {
   async #send(
     binding: Binding,
     { body, pending, headers, isRound = false, withinMs }: Parcel,
-    mayAsk: boolean,
     signal?: AbortSignal,
   ): Promise<Streamed | Meaning> {
     const bridged = isBridgedSid(binding.sid);
@@ -208,21 +211,22 @@ export class UpstreamLink {
     if (isRound && !bridged) throw new UpstreamError(FAILURES.interrupted);
     const options = { signal, withinMs };
     const reply = await this.#call(binding, { method: "POST", body, headers }, options);
-    const mayBeLost = mayAsk && binding.sid !== undefined;
+    const question = this.#questionOf(binding, pending);
     if (reply.ok && reply.isEventStream && pending.length > 0) {
-      return { kind: "stream", reply, doubted: mayBeLost ? binding : undefined, bridged };
+      return { kind: "stream", reply, doubted: question.mayBeLost ? binding : undefined, bridged };
     }
     const isTaken = reply.ok && pending.length === 0;
     const heard = isTaken ? hearHead(reply) : await hear(reply, this.#parts.maxBytes);
-    const { forwardAuthorization } = this.upstream;
-    const mayChange = mayAsk && this.#mayBeModern;
-    const meaning = meaningOf({ pending, mayBeLost, mayChange, forwardAuthorization }, heard);
-    return meaning.kind === "answer" && bridged ? { ...meaning, bridged } : meaning;
+    const meaning = meaningOf(question, heard);
+    return meaning.kind === "answer" ? { ...meaning, bridged } : meaning;
   }
 
-  /** Whether a server of the stateless era may stand where one with sessions stood. */
-  get #mayBeModern(): boolean {
-    return this.upstream.replicas.some(({ modern }) => modern !== undefined);
+  /** The question that these requests put to the upstream. */
+  #questionOf({ url, sid }: Binding, pending: readonly RequestId[]): Question {
+    const { forwardAuthorization } = this.upstream;
+    // A server of the stateless era may stand where one with sessions stood.
+    const mayChange = replicaAt(this.upstream, url).modern !== undefined;
+    return { pending, mayBeLost: sid !== undefined, mayChange, forwardAuthorization };
   }
 
   /** Checks an upstream session by a ping. Requests that ask at the same time share the answer. */
@@ -250,10 +254,7 @@ export class UpstreamLink {
     try {
       const reply = await this.#call(binding, { method: "POST", body, headers }, options);
       const heard = await hearOne(reply, id, this.#parts.maxBytes);
-      const mayBeLost = binding.sid !== undefined;
-      const { forwardAuthorization } = this.upstream;
-      const mayChange = this.#mayBeModern;
-      const question = { pending: [id], mayBeLost, mayChange, forwardAuthorization };
+      const question = this.#questionOf(binding, [id]);
       return meaningOf(question, heard).kind === "doubt" ? "lost" : "kept";
     } catch (failure) {
       if (!(failure instanceof UpstreamError)) throw failure;
@@ -269,9 +270,9 @@ export class UpstreamLink {
     parts: Omit<Call, "sid" | "version">,
     options: Pick<CallOptions, "signal" | "withinMs">,
   ): Promise<Reply> {
-    const replica = replicaAt(this.upstream, url);
-    const { timer } = this;
-    return call(this.upstream, replica, { ...parts, sid, version }, { ...options, timer });
+    const { upstream, timer } = this;
+    const request = { ...parts, sid, version };
+    return call(upstream, replicaAt(upstream, url), request, { ...options, timer });
   }
 
   /** Makes a new upstream session in place of the one in `stale`, unless another call has done so meanwhile. */
@@ -279,10 +280,9 @@ export class UpstreamLink {
     if (!this.#recovery) {
       const { url, sid } = this.#binding();
       if (url !== stale.url || sid !== stale.sid) return;
-      const recovery = this.#reinitialize(stale, headers, elsewhere).finally(() => {
+      this.#recovery = this.#reinitialize(stale, headers, elsewhere).finally(() => {
         this.#recovery = undefined;
       });
-      this.#recovery = recovery;
     }
     await this.#recovery;
   }
@@ -331,7 +331,7 @@ export class UpstreamLink {
   #adopt(handshake: Handshake, body: string, headers: Headers): void {
     const session = this.#mustExist(handshake, headers);
     const metadata = session.patchMetadata(handshakeMetadata(handshake, body));
-    if (metadata) return this.streams.followUpstream(metadata);
+    if (metadata) return this.#parts.adopted(metadata, handshake.messages);
     this.#drop(handshake, headers);
     throw new UpstreamError(FAILURES.noRoom);
   }

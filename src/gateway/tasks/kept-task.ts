@@ -1,22 +1,26 @@
 /** The task that an object keeps: every change is stored first, and then told to the readers of its stream. */
 import { SESSION_TYPE_TASK } from "../../core/content.ts";
-import type { NewEvent, SessionContent } from "../../core/host.ts";
+import type { SessionContent } from "../../core/host.ts";
 import { FIRST_TASK_LOOK_MS, LONGEST_TASK_LOOK_MS } from "../../core/limits.ts";
+import type { EventChannel } from "../../stream/event-channel.ts";
+import type { EventWithAside } from "../../stream/event-log.ts";
 import { exceeds } from "../../wire/bytes.ts";
-import { resumedAfter } from "./call-routes.ts";
 import { STATUS_EVENT } from "./contract.ts";
 import { TaskStore, type StoredCall } from "./store.ts";
 import {
-  begun,
   ended,
   isEnded,
+  stateOf,
   taskText,
-  withEventId,
-  withMessage,
-  withTold,
+  untoldText,
   type TaskEnd,
   type TaskState,
 } from "./task.ts";
+
+/** Stands beside an event in place of a state that has no room there. */
+const ELSEWHERE = "elsewhere";
+/** UTF-16 units that stand beside an event: the two have one row. */
+const MOST_UNTOLD = 64 * 1024;
 
 export interface Task {
   readonly call: StoredCall;
@@ -29,9 +33,8 @@ export interface KeptTaskParts {
   readonly session: () => Pick<SessionContent, "type" | "taskCall"> | null;
   readonly stream: () => {
     /** Appends an event to the session's stream, and ends that if `ends`. `store` runs in the same transaction. */
-    readonly byTask: (event: NewEvent, ends: boolean, store: () => void) => void;
-    /** The data of the last event. */
-    readonly lastOfTask: () => string | undefined;
+    readonly byTask: (event: EventWithAside, ends: boolean, store: () => void) => void;
+    readonly ofTask: Pick<EventChannel, "newest" | "changeAside"> | undefined;
   };
   /** Makes sure that the object wakes at this time. */
   readonly wakeBy: (at: number) => void;
@@ -74,15 +77,11 @@ export class KeptTask {
     this.#lookAt = now + FIRST_TASK_LOOK_MS;
   }
 
-  /** Stores a new task in the session, which has just been made. Returns its state. */
-  create(call: StoredCall, message: string | undefined, now: number): TaskState {
-    const state = withMessage(withEventId(begun(now), call.lastEventId), message, now);
-    this.#parts
-      .stream()
-      .byTask(this.#event(call, state).event, false, () => this.#store.create(call));
+  /** Stores a new task in the session, which has just been made. */
+  create(call: StoredCall, state: TaskState, now: number): void {
+    this.#tell(call, state, () => this.#store.create(call));
     this.#loaded = { call, state };
     this.lookAgain(now);
-    return state;
   }
 
   /** Nobody else changes the state. */
@@ -90,23 +89,15 @@ export class KeptTask {
     const { task } = this;
     if (!task || next === task.state) return;
     const { call, state: before } = task;
-    const isWorking = next.status === "working";
-    const isAtWork = isWorking && before.status === "working";
-    const { event, isWhole } = this.#event(call, next);
-    // The last event of the stream is kept as long as the task, and says as much.
-    const isTelling = isWorking || (isEnded(next) && isWhole);
-    const resumesAfter = isAtWork ? before.lastEventId : resumedAfter(call);
-    const isStored = !isTelling || (isWorking && next.lastEventId !== resumesAfter);
-    // How far the upstream is need not outlive the object, unless its stream does.
-    const store = (): void => {
-      if (isStored) this.#store.save(next);
-    };
     const isTold = taskText(call.facts, next) !== taskText(call.facts, before);
-    if (isTold) this.#parts.stream().byTask(event, isEnded(next), store);
-    else store();
+    if (isTold) this.#tell(call, next);
+    // A later place of the upstream's stream waits for the next event: nothing that was told lies between.
+    else if (canResume(next) !== canResume(before)) {
+      this.#parts.stream().ofTask?.changeAside(untoldText(next));
+    }
     this.#loaded = { call, state: next };
     if (next.status !== "working") this.#lookAt = undefined;
-    else if (!isAtWork) this.lookAgain(next.updatedAt);
+    else if (before.status !== "working") this.lookAgain(next.updatedAt);
   }
 
   end(end: TaskEnd): void {
@@ -129,17 +120,27 @@ export class KeptTask {
   }
 
   #load({ taskCall }: Pick<SessionContent, "taskCall">): Task | undefined {
-    const task = this.#store.load(taskCall);
-    if (!task) return undefined;
-    const told = this.#parts.stream().lastOfTask() ?? "";
-    return { ...task, state: withTold(task.state, told, resumedAfter(task.call)) };
+    const call = this.#store.call(taskCall);
+    const { data, aside = "" } = this.#parts.stream().ofTask?.newest ?? {};
+    if (!call || data === undefined) return undefined;
+    return { call, state: aside === ELSEWHERE ? this.#store.state : stateOf(data, aside) };
   }
 
-  #event({ facts }: StoredCall, state: TaskState): { event: NewEvent; isWhole: boolean } {
-    const whole = taskText(facts, state);
-    const isWhole = !exceeds(whole, this.#parts.eventMaxBytes - STATUS_EVENT.length);
+  /** Stores a state with the event that tells of it, and tells. `store` runs in the same transaction. */
+  #tell({ facts }: StoredCall, state: TaskState, store?: () => void): void {
+    const [whole, untold] = [taskText(facts, state), untoldText(state)];
+    const isTooLarge = exceeds(whole, this.#parts.eventMaxBytes - STATUS_EVENT.length);
     // `tasks/get` has the rest.
-    const data = isWhole ? whole : taskText(facts, state, false);
-    return { event: { event: STATUS_EVENT, data }, isWhole };
+    const data = isTooLarge ? taskText(facts, state, false) : whole;
+    const fits = data === whole && untold.length <= MOST_UNTOLD;
+    const event = { event: STATUS_EVENT, data, aside: fits ? untold || undefined : ELSEWHERE };
+    this.#parts.stream().byTask(event, isEnded(state), () => {
+      store?.();
+      if (!fits) this.#store.saveState(state);
+    });
   }
+}
+
+function canResume({ lastEventId }: TaskState): boolean {
+  return lastEventId !== undefined;
 }

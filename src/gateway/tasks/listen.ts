@@ -176,8 +176,10 @@ class ListenStream {
       let isEnded = false;
       let told = Promise.resolve();
       await this.#read(reader, (data, event) => {
-        if (event === STATUS_EVENT) told = told.then(() => this.#tell(taskId, data));
-        else isEnded = true;
+        if (event !== STATUS_EVENT) return void (isEnded = true);
+        told = told.then(() => this.#tell(taskId, data));
+        // Otherwise the stream would go on, and tell of nothing more.
+        told.catch(() => void reader.cancel());
       });
       await told;
       return isEnded;

@@ -7,7 +7,7 @@ import { SessionNotFoundError } from "../../core/errors.ts";
 import { parseSessionId, type SessionId } from "../../core/id.ts";
 import { STREAM_HEADERS } from "../../http/problem.ts";
 import { isObject } from "../../wire/json.ts";
-import { memberText } from "../../wire/json-text.ts";
+import { memberText, membersOf } from "../../wire/json-text.ts";
 import { jsonResponse, Refused } from "../answers.ts";
 import type { GatewaySessions } from "../contract.ts";
 import { principalOf } from "../eras/era-session.ts";
@@ -22,7 +22,7 @@ import { listen } from "./listen.ts";
 import { isKnownToOffer, offersItself, withOffer } from "./offer.ts";
 import { ownerOf } from "./owner.ts";
 import { TASKS_EXTENSION, type TaskRequest } from "./request.ts";
-import { membersOf, withoutTask } from "./text.ts";
+import { withoutTask } from "./text.ts";
 
 interface Posted {
   readonly body: string;

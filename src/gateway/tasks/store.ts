@@ -1,9 +1,9 @@
 /**
- * Stores a task in its object, beside the session's record: the call, once, and the state, with each change
- * of it that a restart must not lose. In parts, because the platform stores at most 2 MB in a value.
+ * Stores what of a task has no room elsewhere: a call that is too long for the session's record, and a state that
+ * is too long for the event that tells of it. In parts, because the platform stores at most 2 MB in a value.
  */
 import { partsOf } from "../../stream/message-parts.ts";
-import { begun, withEventId, type TaskFacts, type TaskState } from "./task.ts";
+import type { TaskFacts, TaskState } from "./task.ts";
 
 /** The call that has become a task. */
 export interface StoredCall {
@@ -19,8 +19,6 @@ export interface StoredCall {
   readonly token: string;
   /** The server keeps sessions: the call is carried in the session of this principal. */
   readonly principal?: string;
-  /** The upstream's stream could be taken up after this event when the task was made. */
-  readonly lastEventId?: string;
 }
 
 /** UTF-16 units of a call that the session's record keeps. */
@@ -31,36 +29,33 @@ const STATE = "task-state";
 
 export class TaskStore {
   readonly #kv: SyncKvStorage;
-  /** How many values hold the state; undefined: not known yet. */
-  #parts: number | undefined;
 
   constructor({ kv }: DurableObjectStorage) {
     this.#kv = kv;
   }
 
-  /** Stores a new task, in the calling code's transaction. It is at work: that takes no row. */
+  /** Stores a new task's call, in the calling code's transaction. */
   create(call: StoredCall): void {
     if (withSession(call) === undefined) this.#put(CALL, JSON.stringify(call));
-    this.#parts = 0;
   }
 
-  /** Stores the state, in the calling code's transaction. */
-  save(state: TaskState): void {
-    const before = this.#parts ?? this.#get(STATE).length;
-    this.#parts = this.#put(STATE, JSON.stringify(state));
-    for (let part = this.#parts; part < before; part++) this.#kv.delete(keyOf(STATE, part));
+  /** The call; undefined if there is none. `taskCall` is what the session's record has of it. */
+  call(taskCall: string | undefined): StoredCall | undefined {
+    const text = taskCall ?? this.#get(CALL).join("");
+    // Only this class writes it.
+    return text === "" ? undefined : (JSON.parse(text) as StoredCall);
   }
 
-  /** The task; undefined if there is none. `taskCall` is what the session's record has of it. */
-  load(
-    taskCall: string | undefined,
-  ): { readonly call: StoredCall; readonly state: TaskState } | undefined {
-    const [call, state] = [taskCall ?? this.#get(CALL).join(""), this.#get(STATE).join("")];
-    if (call === "") return undefined;
-    // Only this class writes these values.
-    const stored = JSON.parse(call) as StoredCall;
-    if (state !== "") return { call: stored, state: JSON.parse(state) as TaskState };
-    return { call: stored, state: withEventId(begun(stored.facts.createdAt), stored.lastEventId) };
+  /** Stores a state, in the calling code's transaction. */
+  saveState(state: TaskState): void {
+    const before = this.#get(STATE).length;
+    const parts = this.#put(STATE, JSON.stringify(state));
+    for (let part = parts; part < before; part++) this.#kv.delete(keyOf(STATE, part));
+  }
+
+  /** The state that was stored last. */
+  get state(): TaskState {
+    return JSON.parse(this.#get(STATE).join("")) as TaskState;
   }
 
   #put(key: string, text: string): number {

@@ -22,6 +22,7 @@ import { CallRoutes, resumedAfter, taskOf, type CallRoutesParts } from "./call-r
 import { QuickCall, type Run } from "./quick-call.ts";
 import { withSession, type StoredCall } from "./store.ts";
 import {
+  begun,
   createdText,
   isEnded,
   taskText,
@@ -313,7 +314,6 @@ export class TaskHost {
       headers: callHeaders(ask.headers),
       token,
       ...(ask.principal !== undefined && { principal: ask.principal }),
-      ...(call.lastEventId !== undefined && { lastEventId: call.lastEventId }),
     };
     const taskCall = withSession(stored);
     const tool = shorten(ask.tool, MAX_TASK_TOOL_LENGTH);
@@ -329,7 +329,8 @@ export class TaskHost {
         ...(taskCall !== undefined && { taskCall }),
       }),
     );
-    const state = this.#kept.create(stored, quick.progress, now);
+    const state = withMessage(withEventId(begun(now), call.lastEventId), quick.progress, now);
+    this.#kept.create(stored, state, now);
     this.#run = quick;
     quick.becomesTask();
     // The client must not hear of a task that a crash could undo.

@@ -3,8 +3,7 @@
  * shown. Pure: times are arguments, in milliseconds since the epoch. Texts of JSON stay as they were written.
  */
 
-import { isObject, parseJson } from "../../wire/json.ts";
-import { memberText } from "../../wire/json-text.ts";
+import { memberText, membersOf } from "../../wire/json-text.ts";
 
 export type TaskStatus = "working" | "input_required" | "completed" | "failed" | "cancelled";
 
@@ -17,22 +16,14 @@ export interface TaskFacts {
   readonly pollIntervalMs: number;
 }
 
-/** A question of the upstream's that is not answered yet. */
-export interface Question {
-  /** The name that the upstream gave it in this round. */
-  readonly name: string;
-  /** The request, as JSON. */
-  readonly request: string;
-}
-
 export interface TaskState {
   readonly status: TaskStatus;
   readonly message?: string;
   readonly updatedAt: number;
   /** How many times the upstream has asked. */
   readonly rounds: number;
-  /** While it is `input_required`: what is asked, by a key that no other question of the task has or had. */
-  readonly questions?: Readonly<Record<string, Question>>;
+  /** While it is `input_required`: the requests, as JSON, by a key that no other question of the task has or had. */
+  readonly questions?: Readonly<Record<string, string>>;
   /** The answers of this round so far, as JSON, by the upstream's names. */
   readonly answers?: Readonly<Record<string, string>>;
   /** The upstream's `requestState`, which it gets back with the answers, as JSON. */
@@ -82,18 +73,22 @@ export function withQuestions(
 ): TaskState {
   if (state.status !== "working") return state;
   const rounds = state.rounds + 1;
-  const questions = Object.entries(requests).map(([name, request]) => [
-    `${rounds}.${name}`,
-    { name, request },
-  ]);
+  const questions = Object.entries(requests).map(
+    ([name, request]) => [`${rounds}.${name}`, request] as const,
+  );
   return {
     status: "input_required",
     updatedAt: now,
     rounds,
-    questions: Object.fromEntries(questions) as Record<string, Question>,
+    questions: Object.fromEntries(questions),
     answers: {},
     ...(requestState !== undefined && { requestState }),
   };
+}
+
+/** The name that the upstream gave to a question in its round. */
+export function nameIn(key: string): string {
+  return key.slice(key.indexOf(".") + 1);
 }
 
 /** The request to the upstream once the client has answered every question of a round. */
@@ -118,7 +113,7 @@ export function withAnswers(
   if (meant.length === 0) return { state };
   const all = Object.fromEntries([
     ...Object.entries(answers),
-    ...meant.map(([key, { name }]) => [name, given[key] ?? "null"]),
+    ...meant.map(([key]) => [nameIn(key), given[key] ?? "null"]),
   ]) as Record<string, string>;
   const open = Object.entries(questions).filter(([key]) => !Object.hasOwn(given, key));
   if (open.length > 0) {
@@ -142,6 +137,13 @@ export type TaskEnd =
 export function ended(state: TaskState, end: TaskEnd, now: number): TaskState {
   if (isEnded(state)) return state;
   return { ...end, updatedAt: now, rounds: state.rounds };
+}
+
+/** The members of a `Task` that change. */
+interface Shown {
+  readonly status: TaskStatus;
+  readonly statusMessage?: string;
+  readonly lastUpdatedAt: string;
 }
 
 /** The members of a `Task`, as an object. */
@@ -170,38 +172,35 @@ function payloadOf({ questions, result, error }: TaskState): string {
   if (error !== undefined) return `,"error":${error}`;
   if (!questions) return "";
   const asked = Object.entries(questions).map(
-    ([key, { request }]) => `${JSON.stringify(key)}:${request}`,
+    ([key, request]) => `${JSON.stringify(key)}:${request}`,
   );
   return `,"inputRequests":{${asked.join(",")}}`;
 }
 
-/**
- * A state as it was stored, with what `text`, the last event of the task's stream, says beyond it: that the last
- * question was answered, or the end. After `resumesAfter` the call that was sent with the answers can be taken up.
- */
-export function withTold(state: TaskState, text: string, resumesAfter?: string): TaskState {
-  const end = endIn(text);
-  if (end || state.status !== "input_required") return end ?? state;
-  const shown = parseJson(text);
-  if (!isObject(shown) || shown["status"] !== "working") return state;
-  const updatedAt = Date.parse(String(shown["lastUpdatedAt"]));
-  return withEventId({ status: "working", updatedAt, rounds: state.rounds }, resumesAfter);
+/** What a restart must know of a state beyond its `taskText`, as JSON; empty: nothing. */
+export function untoldText(state: TaskState): string {
+  if (isEnded(state)) return "";
+  const { rounds, answers, requestState, lastEventId } = state;
+  const text = JSON.stringify({ rounds: rounds || undefined, answers, requestState, lastEventId });
+  return text === "{}" ? "" : text;
 }
 
-/** The state of a task that has ended, as `taskText` shows it; undefined if it has not, or its outcome was left out. */
-function endIn(text: string): TaskState | undefined {
-  const shown = parseJson(text);
-  if (!isObject(shown)) return undefined;
-  const { status, statusMessage, lastUpdatedAt } = shown;
-  const base = {
-    updatedAt: Date.parse(String(lastUpdatedAt)),
-    rounds: 0,
-    ...(typeof statusMessage === "string" && { message: statusMessage }),
-  };
+/** The state of these two texts: its `taskText`, with what belongs to its status, and its `untoldText`. */
+export function stateOf(text: string, untold: string): TaskState {
+  // Only this module writes them.
+  const { status, statusMessage: message, lastUpdatedAt } = JSON.parse(text) as Shown;
+  const questions = membersOf(memberText(text, "inputRequests"));
   const [result, error] = [memberText(text, "result"), memberText(text, "error")];
-  if (status === "completed" && result !== undefined) return { ...base, status, result };
-  if (status === "failed" && error !== undefined) return { ...base, status, error };
-  return status === "cancelled" ? { ...base, status } : undefined;
+  return {
+    rounds: 0,
+    ...(untold !== "" && (JSON.parse(untold) as Partial<TaskState>)),
+    status,
+    updatedAt: Date.parse(lastUpdatedAt),
+    ...(message !== undefined && { message }),
+    ...(questions && { questions }),
+    ...(result !== undefined && { result }),
+    ...(error !== undefined && { error }),
+  };
 }
 
 /** The result of the call that has become a task, as JSON. */

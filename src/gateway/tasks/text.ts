@@ -1,6 +1,6 @@
 /** Changes tool calls and their results for tasks, and leaves every other letter as it was. Pure. */
 import { isObject, parseJson } from "../../wire/json.ts";
-import { memberText, withMember, withoutMember } from "../../wire/json-text.ts";
+import { memberText, membersOf, withMember, withoutMember } from "../../wire/json-text.ts";
 import { shorten } from "../../wire/shorten.ts";
 import { MAX_STATUS_MESSAGE_LENGTH } from "../../core/limits.ts";
 import { messagesIn, type WrittenMessage } from "../json-rpc.ts";
@@ -50,14 +50,6 @@ export function repeated(body: string, { answers, requestState }: Repeat): strin
       ? withoutMember(params, "requestState")
       : withMember(params, "requestState", requestState);
   return withMember(body, "params", state);
-}
-
-/** The members of an object as JSON, by name. Undefined if the text is no object. */
-export function membersOf(text: string | undefined): Record<string, string> | undefined {
-  const value = parseJson(text ?? "");
-  if (!isObject(value) || text === undefined) return undefined;
-  const members = Object.keys(value).map((name) => [name, memberText(text, name) ?? "null"]);
-  return Object.fromEntries(members) as Record<string, string>;
 }
 
 /** The text in which the upstream reports its progress; undefined if a message is no progress of this call. */

@@ -93,7 +93,6 @@ export class UpstreamCall {
           return call(upstream, replicaAt(upstream, this.#url), request, { signal, totalMs });
         },
         brokeOff: () => undefined,
-        isEnded: () => signal.aborted,
         // The call's time in all bounds this as well.
         maxResumes: Infinity,
       },

@@ -430,6 +430,8 @@ const ROWS: Readonly<Record<keyof typeof limits, Row>> = {
   },
   ERA_LINGER_MS: "pace",
   ERA_GATHER_MS: "pace",
+  MAX_POOLED_CLIENTS: { test: "test/unit/gateway/eras/slots.test.ts" },
+  MAX_SLOTS_TRIED_AGAIN: { test: "test/unit/gateway/eras/slots.test.ts" },
   MAX_ERA_SESSIONS: { takes: (n) => isMadeForModern({ count: n - 1 }) },
   MAX_PARKED_CALLS: {
     takes: (n) => {

@@ -150,13 +150,13 @@ describe("list", () => {
 
   it("asks the shards too of which an answer tells, and the same number from then on", async () => {
     const { client, asked, calls } = directory(1, {
-      page: (shard) => ({ entries: [entryOf(shard)], shards: shard === 0 ? 2 : 4, moving: false }),
+      page: (shard) => ({ entries: [entryOf(shard)], shards: shard === 0 ? 2 : 3, moving: false }),
     });
-    expect(numbers((await client.list({ limit: 9 })).sessions)).toEqual([3, 2, 1, 0]);
-    expect([asked("page"), client.shards]).toEqual([[0, 1, 2, 3], 4]);
+    expect(numbers((await client.list({ limit: 9 })).sessions)).toEqual([2, 1, 0]);
+    expect([asked("page"), client.shards]).toEqual([[0, 1, 2], 3]);
     await client.list({ limit: 9 });
-    expect(calls.at(-1)?.to.shards).toBe(4);
-    expect(calls).toHaveLength(8);
+    expect(calls.at(-1)?.to.shards).toBe(3);
+    expect(calls).toHaveLength(6);
   });
 });
 
@@ -183,6 +183,27 @@ it("adds the counts of all shards up, and those of a revocation", async () => {
   const part = directory(3, { count: failing, revoke: failing });
   expect(await part.client.count({})).toEqual({ count: 5, partial: true });
   expect(await part.client.revoke("alice", 7)).toEqual({ deleted: 5, partial: true });
+});
+
+describe("remove", () => {
+  it("sends the removal again above each later message that the shard holds", async () => {
+    const held = [7e12, 8e12];
+    const { client, calls } = directory(4, {
+      deliver: () => {
+        const by = held.shift();
+        return by === undefined ? { kind: "taken" } : { kind: "superseded", by };
+      },
+    });
+    await client.remove(idOf(1));
+    const sent = calls.map(({ rest }) => rest[0] as DirectoryMessage);
+    expect(sent.map(({ order }) => order)).toEqual([expect.any(Number), 7e12 + 1, 8e12 + 1]);
+    for (const message of sent) expect(message).toMatchObject({ op: "remove", id: idOf(1) });
+  });
+
+  it("fails where no shard takes it", async () => {
+    const { client } = directory(4, { deliver: down });
+    await expect(client.remove(idOf(1))).rejects.toThrow("down");
+  });
 });
 
 describe("deliver", () => {

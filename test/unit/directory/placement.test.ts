@@ -9,6 +9,8 @@ describe("placementOf", () => {
     const places = [1, 2, 3, 8, 16, 256].map((shards) => placementOf(id, shards));
     expect(places).toEqual([0, 0, 0, 7, 7, 226]);
     expect(shardName(226)).toBe("shard-226");
+    // So many places show every bit of the calculation.
+    expect(placementOf(id, 2 ** 31)).toBe(445_189_155);
   });
 
   it("spreads ids evenly", () => {

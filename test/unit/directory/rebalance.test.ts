@@ -225,6 +225,32 @@ it("sends them to the shards of both moves where one begins before the other has
   expect(sent.map(({ shard }) => shard)).toEqual([3]);
 });
 
+it("sends them to the shards since the earliest of such moves, and to all where an older version did not store which", async () => {
+  const stored = { shard: 0, shards: 3, movedThrough: "" };
+  for (const [layout, shards] of [
+    [{ ...stored, movedFrom: 2 }, [2, 3]],
+    [stored, [1, 2, 3]],
+  ] as const) {
+    disk.put("layout", layout);
+    load();
+    revocations.begin("alice", 1, NOW);
+    rebalance.learn(to(4));
+    sent = [];
+    await rebalance.work(NOW);
+    expect(sent.map(({ shard }) => shard)).toEqual(shards);
+  }
+});
+
+it("sends them to every shard but itself", async () => {
+  const at = (shards: number) => ({ shard: 3, shards });
+  rebalance.learn(at(5));
+  revocations.begin("alice", 1, NOW);
+  const others = ids.find((id) => placementOf(id, 5) !== 3)!;
+  rebalance.absorbed(at(2), [{ id: others, order: 1, dropAt: 9e15 }]);
+  await rebalance.work(NOW);
+  expect(sent.map(({ shard }) => shard)).toEqual([2, 4]);
+});
+
 it("sends a caller elsewhere that knows of fewer shards, where the key is not this shard's", () => {
   const [mine, others] = [here(4, 1)[0]!, ids.find((id) => placementOf(id, 4) !== 0)!];
   expect(rebalance.elsewhere(to(1), others)).toBeUndefined();

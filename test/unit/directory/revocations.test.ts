@@ -105,6 +105,21 @@ it("tries again later where a session could not be ended, after it has tried all
   expect(revocations.nextWork()).toBe(NOW + REVOCATION_MEMORY_MS);
 });
 
+it("tries each session of a page once before it tries again, and waits longer the longer it has failed", async () => {
+  for (let n = 1; n <= REVOKE_BATCH + 1; n++) list(entryOf(n));
+  let tries = 0;
+  onEnd = () => {
+    tries++;
+    throw new Error("down");
+  };
+  revocations.begin("alice", 9999, NOW);
+  const later = NOW + 10 * FIRST_RESEND_MS;
+  await revocations.work(later);
+  await revocations.work(later);
+  expect(tries).toBe(REVOKE_BATCH + 1);
+  expect(revocations.nextWork()).toBe(later + 10 * FIRST_RESEND_MS);
+});
+
 it("leaves an entry alone of which a message came while its session was ended", async () => {
   list(entryOf(1));
   onEnd = () => {

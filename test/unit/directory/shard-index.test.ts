@@ -1,6 +1,6 @@
 /** A shard's rows over SQLite: which message wins, what is counted and listed, and what an eviction leaves. */
 import fc from "fast-check";
-import { beforeEach, expect, it } from "vitest";
+import { beforeEach, expect, it, vi } from "vitest";
 import type { SessionId } from "../../../src/core/id.ts";
 import { MAX_MERGED_TYPES, REMOVAL_MEMORY_MS } from "../../../src/core/limits.ts";
 import type { DirectoryEntry, DirectoryFilter } from "../../../src/directory/contract.ts";
@@ -12,11 +12,35 @@ const NOW = 1_000_000;
 
 let disk: ObjectStorage;
 let index: ShardIndex;
+/** The queries of the shard. */
+const asked: [query: string, ...values: string[]][] = [];
 
 /** The shard comes back after an eviction, with what it has stored. */
 function load(): void {
-  index = new ShardIndex(disk.open().storage);
+  const { storage } = disk.open();
+  const { exec } = storage.sql;
+  vi.spyOn(storage.sql, "exec").mockImplementation(((...query: (typeof asked)[number]) => {
+    asked.push(query);
+    return exec(...query);
+  }) as never);
+  index = new ShardIndex(storage);
+  asked.length = 0;
 }
+
+/** What `work` asks the database. */
+function queriesOf(work: () => unknown): typeof asked {
+  asked.length = 0;
+  work();
+  return asked.splice(0);
+}
+
+const textsOf = (queries: typeof asked) => queries.map(([query]) => query);
+
+/** How the database finds the rows of these queries. */
+const plansOf = (queries: typeof asked) =>
+  queries.flatMap(([query, ...values]) =>
+    disk.run(`EXPLAIN QUERY PLAN ${query}`, ...values).map(({ detail }) => String(detail)),
+  );
 
 beforeEach(() => {
   disk = new ObjectStorage();
@@ -211,6 +235,26 @@ it("sweeps rows whose time is up, the oldest first, as many as asked", () => {
   ]);
 });
 
+it("finds the next row to drop without reading all entries, until one of them is to go", () => {
+  put(1, entryOf(1), 400);
+  remove(2, 2);
+  const dropAt = NOW + REMOVAL_MEMORY_MS;
+  expect(index.nextDrop()).toBe(400);
+  put(3, entryOf(3), 500);
+  put(4, entryOf(4), 300);
+  const quiet = queriesOf(() => {
+    expect(index.nextDrop()).toBe(300);
+    index.sweep(299, 10);
+    expect(index.nextDrop()).toBe(300);
+  });
+  expect(textsOf(quiet).join()).not.toContain("IS NOT NULL");
+  for (const plan of plansOf(quiet)) expect(plan).toContain("USING");
+  index.sweep(300, 10);
+  expect([index.nextDrop(), index.count({})]).toEqual([400, 2]);
+  index.sweep(500, 10);
+  expect([index.nextDrop(), index.count({})]).toEqual([dropAt, 0]);
+});
+
 it("gives its rows in the order of ids, after an id, to be moved", () => {
   for (const n of [3, 1, 2]) put(n, entryOf(n), n);
   remove(9, 2);
@@ -238,13 +282,60 @@ it("counts a session without a subject for nobody, and lists it for all", () => 
 });
 
 it("moves a session's counts to its new subject and type, and counts none once it is gone", () => {
+  const counts = () =>
+    [{}, { type: "mcp" }, { type: "sse" }, { subject: "alice" }, { subject: "bob" }].map((filter) =>
+      index.count(filter as DirectoryFilter),
+    );
+  expect(counts()).toEqual([0, 0, 0, 0, 0]);
   put(1, entryOf(1));
+  expect(counts()).toEqual([1, 1, 0, 1, 0]);
   put(2, entryOf(1, { subject: "bob" }));
+  expect(counts()).toEqual([1, 1, 0, 0, 1]);
   put(3, entryOf(1, { subject: "bob", type: "sse" }));
-  expect(index.count({ subject: "alice" })).toBe(0);
-  expect(index.count({ subject: "bob", type: "sse" })).toBe(1);
+  expect(counts()).toEqual([1, 0, 1, 0, 1]);
   remove(4, 1);
-  expect(index.count({ subject: "bob" })).toBe(0);
+  expect(counts()).toEqual([0, 0, 0, 0, 0]);
+});
+
+it("shows a session that was made again with its new time, and one that was used with its new deadline", () => {
+  put(5, entryOf(1), NOW + 10);
+  put(6, entryOf(1, { createdAt: 7 }), NOW + 20);
+  put(8, entryOf(1, { createdAt: 7, expiresAt: 100 }), NOW + 30);
+  expect(put(7, entryOf(1))).toEqual({ kind: "superseded", by: 8 });
+  load();
+  expect(listed()).toEqual([entryOf(1, { createdAt: 7, expiresAt: 100 })]);
+  expect([index.orderOf(idOf(1)), index.nextDrop()]).toEqual([8, NOW + 30]);
+});
+
+it("writes no index for a session that was used", () => {
+  put(5, entryOf(1));
+  const writes = textsOf(queriesOf(() => put(6, entryOf(1, { expiresAt: 100 }))));
+  expect(writes.map((text) => text.split(" ")[0])).toEqual(["SELECT", "UPDATE"]);
+});
+
+it("keeps nothing in memory of a change that could not be stored", () => {
+  const { storage } = disk.open();
+  index = new ShardIndex(storage);
+  put(1, entryOf(1), 400);
+  expect([index.count({}), index.nextDrop(), listed().length]).toEqual([1, 400, 1]);
+  const { transactionSync } = storage;
+  const failing = vi.spyOn(storage, "transactionSync").mockImplementation((change) =>
+    transactionSync(() => {
+      change();
+      throw new Error("the disk is full");
+    }),
+  );
+  const types = Array.from({ length: MAX_MERGED_TYPES }, (_, n) => `type ${n}` as "mcp");
+  const rows = types.map((type, n) => {
+    const entry = entryOf(n + 2, { type });
+    return { id: entry.id, order: 1, dropAt: 200, entry };
+  });
+  expect(() => index.absorb(rows)).toThrow("the disk is full");
+  failing.mockRestore();
+  expect([index.count({}), index.nextDrop(), listed()]).toEqual([1, 400, [entryOf(1)]]);
+  index.absorb(rows);
+  expect([index.count({}), index.nextDrop()]).toEqual([MAX_MERGED_TYPES + 1, 200]);
+  expect(listed()).toHaveLength(MAX_MERGED_TYPES + 1);
 });
 
 it("reads no more rows of a listing than it gives", () => {
@@ -253,6 +344,18 @@ it("reads no more rows of a listing than it gives", () => {
   const after = { createdAt: 28, id: idOf(28) };
   expect(index.page({}, after, 2, NOW).map(({ createdAt }) => createdAt)).toEqual([27, 26]);
   expect(index.page({ type: "sse" }, after, 1, NOW)).toEqual([entryOf(26, { type: "sse" })]);
+  const filters: DirectoryFilter[] = [{}, { subject: "alice" }, { subject: "alice", type: "sse" }];
+  load();
+  const pages = () => filters.map((filter) => index.page(filter, after, 2, NOW));
+  const plans = plansOf(queriesOf(pages));
+  expect(plans.length).toBeGreaterThan(0);
+  for (const plan of plans) {
+    expect(plan).toContain("USING");
+    expect(plan).not.toContain("TEMP B-TREE");
+  }
+  // The types are read once, also where a session of one of them comes.
+  put(31, entryOf(31));
+  expect(textsOf(queriesOf(pages)).join()).not.toContain("SELECT type");
 });
 
 it("makes the indexes for many types when there are more than a listing merges, and knows them again", () => {
@@ -304,6 +407,8 @@ it("counts and lists the same sessions, whatever comes in whichever order", () =
         else if (kind === "takeBack") index.takeBack(idOf(n), order);
         else if (kind === "forget") index.forget(idOf(n), order, NOW);
         else load();
+        // From here on the counters follow in memory.
+        index.count({});
       }
       const all = index.rowsAfter("", 100).flatMap(({ entry }) => entry ?? []);
       for (const filter of filters) {

@@ -5,9 +5,10 @@ import { createAccess, type AccessPlatform } from "../../../src/auth/access.ts";
 import { ANYBODY, NOBODY } from "../../../src/auth/identity.ts";
 import { loadAuthSettings } from "../../../src/auth/settings.ts";
 import type { Environment } from "../../../src/config/env.ts";
+import { SessionError } from "../../../src/core/errors.ts";
 import { parseSessionId } from "../../../src/core/id.ts";
 import { MAX_HEADER_BYTES, MAX_URL_LENGTH } from "../../../src/core/limits.ts";
-import { createGuard, finish } from "../../../src/http/guard.ts";
+import { createGuard, failureAnswer, finish } from "../../../src/http/guard.ts";
 import { RequestSignals } from "../../../src/http/request-signals.ts";
 import { PUBLIC, UNGUARDED, type RouteScope } from "../../../src/http/route.ts";
 import type { Logger } from "../../../src/logger.ts";
@@ -37,6 +38,7 @@ function guarded(variables: Environment, platform: AccessPlatform = {}, behind: 
   const entered: unknown[] = [];
   const app = new Hono();
   const pass = finish(access, new RequestSignals(log));
+  const failed = failureAnswer(log);
   const serve = async (c: Context) => {
     const { scope, takesTicket } = behind;
     const asked = takesTicket === undefined ? { scope } : { scope, takesTicket };
@@ -47,12 +49,13 @@ function guarded(variables: Environment, platform: AccessPlatform = {}, behind: 
     if (behind.admitted) c.set("admittedToGateway", true);
     return behind.answer?.() ?? new Response("served");
   };
-  app.all("/:place/:id", (c) => pass(c, () => serve(c)));
+  app.all("/:place/:id", (c) => pass(c, () => serve(c).catch((failure) => failed(c, failure))));
   const ask = async (headers: HeadersInit = {}, url = `${URL_BASE}/v1/${SESSION}`) => {
     const response = await app.request(url, { headers });
     const refusal = lines.find(([event]) => event === "request.refused")?.[1];
+    const events = lines.map(([event]) => event);
     lines.length = 0;
-    return { response, status: response.status, refusal };
+    return { response, status: response.status, refusal, events };
   };
   return { ask, entered, lines, access };
 }
@@ -278,6 +281,26 @@ it("takes a ticket where the route does, for its own session, unless a header is
   expect([both.status, both.refusal]).toMatchObject([401, { reason: "invalid_token" }]);
   const elsewhere = await ofTokens({}, {}, more);
   expect((await elsewhere.ask({}, url)).refusal).toMatchObject({ reason: "no_credential" });
+});
+
+it("answers a request that failed with what the caller may know, and logs the rest", async () => {
+  const failing = (failure: Error) => () => {
+    throw failure;
+  };
+  const crashed = { answer: failing(new TypeError("secret")) };
+  const crash = await guarded({ AUTH: "none" }, {}, crashed).ask();
+  expect([crash.status, crash.events]).toEqual([503, ["request.crashed"]]);
+  const { code, detail } = await problemOf(crash.response);
+  expect([code, detail]).toEqual(["unavailable", "Service unavailable"]);
+  const cause = new Error("secret");
+  const refused = {
+    answer: failing(new SessionError("too_many_writers", "Five are open.", { cause })),
+  };
+  const refusal = await guarded({ AUTH: "none" }, {}, refused).ask();
+  expect([refusal.status, refusal.refusal]).toMatchObject([429, { reason: "too_many_writers" }]);
+  expect(refusal.events).toEqual(["request.failed", "request.refused"]);
+  expect((await problemOf(refusal.response)).detail).toBe("Five are open.");
+  expect(refusal.response.headers.get("cache-control")).toBe("no-store");
 });
 
 const SAFE = {

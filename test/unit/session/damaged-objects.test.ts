@@ -12,8 +12,17 @@ const FILE = "SessionObject/0a1b.sqlite";
 const failedBy = (message: string) =>
   new UnavailableError(undefined, { cause: new Error(message) });
 const OPENING = failedBy("internal error; reference = jg7asv9aputjvr6aho46rg2t");
+const FULL = failedBy("database or disk is full: SQLITE_FULL");
 
-function objects({ isSound = true, ok = true } = {}) {
+interface World {
+  /** What each call of the probe, of the removal and of the directory fails with, in order; undefined: it does not. */
+  readonly probes?: readonly (Error | undefined)[];
+  readonly removals?: readonly (Error | undefined)[];
+  readonly unlisting?: Error;
+  readonly ok?: boolean;
+}
+
+function objects({ probes = [], removals = [OPENING], unlisting, ok = true }: World = {}) {
   const done: string[] = [];
   const warn = vi.fn();
   const damaged = new DamagedObjects({
@@ -25,17 +34,29 @@ function objects({ isSound = true, ok = true } = {}) {
     },
     log: { warn } as unknown as Logger,
   });
-  const object = {
-    probe: () => (isSound ? Promise.resolve() : Promise.reject(new Error("disk is full"))),
-    abort: async () => {
-      done.push("abort");
-      throw new Error("aborted");
-    },
+  const step = (name: string, failures: readonly (Error | undefined)[]) => {
+    let calls = 0;
+    return async () => {
+      done.push(name);
+      const failure = failures[calls++];
+      if (failure) throw failure;
+    };
   };
-  return { done, warn, damaged, drop: (failure: unknown) => damaged.drop(ID, failure, object) };
+  const object = {
+    probe: step("probe", probes),
+    abort: step(
+      "abort",
+      Array.from({ length: 9 }, () => new Error("aborted")),
+    ),
+    remove: step("remove", removals),
+    unlist: step("unlist", [unlisting]),
+  };
+  return { done, warn, damaged, end: (failure: unknown) => damaged.end(ID, failure, object) };
 }
 
-it("drops the files of an object that fails while another can be opened, and forgets the object", async () => {
+const TRIED_AGAIN = ["probe", "abort", "remove", "probe"];
+
+it("drops the file of an object that fails twice while another can store, once it is not listed", async () => {
   const failures = [
     OPENING,
     failedBy("database disk image is malformed: SQLITE_CORRUPT"),
@@ -44,17 +65,47 @@ it("drops the files of an object that fails while another can be opened, and for
     failedBy(UNREADABLE),
   ];
   for (const failure of failures) {
-    const { done, warn, drop } = objects();
-    expect(await drop(failure)).toBe(true);
-    expect(done).toEqual(["abort", `${FILE}-wal`, FILE, `${FILE}-shm`, "abort"]);
+    const { done, warn, end } = objects({ removals: [failure] });
+    expect(await end(failure)).toBe(true);
+    expect(done).toEqual([...TRIED_AGAIN, "unlist", "abort", FILE, "abort", "remove"]);
     expect(warn).toHaveBeenCalledExactlyOnceWith("storage.dropped", { file: FILE });
   }
 });
 
-it("drops nothing where no object can be opened, as on a full disk", async () => {
-  const { done, drop } = objects({ isSound: false });
-  expect(await drop(OPENING)).toBe(false);
+it("drops nothing where no other object can store", async () => {
+  const { done, end } = objects({ probes: [FULL] });
+  expect(await end(OPENING)).toBe(false);
+  expect(done).toEqual(["probe"]);
+});
+
+it("takes a full disk for no damage, whether or not another object could store a moment later", async () => {
+  const { done, end } = objects();
+  expect(await end(FULL)).toBe(false);
   expect(done).toEqual([]);
+});
+
+it("drops nothing where the deletion goes through the second time", async () => {
+  const { done, warn, end } = objects({ removals: [] });
+  expect(await end(OPENING)).toBe(true);
+  expect(done).toEqual(["probe", "abort", "remove"]);
+  expect(warn).not.toHaveBeenCalled();
+});
+
+it.each([
+  ["the disk is full", { removals: [FULL] }],
+  ["the object is lost", { removals: [failedBy("Network connection lost.")] }],
+  ["no other object can store any more", { probes: [undefined, FULL] }],
+])("drops nothing where %s at the second try", async (_, world) => {
+  const { done, end } = objects(world);
+  expect(await end(OPENING)).toBe(false);
+  expect(done).toEqual(TRIED_AGAIN.slice(0, done.length));
+});
+
+it("drops nothing that the directory would still list, and says so", async () => {
+  const unlisting = new Error("the shard is down");
+  const { done, end } = objects({ unlisting });
+  await expect(end(OPENING)).rejects.toBe(unlisting);
+  expect(done).toEqual([...TRIED_AGAIN, "unlist"]);
 });
 
 it.each([
@@ -63,15 +114,15 @@ it.each([
   new UnavailableError(),
   new Error("internal error; reference = a"),
 ])("neither drops nor names files after %s", async (failure) => {
-  const { done, warn, damaged, drop } = objects();
-  expect(await drop(failure)).toBe(false);
+  const { done, warn, damaged, end } = objects();
+  expect(await end(failure)).toBe(false);
   damaged.report(ID, failure);
   expect([done, warn.mock.calls]).toEqual([[], []]);
 });
 
-it("does not say that files are dropped that could not be", async () => {
-  const { warn, drop } = objects({ ok: false });
-  expect(await drop(OPENING)).toBe(false);
+it("does not say that a file is dropped that could not be", async () => {
+  const { warn, end } = objects({ ok: false });
+  expect(await end(OPENING)).toBe(false);
   expect(warn).not.toHaveBeenCalled();
 });
 

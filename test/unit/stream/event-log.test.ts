@@ -1,7 +1,8 @@
 /** The log of a session's events over SQLite: what it retains and deletes, its pages, and what another life of the object reads. */
 import { describe, expect, it, vi } from "vitest";
 import { REPLAY_PAGE_BYTES } from "../../../src/core/limits.ts";
-import { EventLog, sized, type LogPage, type LogTable } from "../../../src/stream/event-log.ts";
+import { EventLog, sized, type LogPage } from "../../../src/stream/event-log.ts";
+import type { LogTable } from "../../../src/stream/log-statements.ts";
 import { encodeFrame } from "../../../src/wire/sse-frame.ts";
 import { ObjectStorage } from "../../support/object-storage.ts";
 
@@ -247,7 +248,7 @@ it("a new session's log is empty without a look at the storage", () => {
   const log = new EventLog(storage, "events", limits, EPOCH, () => undefined, true);
   expect([log.lastSeq, log.beforeFirst, log.beforeStream(0), dataIn(log)]).toEqual([0, 0, 0, []]);
   const messages = new EventLog(storage, "messages", limits, EPOCH, () => undefined, true);
-  expect(messages.upstreamId(2)).toBeUndefined();
+  expect(messages.aside(2)).toBeUndefined();
 });
 
 describe("a place", () => {
@@ -359,20 +360,16 @@ describe("messages", () => {
   it("of an upstream's stream say after which event it can be resumed: the newest of their stream, after a place", () => {
     const stored = new Stored("messages");
     const log = stored.open();
-    expect(log.upstreamId(2)).toBeUndefined();
-    const say = (stream: number, upstreamId?: string) =>
-      log.append(stream, [{ ...sized({ data: "{}" }), upstreamId }]);
+    expect(log.aside(2)).toBeUndefined();
+    const say = (stream: number, aside?: string) =>
+      log.append(stream, [{ ...sized({ data: "{}" }), aside }]);
     say(2, "a");
     say(3, "z");
     say(2, "b");
     say(2);
     for (const one of [log, stored.open()]) {
-      expect([one.upstreamId(2), one.upstreamId(3), one.upstreamId(4)]).toEqual([
-        "b",
-        "z",
-        undefined,
-      ]);
-      expect([one.upstreamId(2, 2), one.upstreamId(2, 3)]).toEqual(["b", undefined]);
+      expect([one.aside(2), one.aside(3), one.aside(4)]).toEqual(["b", "z", undefined]);
+      expect([one.aside(2, 2), one.aside(2, 3)]).toEqual(["b", undefined]);
     }
   });
 
@@ -388,12 +385,12 @@ describe("messages", () => {
       data TEXT NOT NULL
     )`);
     const log = stored.open();
-    expect(log.upstreamId(2)).toBeUndefined();
+    expect(log.aside(2)).toBeUndefined();
     log.append(2, [sized({ data: "{}" })]);
-    expect(stored.open().upstreamId(2)).toBeUndefined();
-    log.append(2, [{ ...sized({ data: "{}" }), upstreamId: "a" }]);
-    log.append(2, [{ ...sized({ data: "{}" }), upstreamId: "b" }]);
-    expect([log.upstreamId(2), stored.open().upstreamId(2), stored.rows]).toEqual(["b", "b", 3]);
+    expect(stored.open().aside(2)).toBeUndefined();
+    log.append(2, [{ ...sized({ data: "{}" }), aside: "a" }]);
+    log.append(2, [{ ...sized({ data: "{}" }), aside: "b" }]);
+    expect([log.aside(2), stored.open().aside(2), stored.rows]).toEqual(["b", "b", 3]);
   });
 
   it("of the two tables know nothing of each other", () => {
@@ -404,7 +401,7 @@ describe("messages", () => {
     append(events, 1, 1);
     append(messages, 1);
     expect([open("events").lastSeq, open("messages").lastSeq]).toEqual([2, 1]);
-    expect(events.upstreamId(0)).toBeUndefined();
+    expect(events.aside(0)).toBeUndefined();
     // An upstream's id is of messages alone.
     const [event, message] = [disk.rows()["events"]?.[0], disk.rows()["messages"]?.[0]];
     expect([event, message].map((row) => "upstream_id" in (row as object))).toEqual([false, true]);

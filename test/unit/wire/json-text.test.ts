@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { expect, it } from "vitest";
 import {
   elementTexts,
+  membersOf,
   memberText,
   withMember,
   withoutMember,
@@ -116,4 +117,23 @@ it("takes every member of a name out of an object, and leaves the others as they
 it("takes a member out of an object with much white space without trying each place twice", () => {
   const blank = " ".repeat(1_000_000);
   expect(withoutMember(`{"a":1${blank},${blank}"b":2}`, "b")).toBe('{"a":1}');
+});
+
+it.each([
+  ["[]", undefined],
+  ["1", undefined],
+  ["{", undefined],
+  [undefined, undefined],
+  ["{}", {}],
+  [' {"a" : 1.0 ,"\\u0062":"}", "__proto__":{}} ', { a: "1.0", b: '"}"', ["__proto__"]: "{}" }],
+])("the members of %s", (text, members) => {
+  const found = membersOf(text);
+  expect(found && Object.entries(found)).toEqual(members && Object.entries(members));
+});
+
+it("as many members as a body may have are read and left out in one pass", () => {
+  const names = Array.from({ length: 100_000 }, (_, n) => `"${n}":[]`);
+  expect(Object.keys(membersOf(`{${names.join(",")}}`) ?? {})).toHaveLength(100_000);
+  const same = Array.from({ length: 100_000 }, () => '"a":[]');
+  expect(withoutMember(`{${same.join(",")},"b":1}`, "a")).toBe('{"b":1}');
 });

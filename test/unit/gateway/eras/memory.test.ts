@@ -37,7 +37,7 @@ it("tells another isolate what was learnt, and asks once", async () => {
 
 it("tells another isolate of a server that names no call, is asked once, and stores it once", async () => {
   const { kept, memory } = notes();
-  learnAside(upstream("four"));
+  learnAside(upstream("four"), "the first version");
   await Promise.all([
     memory.rememberAside(upstream("four")),
     memory.rememberAside(upstream("four")),
@@ -46,17 +46,21 @@ it("tells another isolate of a server that names no call, is asked once, and sto
   kept.clear();
   await memory.rememberAside(upstream("four"));
   expect(kept.size).toBe(0);
+  // Another version is another server.
+  learnAside(upstream("four"), "the next version");
+  await memory.rememberAside(upstream("four"));
+  expect([...kept.values()]).toEqual([text.replace("first", "next")]);
   const moved = new Map([[name.replace("four", "five"), text.replace("four", "five")]]);
   const other = notes(moved);
   await Promise.all([
     other.memory.recallAside(upstream("five")),
     other.memory.recallAside(upstream("five")),
   ]);
-  expect([asksAside(upstream("five")), other.reads.length]).toEqual([true, 1]);
+  expect([asksAside(upstream("five")), other.reads.length]).toEqual(["the first version", 1]);
   await other.memory.recallAside(upstream("six"));
   await notes(moved).memory.recallAside(upstream("five", "http://elsewhere/mcp"));
-  expect(asksAside(upstream("six"))).toBe(false);
-  expect(asksAside(upstream("five", "http://elsewhere/mcp"))).toBe(false);
+  expect(asksAside(upstream("six"))).toBeUndefined();
+  expect(asksAside(upstream("five", "http://elsewhere/mcp"))).toBeUndefined();
 });
 
 it("forgets an upstream whose address has changed, and works without any memory", async () => {

@@ -6,9 +6,11 @@ import { expect, it, vi } from "vitest";
 import type { Outcome } from "../../../../src/core/errors.ts";
 import { ERA_LINGER_MS } from "../../../../src/core/limits.ts";
 import type { EraRequest, ExchangeAnswer } from "../../../../src/gateway/contract.ts";
+import { FAILURES } from "../../../../src/gateway/upstream/failure.ts";
 import {
   Flow,
   json,
+  logged,
   never,
   notice,
   ObjectInNode,
@@ -18,6 +20,7 @@ import {
   settle,
   withObjects,
   type Asked,
+  type ObjectOptions,
 } from "../../../support/mcp/object-in-node.ts";
 import { UPSTREAM_HELD, upstreamMessage } from "../../../../src/stream/protocol.ts";
 import { ObjectStorage } from "../../../support/object-storage.ts";
@@ -38,14 +41,18 @@ const elicit = (id: string): string =>
  * A session whose upstream answers each call by a flow of its own, and a GET by the standalone one.
  * `endsNone`: it has no DELETE.
  */
-async function carried({ endsNone = false } = {}) {
+async function carried({
+  endsNone = false,
+  ...options
+}: ObjectOptions & { endsNone?: boolean } = {}) {
   const calls = new Map<string, Flow>();
   const listened: Flow[] = [];
   let sids = 1;
+  let version = "1";
   const ended: (string | undefined)[] = [];
   const script = ({ verb, method, id, sid }: Asked) => {
     if (method === "initialize") {
-      const result = `"protocolVersion":"2025-11-25","capabilities":{"tools":{"listChanged":true}},"serverInfo":{"name":"s","version":"1"}`;
+      const result = `"protocolVersion":"2025-11-25","capabilities":{"tools":{"listChanged":true}},"serverInfo":{"name":"s","version":"${version}"}`;
       return json(resultOf(id, result), 200, { "mcp-session-id": one.upstreamSid });
     }
     if (verb === "GET") return (listened.push(new Flow()), listened.at(-1)!.response);
@@ -61,7 +68,7 @@ async function carried({ endsNone = false } = {}) {
     calls.set(id, flow);
     return flow.response;
   };
-  const one = ObjectInNode.empty({ script });
+  const one = ObjectInNode.empty({ ...options, script });
   await one.initialize(INITIALIZE, { era: true });
   one.asked.length = 0;
   /** The answers that reached the server, by the id of its question. */
@@ -84,6 +91,12 @@ async function carried({ endsNone = false } = {}) {
       await pass(150);
     },
     call: (name: string, more: Partial<EraRequest> = {}) => carry(one, name, more),
+    /** The server is restarted as this version, and knows none of its sessions. */
+    replace: (next: string) => {
+      ended.push(one.upstreamSid);
+      one.upstreamSid = `upstream-${++sids}`;
+      version = next;
+    },
   };
 }
 
@@ -91,6 +104,7 @@ function carry(
   one: ObjectInNode,
   name: string,
   more: Partial<EraRequest>,
+  headers: Readonly<Record<string, string>> = {},
 ): Promise<Outcome<ExchangeAnswer>> {
   const era: EraRequest = {
     id: JSON.stringify(name),
@@ -102,7 +116,7 @@ function carry(
     ...more,
   };
   const body = rpc(name, "tools/call", { name: "pay", arguments: {} });
-  return one.post(body, { era, match: MATCH });
+  return one.post(body, { era, match: MATCH, headers });
 }
 
 /** The questions with which an answer ends; undefined while there is none. */
@@ -124,14 +138,25 @@ function questionsIn(text: string): string[] {
   return Object.values(requests).map(({ params }) => params?.message ?? "");
 }
 
+/** The state and the client's answer with which it repeats a call that ended with one question. */
+async function repetitionOf(asked: Promise<Outcome<ExchangeAnswer>>): Promise<Partial<EraRequest>> {
+  const { value } = (await asked) as { value: ExchangeAnswer & { kind: "flow" } };
+  const text = await new Response(value.body).text();
+  const [, key = "", requestState = ""] =
+    /"inputRequests":\{"([^"]*)".*"requestState":"([^"]*)"/.exec(text) ?? [];
+  return { requestState, inputResponses: { [key]: '{"action":"accept"}' } };
+}
+
 const REFUSED = { code: -32603, message: expect.stringContaining("names no call") as string };
 
 it("a question that names no call reaches the one call under way", async () => {
-  const { call, say, answers } = await carried();
+  const { one, call, say, answers } = await carried();
   const seen = asks(call("a"));
   await settle();
   await say(elicit("q"));
   expect([seen.messages, answers()]).toEqual([["q"], {}]);
+  // Nobody who listens is to have it, so the log is not even made for it.
+  expect(one.storage.left).not.toContain("messages");
 });
 
 it("reaches nobody where it may be another's, and from then on each such call is alone", async () => {
@@ -152,6 +177,36 @@ it("reaches nobody where it may be another's, and from then on each such call is
   asks(call("e", { slot: undefined as never }));
   await settle();
   expect(flow("e")).toBeDefined();
+});
+
+it.each([
+  ["the next version of a server has not asked so, and its calls share the session", "2", "flow"],
+  ["the same version is known to ask so when it is there again", "1", "busy"],
+])("%s", async (_, version, kind) => {
+  const { call, say, flow, replace, one } = await carried();
+  const first = call("a");
+  await settle();
+  await say(elicit("q"));
+  await flow("a").say(resultOf('"a"'));
+  await first;
+  replace(version);
+  await pass(ERA_LINGER_MS);
+  // It finds that the session is lost, and has it made anew.
+  const second = call("b");
+  await settle();
+  await flow("b").say(resultOf('"b"'));
+  await second;
+  const [c, d] = [asks(call("c")), asks(call("d", { asksAside: '{"name":"s","version":"1"}' }))];
+  await pass(300);
+  expect([c.kind, d.kind]).toEqual(["flow", kind]);
+  const described = await call("e", { method: "server/discover" });
+  expect(JSON.stringify(described)).toContain(`\\"version\\":\\"${version}\\"`);
+  // Another life of the object knows as much.
+  await one.evict();
+  expect((await call("f", { method: "server/discover" })).ok).toBe(true);
+  const [g, h] = [asks(call("g")), asks(call("h"))];
+  await pass(300);
+  expect([g.kind, h.kind]).toEqual(["flow", kind]);
 });
 
 it("two calls that come together are not both alone", async () => {
@@ -203,6 +258,43 @@ it.each([
     expect([b.messages, answers()["r"]]).toEqual([["r"], undefined]);
   },
 );
+
+it("it is made anew at its own replica", async () => {
+  const { one, call, say } = await carried({ upstream: { replicas: [] } });
+  const first = call("a");
+  await settle();
+  await say(elicit("q"));
+  await first;
+  await pass(3_600_000);
+  void call("b");
+  await settle();
+  expect(one.all("initialize").map(({ url }) => url)).toEqual([one.urls[0]]);
+});
+
+it("the server's stream may be silent from its beginning, is resumed where it broke off, and is left after the call", async () => {
+  const { one, flow } = await carried();
+  const streams = [new Flow(), new Flow()];
+  const head = Promise.withResolvers<Response>();
+  const { script } = one;
+  one.script = (at) => {
+    if (at.verb !== "GET") return script(at);
+    return one.all("GET").length === 1 ? head.promise : streams[1]?.response;
+  };
+  void carry(one, "a", {}, { "x-client": "b" });
+  await pass(90_000);
+  expect(one.methods()).toEqual(["GET", "tools/call"]);
+  expect(one.all("GET")[0]?.signal?.aborted).toBe(false);
+  head.resolve(streams[0]!.response);
+  await settle();
+  await streams[0]!.sayWithIds(["e1", notice(1)]);
+  await streams[0]!.breakOff();
+  await pass(1000);
+  const [, second] = one.all("GET");
+  expect([second?.lastEventId, second?.headers["x-client"]]).toEqual(["e1", "b"]);
+  await flow("a").say(resultOf('"a"'));
+  await pass(ERA_LINGER_MS);
+  expect(second?.signal?.aborted).toBe(true);
+});
 
 it("an object that was lost under such a call makes the session anew, and one that was at rest does not", async () => {
   const { one, call, say, flow } = await carried();
@@ -305,17 +397,14 @@ it("a call that was asked before its own stream had said anything goes on in ano
   const asked = call("a");
   await settle();
   await say(elicit("q"));
-  const { value } = (await asked) as { value: ExchangeAnswer & { kind: "flow" } };
-  const text = await new Response(value.body).text();
-  const [, key = "", requestState = ""] =
-    /"inputRequests":\{"([^"]*)".*"requestState":"([^"]*)"/.exec(text) ?? [];
+  const state = await repetitionOf(asked);
   await flow("a").write("id: e1\ndata:\n\n");
   await one.evict();
   one.wake();
   const rest = new Flow();
   const { script } = one;
   one.script = (at) => (at.lastEventId === "e1" ? rest.response : script(at));
-  const end = call("a", { requestState, inputResponses: { [key]: '{"action":"accept"}' } });
+  const end = call("a", state);
   await settle();
   await rest.say(resultOf('"a"', '"content":[]'));
   await pass(300);
@@ -323,6 +412,32 @@ it("a call that was asked before its own stream had said anything goes on in ano
   expect(await new Response(last.value.body).text()).toContain('"resultType":"complete"');
   expect(one.all("tools/call")).toHaveLength(1);
   expect(one.asked.filter(({ lastEventId }) => lastEventId === "e1")).toHaveLength(1);
+});
+
+it("a call that waited for the server's stream when its session ended is not sent, and has not failed", async () => {
+  const { one, call } = await carried();
+  const { script } = one;
+  one.script = (at) => (at.verb === "GET" ? never() : script(at));
+  const waiting = call("a");
+  await settle();
+  expect(one.methods()).toEqual(["GET"]);
+  await one.end();
+  await pass(1000);
+  expect(await waiting).toMatchObject({ value: { failure: FAILURES.interrupted } });
+  expect(one.all("tools/call")).toEqual([]);
+  expect(logged("upstream.failed")).toEqual([]);
+});
+
+it("and keeps what its stream says meanwhile for the client that comes back", async () => {
+  const { call, say, flow } = await carried();
+  const asked = call("a");
+  await settle();
+  await say(elicit("q"));
+  const state = await repetitionOf(asked);
+  await flow("a").write("id: e1\ndata:\n\n");
+  await flow("a").say(resultOf('"a"', '"content":[]'));
+  const end = (await call("a", state)) as { value: ExchangeAnswer & { kind: "json" } };
+  expect(end.value.body).toContain('"resultType":"complete"');
 });
 
 it("a question about the client itself goes to any call, or waits for the next one", async () => {

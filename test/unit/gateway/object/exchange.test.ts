@@ -229,6 +229,44 @@ it("stores nothing once its session has ended, and answers the client when the f
   expect([sendLast.mock.calls.length, signal?.aborted]).toEqual([1, true]);
 });
 
+it("answers a notification by the end of its session, though the upstream accepts it before that is stored", async () => {
+  const late = Promise.withResolvers<unknown>();
+  const link = linkTo({}, { post: () => late.promise });
+  const hold = new HeldBytes().hold();
+  const parts = { link, limits: { bodyMaxBytes: 1 << 20 }, log, hold, used: () => undefined };
+  const exchange = new Exchange(REQUEST, parts);
+  await vi.advanceTimersByTimeAsync(0);
+  const answerWaiting = exchange.abandon();
+  late.resolve({ kind: "accepted" });
+  await exchange.ended;
+  answerWaiting();
+  expect(await exchange.answer).toMatchObject({ ok: false, code: "session_not_found" });
+});
+
+it.each([
+  ["of the upstream", new UpstreamError(FAILURES.closed), FAILURES.interrupted],
+  ["of the gateway", new TypeError("a fault"), FAILURES.broken],
+])("ends an exchange that was left by a failure %s", async (_whose, cause, failure) => {
+  vi.mocked(log.warn).mockClear();
+  const said: string[] = [];
+  const link = linkTo(
+    {
+      say: (_row: unknown, texts: readonly string[]) => said.push(...texts),
+      endStream: () => undefined,
+    },
+    { resume: () => Promise.reject(cause) },
+  );
+  const row = { id: 2, stream: 2, asked: ["0"], pending: ["0"], upstreamId: "e1" };
+  const hold = new HeldBytes().hold();
+  const parts = { link, limits: { bodyMaxBytes: 1 << 20 }, log, hold, used: () => undefined };
+  const exchange = new Exchange({ ...REQUEST, pending: ["0"] }, { ...parts, left: row });
+  await vi.advanceTimersByTimeAsync(0);
+  await exchange.ended;
+  expect(said).toEqual([expect.stringContaining(failure.message)]);
+  const line = expect.objectContaining({ failure: failure.message });
+  expect(log.warn).toHaveBeenCalledExactlyOnceWith("upstream.failed", line);
+});
+
 /** Carries one call to an upstream that sends this chunk every minute, for `ms`, and says what was sent on and what logged. */
 async function carried(chunk: string, ms: number, more: Partial<ExchangeRequest> = {}) {
   vi.mocked(log.warn).mockClear();

@@ -11,6 +11,7 @@ import {
   errorOf,
   Flow,
   json,
+  logged,
   never,
   notice,
   ObjectInNode,
@@ -48,20 +49,25 @@ const asks = (id: string, requests: object, state?: string) =>
     `"resultType":"input_required","inputRequests":${JSON.stringify(requests)}${state === undefined ? "" : `,"requestState":${JSON.stringify(state)}`}`,
   );
 const again = (id: string) => asks(id, {}, "later");
+/** An answer that is a stream of these messages, which come together. */
+const streamOf = (...messages: readonly string[]) =>
+  new Response(messages.map((data) => `data: ${data}\n\n`).join(""), {
+    headers: { "content-type": "text/event-stream" },
+  });
 
 /** A client with sessions at a server of the stateless revision, which answers calls by `answer`. */
 function bridged(
   answer: Script,
   capabilities: object = { elicitation: {} },
   version?: string,
-  ttlMs = 7_200_000,
+  { ttlMs = 7_200_000, callSeconds = 3600 } = {},
 ) {
   const script = (asked: Asked): ReturnType<Script> =>
     asked.method === "server/discover"
       ? json(resultOf(asked.id, '"supportedVersions":["2026-07-28"],"capabilities":{}'))
       : answer(asked);
   const initialize = initializeWith(capabilities, version);
-  return ObjectInNode.open({ script, upstream: { era: "modern" }, initialize, ttlMs });
+  return ObjectInNode.open({ script, upstream: { era: "modern", callSeconds }, initialize, ttlMs });
 }
 
 const paramsOf = ({ body }: Asked) => parse(body)["params"] as Record<string, unknown>;
@@ -179,7 +185,7 @@ it("keeps the session of a call that was sent again and takes longer than the TT
   const late = Promise.withResolvers<Response>();
   const slow: Script = (asked) =>
     "inputResponses" in paramsOf(asked) ? late.promise : asksOnce(asked);
-  const one = await bridged(slow, undefined, undefined, ttlMs);
+  const one = await bridged(slow, undefined, undefined, { ttlMs });
   const reader = await askedBy(one);
   await one.post(answerTo(questionOn(reader)));
   one.leave(reader);
@@ -223,6 +229,84 @@ it("keeps the one of a batch that waits for its client, where the other is inter
   await one.post(answerTo(question));
   await settle();
   expect([reader.messages.slice(2), reader.closed]).toEqual([[resultOf("1")], 4002]);
+});
+
+it.each<[how: string, answer: (id: string) => Response, more: readonly string[]]>([
+  ["JSON", (id) => json(complete(id)), []],
+  ["a stream", (id) => streamOf(notice("more"), complete(id)), [notice("more")]],
+])(
+  "sends the answer of the one of a batch that was asked at once, as %s, and ends with the other one",
+  async (_how, answered, more) => {
+    const slow = new Flow();
+    const one = await bridged(
+      (asked) => {
+        if (asked.body.includes("slow")) return slow.response;
+        if (asked.method !== "tools/call") return undefined;
+        const hasAnswers = "inputResponses" in paramsOf(asked);
+        return hasAnswers ? answered(asked.id) : json(asks(asked.id, { who: QUESTION }));
+      },
+      { elicitation: {} },
+      "2025-03-26",
+    );
+    const answer = one.post([toolCall(1), toolCall(2, "slow")]);
+    await pass(300);
+    expect(await answer).toMatchObject({ value: { kind: "stream", stream: 2 } });
+    const reader = await one.attach({ kind: "exchange", stream: 2 });
+    await one.post(answerTo(questionOn(reader)));
+    await settle();
+    expect([reader.messages.slice(1), reader.closed]).toEqual([
+      [...more, resultOf("1")],
+      undefined,
+    ]);
+    await slow.say(complete("2"));
+    expect([reader.messages.at(-1), reader.closed]).toEqual([resultOf("2"), 4002]);
+  },
+);
+
+it("keeps the session for a TTL from a question to its client, while another call of the batch goes on", async () => {
+  const ttlMs = 10_000;
+  const late = Promise.withResolvers<Response>();
+  const one = await bridged(
+    ({ method, body }) => {
+      if (method !== "tools/call") return undefined;
+      return body.includes("slow") ? new Flow().response : late.promise;
+    },
+    { elicitation: {} },
+    "2025-03-26",
+    { ttlMs },
+  );
+  void one.post([toolCall(1), toolCall(2, "slow")]);
+  await pass(ttlMs - 1);
+  late.resolve(json(asks("1", { who: QUESTION })));
+  await pass(ttlMs - 1);
+  expect(one.exists).toBe(true);
+  await pass(1);
+  expect(one.exists).toBe(false);
+});
+
+it("takes a question that is about no call for no answer to one", async () => {
+  const one = await bridged(({ method, id }) =>
+    method === "tools/call" ? streamOf(asks("99", { who: QUESTION }), complete(id)) : undefined,
+  );
+  expect(await one.post(toolCall(1))).toEqual({
+    ok: true,
+    value: { kind: "json", status: 200, body: resultOf("1") },
+  });
+  expect(logged("upstream.stray_response")).toHaveLength(1);
+});
+
+it("repeats in headers what the server's list of tools says", async () => {
+  const schema = {
+    type: "object",
+    properties: { place: { type: "string", "x-mcp-header": "Place" } },
+  };
+  const tools = `"tools":${JSON.stringify([{ name: "pay", inputSchema: schema }])}`;
+  const one = await bridged(({ method, id }) =>
+    method === "tools/list" ? json(complete(id, tools)) : undefined,
+  );
+  await one.post(rpc(1, "tools/list"));
+  await one.post(rpc(2, "tools/call", { name: "pay", arguments: { place: "Rome" } }));
+  expect(calls(one)[0]?.headers["mcp-param-place"]).toBe("Rome");
 });
 
 it.each([false, true])(
@@ -292,18 +376,25 @@ it("gives such a call up in the end, and when it is cancelled", async () => {
     [errorOf(-32603, FAILURES.cancelled.message, "1")],
     4002,
   ]);
-  const other = await ObjectInNode.open({
-    script: (asked) =>
-      asked.method === "server/discover"
-        ? json(resultOf(asked.id, '"supportedVersions":["2026-07-28"],"capabilities":{}'))
-        : asksForTime(asked),
-    upstream: { era: "modern", callSeconds: 60 },
-  });
+  const other = await bridged(asksForTime, {}, undefined, { callSeconds: 60 });
   const patient = await other.follow(toolCall(1));
-  await pass(59_000);
+  // It follows the stream since 300 ms.
+  await pass(59_699);
   expect(patient.messages).toEqual([]);
-  await pass(1500);
+  await pass(1);
   expect(patient.messages).toEqual([errorOf(-32603, FAILURES.timedOut.message, "1")]);
+});
+
+it("lets a server that has asked for nothing but time ask the client in the end, however late", async () => {
+  const begun = Date.now();
+  const lateQuestion: Script = ({ method, id }) => {
+    if (method !== "tools/call") return undefined;
+    return json(Date.now() - begun < 60_000 ? again(id) : asks(id, { who: QUESTION }));
+  };
+  const one = await bridged(lateQuestion, undefined, undefined, { callSeconds: 60 });
+  const reader = await one.follow(toolCall(1));
+  await pass(59_700);
+  expect(questionOn(reader)).toMatchObject({ method: "elicitation/create" });
 });
 
 /** A client of the stateless revision at a server with sessions, whose calls are answered by these flows. */
@@ -435,6 +526,17 @@ it("keeps what the server says while the client is asked, for its repetition in 
   const answer = await ask(one, { ...state, logLevel: undefined });
   expect(await lastOf(answer)).toMatchObject({ id: 7, result: { content: [] } });
   expect([calls(one).length, resumptions(one).length]).toEqual([1, 0]);
+});
+
+it("takes the server's stream up after what the object has kept of it, not after the question", async () => {
+  const flow = new Flow();
+  const { one } = await carried(flow);
+  const state = await parked(flow, one, "e1");
+  await flow.sayWithIds(["e2", notice("between")]);
+  await one.evict();
+  void ask(one, state);
+  await settle();
+  expect(resumptions(one)).toEqual(["e2"]);
 });
 
 it("refuses a state that has expired, in whichever life, and one of another request", async () => {

@@ -32,18 +32,23 @@ async function read(
   const asked: [after: string, at: number][] = [];
   const left = [...rest];
   let messages = 0;
-  let isEnded = false;
+  let isLast = false;
+  const abort = new AbortController();
+  /** Nobody waits any more once the last stream has been asked for and something has come. */
+  const leave = () => {
+    if (isLast && messages > 0) abort.abort();
+  };
   const parts = {
     limits: { bodyMaxBytes: 1000 },
     silenceMs: 1000,
-    signal: new AbortController().signal,
+    signal: abort.signal,
     resume: async (after: string) => {
       asked.push([after, Date.now()]);
-      isEnded = left.length === 1;
+      isLast = left.length === 1;
+      leave();
       return streamOf(left.shift() ?? "");
     },
     brokeOff: () => undefined,
-    isEnded: () => isEnded && left.length === 0 && messages > 0,
     ...(maxResumes !== undefined && { maxResumes }),
   };
   const reply = first === undefined ? undefined : streamOf(first);
@@ -51,6 +56,7 @@ async function read(
   const reading = (async () => {
     for await (const turn of answer.turns()) {
       messages += turn.length;
+      leave();
       if (isAtWork && turn.length > 0) answer.isAtWork();
     }
   })().then(

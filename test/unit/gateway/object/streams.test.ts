@@ -1,10 +1,14 @@
 /** The streams of a session: which reader gets what, where each starts, and the words between object and bridge. */
-import { expect, it } from "vitest";
+import { expect, it, vi } from "vitest";
 import { parseEventId } from "../../../../src/core/event-id.ts";
 import { RETRY_MS, UPSTREAM_HELD_MS } from "../../../../src/core/limits.ts";
+import { GatewayStreams } from "../../../../src/gateway/object/streams.ts";
+import { FAILURES } from "../../../../src/gateway/upstream/failure.ts";
+import { Subscribers } from "../../../../src/stream/subscribers.ts";
 import {
   accepted,
   agreed,
+  errorOf,
   Flow,
   json,
   notice,
@@ -19,6 +23,7 @@ import {
   type ObjectOptions,
   type Reader,
 } from "../../../support/mcp/object-in-node.ts";
+import { ObjectStorage } from "../../../support/object-storage.ts";
 
 withObjects();
 
@@ -150,6 +155,8 @@ it("has a call wait for the upstream's stream that is being opened, until the br
   void one.post(toolCall(2));
   await settle();
   expect(one.methods()).toEqual(["tools/call", "tools/call"]);
+  // A bridge that says it again says nothing.
+  await expect(one.word(reader, "held")).resolves.toBeUndefined();
 });
 
 it("has it wait a second at most, and a notification not at all", async () => {
@@ -258,6 +265,17 @@ it("lets a reader go that is behind what the log has kept: it must not wait for 
   expect(fresh.messages[0]).toBe(large[3]);
 });
 
+it("leaves a reader alone who asks for more and is behind nothing, and one whose connection is closing", async () => {
+  const { one, flow } = await flowing();
+  const reader = await one.follow(toolCall(1));
+  await one.word(reader, "more");
+  expect(reader.closed).toBeUndefined();
+  await flow.say(notice(1));
+  expect(reader.messages).toEqual([notice(1)]);
+  reader.socket.readyState = WebSocket.CLOSING;
+  await expect(one.word(reader, "more")).resolves.toBeUndefined();
+});
+
 it("knows the streams that were begun, and no other", async () => {
   const { one, flow } = await flowing();
   const reader = await one.follow(toolCall(1));
@@ -298,9 +316,10 @@ it("answers a call by JSON without a row where nothing has to be kept", async ()
 
 /** A session at a server of HTTP+SSE, whose one stream lives in the object. The function has the server say something. */
 async function atOneStream(env: Readonly<Record<string, string>> = {}) {
-  const flow = new Flow();
+  let flow = new Flow();
   const script = ({ verb, id, method, body }: Asked) => {
     if (verb === "GET") {
+      flow = new Flow();
       void flow.write("event: endpoint\ndata: /messages\n\n");
       return flow.response;
     }
@@ -312,7 +331,11 @@ async function atOneStream(env: Readonly<Record<string, string>> = {}) {
   };
   const upstream = { transport: "sse", era: undefined };
   const one = await ObjectInNode.open({ script, upstream, env });
-  return { one, say: (...messages: string[]) => flow.say(...messages) };
+  return {
+    one,
+    say: (...messages: string[]) => flow.say(...messages),
+    breakOff: () => flow.breakOff(),
+  };
 }
 
 it("keeps what the server says while nobody follows for the next reader, once, in whichever life", async () => {
@@ -333,6 +356,16 @@ it("keeps what the server says while nobody follows for the next reader, once, i
   expect(third.messages).toEqual([notice(4)]);
   // The object listens itself, so it names no stream to the bridge.
   expect(backendsOf(third)).toEqual([]);
+});
+
+it("names no stream of a new upstream session to the bridge there either", async () => {
+  const { one, breakOff } = await atOneStream();
+  const reader = await one.attach(standalone);
+  await one.post(toolCall(1));
+  await breakOff();
+  await pass(1000);
+  expect(one.all("initialize")).toHaveLength(1);
+  expect(backendsOf(reader)).toEqual([]);
 });
 
 it("gives it what the log has kept of that, and not what a call said meanwhile", async () => {
@@ -402,6 +435,18 @@ it("has one of several listeners hold the upstream's stream, and another once th
   expect(backendsOf(await listen(4))).toHaveLength(1);
 });
 
+it("has a call wait for no stream that nobody listens to any more", async () => {
+  const { one, listen } = await forListeners();
+  const reader = await listen(1);
+  await one.word(reader, "held");
+  one.leave(reader);
+  one.asked.length = 0;
+  const era = { id: "7", method: "tools/list", capabilities: {}, inputResponses: {} };
+  void one.post(rpc("up-1", "tools/list"), { match: ERA_MATCH, era } as never);
+  await settle();
+  expect(one.methods()).toEqual(["tools/list"]);
+});
+
 it("lets a listener go that can hear of nothing, with the answer to its request", async () => {
   const { one, listen } = await forListeners();
   const stays = await listen(1);
@@ -448,6 +493,44 @@ it("tells the one who holds the upstream's stream, and no other listener, of a n
 });
 
 const notFound = () => new Response(null, { status: 404 });
+
+/** The streams by themselves. */
+function streamsAlone() {
+  const { storage } = new ObjectStorage().open();
+  const ctx = { getWebSockets: () => [], acceptWebSocket: () => undefined };
+  const subscribers = new Subscribers(ctx as unknown as DurableObjectState);
+  const limits = { logMaxEvents: 10, logMaxBytes: 10_000, streamBufferBytes: 10_000 };
+  const hooks = { listens: () => false, subscription: () => undefined };
+  return new GatewayStreams({ storage, subscribers, limits }, "e".repeat(15), hooks);
+}
+
+it("takes no batch up of which one call waits for its client, though its stream could be resumed", () => {
+  const streams = streamsAlone();
+  const row = streams.beginExchange(["1", "2"], false, "e1");
+  streams.rounds.park({ exchange: row.id, request: "1", body: "{}", questions: [] });
+  const takesUp = vi.fn(() => true);
+  streams.answerInterrupted(takesUp);
+  expect(takesUp).not.toHaveBeenCalled();
+  expect(streams.messagesAfter(row.stream, 0)).toEqual([interrupted("2")]);
+  expect(streams.openExchange(row.id)).toMatchObject({ pending: ["1"] });
+});
+
+it("attaches a reader whose connection breaks meanwhile without a failure, and lets it go", () => {
+  const streams = streamsAlone();
+  const close = vi.fn(function (this: { readyState: number }) {
+    this.readyState = WebSocket.CLOSING;
+  });
+  const send = () => {
+    throw new Error("the socket is closed");
+  };
+  const socket = { readyState: WebSocket.OPEN, send, close, serializeAttachment: () => undefined };
+  const match = { type: "mcp", upstream: "default" } as const;
+  streams.attach(socket as never, { match, kind: "standalone" }, { stream: 1, seq: 0 }, {});
+  expect(close).toHaveBeenCalled();
+  expect(streams.isFollowed).toBe(false);
+});
+
+const interrupted = (id: string) => errorOf(-32603, FAILURES.interrupted.message, id);
 
 it("has the bridge listen to what the client has subscribed to, before the subscription is answered", async () => {
   const script = ({ method, id }: Asked) =>

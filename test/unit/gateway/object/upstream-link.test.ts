@@ -1,7 +1,8 @@
 /** A session and its upstream: what is sent, to which replica, how often, and what a lost session costs. */
 import { expect, it } from "vitest";
-import { UPSTREAM_ASKED_MS } from "../../../../src/core/limits.ts";
+import { UPSTREAM_ASKED_MS, UPSTREAM_SETTLE_MS } from "../../../../src/core/limits.ts";
 import { FAILURES } from "../../../../src/gateway/upstream/failure.ts";
+import type { RequestId } from "../../../../src/gateway/json-rpc.ts";
 import { healthOf } from "../../../../src/gateway/upstream/health.ts";
 import {
   accepted,
@@ -102,15 +103,23 @@ it("asks before it believes a refusal: a session that lives is kept, and the ref
   expect(one.all("ping")[0]?.sid).toBe("upstream-1");
 });
 
+/** The answer of a server that has no ping, to the ping that was asked last. */
+const noPing = (status: number) => json(errorOf(-32601, "no such method", pinged), status);
+let pinged: RequestId = "";
+
 it.each<[what: string, answer: () => Promise<Response> | Response, ms: number]>([
   ["is refused for a limit", () => new Response(null, { status: 429 }), 0],
   ["fails", () => new Response("out of order", { status: 500 }), 0],
+  ["is answered by an error, with whatever status", () => noPing(404), 0],
   ["breaks off", brokenOff, 0],
   ["is not answered within 5 s", never, UPSTREAM_ASKED_MS],
 ])("keeps the session where the question %s", async (_what, answer, ms) => {
   const one = await ObjectInNode.open();
-  one.script = ({ method }) =>
-    method === "tools/call" ? LOST() : method === "ping" ? answer() : undefined;
+  one.script = ({ method, id }) => {
+    if (method === "tools/call") return LOST();
+    pinged = id;
+    return method === "ping" ? answer() : undefined;
+  };
   const call = one.post(toolCall(1));
   await pass(ms);
   if (ms === 0) expect(await call).toEqual(failedWith(FAILURES.refused));
@@ -154,6 +163,7 @@ it("answers the call that waits where the new session is refused", async () => {
   expect(await one.post(toolCall(2))).toEqual(
     failedWith({ ...FAILURES.refused, status: 503, headers: { "retry-after": "7" } }),
   );
+  expect(logged("upstream.failed").map(({ status }) => status)).toEqual([200, 503]);
 });
 
 it("ends the new session, and keeps the old one's data, where the upstream no longer agrees to the version", async () => {
@@ -250,6 +260,19 @@ it("is told by the stream's bridge that a session may be lost: asks, and makes a
   expect(reader.words.at(-1)).toContain('"sid":"upstream-2"');
 });
 
+it("makes none for a session that ended while it asked, and reports no failure", async () => {
+  const one = await ObjectInNode.open();
+  const reader = await one.attach({ kind: "standalone" });
+  const ping = Promise.withResolvers<Response>();
+  one.script = ({ method }) => (method === "ping" ? ping.promise : undefined);
+  await one.word(reader, 'lost {"sid":"upstream-1"}');
+  await one.end();
+  ping.resolve(LOST());
+  await settle();
+  expect(one.methods()).toEqual(["ping", "DELETE"]);
+  expect(logged("upstream.failed")).toEqual([]);
+});
+
 it("does nothing about it where the session lives", async () => {
   const one = await ObjectInNode.open();
   const reader = await one.attach({ kind: "standalone" });
@@ -278,6 +301,13 @@ it("moves a harmless request to the next replica where the connection breaks, wi
     "1 tools/list",
   ]);
   expect(one.all("tools/list").map(({ sid }) => sid)).toEqual(["upstream-1", "upstream-2"]);
+});
+
+it("sends a harmless request no second time where there is no other replica", async () => {
+  const one = await ObjectInNode.open();
+  one.script = ({ method }) => (method === "tools/list" ? brokenOff() : undefined);
+  expect(await one.post(rpc(1, "tools/list"))).toEqual(failedWith(FAILURES.unreachable));
+  expect(one.methods()).toEqual(["tools/list"]);
 });
 
 it.each<[how: string, answer: () => Promise<Response>, ms: number, failure: object]>([
@@ -390,6 +420,25 @@ it("posts the call again where its stream says that the session is lost, and the
   expect(one.all("tools/call").map(({ sid }) => sid)).toEqual(["upstream-1", "upstream-2"]);
 });
 
+it("gives the stream of the call that was posted again its own time to be one answer alone", async () => {
+  const one = await ObjectInNode.open();
+  const [flow, again, late] = [new Flow(), new Flow(), Promise.withResolvers<Response>()];
+  one.upstreamSid = "upstream-2";
+  one.script = ({ method, sid }) => {
+    if (method === "ping") return LOST();
+    if (method !== "tools/call") return undefined;
+    return sid === "upstream-1" ? flow.response : late.promise;
+  };
+  const call = one.post(toolCall(1));
+  await settle();
+  await flow.say(errorOf(-32001, "Session not found"));
+  await pass(UPSTREAM_SETTLE_MS - 1);
+  late.resolve(again.response);
+  await pass(UPSTREAM_SETTLE_MS - 1);
+  await again.say(resultOf("1"));
+  expect(await call).toEqual(answered(1));
+});
+
 it("does not post it again where the session lives: the error without an id answers the one call", async () => {
   const one = await ObjectInNode.open();
   const flow = new Flow();
@@ -414,14 +463,16 @@ it("accepts notifications and responses, and reads nothing of the answer to them
 });
 
 it("initializes an upstream for a client that never did, once for all calls that come together", async () => {
-  const one = ObjectInNode.empty();
-  const metadata = { upstream: "default" };
+  const one = ObjectInNode.empty({ upstream: TWO });
+  // ToolHive's record of a session may name the replica, and nothing else of the upstream's session.
+  const metadata = { upstream: "default", backend_url: one.urls[1] };
   one.object.create({ admin: true }, one.id, { type: "sse", ttlMs: 60_000, metadata } as never);
   const match = { type: "sse", upstream: "default" };
   const calls = [1, 2].map((id) => one.post(toolCall(id), { match } as never));
   expect(await Promise.all(calls)).toEqual([answered(1), answered(2)]);
   expect(one.methods()).toEqual(["initialize", INITIALIZED, "tools/call", "tools/call"]);
   expect(one.asked[0]?.body).toContain('"capabilities":{}');
+  expect(new Set(one.asked.map(({ url }) => url))).toEqual(new Set([one.urls[1]]));
 });
 
 it("asks nothing before what is harmless, and believes a moved request that its new session is lost too", async () => {
@@ -445,11 +496,44 @@ it("asks nothing before what is harmless, and believes a moved request that its 
   ]);
 });
 
-it("sends a call where it was, if the question before it is refused for another reason, and with the newest session", async () => {
+it.each<[why: string, answer: () => Response]>([
+  ["is refused for another reason", () => new Response("", { status: 500 })],
+  ["ends without an answer", () => new Response(ended(), { headers: STREAM })],
+])("sends a call where it was, if the question before it %s", async (_why, answer) => {
   const one = await silent();
-  one.script = ({ method }) => (method === "ping" ? new Response("", { status: 500 }) : undefined);
+  one.script = ({ method }) => (method === "ping" ? answer() : undefined);
   expect(await one.post(toolCall(1))).toEqual(answered(1));
   expect(placesOf(one, one.asked)).toEqual(["0 ping", "0 tools/call"]);
+});
+
+const STREAM = { "content-type": "text/event-stream" };
+const ended = () => new ReadableStream({ start: (controller) => controller.close() });
+
+it("sends it to a server without sessions, whatever that says to the question", async () => {
+  const one = ObjectInNode.empty({ upstream: TWO });
+  one.script = ({ method, id, body }) => {
+    if (method === "initialize") return agreed(id, body);
+    return method === "ping" ? LOST() : undefined;
+  };
+  await one.initialize();
+  await pass(10_000);
+  one.asked.length = 0;
+  expect(await one.post(toolCall(1))).toEqual(answered(1));
+  expect(placesOf(one, one.asked)).toEqual(["0 ping", "0 tools/call"]);
+});
+
+it("takes a fault of its own in a question for no word of the upstream", async () => {
+  const one = await silent();
+  const faulty = json("{}");
+  Object.defineProperty(faulty, "headers", {
+    get: () => {
+      throw new TypeError("a fault");
+    },
+  });
+  one.script = ({ method }) => (method === "ping" ? faulty : undefined);
+  expect(await one.post(toolCall(1))).toEqual(failedWith(FAILURES.broken));
+  expect(logged("upstream.failed")).toMatchObject([{ cause: "TypeError: a fault" }]);
+  expect(one.methods()).toEqual(["ping"]);
 });
 
 it("makes the session anew at its own replica, if the question before a call finds it lost there", async () => {
@@ -524,6 +608,18 @@ it("asks anew about each session: a question about the last one says nothing of 
   expect(one.all("ping")).toHaveLength(2);
 });
 
+it("sends nothing for a call that was cancelled before it was sent, not even a question", async () => {
+  const one = await ObjectInNode.open({ upstream: TWO });
+  const reader = await one.attach({ kind: "standalone" });
+  void one.post(toolCall(1));
+  await one.post(rpc(undefined, "notifications/cancelled", { requestId: 1 }));
+  // The replica cannot be reached any more, so a call asks first.
+  one.script = brokenOff;
+  await one.word(reader, 'lost {"sid":"upstream-1"}');
+  await one.word(reader, "held");
+  expect(one.methods()).toEqual(["notifications/cancelled", "ping"]);
+});
+
 it("gives up a call that its client has cancelled, and makes nothing anew for it", async () => {
   const one = await ObjectInNode.open();
   one.script = ({ method }) => (method === "tools/call" ? never() : undefined);
@@ -575,6 +671,30 @@ it("interrupts a call that waited for its client where a server of the other rev
       .slice(old)
       .map(({ sid, id }) => [sid, id]),
   ).toEqual([["upstream-2", "2"]]);
+  // Nor does it get an answer to what another server has asked.
+  one.asked.length = 0;
+  await one.post(resultOf(JSON.stringify(id), '"roots":[]'));
+  await settle();
+  expect(one.asked).toEqual([]);
+});
+
+it("asks about no change where the server can be of its own revision alone", async () => {
+  const error = errorOf(-32022, "not this revision", "1");
+  const script = ({ method }: Asked) => (method === "tools/call" ? json(error, 400) : undefined);
+  const one = await ObjectInNode.open({ script });
+  expect(await one.post(toolCall(1))).toMatchObject({ value: { kind: "json", body: error } });
+  expect(one.methods()).toEqual(["tools/call"]);
+});
+
+it("makes the session anew, and believes the new one, where a server says that it speaks another revision", async () => {
+  const script = ({ method, id }: Asked) =>
+    ["tools/call", "ping"].includes(method)
+      ? json(errorOf(-32022, "not this revision", id), 400)
+      : undefined;
+  const one = await ObjectInNode.open({ script, upstream: { era: undefined } });
+  expect(await one.post(toolCall(1))).toMatchObject({ value: { kind: "json" } });
+  const methods = ["tools/call", "ping", "initialize", INITIALIZED, "tools/call"];
+  expect(one.methods()).toEqual(methods);
 });
 
 /** An answer that begins and never ends. */
@@ -645,20 +765,42 @@ it("tells sessions of two replicas apart that have the same id", async () => {
   ]);
 });
 
-it("asks about a new session while the question about the last one still hangs", async () => {
-  const one = await ObjectInNode.open({ upstream: TWO });
-  one.upstreamSid = "upstream-2";
-  one.script = ({ url, method, sid }) => {
-    if (method === "ping") return sid === "upstream-1" ? never() : undefined;
-    if (url === one.urls[0] && method === "tools/list") return brokenOff();
-    return method === "tools/call" ? LOST() : undefined;
-  };
-  void one.post(toolCall(1));
-  await settle();
-  await one.post(rpc(2, "tools/list"));
-  expect(await one.post(toolCall(3))).toEqual(failedWith(FAILURES.refused));
-  expect(one.all("ping").map(({ sid }) => sid)).toEqual(["upstream-1", "upstream-2"]);
-});
+it.each<[what: string, place: number, sid: string]>([
+  ["at its own replica", 0, "upstream-2"],
+  ["at another one, under the same id", 1, "upstream-1"],
+])(
+  "asks about a new session %s while the question about the last one still hangs, once",
+  async (_what, place, sid) => {
+    const one = await ObjectInNode.open({ upstream: TWO });
+    one.upstreamSid = sid;
+    const pings = [Promise.withResolvers<Response>(), Promise.withResolvers<Response>()];
+    let asked = 0;
+    one.script = ({ url, method }) => {
+      if (method === "ping") return pings[asked++]?.promise;
+      if (method === "initialize" && url !== one.urls[place]) return brokenOff();
+      if (method === "tools/list" && one.all(method).length === 1) return brokenOff();
+      return method === "tools/call" ? LOST() : undefined;
+    };
+    const first = one.post(toolCall(1));
+    await settle();
+    await one.post(rpc(2, "tools/list"));
+    const second = one.post(toolCall(3));
+    await settle();
+    const pinged = one.all("ping");
+    expect(placesOf(one, pinged)).toEqual(["0 ping", `${place} ping`]);
+    expect(pinged.map((one_) => one_.sid)).toEqual(["upstream-1", sid]);
+    // The end of the first question does not end the second one.
+    pings[0]?.resolve(json(resultOf(pinged[0]?.id ?? "")));
+    expect(await first).toEqual(failedWith(FAILURES.refused));
+    const third = one.post(toolCall(4));
+    await settle();
+    pings[1]?.resolve(json(resultOf(pinged[1]?.id ?? "")));
+    expect(await Promise.all([second, third])).toEqual(
+      [1, 2].map(() => failedWith(FAILURES.refused)),
+    );
+    expect(one.all("ping")).toHaveLength(2);
+  },
+);
 
 it("posts a call whose stream says that its session is lost no third time", async () => {
   const one = await ObjectInNode.open();
@@ -697,6 +839,7 @@ it("accepts a notification whose answer has a body that never ends", async () =>
     ok: true,
     value: { kind: "accepted" },
   });
+  await settle();
   expect(logged("upstream.failed")).toEqual([]);
 });
 

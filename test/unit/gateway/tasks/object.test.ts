@@ -73,20 +73,96 @@ it("the last progress before a call was a task is the task's status message", as
   expect(await get()).toMatchObject({ status: "working", statusMessage: "nearly" });
 });
 
-it("a round of questions stores the state once, and its answer is not forgotten with the object's memory", async () => {
-  const saved = vi.spyOn(TaskStore.prototype, "save");
+const QUESTION = '{"method":"elicitation/create","params":{}}';
+/** The answer of an upstream that asks `x` and `y`. */
+const asking = (requestState: string) =>
+  resultOf(
+    '"c"',
+    `"resultType":"input_required","inputRequests":{"x":${QUESTION},"y":${QUESTION}},"requestState":"${requestState}"`,
+  );
+const update = (key: string) =>
+  ({
+    kind: "update",
+    upstream: "default",
+    answers: { [key]: `{"of":"${key}"}` },
+    headers: {},
+  }) as const;
+
+it.each([
+  ["beside its events", "s", 0],
+  ["in rows of its own, where it is too long for that", "s".repeat(70_000), 2],
+])(
+  "a round of questions stores the state %s, and a restart forgets nothing",
+  async (_, said, rows) => {
+    const saved = vi.spyOn(TaskStore.prototype, "saveState");
+    const flows = [new Flow(), new Flow()];
+    const { one, ask, get } = await task(flows);
+    await flows[0]!.say(asking(said));
+    await one.evict();
+    expect(await get()).toMatchObject({ status: "input_required" });
+    await ask(update("1.x"));
+    await one.evict();
+    const { inputRequests } = (await get()) as { inputRequests?: object };
+    expect(inputRequests).toEqual({ "1.y": JSON.parse(QUESTION) as object });
+    await ask(update("1.y"));
+    expect(await get()).toMatchObject({ status: "working" });
+    const [, repeat] = one.all("tools/call");
+    const { params } = JSON.parse(repeat!.body) as { params: object };
+    const inputResponses = { x: { of: "1.x" }, y: { of: "1.y" } };
+    expect(params).toMatchObject({ inputResponses, requestState: said });
+    expect(saved).toHaveBeenCalledTimes(rows);
+    await one.evict();
+    // It is not asked again, and the call is not sent again.
+    expect(await get()).toMatchObject({ status: "failed" });
+    expect([one.all("tools/call").length, saved.mock.calls.length]).toEqual([2, rows]);
+  },
+);
+
+it("a reader gets nothing of what is stored beside an event", async () => {
+  const flow = new Flow();
+  const { one } = await task([flow]);
+  await flow.say(asking("the-upstreams-own"));
+  const { events } = one.storage.rows();
+  expect(JSON.stringify(events)).toContain("the-upstreams-own");
+  const page = one.object.readEvents(CALLER, { limit: 10 } as never);
+  expect(JSON.stringify(page)).toContain("input_required");
+  expect(JSON.stringify(page)).not.toContain("the-upstreams-own");
+});
+
+/** Counts the writes to the events of the task. */
+function countChanges(one: ObjectInNode): () => number {
+  const run = vi.spyOn(one.storage, "run");
+  return () =>
+    run.mock.calls.filter(([query]) => /^(INSERT INTO|UPDATE) events/.test(query)).length;
+}
+
+it("a place in the upstream's stream is stored with what is told; alone only the first, or where it is void", async () => {
   const flows = [new Flow(), new Flow()];
-  const { one, ask, get } = await task(flows);
-  const request = '{"method":"elicitation/create","params":{}}';
-  const asked = `"resultType":"input_required","inputRequests":{"x":${request}},"requestState":"s"`;
-  await flows[0]!.say(resultOf('"c"', asked));
-  expect(await get()).toMatchObject({ status: "input_required" });
-  const answers = { "1.x": "{}" };
-  await ask({ kind: "update", upstream: "default", answers, headers: {} });
-  expect(await get()).toMatchObject({ status: "working" });
-  expect(saved).toHaveBeenCalledTimes(1);
-  await one.evict();
-  // It is not asked again, and the call is not sent again.
+  const { one, get } = await task(flows);
+  const { params } = JSON.parse(one.all("tools/call")[0]!.body) as {
+    params: { _meta: { progressToken: string } };
+  };
+  const { progressToken } = params._meta;
+  const progress = (message: string) =>
+    rpc(undefined, "notifications/progress", { progressToken, progress: 1, message });
+  const changes = countChanges(one);
+  const log = rpc(undefined, "notifications/message", { level: "info", data: "x" });
+  await flows[0]!.sayWithIds(["e1", log]);
+  expect(changes()).toBe(1);
+  await flows[0]!.sayWithIds(["e2", log]);
+  expect(changes()).toBe(1);
+  await flows[0]!.sayWithIds(["e3", progress("half")]);
+  expect(changes()).toBe(2);
+  await flows[0]!.sayWithIds(["e4", log]);
+  expect(changes()).toBe(2);
+  await one.reload();
+  expect(one.all("GET").map(({ lastEventId }) => lastEventId)).toEqual(["e3"]);
+  expect(await get()).toMatchObject({ status: "working", statusMessage: "half" });
+  // The upstream wants its state back, and nothing else: the stream that it has ended must not be taken up.
+  await flows[1]!.sayWithIds([
+    "e5",
+    resultOf('"c"', '"resultType":"input_required","requestState":"s"'),
+  ]);
+  await one.reload();
   expect(await get()).toMatchObject({ status: "failed" });
-  expect([one.all("tools/call").length, saved.mock.calls.length]).toEqual([2, 1]);
 });

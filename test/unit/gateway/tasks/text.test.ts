@@ -2,7 +2,6 @@ import { describe, expect, it } from "vitest";
 import { messagesIn } from "../../../../src/gateway/json-rpc.ts";
 import {
   callToSend,
-  membersOf,
   outcomeOf,
   progressIn,
   repeated,
@@ -98,15 +97,5 @@ describe("what an upstream says", () => {
     ["{}", undefined],
   ])("progress in %s is %j", (text, said) => {
     expect(progressIn(text, "7")).toBe(said);
-  });
-
-  it.each([
-    ["[]", undefined],
-    ["1", undefined],
-    [undefined, undefined],
-    ['{"a":1.0,"__proto__":{}}', { a: "1.0", ["__proto__"]: "{}" }],
-  ])("the members of %s", (text, members) => {
-    const found = membersOf(text);
-    expect(found && Object.entries(found)).toEqual(members && Object.entries(members));
   });
 });

@@ -1,0 +1,34 @@
+import { describe, expect, it, vi } from "vitest";
+import { watched } from "../../../src/wire/bytes.ts";
+
+describe("a stream that is watched", () => {
+  const over = vi.fn<() => void>();
+  const source = (underlying: UnderlyingSource<Uint8Array>) => {
+    over.mockClear();
+    return watched(new ReadableStream(underlying), over);
+  };
+
+  it("passes every byte on, and says that it has ended", async () => {
+    const body = source({
+      start: (controller) => {
+        for (const text of ["a", "b"]) controller.enqueue(new TextEncoder().encode(text));
+        controller.close();
+      },
+    });
+    expect(over).not.toHaveBeenCalled();
+    expect(await new Response(body).text()).toBe("ab");
+    expect(over).toHaveBeenCalledTimes(1);
+  });
+
+  it("says that it broke off, and how", async () => {
+    const body = source({ pull: (controller) => controller.error(new Error("gone")) });
+    await expect(new Response(body).text()).rejects.toThrow("gone");
+    expect(over).toHaveBeenCalledTimes(1);
+  });
+
+  it("says that it was left, and leaves its source", async () => {
+    const left = vi.fn<(reason: unknown) => void>();
+    await source({ cancel: left }).cancel("enough");
+    expect([over.mock.calls.length, left.mock.calls]).toEqual([1, [["enough"]]]);
+  });
+});
