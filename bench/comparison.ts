@@ -56,6 +56,8 @@ export interface Measure {
   readonly of: string;
   readonly figure: (round: Round, base: Round | undefined) => number;
   readonly target?: Target | undefined;
+  /** Contenders with a base of their own, by name: others have that of the comparison. */
+  readonly bases?: Readonly<Record<string, string>>;
 }
 
 export const rate = (target?: Target, of = "a second"): Measure => {
@@ -99,10 +101,17 @@ export async function compare(
 ): Promise<Compared> {
   process.stderr.write(`${job}\n`);
   const measured = await alternate(contenders, effort);
-  const [ours, under] = [chosen, base].map((name) => measured.find((one) => one.name === name));
-  const others = measured.filter((one) => one !== ours && one !== under);
-  const figures = (of: Measured | undefined, figure: Measure["figure"]) =>
-    (of?.rounds ?? []).map((round, n) => figure(round, under?.rounds[n]));
+  const named = (wanted: string | undefined) => measured.find(({ name }) => name === wanted);
+  const [ours, under] = [named(chosen), named(base)];
+  const bases = new Set([
+    base,
+    ...measures.flatMap((measure) => Object.values(measure.bases ?? {})),
+  ]);
+  const others = measured.filter((one) => one !== ours && !bases.has(one.name));
+  const figures = (of: Measured | undefined, { figure, bases = {} }: Omit<Measure, "of">) => {
+    const from = named(bases[of?.name ?? ""]) ?? under;
+    return (of?.rounds ?? []).map((round, n) => figure(round, from?.rounds[n]));
+  };
   const rows = measured.map((one) => {
     const row = summary(one.rounds);
     return {
@@ -110,8 +119,8 @@ export async function compare(
       server: one.name,
       ...row,
       ...(under && {
-        "added p50": median(figures(one, added("p50"))),
-        "added p99": median(figures(one, added("p99"))),
+        "added p50": median(figures(one, { figure: added("p50") })),
+        "added p99": median(figures(one, { figure: added("p99") })),
       }),
       ...more?.(row),
     };
@@ -121,8 +130,8 @@ export async function compare(
       claim({
         what: [job, ...(chosen === OURS ? [] : [chosen]), measure.of].join(", "),
         other: other.name,
-        ours: figures(ours, measure.figure),
-        theirs: figures(other, measure.figure),
+        ours: figures(ours, measure),
+        theirs: figures(other, measure),
         target: measure.target,
       }),
     ),

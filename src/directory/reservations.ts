@@ -12,6 +12,11 @@ export class Reservations {
   /** By subject: a promise that settles when the decisions so far are made. */
   readonly #queues = new Map<string, Promise<unknown>>();
 
+  /** How many entries it keeps: none of a subject without a place, once its decisions are made. */
+  get size(): number {
+    return this.#places.size + this.#queues.size;
+  }
+
   /**
    * Reserves a place if the indexed sessions and the places together are below `limit`. The
    * index counts all sessions but those with a place, so none counts twice. One decision of a

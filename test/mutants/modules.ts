@@ -12,6 +12,7 @@ export const MODULES: Readonly<Record<string, readonly string[]>> = {
     "session/life.test.ts",
     "session/interleaving.test.ts",
   ],
+  "session/damaged-objects.ts": ["session/damaged-objects.test.ts"],
   "directory/outbox.ts": ["directory/outbox.test.ts", "session/interleaving.test.ts"],
   "gateway/object/exchange.ts": [
     "gateway/object/exchange.test.ts",

@@ -35,3 +35,19 @@ it("never sets it later than the time that stands for itself, and not again for 
   clock.moveTo(100);
   expect(set).toEqual([30, 70, 100]);
 });
+
+it("keeps what it was set for while it read what was set before", async () => {
+  const before = Promise.withResolvers<number | null>();
+  const set: number[] = [];
+  const storage = {
+    getAlarm: () => before.promise,
+    setAlarm: (at: number) => Promise.resolve(void set.push(at)),
+  };
+  const clock = new AlarmClock(storage as unknown as DurableObjectStorage);
+  const loaded = clock.load();
+  clock.wakeBy(50);
+  before.resolve(90);
+  await loaded;
+  clock.wakeBy(60);
+  expect(set).toEqual([50]);
+});

@@ -6,8 +6,11 @@ import type { Report } from "../../report.ts";
 import { withServers } from "../../servers.ts";
 import { installPeers, PEERS_EFFORT, peerVersion } from "../installed.ts";
 import { callLoad, MODERN_LOAD, openSessions, type Load } from "../mcp-sessions.ts";
-import { startMcpRemote } from "./mcp-remote.ts";
-import { startOurs, startUpstream } from "./start.ts";
+import { startMcpRemote, startOverStdio } from "./mcp-remote.ts";
+import { startOurs, startUpstream, UPSTREAM } from "./start.ts";
+
+/** The server without a bridge, as a client over stdio calls it. */
+const STDIO = "direct over stdio";
 
 export async function bridge(given: Partial<Effort>): Promise<Report> {
   const effort = { ...PEERS_EFFORT, ...given };
@@ -20,7 +23,11 @@ export async function bridge(given: Partial<Effort>): Promise<Report> {
     };
     const inSession = async (url: string) => callLoad(await openSessions(url, 1));
     const job = (from: string, contenders: readonly Contender[]) => () => {
-      const measures = [addedP50(["<", 1])];
+      const own = {
+        of: "added to its client's direct call, p50, ms",
+        bases: { "mcp-remote": STDIO },
+      };
+      const measures = [addedP50(["<", 1]), { ...addedP50(["<", 1]), ...own }];
       return compare({ job: `from ${from}`, measures, base: direct.name }, contenders, effort);
     };
     const compared = await compareAll([
@@ -28,6 +35,7 @@ export async function bridge(given: Partial<Effort>): Promise<Report> {
         calling(direct, MODERN_LOAD),
         calling(ours, await inSession(`${ours.url}/modern`), "/mcp/modern"),
         await start(startMcpRemote(direct.url)),
+        await start(startOverStdio(STDIO, [UPSTREAM])),
       ]),
       job("2026-07-28 to 2025-11-25", [
         calling(direct, await inSession(direct.url)),
@@ -39,7 +47,7 @@ export async function bridge(given: Partial<Effort>): Promise<Report> {
       title: "Over the bridge of the eras",
       ...compared,
       notes: [
-        `${effort.rounds} alternating rounds of ${effort.seconds} s after a warm-up, one call at a time. "added" is the median of the rounds' differences from the server direct, which is called in its own era.`,
+        `${effort.rounds} alternating rounds of ${effort.seconds} s after a warm-up, one call at a time. "added" is the median of the rounds' differences from the server direct, which is called in its own era over HTTP. The line "to its client's direct call" subtracts from each the call without a bridge of the same client: over HTTP from Holdfast's, over stdio from mcp-remote's.`,
         `mcp-remote ${await peerVersion("mcp-remote")} (\`--protocol auto\`) bridges the first way alone, takes its one client over stdio, and keeps what is pending in memory. Its load is in the process of the benchmark.`,
       ],
     };

@@ -1,4 +1,7 @@
-/** mcp-remote as a bridge from a client of sessions to a server of 2026-07-28. It takes its client over stdio. */
+/**
+ * mcp-remote as a bridge from a client of sessions to a server of 2026-07-28. It takes its client over stdio, so
+ * a server over stdio stands beside it: that client's direct call.
+ */
 import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 import { keepBusy, sampleOf } from "../../client/load.ts";
@@ -6,23 +9,30 @@ import type { Contender } from "../../measure.ts";
 import { peerFile } from "../installed.ts";
 import { callLoad, INITIALIZE_LOAD } from "../mcp-sessions.ts";
 
-type Remote = Contender & { stop(): Promise<void> };
+type OverStdio = Contender & { stop(): Promise<void> };
 
-/** One call at a time. The load is in this process. */
-export async function startMcpRemote(upstream: string): Promise<Remote> {
+export function startMcpRemote(upstream: string): Promise<OverStdio> {
   const options = ["--protocol", "auto", "--transport", "http-only", "--silent"];
-  const args = [peerFile("mcp-remote", "dist", "proxy.js"), upstream, ...options];
+  return startOverStdio("mcp-remote", [
+    peerFile("mcp-remote", "dist", "proxy.js"),
+    upstream,
+    ...options,
+  ]);
+}
+
+/** One call at a time. The load is in this process. `args` are those of Node. */
+export async function startOverStdio(name: string, args: readonly string[]): Promise<OverStdio> {
   const child = spawn(process.execPath, args, { stdio: ["pipe", "pipe", "ignore"] });
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   const ask = async ({ body = "", answerHolds = "" }: typeof INITIALIZE_LOAD, n = 0) => {
     child.stdin.write(`${body.replace("$n", String(n))}\n`);
     const { value } = await lines.next();
-    if (!String(value).includes(answerHolds)) throw new Error(`mcp-remote answered ${value}`);
+    if (!String(value).includes(answerHolds)) throw new Error(`${name} answered ${value}`);
   };
   await ask(INITIALIZE_LOAD);
   let calls = 0;
   return {
-    name: "mcp-remote",
+    name,
     pid: child.pid ?? 0,
     async run(seconds) {
       const latencies: number[] = [];

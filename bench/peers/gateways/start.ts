@@ -5,7 +5,7 @@ import { peerFile } from "../installed.ts";
 import { startProcess } from "../process.ts";
 
 const NODE = process.execPath;
-const UPSTREAM = join(import.meta.dirname, "upstream.ts");
+export const UPSTREAM = join(import.meta.dirname, "upstream.ts");
 
 /** The server with its MCP endpoint as `url`. */
 async function mcp(starting: Promise<Server>): Promise<Server> {

@@ -759,6 +759,18 @@ describe("the end of a session", () => {
     expect([left(world), world.disk.alarm]).toEqual([[], null]);
   });
 
+  it("is done with once it is heard: the alarm of a session that is made again is not its own", async () => {
+    const world = await known();
+    world.outbox.ended(listed().session, Date.now());
+    await world.told();
+    expect(world.disk.left).toEqual([]);
+    const now = Date.now();
+    world.alarm.wakeBy(now + 100);
+    world.outbox.made(changedAt(now), now);
+    expect(await world.told()).toMatchObject([{ op: "put" }]);
+    expect(world.disk.alarm).toBe(now + 100);
+  });
+
   it("is forgotten where the session is made again while it is told, and the new one is told after it", async () => {
     const world = await known();
     const under = Promise.withResolvers<Delivery>();

@@ -114,3 +114,35 @@ it("gives a place to others once its time is up, counted from when it was given"
   expect(await places.admit("a", "2", 1, count, clock)).toBe(true);
   expect(seen).toEqual([[]]);
 });
+
+it("keeps nothing of a subject that has no place and asks for none: strangers name ever more of them", async () => {
+  const places = new Reservations();
+  let at = 0;
+  const admit = (id: string, indexed: number) =>
+    places.admit(
+      "a",
+      id,
+      1,
+      async () => indexed,
+      () => at,
+    );
+  expect([await admit("1", 1), places.size]).toEqual([false, 0]);
+  await expect(
+    places.admit(
+      "a",
+      "1",
+      1,
+      () => Promise.reject(new Error("down")),
+      () => at,
+    ),
+  ).rejects.toThrow("down");
+  expect(places.size).toBe(0);
+  expect([await admit("1", 0), places.size]).toEqual([true, 1]);
+  places.release("a", "2");
+  expect(places.size).toBe(1);
+  places.release("a", "1");
+  expect(places.size).toBe(0);
+  await admit("1", 0);
+  at += RESERVATION_MS;
+  expect([await admit("2", 1), places.size]).toEqual([false, 0]);
+});

@@ -129,6 +129,7 @@ it("does not say that a file is dropped that could not be", async () => {
 it("names the file of a directory shard whose storage fails, and no other", () => {
   const { warn, damaged } = objects();
   damaged.reportShard(3, new Error("internal error; reference = jg7asv9aputjvr6aho46rg2t"));
+  expect(warn).toHaveBeenCalledTimes(1);
   damaged.reportShard(3, new Error("directory shard 3 did not answer in 5000 ms"));
   damaged.reportShard(4, new Error("internal error; reference = jg7asv9aputjvr6aho46rg2t"));
   const file = "DirectoryObject/0c2d.sqlite";

@@ -373,6 +373,24 @@ describe("messages", () => {
     }
   });
 
+  it("count with what is stored beside them, also where that is changed, and as much in another life", () => {
+    const stored = new Stored("events", { logMaxEvents: 3 });
+    const log = stored.open();
+    const add = (data: string, aside?: string) =>
+      log.append(0, [sized({ event: "e", data, aside })]);
+    add("one", "é");
+    add("two");
+    expect([log.storedBytes, stored.open().storedBytes]).toEqual([10, 10]);
+    log.changeAside(0, "abc");
+    expect([log.aside(0), log.aside(0, 1), log.storedBytes]).toEqual(["abc", "abc", 13]);
+    log.changeAside(0, "a");
+    const again = stored.open();
+    expect([again.aside(0, 1), again.storedBytes, log.storedBytes]).toEqual(["a", 11, 11]);
+    // The first event goes, with all of its bytes.
+    for (const data of ["3", "4", "5"]) add(data);
+    expect([log.storedBytes, stored.open().storedBytes]).toEqual([6, 6]);
+  });
+
   it("of a table that an earlier version made get the column with the first such event", () => {
     const stored = new Stored("messages");
     const { storage } = stored.disk.open();

@@ -165,4 +165,5 @@ it("a place in the upstream's stream is stored with what is told; alone only the
   ]);
   await one.reload();
   expect(await get()).toMatchObject({ status: "failed" });
+  expect(one.all("GET")).toHaveLength(1);
 });
