@@ -3,8 +3,10 @@
  * new ones under an old. Nothing acknowledged is lost, and no answer is a 5xx but a 503 with
  * Retry-After.
  */
+import { setTimeout as sleep } from "node:timers/promises";
 import { expect, inject, it } from "vitest";
 import { ROUTES } from "../../src/app.ts";
+import type { SessionList } from "../../src/core/api.ts";
 import { HAS_PREVIOUS_RELEASE, previousRelease } from "../support/previous-release.ts";
 import { beside, shared } from "../support/scope.ts";
 import { Service, type ServiceOptions } from "../support/service.ts";
@@ -64,5 +66,48 @@ it.runIf(HAS_PREVIOUS_RELEASE).concurrent.each(Object.entries(MIXED))(
     await runWith(mixed(old, inject("bundle")), REFUSED);
     await runWith({}, []);
     expect(service.lines.filter(({ event }) => event === "request.crashed")).toEqual([]);
+  }),
+);
+
+/** Long enough for a start of the service, and for its reader to come back. */
+const TTL_S = 12;
+
+it.runIf(HAS_PREVIOUS_RELEASE).concurrent(
+  "lists a session that a reader holds open with its deadline, after a roll-back and an upgrade",
+  { timeout: 180_000 },
+  beside(async () => {
+    const old = await previous();
+    const service = await Service.start();
+    const { id } = await service.make({ ttlSeconds: TTL_S });
+    const follow = async () => {
+      const { body } = await service.fetch(`/v1/sessions/${id}/events`);
+      await body?.getReader().read();
+    };
+    const deadline = async () => {
+      const { json } = await service.send<SessionList>("GET", "/v1/sessions");
+      return Date.parse(json.sessions.find((one) => one.id === id)?.expiresAt ?? "") / 1000;
+    };
+    /** The deadline in the list goes on with the clock: no message does that. */
+    const renews = async () => {
+      const inASecond = async () => {
+        const before = await deadline();
+        await sleep(1000);
+        return Math.round((await deadline()) - before);
+      };
+      await expect.poll(inASecond).toBe(1);
+    };
+    await follow();
+    await renews();
+    for (const options of [{ bundle: old }, {}]) {
+      await service.kill();
+      service.deploy(options);
+      await service.restart();
+      const back = Date.now() / 1000;
+      await follow();
+      const ahead = async () => (await deadline()) - Date.now() / 1000;
+      await expect.poll(ahead).toBeLessThanOrEqual(TTL_S);
+      expect(await deadline()).toBeGreaterThanOrEqual(back + TTL_S * 0.75);
+    }
+    await renews();
   }),
 );

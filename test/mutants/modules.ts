@@ -48,6 +48,7 @@ export const MODULES: Readonly<Record<string, readonly string[]>> = {
     "gateway/object/parked.test.ts",
   ],
   "directory/shard-index.ts": ["directory/shard-index.test.ts"],
+  "directory/shard-schema.ts": ["directory/shard-index.test.ts"],
   "directory/client.ts": ["directory/client.test.ts"],
   "directory/admission.ts": ["directory/admission.test.ts"],
   "directory/reservations.ts": ["directory/reservations.test.ts"],

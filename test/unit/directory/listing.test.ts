@@ -105,6 +105,7 @@ describe("stalenessOf", () => {
     ["goes on, and its session no longer does", now, undefined, 1000, "deadline"],
     ["has come to its end, within a quarter", now, heldAt(4250), 5250, undefined],
     ["has come to its end", now, heldAt(4251), 5251, "deadline"],
+    ["ends with a lifetime", now, heldAt(0), 1000, undefined],
     ["would go on past a lifetime", now, heldAt(-1), 999, "deadline"],
     ["is of another owner", { ...now, subject: "b" }, heldAt(10), 1010, "content"],
   ])("where an entry that renews itself %s", (_where, told, held, expiresAt, staleness) => {

@@ -171,6 +171,18 @@ it("adds the column of renewals to the table of the release before, which can st
   expect(expiries(NOW)).toEqual([9, NOW + 50]);
 });
 
+it("has the true counts for version 0.1 in place of the counts that it kept", () => {
+  const { sql } = disk.open().storage;
+  sql.exec("DROP VIEW counts");
+  sql.exec("CREATE TABLE counts (subject TEXT PRIMARY KEY, by_type TEXT NOT NULL) WITHOUT ROWID");
+  sql.exec("INSERT INTO counts VALUES ('', 'wrong')");
+  load();
+  put(1, entryOf(1));
+  expect(sql.exec("SELECT by_type FROM counts WHERE subject = ''").one()).toEqual({
+    by_type: '[["mcp",1]]',
+  });
+});
+
 it("remembers a removal for a while, so that a late message does not bring the session back", () => {
   put(5, entryOf(1));
   expect(remove(7, 1)).toEqual({ kind: "taken" });

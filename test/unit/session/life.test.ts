@@ -359,6 +359,13 @@ describe("a use", () => {
       NOW + 20,
     ]);
     expect(world.listed.at(-1)).toMatchObject({ deadline: NOW + 20 + TTL });
+    // The directory hears what holds it open.
+    expect(world.listed.map((listed) => listed?.heldAt)).toEqual([
+      undefined,
+      NOW + 5,
+      NOW + 5,
+      undefined,
+    ]);
     expect(world.one.live(NOW + 20 + TTL - 1)).not.toBeNull();
     expect(world.evict().live(NOW + 20 + TTL)).toBeNull();
   });
@@ -580,9 +587,14 @@ describe("an alarm", () => {
     await world.one.wake(NOW + 2 * TTL);
     expect(world.usedUntil).toBe(NOW + 3 * TTL);
     expect(world.since()).toContain("stores a use");
+    expect(world.listed.at(-1)?.heldAt).toBe(NOW + 2 * TTL);
     world.holds.exchange = false;
     await world.one.wake(NOW + 2 * TTL + 1);
     expect(world.since()).not.toContain("stores a use");
+    expect(world.listed.at(-1)).toStrictEqual({
+      session: sessionIn(world, NOW).record,
+      deadline: NOW + 3 * TTL,
+    });
   });
 
   it("at the deadline ends the session, and waits until the directory has heard of it", async () => {
