@@ -69,13 +69,6 @@ it("knows after a load what was set before, or that nothing was", async () => {
   expect([before.calls, none.calls]).toEqual([[85], [95]]);
 });
 
-it("says whether it is known to come at a time or later", async () => {
-  const { clock, load } = loaded(90);
-  expect([89, 90, 91].map((at) => clock.isAtOrAfter(at))).toEqual([false, false, false]);
-  await load();
-  expect([89, 90, 91].map((at) => clock.isAtOrAfter(at))).toEqual([true, true, false]);
-});
-
 it("sets it anew once it was taken back", () => {
   const { clock, calls } = loaded(null);
   clock.wakeBy(50);

@@ -52,7 +52,7 @@ function hosting(...answers: readonly Promise<Response>[]) {
       await admitted.promise;
       await make();
     },
-    stream: () => ({ byTask: (_event, _ends, store) => store(), lastOfTask: () => undefined }),
+    stream: () => ({ byTask: (_event, _ends, store) => store(), ofTask: undefined }),
     wakeBy: () => undefined,
     openUpstreams: () => new Map([["default", upstream]]),
     overBridge: undefined,
