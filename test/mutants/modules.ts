@@ -54,7 +54,11 @@ export const MODULES: Readonly<Record<string, readonly string[]>> = {
   "directory/reservations.ts": ["directory/reservations.test.ts"],
   "directory/listing.ts": ["directory/listing.test.ts"],
   "directory/placement.ts": ["directory/placement.test.ts"],
-  "directory/staleness.ts": ["directory/listing.test.ts", "directory/staleness.test.ts"],
+  "directory/staleness.ts": [
+    "directory/listing.test.ts",
+    "directory/staleness.test.ts",
+    "directory/outbox.test.ts",
+  ],
   "directory/rebalance.ts": ["directory/rebalance.test.ts"],
   "directory/revocations.ts": ["directory/revocations.test.ts"],
   "alarm-clock.ts": ["alarm-clock.test.ts"],

@@ -1,5 +1,6 @@
 /** The object announces an end once it is durable. */
-import { expect, it } from "vitest";
+import { expect, it, vi } from "vitest";
+import type { Outbox } from "../../../src/directory/outbox.ts";
 import type { StoredSession } from "../../../src/session/record.ts";
 import { Lifecycle } from "../../../src/session/lifecycle.ts";
 
@@ -14,9 +15,10 @@ const record = {
 } as unknown as StoredSession;
 
 /** A life whose storage becomes durable by `sync`, and what it does in turn. */
-function life(sync: () => Promise<void>) {
+function life(sync: () => Promise<void>, isHeld = false) {
   const done: string[] = [];
   const note = (what: string) => (): void => void done.push(what);
+  const changed = vi.fn<Outbox["changed"]>();
   const ctx = {
     storage: { sync },
     blockConcurrencyWhile: (work: () => Promise<unknown>) => work(),
@@ -24,10 +26,14 @@ function life(sync: () => Promise<void>) {
   };
   const parts = {
     ctx,
-    records: { loadSession: () => record, loadUsedUntil: () => NOW },
-    outbox: { ended: note("storage is cleared") },
-    channel: { storage: { sql: {} }, subscribers: { isEmpty: true, closeAll: note("readers") } },
-    waiters: { count: 0, notifyAll: note("waiters") },
+    records: {
+      loadSession: () => record,
+      loadUsedUntil: () => NOW,
+      saveUsedUntil: () => undefined,
+    },
+    outbox: { ended: note("storage is cleared"), changed },
+    channel: { storage: { sql: {} }, subscribers: { isEmpty: !isHeld, closeAll: note("readers") } },
+    waiters: { isEmpty: true, notifyAll: note("waiters") },
     gateway: {
       isWaiting: false,
       loaded: () => undefined,
@@ -48,6 +54,7 @@ function life(sync: () => Promise<void>) {
   };
   return {
     done,
+    changed,
     life: new Lifecycle(parts as unknown as ConstructorParameters<typeof Lifecycle>[0]),
   };
 }
@@ -84,4 +91,14 @@ it("ends streams when what was stored before is durable", async () => {
   resolve();
   await ended;
   expect(done.toSorted()).toEqual(["readers", "waiters"]);
+});
+
+it.each([
+  [true, { heldAt: NOW + 5 }],
+  [false, {}],
+])("tells the directory whether something holds the session open: %s", (isHeld, held) => {
+  const { life: one, changed } = life(async () => undefined, isHeld);
+  one.touch(one.load(NOW)!, NOW + 5);
+  const [listed] = changed.mock.lastCall!;
+  expect(listed).toEqual({ session: record, deadline: expect.any(Number) as number, ...held });
 });

@@ -425,3 +425,11 @@ describe("messages", () => {
     expect([event, message].map((row) => "upstream_id" in (row as object))).toEqual([false, true]);
   });
 });
+
+it("takes an aside for an event of a log that had none so far, in whichever life", () => {
+  const stored = new Stored();
+  const log = stored.open();
+  append(log, 1);
+  log.changeAside(0, "abc");
+  expect([log.aside(0), log.storedBytes, stored.open().aside(0)]).toEqual(["abc", 4, "abc"]);
+});
