@@ -32,12 +32,17 @@ const ways = {
 
 it.concurrent.each(Object.entries(ways))(
   "each of many calls at once is asked its own question over %s, and the next ones share the first session again",
-  beside(async (_way: string, front: (server: EraServer) => Promise<{ url: string }>) => {
+  beside(async (way: string, front: (server: EraServer) => Promise<{ url: string }>) => {
     const server = await EraServer.start("legacy");
     const { url } = await front(server);
     const client = new ModernClient(url);
-    const askAtOnce = async (names: readonly string[]) => {
-      const asked = await Promise.all(names.map((tag) => client.call(TOOL, { tag })));
+    const askAtOnce = async (names: readonly string[], inTurn = false) => {
+      const calls: Promise<ModernAnswer>[] = [];
+      for (const tag of names) {
+        calls.push(client.call(TOOL, { tag }));
+        if (inTurn) await calls.at(-1);
+      }
+      const asked = await Promise.all(calls);
       expect(asked.map(askedBy)).toEqual(names.map((tag) => [`aside ${tag}`]));
       // The last one is answered first.
       for (const [n, tag] of [...names.entries()].toReversed()) {
@@ -47,6 +52,9 @@ it.concurrent.each(Object.entries(ways))(
     };
     await askAtOnce(["alone"]);
     expect(server.sessions).toHaveLength(1);
+    // That gateway sends a call after a second, whether or not it has the server's stream by then, and a busy machine
+    // may take longer for several at once: the server would ask nobody.
+    if (way === "HTTP+SSE") await askAtOnce(tags("opens", 6), true);
     await askAtOnce(tags("many", 6));
     expect(server.sessions).toHaveLength(6);
     // Calls that come together make one session, and no more.
@@ -61,7 +69,7 @@ it.concurrent.each(Object.entries(ways))(
     );
     expect([said, server.sessions.length]).toEqual([tags("mute", 4), 7]);
   }),
-  60_000,
+  120_000,
 );
 
 it.concurrent(
