@@ -274,7 +274,7 @@ export class CallerSessions<T> implements GatewaySessions<T> {
         await this.#stub(PROBE)
           .forget()
           .catch(() => undefined);
-        await this.#stub(PROBE).store();
+        await this.#stub(PROBE).store(true);
       },
       abort: () => this.#stub(id).forget(),
       remove: () => this.#ask(id, once, (object) => object.remove(this.#caller)),

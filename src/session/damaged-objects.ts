@@ -18,7 +18,7 @@ interface DamagedObjectsParts {
 }
 
 interface DamagedObject {
-  /** Resolves if another object can be opened and can store: then the storage as a whole is sound. */
+  /** Resolves if another object can be opened and can store more than a deletion does: then the storage as a whole is sound. */
   readonly probe: () => Promise<unknown>;
   /** Takes the object out of memory. */
   readonly abort: () => Promise<unknown>;
@@ -61,7 +61,7 @@ export class DamagedObjects {
    * Ends a session whose deletion failed, if its storage is damaged and the storage of other objects is
    * sound. Returns whether it did. A full disk, or too many open files, would fail any object, and either may
    * pass at any moment. So the deletion is tried once more, and drops the file only if it fails between two
-   * proofs that another object can store.
+   * proofs that another object can store more than that.
    */
   async end(id: SessionId, failure: unknown, object: DamagedObject): Promise<boolean> {
     if (!mayBeDamage(failure) || !(await isSound(object))) return false;

@@ -47,6 +47,7 @@ import {
 } from "./record-changes.ts";
 import { Attaching, type Attachment } from "./attaching.ts";
 import { Publishing } from "./publishing.ts";
+import { proveRoom, proveStorage } from "./storage-proof.ts";
 import { plainText, shown, type Shown } from "./shown.ts";
 import { countInto } from "../signals/metric.ts";
 import { Subscribers } from "../stream/subscribers.ts";
@@ -199,10 +200,9 @@ export class SessionObject extends DurableObject<Environment> {
     return succeed(!isGone);
   }
 
-  /** Stores a row, to show that it can. Only an object that belongs to no session gets this call. */
-  store(): Promise<void> {
-    this.ctx.storage.kv.put("stored", Date.now());
-    return this.ctx.storage.sync();
+  /** Shows that it can store; with `more`, more than a deletion does. Only an object of no session gets this call. */
+  store(more = false): Promise<void> {
+    return (more ? proveRoom : proveStorage)(this.ctx.storage);
   }
 
   /** Takes the object out of memory, because its files have been replaced. */

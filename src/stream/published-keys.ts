@@ -31,7 +31,7 @@ export type KeyedEvents = {
 
 export class PublishedKeys {
   readonly #sql: SqlStorage;
-  /** Only a table that was found counts: one that was made may be rolled back. */
+  /** Only a table that was found outside of a transaction counts: one that was made may be rolled back. */
   #isTableFound = false;
 
   constructor(sql: SqlStorage) {
@@ -40,23 +40,23 @@ export class PublishedKeys {
 
   /** The events that were published under a key, if the last of them lies after `beforeFirst`. */
   find(key: string, beforeFirst: number): KeyedEvents | undefined {
-    if (!this.#hasTable) return undefined;
+    if (!(this.#isTableFound ||= this.#hasTable)) return undefined;
     const [known] = this.#sql.exec<KeyedEvents>(FIND, key).toArray();
     return known && known.seq + known.count - 1 > beforeFirst ? known : undefined;
   }
 
   /** Remembers a key for `count` events from `seq` on. `find` has not found it. */
   add({ key, fingerprint }: PublishKey, seq: number, count: number): void {
-    if (!this.#hasTable) this.#sql.exec(CREATE);
+    if (!this.#isTableFound) this.#sql.exec(CREATE);
     this.#sql.exec(ADD, key, seq, count, fingerprint);
   }
 
   /** The events before `first` are deleted. */
   forgetBefore(first: number): void {
-    if (this.#hasTable) this.#sql.exec(FORGET, first);
+    if (this.#isTableFound || this.#hasTable) this.#sql.exec(FORGET, first);
   }
 
   get #hasTable(): boolean {
-    return (this.#isTableFound ||= this.#sql.exec(EXISTS).toArray().length > 0);
+    return this.#sql.exec(EXISTS).toArray().length > 0;
   }
 }

@@ -4,7 +4,7 @@
  * JSON they find something or nothing, but they end.
  */
 
-import { isObject, parseJson } from "./json.ts";
+import { parseJson } from "./json.ts";
 
 export const QUOTE = 0x22;
 export const COMMA = 0x2c;
@@ -60,9 +60,9 @@ export function memberText(text: string, name: string): string | undefined {
 
 /** The texts of the members of the object `text`, by their names; undefined if it is no object. */
 export function membersOf(text: string | undefined): Record<string, string> | undefined {
-  if (text === undefined || !isObject(parseJson(text))) return undefined;
+  if (text?.charCodeAt(skipSpace(text, 0)) !== OPEN_BRACE) return undefined;
   const members = [...memberSpans(text)].map(
-    (span) => [nameOf(text, span) as string, text.slice(span.start, span.end)] as const,
+    (span) => [nameOf(text, span), text.slice(span.start, span.end)] as const,
   );
   return Object.fromEntries(members);
 }
@@ -119,8 +119,10 @@ function* memberSpans(text: string): Generator<MemberSpan> {
   }
 }
 
-function nameOf(text: string, { name }: MemberSpan): unknown {
-  return parseJson(text.slice(name, skipString(text, name)));
+function nameOf(text: string, { name }: MemberSpan): string {
+  const key = text.slice(name, skipString(text, name));
+  // Most are written without escapes.
+  return key.includes("\\") ? String(parseJson(key)) : key.slice(1, -1);
 }
 
 /** The end of what stands before the white space before `at`. */

@@ -57,6 +57,9 @@ export const MODULES: Readonly<Record<string, readonly string[]>> = {
   "directory/staleness.ts": ["directory/listing.test.ts", "directory/staleness.test.ts"],
   "directory/rebalance.ts": ["directory/rebalance.test.ts"],
   "directory/revocations.ts": ["directory/revocations.test.ts"],
+  "alarm-clock.ts": ["alarm-clock.test.ts"],
+  "group-commit.ts": ["group-commit.test.ts"],
   "http/guard.ts": ["http/guard.test.ts"],
   "auth/access.ts": ["auth/access.test.ts"],
+  "auth/rate-limit.ts": ["auth/rate-limit.test.ts"],
 };

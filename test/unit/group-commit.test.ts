@@ -1,6 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { GroupCommit } from "../../src/group-commit.ts";
 
+const WEIGHTS: Readonly<Record<string, number>> = { heavy: 0.6, half: 0.5, giant: 2 };
+
 /** A commit whose every step the test decides. */
 function commitOf() {
   const turns: string[][] = [];
@@ -20,7 +22,7 @@ function commitOf() {
       if (jobs.includes("throw")) throw new Error("the turn failed");
       return (job) => job.toUpperCase();
     },
-    weigh: (job) => (job.startsWith("heavy") ? 0.6 : 0.01),
+    weigh: (job) => WEIGHTS[job.split(" ")[0]!] ?? 0.01,
     async pause(calls) {
       await wait("commit");
       if (calls > 1) await wait("hold");
@@ -112,15 +114,35 @@ it("answers everybody after a turn that threw, and goes on", async () => {
 
 it("does no more in one turn than that holds, and at least one", async () => {
   const { commit, turns, waits } = commitOf();
-  const all = ["a", "heavy 1", "b", "heavy 2", "heavy 3", "c"].map((job) => commit.do(job));
-  for (let n = 0; n < 4; n++) {
+  const jobs = [
+    "a",
+    "heavy 1",
+    "b",
+    "heavy 2",
+    "heavy 3",
+    "c",
+    "giant",
+    "half 1",
+    "half 2",
+    "half 3",
+  ];
+  const all = jobs.map((job) => commit.do(job));
+  for (let n = 0; n < 7; n++) {
     waits.at(-1)!.end.resolve();
     await settled();
     if (waits.at(-1)!.for === "hold") waits.at(-1)!.end.resolve();
     await settled();
   }
   await Promise.all(all);
-  expect(turns).toEqual([["a"], ["heavy 1", "b"], ["heavy 2"], ["heavy 3", "c"]]);
+  expect(turns).toEqual([
+    ["a"],
+    ["heavy 1", "b"],
+    ["heavy 2"],
+    ["heavy 3", "c"],
+    ["giant"],
+    ["half 1", "half 2"],
+    ["half 3"],
+  ]);
 });
 
 describe("with a time to gather", () => {

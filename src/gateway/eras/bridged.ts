@@ -13,7 +13,7 @@ import { taskCallId } from "./task-call-id.ts";
 import { passThrough } from "../stateless.ts";
 import { carry, eraSessionOf, inEraSession, NotMade, type EraSession } from "./era-session.ts";
 import { filterOf, listen } from "./listen.ts";
-import { FIRST_SLOT, poolOf, slotsFor } from "./slots.ts";
+import { FIRST_SLOT, isNumbered, poolOf, slotsFor } from "./slots.ts";
 import { learn, learnAside } from "./speaks.ts";
 import { LISTEN, mayBeAsked } from "./wire.ts";
 import { stateRefused, UNKNOWN_STATE } from "./modern-answer.ts";
@@ -98,7 +98,8 @@ async function inSomeSlot(
     // A question in another slot than the first is of a session that is there, or of none.
     const mayMake = isNew(task) && (!slot || request.requestState === undefined);
     const carried = mayMake ? inSession(call, session, ask) : ask().catch(notThere);
-    const given = await whenOver(carried, () => pool.giveBack(slot));
+    const over = () => pool.giveBack(slot);
+    const given = await (isNumbered(slot) ? whenOver(carried, over) : carried);
     if (given.kind === "busy" && given.server !== undefined) learnAside(upstream, given.server);
     await parts.memory?.rememberAside(upstream);
     if (given.kind !== "busy") return given;

@@ -3,7 +3,7 @@
  * notifications and questions. Pure.
  */
 import { isObject, parseJson } from "../../wire/json.ts";
-import { memberText, withMember } from "../../wire/json-text.ts";
+import { memberText, membersOf, withMember } from "../../wire/json-text.ts";
 import { messageOf, rpcError, RPC_CODES, withId, type RequestId } from "../json-rpc.ts";
 import {
   CACHED_METHODS,
@@ -196,11 +196,9 @@ export function inputRequired(
 
 /** The parameters without what only the older revisions can use. */
 function withoutOlder(params: string): string {
-  const value = parseJson(params);
-  if (!isObject(value)) return "{}";
-  const members = Object.keys(value)
-    .filter((key) => key !== "task" && key !== "_meta" && key !== "elicitationId")
-    .map((key) => `${JSON.stringify(key)}:${memberText(params, key) ?? "null"}`);
+  const members = Object.entries(membersOf(params) ?? {})
+    .filter(([key]) => key !== "task" && key !== "_meta" && key !== "elicitationId")
+    .map(([key, value]) => `${JSON.stringify(key)}:${value}`);
   return `{${members.join(",")}}`;
 }
 

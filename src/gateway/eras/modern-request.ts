@@ -4,7 +4,7 @@
  * are those of the official server.
  */
 import { isObject, parseJson } from "../../wire/json.ts";
-import { memberText } from "../../wire/json-text.ts";
+import { memberText, membersOf } from "../../wire/json-text.ts";
 import { requestIdOf, rpcError, RPC_CODES, type RequestId } from "../json-rpc.ts";
 import { isModernVersion, NEWEST_SESSION_VERSION } from "../versions.ts";
 import {
@@ -95,7 +95,7 @@ export function readModern(body: string, headers: Pick<Headers, "get">): ModernV
     logLevel: typeof level === "string" ? level : undefined,
     progressToken: tokenIn(paramsText, meta),
     requestState: typeof state === "string" ? state : undefined,
-    inputResponses: textsOf(params["inputResponses"], memberText(paramsText, "inputResponses")),
+    inputResponses: membersOf(memberText(paramsText, "inputResponses")) ?? {},
   };
 }
 
@@ -182,17 +182,6 @@ function tokenIn(paramsText: string, { progressToken }: Members): string | undef
   return isToken ? memberText(memberText(paramsText, "_meta") ?? "", "progressToken") : undefined;
 }
 
-/** The texts of an object's members. */
-function textsOf(value: unknown, text: string | undefined): Record<string, string> {
-  if (!isObject(value) || text === undefined) return {};
-  return Object.fromEntries(
-    Object.keys(value).flatMap((key) => {
-      const member = memberText(text, key);
-      return member === undefined ? [] : [[key, member]];
-    }),
-  );
-}
-
 /** Members of `params` that belong to 2026-07-28 alone; and `task`, of an older one, which no client here could follow. */
 const NOT_PASSED: ReadonlySet<string> = new Set([
   "_meta",
@@ -212,21 +201,22 @@ const NOT_PASSED_META: ReadonlySet<string> = new Set([
 
 /** The request as the older revisions write it, under an id of the gateway's own, which is its progress token too. */
 export function legacyBody(
-  { method, params, paramsText, progressToken }: ModernRequest,
+  { method, paramsText, progressToken }: ModernRequest,
   id: RequestId,
 ): string {
-  const members = Object.keys(params)
-    .filter((key) => !NOT_PASSED.has(key))
-    .map((key) => `${JSON.stringify(key)}:${memberText(paramsText, key) ?? "null"}`);
-  const meta = isObject(params["_meta"]) ? params["_meta"] : {};
-  const metaText = memberText(paramsText, "_meta") ?? "{}";
-  const kept = Object.keys(meta)
-    .filter((key) => !NOT_PASSED_META.has(key))
-    .map((key) => `${JSON.stringify(key)}:${memberText(metaText, key) ?? "null"}`);
+  const members = writtenWithout(paramsText, NOT_PASSED);
+  const kept = writtenWithout(memberText(paramsText, "_meta"), NOT_PASSED_META);
   if (progressToken !== undefined) kept.push(`"progressToken":${id}`);
   if (kept.length > 0) members.push(`"_meta":{${kept.join(",")}}`);
   const written = JSON.stringify(method);
   return `{"jsonrpc":"2.0","id":${id},"method":${written},"params":{${members.join(",")}}}`;
+}
+
+/** The members of an object, each as it is written, but for those of these names. */
+function writtenWithout(text: string | undefined, names: ReadonlySet<string>): string[] {
+  return Object.entries(membersOf(text) ?? {})
+    .filter(([key]) => !names.has(key))
+    .map(([key, value]) => `${JSON.stringify(key)}:${value}`);
 }
 
 /** Capabilities of a client that both eras have. */

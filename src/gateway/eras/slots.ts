@@ -23,6 +23,11 @@ export function placeIn(requestState: string): { readonly slot: Slot; readonly n
   return { slot, name };
 }
 
+/** Whether a slot is one of those that a `SlotPool` hands out. */
+export function isNumbered(slot: Slot): boolean {
+  return /^[1-9]\d{0,2}$/.test(slot);
+}
+
 /** The slots to try, in this order: most calls find the first one free. */
 export function* slotsFor(
   requestState: string | undefined,
@@ -59,7 +64,7 @@ export class SlotPool {
 
   /** An answer in this slot is over, or did not begin. */
   giveBack(slot: Slot): void {
-    if (/^[1-9]\d{0,2}$/.test(slot)) this.#left.add(Number(slot));
+    this.#left.add(Number(slot));
   }
 }
 

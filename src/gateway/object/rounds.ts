@@ -68,11 +68,15 @@ type Row = { exchange: number; key: string; data: string };
 
 export class Rounds {
   readonly #sql: SqlStorage;
-  #hasTable: boolean;
+  /** Undefined: not looked for yet, or made in a transaction that may have been taken back. */
+  #isMade: boolean | undefined;
 
   constructor(sql: SqlStorage) {
     this.#sql = sql;
-    this.#hasTable = sql.exec(EXISTS).toArray().length > 0;
+  }
+
+  get #hasTable(): boolean {
+    return (this.#isMade ??= this.#sql.exec(EXISTS).toArray().length > 0);
   }
 
   /** Whether another call of so many UTF-16 units may wait. */
@@ -84,9 +88,8 @@ export class Rounds {
 
   /** Stores a call, in the calling code's transaction. */
   park(call: ParkedCall): void {
-    // Made anew where a transaction has taken it back.
     this.#sql.exec(CREATE);
-    this.#hasTable = true;
+    this.#isMade = undefined;
     this.#store(call.exchange, CALL + call.request, JSON.stringify(call));
   }
 

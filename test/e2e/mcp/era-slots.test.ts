@@ -160,6 +160,28 @@ it.concurrent(
 );
 
 it.concurrent(
+  "a call in another session than the first one is cancelled too when its client leaves",
+  beside(async () => {
+    const server = await EraServer.start("legacy");
+    const { url } = await startGateway(
+      { default: { url: server.url } },
+      { KEEPALIVE_SECONDS: "0.2" },
+    );
+    const client = new ModernClient(url);
+    await client.call(TOOL, { tag: "waits" });
+    const leaving = new AbortController();
+    const call = { name: "era_ask_late", arguments: { tag: "left" } };
+    const left = await client.post("tools/call", call, {}, leaving.signal);
+    expect(left.status).toBe(200);
+    await server.effects.until(() => server.effects.begun.has("left"));
+    expect(server.sessions).toHaveLength(2);
+    leaving.abort();
+    await server.effects.until(() => server.effects.cancelled.has("left"));
+  }),
+  60_000,
+);
+
+it.concurrent(
   "tasks are asked their own questions as well, and go on in their sessions after kill -9",
   beside(async ({ expect }) => {
     const server = await EraServer.start("legacy");

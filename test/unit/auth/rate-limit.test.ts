@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import {
   addressKey,
   addressOfPeer,
+  boundLimiter,
   MAX_BUCKETS,
   TokenBuckets,
 } from "../../../src/auth/rate-limit.ts";
@@ -44,10 +45,25 @@ describe("token buckets", () => {
     await buckets.take("first");
     for (let n = 0; n < MAX_BUCKETS - 1; n++) await buckets.take(`key ${n}`);
     expect(await buckets.take("first")).toBe(60);
+    await buckets.take("one more");
+    expect(await buckets.take("first")).toBe(60);
     for (let n = 0; n < MAX_BUCKETS + 50; n++) await buckets.take(`more ${n}`);
     expect(buckets.size).toBe(MAX_BUCKETS);
     expect(await buckets.take("first")).toBeUndefined();
   });
+});
+
+it("asks the platform's binding by the key, and has a refused caller wait for a minute", async () => {
+  const asked: unknown[] = [];
+  const answers = [true, false];
+  const limiter = boundLimiter({
+    limit: async (about) => {
+      asked.push(about);
+      return { success: answers.shift()! };
+    },
+  });
+  expect([await limiter.take("a"), await limiter.take("b")]).toEqual([undefined, 60]);
+  expect(asked).toEqual([{ key: "a" }, { key: "b" }]);
 });
 
 it.each([
@@ -58,6 +74,13 @@ it.each([
   ["2001:0db8:0000:0000::1", "2001:db8:0:0"],
   ["::1", "0:0:0:0"],
   ["::ffff:192.0.2.7", "192.0.2.7"],
+  ["1::2:3:4:5:6:7", "1:0:2:3"],
+  ["1:2::3:4:5:6:7", "1:2:0:3"],
+  ["1:2:3::", "1:2:3:0"],
+  // No address, such as a name that a proxy gives.
+  [undefined, undefined],
+  ["Local", "Local"],
+  ["a:b", "a:b"],
 ])("%s is counted under %s", (address, key) => {
   expect(addressKey(address)).toBe(key);
 });
@@ -65,6 +88,8 @@ it.each([
 it.each([
   ["192.0.2.7:50000", "192.0.2.7"],
   ["[2001:db8::1]:50000", "2001:db8::1"],
+  ["x[1]", "x[1]"],
+  ["[1]x", "[1]x"],
 ])("the address of %s is %s", (peer, address) => {
   expect(addressOfPeer(peer)).toBe(address);
 });

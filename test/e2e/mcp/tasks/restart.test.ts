@@ -44,6 +44,34 @@ it("100 tasks under kill -9: those that wait for answers go on, those at work fa
   expect([...server.runs.values()]).toEqual(Array.from({ length: TASKS }, () => 1));
 }, 120_000);
 
+it("100 tasks under kill -9 of a server whose streams have event ids: each completes with its own result", async () => {
+  const server = await TaskServer.start("legacy", true);
+  const { url, service } = await startGateway({ default: { url: server.url, tasks: AT_ONCE } });
+  const client = new TaskClient(url);
+  const labels = Array.from({ length: TASKS }, (_, n) => `r${n}`);
+  const made: string[] = [];
+  for (let n = 0; n < TASKS; n += 10) {
+    const some = labels
+      .slice(n, n + 10)
+      .map((label) => client.call("held", { label, progress: ["begun"] }));
+    made.push(...(await Promise.all(some)).map(({ result }) => result.taskId));
+  }
+  // The gateway has an event id of a call once it has heard something of it.
+  for (const id of made) {
+    for (let task; task?.statusMessage !== "begun";) {
+      task = (await client.get(id)).result;
+      expect(task).toMatchObject({ status: "working" });
+    }
+  }
+  await service.kill();
+  for (const label of labels) server.release(label);
+  await service.restart();
+  const ends = await Promise.all(made.map((id) => lastEvent(service.url, id)));
+  const said = ends.map(({ status, result }) => `${status} ${result?.content[0]?.text}`);
+  expect(said).toEqual(labels.map((label) => `completed released ${label}`));
+  expect([...server.runs.values()]).toEqual(labels.map(() => 1));
+}, 120_000);
+
 /** The last event of the task's stream, once that has ended. */
 async function lastEvent(url: string, id: string): Promise<ShownTask> {
   let [after, last] = ["", ""];

@@ -146,3 +146,13 @@ it.each<[what: string, code: number, verdict: ReturnType<typeof read>]>([
   if (verdict.kind !== "refused") throw new Error("it was taken");
   expect(JSON.parse(verdict.body)).toMatchObject({ id: 7, error: { code } });
 });
+
+it("is read and written in one pass, whatever it has of members", () => {
+  const many = Object.fromEntries(Array.from({ length: 40_000 }, (_, n) => [`m${n}`, {}]));
+  const params = { name: "t", _meta: META, inputResponses: many, ...many };
+  const verdict = read(params);
+  if (verdict.kind !== "request") throw new Error(verdict.kind);
+  expect(Object.keys(verdict.inputResponses)).toHaveLength(40_000);
+  const sent = JSON.parse(legacyBody(verdict, "1")) as { params: object };
+  expect(Object.keys(sent.params)).toHaveLength(40_001);
+});

@@ -1,15 +1,16 @@
 /** The answer to one POST of a client of 2026-07-28. */
 import { afterEach, expect, it, vi } from "vitest";
 import { EraLeg } from "../../../../src/gateway/object/era-leg.ts";
+import { encodeFrame, KEEPALIVE_FRAME, MESSAGE_EVENT } from "../../../../src/wire/sse-frame.ts";
 
 afterEach(() => void vi.useRealTimers());
 
 /** A leg whose answer is a stream, and that stream. */
-async function streaming() {
+async function streaming(keepaliveMs = 1_000_000) {
   const left = vi.fn();
   const leg = new EraLeg({
     request: { id: "1", method: "tools/call", capabilities: {}, inputResponses: {} },
-    keepaliveMs: 1_000_000,
+    keepaliveMs,
     bufferBytes: 1000,
     maxBytes: 10_000,
     onLeft: left,
@@ -57,4 +58,47 @@ it("lets a client go when more waits than two messages", async () => {
   expect(left).not.toHaveBeenCalled();
   leg.send(message(10_000));
   expect(left).toHaveBeenCalledOnce();
+});
+
+it("does not hold a client that has taken everything to what waited before", async () => {
+  vi.useFakeTimers();
+  const { leg, left, reader } = await streaming();
+  const slow = async () => {
+    leg.send(message(2000));
+    leg.send(message(2000));
+    return leg.drained;
+  };
+  const first = slow();
+  vi.advanceTimersByTime(59_000);
+  for (let n = 0; n < 2; n++) await reader.read();
+  void reader.read();
+  await first;
+  void slow();
+  void slow();
+  vi.advanceTimersByTime(59_000);
+  expect(left).not.toHaveBeenCalled();
+  vi.advanceTimersByTime(1000);
+  expect(left).toHaveBeenCalledOnce();
+});
+
+it("has the upstream wait for more than the buffer, and not for as much", async () => {
+  const { leg } = await streaming();
+  const frame = encodeFrame({ event: MESSAGE_EVENT, data: message(0) }).length;
+  leg.send(message(1000 - frame));
+  expect(leg.drained).toBeUndefined();
+  leg.send(message(0));
+  expect(leg.drained).toBeInstanceOf(Promise);
+});
+
+it("writes no comment while bytes wait for the client", async () => {
+  vi.useFakeTimers();
+  const { leg, reader } = await streaming(1000);
+  const text = async () => new TextDecoder().decode((await reader.read()).value);
+  leg.send(message(1));
+  vi.advanceTimersByTime(5000);
+  expect(await text()).toContain('"method":"m"');
+  vi.advanceTimersByTime(5000);
+  leg.send(message(2));
+  // One comment is enough to see whether it has left.
+  expect([await text(), await text()]).toEqual([KEEPALIVE_FRAME, expect.stringContaining('"mm"')]);
 });

@@ -350,6 +350,20 @@ it("calls that come together at a silent server wait for its time once", async (
   expect(one.all("initialize")).toHaveLength(1);
 });
 
+it("calls that come together open one upstream session at a time, also after the first could not be opened", async () => {
+  const answers = [new Response("", { status: 500 }), undefined, undefined];
+  const one = ObjectInNode.empty({
+    script: ({ method }) => (method === "initialize" ? answers.shift() : undefined),
+  });
+  const opened = await Promise.all([1, 2, 3].map(() => one.initialize(INITIALIZE, { era: true })));
+  expect(opened).toMatchObject([
+    { ok: true, value: { kind: "failed" } },
+    { ok: true, value: { kind: "initialized" } },
+    { ok: false, code: "session_already_exists" },
+  ]);
+  expect([one.all("initialize").length, one.all("DELETE").length]).toEqual([2, 0]);
+});
+
 it("a call that is alone costs two rows, and none more if the next one comes soon", async () => {
   const { open } = ObjectStorage.prototype;
   let rows = 0;
@@ -511,6 +525,50 @@ it("the session of one task ends with its call, once the task has the answer, or
   expect(await ends(id, "unheard")).toEqual([true, 0]);
   expect(await ends("", "result")).toEqual([true, 0]);
 });
+
+it("and no session that was made again under its id meanwhile", async () => {
+  const id = "0b9f5ad4-7d4f-4c5e-9b64-1f5f0a0c9a66";
+  const name = `task-${id}`;
+  const task = { id, verb: "call", afterMs: 0, withinMs: 3_600_000 } as const;
+  const { one, call, flow } = await carried();
+  void call(name, { slot: id, task });
+  await pass(300);
+  await flow(name).say(resultOf(JSON.stringify(name)));
+  await one.end();
+  await one.initialize(INITIALIZE, { era: true });
+  await pass(ERA_LINGER_MS);
+  expect(one.exists).toBe(true);
+});
+
+it("an object is lost under a call that began soon after another one had ended: the session is made anew", async () => {
+  const { one, call, say, flow } = await carried();
+  const first = call("a");
+  await settle();
+  await say(elicit("q"));
+  await flow("a").say(resultOf('"a"'));
+  await first;
+  void call("b");
+  await pass(ERA_LINGER_MS);
+  await one.evict();
+  void call("c");
+  await settle();
+  expect(one.all("DELETE").map(({ sid }) => sid)).toEqual(["upstream-1"]);
+});
+
+it.each([15, 16, 17])(
+  "of %i questions about the client that wait for a call the last sixteen are asked",
+  async (asked) => {
+    const { call, say, flow } = await carried();
+    const first = call("a");
+    await settle();
+    await flow("a").say(resultOf('"a"'));
+    await first;
+    for (let n = 0; n < asked; n++) await say(rpc(n, "roots/list"));
+    const b = asks(call("b"));
+    await pass(150);
+    expect(b.messages).toHaveLength(Math.min(asked, 16));
+  },
+);
 
 it("a call waits until a listening client's bridge has the stream of the new upstream session, and gets nothing of the last one", async () => {
   const { one, call, say, answers } = await carried();

@@ -10,7 +10,8 @@ function memory() {
     delete: (key: string) => values.delete(key),
     list: ({ prefix }: { prefix: string }) => [...values].filter(([key]) => key.startsWith(prefix)),
   };
-  return { states: new EraStates(kv as never), values };
+  const load = () => new EraStates(kv as never);
+  return { states: load(), values, load };
 }
 
 const state = (expiresAt: number, stream = 2) => ({
@@ -36,12 +37,15 @@ it("gives a question once, until it expires, to the request that it is of", () =
 });
 
 it("keeps so many at most: those that are over go first, then the oldest", () => {
-  const { states, values } = memory();
+  const { states, values, load } = memory();
   const first = states.add(state(1), 0);
   for (let n = 1; n < MAX_ERA_STATES; n++) states.add(state(1000 + n), 0);
   states.add(state(5000), 500);
   expect([values.size, typeof states.take(first, OF, 0)]).toEqual([MAX_ERA_STATES, "string"]);
   states.add(state(6000), 500);
+  expect(values.size).toBe(MAX_ERA_STATES);
+  // In another life of the object too.
+  load().add(state(7000), 500);
   expect(values.size).toBe(MAX_ERA_STATES);
 });
 
@@ -52,4 +56,5 @@ it("knows the streams whose clients may still come back", () => {
   const used = states.add(state(1000, 4), 0);
   states.take(used, OF, 0);
   expect([...states.waiting(500)]).toEqual([2]);
+  expect([[...states.waiting(999)], [...states.waiting(1000)]]).toEqual([[2], []]);
 });

@@ -168,6 +168,8 @@ it("waits for all answers of a round, over evictions, and keeps each", async () 
   const reader = await askedBy(one);
   const [first, second] = reader.messages.map((text) => parse(text) as { id: string });
   await one.post(answerTo(second!, { action: "decline" }));
+  // A client that says it again answers nothing else by that.
+  await one.post(answerTo(second!));
   await one.evict();
   await settle();
   expect(calls(one)).toHaveLength(1);

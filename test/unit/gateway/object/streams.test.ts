@@ -359,13 +359,17 @@ it("keeps what the server says while nobody follows for the next reader, once, i
 });
 
 it("names no stream of a new upstream session to the bridge there either", async () => {
-  const { one, breakOff } = await atOneStream();
+  const { one, say, breakOff } = await atOneStream();
   const reader = await one.attach(standalone);
   await one.post(toolCall(1));
   await breakOff();
   await pass(1000);
   expect(one.all("initialize")).toHaveLength(1);
   expect(backendsOf(reader)).toEqual([]);
+  // It listens there itself, once, whatever the client asks for.
+  await one.post(toolCall(2));
+  await say(notice(1));
+  expect(reader.messages).toEqual([notice(1)]);
 });
 
 it("gives it what the log has kept of that, and not what a call said meanwhile", async () => {

@@ -28,7 +28,7 @@ class Socket {
 }
 
 /** Listens to one task, whose looks are answered by these functions in turn. */
-async function listening(...looks: readonly (() => TaskAnswer)[]) {
+async function listening(...looks: readonly (() => TaskAnswer | Promise<TaskAnswer>)[]) {
   const socket = new Socket();
   const left = [...looks];
   const sessions = { task: async () => left.shift()?.(), subscribe: async () => socket };
@@ -69,6 +69,22 @@ it("reads what an event was too large to tell, and ends with the task", async ()
     { method: "notifications/subscriptions/acknowledged" },
     { params: { status: "working" } },
     { params: { status: "input_required", inputRequests: { a: {} } } },
+    { params: { status: "completed", result: { content: [] } } },
+    { id: 1, result: { resultType: "complete" } },
+  ]);
+});
+
+it("tells the outcome before it ends, however late that is read", async () => {
+  const late = Promise.withResolvers<TaskAnswer>();
+  const { socket, ended } = await listening(
+    () => task("working"),
+    () => late.promise,
+  );
+  socket.say(STATUS_EVENT, without("completed"));
+  socket.end();
+  await new Promise((resolve) => setImmediate(resolve));
+  late.resolve(task("completed", { result: { content: [] } }));
+  expect((await ended).slice(2)).toMatchObject([
     { params: { status: "completed", result: { content: [] } } },
     { id: 1, result: { resultType: "complete" } },
   ]);

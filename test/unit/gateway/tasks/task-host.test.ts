@@ -1,0 +1,146 @@
+/** A call that becomes a task: what comes between its steps, and what is sent again. */
+import { afterEach, beforeEach, expect, it, vi } from "vitest";
+import { succeed } from "../../../../src/core/errors.ts";
+import { requireSessionId } from "../../../../src/core/id.ts";
+import { TASK_REPEAT_MS } from "../../../../src/core/limits.ts";
+import type { Logger } from "../../../../src/logger.ts";
+import { QuickAnswer } from "../../../../src/gateway/tasks/quick-answer.ts";
+import { TaskHost } from "../../../../src/gateway/tasks/task-host.ts";
+import type { RequestParts, Upstream } from "../../../../src/gateway/upstream/upstream.ts";
+import { encodeFrame, MESSAGE_EVENT } from "../../../../src/wire/sse-frame.ts";
+import { ObjectStorage } from "../../../support/object-storage.ts";
+import { json, resultOf, rpc } from "../../../support/mcp/object-in-node.ts";
+
+beforeEach(() => void vi.useFakeTimers());
+afterEach(() => void vi.useRealTimers());
+
+const ID = requireSessionId("0b9f5ad4-7d4f-4c5e-9b64-1f5f0a0c9a55");
+const CALLER = { admin: true };
+const AFTER_MS = 1000;
+const pass = (ms: number) => vi.advanceTimersByTimeAsync(ms);
+
+/** A host whose upstream gives these answers in turn, and whose steps the test may hold up. */
+function hosting(...answers: readonly Promise<Response>[]) {
+  const admitted = Promise.withResolvers<void>();
+  const synced = Promise.withResolvers<void>();
+  const sent: string[] = [];
+  const left = [...answers];
+  const send = async ({ body = "" }: RequestParts) => {
+    sent.push(body);
+    return left.shift() ?? new Promise<Response>(() => undefined);
+  };
+  const upstream: Upstream = {
+    name: "default",
+    replicas: [{ url: "https://a.example/mcp", send }],
+    headers: {},
+    timeoutMs: 60_000,
+    silenceMs: 600_000,
+    callMs: 3_600_000,
+    forwardAuthorization: false,
+    era: "modern",
+    tasks: { afterMs: AFTER_MS, ttlMs: 3_600_000, pollIntervalMs: 1000, required: [] },
+  };
+  const { storage } = new ObjectStorage().open();
+  storage.sync = () => synced.promise;
+  let isMade = false;
+  const log = { warn: vi.fn() } as unknown as Logger;
+  const host = new TaskHost({
+    storage,
+    session: () => (isMade ? { type: "task" } : null),
+    make: () => succeed((isMade = true)),
+    admit: async (_id, _owner, make) => {
+      await admitted.promise;
+      await make();
+    },
+    stream: () => ({ byTask: (_event, _ends, store) => store(), ofTask: undefined }),
+    wakeBy: () => undefined,
+    openUpstreams: () => new Map([["default", upstream]]),
+    overBridge: undefined,
+    limits: { bodyMaxBytes: 1 << 20, eventMaxBytes: 1 << 16, streamBufferBytes: 1 << 16 },
+    log,
+  });
+  const body = rpc("c", "tools/call", { name: "pay", arguments: {} });
+  const ask = { upstream: "default", body, id: '"c"', tool: "pay", headers: {} } as const;
+  const answer = host.call(CALLER, ID, { kind: "call", ...ask });
+  const seen: { kind?: string; body?: unknown } = {};
+  void answer.then((outcome) => {
+    if (outcome.ok) Object.assign(seen, outcome.value);
+  });
+  const about = (kind: "get" | "cancel") =>
+    host.answer({ kind, upstream: "default" }, "task", undefined);
+  const status = () => {
+    const outcome = about("get");
+    if (!outcome.ok || outcome.value.kind !== "task") return undefined;
+    return (JSON.parse(outcome.value.text) as { status: string }).status;
+  };
+  return { admitted, synced, sent, seen, about, status, isMade: () => isMade };
+}
+
+it("makes no task of a call that was answered while its owner's tasks were counted", async () => {
+  const late = Promise.withResolvers<Response>();
+  const { admitted, seen, isMade } = hosting(late.promise);
+  await pass(AFTER_MS);
+  late.resolve(json(resultOf('"c"')));
+  await pass(0);
+  expect(seen).toMatchObject({ kind: "whole", status: 200 });
+  admitted.resolve();
+  await pass(0);
+  expect(isMade()).toBe(false);
+});
+
+it("tells its client of the task once that is durable, and not before", async () => {
+  const { admitted, synced, seen, isMade } = hosting();
+  admitted.resolve();
+  await pass(AFTER_MS);
+  expect([isMade(), seen]).toEqual([true, {}]);
+  synced.resolve();
+  await pass(0);
+  expect(seen).toMatchObject({
+    kind: "whole",
+    body: expect.stringContaining('"resultType":"task"'),
+  });
+});
+
+const asksForTime = resultOf(
+  '"c"',
+  '"resultType":"input_required","inputRequests":{},"requestState":"s"',
+);
+
+it("sends a call again after a pause where the upstream wants its state back alone, and takes that answer", async () => {
+  const first = Promise.withResolvers<Response>();
+  const second = json(resultOf('"c"', '"content":[]'));
+  const { admitted, sent, status } = hosting(first.promise, Promise.resolve(second));
+  admitted.resolve();
+  await pass(AFTER_MS);
+  first.resolve(json(asksForTime));
+  await pass(TASK_REPEAT_MS - 1);
+  expect([sent.length, status()]).toEqual([1, "working"]);
+  await pass(1);
+  expect(sent[1]).toContain('"requestState":"s"');
+  expect(status()).toBe("completed");
+});
+
+it("sends it no second time where it is cancelled in that pause", async () => {
+  const first = Promise.withResolvers<Response>();
+  const { admitted, sent, about, status } = hosting(first.promise);
+  admitted.resolve();
+  await pass(AFTER_MS);
+  first.resolve(json(asksForTime));
+  await pass(1);
+  about("cancel");
+  await pass(TASK_REPEAT_MS);
+  expect([sent.length, status()]).toEqual([1, "cancelled"]);
+});
+
+it("lets as much wait for a slow client as the buffer holds, and not a byte more", async () => {
+  for (const [more, isLeft] of [
+    [0, false],
+    [1, true],
+  ] as const) {
+    const left = vi.fn();
+    const frame = encodeFrame({ event: MESSAGE_EVENT, data: "x".repeat(100) }).length;
+    const answer = new QuickAnswer(frame - more, left);
+    answer.send("x".repeat(100));
+    expect([more, left.mock.calls.length > 0]).toEqual([more, isLeft]);
+  }
+});
