@@ -261,24 +261,26 @@ export class ShardIndex {
   #put(held: Row | undefined, { id, order, dropAt, entry, renewMs }: ShardRow): void {
     const { type = null, createdAt = 0, expiresAt = 0 } = entry ?? {};
     const subject = entry?.subject || null;
+    const renewal = renewMs === undefined ? [null, null] : [renewMs, order];
     // A column that is set costs a row in each index that it is in, even if its value stays.
     if (held?.type === type && held.subject === subject && held.created === createdAt) {
       this.#sql.exec(
-        "UPDATE entries SET ord = ?, expires = ?, drop_at = ?, renews = ? WHERE id = ?",
+        "UPDATE entries SET ord = ?, expires = ?, drop_at = ?, renews = ?, renewed_by = ? WHERE id = ?",
         order,
         expiresAt,
         dropAt,
-        renewMs ?? null,
+        ...renewal,
         id,
       );
       return;
     }
     this.#sql.exec(
-      `INSERT INTO entries (id, ord, type, subject, created, expires, drop_at, renews)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+      `INSERT INTO entries (id, ord, type, subject, created, expires, drop_at, renews, renewed_by)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
        ON CONFLICT (id) DO UPDATE SET ord = excluded.ord, type = excluded.type,
          subject = excluded.subject, created = excluded.created,
-         expires = excluded.expires, drop_at = excluded.drop_at, renews = excluded.renews`,
+         expires = excluded.expires, drop_at = excluded.drop_at,
+         renews = excluded.renews, renewed_by = excluded.renewed_by`,
       id,
       order,
       type,
@@ -286,7 +288,7 @@ export class ShardIndex {
       createdAt,
       expiresAt,
       dropAt,
-      renewMs ?? null,
+      ...renewal,
     );
   }
 

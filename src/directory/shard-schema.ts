@@ -14,6 +14,8 @@ export type Row = {
   expires: number;
   drop_at: number;
   renews: number | null;
+  /** The order of the message that said so. A release that knows of no renewals writes past both, under another order. */
+  renewed_by: number | null;
 };
 
 /** A removed session's row has type and subject NULL, so it is in `removed` alone. */
@@ -26,7 +28,8 @@ CREATE TABLE IF NOT EXISTS entries (
   created INTEGER NOT NULL,
   expires INTEGER NOT NULL,
   drop_at INTEGER NOT NULL,
-  renews INTEGER
+  renews INTEGER,
+  renewed_by INTEGER
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS by_type ON entries (type, created DESC, id DESC) WHERE type IS NOT NULL;
 CREATE INDEX IF NOT EXISTS by_subject ON entries (subject, type, created DESC, id DESC) WHERE subject IS NOT NULL;
@@ -57,8 +60,8 @@ const MANY_TYPES = `
 CREATE INDEX IF NOT EXISTS by_created ON entries (created DESC, id DESC) WHERE type IS NOT NULL;
 CREATE INDEX IF NOT EXISTS by_subject_created ON entries (subject, created DESC, id DESC) WHERE subject IS NOT NULL;`;
 
-/** The release before made the table without this column. It names the columns that it writes, and reads past this one. */
-const RENEWS = "ALTER TABLE entries ADD COLUMN renews INTEGER";
+/** The release before made the table without these columns. It names the columns that it writes, and reads past these. */
+const RENEWALS = ["renews", "renewed_by"];
 
 /** Makes what the shard does not have yet. Returns whether it has the indexes for many types. */
 export function prepareShard(sql: SqlStorage): boolean {
@@ -70,7 +73,10 @@ export function prepareShard(sql: SqlStorage): boolean {
       .toArray()
       .map((one) => [one.name, one]),
   );
-  if (made.get("entries")?.sql.includes("renews") === false) sql.exec(RENEWS);
+  for (const column of RENEWALS) {
+    const isMissing = made.get("entries")?.sql.includes(column) === false;
+    if (isMissing) sql.exec(`ALTER TABLE entries ADD COLUMN ${column} INTEGER`);
+  }
   if (made.get("counts")?.type !== "view") {
     sql.exec(TABLES);
     sql.exec("DROP TABLE IF EXISTS counts");
@@ -92,13 +98,14 @@ export function says(held: Row, { entry, renewMs }: ShardRow): boolean {
     (held.subject ?? "") === subject &&
     held.created === createdAt &&
     held.expires === expiresAt &&
-    held.renews === (renewMs ?? null)
+    renewalOf(held) === renewMs
   );
 }
 
 /** What a row says, as shards send it to each other. */
 export function shardRow(row: Row): ShardRow {
-  const { id, ord: order, drop_at: dropAt, type, subject, renews } = row;
+  const { id, ord: order, drop_at: dropAt, type, subject } = row;
+  const renewMs = renewalOf(row);
   if (type === null) return { id, order, dropAt };
   return {
     id,
@@ -112,6 +119,11 @@ export function shardRow(row: Row): ShardRow {
       createdAt: row.created,
       expiresAt: row.expires,
     },
-    ...(renews !== null && { renewMs: renews }),
+    ...(renewMs !== undefined && { renewMs }),
   };
+}
+
+/** The TTL of a row's entry, in milliseconds, if it renews itself. */
+function renewalOf({ ord, renews, renewed_by: by }: Row): number | undefined {
+  return by === ord ? (renews ?? undefined) : undefined;
 }

@@ -78,9 +78,10 @@ export class DamagedObjects {
     // One step, so that a failure leaves all or nothing: SQLite drops the log of a database that is empty.
     const { ok } = await this.#parts.empty(this.#fileOf(id));
     if (!ok) return false;
-    // A request may have opened the old file meanwhile.
+    // A request may have opened the old file meanwhile, and its object may have listed the session again.
     await forget(object);
     this.#parts.log.warn("storage.dropped", { file: this.#fileOf(id) });
+    await object.unlist();
     // Fails if the new file cannot be opened.
     await object.remove();
     return true;

@@ -204,7 +204,8 @@ export class Lifecycle implements Sleeper {
     const session = this.load(now);
     if (!session || this.#inUse) return;
     session.use.takeBack(now, session.record.ttlMs, false);
-    this.#used(session, now);
+    // What held it open may have gone on for longer than its beginning was credited.
+    this.touch(session, now);
   }
 
   /**

@@ -94,6 +94,7 @@ export class SessionObject extends DurableObject<Environment> {
         const session = this.#life.live(Date.now());
         if (session) this.#life.touch(session, Date.now());
       },
+      released: () => this.#life.release(Date.now()),
       over: (headers) => void this.remove({ admin: true }, undefined, headers),
     });
     this.#tasks = new TaskHost({
@@ -277,7 +278,6 @@ export class SessionObject extends DurableObject<Environment> {
     this.#life.touch(session, now);
     const exchange = this.#gateway.exchange(session.record, request);
     if (!exchange.ok) return exchange;
-    void exchange.value.ended.then(() => this.#life.release(Date.now()));
     const answer = await exchange.value.answer;
     if (!answer.ok) return answer;
     if (answer.value.kind === "accepted") this.#gateway.cancel(session.record, request.cancels);

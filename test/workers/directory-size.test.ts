@@ -160,7 +160,8 @@ it("takes over the tables of version 0.1, and leaves them readable to it", async
     const { sql } = storage;
     for (const name of ["removed", "by_type", "by_subject"]) sql.exec(`DROP INDEX ${name}`);
     sql.exec("DROP VIEW counts");
-    sql.exec("ALTER TABLE entries DROP COLUMN renews");
+    for (const column of ["renews", "renewed_by"])
+      sql.exec(`ALTER TABLE entries DROP COLUMN ${column}`);
     // As that version makes them, and writes an entry of each kind.
     sql.exec(`
       CREATE INDEX by_type ON entries (type, created DESC, id DESC) WHERE type IS NOT NULL;

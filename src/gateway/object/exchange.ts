@@ -38,8 +38,10 @@ export interface ExchangeParts {
   readonly log: Logger;
   /** Counts the body of the POST. The exchange releases it. */
   readonly hold: Hold;
-  /** Called when the upstream's stream begins, and for each message on it: both count as use of the session. */
+  /** Called for each message on the upstream's stream, which counts as use of the session. */
   readonly used: () => void;
+  /** Called when the upstream's stream begins: the exchange no longer holds the session open. */
+  readonly released: () => void;
   /** For servers of the stateless era. `heard` is called for each result. */
   readonly bridge?: {
     readonly heard: (text: string) => void;
@@ -71,8 +73,7 @@ export class Exchange {
   readonly #link: UpstreamLink;
   readonly #limits: ExchangeLimits;
   readonly #log: Logger;
-  readonly #used: () => void;
-  readonly #how: Pick<ExchangeParts, "bridge" | "isTaken" | "again" | "left">;
+  readonly #how: Pick<ExchangeParts, "used" | "released" | "bridge" | "isTaken" | "again" | "left">;
   /** Requests that another exchange carries on. */
   readonly #passedOn = new Set<RequestId>();
   readonly #client: Answering;
@@ -80,18 +81,18 @@ export class Exchange {
   /** Milliseconds that the call may take in all, if it is a task's. */
   readonly taskMs: number | undefined;
   /** Whether the upstream's answer is still to begin. Once begun, a stream may bring nothing for ever. */
-  isWaiting = true;
+  isWaiting: boolean;
 
   constructor(request: ExchangeRequest, parts: ExchangeParts) {
-    const { link, limits, log, hold, used, again, left } = parts;
+    const { link, limits, log, hold, again, left } = parts;
     this.#how = parts;
     this.#request = request;
     this.taskMs = request.withinMs;
+    this.isWaiting = left === undefined;
     this.#hold = hold;
     this.#link = link;
     this.#limits = limits;
     this.#log = log;
-    this.#used = used;
     const { streams, upstream } = link;
     const onStray = () => log.warn("upstream.stray_response", { upstream: upstream.name });
     const resumed = left && { row: left };
@@ -286,9 +287,9 @@ export class Exchange {
     };
     const answer = new StreamedAnswer(first.reply, parts, lastEventId);
     this.#client.resumesAfter = () => answer.lastEventId;
-    // Before nothing holds the session open any more: its last use may lie a TTL back.
-    this.#used();
+    const held = this.isWaiting;
     this.isWaiting = false;
+    (held ? this.#how.released : this.#how.used)();
     if (!doubted && !first.bridged) this.#letGoBody();
     // A server that has lost the session says so at once; most streams bring their first message much later.
     const callOffTrust = this.#hold.isLarge
@@ -311,7 +312,7 @@ export class Exchange {
         await this.#client.drained;
         if (!isNews) continue;
         answer.isAtWork();
-        this.#used();
+        this.#how.used();
       }
       return undefined;
     } finally {

@@ -11,12 +11,14 @@ import { mayAnswer } from "./rounds.ts";
 import type { ExchangeLimits } from "./streamed-answer.ts";
 import type { UpstreamLink } from "./upstream-link.ts";
 
-interface ExchangesParts {
+export interface ExchangesParts {
   readonly eras: EraBridge;
   readonly limits: ExchangeLimits;
   readonly log: Logger;
   /** Called when a message came for an exchange that streams. It counts as use of the session. */
   readonly used: () => void;
+  /** Called when an exchange no longer holds the session open. */
+  readonly released: () => void;
   /** The session's link to its upstream; undefined once the session has ended. */
   readonly link: () => UpstreamLink | undefined;
   /** The headers of the client's last request. */
@@ -36,8 +38,7 @@ export class Exchanges {
 
   /** Whether one holds the session open: its answer is still to begin, or it is a task's call. */
   get isWaiting(): boolean {
-    for (const one of this.#running) if (one.isWaiting || one.taskMs !== undefined) return true;
-    return false;
+    return [...this.#running].some(holds);
   }
 
   /** How many are under way. */
@@ -98,14 +99,15 @@ export class Exchanges {
     hold: Hold,
     more: How & { readonly isTaken?: boolean; readonly again?: Again },
   ): Exchange {
-    const { eras, limits, log, used } = this.#parts;
+    const { eras, limits, log, used, released } = this.#parts;
     const bridge = { heard: (text: string) => eras.heard(text), parked: () => this.parked(link) };
-    const exchange = new Exchange(request, { link, limits, log, hold, used, bridge, ...more });
+    const parts = { link, limits, log, hold, used, released, bridge, ...more };
+    const exchange = new Exchange(request, parts);
     this.#running.add(exchange);
     void exchange.ended.then(() => {
-      // Before it holds the session open no more: the last use may lie a TTL back.
-      if (more.again) used();
+      const held = holds(exchange);
       this.#running.delete(exchange);
+      (held ? released : used)();
     });
     return exchange;
   }
@@ -128,4 +130,9 @@ export class Exchanges {
     };
     this.#carry(link, request, hold, { again });
   }
+}
+
+/** Whether an exchange holds the session open. */
+function holds({ isWaiting, taskMs }: Exchange): boolean {
+  return isWaiting || taskMs !== undefined;
 }

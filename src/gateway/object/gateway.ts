@@ -32,7 +32,7 @@ import { EraBridge, isEra } from "./era-bridge.ts";
 import { describe } from "./described.ts";
 import { EraCalls } from "./era-calls.ts";
 import type { Exchange } from "./exchange.ts";
-import { Exchanges, type How } from "./exchanges.ts";
+import { Exchanges, type ExchangesParts, type How } from "./exchanges.ts";
 import type { ExchangeLimits } from "./streamed-answer.ts";
 import { ObjectListener } from "./object-listener.ts";
 import { openSession, type Opened, type ToMake } from "./open-upstream-session.ts";
@@ -42,7 +42,7 @@ import { UpstreamState } from "./upstream-state.ts";
 
 type Headers = ExchangeRequest["headers"];
 
-interface GatewayParts {
+interface GatewayParts extends Pick<ExchangesParts, "used" | "released"> {
   readonly session: SessionAccess;
   readonly channel: ChannelParts;
   /** Makes the configured upstreams. It is called once, when a session first needs one. */
@@ -50,8 +50,6 @@ interface GatewayParts {
   readonly own: Pick<OwnServerParts, "servers" | "publish" | "wakeBy">;
   readonly limits: ExchangeLimits & Pick<Config, "keepaliveMs">;
   readonly log: Logger;
-  /** Called when a message came for an exchange that streams. It counts as use of the session. */
-  readonly used: () => void;
   /** Ends the session, and with it its upstream's, which gets these headers. */
   readonly over: (headers: Headers) => void;
 }
@@ -77,7 +75,7 @@ export class Gateway {
 
   constructor(parts: GatewayParts) {
     this.#parts = parts;
-    const { own, session, channel, limits, log, used } = parts;
+    const { own, session, channel, limits, log, used, released } = parts;
     this.#eras = new EraBridge({
       session,
       state: () => this.#state,
@@ -89,6 +87,7 @@ export class Gateway {
       limits,
       log,
       used,
+      released,
       link: () => {
         const open = session();
         return open ? this.#linkOf(open) : undefined;

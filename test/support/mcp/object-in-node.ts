@@ -234,7 +234,7 @@ export interface ObjectOptions {
   readonly script?: Script | undefined;
   /** Of the upstream in `UPSTREAMS`. */
   readonly upstream?: object;
-  readonly env?: Readonly<Record<string, string>>;
+  readonly env?: Readonly<Record<string, unknown>>;
   /** Milliseconds; absent: two hours. */
   readonly ttlMs?: number;
   /** Absent: that of a client of 2025-11-25. */

@@ -51,7 +51,13 @@ function objects({ probes = [], removals = [OPENING], unlisting, ok = true }: Wo
     remove: step("remove", removals),
     unlist: step("unlist", [unlisting]),
   };
-  return { done, warn, damaged, end: (failure: unknown) => damaged.end(ID, failure, object) };
+  return {
+    done,
+    warn,
+    damaged,
+    object,
+    end: (failure: unknown) => damaged.end(ID, failure, object),
+  };
 }
 
 const TRIED_AGAIN = ["probe", "abort", "remove", "probe"];
@@ -67,7 +73,7 @@ it("drops the file of an object that fails twice while another can store, once i
   for (const failure of failures) {
     const { done, warn, end } = objects({ removals: [failure] });
     expect(await end(failure)).toBe(true);
-    expect(done).toEqual([...TRIED_AGAIN, "unlist", "abort", FILE, "abort", "remove"]);
+    expect(done).toEqual([...TRIED_AGAIN, "unlist", "abort", FILE, "abort", "unlist", "remove"]);
     expect(warn).toHaveBeenCalledExactlyOnceWith("storage.dropped", { file: FILE });
   }
 });
@@ -99,6 +105,18 @@ it.each([
   const { done, end } = objects(world);
   expect(await end(OPENING)).toBe(false);
   expect(done).toEqual(TRIED_AGAIN.slice(0, done.length));
+});
+
+it("leaves no entry of a session whose object tells the directory once more before its file is dropped", async () => {
+  const { done, damaged, object } = objects({ removals: [OPENING] });
+  let isListed = true;
+  const unlist = async () => void (isListed = false);
+  const abort = async () => {
+    // A client has used the session, and its object has told that before it was out of memory.
+    if (!done.includes(FILE)) isListed = true;
+  };
+  expect(await damaged.end(ID, OPENING, { ...object, unlist, abort })).toBe(true);
+  expect(isListed).toBe(false);
 });
 
 it("drops nothing that the directory would still list, and says so", async () => {

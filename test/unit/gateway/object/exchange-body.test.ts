@@ -56,7 +56,14 @@ function begin(body: string, session: { readonly sid: string | undefined } = { s
   hold.grow(body.length);
   const limits = { bodyMaxBytes: 1000 };
   const log = createLogger("error");
-  const exchange = new Exchange(request, { link, limits, log, hold, used: () => undefined });
+  const exchange = new Exchange(request, {
+    link,
+    limits,
+    log,
+    hold,
+    used: () => undefined,
+    released: () => undefined,
+  });
   const say = async (data: string) => {
     controller?.enqueue(data);
     await vi.advanceTimersByTimeAsync(0);

@@ -97,7 +97,14 @@ async function said(
   const request = { ...REQUEST, pending, ...more };
   const limits = { bodyMaxBytes: 1 << 20 };
   const hold = new HeldBytes().hold();
-  const exchange = new Exchange(request, { link, limits, log, hold, used: () => undefined });
+  const exchange = new Exchange(request, {
+    link,
+    limits,
+    log,
+    hold,
+    used: () => undefined,
+    released: () => undefined,
+  });
   await vi.advanceTimersByTimeAsync(120_000);
   await exchange.ended;
   // The object may sleep.
@@ -215,7 +222,7 @@ it("stores nothing once its session has ended, and answers the client when the f
   );
   const limits = { bodyMaxBytes: 1 << 20 };
   const hold = new HeldBytes().hold();
-  const parts = { link, limits, log, hold, used: () => undefined };
+  const parts = { link, limits, log, hold, used: () => undefined, released: () => undefined };
   const exchange = new Exchange({ ...REQUEST, pending: ["0"] }, parts);
   send(PROGRESS);
   await vi.advanceTimersByTimeAsync(1000);
@@ -233,7 +240,14 @@ it("answers a notification by the end of its session, though the upstream accept
   const late = Promise.withResolvers<unknown>();
   const link = linkTo({}, { post: () => late.promise });
   const hold = new HeldBytes().hold();
-  const parts = { link, limits: { bodyMaxBytes: 1 << 20 }, log, hold, used: () => undefined };
+  const parts = {
+    link,
+    limits: { bodyMaxBytes: 1 << 20 },
+    log,
+    hold,
+    used: () => undefined,
+    released: () => undefined,
+  };
   const exchange = new Exchange(REQUEST, parts);
   await vi.advanceTimersByTimeAsync(0);
   const answerWaiting = exchange.abandon();
@@ -258,7 +272,14 @@ it.each([
   );
   const row = { id: 2, stream: 2, asked: ["0"], pending: ["0"], upstreamId: "e1" };
   const hold = new HeldBytes().hold();
-  const parts = { link, limits: { bodyMaxBytes: 1 << 20 }, log, hold, used: () => undefined };
+  const parts = {
+    link,
+    limits: { bodyMaxBytes: 1 << 20 },
+    log,
+    hold,
+    used: () => undefined,
+    released: () => undefined,
+  };
   const exchange = new Exchange({ ...REQUEST, pending: ["0"] }, { ...parts, left: row });
   await vi.advanceTimersByTimeAsync(0);
   await exchange.ended;
@@ -295,7 +316,14 @@ async function carried(chunk: string, ms: number, more: Partial<ExchangeRequest>
     },
   );
   const hold = new HeldBytes().hold();
-  const parts = { link, limits: { bodyMaxBytes: 1 << 20 }, log, hold, used: () => undefined };
+  const parts = {
+    link,
+    limits: { bodyMaxBytes: 1 << 20 },
+    log,
+    hold,
+    used: () => undefined,
+    released: () => undefined,
+  };
   const exchange = new Exchange({ ...REQUEST, pending: ["0"], ...more }, parts);
   await vi.advanceTimersByTimeAsync(ms);
   const { pending } = exchange;
@@ -365,7 +393,14 @@ it("ends, and says so in the log, also where its failure cannot be stored", asyn
     },
   );
   const hold = new HeldBytes().hold();
-  const parts = { link, limits: { bodyMaxBytes: 1 << 20 }, log, hold, used: () => undefined };
+  const parts = {
+    link,
+    limits: { bodyMaxBytes: 1 << 20 },
+    log,
+    hold,
+    used: () => undefined,
+    released: () => undefined,
+  };
   const exchange = new Exchange({ ...REQUEST, pending: ["0"] }, parts);
   await vi.advanceTimersByTimeAsync(0);
   await expect(exchange.ended).resolves.toBe(undefined);

@@ -1,5 +1,6 @@
 /** A call of a client counts as use of its session: the session lives while it is under way, and a TTL from its end. */
 import { expect, it } from "vitest";
+import type { Delivery, DirectoryMessage } from "../../../../src/directory/contract.ts";
 import {
   brokenOff,
   Flow,
@@ -131,3 +132,59 @@ it("the object's alarm finds the call under way, in whichever life, and ends the
   expect(one.exists).toBe(false);
   expect(one.storage.alarm).toBeNull();
 });
+
+it("a call counts from its end after an eviction too, though its beginning was credited for less", async () => {
+  const late = Promise.withResolvers<Response>();
+  const one = await ObjectInNode.open(toCall(() => late.promise));
+  void one.post(toolCall(1));
+  await pass(TTL / 2);
+  late.resolve(json(resultOf("1")));
+  await settle();
+  await one.evict();
+  await pass(TTL - 1);
+  expect(one.exists).toBe(true);
+});
+
+it("a stream that goes on in another life brings no session back whose time was up", async () => {
+  const flow = new Flow();
+  const one = await ObjectInNode.open(toCall(() => flow.response));
+  one.leave(await one.follow(toolCall(1)));
+  await flow.sayWithIds(["e1", notice(1)]);
+  await one.evict();
+  await pass(2 * TTL);
+  expect(one.exists).toBe(false);
+});
+
+/** A directory of one shard, which takes every message. */
+function directory() {
+  const heard: DirectoryMessage[] = [];
+  const deliver = async (_to: unknown, message: DirectoryMessage): Promise<Delivery> => {
+    heard.push(message);
+    return { kind: "taken", ...("renewal" in message && { renews: true }) };
+  };
+  const DIRECTORY = { idFromName: (name: string) => name, get: () => ({ deliver }) };
+  return { heard, env: { DIRECTORY, DIRECTORY_SHARDS: "1" } };
+}
+
+it.each<[string, () => Response]>([
+  ["is answered", () => json(resultOf("1"))],
+  ["gets a stream that says nothing", () => new Flow().response],
+])(
+  "a call that %s late lets the directory's entry renew itself no longer",
+  async (_how, answer) => {
+    const late = Promise.withResolvers<Response>();
+    const { heard, env } = directory();
+    const one = await ObjectInNode.open({ ...toCall(() => late.promise), env });
+    one.leave(await one.follow(toolCall(1)));
+    await pass(TTL);
+    void one.object.alarm();
+    await pass(100);
+    expect(heard.at(-1)).toMatchObject({ renewal: { everyMs: TTL } });
+    await pass(TTL / 2);
+    const deadline = Date.now() + TTL;
+    late.resolve(answer());
+    await pass(100);
+    expect(heard.at(-1)).toMatchObject({ entry: { expiresAt: deadline } });
+    expect(heard.at(-1)).not.toHaveProperty("renewal");
+  },
+);
