@@ -101,6 +101,7 @@ export class TaskHost {
     type: SessionType | undefined,
     lastEventId: string | undefined,
   ): Outcome<TaskAnswer> {
+    this.takeUp();
     const { task } = this.#kept;
     const isOf = task?.call.upstream === ask.upstream && type === SESSION_TYPE_TASK;
     if (!isOf || ask.kind === "call") return refuse("session_not_found");
@@ -116,13 +117,23 @@ export class TaskHost {
     }
   }
 
-  /** The object was loaded, with this session. A task at work is taken up again, or fails. */
-  loaded({ type }: { readonly type: SessionType }): void {
-    if (type === SESSION_TYPE_TASK) this.#revive();
+  /**
+   * Takes up a task at work that no call of this life is of, or has it fail: the object has lost its memory, or
+   * could not store how the task went on.
+   */
+  takeUp(): void {
+    const { task } = this.#kept;
+    if (task?.state.status !== "working" || this.#run) return;
+    const { lastEventId } = task.state;
+    if (lastEventId === undefined || this.#kept.owesEnd) return this.#lost(RESTARTED);
+    const run = this.#newRun(task.call, task.call.headers);
+    if (!run) return this.#lost(NOT_CONFIGURED);
+    void this.#follow(run, run.call.resume(task.call.url, lastEventId));
   }
 
   /** The alarm has fired. If the object was lost, this has loaded it. */
   wake(now: number): void {
+    this.takeUp();
     if (this.#kept.isAtWork && this.wakeAt <= now) this.#kept.lookAgain(now);
   }
 
@@ -142,7 +153,7 @@ export class TaskHost {
 
   #cancel(): void {
     const giveUp = this.#givingUp();
-    this.#kept.end({ status: "cancelled" });
+    this.#kept.cancel();
     giveUp();
   }
 
@@ -201,7 +212,7 @@ export class TaskHost {
       }
       state = withMessage(state, progressIn(one.text, run.token), Date.now());
     }
-    this.#kept.change(state);
+    this.#kept.hear(state);
     return false;
   }
 
@@ -245,17 +256,6 @@ export class TaskHost {
     const bounds = { totalMs: task.withinMs, bodyMaxBytes, resumesAfter };
     const call = new UpstreamCall({ upstream, headers, signal, ...bounds });
     return (this.#run = { upstream, call, abort, headers, token: stored.token });
-  }
-
-  /** The object may have lost its memory while the task was at work. */
-  #revive(): void {
-    const { task } = this.#kept;
-    if (task?.state.status !== "working" || this.#run) return;
-    const { lastEventId } = task.state;
-    if (lastEventId === undefined) return this.#lost(RESTARTED);
-    const run = this.#newRun(task.call, task.call.headers);
-    if (!run) return this.#lost(NOT_CONFIGURED);
-    void this.#follow(run, run.call.resume(task.call.url, lastEventId));
   }
 
   #lost(message: string): void {

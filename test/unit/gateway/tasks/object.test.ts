@@ -167,3 +167,74 @@ it("a place in the upstream's stream is stored with what is told; alone only the
   expect(await get()).toMatchObject({ status: "failed" });
   expect(one.all("GET")).toHaveLength(1);
 });
+
+/** Has the disk take no event until the returned function is called. */
+function fill(one: ObjectInNode): () => void {
+  const { run } = one.storage;
+  const full = vi.spyOn(one.storage, "run").mockImplementation((query, ...values) => {
+    if (/^(INSERT INTO|UPDATE) events/.test(query)) throw new Error("database or disk is full");
+    return run.call(one.storage, query, ...values);
+  });
+  return () => full.mockRestore();
+}
+
+const progressOf = (one: ObjectInNode, message: string) => {
+  const { params } = JSON.parse(one.all("tools/call")[0]!.body) as {
+    params: { _meta: { progressToken: string } };
+  };
+  const { progressToken } = params._meta;
+  return rpc(undefined, "notifications/progress", { progressToken, progress: 1, message });
+};
+
+it.each(["alarm", "request"])(
+  "a result that came while the disk was full is the task's from the next %s on",
+  async (look) => {
+    const flow = new Flow();
+    const { one, ask, get } = await task([flow]);
+    await flow.sayWithIds(["e1", progressOf(one, "half")]);
+    const room = fill(one);
+    await flow.say(progressOf(one, "nearly"), resultOf('"c"', '"content":[]'));
+    expect(await get()).toMatchObject({ status: "working" });
+    await expect(ask({ kind: "cancel", upstream: "default" })).rejects.toThrow("full");
+    room();
+    const told = () => JSON.stringify(one.storage.rows()["events"]);
+    expect(told()).not.toContain("completed");
+    if (look === "alarm") {
+      await one.object.alarm();
+      expect(told()).toContain("completed");
+    }
+    expect(await get()).toMatchObject({ status: "completed", result: { content: [] } });
+    // Its stream is not taken up again.
+    expect(one.all("GET")).toHaveLength(0);
+  },
+);
+
+it("a call goes on where its progress cannot be stored", async () => {
+  const flow = new Flow();
+  const { one, get } = await task([flow]);
+  const room = fill(one);
+  await flow.say(progressOf(one, "half"));
+  room();
+  expect(await get()).toMatchObject({ status: "working" });
+  await flow.say(resultOf('"c"', '"content":[]'));
+  expect(await get()).toMatchObject({ status: "completed" });
+});
+
+it("a task whose call is lost fails once there is room to say so", async () => {
+  const { one, get } = await task([new Flow()]);
+  const room = fill(one);
+  await one.evict();
+  expect(await get()).toMatchObject({ status: "working" });
+  room();
+  expect(await get()).toMatchObject({ status: "failed" });
+});
+
+it("a place in the upstream's stream that is too long to stand beside an event is stored by itself", async () => {
+  const flow = new Flow();
+  const { one } = await task([flow]);
+  const place = "e".repeat(70_000);
+  await flow.sayWithIds([place, rpc(undefined, "notifications/message", { level: "info" })]);
+  expect(one.storage.rows()["events"]).toMatchObject([{ aside: "elsewhere" }]);
+  await one.reload();
+  expect(one.all("GET").map(({ lastEventId }) => lastEventId)).toEqual([place]);
+});
