@@ -12,9 +12,10 @@ import type { SessionId } from "../../core/id.ts";
 import { MAX_TASK_TOOL_LENGTH, TASK_REPEAT_MS } from "../../core/limits.ts";
 import { bodies, NO_ROOM } from "../../http/held-bytes.ts";
 import { describeFailure, type Logger } from "../../logger.ts";
+import { exceeds } from "../../wire/bytes.ts";
 import { shorten } from "../../wire/shorten.ts";
 import { sleep } from "../../wire/timers.ts";
-import { RPC_CODES, type RequestId, type WrittenMessage } from "../json-rpc.ts";
+import { RPC_CODES, type WrittenMessage } from "../json-rpc.ts";
 import { FAILURES, reportFailure } from "../upstream/failure.ts";
 import type { TaskAnswer, TaskAsk } from "./contract.ts";
 import { KeptTask, type KeptTaskParts, type Task } from "./kept-task.ts";
@@ -32,7 +33,7 @@ import {
   withQuestions,
   type Repeat,
 } from "./task.ts";
-import { outcomeOf, progressIn, repeated, responseIn } from "./text.ts";
+import { outcomeOf, progressIn, repeated, responseIn, responseText } from "./text.ts";
 import { errorText, UpstreamCall, type Heard } from "./upstream-call.ts";
 
 type Headers = Readonly<Record<string, string>>;
@@ -52,6 +53,7 @@ export interface TaskHostParts extends Omit<KeptTaskParts, "eventMaxBytes">, Cal
 }
 
 const RESTARTED = "The service was restarted during the call, and its answer is lost";
+const TOO_LONG = "The answers of a round have together more than BODY_MAX_BYTES";
 const NOT_CONFIGURED = "The upstream is not configured any more";
 
 export class TaskHost {
@@ -109,8 +111,7 @@ export class TaskHost {
       case "get":
         return succeed(this.#shown(lastEventId));
       case "update":
-        this.#update(ask);
-        return succeed({ kind: "done" });
+        return this.#update(ask);
       case "cancel":
         this.#cancel();
         return succeed({ kind: "done" });
@@ -157,13 +158,16 @@ export class TaskHost {
     giveUp();
   }
 
-  #update({ answers, headers }: TaskAsk & { readonly kind: "update" }): void {
+  #update({ answers, headers }: TaskAsk & { readonly kind: "update" }): Outcome<TaskAnswer> {
     const { task } = this.#kept;
-    if (!task) return;
+    if (!task) return refuse("session_not_found");
     const { state, repeat } = withAnswers(task.state, answers, Date.now());
+    const all = Object.values((repeat ?? state).answers ?? {}).join("");
+    if (exceeds(all, this.#parts.limits.bodyMaxBytes)) return refuse("payload_too_large", TOO_LONG);
     // The bridge knows whether the answers have reached it.
     this.#kept.change(repeat ? withEventId(state, resumedAfter(task.call)) : state);
     if (repeat) this.#repeat(task, repeat, headers);
+    return succeed({ kind: "done" });
   }
 
   /** Handles what a call brings, until it has its answer. */
@@ -337,10 +341,6 @@ export class TaskHost {
     await this.#parts.storage.sync();
     quick.tell(responseText(ask.id, createdText(stored.facts, state)));
   }
-}
-
-function responseText(id: RequestId, result: string): string {
-  return `{"jsonrpc":"2.0","id":${id},"result":${result}}`;
 }
 
 /** The headers that say what a call is. The others may hold a credential, and belong to one request. */

@@ -19,7 +19,7 @@ const CALLER = { admin: true };
 const HOUR_MS = 3_600_000;
 
 /** A task whose upstream answers its calls by these flows. */
-async function task(flows: readonly Flow[], afterMs = 0) {
+async function task(flows: readonly Flow[], afterMs = 0, env = {}) {
   let next = 0;
   const one = ObjectInNode.empty({
     script: ({ method, id }) => {
@@ -27,6 +27,7 @@ async function task(flows: readonly Flow[], afterMs = 0) {
       return flows[next++]?.response;
     },
     upstream: { era: "modern", tasks: { afterMs } },
+    env,
   });
   const ask = async (given: TaskAsk) => {
     const outcome = await one.object.task(CALLER, one.id, given);
@@ -237,4 +238,22 @@ it("a place in the upstream's stream that is too long to stand beside an event i
   expect(one.storage.rows()["events"]).toMatchObject([{ aside: "elsewhere" }]);
   await one.reload();
   expect(one.all("GET").map(({ lastEventId }) => lastEventId)).toEqual([place]);
+});
+
+it("a round's answers have together no more than a body: more are refused, and change nothing", async () => {
+  const flow = new Flow();
+  const { one, get } = await task([flow, new Flow()], 0, { BODY_MAX_BYTES: "1000" });
+  await flow.say(asking("s"));
+  const answer = (key: string, length: number) => {
+    const answers = { [key]: JSON.stringify({ x: "y".repeat(length) }) };
+    const update = { kind: "update", upstream: "default", answers, headers: {} } as const;
+    return one.object.task(CALLER, one.id, update);
+  };
+  expect(await answer("1.x", 600)).toMatchObject({ ok: true });
+  expect(await answer("1.y", 600)).toMatchObject({ ok: false });
+  expect(await get()).toMatchObject({ inputRequests: { "1.y": {} } });
+  expect(await answer("1.y", 300)).toMatchObject({ ok: true });
+  await settle();
+  expect(await get()).toMatchObject({ status: "working" });
+  expect(one.all("tools/call")).toHaveLength(2);
 });
