@@ -42,6 +42,8 @@ type CallAsk = TaskAsk & { readonly kind: "call" };
 export interface TaskHostParts extends Omit<KeptTaskParts, "eventMaxBytes">, CallRoutesParts {
   /** Makes the session of the task. */
   readonly make: (id: SessionId, content: SessionContent) => Outcome<unknown>;
+  /** Ends the session again, if it was made: its task could not be stored. */
+  readonly unmake: () => void;
   /** Runs `make` if the owner may have one more. Throws a SessionError (`rate_limited`) otherwise. */
   readonly admit: (
     id: SessionId,
@@ -118,10 +120,7 @@ export class TaskHost {
     }
   }
 
-  /**
-   * Takes up a task at work that no call of this life is of, or has it fail: the object has lost its memory, or
-   * could not store how the task went on.
-   */
+  /** Takes up a task at work that was lost with the object's memory, or could not be stored; or has it fail. */
   takeUp(): void {
     const { task } = this.#kept;
     if (task?.state.status !== "working" || this.#run) return;
@@ -295,6 +294,7 @@ export class TaskHost {
     } catch (cause) {
       if (call.isOver) return;
       this.#kept.forget();
+      this.#parts.unmake();
       if (cause instanceof SessionError) {
         const { status, message } = cause;
         return call.fail({ status, code: RPC_CODES.serverError, message });

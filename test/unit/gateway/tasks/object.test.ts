@@ -257,3 +257,12 @@ it("a round's answers have together no more than a body: more are refused, and c
   expect(await get()).toMatchObject({ status: "working" });
   expect(one.all("tools/call")).toHaveLength(2);
 });
+
+it("a call that is too long for an answer, and cannot be stored as a task, leaves no session", async () => {
+  const { one } = await task([new Flow()], 1000);
+  const room = fill(one);
+  await pass(1000);
+  room();
+  expect(one.exists).toBe(false);
+  expect(one.all("tools/call")[0]!.signal?.aborted).toBe(true);
+});
