@@ -117,7 +117,7 @@ export class Lifecycle implements Sleeper {
     const record = records.loadSession();
     this.#loaded = record ? this.#open(record, now, records.loadUsedUntil(record)) : null;
     if (record) gateway.loaded(record);
-    if (record) tasks.loaded(record);
+    if (record) tasks.takeUp();
     return this.#loaded;
   }
 

@@ -54,9 +54,8 @@ import { Subscribers } from "../stream/subscribers.ts";
 import { Waiters } from "../stream/waiters.ts";
 
 /**
- * One session: its record, its event log, its readers and its alarm. Nothing else writes the
- * session, the object runs one turn at a time, and no method awaits between its checks and its
- * writes, so every call is atomic. An id that was never created has no storage.
+ * One session: its record, event log, readers and alarm. Nothing else writes it, the object runs one turn at a time,
+ * and no method awaits between checks and writes, so every call is atomic. An id that was never created has no storage.
  */
 export class SessionObject extends DurableObject<Environment> {
   readonly #gateway: Gateway;
@@ -101,6 +100,7 @@ export class SessionObject extends DurableObject<Environment> {
       storage: ctx.storage,
       session: () => this.#life.load(Date.now())?.record ?? null,
       make: (id, content) => this.#life.make(id, content, Date.now()),
+      unmake: () => void this.remove({ admin: true }),
       admit: taskAdmission(directory, config, () => this.#outbox.settled()),
       stream: () => this.#publishing,
       wakeBy: (at) => alarm.wakeBy(at),

@@ -237,9 +237,10 @@ export class EventLog {
   /** Stores an aside with the newest event, which may be this stream's, in place of the one that it has. */
   changeAside(stream: number, aside: string): void {
     const before = this.aside(stream, this.#last - 1) ?? "";
-    this.#sum += utf8Length(aside) - utf8Length(before);
+    const sum = this.#sum + utf8Length(aside) - utf8Length(before);
     this.#addAsides();
-    this.#sql.exec(this.#statements.changeAside, aside, this.#sum, this.#last);
+    this.#sql.exec(this.#statements.changeAside, aside, sum, this.#last);
+    this.#sum = sum;
   }
 
   #insert(stream: number, { event: name, data, bytes, aside }: SizedEvent): LoggedEvent {

@@ -13,12 +13,13 @@ export function concat(parts: readonly Uint8Array[]): Uint8Array {
   return whole;
 }
 
-/** The same stream, which calls `over` when it ends, breaks off or is left. */
+/** The same stream, which calls `over` once, when it ends, breaks off or is left. */
 export function watched(
   body: ReadableStream<Uint8Array>,
   over: () => void,
 ): ReadableStream<Uint8Array> {
   const reader = body.getReader();
+  let isLeft = false;
   return new ReadableStream({
     pull: async (controller) => {
       try {
@@ -28,9 +29,11 @@ export function watched(
       } catch (failure) {
         controller.error(failure);
       }
-      over();
+      // Who leaves it ends the read that is under way.
+      if (!isLeft) over();
     },
     cancel: (reason) => {
+      isLeft = true;
       over();
       return reader.cancel(reason);
     },

@@ -38,6 +38,7 @@ export const SHAPES: Readonly<Record<string, Readonly<Record<string, RegExp>>>> 
   },
   "upstream.stray_response": { upstream: UPSTREAM },
   "task.unmade": { cause: CAUSE },
+  "task.unstored": { cause: CAUSE },
   "upstream.wake_failed": { upstream: UPSTREAM, cause: CAUSE },
   request: { route: ROUTE, status: STATUS, ms: COUNT, session: SHORT_ID },
   "request.refused": { status: /^(401|403|429)$/, reason: REASON, route: ROUTE, repeated: COUNT },

@@ -65,7 +65,8 @@ export class EraMemory {
       if (text === undefined) return;
       // Only `rememberAside` writes there.
       const { at, server } = JSON.parse(text) as { readonly at: string; readonly server: string };
-      if (at !== known(upstream).at) return;
+      // What its questions have shown meanwhile is newer.
+      if (at !== known(upstream).at || asksAside(upstream) !== undefined) return;
       learnAside(upstream, server);
       this.#stored.set(upstream.name, server);
     } catch {
@@ -79,9 +80,11 @@ export class EraMemory {
       if (text === undefined) return;
       // Only `remember` writes there.
       const { at, modern, legacy } = JSON.parse(text) as ReturnType<typeof known>;
-      if (at !== known(upstream).at) return;
-      if (modern !== undefined) learn(upstream, "modern", modern);
-      if (legacy !== undefined) learn(upstream, "legacy", legacy);
+      const now = known(upstream);
+      if (at !== now.at) return;
+      // What its answers have shown meanwhile is newer.
+      if (modern !== undefined && now.modern === undefined) learn(upstream, "modern", modern);
+      if (legacy !== undefined && now.legacy === undefined) learn(upstream, "legacy", legacy);
     } catch {
       // The upstream's answers show it.
     }

@@ -37,9 +37,13 @@ export function* slotsFor(
   if (requestState !== undefined) return void (yield placeIn(requestState).slot);
   yield FIRST_SLOT;
   if (taskId !== undefined) return void (yield taskId);
-  for (let tries = 1; tries < MAX_ERA_SESSIONS; tries++) {
-    yield (tries <= MAX_SLOTS_TRIED_AGAIN ? pool.again() : undefined) ?? pool.next();
+  for (let tries = 0; tries < MAX_SLOTS_TRIED_AGAIN; tries++) {
+    const slot = pool.again();
+    if (slot === undefined) break;
+    yield slot;
   }
+  // Each of them, before the call is refused.
+  for (let tries = 1; tries < MAX_ERA_SESSIONS; tries++) yield pool.next();
 }
 
 /**

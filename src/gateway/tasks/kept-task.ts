@@ -2,6 +2,7 @@
 import { SESSION_TYPE_TASK } from "../../core/content.ts";
 import type { SessionContent } from "../../core/host.ts";
 import { FIRST_TASK_LOOK_MS, LONGEST_TASK_LOOK_MS } from "../../core/limits.ts";
+import { describeFailure, type Logger } from "../../logger.ts";
 import type { EventChannel } from "../../stream/event-channel.ts";
 import type { EventWithAside } from "../../stream/event-log.ts";
 import { exceeds } from "../../wire/bytes.ts";
@@ -39,6 +40,7 @@ export interface KeptTaskParts {
   /** Makes sure that the object wakes at this time. */
   readonly wakeBy: (at: number) => void;
   readonly eventMaxBytes: number;
+  readonly log: Logger;
 }
 
 export class KeptTask {
@@ -48,6 +50,8 @@ export class KeptTask {
   #loaded: Task | null | undefined;
   /** When a task at work is to be looked at; undefined: it is not known. */
   #lookAt: number | undefined;
+  /** How the task has ended, while that could not be stored. */
+  #owed: TaskEnd | undefined;
 
   constructor(parts: KeptTaskParts) {
     this.#parts = parts;
@@ -93,16 +97,36 @@ export class KeptTask {
     if (isTold) this.#tell(call, next);
     // A later place of the upstream's stream waits for the next event: nothing that was told lies between.
     else if (canResume(next) !== canResume(before)) {
-      this.#parts.stream().ofTask?.changeAside(untoldText(next));
+      const { aside, store } = this.#aside(next);
+      this.#parts.storage.transactionSync(() => {
+        store();
+        this.#parts.stream().ofTask?.changeAside(aside);
+      });
     }
     this.#loaded = { call, state: next };
     if (next.status !== "working") this.#lookAt = undefined;
     else if (before.status !== "working") this.lookAgain(next.updatedAt);
   }
 
+  /** Takes a change that a later one makes up for, where it cannot be stored now. */
+  hear(next: TaskState): void {
+    this.#try(() => this.change(next));
+  }
+
+  /** Ends the task. Where that cannot be stored now, it is owed, and comes before any other end. */
   end(end: TaskEnd): void {
-    const { task } = this;
-    if (task) this.change(ended(task.state, end, Date.now()));
+    this.#owed ??= end;
+    this.#try(() => this.#end(end));
+  }
+
+  /** Cancels the task. Where that cannot be stored, this throws, and nothing has happened. */
+  cancel(): void {
+    this.#end({ status: "cancelled" });
+  }
+
+  /** Whether the task has ended, and that is still to be stored. */
+  get owesEnd(): boolean {
+    return this.#owed !== undefined;
   }
 
   /** Sets the next look at a task at work: the older it is, the later. */
@@ -117,6 +141,21 @@ export class KeptTask {
   forget(): void {
     this.#loaded = undefined;
     this.#lookAt = undefined;
+    this.#owed = undefined;
+  }
+
+  #end(end: TaskEnd): void {
+    const { task } = this;
+    if (task) this.change(ended(task.state, this.#owed ?? end, Date.now()));
+    this.#owed = undefined;
+  }
+
+  #try(change: () => void): void {
+    try {
+      change();
+    } catch (cause) {
+      this.#parts.log.warn("task.unstored", { cause: describeFailure(cause) });
+    }
   }
 
   #load({ taskCall }: Pick<SessionContent, "taskCall">): Task | undefined {
@@ -126,18 +165,25 @@ export class KeptTask {
     return { call, state: aside === ELSEWHERE ? this.#store.state : stateOf(data, aside) };
   }
 
-  /** Stores a state with the event that tells of it, and tells. `store` runs in the same transaction. */
-  #tell({ facts }: StoredCall, state: TaskState, store?: () => void): void {
-    const [whole, untold] = [taskText(facts, state), untoldText(state)];
+  /** Stores a state with the event that tells of it, and tells. `create` runs in the same transaction. */
+  #tell({ facts }: StoredCall, state: TaskState, create?: () => void): void {
+    const whole = taskText(facts, state);
     const isTooLarge = exceeds(whole, this.#parts.eventMaxBytes - STATUS_EVENT.length);
     // `tasks/get` has the rest.
     const data = isTooLarge ? taskText(facts, state, false) : whole;
-    const fits = data === whole && untold.length <= MOST_UNTOLD;
-    const event = { event: STATUS_EVENT, data, aside: fits ? untold || undefined : ELSEWHERE };
+    const { aside, store } = this.#aside(state, data === whole);
+    const event = { event: STATUS_EVENT, data, aside: aside || undefined };
     this.#parts.stream().byTask(event, isEnded(state), () => {
-      store?.();
-      if (!fits) this.#store.saveState(state);
+      create?.();
+      store();
     });
+  }
+
+  /** The text that stands beside the event of a state, and what stores the state where that has no room there. */
+  #aside(state: TaskState, isTold = true): { readonly aside: string; readonly store: () => void } {
+    const aside = untoldText(state);
+    if (isTold && aside.length <= MOST_UNTOLD) return { aside, store: () => undefined };
+    return { aside: ELSEWHERE, store: () => this.#store.saveState(state) };
   }
 }
 

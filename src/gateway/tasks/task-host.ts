@@ -12,9 +12,10 @@ import type { SessionId } from "../../core/id.ts";
 import { MAX_TASK_TOOL_LENGTH, TASK_REPEAT_MS } from "../../core/limits.ts";
 import { bodies, NO_ROOM } from "../../http/held-bytes.ts";
 import { describeFailure, type Logger } from "../../logger.ts";
+import { exceeds } from "../../wire/bytes.ts";
 import { shorten } from "../../wire/shorten.ts";
 import { sleep } from "../../wire/timers.ts";
-import { RPC_CODES, type RequestId, type WrittenMessage } from "../json-rpc.ts";
+import { RPC_CODES, type WrittenMessage } from "../json-rpc.ts";
 import { FAILURES, reportFailure } from "../upstream/failure.ts";
 import type { TaskAnswer, TaskAsk } from "./contract.ts";
 import { KeptTask, type KeptTaskParts, type Task } from "./kept-task.ts";
@@ -32,7 +33,7 @@ import {
   withQuestions,
   type Repeat,
 } from "./task.ts";
-import { outcomeOf, progressIn, repeated, responseIn } from "./text.ts";
+import { outcomeOf, progressIn, repeated, responseIn, responseText } from "./text.ts";
 import { errorText, UpstreamCall, type Heard } from "./upstream-call.ts";
 
 type Headers = Readonly<Record<string, string>>;
@@ -41,6 +42,8 @@ type CallAsk = TaskAsk & { readonly kind: "call" };
 export interface TaskHostParts extends Omit<KeptTaskParts, "eventMaxBytes">, CallRoutesParts {
   /** Makes the session of the task. */
   readonly make: (id: SessionId, content: SessionContent) => Outcome<unknown>;
+  /** Ends the session again, if it was made: its task could not be stored. */
+  readonly unmake: () => void;
   /** Runs `make` if the owner may have one more. Throws a SessionError (`rate_limited`) otherwise. */
   readonly admit: (
     id: SessionId,
@@ -52,6 +55,7 @@ export interface TaskHostParts extends Omit<KeptTaskParts, "eventMaxBytes">, Cal
 }
 
 const RESTARTED = "The service was restarted during the call, and its answer is lost";
+const TOO_LONG = "The answers of a round have together more than BODY_MAX_BYTES";
 const NOT_CONFIGURED = "The upstream is not configured any more";
 
 export class TaskHost {
@@ -101,6 +105,7 @@ export class TaskHost {
     type: SessionType | undefined,
     lastEventId: string | undefined,
   ): Outcome<TaskAnswer> {
+    this.takeUp();
     const { task } = this.#kept;
     const isOf = task?.call.upstream === ask.upstream && type === SESSION_TYPE_TASK;
     if (!isOf || ask.kind === "call") return refuse("session_not_found");
@@ -108,21 +113,27 @@ export class TaskHost {
       case "get":
         return succeed(this.#shown(lastEventId));
       case "update":
-        this.#update(ask);
-        return succeed({ kind: "done" });
+        return this.#update(ask);
       case "cancel":
         this.#cancel();
         return succeed({ kind: "done" });
     }
   }
 
-  /** The object was loaded, with this session. A task at work is taken up again, or fails. */
-  loaded({ type }: { readonly type: SessionType }): void {
-    if (type === SESSION_TYPE_TASK) this.#revive();
+  /** Takes up a task at work that was lost with the object's memory, or could not be stored; or has it fail. */
+  takeUp(): void {
+    const { task } = this.#kept;
+    if (task?.state.status !== "working" || this.#run) return;
+    const { lastEventId } = task.state;
+    if (lastEventId === undefined || this.#kept.owesEnd) return this.#lost(RESTARTED);
+    const run = this.#newRun(task.call, task.call.headers);
+    if (!run) return this.#lost(NOT_CONFIGURED);
+    void this.#follow(run, run.call.resume(task.call.url, lastEventId));
   }
 
   /** The alarm has fired. If the object was lost, this has loaded it. */
   wake(now: number): void {
+    this.takeUp();
     if (this.#kept.isAtWork && this.wakeAt <= now) this.#kept.lookAgain(now);
   }
 
@@ -142,17 +153,20 @@ export class TaskHost {
 
   #cancel(): void {
     const giveUp = this.#givingUp();
-    this.#kept.end({ status: "cancelled" });
+    this.#kept.cancel();
     giveUp();
   }
 
-  #update({ answers, headers }: TaskAsk & { readonly kind: "update" }): void {
+  #update({ answers, headers }: TaskAsk & { readonly kind: "update" }): Outcome<TaskAnswer> {
     const { task } = this.#kept;
-    if (!task) return;
+    if (!task) return refuse("session_not_found");
     const { state, repeat } = withAnswers(task.state, answers, Date.now());
+    const all = Object.values((repeat ?? state).answers ?? {}).join("");
+    if (exceeds(all, this.#parts.limits.bodyMaxBytes)) return refuse("payload_too_large", TOO_LONG);
     // The bridge knows whether the answers have reached it.
     this.#kept.change(repeat ? withEventId(state, resumedAfter(task.call)) : state);
     if (repeat) this.#repeat(task, repeat, headers);
+    return succeed({ kind: "done" });
   }
 
   /** Handles what a call brings, until it has its answer. */
@@ -201,7 +215,7 @@ export class TaskHost {
       }
       state = withMessage(state, progressIn(one.text, run.token), Date.now());
     }
-    this.#kept.change(state);
+    this.#kept.hear(state);
     return false;
   }
 
@@ -247,17 +261,6 @@ export class TaskHost {
     return (this.#run = { upstream, call, abort, headers, token: stored.token });
   }
 
-  /** The object may have lost its memory while the task was at work. */
-  #revive(): void {
-    const { task } = this.#kept;
-    if (task?.state.status !== "working" || this.#run) return;
-    const { lastEventId } = task.state;
-    if (lastEventId === undefined) return this.#lost(RESTARTED);
-    const run = this.#newRun(task.call, task.call.headers);
-    if (!run) return this.#lost(NOT_CONFIGURED);
-    void this.#follow(run, run.call.resume(task.call.url, lastEventId));
-  }
-
   #lost(message: string): void {
     this.#kept.end({ status: "failed", error: errorText(message), message });
   }
@@ -291,6 +294,7 @@ export class TaskHost {
     } catch (cause) {
       if (call.isOver) return;
       this.#kept.forget();
+      this.#parts.unmake();
       if (cause instanceof SessionError) {
         const { status, message } = cause;
         return call.fail({ status, code: RPC_CODES.serverError, message });
@@ -337,10 +341,6 @@ export class TaskHost {
     await this.#parts.storage.sync();
     quick.tell(responseText(ask.id, createdText(stored.facts, state)));
   }
-}
-
-function responseText(id: RequestId, result: string): string {
-  return `{"jsonrpc":"2.0","id":${id},"result":${result}}`;
 }
 
 /** The headers that say what a call is. The others may hold a credential, and belong to one request. */

@@ -3,7 +3,7 @@ import { isObject, parseJson } from "../../wire/json.ts";
 import { memberText, membersOf, withMember, withoutMember } from "../../wire/json-text.ts";
 import { shorten } from "../../wire/shorten.ts";
 import { MAX_STATUS_MESSAGE_LENGTH } from "../../core/limits.ts";
-import { messagesIn, type WrittenMessage } from "../json-rpc.ts";
+import { messagesIn, type RequestId, type WrittenMessage } from "../json-rpc.ts";
 import type { Asked, Repeat, TaskEnd } from "./task.ts";
 
 /** A tool call as the upstream is sent it. */
@@ -104,4 +104,9 @@ function failedWith(message: string): CallOutcome {
 /** The one response in the text of a whole answer; undefined if there is none. */
 export function responseIn(text: string): WrittenMessage | undefined {
   return messagesIn(text).find(({ message }) => message.kind === "response");
+}
+
+/** A response with this result, which is JSON. */
+export function responseText(id: RequestId, result: string): string {
+  return `{"jsonrpc":"2.0","id":${id},"result":${result}}`;
 }

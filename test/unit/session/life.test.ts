@@ -194,7 +194,7 @@ class World {
         },
       },
       tasks: {
-        loaded: ({ type }: { type: string }) => saved(`tasks have one of type ${type}`, undefined),
+        takeUp: () => saved("a task is taken up", undefined),
         farewell: () => () => saved("ends the task", undefined),
         wake: (at: number) => saved(`wakes the task ${at - NOW}`, undefined),
       },
@@ -227,7 +227,7 @@ describe("looking for the session", () => {
     expect(world.since()).toEqual([
       "reads the record",
       `the gateway has ${ID}`,
-      "tasks have one of type mcp",
+      "a task is taken up",
     ]);
   });
 

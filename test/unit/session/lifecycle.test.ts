@@ -44,7 +44,7 @@ function life(sync: () => Promise<void>, isHeld = false) {
       },
     },
     tasks: {
-      loaded: () => undefined,
+      takeUp: () => undefined,
       farewell: () => {
         done.push("the task is looked at");
         return note("the task's call");

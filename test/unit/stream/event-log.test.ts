@@ -434,3 +434,15 @@ it("takes an aside for the newest event of a log that an older version made", ()
   log.changeAside(0, "abc");
   expect([log.aside(0), log.storedBytes, stored.open().aside(0)]).toEqual(["abc", 4, "abc"]);
 });
+
+it("counts no aside that could not be stored", () => {
+  const stored = new Stored();
+  const log = stored.open();
+  append(log, 1);
+  const run = vi.spyOn(stored.disk, "run").mockImplementation(() => {
+    throw new Error("database or disk is full");
+  });
+  expect(() => log.changeAside(0, "abc")).toThrow("full");
+  run.mockRestore();
+  expect([log.storedBytes, stored.open().storedBytes]).toEqual([1, 1]);
+});

@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers/promises";
 import { describe, expect, it, vi } from "vitest";
 import { watched } from "../../../src/wire/bytes.ts";
 
@@ -30,5 +31,16 @@ describe("a stream that is watched", () => {
     const left = vi.fn<(reason: unknown) => void>();
     await source({ cancel: left }).cancel("enough");
     expect([over.mock.calls.length, left.mock.calls]).toEqual([1, [["enough"]]]);
+  });
+
+  it("says so once where it was left while its source was read", async () => {
+    const asked = vi.fn<() => Promise<void>>(() => new Promise(() => undefined));
+    const body = source({ pull: asked });
+    await setImmediate();
+    expect(asked).toHaveBeenCalledTimes(1);
+    await body.cancel();
+    // The read of its source has ended by then.
+    await setImmediate();
+    expect(over).toHaveBeenCalledTimes(1);
   });
 });

@@ -1,6 +1,12 @@
 import { expect, it } from "vitest";
 import { EraMemory } from "../../../../src/gateway/eras/memory.ts";
-import { asksAside, learn, learnAside, speaks } from "../../../../src/gateway/eras/speaks.ts";
+import {
+  asksAside,
+  known,
+  learn,
+  learnAside,
+  speaks,
+} from "../../../../src/gateway/eras/speaks.ts";
 import type { Upstream } from "../../../../src/gateway/upstream/upstream.ts";
 
 const upstream = (name: string, url = "http://a/mcp"): Upstream => ({
@@ -61,6 +67,22 @@ it("tells another isolate of a server that names no call, is asked once, and sto
   await notes(moved).memory.recallAside(upstream("five", "http://elsewhere/mcp"));
   expect(asksAside(upstream("six"))).toBeUndefined();
   expect(asksAside(upstream("five", "http://elsewhere/mcp"))).toBeUndefined();
+});
+
+it("keeps what an answer has shown while the memory was asked", async () => {
+  const [one, at] = [upstream("seven"), known(upstream("seven")).at];
+  const { memory } = notes(
+    new Map([
+      ["aside seven", JSON.stringify({ at, server: "the first version" })],
+      ["era seven", JSON.stringify({ at, modern: true, legacy: false })],
+    ]),
+  );
+  const asked = [memory.recallAside(one), memory.recall(one)];
+  learnAside(one, "the next version");
+  learn(one, "modern", false);
+  await Promise.all(asked);
+  expect(asksAside(one)).toBe("the next version");
+  expect([speaks(one, "modern"), speaks(one, "legacy")]).toEqual([false, false]);
 });
 
 it("forgets an upstream whose address has changed, and works without any memory", async () => {

@@ -82,3 +82,9 @@ it("of 500 calls at once each asks two objects, and those of another isolate are
   const before = taken.size;
   expect(requestsOf(100, other, taken)).toBe(2 * 100 + before - 1);
 });
+
+it("a call tries every slot before it is refused, also where some that were given back are taken", () => {
+  const pool = new SlotPool();
+  for (let n = 1; n <= 20; n++) pool.giveBack(String(n));
+  expect(new Set(slotsFor(undefined, undefined, pool)).size).toBe(1000);
+});

@@ -19,7 +19,7 @@ const CALLER = { admin: true };
 const HOUR_MS = 3_600_000;
 
 /** A task whose upstream answers its calls by these flows. */
-async function task(flows: readonly Flow[], afterMs = 0) {
+async function task(flows: readonly Flow[], afterMs = 0, env = {}) {
   let next = 0;
   const one = ObjectInNode.empty({
     script: ({ method, id }) => {
@@ -27,6 +27,7 @@ async function task(flows: readonly Flow[], afterMs = 0) {
       return flows[next++]?.response;
     },
     upstream: { era: "modern", tasks: { afterMs } },
+    env,
   });
   const ask = async (given: TaskAsk) => {
     const outcome = await one.object.task(CALLER, one.id, given);
@@ -166,4 +167,102 @@ it("a place in the upstream's stream is stored with what is told; alone only the
   await one.reload();
   expect(await get()).toMatchObject({ status: "failed" });
   expect(one.all("GET")).toHaveLength(1);
+});
+
+/** Has the disk take no event until the returned function is called. */
+function fill(one: ObjectInNode): () => void {
+  const { run } = one.storage;
+  const full = vi.spyOn(one.storage, "run").mockImplementation((query, ...values) => {
+    if (/^(INSERT INTO|UPDATE) events/.test(query)) throw new Error("database or disk is full");
+    return run.call(one.storage, query, ...values);
+  });
+  return () => full.mockRestore();
+}
+
+const progressOf = (one: ObjectInNode, message: string) => {
+  const { params } = JSON.parse(one.all("tools/call")[0]!.body) as {
+    params: { _meta: { progressToken: string } };
+  };
+  const { progressToken } = params._meta;
+  return rpc(undefined, "notifications/progress", { progressToken, progress: 1, message });
+};
+
+it.each(["alarm", "request"])(
+  "a result that came while the disk was full is the task's from the next %s on",
+  async (look) => {
+    const flow = new Flow();
+    const { one, ask, get } = await task([flow]);
+    await flow.sayWithIds(["e1", progressOf(one, "half")]);
+    const room = fill(one);
+    await flow.say(progressOf(one, "nearly"), resultOf('"c"', '"content":[]'));
+    expect(await get()).toMatchObject({ status: "working" });
+    await expect(ask({ kind: "cancel", upstream: "default" })).rejects.toThrow("full");
+    room();
+    const told = () => JSON.stringify(one.storage.rows()["events"]);
+    expect(told()).not.toContain("completed");
+    if (look === "alarm") {
+      await one.object.alarm();
+      expect(told()).toContain("completed");
+    }
+    expect(await get()).toMatchObject({ status: "completed", result: { content: [] } });
+    // Its stream is not taken up again.
+    expect(one.all("GET")).toHaveLength(0);
+  },
+);
+
+it("a call goes on where its progress cannot be stored", async () => {
+  const flow = new Flow();
+  const { one, get } = await task([flow]);
+  const room = fill(one);
+  await flow.say(progressOf(one, "half"));
+  room();
+  expect(await get()).toMatchObject({ status: "working" });
+  await flow.say(resultOf('"c"', '"content":[]'));
+  expect(await get()).toMatchObject({ status: "completed" });
+});
+
+it("a task whose call is lost fails once there is room to say so", async () => {
+  const { one, get } = await task([new Flow()]);
+  const room = fill(one);
+  await one.evict();
+  expect(await get()).toMatchObject({ status: "working" });
+  room();
+  expect(await get()).toMatchObject({ status: "failed" });
+});
+
+it("a place in the upstream's stream that is too long to stand beside an event is stored by itself", async () => {
+  const flow = new Flow();
+  const { one } = await task([flow]);
+  const place = "e".repeat(70_000);
+  await flow.sayWithIds([place, rpc(undefined, "notifications/message", { level: "info" })]);
+  expect(one.storage.rows()["events"]).toMatchObject([{ aside: "elsewhere" }]);
+  await one.reload();
+  expect(one.all("GET").map(({ lastEventId }) => lastEventId)).toEqual([place]);
+});
+
+it("a round's answers have together no more than a body: more are refused, and change nothing", async () => {
+  const flow = new Flow();
+  const { one, get } = await task([flow, new Flow()], 0, { BODY_MAX_BYTES: "1000" });
+  await flow.say(asking("s"));
+  const answer = (key: string, length: number) => {
+    const answers = { [key]: JSON.stringify({ x: "y".repeat(length) }) };
+    const update = { kind: "update", upstream: "default", answers, headers: {} } as const;
+    return one.object.task(CALLER, one.id, update);
+  };
+  expect(await answer("1.x", 600)).toMatchObject({ ok: true });
+  expect(await answer("1.y", 600)).toMatchObject({ ok: false });
+  expect(await get()).toMatchObject({ inputRequests: { "1.y": {} } });
+  expect(await answer("1.y", 300)).toMatchObject({ ok: true });
+  await settle();
+  expect(await get()).toMatchObject({ status: "working" });
+  expect(one.all("tools/call")).toHaveLength(2);
+});
+
+it("a call that is too long for an answer, and cannot be stored as a task, leaves no session", async () => {
+  const { one } = await task([new Flow()], 1000);
+  const room = fill(one);
+  await pass(1000);
+  room();
+  expect(one.exists).toBe(false);
+  expect(one.all("tools/call")[0]!.signal?.aborted).toBe(true);
 });

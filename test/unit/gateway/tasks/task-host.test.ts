@@ -48,6 +48,7 @@ function hosting(...answers: readonly Promise<Response>[]) {
     storage,
     session: () => (isMade ? { type: "task" } : null),
     make: () => succeed((isMade = true)),
+    unmake: () => void (isMade = false),
     admit: async (_id, _owner, make) => {
       await admitted.promise;
       await make();
