@@ -197,6 +197,8 @@ export const MAX_UPSTREAM_RESUME_FAILURES = 5;
 export const UPSTREAM_HEAD_MS = 1000;
 /** Milliseconds that a call, and the client's own stream, wait at most for the upstream's standalone stream to be opened. */
 export const UPSTREAM_HELD_MS = 1000;
+/** The same for a call to a server that is known to ask by that stream: a question that comes before it is lost. */
+export const ASKING_UPSTREAM_HELD_MS = 10_000;
 /** UTF-8 bytes of an initialize request: metadata keeps it, to be sent again. */
 export const MAX_INIT_BODY_BYTES = 64 * 1024;
 

@@ -3,6 +3,7 @@
  * standalone stream, and an upstream session in which a question that names no call can be of this call alone.
  */
 import type { EraRequest, ExchangeRequest } from "../contract.ts";
+import { ASKING_UPSTREAM_HELD_MS, UPSTREAM_HELD_MS } from "../../core/limits.ts";
 import { ASKING_METHODS, mayBeAsked } from "../eras/wire.ts";
 import type { Carried } from "./era-carried.ts";
 import type { EraDoubt } from "./era-doubt.ts";
@@ -63,6 +64,7 @@ export class EraEntry {
     const renews = isAlone && !isTaken && doubt.isInDoubt;
     const level = sender.levelToSet(era.logLevel);
     const listens = this.mayHear(era);
+    const heldMs = isAlone ? ASKING_UPSTREAM_HELD_MS : UPSTREAM_HELD_MS;
     const start = (): Carried => {
       const carried = begin();
       if (listens) this.listenDuring(carried, headers);
@@ -74,7 +76,7 @@ export class EraEntry {
       await Promise.all([
         level === undefined ? undefined : sender.setLevel(level, headers),
         // Held for the moment until the call itself holds it.
-        listens ? this.#listener.use(headers) : undefined,
+        listens ? this.#listener.use(headers, heldMs) : undefined,
       ]);
       const carried = start();
       if (listens) this.#listener.release();

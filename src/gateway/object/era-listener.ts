@@ -46,8 +46,8 @@ export class EraListener {
     return this.#held !== undefined || this.#isRefused;
   }
 
-  /** A call is under way. Resolves when the stream is open, or will not be, or after a second. */
-  async use(headers: Headers): Promise<void> {
+  /** A call is under way. Resolves when the stream is open, or will not be, or after `ms` milliseconds. */
+  async use(headers: Headers, ms: number = UPSTREAM_HELD_MS): Promise<void> {
     this.#uses++;
     clearTimeout(this.#linger);
     if (this.#isRefused) return;
@@ -60,7 +60,7 @@ export class EraListener {
         if (this.#held?.abort === abort) this.#held = undefined;
       });
     }
-    await within(this.#held.opened, UPSTREAM_HELD_MS, () => undefined);
+    await within(this.#held.opened, ms, () => undefined);
   }
 
   /** A call is over. The next one mostly comes soon. */

@@ -49,7 +49,10 @@ const start = shared(async () => {
     await untilStatus(page, "Log in first.");
     if (name) {
       await page.fill("#login [name=name]", name);
+      // Before its script runs, the page that comes then has no status either, and sends its form by itself.
+      const loaded = page.waitForEvent("load");
       await page.click("#login >> text=Log in");
+      await loaded;
       await untilStatus(page, "");
     }
     return { page, open, request: context.request };

@@ -308,6 +308,7 @@ const ROWS: Readonly<Record<keyof typeof limits, Row>> = {
   MAX_UPSTREAM_RESUME_FAILURES: { test: "test/unit/gateway/object/evicted.test.ts" },
   UPSTREAM_HEAD_MS: "pace",
   UPSTREAM_HELD_MS: "pace",
+  ASKING_UPSTREAM_HELD_MS: "pace",
   MAX_INIT_BODY_BYTES: {
     takes: async (n) => {
       const isTaken = await isDone(initialize(gatewayCall(), x(n)));

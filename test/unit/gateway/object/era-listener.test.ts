@@ -1,6 +1,11 @@
 /** The server's standalone stream, which is held while calls of stateless clients are under way. */
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
-import { ERA_LINGER_MS, UPSTREAM_HELD_MS, UPSTREAM_RETRY_MS } from "../../../../src/core/limits.ts";
+import {
+  ASKING_UPSTREAM_HELD_MS,
+  ERA_LINGER_MS,
+  UPSTREAM_HELD_MS,
+  UPSTREAM_RETRY_MS,
+} from "../../../../src/core/limits.ts";
 import { EraListener } from "../../../../src/gateway/object/era-listener.ts";
 import { notice } from "../../../support/mcp/object-in-node.ts";
 
@@ -80,7 +85,10 @@ it("takes nothing of a stream that it has left, whose end leaves the next one al
   expect(streams).toHaveLength(2);
 });
 
-it("has a call wait for it a second and no longer", async () => {
+it.each([
+  [undefined, UPSTREAM_HELD_MS],
+  [ASKING_UPSTREAM_HELD_MS, ASKING_UPSTREAM_HELD_MS],
+])("has a call wait for it so long and no longer: %s", async (given, ms) => {
   const listener = new EraListener({
     maxBytes: 1000,
     silenceMs: 1000,
@@ -88,8 +96,8 @@ it("has a call wait for it a second and no longer", async () => {
     receive: () => undefined,
   });
   let isReady = false;
-  void listener.use({}).then(() => (isReady = true));
-  await vi.advanceTimersByTimeAsync(UPSTREAM_HELD_MS - 1);
+  void listener.use({}, given).then(() => (isReady = true));
+  await vi.advanceTimersByTimeAsync(ms - 1);
   expect(isReady).toBe(false);
   await vi.advanceTimersByTimeAsync(1);
   expect(isReady).toBe(true);
