@@ -102,7 +102,7 @@ export function says(held: Row, { entry, renewMs }: ShardRow): boolean {
   );
 }
 
-/** What a row says, as shards send it to each other. */
+/** Reads a row into the form in which shards send it to each other. */
 export function shardRow(row: Row): ShardRow {
   const { id, ord: order, drop_at: dropAt, type, subject } = row;
   const renewMs = renewalOf(row);

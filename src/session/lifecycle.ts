@@ -204,7 +204,7 @@ export class Lifecycle implements Sleeper {
     const session = this.load(now);
     if (!session || this.#inUse) return;
     session.use.takeBack(now, session.record.ttlMs, false);
-    // What held it open may have gone on for longer than its beginning was credited.
+    // A call credits the session when it begins, and may have held it open long after that.
     this.touch(session, now);
   }
 

@@ -227,7 +227,7 @@ export class EventLog {
     }
   }
 
-  /** What is stored beside the last of a stream's events after `seq` that has such an aside. */
+  /** The newest aside of a stream: the text that is stored beside one of its events after `seq`. */
   aside(stream: number, seq = 0): string | undefined {
     if (!this.#hasAsides) return undefined;
     const rows = this.#sql.exec<{ aside: string }>(this.#statements.aside, stream, seq);

@@ -24,7 +24,7 @@ export class Disagreements {
   ): Map<string, string> {
     const names = new Set(listed);
     const present = new Map<string, Disagreement>();
-    // One that is over lasted up to this look at most.
+    // A disagreement that is over lasted until this look at most.
     for (const { from } of this.#present.values()) {
       this.#longestMs = Math.max(this.#longestMs, now - from);
     }

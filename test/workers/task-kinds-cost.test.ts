@@ -31,7 +31,7 @@ beforeEach(() => {
     const sent = new Request(input, init);
     return sent.url.includes("modern") ? modern(sent) : legacy(sent);
   });
-  // In place of the demo server this one runs in the session's object, as any `{ server }` does.
+  // This server replaces the demo server. It runs in the session's object, as each `{ server }` does.
   vi.spyOn(McpServer.prototype, "connect").mockImplementation((transport) =>
     biddenServer(true).connect(transport),
   );

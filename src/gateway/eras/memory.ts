@@ -65,7 +65,7 @@ export class EraMemory {
       if (text === undefined) return;
       // Only `rememberAside` writes there.
       const { at, server } = JSON.parse(text) as { readonly at: string; readonly server: string };
-      // What its questions have shown meanwhile is newer.
+      // A server may have asked so while this was read, and that is newer.
       if (at !== known(upstream).at || asksAside(upstream) !== undefined) return;
       learnAside(upstream, server);
       this.#stored.set(upstream.name, server);
@@ -82,7 +82,7 @@ export class EraMemory {
       const { at, modern, legacy } = JSON.parse(text) as ReturnType<typeof known>;
       const now = known(upstream);
       if (at !== now.at) return;
-      // What its answers have shown meanwhile is newer.
+      // The server may have shown its era while this was read, and that is newer.
       if (modern !== undefined && now.modern === undefined) learn(upstream, "modern", modern);
       if (legacy !== undefined && now.legacy === undefined) learn(upstream, "legacy", legacy);
     } catch {

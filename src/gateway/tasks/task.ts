@@ -177,7 +177,7 @@ function payloadOf({ questions, result, error }: TaskState): string {
   return `,"inputRequests":{${asked.join(",")}}`;
 }
 
-/** What a restart must know of a state beyond its `taskText`, as JSON; empty: nothing. */
+/** The members of a state that a restart needs and its `taskText` lacks, as JSON; empty: there are none. */
 export function untoldText(state: TaskState): string {
   if (isEnded(state)) return "";
   const { rounds, answers, requestState, lastEventId } = state;

@@ -11,7 +11,7 @@ import {
   type ServerContext,
 } from "@modelcontextprotocol/server";
 
-/** What a call does, in this order. Each round asks two questions. */
+/** The steps of a call, in this order. Each round asks two questions. */
 export interface Bidding {
   readonly label: string;
   readonly progress?: number;

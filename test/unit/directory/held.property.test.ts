@@ -1,6 +1,6 @@
 /**
- * Sessions that readers hold open send the directory nothing for most of their TTLs. Whatever comes between, such as
- * readers that leave, objects that are lost and messages that fail, a listing shows the deadline that the session has.
+ * Sessions that readers hold open send the directory nothing for most of their TTLs. Meanwhile
+ * readers leave, objects are lost and messages fail. A listing shows each session's deadline all the same.
  */
 import fc from "fast-check";
 import { expect, it, vi } from "vitest";

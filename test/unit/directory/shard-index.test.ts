@@ -27,7 +27,7 @@ function load(): void {
   asked.length = 0;
 }
 
-/** What `work` asks the database. */
+/** The statements that `work` sends to the database. */
 function queriesOf(work: () => unknown): typeof asked {
   asked.length = 0;
   work();

@@ -7,7 +7,7 @@ const PREFIX = "thv:proxy:session:";
 const ID = "0b9f5ad4-7d4f-4c5e-9b64-1f5f0a0c9a55";
 const RECORD = `{"id":"${ID}","type":"sse","created_at":"2026-11-30T00:00:00Z","updated_at":"2026-11-30T00:00:00Z"}`;
 
-/** What is read of a Redis that has one key, with this value and this answer to PTTL. */
+/** Reads a Redis that has one key, with this value and this answer to PTTL. */
 async function read(value: string | null, pttl: number) {
   const answers: Record<string, unknown> = {
     PING: "PONG",

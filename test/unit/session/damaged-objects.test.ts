@@ -15,7 +15,7 @@ const OPENING = failedBy("internal error; reference = jg7asv9aputjvr6aho46rg2t")
 const FULL = failedBy("database or disk is full: SQLITE_FULL");
 
 interface World {
-  /** What each call of the probe, of the removal and of the directory fails with, in order; undefined: it does not. */
+  /** The errors of the calls of the probe, of the removal and of the directory, in order; undefined: that call succeeds. */
   readonly probes?: readonly (Error | undefined)[];
   readonly removals?: readonly (Error | undefined)[];
   readonly unlisting?: Error;

@@ -1,4 +1,4 @@
-/** A task is a session: the command and the console follow it as any other. */
+/** A task is a session, so the command and the console follow it like every other session. */
 import { join } from "node:path";
 import { it } from "vitest";
 import { PROJECT } from "../../../../scripts/bundle.ts";
