@@ -90,18 +90,29 @@ export function classify({ body, value }: Posted, version: string | undefined): 
     batch: false,
     pending: id === undefined ? [] : [id],
     cancels: cancelledIn(value, body),
-    ...refusalOf(version),
+    ...refusalOf(value, version),
   };
 }
 
-/** How a request of the session era is refused where its session did not agree on `version`. */
-function refusalOf(version: string | undefined): { readonly refusal?: VersionRefusal } {
+/** How a request without a claim is refused where its session did not agree on `version`. */
+function refusalOf(
+  value: unknown,
+  version: string | undefined,
+): { readonly refusal?: VersionRefusal } {
   const refusal = versionRefusal(version);
   if (!refusal) return {};
   if (!isModernVersion(refusal.version)) return { refusal };
-  const claim = `params._meta["${VERSION_META_KEY}"] is missing`;
-  const message = `${claim}, which ${refusal.version} requires`;
+  const message = `${missingClaim(value)}, which ${refusal.version} requires`;
   return { refusal: { ...refusal, code: RPC_CODES.invalidParams, message } };
+}
+
+/** Why a message makes no claim: the outermost of its values that is wrong. */
+function missingClaim(value: unknown): string {
+  const params = isObject(value) ? value["params"] : undefined;
+  if (params !== undefined && !isObject(params)) return "params is no object";
+  const meta = params?.["_meta"];
+  if (meta !== undefined && !isObject(meta)) return "params._meta is no object";
+  return `params._meta["${VERSION_META_KEY}"] is missing`;
 }
 
 /** The refusal of a version by a session that did not agree on it; undefined for one that every session accepts. */
@@ -132,7 +143,7 @@ function classifyBatch(
     if (isTooLong(message.id)) return refused(RPC_CODES.invalidRequest, ID_TOO_LONG);
     pending.push(message.id);
   }
-  return { kind: "exchange", batch: true, pending, cancels, ...refusalOf(version) };
+  return { kind: "exchange", batch: true, pending, cancels, ...refusalOf(undefined, version) };
 }
 
 function claimsStateless(value: unknown): boolean {

@@ -4,6 +4,7 @@
  */
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { decodeSession, encodeSession } from "../../src/library/model/codec.ts";
+import { SESSION_TYPES } from "../../src/core/content.ts";
 import { InvalidSessionIdError } from "../../src/core/errors.ts";
 import { type Session, StreamableSession } from "../../src/library/model/session.ts";
 import { SSESession } from "../../src/library/model/sse-session.ts";
@@ -182,7 +183,7 @@ export function describeStorage(name: string, open: OpenStorage): void {
       expect(await valueOf(id)).toBe("first");
     });
 
-    it.each(["mcp", "sse", "streamable", "quantum"])(
+    it.each([...SESSION_TYPES, "quantum"])(
       "a session of type %s comes back with its type, times to the nanosecond and metadata",
       async (type) => {
         const id = newId();

@@ -62,27 +62,36 @@ export class TaskClient {
   ): Promise<Response> {
     const { name, taskId } = params as { name?: string; taskId?: unknown };
     const named = name ?? (typeof taskId === "string" ? taskId : undefined);
-    const body = {
-      jsonrpc: "2.0",
-      id: ++this.#id,
-      method,
-      params: {
-        ...params,
-        _meta: {
-          "io.modelcontextprotocol/protocolVersion": VERSION,
-          "io.modelcontextprotocol/clientInfo": { name: "by-hand", version: "1" },
-          "io.modelcontextprotocol/clientCapabilities": this.#capabilities,
-          ...(params as { _meta?: object })._meta,
-        },
+    const claimed = {
+      ...params,
+      _meta: {
+        "io.modelcontextprotocol/protocolVersion": VERSION,
+        "io.modelcontextprotocol/clientInfo": { name: "by-hand", version: "1" },
+        "io.modelcontextprotocol/clientCapabilities": this.#capabilities,
+        ...(params as { _meta?: object })._meta,
       },
     };
-    const all = {
+    return this.#post(method, claimed, {
       "mcp-protocol-version": VERSION,
       "mcp-method": method,
       ...(named !== undefined && { "mcp-name": named }),
-      ...this.#headers,
       ...headers,
-    };
+    });
+  }
+
+  /** A request with params that make no claim: they may be of any kind. */
+  async sendBare(method: string, params: unknown): Promise<Answered> {
+    const response = await this.#post(method, params, {
+      "mcp-protocol-version": VERSION,
+      "mcp-method": method,
+      "mcp-name": "x",
+    });
+    return answered(response);
+  }
+
+  #post(method: string, params: unknown, headers: Record<string, string>): Promise<Response> {
+    const body = { jsonrpc: "2.0", id: ++this.#id, method, params };
+    const all = { ...this.#headers, ...headers };
     const kept = Object.entries(all).filter(([, value]) => value !== "");
     // On a connection of its own: one that is kept may break off before it is used again.
     return freshFetch(this.#url, {
@@ -97,14 +106,7 @@ export class TaskClient {
   }
 
   async ask(method: string, params?: object, headers?: Record<string, string>): Promise<Answered> {
-    const { status, messages } = await wholeAnswer(await this.send(method, params, headers));
-    const last = messages.at(-1) as { result: ShownTask; error: Answered["error"] } | undefined;
-    return {
-      status,
-      messages,
-      result: last?.result as ShownTask,
-      error: last?.error as Answered["error"],
-    };
+    return answered(await this.send(method, params, headers));
   }
 
   call(name: string, args: object = {}, more: object = {}): Promise<Answered> {
@@ -128,4 +130,15 @@ export class TaskClient {
   async listen(notifications: object): Promise<SseReader> {
     return readerOf(await this.send("subscriptions/listen", { notifications }));
   }
+}
+
+async function answered(response: Response): Promise<Answered> {
+  const { status, messages } = await wholeAnswer(response);
+  const last = messages.at(-1) as { result: ShownTask; error: Answered["error"] } | undefined;
+  return {
+    status,
+    messages,
+    result: last?.result as ShownTask,
+    error: last?.error as Answered["error"],
+  };
 }

@@ -1,5 +1,10 @@
 import { expect, it } from "vitest";
-import { classify, type Verdict, type VersionRefusal } from "../../../src/gateway/classify.ts";
+import {
+  classify,
+  VERSION_META_KEY,
+  type Verdict,
+  type VersionRefusal,
+} from "../../../src/gateway/classify.ts";
 
 const request = (method: string, params?: object, id: unknown = 1) => ({
   jsonrpc: "2.0",
@@ -171,6 +176,19 @@ it.each<[what: string, body: unknown, version: string | undefined, verdict: obje
     message?: string;
   };
   expect(rest).toEqual(verdict);
+});
+
+it.each([
+  ["params is no object", [[1], null, "x", 7, true]],
+  ["params._meta is no object", [{ _meta: [] }, { _meta: null }, { _meta: "x" }]],
+  [`params._meta["${VERSION_META_KEY}"] is missing`, [undefined, {}, { _meta: {} }]],
+])("a modern header without a claim: %s", (problem, given) => {
+  for (const params of given) {
+    const value = { jsonrpc: "2.0", id: 1, method: "tasks/get", params };
+    const verdict = classify({ body: JSON.stringify(value), value }, "2026-07-28");
+    const message = `${problem}, which 2026-07-28 requires`;
+    expect(verdict).toMatchObject({ refusal: { code: -32602, message } });
+  }
 });
 
 it("keeps each id as it was written", () => {

@@ -97,7 +97,9 @@ describe("adding sessions", () => {
     expect(await managerWith({ type: "streamable" }).addWithId(newId())).toBeInstanceOf(
       StreamableSession,
     );
-    expect((await managerWith({ type: "quantum" }).addWithId(newId())).type).toBe("quantum");
+    for (const type of ["task", "quantum"]) {
+      expect((await managerWith({ type }).addWithId(newId())).type).toBe(type);
+    }
     const factory = (id: string) => new ProxySession(id, "made");
     expect((await managerWith({ factory }).addWithId(newId())).type).toBe("made");
   });

@@ -455,6 +455,34 @@ describe.concurrent("what is refused", () => {
   );
 
   it(
+    "params that are no object get -32602, and reach no task and no server",
+    beside(async () => {
+      const server = await TaskServer.start();
+      const { url } = await startGateway({ default: { url: server.url, tasks: AT_ONCE } });
+      const client = new TaskClient(url);
+      const { taskId } = (await client.call("held", { label: "kept" })).result;
+      await server.until(() => server.runs.has("kept"));
+      const sent = server.bodies.length;
+      const about = { name: "held", arguments: { label: "none" }, taskId };
+      const methods = ["tasks/get", "tasks/update", "tasks/cancel", "tools/call"];
+      for (const method of [...methods, "subscriptions/listen", "tasks/list"]) {
+        for (const params of [[], [about], null, taskId, 7, true]) {
+          const { status, messages } = await client.sendBare(method, params);
+          const message = "params is no object, which 2026-07-28 requires";
+          const error = { code: -32602, message };
+          expect([method, status, messages]).toMatchObject([method, 400, [{ error }]]);
+        }
+      }
+      expect((await client.get(taskId)).result.status).toBe("working");
+      expect([server.bodies.length, server.cancelled.size, [...server.runs]]).toEqual([
+        sent,
+        0,
+        [["kept", 1]],
+      ]);
+    }),
+  );
+
+  it(
     "`tasks` false leaves all of it to the upstream",
     beside(async () => {
       const { url } = await start();
