@@ -2,6 +2,12 @@
 
 /** Milliseconds until the shared timer first fires. An object stays in memory while its timer runs. */
 const IDLE_MS = 250;
+/**
+ * Milliseconds after which a timer is set anew. Cloudflare keeps an object in memory that has no caller while a
+ * timer of its own is pending, each timer for 15 minutes, and for no request to a server on the internet
+ * (compatibility date 2026-10-01, "Pending I/O operations"). So a call of an hour lasts by its timers.
+ */
+const LONGEST_MS = 5 * 60_000;
 
 /**
  * One timer for many callbacks, most of which are called off soon: to set and clear a timer for
@@ -53,8 +59,10 @@ export class SharedTimer {
       }
     } finally {
       // If a callback threw, the others are called in another turn.
-      if (this.#waiting.size > 0)
-        this.#wakeBy(Math.max(now, Math.min(...this.#waiting.values())), now);
+      if (this.#waiting.size > 0) {
+        const due = Math.max(now, Math.min(...this.#waiting.values()));
+        this.#wakeBy(Math.min(due, now + LONGEST_MS), now);
+      }
     }
   }
 }

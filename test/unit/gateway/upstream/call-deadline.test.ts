@@ -46,6 +46,19 @@ it("has a long one take no longer than it waits for, and end with it", () => {
   expect(vi.getTimerCount()).toBe(0);
 });
 
+it("sets no timer for longer than five minutes: one keeps its object in memory for fifteen", () => {
+  const set = vi.spyOn(globalThis, "setTimeout");
+  const timer = new SharedTimer();
+  const called: string[] = [];
+  timer.after(3_600_000, () => called.push("a"));
+  vi.advanceTimersByTime(3_599_999);
+  expect(called).toEqual([]);
+  expect(vi.getTimerCount()).toBe(1);
+  vi.advanceTimersByTime(1);
+  expect([called, vi.getTimerCount()]).toEqual([["a"], 0]);
+  expect(Math.max(...set.mock.calls.map(([, ms = 0]) => ms))).toBe(300_000);
+});
+
 it("calls a short one in time that comes while a long one waits", () => {
   const timer = new SharedTimer();
   const called: string[] = [];
