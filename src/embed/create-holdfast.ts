@@ -10,12 +10,13 @@ import { ConfigError, type Environment } from "../config/env.ts";
 import { located } from "../config/location.ts";
 import { loadConfig } from "../config/service.ts";
 import type { Caller } from "../core/caller.ts";
+import { requireSessionId } from "../core/id.ts";
 import { MAX_SUBJECT_LENGTH } from "../core/limits.ts";
 import { directoryOf } from "../directory/client.ts";
 import { DirectoryObject } from "../directory/directory-object.ts";
 import { openUpstreams, outboundOf, ownServers, statelessSends } from "../gateway/upstream/open.ts";
 import { overBridge } from "../gateway/tasks/over-bridge.ts";
-import type { OverBridge, OwnServer, OwnServers } from "../gateway/upstream/upstream.ts";
+import type { OverBridge, OwnServer, OwnServers, WakeTask } from "../gateway/upstream/upstream.ts";
 import { drainRefusedBody } from "../http/drain-refused-body.ts";
 import { createLogger, describeFailure, type Logger } from "../logger.ts";
 import { DurableObjectHost } from "../session/object-host.ts";
@@ -71,6 +72,7 @@ interface Embedded {
   readonly fetch: (request: Request) => Promise<Response>;
   readonly sessions: (caller: Caller) => HoldfastSessions;
   readonly overBridge: OverBridge;
+  readonly wakeTask: WakeTask;
 }
 
 /**
@@ -117,6 +119,7 @@ export function holdfastOn<Env extends object>(
     named: serversIn(options, env),
     validated: serverPublish,
     overBridge: (...request) => embedded(env).overBridge(...request),
+    wakeTask: (...about) => embedded(env).wakeTask(...about),
   });
   const embedded = onceEach((env: Env) =>
     namingOptions(options, () => embed(options, env, environment(env), own(env), surroundings)),
@@ -201,6 +204,8 @@ function embed<Env>(
     fetch: async (request) => drainRefusedBody(request, await app.fetch(request)),
     sessions: (caller) => sessionsOf({ host, config, access, log }, caller),
     overBridge: overBridge({ host, config, access, upstreams, log }),
+    wakeTask: (upstream, id) =>
+      host.as({ admin: true }).task(requireSessionId(id), { kind: "get", upstream }),
   };
 }
 

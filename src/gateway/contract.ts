@@ -94,8 +94,11 @@ export interface EraRequest {
 /** The part that a task plays in a request of the stateless revision. */
 export interface EraTask {
   readonly id: string;
-  /** `call` sends the body, `resume` takes up the answer to what was sent before, `cancel` cancels that. */
-  readonly verb: "call" | "resume" | "cancel";
+  /**
+   * `call` sends the body, `resume` takes up the answer to what was sent before, `cancel` cancels that, and `taken`
+   * says that the task has stored its answer.
+   */
+  readonly verb: "call" | "resume" | "cancel" | "taken";
   /** After so many milliseconds the call is a task's for certain. */
   readonly afterMs: number;
   /** Milliseconds that it may take in all. */

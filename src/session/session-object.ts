@@ -95,6 +95,7 @@ export class SessionObject extends DurableObject<Environment> {
       },
       released: () => this.#life.release(Date.now()),
       over: (headers) => void this.remove({ admin: true }, undefined, headers),
+      wakeTask: own.wakeTask,
     });
     this.#tasks = new TaskHost({
       storage: ctx.storage,

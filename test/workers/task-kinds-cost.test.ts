@@ -12,7 +12,7 @@ import {
   sessionFetch,
   type Bidding,
 } from "../support/mcp/bidden-server.ts";
-import { countWrites, objectOf, told } from "../support/object.ts";
+import { countWrites, objectOf, storedBy, told } from "../support/object.ts";
 
 type Kind = "modern" | "legacy" | "own";
 const KINDS: readonly Kind[] = ["modern", "legacy", "own"];
@@ -41,6 +41,7 @@ afterEach(() => {
   vi.restoreAllMocks();
 });
 
+const HALF_AN_HOUR_MS = 1_800_000;
 const META = "io.modelcontextprotocol/";
 const CALLER = { admin: true };
 const UPSTREAM = "default";
@@ -197,6 +198,9 @@ it.each(CASES)("a task that %s pays no more (%s)", async (_name, kind, bidding, 
   await until(id, end);
   await told(id);
   const { rows, alarms } = writes;
+  // Nothing wakes it before its time is up.
+  const { alarm } = await storedBy(id);
+  expect(alarm).toBeGreaterThan(Date.now() + HALF_AN_HOUR_MS);
   const { events, ended } = await eventsOf(id);
   // It is at work, each round asks and is answered in two steps, and it ends.
   expect([ended, events.length >= 2 + 3 * rounds]).toEqual([true, true]);

@@ -23,7 +23,7 @@ import { initializeFor, legacyBody, type ModernRequest } from "./modern-request.
 import type { RequestId } from "../json-rpc.ts";
 import { FIRST_SLOT, placeIn, type Slot } from "./slots.ts";
 import { asksAside } from "./speaks.ts";
-import { MODERN_VERSION } from "./wire.ts";
+import { DISCOVER, MODERN_VERSION } from "./wire.ts";
 
 const encoder = new TextEncoder();
 
@@ -116,7 +116,8 @@ export function carry(
     client;
   const era: EraRequest = {
     id,
-    method,
+    // An object of a version before that knows nothing of this verb, and answers a discovery without the server.
+    method: task?.verb === "taken" ? DISCOVER : method,
     name,
     progressToken,
     logLevel,

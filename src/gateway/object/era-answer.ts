@@ -26,10 +26,11 @@ import {
 import type { KeptHeaders } from "../upstream/meaning.ts";
 import type { Answering } from "./client-answer.ts";
 import type { EraLeg } from "./era-leg.ts";
-import type { EraPlace, EraStates } from "./era-states.ts";
+import { EraCallLog } from "./era-call-log.ts";
+import type { EraStates } from "./era-states.ts";
+import type { EraTasks } from "./era-tasks.ts";
 import type { OpenExchange } from "./exchange-table.ts";
 import type { GatewayStreams } from "./streams.ts";
-import { Turn } from "./turn.ts";
 
 interface EraAnswerParts {
   /** The request's id at the upstream, and its progress token there. */
@@ -47,6 +48,7 @@ interface EraAnswerParts {
   /** Hands progress to the call that it is of. */
   readonly progress: (token: RequestId, text: string) => void;
   readonly onStray: () => void;
+  readonly tasks: Pick<EraTasks, "give" | "wake">;
   /** Calls a function after so many milliseconds. Returns what calls that off. */
   readonly after: (ms: number, work: () => void) => () => void;
   /** The stream in the log, where the client has been asked before. */
@@ -62,11 +64,10 @@ export class EraAnswer implements Answering {
   readonly #parts: EraAnswerParts;
   /** The client's request that waits; undefined while the client is asked. */
   #leg: EraLeg | undefined;
-  #row: OpenExchange | undefined;
+  readonly #log: EraCallLog;
   #asks: Ask[] = [];
   /** Those of `#asks` that any other call could be asked as well, as they came. */
   #forAnyCall: string[] = [];
-  readonly #backlog = new Turn();
   /** Calls off the moment for which more questions are waited for. */
   #gathering: (() => void) | undefined;
   #isEnded = false;
@@ -75,11 +76,13 @@ export class EraAnswer implements Answering {
   readonly #mayBeAsked: boolean;
   /** The call is a task's: who leaves it does not cancel it. */
   #isKept = false;
+  /** The task whose object has left the call, and has not come back for it. */
+  #leftBy: string | undefined;
 
   constructor(leg: EraLeg, parts: EraAnswerParts) {
     this.#leg = leg;
     this.#parts = parts;
-    this.#row = parts.row;
+    this.#log = new EraCallLog(parts.upstreamId, parts.streams, parts.row);
     this.answer = leg.answer;
     this.#mayBeAsked = mayBeAsked(leg.request);
   }
@@ -125,11 +128,9 @@ export class EraAnswer implements Answering {
    */
   attend(leg: EraLeg, seq: number, missing: readonly Ask[]): void {
     this.#leg = leg;
+    this.#leftBy = undefined;
     this.#asks = [...missing];
-    const { streams } = this.#parts;
-    for (const text of this.#row ? streams.messagesAfter(this.#row.stream, seq) : []) {
-      for (const message of messagesIn(text)) this.#handle(leg, message);
-    }
+    for (const message of this.#log.after(seq)) this.#handle(leg, message);
     this.flush();
   }
 
@@ -147,7 +148,8 @@ export class EraAnswer implements Answering {
     if (!this.#isKept || this.#isEnded) return false;
     if (this.#leg !== leg) return true;
     this.#leg = undefined;
-    this.#parts.states.leave(this.#placeNow(), Date.now());
+    this.#leftBy = leg.request.task?.id;
+    this.#parts.states.leave(this.#log.place(this.resumesAfter()), Date.now());
     return true;
   }
 
@@ -201,7 +203,7 @@ export class EraAnswer implements Answering {
     const leg = this.#leg;
     this.#asks = [];
     if (!leg) {
-      this.#backlog.add(rpcError(failure.code, failure.message, this.#parts.upstreamId));
+      this.#log.add(rpcError(failure.code, failure.message, this.#parts.upstreamId));
       return this.#over();
     }
     this.#over();
@@ -223,7 +225,9 @@ export class EraAnswer implements Answering {
   }
 
   cancel(id: RequestId): void {
-    if (id === this.#parts.upstreamId) this.fail(FAILURES.cancelled);
+    if (id !== this.#parts.upstreamId) return;
+    this.#leftBy = undefined;
+    this.fail(FAILURES.cancelled);
   }
 
   abandon(): () => void {
@@ -235,7 +239,7 @@ export class EraAnswer implements Answering {
     const leg = this.#leg;
     const [text = ""] = answers;
     this.#over(true);
-    leg?.finish(modernResponse(leg.request.method, leg.request.id, text), status, headers);
+    if (leg) this.#finish(leg, text, status, headers);
   }
 
   startStream(): void {
@@ -249,8 +253,8 @@ export class EraAnswer implements Answering {
 
   #take(written: WrittenMessage): boolean {
     if (this.#leg) return this.#handle(this.#leg, written);
-    if (!this.#backlog.fits(written.text)) this.#store(undefined);
-    this.#backlog.add(written.text);
+    if (!this.#log.fits(written.text)) this.#store(undefined);
+    this.#log.add(written.text);
     if (this.#answers(written)) this.#over(true);
     return true;
   }
@@ -265,7 +269,7 @@ export class EraAnswer implements Answering {
           return false;
         }
         this.#over(true);
-        leg.finish(modernResponse(request.method, request.id, written.text));
+        this.#finish(leg, written.text);
         return true;
       case "ask":
         if (ASKING_METHODS.has(request.method)) this.#asks.push(heard.ask);
@@ -290,6 +294,12 @@ export class EraAnswer implements Answering {
     }
   }
 
+  #finish(leg: EraLeg, text: string, status?: number, headers?: KeptHeaders): void {
+    const { method, id, task } = leg.request;
+    if (task && this.#isKept) this.#parts.tasks.give(this.#parts.upstreamId, text, task.id);
+    leg.finish(modernResponse(method, id, text), status, headers);
+  }
+
   #answers({ message }: WrittenMessage): boolean {
     if (message.kind !== "response" || message.id === undefined) return false;
     const { upstreamId } = this.#parts;
@@ -306,7 +316,8 @@ export class EraAnswer implements Answering {
     const { id, method, name, slot } = leg.request;
     const now = Date.now();
     const expiresAt = now + waitsMs;
-    const state = { ...this.#placeNow(), askedAt: now, method, name, asks: [...asks], expiresAt };
+    const place = this.#log.place(this.resumesAfter());
+    const state = { ...place, askedAt: now, method, name, asks: [...asks], expiresAt };
     const text = inputRequired(id, asks, stateIn(slot, states.add(state, now)));
     this.#asks = [];
     this.#forAnyCall = [];
@@ -314,21 +325,12 @@ export class EraAnswer implements Answering {
     leg.finish(text);
   }
 
-  /** Where the call goes on in the log, and at the upstream. */
-  #placeNow(): EraPlace {
-    const { streams, upstreamId } = this.#parts;
-    const resumesAfter = this.resumesAfter();
-    const { stream } = (this.#row ??= streams.beginExchange([upstreamId], false, resumesAfter));
-    return { stream, seq: streams.lastSeq, resumesAfter, upstreamId };
-  }
-
-  /** Has another life of the object know of a call that it may take up, once its stream can be resumed. */
+  /** Has another life of the object, and the call's task, know of a call that can be taken up: its stream can be resumed. */
   #note(): void {
-    const [row, after] = [this.#row, this.resumesAfter()];
-    if (this.#isEnded || after === undefined) return;
-    if (!row && this.#isKept) this.#placeNow();
-    // Its client was asked by another stream, before this one had said anything.
-    else if (row && !row.upstreamId) this.#row = this.#parts.streams.resumeAfter(row, after);
+    if (this.#isEnded) return;
+    const after = this.resumesAfter();
+    if (after !== undefined || this.#log.isResumable) this.#leg?.atServer();
+    if (after !== undefined) this.#log.resumable(after, this.#isKept);
   }
 
   /** The server has answered, or is not waited for any more. */
@@ -338,13 +340,12 @@ export class EraAnswer implements Answering {
     this.#gathering?.();
     for (const text of this.#forAnyCall.splice(0)) this.#parts.unasked(text);
     if (!this.#leg) return this.#store(this.resumesAfter());
-    if (this.#row) this.#parts.streams.say(this.#row, [], []);
+    this.#log.close();
   }
 
-  /** Stores what came while the client is asked. */
-  #store(upstreamId: string | undefined): void {
-    const texts = this.#backlog.take();
-    if (!this.#row || texts.length === 0) return;
-    this.#parts.streams.say(this.#row, texts, this.pending, upstreamId);
+  /** Stores what came while the client is asked, or the task's object is gone. That one is to come for it. */
+  #store(resumesAfter: string | undefined): void {
+    if (!this.#log.store(this.pending, resumesAfter)) return;
+    if (this.#leftBy !== undefined) this.#parts.tasks.wake(this.#leftBy);
   }
 }

@@ -7,13 +7,19 @@ import type { Outcome } from "../../core/errors.ts";
 import type { Logger } from "../../logger.ts";
 import type { ChannelParts } from "../../stream/channel.ts";
 import type { EraRequest, ExchangeRequest, GatewaySession, Listen } from "../contract.ts";
-import { discoverResult, inputRequired, stateRefused } from "../eras/modern-answer.ts";
+import {
+  discoverResult,
+  inputRequired,
+  modernResponse,
+  stateRefused,
+} from "../eras/modern-answer.ts";
 import { stateIn } from "../eras/slots.ts";
 import { isTaskCall } from "../eras/task-call-id.ts";
 import { DISCOVER } from "../eras/wire.ts";
 import type { RequestId } from "../json-rpc.ts";
 import type { ObjectServer } from "../own/object-server.ts";
 import { FAILURES, reportFailure } from "../upstream/failure.ts";
+import type { WakeTask } from "../upstream/upstream.ts";
 import type { Answering } from "./client-answer.ts";
 import { described } from "./described.ts";
 import { EraAnswer } from "./era-answer.ts";
@@ -27,6 +33,7 @@ import { cancelled, fromLog, leftAt, placeOf, repliesTo } from "./era-places.ts"
 import { EraRunning } from "./era-running.ts";
 import { EraSender } from "./era-sender.ts";
 import { EraStates, type EraState } from "./era-states.ts";
+import { EraTasks } from "./era-tasks.ts";
 import type { OpenExchange } from "./exchange-table.ts";
 import type { Exchange } from "./exchange.ts";
 import type { ExchangeLimits } from "./streamed-answer.ts";
@@ -47,11 +54,9 @@ interface EraCallsParts {
     how: { readonly client?: Answering; readonly left?: OpenExchange | undefined },
   ) => Outcome<Exchange>;
   readonly over: (headers: Headers) => void;
+  readonly wakeTask: WakeTask;
   readonly log: Logger;
 }
-
-/** Why the upstream is to stop. */
-const CANCELLED = "The task was cancelled";
 
 export class EraCalls {
   readonly #parts: EraCallsParts;
@@ -61,6 +66,7 @@ export class EraCalls {
   readonly #sender: EraSender;
   readonly #entry: EraEntry;
   readonly #listens: EraListens;
+  readonly #tasks: EraTasks;
 
   constructor(parts: EraCallsParts) {
     this.#parts = parts;
@@ -83,7 +89,17 @@ export class EraCalls {
       capabilities: () => eras.capabilities,
       reply: (text, headers) => sender.post(text, headers),
       after: (ms, work) => void link.timer.after(ms, work),
+      isUntaken: (id) => this.#tasks.isUntaken(id),
     }));
+    this.#tasks = new EraTasks({
+      link,
+      states: this.#states,
+      doubt,
+      sender,
+      isRunning: (id) => running.has(id),
+      cancel: (id, reason) => this.#cancel(id, reason),
+      wakeTask: parts.wakeTask,
+    });
     const restart = isOwn ? () => own.restart() : undefined;
     const endLeft = () =>
       link.streams.answerInterrupted(
@@ -119,13 +135,14 @@ export class EraCalls {
   }
 
   #carry(request: ExchangeRequest, era: EraRequest): Carried {
+    if (era.task?.verb === "taken") return this.#tasks.taken(request, era);
     if (era.method === DISCOVER) {
       const text = `{"jsonrpc":"2.0","id":${era.id},"result":${discoverResult(described(this.#parts.channel.storage.kv))}}`;
       return answeredAtOnce({ kind: "json", status: 200, body: text });
     }
     const { task } = era;
     if (task?.verb === "resume") return this.#resume(request, era);
-    if (task?.verb === "cancel") return this.#cancelTask(request, era);
+    if (task?.verb === "cancel") return this.#tasks.cancel(request, era);
     if (era.requestState !== undefined) return this.#goOn(request, era, era.requestState);
     const [id = ""] = request.pending;
     const begin = () => this.#unbridged ?? this.#run(request, this.#leg(era, id), id);
@@ -151,6 +168,7 @@ export class EraCalls {
   /** The session has ended. */
   end(): void {
     this.#running.clear();
+    this.#tasks.end();
     this.#entry.leave();
   }
 
@@ -185,6 +203,7 @@ export class EraCalls {
       unasked: (text) => link.streams.receive(undefined, [text]),
       progress: (token, text) => this.#running.progress(token, text),
       onStray: () => log.warn("upstream.stray_response", { upstream: name }),
+      tasks: this.#tasks,
       after: (ms, work) => link.timer.after(ms, work),
       row: left,
     });
@@ -264,7 +283,7 @@ export class EraCalls {
   /** A task's object was lost, and asks for the answer to the call that it had sent. */
   #resume(request: ExchangeRequest, era: EraRequest): Carried {
     const { streams } = this.#parts.link;
-    const id = this.#callOf(request, era);
+    const id = this.#tasks.callOf(request, era);
     const [name = "", state] = this.#states.lastOf(id) ?? [];
     const leg = this.#leg(era, id);
     // The task's object resumes a stream, so the answer must be one.
@@ -276,6 +295,11 @@ export class EraCalls {
     const running = this.#running.get(id);
     const place = state ?? placeOf(streams, id);
     const left = place && !running ? leftAt(streams, place) : undefined;
+    const untaken = this.#tasks.untaken(id);
+    if (untaken !== undefined) {
+      leg.finish(modernResponse(era.method, era.id, untaken));
+      return { answer: leg.answer, ended: Promise.resolve() };
+    }
     if (!running && !place && era.slot !== undefined) return busy();
     if (!running && !left) return fromLog(streams, place, leg);
     const carried = running
@@ -288,29 +312,6 @@ export class EraCalls {
     if (!running && state?.replies) this.#deliver(name, state.replies, id, request.headers);
     this.#keep(id, era);
     return carried;
-  }
-
-  #cancelTask(request: ExchangeRequest, era: EraRequest): Carried {
-    const { streams } = this.#parts.link;
-    const id = this.#callOf(request, era);
-    if (this.#running.has(id)) this.#cancel(id, CANCELLED);
-    else {
-      const left = streams.openExchanges().find(({ asked }) => asked.includes(id));
-      if (!left && era.slot !== undefined) return busy();
-      if (left) {
-        streams.say(left, [], []);
-        this.#doubt.givenUp();
-        this.#sender.post(cancelled(id, CANCELLED), request.headers);
-      }
-    }
-    const body = `{"jsonrpc":"2.0","id":${era.id},"result":{}}`;
-    return answeredAtOnce({ kind: "json", status: 200, body });
-  }
-
-  /** The upstream's id of a task's call. An earlier request, which was answered by a question, may have begun it. */
-  #callOf({ pending }: ExchangeRequest, { requestState }: EraRequest): RequestId {
-    const asked = requestState === undefined ? undefined : this.#states.callOf(requestState);
-    return asked ?? pending[0] ?? "";
   }
 
   /** Nobody waits for this request any more. */

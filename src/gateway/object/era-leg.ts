@@ -7,6 +7,7 @@ import { encodeFrame, KEEPALIVE_FRAME, MESSAGE_EVENT } from "../../wire/sse-fram
 import type { EraRequest, ExchangeAnswer, Failure } from "../contract.ts";
 import { statusOfResponse } from "../eras/modern-answer.ts";
 import { rpcError } from "../json-rpc.ts";
+import { AT_SERVER } from "../tasks/task.ts";
 import type { KeptHeaders } from "../upstream/meaning.ts";
 
 interface LegParts {
@@ -26,6 +27,8 @@ const UNREAD_MS = 60_000;
 
 const encoder = new TextEncoder();
 const keepalive = encoder.encode(KEEPALIVE_FRAME);
+/** Tells the task's object that the server can be asked for the rest. */
+const atServer = encoder.encode(encodeFrame({ data: "", id: AT_SERVER }));
 
 export class EraLeg {
   readonly request: EraRequest;
@@ -41,6 +44,8 @@ export class EraLeg {
   #taken: PromiseWithResolvers<void> | undefined;
   #watched: ReturnType<typeof setTimeout> | undefined;
   #isOver = false;
+  /** The rest of the call can be had from its server after a restart of everything. */
+  #isAtServer = false;
 
   constructor({ request, keepaliveMs, bufferBytes, maxBytes, onLeft }: LegParts) {
     this.request = request;
@@ -87,6 +92,14 @@ export class EraLeg {
       if ((this.#controller?.desiredSize ?? -1) >= 0) this.#controller?.enqueue(keepalive.slice());
     }, this.#keepaliveMs);
     this.#resolve(succeed({ kind: "flow", body }));
+    if (this.#isAtServer) this.#controller?.enqueue(atServer.slice());
+  }
+
+  /** The server can be asked for the rest of the call. A task is told; another client could not come back for it. */
+  atServer(): void {
+    if (this.#isAtServer || !this.request.task) return;
+    this.#isAtServer = true;
+    if (!this.#isOver) this.#controller?.enqueue(atServer.slice());
   }
 
   /** Sends a message before the last one. */
@@ -99,6 +112,7 @@ export class EraLeg {
   }
 
   /** Answers with the last message. */
+
   finish(text: string, status = statusOfResponse(text), headers?: KeptHeaders): void {
     if (this.#isOver) return;
     const controller = this.#controller;

@@ -31,6 +31,8 @@ interface RunningParts {
   readonly over: (headers: ExchangeRequest["headers"]) => void;
   /** Calls a function after so many milliseconds. */
   readonly after: (ms: number, work: () => void) => void;
+  /** Whether a task is still to store the answer to its call. */
+  readonly isUntaken: (upstreamId: RequestId) => boolean;
 }
 
 /** Questions about no call that wait for one. */
@@ -60,7 +62,7 @@ export class EraRunning {
     if (isAskable) this.#note();
     void exchange.ended.then(() => {
       this.#calls.delete(upstreamId);
-      if (isAskable && !this.#isOver) this.#ended(call);
+      if (isAskable && !this.#isOver) this.#ended(upstreamId, call);
     });
     for (const { text, sid } of isAskable ? this.#waiting.splice(0) : []) {
       if (sid === this.#parts.sid()) answer.asked(text, true);
@@ -153,13 +155,13 @@ export class EraRunning {
     if (this.#parts.doubt.asksAside && askable > 0) this.#parts.doubt.atWork(askable === 1);
   }
 
-  #ended({ answer: { isAnswered, isAttended }, era, headers }: Running): void {
-    const { doubt, after, over } = this.#parts;
-    // No other call finds the session of a task. It stays while the log holds an answer that the task has not read.
+  #ended(id: RequestId, { answer: { isAnswered, isAttended }, era, headers }: Running): void {
+    const { doubt, after, over, isUntaken } = this.#parts;
+    // No other call finds the session of a task. It stays while it has an answer that the task has not read.
     const isSole = era.task !== undefined && era.task.id === era.slot;
     if (isSole && (isAttended || !isAnswered)) {
       return after(ERA_LINGER_MS, () => {
-        if (!this.#isOver) over(headers);
+        if (!this.#isOver && !isUntaken(id)) over(headers);
       });
     }
     if (!isAnswered) return doubt.givenUp();

@@ -25,7 +25,7 @@ import {
 import { ObjectServer, type OwnServerParts } from "../own/object-server.ts";
 import { unaskedIn, type RequestId } from "../json-rpc.ts";
 import { agreedVersion, bindingOf, endBinding } from "../upstream/handshake.ts";
-import type { Send, Upstream, Upstreams } from "../upstream/upstream.ts";
+import type { Send, Upstream, Upstreams, WakeTask } from "../upstream/upstream.ts";
 import { refusesBatches } from "../versions.ts";
 import { FAILURES, reportFailure, SessionGone } from "../upstream/failure.ts";
 import { EraBridge, isEra } from "./era-bridge.ts";
@@ -52,6 +52,7 @@ interface GatewayParts extends Pick<ExchangesParts, "used" | "released"> {
   readonly log: Logger;
   /** Ends the session, and with it its upstream's, which gets these headers. */
   readonly over: (headers: Headers) => void;
+  readonly wakeTask: WakeTask;
 }
 
 export class Gateway {
@@ -179,6 +180,7 @@ export class Gateway {
       own: this.own,
       start: (request, how) => this.#start(link, request, how),
       over: this.#parts.over,
+      wakeTask: this.#parts.wakeTask,
       log: this.#parts.log,
     }));
   }

@@ -1,12 +1,8 @@
 /** The ways of a task's calls to their upstreams: straight, or over the bridge to a server that keeps sessions. */
 import type { OverBridge, Upstream, Upstreams } from "../upstream/upstream.ts";
-import {
-  BRIDGED_EVENT_ID,
-  cancelOverBridge,
-  upstreamOverBridge,
-  type BridgedCall,
-} from "./over-bridge.ts";
+import { tellBridge, upstreamOverBridge, type BridgedCall } from "./over-bridge.ts";
 import type { StoredCall } from "./store.ts";
+import { AT_BRIDGE } from "./task.ts";
 
 export interface CallRoutesParts {
   readonly openUpstreams: () => Upstreams;
@@ -42,14 +38,20 @@ export class CallRoutes {
     if (call.principal === undefined) return this.configured(call.upstream);
     const bridged = this.#bridged(call, task);
     if (!bridged) return undefined;
-    signal.addEventListener("abort", () => void cancelOverBridge(bridged, headers));
+    signal.addEventListener("abort", () => void tellBridge("cancel", bridged, headers));
     return upstreamOverBridge(bridged);
   }
 
   /** Cancels a call that nobody has under way here, though its server may. */
   cancel(call: StoredCall): void {
     const bridged = this.#bridged(call, taskOf(call));
-    if (bridged) void cancelOverBridge(bridged, call.headers);
+    if (bridged) void tellBridge("cancel", bridged, call.headers);
+  }
+
+  /** The answer to a call is stored, or is its client's. */
+  taken(call: Call, task: BridgedCall["task"], headers: StoredCall["headers"]): void {
+    const bridged = this.#bridged(call, task);
+    if (bridged) void tellBridge("taken", bridged, headers);
   }
 
   #bridged(
@@ -69,7 +71,7 @@ export function taskOf({ facts }: StoredCall): BridgedCall["task"] {
   return { id, afterMs: 0, withinMs: Math.max(1, createdAt + ttlMs - Date.now()) };
 }
 
-/** The event after which every stream of a call is resumed; undefined: its streams say so themselves. */
+/** The event after which a stream of a call is resumed that has told of none; undefined: it cannot be resumed. */
 export function resumedAfter({ principal }: { readonly principal?: string }): string | undefined {
-  return principal === undefined ? undefined : BRIDGED_EVENT_ID;
+  return principal === undefined ? undefined : AT_BRIDGE;
 }

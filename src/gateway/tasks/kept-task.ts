@@ -11,6 +11,7 @@ import { TaskStore, type StoredCall } from "./store.ts";
 import {
   ended,
   isEnded,
+  isToBeWoken,
   stateOf,
   taskText,
   untoldText,
@@ -50,8 +51,9 @@ export class KeptTask {
   #loaded: Task | null | undefined;
   /** When a task at work is to be looked at; undefined: it is not known. */
   #lookAt: number | undefined;
-  /** How the task has ended, while that could not be stored. */
+  /** How the task has ended, while that could not be stored, and the next try to store it. */
   #owed: TaskEnd | undefined;
+  #again: ReturnType<typeof setTimeout> | undefined;
 
   constructor(parts: KeptTaskParts) {
     this.#parts = parts;
@@ -73,19 +75,21 @@ export class KeptTask {
   /** When the object is to look at the task, in milliseconds since the epoch; Infinity: never. */
   get lookAt(): number {
     if (this.#lookAt !== undefined) return this.#lookAt;
-    return this.isAtWork ? (this.#lookAt = Date.now() + FIRST_TASK_LOOK_MS) : Infinity;
+    const { task } = this;
+    const isDue = task && isToBeWoken(task.state);
+    return isDue ? (this.#lookAt = Date.now() + FIRST_TASK_LOOK_MS) : Infinity;
   }
 
   /** A task is to be made: the session's first alarm is to be the first look, so that one alarm is set and not two. */
-  expect(now: number): void {
-    this.#lookAt = now + FIRST_TASK_LOOK_MS;
+  expect(state: TaskState, now: number): void {
+    this.#lookAt = isToBeWoken(state) ? now + FIRST_TASK_LOOK_MS : Infinity;
   }
 
   /** Stores a new task in the session, which has just been made. */
   create(call: StoredCall, state: TaskState, now: number): void {
     this.#tell(call, state, () => this.#store.create(call));
     this.#loaded = { call, state };
-    this.lookAgain(now);
+    if (isToBeWoken(state)) this.lookAgain(now);
   }
 
   /** Nobody else changes the state. */
@@ -104,8 +108,8 @@ export class KeptTask {
       });
     }
     this.#loaded = { call, state: next };
-    if (next.status !== "working") this.#lookAt = undefined;
-    else if (before.status !== "working") this.lookAgain(next.updatedAt);
+    if (!isToBeWoken(next)) this.#lookAt = undefined;
+    else if (!isToBeWoken(before)) this.lookAgain(Date.now());
   }
 
   /** Takes a change that a later one makes up for, where it cannot be stored now. */
@@ -113,10 +117,11 @@ export class KeptTask {
     this.#try(() => this.change(next));
   }
 
-  /** Ends the task. Where that cannot be stored now, it is owed, and comes before any other end. */
+  /** Ends the task. Where that cannot be stored now, it is owed, comes before any other end, and is tried again. */
   end(end: TaskEnd): void {
     this.#owed ??= end;
     this.#try(() => this.#end(end));
+    if (this.owesEnd) this.#again ??= setTimeout(() => this.#endAgain(end), FIRST_TASK_LOOK_MS);
   }
 
   /** Cancels the task. Where that cannot be stored, this throws, and nothing has happened. */
@@ -141,13 +146,25 @@ export class KeptTask {
   forget(): void {
     this.#loaded = undefined;
     this.#lookAt = undefined;
+    this.#settle();
+  }
+
+  #endAgain(end: TaskEnd): void {
+    this.#again = undefined;
+    if (this.owesEnd) this.end(end);
+  }
+
+  /** Nothing is owed any more. */
+  #settle(): void {
     this.#owed = undefined;
+    clearTimeout(this.#again);
+    this.#again = undefined;
   }
 
   #end(end: TaskEnd): void {
     const { task } = this;
     if (task) this.change(ended(task.state, this.#owed ?? end, Date.now()));
-    this.#owed = undefined;
+    this.#settle();
   }
 
   #try(change: () => void): void {

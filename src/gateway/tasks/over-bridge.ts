@@ -39,9 +39,6 @@ export interface BridgedCall {
   readonly bridge: OverBridge;
 }
 
-/** The event of the bridge's streams after which they are resumed: the bridge knows itself how far a task's call is. */
-export const BRIDGED_EVENT_ID = "0";
-
 /** The upstream as a task's call sees it: its one replica is the bridge, which lets every stream be resumed. */
 export function upstreamOverBridge({
   upstream,
@@ -58,12 +55,16 @@ export function upstreamOverBridge({
   return { ...upstream, headers: {}, replicas: [{ url, send }] };
 }
 
-/** Cancels the call at the server: to leave its stream does not. Never rejects. */
-export async function cancelOverBridge(
+/**
+ * Tells the session of a call: `cancel` cancels it at the server, which to leave its stream does not, and `taken` says
+ * that its answer is stored. Never rejects.
+ */
+export async function tellBridge(
+  verb: "cancel" | "taken",
   { upstream, principal, task, body, bridge }: BridgedCall,
   headers: Readonly<Record<string, string>>,
 ): Promise<void> {
   const request = { method: "POST", headers, body } as const;
-  const about = { ...task, verb: "cancel" } as const;
+  const about = { ...task, verb } as const;
   await bridge(upstream.name, principal, about, request).catch(() => undefined);
 }

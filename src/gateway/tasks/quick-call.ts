@@ -8,6 +8,7 @@ import type { Upstream } from "../upstream/upstream.ts";
 import { resumedAfter } from "./call-routes.ts";
 import type { TaskAnswer, TaskAsk } from "./contract.ts";
 import { QuickAnswer } from "./quick-answer.ts";
+import type { StoredCall } from "./store.ts";
 import { callToSend, progressIn } from "./text.ts";
 import { UpstreamCall, type Heard } from "./upstream-call.ts";
 
@@ -47,6 +48,8 @@ export class QuickCall implements Run {
   readonly body: string;
   /** The call has been answered, or has become a task. */
   isOver = false;
+  /** It has taken so long that it is to become a task. */
+  isLate = false;
   /** How far the upstream last said that it is. */
   progress: string | undefined;
 
@@ -69,6 +72,7 @@ export class QuickCall implements Run {
     });
     const timeUp = setTimeout(() => this.#timeUp(), upstream.timeoutMs);
     const grown = setTimeout(() => {
+      this.isLate = true;
       if (!this.isOver) late(this);
     }, settings.afterMs);
     this.#callOff = () => {
@@ -103,6 +107,21 @@ export class QuickCall implements Run {
 
   get ask(): QuickCallParts["ask"] {
     return this.#parts.ask;
+  }
+
+  /** The call as its task stores it. */
+  toStore(now: number): StoredCall {
+    const { call, taskId, ask, token, upstream, body } = this;
+    const { ttlMs, pollIntervalMs } = this.settings;
+    return {
+      facts: { taskId, createdAt: now, ttlMs, pollIntervalMs },
+      upstream: upstream.name,
+      url: call.url ?? upstream.replicas[0]?.url ?? "",
+      body,
+      headers: callHeaders(ask.headers),
+      token,
+      ...(ask.principal !== undefined && { principal: ask.principal }),
+    };
   }
 
   /** Passes on what the upstream says. Returns whether that was its answer. */
@@ -158,4 +177,9 @@ export class QuickCall implements Run {
     this.#callOff();
     this.#parts.hold.release();
   }
+}
+
+/** The headers that say what a call is. The others may hold a credential, and belong to one request. */
+function callHeaders(headers: Run["headers"]): Run["headers"] {
+  return Object.fromEntries(Object.entries(headers).filter(([name]) => name.startsWith("mcp-")));
 }

@@ -133,8 +133,10 @@ export class TaskHost {
 
   /** The alarm has fired. If the object was lost, this has loaded it. */
   wake(now: number): void {
+    const wasLost = !this.#run;
     this.takeUp();
-    if (this.#kept.isAtWork && this.wakeAt <= now) this.#kept.lookAgain(now);
+    // Over the bridge a call that was taken up tells only later whether it is to be looked at.
+    if (this.#kept.isAtWork && (wasLost || this.wakeAt <= now)) this.#kept.lookAgain(now);
   }
 
   /** Before the session ends, with which its task is gone: returns a function that cancels its call. */
@@ -175,13 +177,23 @@ export class TaskHost {
       for await (const one of heard) {
         if (this.#isDone(run)) return;
         const quick = this.#quick(run);
-        if (quick ? quick.take(one) : this.#take(run, one)) return;
+        if (quick ? quick.take(one) : this.#take(run, one)) return this.#taken(run);
       }
       if (!this.#isDone(run)) this.#failed(run, undefined);
     } catch (cause) {
       if (!this.#isDone(run)) this.#failed(run, cause);
     } finally {
       if (this.#run === run) this.#run = undefined;
+    }
+  }
+
+  /** A call has its answer, or its client has. The bridge keeps the answer to a call that may be a task's until then. */
+  #taken(run: Run): void {
+    const { task } = this.#kept;
+    if (task && isEnded(task.state) && !this.#kept.owesEnd) {
+      this.#routes.taken(task.call, taskOf(task.call), run.headers);
+    } else if (!task && run instanceof QuickCall && run.isLate) {
+      this.#routes.taken(run.ask, { id: run.taskId, afterMs: 0, withinMs: 1 }, run.headers);
     }
   }
 
@@ -307,21 +319,14 @@ export class TaskHost {
   async #makeTask(quick: QuickCall): Promise<void> {
     // The call may have its answer by now: the owner's tasks were counted meanwhile.
     if (quick.isOver) return;
-    const { call, taskId, ask, token, upstream, body, owner } = quick;
-    const { ttlMs, pollIntervalMs } = quick.settings;
+    const { call, taskId, ask, upstream, owner, settings } = quick;
+    const { ttlMs } = settings;
     const now = Date.now();
-    const stored: StoredCall = {
-      facts: { taskId, createdAt: now, ttlMs, pollIntervalMs },
-      upstream: upstream.name,
-      url: call.url ?? upstream.replicas[0]?.url ?? "",
-      body,
-      headers: callHeaders(ask.headers),
-      token,
-      ...(ask.principal !== undefined && { principal: ask.principal }),
-    };
+    const stored = quick.toStore(now);
     const taskCall = withSession(stored);
     const tool = shorten(ask.tool, MAX_TASK_TOOL_LENGTH);
-    this.#kept.expect(now);
+    const state = withMessage(withEventId(begun(now), call.lastEventId), quick.progress, now);
+    this.#kept.expect(state, now);
     unwrap(
       this.#parts.make(taskId, {
         type: SESSION_TYPE_TASK,
@@ -333,7 +338,6 @@ export class TaskHost {
         ...(taskCall !== undefined && { taskCall }),
       }),
     );
-    const state = withMessage(withEventId(begun(now), call.lastEventId), quick.progress, now);
     this.#kept.create(stored, state, now);
     this.#run = quick;
     quick.becomesTask();
@@ -341,9 +345,4 @@ export class TaskHost {
     await this.#parts.storage.sync();
     quick.tell(responseText(ask.id, createdText(stored.facts, state)));
   }
-}
-
-/** The headers that say what a call is. The others may hold a credential, and belong to one request. */
-function callHeaders(headers: Headers): Headers {
-  return Object.fromEntries(Object.entries(headers).filter(([name]) => name.startsWith("mcp-")));
 }

@@ -58,6 +58,18 @@ export function withEventId(state: TaskState, lastEventId: string | undefined): 
   return state.status === "working" ? { ...state, lastEventId } : state;
 }
 
+/**
+ * Places in the stream of a call over the bridge. The bridge knows the real one, and tells of a call whose server
+ * can be asked for the rest after a restart of everything. Without that only the bridge itself has the rest.
+ */
+export const AT_BRIDGE = "0";
+export const AT_SERVER = "1";
+
+/** Whether the object must wake by itself after a restart: a call at work can be taken up then. */
+export function isToBeWoken({ status, lastEventId }: TaskState): boolean {
+  return status === "working" && lastEventId !== undefined && lastEventId !== AT_BRIDGE;
+}
+
 /** The questions that an upstream asks in one answer. */
 export interface Asked {
   /** The requests as JSON, by the upstream's names. At least one. */

@@ -28,7 +28,7 @@ interface UpstreamCallParts {
   /** Milliseconds that it may take in all. */
   readonly totalMs: number;
   readonly bodyMaxBytes: number;
-  /** Every stream of the call is resumed after this event, whatever ids its events have. */
+  /** A stream of the call is resumed after this event unless its events have ids. */
   readonly resumesAfter?: string | undefined;
 }
 
@@ -50,7 +50,7 @@ export class UpstreamCall {
 
   /** The stream can be taken up after this event, once what was heard last is handled. */
   get lastEventId(): string | undefined {
-    return this.#parts.resumesAfter ?? this.#stream?.lastEventId;
+    return this.#stream?.lastEventId ?? this.#parts.resumesAfter;
   }
 
   /** Sends the call. Throws UpstreamError, also where the stream ends for good. */

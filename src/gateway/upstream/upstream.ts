@@ -60,10 +60,15 @@ export type OverBridge = (
   request: RequestParts,
 ) => Promise<Response>;
 
+/** Has the object of this task, of this upstream, look at its call. */
+export type WakeTask = (upstream: string, taskId: string) => Promise<unknown>;
+
 /** The servers of a Worker's own code. */
 export interface OwnServers {
   /** The way from an object to servers that keep sessions; absent: there is none. */
   readonly overBridge?: OverBridge;
+  /** The way back from there to the objects of tasks. */
+  readonly wakeTask: WakeTask;
   readonly demo?: OwnServer | undefined;
   /** By the name of their upstream. */
   readonly named: ReadonlyMap<string, OwnServer>;
@@ -73,6 +78,7 @@ export interface OwnServers {
 
 export const NO_SERVERS: OwnServers = {
   named: new Map(),
+  wakeTask: async () => undefined,
   validated: () => () => {
     throw new Error("there is no server that could publish");
   },

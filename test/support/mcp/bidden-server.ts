@@ -23,6 +23,8 @@ export interface Bidding {
 const SCHEMA = { type: "object" as const, properties: { name: { type: "string" as const } } };
 const question = (message: string) => ({ message, requestedSchema: SCHEMA });
 
+/** Labels of the calls that have come. */
+export const begun = new Set<string>();
 /** Labels of the calls that may go on. */
 const released = new Set<string>();
 
@@ -44,6 +46,7 @@ export function biddenServer(asksInCall: boolean): Server {
   server.setRequestHandler("tools/call", async ({ params }, ctx) => {
     const { label, progress = 0, rounds = 0, ends } = params.arguments as unknown as Bidding;
     const round = Number(ctx.mcpReq.requestState() ?? 0);
+    begun.add(label);
     await untilLetGo(label);
     if (round === 0) await tell(ctx, progress);
     if (asksInCall) for (let n = 0; n < rounds; n++) await ask(ctx);

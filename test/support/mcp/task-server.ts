@@ -48,6 +48,8 @@ export class TaskServer {
   readonly cancelled = new Set<string>();
   /** Every body that came. */
   readonly bodies: string[] = [];
+  /** How many streams were asked for the rest of. */
+  resumed = 0;
   readonly #releases = new Map<string, () => void>();
   readonly #watchers = new Set<() => void>();
 
@@ -75,6 +77,7 @@ export class TaskServer {
     this.#listening = await listen(async (request) => {
       const body = await request.clone().text();
       this.bodies.push(body);
+      if (request.headers.has("last-event-id")) this.resumed++;
       this.#changed();
       // The SDK makes a result of whatever a tool throws.
       if (body.includes('"name":"protocol_error_job"')) return protocolError(body);

@@ -73,6 +73,27 @@ it.concurrent(
 );
 
 it.concurrent(
+  "the same after kill -9 if nobody asks for the task: its object wakes by itself",
+  beside(async () => {
+    const server = await TaskServer.start("legacy", true);
+    const { url, service } = await startGateway({ default: { url: server.url, tasks: AT_ONCE } });
+    const client = new TaskClient(url);
+    const args = { label: "alone", progress: ["begun"] };
+    const { taskId } = (await client.call("held", args)).result;
+    // The gateway has an event id of the call once it has heard something of it.
+    for (let said; said !== "begun";) said = (await client.get(taskId)).result.statusMessage;
+    await service.kill();
+    await service.restart();
+    await server.until(() => server.resumed > 0);
+    server.release("alone");
+    const done = await client.until(taskId, "completed", "failed");
+    expect(done).toMatchObject({ result: { content: [{ text: "released alone" }] } });
+    expect(server.runs.get("alone")).toBe(1);
+  }),
+  120_000,
+);
+
+it.concurrent(
   "a task is cancelled at the server at once, at work or while it waits for answers, by its client or with its session",
   beside(async () => {
     const server = await TaskServer.start("legacy");

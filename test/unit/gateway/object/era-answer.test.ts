@@ -35,6 +35,7 @@ it("hands a question about the client on where its call ends before its client i
     namesCalls: true,
     progress: () => undefined,
     onStray: () => undefined,
+    tasks: { give: () => undefined, wake: () => undefined },
     after: () => () => void calledOff++,
   });
   answer.asked(QUESTION, true);

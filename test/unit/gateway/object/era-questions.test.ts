@@ -505,11 +505,11 @@ it("a server that is silent about the end of its session delays the next call by
   expect(one.all("tools/call")).toHaveLength(2);
 });
 
-it("the session of one task ends with its call, once the task has the answer, or needs none", async () => {
+it("the session of one task ends with its call, once the task has stored the answer, or needs none", async () => {
   const id = "0b9f5ad4-7d4f-4c5e-9b64-1f5f0a0c9a66";
   const name = `task-${id}`;
   const task = { id, verb: "call", afterMs: 0, withinMs: 3_600_000 } as const;
-  const ends = async (slot: string, end: "result" | "cancel" | "unheard") => {
+  const ends = async (slot: string, end: "result" | "untaken" | "cancel" | "unheard") => {
     const { one, call, flow } = await carried();
     const begun = call(name, { slot, task });
     await pass(300);
@@ -517,11 +517,13 @@ it("the session of one task ends with its call, once the task has the answer, or
     if (end === "unheard") await value.body.cancel();
     if (end === "cancel") await call(name, { slot, task: { ...task, verb: "cancel" } });
     else await flow(name).say(resultOf(JSON.stringify(name)));
+    if (end === "result") await call(name, { slot, task: { ...task, verb: "taken" } });
     await pass(ERA_LINGER_MS);
     return [one.exists, one.all("DELETE").length];
   };
   expect(await ends(id, "result")).toEqual([false, 1]);
   expect(await ends(id, "cancel")).toEqual([false, 1]);
+  expect(await ends(id, "untaken")).toEqual([true, 0]);
   expect(await ends(id, "unheard")).toEqual([true, 0]);
   expect(await ends("", "result")).toEqual([true, 0]);
 });

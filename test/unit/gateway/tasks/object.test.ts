@@ -42,8 +42,13 @@ async function task(flows: readonly Flow[], afterMs = 0, env = {}) {
   return { one, ask, get: () => ask({ kind: "get", upstream: "default" }) };
 }
 
-it("a task that is at work for an hour sets ten alarms, the one of its end included", async () => {
-  const { one, get } = await task([new Flow()]);
+it.each([
+  ["can be taken up after a restart sets ten", "e1", [5, 20, 80, 320, 920, 1520, 2120, 2720, 3320]],
+  ["cannot be taken up sets one", undefined, []],
+])("an hour at work: a task that %s, the one of its end included", async (_, eventId, looks) => {
+  const flow = new Flow();
+  const { one, get } = await task([flow]);
+  if (eventId !== undefined) await flow.sayWithIds([eventId, progressOf(one, "half")]);
   const rings: number[] = [];
   const began = Date.now();
   while (one.storage.alarm !== null && rings.length < 100) {
@@ -54,7 +59,7 @@ it("a task that is at work for an hour sets ten alarms, the one of its end inclu
     await one.object.alarm();
     await settle();
   }
-  expect(rings).toEqual([5, 20, 80, 320, 920, 1520, 2120, 2720, 3320, HOUR_MS / 1000]);
+  expect(rings).toEqual([...looks, HOUR_MS / 1000]);
   expect(await get()).toBeUndefined();
 });
 
@@ -187,7 +192,7 @@ const progressOf = (one: ObjectInNode, message: string) => {
   return rpc(undefined, "notifications/progress", { progressToken, progress: 1, message });
 };
 
-it.each(["alarm", "request"])(
+it.each(["alarm", "request", "moment"])(
   "a result that came while the disk was full is the task's from the next %s on",
   async (look) => {
     const flow = new Flow();
@@ -202,6 +207,11 @@ it.each(["alarm", "request"])(
     expect(told()).not.toContain("completed");
     if (look === "alarm") {
       await one.object.alarm();
+      expect(told()).toContain("completed");
+    }
+    if (look === "moment") {
+      // It is tried again by itself.
+      await pass(5000);
       expect(told()).toContain("completed");
     }
     expect(await get()).toMatchObject({ status: "completed", result: { content: [] } });
