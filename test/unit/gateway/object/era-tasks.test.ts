@@ -48,15 +48,16 @@ async function calling() {
     rpc(0, "initialize", { protocolVersion: "2025-11-25", capabilities: CAPABILITIES, clientInfo }),
     { era: true },
   );
-  const ask = async (verb: EraTask["verb"], afterMs = 0, slot = "") => {
+  /** `verb` undefined: the call is no task's. */
+  const ask = async (verb: EraTask["verb"] | undefined, afterMs = 0) => {
     const era: EraRequest = {
       id: '"c"',
       method: verb === "taken" ? "server/discover" : "tools/call",
       name: "pay",
       capabilities: CAPABILITIES,
       inputResponses: {},
-      slot,
-      task: { id: TASK, verb, afterMs, withinMs: 3_600_000 },
+      slot: "",
+      ...(verb && { task: { id: TASK, verb, afterMs, withinMs: 3_600_000 } }),
     };
     const body = rpc(NAME, "tools/call", { name: "pay", arguments: {} });
     const outcome = await one.post(body, { era, match: MATCH });
@@ -156,18 +157,23 @@ it("a session that ends logs nothing more", async () => {
   expect(woken).toEqual([]);
 });
 
-it("a task is told by an event id whether its call can be taken up after a restart", async () => {
+it.each([
+  [
+    "a task is told by an event id that its call can be taken up after a restart",
+    "call",
+    ["id: 1"],
+  ],
+  ["another client is not told: it could not come back", undefined, null],
+] as const)("%s", async (_, verb, ids) => {
   const { flow, ask } = await calling();
-  const begun = ask("call");
+  const begun = ask(verb);
   await pass(300);
   const answer = await begun;
   if (answer.kind !== "flow") throw new Error(answer.kind);
-  await flow.say(rpc(undefined, "notifications/message", { level: "info", data: "a" }));
-  await flow.sayWithIds([
-    "e1",
-    rpc(undefined, "notifications/message", { level: "info", data: "b" }),
-  ]);
+  const log = (data: string) => rpc(undefined, "notifications/message", { level: "info", data });
+  await flow.say(log("a"));
+  await flow.sayWithIds(["e1", log("b")]);
   await flow.sayWithIds(["e2", RESULT]);
   const text = await new Response(answer.body).text();
-  expect(text.match(/^id: .*$/gm)).toEqual(["id: 1"]);
+  expect([text.match(/^id: .*$/gm), text.includes("the result")]).toEqual([ids, true]);
 });

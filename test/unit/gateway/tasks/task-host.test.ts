@@ -1,12 +1,14 @@
 /** A call that becomes a task: what comes between its steps, and what is sent again. */
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { succeed } from "../../../../src/core/errors.ts";
+import type { SessionContent } from "../../../../src/core/host.ts";
 import { requireSessionId } from "../../../../src/core/id.ts";
 import { TASK_REPEAT_MS } from "../../../../src/core/limits.ts";
 import type { Logger } from "../../../../src/logger.ts";
 import { QuickAnswer } from "../../../../src/gateway/tasks/quick-answer.ts";
 import { TaskHost } from "../../../../src/gateway/tasks/task-host.ts";
 import type { RequestParts, Upstream } from "../../../../src/gateway/upstream/upstream.ts";
+import type { EventWithAside } from "../../../../src/stream/event-log.ts";
 import { encodeFrame, MESSAGE_EVENT } from "../../../../src/wire/sse-frame.ts";
 import { ObjectStorage } from "../../../support/object-storage.ts";
 import { json, resultOf, rpc } from "../../../support/mcp/object-in-node.ts";
@@ -18,6 +20,17 @@ const ID = requireSessionId("0b9f5ad4-7d4f-4c5e-9b64-1f5f0a0c9a55");
 const CALLER = { admin: true };
 const AFTER_MS = 1000;
 const pass = (ms: number) => vi.advanceTimersByTimeAsync(ms);
+const never = () => new Promise<never>(() => undefined);
+const UPSTREAM = {
+  name: "default",
+  headers: {},
+  timeoutMs: 60_000,
+  silenceMs: 600_000,
+  callMs: 3_600_000,
+  forwardAuthorization: false,
+  era: "modern",
+  tasks: { afterMs: AFTER_MS, ttlMs: 3_600_000, pollIntervalMs: 1000, required: [] },
+} as const;
 
 /** A host whose upstream gives these answers in turn, and whose steps the test may hold up. */
 function hosting(...answers: readonly Promise<Response>[]) {
@@ -29,17 +42,7 @@ function hosting(...answers: readonly Promise<Response>[]) {
     sent.push(body);
     return left.shift() ?? new Promise<Response>(() => undefined);
   };
-  const upstream: Upstream = {
-    name: "default",
-    replicas: [{ url: "https://a.example/mcp", send }],
-    headers: {},
-    timeoutMs: 60_000,
-    silenceMs: 600_000,
-    callMs: 3_600_000,
-    forwardAuthorization: false,
-    era: "modern",
-    tasks: { afterMs: AFTER_MS, ttlMs: 3_600_000, pollIntervalMs: 1000, required: [] },
-  };
+  const upstream: Upstream = { ...UPSTREAM, replicas: [{ url: "https://a.example/mcp", send }] };
   const { storage } = new ObjectStorage().open();
   storage.sync = () => synced.promise;
   let isMade = false;
@@ -131,6 +134,100 @@ it("sends it no second time where it is cancelled in that pause", async () => {
   about("cancel");
   await pass(TASK_REPEAT_MS);
   expect([sent.length, status()]).toEqual([1, "cancelled"]);
+});
+
+/**
+ * A host whose calls go over the bridge, which answers them by `answer`. `isFull`: nothing can be stored. The owner's
+ * tasks are counted until `counted`.
+ */
+function bridging(answer: Promise<Response>, counted = Promise.resolve()) {
+  const verbs: string[] = [];
+  const wakes: number[] = [];
+  const kept: { event?: EventWithAside; content?: SessionContent } = {};
+  const { storage } = new ObjectStorage().open();
+  const full = { isFull: false };
+  const upstream: Upstream = {
+    ...UPSTREAM,
+    replicas: [{ url: "https://a.example/mcp", send: never }],
+  };
+  const host = () =>
+    new TaskHost({
+      storage,
+      session: () => kept.content ?? null,
+      make: (_id, content) => succeed((kept.content = content)),
+      unmake: () => delete kept.content,
+      admit: (_id, _owner, make) => counted.then(make),
+      stream: () => ({
+        byTask: (event, _ends, store) => {
+          if (full.isFull) throw new Error("database or disk is full");
+          kept.event = event;
+          store();
+        },
+        ofTask: { newest: kept.event as never, changeAside: () => undefined },
+      }),
+      wakeBy: (at) => void wakes.push(at),
+      openUpstreams: () => new Map([["default", upstream]]),
+      overBridge: (_upstream, _principal, { verb }) => {
+        verbs.push(verb);
+        if (verb === "call") return answer;
+        return verb === "resume" ? never() : Promise.resolve(json(resultOf('"c"')));
+      },
+      limits: { bodyMaxBytes: 1 << 20, eventMaxBytes: 1 << 16, streamBufferBytes: 1 << 16 },
+      log: { warn: vi.fn() } as unknown as Logger,
+    });
+  const first = host();
+  const body = rpc("c", "tools/call", { name: "pay", arguments: {} });
+  const ask = { upstream: "default", body, id: '"c"', tool: "pay", headers: {} } as const;
+  void first.call(CALLER, ID, { kind: "call", ...ask, owner: "p", principal: "p" });
+  return { verbs, wakes, kept, full, host };
+}
+
+it("tells the bridge once the answer to a task's call is stored", async () => {
+  const answer = Promise.withResolvers<Response>();
+  const { verbs, kept, full } = bridging(answer.promise);
+  await pass(AFTER_MS);
+  full.isFull = true;
+  answer.resolve(json(resultOf('"c"', '"content":[]')));
+  await pass(0);
+  expect(verbs).toEqual(["call"]);
+  full.isFull = false;
+  await pass(5000);
+  expect(kept.event?.data).toContain("completed");
+
+  const other = bridging(Promise.resolve(json(resultOf('"c"', '"content":[]'))));
+  await pass(0);
+  // It was quick, and is no task.
+  expect(other.verbs).toEqual(["call"]);
+
+  const late = Promise.withResolvers<Response>();
+  const third = bridging(late.promise);
+  await pass(AFTER_MS);
+  late.resolve(json(resultOf('"c"', '"content":[]')));
+  await pass(0);
+  expect(third.verbs).toEqual(["call", "taken"]);
+});
+
+it("tells the bridge of an answer that came while a call was to become a task: the bridge takes it for one", async () => {
+  const answer = Promise.withResolvers<Response>();
+  const { verbs, kept } = bridging(answer.promise, never());
+  await pass(AFTER_MS);
+  answer.resolve(json(resultOf('"c"')));
+  await pass(0);
+  expect([verbs, kept.content]).toEqual([["call", "taken"], undefined]);
+});
+
+it("looks again at a task over the bridge that was lost with its object: only later does it tell whether it can be resumed", async () => {
+  const { verbs, wakes, host } = bridging(never());
+  await pass(AFTER_MS);
+  expect(wakes).toEqual([]);
+  const second = host();
+  second.wake(Date.now());
+  await pass(0);
+  expect(verbs).toEqual(["call", "resume"]);
+  expect(wakes).toHaveLength(1);
+  // It has said nothing of its stream meanwhile.
+  second.wake(wakes[0]!);
+  expect(wakes).toHaveLength(2);
 });
 
 it("lets as much wait for a slow client as the buffer holds, and not a byte more", async () => {
