@@ -88,13 +88,14 @@ async function inSomeSlot(
   task: EraTask | undefined,
 ): Promise<ExchangeAnswer> {
   const id = task ? taskCallId(task.id) : JSON.stringify(crypto.randomUUID());
+  const began = Date.now();
   const { upstream, parts } = call;
   if (mayBeAsked(request)) await parts.memory?.recallAside(upstream);
   const first = await eraSessionOf(call, request);
   const pool = poolOf(first.id);
   for (const slot of slotsFor(request.requestState, task?.id, pool)) {
     const session = slot === FIRST_SLOT ? first : await eraSessionOf(call, request, slot);
-    const ask = () => carry(call, session, request, id, task);
+    const ask = () => carry(call, session, request, id, task && since(began, task));
     // A question in another slot than the first is of a session that is there, or of none.
     const mayMake = isNew(task) && (!slot || request.requestState === undefined);
     const carried = mayMake ? inSession(call, session, ask) : ask().catch(notThere);
@@ -106,6 +107,11 @@ async function inSomeSlot(
   }
   if (!isNew(task) || request.requestState === undefined) return { kind: "busy" };
   return { kind: "json", status: 200, body: stateRefused(UNKNOWN_STATE, request.id) };
+}
+
+/** A task as it is now. To make a session may take longer than until the call is a task. */
+function since(began: number, task: EraTask): EraTask {
+  return { ...task, afterMs: Math.max(0, task.afterMs - (Date.now() - began)) };
 }
 
 /** Calls `over` once the answer has ended, or there is none; not where the slot is taken. */

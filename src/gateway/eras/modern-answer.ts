@@ -38,6 +38,8 @@ export function stateRefused(why: string, id: RequestId): string {
 }
 
 function modernResult(method: string, result: string): string {
+  // No revision allows it. The client is to see what the server has answered.
+  if (!result.startsWith("{")) return result;
   const complete = withMember(result, "resultType", '"complete"');
   if (!CACHED_METHODS.has(method)) return complete;
   // The gateway knows neither how long the result stays true, nor who else may see it.

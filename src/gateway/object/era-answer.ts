@@ -238,8 +238,8 @@ export class EraAnswer implements Answering {
   answerJson(status: number, answers: readonly string[], headers?: KeptHeaders): void {
     const leg = this.#leg;
     const [text = ""] = answers;
-    this.#over(true);
     if (leg) this.#finish(leg, text, status, headers);
+    else this.#over(true);
   }
 
   startStream(): void {
@@ -268,7 +268,6 @@ export class EraAnswer implements Answering {
           parts.onStray();
           return false;
         }
-        this.#over(true);
         this.#finish(leg, written.text);
         return true;
       case "ask":
@@ -294,9 +293,12 @@ export class EraAnswer implements Answering {
     }
   }
 
+  /** The server has answered. A task's call that can be resumed is not over before the task has the answer. */
   #finish(leg: EraLeg, text: string, status?: number, headers?: KeptHeaders): void {
     const { method, id, task } = leg.request;
-    if (task && this.#isKept) this.#parts.tasks.give(this.#parts.upstreamId, text, task.id);
+    const isKept = task !== undefined && this.#isKept;
+    this.#over(true, isKept && this.#log.isResumable);
+    if (isKept) this.#parts.tasks.give(this.#parts.upstreamId, text, task.id, this.#log);
     leg.finish(modernResponse(method, id, text), status, headers);
   }
 
@@ -334,13 +336,13 @@ export class EraAnswer implements Answering {
   }
 
   /** The server has answered, or is not waited for any more. */
-  #over(isAnswered = false): void {
+  #over(isAnswered = false, staysOpen = false): void {
     this.#isEnded = true;
     this.isAnswered = isAnswered;
     this.#gathering?.();
     for (const text of this.#forAnyCall.splice(0)) this.#parts.unasked(text);
     if (!this.#leg) return this.#store(this.resumesAfter());
-    this.#log.close();
+    if (!staysOpen) this.#log.close();
   }
 
   /** Stores what came while the client is asked, or the task's object is gone. That one is to come for it. */

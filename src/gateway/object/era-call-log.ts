@@ -11,6 +11,7 @@ export class EraCallLog {
   readonly #backlog = new Turn();
   /** Undefined: nothing of the call is stored. */
   #row: OpenExchange | undefined;
+  #isClosed = false;
 
   constructor(upstreamId: RequestId, streams: GatewayStreams, row: OpenExchange | undefined) {
     this.#upstreamId = upstreamId;
@@ -66,6 +67,8 @@ export class EraCallLog {
 
   /** The call is over, and somebody has had all of it. */
   close(): void {
-    if (this.#row) this.#streams.say(this.#row, [], []);
+    if (!this.#row || this.#isClosed) return;
+    this.#streams.say(this.#row, [], []);
+    this.#isClosed = true;
   }
 }

@@ -146,7 +146,9 @@ export class EraRunning {
 
   /** Calls that were under way when the object's memory was lost, and that are not taken up again yet. */
   get #left(): OpenExchange[] {
-    return this.#parts.stored().filter(({ asked }) => !asked.some((id) => this.#calls.has(id)));
+    const { stored, isUntaken } = this.#parts;
+    const isLeft = (id: RequestId) => !this.#calls.has(id) && !isUntaken(id);
+    return stored().filter(({ asked }) => asked.every(isLeft));
   }
 
   /** Has the next life of the object know that calls are under way. */

@@ -6,11 +6,13 @@ import { ERA_LINGER_MS } from "../../core/limits.ts";
 import type { EraRequest, ExchangeRequest } from "../contract.ts";
 import type { RequestId } from "../json-rpc.ts";
 import type { WakeTask } from "../upstream/upstream.ts";
+import type { EraCallLog } from "./era-call-log.ts";
 import { answeredAtOnce, busy, type Carried } from "./era-carried.ts";
 import type { EraDoubt } from "./era-doubt.ts";
 import { cancelled } from "./era-places.ts";
 import type { EraSender } from "./era-sender.ts";
 import type { EraStates } from "./era-states.ts";
+import type { OpenExchange } from "./exchange-table.ts";
 import type { UpstreamLink } from "./upstream-link.ts";
 
 interface EraTasksParts {
@@ -29,8 +31,12 @@ interface EraTasksParts {
 interface Untaken {
   /** The server's response. Undefined: the log has it by now. */
   readonly text: string | undefined;
+  /** Says that the call is over. Until then another life of the object asks the server for the answer, where it can. */
+  readonly close: () => void;
   readonly callOff: () => void;
 }
+
+const nothing = (): void => undefined;
 
 /** Why the upstream is to stop. */
 const CANCELLED = "The task was cancelled";
@@ -54,11 +60,13 @@ export class EraTasks {
   cancel(request: ExchangeRequest, era: EraRequest): Carried {
     const { link, isRunning, doubt, sender, cancel } = this.#parts;
     const id = this.callOf(request, era);
+    // The server has answered, and the task has ended otherwise.
+    if (this.#take(id)) return done(era);
     if (isRunning(id)) {
       cancel(id, CANCELLED);
       return done(era);
     }
-    const left = link.streams.openExchanges().find(({ asked }) => asked.includes(id));
+    const left = this.#leftOf(id);
     if (!left) return era.slot === undefined ? done(era) : busy();
     link.streams.say(left, [], []);
     doubt.givenUp();
@@ -68,19 +76,29 @@ export class EraTasks {
 
   /** A task has stored the answer to its call. */
   taken(request: ExchangeRequest, era: EraRequest): Carried {
-    const isHere = this.#take(this.callOf(request, era));
-    return isHere || era.slot === undefined ? done(era) : busy();
+    const { isRunning, link } = this.#parts;
+    const id = this.callOf(request, era);
+    if (this.#take(id)) return done(era);
+    // An earlier life of the object has given it.
+    const left = isRunning(id) ? undefined : this.#leftOf(id);
+    if (left) link.streams.say(left, [], []);
+    return left || era.slot === undefined ? done(era) : busy();
   }
 
   /** An answer is about to be given to a task. If the task does not take it in time, the log keeps it. */
-  give(id: RequestId, text: string, taskId: string): void {
+  give(id: RequestId, text: string, taskId: string, log: EraCallLog): void {
     this.#take(id);
+    const close = () => log.close();
     const callOff = this.#parts.link.timer.after(ERA_LINGER_MS, () => {
-      this.#untaken.set(id, { text: undefined, callOff: () => undefined });
-      this.#log(id, text);
-      this.wake(taskId);
+      try {
+        this.#keep(text, log);
+        this.#untaken.set(id, { text: undefined, close: nothing, callOff: nothing });
+      } finally {
+        // An answer that could not be stored is still here.
+        this.wake(taskId);
+      }
     });
-    this.#untaken.set(id, { text, callOff });
+    this.#untaken.set(id, { text, close, callOff });
   }
 
   /** Whether a task is still to store the answer to this call. */
@@ -101,22 +119,27 @@ export class EraTasks {
 
   /** The session has ended. */
   end(): void {
-    for (const id of this.#untaken.keys()) this.#take(id);
+    for (const { callOff } of this.#untaken.values()) callOff();
+    this.#untaken.clear();
   }
 
   /** Returns whether the answer was still to be stored. */
   #take(id: RequestId): boolean {
-    this.#untaken.get(id)?.callOff();
+    const untaken = this.#untaken.get(id);
+    untaken?.callOff();
+    untaken?.close();
     return this.#untaken.delete(id);
   }
 
-  #log(id: RequestId, text: string): void {
-    const { states, link } = this.#parts;
-    const { streams } = link;
-    const exchange = streams.beginExchange([id], false);
-    const place = { stream: exchange.stream, seq: streams.lastSeq, upstreamId: id };
-    states.leave(place, Date.now());
-    streams.say(exchange, [text], []);
+  /** A call of an earlier life of the object that is not over. */
+  #leftOf(id: RequestId): OpenExchange | undefined {
+    return this.#parts.link.streams.openExchanges().find(({ asked }) => asked.includes(id));
+  }
+
+  #keep(text: string, log: EraCallLog): void {
+    this.#parts.states.leave(log.place(undefined), Date.now());
+    log.add(text);
+    log.store([], undefined);
   }
 }
 

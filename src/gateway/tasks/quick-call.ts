@@ -3,13 +3,14 @@ import type { SessionId } from "../../core/id.ts";
 import type { TaskSettings } from "../../config/upstreams.ts";
 import type { Hold } from "../../http/held-bytes.ts";
 import type { Failure } from "../contract.ts";
+import type { RequestId } from "../json-rpc.ts";
 import { FAILURES } from "../upstream/failure.ts";
 import type { Upstream } from "../upstream/upstream.ts";
 import { resumedAfter } from "./call-routes.ts";
 import type { TaskAnswer, TaskAsk } from "./contract.ts";
 import { QuickAnswer } from "./quick-answer.ts";
 import type { StoredCall } from "./store.ts";
-import { callToSend, progressIn } from "./text.ts";
+import { callToSend, isAnswerTo, progressIn } from "./text.ts";
 import { UpstreamCall, type Heard } from "./upstream-call.ts";
 
 /** A call that is under way at the upstream. */
@@ -19,7 +20,8 @@ export interface Run {
   readonly abort: AbortController;
   /** With which it was sent. */
   readonly headers: Readonly<Record<string, string>>;
-  /** The call's progress token, as JSON. */
+  /** The call's id and its progress token, as JSON. */
+  readonly id: RequestId;
   readonly token: string;
 }
 
@@ -105,6 +107,10 @@ export class QuickCall implements Run {
     return this.#parts.ask.headers;
   }
 
+  get id(): RequestId {
+    return this.#parts.ask.id;
+  }
+
   get ask(): QuickCallParts["ask"] {
     return this.#parts.ask;
   }
@@ -131,8 +137,9 @@ export class QuickCall implements Run {
       this.#over();
       return true;
     }
-    for (const { message, text } of heard.messages) {
-      if (message.kind === "response") {
+    for (const one of heard.messages) {
+      const { text } = one;
+      if (isAnswerTo(this.id, one)) {
         this.#client.end(text);
         this.#over();
         return true;

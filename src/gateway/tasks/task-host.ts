@@ -13,6 +13,7 @@ import { MAX_TASK_TOOL_LENGTH, TASK_REPEAT_MS } from "../../core/limits.ts";
 import { bodies, NO_ROOM } from "../../http/held-bytes.ts";
 import { describeFailure, type Logger } from "../../logger.ts";
 import { exceeds } from "../../wire/bytes.ts";
+import { memberText } from "../../wire/json-text.ts";
 import { shorten } from "../../wire/shorten.ts";
 import { sleep } from "../../wire/timers.ts";
 import { RPC_CODES, type WrittenMessage } from "../json-rpc.ts";
@@ -33,7 +34,7 @@ import {
   withQuestions,
   type Repeat,
 } from "./task.ts";
-import { outcomeOf, progressIn, repeated, responseIn, responseText } from "./text.ts";
+import { isAnswerTo, outcomeOf, progressIn, repeated, responseIn, responseText } from "./text.ts";
 import { errorText, UpstreamCall, type Heard } from "./upstream-call.ts";
 
 type Headers = Readonly<Record<string, string>>;
@@ -212,16 +213,16 @@ export class TaskHost {
     if (heard.kind === "whole") {
       const { body, status } = heard;
       const text = typeof body === "string" ? body : new TextDecoder().decode(body);
-      const response = responseIn(text);
+      const response = responseIn(text, run.id);
       if (response) this.#settle(run, response);
-      else this.#failed(run, new Error(`status ${status}, and no JSON-RPC response`));
+      else this.#failed(run, new Error(`status ${status}, and no answer to the call`));
       return true;
     }
     const { task } = this.#kept;
     if (!task) return true;
     let state = withEventId(task.state, run.call.lastEventId);
     for (const one of heard.messages) {
-      if (one.message.kind === "response") {
+      if (isAnswerTo(run.id, one)) {
         this.#settle(run, one);
         return true;
       }
@@ -270,7 +271,9 @@ export class TaskHost {
     const resumesAfter = resumedAfter(stored);
     const bounds = { totalMs: task.withinMs, bodyMaxBytes, resumesAfter };
     const call = new UpstreamCall({ upstream, headers, signal, ...bounds });
-    return (this.#run = { upstream, call, abort, headers, token: stored.token });
+    const { token, body } = stored;
+    const id = memberText(body, "id") ?? "null";
+    return (this.#run = { upstream, call, abort, headers, id, token });
   }
 
   #lost(message: string): void {

@@ -3,7 +3,7 @@ import { isObject, parseJson } from "../../wire/json.ts";
 import { memberText, membersOf, withMember, withoutMember } from "../../wire/json-text.ts";
 import { shorten } from "../../wire/shorten.ts";
 import { MAX_STATUS_MESSAGE_LENGTH } from "../../core/limits.ts";
-import { messagesIn, type RequestId, type WrittenMessage } from "../json-rpc.ts";
+import { messagesIn, requestMeant, type RequestId, type WrittenMessage } from "../json-rpc.ts";
 import type { Asked, Repeat, TaskEnd } from "./task.ts";
 
 /** A tool call as the upstream is sent it. */
@@ -101,9 +101,17 @@ function failedWith(message: string): CallOutcome {
   return failed(JSON.stringify({ code: -32603, message }), message);
 }
 
-/** The one response in the text of a whole answer; undefined if there is none. */
-export function responseIn(text: string): WrittenMessage | undefined {
-  return messagesIn(text).find(({ message }) => message.kind === "response");
+/** Whether a message is the answer to the call with this id. An error may name no call. */
+export function isAnswerTo(id: RequestId, { message }: WrittenMessage): boolean {
+  if (message.kind !== "response") return false;
+  return message.id === undefined || requestMeant(message.id, [id], [id]) !== undefined;
+}
+
+/** The response in the text of a whole answer, the one to the call with this id if one is given; undefined if there is none. */
+export function responseIn(text: string, id?: RequestId): WrittenMessage | undefined {
+  return messagesIn(text).find((written) =>
+    id === undefined ? written.message.kind === "response" : isAnswerTo(id, written),
+  );
 }
 
 /** A response with this result, which is JSON. */

@@ -8,6 +8,7 @@ import {
   ProtocolError,
   Server,
   WebStandardStreamableHTTPServerTransport,
+  type EventStore,
   type ServerContext,
 } from "@modelcontextprotocol/server";
 
@@ -85,8 +86,8 @@ export function modernFetch(): (request: Request) => Promise<Response> {
   return (request) => handler.fetch(request);
 }
 
-/** The server of the revisions with sessions alone, as a `fetch`. */
-export function sessionFetch(): (request: Request) => Promise<Response> {
+/** The server of the revisions with sessions alone, as a `fetch`. `events`: its streams have event ids. */
+export function sessionFetch(events?: EventStore): (request: Request) => Promise<Response> {
   const sessions = new Map<string, WebStandardStreamableHTTPServerTransport>();
   return async (request) => {
     const sid = request.headers.get("mcp-session-id");
@@ -96,6 +97,7 @@ export function sessionFetch(): (request: Request) => Promise<Response> {
       new WebStandardStreamableHTTPServerTransport({
         sessionIdGenerator: () => crypto.randomUUID(),
         onsessioninitialized: (id) => void sessions.set(id, transport),
+        ...(events && { eventStore: events }),
       });
     await biddenServer(true).connect(transport);
     return transport.handleRequest(request);

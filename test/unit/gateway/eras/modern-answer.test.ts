@@ -32,6 +32,8 @@ it.each<[what: string, method: string, given: object, answer: object]>([
     { result: { contents: [], resultType: "input_required", ttlMs: 9, cacheScope: "public" } },
     { result: { contents: [], resultType: "complete", ttlMs: 0, cacheScope: "private" } },
   ],
+  ["a result that is no object stays", "tools/call", { result: null }, { result: null }],
+  ["the same where it would be kept", "resources/read", { result: [{}] }, { result: [{}] }],
   [
     "an error stays",
     "tools/call",

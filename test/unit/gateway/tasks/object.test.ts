@@ -79,6 +79,19 @@ it("the last progress before a call was a task is the task's status message", as
   expect(await get()).toMatchObject({ status: "working", statusMessage: "nearly" });
 });
 
+it.each([
+  ["a task", 0],
+  ["a call that is none yet", 1000],
+])("the answer to another call does not end %s", async (_, afterMs) => {
+  const flow = new Flow();
+  const { get } = await task([flow], afterMs);
+  await flow.say(resultOf('"other"', '"of":"another"'));
+  await pass(afterMs);
+  expect(await get()).toMatchObject({ status: "working" });
+  await flow.say(resultOf('"c"', '"of":"this"'));
+  expect(await get()).toMatchObject({ status: "completed", result: { of: "this" } });
+});
+
 const QUESTION = '{"method":"elicitation/create","params":{}}';
 /** The answer of an upstream that asks `x` and `y`. */
 const asking = (requestState: string) =>

@@ -5,6 +5,7 @@ import {
   outcomeOf,
   progressIn,
   repeated,
+  responseIn,
   withoutTask,
 } from "../../../../src/gateway/tasks/text.ts";
 
@@ -98,4 +99,15 @@ describe("what an upstream says", () => {
   ])("progress in %s is %j", (text, said) => {
     expect(progressIn(text, "7")).toBe(said);
   });
+});
+
+it("the answer to a call has its id, or an alike one; an error may have none", () => {
+  const texts = [
+    '{"jsonrpc":"2.0","id":8,"result":{}}',
+    '{"jsonrpc":"2.0","id":"7","result":{}}',
+    '{"jsonrpc":"2.0","id":null,"error":{"code":-32700,"message":""}}',
+  ];
+  const found = texts.map((text) => responseIn(text, "7")?.text);
+  expect(found).toEqual([undefined, texts[1], texts[2]]);
+  expect(responseIn(`[${texts.join(",")}]`)?.text).toBe(texts[0]);
 });
