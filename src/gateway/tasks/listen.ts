@@ -158,9 +158,14 @@ class ListenStream {
     return withMember(data, "params", withMember(params, "notifications", more));
   }
 
-  /** Returns whether every task has ended. */
+  /** Returns whether every task has ended. The client is not to wait for a task that tells no more: the stream ends. */
   async #followTasks(): Promise<boolean> {
-    const all = await Promise.all(this.#tasks.map((task) => this.#followTask(task)));
+    const follow = async (task: Listened): Promise<boolean> => {
+      const hasEnded = await this.#followTask(task);
+      if (!hasEnded) this.#end(false);
+      return hasEnded;
+    };
+    const all = await Promise.all(this.#tasks.map(follow));
     return all.every(Boolean);
   }
 
@@ -183,9 +188,9 @@ class ListenStream {
       });
       await told;
       return isEnded;
-    } catch {
-      // The client listens again, and hears then how the task is.
-      return false;
+    } catch (failure) {
+      // Otherwise the client listens again, and hears then how the task is.
+      return failure instanceof SessionNotFoundError;
     }
   }
 

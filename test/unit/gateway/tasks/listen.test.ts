@@ -2,6 +2,7 @@
 import { expect, it } from "vitest";
 import type { GatewayCall } from "../../../../src/gateway/request.ts";
 import { STATUS_EVENT, type TaskAnswer } from "../../../../src/gateway/tasks/contract.ts";
+import { SessionNotFoundError } from "../../../../src/core/errors.ts";
 import { listen } from "../../../../src/gateway/tasks/listen.ts";
 import { encodeFrame } from "../../../../src/wire/sse-frame.ts";
 import { SseParser } from "../../../../src/wire/sse-parser.ts";
@@ -20,6 +21,10 @@ class Socket {
     const frame = encodeFrame({ event, data, id: "1" });
     this.#listeners.get("message")?.({ data: new TextEncoder().encode(frame).buffer });
   }
+  /** The object has died. */
+  break(): void {
+    this.#listeners.get("error")?.({ data: undefined });
+  }
   /** The stream's last event has come. */
   end(): void {
     this.say("end", "{}");
@@ -29,9 +34,25 @@ class Socket {
 
 /** Listens to one task, whose looks are answered by these functions in turn. */
 async function listening(...looks: readonly (() => TaskAnswer | Promise<TaskAnswer>)[]) {
-  const socket = new Socket();
+  return listeningTo([TASK], ...looks);
+}
+
+/** As `listening`, to tasks of these ids, one socket for each. */
+async function listeningTo(
+  taskIds: readonly string[],
+  ...looks: readonly ((sockets: Map<string, Socket>) => TaskAnswer | Promise<TaskAnswer>)[]
+) {
+  const sockets = new Map(taskIds.map((id) => [id, new Socket()]));
+  const socket = sockets.get(TASK) ?? new Socket();
   const left = [...looks];
-  const sessions = { task: async () => left.shift()?.(), subscribe: async () => socket };
+  const sessions = {
+    task: async () => left.shift()?.(sockets),
+    subscribe: async (id: string) => {
+      const found = sockets.get(id);
+      if (found) return found;
+      throw new SessionNotFoundError();
+    },
+  };
   const call = {
     caller: { subject: "alice" },
     upstream: { name: "default" },
@@ -40,13 +61,13 @@ async function listening(...looks: readonly (() => TaskAnswer | Promise<TaskAnsw
       config: { keepaliveMs: 60_000, streamBufferBytes: 1 << 20, bodyMaxBytes: 1 << 20 },
     },
   } as unknown as GatewayCall;
-  const request = { body: "", id: "1", notifications: { taskIds: [TASK] } };
+  const request = { body: "", id: "1", notifications: { taskIds } };
   const response = await listen(call, request, () => Promise.reject(new Error("asks no upstream")));
   const ended = response.text().then((text) => {
     const events = [...new SseParser(1 << 20).push(new TextEncoder().encode(text))];
     return events.map(({ data }) => JSON.parse(data) as Record<string, unknown>);
   });
-  return { socket, ended };
+  return { socket, sockets, ended };
 }
 
 const task = (status: string, more: object = {}): TaskAnswer => ({
@@ -102,4 +123,25 @@ it("ends without an answer where it cannot read that: the client listens again, 
     { method: "notifications/subscriptions/acknowledged" },
     { params: { status: "working" } },
   ]);
+});
+
+it("ends without an answer where one of several tasks is lost with its object: the stream would not tell of it", async () => {
+  const other = "5f0dd0a5-8f5c-4a39-8f6f-0c3a51b6bd01";
+  const working = () => task("working");
+  const { sockets, ended } = await listeningTo([TASK, other], working, working);
+  await new Promise((resolve) => setImmediate(resolve));
+  sockets.get(other)?.break();
+  expect((await ended).map(({ method, id }) => method ?? id)).toEqual([
+    "notifications/subscriptions/acknowledged",
+    "notifications/tasks",
+    "notifications/tasks",
+  ]);
+});
+
+it("a task that was deleted before it could be followed has ended", async () => {
+  const { ended } = await listeningTo([TASK], (sockets) => {
+    sockets.delete(TASK);
+    return task("working");
+  });
+  expect((await ended).at(-1)).toMatchObject({ id: 1, result: { resultType: "complete" } });
 });
