@@ -5,7 +5,7 @@
 import type { SessionId } from "../../core/id.ts";
 import { SessionNotFoundError } from "../../core/errors.ts";
 import { parseSessionId } from "../../core/id.ts";
-import { MAX_LISTENED_TASKS } from "../../core/limits.ts";
+import { MAX_LISTENED_TASKS, SLOW_LINK_BYTES_PER_S } from "../../core/limits.ts";
 import { STREAM_HEADERS } from "../../http/problem.ts";
 import { bridge } from "../../stream/bridge.ts";
 import { KEEPALIVE_FRAME, encodeFrame, MESSAGE_EVENT } from "../../wire/sse-frame.ts";
@@ -99,6 +99,12 @@ class ListenStream {
   #controller: ReadableStreamDefaultController<Uint8Array> | undefined;
   #timer: ReturnType<typeof setInterval> | undefined;
   #isOver = false;
+  /** Settles when the client has taken what waits for it. */
+  #taken: PromiseWithResolvers<void> | undefined;
+  /** Until when the client may take nothing, in milliseconds since the epoch. */
+  #patientUntil = Infinity;
+  /** Settles when what is to be told so far has been. */
+  #told: Promise<unknown> = Promise.resolve();
 
   constructor(
     call: GatewayCall,
@@ -124,9 +130,9 @@ class ListenStream {
   beside(upstream: ReadableStream<Uint8Array>): Response {
     return this.#response(() => {
       const reader = upstream.getReader();
-      void this.#read(reader, (data) => {
+      void this.#read(reader, async (data) => {
         const isFirst = memberText(data, "method") === JSON.stringify(ACKNOWLEDGED);
-        this.#send(isFirst ? this.#acknowledged(data) : data);
+        await this.#inTurn(() => this.#send(isFirst ? this.#acknowledged(data) : data));
         if (isFirst) void this.#followTasks();
       }).then(() => this.#end(false));
     });
@@ -142,9 +148,14 @@ class ListenStream {
         this.#controller = controller;
         const { keepaliveMs } = this.#call.parts.config;
         const keepalive = encoder.encode(KEEPALIVE_FRAME);
-        this.#timer = setInterval(() => this.#enqueue(keepalive), keepaliveMs);
+        this.#timer = setInterval(() => {
+          if (!this.#isBehind) this.#enqueue(keepalive);
+          // The client listens again, and hears then how each task is.
+          else if (Date.now() > this.#patientUntil) this.#end(false);
+        }, keepaliveMs);
         begin();
       },
+      pull: () => this.#wake(),
       cancel: () => this.#stop(),
     });
     return new Response(body, { headers: STREAM_HEADERS });
@@ -158,15 +169,20 @@ class ListenStream {
     return withMember(data, "params", withMember(params, "notifications", more));
   }
 
-  /** Returns whether every task has ended. */
+  /** Returns whether every task has ended. The client is not to wait for a task that tells no more: the stream ends. */
   async #followTasks(): Promise<boolean> {
-    const all = await Promise.all(this.#tasks.map((task) => this.#followTask(task)));
+    const follow = async (task: Listened): Promise<boolean> => {
+      const hasEnded = await this.#followTask(task);
+      if (!hasEnded) this.#end(false);
+      return hasEnded;
+    };
+    const all = await Promise.all(this.#tasks.map(follow));
     return all.every(Boolean);
   }
 
   /** Tells how a task is, and each change of it. Returns whether it has ended. */
   async #followTask({ taskId, text, lastEventId }: Listened): Promise<boolean> {
-    this.#notifyTask(text);
+    await this.#inTurn(() => this.#notifyTask(text));
     const { keepaliveMs, streamBufferBytes } = this.#call.parts.config;
     try {
       const socket = await this.#sessions.subscribe(taskId, { kind: "after", lastEventId });
@@ -174,18 +190,14 @@ class ListenStream {
       if (!socket) return true;
       const reader = bridge(socket, { keepaliveMs, bufferBytes: streamBufferBytes }).getReader();
       let isEnded = false;
-      let told = Promise.resolve();
-      await this.#read(reader, (data, event) => {
-        if (event !== STATUS_EVENT) return void (isEnded = true);
-        told = told.then(() => this.#tell(taskId, data));
-        // Otherwise the stream would go on, and tell of nothing more.
-        told.catch(() => void reader.cancel());
+      await this.#read(reader, async (data, event) => {
+        if (event === STATUS_EVENT) await this.#inTurn(() => this.#tell(taskId, data));
+        else isEnded = true;
       });
-      await told;
       return isEnded;
-    } catch {
-      // The client listens again, and hears then how the task is.
-      return false;
+    } catch (failure) {
+      // Otherwise the client listens again, and hears then how the task is.
+      return failure instanceof SessionNotFoundError;
     }
   }
 
@@ -212,7 +224,7 @@ class ListenStream {
 
   async #read(
     reader: ReadableStreamDefaultReader<Uint8Array>,
-    take: (data: string, event: string) => void,
+    take: (data: string, event: string) => Promise<void>,
   ): Promise<void> {
     this.#readers.add(reader);
     const parser = new SseParser(2 * this.#call.parts.config.bodyMaxBytes);
@@ -220,10 +232,10 @@ class ListenStream {
       for (;;) {
         const chunk = await reader.read();
         if (chunk.done || this.#isOver) return;
-        for (const { data, event } of parser.push(chunk.value)) take(data, event);
+        for (const { data, event } of parser.push(chunk.value)) await take(data, event);
       }
     } catch {
-      // A stream that breaks off has ended.
+      // A stream that breaks off has ended, and so has one that cannot be told on.
     } finally {
       this.#readers.delete(reader);
       void reader.cancel().catch(() => undefined);
@@ -234,12 +246,38 @@ class ListenStream {
     this.#enqueue(encoder.encode(encodeFrame({ event: MESSAGE_EVENT, data: text })));
   }
 
+  /**
+   * Does this once the client has taken all that came before. So one text at a time waits for a slow client, and what
+   * is to be told then waits at its source, which cuts a reader that is too slow.
+   */
+  #inTurn(work: () => void | Promise<void>): Promise<void> {
+    const done = this.#told.then(() => this.#room()).then(work);
+    this.#told = done.catch(() => undefined);
+    return done;
+  }
+
+  /** Resolves when nothing waits for the client, or the stream is over. */
+  async #room(): Promise<void> {
+    if (this.#isOver || !this.#isBehind) return;
+    await (this.#taken ??= Promise.withResolvers<void>()).promise;
+  }
+
+  /** Whether something waits for the client. */
+  get #isBehind(): boolean {
+    return (this.#controller?.desiredSize ?? 1) <= 0;
+  }
+
+  /** The client has taken all that waited for it. */
+  #wake(): void {
+    this.#taken?.resolve();
+    this.#taken = undefined;
+  }
+
   #enqueue(bytes: Uint8Array): void {
     if (this.#isOver || !this.#controller) return;
+    const onSlowLinkMs = (bytes.byteLength / SLOW_LINK_BYTES_PER_S) * 1000;
+    this.#patientUntil = Date.now() + this.#call.parts.config.keepaliveMs + onSlowLinkMs;
     this.#controller.enqueue(bytes);
-    const waiting = -(this.#controller.desiredSize ?? 0);
-    // Each of these is a frame. A client that takes none is cut, and hears of everything when it listens again.
-    if (waiting > MAX_WAITING_FRAMES) this.#end(false);
   }
 
   /** `isComplete`: nothing more can come, so the subscription is answered. */
@@ -256,10 +294,8 @@ class ListenStream {
 
   #stop(): void {
     this.#isOver = true;
+    this.#wake();
     clearInterval(this.#timer);
     for (const reader of this.#readers) void reader.cancel().catch(() => undefined);
   }
 }
-
-/** Frames that may wait for a client. */
-const MAX_WAITING_FRAMES = 1000;

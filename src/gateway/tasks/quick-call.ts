@@ -10,18 +10,17 @@ import { resumedAfter } from "./call-routes.ts";
 import type { TaskAnswer, TaskAsk } from "./contract.ts";
 import { QuickAnswer } from "./quick-answer.ts";
 import type { StoredCall } from "./store.ts";
-import { callToSend, isAnswerTo, progressIn } from "./text.ts";
+import { callToSend, isAnswerTo, progressIn, type CallNames } from "./text.ts";
 import { UpstreamCall, type Heard } from "./upstream-call.ts";
 
 /** A call that is under way at the upstream. */
-export interface Run {
+export interface Run extends CallNames {
   readonly upstream: Upstream;
   readonly call: UpstreamCall;
   readonly abort: AbortController;
   /** With which it was sent. */
   readonly headers: Readonly<Record<string, string>>;
-  /** The call's id and its progress token, as JSON. */
-  readonly id: RequestId;
+  /** The call's progress token, as JSON. */
   readonly token: string;
 }
 
@@ -139,7 +138,7 @@ export class QuickCall implements Run {
     }
     for (const one of heard.messages) {
       const { text } = one;
-      if (isAnswerTo(this.id, one)) {
+      if (isAnswerTo(this, one)) {
         this.#client.end(text);
         this.#over();
         return true;

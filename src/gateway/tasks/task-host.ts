@@ -34,7 +34,15 @@ import {
   withQuestions,
   type Repeat,
 } from "./task.ts";
-import { isAnswerTo, outcomeOf, progressIn, repeated, responseIn, responseText } from "./text.ts";
+import {
+  isAnswerTo,
+  outcomeOf,
+  progressIn,
+  repeated,
+  repeatsBegin,
+  responseIn,
+  responseText,
+} from "./text.ts";
 import { errorText, UpstreamCall, type Heard } from "./upstream-call.ts";
 
 type Headers = Readonly<Record<string, string>>;
@@ -213,7 +221,7 @@ export class TaskHost {
     if (heard.kind === "whole") {
       const { body, status } = heard;
       const text = typeof body === "string" ? body : new TextDecoder().decode(body);
-      const response = responseIn(text, run.id);
+      const response = responseIn(text, run);
       if (response) this.#settle(run, response);
       else this.#failed(run, new Error(`status ${status}, and no answer to the call`));
       return true;
@@ -222,7 +230,7 @@ export class TaskHost {
     if (!task) return true;
     let state = withEventId(task.state, run.call.lastEventId);
     for (const one of heard.messages) {
-      if (isAnswerTo(run.id, one)) {
+      if (isAnswerTo(run, one)) {
         this.#settle(run, one);
         return true;
       }
@@ -253,7 +261,7 @@ export class TaskHost {
   #repeat({ call }: Task, repeat: Repeat, given: Headers, afterMs = 0): void {
     const run = this.#newRun(call, { ...given, ...call.headers });
     if (!run) return this.#lost(NOT_CONFIGURED);
-    const body = repeated(call.body, repeat);
+    const body = repeated(call.body, repeat, repeatsBegin(call.facts.taskId));
     const send = async (): Promise<void> => {
       if (afterMs > 0) await sleep(afterMs, run.abort.signal);
       if (this.#run === run) await this.#follow(run, run.call.send(body));
@@ -273,7 +281,8 @@ export class TaskHost {
     const call = new UpstreamCall({ upstream, headers, signal, ...bounds });
     const { token, body } = stored;
     const id = memberText(body, "id") ?? "null";
-    return (this.#run = { upstream, call, abort, headers, id, token });
+    const names = { id, repeatsBegin: repeatsBegin(task.id) };
+    return (this.#run = { upstream, call, abort, headers, ...names, token });
   }
 
   #lost(message: string): void {

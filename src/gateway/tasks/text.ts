@@ -35,8 +35,15 @@ export function withoutTask(body: string): string {
   return withMember(body, "params", withoutMember(params, "task"));
 }
 
-/** The call once more, with the answers to what the upstream asked. */
-export function repeated(body: string, { answers, requestState }: Repeat): string {
+/**
+ * The call once more, with the answers to what the upstream asked. It is a request of its own: an id is used once.
+ * `idsBegin`: so do the ids of all repetitions of the call, as JSON.
+ */
+export function repeated(
+  body: string,
+  { answers, requestState }: Repeat,
+  idsBegin: string,
+): string {
   const responses = Object.entries(answers).map(
     ([name, answer]) => `${JSON.stringify(name)}:${answer}`,
   );
@@ -49,7 +56,13 @@ export function repeated(body: string, { answers, requestState }: Repeat): strin
     requestState === undefined
       ? withoutMember(params, "requestState")
       : withMember(params, "requestState", requestState);
-  return withMember(body, "params", state);
+  const id = `${idsBegin}${crypto.randomUUID().slice(0, 8)}"`;
+  return withMember(withMember(body, "params", state), "id", id);
+}
+
+/** How the ids of all repetitions of a task's call begin, as JSON. */
+export function repeatsBegin(taskId: string): string {
+  return `"holdfast-${taskId}-`;
 }
 
 /** The text in which the upstream reports its progress; undefined if a message is no progress of this call. */
@@ -101,16 +114,27 @@ function failedWith(message: string): CallOutcome {
   return failed(JSON.stringify({ code: -32603, message }), message);
 }
 
-/** Whether a message is the answer to the call with this id. An error may name no call. */
-export function isAnswerTo(id: RequestId, { message }: WrittenMessage): boolean {
-  if (message.kind !== "response") return false;
-  return message.id === undefined || requestMeant(message.id, [id], [id]) !== undefined;
+/** A call as its answers name it. `repeatsBegin`: so do the ids of its repetitions, if it may have some. */
+export interface CallNames {
+  readonly id: RequestId;
+  readonly repeatsBegin?: string;
 }
 
-/** The response in the text of a whole answer, the one to the call with this id if one is given; undefined if there is none. */
-export function responseIn(text: string, id?: RequestId): WrittenMessage | undefined {
+/** Whether a message is the answer to this call, or to a repetition of it. An error may name no call. */
+export function isAnswerTo(
+  { id, repeatsBegin: begin }: CallNames,
+  { message }: WrittenMessage,
+): boolean {
+  if (message.kind !== "response") return false;
+  if (message.id === undefined) return true;
+  if (begin !== undefined && message.id.startsWith(begin)) return true;
+  return requestMeant(message.id, [id], [id]) !== undefined;
+}
+
+/** The response in the text of a whole answer, the one to this call if one is given; undefined if there is none. */
+export function responseIn(text: string, call?: CallNames): WrittenMessage | undefined {
   return messagesIn(text).find((written) =>
-    id === undefined ? written.message.kind === "response" : isAnswerTo(id, written),
+    call === undefined ? written.message.kind === "response" : isAnswerTo(call, written),
   );
 }
 

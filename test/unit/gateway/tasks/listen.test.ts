@@ -1,16 +1,25 @@
 /** A client that listens to its tasks: what it is told of them, and when its stream ends. */
-import { expect, it } from "vitest";
+import { afterEach, expect, it, vi } from "vitest";
 import type { GatewayCall } from "../../../../src/gateway/request.ts";
 import { STATUS_EVENT, type TaskAnswer } from "../../../../src/gateway/tasks/contract.ts";
+import { SessionNotFoundError } from "../../../../src/core/errors.ts";
 import { listen } from "../../../../src/gateway/tasks/listen.ts";
 import { encodeFrame } from "../../../../src/wire/sse-frame.ts";
 import { SseParser } from "../../../../src/wire/sse-parser.ts";
 
 const TASK = "0b9f5ad4-7d4f-4c5e-9b64-1f5f0a0c9a55";
+const OTHER = "5f0dd0a5-8f5c-4a39-8f6f-0c3a51b6bd01";
+const KEEPALIVE_MS = 60_000;
 
 class Socket {
   readonly #listeners = new Map<string, (event: { data: unknown }) => void>();
-  accept(): void {}
+  /** What the object does before the bridge takes the socket waits for that. */
+  #early: (() => void)[] | undefined = [];
+  accept(): void {
+    const early = this.#early ?? [];
+    this.#early = undefined;
+    for (const act of early) act();
+  }
   send(): void {}
   close(): void {}
   addEventListener(type: string, listener: (event: { data: unknown }) => void): void {
@@ -18,35 +27,68 @@ class Socket {
   }
   say(event: string, data: string): void {
     const frame = encodeFrame({ event, data, id: "1" });
-    this.#listeners.get("message")?.({ data: new TextEncoder().encode(frame).buffer });
+    this.#fire("message", new TextEncoder().encode(frame).buffer);
+  }
+  /** The object has died. */
+  break(): void {
+    this.#fire("error");
   }
   /** The stream's last event has come. */
   end(): void {
     this.say("end", "{}");
-    this.#listeners.get("close")?.({ data: undefined });
+    this.#fire("close");
+  }
+  #fire(type: string, data?: unknown): void {
+    const act = () => this.#listeners.get(type)?.({ data });
+    if (this.#early) this.#early.push(act);
+    else act();
   }
 }
 
+afterEach(() => void vi.useRealTimers());
+
 /** Listens to one task, whose looks are answered by these functions in turn. */
 async function listening(...looks: readonly (() => TaskAnswer | Promise<TaskAnswer>)[]) {
-  const socket = new Socket();
+  return reading(await listeningTo([TASK], ...looks));
+}
+
+/** The client reads all that comes. */
+function reading({ read, ...others }: Awaited<ReturnType<typeof listeningTo>>) {
+  return { ...others, ended: read() };
+}
+
+/** As `listening`, to tasks of these ids, one socket for each. */
+async function listeningTo(
+  taskIds: readonly string[],
+  ...looks: readonly ((sockets: Map<string, Socket>) => TaskAnswer | Promise<TaskAnswer>)[]
+) {
+  const sockets = new Map(taskIds.map((id) => [id, new Socket()]));
+  const socket = sockets.get(TASK) ?? new Socket();
   const left = [...looks];
-  const sessions = { task: async () => left.shift()?.(), subscribe: async () => socket };
+  const sessions = {
+    task: async () => left.shift()?.(sockets),
+    subscribe: async (id: string) => {
+      const found = sockets.get(id);
+      if (found) return found;
+      throw new SessionNotFoundError();
+    },
+  };
   const call = {
     caller: { subject: "alice" },
     upstream: { name: "default" },
     parts: {
       host: { as: () => sessions },
-      config: { keepaliveMs: 60_000, streamBufferBytes: 1 << 20, bodyMaxBytes: 1 << 20 },
+      config: { keepaliveMs: KEEPALIVE_MS, streamBufferBytes: 1 << 20, bodyMaxBytes: 1 << 20 },
     },
   } as unknown as GatewayCall;
-  const request = { body: "", id: "1", notifications: { taskIds: [TASK] } };
+  const request = { body: "", id: "1", notifications: { taskIds } };
   const response = await listen(call, request, () => Promise.reject(new Error("asks no upstream")));
-  const ended = response.text().then((text) => {
-    const events = [...new SseParser(1 << 20).push(new TextEncoder().encode(text))];
+  const read = async () => {
+    const text = new TextEncoder().encode(await response.text());
+    const events = [...new SseParser(1 << 20).push(text)];
     return events.map(({ data }) => JSON.parse(data) as Record<string, unknown>);
-  });
-  return { socket, ended };
+  };
+  return { socket, sockets, read };
 }
 
 const task = (status: string, more: object = {}): TaskAnswer => ({
@@ -101,5 +143,38 @@ it("ends without an answer where it cannot read that: the client listens again, 
   expect(await ended).toMatchObject([
     { method: "notifications/subscriptions/acknowledged" },
     { params: { status: "working" } },
+  ]);
+});
+
+it("ends without an answer where one of several tasks is lost with its object: the stream would not tell of it", async () => {
+  const working = () => task("working");
+  const { sockets, ended } = reading(await listeningTo([TASK, OTHER], working, working));
+  await new Promise((resolve) => setImmediate(resolve));
+  sockets.get(OTHER)?.break();
+  expect((await ended).map(({ method, id }) => method ?? id)).toEqual([
+    "notifications/subscriptions/acknowledged",
+    "notifications/tasks",
+    "notifications/tasks",
+  ]);
+});
+
+it("a task that was deleted before it could be followed has ended", async () => {
+  const listened = await listeningTo([TASK], (sockets) => {
+    sockets.delete(TASK);
+    return task("working");
+  });
+  const { ended } = reading(listened);
+  expect((await ended).at(-1)).toMatchObject({ id: 1, result: { resultType: "complete" } });
+});
+
+it("one text at a time waits for a client that takes nothing, and the client is cut", async () => {
+  vi.useFakeTimers();
+  const done = () => task("completed", { result: { content: [] } });
+  const { read } = await listeningTo([TASK, OTHER], done, done);
+  await vi.advanceTimersByTimeAsync(3 * KEEPALIVE_MS);
+  const all = read();
+  await vi.advanceTimersByTimeAsync(3 * KEEPALIVE_MS);
+  expect((await all).map(({ method }) => method)).toEqual([
+    "notifications/subscriptions/acknowledged",
   ]);
 });

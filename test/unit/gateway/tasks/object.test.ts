@@ -137,6 +137,31 @@ it.each([
   },
 );
 
+it.each([
+  ["answers it at once", false],
+  ["answers it after a restart", true],
+])(
+  "a repeated call is a request with an id of its own, and the upstream %s",
+  async (_, restarts) => {
+    const flows = [new Flow(), new Flow(), new Flow()];
+    const { one, ask, get } = await task(flows);
+    await flows[0]!.say(asking("s"));
+    await ask(update("1.x"));
+    await ask(update("1.y"));
+    const [id, own] = one
+      .all("tools/call")
+      .map(({ body }) => (JSON.parse(body) as { id: string }).id);
+    expect(own).not.toBe(id);
+    if (restarts) {
+      await flows[1]!.sayWithIds(["e1", progressOf(one, "half")]);
+      await one.reload();
+      await get();
+    }
+    await flows[restarts ? 2 : 1]!.say(resultOf(JSON.stringify(own), '"of":"this"'));
+    expect(await get()).toMatchObject({ status: "completed", result: { of: "this" } });
+  },
+);
+
 it("a reader gets nothing of what is stored beside an event", async () => {
   const flow = new Flow();
   const { one } = await task([flow]);

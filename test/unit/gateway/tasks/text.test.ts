@@ -5,6 +5,7 @@ import {
   outcomeOf,
   progressIn,
   repeated,
+  repeatsBegin,
   responseIn,
   withoutTask,
 } from "../../../../src/gateway/tasks/text.ts";
@@ -33,14 +34,15 @@ describe("a call as it is sent", () => {
     (body) => expect(withoutTask(body)).toBe(body),
   );
 
-  it("is repeated with answers, and with the state of this round alone", () => {
+  it("is repeated with answers, with the state of this round alone, and under an id of its own", () => {
     const body = '{"id":1,"params":{"requestState":"old","name":"x"}}';
     const answers = { a: '{"n":1.0}', __proto__x: "{}" };
-    expect(JSON.parse(repeated(body, { answers }))).toEqual({
-      id: 1,
+    const begin = repeatsBegin("t");
+    expect(JSON.parse(repeated(body, { answers }, begin))).toEqual({
+      id: expect.stringMatching(/^holdfast-t-.{8}$/) as string,
       params: { name: "x", inputResponses: { a: { n: 1 }, __proto__x: {} } },
     });
-    expect(repeated(body, { answers: {}, requestState: '"new"' })).toContain(
+    expect(repeated(body, { answers: {}, requestState: '"new"' }, begin)).toContain(
       '"requestState":"new"',
     );
   });
@@ -102,12 +104,15 @@ describe("what an upstream says", () => {
 });
 
 it("the answer to a call has its id, or an alike one; an error may have none", () => {
+  const call = { id: "7", repeatsBegin: repeatsBegin("t") };
   const texts = [
+    '{"jsonrpc":"2.0","id":"holdfast-u-1","result":{}}',
+    '{"jsonrpc":"2.0","id":"holdfast-t-1","result":{}}',
     '{"jsonrpc":"2.0","id":8,"result":{}}',
     '{"jsonrpc":"2.0","id":"7","result":{}}',
     '{"jsonrpc":"2.0","id":null,"error":{"code":-32700,"message":""}}',
   ];
-  const found = texts.map((text) => responseIn(text, "7")?.text);
-  expect(found).toEqual([undefined, texts[1], texts[2]]);
+  const found = texts.map((text) => responseIn(text, call)?.text);
+  expect(found).toEqual([undefined, texts[1], undefined, texts[3], texts[4]]);
   expect(responseIn(`[${texts.join(",")}]`)?.text).toBe(texts[0]);
 });
