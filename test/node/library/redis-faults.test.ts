@@ -147,7 +147,8 @@ describe("a server that is killed", () => {
     const data = await connectData(server);
     await server.kill();
     await Promise.all([
-      expectEveryCallToFail(storages, /ECONNREFUSED|lost/),
+      // On a busy machine the time for an answer may be over before the refusal is read.
+      expectEveryCallToFail(storages, /ECONNREFUSED|lost|in time/),
       expectToFail(() => data.load(crypto.randomUUID())),
       expectToFail(() => data.create(crypto.randomUUID())),
     ]);
