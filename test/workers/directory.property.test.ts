@@ -111,6 +111,10 @@ it("agrees with the sessions once things are calm", async () => {
           case "put": {
             const [type, subject] = [s.type, subjectOf(s.subject)];
             await request("PUT", pathOf(id(s.session)), { type, subject, ttlSeconds: TTL });
+            const before = model.get(id(s.session));
+            // Readers do not follow a session to another owner.
+            if (before && before.subject !== subject && readers.delete(id(s.session)))
+              await expect.poll(() => socketsOf(id(s.session))).toBe(0);
             model.set(id(s.session), { type, subject, expires: used(id(s.session)) });
             break;
           }
