@@ -10,9 +10,8 @@ import { awake } from "../../src/signals/awake.ts";
 import { call } from "../support/call.ts";
 import { begun, letGo, sessionFetch } from "../support/mcp/bidden-server.ts";
 import { MemoryEventStore } from "../support/mcp/event-store.ts";
+import { callAsk } from "../support/mcp/task-ask.ts";
 import { kill, objectOf } from "../support/object.ts";
-
-const META = "io.modelcontextprotocol/";
 
 /** The slow server opens no session before its upstream is among these, which have a task. */
 const tasked = new Set<string>();
@@ -47,28 +46,9 @@ afterEach(() => void vi.unstubAllGlobals());
 /** Has a call become a task, and resolves once the server is at work on it. */
 async function begin(upstream: string, label: string): Promise<SessionId> {
   const id = requireSessionId(crypto.randomUUID());
-  const meta = {
-    [`${META}protocolVersion`]: "2026-07-28",
-    [`${META}clientInfo`]: { name: "t", version: "1" },
-    [`${META}clientCapabilities`]: { extensions: { [`${META}tasks`]: {} } },
-  };
-  const params = { name: "do", arguments: { label }, _meta: meta };
-  const made = await objectOf(id).task({ admin: true }, id, {
-    kind: "call",
-    upstream,
-    body: JSON.stringify({ jsonrpc: "2.0", id: 1, method: "tools/call", params }),
-    id: "1",
-    tool: "do",
-    headers: {
-      "mcp-protocol-version": "2026-07-28",
-      "mcp-method": "tools/call",
-      "mcp-name": "do",
-      "content-type": "application/json",
-      accept: "application/json, text/event-stream",
-    },
-    owner: `of-${label}`,
-    principal: `of-${label}`,
-  });
+  const owner = `of-${label}`;
+  const ask = callAsk({ upstream, args: { label }, owner, principal: owner });
+  const made = await objectOf(id).task({ admin: true }, id, ask);
   expect(made).toMatchObject({ ok: true });
   tasked.add(upstream);
   await expect.poll(() => begun.has(label), { timeout: 20_000 }).toBe(true);

@@ -12,6 +12,7 @@ import {
   sessionFetch,
   type Bidding,
 } from "../support/mcp/bidden-server.ts";
+import { callAsk } from "../support/mcp/task-ask.ts";
 import { countWrites, objectOf, storedBy, told } from "../support/object.ts";
 
 type Kind = "modern" | "legacy" | "own";
@@ -42,7 +43,6 @@ afterEach(() => {
 });
 
 const HALF_AN_HOUR_MS = 1_800_000;
-const META = "io.modelcontextprotocol/";
 const CALLER = { admin: true };
 const UPSTREAM = "default";
 
@@ -64,29 +64,11 @@ async function begin(kind: Kind, bidding: Omit<Bidding, "label">) {
   const id = requireSessionId(crypto.randomUUID());
   const writes = await countWrites(id);
   const label = `label-${labels++}`;
-  const meta = {
-    [`${META}protocolVersion`]: "2026-07-28",
-    [`${META}clientInfo`]: { name: "t", version: "1" },
-    [`${META}clientCapabilities`]: { elicitation: {}, extensions: { [`${META}tasks`]: {} } },
-  };
-  const params = { name: "do", arguments: { label, ...bidding }, _meta: meta };
-  const principal = `of-${kind}`;
-  const answer = ask(id, {
-    kind: "call",
-    upstream: UPSTREAM,
-    body: JSON.stringify({ jsonrpc: "2.0", id: 1, method: "tools/call", params }),
-    id: "1",
-    tool: "do",
-    headers: {
-      "mcp-protocol-version": "2026-07-28",
-      "mcp-method": "tools/call",
-      "mcp-name": "do",
-      "content-type": "application/json",
-      accept: "application/json, text/event-stream",
-    },
-    owner: principal,
-    ...(kind !== "modern" && { principal }),
-  });
+  const owner = `of-${kind}`;
+  const args = { label, ...bidding };
+  const principal = kind === "modern" ? {} : { principal: owner };
+  const capabilities = { elicitation: {} };
+  const answer = ask(id, callAsk({ upstream: UPSTREAM, args, capabilities, owner, ...principal }));
   return { id, writes, label, answer: answer.then(textOf) };
 }
 

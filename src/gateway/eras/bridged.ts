@@ -109,7 +109,7 @@ async function inSomeSlot(
   return { kind: "json", status: 200, body: stateRefused(UNKNOWN_STATE, request.id) };
 }
 
-/** A task as it is now. To make a session may take longer than until the call is a task. */
+/** The task, `afterMs` less the time since `began`: to make a session may take longer than that. */
 function since(began: number, task: EraTask): EraTask {
   return { ...task, afterMs: Math.max(0, task.afterMs - (Date.now() - began)) };
 }

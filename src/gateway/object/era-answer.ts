@@ -327,7 +327,7 @@ export class EraAnswer implements Answering {
     leg.finish(text);
   }
 
-  /** Has another life of the object, and the call's task, know of a call that can be taken up: its stream can be resumed. */
+  /** Where the upstream's stream can be resumed, stores that for another life of the object, and tells the call's task. */
   #note(): void {
     if (this.#isEnded) return;
     const after = this.resumesAfter();
@@ -345,7 +345,7 @@ export class EraAnswer implements Answering {
     if (!staysOpen) this.#log.close();
   }
 
-  /** Stores what came while the client is asked, or the task's object is gone. That one is to come for it. */
+  /** Stores what came while nobody waited for it. If the object of a task has gone, has that come for it. */
   #store(resumesAfter: string | undefined): void {
     if (!this.#log.store(this.pending, resumesAfter)) return;
     if (this.#leftBy !== undefined) this.#parts.tasks.wake(this.#leftBy);

@@ -71,7 +71,7 @@ export function taskOf({ facts }: StoredCall): BridgedCall["task"] {
   return { id, afterMs: 0, withinMs: Math.max(1, createdAt + ttlMs - Date.now()) };
 }
 
-/** The event after which a stream of a call is resumed that has told of none; undefined: it cannot be resumed. */
+/** The event after which a call's stream is resumed that has given no event id; undefined: it cannot be resumed. */
 export function resumedAfter({ principal }: { readonly principal?: string }): string | undefined {
   return principal === undefined ? undefined : AT_BRIDGE;
 }

@@ -117,7 +117,7 @@ export class KeptTask {
     this.#try(() => this.change(next));
   }
 
-  /** Ends the task. Where that cannot be stored now, it is owed, comes before any other end, and is tried again. */
+  /** Ends the task. An end that cannot be stored now is owed: it comes before any other end, and is tried again. */
   end(end: TaskEnd): void {
     this.#owed ??= end;
     this.#try(() => this.#end(end));

@@ -103,7 +103,7 @@ class ListenStream {
   #taken: PromiseWithResolvers<void> | undefined;
   /** Until when the client may take nothing, in milliseconds since the epoch. */
   #patientUntil = Infinity;
-  /** Settles when what is to be told so far has been. */
+  /** Settles when the client has been told all that came so far. */
   #told: Promise<unknown> = Promise.resolve();
 
   constructor(
@@ -235,7 +235,7 @@ class ListenStream {
         for (const { data, event } of parser.push(chunk.value)) await take(data, event);
       }
     } catch {
-      // A stream that breaks off has ended, and so has one that cannot be told on.
+      // A stream that breaks off has ended. So has one whose changes cannot be told.
     } finally {
       this.#readers.delete(reader);
       void reader.cancel().catch(() => undefined);

@@ -56,8 +56,8 @@ export function upstreamOverBridge({
 }
 
 /**
- * Tells the session of a call: `cancel` cancels it at the server, which to leave its stream does not, and `taken` says
- * that its answer is stored. Never rejects.
+ * Tells the session of a call. `cancel` cancels the call at the server: to leave the call's stream does not. `taken`
+ * says that the answer is stored. Never rejects.
  */
 export async function tellBridge(
   verb: "cancel" | "taken",

@@ -144,7 +144,7 @@ export class TaskHost {
   wake(now: number): void {
     const wasLost = !this.#run;
     this.takeUp();
-    // Over the bridge a call that was taken up tells only later whether it is to be looked at.
+    // The bridge says only later whether a call that was taken up is to be looked at.
     if (this.#kept.isAtWork && (wasLost || this.wakeAt <= now)) this.#kept.lookAgain(now);
   }
 
@@ -196,7 +196,7 @@ export class TaskHost {
     }
   }
 
-  /** A call has its answer, or its client has. The bridge keeps the answer to a call that may be a task's until then. */
+  /** Tells the bridge that an answer has arrived. Until then the bridge keeps the answer to a call that may be a task's. */
   #taken(run: Run): void {
     const { task } = this.#kept;
     if (task && isEnded(task.state) && !this.#kept.owesEnd) {

@@ -59,8 +59,8 @@ export function withEventId(state: TaskState, lastEventId: string | undefined): 
 }
 
 /**
- * Places in the stream of a call over the bridge. The bridge knows the real one, and tells of a call whose server
- * can be asked for the rest after a restart of everything. Without that only the bridge itself has the rest.
+ * Places in the stream of a call over the bridge, which knows the real place itself. `AT_BRIDGE`: the bridge alone has
+ * the rest. `AT_SERVER`: the server can be asked for the rest, also after a restart of everything.
  */
 export const AT_BRIDGE = "0";
 export const AT_SERVER = "1";

@@ -37,7 +37,7 @@ export function withoutTask(body: string): string {
 
 /**
  * The call once more, with the answers to what the upstream asked. It is a request of its own: an id is used once.
- * `idsBegin`: so do the ids of all repetitions of the call, as JSON.
+ * `idsBegin` says how the ids of all its repetitions begin, as JSON.
  */
 export function repeated(
   body: string,
@@ -114,7 +114,7 @@ function failedWith(message: string): CallOutcome {
   return failed(JSON.stringify({ code: -32603, message }), message);
 }
 
-/** A call as its answers name it. `repeatsBegin`: so do the ids of its repetitions, if it may have some. */
+/** A call as its answers name it. `repeatsBegin` says how the ids of its repetitions begin, if it may have some. */
 export interface CallNames {
   readonly id: RequestId;
   readonly repeatsBegin?: string;

@@ -3,9 +3,9 @@
 /** Milliseconds until the shared timer first fires. An object stays in memory while its timer runs. */
 const IDLE_MS = 250;
 /**
- * Milliseconds after which a timer is set anew. Cloudflare keeps an object in memory that has no caller while a
- * timer of its own is pending, each timer for 15 minutes, and for no request to a server on the internet
- * (compatibility date 2026-10-01, "Pending I/O operations"). So a call of an hour lasts by its timers.
+ * Milliseconds after which a timer is set anew. Cloudflare keeps an object without a caller in memory while one of the
+ * object's timers is pending, for 15 minutes from that timer's start (compatibility date 2026-10-01, "Pending I/O
+ * operations"). A request to a server on the internet does not keep it. So a call of an hour lasts by its timers.
  */
 const LONGEST_MS = 5 * 60_000;
 

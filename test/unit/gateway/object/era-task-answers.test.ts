@@ -65,7 +65,7 @@ async function calling() {
     await settle();
     return outcome.value as ExchangeAnswer & { kind: "flow" | "json" | "busy" };
   };
-  /** What is heard by a stream that ends soon. */
+  /** Reads an answer to its end: the text of its stream, or else its kind. */
   const heard = async (verb: EraTask["verb"]) => {
     const answer = await ask(verb);
     return answer.kind === "flow" ? new Response(answer.body).text() : answer.kind;

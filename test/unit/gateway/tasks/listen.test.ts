@@ -13,7 +13,7 @@ const KEEPALIVE_MS = 60_000;
 
 class Socket {
   readonly #listeners = new Map<string, (event: { data: unknown }) => void>();
-  /** What the object does before the bridge takes the socket waits for that. */
+  /** Acts of the object that wait until the bridge takes the socket. */
   #early: (() => void)[] | undefined = [];
   accept(): void {
     const early = this.#early ?? [];
