@@ -51,6 +51,7 @@ export default defineConfig({
           sequence: { groupOrder: 1 },
           // A process takes file after file, and loads what they import once: wrangler alone takes a second.
           isolate: false,
+          setupFiles: ["./test/support/kept-globals.ts"],
           include: ["test/unit/**/*.test.ts", "test/node/**/*.test.ts", "test/e2e/**/*.test.ts"],
         },
       },

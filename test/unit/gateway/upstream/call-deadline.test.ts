@@ -2,7 +2,11 @@ import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { CallDeadline, SharedTimer } from "../../../../src/gateway/upstream/call-deadline.ts";
 
 beforeEach(() => void vi.useFakeTimers());
-afterEach(() => void vi.useRealTimers());
+afterEach(() => {
+  // While the clock is the test's own: a spy puts back the timer that it found.
+  vi.restoreAllMocks();
+  vi.useRealTimers();
+});
 
 it("calls each after its own delay, and none that was called off", () => {
   const timer = new SharedTimer();
