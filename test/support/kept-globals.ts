@@ -5,7 +5,6 @@
 import { afterAll, vi } from "vitest";
 
 const NAMES = [
-  "AbortSignal",
   "Date",
   "Response",
   "WebSocket",
