@@ -132,11 +132,13 @@ export const JSON_BYTES_PER_EVENT_BYTE = 6;
 /** Most characters of an error's detail, and of the client's text that it quotes. */
 export const MAX_DETAIL_LENGTH = 200;
 /**
- * Bytes, and milliseconds, for which the service still takes in a body that it refused, so
- * that its sender reads the answer. A sender of more may lose the answer with the connection.
+ * Bytes, and milliseconds in all and without a byte, for which the service still takes in a body
+ * that it refused, so that its sender reads the answer. A sender of more may lose the answer with
+ * the connection. A busy process takes seconds to read what has long been sent.
  */
 export const DRAIN_BYTES = 64 * 1024 * 1024;
-export const DRAIN_MS = 5_000;
+export const DRAIN_MS = BODY_MS;
+export const DRAIN_SILENCE_MS = 5_000;
 /** Milliseconds for which the answer waits for such a body. A body that came with its head has ended by then. */
 export const UNANSWERED_MS = 5;
 
@@ -193,7 +195,7 @@ export const MAX_RETRY_AFTER_MS = 10 * 60 * 1000;
 export const MAX_UPSTREAM_RESUMES = 60;
 /** Times in a row that it tries so without being given a stream: the official client tries twice, a restart takes longer. */
 export const MAX_UPSTREAM_RESUME_FAILURES = 5;
-/** Milliseconds that a legacy client's POST waits for the head of the upstream's answer, if the upstream checks the client's credential. */
+/** Milliseconds that a client's POST waits for the upstream's answer before it becomes a stream, if the upstream checks the client's credential. */
 export const UPSTREAM_HEAD_MS = 1000;
 /** Milliseconds that a call, and the client's own stream, wait at most for the upstream's standalone stream to be opened. */
 export const UPSTREAM_HELD_MS = 1000;

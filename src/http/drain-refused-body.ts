@@ -4,7 +4,7 @@
  * Measured, November 2026: without this Node's client lost three of ten answers to a body of
  * 1 KiB in four writes, and three of four to one of 10 MiB.
  */
-import { DRAIN_BYTES, DRAIN_MS, UNANSWERED_MS } from "../core/limits.ts";
+import { DRAIN_BYTES, DRAIN_MS, DRAIN_SILENCE_MS, UNANSWERED_MS } from "../core/limits.ts";
 import { within } from "../wire/timers.ts";
 
 /**
@@ -40,8 +40,8 @@ async function drain(body: ReadableStream<Uint8Array>): Promise<boolean> {
 
 async function readThrough(reader: ReadableStreamDefaultReader<Uint8Array>): Promise<void> {
   for (let bytes = 0; bytes < DRAIN_BYTES;) {
-    const { done, value } = await reader.read();
-    if (done) return;
-    bytes += value.byteLength;
+    const read = await within(reader.read(), DRAIN_SILENCE_MS, () => undefined);
+    if (!read || read.done) return;
+    bytes += read.value.byteLength;
   }
 }

@@ -324,14 +324,14 @@ export class Exchange {
 
   /**
    * Makes the answer a stream when it is late; the returned function calls that off. A legacy
-   * client's is one at once, unless the upstream may refuse the client's own credential: only as the
-   * answer to its POST such a refusal tells the client to get another one.
+   * client's is one at once. Either waits for longer if the upstream may refuse the client's own
+   * credential: only as the answer to its POST such a refusal tells the client to get another one.
    */
   #streamWhenLate(): (() => void) | undefined {
-    if (!this.#client.isLegacy) {
-      return this.pending.length === 0 ? undefined : this.#streamIn(QUICK_ANSWER_MS);
-    }
+    const { isLegacy } = this.#client;
+    if (!isLegacy && this.pending.length === 0) return undefined;
     if (this.#link.upstream.forwardAuthorization !== false) return this.#streamIn(UPSTREAM_HEAD_MS);
+    if (!isLegacy) return this.#streamIn(QUICK_ANSWER_MS);
     this.#client.startStream();
     return undefined;
   }

@@ -256,7 +256,8 @@ const ROWS: Readonly<Record<keyof typeof limits, Row>> = {
     takes: (n) => shorten(x(n), limits.MAX_DETAIL_LENGTH) === x(n),
   },
   DRAIN_BYTES: { test: "test/e2e/refused-bodies.test.ts" },
-  DRAIN_MS: { test: "test/e2e/refused-bodies.test.ts" },
+  DRAIN_MS: { test: "test/unit/http/drain-refused-body.test.ts" },
+  DRAIN_SILENCE_MS: { test: "test/unit/http/drain-refused-body.test.ts" },
   UNANSWERED_MS: "pace",
   FILES_PER_REQUEST: { test: "test/unit/http/open-files.test.ts" },
   OPEN_FILES_SHARE: "pace",
@@ -306,7 +307,7 @@ const ROWS: Readonly<Record<keyof typeof limits, Row>> = {
   },
   MAX_UPSTREAM_RESUMES: { test: "test/unit/gateway/object/streamed-answer.test.ts" },
   MAX_UPSTREAM_RESUME_FAILURES: { test: "test/unit/gateway/object/evicted.test.ts" },
-  UPSTREAM_HEAD_MS: "pace",
+  UPSTREAM_HEAD_MS: { test: "test/unit/gateway/object/answers.test.ts" },
   UPSTREAM_HELD_MS: "pace",
   ASKING_UPSTREAM_HELD_MS: "pace",
   MAX_INIT_BODY_BYTES: {

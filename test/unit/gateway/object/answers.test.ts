@@ -1,6 +1,10 @@
 /** The answer to one POST: JSON if it is complete soon, and a stream otherwise. Nothing of it is lost on the way. */
 import { expect, it } from "vitest";
-import { QUICK_ANSWER_MS, UPSTREAM_SETTLE_MS } from "../../../../src/core/limits.ts";
+import {
+  QUICK_ANSWER_MS,
+  UPSTREAM_HEAD_MS,
+  UPSTREAM_SETTLE_MS,
+} from "../../../../src/core/limits.ts";
 import { FAILURES } from "../../../../src/gateway/upstream/failure.ts";
 import {
   accepted,
@@ -76,6 +80,24 @@ it("is JSON where the upstream takes less than 250 ms, and a stream from then on
   answers[1]?.resolve(json(resultOf("2")));
   await settle();
   expect([reader.messages, reader.closed]).toEqual([[resultOf("2")], 4002]);
+});
+
+it("is a stream only after a second where the upstream checks the client's credential, so that a refusal is its status", async () => {
+  const answers = [Promise.withResolvers<Response>(), Promise.withResolvers<Response>()];
+  const one = await ObjectInNode.open({
+    upstream: { forwardAuthorization: true },
+    script: ({ id }) => answers[Number(id) - 1]?.promise,
+  });
+  const refused = one.post(toolCall(1));
+  await pass(UPSTREAM_HEAD_MS - 1);
+  expect(await stateOf(refused)).toBe("waits");
+  answers[0]?.resolve(new Response("", { status: 401 }));
+  expect(await refused).toMatchObject({ value: { kind: "failed", failure: { status: 401 } } });
+  const slow = one.post(toolCall(2));
+  await pass(UPSTREAM_HEAD_MS);
+  expect(await slow).toEqual(onStream(2));
+  answers[1]?.resolve(json(resultOf("2")));
+  await settle();
 });
 
 it("is JSON where the upstream's stream is one response that comes at once, and stores nothing", async () => {
