@@ -3,7 +3,7 @@
  * ends within the timeouts with `UnavailableError`, and never with "not found".
  * No test here has a network that loses packets.
  */
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { SessionError } from "../../../src/core/errors.ts";
 import { RedisDataStorage, RedisStorage } from "../../../src/library/storage/redis/storage.ts";
 import { SessionManager } from "../../../src/library/session-manager.ts";
@@ -170,7 +170,8 @@ describe("a server that is killed", () => {
     cleanups.push(() => storage.close());
     await server.kill();
     await expect(storage.store(newSession())).rejects.toMatchObject(UNAVAILABLE);
-    expect(told.length).toBeGreaterThan(0);
+    // On a busy machine the call's time may be over before the refusal is read.
+    await vi.waitUntil(() => told.length > 0, { timeout: 30_000 });
     await server.restart();
     await untilAnswered(() => storage.store(newSession()));
   });
