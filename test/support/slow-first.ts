@@ -29,6 +29,7 @@ const SLOW = [
   "e2e/serve.test.ts",
   "e2e/resume.property.test.ts",
   "e2e/examples/llm-stream.test.ts",
+  "e2e/skew.test.ts",
   "e2e/access.test.ts",
   "node/library/redis-faults.test.ts",
   "e2e/mcp/clients.test.ts",

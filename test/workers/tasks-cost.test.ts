@@ -1,10 +1,13 @@
 /** Counts the cost of tasks at the object; the upstream is the built-in demo server. */
-import { runInDurableObject } from "cloudflare:test";
+import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { afterEach, expect, it, vi } from "vitest";
 import { call, request } from "../support/call.ts";
 import { countWrites, evict, objectOf, storedBy, told } from "../support/object.ts";
 
-afterEach(() => void vi.restoreAllMocks());
+afterEach(() => {
+  vi.useRealTimers();
+  vi.restoreAllMocks();
+});
 
 const META = "io.modelcontextprotocol/";
 const TASKS = { extensions: { [`${META}tasks`]: {} } };
@@ -56,6 +59,27 @@ async function countRequests() {
   return counts;
 }
 
+/** A session with the same life and events as this task, whose stream has ended too. Both have told the directory. */
+async function sessionLike(task: string) {
+  const { json } = await call<{ events: { event: string; data: string }[] }>(
+    "GET",
+    `/v1/sessions/${task}/events?touch=false`,
+    undefined,
+    { accept: "application/json" },
+  );
+  const events = json.events.map(({ event, data }) => ({ event, data }));
+  const id = crypto.randomUUID();
+  const writes = await countWrites(id);
+  await call("POST", "/v1/sessions", { id, ttlSeconds: TASK_TTL_S });
+  for (const event of events.slice(0, -1)) {
+    expect((await call("POST", `/v1/sessions/${id}/events`, event)).status).toBe(202);
+  }
+  expect((await call("POST", `/v1/sessions/${id}/end`, events.at(-1))).status).toBe(202);
+  await told(id);
+  return { id, writes };
+}
+
+const TASK_TTL_S = 3600;
 const NOTHING = { task: 0, create: 0, read: 0, patch: 0, exchange: 0, publish: 0 };
 const echo = { name: "echo", arguments: { text: "hi" } };
 
@@ -86,26 +110,30 @@ it("a task pays at most what a session with as many events pays; asking for it n
     .toBe("completed");
   await told(id);
   const { rows, alarms } = writes;
-  const events = await call<{ events: { event: string; data: string }[] }>(
-    "GET",
-    `/v1/sessions/${id}/events`,
-    undefined,
-    { accept: "application/json" },
-  );
-  const session = crypto.randomUUID();
-  const others = await countWrites(session);
-  await call("POST", "/v1/sessions", { id: session });
-  const published = events.json.events.map(({ event, data }) => ({ event, data }));
-  for (const event of published.slice(0, -1)) {
-    expect((await call("POST", `/v1/sessions/${session}/events`, event)).status).toBe(202);
-  }
-  expect((await call("POST", `/v1/sessions/${session}/end`, published.at(-1))).status).toBe(202);
-  // Each has told the directory.
-  await told(session);
+  const { writes: others } = await sessionLike(id);
   expect(rows).toBeLessThanOrEqual(others.rows);
   expect(alarms).toBeLessThanOrEqual(others.alarms);
   await evict(id);
   const asleep = await countWrites(id);
   expect((await ask("tasks/get", { taskId: id })).result.status).toBe("completed");
   expect(asleep).toMatchObject({ rows: 0, alarms: 0 });
+});
+
+it("a task pays at most what such a session pays to its last alarm, and leaves nothing", async () => {
+  const { id, writes } = await nextCall();
+  await ask("tools/call", { name: "count", arguments: { steps: 3, seconds: 3 } });
+  await expect
+    .poll(async () => (await ask("tasks/get", { taskId: id })).result.status)
+    .toBe("completed");
+  await told(id);
+  const session = await sessionLike(id);
+  vi.useFakeTimers({ toFake: ["Date"], now: Date.now() + TASK_TTL_S * 1000 });
+  for (const one of [id, session.id]) {
+    // The first ends it, and another may tell the directory.
+    while (await runDurableObjectAlarm(objectOf(one))) await told(one);
+    expect(await storedBy(one)).toEqual({ keys: [], tables: [], alarm: null });
+  }
+  expect(writes.alarms).toBeGreaterThan(0);
+  expect(writes.alarms).toBeLessThanOrEqual(session.writes.alarms);
+  expect(writes.rows).toBeLessThanOrEqual(session.writes.rows);
 });
