@@ -328,10 +328,8 @@ export class Exchange {
    * credential: only as the answer to its POST such a refusal tells the client to get another one.
    */
   #streamWhenLate(): (() => void) | undefined {
-    const { isLegacy } = this.#client;
-    if (!isLegacy && this.pending.length === 0) return undefined;
     if (this.#link.upstream.forwardAuthorization !== false) return this.#streamIn(UPSTREAM_HEAD_MS);
-    if (!isLegacy) return this.#streamIn(QUICK_ANSWER_MS);
+    if (!this.#client.isLegacy) return this.#streamIn(QUICK_ANSWER_MS);
     this.#client.startStream();
     return undefined;
   }
