@@ -27,6 +27,7 @@ export type TaskRequest =
   | {
       readonly kind: "listen";
       readonly declares: boolean;
+      readonly params: Readonly<Record<string, unknown>>;
       readonly notifications: Readonly<Record<string, unknown>>;
     }
   /** A method of 2025-11-25's tasks. */
@@ -54,7 +55,7 @@ export function taskRequestIn(value: unknown): TaskRequest | undefined {
   if (method === LISTEN) {
     const { notifications } = params;
     if (!isObject(notifications) || !("taskIds" in notifications)) return undefined;
-    return { kind: "listen", declares, notifications };
+    return { kind: "listen", declares, params, notifications };
   }
   const verb = Object.hasOwn(VERBS, method) ? VERBS[method] : undefined;
   return verb && { kind: "verb", declares, method, verb, params };

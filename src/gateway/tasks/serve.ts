@@ -12,11 +12,19 @@ import { jsonResponse, Refused } from "../answers.ts";
 import type { GatewaySessions } from "../contract.ts";
 import { principalOf } from "../eras/era-session.ts";
 import { speaks } from "../eras/speaks.ts";
-import { decodedHeader, META, MODERN_CODES, MODERN_HEADERS } from "../eras/wire.ts";
+import {
+  decodedHeader,
+  LISTEN,
+  META,
+  MODERN_CODES,
+  MODERN_HEADERS,
+  MODERN_VERSION,
+} from "../eras/wire.ts";
 import { RPC_CODES, type RequestId } from "../json-rpc.ts";
 import type { GatewayCall } from "../request.ts";
 import { forwardedHeaders } from "../request.ts";
 import { keptAlive, statelessHeaders } from "../stateless.ts";
+import { isModernVersion } from "../versions.ts";
 import type { TaskAnswer } from "./contract.ts";
 import { listen } from "./listen.ts";
 import { isKnownToOffer, offersItself, withOffer } from "./offer.ts";
@@ -63,6 +71,7 @@ export async function serveWithTasks(
       return answerVerb(call, body, id, tasks, passOn);
     case "listen":
       if (await offersItself(call)) return passOn(body);
+      checkHeaders(call, tasks.params, [[MODERN_HEADERS.method, LISTEN]]);
       return listen(call, { body, id, notifications: tasks.notifications }, passOn);
   }
 }
@@ -140,8 +149,11 @@ async function answerVerb(
   { method, verb, params }: Verb,
   passOn: PassOn,
 ): Promise<Response> {
-  checkHeaders(call, method, params);
   const { taskId } = params;
+  checkHeaders(call, params, [
+    [MODERN_HEADERS.method, method],
+    [MODERN_HEADERS.name, taskId],
+  ]);
   if (typeof taskId !== "string") throw invalid("taskId must be a text");
   const upstream = call.upstream.name;
   const ask =
@@ -200,22 +212,23 @@ function answersIn(body: string): Readonly<Record<string, string>> {
   return answers;
 }
 
-/** The headers of a request repeat what its body says, for those that route by them. */
+/** The headers of a request repeat what its body says, for those that route by them. `expected`: beside the version. */
 function checkHeaders(
   { request }: GatewayCall,
-  method: string,
   params: Readonly<Record<string, unknown>>,
+  expected: readonly (readonly [name: string, value: unknown])[],
 ): void {
   const meta = isObject(params["_meta"]) ? params["_meta"] : {};
-  const expected = [
-    [MODERN_HEADERS.version, meta[META.version]],
-    [MODERN_HEADERS.method, method],
-    [MODERN_HEADERS.name, params["taskId"]],
-  ] as const;
-  for (const [name, value] of expected) {
+  const version = meta[META.version];
+  for (const [name, value] of [[MODERN_HEADERS.version, version] as const, ...expected]) {
     const given = request.headers.get(name);
     if (given !== null && decodedHeader(given) === value) continue;
     const what = given === null ? "is missing" : "differs from the body";
     throw new Refused(400, `The header ${name} ${what}`, MODERN_CODES.headerMismatch);
   }
+  const requested = String(version);
+  if (isModernVersion(requested)) return;
+  const message = `Not a stateless version: ${requested}`;
+  const data = { supported: [MODERN_VERSION], requested };
+  throw new Refused(400, message, MODERN_CODES.unsupportedVersion, {}, data);
 }

@@ -72,8 +72,10 @@ export function progressIn(text: string, token: string): string | undefined {
   const value = parseJson(params);
   if (!isObject(value)) return undefined;
   const { message, progress, total } = value;
-  const far = typeof total === "number" ? `${String(progress)} of ${total}` : String(progress);
-  return shorten(typeof message === "string" ? message : far, MAX_STATUS_MESSAGE_LENGTH);
+  if (typeof message === "string") return shorten(message, MAX_STATUS_MESSAGE_LENGTH);
+  // There is nothing to tell.
+  if (typeof progress !== "number") return undefined;
+  return typeof total === "number" ? `${progress} of ${total}` : String(progress);
 }
 
 /** The outcome of a task, as the answer to its call gives it. */
@@ -84,21 +86,27 @@ export type CallOutcome =
 /** Reads the answer to a call: a JSON-RPC response. */
 export function outcomeOf({ message, text }: WrittenMessage): CallOutcome {
   if (message.kind === "response" && message.error) {
-    const says = message.error["message"];
-    return failed(memberText(text, "error") ?? "{}", typeof says === "string" ? says : "");
+    const { code, message: says } = message.error;
+    if (!Number.isInteger(code) || typeof says !== "string") {
+      return failedWith("The upstream's error is none of JSON-RPC");
+    }
+    return failed(memberText(text, "error") ?? "{}", says);
   }
   const result = memberText(text, "result") ?? "null";
+  if (!result.startsWith("{")) return failedWith("The upstream's result is no object");
   const type = parseJson(memberText(result, "resultType") ?? '"complete"');
   if (type === "complete") return { kind: "ended", end: completed(result) };
   if (type !== "input_required") return failedWith("The upstream's result is of an unknown type");
   const requests = membersOf(memberText(result, "inputRequests") ?? "{}");
-  if (!requests) return failedWith("The upstream asked for something that is no request");
+  if (!requests || !Object.values(requests).every((request) => request.startsWith("{"))) {
+    return failedWith("The upstream asked for something that is no request");
+  }
   const requestState = memberText(result, "requestState");
   return { kind: "asked", asked: { requests, requestState } };
 }
 
 function completed(result: string): TaskEnd {
-  const known = memberText(result, "resultType") !== undefined || !result.startsWith("{");
+  const known = memberText(result, "resultType") !== undefined;
   return {
     status: "completed",
     result: known ? result : withMember(result, "resultType", '"complete"'),

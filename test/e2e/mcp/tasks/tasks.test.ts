@@ -455,6 +455,36 @@ describe.concurrent("what is refused", () => {
   );
 
   it(
+    "a listen with tasks has the headers that its body says, and a version of the era, as any request about tasks",
+    beside(async () => {
+      const { client } = await start();
+      const { taskId } = await held();
+      const listen = (headers: Record<string, string>, notifications: object, _meta = {}) =>
+        client.ask("subscriptions/listen", { notifications, _meta }, headers);
+      const old = { "io.modelcontextprotocol/protocolVersion": "2025-11-25" };
+      const alone = { taskIds: [taskId] };
+      const cases = [
+        [listen({ "mcp-method": "" }, alone), -32020],
+        [listen({ "mcp-method": "tools/list" }, alone), -32020],
+        [listen({ "mcp-protocol-version": "" }, alone), -32020],
+        [listen({ "mcp-protocol-version": "2025-11-25" }, alone), -32020],
+        [listen({ "mcp-method": "" }, { ...alone, toolsListChanged: true }), -32020],
+        [listen({ "mcp-protocol-version": "2025-11-25" }, alone, old), -32022],
+        ...["tasks/get", "tasks/update", "tasks/cancel"].map((method) => {
+          const params = { taskId, inputResponses: {}, _meta: old };
+          const headers = { "mcp-protocol-version": "2025-11-25" };
+          return [client.ask(method, params, headers), -32022] as const;
+        }),
+      ] as const;
+      for (const [n, [asked, code]] of cases.entries()) {
+        const { status, error } = await asked;
+        expect([n, status, error?.code]).toEqual([n, 400, code]);
+      }
+      expect((await client.get(taskId)).result.status).toBe("working");
+    }),
+  );
+
+  it(
     "params that are no object get -32602, and reach no task and no server",
     beside(async () => {
       const server = await TaskServer.start();

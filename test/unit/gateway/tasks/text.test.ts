@@ -73,6 +73,26 @@ describe("what an upstream says", () => {
       response('{"resultType":"task"}'),
       { status: "failed", message: "The upstream's result is of an unknown type" },
     ],
+    ...["null", "[1]", '"done"', "7"].map((result): [string, string, object] => [
+      `a result that is ${result}`,
+      response(result),
+      { status: "failed", message: "The upstream's result is no object" },
+    ]),
+    ...["{}", '{"code":1}', '{"code":"x","message":"m"}', '{"code":1,"message":7}'].map(
+      (error): [string, string, object] => [
+        `the error ${error}`,
+        `{"jsonrpc":"2.0","id":1,"error":${error}}`,
+        {
+          status: "failed",
+          error: '{"code":-32603,"message":"The upstream\'s error is none of JSON-RPC"}',
+        },
+      ],
+    ),
+    [
+      "a question that is none, beside one that is",
+      response('{"resultType":"input_required","inputRequests":{"a":{"method":"m"},"b":5}}'),
+      { status: "failed", message: "The upstream asked for something that is no request" },
+    ],
     [
       "questions that are none",
       response('{"resultType":"input_required","inputRequests":[]}'),
@@ -97,6 +117,8 @@ describe("what an upstream says", () => {
     ['{"params":{"progressToken":7,"progress":0.5}}', "0.5"],
     ['{"params":{"progressToken":"7","progress":1}}', undefined],
     ['{"params":{"progress":1}}', undefined],
+    ['{"params":{"progressToken":7}}', undefined],
+    ['{"params":{"progressToken":7,"progress":{"a":1},"total":2}}', undefined],
     ["{}", undefined],
   ])("progress in %s is %j", (text, said) => {
     expect(progressIn(text, "7")).toBe(said);
