@@ -5,6 +5,7 @@
  */
 import { SessionNotFoundError } from "../../core/errors.ts";
 import { parseSessionId, type SessionId } from "../../core/id.ts";
+import { isOfType, JSON_TYPES } from "../../http/body.ts";
 import { STREAM_HEADERS } from "../../http/problem.ts";
 import { isObject } from "../../wire/json.ts";
 import { memberText, membersOf } from "../../wire/json-text.ts";
@@ -30,7 +31,7 @@ import { listen } from "./listen.ts";
 import { isKnownToOffer, offersItself, withOffer } from "./offer.ts";
 import { ownerOf } from "./owner.ts";
 import { TASKS_EXTENSION, type TaskRequest } from "./request.ts";
-import { withoutTask } from "./text.ts";
+import { responseIn, withoutTask } from "./text.ts";
 
 interface Posted {
   readonly body: string;
@@ -62,7 +63,12 @@ export async function serveWithTasks(
     }
     throw missingCapability();
   }
-  if (isKnownToOffer(upstream)) return passOn(body);
+  if (isKnownToOffer(upstream)) {
+    const response = await passOn(body);
+    if (tasks.kind !== "verb" || !(await isAboutParams(response))) return response;
+    // The upstream may not always have offered tasks: one from before is kept here.
+    return (await isKept(call, tasks)) ? answerVerb(call, body, id, tasks, passOn) : response;
+  }
   switch (tasks.kind) {
     case "call":
       if ((await offersItself(call)) !== false) return passOn(body);
@@ -174,6 +180,18 @@ async function answerVerb(
   const rest = answer.kind === "task" ? answer.text.slice(1) : "}";
   const result = `{"resultType":"complete"${rest === "}" ? "" : ","}${rest}`;
   return jsonResponse(200, `{"jsonrpc":"2.0","id":${id},"result":${result}}`);
+}
+
+/** Whether an answer is the error for parameters, which is that for an unknown task. */
+async function isAboutParams(response: Response): Promise<boolean> {
+  if (!isOfType(response.headers.get("content-type"), JSON_TYPES)) return false;
+  const message = responseIn(await response.clone().text())?.message;
+  return message?.kind === "response" && message.error?.["code"] === RPC_CODES.invalidParams;
+}
+
+async function isKept(call: GatewayCall, { params: { taskId } }: Verb): Promise<boolean> {
+  const ask = { kind: "get", upstream: call.upstream.name } as const;
+  return typeof taskId === "string" && (await askTask(call, taskId, ask)) !== undefined;
 }
 
 function noSuchTask({ upstream }: GatewayCall): Refused {

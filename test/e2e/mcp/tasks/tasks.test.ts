@@ -553,6 +553,40 @@ describe.concurrent("what is refused", () => {
   );
 
   it(
+    "a task from before the upstream offered some itself is found, and another is the upstream's to refuse",
+    beside(async () => {
+      let offers = false;
+      const refusal = { code: -32602, message: "theirs is unknown" };
+      const ended = Promise.withResolvers<void>();
+      const upstream = await startUpstream(async (request) => {
+        const { id, method } = (await request.json()) as { id: unknown; method: string };
+        if (method.startsWith("tasks/"))
+          return Response.json({ jsonrpc: "2.0", id, error: refusal });
+        if (method === "tools/call") await ended.promise;
+        const result = {
+          resultType: "complete",
+          content: [{ type: "text", text: "done" }],
+          supportedVersions: ["2026-07-28"],
+          capabilities: offers ? { extensions: { [TASKS]: {} } } : {},
+        };
+        return Response.json({ jsonrpc: "2.0", id, result });
+      });
+      const { url } = await startGateway({ default: { url: upstream.url, tasks: AT_ONCE } });
+      const client = new TaskClient(url);
+      const { taskId } = (await client.call("any")).result;
+      offers = true;
+      await client.ask("server/discover");
+      expect((await client.get(taskId)).result.status).toBe("working");
+      ended.resolve();
+      const { result } = await client.until(taskId, "completed");
+      expect(result?.content).toEqual([{ type: "text", text: "done" }]);
+      for (const other of [crypto.randomUUID(), "x", 7]) {
+        expect((await client.ask("tasks/get", { taskId: other })).error).toEqual(refusal);
+      }
+    }),
+  );
+
+  it(
     "more tasks than an owner may have: the call is cancelled, and the error names the bound",
     beside(async () => {
       const server = await TaskServer.start();
