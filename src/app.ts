@@ -53,7 +53,7 @@ export function createApp(
   const readiness = new Readiness(checksOf(host, access, machine), log);
   const service: Service = { host, config, access, log, openApi, readiness };
   const front = openFront(access, log, new RequestSignals(log, config.logRequests), machine);
-  mountGateway(front, { host, config, access, upstreams, log });
+  mountGateway(front, { host, config, access, upstreams, log, waitUntil: machine.waitUntil });
   mountRoutes(front, routes, service);
   if (machine.pages) mountPages(front, machine.pages);
   mountRefusals(front);

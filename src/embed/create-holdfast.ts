@@ -199,7 +199,7 @@ function embed<Env>(
   });
   const sends = statelessSends(ownServers(config, servers));
   const upstreams = openUpstreams(config, env, sends);
-  const app = createApp(host, config, access, upstreams, machine);
+  const app = createApp(host, config, access, upstreams, { ...machine, waitUntil });
   return {
     fetch: async (request) => drainRefusedBody(request, await app.fetch(request)),
     sessions: (caller) => sessionsOf({ host, config, access, log }, caller),

@@ -11,6 +11,7 @@ import type { KnownSessionType } from "../core/content.ts";
 import { isOfType, JSON_TYPES, readBody, textOf } from "../http/body.ts";
 import { bodies, type Hold } from "../http/held-bytes.ts";
 import type { RequestHeaders } from "../http/request-headers.ts";
+import type { Machine } from "../http/mount.ts";
 import type { Service } from "../http/route.ts";
 import { parseJson } from "../wire/json.ts";
 import { Refused } from "./answers.ts";
@@ -20,7 +21,8 @@ import type { GatewayHost, GatewaySessions, SessionMatch } from "./contract.ts";
 import { RPC_CODES, type RequestId } from "./json-rpc.ts";
 import type { Upstream, Upstreams } from "./upstream/upstream.ts";
 
-export interface GatewayParts extends Pick<Service, "config" | "access" | "log"> {
+export interface GatewayParts
+  extends Pick<Service, "config" | "access" | "log">, Pick<Machine, "waitUntil"> {
   readonly host: GatewayHost;
   readonly upstreams: Upstreams;
   /** Remembers over restarts which eras the upstreams speak. Absent: every isolate learns it anew. */

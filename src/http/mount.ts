@@ -50,8 +50,10 @@ import {
   type Service,
 } from "./route.ts";
 
-/** The resources that the machine has left. Both are absent on Cloudflare, where neither runs out. */
+/** What the front needs of the machine. On Cloudflare neither files nor disk run out, and both are absent. */
 export interface Machine {
+  /** Lets work go on after the client of the request that began it has left. Absent: it may be cut off. */
+  readonly waitUntil?: ((work: Promise<unknown>) => void) | undefined;
   readonly openFiles?: OpenFiles | undefined;
   readonly isDiskFull?: (() => Promise<boolean>) | undefined;
   /** Routes that only this machine has. */

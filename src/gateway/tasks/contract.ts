@@ -29,7 +29,9 @@ export type TaskAsk =
       readonly answers: Readonly<Record<string, string>>;
       readonly headers: Headers;
     }
-  | { readonly kind: "cancel"; readonly upstream: string };
+  | { readonly kind: "cancel"; readonly upstream: string }
+  /** The client of the call has left before it was answered: nobody knows of its task. */
+  | { readonly kind: "leave"; readonly upstream: string };
 
 export type TaskAnswer =
   /** The whole answer to the call. */

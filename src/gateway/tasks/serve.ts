@@ -104,7 +104,7 @@ async function carry(
   id: RequestId,
   { tool }: Call,
 ): Promise<Response> {
-  const { upstream, parts } = call;
+  const { upstream, parts, request } = call;
   const sessions = await sessionsOf(call);
   // Nobody can guess it: 122 bits of chance.
   const taskId = crypto.randomUUID() as string as SessionId;
@@ -122,7 +122,14 @@ async function carry(
     owner: principal,
     ...(isBridged && { principal }),
   } as const;
-  const answer = await sessions.task(taskId, ask);
+  const leave = (): void => {
+    const told = sessions.task(taskId, { kind: "leave", upstream: upstream.name });
+    parts.waitUntil?.(told.catch(() => undefined));
+  };
+  request.signal.addEventListener("abort", leave, { once: true });
+  const answer = await sessions.task(taskId, ask).finally(() => {
+    request.signal.removeEventListener("abort", leave);
+  });
   switch (answer.kind) {
     case "whole":
       return new Response(isEmpty(answer.body) ? null : answer.body, {

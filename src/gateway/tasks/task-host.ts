@@ -73,6 +73,8 @@ export class TaskHost {
   readonly #routes: CallRoutes;
   /** The task's call, while this object has it under way. */
   #run: Run | undefined;
+  /** The call that may become the task, while its client waits. */
+  #first: QuickCall | undefined;
 
   constructor(parts: TaskHostParts) {
     this.#parts = parts;
@@ -101,8 +103,11 @@ export class TaskHost {
     const owner = ask.owner ?? caller.subject;
     const where = { upstream, settings, abort };
     const run = new QuickCall({ ask, taskId, owner, ...where, hold, limits, late });
+    this.#first = run;
     void this.#follow(run, run.call.send(run.body));
-    return succeed(await run.answer);
+    const answer = await run.answer;
+    this.#first = undefined;
+    return succeed(answer);
   }
 
   /**
@@ -114,6 +119,7 @@ export class TaskHost {
     type: SessionType | undefined,
     lastEventId: string | undefined,
   ): Outcome<TaskAnswer> {
+    if (ask.kind === "leave") return this.#leave();
     this.takeUp();
     const { task } = this.#kept;
     const isOf = task?.call.upstream === ask.upstream && type === SESSION_TYPE_TASK;
@@ -160,6 +166,13 @@ export class TaskHost {
   #shown(lastEventId = ""): TaskAnswer {
     const { task } = this.#kept;
     return { kind: "task", text: task ? taskText(task.call.facts, task.state) : "", lastEventId };
+  }
+
+  /** Cancels the call, or the task that it has become. */
+  #leave(): Outcome<TaskAnswer> {
+    if (this.#first && !this.#first.isOver) this.#first.fail(FAILURES.cancelled);
+    else this.#cancel();
+    return succeed({ kind: "done" });
   }
 
   #cancel(): void {

@@ -1,10 +1,11 @@
 /** Tasks of a server that knows nothing of them, as a client sees them. */
 import { describe, expect, it, type TestContext } from "vitest";
 import { messagesOf } from "../../../support/mcp/client.ts";
-import { startGateway, startUpstream } from "../../../support/mcp/gateway.ts";
+import { answering, startGateway, startUpstream } from "../../../support/mcp/gateway.ts";
 import { TaskClient, TASKS, type ShownTask } from "../../../support/mcp/task-client.ts";
 import { TaskServer } from "../../../support/mcp/task-server.ts";
 import { apiTokens } from "../../../support/api-tokens.ts";
+import { Relay } from "../../../support/relay.ts";
 import { beside, shared } from "../../../support/scope.ts";
 
 const UNAWARE = { elicitation: {} };
@@ -404,6 +405,45 @@ describe.concurrent("a call that is quick", () => {
     }),
   );
 });
+
+it.each(["modern", "legacy"])(
+  "a client whose connection is reset before it is told of a task cancels its call, at a server that is %s",
+  async (era) => {
+    const begun = Promise.withResolvers<void>();
+    const cancelled = Promise.withResolvers<void>();
+    const hang = async ({ signal }: Request): Promise<Response> => {
+      signal.addEventListener("abort", () => cancelled.resolve());
+      begun.resolve();
+      await cancelled.promise;
+      return new Response();
+    };
+    const modern = async (request: Request) => {
+      const { id, method } = (await request.clone().json()) as { id: unknown; method: string };
+      if (method === "tools/call") return hang(request);
+      const result = {
+        resultType: "complete",
+        supportedVersions: ["2026-07-28"],
+        capabilities: {},
+      };
+      return Response.json({ jsonrpc: "2.0", id, result });
+    };
+    const legacy = answering((request, { method }) =>
+      method === "tools/call" ? hang(request) : new Response(null, { status: 405 }),
+    );
+    const upstream = await startUpstream(era === "modern" ? modern : legacy);
+    const { service } = await startGateway({
+      default: { url: upstream.url, tasks: { afterMs: 3000 } },
+    });
+    const relay = await Relay.to(service.port);
+    const call = new TaskClient(`${relay.url}/mcp`).call("any").catch(() => "cut");
+    await begun.promise;
+    relay.cut();
+    expect(await call).toBe("cut");
+    await cancelled.promise;
+    const { json } = await service.send<{ count: number }>("GET", "/v1/sessions/count?type=task");
+    expect(json).toEqual({ count: 0 });
+  },
+);
 
 describe.concurrent("what is refused", () => {
   const missing = [400, -32021, { requiredCapabilities: { extensions: { [TASKS]: {} } } }];

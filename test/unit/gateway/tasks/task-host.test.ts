@@ -70,8 +70,8 @@ function hosting(...answers: readonly Promise<Response>[]) {
   void answer.then((outcome) => {
     if (outcome.ok) Object.assign(seen, outcome.value);
   });
-  const about = (kind: "get" | "cancel") =>
-    host.answer({ kind, upstream: "default" }, "task", undefined);
+  const about = (kind: "get" | "cancel" | "leave") =>
+    host.answer({ kind, upstream: "default" }, isMade ? "task" : undefined, undefined);
   const status = () => {
     const outcome = about("get");
     if (!outcome.ok || outcome.value.kind !== "task") return undefined;
@@ -90,6 +90,37 @@ it("makes no task of a call that was answered while its owner's tasks were count
   admitted.resolve();
   await pass(0);
   expect(isMade()).toBe(false);
+});
+
+it("cancels the call of a client that leaves, and the task of which it has not heard", async () => {
+  const done = { ok: true, value: { kind: "done" } };
+  const quick = hosting();
+  quick.admitted.resolve();
+  await pass(AFTER_MS - 1);
+  expect(quick.about("leave")).toEqual(done);
+  await pass(1);
+  expect([quick.isMade(), quick.seen]).toMatchObject([false, { kind: "failed" }]);
+  const counted = hosting();
+  await pass(AFTER_MS);
+  expect(counted.about("leave")).toEqual(done);
+  counted.admitted.resolve();
+  await pass(0);
+  expect(counted.isMade()).toBe(false);
+  for (const isTold of [false, true]) {
+    const task = hosting();
+    task.admitted.resolve();
+    await pass(AFTER_MS);
+    if (isTold) task.synced.resolve();
+    await pass(0);
+    expect([task.status(), task.about("leave"), task.status()]).toEqual([
+      "working",
+      done,
+      "cancelled",
+    ]);
+  }
+  const answered = hosting(Promise.resolve(json(resultOf('"c"'))));
+  await pass(0);
+  expect([answered.about("leave"), answered.seen]).toMatchObject([done, { status: 200 }]);
 });
 
 it("tells its client of the task once that is durable, and not before", async () => {
