@@ -50,7 +50,7 @@ import {
   type Service,
 } from "./route.ts";
 
-/** What the front needs of the machine. On Cloudflare neither files nor disk run out, and both are absent. */
+/** The machine under the front. On Cloudflare neither open files nor the disk run out, and both are absent. */
 export interface Machine {
   /** Lets work go on after the client of the request that began it has left. Absent: it may be cut off. */
   readonly waitUntil?: ((work: Promise<unknown>) => void) | undefined;

@@ -73,8 +73,8 @@ export function readModern(body: string, headers: Pick<Headers, "get">): ModernV
   if (id === undefined && !("id" in message)) return { kind: "notification" };
   if (id === undefined) return refused(400, RPC_CODES.invalidRequest, "The id is none of MCP");
   const params = isObject(message["params"]) ? message["params"] : {};
-  const meta = isObject(params["_meta"]) ? params["_meta"] : {};
-  const problem = envelopeProblem(meta) ?? headerProblem(method, params, meta, headers);
+  const meta = metaOf(params);
+  const problem = problemOf(method, params, headers, (version) => version === MODERN_VERSION);
   if (problem) return refused(400, problem.code, problem.message, id, problem.data);
   if (DROPPED.has(method)) {
     return refused(404, METHOD_NOT_FOUND, `${MODERN_VERSION} has no ${method}`, id);
@@ -105,6 +105,21 @@ interface Problem {
   readonly data?: unknown;
 }
 
+/** The first fault in `_meta`, or between the headers and the body; undefined if there is none. */
+export function problemOf(
+  method: string,
+  params: Members,
+  headers: Pick<Headers, "get">,
+  isServed: (version: string) => boolean,
+): Problem | undefined {
+  const meta = metaOf(params);
+  return envelopeProblem(meta) ?? headerProblem(method, params, meta, headers, isServed);
+}
+
+function metaOf({ _meta: meta }: Members): Members {
+  return isObject(meta) ? meta : {};
+}
+
 function envelopeProblem(meta: Members): Problem | undefined {
   const version = meta[META.version];
   const invalid = (key: string, problem: string): Problem => ({
@@ -128,6 +143,7 @@ function headerProblem(
   params: Members,
   meta: Members,
   headers: Pick<Headers, "get">,
+  isServed: (version: string) => boolean,
 ): Problem | undefined {
   const mismatch = (header: string, said: string): Problem => ({
     code: MODERN_CODES.headerMismatch,
@@ -143,7 +159,7 @@ function headerProblem(
   if (named !== null && named !== method) {
     return mismatch(named, `the body names method ${method} and Mcp-Method ${named}`);
   }
-  if (claimed !== MODERN_VERSION) return unsupported(claimed);
+  if (!isServed(claimed)) return unsupported(claimed);
   if (version === null) return mismatch("(missing)", "MCP-Protocol-Version is missing");
   if (named === null) return mismatch("(missing)", "Mcp-Method is missing");
   const name = nameIn(method, params);

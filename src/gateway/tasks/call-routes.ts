@@ -1,8 +1,11 @@
 /** The ways of a task's calls to their upstreams: straight, or over the bridge to a server that keeps sessions. */
+import { memberText } from "../../wire/json-text.ts";
 import type { OverBridge, Upstream, Upstreams } from "../upstream/upstream.ts";
 import { tellBridge, upstreamOverBridge, type BridgedCall } from "./over-bridge.ts";
 import type { StoredCall } from "./store.ts";
 import { AT_BRIDGE } from "./task.ts";
+import { repeatsBegin } from "./text.ts";
+import { UpstreamCall, type Run } from "./upstream-call.ts";
 
 export interface CallRoutesParts {
   readonly openUpstreams: () => Upstreams;
@@ -40,6 +43,20 @@ export class CallRoutes {
     if (!bridged) return undefined;
     signal.addEventListener("abort", () => void tellBridge("cancel", bridged, headers));
     return upstreamOverBridge(bridged);
+  }
+
+  /** The call of a task, which its caller then sends or takes up; undefined if its upstream is not configured any more. */
+  run(stored: StoredCall, headers: StoredCall["headers"], bodyMaxBytes: number): Run | undefined {
+    const abort = new AbortController();
+    const { signal } = abort;
+    const task = taskOf(stored);
+    const upstream = this.to(stored, task, headers, signal);
+    if (!upstream) return undefined;
+    const bounds = { totalMs: task.withinMs, bodyMaxBytes, resumesAfter: resumedAfter(stored) };
+    const call = new UpstreamCall({ upstream, headers, signal, ...bounds });
+    const { token, body } = stored;
+    const names = { id: memberText(body, "id") ?? "null", repeatsBegin: repeatsBegin(task.id) };
+    return { upstream, call, abort, headers, ...names, token };
   }
 
   /** Cancels a call that nobody has under way here, though its server may. */

@@ -1,28 +1,21 @@
 /** A tool call that has not taken long enough to be a task: it is stored nowhere, and its answer goes back as it comes. */
+import { GATEWAY_KEYS, SESSION_TYPE_TASK } from "../../core/content.ts";
+import type { SessionContent } from "../../core/host.ts";
 import type { SessionId } from "../../core/id.ts";
+import { MAX_TASK_TOOL_LENGTH } from "../../core/limits.ts";
 import type { TaskSettings } from "../../config/upstreams.ts";
 import type { Hold } from "../../http/held-bytes.ts";
 import type { Failure } from "../contract.ts";
+import { shorten } from "../../wire/shorten.ts";
 import type { RequestId } from "../json-rpc.ts";
 import { FAILURES } from "../upstream/failure.ts";
 import type { Upstream } from "../upstream/upstream.ts";
 import { resumedAfter } from "./call-routes.ts";
 import type { TaskAnswer, TaskAsk } from "./contract.ts";
 import { QuickAnswer } from "./quick-answer.ts";
-import type { StoredCall } from "./store.ts";
-import { callToSend, isAnswerTo, progressIn, type CallNames } from "./text.ts";
-import { UpstreamCall, type Heard } from "./upstream-call.ts";
-
-/** A call that is under way at the upstream. */
-export interface Run extends CallNames {
-  readonly upstream: Upstream;
-  readonly call: UpstreamCall;
-  readonly abort: AbortController;
-  /** With which it was sent. */
-  readonly headers: Readonly<Record<string, string>>;
-  /** The call's progress token, as JSON. */
-  readonly token: string;
-}
+import { withSession, type StoredCall } from "./store.ts";
+import { callToSend, isAnswerTo, progressIn } from "./text.ts";
+import { UpstreamCall, type Heard, type Run } from "./upstream-call.ts";
 
 interface QuickCallParts {
   readonly ask: TaskAsk & { readonly kind: "call" };
@@ -126,6 +119,25 @@ export class QuickCall implements Run {
       headers: callHeaders(ask.headers),
       token,
       ...(ask.principal !== undefined && { principal: ask.principal }),
+    };
+  }
+
+  /** The session of its task. */
+  toSession(stored: StoredCall): SessionContent {
+    const { upstream, owner, ask } = this;
+    const { ttlMs } = stored.facts;
+    const taskCall = withSession(stored);
+    return {
+      type: SESSION_TYPE_TASK,
+      metadata: {
+        [GATEWAY_KEYS.upstream]: upstream.name,
+        [GATEWAY_KEYS.tool]: shorten(ask.tool, MAX_TASK_TOOL_LENGTH),
+      },
+      ttlMs,
+      maxLifetimeMs: ttlMs,
+      overflow: "trim",
+      ...(owner !== undefined && { subject: owner }),
+      ...(taskCall !== undefined && { taskCall }),
     };
   }
 

@@ -7,20 +7,13 @@ import { SessionNotFoundError } from "../../core/errors.ts";
 import { parseSessionId, type SessionId } from "../../core/id.ts";
 import { isOfType, JSON_TYPES } from "../../http/body.ts";
 import { STREAM_HEADERS } from "../../http/problem.ts";
-import { isObject } from "../../wire/json.ts";
 import { memberText, membersOf } from "../../wire/json-text.ts";
 import { jsonResponse, Refused } from "../answers.ts";
 import type { GatewaySessions } from "../contract.ts";
 import { principalOf } from "../eras/era-session.ts";
+import { problemOf } from "../eras/modern-request.ts";
 import { speaks } from "../eras/speaks.ts";
-import {
-  decodedHeader,
-  LISTEN,
-  META,
-  MODERN_CODES,
-  MODERN_HEADERS,
-  MODERN_VERSION,
-} from "../eras/wire.ts";
+import { LISTEN, MODERN_CODES } from "../eras/wire.ts";
 import { RPC_CODES, type RequestId } from "../json-rpc.ts";
 import type { GatewayCall } from "../request.ts";
 import { forwardedHeaders } from "../request.ts";
@@ -77,7 +70,7 @@ export async function serveWithTasks(
       return answerVerb(call, body, id, tasks, passOn);
     case "listen":
       if (await offersItself(call)) return passOn(body);
-      checkHeaders(call, tasks.params, [[MODERN_HEADERS.method, LISTEN]]);
+      check(call, LISTEN, tasks.params);
       return listen(call, { body, id, notifications: tasks.notifications }, passOn);
   }
 }
@@ -162,12 +155,12 @@ async function answerVerb(
   { method, verb, params }: Verb,
   passOn: PassOn,
 ): Promise<Response> {
+  check(call, method, params);
   const { taskId } = params;
-  checkHeaders(call, params, [
-    [MODERN_HEADERS.method, method],
-    [MODERN_HEADERS.name, taskId],
-  ]);
-  if (typeof taskId !== "string") throw invalid("taskId must be a text");
+  // No header can repeat anything else.
+  if (typeof taskId !== "string") {
+    throw new Refused(400, "taskId must be a text, as Mcp-Name is", MODERN_CODES.headerMismatch);
+  }
   const upstream = call.upstream.name;
   const ask =
     verb === "update"
@@ -237,23 +230,12 @@ function answersIn(body: string): Readonly<Record<string, string>> {
   return answers;
 }
 
-/** The headers of a request repeat what its body says, for those that route by them. `expected`: beside the version. */
-function checkHeaders(
+/** Refuses a request whose `_meta` is wrong, or whose headers differ from its body. Later versions pass, as they do without tasks. */
+function check(
   { request }: GatewayCall,
+  method: string,
   params: Readonly<Record<string, unknown>>,
-  expected: readonly (readonly [name: string, value: unknown])[],
 ): void {
-  const meta = isObject(params["_meta"]) ? params["_meta"] : {};
-  const version = meta[META.version];
-  for (const [name, value] of [[MODERN_HEADERS.version, version] as const, ...expected]) {
-    const given = request.headers.get(name);
-    if (given !== null && decodedHeader(given) === value) continue;
-    const what = given === null ? "is missing" : "differs from the body";
-    throw new Refused(400, `The header ${name} ${what}`, MODERN_CODES.headerMismatch);
-  }
-  const requested = String(version);
-  if (isModernVersion(requested)) return;
-  const message = `Not a stateless version: ${requested}`;
-  const data = { supported: [MODERN_VERSION], requested };
-  throw new Refused(400, message, MODERN_CODES.unsupportedVersion, {}, data);
+  const problem = problemOf(method, params, request.headers, isModernVersion);
+  if (problem) throw new Refused(400, problem.message, problem.code, {}, problem.data);
 }

@@ -5,24 +5,22 @@
  */
 import type { Config } from "../../config/service.ts";
 import type { Caller } from "../../core/caller.ts";
-import { GATEWAY_KEYS, SESSION_TYPE_TASK, type SessionType } from "../../core/content.ts";
+import { SESSION_TYPE_TASK, type SessionType } from "../../core/content.ts";
 import { refuse, SessionError, succeed, unwrap, type Outcome } from "../../core/errors.ts";
 import type { SessionContent } from "../../core/host.ts";
 import type { SessionId } from "../../core/id.ts";
-import { MAX_TASK_TOOL_LENGTH, TASK_REPEAT_MS } from "../../core/limits.ts";
+import { TASK_REPEAT_MS } from "../../core/limits.ts";
 import { bodies, NO_ROOM } from "../../http/held-bytes.ts";
 import { describeFailure, type Logger } from "../../logger.ts";
 import { exceeds } from "../../wire/bytes.ts";
-import { memberText } from "../../wire/json-text.ts";
-import { shorten } from "../../wire/shorten.ts";
 import { sleep } from "../../wire/timers.ts";
 import { RPC_CODES, type WrittenMessage } from "../json-rpc.ts";
 import { FAILURES, reportFailure } from "../upstream/failure.ts";
 import type { TaskAnswer, TaskAsk } from "./contract.ts";
 import { KeptTask, type KeptTaskParts, type Task } from "./kept-task.ts";
 import { CallRoutes, resumedAfter, taskOf, type CallRoutesParts } from "./call-routes.ts";
-import { QuickCall, type Run } from "./quick-call.ts";
-import { withSession, type StoredCall } from "./store.ts";
+import { QuickCall } from "./quick-call.ts";
+import type { StoredCall } from "./store.ts";
 import {
   begun,
   createdText,
@@ -43,7 +41,7 @@ import {
   responseIn,
   responseText,
 } from "./text.ts";
-import { errorText, UpstreamCall, type Heard } from "./upstream-call.ts";
+import { errorText, type Heard, type Run } from "./upstream-call.ts";
 
 type Headers = Readonly<Record<string, string>>;
 type CallAsk = TaskAsk & { readonly kind: "call" };
@@ -73,8 +71,8 @@ export class TaskHost {
   readonly #routes: CallRoutes;
   /** The task's call, while this object has it under way. */
   #run: Run | undefined;
-  /** The call that may become the task, while its client waits. */
-  #first: QuickCall | undefined;
+  /** The call that may become the task, until its client is answered. */
+  #quickCall: QuickCall | undefined;
 
   constructor(parts: TaskHostParts) {
     this.#parts = parts;
@@ -103,10 +101,10 @@ export class TaskHost {
     const owner = ask.owner ?? caller.subject;
     const where = { upstream, settings, abort };
     const run = new QuickCall({ ask, taskId, owner, ...where, hold, limits, late });
-    this.#first = run;
+    this.#quickCall = run;
     void this.#follow(run, run.call.send(run.body));
     const answer = await run.answer;
-    this.#first = undefined;
+    this.#quickCall = undefined;
     return succeed(answer);
   }
 
@@ -170,7 +168,7 @@ export class TaskHost {
 
   /** Cancels the call, or the task that it has become. */
   #leave(): Outcome<TaskAnswer> {
-    if (this.#first && !this.#first.isOver) this.#first.fail(FAILURES.cancelled);
+    if (this.#quickCall && !this.#quickCall.isOver) this.#quickCall.fail(FAILURES.cancelled);
     else this.#cancel();
     return succeed({ kind: "done" });
   }
@@ -283,19 +281,7 @@ export class TaskHost {
   }
 
   #newRun(stored: StoredCall, headers: Headers): Run | undefined {
-    const abort = new AbortController();
-    const { signal } = abort;
-    const task = taskOf(stored);
-    const upstream = this.#routes.to(stored, task, headers, signal);
-    if (!upstream) return undefined;
-    const { bodyMaxBytes } = this.#parts.limits;
-    const resumesAfter = resumedAfter(stored);
-    const bounds = { totalMs: task.withinMs, bodyMaxBytes, resumesAfter };
-    const call = new UpstreamCall({ upstream, headers, signal, ...bounds });
-    const { token, body } = stored;
-    const id = memberText(body, "id") ?? "null";
-    const names = { id, repeatsBegin: repeatsBegin(task.id) };
-    return (this.#run = { upstream, call, abort, headers, ...names, token });
+    return (this.#run = this.#routes.run(stored, headers, this.#parts.limits.bodyMaxBytes));
   }
 
   #lost(message: string): void {
@@ -344,25 +330,12 @@ export class TaskHost {
   async #makeTask(quick: QuickCall): Promise<void> {
     // The call may have its answer by now: the owner's tasks were counted meanwhile.
     if (quick.isOver) return;
-    const { call, taskId, ask, upstream, owner, settings } = quick;
-    const { ttlMs } = settings;
+    const { call, taskId, ask } = quick;
     const now = Date.now();
     const stored = quick.toStore(now);
-    const taskCall = withSession(stored);
-    const tool = shorten(ask.tool, MAX_TASK_TOOL_LENGTH);
     const state = withMessage(withEventId(begun(now), call.lastEventId), quick.progress, now);
     this.#kept.expect(state, now);
-    unwrap(
-      this.#parts.make(taskId, {
-        type: SESSION_TYPE_TASK,
-        metadata: { [GATEWAY_KEYS.upstream]: upstream.name, [GATEWAY_KEYS.tool]: tool },
-        ttlMs,
-        maxLifetimeMs: ttlMs,
-        overflow: "trim",
-        ...(owner !== undefined && { subject: owner }),
-        ...(taskCall !== undefined && { taskCall }),
-      }),
-    );
+    unwrap(this.#parts.make(taskId, quick.toSession(stored)));
     this.#kept.create(stored, state, now);
     this.#run = quick;
     quick.becomesTask();

@@ -5,6 +5,7 @@ import { failureIn, passedHeaders, sendStateless } from "../stateless.ts";
 import { call, type Reply } from "../upstream/call.ts";
 import { UpstreamError } from "../upstream/failure.ts";
 import { replicaAt, type Upstream } from "../upstream/upstream.ts";
+import type { CallNames } from "./text.ts";
 
 type Headers = Readonly<Record<string, string>>;
 
@@ -19,6 +20,17 @@ export type Heard =
     }
   /** The messages of one chunk of a stream. */
   | { readonly kind: "messages"; readonly messages: readonly WrittenMessage[] };
+
+/** A call that is under way at the upstream. */
+export interface Run extends CallNames {
+  readonly upstream: Upstream;
+  readonly call: UpstreamCall;
+  readonly abort: AbortController;
+  /** With which it was sent. */
+  readonly headers: Headers;
+  /** The call's progress token, as JSON. */
+  readonly token: string;
+}
 
 interface UpstreamCallParts {
   readonly upstream: Upstream;

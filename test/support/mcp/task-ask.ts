@@ -7,7 +7,7 @@ interface Asked {
   readonly upstream: string;
   /** Arguments of the tool `do`. */
   readonly args: object;
-  /** What the client can do beside tasks. */
+  /** The client's capabilities beside tasks. */
   readonly capabilities?: object;
   readonly owner: string;
   /** Absent: the server keeps no sessions. */

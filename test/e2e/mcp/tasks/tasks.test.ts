@@ -495,7 +495,7 @@ describe.concurrent("what is refused", () => {
   );
 
   it(
-    "a listen with tasks has the headers that its body says, and a version of the era, as any request about tasks",
+    "a listen to tasks whose headers differ from its body, and a request about tasks under a version with sessions",
     beside(async () => {
       const { client } = await start();
       const { taskId } = await held();
@@ -515,6 +515,7 @@ describe.concurrent("what is refused", () => {
           const headers = { "mcp-protocol-version": "2025-11-25" };
           return [client.ask(method, params, headers), -32022] as const;
         }),
+        [listen({}, alone, { "io.modelcontextprotocol/clientInfo": 7 }), -32602],
       ] as const;
       for (const [n, [asked, code]] of cases.entries()) {
         const { status, error } = await asked;
